@@ -25,8 +25,9 @@ MOST_ACTIVE = 0.2
 """Up to this part of an input is active where the forward pass is computed by events: at twice that, dense is level."""
 MOST_ACTIVE_IN_GRADIENT = 0.3
 """The same for the gradient of the weights."""
-LOOKED_AT = 16
-"""Of so many pieces of an input one is looked at to learn how much of it is active."""
+LOOKED_AT = 17
+"""Of so many pieces of an input one is looked at to learn how much of it is active: a prime, so that all channels and
+columns have their turn."""
 FORMATS = (torch.float32, torch.bfloat16, torch.float16)
 MAX_WEIGHTS = 1 << 31
 """Of a layer: the place of one is an integer of 32 bits."""
@@ -98,12 +99,9 @@ class EventConvolution(NamedTuple):
         lanes = self._mask_lanes
         pieces = x.numel() // lanes
         kernel = cpu_neuron.compile_kernel(render_kernels.render_event_convolution, "count", self._variant(1), "count")
-        step = (
-            LOOKED_AT + 1 if LOOKED_AT * lanes % self.channels == 0 else LOOKED_AT
-        )  # no piece of channels is left out
         found = np.zeros(1, np.int64)
-        kernel(memory_layout.flat_row(x), found, 0, pieces, step)
-        return bool(found[0] <= most * lanes * len(range(0, pieces, step)))
+        kernel(memory_layout.flat_row(x), found, 0, pieces, LOOKED_AT)
+        return bool(found[0] <= most * lanes * len(range(0, pieces, LOOKED_AT)))
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
         """The output ``[N, C', H', W']``, channels last; None where much of x is active, or it is not what was said."""
