@@ -1,4 +1,4 @@
-"""HTML of jinja2 templates, which lie as ``.html`` and ``.css`` files beside the code that fills them."""
+"""HTML of jinja2 templates, which lie as ``.html`` and ``.css`` files next to the code that fills them."""
 
 from __future__ import annotations
 

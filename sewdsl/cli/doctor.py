@@ -53,7 +53,7 @@ def command(
             _print_facts(title, values)
         _print_missing(missing)
         out = console()
-        out.print(f"kernels on {on}, beside plain PyTorch", style="bold")
+        out.print(f"kernels on {on}, compared with plain PyTorch", style="bold")
         for check in examine_machine.check_kernels(on):
             checks.append(check)
             detail = f": {check.detail}" if check.detail else ""
@@ -88,8 +88,8 @@ def _print_missing(missing: list[str]) -> None:
 
 def _print_speed(speeds: list[Any]) -> None:
     table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for title in ("speed", "ms", "beside", "that takes"):
-        table.add_column(title, justify="right" if title in {"ms", "that takes"} else "left")
+    for title in ("speed", "ms", "compared with", "which takes"):
+        table.add_column(title, justify="right" if title in {"ms", "which takes"} else "left")
     for each in speeds:
-        table.add_row(each.name, f"{each.milliseconds:.1f}", each.beside, f"{each.ratio:.2f} times as long")
+        table.add_row(each.name, f"{each.milliseconds:.1f}", each.other, f"{each.ratio:.2f} times as long")
     console().print(table)

@@ -66,18 +66,18 @@ class KernelCheck(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """How long something takes, beside something to compare with.
+    """How long something takes, and how long something else does.
 
     Attributes:
         name: What.
         milliseconds: Of the fastest of a few rounds.
-        beside: What it is compared with.
+        other: What it is compared with.
         ratio: How many times as long that takes.
     """
 
     name: str
     milliseconds: float
-    beside: str
+    other: str
     ratio: float
 
 
@@ -130,7 +130,7 @@ def list_missing(device: str) -> list[str]:
 
 
 def check_kernels(device: str) -> Iterator[KernelCheck]:
-    """Runs every kernel of a device beside the plain reference, forward and backward."""
+    """Compares every kernel of a device with the plain reference, forward and backward."""
     formats = (torch.float32, torch.bfloat16) if device == "cpu" else (torch.float32, torch.float16)
     for dtype in formats:
         for name, text in CASES.items():
@@ -185,7 +185,7 @@ def _compare(found: tuple[Tensor, Tensor], wanted: tuple[Tensor, Tensor], dtype:
 
 
 def measure_speed(device: str) -> Iterator[Speed]:
-    """How fast a layer of neurons is beside moving its bytes, and a training step beside plain PyTorch."""
+    """How fast a layer of neurons is, compared with moving its bytes, and a training step, with plain PyTorch."""
     x_TN = torch.rand(TIMED_STEPS, TIMED_NEURONS // 64, 64, device=device).requires_grad_()
     layer = lower(Program.of(load("LIF", input="64", steps=TIMED_STEPS)), seed=0).to(device)
     copied = [torch.empty_like(x_TN) for _ in range(4)]

@@ -142,7 +142,7 @@ def put(context, row, index, number):
 
 @intrinsic
 def shift(context, events, first, last, offset, factor, taken, at):
-    """Writes (event + offset) * factor for a row of events, in vectors: what is behind the last one is overwritten."""
+    """Writes (event + offset) * factor for a row of events, in vectors: what is after the last one is overwritten."""
 
     def generate(context, builder, signature, values):
         _, first, last, offset, factor, _, at = values
