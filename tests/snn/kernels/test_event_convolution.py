@@ -1,4 +1,4 @@
-"""Convolutions by events, beside torch's in float64, and beside torch's own sums to the bit."""
+"""Convolutions by events, compared with torch's in float64, and with torch's own sums to the bit."""
 
 from __future__ import annotations
 
