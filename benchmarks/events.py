@@ -1,9 +1,9 @@
 """Convolutions by events compared with dense ones: ``python -m benchmarks.events [NETWORK …]``.
 
 First two layers of 3x3 at several parts of active inputs, output and gradient of the weight, each compared with
-oneDNN's. Then training steps and inference of networks, 7B-Net if none is named: level 1 without events, level 1, level
-2. What is compared takes turns in one process, which keeps its memory; times are the least of the rounds: ratios are all
-that a shared machine tells.
+oneDNN's. Then training steps and inference of networks, 7B-Net if none is named: level 1 without events, level 1,
+level 2. What is compared takes turns in one process, which keeps its memory; times are the least of the rounds: ratios
+are all that a shared machine tells.
 """
 
 from __future__ import annotations

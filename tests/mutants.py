@@ -233,13 +233,13 @@ def main() -> None:
         status = run(copy, tests, "-x", "-n", "0", seconds=SECONDS, SEWDSL_MUTANT=str(number))
         return "survived" if status == 0 else "killed"
 
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        states = list(pool.map(judge, range(len(mutants))))
-    rows = [
-        {"file": str(m.path.relative_to(asked.tree.resolve())), "line": m.line, "text": m.text, "state": state}
-        for m, state in zip(mutants, states, strict=True)
-    ]
-    asked.results.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    rows: list[dict[str, str | int]] = []
+    with ThreadPoolExecutor(asked.jobs) as pool:  # in the order in which they were drawn, so that what is there counts
+        for mutant, state in zip(mutants, pool.map(judge, range(len(mutants))), strict=True):
+            file = str(mutant.path.relative_to(asked.tree.resolve()))
+            rows.append({"file": file, "line": mutant.line, "text": mutant.text, "state": state})
+            asked.results.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    states = [str(row["state"]) for row in rows]
     sys.stdout.write("".join(f"{state}: {states.count(state)}\n" for state in sorted(set(states))))
 
 
