@@ -50,7 +50,7 @@ def compile(  # noqa: A001 -- what it does
         seed: Of the initial weights; None: they follow torch's global generator.
         optimize: 0: every layer by itself, as written; 1: the same in less time, apart from the rounding of sums, by
             whose last digits a spike, or among equal values the way of a gradient, may be decided otherwise; 2:
-            everything, which may round otherwise in evaluation.
+            everything, which may round otherwise in evaluation, and in gradients of weights.
         **options: See :class:`Options`; only for a spec.
 
     Returns:

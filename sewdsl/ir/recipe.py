@@ -72,6 +72,8 @@ class Recipe(BaseModel):
             of these by Lightning's name, ``bf16-mixed``, ``16-mixed``.
         sync_bn: Whether several processes compute the statistics of batch norm over all their samples.
         compile: Whether torch compiles the network, which takes a while and makes it faster.
+        optimize: 0: every layer by itself; 1: the same in less time, apart from rounding; 2: everything, which rounds
+            otherwise in evaluation, and in the gradients of weights that follow from few active inputs.
         memory: What a training step may take, such as ``2GB``: as much as needed is recomputed in the backward
             pass instead of kept. None: whatever is fastest.
         seed: Of the initial weights, the order of the samples, their augmentation, the time-steps kept, the dropout
@@ -98,6 +100,7 @@ class Recipe(BaseModel):
     precision: Annotated[Literal["32", "mixed", "bf16-mixed", "16-mixed"], BeforeValidator(str)] = "32"
     sync_bn: bool = False
     compile: bool = False
+    optimize: Literal[0, 1, 2] = 1
     memory: Annotated[str | None, AfterValidator(_memory)] = None
     seed: Annotated[int, Field(ge=0)] = 0
     shift: Natural = 0

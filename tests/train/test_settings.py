@@ -13,10 +13,13 @@ from torch.optim import Optimizer
 
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.diagnostics import SewdslError
+from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
+from sewdsl.lower.spiking_network import SpikingNetwork
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
+from sewdsl.train.fit import train_run
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
 from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, training_loss
@@ -166,6 +169,22 @@ class TestCompile:
         traced.compile(backend="eager", fullgraph=True)
         assert torch.equal(plain(x), traced(x))
         assert plain.state_dict().keys() == traced.state_dict().keys()
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_level_of_optimization(level: int, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network is trained as the recipe says; without a word about it, at level 1."""
+    asked: list[int] = []
+
+    def noting(network: Network, optimize: int) -> SpikingNetwork:
+        asked.append(optimize)
+        return compile(network, optimize=optimize)
+
+    monkeypatch.setattr(train_run, "compile", noting)
+    overrides = {} if level == 1 else {"train.optimize": str(level)}
+    compilation = read(small, set={**overrides, "train.epochs": 1})
+    start_run(compilation, plan_training(compilation), RunFolder(tmp_path))
+    assert asked == [level]
 
 
 def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

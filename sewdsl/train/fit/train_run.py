@@ -161,7 +161,7 @@ def _run(
 
 def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeights | None) -> Classifier:
     """What is trained, with the weights that it begins with."""
-    module = Classifier(compile(planned.network), planned.recipe)
+    module = Classifier(compile(planned.network, optimize=planned.recipe.optimize), planned.recipe)
     module.spec = standalone_text(compilation)
     if start is not None:
         initial_weights.load_into(module.model, start)
