@@ -192,7 +192,7 @@ class TestRefuses:
             "convert", source, tmp_path / "out.pth", "--net", NET.replace("PLIF", "SN"), *OPTIONS[2:], "--neuron", ours
         )
         assert (result.exit_code, result.stdout) == (1, "")
-        assert result.stderr.splitlines()[-1] == f"  {advice}"
+        assert result.stderr.splitlines()[1] == f"  {advice}"
 
     def test_shapes_with_the_names_of_the_nodes(self, tmp_path: Path) -> None:
         wrong = weights() | {"layer2.0.conv1.module.0.weight": torch.ones(8, 4, 5, 5), "fc.weight": torch.ones(3)}

@@ -21,6 +21,9 @@ from sewdsl.snn.runtime import Runtime
 BATCH_COUNTER_KEY = "num_batches_tracked"
 """Of a batch norm: not read in evaluation, and in training only by one without a momentum, as none here."""
 
+SHOWN_KEYS = 8
+"""Of weights that nothing here knows: there may be thousands."""
+
 
 @dataclass(frozen=True)
 class TensorKey:
@@ -133,7 +136,8 @@ def detect_schemes(tensors: Mapping[str, Tensor], network: Network) -> tuple[Sch
             refusals.append(str(error))
     most = max(known.values())
     if not most:
-        shown = ", ".join(tensors) or "none at all"
+        more = f" and {len(tensors) - SHOWN_KEYS:,} more" if len(tensors) > SHOWN_KEYS else ""
+        shown = ", ".join([*tensors][:SHOWN_KEYS]) + more or "none at all"
         hint = suggest_network(tensors, network)
         message = "\n  ".join(
             [f"no scheme names weights of {network.name} like this: {shown}", *([hint] if hint else refusals)]
@@ -183,7 +187,7 @@ def _misfits(
     wrong: Mapping[str, list[str]],
     tensors: Mapping[str, Tensor],
 ) -> str:
-    """How much does not fit, and then all of it."""
+    """How much does not fit, what to do about it, and then all of it."""
     counts = ", ".join(f"{len(items):,} {what}" for what, items in wrong.items() if items)
     lines = [
         *(f"missing: {item}" for item in wrong["missing"]),
@@ -191,9 +195,8 @@ def _misfits(
         *wrong["of another shape or kind"],
     ]
     first = f"the weights do not fit {network.name} by the keys of {scheme.name} ({counts}):"
-    return "\n  ".join(
-        [first, *lines, *filter(None, [_suggest_neurons(known, wrong), suggest_network(tensors, network)])]
-    )
+    hints = filter(None, [_suggest_neurons(known, wrong), suggest_network(tensors, network)])
+    return "\n  ".join([first, *hints, *lines])
 
 
 def _suggest_neurons(known: Mapping[str, tuple[TensorKey, ...]], wrong: Mapping[str, list[str]]) -> str:
