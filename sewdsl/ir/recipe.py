@@ -70,6 +70,8 @@ class Recipe(BaseModel):
         label_smoothing: Share of the target that all classes have in common, in training.
         precision: ``32``; ``mixed``: 16-bit floats where they are safe (bfloat16 on CPU, float16 on CUDA); or one
             of these by Lightning's name, ``bf16-mixed``, ``16-mixed``.
+        tf32: Whether GPUs multiply 32-bit floats in TF32, with 10 bits after the point, which is faster; None: as torch
+            has it, in convolutions and not in other products.
         sync_bn: Whether several processes compute the statistics of batch norm over all their samples.
         compile: Whether torch compiles the network, which takes a while and makes it faster.
         optimize: 0: every layer by itself; 1: the same in less time, apart from rounding; 2: everything, which rounds
@@ -98,6 +100,7 @@ class Recipe(BaseModel):
     loss: Literal["mean", "tet"] = "mean"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Annotated[Literal["32", "mixed", "bf16-mixed", "16-mixed"], BeforeValidator(str)] = "32"
+    tf32: bool | None = None
     sync_bn: bool = False
     compile: bool = False
     optimize: Literal[0, 1, 2] = 1

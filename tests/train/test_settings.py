@@ -187,6 +187,36 @@ def test_level_of_optimization(level: int, small: Path, tmp_path: Path, monkeypa
     assert asked == [level]
 
 
+@pytest.mark.parametrize(
+    ("said", "convolutions", "products"), [(None, True, False), ("on", True, True), ("off", False, False)]
+)
+def test_tf32(
+    said: str | None,
+    *,
+    convolutions: bool,
+    products: bool,
+    small: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the recipe says while it trains, and as before after it."""
+
+    def state() -> tuple[bool, bool]:
+        return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+    before, seen = state(), list[tuple[bool, bool]]()
+
+    def noting(*arguments: Any) -> Any:
+        seen.append(state())
+        return fit_epochs(*arguments)
+
+    monkeypatch.setattr(train_run, "fit_epochs", noting)
+    spec = read(small, set={**({} if said is None else {"train.tf32": said}), "train.epochs": 1, "train.batch": 500})
+    start_run(spec, plan_training(spec), RunFolder(tmp_path))
+    assert seen == [(convolutions, products)]
+    assert state() == before
+
+
 def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
     original = Classifier.configure_optimizers

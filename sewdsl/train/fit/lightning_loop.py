@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -68,6 +69,23 @@ class Score(NamedTuple):
     firing_rates: dict[str, float]
     neurons: dict[str, Population]
     confusion: list[list[int]]
+
+
+@contextmanager
+def tf32_allowed(allowed: bool | None) -> Iterator[None]:  # noqa: FBT001 -- a setting of the recipe
+    """Lets GPUs round the factors of convolutions and other products to TF32, or not, while something runs.
+
+    Args:
+        allowed: Whether they may; None: as torch has it.
+    """
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    if allowed is not None:
+        convolutions.allow_tf32 = products.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: RunOptions) -> FitResult:

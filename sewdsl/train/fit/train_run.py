@@ -31,6 +31,7 @@ from sewdsl.train.fit.lightning_loop import (
     compile_in_place,
     evaluate_samples,
     fit_epochs,
+    tf32_allowed,
 )
 from sewdsl.train.fit.load_run import load_spec
 from sewdsl.train.fit.process_setup import quiet_lightning
@@ -129,7 +130,7 @@ def _run(
         return_memory()
     splits = data.load()
     parts = split_off_validation(splits, recipe.validation, recipe.seed)
-    with quiet_lightning():
+    with quiet_lightning(), tf32_allowed(recipe.tf32):
         check_devices(recipe, options.processes)
         seed_everything(recipe.seed, verbose=False)
         module = _module(compilation, planned, start)
