@@ -40,6 +40,7 @@ class Watch(Callback):
     def __init__(self) -> None:
         self.steps: list[torch.Tensor] = []
         self.formats: set[torch.dtype] = set()
+        self.shown: dict[str, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
         conv = pl_module.get_submodule("model.conv1")
@@ -47,6 +48,9 @@ class Watch(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002 -- a hook
         self.steps.append(torch.cat([w.grad.flatten() for w in pl_module.parameters() if w.grad is not None]))
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        self.shown = dict(trainer.progress_bar_metrics)
 
 
 def recipe(text: str, **changes: object) -> Recipe:
@@ -65,6 +69,12 @@ def fitted(folder: Path, **changes: object) -> tuple[Classifier, Watch, torch.Te
     with quiet_lightning():
         fit_epochs(module, Parts(samples, None, samples), RunFolder(folder), RunOptions([watch]))
     return module, watch, torch.cat([weight.detach().flatten() for weight in module.parameters()]) - before
+
+
+def test_the_progress_bar_has_the_loss_and_the_accuracy_of_a_batch(tmp_path: Path) -> None:
+    module, watch, _ = fitted(tmp_path, batch=32)
+    assert watch.shown["loss"] == pytest.approx(module.train_tally.total_loss / 32, rel=1e-4)
+    assert watch.shown["accuracy"] == pytest.approx(module.train_tally.right / 32)
 
 
 def test_accumulated_halves_are_the_whole(tmp_path: Path) -> None:
