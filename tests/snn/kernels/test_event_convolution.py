@@ -24,7 +24,7 @@ from tests.effort import examples
 
 ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}
 KINDS = [((3, 3), (1, 1)), ((3, 3), (2, 2)), ((1, 1), (1, 1)), ((2, 3), (1, 2))]
-"""Kernels and steps: few, since each is compiled."""
+"""Kernels and steps: few, since each is compiled; likewise channels."""
 
 
 class Case(NamedTuple):
@@ -54,7 +54,7 @@ def cases(draw: st.DrawFn) -> Case:
     kernel, stride = draw(st.sampled_from(KINDS))
     padding = draw(st.integers(0, 3)), draw(st.integers(0, 3))
     size = [draw(st.integers(max(1, k - 2 * p), 9)) for k, p in zip(kernel, padding, strict=True)]
-    channels, outputs = draw(st.sampled_from([(8, 8), (24, 40), (64, 16)]))
+    channels, outputs = draw(st.sampled_from([(8, 8), (24, 40)]))
     dtype = draw(st.sampled_from([torch.float32, torch.float32, torch.bfloat16]))
     counts, N = draw(st.booleans()), draw(st.integers(1, 20))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
@@ -66,7 +66,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(ConvWindow(kernel, stride, padding, (1, 1), 1), x, weight, bias, counts)
 
 
-@examples(60)
+@examples(25)
 @given(cases())
 def test_output(case: Case) -> None:
     """Channels last, and as precise as the format allows."""
@@ -78,7 +78,7 @@ def test_output(case: Case) -> None:
     torch.testing.assert_close(found.double(), wanted, rtol=0, atol=size * ROUNDING[case.x.dtype])
 
 
-@examples(60)
+@examples(25)
 @given(cases(), st.integers(0, 999))
 def test_gradient_of_the_weight(case: Case, seed: int) -> None:
     """The same however many samples are in a group and in a tile; of windows that step there is none."""
