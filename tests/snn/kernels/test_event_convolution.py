@@ -66,7 +66,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(ConvWindow(kernel, stride, padding, (1, 1), 1), x, weight, bias, counts)
 
 
-@examples(25)
+@examples(12)
 @given(cases())
 def test_output(case: Case) -> None:
     """Channels last, and as precise as the format allows."""
@@ -78,7 +78,7 @@ def test_output(case: Case) -> None:
     torch.testing.assert_close(found.double(), wanted, rtol=0, atol=size * ROUNDING[case.x.dtype])
 
 
-@examples(25)
+@examples(12)
 @given(cases(), st.integers(0, 999))
 def test_gradient_of_the_weight(case: Case, seed: int) -> None:
     """The same however many samples are in a group and in a tile; of windows that step there is none."""
