@@ -17,7 +17,7 @@ from .conftest import Run
 def returned(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """How often the allocator was told to return memory: not truly, for that lasts as long as this process."""
     asked: list[None] = []
-    monkeypatch.setattr("sewdsl.train.fit.train_run.return_freed_memory", lambda: asked.append(None))
+    monkeypatch.setattr("sewdsl.train.fit.train_run.return_memory", lambda: asked.append(None))
     return asked
 
 

@@ -20,7 +20,7 @@ SEVEN = "c8k3-BN-PLIF-{SEW Block (c8%s)-MPk2s2}*7-FC11"
 RESIDUAL = "c16k7s2p3-BN-IF-MPk3s2p1-{%s (c16)}*2-%s (c32s2)-%s (c32)-%s (c64s2)-%s (c64)-GAP-FC10"
 
 NARROW: dict[str, dict[str, Any]] = {
-    "SEW": {"spec": SEVEN % "", "samples": 4, "options": DVS},
+    "SEW": {"spec": SEVEN % "", "samples": 4, "options": DVS, "events": True},
     "SEW, node by node": {"spec": SEVEN % "", "samples": 2, "options": DVS, "optimize": 0},
     "IAND": {"spec": SEVEN % ", g=IAND", "samples": 4, "options": DVS},
     "static": {"spec": RESIDUAL % (("SEW Block",) * 5), "samples": 4, "options": IMAGES},
