@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,7 +45,8 @@ def render(dot_text: str, format: RenderedFormat, *, timeout: float = TIMEOUT) -
     failures = []
     for program in programs:
         try:
-            return _run(program, dot_text, format, timeout)
+            picture = _run(program, dot_text, format, timeout)
+            return _centre_text(picture) if format == "svg" else picture
         except RenderingError as error:
             failures.append(str(error))
     raise RenderingError("; ".join(failures))
@@ -76,6 +78,27 @@ def _run(program: Path, dot_text: str, form: RenderedFormat, timeout: float) -> 
         message = f"{program.name} failed with exit status {done.returncode}: {said[-1]}"
         raise RenderingError(message)
     return done.stdout
+
+
+_NODE = re.compile(rb'<g id="[^"]*" class="node">.*?\n</g>', re.DOTALL)
+_OUTLINE = re.compile(rb'<path [^>]* d="([^"]+)"|<ellipse [^>]* cx="([^"]+)"')
+_START = re.compile(rb'text-anchor="start" x="[^"]+"')
+
+
+def _centre_text(svg: bytes) -> bytes:
+    """Lines of a node's label, anchored in the middle of the node.
+
+    A renderer writes where a line of several sizes begins, by the widths of a font that the reader may not have.
+    """
+
+    def centre(node: re.Match[bytes]) -> bytes:
+        outline = _OUTLINE.search(node[0])
+        if outline is None:
+            return node[0]
+        xs = [float(x) for x in re.findall(rb"([-\d.]+),[-\d.]+", outline[1])] if outline[1] else [float(outline[2])]
+        return _START.sub(b'text-anchor="middle" x="%.2f"' % ((min(xs) + max(xs)) / 2), node[0])
+
+    return _NODE.sub(centre, svg)
 
 
 PictureFormat = Literal["svg", "png", "dot", "mermaid"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 import sys
@@ -87,6 +88,26 @@ def test_the_title_has_room_in_a_wider_font(renderer: str, name: str) -> None:
         assert element.get("text-anchor") == "start"
         assert x <= start
         assert start + text.get_extents().x1 <= x + width
+
+
+@pytest.mark.parametrize("name", ["tdbn-resnet-17", "maxformer-cifar"])
+def test_labels_fit_their_boxes_in_a_wider_font(renderer: str, name: str) -> None:
+    root = ET.fromstring(render(dot(sewdsl.load(name)), "svg"))  # noqa: S314 -- made right here
+    nodes = [group for group in root.iter(f"{SVG}g") if group.get("class") == "node"]
+    looked = 0
+    for node in nodes:
+        outline = next(node.iter(f"{SVG}path"), None)
+        if outline is None:
+            continue
+        xs = [float(x) for x in re.findall(r"(-?[\d.]+),-?[\d.]+", outline.attrib["d"])]
+        for element in node.iter(f"{SVG}text"):
+            font = FontProperties(family="DejaVu Sans")
+            width = TextPath((0, 0), element.text or "", size=float(element.attrib["font-size"]), prop=font)
+            assert element.get("text-anchor") == "middle"
+            assert float(element.attrib["x"]) == pytest.approx((min(xs) + max(xs)) / 2, abs=0.1)
+            assert width.get_extents().width <= max(xs) - min(xs)
+            looked += 1
+    assert looked > len(nodes)
 
 
 @pytest.mark.parametrize("name", ["seven", "plain", "sew-resnet-50"])
