@@ -1,10 +1,13 @@
 """What every test shares: settings that depend neither on how busy the machine is nor on who started the tests."""
 
+import functools
+import gc
 import os
 import signal
 from pathlib import Path
 
 import pytest
+import typer.testing
 
 from tests.effort import register_profiles
 from tests.slow import function, slow_tests
@@ -22,6 +25,9 @@ register_profiles()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts so what it runs in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # and children of the tests would inherit it
 
+
+# the commands with all of their options, which each call of the program by a test would make anew
+typer.testing._get_command = functools.cache(typer.main.get_command)  # type: ignore[attr-defined]
 
 LONGEST = (
     "laws/test_optimized.py",
@@ -45,6 +51,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
     order = {folder / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path, len(order)))
+
+
+def pytest_collection_finish() -> None:
+    """Takes what is there before the first test out of every search for garbage: modules are most of all objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 20)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import cycle
 from typing import NamedTuple
 
@@ -186,6 +186,14 @@ def _join(kind: str, branch: str, shortcut: str) -> str:
     return f"{kind}[{'BN-SN' if branch == 'id' else branch} | {shortcut}]"
 
 
+@cache
+def _strategies(style: Style) -> tuple[Texts, st.SearchStrategy[list[str]], st.SearchStrategy[list[str]]]:
+    """Of neurons, what is in the middle, and the end: each is looked through by hypothesis where it is first used."""
+    neuron = neurons(style)
+    middle = st.lists(items(neuron), min_size=1, max_size=6)
+    return neuron, middle, st.lists(st.sampled_from(ENDS), max_size=1)
+
+
 @st.composite
 def nets(draw: st.DrawFn, suits: Callable[[Network], bool] = lambda _: True) -> Drawn:
     """Networks, grown item by item; what would not fit is left out.
@@ -194,7 +202,8 @@ def nets(draw: st.DrawFn, suits: Callable[[Network], bool] = lambda _: True) -> 
         draw: Hypothesis's.
         suits: Which networks are wanted.
     """
-    neuron, T = neurons(draw(st.sampled_from(STYLES))), draw(st.integers(1, 5))
+    neuron, middle, end = _strategies(draw(st.sampled_from(STYLES)))
+    T = draw(st.integers(1, 5))
     encode, static = draw(st.sampled_from((("none", False), ("direct", True), ("direct", False), ("none", True))))
     settings: dict[str, str | int] = {
         "input": draw(st.sampled_from(("2x6x6", "4x5x3", "1x7x4", "4x1x1", "4x2x8", "6", "2x9", "4x8", "1x7"))),
@@ -205,7 +214,6 @@ def nets(draw: st.DrawFn, suits: Callable[[Network], bool] = lambda _: True) -> 
         "readout": draw(st.sampled_from(("mean", "last"))),
     }
     known, body = tuple(settings.items()), ""
-    middle, end = st.lists(items(neuron), min_size=1, max_size=6), st.lists(st.sampled_from(ENDS), max_size=1)
     for item in draw(middle) + draw(end):
         longer = f"{body}-{item}" if body else item
         body = longer if _valid(longer, known) else body
