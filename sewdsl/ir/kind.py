@@ -49,7 +49,7 @@ class Kind(BaseModel):
         key: The name in ``state_dict`` keys, lower case: ``conv``, ``bn``, ``plif``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
 
     kind: ClassVar[str]
     key: ClassVar[str]

@@ -86,7 +86,7 @@ class Recipe(BaseModel):
         subset: Whether a part of the dataset will do; otherwise it is an error if some of it is missing.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     on: str
     epochs: Positive = 1

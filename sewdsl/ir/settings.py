@@ -26,7 +26,7 @@ class Settings(BaseModel):
         readout: How the output sequence becomes one output.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     input: tuple[int, ...]
     steps: int = Field(default=1, ge=1)

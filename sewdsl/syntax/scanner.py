@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
+from io import BytesIO
 from typing import TYPE_CHECKING, cast
 
+import lark
 from lark import Lark, Token
 
-from sewdsl.resources import resource_folder
+from sewdsl.atomic_write import write_atomically
+from sewdsl.resources import cache_folder, resource_folder
 from sewdsl.syntax.lexicon import ARROWS, COMPARISON_TOKENS, NEURON
 
 if TYPE_CHECKING:
@@ -55,9 +61,36 @@ class _Keep:
 
 @cache
 def parser(language: Language = NET_LANGUAGE) -> Lark:
-    """The parser of a language, built at first need (about 20 ms)."""
+    """The parser of a language.
+
+    To make its tables from the grammar takes a tenth of a second, so they are kept: see :func:`cache_folder`. Where
+    nothing can be kept, or what was kept is damaged, they are made again.
+    """
+    grammar = (resource_folder("grammars") / f"{language.name}.lark").read_text(encoding="utf-8")
+    version = sha256(f"{grammar}{language}{lark.__version__}{sys.version}".encode()).hexdigest()[:16]
+    try:
+        file = cache_folder() / f"{language.name}-{version}.tables"
+        kept = file.read_bytes() if file.is_file() else b""
+    except (OSError, RuntimeError):  # not ours to read, or no home
+        return _from_grammar(language, grammar)
+    digest, tables = kept[:_DIGEST], kept[_DIGEST:]
+    if digest and digest == sha256(tables).digest():
+        return Lark.load(BytesIO(tables))
+    found, written = _from_grammar(language, grammar), BytesIO()
+    found.save(written, exclude_options=["postlex"])  # by now the tables have every kind of token
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, sha256(written.getvalue()).digest() + written.getvalue())
+    return found
+
+
+_DIGEST = 32
+"""Bytes of a SHA-256."""
+
+
+def _from_grammar(language: Language, grammar: str) -> Lark:
     return Lark(
-        (resource_folder("grammars") / f"{language.name}.lark").read_text(encoding="utf-8"),
+        grammar,
         parser="lalr",
         lexer="basic",
         start=list(language.starts),
