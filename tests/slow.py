@@ -1,7 +1,8 @@
 """Which tests are slow: ``pytest --junit-xml=times.xml && python -m tests.slow times.xml`` writes it down anew.
 
 A test function is slow if a case of it takes more than a tenth of a second on average, or all cases more than two
-seconds. ``pytest -m "not slow"`` leaves it out.
+seconds. ``pytest -m "not slow"`` leaves it out. What several tests share is made for the first of them, which then
+seems slow alone: ``pytest -m "not slow" --junit-xml=rest.xml && python -m tests.slow times.xml rest.xml`` finds the others.
 """
 
 from __future__ import annotations
@@ -48,5 +49,5 @@ def _is_file(name: str) -> bool:
 
 
 if __name__ == "__main__":
-    found = measure(Path(sys.argv[1]))
+    found = sorted({name for report in sys.argv[1:] for name in measure(Path(report))})
     LIST.write_text("".join(f"{name}\n" for name in found), encoding="utf-8")
