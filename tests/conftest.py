@@ -60,6 +60,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(10_000, 50, 20)
 
 
+def pytest_sessionfinish() -> None:
+    """Gives them back, since libraries complain of what is still there at the very end."""
+    gc.unfreeze()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints what tests have recorded with ``record_property``: figures that depend on the machine."""
     for report in terminalreporter.getreports("passed"):

@@ -2,7 +2,8 @@
 
 A test function is slow if a case of it takes more than a tenth of a second on average, or all cases more than two
 seconds. ``pytest -m "not slow"`` leaves it out. What several tests share is made for the first of them, which then
-seems slow alone: ``pytest -m "not slow" --junit-xml=rest.xml && python -m tests.slow times.xml rest.xml`` finds the others.
+seems slow alone; ``pytest -m "not slow" --junit-xml=rest.xml && python -m tests.slow times.xml rest.xml`` finds the
+others.
 """
 
 from __future__ import annotations
