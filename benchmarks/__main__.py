@@ -28,6 +28,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--quick", action="store_true", help="one round of small sizes: does everything run?")
     found.add_argument("--rounds", type=int, help=f"how often each is measured (default {Plan().rounds})")
     found.add_argument("--threads", type=int, help="of torch (default: one for each core)")
+    found.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where it runs (default: both that are there)"
+    )
     found.add_argument("--out", type=Path, help="the JSON file (default: runs/benchmarks-DATE.json)")
     found.add_argument("--table", action="store_true", help="print the Markdown table at the end")
     return found
@@ -42,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     results = _results(_plan(options))
     out = options.out or Path("runs") / f"benchmarks-{results.started[:19].replace(':', '')}.json"
     installed = tuple(contender for contender in CONTENDERS if contender.installed)
-    scope = Scope(options.quick, installed, cuda="gpu" in results.machine)
+    scope = Scope(options.quick, installed, _devices(options.device, gpu="gpu" in results.machine))
     chosen = [case for name, case in cases().items() if name in (options.cases or cases())]
     with ThreadPoolExecutor(machine.cores() if options.quick else 1) as pool:  # threads only wait for processes
         for result in pool.map(lambda case: run_case(case, scope, results.plan, _say), chosen):
@@ -55,6 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
     for error in errors:
         _say(f"error: {error}")
     return 1 if errors else 0
+
+
+def _devices(asked: str, *, gpu: bool) -> tuple[str, ...]:
+    if asked == "cuda" and not gpu:
+        parser().error("there is no GPU that torch can use")
+    return ("cpu", "cuda")[asked == "cuda" : 1 + (gpu and asked != "cpu")]
 
 
 def _plan(options: argparse.Namespace) -> Plan:

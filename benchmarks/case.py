@@ -25,17 +25,12 @@ class Scope:
     Attributes:
         quick: Small sizes, to see that everything runs.
         contenders: Those that are installed.
-        cuda: Whether there is a GPU.
+        devices: Where it runs, as torch calls them.
     """
 
     quick: bool
     contenders: tuple[Contender, ...]
-    cuda: bool = False
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """Where it runs."""
-        return ("cpu", "cuda") if self.cuda else ("cpu",)
+    devices: tuple[str, ...] = ("cpu",)
 
     def among(self, *wanted: Contender) -> tuple[Contender, ...]:
         """The installed ones of some contenders."""

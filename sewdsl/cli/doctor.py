@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from sewdsl.cli.options import Device
 from sewdsl.cli.output import console, echo_json
 from sewdsl.cli.run_setup import set_up_process
 from sewdsl.terminal import echo
 
 COLOURS = {"same": "green", "rounding": "green", "differs": "red", "fails": "red"}
 WORDS = {"same": "the same", "rounding": "the same, apart from rounding", "differs": "differs", "fails": "fails"}
-
-
-class Device(StrEnum):
-    """What is examined."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 def command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
     from sewdsl.train.fit.initial_weights import InitialWeights
 
 
+class Device(StrEnum):
+    """What a network runs on."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+RunsOn = Annotated[Device, typer.Option("--device", help="What it runs on; auto: a GPU if there is one.")]
 Spec = Annotated[
     str,
     typer.Argument(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
@@ -21,11 +21,13 @@ from sewdsl.cli.network_tables import measured_energy, print_energy
 from sewdsl.cli.options import (
     Best,
     Data,
+    Device,
     Dialect,
     Input,
     Limit,
     Neuron,
     Prices,
+    RunsOn,
     Set,
     Steps,
     compile_options,
@@ -35,7 +37,7 @@ from sewdsl.cli.options import (
 )
 from sewdsl.cli.output import console, dump, echo_json
 from sewdsl.cli.print_diagnostics import rows_to_csv
-from sewdsl.cli.run_setup import probe_errors, run_errors, set_up_process
+from sewdsl.cli.run_setup import probe_device, probe_errors, run_errors, set_up_process
 from sewdsl.compiler import Options, read, shipped_networks
 from sewdsl.paths import is_folder
 from sewdsl.terminal import echo
@@ -102,12 +104,14 @@ class ProbeTarget:
         shown: What it is shown.
         run: The folder of the run that has trained it; None: it is not trained.
         best: Whether with the weights of the run's best epoch, not of its last.
+        device: Where the network is.
     """
 
     model: SpikingNetwork
     shown: ProbeSamples
     run: Path | None = None
     best: bool = False
+    device: str = "cpu"
 
     @property
     def network(self) -> Network:
@@ -120,6 +124,13 @@ class ProbeTarget:
         state = "before training" if self.run is None else f"after the {epoch} epoch of {self.run}"
         return f"{self.network.name}: {quantity}, {state}, on {self.shown}"
 
+    def on(self, device: str) -> ProbeTarget:
+        """The same on a device."""
+        from sewdsl.probe import move_batches  # noqa: PLC0415 -- torch takes seconds
+
+        shown = self.shown._replace(batches=move_batches(self.shown.batches, device))
+        return replace(self, model=self.model.to(device), shown=shown, device=device)
+
     def as_json(self) -> dict[str, Any]:
         """The same as plain data."""
         return {
@@ -128,6 +139,7 @@ class ProbeTarget:
             "mode": "training" if self.model.training else "evaluation",
             "data": self.shown.data,
             "samples": self.shown.samples,
+            "device": self.device,
         }
 
 
@@ -278,6 +290,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     on: Shown = None,
     data: Data = None,
     best: Best = False,
+    device: RunsOn = Device.AUTO,
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
     neuron: Neuron = None,
@@ -307,10 +320,12 @@ def command(  # noqa: PLR0913 -- one parameter per option
     options, amount = compile_options(input, steps, neuron, settings, limit, dialect), SampleCount(batch, batches, seed)
     set_up_process()
     with run_errors(lambda: None):
+        where = probe_device(device)
         if run:
             probed = target_from_run(Path(target), on, data, amount, best=best)
         else:
             probed = target_from_spec(target, options, on, data, amount)
+        probed = probed.on(where)
         if quantity is ProbeQuantity.ENERGY:
             _energy(probed, EnergyCosts(*costs) if costs else EnergyCosts(), out, json_=json_)
         else:

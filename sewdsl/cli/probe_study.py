@@ -11,9 +11,10 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from sewdsl.cli.options import Device
 from sewdsl.cli.output import console, dump
 from sewdsl.cli.print_diagnostics import rows_to_csv
-from sewdsl.cli.run_setup import probe_errors
+from sewdsl.cli.run_setup import probe_device, probe_errors
 from sewdsl.compiler import CompiledVariant
 from sewdsl.elaborate import Study
 from sewdsl.elaborate.study_section import PROBE_QUANTITIES
@@ -27,21 +28,23 @@ PROBE_FILES = {f"{probe}.{ending}" for probe in PROBE_QUANTITIES for ending in (
 """All that probes leave."""
 
 
-def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path) -> None:
+def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path, device: Device) -> None:
     """Probes every variant, prints a table, and writes ``rates`` or ``gradients`` as CSV, JSON and PNG.
 
     Args:
         study: Says what is looked at.
         found: Its variants, without errors.
         folder: Where to write; it holds nothing but what probes leave.
+        device: Where the networks run.
 
     Raises:
-        RunError: the folder holds something else, or a file cannot be written.
+        RunError: the folder holds something else, a file cannot be written, or there is no such device.
     """
     from sewdsl.probe import named_residuals  # noqa: PLC0415 -- torch takes seconds
     from sewdsl.probe.compare_networks import block_curves  # noqa: PLC0415 -- as above
     from sewdsl.train.store.run_folder import open_group  # noqa: PLC0415 -- not before it is needed
 
+    on = probe_device(device)
     networks = [varied.compilations[0].result() for varied in found]
     for network, varied in zip(networks, found, strict=True):
         if not named_residuals(network):
@@ -56,7 +59,7 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path)
     for number, (network, varied) in enumerate(zip(networks, found, strict=True), start=1):
         echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
         with probe_errors():
-            every += block_curves(network, varied.variant.labels, study.probe, seeds)
+            every += block_curves(network, varied.variant.labels, study.probe, seeds, on)
     _write(study.probe, networks, seeds, every, folder)
     console().print(_table(every))
     echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from sewdsl.allocator import keep_memory
+from sewdsl.cli.options import Device
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
@@ -124,6 +125,17 @@ def exchange_errors() -> Iterator[None]:
         if isinstance(error, RunUnfinished):
             _say_ways_on(error.folder)
         raise typer.Exit(1) from None
+
+
+def probe_device(device: Device) -> Literal["cpu", "cuda"]:
+    """Where a network is looked at: what is counted is counted in float64, which Apple's GPUs do not have.
+
+    Raises:
+        RunError: a GPU is asked for, and there is none.
+    """
+    from sewdsl.train.fit.processes import device_type  # noqa: PLC0415 -- torch takes seconds
+
+    return "cuda" if device_type(device.value) == "cuda" else "cpu"
 
 
 @contextmanager

@@ -11,7 +11,17 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.options import Data, Limit, Set, Spec, compile_options, exit_with_usage_error, require_network
+from sewdsl.cli.options import (
+    Data,
+    Device,
+    Limit,
+    RunsOn,
+    Set,
+    Spec,
+    compile_options,
+    exit_with_usage_error,
+    require_network,
+)
 from sewdsl.cli.output import console
 from sewdsl.cli.probe_study import probe_variants, study_seeds
 from sewdsl.cli.run_setup import SaveEvery, make_runners, run_errors, run_options, set_up_process
@@ -39,6 +49,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     seeds: Seeds = None,
     list_: List = False,
     save_every: SaveEvery = 5.0,
+    device: RunsOn = Device.AUTO,
     settings: Set = None,
     limit: Limit = None,
 ) -> None:
@@ -66,9 +77,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     set_up_process()
     if base.study.probe:
         with run_errors(lambda: None):
-            probe_variants(study, found, folder.path)
+            probe_variants(study, found, folder.path, device)
     else:
-        _train(found, folder, data, save_every, base.study)
+        _train(found, folder, data, save_every, base.study, device)
 
 
 def _chosen(
@@ -82,10 +93,15 @@ def _chosen(
     return tuple(replace(one, compilations=one.compilations[:seeds]) for one in chosen)
 
 
-def _train(
-    found: tuple[CompiledVariant, ...], folder: StudyFolder, data: Path | None, save_every: float, study: Study
+def _train(  # noqa: PLR0913 -- what a run needs, and which runs
+    found: tuple[CompiledVariant, ...],
+    folder: StudyFolder,
+    data: Path | None,
+    save_every: float,
+    study: Study,
+    device: Device,
 ) -> None:
-    from sewdsl.train.fit.processes import Processes  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.processes import Processes, device_type  # noqa: PLC0415 -- as above
     from sewdsl.train.store.run_folder import RunInterrupted  # noqa: PLC0415 -- torch and Lightning take seconds
     from sewdsl.train.study.run_study import plan_runs, run_study  # noqa: PLC0415 -- as above
 
@@ -94,8 +110,9 @@ def _train(
         echo(f"run {number} of {total} in {folder.path}: {where}", err=True)
 
     with run_errors(lambda: None):
+        device_type(device.value)  # says at once if it is not there
         planned = plan_runs(found, folder, data, study.variants)
-        start, go_on = make_runners(data, lambda: run_options(Processes(), save_every))
+        start, go_on = make_runners(data, lambda: run_options(Processes(accelerator=device.value), save_every))
         try:
             outcome = run_study(planned, folder, start, go_on, announce)
         except RunInterrupted:

@@ -16,10 +16,12 @@ from rich.table import Table
 
 from sewdsl.cli.options import (
     Data,
+    Device,
     Dialect,
     Input,
     Limit,
     Neuron,
+    RunsOn,
     Set,
     Spec,
     Steps,
@@ -137,6 +139,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     data: Data = None,
     weights: Weights = None,
     save_every: SaveEvery = 5.0,
+    device: RunsOn = Device.AUTO,
     devices: Devices = None,
     nodes: Nodes = None,
     strategy: Strategy = None,
@@ -159,7 +162,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if repeat > 1 and (resume or overwrite):
         exit_with_usage_error("with --repeat, the same command with the same --out goes on with what has not ended")
     options = compile_options(input, steps, neuron, settings, limit, dialect)
-    processes = _processes(devices, nodes, strategy)
+    processes = _processes(device, devices, nodes, strategy)
     if resume:
         _resume(resume, options, data, processes, save_every)
     elif repeat > 1 and processes.total > 1:
@@ -174,7 +177,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         _start(spec or "", options, _Place(out, overwrite), _Given(data, weights), processes, save_every)
 
 
-def _processes(devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
+def _processes(device: Device, devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
     set_up_process()
     from sewdsl.train.fit.processes import Processes  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.store.run_record import STRATEGIES  # noqa: PLC0415 -- as above
@@ -182,7 +185,7 @@ def _processes(devices: int | None, nodes: int | None, strategy: str | None) -> 
     known = next((name for name in STRATEGIES if name == strategy), None)
     if strategy is not None and known is None:
         exit_with_usage_error(f"--strategy takes {', '.join(STRATEGIES)}, not '{strategy}'")
-    return Processes(devices, nodes, known)
+    return Processes(devices, nodes, known, device.value)
 
 
 def _check(recipe: Recipe, processes: Processes) -> None:

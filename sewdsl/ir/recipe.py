@@ -68,8 +68,8 @@ class Recipe(BaseModel):
         loss: Cross-entropy of the mean over time of the logits (``mean``), or the mean over time of the
             cross-entropies of each time-step (``tet``, Deng et al. 2022).
         label_smoothing: Share of the target that all classes have in common, in training.
-        precision: ``32``; ``mixed``: 16-bit floats where they are safe (bfloat16 on CPU, float16 on CUDA); or one
-            of these by Lightning's name, ``bf16-mixed``, ``16-mixed``.
+        precision: ``32``; ``mixed``: 16-bit floats where they are safe (bfloat16, or float16 on GPUs without it); or
+            one of these by Lightning's name, ``bf16-mixed``, ``16-mixed``.
         tf32: Whether GPUs multiply 32-bit floats in TF32, with 10 bits after the point, which is faster; None: as torch
             has it, in convolutions and not in other products.
         sync_bn: Whether several processes compute the statistics of batch norm over all their samples.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sewdsl.analysis.residual_blocks import NamedResidual, named_residuals
 from sewdsl.probe.block_measures import BlockRate, block_gradients, block_rates
 from sewdsl.probe.measured_operations import MeasuredOperations, measure_operations
-from sewdsl.probe.untrained import random_inputs, set_untrained_mode
+from sewdsl.probe.untrained import move_batches, random_inputs, set_untrained_mode
 
 __all__ = [
     "BlockRate",
@@ -18,6 +18,7 @@ __all__ = [
     "block_gradients",
     "block_rates",
     "measure_operations",
+    "move_batches",
     "named_residuals",
     "random_inputs",
     "set_untrained_mode",

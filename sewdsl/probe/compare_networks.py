@@ -10,7 +10,7 @@ from sewdsl.analysis.residual_blocks import NamedResidual
 from sewdsl.compiler import compile as compile_module
 from sewdsl.ir.network import Network
 from sewdsl.probe.block_measures import block_gradients, block_rates
-from sewdsl.probe.untrained import random_inputs, set_untrained_mode
+from sewdsl.probe.untrained import move_batches, random_inputs, set_untrained_mode
 
 SAMPLES = 4
 """Of the batch that is shown."""
@@ -47,7 +47,9 @@ class BlockCurve:
         return tuple(map(fmean, zip(*self.runs, strict=True)))
 
 
-def block_curves(network: Network, labels: Mapping[str, str], probe: str, seeds: Sequence[int]) -> list[BlockCurve]:
+def block_curves(
+    network: Network, labels: Mapping[str, str], probe: str, seeds: Sequence[int], device: str = "cpu"
+) -> list[BlockCurve]:
     """Looks into a network with the weights and the noise of each seed, in training mode.
 
     Args:
@@ -55,6 +57,7 @@ def block_curves(network: Network, labels: Mapping[str, str], probe: str, seeds:
         labels: What makes it another than the rest, by axis.
         probe: ``rates`` or ``gradients``.
         seeds: At least one.
+        device: Where it runs, as torch calls it.
 
     Returns:
         Of rates, O and A: where a block's last neuron is the one after the addition, as in a Spiking block, A is O.
@@ -62,10 +65,10 @@ def block_curves(network: Network, labels: Mapping[str, str], probe: str, seeds:
     found: dict[str, list[tuple[float, ...]]] = {}
     blocks: tuple[NamedResidual, ...] = ()
     for seed in seeds:
-        model = set_untrained_mode(
-            compile_module(network, seed=seed, optimize=0)
+        model = set_untrained_mode(compile_module(network, seed=seed, optimize=0)).to(
+            device
         )  # equal networks are equal to the last spike
-        shown = random_inputs(network, samples=SAMPLES, seed=seed)
+        shown = move_batches(random_inputs(network, samples=SAMPLES, seed=seed), device)
         if probe == "rates":
             seen = block_rates(model, shown)
             blocks = tuple(rate.block for rate in seen)

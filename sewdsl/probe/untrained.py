@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -64,3 +64,9 @@ def random_inputs(
         else:
             x = (torch.rand((settings.steps, samples, *settings.input), generator=random) < EVENT_PROBABILITY).float()
         yield x, torch.randint(0, classes, (samples,), generator=random)
+
+
+def move_batches(batches: Iterable[tuple[Tensor, Tensor]], device: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """The same batches of inputs and classes, on a device."""
+    for x, y in batches:
+        yield x.to(device), y.to(device)

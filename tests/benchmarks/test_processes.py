@@ -96,7 +96,7 @@ def test_what_does_not_agree_is_not_timed() -> None:
 @pytest.mark.parametrize("cuda", [False, True])
 @pytest.mark.parametrize("quick", [False, True])
 def test_cases_are_found_and_their_rows_told_apart(*, quick: bool, cuda: bool) -> None:
-    scope = Scope(quick, CONTENDERS, cuda=cuda)
+    scope = Scope(quick, CONTENDERS, ("cpu", "cuda")[: 1 + cuda])
     assert {"7b-net", "front-end", "growth-depth", "growth-steps", "lif-layer", "sew-resnet-18"} < set(cases())
     for name, case in cases().items():
         rows = case.comparisons(scope)

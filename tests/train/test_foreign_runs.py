@@ -228,7 +228,7 @@ class TestFiles:
             ("seconds", -1, "seconds is -1, expected at least 0"),
             ("seed", 2**64, "seed is 18446744073709551616, expected less than 18446744073709551616"),
             ("processes", 0, "processes is 0, expected at least 1"),
-            ("device", "tpu", "device is 'tpu', expected 'cpu' or 'cuda'"),
+            ("device", "tpu", "device is 'tpu', expected 'cpu', 'cuda' or 'mps'"),
             ("machine", "\x1b[2J", r"machine is '\x1b[2J', expected text that matches ^[^\x00-\x1f\x7f-\x9f]*$"),
             ("network", "x" * 300_000, f"network is '{'x' * 39}…, expected at most 262144 characters"),
             ("firing_rates", {"if1": 2}, "firing_rates.if1 is 2, expected at most 1"),

@@ -22,11 +22,20 @@ from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
+from sewdsl.train.fit import lightning_loop
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
 from sewdsl.train.fit.loss_and_accuracy import training_loss
 from sewdsl.train.fit.process_setup import quiet_lightning
-from sewdsl.train.fit.processes import Processes, as_before, precision, remember
+from sewdsl.train.fit.processes import (
+    Accelerator,
+    DeviceType,
+    Processes,
+    as_before,
+    device_type,
+    precision,
+    remember,
+)
 from sewdsl.train.store.run_folder import RunError, RunFolder
 
 from .conftest import Run
@@ -191,9 +200,99 @@ def test_shares() -> None:
 def test_float16_needs_a_gpu(small: Path) -> None:
     recipe = read(small, set={"train.precision": '"16-mixed"'}).result().recipe
     assert isinstance(recipe, Recipe)
-    assert precision(recipe, gpu=True) == "16-mixed"
+    assert precision(recipe, "cuda") == "16-mixed"
     with pytest.raises(RunError, match="precision 16-mixed needs a GPU; 'mixed' takes bfloat16 where there is none"):
-        precision(recipe, gpu=False)
+        precision(recipe, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "here", "expected"),
+    [("cuda", 1, "bf16-mixed"), ("cuda", 0, "16-mixed"), ("cpu", 0, "bf16-mixed"), ("mps", 0, "bf16-mixed")],
+)
+def test_mixed_is_bfloat16_where_the_gpu_has_it(
+    small: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: DeviceType,
+    here: int,
+    expected: str,
+) -> None:
+    asked = []
+
+    def supported(*, including_emulation: bool = True) -> bool:
+        asked.append(including_emulation)
+        return bool(here)
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    recipe = read(small, set={"train.precision": "mixed"}).result().recipe
+    assert isinstance(recipe, Recipe)
+    assert precision(recipe, device) == expected
+    assert asked == [False] * (device == "cuda")
+
+
+class TestDevice:
+    @pytest.mark.parametrize(("accelerator", "cuda", "mps", "expected"), [
+        ("auto", True, False, "cuda"), ("auto", False, True, "mps"), ("auto", False, False, "cpu"),
+        ("cpu", True, True, "cpu"), ("cuda", True, False, "cuda"),
+    ])  # fmt: skip
+    def test_what_is_there_decides(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        accelerator: Accelerator,
+        cuda: bool,  # noqa: FBT001 -- of pytest
+        mps: bool,  # noqa: FBT001 -- as above
+        expected: str,
+    ) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        assert device_type(accelerator) == expected
+
+    def test_a_gpu_that_is_not_there(self) -> None:
+        with pytest.raises(RunError, match=r"there is no GPU that torch can use .*; --device cpu takes the processor"):
+            device_type("cuda")
+
+    @pytest.mark.parametrize("command", ["train", "eval", "probe", "study"])
+    def test_commands_say_so_before_anything_is_made(
+        self, command: str, small: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        study = tmp_path / "study.net"
+        study.write_text(f"{small.read_text()}study {{ vary join ADD IAND }}\n")
+        arguments = {
+            "train": ["train", str(small)],
+            "eval": ["eval", str(run.folder.path)],
+            "probe": ["probe", "rates", str(run.folder.path)],
+            "study": ["study", str(study)],
+        }[command]
+        done = CliRunner().invoke(app, [*arguments, "--device", "cuda"])
+        assert done.exit_code == 1
+        assert done.output == (
+            "error: there is no GPU that torch can use ('sewdsl doctor' says what is here); --device cpu takes the "
+            "processor\n"
+        )
+        assert [*tmp_path.iterdir()] == [study]
+
+    def test_on_the_processor_as_where_there_is_nothing_else(self, run: Run) -> None:
+        found = [CliRunner().invoke(app, ["eval", str(run.folder.path), *more]) for more in ([], ["--device", "cpu"])]
+        assert found[0].output == found[1].output
+        assert found[0].exit_code == found[1].exit_code == 0
+
+    def test_the_trainer_is_told(self, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        told = []
+
+        class ToldError(Exception):
+            pass
+
+        def trainer(**options: object) -> None:
+            told.append(options)
+            raise ToldError
+
+        monkeypatch.setattr(lightning_loop, "Trainer", trainer)
+        module, samples = case(small)
+        with pytest.raises(ToldError):
+            lightning_loop.check_devices(module.recipe, Processes(accelerator="cpu"))
+        with pytest.raises(ToldError):
+            lightning_loop.evaluate_samples(module, samples, "cpu")
+        assert [options["accelerator"] for options in told] == ["cpu", "cpu"]
 
 
 class TestStrategy:

@@ -15,6 +15,7 @@ from sewdsl.compiler import load, read
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import Score, evaluate_samples
+from sewdsl.train.fit.processes import Accelerator
 from sewdsl.train.fit.train_run import evaluate
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.store import measurements
@@ -132,8 +133,8 @@ class TestRepeats:
     def test_the_same_weights_are_judged_once(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         judged: list[Score] = []
 
-        def judge_and_note(module: Classifier, samples: SampleSet) -> Score:
-            judged.append(evaluate_samples(module, samples))
+        def judge_and_note(module: Classifier, samples: SampleSet, accelerator: Accelerator) -> Score:
+            judged.append(evaluate_samples(module, samples, accelerator))
             return judged[-1]
 
         monkeypatch.setattr("sewdsl.train.fit.train_run.evaluate_samples", judge_and_note)

@@ -25,7 +25,7 @@ from sewdsl.train.data.dataset import Samples, SampleSet
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.fit.processes import Processes, precision
+from sewdsl.train.fit.processes import Accelerator, DeviceType, Processes, device_type, precision
 from sewdsl.train.store.neuron_populations import Population
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.watch import FiringRateLog, GradientNorms, NeuronRates
@@ -49,10 +49,11 @@ class RunOptions(NamedTuple):
 
 
 class FitResult(NamedTuple):
-    """How a training ended: epochs completed, and processes that did it."""
+    """How a training ended: epochs completed, processes that did it, and what each ran on."""
 
     epochs: int
     processes: int
+    device: DeviceType
 
 
 class Score(NamedTuple):
@@ -119,7 +120,7 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
         distributed.destroy_process_group()
     if checkpointer.signal and trainer.current_epoch < module.recipe.epochs:
         raise RunInterrupted(checkpointer.signal)
-    return FitResult(trainer.current_epoch, trainer.world_size)
+    return FitResult(trainer.current_epoch, trainer.world_size, device_type(options.processes.accelerator))
 
 
 def _batches(parts: Parts, recipe: Recipe, process: int, processes: int) -> tuple[Batches, Batches]:
@@ -172,7 +173,7 @@ def _lightning(recipe: Recipe, processes: Processes, **options: Any) -> Trainer:
     Raises:
         RunError: as for :func:`check_devices`.
     """
-    number_format = precision(recipe, gpu=torch.cuda.is_available())
+    number_format = precision(recipe, device_type(processes.accelerator))
     try:
         return Trainer(
             **processes.options,
@@ -216,13 +217,17 @@ class Confusion(Callback):
         self._counts = counts if self._counts is None else self._counts + counts
 
 
-def evaluate_samples(module: Classifier, samples: SampleSet) -> Score:
-    """Shows the samples to a network, in evaluation mode and in the recipe's precision; all of them in this process."""
+def evaluate_samples(module: Classifier, samples: SampleSet, accelerator: Accelerator = "auto") -> Score:
+    """Shows the samples to a network, in evaluation mode and in the recipe's precision; all of them in this process.
+
+    Raises:
+        RunError: a GPU is asked for, and there is none; or the precision is not for what it runs on.
+    """
     confusion = Confusion()
     trainer = Trainer(
-        accelerator="auto",
+        accelerator=accelerator,
         devices=1,
-        precision=precision(module.recipe, gpu=torch.cuda.is_available()),
+        precision=precision(module.recipe, device_type(accelerator)),
         callbacks=[confusion],
         logger=False,
         enable_checkpointing=False,

@@ -12,6 +12,9 @@ from sewdsl.train.records import RecordError, contents, parse_record
 from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
 from sewdsl.train.store.run_record import ProcessRecord, Strategy
 
+Accelerator = Literal["auto", "cpu", "cuda"]
+DeviceType = Literal["cpu", "cuda", "mps"]
+
 
 def rank() -> int:
     """Which of the processes this is, counted from 0, as torchrun, SLURM or Lightning sets it."""
@@ -33,11 +36,13 @@ class Processes:
         devices: Processes on each node, one a device; None: as many as torchrun started there, or one.
         nodes: Machines; None: as many as torchrun runs on, or one.
         strategy: How they share the work; None: as before, in a run that goes on, else ``auto``.
+        accelerator: What each of them runs on; ``auto``: a GPU if there is one.
     """
 
     devices: int | None = None
     nodes: int | None = None
     strategy: Strategy | None = None
+    accelerator: Accelerator = "auto"
 
     @property
     def total(self) -> int:
@@ -51,7 +56,7 @@ class Processes:
         given = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun alone says it, and then WORLD_SIZE too
         here, everywhere = (int(given), int(os.environ["WORLD_SIZE"])) if given else (1, 1)
         return {
-            "accelerator": "auto",
+            "accelerator": self.accelerator,
             "devices": self.devices or here,
             "num_nodes": self.nodes or everywhere // here,
             "strategy": self.strategy or "auto",
@@ -88,15 +93,40 @@ def as_before(folder: RunFolder, processes: Processes) -> Processes:
         raise RunError(message) from None
 
 
-def precision(recipe: Recipe, *, gpu: bool) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
-    """Lightning's name of a recipe's dtype.
+def device_type(accelerator: Accelerator) -> DeviceType:
+    """What a process runs on.
+
+    Raises:
+        RunError: a GPU is asked for, and there is none that torch can use.
+    """
+    import torch  # noqa: PLC0415 -- which process this is must be known before it is loaded
+
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return "cuda"
+    if accelerator == "cuda":
+        message = (
+            "there is no GPU that torch can use ('sewdsl doctor' says what is here); --device cpu takes the processor"
+        )
+        raise RunError(message)
+    return "mps" if accelerator == "auto" and torch.backends.mps.is_available() else "cpu"
+
+
+def precision(recipe: Recipe, device: DeviceType) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
+    """Lightning's name of a recipe's dtype: ``mixed`` is bfloat16, or float16 on GPUs that have no bfloat16.
 
     Raises:
         RunError: float16 without a GPU, which would be much slower and is not what it is for.
     """
     if recipe.precision == "mixed":
-        return "16-mixed" if gpu else "bf16-mixed"
-    if recipe.precision == "16-mixed" and not gpu:
+        return "16-mixed" if device == "cuda" and not _has_bfloat16() else "bf16-mixed"
+    if recipe.precision == "16-mixed" and device != "cuda":
         message = "precision 16-mixed needs a GPU; 'mixed' takes bfloat16 where there is none"
         raise RunError(message)
     return "32-true" if recipe.precision == "32" else recipe.precision
+
+
+def _has_bfloat16() -> bool:
+    """Whether the GPU computes in bfloat16, and not by way of float32: those from 2020 on do."""
+    import torch  # noqa: PLC0415 -- as above
+
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -35,7 +35,7 @@ from sewdsl.train.fit.lightning_loop import (
 )
 from sewdsl.train.fit.load_run import load_spec
 from sewdsl.train.fit.process_setup import quiet_lightning
-from sewdsl.train.fit.processes import Processes, as_before, rank
+from sewdsl.train.fit.processes import Accelerator, Processes, as_before, device_type, rank
 from sewdsl.train.fit.processes import remember as remember_processes
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.standalone import standalone_text
@@ -144,11 +144,11 @@ def _run(
             _describe(compilation, planned, folder, options.processes)
             folder.result.unlink(missing_ok=True)
         if recipe.compile:
-            compile_in_place(module.model, gpu=torch.cuda.is_available())
+            compile_in_place(module.model, gpu=device_type(options.processes.accelerator) == "cuda")
         fitted = fit_epochs(module, parts, folder, options)
         if rank():
             raise SystemExit(0)
-        scores, confusion = _judge_both(module, folder, splits.test)
+        scores, confusion = _judge_both(module, folder, splits.test, options.processes.accelerator)
     measurements.write_confusion(folder.confusion, confusion, data.names)
     measurements.write_metrics(
         module.history, folder.metrics
@@ -182,7 +182,7 @@ def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores
         seconds=round(module.seconds, 1),
         seed=planned.recipe.seed,
         start=None if module.start is None else WeightsOrigin(**module.start),
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=fitted.device,
         machine=describe_machine(),
         processes=fitted.processes,
         threads=torch.get_num_threads(),
@@ -205,24 +205,26 @@ class RunEvaluation(NamedTuple):
     samples: int
 
 
-def evaluate(folder: RunFolder, data_folder: Path | None = None) -> RunEvaluation:
+def evaluate(folder: RunFolder, data_folder: Path | None = None, accelerator: Accelerator = "auto") -> RunEvaluation:
     """Judges the networks of a run again, from its folder and the data alone.
 
     Args:
         folder: Of the run.
         data_folder: Where the data lies; see :func:`sewdsl.train.store.run_data_path.plan_resumed_run`.
+        accelerator: What the networks run on; ``auto``: a GPU if there is one.
 
     Raises:
-        RunError: something in the folder is missing or damaged.
+        RunError: something in the folder is missing or damaged, or the GPU that is asked for.
         DataError: the data is missing or damaged.
         SewdslError: its spec has errors.
     """
     reported = folder.read_result()
+    device_type(accelerator)  # says at once if it is not there
     network, recipe, data = plan_resumed_run(load_spec(folder), folder, data_folder)
     torch.set_num_threads(reported.threads)  # another number rounds sums in another order
     samples = data.load().test
     with quiet_lightning():
-        scores, _ = _judge_both(Classifier(compile(network), recipe), folder, samples)
+        scores, _ = _judge_both(Classifier(compile(network), recipe), folder, samples, accelerator)
     return RunEvaluation(reported, reported.model_copy(update=scores), len(samples.y))
 
 
@@ -239,16 +241,18 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
         warnings.warn(f"there will be no {folder.diagram.name}: {error}", stacklevel=2)
 
 
-def _judge_both(module: Classifier, folder: RunFolder, samples: SampleSet) -> tuple[dict[str, Any], list[list[int]]]:
+def _judge_both(
+    module: Classifier, folder: RunFolder, samples: SampleSet, accelerator: Accelerator
+) -> tuple[dict[str, Any], list[list[int]]]:
     """The fields of a result that the checkpoints alone decide, and what the last weights confuse.
 
     Where the last epoch was the best, its weights are judged once.
     """
     found = checkpoints.read_checkpoint(folder.best), checkpoints.read_checkpoint(folder.last)
     checkpoints.load_checkpoint_weights(module, found[0], folder.best)
-    best = evaluate_samples(module, samples)
+    best = evaluate_samples(module, samples, accelerator)
     checkpoints.load_checkpoint_weights(module, found[1], folder.last)
-    last = best if checkpoints.same_weights(*found) else evaluate_samples(module, samples)
+    last = best if checkpoints.same_weights(*found) else evaluate_samples(module, samples, accelerator)
     fields = {
         "accuracy": last.accuracy,
         "best_accuracy": best.accuracy,

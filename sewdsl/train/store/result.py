@@ -62,7 +62,7 @@ class Result(BaseModel):
         seconds: Wall-clock time of the training, the test after each epoch included; all parts of it.
         seed: The recipe's.
         start: Where the weights came from that it began with; None: they were random.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda``, or ``mps``, Apple's GPU.
         machine: What it ran on, in words.
         processes: How many trained together; with other numbers, other samples meet in a batch.
         threads: Torch's threads; with other numbers, sums are rounded in another order.
@@ -82,7 +82,7 @@ class Result(BaseModel):
     seconds: Seconds
     seed: Seed
     start: WeightsOrigin | None = None
-    device: Literal["cpu", "cuda"]
+    device: Literal["cpu", "cuda", "mps"]
     machine: Word = "unknown"
     processes: Positive = 1
     threads: Threads
