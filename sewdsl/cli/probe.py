@@ -352,12 +352,16 @@ def _energy(probed: ProbeTarget, costs: EnergyCosts, out: Path | None, *, json_:
 
 
 def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, json_: bool) -> None:
-    from sewdsl.probe import named_residuals  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.lower.event_shares import EventShares  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe import named_residuals  # noqa: PLC0415 -- as above
 
     if not named_residuals(probed.network):
         echo(f"error: '{probed.network.name}' has no residual block to look at", err=True)
         raise typer.Exit(1)
-    _show(probed, _rates(probed) if quantity is ProbeQuantity.RATES else _gradients(probed), quantity, out, json_=json_)
+    events = EventShares()
+    with events.watch(probed.model):
+        found = _rates(probed) if quantity is ProbeQuantity.RATES else _gradients(probed)
+    _show(probed, found, events.shares, quantity, out, json_=json_)
 
 
 def _rates(probed: ProbeTarget) -> Found:
@@ -380,7 +384,15 @@ def _gradients(probed: ProbeTarget) -> Found:
     return tuple(each.block for each in found), {"S": [each.amplitude for each in found]}
 
 
-def _show(probed: ProbeTarget, found: Found, asked: ProbeQuantity, out: Path | None, *, json_: bool) -> None:
+def _show(  # noqa: PLR0913 -- what was found, and where it goes
+    probed: ProbeTarget,
+    found: Found,
+    by_events: Mapping[str, float],
+    asked: ProbeQuantity,
+    out: Path | None,
+    *,
+    json_: bool,
+) -> None:
     quantity, scale = QUANTITY_LABELS[asked]
     blocks, curves = found
     rows = [
@@ -392,7 +404,13 @@ def _show(probed: ProbeTarget, found: Found, asked: ProbeQuantity, out: Path | N
         }
         for i, b in enumerate(blocks)
     ]
-    plain = {"name": probed.network.name, "quantity": quantity, **probed.as_json(), "blocks": rows}
+    plain = {
+        "name": probed.network.name,
+        "quantity": quantity,
+        **probed.as_json(),
+        "blocks": rows,
+        "by_events": by_events,
+    }
     if out is not None:
         from sewdsl.probe.plots import plot_curves  # noqa: PLC0415 -- matplotlib takes a second
 
@@ -405,6 +423,16 @@ def _show(probed: ProbeTarget, found: Found, asked: ProbeQuantity, out: Path | N
     else:
         console().print(probed.title(quantity), style="bold")
         console().print(_table(rows))
+        if by_events:
+            console().print(_events_line(by_events), soft_wrap=True)
+
+
+def _events_line(by_events: Mapping[str, float]) -> str:
+    """Which convolutions looked at what is active alone, and which might have."""
+    always = ", ".join(name for name, part in by_events.items() if part == 1)
+    often = "".join(f"; {name} in {part:.0%} of batches" for name, part in by_events.items() if 0 < part < 1)
+    never = ", ".join(name for name, part in by_events.items() if part == 0)
+    return f"computed by events: {always or 'none in all batches'}{often}" + (f"; dense: {never}" if never else "")
 
 
 def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> None:

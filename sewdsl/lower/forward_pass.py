@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -30,17 +30,20 @@ class ForwardPass:
         modules: By node; None for the input.
         T: Time-steps of the input.
         step: What nodes keep, if the input is one time-step of a stream.
+        tell: Told of each convolution that may be computed by events, by its node's name, whether it was.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all that a pass needs
         self,
         network: Network,
         plan: ExecutionPlan,
         modules: Sequence[Any],
         T: int,
         step: StepState | None,
+        tell: Callable[[str, bool], object] | None = None,
     ) -> None:
         self._network, self._plan, self._modules, self._T, self._step = network, plan, modules, T, step
+        self._tell = tell
 
     def run(self, values: dict[int, Tensor]) -> None:
         """Computes all steps; each value is dropped after its last reader.
@@ -111,7 +114,8 @@ class ForwardPass:
             operands = [expand_steps(operand, self._T) for operand in operands]
         options: dict[str, Any] = {"byte_places": True} if step.byte_places else {}
         if step.frees_input or step.events:
-            options["run"] = ConvRun(step.frees_input, step.events, step.exact)
+            tell = None if self._tell is None else partial(self._tell, self._network.nodes[step.nodes[0]].name)
+            options["run"] = ConvRun(step.frees_input, step.events, step.exact, tell)
         if step.kernel == "norm_neuron":
             norm, neuron, *joins = modules
             joint = None

@@ -120,7 +120,13 @@ class SpikingNetwork(Group):
 
     What of a layer's input is kept for its gradient, and which layers are computed together, is decided in each forward
     for what it is given and what has become of the layers; see :mod:`sewdsl.passes.plan`.
+
+    Attributes:
+        event_listener: Told in each forward of each convolution that may be computed by events, by its node's name,
+            whether it was; see :class:`sewdsl.lower.event_shares.EventShares`.
     """
+
+    event_listener: Callable[[str, bool], object] | None = None
 
     _program: Program
     _outline: PlanOutline
@@ -175,7 +181,7 @@ class SpikingNetwork(Group):
         modules = [self.get_submodule(name) for name, _ in self._built]
         plan = self._plan(x_TN, modules, static=static, streaming=step is not None)
         del x_TN
-        ForwardPass(self.network, plan, [None, *modules], T, step).run(values)
+        ForwardPass(self.network, plan, [None, *modules], T, step, self.event_listener).run(values)
         return {index: expand_steps(values[index], T) for index in self.network.given}
 
     def _check_steps(self, T: int) -> None:

@@ -20,6 +20,8 @@ from torch.nn import functional
 from sewdsl.snn.kernels.event_convolution import EventConvolution, equals_dense
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
     Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -56,11 +58,13 @@ class ConvRun(NamedTuple):
         frees_input: Whether the backward pass gives up the input before there is room for its gradient.
         events: What the input is, if no more than what is active of it is to be looked at where that is little.
         exact: Whether it is computed so only where every bit stays the same.
+        tell: Told of each output of what may be computed so whether it was.
     """
 
     frees_input: bool = False
     events: Literal["spikes", "counts"] | None = None
     exact: bool = True
+    tell: Callable[[bool], object] | None = None
 
 
 DENSE = ConvRun()
@@ -128,6 +132,8 @@ class _Convolution(torch.autograd.Function):
         if events is not None and run.exact and not equals_dense(events, x.shape, bias=bias is not None):
             events = None
         y = None if events is None else events.forward(x, weight, bias)
+        if run.events and run.tell is not None:
+            run.tell(y is not None)
         if y is not None:
             return y
         _, stride, padding, dilation, groups = window

@@ -12,8 +12,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from sewdsl.lower import SpikingNetwork
+from sewdsl.lower.event_shares import EventShares
 from sewdsl.snn.neuron import SpikingModule
-from sewdsl.train.store.neuron_populations import DEAD, EDGES, FIRING_RATE, GRADIENT_NORM, Population
+from sewdsl.train.store.neuron_populations import BY_EVENTS, DEAD, EDGES, FIRING_RATE, GRADIENT_NORM, Population
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,20 +62,29 @@ CURE = "lower v_threshold, put a batch norm before it, or raise the gain or the 
 
 
 class FiringRateLog(Callback):
-    """Logs ``firing_rate/LAYER`` of the pass that judges each epoch: those samples are shown anyway."""
+    """Logs ``firing_rate/LAYER`` of the pass that judges each epoch: those samples are shown anyway.
+
+    And ``by_events/LAYER``, the share of batches in which a convolution was computed from what is active of its input,
+    of those that may be; of several processes, in the first.
+    """
 
     def __init__(self) -> None:
-        self._rates, self._watching = FiringRates(), ExitStack()
+        self._rates, self._events, self._watching = FiringRates(), EventShares(), ExitStack()
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
         """Counts from zero."""
-        self._rates = FiringRates()
-        self._watching.enter_context(self._rates.watch(pl_module.get_submodule("model")))
+        self._rates, self._events = FiringRates(), EventShares()
+        model = pl_module.get_submodule("model")
+        self._watching.enter_context(self._rates.watch(model))
+        if isinstance(model, SpikingNetwork):
+            self._watching.enter_context(self._events.watch(model))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
         """Logs the pass; of several processes, their mean."""
         self._watching.close()
         pl_module.log_dict({FIRING_RATE + name: rate for name, rate in self._rates.rates.items()}, sync_dist=True)
+        # processes may have batches of different sizes, of which some are too small: none waits for another here
+        pl_module.log_dict({BY_EVENTS + name: part for name, part in self._events.shares.items()}, rank_zero_only=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002 -- a hook
         """Stops counting."""

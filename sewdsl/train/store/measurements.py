@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple
 from pydantic import AfterValidator, BaseModel
 
 from sewdsl.train.records import MAX_COUNT, STRICT, Count, RecordError, Text, contents, named, quoted, salvage
-from sewdsl.train.store.neuron_populations import FIRING_RATE
+from sewdsl.train.store.neuron_populations import BY_EVENTS, FIRING_RATE
 from sewdsl.train.store.run_folder import RunError, write_run_file
 
 Epochs = dict[int, dict[str, float]]
@@ -83,7 +83,7 @@ def _figures(texts: dict[str, str]) -> Iterator[tuple[str, float]]:
     for name, text in texts.items():
         if not text:
             continue
-        share = name.endswith("_accuracy") or name.startswith(FIRING_RATE)
+        share = name.endswith("_accuracy") or name.startswith((FIRING_RATE, BY_EVENTS))
         most = 1.0 if share else MAX_FIGURE
         try:
             value = float(text)

@@ -11,6 +11,8 @@ from sewdsl.train.records import STRICT, Count, Positive
 
 FIRING_RATE = "firing_rate/"
 """Before a layer's name: spikes per neuron, sample and time-step."""
+BY_EVENTS = "by_events/"
+"""Before a convolution's name: the share of batches in which it was computed from what is active of its input."""
 GRADIENT_NORM = "gradient_norm/"
 """Before a layer's name, or ``total``: Euclidean norm of the gradient of the last batch."""
 DEAD, SATURATED = 0.01, 0.9
