@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -164,12 +164,16 @@ class MemoryRow(NamedTuple):
     bytes: int
 
 
-def predict_memory(network: Network, batch: int | None) -> PeakMemory:
+SHOWN = 5
+"""Layers that a note names."""
+
+
+def predict_memory(network: Network, batch: int | None, device: Literal["cpu", "cuda"]) -> PeakMemory:
     """The memory of a training step of the network as its recipe says, with another batch if one is given."""
     recipe = network.recipe
     if recipe is not None and batch is not None:
         network = network.with_recipe(recipe.model_copy(update={"batch": batch}))
-    return peak_memory(optimize_program(network), training_load(network.recipe, batch))
+    return peak_memory(optimize_program(network), training_load(network.recipe, batch, device))
 
 
 def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
@@ -178,6 +182,11 @@ def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
     out.print(f"{network.name}: a training step on {_load(found.sizes)}", style="bold")
     out.print(_memory_layers(_kept(network, found) if expand else _by_block(network, found)))
     out.print(_totals(found))
+    names = found.sizes.not_predicted
+    if names:
+        more = f"{', '.join(names[:SHOWN])}{f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''}"
+        words = "note: on a GPU, neurons as equations run in plain PyTorch and keep more than is predicted here"
+        out.print(f"{words}: {more}", soft_wrap=True)
 
 
 def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
@@ -188,6 +197,8 @@ def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
         "samples": load.samples,
         "steps": found.sizes.T,
         "mixed": load.mixed,
+        "device": load.device,
+        "not_predicted": list(found.sizes.not_predicted),
         "peak": found.bytes,
         "at": _at(found).name,
         "backward": found.moment.backward,
@@ -201,7 +212,8 @@ def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
 def _load(sizes: ValueSizes) -> str:
     load: TrainingLoad = sizes.load
     samples, steps = f"{load.samples} sample{'' if load.samples == 1 else 's'}", f"T = {sizes.T}"
-    return f"{samples}, {steps}, {'mixed precision' if load.mixed else 'float32'}"
+    where = "" if load.device == "cpu" else ", on a GPU"
+    return f"{samples}, {steps}, {'mixed precision' if load.mixed else 'float32'}{where}"
 
 
 def _kept(network: Network, found: PeakMemory) -> list[MemoryRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +30,13 @@ from sewdsl.cli.output import echo_json
 from sewdsl.ir.network import Network
 
 
+class PredictedDevice(StrEnum):
+    """Of whose memory a step is predicted."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 def command(  # noqa: PLR0913 -- one parameter per option
     spec: Spec,
     input: Input = None,  # noqa: A002 -- the option's name
@@ -42,6 +50,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     batch: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="With --memory: samples at once, not the recipe's.")
     ] = None,
+    device: Annotated[
+        PredictedDevice, typer.Option(help="With --memory: where the step runs, on this machine or another.")
+    ] = PredictedDevice.CPU,
     energy: Annotated[bool, typer.Option("--energy", help="Count operations and energy at most instead.")] = False,
     costs: Prices = None,
     json_: Annotated[bool, typer.Option("--json", help="As JSON, always expanded.")] = False,
@@ -49,13 +60,15 @@ def command(  # noqa: PLR0913 -- one parameter per option
     """Show a network: layers, shapes, value ranges, parameters, operations, and all values in force."""
     if batch is not None and not memory:
         exit_with_usage_error("--batch goes with --memory")
+    if device is not PredictedDevice.CPU and not memory:
+        exit_with_usage_error("--device goes with --memory")
     if costs is not None and not energy:
         exit_with_usage_error("--costs goes with --energy")
     if energy and memory:
         exit_with_usage_error("one of --energy and --memory")
     network = load_network(spec, compile_options(input, steps, neuron, settings, limit, dialect))
     if memory:
-        found = predict_memory(network, batch)
+        found = predict_memory(network, batch, device.value)
         if json_:
             echo_json(memory_as_json(network, found))
         else:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.ir.settings import Settings
+from sewdsl.snn.autocast import autocast_dtype
 
 
 def to_sequence(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
@@ -70,7 +71,7 @@ def _in_format(x: Tensor, parameter: Tensor | None) -> Tensor:
         raise ValueError(message)
     if not x.dtype.is_floating_point:
         return x.to(wanted)
-    if parameter is not None and x.dtype != wanted and not torch.is_autocast_enabled(x.device.type):
+    if parameter is not None and x.dtype != wanted and not autocast_dtype(x.device.type):
         message = (
             f"the input is {x.dtype}, but the parameters are {wanted}; convert one of them: x.to({wanted}) "
             f"or model.to({x.dtype})"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import NamedTuple, Protocol, final
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from sewdsl.passes.plan import ExecutionPlan
+from sewdsl.snn.autocast import autocast_dtype
 from sewdsl.snn.hooks import fusible
 from sewdsl.snn.kernels import memory_layout
 from sewdsl.snn.kernels.packed_bits import PackedTensor
@@ -72,9 +74,9 @@ class Recomputed:
 def _casting() -> Callable[[], AbstractContextManager[object]]:
     """The autocast in force, to be entered again."""
     for device in ("cpu", "cuda"):
-        if torch.is_autocast_enabled(device):
-            dtype = torch.get_autocast_dtype(device)
-            return lambda: torch.autocast(device, dtype)
+        dtype = autocast_dtype(device)
+        if dtype is not None:
+            return partial(torch.autocast, device, dtype)
     return nullcontext
 
 
@@ -183,7 +185,7 @@ class SavedTensors:
 def _find(tensor: Tensor, kept: Mapping[_Place, tuple[SavedValue, int]], sizes: set[int] | None) -> SavedValue | None:
     """The value that a layer keeps: a view of it, or, under autocast, a copy in another dtype."""
     same = kept.get(_Place(tensor.data_ptr(), tensor.dtype))
-    if same or sizes is None or tensor.numel() in sizes or not torch.is_autocast_enabled(tensor.device.type):
+    if same or sizes is None or tensor.numel() in sizes or not autocast_dtype(tensor.device.type):
         return same[0] if same else None
     others = (found for place, found in kept.items() if place.dtype != tensor.dtype)
     copied = [value for value, numbers in others if numbers == tensor.numel()]

@@ -17,6 +17,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from sewdsl.snn.autocast import autocast_dtype
 from sewdsl.snn.kernels.event_convolution import EventConvolution, equals_dense
 
 if TYPE_CHECKING:
@@ -89,8 +90,7 @@ def mask_padding_taps(window: ConvWindow, x_TN: Tensor, weight: Tensor) -> Tenso
         x_TN: What it slides over, ``[T, N, C, H, W]``.
         weight: The layer's, or what became of it.
     """
-    autocast = torch.is_autocast_enabled(x_TN.device.type)
-    dtype = torch.get_autocast_dtype(x_TN.device.type) if autocast else x_TN.dtype
+    dtype = autocast_dtype(x_TN.device.type) or x_TN.dtype
     if (
         dtype.itemsize > BYTES_16_BIT
         or isinstance(window.padding, str)
@@ -109,9 +109,8 @@ def conv2d_low_memory(
     window: ConvWindow, weight: Tensor, bias: Tensor | None, x: Tensor, run: ConvRun = DENSE
 ) -> Tensor:
     """What a layer gives for maps ``[N, C, H, W]``, under autocast in its dtype."""
-    device = x.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
+    dtype = autocast_dtype(x.device.type)
+    if dtype is not None:
         x, weight = x.to(dtype), weight.to(dtype)
         bias = None if bias is None else bias.to(dtype)
     y: Tensor = _Convolution.apply(x, weight, bias, window, run)  # type: ignore[no-untyped-call, unused-ignore]

@@ -7,6 +7,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from sewdsl.snn.autocast import autocast_dtype, without_autocast
 from sewdsl.snn.protocols import JoinSpec
 
 
@@ -93,7 +94,7 @@ class Attention(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: D102
         given, places = q, q.shape[3:]
-        with torch.autocast(q.device.type, enabled=False):
+        with without_autocast(q.device.type):
             # [T, N, heads, channels of a head, places]
             q, k, v = (_grouped(_at_least_float32(x).flatten(3), self.heads) for x in (q, k, v))
             y = (v @ k.transpose(-2, -1)) @ q if self.keys_first else v @ (k.transpose(-2, -1) @ q)
@@ -111,7 +112,7 @@ def _at_least_float32(x: Tensor) -> Tensor:
 
 def _result(y: Tensor, x: Tensor) -> Tensor:
     """A sum in the dtype of what it is of, which the whole network then has; under autocast as it is."""
-    return y if torch.is_autocast_enabled(x.device.type) else y.to(x.dtype)
+    return y if autocast_dtype(x.device.type) else y.to(x.dtype)
 
 
 class Sum(nn.Module):

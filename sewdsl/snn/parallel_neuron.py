@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from sewdsl.snn.autocast import without_autocast
 from sewdsl.snn.kernels import reference
 from sewdsl.snn.neuron import SpikingModule
 from sewdsl.snn.protocols import SurrogateSpec
@@ -49,7 +50,7 @@ class ParallelNeuron(SpikingModule):
         self.bias = nn.Parameter(torch.full((steps, 1), -float(spec.v_threshold)))
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
-        with torch.autocast(x_TN.device.type, enabled=False):
+        with without_autocast(x_TN.device.type):
             weight, bias, current_TN = _wide(self.weight), _wide(self.bias), _wide(x_TN)
             u_TN = torch.addmm(bias, weight, current_TN.flatten(1)).view(x_TN.shape)
             return reference.heaviside(u_TN, self.spec.surrogate).to(x_TN.dtype)
@@ -93,7 +94,7 @@ class WindowedNeuron(SpikingModule, ReadsPast):
 
     def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
         """Spikes of a whole sequence, or of a step of a stream, from the currents before it."""
-        with torch.autocast(x_TN.device.type, enabled=False):
+        with without_autocast(x_TN.device.type):
             current_TN = _wide(x_TN)
             u_TN = self._of_sequence(current_TN) if past is None else self._of_step(current_TN, past)
             return reference.heaviside(u_TN, self.spec.surrogate).to(x_TN.dtype)

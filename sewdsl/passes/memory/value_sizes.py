@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Neuron
+from sewdsl.ir.op import LinearNeuron, Neuron
 from sewdsl.ir.recipe import Recipe
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.passes.plan import ExecutionContext, ExecutionPlan, PlannedStep, plan_execution
@@ -29,24 +30,30 @@ class TrainingLoad(NamedTuple):
         mixed: Whether layers work in 16 bits.
         states: Numbers that the optimizer keeps for each weight.
         steps: Time-steps; None: the network's.
+        device: Where it runs.
     """
 
     samples: int
     mixed: bool = False
     states: int = 0
     steps: int | None = None
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
-def training_load(recipe: Recipe | None, samples: int | None = None) -> TrainingLoad:
+def training_load(
+    recipe: Recipe | None, samples: int | None = None, device: Literal["cpu", "cuda"] = "cpu"
+) -> TrainingLoad:
     """What a recipe gives a step.
 
     Args:
         recipe: None: one that has no optimizer.
         samples: At once; None: as the recipe says, or one.
+        device: Where it runs.
     """
     if recipe is None:
-        return TrainingLoad(samples or 1)
-    return TrainingLoad(samples or recipe.batch, recipe.precision != "32", recipe.optimizer.states, recipe.T_train)
+        return TrainingLoad(samples or 1, device=device)
+    mixed = recipe.precision != "32"
+    return TrainingLoad(samples or recipe.batch, mixed, recipe.optimizer.states, recipe.T_train, device)
 
 
 class LoopBytes(NamedTuple):
@@ -89,9 +96,19 @@ class ValueSizes:
 
     @cached_property
     def plan(self) -> ExecutionPlan:
-        """How it runs on a CPU, with everything as it was built."""
+        """How it runs, with everything as it was built."""
         static = self.T > 1 and not self.network.nodes[0].output.varies
-        return plan_execution(self.program, ExecutionContext(self.T, self.load.samples, static))
+        return plan_execution(
+            self.program, ExecutionContext(self.T, self.load.samples, static, device=self.load.device)
+        )
+
+    @property
+    def not_predicted(self) -> tuple[str, ...]:
+        """The nodes of which more is kept than is known: on GPUs, neurons as equations run operation by operation."""
+        if self.load.device == "cpu":
+            return ()
+        nodes = self.network.nodes
+        return tuple(n.name for n in nodes if isinstance(n.op, EquationKind) and not isinstance(n.op, LinearNeuron))
 
     @cached_property
     def once(self) -> frozenset[int]:

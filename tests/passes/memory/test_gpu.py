@@ -1,0 +1,156 @@
+"""A training step on a GPU, without one: operators, bytes moved, and what is kept, as predicted and as traced.
+
+Tensors on torch's device ``meta`` have shapes and no numbers. Here kernels take it for a GPU: whatever asks for a
+device goes the way that it goes there, and the kernels for GPUs are one operator each, as they are there.
+
+``UPDATE_GOLDEN=1 pytest --hypothesis-profile deep tests/passes/memory/test_gpu.py`` writes the budgets of all shipped
+networks again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from typer.testing import CliRunner
+
+import sewdsl
+from sewdsl.cli.app import app
+from sewdsl.compiler import shipped_networks
+from sewdsl.ir.network import Network
+from sewdsl.passes import optimize_program
+from sewdsl.passes.memory import TrainingLoad, peak_memory
+from sewdsl.snn.kernels import dispatch
+from tests.effort import factor, representatives
+from tests.shipped import shipped
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "gpu_steps.json"
+SAMPLES = 2
+NO_WORK = {
+    *("view", "_unsafe_view", "_reshape_alias", "alias", "as_strided", "detach", "expand", "permute", "t", "transpose"),
+    *("select", "slice", "split", "squeeze", "unbind", "unsqueeze", "promote_types"),
+    *("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"),
+}
+"""Operators that launch nothing on a device."""
+
+
+class Traced(NamedTuple):
+    """A training step.
+
+    Attributes:
+        operators: That launch something.
+        moved: Bytes that these read and write.
+        kept: Bytes that wait for the backward pass, apart from weights and statistics.
+    """
+
+    operators: int
+    moved: int
+    kept: int
+
+
+class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.counts: Counter[str] = Counter()
+        self.moved = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = str(func).split(".")[1]
+        if name not in NO_WORK:
+            self.counts[name] += 1
+            tensors = [leaf for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, Tensor)]
+            self.moved += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        return out
+
+
+def trace(network: Network, samples: int) -> Traced:
+    """A training step of a network in float32."""
+    model = sewdsl.compile(network).to("meta")
+    settings = network.settings
+    sequence = () if settings.encode == "direct" else (settings.steps,)
+    x = torch.empty((*sequence, samples, *settings.input), device="meta")
+    own = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage  # which keeps its address from being another's
+        return tensor
+
+    with _Operators() as operators:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            y = model(x)
+        waiting = sum(storage.nbytes() for storage in kept.values())
+        y = y if isinstance(y, Tensor) else sum(each.sum() for each in y.values())
+        y.backward(torch.empty_like(y))
+    return Traced(sum(operators.counts.values()), operators.moved, waiting)
+
+
+@pytest.fixture(autouse=True)
+def _a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(dispatch._KERNELS, "meta", dispatch._KERNELS.get("cuda", dispatch._FORMATS))
+
+
+LIBRARIES = {name for name in shipped_networks() if not sewdsl.read(name).valid or sewdsl.read(name).network is None}
+NAMES = sorted({*shipped_networks()} - LIBRARIES)
+
+
+@pytest.mark.parametrize("name", NAMES if factor() > 1 else representatives(NAMES))
+def test_a_step_takes_what_it_took_and_keeps_what_is_predicted(name: str) -> None:
+    network = shipped(name)
+    found = trace(network, SAMPLES)
+    known = json.loads(GOLDEN.read_text("utf-8")) if GOLDEN.exists() else {}
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(json.dumps({**known, name: found._asdict()}, indent=1, sort_keys=True) + "\n", "utf-8")
+    else:
+        assert found._asdict() == known[name]
+    predicted = peak_memory(optimize_program(network), TrainingLoad(SAMPLES, device="cuda"))
+    if predicted.sizes.not_predicted:
+        assert sum(predicted.kept.values()) < found.kept
+    else:
+        assert sum(predicted.kept.values()) == pytest.approx(found.kept, rel=0.02)
+
+
+def test_the_paper_s_network_within_its_budget() -> None:
+    """Of 7B-Net, N = 4, float32: a GPU keeps more than a CPU, whose kernels store less."""
+    found = trace(shipped("7b-net"), 4)
+    assert found.kept == pytest.approx(1.373e9, rel=0.001)
+    here = peak_memory(optimize_program(shipped("7b-net")), TrainingLoad(4))
+    assert sum(here.kept.values()) < found.kept / 2
+
+
+class TestShow:
+    def show(self, *arguments: str) -> str:
+        done = CliRunner().invoke(app, ["show", *arguments])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    def test_it_says_what_a_gpu_keeps(self) -> None:
+        here, there = (
+            json.loads(self.show("7b-net", "--memory", "--json", "--set", "train.precision=32", "--device", device))
+            for device in ("cpu", "cuda")
+        )
+        assert (here["device"], there["device"]) == ("cpu", "cuda")
+        assert there["kept"] > 2 * here["kept"]
+        assert "float32, on a GPU" in self.show("tiny", "--memory", "--device", "cuda")
+
+    def test_what_is_not_known_is_named(self) -> None:
+        said = self.show("klif-resnet-19", "--memory", "--device", "cuda")
+        assert "neurons as equations run in plain PyTorch and keep more than is predicted here: klif1, " in said
+        assert said.splitlines()[-1].endswith(" more")
+        assert "note" not in self.show("klif-resnet-19", "--memory")
+
+    def test_elsewhere_it_is_refused(self) -> None:
+        done = CliRunner().invoke(app, ["show", "tiny", "--device", "cuda"])
+        assert done.exit_code == 2
+        assert "--device goes with --memory" in done.output
