@@ -34,6 +34,6 @@ class PLIF(LinearNeuron, kind="PLIF"):
         return {"w": -log(self.tau - 1)}
 
     def dynamics(self, w: Tensor) -> LinearDynamics:
-        """(1 - sigmoid(w), sigmoid(w), rest · sigmoid(w))."""
+        """(1 - sigmoid(w), sigmoid(w), rest · sigmoid(w)), the last of which is mostly 0, and then a constant."""
         gain = w.sigmoid()
-        return LinearDynamics(decay=1 - gain, gain=gain, drift=self.rest * gain)
+        return LinearDynamics(decay=1 - gain, gain=gain, drift=self.rest * gain if self.rest else 0.0)

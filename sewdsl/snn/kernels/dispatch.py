@@ -117,7 +117,7 @@ def norm_kernel_applies(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Te
         x_TN: What is normalised, ``[T, N, C, *]``.
         learned: Values of the learnable scalars.
     """
-    return x_TN.device.type == "cpu" and x_TN.numel() > 0 and _slope(spec, x_TN, None, learned) is not None
+    return x_TN.device.type == "cpu" and x_TN.numel() > 0 and _kernel(spec, x_TN, None, learned) is not None
 
 
 def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
@@ -152,10 +152,11 @@ def run_norm_neurons(
         Spikes ``[T, N, C, *]``, or what the join makes of them.
     """
     *numbers, batch = channels
-    factors, slope = _factors(spec, learned), _slope(spec, x_TN, None, learned)
+    assert isinstance(spec, LinearSpec)  # noqa: S101 -- asked only of such
+    factors, slope = spec.dynamics(**learned), trace_surrogate(spec.surrogate) or ""
     tape, other = joint or ("", None)
     fast: Tensor = torch_operators.norm_neuron(
-        x_TN, other, *numbers, *_tensors(factors), _law(spec, factors, slope or ""), tape, batch=batch
+        x_TN, other, *numbers, *_tensors(factors), _law(spec, factors, slope), tape, batch=batch
     )
     return fast
 
@@ -226,26 +227,24 @@ def _suits_equations(step: NeuronStep, x_TN: Tensor, start: Tensor | None, facto
 def _run(
     spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor], *, final: bool
 ) -> tuple[Tensor, Tensor]:
-    slope = _slope(spec, x_TN, v_N, learned)
-    if slope is None:
+    found = _kernel(spec, x_TN, v_N, learned)
+    if found is None:
         return reference.integrate(spec, x_TN, v_N, learned)
-    factors = _factors(spec, learned)
+    factors, slope = found
     fast: tuple[Tensor, Tensor] = torch_operators.neuron(
         x_TN, v_N, *_tensors(factors), _law(spec, factors, slope), final=final
     )
     return fast
 
 
-def _slope(spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]) -> str | None:
-    """The tape of the surrogate's derivative, if there is a kernel for such neurons and tensors."""
+def _kernel(
+    spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]
+) -> tuple[tuple[Any, Any, Any], str] | None:
+    """The factors and the tape of the surrogate's derivative, if there is a kernel for such neurons and tensors."""
     if not isinstance(spec, LinearSpec) or not _suits(x_TN, v_N):
         return None
-    return trace_surrogate(spec.surrogate) if all(_scalar(f, x_TN.device) for f in _factors(spec, learned)) else None
-
-
-def _factors(spec: NeuronSpec, learned: Mapping[str, Tensor]) -> tuple[Any, Any, Any]:
-    assert isinstance(spec, LinearSpec)  # noqa: S101 -- asked only of such
-    return spec.dynamics(**learned)
+    factors, slope = spec.dynamics(**learned), trace_surrogate(spec.surrogate)
+    return (factors, slope) if slope is not None and all(_scalar(f, x_TN.device) for f in factors) else None
 
 
 def _tensors(factors: tuple[Any, Any, Any]) -> list[Tensor | None]:

@@ -7,6 +7,7 @@ and spikes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -107,8 +108,20 @@ def _differentiate(ctx: Any, g_spikes: Tensor | None, g_final: Tensor | None) ->
     needs_x, needs_v, *needs = ctx.needs_input_grad[:5]
     wants = [needs_x, needs_v, any(needs)]
     g_x, g_v, g_factors = neuron_backward(g_spikes, g_final if ctx.final else None, x, v, *factors, ctx.law, wants)
-    each = (g_factors[i].to(factors[i].dtype) if needed else None for i, needed in enumerate(needs))
-    return g_x if needs_x else None, g_v if needs_v else None, *each, None
+    return g_x if needs_x else None, g_v if needs_v else None, *_by_factor(g_factors, factors, needs), None
+
+
+def _by_factor(g_factors: Tensor, factors: Sequence[Tensor | None], needs: Sequence[bool]) -> list[Tensor | None]:
+    """The gradients of decay, gain and drift that are needed, in their dtypes: cast together where they are of one."""
+    dtypes = [
+        None if factor is None or not needed else factor.dtype for factor, needed in zip(factors, needs, strict=True)
+    ]
+    first = next(filter(None, dtypes), None)
+    together = g_factors if first is None else g_factors.to(first)
+    return [
+        None if dtype is None else (together if dtype == first else g_factors)[i].to(dtype)
+        for i, dtype in enumerate(dtypes)
+    ]
 
 
 neuron.register_autograd(_differentiate, setup_context=_keep)
@@ -225,7 +238,7 @@ def _differentiate_norm(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     tensors, needs = ctx.saved_tensors, ctx.needs_input_grad
     wants = [needs[0], needs[2] or needs[3], any(needs[6:9]), needs[1] and not ctx.passed_on]
     g_x, g_channels, g_factors, g_other = norm_neuron_backward(g, *tensors, ctx.law, ctx.join, wants, batch=ctx.batch)
-    each = (g_factors[i].to(tensors[6 + i].dtype) if needs[6 + i] else None for i in range(3))
+    each = _by_factor(g_factors, tensors[6:9], needs[6:9])
     g_weight, g_bias = (g_channels[i].clone() if needs[2 + i] else None for i in range(2))
     if needs[1] and ctx.passed_on:
         g_other = g
