@@ -15,6 +15,11 @@ from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad
 
 BLOCK_NEURONS = 256
 """Neurons in a program of the grid."""
+MAX_REGISTER_STEPS = 16
+"""Up to so many time-steps, the backward pass keeps all potentials in registers: with 32 of them, a thread needs 168
+registers, and too few threads run at once."""
+REGISTER_BLOCK_NEURONS = 128
+"""Neurons in a program of that pass: one for each of its threads."""
 
 
 def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
@@ -25,9 +30,9 @@ def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
     if work.neurons:
         start = x_TN if v_N is None else v_N
         with _on(x_TN.device):
-            _kernels(work.law.slope).forward[_grid(work)](
+            _kernels(work.law.slope).forward[_grid(work, BLOCK_NEURONS)](
                 *(x_TN, start, spikes_TN, final_N, *_scalars(work), x_TN.stride(0), work.neurons, work.T),
-                **_options(work),
+                **_options(work, BLOCK_NEURONS),
                 ENDS=final,
             )
     return spikes_TN, final_N
@@ -46,23 +51,32 @@ def backward(
     """
     g_x_TN = work.spikes() if wants.x else work.nothing(work.x_TN.dtype)
     g_v_N = work.potential() if wants.v else work.nothing(work.wide)
-    table = work.x_TN.new_zeros((_grid(work)[0], 3) if wants.factors else (0, 3), dtype=torch.float64)
+    in_registers = work.T <= MAX_REGISTER_STEPS and _has_tuples()
+    block = REGISTER_BLOCK_NEURONS if in_registers else BLOCK_NEURONS
+    table = work.x_TN.new_zeros((_grid(work, block)[0], 3) if wants.factors else (0, 3), dtype=torch.float64)
     if work.neurons:
         x_TN, v_N = _laid_out(work)
         strides, size = memory_layout.step_strides(work.x_TN), x_TN.numel()
-        rows = g_x_TN if g_x_TN.dtype == work.wide and wants.x else x_TN.new_empty(size, dtype=work.wide)
         g_spikes_TN = work.spikes().zero_() if g_spikes_TN is None else memory_layout.with_strides(g_spikes_TN, strides)
         start = x_TN if v_N is None else v_N
         end = x_TN if g_final_N is None else memory_layout.with_strides(g_final_N, strides)
+        options = {
+            **_options(work, block),
+            "ENDS": g_final_N is not None,
+            "DETACH": work.law.detach_reset,
+            **{f"WANTS_{name.upper()}": wanted for name, wanted in wants._asdict().items()},
+        }
+        tensors = x_TN, start, g_spikes_TN, end, g_x_TN, g_v_N
+        sizes = x_TN.stride(0), g_spikes_TN.stride(0), work.neurons
+        kernels = _kernels(work.law.slope)
         with _on(x_TN.device):
-            _kernels(work.law.slope).backward[_grid(work)](
-                *(x_TN, start, g_spikes_TN, end, g_x_TN, g_v_N, rows, table, *_scalars(work)),
-                *(x_TN.stride(0), g_spikes_TN.stride(0), work.neurons, work.T),
-                **_options(work),
-                ENDS=g_final_N is not None,
-                DETACH=work.law.detach_reset,
-                **{f"WANTS_{name.upper()}": wanted for name, wanted in wants._asdict().items()},
-            )
+            if in_registers:
+                kernels.backward_in_registers[_grid(work, block)](
+                    *tensors, table, *_scalars(work), *sizes, T=work.T, **options
+                )
+            else:
+                rows = g_x_TN if g_x_TN.dtype == work.wide and wants.x else x_TN.new_empty(size, dtype=work.wide)
+                kernels.backward[_grid(work, block)](*tensors, rows, table, *_scalars(work), *sizes, work.T, **options)
     return g_x_TN, g_v_N, table.sum(0)
 
 
@@ -79,8 +93,16 @@ def _laid_out(work: NeuronCall) -> tuple[Tensor, Tensor | None]:
     )
 
 
-def _grid(work: NeuronCall) -> tuple[int]:
-    return (-(-work.neurons // BLOCK_NEURONS),)
+def _grid(work: NeuronCall, block: int) -> tuple[int]:
+    return (-(-work.neurons // block),)
+
+
+@cache
+def _has_tuples() -> bool:
+    """Whether Triton's language has tuples, in which potentials are kept: it has from 3.3 on."""
+    from triton import language  # noqa: PLC0415 -- as below
+
+    return hasattr(language, "tuple")
 
 
 def _scalars(work: NeuronCall) -> tuple[Any, ...]:
@@ -93,14 +115,14 @@ def _scalars(work: NeuronCall) -> tuple[Any, ...]:
     return *factors, law.rest, law.v_threshold, law.v_reset or 0.0
 
 
-def _options(work: NeuronCall) -> dict[str, Any]:
+def _options(work: NeuronCall, block: int) -> dict[str, Any]:
     return {
         "STARTS": work.v_N is not None,
         "SOFT": work.law.v_reset is None,
         "DECAY": work.decay is not None,
         "GAIN": work.gain is not None,
         "DRIFT": work.drift is not None,
-        "BLOCK": BLOCK_NEURONS,
+        "BLOCK": block,
         "enable_fp_fusion": False,
     }
 

@@ -232,9 +232,13 @@ def render_statistics_terms(stored: str) -> str:
 
 
 def render_cuda_neurons(slope: str) -> str:
-    """A module with the CUDA kernels ``forward`` and ``backward``, for the tape of a surrogate's derivative."""
+    """A module with the CUDA kernels ``forward``, ``backward`` and ``backward_in_registers``.
+
+    Args:
+        slope: The tape of a surrogate's derivative.
+    """
     lines = {"surrogate_slope": tape_to_lines(slope, CUDA_INSTRUCTIONS, "{}")}
-    return _render("cuda_neuron", {"forward", "backward"}, {}, lines)
+    return _render("cuda_neuron", {"forward", "backward", "backward_in_registers"}, {}, lines)
 
 
 def render_generated(template: str, text: str, function: str, stored: str) -> str:

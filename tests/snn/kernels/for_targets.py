@@ -97,15 +97,15 @@ def main(targets: Sequence[str], surrogates: Sequence[str]) -> None:
         for surrogate in surrogates:
             slope = trace_surrogate(make("LIF", surrogate).surrogate) or ""
             for dtype in (torch.float32, torch.bfloat16):
-                for v_reset in (0.0, None):
-                    x_TN = torch.zeros(16, 4, 8, 16, 16, dtype=dtype)
+                for v_reset, T in ((0.0, 16), (None, 16), *(((0.0, 17),) if dtype == torch.float32 else ())):
+                    x_TN = torch.zeros(T, 4, 8, 16, 16, dtype=dtype)
                     law = NeuronConstants(0.5, 0.5, 0.0, 0.0, 1.0, v_reset, detach_reset=False, slope=slope)
                     call = NeuronCall(x_TN, None, None, None, None, law)
                     compiled.clear()
                     cuda_neuron.forward(call, final=True)
                     cuda_neuron.backward(call, x_TN, None, NeuronNeedsGrad(x=True, v=True, factors=True))
                     for name, assembly in compiled:
-                        kernel = [target, name, surrogate, str(dtype), str(v_reset)]
+                        kernel = [target, name, surrogate, str(dtype), str(v_reset), T]
                         sys.stdout.write(json.dumps({"kernel": kernel, **needs(assembly)}) + "\n")
 
 

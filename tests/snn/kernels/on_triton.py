@@ -7,10 +7,13 @@ a time; how they are compiled, such as what is contracted, takes a GPU to see.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
 from hypothesis import given
+from hypothesis import strategies as st
 
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import cuda_neuron, torch_operators
@@ -32,12 +35,22 @@ def placed(case: Case) -> Case:
     return Case(case.spec, case.x_TN.to(device), None if case.v_N is None else case.v_N.to(device))
 
 
-@examples(10)
-@given(cases().filter(lambda case: case.x_TN.dtype != torch.float64))
-def test_kernels_do_what_the_reference_does(case: Case) -> None:
-    assert_same(placed(case), 1e-6)
+@contextmanager
+def potentials_in(place: str) -> Iterator[None]:
+    """Where the backward pass keeps potentials: registers, as of few time-steps, or memory, as of many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda_neuron, "MAX_REGISTER_STEPS", 0 if place == "memory" else cuda_neuron.MAX_REGISTER_STEPS)
+        yield
 
 
+@examples(16)
+@given(cases().filter(lambda case: case.x_TN.dtype != torch.float64), st.sampled_from(("registers", "memory")))
+def test_kernels_do_what_the_reference_does(case: Case, place: str) -> None:
+    with potentials_in(place):
+        assert_same(placed(case), 1e-6)
+
+
+@pytest.mark.parametrize("place", ["registers", "memory"])
 @pytest.mark.parametrize(
     ("surrogate", "v_reset", "detach_reset"),
     [
@@ -45,9 +58,25 @@ def test_kernels_do_what_the_reference_does(case: Case) -> None:
         *(("ATan", v_reset, detach_reset) for v_reset, detach_reset in ((-0.4, True), (None, True), (None, False))),
     ],
 )
-def test_in_single_precision(surrogate: str, v_reset: float | None, *, detach_reset: bool) -> None:
+def test_in_single_precision(surrogate: str, v_reset: float | None, place: str, *, detach_reset: bool) -> None:
     spec = make("PLIF", surrogate, v_reset=v_reset, detach_reset=detach_reset)
-    assert_same(placed(Case(spec, current(5, 2, 3, 8, 8), current(2, 3, 8, 8, seed=1))), 1e-6)
+    with potentials_in(place):
+        assert_same(placed(Case(spec, current(5, 2, 3, 8, 8), current(2, 3, 8, 8, seed=1))), 1e-6)
+
+
+@pytest.mark.parametrize("T", [1, 5, cuda_neuron.MAX_REGISTER_STEPS])
+def test_both_ways_give_the_same_bits(T: int) -> None:
+    case = placed(Case(make("PLIF", v_reset=-0.4, detach_reset=False), current(T, 1, 300), current(1, 300, seed=1)))
+    found = []
+    for place in ("registers", "memory"):
+        with potentials_in(place):
+            found.append(run(case, "fastest"))
+    one, other = found
+    assert one.g_v is not None
+    assert other.g_v is not None
+    assert torch.equal(one.g_x, other.g_x)
+    assert torch.equal(one.g_v, other.g_v)
+    torch.testing.assert_close(one.g_learned, other.g_learned, rtol=1e-6, atol=0)  # sums of blocks of other sizes
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # of numpy, inside the interpreter

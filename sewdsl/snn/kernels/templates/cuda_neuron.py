@@ -4,8 +4,9 @@ A program of the grid takes a block of neurons through time; each lane is a neur
 reference in its order. They must be compiled without contracting a multiplication and an addition into one rounding
 (``enable_fp_fusion=False``), so that spikes are equal.
 
-The backward kernel first runs forward again. It leaves each potential in the memory of the input's gradient, and reads
-it from there on its way back, just before the gradient is written.
+The backward kernels first run forward again. Of few time-steps, the potentials stay in registers: an input, a gradient
+read and a gradient written are all that passes through memory. Of many, each potential is left in the memory of the
+input's gradient, and read from there on the way back, just before the gradient is written.
 """
 
 import triton
@@ -84,6 +85,101 @@ def forward(
         spikes += neurons
     if ENDS:
         tl.store(final + lane, v, inside)
+
+
+@triton.jit
+def backward_in_registers(
+    x,
+    start,
+    g_spikes,
+    g_final,
+    g_x,
+    g_start,
+    table,
+    decay,
+    gain,
+    drift,
+    rest,
+    v_threshold,
+    v_reset,
+    x_step,
+    g_step,
+    neurons,
+    T: tl.constexpr,
+    STARTS: tl.constexpr,
+    ENDS: tl.constexpr,
+    SOFT: tl.constexpr,
+    DETACH: tl.constexpr,
+    WANTS_X: tl.constexpr,
+    WANTS_V: tl.constexpr,
+    WANTS_FACTORS: tl.constexpr,
+    DECAY: tl.constexpr,
+    GAIN: tl.constexpr,
+    DRIFT: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    lane = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    inside = lane < neurons
+    decays, gains, drifts = factor(decay, DECAY), factor(gain, GAIN), factor(drift, DRIFT)
+    first = tl.zeros([BLOCK], tl.float32) + rest
+    if STARTS:
+        first = tl.load(start + lane, inside, 0.0)
+    v = first
+    x += lane
+    potentials = ()
+    for _ in tl.static_range(T):
+        current = tl.load(x, inside, 0.0).to(tl.float32)
+        h = decays * v + (gains * current + drifts)
+        potentials = potentials + (h,)  # noqa: RUF005 -- Triton unpacks no tuples
+        v = after(h, fired(h, v_threshold), v_threshold, v_reset, SOFT)
+        x += x_step
+    g = tl.zeros([BLOCK], tl.float32)
+    if ENDS:
+        g = tl.load(g_final + lane, inside, 0.0)
+    g_decay = tl.zeros([BLOCK], tl.float64)
+    g_gain = tl.zeros([BLOCK], tl.float64)
+    g_drift = tl.zeros([BLOCK], tl.float64)
+    last = tl.zeros([BLOCK], tl.int64) + (T - 1)
+    g_x += lane + last * neurons
+    g_spikes += lane + last * g_step
+    for back in tl.static_range(T):
+        h = potentials[T - 1 - back]
+        s = fired(h, v_threshold)
+        g_s = tl.load(g_spikes, inside, 0.0).to(tl.float32)
+        if not DETACH:
+            if SOFT:
+                g_s = g_s - g * v_threshold
+            else:
+                g_s = g_s + (g * v_reset - g * h)
+        g_h = g_s * slope(h - v_threshold)
+        if SOFT:
+            g_h = g_h + g
+        else:
+            g_h = g_h + g * (1.0 - s)
+        if WANTS_X:
+            tl.store(g_x, (gains * g_h).to(g_x.dtype.element_ty), inside)
+        if WANTS_FACTORS:
+            x -= x_step
+            current = tl.load(x, inside, 0.0).to(tl.float32)
+            if back < T - 1:
+                before = potentials[T - 2 - back]
+                v = after(before, fired(before, v_threshold), v_threshold, v_reset, SOFT)
+            else:
+                v = first
+            wide = tl.where(inside, g_h, 0.0).to(tl.float64)
+            g_decay += wide * v
+            g_gain += wide * current
+            g_drift += wide
+        g = decays * g_h
+        g_x -= neurons
+        g_spikes -= g_step
+    if WANTS_V:
+        tl.store(g_start + lane, g, inside)
+    if WANTS_FACTORS:
+        entry = table + 3 * tl.program_id(0)
+        tl.store(entry, tl.sum(g_decay, 0))
+        tl.store(entry + 1, tl.sum(g_gain, 0))
+        tl.store(entry + 2, tl.sum(g_drift, 0))
 
 
 @triton.jit
