@@ -26,6 +26,9 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser("python -m benchmarks", description="Measures sewdsl beside its peers.")
     found.add_argument("cases", nargs="*", metavar="CASE", help=f"{', '.join(cases())}; all without any")
     found.add_argument("--quick", action="store_true", help="one round of small sizes: does everything run?")
+    found.add_argument(
+        "--only", default="", metavar="TEXT", help="only rows with this in their name, such as 'train step, fp32'"
+    )
     found.add_argument("--rounds", type=int, help=f"how often each is measured (default {Plan().rounds})")
     found.add_argument("--threads", type=int, help="of torch (default: one for each core)")
     found.add_argument(
@@ -48,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     scope = Scope(options.quick, installed, _devices(options.device, gpu="gpu" in results.machine))
     chosen = [case for name, case in cases().items() if name in (options.cases or cases())]
     with ThreadPoolExecutor(machine.cores() if options.quick else 1) as pool:  # threads only wait for processes
-        for result in pool.map(lambda case: run_case(case, scope, results.plan, _say), chosen):
+        for result in pool.map(lambda case: run_case(case, scope, results.plan, _say, options.only), chosen):
             results.cases.append(result)
             results.write(out)
     if options.table:

@@ -16,10 +16,12 @@ from benchmarks.units import seconds
 Say = Callable[[str], None]
 
 
-def run_case(case: Case, scope: Scope, plan: Plan, say: Say) -> CaseResult:
-    """All rows of a case; what fails is recorded in its row and ends nothing else."""
+def run_case(case: Case, scope: Scope, plan: Plan, say: Say, only: str = "") -> CaseResult:
+    """All rows of a case that have a text in their name; what fails is recorded in its row and ends nothing else."""
     result = CaseResult(name=case.name, title=case.title, unit=case.unit)
     for comparison in case.comparisons(scope):
+        if only not in comparison.name:
+            continue
         row = run_comparison(comparison, plan, partial(_prefixed, say, f"{case.name}, {comparison.name}"))
         result.rows.append(row)
     return result

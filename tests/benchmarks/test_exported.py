@@ -1,11 +1,14 @@
-"""The measurement of exported models runs."""
+"""The measurement of exported models runs, and times nothing that computes something else."""
 
 import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
 
 from benchmarks import exported
+
+ENGINES = ["onnxruntime", *(["OpenVINO"] if find_spec("openvino") else [])]
 
 
 def test_small(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -14,8 +17,15 @@ def test_small(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     monkeypatch.setattr(sys, "argv", ["exported", "tiny", "2"])
     exported.main()
     said = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in said] == ["sewdsl", "onnx", "onnx-unrolled"]
+    names = ["sewdsl", *(f"{engine}{words}" for words in exported.FORMS for engine in ENGINES)]
+    assert [line.partition(":")[0] for line in said] == names
     assert said[0].endswith(" ms, 1.00 times")
+
+
+def test_what_differs_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exported, "in_onnxruntime", lambda _, x: lambda: torch.full((x.shape[-4], 1), torch.nan))
+    with pytest.raises(ValueError, match="onnxruntime differs by nan: it is not timed"):
+        exported.measure("tiny", 2, 1)
 
 
 def test_usage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,15 +8,16 @@ import pytest
 
 import sewdsl
 from benchmarks import memory, process
-from benchmarks.case import Comparison, Measurement, Scope
+from benchmarks.__main__ import _devices
+from benchmarks.case import Case, Comparison, Measurement, Scope
 from benchmarks.cases import cases
-from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders import CONTENDERS, contender
 from benchmarks.job import Job
 from benchmarks.machine import ROOT
 from benchmarks.nodes import LIMITS, text
 from benchmarks.plan import QUICK, Plan
 from benchmarks.results import Agreement, Sample
-from benchmarks.rounds import run_comparison
+from benchmarks.rounds import run_case, run_comparison
 from benchmarks.settings import AS_IT_COMES, KEEPING, SETTINGS
 
 MEGABYTE = 10**6
@@ -103,6 +104,37 @@ def test_cases_are_found_and_their_rows_told_apart(*, quick: bool, cuda: bool) -
         assert rows, name
         assert len({row.name for row in rows}) == len(rows)
         assert all((row.size is not None) == (case.unit is not None) for row in rows)
+
+
+@pytest.mark.parametrize(("asked", "gpu", "expected"), [
+    ("auto", False, ("cpu",)), ("auto", True, ("cpu", "cuda")), ("cpu", True, ("cpu",)), ("cuda", True, ("cuda",)),
+])  # fmt: skip
+def test_devices(*, asked: str, gpu: bool, expected: tuple[str, ...]) -> None:
+    assert _devices(asked, gpu=gpu) == expected
+
+
+def test_a_gpu_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        _devices("cuda", gpu=False)
+    assert "there is no GPU that torch can use" in capsys.readouterr().err
+
+
+def test_only_some_rows() -> None:
+    taken: list[str] = []
+    rows = [Comparison(name, (taking(name, taken),), lambda *_: {}) for name in ("train step, fp32", "inference, fp32")]
+    case = Case("case", "Case", lambda _: rows)
+    found = run_case(case, Scope(quick=True, contenders=()), QUICK, lambda _: None, only="train")
+    assert [row.name for row in found.rows] == ["train step, fp32"]
+    assert taken == ["train step, fp32"]
+
+
+def test_level_2_is_among_the_contenders_of_a_step() -> None:
+    rows = cases()["7b-net"].comparisons(Scope(quick=False, contenders=CONTENDERS))
+    more = {row.name: {m.name for m in row.measurements} - {c.name for c in CONTENDERS} for row in rows}
+    assert [("train step" in name, found >= {"sewdsl, optimize 2"}) for name, found in more.items()] == [
+        (step, step) for step in (True, True, False, False)
+    ]
+    assert contender("sewdsl, optimize 2").options == {"optimize": 2}
 
 
 @pytest.mark.parametrize("repeated", [False, True])
