@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from benchmarks.case import Case, Comparison, Scope, compare
+from benchmarks.contenders import LEVEL_2
 from benchmarks.settings import ALL, OWN, SETTINGS
 from benchmarks.workload import Workload
 
@@ -25,7 +26,11 @@ def comparisons(scope: Scope) -> list[Comparison]:
     ]
     sequences = [Workload(NETWORK, (3, LARGE, LARGE), 4, 4, device=device) for device in scope.devices]
     return [
-        compare(workload, scope.contenders, settings=ALL if workload.train and workload.shape[1] > SMALL else SETTINGS)
+        compare(
+            workload,
+            (*scope.contenders, LEVEL_2) if workload.train and workload.device == "cpu" else scope.contenders,
+            settings=ALL if workload.train and workload.shape[1] > SMALL else SETTINGS,
+        )
         for workload in images + sequences
     ]
 

@@ -17,6 +17,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join, Neuron, Surrogate
 from sewdsl.ops import catalogue
 from sewdsl.source import Source
+from tests.effort import factor
 
 Texts = st.SearchStrategy[str]
 
@@ -34,8 +35,10 @@ NEURONS, SURROGATES, JOINS = (
     for family in (Neuron, Surrogate, Join)
 )
 PARALLEL = ("PSN(", "MaskedPSN(order=2, ", "SlidingPSN(order=3, ")
-STYLES = list(map(Style, SURROGATES, cycle(("on", "off")), cycle(("0.0", "none", "-0.4"))))
-"""A few of many: every one of them has a kernel compiled for each dtype, and that takes a second or two."""
+STYLES = list(map(Style, SURROGATES, cycle(("on", "off")), cycle(("0.0", "none", "-0.4"))))[
+    : None if factor() > 1 else 3
+]
+"""A few of many: every one of them has kernels compiled for each dtype, of which each takes a second or two."""
 LAYERS = (
     *("BN", "tdBN", "BN(eps=0.001, momentum=0.3)", "tdBN(alpha=0.5)", "c4k3-BN", "ReLU", "DP", "DP0.25", "DP0"),
     *("MPk2", "MPk3s2p1", "MPk3s1p1", "MPk2x1", "APk2", "APk3s2p1", "APk2x1"),
