@@ -50,6 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     installed = tuple(contender for contender in CONTENDERS if contender.installed)
     scope = Scope(options.quick, installed, _devices(options.device, gpu="gpu" in results.machine))
     chosen = [case for name, case in cases().items() if name in (options.cases or cases())]
+    chosen = [case for case in chosen if any(options.only in row.name for row in case.comparisons(scope))]
+    if not chosen:
+        parser().error(f"no row has {options.only!r} in its name")
     with ThreadPoolExecutor(machine.cores() if options.quick else 1) as pool:  # threads only wait for processes
         for result in pool.map(lambda case: run_case(case, scope, results.plan, _say, options.only), chosen):
             results.cases.append(result)

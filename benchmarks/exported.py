@@ -1,7 +1,7 @@
 """Inference of a network here and, as an ONNX model, in onnxruntime and OpenVINO.
 
 ``python -m benchmarks.exported 7b-net 4``: all take the same random input of 4 samples, in turns, with two threads each
-and in float32; the times are medians. What differs from ours by more than a spike or two may is not timed. Of the two
+and in float32; the times are medians. What gives other logits is not timed. Of the two
 forms of a model, ``unrolled`` has a node for each time-step in place of a loop. OpenVINO is measured where it is
 installed.
 """
@@ -29,9 +29,9 @@ THREADS = 2
 ROUNDS = 10
 FORMS = {"": "onnx", ", unrolled": "onnx-unrolled"}
 """By what is said of them after an engine's name."""
-MAX_DIFFERENCE = 0.5
-"""Of a logit: another order of the same sums flips a spike now and then, and in a network with random weights each
-grows from layer to layer."""
+MAX_DIFFERENCE = 0.2
+"""Of the logits on average, as a part of how they are spread: another order of the same sums flips a spike now and
+then, and in a network with random weights each grows from layer to layer. Zeros would differ by about 1."""
 
 Run = Callable[[], Tensor]
 
@@ -54,9 +54,9 @@ def measure(spec: str, samples: int, rounds: int) -> dict[str, float]:
                 runs[f"OpenVINO{words}"] = in_openvino(file, x)
         expected = model(x)
         for name, run in runs.items():
-            difference = (run() - expected).abs().max().item()
+            difference = ((run() - expected).abs().mean() / expected.std()).item()
             if not difference <= MAX_DIFFERENCE:
-                message = f"{name} differs by {difference:.2g}: it is not timed"
+                message = f"{name} differs by {difference:.2g} of the spread of the logits: it is not timed"
                 raise ValueError(message)
         times: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(rounds + 2):

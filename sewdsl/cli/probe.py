@@ -325,7 +325,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
             probed = target_from_run(Path(target), on, data, amount, best=best)
         else:
             probed = target_from_spec(target, options, on, data, amount)
-        probed = probed.on(where)
+        with probe_errors():
+            probed = probed.on(where)
         if quantity is ProbeQuantity.ENERGY:
             _energy(probed, EnergyCosts(*costs) if costs else EnergyCosts(), out, json_=json_)
         else:

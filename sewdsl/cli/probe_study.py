@@ -60,7 +60,7 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
         echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
         with probe_errors():
             every += block_curves(network, varied.variant.labels, study.probe, seeds, on)
-    _write(study.probe, networks, seeds, every, folder)
+    _write(study.probe, networks, seeds, every, folder, on)
     console().print(_table(every))
     echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
 
@@ -70,8 +70,13 @@ def study_seeds(study: Study, network: Network) -> tuple[int, ...]:
     return study.numbers or (network.recipe.seed if network.recipe else 0,)
 
 
-def _write(
-    probe: str, networks: Sequence[Network], seeds: Sequence[int], every: Sequence[BlockCurve], folder: Path
+def _write(  # noqa: PLR0913 -- what was found, of what, and where it goes
+    probe: str,
+    networks: Sequence[Network],
+    seeds: Sequence[int],
+    every: Sequence[BlockCurve],
+    folder: Path,
+    device: str,
 ) -> None:
     from sewdsl.probe.plots import plot_panels  # noqa: PLC0415 -- matplotlib takes a second
     from sewdsl.train.store.run_folder import write_run_file  # noqa: PLC0415 -- not before it is needed
@@ -80,7 +85,7 @@ def _write(
     plot_panels(every, _title(networks, seeds)).savefig(picture, dpi=130, format="png")
     rows = [row for curve in every for row in _rows(curve, seeds)]
     write_run_file(folder / f"{probe}.csv", rows_to_csv(rows))
-    write_run_file(folder / f"{probe}.json", dump(_as_json(networks, seeds, every)) + "\n")
+    write_run_file(folder / f"{probe}.json", dump({**_as_json(networks, seeds, every), "device": device}) + "\n")
     write_run_file(folder / f"{probe}.png", picture.getvalue())
 
 

@@ -135,6 +135,7 @@ class SpikingNetwork(Group):
     def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.program = program
+        self.event_listener = None
         self._built = tuple((node.name, type(modules[node.name])) for node in program.network.nodes[1:])
         for name, module in modules.items():
             _place(self, name, module)
@@ -181,7 +182,8 @@ class SpikingNetwork(Group):
         modules = [self.get_submodule(name) for name, _ in self._built]
         plan = self._plan(x_TN, modules, static=static, streaming=step is not None)
         del x_TN
-        ForwardPass(self.network, plan, [None, *modules], T, step, self.event_listener).run(values)
+        tell = None if torch.compiler.is_compiling() else self.event_listener  # what is compiled does nothing by events
+        ForwardPass(self.network, plan, [None, *modules], T, step, tell).run(values)
         return {index: expand_steps(values[index], T) for index in self.network.given}
 
     def _check_steps(self, T: int) -> None:

@@ -33,6 +33,8 @@ def plugins() -> tuple[str, ...]:
     catalogue()
     packages = {module.__name__: package for package, module in announced_modules(GROUP)}
     for name, kind in list(CATALOGUE.items()):
+        if kind.__module__ in packages and not _complete(name, kind, packages[kind.__module__]):
+            continue
         lacking = sorted(
             {*kind.__abstractmethods__, *(each for each in kind.__class_vars__ if not hasattr(kind, each))}
         )
@@ -40,6 +42,17 @@ def plugins() -> tuple[str, ...]:
             warn(packages.get(kind.__module__, name), kind.__module__, f"{name} does not define {', '.join(lacking)}")
             del CATALOGUE[name]
     return tuple(dict.fromkeys(packages.values()))
+
+
+def _complete(name: str, kind: type[Kind], package: str) -> bool:
+    """Whether pydantic can check a kind's arguments; if not, it is warned of and left out."""
+    try:
+        kind.model_rebuild()
+    except Exception as error:  # noqa: BLE001 -- whatever the annotations of others do
+        warn(package, kind.__module__, f"{name}: {str(error).partition(chr(10))[0]}")
+        del CATALOGUE[name]
+        return False
+    return True
 
 
 def find(name: str) -> type[Kind] | None:

@@ -37,6 +37,7 @@ CASES = {
 }
 """Networks that between them run every kernel there is, and give spikes or sums of them."""
 INPUT, STEPS, SAMPLES = (2, 32, 32), 8, 16
+MANY_STEPS = 20
 TURNED = {4: 1e-3, 2: 1e-1}
 """Part of the spikes that may be others where sums are rounded otherwise, by the bytes of a number: in 16 bits a layer
 turns a few of a thousand, and the next ones more."""
@@ -131,16 +132,19 @@ def list_missing(device: str) -> list[str]:
 
 def check_kernels(device: str) -> Iterator[KernelCheck]:
     """Compares every kernel of a device with the plain reference, forward and backward."""
-    formats = (torch.float32, torch.bfloat16) if device == "cpu" else (torch.float32, torch.float16)
-    for dtype in formats:
+    has_bfloat16 = device == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
+    for dtype in (torch.float32, torch.bfloat16 if has_bfloat16 else torch.float16):
         for name, text in CASES.items():
-            yield _check(name, text, torch.device(device), dtype)
+            yield _check(name, text, torch.device(device), dtype, STEPS)
+        if device != "cpu":  # where another kernel is the backward pass of many time-steps
+            name, text = next(iter(CASES.items()))
+            yield _check(f"{name}, T = {MANY_STEPS}", text, torch.device(device), dtype, MANY_STEPS)
 
 
-def _check(name: str, text: str, device: torch.device, dtype: torch.dtype) -> KernelCheck:
-    network = load(text, input=INPUT, steps=STEPS)
+def _check(name: str, text: str, device: torch.device, dtype: torch.dtype, steps: int) -> KernelCheck:
+    network = load(text, input=INPUT, steps=steps)
     program = replace(optimize_program(network, 2), lean=True)
-    x_TN = torch.rand(STEPS, SAMPLES, *INPUT, generator=torch.Generator().manual_seed(0)).to(device)
+    x_TN = torch.rand(steps, SAMPLES, *INPUT, generator=torch.Generator().manual_seed(0)).to(device)
     begun, called = time.perf_counter(), str(dtype).removeprefix("torch.")
     try:
         with warnings.catch_warnings():

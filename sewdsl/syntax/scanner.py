@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from io import BytesIO
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import lark
 from lark import Lark, Token
@@ -67,7 +67,7 @@ def parser(language: Language = NET_LANGUAGE) -> Lark:
     nothing can be kept, or what was kept is damaged, they are made again.
     """
     grammar = (resource_folder("grammars") / f"{language.name}.lark").read_text(encoding="utf-8")
-    version = sha256(f"{grammar}{language}{lark.__version__}{sys.version}".encode()).hexdigest()[:16]
+    version = sha256(f"{grammar}{language}{_OPTIONS}{lark.__version__}{sys.version}".encode()).hexdigest()[:16]
     try:
         file = cache_folder() / f"{language.name}-{version}.tables"
         kept = file.read_bytes() if file.is_file() else b""
@@ -84,20 +84,18 @@ def parser(language: Language = NET_LANGUAGE) -> Lark:
     return found
 
 
+_OPTIONS: dict[str, Any] = {
+    "parser": "lalr",
+    "lexer": "basic",
+    "propagate_positions": True,
+    "maybe_placeholders": False,
+}
 _DIGEST = 32
 """Bytes of a SHA-256."""
 
 
 def _from_grammar(language: Language, grammar: str) -> Lark:
-    return Lark(
-        grammar,
-        parser="lalr",
-        lexer="basic",
-        start=list(language.starts),
-        propagate_positions=True,
-        maybe_placeholders=False,
-        postlex=_Keep(language.unused),
-    )
+    return Lark(grammar, start=list(language.starts), postlex=_Keep(language.unused), **_OPTIONS)
 
 
 def scan(source: Source, language: Language = NET_LANGUAGE) -> list[Token]:

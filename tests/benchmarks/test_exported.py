@@ -22,9 +22,10 @@ def test_small(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert said[0].endswith(" ms, 1.00 times")
 
 
-def test_what_differs_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exported, "in_onnxruntime", lambda _, x: lambda: torch.full((x.shape[-4], 1), torch.nan))
-    with pytest.raises(ValueError, match="onnxruntime differs by nan: it is not timed"):
+@pytest.mark.parametrize("value", [0.0, torch.nan])
+def test_what_differs_is_not_timed(monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    monkeypatch.setattr(exported, "in_onnxruntime", lambda _, x: lambda: torch.full((x.shape[-4], 1), value))
+    with pytest.raises(ValueError, match=r"onnxruntime differs by .* of the spread of the logits: it is not timed"):
         exported.measure("tiny", 2, 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,29 @@ def test_where_no_kernel_runs_nothing_is_said() -> None:
     with shares.watch(model), use_kernels("reference"):
         model(torch.zeros(2, 3, 2, 16, 16))
     assert shares.shares == {}
+
+
+def test_a_compiled_network_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where epochs are judged, and watched, between the training steps."""
+    graphs: list[bool] = []
+    model = sewdsl.compile("c4k3-BN-IF-GAP-FC2", input="2x6x6", steps=2, seed=0)
+
+    def backend(graph: torch.fx.GraphModule, _inputs: object) -> Callable[..., object]:
+        graphs.append(model.training)
+        return graph.forward
+
+    torch.compiler.reset()
+    model.compile(backend=backend)
+    x = torch.rand(2, 3, 2, 6, 6)
+    for _ in range(3):
+        model.train()
+        model(x)
+        model.eval()
+        with EventShares().watch(model), torch.no_grad():
+            model(x)
+    torch.compiler.reset()
+    assert graphs.count(True) == 1
+    assert graphs.count(False) == 1
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,13 @@ BROKEN = {
         ),
         "BAD2 does not define neutral_branch",
     ),
+    "schema": (
+        (
+            "import io\nfrom sewdsl.ops.neurons.integrate_and_fire import IF\n"
+            "class Bad(IF, kind='BAD3'):\n    start: io.StringIO\n"
+        ),
+        "BAD3: Unable to generate pydantic-core schema for <class '_io.StringIO'>",
+    ),
     "twice": (
         "from sewdsl.ir.op import Neuron\nclass Bad(Neuron, kind='LIF'): ...\n",
         "TypeError: kind 'LIF' is defined twice: sewdsl.ops.neurons.leaky_integrate_and_fire.LIF and my_package.twice",

@@ -23,12 +23,11 @@ from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit import lightning_loop
-from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.fit.classifier import Classifier, random_state
 from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
 from sewdsl.train.fit.loss_and_accuracy import training_loss
 from sewdsl.train.fit.process_setup import quiet_lightning
 from sewdsl.train.fit.processes import (
-    Accelerator,
     DeviceType,
     Processes,
     as_before,
@@ -36,7 +35,9 @@ from sewdsl.train.fit.processes import (
     precision,
     remember,
 )
+from sewdsl.train.store.result import describe_machine
 from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_record import Accelerator
 
 from .conftest import Run
 
@@ -270,6 +271,20 @@ class TestDevice:
             "processor\n"
         )
         assert [*tmp_path.iterdir()] == [study]
+
+    def test_a_run_goes_on_where_it_ran(self, tmp_path: Path) -> None:
+        folder = RunFolder(tmp_path)
+        remember(folder, Processes(accelerator="cpu"))
+        assert as_before(folder, Processes()) == Processes(strategy="auto", accelerator="cpu")
+        assert as_before(folder, Processes(2, strategy="ddp")) == Processes(2, strategy="ddp", accelerator="cpu")
+        assert as_before(folder, Processes(accelerator="cuda")) == Processes(accelerator="cuda", strategy="auto")
+        remember(folder, Processes(strategy="ddp", accelerator="cuda"))
+        assert as_before(folder, Processes()) == Processes(strategy="ddp", accelerator="cuda")
+
+    def test_a_run_on_the_processor_asks_no_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        assert random_state()["cuda"] == []
+        assert "NVIDIA" not in describe_machine("cpu")
 
     def test_on_the_processor_as_where_there_is_nothing_else(self, run: Run) -> None:
         found = [CliRunner().invoke(app, ["eval", str(run.folder.path), *more]) for more in ([], ["--device", "cpu"])]

@@ -15,11 +15,11 @@ from sewdsl.compiler import load, read
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import Score, evaluate_samples
-from sewdsl.train.fit.processes import Accelerator
 from sewdsl.train.fit.train_run import evaluate
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_record import Accelerator
 from sewdsl.train.training_plan import plan_training
 
 from .conftest import Run

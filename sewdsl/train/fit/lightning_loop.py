@@ -25,9 +25,10 @@ from sewdsl.train.data.dataset import Samples, SampleSet
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.fit.processes import Accelerator, DeviceType, Processes, device_type, precision
+from sewdsl.train.fit.processes import DeviceType, Processes, device_type, precision
 from sewdsl.train.store.neuron_populations import Population
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
+from sewdsl.train.store.run_record import Accelerator
 from sewdsl.train.watch import FiringRateLog, GradientNorms, NeuronRates
 
 SAVE_INTERVAL_MINUTES = 5.0

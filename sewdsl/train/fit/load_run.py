@@ -46,7 +46,7 @@ def load_model(folder: RunFolder | str | Path, *, best: bool = False) -> Spiking
     reported = folder.read_result()
     network, recipe, _ = plan_training(load_spec(folder))
     torch.set_num_threads(reported.threads)
-    module = Classifier(compile(network), recipe)
+    module = Classifier(compile(network, optimize=recipe.optimize), recipe)
     checkpoints.load_weights(module, folder.best if best else folder.last)
     return module.model.eval()
 

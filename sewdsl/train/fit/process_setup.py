@@ -21,6 +21,7 @@ def set_passive_waiting() -> None:
 LOGGERS = ("lightning.pytorch", "lightning.fabric")
 HARMLESS = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning and torch
+    r"GPU available but not used",  # which is what --device cpu asks for
     r"It is recommended to use `self.log\(.*sync_dist=True",  # what is logged is of all processes already
 )
 

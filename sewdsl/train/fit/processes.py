@@ -10,9 +10,8 @@ from typing import Any, Literal
 from sewdsl.ir.recipe import Recipe
 from sewdsl.train.records import RecordError, contents, parse_record
 from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
-from sewdsl.train.store.run_record import ProcessRecord, Strategy
+from sewdsl.train.store.run_record import Accelerator, ProcessRecord, Strategy
 
-Accelerator = Literal["auto", "cpu", "cuda"]
 DeviceType = Literal["cpu", "cuda", "mps"]
 
 
@@ -64,32 +63,36 @@ class Processes:
 
 
 def remember(folder: RunFolder, processes: Processes) -> None:
-    """Notes how the processes of a run share the work, unless that is ``auto``.
+    """Notes how the processes of a run share the work and what they run on, unless both are ``auto``.
 
     Raises:
         RunError: it cannot be written.
     """
-    if processes.strategy not in {None, "auto"}:
-        write_run_file(folder.processes, json.dumps({"strategy": processes.strategy}) + "\n")
+    record = ProcessRecord(strategy=processes.strategy or "auto", accelerator=processes.accelerator)
+    if record != ProcessRecord():
+        write_run_file(folder.processes, json.dumps(record.model_dump(exclude_defaults=True)) + "\n")
 
 
 def as_before(folder: RunFolder, processes: Processes) -> Processes:
-    """Processes that share the work of a run as they did, unless another strategy is asked for.
+    """Processes that share the work of a run as they did, on what they ran on, unless something else is asked for.
 
     Raises:
         RunError: what was noted cannot be read.
     """
-    if processes.strategy is not None:
+    if processes.strategy is not None and processes.accelerator != "auto":
         return processes
     try:
-        return replace(processes, strategy=parse_record(contents(folder.processes), ProcessRecord).strategy)
+        noted = parse_record(contents(folder.processes), ProcessRecord)
+        strategy = noted.strategy if processes.strategy is None else processes.strategy
+        accelerator = noted.accelerator if processes.accelerator == "auto" else processes.accelerator
+        return replace(processes, strategy=strategy, accelerator=accelerator)
     except FileNotFoundError:
         return processes
     except OSError as error:
         message = f"cannot read '{folder.processes}': {error.strerror}"
         raise RunError(message) from None
     except RecordError as error:
-        message = f"'{folder.processes}' is damaged: {error}; --strategy NAME takes its place"
+        message = f"'{folder.processes}' is damaged: {error}; --strategy NAME with --device NAME takes its place"
         raise RunError(message) from None
 
 

@@ -35,7 +35,7 @@ from sewdsl.train.fit.lightning_loop import (
 )
 from sewdsl.train.fit.load_run import load_spec
 from sewdsl.train.fit.process_setup import quiet_lightning
-from sewdsl.train.fit.processes import Accelerator, Processes, as_before, device_type, rank
+from sewdsl.train.fit.processes import Processes, as_before, device_type, rank
 from sewdsl.train.fit.processes import remember as remember_processes
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.standalone import standalone_text
@@ -44,6 +44,7 @@ from sewdsl.train.store.result import Result, WeightsOrigin, describe_machine, p
 from sewdsl.train.store.run_data_path import plan_resumed_run, write_data_path
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, run_lock, write_run_file
 from sewdsl.train.store.run_lookup import missing_run_message
+from sewdsl.train.store.run_record import Accelerator
 from sewdsl.train.training_plan import TrainingPlan
 
 
@@ -183,7 +184,7 @@ def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores
         seed=planned.recipe.seed,
         start=None if module.start is None else WeightsOrigin(**module.start),
         device=fitted.device,
-        machine=describe_machine(),
+        machine=describe_machine(fitted.device),
         processes=fitted.processes,
         threads=torch.get_num_threads(),
         versions=package_versions(),
@@ -223,8 +224,9 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None, accelerator: Ac
     network, recipe, data = plan_resumed_run(load_spec(folder), folder, data_folder)
     torch.set_num_threads(reported.threads)  # another number rounds sums in another order
     samples = data.load().test
-    with quiet_lightning():
-        scores, _ = _judge_both(Classifier(compile(network), recipe), folder, samples, accelerator)
+    with quiet_lightning(), tf32_allowed(recipe.tf32):
+        module = Classifier(compile(network, optimize=recipe.optimize), recipe)
+        scores, _ = _judge_both(module, folder, samples, accelerator)
     return RunEvaluation(reported, reported.model_copy(update=scores), len(samples.y))
 
 

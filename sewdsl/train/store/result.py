@@ -121,11 +121,15 @@ def package_versions() -> dict[str, str]:
     }
 
 
-def describe_machine() -> str:
-    """System, architecture, cores, and the GPUs if there are any: ``Linux x86_64, 16 cores, NVIDIA H100``."""
+def describe_machine(device: str) -> str:
+    """System, architecture, cores, and the GPUs if these are what ran: ``Linux x86_64, 16 cores, NVIDIA H100``.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``.
+    """
     import torch  # noqa: PLC0415 -- tables of runs need none
 
     parts = [f"{platform.system()} {platform.machine()}", f"{os.cpu_count()} cores"]
-    if torch.cuda.is_available():
+    if device == "cuda":
         parts += [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return ", ".join(parts)

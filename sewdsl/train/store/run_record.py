@@ -24,6 +24,7 @@ from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_lookup import missing_run_message
 
 Found = TypeVar("Found")
+Accelerator = Literal["auto", "cpu", "cuda"]
 Strategy = Literal["auto", "ddp", "fsdp"]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 """How processes share the work, by Lightning's names; ``auto`` is ddp where there are several."""
@@ -37,7 +38,8 @@ class ProcessRecord(BaseModel):
 
     model_config = STRICT
 
-    strategy: Strategy
+    strategy: Strategy = "auto"
+    accelerator: Accelerator = "auto"
 
 
 class _Recipe(BaseModel):
@@ -142,6 +144,7 @@ def load_record(folder: RunFolder) -> RunRecord:
         "--weights": start,
         "--devices": result["processes"] if result.get("processes", 1) > 1 else None,
         "--strategy": shared.get("strategy"),
+        "--device": shared.get("accelerator"),
         "--out": "RUN" if result.get("processes", 1) > 1 else None,
     }
     words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]

@@ -105,7 +105,9 @@ def run_study(
         except RunDiverged as error:
             group.diverged[seed] = str(error)
         rows = [group.row() for group in found]
-        outcome = Outcome(network=network.name, data=data.name, runs=total, machine=describe_machine(), rows=rows)
+        device = next((result.device for group in found for result in group.results), "cpu")
+        machine = describe_machine(device)
+        outcome = Outcome(network=network.name, data=data.name, runs=total, machine=machine, rows=rows)
         write_tables(outcome, folder)
     plots.draw(outcome, folder)
     return outcome

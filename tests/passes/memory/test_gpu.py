@@ -24,13 +24,12 @@ from typer.testing import CliRunner
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.compiler import shipped_networks
 from sewdsl.ir.network import Network
 from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import TrainingLoad, peak_memory
 from sewdsl.snn.kernels import dispatch
-from tests.effort import factor, representatives
-from tests.shipped import shipped
+from tests.effort import representatives
+from tests.shipped import SHIPPED, shipped
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "gpu_steps.json"
 SAMPLES = 2
@@ -101,11 +100,7 @@ def _a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(dispatch._KERNELS, "meta", dispatch._KERNELS.get("cuda", dispatch._FORMATS))
 
 
-LIBRARIES = {name for name in shipped_networks() if not sewdsl.read(name).valid or sewdsl.read(name).network is None}
-NAMES = sorted({*shipped_networks()} - LIBRARIES)
-
-
-@pytest.mark.parametrize("name", NAMES if factor() > 1 else representatives(NAMES))
+@pytest.mark.parametrize("name", representatives(SHIPPED))
 def test_a_step_takes_what_it_took_and_keeps_what_is_predicted(name: str) -> None:
     network = shipped(name)
     found = trace(network, SAMPLES)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver, jit
 
 from sewdsl.snn.kernels import cuda_neuron
+from sewdsl.snn.kernels.cuda_neuron import MAX_REGISTER_STEPS
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
 from sewdsl.snn.kernels.tapes import trace_surrogate
 from tests.snn.kernels.cases import make
@@ -97,7 +99,7 @@ def main(targets: Sequence[str], surrogates: Sequence[str]) -> None:
         for surrogate in surrogates:
             slope = trace_surrogate(make("LIF", surrogate).surrogate) or ""
             for dtype in (torch.float32, torch.bfloat16):
-                for v_reset, T in ((0.0, 16), (None, 16), *(((0.0, 17),) if dtype == torch.float32 else ())):
+                for v_reset, T in product((0.0, None), (MAX_REGISTER_STEPS, MAX_REGISTER_STEPS + 1)):
                     x_TN = torch.zeros(T, 4, 8, 16, 16, dtype=dtype)
                     law = NeuronConstants(0.5, 0.5, 0.0, 0.0, 1.0, v_reset, detach_reset=False, slope=slope)
                     call = NeuronCall(x_TN, None, None, None, None, law)
