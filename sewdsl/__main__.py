@@ -9,7 +9,10 @@ INTERRUPTED = 130
 def main() -> None:
     """Runs the command line. Ctrl-C ends it without a traceback, also while it is still loading."""
     try:
-        from sewdsl.cli.app import main as run  # noqa: PLC0415 -- it takes half a second
+        from sewdsl.garbage import put_off  # noqa: PLC0415 -- nothing before Ctrl-C is heard
+
+        with put_off():
+            from sewdsl.cli.app import main as run  # noqa: PLC0415 -- it takes a while
 
         run()
     except KeyboardInterrupt:

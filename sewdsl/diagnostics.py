@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Span
 from sewdsl.terminal import escape_controls
 

@@ -9,8 +9,10 @@ import importlib
 import pkgutil
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from types import ModuleType
+from typing import Any
 
 
 class BrokenPackage(UserWarning):
@@ -31,13 +33,19 @@ def announced_modules(group: str) -> Iterator[tuple[str, ModuleType]]:
     Args:
         group: Of entry points, each of which names a package or a module.
     """
-    for entry in entry_points(group=group):
+    for entry in _announced().select(group=group):
         package = entry.dist.name if entry.dist else entry.name
         first = _imported(entry.module, package)
         if first is not None:
             yield package, first
             modules = (_imported(name, package) for name in submodules(first))
             yield from ((package, module) for module in modules if module is not None)
+
+
+@cache
+def _announced() -> Any:
+    """Entry points of all distributions; to read their metadata takes longer than to compile a small network."""
+    return entry_points()
 
 
 def warn(package: str, module: str, why: object) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Generic, TypeVar
 
 from sewdsl.diagnostics import Diagnostic, Fix, Severity, errors_in, sort_diagnostics
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS, Limits
 from sewdsl.source import Span
 

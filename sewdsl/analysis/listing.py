@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
@@ -20,6 +19,7 @@ from sewdsl.ir.structure import (
     ValueItem,
     nodes,
 )
+from sewdsl.light_dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Spiking
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.ops.layers.norm import Norm
 

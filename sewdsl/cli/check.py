@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +30,7 @@ from sewdsl.cli.print_diagnostics import (
 from sewdsl.compiler import Compilation, Options, compile_variants
 from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Severity, errors_in, sort_diagnostics
+from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.terminal import echo

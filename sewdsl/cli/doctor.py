@@ -8,8 +8,9 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from sewdsl.cli.console import console
 from sewdsl.cli.options import Device
-from sewdsl.cli.output import console, echo_json
+from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import set_up_process
 from sewdsl.terminal import echo
 

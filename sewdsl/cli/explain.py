@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from sewdsl.cli.console import console
 from sewdsl.cli.options import exit_with_usage_error
-from sewdsl.cli.output import console, write_output
+from sewdsl.cli.output import write_output
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.resources import resource_folder
 from sewdsl.terminal import echo, is_terminal

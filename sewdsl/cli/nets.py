@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from sewdsl.cli.console import console
 from sewdsl.cli.options import exit_with_usage_error
-from sewdsl.cli.output import console, write_output
+from sewdsl.cli.output import write_output
 from sewdsl.compiler import shipped_networks
 from sewdsl.elaborate.suggestions import did_you_mean
 

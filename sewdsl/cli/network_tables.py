@@ -14,7 +14,7 @@ from rich.text import Text
 from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows, outermost_block
 from sewdsl.analysis.operation_bounds import EnergyCosts, LayerOperations, operation_bounds, uncounted_kinds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
-from sewdsl.cli.output import console
+from sewdsl.cli.console import console
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.printed_values import format_bytes, format_value

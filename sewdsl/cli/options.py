@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -167,6 +166,8 @@ def load_initial_weights(path: Path | None, network: Network) -> InitialWeights 
     """
     if path is None:
         return None
+    from hashlib import sha256  # noqa: PLC0415 -- it loads OpenSSL
+
     import torch  # noqa: PLC0415 -- torch takes seconds
 
     from sewdsl.exchange import weights  # noqa: PLC0415 -- as above

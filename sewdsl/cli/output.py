@@ -10,26 +10,18 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, TextIO, cast
-
-from rich.console import Console, ConsoleOptions, RenderableType
+from typing import Any, TextIO, cast
 
 from sewdsl.plugins import BrokenPackage
 from sewdsl.terminal import echo, escape_controls, is_terminal
 
-if TYPE_CHECKING:
-    from rich.segment import Segment
-    from rich.text import Text
-
-PIPE_WIDTH = 160
-"""Columns of a table where the output is no terminal."""
 BROKEN_PIPE = 141
 """The exit code after the reader of the output has gone, as a shell has it: 128 and the number of SIGPIPE."""
 
 _format_usual = warnings.formatwarning
 
 
-# --- contents of files, JSON and tables --------------------------------------------------------------------
+# --- contents of files, and JSON ---------------------------------------------------------------------------
 
 
 def write_output(content: str | bytes) -> None:
@@ -61,24 +53,6 @@ def echo_json(value: object) -> None:
     except UnicodeEncodeError:
         text = json.dumps(value, indent=2)
     echo(text)
-
-
-class _Console(Console):
-    """A console that escapes control characters in everything that it is given."""
-
-    def render_str(self, text: str, **how: Any) -> Text:
-        """A string as rich has it, escaped before its width is taken."""
-        return super().render_str(escape_controls(text), **how)
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The pieces of anything else, each escaped."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=escape_controls(segment.text))
-
-
-def console() -> Console:
-    """Where tables go: as wide as the terminal, or wide enough where there is none."""
-    return _Console(highlight=False, markup=False, emoji=False, width=None if is_terminal() else PIPE_WIDTH)
 
 
 # --- the standard streams ----------------------------------------------------------------------------------

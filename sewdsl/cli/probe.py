@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sewdsl.analysis.operation_bounds import EnergyCosts
+from sewdsl.cli.console import console
 from sewdsl.cli.files import Overwrite, make_folder, require_free, write_file
 from sewdsl.cli.network_tables import energy_row_to_json as energy_of_layer
 from sewdsl.cli.network_tables import energy_to_json as energy_as_json
@@ -35,10 +36,11 @@ from sewdsl.cli.options import (
     read_spec_text,
     require_network,
 )
-from sewdsl.cli.output import console, dump, echo_json
+from sewdsl.cli.output import dump, echo_json
 from sewdsl.cli.print_diagnostics import rows_to_csv
 from sewdsl.cli.run_setup import probe_device, probe_errors, run_errors, set_up_process
 from sewdsl.compiler import Options, read, shipped_networks
+from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import is_folder
 from sewdsl.terminal import echo
 

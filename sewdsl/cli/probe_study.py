@@ -11,8 +11,9 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from sewdsl.cli.console import console
 from sewdsl.cli.options import Device
-from sewdsl.cli.output import console, dump
+from sewdsl.cli.output import dump
 from sewdsl.cli.print_diagnostics import rows_to_csv
 from sewdsl.cli.run_setup import probe_device, probe_errors
 from sewdsl.compiler import CompiledVariant

@@ -13,7 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.output import console, echo_json
+from sewdsl.cli.console import console
+from sewdsl.cli.output import echo_json
 from sewdsl.compiler.spec import RUNS
 from sewdsl.paths import is_there
 from sewdsl.terminal import echo

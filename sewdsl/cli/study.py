@@ -11,6 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from sewdsl.cli.console import console
 from sewdsl.cli.options import (
     Data,
     Device,
@@ -22,7 +23,6 @@ from sewdsl.cli.options import (
     exit_with_usage_error,
     require_network,
 )
-from sewdsl.cli.output import console
 from sewdsl.cli.probe_study import probe_variants, study_seeds
 from sewdsl.cli.run_setup import SaveEvery, make_runners, run_errors, run_options, set_up_process
 from sewdsl.compiler import CompiledVariant, compile_variants

@@ -14,6 +14,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from sewdsl.cli.console import console
 from sewdsl.cli.options import (
     Data,
     Device,
@@ -31,7 +32,6 @@ from sewdsl.cli.options import (
     load_initial_weights,
     require_network,
 )
-from sewdsl.cli.output import console
 from sewdsl.cli.run_setup import SaveEvery, make_runners, rank_zero_only, run_errors, run_options, set_up_process
 from sewdsl.compiler import Options, read
 from sewdsl.ir.network import Network

@@ -10,7 +10,6 @@ from sewdsl.compiler.options import Options
 from sewdsl.compiler.spec import shipped_networks
 from sewdsl.compiler.study_variants import CompiledVariant, compile_variants
 from sewdsl.ir.network import Network
-from sewdsl.passes import optimize_program
 
 if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
@@ -62,6 +61,7 @@ def compile(  # noqa: A001 -- what it does
         ValueError: there is no such level of optimization.
     """
     from sewdsl.lower import lower  # noqa: PLC0415 -- torch takes seconds to import, and the front end needs none
+    from sewdsl.passes import optimize_program  # noqa: PLC0415 -- as above
 
     if isinstance(spec, Network) and options:
         message = f"a network takes no options, but got {', '.join(options)}; give them to load()"

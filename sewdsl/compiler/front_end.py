@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from sewdsl.checks import check
 from sewdsl.compiler.options import Options, limits, overrides
@@ -13,7 +13,6 @@ from sewdsl.compiler.reaching import Recompile, check_reach
 from sewdsl.compiler.report_filters import apply_allow_lines, downgrade_to_notes, failed_expectations
 from sewdsl.compiler.spec import SpecSource, find_source
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError, errors_in, sort_diagnostics
-from sewdsl.dialects import Inputs, check_inputs, parse_conventions, translate
 from sewdsl.elaborate import (
     Assembly,
     Context,
@@ -32,12 +31,15 @@ from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.garbage import put_off
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_bytes
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Limits
-from sewdsl.passes import memory_shortage
 from sewdsl.reporter import NestingError, Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.parser import parse, parse_compact
 from sewdsl.syntax.tree import Document
+
+if TYPE_CHECKING:
+    from sewdsl.dialects import Inputs
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,8 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
     if isinstance(found, Diagnostic):
         return Compilation(None, None, None, None, sort_diagnostics([*bounds.diagnostics, found]))
     if asked is not None:
+        from sewdsl.dialects import parse_conventions  # noqa: PLC0415 -- most texts are in no dialect
+
         found = reporter.take(found.in_dialect(reporter.take(parse_conventions(asked, bounds.value))))
         if reporter.errors:
             return Compilation(found, None, None, None, reporter.sorted)
@@ -228,6 +232,8 @@ class _FrontEnd:
         if self.found.dialect is None:
             read = parse_compact if self.found.compact else parse
             return Parsed(self.reporter.take(read(source, limits)))
+        from sewdsl.dialects import translate  # noqa: PLC0415 -- most texts are in no dialect
+
         neuron = any(change.key == "neuron" for change in self.changes)
         translation = self.reporter.take(translate(source, self.found.dialect, limits, neuron=neuron))
         return Parsed(translation.document, translation.inputs)
@@ -251,7 +257,10 @@ class _FrontEnd:
         """What the rules say of the network, of its figures, of the overrides, and of the study."""
         assembly, elaboration, network = elaborated.assembly, elaborated.elaboration, elaborated.elaboration.network
         if network is not None:
-            self.reporter.extend(check_inputs(network, elaborated.assembled.parsed.inputs))
+            if inputs := elaborated.assembled.parsed.inputs:
+                from sewdsl.dialects import check_inputs  # noqa: PLC0415 -- most texts are in no dialect
+
+                self.reporter.extend(check_inputs(network, inputs))
             said = [*check(network, whole=elaboration.whole)]
             overridden = self._overridden_figures(said, elaborated.assembled)
             self.reporter.extend(downgrade_to_notes(said, overridden, network, self.changes))
@@ -324,8 +333,13 @@ class _FrontEnd:
 
 def _check_memory(network: Network, assembly: Assembly) -> Iterator[Diagnostic]:
     """Complains of a training step that cannot be made to fit into the memory that the recipe allows."""
-    least, section, recipe = memory_shortage(network), assembly.sections.get("train"), network.recipe
-    if least is None or section is None or recipe is None:
+    section, recipe = assembly.sections.get("train"), network.recipe
+    if section is None or recipe is None or recipe.budget is None:
+        return
+    from sewdsl.passes import memory_shortage  # noqa: PLC0415 -- most recipes allow what it takes
+
+    least = memory_shortage(network)
+    if least is None:
         return
     span = next((setting.span for setting in section.settings if setting.key.text == "memory"), section.span)
     batch = f"{recipe.batch} sample{'s' if recipe.batch > 1 else ''}"

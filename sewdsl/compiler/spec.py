@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.dialects import Conventions
 from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.elaborate.file_kinds import similar_siblings
 from sewdsl.elaborate.name_suggestions import Meanings
 from sewdsl.elaborate.read_text import ON_DISK, FileAccess, read_text
 from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS, Limits
 from sewdsl.ops import find as find_kind
 from sewdsl.paths import is_file, is_folder, is_link, is_there
 from sewdsl.reporter import Reported
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
+
+if TYPE_CHECKING:
+    from sewdsl.dialects import Conventions
 
 _STATEMENT = re.compile(r"^(?:sewdsl|body|block)[ \t]", re.MULTILINE)
 """What begins a line of a file but no compact string."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Unpack
@@ -14,6 +14,7 @@ from sewdsl.compiler.reaching import check_variants
 from sewdsl.diagnostics import Diagnostic, sort_diagnostics
 from sewdsl.elaborate import Override, StudyVariant
 from sewdsl.garbage import put_off
+from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 

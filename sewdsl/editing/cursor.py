@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets

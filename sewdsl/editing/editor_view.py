@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.elaborate.neuron_definitions import read_neurons
 from sewdsl.elaborate.read_text import ON_DISK, FileAccess
 from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS, Limits
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets

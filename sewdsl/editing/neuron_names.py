@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from sewdsl.editing.cursor import nodes_at, walk_syntax
 from sewdsl.editing.editor_view import EditorView
 from sewdsl.elaborate.neuron_kinds import LIBRARY, shipped_neurons
 from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import find
 from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.read_equations import FUNCTIONS, GIVEN_NAMES, POTENTIAL, SETTINGS, names_in

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +25,7 @@ from sewdsl.elaborate.compact_arguments import CompactError, split_arguments
 from sewdsl.elaborate.named_values import is_free_name, value_name
 from sewdsl.elaborate.neuron_kinds import LIBRARY
 from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import find
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
@@ -178,7 +178,7 @@ def _target(view: EditorView, node: SyntaxNode, outer: tuple[SyntaxNode, ...], o
         case Call(name=name) | MergeOf(name=name) if (
             name.plain in view.vocabulary.blocks and name.span.start <= offset <= name.span.end
         ):
-            return Referent(view.vocabulary.blocks[name.plain], None, name.span)
+            return Referent(view.vocabulary.blocks[name.plain or ""], None, name.span)
         case Argument():
             call = next((above for above in reversed(outer) if isinstance(above, Call | MergeOf)), None)
             definition = view.vocabulary.blocks.get(call.name.plain or "") if call else None

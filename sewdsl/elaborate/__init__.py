@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import OUTPUTS, Assembly, assemble
@@ -27,6 +26,7 @@ from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import graph_of
 from sewdsl.ir.settings import Expectation, Settings
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
 from sewdsl.syntax.tree import BlockDefinition, Call, Claim, Document, Expect, Number, Size, Value

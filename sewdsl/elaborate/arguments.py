@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter
+from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported
 from sewdsl.source import Span
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.block_definitions import check_definitions
 from sewdsl.elaborate.suggestions import advice
+from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from sewdsl.elaborate.arguments import GivenArgument
@@ -20,6 +20,7 @@ from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.printed_values import number_text
 from sewdsl.ir.signal import Signal
+from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON

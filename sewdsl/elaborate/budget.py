@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Limits
 
 FOR_EACH_NODE = 4

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from sewdsl.elaborate.named_values import NamedValue, value_keys
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join
+from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Span
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Collection
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.printed_values import number_text
+from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Name, Word
 from sewdsl.syntax.word_parts import NUMBER

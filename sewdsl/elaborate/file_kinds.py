@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePath
 
 from sewdsl.elaborate.suggestions import nearest_name
+from sewdsl.light_dataclass import dataclass
 
 MAX_HEAD_BYTES = 512
 """Bytes by which a file is known."""

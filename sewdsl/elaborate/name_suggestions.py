@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.suggestions import MAX_LENGTH, Names, listed
 from sewdsl.ir.kind import Kind
+from sewdsl.light_dataclass import dataclass
 from sewdsl.syntax.tree import BlockDefinition, Word
 
 MAX_COMPARED = 500_000

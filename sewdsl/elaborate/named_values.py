@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
@@ -12,6 +12,7 @@ from sewdsl.elaborate.block_definitions import RESERVED_NAMES
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.signal import Signal
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import find
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.source import Span

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.block_definitions import RESERVED_NAMES
-from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_names, shipped_neurons
+from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
 from sewdsl.ir.op import Activation, Layer
 from sewdsl.ops import catalogue, find
 from sewdsl.ops.equation_neurons import EquationKind, read_kind
@@ -44,7 +44,7 @@ def _check_name(definition: NeuronDefinition) -> Iterator[Diagnostic]:
     elif name in RESERVED_NAMES or (kind is not None and not issubclass(kind, Activation)) or is_layer:
         message, hint = f"'{name}' is a name of the language", "choose another name for the neuron"
         yield Diagnostic("duplicate-neuron", Severity.ERROR, message, span, help=hint)
-    elif (kind is not None or name in shipped_names()) and shipped_neurons().get(name) != definition:
+    elif (kind is not None or name in shipped_neurons()) and shipped_neurons().get(name) != definition:
         yield Diagnostic(
             "shadowed-neuron",
             Severity.WARNING,

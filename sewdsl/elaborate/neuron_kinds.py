@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
-from types import MappingProxyType
 
-from sewdsl.diagnostics import SewdslError
+from sewdsl.elaborate.shipped_definitions import ShippedDefinitions
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue, find
 from sewdsl.ops.equation_neurons import EquationKind, equation_kind
-from sewdsl.reporter import Reporter
-from sewdsl.resources import resource_folder
-from sewdsl.source import Source
-from sewdsl.syntax.parser import parse
 from sewdsl.syntax.tree import NeuronDefinition
 
 LIBRARY = "neurons.net"
 
-_DEFINED = re.compile("^neuron ([A-Za-z][A-Za-z0-9_]*)", re.MULTILINE)
-
 
 @cache
 def shipped_neurons() -> Mapping[str, NeuronDefinition]:
-    """Definitions of the library by name, in the order of the file.
-
-    Raises:
-        SewdslError: the file is damaged.
-    """
-    reporter = Reporter()
-    document = reporter.take(parse(Source(LIBRARY, _library_text())))
-    if reporter.errors:
-        raise SewdslError(reporter)
-    found = (statement for statement in document.statements if isinstance(statement, NeuronDefinition))
-    return MappingProxyType({definition.name.text: definition for definition in found})
-
-
-@cache
-def shipped_names() -> frozenset[str]:
-    """Their names, for which nothing has to be parsed."""
-    return frozenset(_DEFINED.findall(_library_text()))
-
-
-@cache
-def _library_text() -> str:
-    return (resource_folder("nets") / LIBRARY).read_text(encoding="utf-8")
+    """Definitions of the library by name, in the order of the file; reading a damaged one raises SewdslError."""
+    return ShippedDefinitions(LIBRARY, NeuronDefinition)
 
 
 def is_shipped(kind: type[EquationKind]) -> bool:
     """Whether the name of a neuron means it in every text, without a definition."""
     name = kind.kind
-    return name in shipped_names() and name not in catalogue() and shipped_neurons()[name] == kind.definition
+    return name in shipped_neurons() and name not in catalogue() and shipped_neurons()[name] == kind.definition
 
 
 @dataclass(frozen=True)
@@ -74,7 +47,7 @@ class NeuronKinds:
 
     def shipped(self, name: str) -> type[EquationKind] | None:
         """The neuron of the library, where no other kind has its name."""
-        known = name in shipped_names() and name not in self.own and name not in catalogue()
+        known = name in shipped_neurons() and name not in self.own and name not in catalogue()
         return equation_kind(shipped_neurons()[name]) if known else None
 
     def names(self, family: type[Kind]) -> list[str]:

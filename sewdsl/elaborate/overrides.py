@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
@@ -15,6 +15,7 @@ from sewdsl.elaborate.replace_expression import replace_block, replace_body, set
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.ir.kind import Kind
+from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.parser import parse_excerpt, parse_value

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.file_kinds import HDF5, MAX_HEAD_BYTES, identify_file, is_binary
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Limits, raise_limit_help
 from sewdsl.paths import open_file
 from sewdsl.source import Span

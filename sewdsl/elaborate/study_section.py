@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 from math import prod
 
 from sewdsl.elaborate.overrides import Override, describe_unknown_key, is_key
 from sewdsl.elaborate.suggestions import advice
+from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Section, Setting, Text, Value

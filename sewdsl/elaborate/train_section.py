@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import nearest_name, rename
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.recipe import Recipe
+from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import InvalidText, Reported, Reporter
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import Section, Setting, Word

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.block_definitions import default_number
@@ -16,6 +16,7 @@ from sewdsl.elaborate.named_values import NamedValue
 from sewdsl.elaborate.node_builder import NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Limits
 from sewdsl.reporter import Reporter
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
@@ -12,6 +12,7 @@ from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation
 from sewdsl.ir.printed_values import format_value
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import find
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.syntax.lexicon import OWN_NEURON

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, cached_property
+from typing import cast
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.compact_arguments import FilledName
 from sewdsl.elaborate.name_suggestions import Meanings, NameSuggestion
-from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_names
+from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
 from sewdsl.elaborate.project_files import SiblingBlocks
 from sewdsl.elaborate.suggestions import MAX_LENGTH
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, FeedbackSum, Layer, Merge
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue, plugins
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import IDENTITY, OWN_NEURON
@@ -48,9 +51,9 @@ class Vocabulary:
     neurons: NeuronKinds = field(default_factory=NeuronKinds)
 
     @cached_property
-    def blocks(self) -> dict[str, BlockDefinition]:
+    def blocks(self) -> Mapping[str, BlockDefinition]:
         """All blocks; the user's come before shipped ones of the same name."""
-        return {**self.library, **self.own}
+        return ChainMap(dict(self.own), cast("dict[str, BlockDefinition]", self.library))  # parses none of these
 
     @property
     def layers(self) -> dict[str, type[Kind]]:
@@ -83,7 +86,7 @@ class Vocabulary:
     @cached_property
     def meanings(self) -> Meanings:
         """What names may mean that are none of these."""
-        shipped = {name: kind for name in shipped_names() if (kind := self.neurons.shipped(name))}
+        shipped = {name: kind for name in shipped_neurons() if (kind := self.neurons.shipped(name))}
         return Meanings({**shipped, **self.layers}, self.blocks)
 
     @cached_property

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from sewdsl.equations.operations import OPERATIONS, EquationRange
 from sewdsl.equations.tape import LEARNED, NUMBER, STEP, Slope, Tape, TapeEntry, evaluate, needed, value_range
+from sewdsl.light_dataclass import dataclass
 
 
 class Learned(NamedTuple):

@@ -7,8 +7,10 @@ file, numbers come back as NumPy's and text as text; :meth:`GraphMetadata.of` an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, fields
 from typing import Any, Literal, Self
+
+from sewdsl.light_dataclass import dataclass
 
 KEY = "sewdsl"
 """The key in ``metadata`` of a graph and of a node."""

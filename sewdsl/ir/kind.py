@@ -6,12 +6,12 @@ A kind is one frozen pydantic class in one file. Its fields are its arguments; a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sewdsl.ir.printed_values import format_value
+from sewdsl.light_dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,6 +14,7 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ir.signal import Signal, widest_range
 from sewdsl.ir.structure import Items, Sequences, nesting, wiring
+from sewdsl.light_dataclass import dataclass
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from sewdsl.ir.graph import Graph
 from sewdsl.ir.op import Op
 from sewdsl.ir.signal import Signal
+from sewdsl.light_dataclass import dataclass
 from sewdsl.source import BUILTIN, Span
 
 MODULE_ATTRIBUTES = frozenset({

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from math import isfinite
+
+from sewdsl.light_dataclass import dataclass
 
 _FIGURE = re.compile(r"([0-9]+)(?:\.([0-9]+))?([kKMG]?)")
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKMGT]i?)B")

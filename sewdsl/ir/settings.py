@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
 from sewdsl.ir.op import Activation, Join
+from sewdsl.light_dataclass import dataclass
 from sewdsl.source import BUILTIN, Span
 
 
@@ -52,7 +53,7 @@ class NormalWeights(BaseModel):
         std: The standard deviation, > 0.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
 
     std: float = Field(default=0.02, gt=0)
 

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from itertools import groupby
 
 from sewdsl.ir.graph import DominatorTree, Graph
 from sewdsl.ir.node import Node, PathStep
+from sewdsl.light_dataclass import dataclass
 
 MAX_MERGE_DEPTH = 100
 """Merges inside merges, as read from edges: more than --limit nesting lets anybody write, and safe to recurse into."""

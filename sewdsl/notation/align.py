@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 
 from sewdsl.ir.op import Activation
+from sewdsl.light_dataclass import dataclass
 from sewdsl.notation.item_text import (
     BlockText,
     LayerText,

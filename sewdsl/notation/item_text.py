@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import count
 
 from sewdsl.elaborate.block_library import shipped_blocks
@@ -20,6 +20,7 @@ from sewdsl.ir.op import Join as JoinOp
 from sewdsl.ir.op import Layer as LayerOp
 from sewdsl.ir.op import Merge as MergeOp
 from sewdsl.ir.structure import DelayedItem, Item, Items, LayerItem, LoopItem, MergeItem, ReadItem, UnstructuredError
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.input import Input
 from sewdsl.ops.merges.loop import Loop
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain, islice, product
 
@@ -18,6 +18,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.ir.printed_values import number_text
+from sewdsl.light_dataclass import dataclass
 from sewdsl.notation.item_text import (
     BlockText,
     LayerText,

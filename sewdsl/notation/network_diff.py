@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from itertools import groupby
 
@@ -11,6 +11,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Recipe
+from sewdsl.light_dataclass import dataclass
 from sewdsl.notation.align import Alignment, ItemPosition, Part, Parts, call_body, unroll_parts
 from sewdsl.notation.compact_text import body_with_own_blocks
 from sewdsl.notation.fold_repeats import fold_repeats

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from string import ascii_uppercase
 
@@ -14,6 +14,7 @@ from sewdsl.elaborate.compact_arguments import split_arguments
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
+from sewdsl.light_dataclass import dataclass
 from sewdsl.notation.item_text import (
     BlockText,
     Definition,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from keyword import iskeyword
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from sewdsl.equations.operations import OPERATIONS, SIGNS
 from sewdsl.equations.step import Learned, NeuronStep
 from sewdsl.equations.tape import LEARNED, STEP, Tape, TapeEntry, TapeTooLong, needed, normal_form, value_range
 from sewdsl.ir.node import MODULE_ATTRIBUTES
+from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import AXES, EQUATION_KEYWORDS, PER

@@ -6,11 +6,12 @@ Passes change programs, never networks: whatever they do, nodes keep their names
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from heapq import heapify, heappop, heappush
 from typing import Literal
 
 from sewdsl.ir.network import Network
+from sewdsl.light_dataclass import dataclass
 
 EventInput = Literal["spikes", "counts"]
 """What a convolution reads that may be computed from what is active in it."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS, Limits, raise_limit_help
 from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span

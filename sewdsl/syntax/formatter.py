@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError, errors_in, sort_diagnostics
 from sewdsl.garbage import put_off
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS, Limits, raise_limit_help
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets

@@ -56,6 +56,12 @@ def parse(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[Document]
     return parser.reporter.follow(parser.file)
 
 
+def parse_statements(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[Document]:
+    """The tree of a part of a ``.net`` file, which begins with no version."""
+    parser = _Parser(source, limits)
+    return parser.reporter.follow(lambda: parser.file(part=True))
+
+
 def parse_compact(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[Document]:
     """The tree of a compact string as a document of one Body; of none if it has errors. Newlines are white space."""
     parser = _Parser(source, limits)
@@ -93,14 +99,15 @@ class _Parser:
         self.statements = StatementParser(builder(source, self.reporter), language)
         self.tries = StatementParser(TreeBuilder(source, Reporter(limits)))
 
-    def file(self) -> Document:
+    def file(self, *, part: bool = False) -> Document:
         tokens, brackets = self._scan()
         if tokens is None:
             return Document((), span=self.whole)
         lines = self.reporter.take(rejoin_lines(self.source, statements(tokens, brackets), self._reads))
-        self.reporter.extend(check_version(self.source, lines))
-        if (missing := add_missing_body(self.source, lines)) is not None:
-            self.reporter.add(missing)
+        if not part:
+            self.reporter.extend(check_version(self.source, lines))
+            if (missing := add_missing_body(self.source, lines)) is not None:
+                self.reporter.add(missing)
         found = [(line, self._statement(line)) for line in lines]
         unread = frozenset(_defined(line.tokens) for line, statement in found if statement is None) - {""}
         read = tuple(statement for _, statement in found if statement)

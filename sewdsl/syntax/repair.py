@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from lark import Token
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
 from sewdsl.syntax.scanner import token_end, token_start
 

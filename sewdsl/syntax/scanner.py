@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
+from zlib import crc32
 
 import lark
 from lark import Lark, Token
 
 from sewdsl.atomic_write import write_atomically
+from sewdsl.light_dataclass import dataclass
 from sewdsl.resources import cache_folder, resource_folder
 from sewdsl.syntax.lexicon import ARROWS, COMPARISON_TOKENS, NEURON
 
@@ -67,21 +67,26 @@ def parser(language: Language = NET_LANGUAGE) -> Lark:
     nothing can be kept, or what was kept is damaged, they are made again.
     """
     grammar = (resource_folder("grammars") / f"{language.name}.lark").read_text(encoding="utf-8")
-    version = sha256(f"{grammar}{language}{_OPTIONS}{lark.__version__}{sys.version}".encode()).hexdigest()[:16]
+    version = f"{grammar}{language}{_OPTIONS}{lark.__version__}{sys.version}".encode()
     try:
-        file = cache_folder() / f"{language.name}-{version}.tables"
+        file = cache_folder() / f"{language.name}-{crc32(version):08x}.tables"
         kept = file.read_bytes() if file.is_file() else b""
     except (OSError, RuntimeError):  # not ours to read, or no home
         return _from_grammar(language, grammar)
-    digest, tables = kept[:_DIGEST], kept[_DIGEST:]
-    if digest and digest == sha256(tables).digest():
-        return Lark.load(BytesIO(tables))
+    if kept[:_CHECKED] == _checksum(version, kept[_CHECKED:]):
+        return Lark.load(BytesIO(kept[_CHECKED:]))
     found, written = _from_grammar(language, grammar), BytesIO()
     found.save(written, exclude_options=["postlex"])  # by now the tables have every kind of token
+    tables = written.getvalue()
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, sha256(written.getvalue()).digest() + written.getvalue())
+        write_atomically(file, _checksum(version, tables) + tables)
     return found
+
+
+def _checksum(version: bytes, tables: bytes) -> bytes:
+    """Tells tables that are damaged, or of another grammar; ``hashlib`` would load OpenSSL for it."""
+    return b"".join(crc32(part).to_bytes(4) + len(part).to_bytes(8) for part in (version, tables))
 
 
 _OPTIONS: dict[str, Any] = {
@@ -90,8 +95,8 @@ _OPTIONS: dict[str, Any] = {
     "propagate_positions": True,
     "maybe_placeholders": False,
 }
-_DIGEST = 32
-"""Bytes of a SHA-256."""
+_CHECKED = 24
+"""Bytes of a checksum."""
 
 
 def _from_grammar(language: Language, grammar: str) -> Lark:

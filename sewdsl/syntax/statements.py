@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
 from sewdsl.syntax.equation_lines import split_equations
 from sewdsl.syntax.lexicon import BLOCK_KEYWORDS, CONTINUATION_TOKENS, KEYWORDS, SETTINGS, VERSION

@@ -5,10 +5,11 @@ Equality ignores spans, so that ``parse(print(tree)) == tree``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Literal
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.source import BUILTIN, Span
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
+from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS, OWN_JOIN
 from sewdsl.syntax.scanner import token_end, token_start

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from sewdsl import SewdslError, load
 from sewdsl.cli.app import app, main
-from sewdsl.cli.output import console
+from sewdsl.cli.console import console
 from sewdsl.terminal import escape_controls
 
 ESCAPES = "\x1b[2J\x1b]0;title\x07\x9b1m\u202e\u2066\x7f"

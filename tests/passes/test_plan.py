@@ -86,7 +86,7 @@ def test_every_plan_is_sound(drawn: Drawn, level: int, data: st.DataObject, *, l
     assert_sound(program, found)
     for step in found.steps:
         states = [context.module(i) for i in step.nodes]
-        if len(step.nodes) > 1:
+        if len(step.nodes) > 1 and not step.loop:  # a loop calls its modules one by one
             assert not any(state.alone for state in states)
         assert states[0].ours or not (step.frees_input or step.byte_places)
         assert not step.once or context.static

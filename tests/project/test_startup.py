@@ -68,3 +68,33 @@ def test_nothing_heavy_is_loaded(tmp_path: Path, record_property: Callable[[str,
     assert {what: heavy for what, (heavy, _) in found.items() if heavy} == {}
     for what, (_, seconds) in found.items():
         record_property(what, f"{seconds:.2f} s")
+
+
+LEAN = """
+import sys
+sys.argv[1:] = ["check", "sew-resnet-18"]
+from sewdsl.__main__ import main
+try:
+    main()
+except SystemExit as exit:
+    assert not exit.code
+print([name for name in sys.modules if name.startswith(("rich", "sewdsl.passes", "sewdsl.dialects", "sewdsl.draw"))])
+from sewdsl.elaborate.block_library import shipped_blocks
+print(sorted(shipped_blocks()._parsed))
+import dataclasses
+from sewdsl.light_dataclass import FrozenMethods
+theirs = {
+    f"{kind.__module__}.{kind.__name__}"
+    for name, module in sys.modules.items() if name.startswith("sewdsl.")
+    for kind in vars(module).values()
+    if isinstance(kind, type) and kind.__module__.startswith("sewdsl.") and dataclasses.is_dataclass(kind)
+    and vars(kind).get("__setattr__", FrozenMethods.__setattr__) is not FrozenMethods.__setattr__
+}
+print(sorted(theirs))
+"""
+
+
+def test_check_loads_what_it_needs() -> None:
+    """No tables, no passes, of the blocks those that are called, and dataclasses that cost little."""
+    done = subprocess.run([sys.executable, "-c", LEAN], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-3:] == ["[]", "['SEWBlock']", "[]"], done.stderr

@@ -58,7 +58,7 @@ def test_a_damaged_file_is_made_anew(
     first = read_all(parser())
     (kept,) = tmp_path.iterdir()
     whole = kept.read_bytes()
-    for damaged in (whole[:length], whole[:length] + b"\0" + whole[length + 1 :]):
+    for damaged in (whole[:length], whole[:length] + bytes([whole[length] ^ 1]) + whole[length + 1 :]):
         kept.write_bytes(damaged)
         parser.cache_clear()
         assert read_all(parser()) == first

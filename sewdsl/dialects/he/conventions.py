@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sewdsl.diagnostics import Severity
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Limits
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Source, Span
@@ -33,7 +34,7 @@ class Conventions(BaseModel):
             ``Voting`` votes, and of what width a layer is added where the last one has another.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     norm: Literal["BN", "tdBN", "none"] | None = None
     padding: Literal["same", "none"] | None = None

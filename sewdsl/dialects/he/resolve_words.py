@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sewdsl.diagnostics import Edit, Fix
 from sewdsl.dialects.he.word_forms import HeLayer, NumberSlot, nearest_word, parse_word, word_splits
+from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax import tree

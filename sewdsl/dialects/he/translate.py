@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.dialects.he.conventions import Assumptions, Conventions
@@ -12,6 +11,7 @@ from sewdsl.dialects.he.resolve_words import Resolver
 from sewdsl.dialects.he.word_forms import NumberSlot
 from sewdsl.dialects.he.write_items import HeItemWriter
 from sewdsl.ir.network import Network
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS, Limits
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import Source, Span

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.ir.op import Activation
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue
 from sewdsl.source import Span
 

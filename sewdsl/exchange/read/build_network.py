@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sewdsl.compiler import read
@@ -17,6 +17,7 @@ from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Neuron
 from sewdsl.ir.settings import Settings
 from sewdsl.ir.structure import fed_back
+from sewdsl.light_dataclass import dataclass
 from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.notation.item_text import item_nodes, network_items
 from sewdsl.ops.joins.add import Add

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -13,6 +13,7 @@ from sewdsl.ir.graph import DominatorTree, Graph
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Layer, Op, ShapeMismatch
 from sewdsl.ir.signal import Signal
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue
 from sewdsl.ops.input import Input
 from sewdsl.ops.layers.delay import Delay

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sewdsl.analysis.residual_blocks import ResidualBlock, residual_blocks
 from sewdsl.exchange.errors import NoPlaceError
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 

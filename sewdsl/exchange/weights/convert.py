@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from sewdsl.exchange.weights.schemes import SCHEMES
 from sewdsl.exchange.weights.spikingjelly_classes import CLASSES
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.neurons.parametric_lif import PLIF
 from sewdsl.snn.runtime import Runtime
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, NamedTuple, final
 
 from sewdsl.exchange.errors import NoPlaceError
@@ -12,6 +12,7 @@ from sewdsl.exchange.weights.conv_units import ConvUnit
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, Op, ParallelNeuron
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.neurons.parametric_lif import PLIF
 

@@ -6,7 +6,6 @@ import json
 import re
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from sewdsl.elaborate.file_kinds import ARCHIVE, MAX_HEAD_BYTES, WEIGHTS, identify_file, similar_siblings
 from sewdsl.exchange.errors import WeightsError
+from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import is_folder, open_file
 
 SUFFIXES = (".safetensors", ".pt", ".pth")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.signal import Signal
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sewdsl.ir.network import Network
+from sewdsl.light_dataclass import dataclass
 from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.plugins import installed_version
 

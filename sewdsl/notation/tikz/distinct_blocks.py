@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 
 from sewdsl.elaborate.block_library import shipped_blocks
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import PathStep
+from sewdsl.light_dataclass import dataclass
 from sewdsl.notation.compact_text import body_unfolded
 from sewdsl.notation.fold_repeats import fold_repeats
 from sewdsl.notation.item_text import (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.passes.memory.value_sizes import NARROW, TrainingLoad, ValueSizes

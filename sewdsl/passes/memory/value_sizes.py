@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import LinearNeuron, Neuron
 from sewdsl.ir.recipe import Recipe
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear

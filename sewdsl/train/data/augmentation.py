@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
+
+from sewdsl.light_dataclass import dataclass
 
 
 class RandomSource(NamedTuple):

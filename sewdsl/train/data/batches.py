@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data.augmentation import RandomSource
 from sewdsl.train.data.dataset import Samples, SampleSet
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from math import exp, log, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.dataset import DataError, Samples
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data.cache import load_or_make
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.events import event_stream

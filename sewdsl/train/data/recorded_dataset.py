@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data import class_folders, search_path
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.dataset import DataError, DataSet, Samples, Splits

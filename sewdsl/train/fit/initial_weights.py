@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.lower import SpikingNetwork
 from sewdsl.train.store.result import WeightsOrigin
 from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file

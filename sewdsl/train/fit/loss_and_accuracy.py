@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sewdsl.ir.recipe import Recipe
+from sewdsl.light_dataclass import dataclass
 from sewdsl.lower import SpikingNetwork
 
 if TYPE_CHECKING:

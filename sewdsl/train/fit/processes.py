@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from sewdsl.ir.recipe import Recipe
+from sewdsl.light_dataclass import dataclass
 from sewdsl.train.records import RecordError, contents, parse_record
 from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
 from sewdsl.train.store.run_record import Accelerator, ProcessRecord, Strategy

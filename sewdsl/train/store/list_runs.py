@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import is_folder, is_there, open_file
 from sewdsl.train.store.run_folder import RunError, RunFolder, try_lock
 from sewdsl.train.store.run_record import RunRecord, load_record

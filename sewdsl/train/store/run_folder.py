@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from filelock import lock_descriptor
 
 from sewdsl.atomic_write import PARTIAL, write_atomically
 from sewdsl.compiler.spec import RUNS
+from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import explain
 from sewdsl.train.records import RecordError, contents
 from sewdsl.train.store import result

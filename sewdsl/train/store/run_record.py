@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sewdsl.compiler import read
 from sewdsl.ir.network import Network
+from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import is_file
 from sewdsl.source import Source
 from sewdsl.train.records import STRICT, Positive, RecordError, Seed, Text, contents, salvage

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from sewdsl.compiler import Compilation, CompiledVariant
 from sewdsl.elaborate import StudyVariant
+from sewdsl.light_dataclass import dataclass
 from sewdsl.train.store import measurements
 from sewdsl.train.store.result import Result, describe_machine
 from sewdsl.train.store.run_folder import RunDiverged, RunFolder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from sewdsl.exchange.nir_cycles import EndlessCycle, cut_cycles
 from sewdsl.exchange.read.draft import ModelImportError, SourcePart
 from sewdsl.exchange.read.nir.open_hdf5 import read_value
+from sewdsl.light_dataclass import dataclass
 
 if TYPE_CHECKING:
     import nir

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isclose
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +20,7 @@ from sewdsl.exchange.read.nir.open_hdf5 import open_graph
 from sewdsl.exchange.read.nir.primitives import DELAY, Primitive, graph_to_dict, plain_metadata, primitives
 from sewdsl.ir.settings import Settings
 from sewdsl.ir.signal import REAL, Signal
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.delay import Delay
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from sewdsl.ir.node import Node
+from sewdsl.light_dataclass import dataclass
 
 Dims = Sequence[int | str | None]
 """Sizes, and the names of those that are free; None: free, without a name."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from sewdsl.exchange.write.source.expressions import PyCall
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
+from sewdsl.light_dataclass import dataclass
 
 
 class Layers(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
 from sewdsl.analysis.residual_blocks import branch_end, is_residual
@@ -28,6 +28,7 @@ from sewdsl.exchange.write.source.python_text import class_name
 from sewdsl.exchange.write.source.value_flow import Leaf, PassThrough, SourceItem, SourceSection
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Join
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norm import Norm

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import count, filterfalse
 from typing import Literal
 
@@ -12,6 +12,7 @@ from sewdsl.exchange.write.source.python_text import is_identifier
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.structure import BlockItem, Item, Items, LayerItem, MergeItem, ReadItem, RepeatItem, ValueItem, nodes
+from sewdsl.light_dataclass import dataclass
 
 INPUT, ONWARD = "x", "y"
 """The variable of a value on its way through a section; what it is called where what came in is still read later."""

@@ -6,11 +6,11 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data import class_folders
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.data.events.recording import EventFile, FrameFile, Recording

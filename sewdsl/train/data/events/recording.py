@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data.cache import load_or_make
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.data.events import event_stream

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data.events.event_stream import Events
 
 if TYPE_CHECKING:
