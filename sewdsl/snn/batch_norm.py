@@ -92,12 +92,11 @@ class BatchNorm(_BatchNorm):
             running_mean, running_var = self.running_mean.to(wide), self.running_var.to(wide)
             return ChannelAffine(weight, bias, running_mean, (running_var + self.eps).rsqrt(), batch=False)
         repeats = len(x_TN) if x_TN.stride(0) == 0 else 1
-        count = self._count(x_TN[: len(x_TN) // repeats], repeats) * repeats
+        self._count(x_TN[: len(x_TN) // repeats], repeats)
         with torch.no_grad():
-            mean, variance = torch_operators.channel_statistics(x_TN[: len(x_TN) // repeats])
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self._momentum)
-            self.running_var.lerp_((variance * (count / (count - 1))).to(self.running_var.dtype), self._momentum)
-            rstd = (variance + self.eps).rsqrt()
+            mean, rstd = torch_operators.batch_statistics(
+                x_TN[: len(x_TN) // repeats], self.running_mean, self.running_var, self._momentum, repeats, self.eps
+            )
         return ChannelAffine(weight, bias, mean, rstd, batch=True)
 
     @property

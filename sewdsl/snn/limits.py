@@ -11,3 +11,7 @@ MAX_EVENT_KERNEL = 7
 
 MAX_16_BIT_PLACES = 1 << 15
 """Places of a map that an integer of 16 bits tells apart."""
+
+MAX_REGISTER_STEPS = 16
+"""Up to so many time-steps, a backward pass on a GPU keeps all potentials in registers: with 32 of them, a thread needs
+168 registers, and too few threads run at once."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sewdsl.snn.kernels import cpu_neuron, memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.kernels.neuron_call import NeuronCall
+from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, NormGradients, RunningStatistics
 
 MAX_GROUPS = 64
 """The greatest number of groups of blocks, each of which has sums of its own."""
@@ -57,7 +58,25 @@ class Partition(NamedTuple):
         )
 
 
-def statistics(x_TN: Tensor) -> Tensor:
+def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> Tensor:
+    """What batch norm takes of ``[T, N, C, *]``, which goes into the running statistics too.
+
+    Args:
+        x_TN: What is normalised.
+        running: Those, and how; None: there are none.
+        eps: Added to the variance.
+
+    Returns:
+        Mean and 1 / sqrt(variance + eps) of every channel over all else, ``[2, C]``, float32 at least.
+    """
+    mean, variance = moments(x_TN)
+    if running is not None:
+        running.mean.lerp_(mean.to(running.mean.dtype), running.momentum)
+        running.var.lerp_((variance * running.unbias(x_TN)).to(running.var.dtype), running.momentum)
+    return torch.stack([mean, (variance + eps).rsqrt()])
+
+
+def moments(x_TN: Tensor) -> Tensor:
     """Mean and biased variance of every channel of ``[T, N, C, *]`` over all else, ``[2, C]``, float32 at least."""
     share = Partition.of(x_TN)
     sums = np.zeros((share.groups, share.C, 2))
@@ -67,65 +86,6 @@ def statistics(x_TN: Tensor) -> Tensor:
     mean, square = sums.sum(0).T / (x_TN.numel() // share.C)
     found = torch.from_numpy(np.stack([mean, np.maximum(square - mean * mean, 0)]))
     return found.to(torch.promote_types(x_TN.dtype, torch.float32))
-
-
-class KernelChannels(NamedTuple):
-    """What batch norm has for each channel, ``[C]``: the current is ``weight · (x - mean) · rstd + bias``."""
-
-    weight: Tensor
-    bias: Tensor
-    mean: Tensor
-    rstd: Tensor
-
-    def line(self) -> tuple[Tensor, Tensor]:
-        """a and b of the current ``a · x + b``, as torch computes them."""
-        a = self.weight * self.rstd
-        return a, self.bias - self.mean * a
-
-
-class FusedJoin(NamedTuple):
-    """The join that takes the spikes, if one does.
-
-    Attributes:
-        tape: What it computes of them and of its other operand, see :mod:`sewdsl.snn.kernels.tapes`; empty: there is
-            none.
-        other: That operand, in the shape and dtype of the input; None: there is none, or it is not needed.
-    """
-
-    tape: str
-    other: Tensor | None
-
-
-class NeedsGrad(NamedTuple):
-    """Which gradients are asked for.
-
-    Attributes:
-        x: Of the input.
-        channels: Of weight and bias.
-        factors: Of decay, gain and drift.
-        other: Of the join's other operand.
-    """
-
-    x: bool
-    channels: bool
-    factors: bool
-    other: bool
-
-
-class NormGradients(NamedTuple):
-    """Gradients; those not wanted are empty or zero.
-
-    Attributes:
-        x_TN: Of the input.
-        channels: Of weight and bias, ``[2, C]``.
-        factors: Of decay, gain and drift, ``[3]``.
-        other_TN: Of the join's other operand.
-    """
-
-    x_TN: Tensor
-    channels: Tensor
-    factors: Tensor
-    other_TN: Tensor
 
 
 def forward(work: NeuronCall, channels: KernelChannels, joint: FusedJoin) -> Tensor:
@@ -174,7 +134,8 @@ def gradients(  # noqa: PLR0913 -- a whole layer
         )
         kernel = cpu_neuron.compile_kernel(render_kernels.render_statistics_terms, "settle", work.stored)
         Partition.of(work.x_TN).run(kernel, arrays)
-    return NormGradients(g_x_TN, sums.to(a.dtype), factors, g_other_TN)
+    g_weight, g_bias = (part.to(a.dtype, copy=True) for part in sums)
+    return NormGradients(g_x_TN, g_weight, g_bias, factors, g_other_TN)
 
 
 def _pull(

@@ -12,12 +12,10 @@ from torch import Tensor
 
 from sewdsl.snn.kernels import compile_cache, memory_layout, render_kernels
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad
+from sewdsl.snn.limits import MAX_REGISTER_STEPS
 
 BLOCK_NEURONS = 256
 """Neurons in a program of the grid."""
-MAX_REGISTER_STEPS = 16
-"""Up to so many time-steps, the backward pass keeps all potentials in registers: with 32 of them, a thread needs 168
-registers, and too few threads run at once."""
 REGISTER_BLOCK_NEURONS = 128
 """Neurons in a program of that pass: one for each of its threads."""
 
@@ -29,9 +27,9 @@ def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
     final_N = work.potential() if final else work.nothing(work.wide)
     if work.neurons:
         start = x_TN if v_N is None else v_N
-        with _on(x_TN.device):
+        with launching_on(x_TN.device):
             _kernels(work.law.slope).forward[_grid(work, BLOCK_NEURONS)](
-                *(x_TN, start, spikes_TN, final_N, *_scalars(work), x_TN.stride(0), work.neurons, work.T),
+                *(x_TN, start, spikes_TN, final_N, *neuron_scalars(work), x_TN.stride(0), work.neurons, work.T),
                 **_options(work, BLOCK_NEURONS),
                 ENDS=final,
             )
@@ -51,7 +49,7 @@ def backward(
     """
     g_x_TN = work.spikes() if wants.x else work.nothing(work.x_TN.dtype)
     g_v_N = work.potential() if wants.v else work.nothing(work.wide)
-    in_registers = work.T <= MAX_REGISTER_STEPS and _has_tuples()
+    in_registers = work.T <= MAX_REGISTER_STEPS and has_tuples()
     block = REGISTER_BLOCK_NEURONS if in_registers else BLOCK_NEURONS
     table = work.x_TN.new_zeros((_grid(work, block)[0], 3) if wants.factors else (0, 3), dtype=torch.float64)
     if work.neurons:
@@ -69,18 +67,20 @@ def backward(
         tensors = x_TN, start, g_spikes_TN, end, g_x_TN, g_v_N
         sizes = x_TN.stride(0), g_spikes_TN.stride(0), work.neurons
         kernels = _kernels(work.law.slope)
-        with _on(x_TN.device):
+        with launching_on(x_TN.device):
             if in_registers:
                 kernels.backward_in_registers[_grid(work, block)](
-                    *tensors, table, *_scalars(work), *sizes, T=work.T, **options
+                    *tensors, table, *neuron_scalars(work), *sizes, T=work.T, **options
                 )
             else:
                 rows = g_x_TN if g_x_TN.dtype == work.wide and wants.x else x_TN.new_empty(size, dtype=work.wide)
-                kernels.backward[_grid(work, block)](*tensors, rows, table, *_scalars(work), *sizes, work.T, **options)
+                kernels.backward[_grid(work, block)](
+                    *tensors, rows, table, *neuron_scalars(work), *sizes, work.T, **options
+                )
     return g_x_TN, g_v_N, table.sum(0)
 
 
-def _on(device: torch.device) -> AbstractContextManager[object]:
+def launching_on(device: torch.device) -> AbstractContextManager[object]:
     """Launches on the device of the tensors, whichever is the current one."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
@@ -98,14 +98,14 @@ def _grid(work: NeuronCall, block: int) -> tuple[int]:
 
 
 @cache
-def _has_tuples() -> bool:
+def has_tuples() -> bool:
     """Whether Triton's language has tuples, in which potentials are kept: it has from 3.3 on."""
     from triton import language  # noqa: PLC0415 -- as below
 
     return hasattr(language, "tuple")
 
 
-def _scalars(work: NeuronCall) -> tuple[Any, ...]:
+def neuron_scalars(work: NeuronCall) -> tuple[Any, ...]:
     """The factors, each a number or a tensor to be read on the device, and the constants."""
     law = work.law
     factors = (
@@ -115,13 +115,20 @@ def _scalars(work: NeuronCall) -> tuple[Any, ...]:
     return *factors, law.rest, law.v_threshold, law.v_reset or 0.0
 
 
-def _options(work: NeuronCall, block: int) -> dict[str, Any]:
+def neuron_options(work: NeuronCall) -> dict[str, Any]:
+    """How spikes reset, and which factors are read on the device."""
     return {
-        "STARTS": work.v_N is not None,
         "SOFT": work.law.v_reset is None,
         "DECAY": work.decay is not None,
         "GAIN": work.gain is not None,
         "DRIFT": work.drift is not None,
+    }
+
+
+def _options(work: NeuronCall, block: int) -> dict[str, Any]:
+    return {
+        **neuron_options(work),
+        "STARTS": work.v_N is not None,
         "BLOCK": block,
         "enable_fp_fusion": False,
     }

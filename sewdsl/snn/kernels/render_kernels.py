@@ -237,8 +237,47 @@ def render_cuda_neurons(slope: str) -> str:
     Args:
         slope: The tape of a surrogate's derivative.
     """
-    lines = {"surrogate_slope": tape_to_lines(slope, CUDA_INSTRUCTIONS, "{}")}
+    lines = {"surrogate_slope": _cuda_lines("surrogate_slope", slope)}
     return _render("cuda_neuron", {"forward", "backward", "backward_in_registers"}, {}, lines)
+
+
+def render_cuda_statistics() -> str:
+    """A module with the CUDA kernels ``sums`` and ``average``."""
+    return _render("cuda_norm_neuron", {"sums", "average"}, {}, {})
+
+
+def render_cuda_norm_neurons(join: str) -> str:
+    """A module with the CUDA kernel ``forward``: spikes, or the result of a join whose tape is not empty."""
+    constants = {"HAS_JOIN": bool(join), "READS_OTHER": "z" in join.replace(";", "").split()}
+    lines = {"join": _cuda_lines("join", join)} if join else {}
+    return _render("cuda_norm_neuron", {"forward"}, constants, lines)
+
+
+def render_cuda_norm_neurons_backward(slope: str, join: str) -> str:
+    """A module with the CUDA kernels ``backward``, ``conclude`` and ``settle``.
+
+    Args:
+        slope: The tape of a surrogate's derivative.
+        join: The tape of the join that takes the spikes; empty without a join.
+    """
+    slopes = differentiate_join(join) if join else None  # there are some: other joins are not fused
+    constants = {
+        "HAS_JOIN": slopes is not None,
+        "READS_OTHER": slopes is not None and slopes.read_other,
+        "PASSES_SPIKES": slopes is not None and slopes.spikes == ONE,
+    }
+    tapes = {"surrogate_slope": slope}
+    if slopes is not None:
+        tapes |= {"join_slope_by_spikes": slopes.spikes, "join_slope_by_other": slopes.other}
+    lines = {name: _cuda_lines(name, tape) for name, tape in tapes.items()}
+    return _render("cuda_norm_neuron", {"backward", "conclude", "settle"}, constants, lines)
+
+
+def _cuda_lines(name: str, tape: str) -> list[str]:
+    """A tape as lines of a CUDA kernel, in which a number is as many as there are lanes."""
+    lane = "u" if name == "surrogate_slope" else "s"
+    instructions = {**CUDA_INSTRUCTIONS, "set": CUDA_INSTRUCTIONS["set"].replace("u", lane)}
+    return tape_to_lines(tape, instructions, "{}", TAPE_RESULTS[name])
 
 
 def render_generated(template: str, text: str, function: str, stored: str) -> str:

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import cpu_neuron, cpu_norm_neuron, cuda_neuron, tapes
+from sewdsl.snn.kernels import cpu_neuron, cpu_norm_neuron, cuda_neuron, cuda_norm_neuron, tapes
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad, parse_constants
+from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, NormGradients, RunningStatistics
 
 Gradients = tuple[Tensor, Tensor, Tensor]
 
@@ -29,6 +30,28 @@ class DeviceKernels(Protocol):
         self, work: NeuronCall, g_spikes_TN: Tensor | None, g_final_N: Tensor | None, wants: NeuronNeedsGrad
     ) -> Gradients:
         """Gradients of the input, of the first potential, and of the three factors."""
+
+
+class NormKernels(Protocol):
+    """Kernels of batch norm, neurons and join for one kind of device."""
+
+    def statistics(self, x_TN: Tensor, running: RunningStatistics | None, eps: float) -> Tensor:
+        """Mean and 1 / sqrt(variance + eps) of each channel."""
+
+    def forward(self, work: NeuronCall, channels: KernelChannels, joint: FusedJoin) -> Tensor:
+        """Spikes, or what the join makes of them."""
+
+    def gradients(  # noqa: PLR0913 -- a whole layer
+        self,
+        work: NeuronCall,
+        g_TN: Tensor,
+        channels: KernelChannels,
+        joint: FusedJoin,
+        wanted: NeedsGrad,
+        *,
+        batch: bool,
+    ) -> NormGradients:
+        """All gradients."""
 
 
 @torch.library.custom_op("sewdsl::neuron", mutates_args=(), device_types=("cpu", "cuda"))
@@ -79,6 +102,11 @@ def _machine(x: Tensor) -> DeviceKernels:
     return cuda_neuron if x.device.type == "cuda" else cpu_neuron
 
 
+def _norm_machine(x: Tensor) -> NormKernels:
+    """Likewise."""
+    return cuda_norm_neuron if x.device.type == "cuda" else cpu_norm_neuron
+
+
 @neuron.register_fake
 def _(*inputs: Any, final: bool) -> tuple[Tensor, Tensor]:
     work = NeuronCall(*inputs)
@@ -127,18 +155,39 @@ def _by_factor(g_factors: Tensor, factors: Sequence[Tensor | None], needs: Seque
 neuron.register_autograd(_differentiate, setup_context=_keep)
 
 
-@torch.library.custom_op("sewdsl::channel_statistics", mutates_args=(), device_types="cpu")
-def channel_statistics(x: Tensor) -> Tensor:
-    """Mean and biased variance of every channel of ``[T, N, C, *]`` over all else, ``[2, C]``, float32 at least."""
-    return cpu_norm_neuron.statistics(x)
+@torch.library.custom_op(
+    "sewdsl::batch_statistics", mutates_args=("running_mean", "running_var"), device_types=("cpu", "cuda")
+)
+def batch_statistics(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    momentum: float,
+    repeats: int,
+    eps: float,
+) -> Tensor:
+    """Mean and 1 / sqrt(variance + eps) of every channel of ``[T, N, C, *]``, ``[2, C]``, in float32 at least.
+
+    Args:
+        x: What is normalised.
+        running_mean: Takes the mean, ``[C]``; it and the running variance are None where nothing runs along.
+        running_var: Takes the unbiased variance.
+        momentum: Weight of this batch in them.
+        repeats: How many equal time-steps each one of x represents.
+        eps: Added to the variance.
+    """
+    running = None
+    if running_mean is not None and running_var is not None:
+        running = RunningStatistics(running_mean, running_var, momentum, repeats)
+    return _norm_machine(x).statistics(x, running, eps)
 
 
-@channel_statistics.register_fake
-def _(x: Tensor) -> Tensor:
+@batch_statistics.register_fake
+def _(x: Tensor, *_inputs: Any) -> Tensor:
     return x.new_empty((2, x.shape[2]), dtype=torch.promote_types(x.dtype, torch.float32))
 
 
-@torch.library.custom_op("sewdsl::norm_neuron", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sewdsl::norm_neuron", mutates_args=(), device_types=("cpu", "cuda"))
 def norm_neuron(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
     x: Tensor,
     other: Tensor | None,
@@ -170,11 +219,9 @@ def norm_neuron(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
         join: The tape of the join, whose result replaces the spikes; empty: there is none.
         batch: Whether mean and rstd are those of x, so that x has a gradient through them too.
     """
-    work, channels = (
-        NeuronCall(x, None, decay, gain, drift, parse_constants(law)),
-        cpu_norm_neuron.KernelChannels(weight, bias, mean, rstd),
-    )
-    return cpu_norm_neuron.forward(work, channels, cpu_norm_neuron.FusedJoin(join, other))
+    work = NeuronCall(x, None, decay, gain, drift, parse_constants(law))
+    channels = KernelChannels(weight, bias, mean, rstd)
+    return _norm_machine(x).forward(work, channels, FusedJoin(join, other))
 
 
 @norm_neuron.register_fake
@@ -182,7 +229,7 @@ def _(x: Tensor, *_inputs: Any, **_options: bool) -> Tensor:
     return NeuronCall(x, None, None, None, None, _inputs[-2]).spikes()
 
 
-@torch.library.custom_op("sewdsl::norm_neuron_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sewdsl::norm_neuron_backward", mutates_args=(), device_types=("cpu", "cuda"))
 def norm_neuron_backward(  # noqa: PLR0913
     g: Tensor,
     x: Tensor,
@@ -199,27 +246,24 @@ def norm_neuron_backward(  # noqa: PLR0913
     wants: list[bool],
     *,
     batch: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, of weight and bias ``[2, C]``, of decay, gain and drift as float64, and of the other operand.
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of x, of weight and bias ``[C]``, of decay, gain and drift as float64, and of the other operand.
 
     ``wants`` says which: of x, of weight and bias, of the factors, of the other operand. That may be None where the
     gradients do not depend on it.
     """
-    work, channels = (
-        NeuronCall(x, None, decay, gain, drift, parse_constants(law)),
-        cpu_norm_neuron.KernelChannels(weight, bias, mean, rstd),
-    )
-    found = cpu_norm_neuron.gradients(
-        work, g, channels, cpu_norm_neuron.FusedJoin(join, other), cpu_norm_neuron.NeedsGrad(*wants), batch=batch
-    )
-    return found.x_TN, found.channels, found.factors, found.other_TN
+    work = NeuronCall(x, None, decay, gain, drift, parse_constants(law))
+    channels, joint = KernelChannels(weight, bias, mean, rstd), FusedJoin(join, other)
+    found = _norm_machine(x).gradients(work, g, channels, joint, NeedsGrad(*wants), batch=batch)
+    return found.x_TN, found.weight, found.bias, found.factors, found.other_TN
 
 
 @norm_neuron_backward.register_fake
 def _(_g: Any, x: Tensor, _other: Any, weight: Tensor, *inputs: Any, **_options: bool) -> tuple[Tensor, ...]:
-    work, wants = NeuronCall(x, None, None, None, None, inputs[-3]), cpu_norm_neuron.NeedsGrad(*inputs[-1])
+    work, wants = NeuronCall(x, None, None, None, None, inputs[-3]), NeedsGrad(*inputs[-1])
     g_x, g_other = (work.spikes() if wanted else work.nothing(x.dtype) for wanted in (wants.x, wants.other))
-    return g_x, weight.new_empty((2, *weight.shape)), x.new_empty(3, dtype=torch.float64), g_other
+    g_weight, g_bias = torch.empty_like(weight), torch.empty_like(weight)
+    return g_x, g_weight, g_bias, x.new_empty(3, dtype=torch.float64), g_other
 
 
 def _keep_norm(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
@@ -237,12 +281,12 @@ def _differentiate_norm(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     """
     tensors, needs = ctx.saved_tensors, ctx.needs_input_grad
     wants = [needs[0], needs[2] or needs[3], any(needs[6:9]), needs[1] and not ctx.passed_on]
-    g_x, g_channels, g_factors, g_other = norm_neuron_backward(g, *tensors, ctx.law, ctx.join, wants, batch=ctx.batch)
+    g_x, g_weight, g_bias, g_factors, g_other = norm_neuron_backward(
+        g, *tensors, ctx.law, ctx.join, wants, batch=ctx.batch
+    )
+    found = g_x, g if ctx.passed_on else g_other, g_weight, g_bias
     each = _by_factor(g_factors, tensors[6:9], needs[6:9])
-    g_weight, g_bias = (g_channels[i].clone() if needs[2 + i] else None for i in range(2))
-    if needs[1] and ctx.passed_on:
-        g_other = g
-    return g_x if needs[0] else None, g_other if needs[1] else None, g_weight, g_bias, None, None, *each, None, None
+    return *(g if needed else None for g, needed in zip(found, needs, strict=False)), None, None, *each, None, None
 
 
 norm_neuron.register_autograd(_differentiate_norm, setup_context=_keep_norm)

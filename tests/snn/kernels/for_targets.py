@@ -22,9 +22,9 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver, jit
 
 from sewdsl.snn.kernels import cuda_neuron
-from sewdsl.snn.kernels.cuda_neuron import MAX_REGISTER_STEPS
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
 from sewdsl.snn.kernels.tapes import trace_surrogate
+from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.snn.kernels.cases import make
 
 TARGETS: dict[str, tuple[str, int | str, int]] = {

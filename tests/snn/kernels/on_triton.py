@@ -9,16 +9,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
+from sewdsl.ir.op import LinearNeuron, Neuron
+from sewdsl.ops import catalogue
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import cuda_neuron, torch_operators
+from sewdsl.snn.kernels import cpu_norm_neuron, cuda_neuron, cuda_norm_neuron, tapes, torch_operators
+from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants
+from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, NormGradients, RunningStatistics
+from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.effort import examples
-from tests.snn.kernels.cases import SURROGATES, Case, assert_same, cases, current, make, run
+from tests.snn.kernels.cases import LAYOUTS, SURROGATES, Case, assert_near, assert_same, cases, current, make, run
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
@@ -39,7 +46,7 @@ def placed(case: Case) -> Case:
 def potentials_in(place: str) -> Iterator[None]:
     """Where the backward pass keeps potentials: registers, as of few time-steps, or memory, as of many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cuda_neuron, "MAX_REGISTER_STEPS", 0 if place == "memory" else cuda_neuron.MAX_REGISTER_STEPS)
+        patch.setattr(cuda_neuron, "MAX_REGISTER_STEPS", 0 if place == "memory" else MAX_REGISTER_STEPS)
         yield
 
 
@@ -64,7 +71,7 @@ def test_in_single_precision(surrogate: str, v_reset: float | None, place: str, 
         assert_same(placed(Case(spec, current(5, 2, 3, 8, 8), current(2, 3, 8, 8, seed=1))), 1e-6)
 
 
-@pytest.mark.parametrize("T", [1, 5, cuda_neuron.MAX_REGISTER_STEPS])
+@pytest.mark.parametrize("T", [1, 5, MAX_REGISTER_STEPS])
 def test_both_ways_give_the_same_bits(T: int) -> None:
     case = placed(Case(make("PLIF", v_reset=-0.4, detach_reset=False), current(T, 1, 300), current(1, 300, seed=1)))
     found = []
@@ -95,3 +102,152 @@ def test_triton_runs_them() -> None:
     spec, x_TN, _ = placed(Case(make("LIF"), current(2, 1, 5), None))
     kernels.run_neurons(spec, x_TN, {})
     assert cuda_neuron._kernels.cache_info().misses == 1
+
+
+# --- batch norm, neurons and join --------------------------------------------------------------------------
+
+
+class Norm(NamedTuple):
+    """What normalises, fires and joins."""
+
+    spec: Neuron
+    learned: dict[str, Tensor]
+    channels: KernelChannels
+    join: str
+    other_TN: Tensor | None
+
+
+NEURONS = {
+    "LIF": make("LIF"),
+    "PLIF, through the reset": make("PLIF", v_reset=-0.4, detach_reset=False),
+    "PLIF, soft": make("PLIF", "Triangle", v_reset=None),
+    "IF, soft, through the reset": make("IF", "Sigmoid", v_reset=None, detach_reset=False),
+}
+NORM_LAYOUTS = "channels last", "row by row", "some dense order", "with gaps", "static"
+NORM_SHAPE = 3, 2, 6, 5, 7
+
+
+def norm_case(neuron: str, join: str, shape: tuple[int, ...], device: str) -> Norm:
+    spec, C = NEURONS[neuron], shape[2]
+    learned = {name: torch.tensor(value, device=device) for name, value in spec.learnable().items()}
+    numbers = [torch.linspace(*ends, C, device=device) for ends in ((0.7, 1.6), (-0.3, 0.6), (0, 1), (0.5, 0.9))]
+    tape = tapes.trace_join(catalogue()[join](), branch=True) if join else ""  # type: ignore[arg-type]
+    assert tape is not None
+    other_TN = (torch.rand(shape, generator=torch.Generator().manual_seed(5)) < 0.3).float() if join else None
+    return Norm(spec, learned, KernelChannels(*numbers), tape, other_TN)
+
+
+def norm_call(case: Norm, x_TN: Tensor) -> NeuronCall:
+    assert isinstance(case.spec, LinearNeuron)
+    factors = case.spec.dynamics(**case.learned)
+    tensors = [factor if isinstance(factor, Tensor) else None for factor in factors]
+    numbers = [0.0 if isinstance(factor, Tensor) else float(factor) for factor in factors]
+    spec = case.spec
+    law = NeuronConstants(
+        *numbers,
+        spec.rest,
+        spec.v_threshold,
+        spec.v_reset,
+        spec.detach_reset,
+        tapes.trace_surrogate(spec.surrogate) or "",
+    )
+    return NeuronCall(x_TN, None, *tensors, law)
+
+
+def beside_the_cpu(case: Norm, x_TN: Tensor, g_TN: Tensor, wanted: NeedsGrad, *, batch: bool) -> None:
+    """The result is the same to the bit, gradients are up to the order of sums."""
+    device = x_TN.device
+    joint = FusedJoin(case.join, case.other_TN if case.other_TN is None else case.other_TN.to(device, x_TN.dtype))
+    found = cuda_norm_neuron.forward(norm_call(case, x_TN), case.channels, joint)
+    gradients = cuda_norm_neuron.gradients(norm_call(case, x_TN), g_TN, case.channels, joint, wanted, batch=batch)
+    here = case._replace(
+        learned={name: value.cpu() for name, value in case.learned.items()},
+        channels=KernelChannels(*(number.cpu() for number in case.channels)),
+    )
+    call, joint = norm_call(here, x_TN.cpu()), FusedJoin(case.join, None if joint.other is None else joint.other.cpu())
+    expected = cpu_norm_neuron.forward(call, here.channels, joint)
+    assert torch.equal(found.cpu(), expected)
+    others = cpu_norm_neuron.gradients(call, g_TN.cpu(), here.channels, joint, wanted, batch=batch)
+    wants = wanted.x, wanted.channels, wanted.channels, wanted.factors, wanted.other
+    tolerance = 1e-5 if x_TN.dtype == torch.float32 else 2e-3
+    for name, one, other, asked in zip(NormGradients._fields, gradients, others, wants, strict=True):
+        if asked:
+            assert one.dtype == other.dtype, name
+            assert_near(one.cpu(), other, tolerance, other.abs().max() + 1e-3)
+
+
+NORM_CASES = [
+    *(("channels last", neuron, join, True) for neuron in NEURONS for join in ("", "IAND")),
+    *((layout, "LIF", "ADD", False) for layout in NORM_LAYOUTS),
+]
+
+
+@pytest.mark.parametrize(("layout", "neuron", "join", "batch"), NORM_CASES)
+def test_norm_neurons_and_join(layout: str, neuron: str, join: str, *, batch: bool) -> None:
+    device, shape = "cpu" if INTERPRETED else "cuda", NORM_SHAPE
+    x_TN, g_TN = LAYOUTS[layout](current(*shape)).to(device), current(*shape, seed=1).to(device)
+    case = norm_case(neuron, join, shape, device)
+    wanted = NeedsGrad(x=True, channels=True, factors=bool(case.learned), other=join not in {"", "ADD"})
+    beside_the_cpu(case, x_TN, g_TN, wanted, batch=batch)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("join", ["AND", "OR"])
+def test_norm_neurons_and_join_in_16_bits(join: str, dtype: torch.dtype) -> None:
+    device, shape = "cpu" if INTERPRETED else "cuda", NORM_SHAPE
+    x_TN = LAYOUTS["channels last"](current(*shape, dtype=dtype)).to(device)
+    case = norm_case("LIF", join, shape, device)
+    beside_the_cpu(
+        case,
+        x_TN,
+        current(*shape, dtype=dtype, seed=1).to(device),
+        NeedsGrad(x=True, channels=True, factors=False, other=True),
+        batch=False,
+    )
+
+
+@pytest.mark.parametrize("wanted", [(True, False, False, False), (False, False, True, True)])
+def test_what_is_not_wanted_is_not_computed(wanted: tuple[bool, ...]) -> None:
+    device, shape = "cpu" if INTERPRETED else "cuda", NORM_SHAPE
+    case = norm_case("PLIF, soft", "IAND", shape, device)
+    beside_the_cpu(
+        case, current(*shape).to(device), current(*shape, seed=1).to(device), NeedsGrad(*wanted), batch=False
+    )
+
+
+SIZES = {
+    "more than a group": (2, 4, 40, 9, 9),
+    "one channel": (2, 5, 1, 3, 3),
+    "maps of one number": (4, 2, 70, 1, 1),
+    "no maps": (3, 7, 33),
+    "a row": (3, 2, 5, 11),
+}
+
+
+@pytest.mark.parametrize("layout", ["row by row", "channels last"])
+@pytest.mark.parametrize("size", SIZES)
+def test_statistics(size: str, layout: str) -> None:
+    device, shape = "cpu" if INTERPRETED else "cuda", SIZES[size]
+    x_TN = current(*shape)
+    if len(shape) == 5:
+        x_TN = LAYOUTS[layout](x_TN)
+    x_TN, C = 3 + x_TN.to(device), shape[2]
+    running = [torch.linspace(0, 1, C, device=device), torch.linspace(1, 3, C, device=device)]
+    here = [each.cpu().clone() for each in running]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda_norm_neuron, "PROGRAMS", 40)  # several tiles for each
+        found = cuda_norm_neuron.statistics(x_TN, RunningStatistics(running[0], running[1], 0.3, 2), 1e-5)
+    expected = cpu_norm_neuron.statistics(x_TN.cpu(), RunningStatistics(here[0], here[1], 0.3, 2), 1e-5)
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close([each.cpu() for each in running], here, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(cuda_norm_neuron.statistics(x_TN, None, 1e-5).cpu(), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_sums_of_several_tiles(size: str) -> None:
+    device, shape = "cpu" if INTERPRETED else "cuda", SIZES[size]
+    case = norm_case("PLIF, through the reset", "", shape, device)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda_norm_neuron, "PROGRAMS", 40)
+        wanted = NeedsGrad(x=True, channels=True, factors=True, other=False)
+        beside_the_cpu(case, current(*shape).to(device), current(*shape, seed=1).to(device), wanted, batch=True)

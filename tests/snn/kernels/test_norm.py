@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.ir.op import Neuron
-from sewdsl.snn.kernels import reference, render_kernels, torch_operators
+from sewdsl.snn.kernels import cpu_norm_neuron, reference, render_kernels, torch_operators
 from sewdsl.snn.kernels.neuron_call import NeuronConstants
 from sewdsl.snn.kernels.tapes import trace_surrogate
 from tests.snn.kernels.cases import LAYOUTS, assert_near, current, make
@@ -48,14 +48,17 @@ def layer(neuron: str, C: int, dtype: torch.dtype, *, training: bool) -> Layer:
 
 def at_once(layer: Layer, x_TN: Tensor) -> Tensor:
     spec = layer.spec
-    mean, variance = torch_operators.channel_statistics(x_TN.detach()) if layer.running is None else layer.running
+    if layer.running is None:
+        statistics = torch_operators.batch_statistics(x_TN.detach(), None, None, 0.1, 1, EPS).unbind()
+    else:
+        mean, variance = layer.running
+        statistics = mean, (variance + EPS).rsqrt()
     factors = spec.dynamics(**layer.learned)  # type: ignore[attr-defined]
     tensors = [factor if isinstance(factor, Tensor) else None for factor in factors]
     numbers = [0.0 if isinstance(factor, Tensor) else factor for factor in factors]
     decay, gain, drift = numbers
     constants = spec.rest, spec.v_threshold, spec.v_reset, spec.detach_reset
     law = NeuronConstants(decay, gain, drift, *constants, trace_surrogate(spec.surrogate) or "").text()
-    statistics = mean, (variance + EPS).rsqrt()
     batch = layer.running is None
     spikes: Tensor = torch_operators.norm_neuron(
         x_TN, None, layer.weight, layer.bias, *statistics, *tensors, law, "", batch=batch
@@ -115,7 +118,7 @@ def test_formats_and_shapes(dtype: torch.dtype, name: str, layout: str) -> None:
     assert spikes.dtype == dtype
 
     wide_TN = x_TN.detach().float().requires_grad_()
-    mean, variance = torch_operators.channel_statistics(x_TN.detach())
+    mean, variance = cpu_norm_neuron.moments(x_TN.detach())
     places = [0, 1, *range(3, len(shape))]
     torch.testing.assert_close(mean, wide_TN.mean(places))
     torch.testing.assert_close(variance, wide_TN.var(places, correction=0))
@@ -170,7 +173,9 @@ def test_opcheck(*, batch: bool) -> None:
     law = NeuronConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, True, "set 1.0").text()  # noqa: FBT003
     decay = torch.tensor(0.5, requires_grad=True)
     arguments = x_TN, None, *channels, decay, None, None, law, ""
-    torch.library.opcheck(torch_operators.channel_statistics, (x_TN.detach(),))
+    running = torch.zeros(4), torch.ones(4)
+    for each in (running, (None, None)):
+        torch.library.opcheck(torch_operators.batch_statistics, (x_TN.detach(), *each, 0.1, 1, EPS))
     torch.library.opcheck(torch_operators.norm_neuron, arguments, {"batch": batch})
     tensors = torch.ones_like(x_TN), x_TN.detach(), None, *channels, decay.detach(), None, None
     wants = [True, True, batch, False]

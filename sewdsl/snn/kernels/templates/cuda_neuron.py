@@ -12,36 +12,7 @@ input's gradient, and read from there on the way back, just before the gradient 
 import triton
 import triton.language as tl
 
-from sewdsl.snn.kernels.templates.variant import surrogate_slope
-
-
-@triton.jit
-def fired(h, v_threshold):
-    u = h - v_threshold
-    return tl.where(u >= 0.0, 1.0, 0.0) + (u - u)
-
-
-@triton.jit
-def after(h, s, v_threshold, v_reset, SOFT: tl.constexpr):
-    if SOFT:
-        v = h - v_threshold * s
-    else:
-        v = h * (1.0 - s) + v_reset * s
-    return v
-
-
-@triton.jit
-def slope(u):
-    return surrogate_slope(u)
-
-
-@triton.jit
-def factor(number, LEARNED: tl.constexpr):
-    if LEARNED:
-        value = tl.load(number).to(tl.float32)
-    else:
-        value = number
-    return value
+from sewdsl.snn.kernels.templates.cuda_neuron_step import after, factor, fired, pull
 
 
 @triton.jit
@@ -146,16 +117,7 @@ def backward_in_registers(
         h = potentials[T - 1 - back]
         s = fired(h, v_threshold)
         g_s = tl.load(g_spikes, inside, 0.0).to(tl.float32)
-        if not DETACH:
-            if SOFT:
-                g_s = g_s - g * v_threshold
-            else:
-                g_s = g_s + (g * v_reset - g * h)
-        g_h = g_s * slope(h - v_threshold)
-        if SOFT:
-            g_h = g_h + g
-        else:
-            g_h = g_h + g * (1.0 - s)
+        g_h = pull(g_s, g, h, s, v_threshold, v_reset, SOFT, DETACH)
         if WANTS_X:
             tl.store(g_x, (gains * g_h).to(g_x.dtype.element_ty), inside)
         if WANTS_FACTORS:
@@ -247,16 +209,7 @@ def backward(
         h = decays * v + (gains * current + drifts)
         s = fired(h, v_threshold)
         g_s = tl.load(g_spikes, inside, 0.0).to(tl.float32)
-        if not DETACH:
-            if SOFT:
-                g_s = g_s - g * v_threshold
-            else:
-                g_s = g_s + (g * v_reset - g * h)
-        g_h = g_s * slope(h - v_threshold)
-        if SOFT:
-            g_h = g_h + g
-        else:
-            g_h = g_h + g * (1.0 - s)
+        g_h = pull(g_s, g, h, s, v_threshold, v_reset, SOFT, DETACH)
         if WANTS_X:
             tl.store(g_x, (gains * g_h).to(g_x.dtype.element_ty), inside)
         if WANTS_FACTORS:
