@@ -106,6 +106,11 @@ class _Place(NamedTuple):
     address: int
     dtype: torch.dtype
 
+    @classmethod
+    def of(cls, x: Tensor) -> _Place:
+        """That of a tensor; one without numbers, on ``meta``, has no address, but a storage."""
+        return cls(x.data_ptr() or x.untyped_storage()._cdata, x.dtype)  # noqa: SLF001 -- there is no other name for it
+
 
 @final
 class SavedTensors:
@@ -130,7 +135,7 @@ class SavedTensors:
         kept: dict[_Place, tuple[SavedValue, int]] = {}
         for index, x in operands.items():
             if index in self._known or (_learns(x) and self._packs(index, x)):
-                kept[_Place(x.data_ptr(), x.dtype)] = self.keep(index, x), x.numel()
+                kept[_Place.of(x)] = self.keep(index, x), x.numel()
         if not kept:
             yield
             return
@@ -184,7 +189,7 @@ class SavedTensors:
 
 def _find(tensor: Tensor, kept: Mapping[_Place, tuple[SavedValue, int]], sizes: set[int] | None) -> SavedValue | None:
     """The value that a layer keeps: a view of it, or, under autocast, a copy in another dtype."""
-    same = kept.get(_Place(tensor.data_ptr(), tensor.dtype))
+    same = kept.get(_Place.of(tensor))
     if same or sizes is None or tensor.numel() in sizes or not autocast_dtype(tensor.device.type):
         return same[0] if same else None
     others = (found for place, found in kept.items() if place.dtype != tensor.dtype)

@@ -208,7 +208,7 @@ class SpikingNetwork(Group):
             x_TN.shape[1],
             static,
             x_TN.device.type,
-            kernels.cpu_kernels_enabled(),
+            kernels.kernels_run_on(x_TN.device),
             torch.is_grad_enabled(),
             torch.compiler.is_compiling(),
             tuple(states),

@@ -15,7 +15,7 @@ from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.passes.program import EventInput, Program
-from sewdsl.snn.limits import MAX_BYTE_PLACES
+from sewdsl.snn.limits import MAX_BYTE_PLACES, MAX_REGISTER_STEPS
 
 LARGE_VALUE_ELEMENTS = 1 << 20
 """Numbers in a value from which on storing less of it is worth computing more: below, it is quickly there again, and
@@ -60,7 +60,7 @@ class ExecutionContext(NamedTuple):
         N: Samples.
         static: Whether the input is one and the same at all time-steps; what does not depend on time then runs once.
         device: Its kind, as torch has it: ``cpu``, ``cuda``.
-        kernels: Whether the CPU's generated kernels may be used, and can.
+        kernels: Whether the generated kernels of that device may be used, and can.
         gradients: Whether a backward pass follows.
         compiling: Whether torch's compiler follows the program, which plans memory by itself.
         modules: The state of each node's module; empty: all are as they were built, in training mode.
@@ -229,8 +229,10 @@ class PlanOutline:
         """How many of the first nodes of a step run in one kernel, and in which; 0: none do."""
         kinds, alone = [part.kind for part in step.parts], [context.module(i).alone for i in step.all_parts.nodes]
         if kinds[:2] == ["batch norm", "neuron"]:
-            possible = context.device == "cpu" and context.kernels and not (alone[0] or alone[1])
-            if possible and (self._lean or step.parts[0].elements * context.T * context.N >= LARGE_VALUE_ELEMENTS):
+            possible = context.kernels and not (alone[0] or alone[1])
+            possible = possible and (context.device == "cpu" or context.T <= MAX_REGISTER_STEPS)
+            large = step.parts[0].elements * context.T * context.N >= LARGE_VALUE_ELEMENTS
+            if possible and (self._lean or large or context.device != "cpu"):  # elsewhere, few kernels are worth more
                 return (2 if kinds[2:] and alone[2] else len(kinds)), "norm_neuron"
         elif len(kinds) > 1 and not (context.module(step.all_parts.gives).training or alone[0] or alone[1]):
             return len(kinds), "folded"
@@ -244,7 +246,7 @@ class PlanOutline:
         saves = False
         if not context.compiling and context.module(first.step.gives).ours:  # torch's compiler plans memory by itself
             saves = first.elements * (context.N if once else context.T * context.N) >= LARGE_VALUE_ELEMENTS
-        here = self._channels_last and context.device == "cpu" and context.kernels
+        here = self._channels_last and context.kernels
         return PlannedStep(
             step.nodes,
             step.operands,
@@ -256,12 +258,12 @@ class PlanOutline:
             # elsewhere memory that nobody touches takes room too
             frees_input=saves and first.kind == "convolution" and context.gradients and context.device == "cpu",
             byte_places=saves and first.kind == "max pooling" and here,
-            events=self._events.get(first.step.gives) if saves and here else None,
+            events=self._events.get(first.step.gives) if saves and here and context.device == "cpu" else None,
             exact=self._exact,
         )
 
     def _resolve_bits(self, context: ExecutionContext) -> dict[int, int]:
-        if context.device != "cpu" or not context.kernels or not context.gradients or context.compiling:
+        if not context.kernels or not context.gradients or context.compiling:
             return {}
         samples = context.T * context.N  # of spikes and sums of them, of which none is in the static prefix
         return {

@@ -92,11 +92,12 @@ class BatchNorm(_BatchNorm):
             running_mean, running_var = self.running_mean.to(wide), self.running_var.to(wide)
             return ChannelAffine(weight, bias, running_mean, (running_var + self.eps).rsqrt(), batch=False)
         repeats = len(x_TN) if x_TN.stride(0) == 0 else 1
-        self._count(x_TN[: len(x_TN) // repeats], repeats)
+        x_TN = x_TN[: len(x_TN) // repeats]
+        self._check_count(x_TN, repeats)
+        momentum = self.momentum if self.momentum is not None else 1 / (float(self.num_batches_tracked) + 1)
         with torch.no_grad():
-            mean, rstd = torch_operators.batch_statistics(
-                x_TN[: len(x_TN) // repeats], self.running_mean, self.running_var, self._momentum, repeats, self.eps
-            )
+            running = self.running_mean, self.running_var, self.num_batches_tracked
+            mean, rstd = torch_operators.batch_statistics(x_TN, *running, momentum, repeats, self.eps)
         return ChannelAffine(weight, bias, mean, rstd, batch=True)
 
     @property
@@ -134,6 +135,12 @@ class BatchNorm(_BatchNorm):
 
     def _count(self, x_TN: Tensor, repeats: int) -> int:
         """Counts the batch; how many values each channel has in it, not counting repeats."""
+        values = self._check_count(x_TN, repeats)
+        self.num_batches_tracked.add_(1)
+        return values
+
+    def _check_count(self, x_TN: Tensor, repeats: int) -> int:
+        """How many values each channel has in the batch, not counting repeats."""
         values = x_TN.shape[0] * x_TN.shape[1] * x_TN.shape[3:].numel()
         if values * repeats <= 1:
             message = (
@@ -141,7 +148,6 @@ class BatchNorm(_BatchNorm):
                 "value per channel; use a larger batch or more time-steps, or call eval()"
             )
             raise ValueError(message)
-        self.num_batches_tracked.add_(1)
         return values
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 -- torch's name

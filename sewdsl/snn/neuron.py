@@ -75,11 +75,12 @@ class Neuron(SpikingModule):
             norm: The batch norm.
             joint: The join; None: there is none.
         """
-        if not kernels.norm_kernel_applies(self.spec, x_TN, self.learned):
+        kernel = kernels.find_norm_kernel(self.spec, x_TN, self.learned)
+        if kernel is None:
             spikes_TN: Tensor = self(normalised(norm, x_TN))
             return spikes_TN if joint is None else joint.of(spikes_TN)
         fused = None if joint is None else joint.fused(x_TN)
-        y_TN = kernels.run_norm_neurons(self.spec, x_TN, norm.channels(x_TN), self.learned, fused)
+        y_TN = kernels.run_norm_neurons(kernel, x_TN, norm.channels(x_TN), fused)
         return y_TN if joint is None or fused else joint.of(y_TN)
 
     def step(self, x_N: Tensor, v_N: Tensor) -> tuple[Tensor, Tensor]:

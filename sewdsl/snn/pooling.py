@@ -88,11 +88,11 @@ class _Form:
     """Shape and layout of a tensor, without its numbers."""
 
     def __init__(self, x: Tensor) -> None:
-        self._shape, self._strides = x.shape, x.stride()
+        self.shape, self._strides = x.shape, x.stride()
 
     def like(self, g: Tensor) -> Tensor:
         """A tensor of that form in the dtype of another, whose numbers are never read."""
-        return g.new_empty_strided(self._shape, self._strides)
+        return g.new_empty_strided(self.shape, self._strides)
 
 
 class _MaxPool(torch.autograd.Function):
@@ -111,10 +111,10 @@ class _MaxPool(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (g,), (places,) = gradients, ctx.saved_tensors
-        g_x = ctx.form.like(g)
         if ctx.fast:
-            max_pool.backward(g, places, g_x, ctx.window)
+            g_x = max_pool.backward(g, places, ctx.form.shape, ctx.window)
         else:
+            g_x = ctx.form.like(g)
             window = {"dilation": (1, 1), "ceil_mode": False, "indices": places.to(torch.int64)}
             g_x = torch.ops.aten.max_pool2d_with_indices_backward(g, g_x, *_pairs(ctx.window), **window)
         return g_x, None, None

@@ -23,6 +23,7 @@ from sewdsl.passes.plan import AS_BUILT, ExecutionContext, ExecutionPlan, Module
 from sewdsl.snn import layers
 from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.snn.kernels import max_pool, torch_operators
+from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.effort import examples
 from tests.laws.drawn import Drawn, nets
 from tests.laws.outcomes import DOUBLE, build, run
@@ -90,7 +91,7 @@ def test_every_plan_is_sound(drawn: Drawn, level: int, data: st.DataObject, *, l
             assert not any(state.alone for state in states)
         assert states[0].ours or not (step.frees_input or step.byte_places)
         assert not step.once or context.static
-    if context.device != "cpu" or not context.kernels:
+    if not context.kernels:
         assert not found.bits
         assert not any(step.kernel == "norm_neuron" or step.byte_places for step in found.steps)
 
@@ -174,15 +175,27 @@ def test_what_is_not_ours_is_asked_for_nothing() -> None:
 
 @pytest.mark.usefixtures("_everything_is_large")
 def test_what_is_kept_where_nothing_can_be_packed() -> None:
-    for changes in ({"device": "cuda"}, {"kernels": False}, {"gradients": False}, {"compiling": True}):
-        assert not resolve(**changes).bits
-    for changes in ({"device": "cuda"}, {"kernels": False}):
-        assert all(step.kernel == "module" and not step.byte_places for step in resolve(**changes).steps)
+    for found in (resolve(kernels=False), resolve(gradients=False), resolve(compiling=True)):
+        assert not found.bits
+    assert all(step.kernel == "module" and not step.byte_places for step in resolve(kernels=False).steps)
     assert not any(step.frees_input for step in resolve(gradients=False).steps)
-    assert not resolve(device="cuda").steps[0].frees_input
-    assert not resolve(compiling=True).steps[0].frees_input
-    assert any(step.byte_places for step in resolve(gradients=False).steps)  # it is faster, too
-    assert not any(step.byte_places for step in resolve(level=0).steps)  # maps are stored row by row there
+
+
+@pytest.mark.usefixtures("_everything_is_large")
+def test_a_gpu_keeps_what_a_cpu_keeps() -> None:
+    here, there = resolve(), resolve(device="cuda")
+    assert there.bits == here.bits
+    assert [step.kernel for step in there.steps] == [step.kernel for step in here.steps]
+    assert [step.byte_places for step in there.steps] == [step.byte_places for step in here.steps]
+    assert not any(step.frees_input or step.events for step in there.steps)
+
+
+def test_on_a_gpu_time_has_to_fit_into_registers() -> None:
+    """There small values are normalised and fired in one kernel too."""
+    few, many = (resolve(device="cuda", T=T) for T in (MAX_REGISTER_STEPS, MAX_REGISTER_STEPS + 1))
+    assert {step.kernel for step in few.steps if len(step.nodes) > 1} == {"norm_neuron"}
+    assert not any(len(step.nodes) > 1 for step in many.steps)
+    assert not any(step.kernel == "norm_neuron" for step in resolve().steps)
 
 
 def test_folded_in_evaluation_only() -> None:

@@ -71,6 +71,7 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
     """
     mean, variance = moments(x_TN)
     if running is not None:
+        running.batches.add_(1)
         running.mean.lerp_(mean.to(running.mean.dtype), running.momentum)
         running.var.lerp_((variance * running.unbias(x_TN)).to(running.var.dtype), running.momentum)
     return torch.stack([mean, (variance + eps).rsqrt()])

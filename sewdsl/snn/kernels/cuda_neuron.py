@@ -136,7 +136,12 @@ def _options(work: NeuronCall, block: int) -> dict[str, Any]:
 
 @cache
 def _kernels(slope: str) -> ModuleType:
-    """The kernels for a surrogate; Triton is loaded only now."""
+    """The kernels for a surrogate."""
+    return load_kernels(render_kernels.render_cuda_neurons(slope))
+
+
+def load_kernels(text: str) -> ModuleType:
+    """A module of CUDA kernels; Triton is loaded only now."""
     import triton  # noqa: PLC0415
 
-    return compile_cache.load_source(render_kernels.render_cuda_neurons(slope), f"triton {triton.__version__}")
+    return compile_cache.load_source(text, f"triton {triton.__version__}")

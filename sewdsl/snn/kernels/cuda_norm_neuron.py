@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import compile_cache, memory_layout, render_kernels
-from sewdsl.snn.kernels.cuda_neuron import launching_on, neuron_options, neuron_scalars
+from sewdsl.snn.kernels import memory_layout, render_kernels
+from sewdsl.snn.kernels.cuda_neuron import launching_on, load_kernels, neuron_options, neuron_scalars
 from sewdsl.snn.kernels.neuron_call import NeuronCall
 from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, NormGradients, RunningStatistics
 
@@ -102,7 +102,7 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
     groups, _ = tiles.summing_grid
     table = x_TN.new_empty((groups, 2, tiles.C), dtype=torch.float64)
     found = x_TN.new_empty((2, tiles.C), dtype=torch.float32)
-    known = (running.mean, running.var) if running is not None else (found, found)
+    known = (running.mean, running.var, running.batches) if running is not None else (found, found, found)
     more, momentum = (running.unbias(x_TN), running.momentum) if running is not None else (1.0, 0.0)
     kernels = _statistics_kernels()
     with launching_on(x_TN.device):
@@ -200,21 +200,14 @@ def _laid_out(other_TN: Tensor | None, x_TN: Tensor, strides: memory_layout.Stri
 
 @cache
 def _statistics_kernels() -> ModuleType:
-    return _load(render_kernels.render_cuda_statistics())
+    return load_kernels(render_kernels.render_cuda_statistics())
 
 
 @cache
 def _forward_kernels(join: str) -> ModuleType:
-    return _load(render_kernels.render_cuda_norm_neurons(join))
+    return load_kernels(render_kernels.render_cuda_norm_neurons(join))
 
 
 @cache
 def _backward_kernels(slope: str, join: str) -> ModuleType:
-    return _load(render_kernels.render_cuda_norm_neurons_backward(slope, join))
-
-
-def _load(text: str) -> ModuleType:
-    """A module of kernels; Triton is loaded only now."""
-    import triton  # noqa: PLC0415
-
-    return compile_cache.load_source(text, f"triton {triton.__version__}")
+    return load_kernels(render_kernels.render_cuda_norm_neurons_backward(slope, join))

@@ -29,6 +29,7 @@ from sewdsl.snn.kernels import (
 )
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
 from sewdsl.snn.kernels.tapes import trace_surrogate
+from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from sewdsl.snn.protocols import EquationSpec, JoinSpec, LinearSpec, NeuronSpec
 
 Choice = Literal["fastest", "reference"]
@@ -58,9 +59,16 @@ def use_kernels(choice: Choice) -> Iterator[None]:
         _choice = before
 
 
-def cpu_kernels_enabled() -> bool:
-    """Whether the CPU's kernels may be used, and can."""
-    return _known(_choice) != "reference" and "cpu" in _KERNELS
+def kernels_run_on(device: torch.device) -> bool:
+    """Whether there are kernels for a device, they may be used, and can."""
+    if _known(_choice) == "reference" or device.type not in _KERNELS:
+        return False
+    return device.type != "cuda" or torch.compiler.is_compiling() or _triton_runs(device)
+
+
+def kernels_apply(x: Tensor) -> bool:
+    """Whether the same holds for a tensor's device, and they have its dtype."""
+    return x.dtype in _KERNELS.get(x.device.type, ()) and kernels_run_on(x.device)
 
 
 def run_neurons(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
@@ -107,8 +115,20 @@ class Joint(NamedTuple):
     other: Tensor
 
 
-def norm_kernel_applies(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> bool:
-    """Whether there is a kernel that normalises such an input and runs such neurons over it.
+class NormKernel(NamedTuple):
+    """A kernel that normalises an input and runs neurons over it, as :func:`find_norm_kernel` finds it.
+
+    Attributes:
+        factors: Decay, gain and drift, each a number or what is learned.
+        law: All other constants, as text.
+    """
+
+    factors: tuple[Any, Any, Any]
+    law: str
+
+
+def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> NormKernel | None:
+    """The kernel that normalises such an input and runs such neurons over it; None where there is none.
 
     It normalises each number once in the forward pass and twice in the backward, and stores none.
 
@@ -117,7 +137,10 @@ def norm_kernel_applies(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Te
         x_TN: What is normalised, ``[T, N, C, *]``.
         learned: Values of the learnable scalars.
     """
-    return x_TN.device.type == "cpu" and x_TN.numel() > 0 and _kernel(spec, x_TN, None, learned) is not None
+    if x_TN.device.type != "cpu" and (len(x_TN) > MAX_REGISTER_STEPS or not cuda_neuron.has_tuples()):
+        return None
+    found = _kernel(spec, x_TN, None, learned) if x_TN.numel() else None
+    return None if found is None else NormKernel(found[0], _law(spec, *found))
 
 
 def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
@@ -136,27 +159,22 @@ def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -
     return None if tape is None else Joint(tape, other.to(x_TN.dtype))
 
 
-def run_norm_neurons(
-    spec: NeuronSpec, x_TN: Tensor, channels: ChannelAffine, learned: Mapping[str, Tensor], joint: Joint | None = None
-) -> Tensor:
-    """Normalises the input and runs neurons over it, from rest, where :func:`norm_kernel_applies`.
+def run_norm_neurons(kernel: NormKernel, x_TN: Tensor, channels: ChannelAffine, joint: Joint | None = None) -> Tensor:
+    """Normalises the input and runs neurons over it, from rest.
 
     Args:
-        spec: What they compute.
+        kernel: As it was found for that input.
         x_TN: What is normalised, ``[T, N, C, *]``.
         channels: How.
-        learned: Values of the learnable scalars.
         joint: What takes the spikes.
 
     Returns:
         Spikes ``[T, N, C, *]``, or what the join makes of them.
     """
     *numbers, batch = channels
-    assert isinstance(spec, LinearSpec)  # noqa: S101 -- asked only of such
-    factors, slope = spec.dynamics(**learned), trace_surrogate(spec.surrogate) or ""
     tape, other = joint or ("", None)
     fast: Tensor = torch_operators.norm_neuron(
-        x_TN, other, *numbers, *_tensors(factors), _law(spec, factors, slope), tape, batch=batch
+        x_TN, other, *numbers, *_tensors(kernel.factors), kernel.law, tape, batch=batch
     )
     return fast
 
@@ -254,9 +272,7 @@ def _tensors(factors: tuple[Any, Any, Any]) -> list[Tensor | None]:
 
 def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:
     """Whether there is a kernel for such tensors."""
-    if _known(_choice) == "reference" or x_TN.dtype not in _KERNELS.get(x_TN.device.type, ()):
-        return False
-    if x_TN.device.type == "cuda" and not torch.compiler.is_compiling() and not _triton_runs(x_TN.device):
+    if not kernels_apply(x_TN):
         return False
     wide = torch.promote_types(x_TN.dtype, torch.float32)
     return v_N is None or (v_N.dtype == wide and v_N.shape == x_TN.shape[1:] and v_N.device == x_TN.device)

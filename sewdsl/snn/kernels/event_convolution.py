@@ -81,7 +81,7 @@ class EventConvolution(NamedTuple):
             x.device.type == "cpu"
             and x.dtype in FORMATS
             and weight.dtype == x.dtype
-            and dispatch.cpu_kernels_enabled()
+            and dispatch.kernels_run_on(x.device)
             and x.numel() > 0
             and x.is_contiguous(memory_format=torch.channels_last)
             and window.groups == 1

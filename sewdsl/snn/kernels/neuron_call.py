@@ -114,6 +114,11 @@ class NeuronCall(NamedTuple):
         return torch.promote_types(self.x_TN.dtype, torch.float32)
 
     @property
+    def factor_dtype(self) -> torch.dtype:
+        """That of decay, gain and drift, as far as they are learned; of several, the first."""
+        return next((f.dtype for f in (self.decay, self.gain, self.drift) if f is not None), torch.float64)
+
+    @property
     def stored(self) -> str:
         """The name of the dtype of input and spikes."""
         return memory_layout.dtype_name(self.x_TN)

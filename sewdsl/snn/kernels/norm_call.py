@@ -15,6 +15,7 @@ class RunningStatistics(NamedTuple):
         mean: Of each channel, ``[C]``.
         var: The unbiased variance of each channel.
         momentum: Weight of the newest batch.
+        batches: Counts the batches, a whole number.
         repeats: How many equal time-steps each one of the input represents: the variance of more values is a little
             less biased.
     """
@@ -22,6 +23,7 @@ class RunningStatistics(NamedTuple):
     mean: Tensor
     var: Tensor
     momentum: float
+    batches: Tensor
     repeats: int
 
     def unbias(self, x_TN: Tensor) -> float:

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import cpu_neuron, memory_layout, render_kernels, thread_blocks
+from sewdsl.snn.kernels import cpu_neuron, memory_layout, render_kernels, thread_blocks, torch_operators
 
 MIN_PARALLEL_ELEMENTS = 1 << 16
 """Up to so many numbers, waking a thread takes longer than the work."""
@@ -18,13 +18,17 @@ class PackedTensor:
     """Whole numbers in few bits; what comes back is what was put in, to the bit and in the same layout.
 
     Args:
-        x: Any shape and floating-point format, on the CPU; its values are whole and from 0 to 2**bits - 1.
+        x: Any shape and floating-point format, on a device that has kernels; its values are whole and from 0 to
+            2**bits - 1.
         bits: Of each number.
     """
 
     def __init__(self, x: Tensor, bits: int) -> None:
         self._shape, self._dtype, self._bits = x.shape, x.dtype, bits
         self._strides = memory_layout.step_strides(x[None])
+        if x.device.type != "cpu":
+            self._bytes: Tensor = torch_operators.pack(memory_layout.with_strides(x, self._strides), bits)
+            return
         groups = -(-x.numel() // (render_kernels.LANES * 8 // bits))
         self._bytes = torch.empty(groups * render_kernels.LANES, dtype=torch.uint8)
         kernel = cpu_neuron.compile_kernel(render_kernels.render_pack, "pack", memory_layout.dtype_name(x), bits)
@@ -37,6 +41,11 @@ class PackedTensor:
 
     def unpack(self) -> Tensor:
         """The numbers."""
+        if self._bytes.device.type != "cpu":
+            numbers: Tensor = torch_operators.unpack(
+                self._bytes, self._shape, self._strides, str(self._dtype).removeprefix("torch."), self._bits
+            )
+            return numbers
         x = torch.empty_strided(self._shape, self._strides, dtype=self._dtype)
         stored = memory_layout.dtype_name(x)
         self._run(cpu_neuron.compile_kernel(render_kernels.render_unpack, "unpack", stored, self._bits), x)

@@ -273,6 +273,16 @@ def render_cuda_norm_neurons_backward(slope: str, join: str) -> str:
     return _render("cuda_norm_neuron", {"backward", "conclude", "settle"}, constants, lines)
 
 
+def render_cuda_packing() -> str:
+    """A module with the CUDA kernels ``pack`` and ``unpack``."""
+    return _render("cuda_packed_bits", {"pack", "unpack"}, {}, {})
+
+
+def render_cuda_max_pool() -> str:
+    """A module with the CUDA kernels ``forward`` and ``backward`` of max pooling."""
+    return _render("cuda_max_pool", {"forward", "backward"}, {}, {})
+
+
 def _cuda_lines(name: str, tape: str) -> list[str]:
     """A tape as lines of a CUDA kernel, in which a number is as many as there are lanes."""
     lane = "u" if name == "surrogate_slope" else "s"

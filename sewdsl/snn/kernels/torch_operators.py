@@ -13,7 +13,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import cpu_neuron, cpu_norm_neuron, cuda_neuron, cuda_norm_neuron, tapes
+from sewdsl.snn.kernels import (
+    cpu_neuron,
+    cpu_norm_neuron,
+    cuda_max_pool,
+    cuda_neuron,
+    cuda_norm_neuron,
+    cuda_packed_bits,
+    tapes,
+)
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad, parse_constants
 from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, NormGradients, RunningStatistics
 
@@ -91,10 +99,10 @@ def neuron_backward(  # noqa: PLR0913
     law: str,
     wants: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of ``x``, of ``v``, and of decay, gain and drift together, as float64; empty where not wanted."""
-    return _machine(x).backward(
-        NeuronCall(x, v, decay, gain, drift, parse_constants(law)), g_spikes, g_final, NeuronNeedsGrad(*wants)
-    )
+    """Gradients of ``x``, of ``v``, and of decay, gain and drift together, in their dtype; empty where not wanted."""
+    call = NeuronCall(x, v, decay, gain, drift, parse_constants(law))
+    g_x, g_v, g_factors = _machine(x).backward(call, g_spikes, g_final, NeuronNeedsGrad(*wants))
+    return g_x, g_v, g_factors.to(call.factor_dtype)
 
 
 def _machine(x: Tensor) -> DeviceKernels:
@@ -119,7 +127,7 @@ def _(_g_spikes: Any, _g_final: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tens
     return (
         work.spikes() if wants.x else work.nothing(work.x_TN.dtype),
         work.potential() if wants.v else work.nothing(work.wide),
-        work.x_TN.new_empty(3, dtype=torch.float64),
+        work.x_TN.new_empty(3, dtype=work.factor_dtype),
     )
 
 
@@ -156,12 +164,13 @@ neuron.register_autograd(_differentiate, setup_context=_keep)
 
 
 @torch.library.custom_op(
-    "sewdsl::batch_statistics", mutates_args=("running_mean", "running_var"), device_types=("cpu", "cuda")
+    "sewdsl::batch_statistics", mutates_args=("running_mean", "running_var", "batches"), device_types=("cpu", "cuda")
 )
 def batch_statistics(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
     x: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
+    batches: Tensor | None,
     momentum: float,
     repeats: int,
     eps: float,
@@ -170,15 +179,16 @@ def batch_statistics(  # noqa: PLR0913 -- an operator's arguments cannot be bund
 
     Args:
         x: What is normalised.
-        running_mean: Takes the mean, ``[C]``; it and the running variance are None where nothing runs along.
+        running_mean: Takes the mean, ``[C]``; it and the two that follow are None where nothing runs along.
         running_var: Takes the unbiased variance.
+        batches: Counts the batches.
         momentum: Weight of this batch in them.
         repeats: How many equal time-steps each one of x represents.
         eps: Added to the variance.
     """
     running = None
-    if running_mean is not None and running_var is not None:
-        running = RunningStatistics(running_mean, running_var, momentum, repeats)
+    if running_mean is not None and running_var is not None and batches is not None:
+        running = RunningStatistics(running_mean, running_var, momentum, batches, repeats)
     return _norm_machine(x).statistics(x, running, eps)
 
 
@@ -247,7 +257,7 @@ def norm_neuron_backward(  # noqa: PLR0913
     *,
     batch: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, of weight and bias ``[C]``, of decay, gain and drift as float64, and of the other operand.
+    """Gradients of x, of weight and bias ``[C]``, of decay, gain and drift, and of the other operand.
 
     ``wants`` says which: of x, of weight and bias, of the factors, of the other operand. That may be None where the
     gradients do not depend on it.
@@ -255,15 +265,16 @@ def norm_neuron_backward(  # noqa: PLR0913
     work = NeuronCall(x, None, decay, gain, drift, parse_constants(law))
     channels, joint = KernelChannels(weight, bias, mean, rstd), FusedJoin(join, other)
     found = _norm_machine(x).gradients(work, g, channels, joint, NeedsGrad(*wants), batch=batch)
-    return found.x_TN, found.weight, found.bias, found.factors, found.other_TN
+    return found.x_TN, found.weight, found.bias, found.factors.to(work.factor_dtype), found.other_TN
 
 
 @norm_neuron_backward.register_fake
 def _(_g: Any, x: Tensor, _other: Any, weight: Tensor, *inputs: Any, **_options: bool) -> tuple[Tensor, ...]:
-    work, wants = NeuronCall(x, None, None, None, None, inputs[-3]), NeedsGrad(*inputs[-1])
+    decay, gain, drift, law = inputs[3:7]
+    work, wants = NeuronCall(x, None, decay, gain, drift, law), NeedsGrad(*inputs[-1])
     g_x, g_other = (work.spikes() if wanted else work.nothing(x.dtype) for wanted in (wants.x, wants.other))
     g_weight, g_bias = torch.empty_like(weight), torch.empty_like(weight)
-    return g_x, g_weight, g_bias, x.new_empty(3, dtype=torch.float64), g_other
+    return g_x, g_weight, g_bias, x.new_empty(3, dtype=work.factor_dtype), g_other
 
 
 def _keep_norm(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
@@ -290,3 +301,50 @@ def _differentiate_norm(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
 
 
 norm_neuron.register_autograd(_differentiate_norm, setup_context=_keep_norm)
+
+
+@torch.library.custom_op("sewdsl::pack", mutates_args=(), device_types="cuda")
+def pack(x: Tensor, bits: int) -> Tensor:
+    """Whole numbers from 0 to 2**bits - 1 as bytes, in the order of a memory without gaps."""
+    return cuda_packed_bits.pack(x, bits)
+
+
+@pack.register_fake
+def _(x: Tensor, bits: int) -> Tensor:
+    return x.new_empty(cuda_packed_bits.packed_bytes(x.numel(), bits), dtype=torch.uint8)
+
+
+@torch.library.custom_op("sewdsl::unpack", mutates_args=(), device_types="cuda")
+def unpack(octets: Tensor, shape: list[int], strides: list[int], dtype: str, bits: int) -> Tensor:
+    """The numbers that were packed, in their shape, layout and dtype, such as ``float32``."""
+    x = octets.new_empty_strided(shape, strides, dtype=getattr(torch, dtype))
+    cuda_packed_bits.unpack(octets, x, bits)
+    return x
+
+
+@unpack.register_fake
+def _(octets: Tensor, shape: list[int], strides: list[int], dtype: str, bits: int) -> Tensor:  # noqa: ARG001
+    return octets.new_empty_strided(shape, strides, dtype=getattr(torch, dtype))
+
+
+@torch.library.custom_op("sewdsl::max_pool", mutates_args=(), device_types="cuda")
+def max_pool(x: Tensor, window: list[int]) -> tuple[Tensor, Tensor]:
+    """Maxima of maps ``[N, C, H, W]``, channels last, and a byte for each: its place in the window."""
+    return cuda_max_pool.forward(x, window)
+
+
+@max_pool.register_fake
+def _(x: Tensor, window: list[int]) -> tuple[Tensor, Tensor]:
+    y = cuda_max_pool.pooled(x, window)
+    return y, x.new_empty(y.numel(), dtype=torch.uint8)
+
+
+@torch.library.custom_op("sewdsl::max_pool_backward", mutates_args=(), device_types="cuda")
+def max_pool_backward(g: Tensor, places: Tensor, shape: list[int], window: list[int]) -> Tensor:
+    """The gradient of the maps, of a shape, from that of the maxima and their places."""
+    return cuda_max_pool.backward(g, places, shape, window)
+
+
+@max_pool_backward.register_fake
+def _(g: Tensor, places: Tensor, shape: list[int], window: list[int]) -> Tensor:  # noqa: ARG001
+    return torch.empty(tuple(shape), dtype=g.dtype, device=g.device, memory_format=torch.channels_last)

@@ -16,16 +16,27 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 
 from sewdsl.ir.op import LinearNeuron, Neuron
 from sewdsl.ops import catalogue
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import cpu_norm_neuron, cuda_neuron, cuda_norm_neuron, tapes, torch_operators
+from sewdsl.snn.kernels import (
+    cpu_norm_neuron,
+    cuda_max_pool,
+    cuda_neuron,
+    cuda_norm_neuron,
+    cuda_packed_bits,
+    max_pool,
+    tapes,
+    torch_operators,
+)
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants
 from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, NormGradients, RunningStatistics
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.effort import examples
 from tests.snn.kernels.cases import LAYOUTS, SURROGATES, Case, assert_near, assert_same, cases, current, make, run
+from tests.snn.kernels.test_pool import maps, windows
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
@@ -130,7 +141,8 @@ NORM_SHAPE = 3, 2, 6, 5, 7
 def norm_case(neuron: str, join: str, shape: tuple[int, ...], device: str) -> Norm:
     spec, C = NEURONS[neuron], shape[2]
     learned = {name: torch.tensor(value, device=device) for name, value in spec.learnable().items()}
-    numbers = [torch.linspace(*ends, C, device=device) for ends in ((0.7, 1.6), (-0.3, 0.6), (0, 1), (0.5, 0.9))]
+    ends = (0.7, 1.6), (-0.3, 0.6), (0.0, 1.0), (0.5, 0.9)
+    numbers = [torch.linspace(low, high, C, device=device) for low, high in ends]
     tape = tapes.trace_join(catalogue()[join](), branch=True) if join else ""  # type: ignore[arg-type]
     assert tape is not None
     other_TN = (torch.rand(shape, generator=torch.Generator().manual_seed(5)) < 0.3).float() if join else None
@@ -143,15 +155,11 @@ def norm_call(case: Norm, x_TN: Tensor) -> NeuronCall:
     tensors = [factor if isinstance(factor, Tensor) else None for factor in factors]
     numbers = [0.0 if isinstance(factor, Tensor) else float(factor) for factor in factors]
     spec = case.spec
-    law = NeuronConstants(
-        *numbers,
-        spec.rest,
-        spec.v_threshold,
-        spec.v_reset,
-        spec.detach_reset,
-        tapes.trace_surrogate(spec.surrogate) or "",
-    )
-    return NeuronCall(x_TN, None, *tensors, law)
+    decay, gain, drift = numbers
+    slope = tapes.trace_surrogate(spec.surrogate) or ""
+    law = NeuronConstants(decay, gain, drift, spec.rest, spec.v_threshold, spec.v_reset, spec.detach_reset, slope)
+    decays, gains, drifts = tensors
+    return NeuronCall(x_TN, None, decays, gains, drifts, law)
 
 
 def beside_the_cpu(case: Norm, x_TN: Tensor, g_TN: Tensor, wanted: NeedsGrad, *, batch: bool) -> None:
@@ -234,12 +242,14 @@ def test_statistics(size: str, layout: str) -> None:
     x_TN, C = 3 + x_TN.to(device), shape[2]
     running = [torch.linspace(0, 1, C, device=device), torch.linspace(1, 3, C, device=device)]
     here = [each.cpu().clone() for each in running]
+    counts = torch.tensor(3, device=device), torch.tensor(3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cuda_norm_neuron, "PROGRAMS", 40)  # several tiles for each
-        found = cuda_norm_neuron.statistics(x_TN, RunningStatistics(running[0], running[1], 0.3, 2), 1e-5)
-    expected = cpu_norm_neuron.statistics(x_TN.cpu(), RunningStatistics(here[0], here[1], 0.3, 2), 1e-5)
+        found = cuda_norm_neuron.statistics(x_TN, RunningStatistics(running[0], running[1], 0.3, counts[0], 2), 1e-5)
+    expected = cpu_norm_neuron.statistics(x_TN.cpu(), RunningStatistics(here[0], here[1], 0.3, counts[1], 2), 1e-5)
     torch.testing.assert_close(found.cpu(), expected, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close([each.cpu() for each in running], here, rtol=1e-6, atol=1e-6)
+    assert [int(count) for count in counts] == [4, 4]
     torch.testing.assert_close(cuda_norm_neuron.statistics(x_TN, None, 1e-5).cpu(), expected, rtol=1e-6, atol=1e-6)
 
 
@@ -251,3 +261,42 @@ def test_sums_of_several_tiles(size: str) -> None:
         patch.setattr(cuda_norm_neuron, "PROGRAMS", 40)
         wanted = NeedsGrad(x=True, channels=True, factors=True, other=False)
         beside_the_cpu(case, current(*shape).to(device), current(*shape, seed=1).to(device), wanted, batch=True)
+
+
+# --- what is kept ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("numbers", [1, 7, 8, 2100])
+def test_what_is_packed_comes_back(numbers: int, bits: int, dtype: torch.dtype) -> None:
+    device = "cpu" if INTERPRETED else "cuda"
+    x = torch.randint(0, 1 << bits, (numbers,), generator=torch.Generator().manual_seed(0)).to(device, dtype)
+    octets = cuda_packed_bits.pack(x, bits)
+    assert octets.numel() == -(-numbers * bits // 8)
+    found = torch.full_like(x, torch.nan)
+    cuda_packed_bits.unpack(octets, found, bits)
+    assert torch.equal(found, x)
+
+
+@examples(12)
+@given(
+    window=windows(),
+    shape=st.tuples(st.integers(0, 2), st.integers(1, 9), st.integers(4, 7), st.integers(4, 7)),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16, torch.float16]),
+    value=st.sampled_from([None, torch.nan, torch.inf, -torch.inf]),
+)
+def test_max_pooling(
+    window: max_pool.Window, shape: tuple[int, int, int, int], dtype: torch.dtype, value: float | None
+) -> None:
+    device = "cpu" if INTERPRETED else "cuda"
+    x = maps(*shape)
+    if value is not None:
+        x = torch.where(torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.5, value, x)
+    x = x.to(device, dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
+    expected = functional.max_pool2d(x, window[0:2], window[2:4], window[4:6])
+    y, places = cuda_max_pool.forward(x.detach(), window)
+    torch.testing.assert_close(y, expected, rtol=0, atol=0, equal_nan=True)
+    g = torch.randint(-3, 4, y.shape, generator=torch.Generator().manual_seed(1)).to(device, dtype)
+    g_x = cuda_max_pool.backward(g, places, x.shape, window)
+    assert torch.equal(g_x, torch.autograd.grad(expected, x, g)[0])

@@ -49,7 +49,7 @@ def layer(neuron: str, C: int, dtype: torch.dtype, *, training: bool) -> Layer:
 def at_once(layer: Layer, x_TN: Tensor) -> Tensor:
     spec = layer.spec
     if layer.running is None:
-        statistics = torch_operators.batch_statistics(x_TN.detach(), None, None, 0.1, 1, EPS).unbind()
+        statistics = torch_operators.batch_statistics(x_TN.detach(), None, None, None, 0.1, 1, EPS).unbind()
     else:
         mean, variance = layer.running
         statistics = mean, (variance + EPS).rsqrt()
@@ -173,8 +173,8 @@ def test_opcheck(*, batch: bool) -> None:
     law = NeuronConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, True, "set 1.0").text()  # noqa: FBT003
     decay = torch.tensor(0.5, requires_grad=True)
     arguments = x_TN, None, *channels, decay, None, None, law, ""
-    running = torch.zeros(4), torch.ones(4)
-    for each in (running, (None, None)):
+    running = torch.zeros(4), torch.ones(4), torch.tensor(3)
+    for each in (running, (None, None, None)):
         torch.library.opcheck(torch_operators.batch_statistics, (x_TN.detach(), *each, 0.1, 1, EPS))
     torch.library.opcheck(torch_operators.norm_neuron, arguments, {"batch": batch})
     tensors = torch.ones_like(x_TN), x_TN.detach(), None, *channels, decay.detach(), None, None

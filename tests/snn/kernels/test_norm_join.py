@@ -111,7 +111,9 @@ def test_layouts(layout: str, other_layout: str, *, branch: bool) -> None:
     x_TN, other_TN = LAYOUTS[layout](current(*SHAPE, dtype=torch.float64)), LAYOUTS[other_layout](spikes(*SHAPE))
     layer = Layer(JOINS["IAND"], branch=branch).eval()
     assert_same(layer, x_TN, other_TN, 1e-12)
-    plain = kernels.run_norm_neurons(layer.neuron.spec, x_TN, layer.norm.channels(x_TN), layer.neuron.learned)
+    kernel = kernels.find_norm_kernel(layer.neuron.spec, x_TN, layer.neuron.learned)
+    assert kernel is not None
+    plain = kernels.run_norm_neurons(kernel, x_TN, layer.norm.channels(x_TN))
     assert layer.at_once(x_TN, other_TN).stride() == plain.stride()
 
 

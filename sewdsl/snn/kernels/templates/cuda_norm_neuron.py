@@ -98,6 +98,7 @@ def average(
     statistics,
     running_mean,
     running_var,
+    batches,
     groups,
     count,
     more,
@@ -118,6 +119,8 @@ def average(
     tl.store(statistics + column, mean.to(tl.float32), known)
     tl.store(statistics + C + column, (1.0 / tl.sqrt(variance + eps)).to(tl.float32), known)
     if RUNNING:
+        if tl.program_id(0) == 0:
+            tl.store(batches, tl.load(batches) + 1)
         old = tl.load(running_mean + column, known, 0.0).to(tl.float64)
         tl.store(running_mean + column, (old + momentum * (mean - old)).to(running_mean.dtype.element_ty), known)
         old = tl.load(running_var + column, known, 0.0).to(tl.float64)

@@ -1,0 +1,28 @@
+"""CUDA kernels that put whole numbers into few bits each, and take them out again, which Triton compiles.
+
+A byte has numbers that lie as far apart in memory as there are bytes, so that neighbours read and write neighbours.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def pack(x, octets, size, count, BITS: tl.constexpr, BLOCK: tl.constexpr):
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    octet = tl.zeros([BLOCK], tl.int32)
+    for k in tl.static_range(8 // BITS):
+        at = place + k * count
+        value = tl.load(x + at, (place < count) & (at < size), 0.0)
+        octet |= value.to(tl.float32).to(tl.int32) << (k * BITS)
+    tl.store(octets + place, octet.to(tl.uint8), place < count)
+
+
+@triton.jit
+def unpack(octets, x, size, count, BITS: tl.constexpr, BLOCK: tl.constexpr):
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    octet = tl.load(octets + place, place < count, 0).to(tl.int32)
+    for k in tl.static_range(8 // BITS):
+        at = place + k * count
+        value = (octet >> (k * BITS)) & ((1 << BITS) - 1)
+        tl.store(x + at, value.to(tl.float32).to(x.dtype.element_ty), (place < count) & (at < size))
