@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from sewdsl.ir.kind import Positive
-from sewdsl.ir.op import FanOut, Merge, ShapeMismatch
+from sewdsl.ir.op import FanOut, Merge, SavedForBackward, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal, ValueRange, counts_up_to, range_of_product
 
 if TYPE_CHECKING:
@@ -76,6 +76,13 @@ class Attention(Merge, kind="ATTN"):
         """Whether q (kᵀ v) takes fewer operations than (q kᵀ) v."""
         across, over = (q.channels // self.heads) * v.channels, q.channels + v.channels
         return across * (_places(q) + _places(k)) <= over * _places(q) * _places(k)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """Queries, keys and values by heads, which are copies where channels are last, and the first product."""
+        q, k, v = inputs
+        pairs = _places(q) * _places(k)
+        product = q.channels // self.heads * v.channels if self._keys_first(q, k, v) else self.heads * pairs
+        return SavedForBackward(aside=4 * (product + sum(signal.elements for signal in inputs)))
 
     def macs(self, *inputs: Signal) -> int:
         """Of both products, in the cheaper order."""

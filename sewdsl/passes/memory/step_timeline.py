@@ -317,7 +317,8 @@ class _Run:
         if op.view:
             return {*step.operands}
         node = self.sizes.network.nodes[step.gives]
-        adds = len(node.inputs) > 1 and not op.keeps(*self.sizes.network.inputs(node)).inputs
+        kept = op.keeps(*self.sizes.network.inputs(node))
+        adds = len(node.inputs) > 1 and not (kept.inputs or kept.aside)
         return {i for i in node.inputs if i in step.operands} if adds else set()
 
     def _fetch(self, record: SavedRecord, place: int) -> list[Allocation]:

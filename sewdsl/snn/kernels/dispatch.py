@@ -16,10 +16,14 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from sewdsl.equations.step import NeuronStep
 from sewdsl.snn.kernels import (
+    cuda_max_pool,
     cuda_neuron,
+    cuda_norm_neuron,
+    cuda_packed_bits,
     equation_operators,
     equation_reference,
     reference,
@@ -28,6 +32,7 @@ from sewdsl.snn.kernels import (
     torch_operators,
 )
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
+from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad
 from sewdsl.snn.kernels.tapes import trace_surrogate
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from sewdsl.snn.protocols import EquationSpec, JoinSpec, LinearSpec, NeuronSpec
@@ -41,6 +46,9 @@ _KERNELS = {
     if find_spec(package) is not None  # it is loaded when the first kernel is needed
 }
 """For which dtypes there are kernels, by kind of device."""
+
+MOST_OTHER_SPIKES = 0.02
+"""Of spikes of currents that are rounded otherwise."""
 
 CHANNEL_AXIS = 2
 """Of ``[T, N, C, *]``."""
@@ -284,28 +292,11 @@ def _triton_runs(device: torch.device) -> bool:
 
     Triton can be installed and yet not launch anything: it needs a C compiler and a driver that is new enough.
     """
-    law = NeuronConstants(0.5, 1.0, 0.25, 0.0, 1.0, 0.0, detach_reset=False, slope="set 1.0")
     try:
-        with torch.no_grad():
-            x_TN = torch.linspace(-1, 2, 256, device=device).reshape(4, 1, 64)
-            call = NeuronCall(x_TN, None, None, None, None, law)
-            spikes_TN, _ = cuda_neuron.forward(call, final=False)
-            g_TN, _, _ = cuda_neuron.backward(
-                call, torch.ones_like(spikes_TN), None, NeuronNeedsGrad(x=True, v=False, factors=False)
-            )
-        with torch.enable_grad():
-            x_TN.requires_grad_()
-            v_N, expected = torch.zeros_like(x_TN[0]), []
-            for x_N in x_TN:
-                h_N = 0.5 * v_N + x_N + 0.25
-                s_N = (h_N >= 1).to(h_N.dtype) + (h_N - h_N.detach())
-                v_N = h_N * (1 - s_N)
-                expected.append(s_N)
-            y_TN = torch.stack(expected)
-            (g_expected_TN,) = torch.autograd.grad(y_TN.sum(), x_TN)
-        if torch.equal(spikes_TN, y_TN.detach()) and torch.allclose(g_TN, g_expected_TN, rtol=1e-5, atol=1e-6):
+        wrong = wrong_kernels(device)
+        if not wrong:
             return True
-        reason = "they give other numbers than torch"
+        reason = f"{' and '.join(wrong)}: other numbers than torch's"
     except Exception as error:  # noqa: BLE001 -- compilers and drivers fail in many ways
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason'}"
     warnings.warn(
@@ -314,6 +305,65 @@ def _triton_runs(device: torch.device) -> bool:
         stacklevel=2,
     )
     return False
+
+
+def wrong_kernels(device: torch.device) -> list[str]:
+    """Which of Triton's kernels give other numbers on a device than torch does, each tried on a few."""
+    law = NeuronConstants(0.5, 1.0, 0.25, 0.0, 1.0, 0.0, detach_reset=False, slope="set 1.0")
+    x_TN = torch.linspace(-1, 2, 512, device=device).reshape(8, 64)[torch.randperm(8, device=device)]
+    x_TN = x_TN.reshape(4, 2, 4, 4, 4).movedim(-1, 2)  # channels are last in memory
+    other_TN = (x_TN > 0).to(x_TN.dtype)
+    weight, bias = torch.linspace(0.5, 2, 4, device=device), torch.linspace(-0.5, 0.5, 4, device=device)
+
+    def fire(current_TN: Tensor) -> Tensor:
+        v_N, spikes = torch.zeros_like(current_TN[0]), []
+        for x_N in current_TN:
+            h_N = 0.5 * v_N + x_N + 0.25
+            s_N = (h_N >= 1).to(h_N.dtype) + (h_N - h_N.detach())
+            v_N = h_N * (1 - s_N)
+            spikes.append(s_N)
+        return torch.stack(spikes)
+
+    def close(found: Tensor, expected: Tensor) -> bool:
+        return torch.allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+    with torch.no_grad():
+        call = NeuronCall(x_TN, None, None, None, None, law)
+        spikes_TN, _ = cuda_neuron.forward(call, final=False)
+        ones_TN = torch.ones_like(spikes_TN)
+        g_TN, _, _ = cuda_neuron.backward(call, ones_TN, None, NeuronNeedsGrad(x=True, v=False, factors=False))
+        octets = cuda_packed_bits.pack(spikes_TN, 1)
+        cuda_packed_bits.unpack(octets, back_TN := torch.empty_like(spikes_TN), 1)
+        maps, window = x_TN.flatten(0, 1), (3, 3, 2, 2, 1, 1)
+        maxima, places = cuda_max_pool.forward(maps, window)
+        g_maps = cuda_max_pool.backward(torch.ones_like(maxima), places, maps.shape, window)
+    with torch.enable_grad():
+        expected_TN = fire(x := x_TN.detach().requires_grad_())
+        (g_expected_TN,) = torch.autograd.grad(expected_TN.sum(), x)
+        pooled = functional.max_pool2d(of := maps.detach().requires_grad_(), 3, 2, 1)
+        (g_pooled,) = torch.autograd.grad(pooled.sum(), of)
+    right = {
+        "neurons": torch.equal(spikes_TN, expected_TN.detach()) and close(g_TN, g_expected_TN),
+        "numbers in bits": torch.equal(back_TN, spikes_TN),
+        "max pooling": torch.equal(maxima, pooled.detach()) and torch.equal(g_maps, g_pooled),
+    }
+    if cuda_neuron.has_tuples():
+        with torch.no_grad():
+            mean, rstd = cuda_norm_neuron.statistics(x_TN, None, 1e-5)
+            channels, joint = KernelChannels(weight, bias, mean, rstd), FusedJoin("add s z", other_TN)
+            y_TN = cuda_norm_neuron.forward(call, channels, joint)
+            wanted = NeedsGrad(x=True, channels=True, factors=False, other=False)
+            found = cuda_norm_neuron.gradients(call, other_TN, channels, joint, wanted, batch=True)
+        with torch.enable_grad():
+            leaves = [each.detach().requires_grad_() for each in (x_TN, weight, bias)]
+            axes, view = (0, 1, 3, 4), (1, 1, 4, 1, 1)
+            deviation = leaves[0] - leaves[0].mean(axes).reshape(view)
+            scale = (deviation.square().mean(axes) + 1e-5).rsqrt().reshape(view)
+            sum_TN = fire(deviation * scale * leaves[1].reshape(view) + leaves[2].reshape(view)) + other_TN
+            expected = torch.autograd.grad(sum_TN, leaves, other_TN)
+        few = (y_TN != sum_TN.detach()).float().mean() < MOST_OTHER_SPIKES  # the current is rounded otherwise
+        right["batch norm and neurons"] = bool(few) and all(map(close, found[:3], expected))
+    return [name for name, holds in right.items() if not holds]
 
 
 def _scalar(factor: Any, device: torch.device) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from typer.testing import CliRunner
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.ir.network import Network
+from sewdsl.lower import saved_tensors
 from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import TrainingLoad, peak_memory
 from sewdsl.snn.kernels import dispatch
@@ -73,6 +75,14 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
+def stored(value: saved_tensors.SavedValue) -> Tensor:
+    """What a value is kept as."""
+    if isinstance(value, saved_tensors.AsIs):
+        return value.tensor
+    assert isinstance(value, saved_tensors.BitPacked)
+    return value.packed._bytes
+
+
 def trace(network: Network, samples: int) -> Traced:
     """A training step of a network in float32."""
     model = sewdsl.compile(network).to("meta")
@@ -88,7 +98,20 @@ def trace(network: Network, samples: int) -> Traced:
             kept[storage._cdata] = storage  # which keeps its address from being another's
         return tensor
 
-    with _Operators() as operators:
+    def small(
+        pack: Callable[[Tensor], Tensor | saved_tensors.SavedView], unpack: Callable[[Any], Tensor]
+    ) -> torch.autograd.graph.saved_tensors_hooks:
+        """Hooks inside ours, which are asked in their place: of a value in bits, its bytes are what waits."""
+
+        def noted(tensor: Tensor) -> Tensor | saved_tensors.SavedView:
+            found = pack(tensor)
+            keep(found if isinstance(found, Tensor) else stored(found.kept))
+            return found
+
+        return torch.autograd.graph.saved_tensors_hooks(noted, unpack)
+
+    with _Operators() as operators, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(saved_tensors, "saved_tensors_hooks", small)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             y = model(x)
         waiting = sum(storage.nbytes() for storage in kept.values())
@@ -115,15 +138,16 @@ def test_a_step_takes_what_it_took_and_keeps_what_is_predicted(name: str) -> Non
     if predicted.sizes.not_predicted:
         assert sum(predicted.kept.values()) < found.kept
     else:
-        assert sum(predicted.kept.values()) == pytest.approx(found.kept, rel=0.02)
+        assert sum(predicted.kept.values()) == pytest.approx(found.kept, rel=0.025)
 
 
 def test_the_paper_s_network_within_its_budget() -> None:
-    """Of 7B-Net, N = 4, float32: a GPU keeps more than a CPU, whose kernels store less."""
+    """7B-Net, N = 4, float32: what normalises is kept, and little else, as on a CPU."""
     found = trace(shipped("7b-net"), 4)
-    assert found.kept == pytest.approx(1.373e9, rel=0.001)
+    assert found.operators <= 200
+    assert found.moved <= 7e9
     here = peak_memory(optimize_program(shipped("7b-net")), TrainingLoad(4))
-    assert sum(here.kept.values()) < found.kept / 2
+    assert found.kept == pytest.approx(sum(here.kept.values()), rel=0.05)
 
 
 class TestShow:
@@ -138,7 +162,7 @@ class TestShow:
             for device in ("cpu", "cuda")
         )
         assert (here["device"], there["device"]) == ("cpu", "cuda")
-        assert there["kept"] > 2 * here["kept"]
+        assert there["kept"] == pytest.approx(here["kept"], rel=0.05)
         assert "float32, on a GPU" in self.show("tiny", "--memory", "--device", "cuda")
 
     def test_what_is_not_known_is_named(self) -> None:

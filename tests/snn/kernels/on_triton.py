@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -27,6 +27,7 @@ from sewdsl.snn.kernels import (
     cuda_neuron,
     cuda_norm_neuron,
     cuda_packed_bits,
+    dispatch,
     max_pool,
     tapes,
     torch_operators,
@@ -300,3 +301,24 @@ def test_max_pooling(
     g = torch.randint(-3, 4, y.shape, generator=torch.Generator().manual_seed(1)).to(device, dtype)
     g_x = cuda_max_pool.backward(g, places, x.shape, window)
     assert torch.equal(g_x, torch.autograd.grad(expected, x, g)[0])
+
+
+def test_the_probe_finds_nothing_wrong() -> None:
+    """What is tried at first use on a device; then each kernel in turn gives other numbers."""
+    device = torch.device("cpu" if INTERPRETED else "cuda")
+    assert dispatch.wrong_kernels(device) == []
+    for module, name, found in (
+        (cuda_neuron, "forward", "neurons"),
+        (cuda_packed_bits, "pack", "numbers in bits"),
+        (cuda_max_pool, "backward", "max pooling"),
+        (cuda_norm_neuron, "statistics", "batch norm and neurons"),
+    ):
+        run = getattr(module, name)
+
+        def other(*arguments: Any, run: Any = run, **options: Any) -> Any:
+            given = run(*arguments, **options)
+            return (given[0] + 1, *given[1:]) if isinstance(given, tuple) else given + 1
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, name, other)
+            assert found in dispatch.wrong_kernels(device)
