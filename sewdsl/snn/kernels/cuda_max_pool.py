@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -57,11 +55,6 @@ def _launch(  # noqa: PLR0913 -- private
     names = "ROWS", "COLUMNS", "STEP_H", "STEP_W", "PAD_H", "PAD_W"
     options: dict[str, Any] = {**dict(zip(names, window, strict=True)), "BLOCK": BLOCK}
     with launching_on(lanes.device):
-        getattr(_kernels(), name)[(-(-lanes.numel() // BLOCK),)](
+        getattr(load_kernels(render_kernels.render_cuda_max_pool), name)[(-(-lanes.numel() // BLOCK),)](
             *tensors, lanes.numel(), *maps.shape[1:], *maxima.shape[2:], **options
         )
-
-
-@cache
-def _kernels() -> ModuleType:
-    return load_kernels(render_kernels.render_cuda_max_pool())

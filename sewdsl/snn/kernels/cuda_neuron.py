@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from types import ModuleType
@@ -28,7 +29,7 @@ def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
     if work.neurons:
         start = x_TN if v_N is None else v_N
         with launching_on(x_TN.device):
-            _kernels(work.law.slope).forward[_grid(work, BLOCK_NEURONS)](
+            load_kernels(render_kernels.render_cuda_neurons, work.law.slope).forward[_grid(work, BLOCK_NEURONS)](
                 *(x_TN, start, spikes_TN, final_N, *neuron_scalars(work), x_TN.stride(0), work.neurons, work.T),
                 **_options(work, BLOCK_NEURONS),
                 ENDS=final,
@@ -66,7 +67,7 @@ def backward(
         }
         tensors = x_TN, start, g_spikes_TN, end, g_x_TN, g_v_N
         sizes = x_TN.stride(0), g_spikes_TN.stride(0), work.neurons
-        kernels = _kernels(work.law.slope)
+        kernels = load_kernels(render_kernels.render_cuda_neurons, work.law.slope)
         with launching_on(x_TN.device):
             if in_registers:
                 kernels.backward_in_registers[_grid(work, block)](
@@ -135,13 +136,8 @@ def _options(work: NeuronCall, block: int) -> dict[str, Any]:
 
 
 @cache
-def _kernels(slope: str) -> ModuleType:
-    """The kernels for a surrogate."""
-    return load_kernels(render_kernels.render_cuda_neurons(slope))
-
-
-def load_kernels(text: str) -> ModuleType:
-    """A module of CUDA kernels; Triton is loaded only now."""
+def load_kernels(render: Callable[..., str], *arguments: str) -> ModuleType:
+    """The module of CUDA kernels that a renderer writes for its arguments; Triton is loaded only now."""
     import triton  # noqa: PLC0415
 
-    return compile_cache.load_source(text, f"triton {triton.__version__}")
+    return compile_cache.load_source(render(*arguments), f"triton {triton.__version__}")

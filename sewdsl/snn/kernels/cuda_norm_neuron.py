@@ -7,8 +7,6 @@ for none.
 
 from __future__ import annotations
 
-from functools import cache
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -104,7 +102,7 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
     found = x_TN.new_empty((2, tiles.C), dtype=torch.float32)
     known = (running.mean, running.var, running.batches) if running is not None else (found, found, found)
     more, momentum = (running.unbias(x_TN), running.momentum) if running is not None else (1.0, 0.0)
-    kernels = _statistics_kernels()
+    kernels = load_kernels(render_kernels.render_cuda_statistics)
     with launching_on(x_TN.device):
         kernels.sums[tiles.summing_grid](x_TN, table, x_TN.stride(0), *tiles.sizes, len(x_TN), **tiles.options)
         kernels.average[tiles.channel_grid](
@@ -122,7 +120,7 @@ def forward(work: NeuronCall, channels: KernelChannels, joint: FusedJoin) -> Ten
     x_TN, other_TN = memory_layout.with_strides(work.x_TN, strides), _laid_out(joint.other, work.x_TN, strides)
     tiles = Tiles.of(x_TN, FORWARD_LANES)
     with launching_on(x_TN.device):
-        _forward_kernels(joint.tape).forward[tiles.grid](
+        load_kernels(render_kernels.render_cuda_norm_neurons, joint.tape).forward[tiles.grid](
             *(x_TN, other_TN, y_TN, *channels, *neuron_scalars(work)),
             *(x_TN.stride(0), other_TN.stride(0), y_TN.stride(0), *tiles.sizes, work.T),
             **neuron_options(work),
@@ -157,7 +155,7 @@ def gradients(  # noqa: PLR0913 -- a whole layer
     terms = x_TN.new_empty((2, tiles.C), dtype=torch.float32)
     g_factors = x_TN.new_empty((3, tiles.C) if wanted.factors else (3, 0), dtype=torch.float64)
     kernels, scalars, learned = (
-        _backward_kernels(work.law.slope, joint.tape),
+        load_kernels(render_kernels.render_cuda_norm_neurons_backward, work.law.slope, joint.tape),
         neuron_scalars(work),
         neuron_options(work),
     )
@@ -196,18 +194,3 @@ def gradients(  # noqa: PLR0913 -- a whole layer
 def _laid_out(other_TN: Tensor | None, x_TN: Tensor, strides: memory_layout.Strides) -> Tensor:
     """The join's other operand; where it is not needed, what is never read."""
     return x_TN if other_TN is None else memory_layout.with_strides(other_TN, strides)
-
-
-@cache
-def _statistics_kernels() -> ModuleType:
-    return load_kernels(render_kernels.render_cuda_statistics())
-
-
-@cache
-def _forward_kernels(join: str) -> ModuleType:
-    return load_kernels(render_kernels.render_cuda_norm_neurons(join))
-
-
-@cache
-def _backward_kernels(slope: str, join: str) -> ModuleType:
-    return load_kernels(render_kernels.render_cuda_norm_neurons_backward(slope, join))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-from types import ModuleType
-
 import torch
 from torch import Tensor
 
@@ -21,7 +18,9 @@ def pack(x: Tensor, bits: int) -> Tensor:
     octets = x.new_empty(count, dtype=torch.uint8)
     if count:
         with launching_on(x.device):
-            _kernels().pack[(-(-count // BLOCK_BYTES),)](x, octets, x.numel(), count, BITS=bits, BLOCK=BLOCK_BYTES)
+            load_kernels(render_kernels.render_cuda_packing).pack[(-(-count // BLOCK_BYTES),)](
+                x, octets, x.numel(), count, BITS=bits, BLOCK=BLOCK_BYTES
+            )
     return octets
 
 
@@ -30,14 +29,11 @@ def unpack(octets: Tensor, x: Tensor, bits: int) -> None:
     count = len(octets)
     if count:
         with launching_on(x.device):
-            _kernels().unpack[(-(-count // BLOCK_BYTES),)](octets, x, x.numel(), count, BITS=bits, BLOCK=BLOCK_BYTES)
+            load_kernels(render_kernels.render_cuda_packing).unpack[(-(-count // BLOCK_BYTES),)](
+                octets, x, x.numel(), count, BITS=bits, BLOCK=BLOCK_BYTES
+            )
 
 
 def packed_bytes(numbers: int, bits: int) -> int:
     """How many bytes so many numbers take."""
     return -(-numbers * bits // 8)
-
-
-@cache
-def _kernels() -> ModuleType:
-    return load_kernels(render_kernels.render_cuda_packing())

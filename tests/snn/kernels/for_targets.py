@@ -148,11 +148,7 @@ def main(targets: Sequence[str], surrogates: Sequence[str], *, few: bool) -> Non
     jit.JITFunction.run = compile_only
     for target in targets:
         driver.set_active(Driver(GPUTarget(*TARGETS[target])))
-        for module in (cuda_neuron, cuda_packed_bits, cuda_max_pool):
-            module._kernels.cache_clear()
-        for found in (cuda_norm_neuron._statistics_kernels, cuda_norm_neuron._forward_kernels):
-            found.cache_clear()
-        cuda_norm_neuron._backward_kernels.cache_clear()
+        cuda_neuron.load_kernels.cache_clear()
         for name, dtype, job in jobs(surrogates, few=few):
             compiled.clear()
             job()

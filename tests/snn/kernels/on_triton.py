@@ -110,10 +110,10 @@ def test_what_is_not_finite(v_reset: float | None) -> None:
 
 
 def test_triton_runs_them() -> None:
-    cuda_neuron._kernels.cache_clear()
+    cuda_neuron.load_kernels.cache_clear()
     spec, x_TN, _ = placed(Case(make("LIF"), current(2, 1, 5), None))
     kernels.run_neurons(spec, x_TN, {})
-    assert cuda_neuron._kernels.cache_info().misses == 1
+    assert cuda_neuron.load_kernels.cache_info().misses == 1
 
 
 # --- batch norm, neurons and join --------------------------------------------------------------------------
