@@ -36,7 +36,7 @@ NEURONS, SURROGATES, JOINS = (
 )
 PARALLEL = ("PSN(", "MaskedPSN(order=2, ", "SlidingPSN(order=3, ")
 STYLES = list(map(Style, SURROGATES, cycle(("on", "off")), cycle(("0.0", "none", "-0.4"))))[
-    : None if factor() > 1 else 3
+    : None if factor() > 1 else 2
 ]
 """A few of many: every one of them has kernels compiled for each dtype, of which each takes a second or two."""
 LAYERS = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from sewdsl.ops.equation_neurons import EquationKind, equation_kind
 from sewdsl.snn import kernels
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.streamed_past import StreamedPast
+from tests.effort import factor
 from tests.snn.kernels.cases import LAYOUTS
 
 T, C = 6, 5
@@ -81,11 +84,15 @@ def test_kernel_is_the_loop(name: str) -> None:
     assert all(map(close, gradients, wanted_gradients))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+FORMATS = [(torch.float32, 2), (torch.float64, 1)]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "number"), product([torch.float32, torch.float64], [1, 2]) if factor() > 1 else FORMATS
+)
 @pytest.mark.parametrize(
     ("name", "arguments"), [("IF", {}), ("LIF", {"tau": 3.7}), ("PLIF", {}), ("PLIF", {"tau": 3.7})]
 )
-@pytest.mark.parametrize("number", [1, 2])
 def test_kernel_is_that_of_the_kind(name: str, arguments: dict[str, float], number: int, dtype: torch.dtype) -> None:
     """Spikes, final potential and all gradients are equal to the last bit."""
     spec = make(name, number, "Rectangular" if dtype == torch.float64 else "ATan", **arguments)

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from sewdsl.snn.kernels.templates.variant import CACHE_LINE_ELEMENTS, NEEDS_EXP, STORED
 
-inner = {"error_model": "numpy"}
+inner = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 class Disjoint(Compiler):
@@ -25,7 +25,13 @@ class Disjoint(Compiler):
 
 
 apart = {**inner, "pipeline_class": Disjoint}
-outer = {"error_model": "numpy", "nogil": True, "cache": CACHE}  # noqa: F821 -- set by compile_cache
+outer = {
+    "error_model": "numpy",
+    "nogil": True,
+    "cache": CACHE,  # noqa: F821 -- set by compile_cache
+    "no_cpython_wrapper": False,
+    "no_cfunc_wrapper": False,
+}
 number = np.float64 if STORED == "float64" else np.float32
 one, zero = number(1), number(0)
 stored, numbers, table = (
