@@ -22,7 +22,7 @@ RESIDUAL = "c16k7s2p3-BN-IF-MPk3s2p1-{%s (c16)}*2-%s (c32s2)-%s (c32)-%s (c64s2)
 NARROW: dict[str, dict[str, Any]] = {
     "SEW": {"spec": SEVEN % "", "samples": 4, "options": DVS, "events": True},
     "SEW, node by node": {"spec": SEVEN % "", "samples": 2, "options": DVS, "optimize": 0},
-    "IAND": {"spec": SEVEN % ", g=IAND", "samples": 4, "options": DVS},
+    "IAND": {"spec": SEVEN % ", g=IAND", "samples": 4, "options": DVS, "events": True},
     "static": {"spec": RESIDUAL % (("SEW Block",) * 5), "samples": 4, "options": IMAGES},
     "Spiking": {"spec": RESIDUAL % (("Spiking Block",) * 5), "samples": 4, "options": IMAGES},
     "lean": {
