@@ -98,9 +98,11 @@ def _grid(work: NeuronCall, block: int) -> tuple[int]:
     return (-(-work.neurons // block),)
 
 
-@cache
 def has_tuples() -> bool:
-    """Whether Triton's language has tuples, in which potentials are kept: it has from 3.3 on."""
+    """Whether Triton's language has tuples, in which potentials are kept: it has from 3.3 on.
+
+    Asked again each time: torch's compiler follows it, and warns of functions that remember.
+    """
     from triton import language  # noqa: PLC0415 -- as below
 
     return hasattr(language, "tuple")

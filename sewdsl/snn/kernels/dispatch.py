@@ -47,9 +47,6 @@ _KERNELS = {
 }
 """For which dtypes there are kernels, by kind of device."""
 
-MOST_OTHER_SPIKES = 0.02
-"""Of spikes of currents that are rounded otherwise."""
-
 CHANNEL_AXIS = 2
 """Of ``[T, N, C, *]``."""
 
@@ -308,9 +305,18 @@ def _triton_runs(device: torch.device) -> bool:
 
 
 def wrong_kernels(device: torch.device) -> list[str]:
-    """Which of Triton's kernels give other numbers on a device than torch does, each tried on a few."""
+    """Which of Triton's kernels give other numbers on a device than torch does, each tried on a few.
+
+    It may be asked inside inference mode or autocast, and draws no random numbers.
+    """
+    with torch.inference_mode(mode=False), torch.autocast(device.type, enabled=False):
+        return _compare_kernels(device)
+
+
+def _compare_kernels(device: torch.device) -> list[str]:
     law = NeuronConstants(0.5, 1.0, 0.25, 0.0, 1.0, 0.0, detach_reset=False, slope="set 1.0")
-    x_TN = torch.linspace(-1, 2, 512, device=device).reshape(8, 64)[torch.randperm(8, device=device)]
+    # in this order no potential is so near the threshold, 0.02 and more, that rounding decides
+    x_TN = torch.linspace(-1, 2, 512, device=device).reshape(8, 64)[[2, 0, 1, 4, 6, 5, 3, 7]]
     x_TN = x_TN.reshape(4, 2, 4, 4, 4).movedim(-1, 2)  # channels are last in memory
     other_TN = (x_TN > 0).to(x_TN.dtype)
     weight, bias = torch.linspace(0.5, 2, 4, device=device), torch.linspace(-0.5, 0.5, 4, device=device)
@@ -361,8 +367,7 @@ def wrong_kernels(device: torch.device) -> list[str]:
             scale = (deviation.square().mean(axes) + 1e-5).rsqrt().reshape(view)
             sum_TN = fire(deviation * scale * leaves[1].reshape(view) + leaves[2].reshape(view)) + other_TN
             expected = torch.autograd.grad(sum_TN, leaves, other_TN)
-        few = (y_TN != sum_TN.detach()).float().mean() < MOST_OTHER_SPIKES  # the current is rounded otherwise
-        right["batch norm and neurons"] = bool(few) and all(map(close, found[:3], expected))
+        right["batch norm and neurons"] = torch.equal(y_TN, sum_TN.detach()) and all(map(close, found[:3], expected))
     return [name for name, holds in right.items() if not holds]
 
 

@@ -150,6 +150,23 @@ def test_the_paper_s_network_within_its_budget() -> None:
     assert found.kept == pytest.approx(sum(here.kept.values()), rel=0.05)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:Dynamo detected a call to a `functools.lru_cache`:UserWarning"
+)  # of a tape: the same
+def test_torch_compiles_it_in_one_graph() -> None:
+    """What asks for a kernel, and the kernels, are followed by torch's compiler."""
+    model = sewdsl.compile("c8k3-BN-PLIF-SEW Block (c8)-MPk2-FC5", input="2x8x8", steps=4, neuron="PLIF").to("meta")
+    x = torch.empty((4, 3, 2, 8, 8), device="meta")
+    called: list[str] = []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: object) -> torch.fx.GraphModule:
+        called.extend(str(node.target) for node in graph.graph.nodes)
+        return graph
+
+    torch.compile(model, fullgraph=True, backend=backend)(x).sum().backward()
+    assert len([name for name in called if "norm_neuron" in name]) == 3
+
+
 class TestShow:
     def show(self, *arguments: str) -> str:
         done = CliRunner().invoke(app, ["show", *arguments])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import pytest
@@ -306,7 +306,11 @@ def test_max_pooling(
 def test_the_probe_finds_nothing_wrong() -> None:
     """What is tried at first use on a device; then each kernel in turn gives other numbers."""
     device = torch.device("cpu" if INTERPRETED else "cuda")
-    assert dispatch.wrong_kernels(device) == []
+    drawn = torch.get_rng_state()
+    for context in (nullcontext(), torch.inference_mode(), torch.autocast(device.type, torch.bfloat16)):
+        with context:
+            assert dispatch.wrong_kernels(device) == []
+    assert torch.equal(torch.get_rng_state(), drawn)
     for module, name, found in (
         (cuda_neuron, "forward", "neurons"),
         (cuda_packed_bits, "pack", "numbers in bits"),
