@@ -326,3 +326,13 @@ def test_the_probe_finds_nothing_wrong() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, name, other)
             assert found in dispatch.wrong_kernels(device)
+
+
+def test_another_operand_that_is_the_same_at_all_steps() -> None:
+    """Its time-steps are one memory, so that it is read from elsewhere than its gradient is written to."""
+    device, shape = "cpu" if INTERPRETED else "cuda", NORM_SHAPE
+    case = norm_case("LIF", "IAND", shape, device)
+    assert case.other_TN is not None
+    case = case._replace(other_TN=LAYOUTS["static"](case.other_TN))
+    wanted = NeedsGrad(x=True, channels=True, factors=False, other=True)
+    beside_the_cpu(case, current(*shape).to(device), current(*shape, seed=1).to(device), wanted, batch=False)
