@@ -67,6 +67,12 @@ class Kind(BaseModel):
             CATALOGUE[kind] = cls
 
     @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Forgets the annotations of class variables, which pydantic knows by now and would evaluate for each kind."""
+        for name in cls.__class_vars__ & cls.__annotations__.keys():
+            del cls.__annotations__[name]
+
+    @classmethod
     def definition_text(cls) -> str:
         """The text of the language that defines it; empty for a class of Python."""
         return ""
