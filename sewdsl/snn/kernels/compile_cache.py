@@ -10,11 +10,15 @@ import hashlib
 import linecache
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from sewdsl import resources
 from sewdsl.atomic_write import write_atomically
+
+END_OF_SHARED = "# what comes before this line is shared with other kernels\n"
+"""A line before which a text has definitions that are loaded once for all texts that begin with the same."""
 
 
 def load_source(text: str, versions: str) -> ModuleType:
@@ -24,6 +28,9 @@ def load_source(text: str, versions: str) -> ModuleType:
         text: A program; ``CACHE`` in it says whether it is in a file next to which compiled code can be kept.
         versions: Of the compiler, and of all else that compiled code depends on.
     """
+    shared, mark, own = text.partition(END_OF_SHARED)
+    if mark:
+        text = f"from {_load_shared(shared, versions).__name__} import *\n{own}"
     text = f"# {versions}, {sys.implementation.cache_tag}\n{text}"
     name = f"sewdsl_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
     path = _stored(name, text)
@@ -34,6 +41,13 @@ def load_source(text: str, versions: str) -> ModuleType:
             except Exception:  # noqa: BLE001 -- compiled code that is damaged, or cannot be kept, fails in many ways
                 _forget(path)
     return _run(name, text, f"<{name}>", cache=False)
+
+
+@cache
+def _load_shared(text: str, versions: str) -> ModuleType:
+    module = load_source(text, versions)
+    del module.CACHE  # which each text that imports from it has of its own
+    return module
 
 
 def _stored(name: str, text: str) -> Path | None:

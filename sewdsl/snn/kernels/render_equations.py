@@ -166,7 +166,7 @@ class _Renderer:
             place = int(name[1:])
             if name[0] == "f" and place in self.wide:
                 first = "t * block" if self.variant.axes[place].steps else "0"
-                passed.append(f"f{place}[{first}:][:n]")
+                passed.append(f"part(f{place}, {first}, n)")
             else:
                 passed.append(name)
         return ", ".join(passed)
@@ -199,7 +199,12 @@ class _Renderer:
         after = [(entry, f"v{number}[i]") for number, entry in enumerate(self.law.after)]
         text = self._loop("step", ["x", "given", *v, *arguments], names, [(self.law.given, "given[i]"), *after])
         rows = ", ".join(
-            ["x[a:][:n]", "given[b:][:n]", *(f"{name}[:n]" for name in v), *filter(None, [self._passed(arguments)])]
+            [
+                "part(x, a, n)",
+                "part(given, b, n)",
+                *(f"part({name}, 0, n)" for name in v),
+                *filter(None, [self._passed(arguments)]),
+            ]
         )
         lines = [*self._constants(numbers), *(f"{name} = np.empty(block, number)" for name in v)]
         body = [
@@ -247,12 +252,12 @@ class _Renderer:
             *(f"{name} = np.empty(block, number)" for name in g),
             *(f"a{place} = np.zeros(block * {'T' if steps[place] else 1}, number)" for place in learned),
         ]
-        rows = [f"{name}[r:][:n]" for name in v]
-        charged = ", ".join(["x[a:][:n]", *rows, *(f"{name}[r + block :][:n]" for name in v), *passed])
-        lanes = [f"a{place}[{'r' if steps[place] else 0}:][:n]" for place in learned]
-        g_rows = [f"{name}[:n]" for name in g]
-        g_x = "g_x[c:][:n]" if self.variant.wants_x else "g_x"
-        pulls = ", ".join(["x[a:][:n]", *rows, "g_given[b:][:n]", *g_rows, g_x, *lanes, *passed])
+        rows = [f"part({name}, r, n)" for name in v]
+        charged = ", ".join(["part(x, a, n)", *rows, *(f"part({name}, r + block, n)" for name in v), *passed])
+        lanes = [f"part(a{place}, {'r' if steps[place] else 0}, n)" for place in learned]
+        g_rows = [f"part({name}, 0, n)" for name in g]
+        g_x = "part(g_x, c, n)" if self.variant.wants_x else "g_x"
+        pulls = ", ".join(["part(x, a, n)", *rows, "part(g_given, b, n)", *g_rows, g_x, *lanes, *passed])
         body = self._fill()
         if v:
             body += [
@@ -278,7 +283,10 @@ class _Renderer:
             if place in self.wide:
                 body.append(f"gather_factor(a{place}, sums[group], places_given[{place}], low, n, block, stride)")
             else:
-                body += [f"blocks[low // block, {summed.index(place)}] = total(a{place}[:n])", f"a{place}[:] = zero"]
+                body += [
+                    f"blocks[low // block, {summed.index(place)}] = total(part(a{place}, 0, n))",
+                    f"fill(a{place}, zero)",
+                ]
         types = "stored, size, numbers, stored, size, numbers, stored, size, numbers, layers, table"
         types += ", numbers, numbers, numbers, places"
         given = "x, x_step, start, g_given, g_step, g_final, g_x, y_step, g_start, sums, blocks"
@@ -289,7 +297,7 @@ class _Renderer:
     def _made(
         self, function: str, text: str, numbers: Sequence[TapeEntry], summed: tuple[int, ...] = ()
     ) -> EquationKernel:
-        whole = render_generated("equations", text, function, self.variant.stored)
+        whole = render_generated(text, function, self.variant.stored)
         constants = tuple(entry.number for entry in numbers if entry.number is not None)
         return EquationKernel(whole, constants, self.law.start, summed)
 

@@ -8,15 +8,20 @@ share. Rendering
 * replaces constants by their values, and conditions on them by the branch that they decide for,
 * replaces calls of a surrogate's slope, of a join and of its slopes by the lines of their tapes,
 * leaves out definitions that the kernel does not use.
+
+CPU kernels of one dtype begin with the same text, the templates ``SHARED``. Its end is marked, so that a process
+compiles what is in it once (see :func:`sewdsl.snn.kernels.compile_cache.load_source`).
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from sewdsl.snn.kernels import compile_cache
 from sewdsl.snn.kernels.tapes import ONE, differentiate_join, tape_to_lines
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -26,6 +31,9 @@ CACHE_LINE_BYTES = 64
 
 WIDTHS = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of a number, by the dtypes that CPU kernels are there for."""
+
+SHARED = ("number_formats", "channels", "equations")
+"""Templates that all CPU kernels begin with; nothing in them depends on more than the dtype."""
 
 LANES = 64
 """Bytes in a group of packed numbers."""
@@ -191,13 +199,12 @@ def render_neurons_backward(variant: NeuronKernelVariant) -> str:
 
 def render_statistics(stored: str) -> str:
     """A module with the function ``statistics``: for each group and channel, the sum of x and of its square."""
-    return _render_cpu("channels", "statistics", stored, {"MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD})
+    return _render_cpu("statistics", "statistics", stored)
 
 
 def render_norm_neurons(stored: str, reset: str, join: str) -> str:
     """A module with the function ``forward``, which gives spikes, or the result of a join whose tape is not empty."""
     constants = {
-        "MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD,
         "SOFT_RESET": reset == "soft",
         "HAS_JOIN": bool(join),
         "READS_OTHER": "z" in join.replace(";", "").split(),
@@ -209,7 +216,6 @@ def render_norm_neurons_backward(variant: NormKernelVariant) -> str:
     """A module with the function ``backward``: all gradients, that of the input without the statistics' terms."""
     slopes = differentiate_join(variant.join) if variant.join else None  # there are some: other joins are not fused
     constants = {
-        "MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD,
         "SOFT_RESET": variant.reset == "soft",
         "DETACH_RESET": variant.detach_reset,
         "HAS_JOIN": slopes is not None,
@@ -228,7 +234,7 @@ def render_norm_neurons_backward(variant: NormKernelVariant) -> str:
 
 def render_statistics_terms(stored: str) -> str:
     """A module with the function ``settle``, which adds the statistics' terms to the gradient of the input."""
-    return _render_cpu("cpu_norm_neuron", "settle", stored, {"MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD})
+    return _render_cpu("cpu_norm_neuron", "settle", stored)
 
 
 def render_cuda_neurons(slope: str) -> str:
@@ -290,22 +296,15 @@ def _cuda_lines(name: str, tape: str) -> list[str]:
     return tape_to_lines(tape, instructions, "{}", TAPE_RESULTS[name])
 
 
-def render_generated(template: str, text: str, function: str, stored: str) -> str:
-    """A module with a function of a generated text, which may use what a CPU template has.
+def render_generated(text: str, function: str, stored: str) -> str:
+    """A module with a function of a generated text, which may use what the templates ``SHARED`` have.
 
     Args:
-        template: The template's name.
         text: Statements, without tapes.
         function: Which of its functions.
         stored: Dtype of input and output.
     """
-    formats: dict[str, int | str] = {
-        "STORED": stored,
-        "CACHE_LINE_ELEMENTS": CACHE_LINE_BYTES // WIDTHS[stored],
-        "NEEDS_EXP": "exp(" in text,
-        "MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD,
-    }
-    return _render(template, {function}, formats, {}, ast.parse(text).body)
+    return _shared_part(stored) + _render("entry_points", {function}, {}, {}, SHARED, ast.parse(text).body)
 
 
 def _render_cpu(
@@ -320,29 +319,45 @@ def _render_cpu(
         name: tape_to_lines(tape, CPU_INSTRUCTIONS, "number({})", TAPE_RESULTS[name])
         for name, tape in (tapes or {}).items()
     }
-    formats: dict[str, int | str] = {
+    return _shared_part(stored) + _render(template, {function}, {"STORED": stored, **(constants or {})}, lines, SHARED)
+
+
+@cache
+def _shared_part(stored: str) -> str:
+    """The text that CPU kernels of a dtype begin with."""
+    constants: dict[str, int | str] = {
         "STORED": stored,
         "CACHE_LINE_ELEMENTS": CACHE_LINE_BYTES // WIDTHS[stored],
-        "NEEDS_EXP": any("exp(" in line for tape in lines.values() for line in tape),
+        "MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD,
     }
-    return _render(template, {function}, {**formats, **(constants or {})}, lines)
+    specializer, included = _Specializer(constants, {}), set[str]()
+    statements = [each for name in SHARED if name not in included for each in _statements(name, specializer, included)]
+    return f"{_text_of(statements)}{compile_cache.END_OF_SHARED}"
 
 
-def _render(
+def _render(  # noqa: PLR0913 -- of the text alone
     template: str,
     functions: set[str],
     constants: Mapping[str, int | str],
     tapes: Mapping[str, Sequence[str]],
+    known: Iterable[str] = (),
     generated: Sequence[ast.stmt] = (),
 ) -> str:
-    """A module with functions of a template, or of generated statements after it, and with all that they use."""
+    """A module with functions of a template, or of generated statements after it, and with all that they use.
+
+    Templates that are known are not put in the place of their imports.
+    """
     body = []
-    for statement in reversed([*_statements(template, _Specializer(constants, tapes), set()), *generated]):
+    for statement in reversed([*_statements(template, _Specializer(constants, tapes), set(known)), *generated]):
         if functions & (bound := _bound_names(statement)):
             functions = functions - bound | {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
             body.append(statement)
+    return _text_of(reversed(body))
+
+
+def _text_of(statements: Iterable[ast.stmt]) -> str:
     note = ast.Expr(ast.Constant("A generated kernel; this file may be removed at any time."))
-    return ast.unparse(ast.Module([note, *reversed(body)], [])) + "\n"
+    return ast.unparse(ast.Module([note, *statements], [])) + "\n"
 
 
 def _statements(template: str, specializer: _Specializer, included: set[str]) -> list[ast.stmt]:

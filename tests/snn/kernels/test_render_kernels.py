@@ -116,10 +116,3 @@ def test_branches_and_tapes_of_cuda_kernels() -> None:
     text = render_kernels.render_cuda_neurons("abs u; less t0 1.0")
     assert lines(text, "slope") == ["t0 = tl.abs(u)", "t1 = tl.where(t0 < 1.0, 1.0, 0.0)", "return t1"]
     assert "if WANTS_X:" in lines(text, "backward")
-
-
-def test_an_exponential_only_if_a_tape_has_one() -> None:
-    for stored, slope in product(render_kernels.WIDTHS, (SLOPE, "set 1.0")):
-        variant = NeuronKernelVariant(stored, "hard", True, slope, True, True)  # noqa: FBT003
-        text = render_kernels.render_neurons_backward(variant)
-        assert ("def exp(" in text or "import exp" in text) == (slope == SLOPE)

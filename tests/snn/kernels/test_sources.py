@@ -40,7 +40,8 @@ def test_what_is_compiled_is_shared_by_processes(tmp_path: Path, monkeypatch: py
         assert process.returncode == 0, errors
     monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
     assert hits() == 1
-    assert [path.suffix for path in (tmp_path / "kernels").iterdir() if path.is_file()] == [".py"]
+    files = [path.suffix for path in (tmp_path / "kernels").iterdir() if path.is_file()]
+    assert files == [".py", ".py"]  # the kernel, and what it shares with others
 
 
 def test_what_is_damaged_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +56,15 @@ def test_a_folder_that_cannot_be_used_does_no_harm(tmp_path: Path, monkeypatch: 
     (tmp_path / "file").touch()
     monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path / "file"))
     assert [hits(), hits()] == [0, 0]
+
+
+def test_what_kernels_share_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
+    texts = (render_kernels.render_neurons("float32", reset) for reset in ("hard", "soft"))
+    hard, soft = (compile_cache.load_source(text, "a test of what is shared") for text in texts)
+    assert hard.forward is not soft.forward
+    assert hard.fetch is soft.fetch
+    assert len(hard.fetch.signatures) == 1
 
 
 def test_a_changed_file_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

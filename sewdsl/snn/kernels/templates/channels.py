@@ -5,10 +5,9 @@ over one period and the block that may continue after it, and every block reads 
 which it starts. If the period is long, this is done again for each block.
 """
 
-import numpy as np
-from numba import float64, int64, njit, types
+from numba import float64, int64, njit
 
-from sewdsl.snn.kernels.templates.number_formats import apart, fetch, inner, outer, plus, read, size, stored, zero
+from sewdsl.snn.kernels.templates.number_formats import fill, inner, plus, zero
 from sewdsl.snn.kernels.templates.variant import MAX_WHOLE_PERIOD
 
 cube, wide, group_range = float64[:, :, ::1], float64[::1], [int64] * 3
@@ -32,7 +31,7 @@ def run_of(i, n, low, stride, C):
 @njit(**inner)
 def spread(values, out, low, stride, C):
     """Sets each element of ``out`` to the value of its channel; the first belongs to the neuron ``low``."""
-    i = 0
+    i = int64(0)
     while i < out.size:
         channel, run = run_of(i, out.size, low, stride, C)
         for k in range(run):
@@ -43,7 +42,7 @@ def spread(values, out, low, stride, C):
 @njit(**inner)
 def gather(row, sums, low, stride, C, column):
     """Adds each element of a row to the sum of its channel, and clears the row."""
-    i = 0
+    i = int64(0)
     while i < row.size:
         channel, run = run_of(i, row.size, low, stride, C)
         if stride == 1:
@@ -55,7 +54,7 @@ def gather(row, sums, low, stride, C, column):
                 total = plus(total, row[i + k])
             sums[channel, column] += total
         i += run
-    row[:] = 0.0
+    fill(row, 0.0)
 
 
 @njit(**inner)
@@ -64,33 +63,3 @@ def move(row, sums):
     for i in range(row.size):
         sums[i] += float64(row[i])
         row[i] = zero
-
-
-@njit(**apart)
-def add(x, row, squares):
-    for i in range(row.size):
-        wide = float64(read(x[i]))
-        row[i] += wide
-        squares[i] += wide * wide
-
-
-@njit(types.void(stored, size, cube, *group_range, size, size, size, size, size), **outer)
-def statistics(x, x_step, sums, first, last, groups, T, neurons, block, stride, C):
-    whole, spread_over = span(block, stride, C)
-    rows, squares = np.zeros(spread_over), np.zeros(spread_over)
-    blocks = (neurons + block - 1) // block
-    for group in range(first, last):
-        for index in range(blocks * group // groups, blocks * (group + 1) // groups):
-            low = index * block
-            n = min(block, neurons - low)
-            p = low % (stride * C) if whole else 0
-            for t in range(T):
-                i = t * x_step + low
-                fetch(x, i + block, block)
-                add(x[i : i + n], rows[p : p + n], squares[p : p + n])
-            if not whole:
-                gather(rows[:n], sums[group], low, stride, C, 0)
-                gather(squares[:n], sums[group], low, stride, C, 1)
-        if whole:
-            gather(rows, sums[group], 0, stride, C, 0)
-            gather(squares, sums[group], 0, stride, C, 1)

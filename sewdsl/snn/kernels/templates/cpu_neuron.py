@@ -11,13 +11,15 @@ Nothing of the forward pass is stored for the backward pass, which starts from t
 import numpy as np
 from numba import njit, types
 
+from sewdsl.snn.kernels.templates.entry_points import outer
 from sewdsl.snn.kernels.templates.number_formats import (
     apart,
     fetch,
+    fill,
     number,
     numbers,
     one,
-    outer,
+    part,
     ranges,
     read,
     scalars,
@@ -63,14 +65,14 @@ def forward(
     buffer = np.empty(block, number)
     for low in range(first, last, block):
         n = min(block, last - low)
-        v = buffer[:n]
+        v = part(buffer, 0, n)
         for i in range(n):
             v[i] = start[low + i] if start.size else rest
         for t in range(T):
             a, b = t * x_step + low, t * step + low
             fetch(x, a + block, block)
             fetch(spikes, b + block, block)
-            fire(x[a : a + n], v, spikes[b : b + n], decay, gain, drift, v_threshold, v_reset)
+            fire(part(x, a, n), v, part(spikes, b, n), decay, gain, drift, v_threshold, v_reset)
         for i in range(n if final.size else 0):
             final[low + i] = v[i]
 
@@ -147,21 +149,21 @@ def backward(
         for t in range(T):
             a, r = t * x_step + low, t * block
             fetch(x, a + block, block)
-            charge(x[a : a + n], v[:n], rows[r : r + n], decay, gain, drift, v_threshold, v_reset)
+            charge(part(x, a, n), part(v, 0, n), part(rows, r, n), decay, gain, drift, v_threshold, v_reset)
         for t in range(T - 1, -1, -1):
             a, b, c, r = t * x_step + low, t * g_step + low, t * step + low, t * block
             fetch(g_spikes, b + block, block)
             fetch(g_x, c + block, block)
             pull(
-                x[a : a + n],
-                rows[r : r + n],
-                g_spikes[b : b + n],
-                g[:n],
-                g_x[c : c + n],
-                later[:n],
-                ones[:n],
-                products[:n],
-                decays[:n],
+                part(x, a, n),
+                part(rows, r, n),
+                part(g_spikes, b, n),
+                part(g, 0, n),
+                part(g_x, c, n),
+                part(later, 0, n),
+                part(ones, 0, n),
+                part(products, 0, n),
+                part(decays, 0, n),
                 decay,
                 gain,
                 v_threshold,
@@ -173,6 +175,6 @@ def backward(
             for i in range(n):
                 decays[i] += later[i] * (start[low + i] if start.size else rest)
             row = table[low // block]
-            row[0], row[1], row[2] = total(decays[:n]), total(products[:n]), total(ones[:n])
+            row[0], row[1], row[2] = total(part(decays, 0, n)), total(part(products, 0, n)), total(part(ones, 0, n))
             for lane in (later, decays, products, ones):
-                lane[:] = zero
+                fill(lane, zero)

@@ -10,16 +10,18 @@ groups, whose number depends on the work alone, so that sums do too.
 """
 
 import numpy as np
-from numba import njit, types
+from numba import int64, njit, types
 
 from sewdsl.snn.kernels.templates.channels import cube, gather, group_range, move, span, spread, wide
+from sewdsl.snn.kernels.templates.entry_points import outer
 from sewdsl.snn.kernels.templates.number_formats import (
     apart,
     fetch,
+    fill,
     number,
     numbers,
     one,
-    outer,
+    part,
     read,
     scalars,
     size,
@@ -90,30 +92,30 @@ def forward(
     whole, spread_over = span(block, stride, C)
     scales, shifts, buffer = np.empty(spread_over, number), np.empty(spread_over, number), np.empty(block, number)
     if whole:
-        spread(a, scales, 0, stride, C)
-        spread(b, shifts, 0, stride, C)
+        spread(a, scales, int64(0), stride, C)
+        spread(b, shifts, int64(0), stride, C)
     blocks = (neurons + block - 1) // block
     for index in range(blocks * first // groups, blocks * last // groups):
         low = index * block
         n = min(block, neurons - low)
         p = low % (stride * C) if whole else 0
         if not whole:
-            spread(a, scales[:n], low, stride, C)
-            spread(b, shifts[:n], low, stride, C)
-        v = buffer[:n]
-        v[:] = rest
+            spread(a, part(scales, 0, n), low, stride, C)
+            spread(b, part(shifts, 0, n), low, stride, C)
+        v = part(buffer, 0, n)
+        fill(v, rest)
         for t in range(T):
             i, j, k = t * x_step + low, t * other_step + low, t * step + low
             fetch(x, i + block, block)
             fetch(others, j + block, block)
             fetch(y, k + block, block)
             fire(
-                x[i : i + n],
-                scales[p : p + n],
-                shifts[p : p + n],
+                part(x, i, n),
+                part(scales, p, n),
+                part(shifts, p, n),
                 v,
-                others[j : j + n],
-                y[k : k + n],
+                part(others, j, n),
+                part(y, k, n),
                 decay,
                 gain,
                 drift,
@@ -233,9 +235,9 @@ def backward(
     ones, products = np.zeros(block, number), np.zeros(block, number)
     all_ones, all_products = np.zeros(spread_over), np.zeros(spread_over)
     if whole:
-        spread(a, factors, 0, stride, C)
-        spread(b, shifts, 0, stride, C)
-        spread(c, scales, 0, stride, C)
+        spread(a, factors, int64(0), stride, C)
+        spread(b, shifts, int64(0), stride, C)
+        spread(c, scales, int64(0), stride, C)
     blocks = (neurons + block - 1) // block
     for group in range(first, last):
         for index in range(blocks * group // groups, blocks * (group + 1) // groups):
@@ -243,20 +245,20 @@ def backward(
             n = min(block, neurons - low)
             p = low % (stride * C) if whole else 0
             if not whole:
-                spread(a, factors[:n], low, stride, C)
-                spread(b, shifts[:n], low, stride, C)
-                spread(c, scales[:n], low, stride, C)
-            v[:n] = rest
-            g[:n] = zero
+                spread(a, part(factors, 0, n), low, stride, C)
+                spread(b, part(shifts, 0, n), low, stride, C)
+                spread(c, part(scales, 0, n), low, stride, C)
+            fill(part(v, 0, n), rest)
+            fill(part(g, 0, n), zero)
             for t in range(T):
                 i, r = t * x_step + low, t * block
                 fetch(x, i + block, block)
                 charge(
-                    x[i : i + n],
-                    factors[p : p + n],
-                    shifts[p : p + n],
-                    v[:n],
-                    rows[r : r + n],
+                    part(x, i, n),
+                    part(factors, p, n),
+                    part(shifts, p, n),
+                    part(v, 0, n),
+                    part(rows, r, n),
                     decay,
                     gain,
                     drift,
@@ -274,32 +276,32 @@ def backward(
                 if READS_OTHER:
                     fetch(others, e + block, block)
                 pull(
-                    x[i : i + n],
-                    scales[p : p + n],
-                    rows[r : r + n],
-                    others[e : e + n],
-                    g_y[j : j + n],
-                    g_others[f : f + n],
-                    g[:n],
-                    g_x[k : k + n],
-                    ones[:n],
-                    products[:n],
-                    decays[:n],
+                    part(x, i, n),
+                    part(scales, p, n),
+                    part(rows, r, n),
+                    part(others, e, n),
+                    part(g_y, j, n),
+                    part(g_others, f, n),
+                    part(g, 0, n),
+                    part(g_x, k, n),
+                    part(ones, 0, n),
+                    part(products, 0, n),
+                    part(decays, 0, n),
                     decay,
                     v_threshold,
                     v_reset,
                 )
-            move(ones[:n], all_ones[p : p + n])
-            move(products[:n], all_products[p : p + n])
+            move(part(ones, 0, n), part(all_ones, p, n))
+            move(part(products, 0, n), part(all_products, p, n))
             if WANTS_FACTORS:
-                g_decay[group] += total(decays) + rest * total(g[:n])
-                decays[:] = zero
+                g_decay[group] += total(decays) + rest * total(part(g, 0, n))
+                fill(decays, zero)
             if not whole:
-                gather(all_ones[:n], channels[group], low, stride, C, 0)
-                gather(all_products[:n], channels[group], low, stride, C, 1)
+                gather(part(all_ones, 0, n), channels[group], low, stride, C, int64(0))
+                gather(part(all_products, 0, n), channels[group], low, stride, C, int64(1))
         if whole:
-            gather(all_ones, channels[group], 0, stride, C, 0)
-            gather(all_products, channels[group], 0, stride, C, 1)
+            gather(all_ones, channels[group], int64(0), stride, C, int64(0))
+            gather(all_products, channels[group], int64(0), stride, C, int64(1))
 
 
 @njit(**apart)
@@ -313,8 +315,8 @@ def settle(x, x_step, g_x, step, p, q, first, last, groups, T, neurons, block, s
     whole, spread_over = span(block, stride, C)
     slants, bases = np.empty(spread_over, number), np.empty(spread_over, number)
     if whole:
-        spread(p, slants, 0, stride, C)
-        spread(q, bases, 0, stride, C)
+        spread(p, slants, int64(0), stride, C)
+        spread(q, bases, int64(0), stride, C)
     blocks = (neurons + block - 1) // block
     for group in range(first, last):
         for t in range(T):
@@ -323,7 +325,7 @@ def settle(x, x_step, g_x, step, p, q, first, last, groups, T, neurons, block, s
                 n = min(block, neurons - low)
                 e = low % (stride * C) if whole else 0
                 if not whole:
-                    spread(p, slants[:n], low, stride, C)
-                    spread(q, bases[:n], low, stride, C)
+                    spread(p, part(slants, 0, n), low, stride, C)
+                    spread(q, part(bases, 0, n), low, stride, C)
                 i, k = t * x_step + low, t * step + low
-                add(x[i : i + n], slants[e : e + n], bases[e : e + n], g_x[k : k + n])
+                add(part(x, i, n), part(slants, e, n), part(bases, e, n), part(g_x, k, n))

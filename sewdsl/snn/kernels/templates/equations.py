@@ -13,7 +13,7 @@ from numba import int64, njit, types
 from numba.extending import intrinsic
 
 from sewdsl.snn.kernels.templates.channels import gather, spread
-from sewdsl.snn.kernels.templates.number_formats import inner, number, zero
+from sewdsl.snn.kernels.templates.number_formats import fill, inner, number, part, zero
 
 two = number(2)
 places = int64[:, ::1]
@@ -36,7 +36,7 @@ def spread_factor(factors, place, lanes, low, n, block, stride):
     C = place[2]
     for t in range(place[1]):
         first = place[0] + t * C
-        spread(factors[first : first + C], lanes[t * block : t * block + n], low, stride if C > 1 else low + n + 1, C)
+        spread(part(factors, first, C), part(lanes, t * block, n), low, stride if C > 1 else low + n + 1, C)
 
 
 @njit(**inner)
@@ -45,6 +45,6 @@ def gather_factor(lanes, sums, place, low, n, block, stride):
     C = place[2]
     for t in range(place[1]):
         first = place[0] + t * C
-        row = lanes[t * block : t * block + n]
-        gather(row, sums[first : first + C], low, stride if C > 1 else low + n + 1, C, 0)
-    lanes[:] = zero
+        row = part(lanes, t * block, n)
+        gather(row, sums[first : first + C], low, stride if C > 1 else low + n + 1, C, int64(0))
+    fill(lanes, zero)

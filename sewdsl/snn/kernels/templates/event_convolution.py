@@ -14,7 +14,8 @@ from numba import int64, njit, types, uint64
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from sewdsl.snn.kernels.templates.number_formats import outer, read, stored, write
+from sewdsl.snn.kernels.templates.entry_points import outer
+from sewdsl.snn.kernels.templates.number_formats import read, stored, write
 from sewdsl.snn.kernels.templates.variant import (
     COUNTS,
     KERNEL_COLUMNS,

@@ -7,7 +7,8 @@ import numpy as np
 from numba import int64, njit, types
 from numba.extending import intrinsic
 
-from sewdsl.snn.kernels.templates.number_formats import apart, inner, number, outer, read, stored, write, zero
+from sewdsl.snn.kernels.templates.entry_points import outer
+from sewdsl.snn.kernels.templates.number_formats import apart, inner, number, read, stored, write, zero
 from sewdsl.snn.kernels.templates.variant import WINDOWS_OVERLAP
 
 octets = types.uint8[::1]

@@ -10,8 +10,9 @@ from llvmlite import ir
 from numba import float64, int64, njit, types
 from numba.core.compiler import Compiler
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
-from sewdsl.snn.kernels.templates.variant import CACHE_LINE_ELEMENTS, NEEDS_EXP, STORED
+from sewdsl.snn.kernels.templates.variant import CACHE_LINE_ELEMENTS, STORED
 
 inner = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
@@ -25,13 +26,6 @@ class Disjoint(Compiler):
 
 
 apart = {**inner, "pipeline_class": Disjoint}
-outer = {
-    "error_model": "numpy",
-    "nogil": True,
-    "cache": CACHE,  # noqa: F821 -- set by compile_cache
-    "no_cpython_wrapper": False,
-    "no_cfunc_wrapper": False,
-}
 number = np.float64 if STORED == "float64" else np.float32
 one, zero = number(1), number(0)
 stored, numbers, table = (
@@ -64,6 +58,31 @@ def prefetch(context, row, index):
         return context.get_dummy_value()
 
     return types.void(row, int64), generate
+
+
+@intrinsic
+def part(context, row, low, n):
+    """``row[low : low + n]``, which is taken for granted to be there if any of it is read or written.
+
+    A slice of numba's own looks for negative numbers and the row's end, and counts who holds the row: compiling a
+    kernel with twenty of them takes twice as long.
+    """
+
+    def generate(context, builder, signature, values):
+        whole = context.make_array(row)(context, builder, values[0])
+        found = context.make_array(row)(context, builder)
+        start = builder.gep(whole.data, [values[1]])
+        populate_array(found, start, [values[2]], [whole.itemsize], whole.itemsize, None)
+        return found._getvalue()  # noqa: SLF001 -- as numba's own intrinsics do
+
+    return row(row, int64, int64), generate
+
+
+@njit(**inner)
+def fill(row, value):
+    """Sets all of a row."""
+    for i in range(row.size):
+        row[i] = value
 
 
 @njit(**inner)
@@ -142,10 +161,10 @@ else:
     write = read
 
 
-if NEEDS_EXP and STORED == "float64":
+if STORED == "float64":
     from math import exp
 
-elif NEEDS_EXP:
+else:
 
     @intrinsic
     def power_of_two(context, exponent):

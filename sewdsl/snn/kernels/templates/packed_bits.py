@@ -7,7 +7,8 @@ bits above, and so on. So neighbours stay neighbours, and every line of the inne
 import numpy as np
 from numba import int64, njit, types
 
-from sewdsl.snn.kernels.templates.number_formats import inner, number, outer, read, stored, write
+from sewdsl.snn.kernels.templates.entry_points import outer
+from sewdsl.snn.kernels.templates.number_formats import inner, number, part, read, stored, write
 from sewdsl.snn.kernels.templates.variant import BITS, LANES
 
 lanes, bits, each = LANES, BITS, 8 // BITS
@@ -28,7 +29,7 @@ def squeeze(x, y):
 def pack(x, y, first, last):
     for g in range(first, last):
         if (g + 1) * group <= x.size:
-            squeeze(x[g * group : (g + 1) * group], y[g * lanes : (g + 1) * lanes])
+            squeeze(part(x, g * group, group), part(y, g * lanes, lanes))
         else:
             for k in range(lanes):
                 y[g * lanes + k] = np.uint8(0)
@@ -51,7 +52,7 @@ def spread(y, x):
 def unpack(x, y, first, last):
     for g in range(first, last):
         if (g + 1) * group <= x.size:
-            spread(y[g * lanes : (g + 1) * lanes], x[g * group : (g + 1) * group])
+            spread(part(y, g * lanes, lanes), part(x, g * group, group))
         else:
             for i in range(g * group, x.size):
                 j, k = (i - g * group) // lanes, (i - g * group) % lanes

@@ -9,9 +9,6 @@ STORED = "float32"
 CACHE_LINE_ELEMENTS = 16
 """How many stored numbers a line of the processor's caches holds."""
 
-NEEDS_EXP = False
-"""Whether a tape has an exponential."""
-
 BITS = 1
 """Bits of a packed number: 1, 2, 4 or 8."""
 

@@ -1,0 +1,9 @@
+"""How a function that Python calls is compiled: at once, and kept on disk."""
+
+outer = {
+    "error_model": "numpy",
+    "nogil": True,
+    "cache": CACHE,  # noqa: F821 -- set by compile_cache
+    "no_cpython_wrapper": False,
+    "no_cfunc_wrapper": False,
+}
