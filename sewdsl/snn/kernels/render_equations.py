@@ -201,19 +201,26 @@ class _Renderer:
         rows = ", ".join(
             [
                 "part(x, a, n)",
-                "part(given, b, n)",
+                "part(line, 0, n) if past else part(given, b, n)",
                 *(f"part({name}, 0, n)" for name in v),
                 *filter(None, [self._passed(arguments)]),
             ]
         )
-        lines = [*self._constants(numbers), *(f"{name} = np.empty(block, number)" for name in v)]
+        lines = [
+            *self._constants(numbers),
+            *(f"{name} = np.empty(block, number)" for name in v),
+            *_line("given", "g_step"),
+        ]
         body = [
             *self._fill(),
             "for t in range(T):",
             "    a, b = t * x_step + low, t * g_step + low",
             "    fetch(x, a + block, block)",
-            "    fetch(given, b + block, block)",
+            "    if not past:",
+            "        fetch(given, b + block, block)",
             f"    step({rows})",
+            "    if past:",
+            "        stream(part(line, 0, n), given, b)",
         ]
         for number in self.states:
             body += ["for i in range(n if final.size else 0):", f"    final[{number} * N + low + i] = v{number}[i]"]
@@ -251,12 +258,13 @@ class _Renderer:
             *(f"{name} = np.empty((T + 1) * block, number)" for name in v),
             *(f"{name} = np.empty(block, number)" for name in g),
             *(f"a{place} = np.zeros(block * {'T' if steps[place] else 1}, number)" for place in learned),
+            *_line("g_x", "y_step"),
         ]
         rows = [f"part({name}, r, n)" for name in v]
         charged = ", ".join(["part(x, a, n)", *rows, *(f"part({name}, r + block, n)" for name in v), *passed])
         lanes = [f"part(a{place}, {'r' if steps[place] else 0}, n)" for place in learned]
         g_rows = [f"part({name}, 0, n)" for name in g]
-        g_x = "part(g_x, c, n)" if self.variant.wants_x else "g_x"
+        g_x = "part(line, 0, n) if past else part(g_x, c, n)" if self.variant.wants_x else "g_x"
         pulls = ", ".join(["part(x, a, n)", *rows, "part(g_given, b, n)", *g_rows, g_x, *lanes, *passed])
         body = self._fill()
         if v:
@@ -273,8 +281,11 @@ class _Renderer:
             "for t in range(T - 1, -1, -1):",
             "    a, b, c, r = t * x_step + low, t * g_step + low, t * y_step + low, t * block",
             "    fetch(g_given, b + block, block)",
-            "    fetch(g_x, c + block, block)",
+            "    if not past:",
+            "        fetch(g_x, c + block, block)",
             f"    pull({pulls})",
+            "    if past:",
+            "        stream(part(line, 0, n), g_x, c)",
         ]
         for number in self.states:
             body += ["for i in range(n if g_start.size else 0):", f"    g_start[{number} * N + low + i] = g{number}[i]"]
@@ -307,6 +318,11 @@ _STORED = frozenset({"given[i]", "g_x[i]"})
 _RANGES = "first, last, piece, T, N, block, stride"
 
 
+def _line(row: str, step: str) -> list[str]:
+    """Lines that make room for what is moved past the caches, and say whether it is."""
+    return [f"line = np.empty(block, {row}.dtype)", f"past = streams({row}, {step})"]
+
+
 def _outer(name: str, types: str, arguments: str, lines: Sequence[str], body: Sequence[str]) -> str:
     """A function that runs over groups of blocks."""
     head = f"@njit(types.void({types}, *[int64] * 7), **outer)\ndef {name}({arguments}, {_RANGES}):\n"
@@ -314,4 +330,5 @@ def _outer(name: str, types: str, arguments: str, lines: Sequence[str], body: Se
     loops = "    for group in range(first, last):\n"
     loops += "        for low in range(group * piece, min(N, (group + 1) * piece), block):\n"
     loops += "            n = min(block, min(N, (group + 1) * piece) - low)\n"
-    return head + top + loops + "".join(f"            {line}\n" for line in body)
+    end = "    if past:\n        finish_stores()\n"
+    return head + top + loops + "".join(f"            {line}\n" for line in body) + end

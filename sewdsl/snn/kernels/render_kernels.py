@@ -29,6 +29,9 @@ TEMPLATES = Path(__file__).with_name("templates")
 CACHE_LINE_BYTES = 64
 """Bytes of a line of the processor's caches."""
 
+STREAMED_BYTES = 1 << 25
+"""From how many bytes on a sequence is written past the caches: none is so large that it stays there until it is read."""
+
 WIDTHS = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of a number, by the dtypes that CPU kernels are there for."""
 
@@ -328,6 +331,8 @@ def _shared_part(stored: str) -> str:
     constants: dict[str, int | str] = {
         "STORED": stored,
         "CACHE_LINE_ELEMENTS": CACHE_LINE_BYTES // WIDTHS[stored],
+        "STREAMED_ELEMENTS": STREAMED_BYTES // WIDTHS[stored],
+        "STREAMED_LANES": CACHE_LINE_BYTES // 2 // WIDTHS[stored],
         "MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD,
     }
     specializer, included = _Specializer(constants, {}), set[str]()

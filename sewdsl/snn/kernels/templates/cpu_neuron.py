@@ -16,6 +16,7 @@ from sewdsl.snn.kernels.templates.number_formats import (
     apart,
     fetch,
     fill,
+    finish_stores,
     number,
     numbers,
     one,
@@ -25,6 +26,8 @@ from sewdsl.snn.kernels.templates.number_formats import (
     scalars,
     size,
     stored,
+    stream,
+    streams,
     table,
     total,
     write,
@@ -62,7 +65,8 @@ def forward(
     v_threshold,
     v_reset,
 ):
-    buffer = np.empty(block, number)
+    buffer, line = np.empty(block, number), np.empty(block, spikes.dtype)
+    past = streams(spikes, step)
     for low in range(first, last, block):
         n = min(block, last - low)
         v = part(buffer, 0, n)
@@ -71,10 +75,16 @@ def forward(
         for t in range(T):
             a, b = t * x_step + low, t * step + low
             fetch(x, a + block, block)
-            fetch(spikes, b + block, block)
-            fire(part(x, a, n), v, part(spikes, b, n), decay, gain, drift, v_threshold, v_reset)
+            if not past:
+                fetch(spikes, b + block, block)
+            given = part(line, 0, n) if past else part(spikes, b, n)
+            fire(part(x, a, n), v, given, decay, gain, drift, v_threshold, v_reset)
+            if past:
+                stream(given, spikes, b)
         for i in range(n if final.size else 0):
             final[low + i] = v[i]
+    if past:
+        finish_stores()
 
 
 @njit(**apart)
@@ -141,6 +151,8 @@ def backward(
     rows, v, g = np.empty(T * block, number), np.empty(block, number), np.empty(block, number)
     later, decays = np.zeros(block, number), np.zeros(block, number)
     ones, products = np.zeros(block, number), np.zeros(block, number)
+    line = np.empty(block, g_x.dtype)
+    past = streams(g_x, step)
     for low in range(first, last, block):
         n = min(block, last - low)
         for i in range(n):
@@ -153,13 +165,14 @@ def backward(
         for t in range(T - 1, -1, -1):
             a, b, c, r = t * x_step + low, t * g_step + low, t * step + low, t * block
             fetch(g_spikes, b + block, block)
-            fetch(g_x, c + block, block)
+            if not past:
+                fetch(g_x, c + block, block)
             pull(
                 part(x, a, n),
                 part(rows, r, n),
                 part(g_spikes, b, n),
                 part(g, 0, n),
-                part(g_x, c, n),
+                part(line, 0, n) if past else part(g_x, c, n),
                 part(later, 0, n),
                 part(ones, 0, n),
                 part(products, 0, n),
@@ -169,6 +182,8 @@ def backward(
                 v_threshold,
                 v_reset,
             )
+            if past:
+                stream(part(line, 0, n), g_x, c)
         for i in range(n if g_start.size else 0):
             g_start[low + i] = g[i]
         if WANTS_FACTORS:
@@ -178,3 +193,5 @@ def backward(
             row[0], row[1], row[2] = total(part(decays, 0, n)), total(part(products, 0, n)), total(part(ones, 0, n))
             for lane in (later, decays, products, ones):
                 fill(lane, zero)
+    if past:
+        finish_stores()

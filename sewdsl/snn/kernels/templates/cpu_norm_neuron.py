@@ -18,6 +18,7 @@ from sewdsl.snn.kernels.templates.number_formats import (
     apart,
     fetch,
     fill,
+    finish_stores,
     number,
     numbers,
     one,
@@ -26,6 +27,8 @@ from sewdsl.snn.kernels.templates.number_formats import (
     scalars,
     size,
     stored,
+    stream,
+    streams,
     total,
     write,
     zero,
@@ -91,6 +94,8 @@ def forward(
 ):
     whole, spread_over = span(block, stride, C)
     scales, shifts, buffer = np.empty(spread_over, number), np.empty(spread_over, number), np.empty(block, number)
+    line = np.empty(block, y.dtype)
+    past = streams(y, step)
     if whole:
         spread(a, scales, int64(0), stride, C)
         spread(b, shifts, int64(0), stride, C)
@@ -108,20 +113,26 @@ def forward(
             i, j, k = t * x_step + low, t * other_step + low, t * step + low
             fetch(x, i + block, block)
             fetch(others, j + block, block)
-            fetch(y, k + block, block)
+            if not past:
+                fetch(y, k + block, block)
+            given = part(line, 0, n) if past else part(y, k, n)
             fire(
                 part(x, i, n),
                 part(scales, p, n),
                 part(shifts, p, n),
                 v,
                 part(others, j, n),
-                part(y, k, n),
+                given,
                 decay,
                 gain,
                 drift,
                 v_threshold,
                 v_reset,
             )
+            if past:
+                stream(given, y, k)
+    if past:
+        finish_stores()
 
 
 @njit(**apart)
@@ -234,6 +245,8 @@ def backward(
     scales, decays = np.empty(spread_over, number), np.zeros(block, number)
     ones, products = np.zeros(block, number), np.zeros(block, number)
     all_ones, all_products = np.zeros(spread_over), np.zeros(spread_over)
+    line, line_others = np.empty(block, g_x.dtype), np.empty(block, g_x.dtype)
+    past, past_others = streams(g_x, step), streams(g_others, g_other_step)
     if whole:
         spread(a, factors, int64(0), stride, C)
         spread(b, shifts, int64(0), stride, C)
@@ -269,9 +282,9 @@ def backward(
                 i, r, e = t * x_step + low, t * block, t * other_step + low
                 f, j, k = t * g_other_step + low, t * g_step + low, t * step + low
                 fetch(g_y, j + block, block)
-                if WANTS_X:
+                if WANTS_X and not past:
                     fetch(g_x, k + block, block)
-                if WANTS_OTHER:
+                if WANTS_OTHER and not past_others:
                     fetch(g_others, f + block, block)
                 if READS_OTHER:
                     fetch(others, e + block, block)
@@ -281,9 +294,9 @@ def backward(
                     part(rows, r, n),
                     part(others, e, n),
                     part(g_y, j, n),
-                    part(g_others, f, n),
+                    part(line_others, 0, n) if past_others else part(g_others, f, n),
                     part(g, 0, n),
-                    part(g_x, k, n),
+                    part(line, 0, n) if past else part(g_x, k, n),
                     part(ones, 0, n),
                     part(products, 0, n),
                     part(decays, 0, n),
@@ -291,6 +304,10 @@ def backward(
                     v_threshold,
                     v_reset,
                 )
+                if WANTS_X and past:
+                    stream(part(line, 0, n), g_x, k)
+                if WANTS_OTHER and past_others:
+                    stream(part(line_others, 0, n), g_others, f)
             move(part(ones, 0, n), part(all_ones, p, n))
             move(part(products, 0, n), part(all_products, p, n))
             if WANTS_FACTORS:
@@ -302,6 +319,8 @@ def backward(
         if whole:
             gather(all_ones, channels[group], int64(0), stride, C, int64(0))
             gather(all_products, channels[group], int64(0), stride, C, int64(1))
+    if past or past_others:
+        finish_stores()
 
 
 @njit(**apart)

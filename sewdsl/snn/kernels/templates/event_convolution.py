@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from sewdsl.snn.kernels.templates.entry_points import outer
-from sewdsl.snn.kernels.templates.number_formats import read, stored, write
+from sewdsl.snn.kernels.templates.number_formats import finish_stores, read, store_past_caches, stored, streams, write
 from sewdsl.snn.kernels.templates.variant import (
     COUNTS,
     KERNEL_COLUMNS,
@@ -174,11 +174,11 @@ def copy(context, values_of, first, last, taken, at):
 
 
 @intrinsic
-def add_rows(context, w, bias, channel, taken, numbers, count, y, at):
-    """The sum of rows of weights over some output channels, at one place."""
+def add_rows(context, w, bias, channel, taken, numbers, count, y, at, past):
+    """The sum of rows of weights over some output channels, at one place; ``past``: stored past the caches."""
 
     def generate(context, builder, signature, values):
-        w, bias, channel, taken, numbers, count, y, at = values
+        w, bias, channel, taken, numbers, count, y, at, past = values
         rows = pointer(context, builder, signature.args[0], w, channel)
         begin = pointer(context, builder, signature.args[1], bias, channel)
         totals = [
@@ -192,12 +192,19 @@ def add_rows(context, w, bias, channel, taken, numbers, count, y, at):
                 value = spread(builder, builder.load(pointer(context, builder, signature.args[4], numbers, k)), VALUES)
             for v, total in enumerate(totals):
                 accumulate(builder, total, builder.gep(row, [whole(v * VECTOR)]), value)
-        for v, total in enumerate(totals):
-            to = builder.add(at, whole(v * VECTOR))
-            store(builder, builder.load(total), pointer(context, builder, signature.args[6], y, to))
+        places = [
+            pointer(context, builder, signature.args[6], y, builder.add(at, whole(v * VECTOR))) for v in range(VECTORS)
+        ]
+        with builder.if_else(past) as (streamed, kept):
+            with streamed:
+                for place, total in zip(places, totals, strict=True):
+                    store_past_caches(builder, builder.load(total), place)
+            with kept:
+                for place, total in zip(places, totals, strict=True):
+                    store(builder, builder.load(total), place)
         return context.get_dummy_value()
 
-    return types.void(w, bias, int64, taken, numbers, int64, y, int64), generate
+    return types.void(w, bias, int64, taken, numbers, int64, y, int64, types.boolean), generate
 
 
 @intrinsic
@@ -263,7 +270,7 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
     events, values = np.empty(H * W * C + slack, np.int32), np.empty(H * W * C + slack if COUNTS else 0, np.float32)
     starts = np.empty(H * (W + 1), np.int32)
     taken, numbers = np.empty(room, np.int32), np.empty(room if COUNTS else 0, np.float32)
-    sums, wrong = np.empty(width, np.float32), uint64(0)
+    sums, wrong, past = np.empty(width, np.float32), uint64(0), streams(y, CO)
     for strip in range(first, last):
         n, part = strip // strips, strip % strips
         low_row, top_row = part * rows // strips, (part + 1) * rows // strips
@@ -299,13 +306,15 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
                 out = ((n * rows + row) * columns + column) * CO
                 for channel in range(0, CO, width):
                     if STORED == "float32":
-                        add_rows(w, bias, int64(channel), taken, numbers, int64(m), y, out + channel)
+                        add_rows(w, bias, int64(channel), taken, numbers, int64(m), y, out + channel, past)
                     else:
-                        add_rows(w, bias, int64(channel), taken, numbers, int64(m), sums, int64(0))
+                        add_rows(w, bias, int64(channel), taken, numbers, int64(m), sums, int64(0), False)  # noqa: FBT003
                         for q in range(width):
                             y[out + channel + q] = write(sums[q])
     if wrong:
         other[0] = 1
+    if past:
+        finish_stores()
 
 
 @njit(types.void(stored, stored, reals, lengths, *[int64] * 15), **outer)

@@ -12,7 +12,7 @@ from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from sewdsl.snn.kernels.templates.variant import CACHE_LINE_ELEMENTS, STORED
+from sewdsl.snn.kernels.templates.variant import CACHE_LINE_ELEMENTS, STORED, STREAMED_ELEMENTS, STREAMED_LANES
 
 inner = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
@@ -90,6 +90,61 @@ def fetch(row, low, n):
     """Prefetches elements that are needed soon: time-steps are too far apart for the processor to guess."""
     for i in range(low, low + n if row.size else low, CACHE_LINE_ELEMENTS):
         prefetch(row, i)
+
+
+@intrinsic
+def address(context, row):
+    """Where a row begins in memory."""
+
+    def generate(context, builder, signature, values):
+        return builder.ptrtoint(context.make_array(row)(context, builder, values[0]).data, ir.IntType(64))
+
+    return int64(row), generate
+
+
+def store_past_caches(builder, vector, place):
+    """Stores a vector without reading the memory first, nor keeping it near."""
+    stored = builder.store(vector, builder.bitcast(place, vector.type.as_pointer()), align=32)
+    stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+
+
+@intrinsic
+def move_past_caches(context, row, k, line, i):
+    """Stores STREAMED_LANES numbers of a line in a row."""
+
+    def generate(context, builder, signature, values):
+        to, low, source, place = values
+        start = builder.gep(context.make_array(row)(context, builder, to).data, [low])
+        begin = builder.gep(context.make_array(line)(context, builder, source).data, [place])
+        kind = ir.VectorType(start.type.pointee, STREAMED_LANES).as_pointer()
+        store_past_caches(builder, builder.load(builder.bitcast(begin, kind), align=8), start)
+        return context.get_dummy_value()
+
+    return types.void(row, int64, line, int64), generate
+
+
+@intrinsic
+def finish_stores(context):
+    """Waits until what was moved past the caches can be read."""
+
+    def generate(context, builder, signature, values):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@njit(**inner)
+def streams(row, step):
+    """Whether a sequence is better written past the caches: it is larger than they are, and its lines are aligned."""
+    return row.size >= STREAMED_ELEMENTS and step % STREAMED_LANES == 0 and address(row) % 32 == 0
+
+
+@njit(**apart)
+def stream(line, row, low):
+    """Writes a line into a row past the caches; its length is a multiple of STREAMED_LANES, as the row's step is."""
+    for i in range(0, line.size, STREAMED_LANES):
+        move_past_caches(row, low + i, line, i)
 
 
 @njit(**inner)

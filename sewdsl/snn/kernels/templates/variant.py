@@ -9,6 +9,12 @@ STORED = "float32"
 CACHE_LINE_ELEMENTS = 16
 """How many stored numbers a line of the processor's caches holds."""
 
+STREAMED_ELEMENTS = 1 << 23
+"""From how many stored numbers on a sequence is written past the caches."""
+
+STREAMED_LANES = 8
+"""How many stored numbers are written past the caches at once."""
+
 BITS = 1
 """Bits of a packed number: 1, 2, 4 or 8."""
 
