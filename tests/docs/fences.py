@@ -9,7 +9,7 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 
 _INFO = re.compile(r"([\w-]+)(?: title=\"([^\"]+)\")?")
-_NUMBER = re.compile(r"\d[\d,]*\.\d+(?:e[+-]?\d+)?|\d{1,3}(?:,\d{3})+")
+_NUMBER = re.compile(r"\d[\d,]*\.\d+(?:e[+-]?\d+)?|\d{1,3}(?:,\d{3})+|\d+(?= [mµnp]?J\b)")
 
 
 class Fence(NamedTuple):
@@ -58,8 +58,8 @@ def agrees(wanted: str, printed: str, *, leeway: float = 0) -> bool:
     Args:
         wanted: As shown.
         printed: As printed; blanks at the ends of lines do not count.
-        leeway: By which part of itself a number may differ that has a point or a comma; with any, nor does the number
-            of blanks in a row.
+        leeway: By which part of itself a number may differ that has a point, a comma or joules after it; with any, nor
+            does the number of blanks in a row.
     """
     shown, said = ("\n".join(map(str.rstrip, text.splitlines())).strip("\n") for text in (wanted, printed))
     if not leeway:

@@ -30,7 +30,7 @@ CACHE_LINE_BYTES = 64
 """Bytes of a line of the processor's caches."""
 
 STREAMED_BYTES = 1 << 25
-"""From how many bytes on a sequence is written past the caches: none is so large that it stays there until it is read."""
+"""From how many bytes on a sequence is written past the caches, where it would not stay until it is read."""
 
 WIDTHS = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of a number, by the dtypes that CPU kernels are there for."""

@@ -17,11 +17,12 @@ from tests.effort import factor
 DVS: dict[str, Any] = {"input": "2x128x128", "steps": 8}
 IMAGES: dict[str, Any] = {"input": "3x224x224", "steps": 4, "set": {"encode": "direct"}}
 SEVEN = "c8k3-BN-PLIF-{SEW Block (c8%s)-MPk2s2}*7-FC11"
+WIDER = SEVEN.replace("c8", "c16")  # row by row, oneDNN copies maps of 8 channels more than once on some processors
 RESIDUAL = "c16k7s2p3-BN-IF-MPk3s2p1-{%s (c16)}*2-%s (c32s2)-%s (c32)-%s (c64s2)-%s (c64)-GAP-FC10"
 
 NARROW: dict[str, dict[str, Any]] = {
     "SEW": {"spec": SEVEN % "", "samples": 4, "options": DVS, "events": True},
-    "SEW, node by node": {"spec": SEVEN % "", "samples": 2, "options": DVS, "optimize": 0},
+    "SEW, node by node": {"spec": WIDER % "", "samples": 1, "options": DVS, "optimize": 0},
     "IAND": {"spec": SEVEN % ", g=IAND", "samples": 4, "options": DVS, "events": True},
     "static": {"spec": RESIDUAL % (("SEW Block",) * 5), "samples": 4, "options": IMAGES},
     "Spiking": {"spec": RESIDUAL % (("Spiking Block",) * 5), "samples": 4, "options": IMAGES},
