@@ -4,6 +4,7 @@ import functools
 import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,13 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish() -> None:
     """Gives them back, since libraries complain of what is still there at the very end."""
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_python_s() -> Iterator[None]:
+    """A test that leaves Ctrl-C to the system lets the next one that presses it end the whole process."""
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
