@@ -27,7 +27,7 @@ def sequence(dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
     """As large as need be, and with channels last; a single sample is not."""
     width = SIZE * 4 // dtype.itemsize
     x_TN = current(T * SAMPLES, CHANNELS, SIZE, width, dtype=dtype, seed=seed)
-    x_TN = x_TN.contiguous(memory_format=torch.channels_last).unflatten(0, (T, SAMPLES))
+    x_TN = x_TN.contiguous(memory_format=torch.channels_last).view(T, SAMPLES, CHANNELS, SIZE, width)
     assert x_TN[:, :1].nbytes < STREAMED_BYTES <= x_TN.nbytes
     return x_TN
 
@@ -38,7 +38,7 @@ def assert_the_same_by_samples(run: Callable[..., Tensor], *given: Tensor) -> No
     def outcome(*given: Tensor) -> list[Tensor]:
         given = tuple(x_TN.detach().requires_grad_() for x_TN in given)
         y_TN = run(*given)
-        y_TN.backward(given[0].detach())
+        torch.autograd.backward(y_TN, given[0].detach())
         gradients = [x_TN.grad for x_TN in given]
         assert all(gradient is not None for gradient in gradients)
         return [y_TN.detach(), *(gradient for gradient in gradients if gradient is not None)]
@@ -73,6 +73,6 @@ def test_a_convolution_by_events() -> None:
     weight = torch.randn(8, CHANNELS, 3, 3, generator=torch.Generator().manual_seed(2))
     events = EventConvolution.of(ConvWindow((3, 3), (1, 1), (1, 1), (1, 1), 1), x, weight, counts=False)
     assert events is not None
-    y, *ones = (events.computed(part, weight, None) for part in (x, *x.split(SAMPLES)))
+    y, *ones = (events.computed(part, weight, None) for part in (x, x[:SAMPLES], x[SAMPLES:]))
     assert y is not None
     assert torch.equal(y, torch.cat([one for one in ones if one is not None]))
