@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from io import BytesIO
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from sewdsl.ir.network import Network
     from sewdsl.lower import SpikingNetwork
     from sewdsl.probe import NamedResidual
+    from sewdsl.train.fit.processes import DeviceType
+    from sewdsl.train.store.result import Precision
     from sewdsl.train.store.run_folder import RunFolder
     from sewdsl.train.training_plan import TrainingPlan
 
@@ -106,14 +109,18 @@ class ProbeTarget:
         shown: What it is shown.
         run: The folder of the run that has trained it; None: it is not trained.
         best: Whether with the weights of the run's best epoch, not of its last.
+        noted: The precision of its training, if the run has noted it.
         device: Where the network is.
+        precision: In which floats it computes there.
     """
 
     model: SpikingNetwork
     shown: ProbeSamples
     run: Path | None = None
     best: bool = False
-    device: str = "cpu"
+    noted: Precision | None = None
+    device: DeviceType = "cpu"
+    precision: Precision = "32-true"
 
     @property
     def network(self) -> Network:
@@ -126,12 +133,15 @@ class ProbeTarget:
         state = "before training" if self.run is None else f"after the {epoch} epoch of {self.run}"
         return f"{self.network.name}: {quantity}, {state}, on {self.shown}"
 
-    def on(self, device: str) -> ProbeTarget:
-        """The same on a device."""
+    def on(self, device: DeviceType) -> ProbeTarget:
+        """The same on a device; what is trained computes there in the precision of its training."""
         from sewdsl.probe import move_batches  # noqa: PLC0415 -- torch takes seconds
+        from sewdsl.train.fit.processes import judged_precision  # noqa: PLC0415 -- as above
 
+        recipe = None if self.run is None else self.network.recipe
+        precision = judged_precision(recipe, device, self.noted) if recipe else self.precision
         shown = self.shown._replace(batches=move_batches(self.shown.batches, device))
-        return replace(self, model=self.model.to(device), shown=shown, device=device)
+        return replace(self, model=self.model.to(device), shown=shown, device=device, precision=precision)
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -142,7 +152,17 @@ class ProbeTarget:
             "data": self.shown.data,
             "samples": self.shown.samples,
             "device": self.device,
+            "precision": self.precision,
         }
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Lets the device compute as in a training: in TF32 if the recipe says so, and in this precision."""
+        from sewdsl.train.fit.arithmetic import autocast, tf32_allowed  # noqa: PLC0415 -- torch takes seconds
+
+        recipe = self.network.recipe
+        with tf32_allowed(recipe.tf32 if recipe else None), autocast(self.precision, self.device):
+            yield
 
 
 def is_run_folder(target: str) -> bool:
@@ -161,12 +181,12 @@ def target_from_run(
     from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
     folder = RunFolder(path)
-    folder.read_result()  # says at once if this is no run
+    noted = folder.read_result().precision  # says at once if this is no run
     from sewdsl.train.fit.load_run import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
 
     shown = None if on is ProbeInput.NOISE else _samples(_plan_again(folder, data), amount)
     model = load_model(folder, best=best)
-    return ProbeTarget(model, shown or random_input(model.network, amount), path, best)
+    return ProbeTarget(model, shown or random_input(model.network, amount), path, best, noted)
 
 
 def samples_of_run(path: Path, data: Path | None, amount: SampleCount) -> ProbeSamples:
@@ -329,10 +349,13 @@ def command(  # noqa: PLR0913 -- one parameter per option
             probed = target_from_spec(target, options, on, data, amount)
         with probe_errors():
             probed = probed.on(where)
-        if quantity is ProbeQuantity.ENERGY:
-            _energy(probed, EnergyCosts(*costs) if costs else EnergyCosts(), out, json_=json_)
-        else:
-            _curves(probed, quantity, out, json_=json_)
+        if quantity is ProbeQuantity.GRADIENTS:
+            probed = replace(probed, precision="32-true")  # of float16, small ones would be zero
+        with probed.computing():
+            if quantity is ProbeQuantity.ENERGY:
+                _energy(probed, EnergyCosts(*costs) if costs else EnergyCosts(), out, json_=json_)
+            else:
+                _curves(probed, quantity, out, json_=json_)
 
 
 def _energy(probed: ProbeTarget, costs: EnergyCosts, out: Path | None, *, json_: bool) -> None:

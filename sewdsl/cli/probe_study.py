@@ -43,6 +43,7 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
     """
     from sewdsl.probe import named_residuals  # noqa: PLC0415 -- torch takes seconds
     from sewdsl.probe.compare_networks import block_curves  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.arithmetic import tf32_allowed  # noqa: PLC0415 -- as above
     from sewdsl.train.store.run_folder import open_group  # noqa: PLC0415 -- not before it is needed
 
     on = probe_device(device)
@@ -59,7 +60,7 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
     seeds = study_seeds(study, networks[0])
     for number, (network, varied) in enumerate(zip(networks, found, strict=True), start=1):
         echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
-        with probe_errors():
+        with probe_errors(), tf32_allowed(network.recipe.tf32 if network.recipe else None):
             every += block_curves(network, varied.variant.labels, study.probe, seeds, on)
     _write(study.probe, networks, seeds, every, folder, on)
     console().print(_table(every))

@@ -32,10 +32,11 @@ from sewdsl.train.fit.processes import (
     Processes,
     as_before,
     device_type,
+    judged_precision,
     precision,
     remember,
 )
-from sewdsl.train.store.result import describe_machine
+from sewdsl.train.store.result import Precision, describe_machine
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_record import Accelerator
 
@@ -230,6 +231,23 @@ def test_mixed_is_bfloat16_where_the_gpu_has_it(
     assert asked == [False] * (device == "cuda")
 
 
+def test_mixed_stays_what_it_was(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the GPU would take, and but for float16 without one; the other settings say it themselves."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: not including_emulation)
+    mixed = read(small, set={"train.precision": "mixed"}).result().recipe
+    full = read(small).result().recipe
+    assert isinstance(mixed, Recipe)
+    assert isinstance(full, Recipe)
+    assert precision(mixed, "cuda") == precision(mixed, "cpu", "16-mixed") == "bf16-mixed"
+    assert precision(mixed, "cuda", "16-mixed") == judged_precision(mixed, "cuda", "16-mixed") == "16-mixed"
+    assert judged_precision(mixed, "cpu", "16-mixed") == "16-mixed"
+    assert judged_precision(mixed, "cpu", None) == "bf16-mixed"
+    assert precision(full, "cuda", "16-mixed") == judged_precision(full, "cuda", "16-mixed") == "32-true"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: including_emulation)
+    assert precision(mixed, "cuda") == "16-mixed"
+    assert precision(mixed, "cuda", "bf16-mixed") == judged_precision(mixed, "cuda", "bf16-mixed") == "bf16-mixed"
+
+
 class TestDevice:
     @pytest.mark.parametrize(("accelerator", "cuda", "mps", "expected"), [
         ("auto", True, False, "cuda"), ("auto", False, True, "mps"), ("auto", False, False, "cpu"),
@@ -350,7 +368,7 @@ class TestStrategy:
         monkeypatch.setattr("sewdsl.train.fit.lightning_loop.check_devices", lambda *_: None)
         asked: list[Processes] = []
 
-        def note(_recipe: Recipe, processes: Processes) -> None:
+        def note(_recipe: Recipe, processes: Processes, _before: Precision | None) -> None:
             asked.append(processes)
             message = "enough"
             raise RunError(message)

@@ -162,6 +162,7 @@ class Classifier(LightningModule):
             "processes": _gathered(mine),
             "history": self.history,
             "seconds": self.seconds,
+            "precision": self.trainer.precision,
             "threads": torch.get_num_threads(),
             "spec": self.spec,
             "start": self.start,

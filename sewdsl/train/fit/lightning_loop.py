@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins import MixedPrecision
 from torch import distributed
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
@@ -25,8 +25,9 @@ from sewdsl.train.data.dataset import Samples, SampleSet
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.fit.processes import DeviceType, Processes, device_type, precision
+from sewdsl.train.fit.processes import DeviceType, Processes, device_type, judged_precision, precision
 from sewdsl.train.store.neuron_populations import Population
+from sewdsl.train.store.result import Precision
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.store.run_record import Accelerator
 from sewdsl.train.watch import FiringRateLog, GradientNorms, NeuronRates
@@ -42,19 +43,22 @@ class RunOptions(NamedTuple):
         shown: Callbacks that show how it goes.
         processes: Where it runs.
         save_every: Minutes from one save within an epoch to the next; 0: after every step.
+        before: Of a run that goes on, the precision so far; None: it begins, or has not noted it.
     """
 
     shown: Sequence[Callback] = ()
     processes: Processes = Processes()
     save_every: float = SAVE_INTERVAL_MINUTES
+    before: Precision | None = None
 
 
 class FitResult(NamedTuple):
-    """How a training ended: epochs completed, processes that did it, and what each ran on."""
+    """How a training ended: epochs completed, processes that did it, what each ran on, and the precision there."""
 
     epochs: int
     processes: int
     device: DeviceType
+    precision: Precision
 
 
 class Score(NamedTuple):
@@ -71,23 +75,6 @@ class Score(NamedTuple):
     firing_rates: dict[str, float]
     neurons: dict[str, Population]
     confusion: list[list[int]]
-
-
-@contextmanager
-def tf32_allowed(allowed: bool | None) -> Iterator[None]:  # noqa: FBT001 -- a setting of the recipe
-    """Lets GPUs round the factors of convolutions and other products to TF32, or not, while something runs.
-
-    Args:
-        allowed: Whether they may; None: as torch has it.
-    """
-    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = convolutions.allow_tf32, products.allow_tf32
-    if allowed is not None:
-        convolutions.allow_tf32 = products.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: RunOptions) -> FitResult:
@@ -121,7 +108,8 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
         distributed.destroy_process_group()
     if checkpointer.signal and trainer.current_epoch < module.recipe.epochs:
         raise RunInterrupted(checkpointer.signal)
-    return FitResult(trainer.current_epoch, trainer.world_size, device_type(options.processes.accelerator))
+    device = device_type(options.processes.accelerator)
+    return FitResult(trainer.current_epoch, trainer.world_size, device, cast("Precision", trainer.precision))
 
 
 def _batches(parts: Parts, recipe: Recipe, process: int, processes: int) -> tuple[Batches, Batches]:
@@ -138,13 +126,18 @@ def _batches(parts: Parts, recipe: Recipe, process: int, processes: int) -> tupl
     return training, Batches(judged, recipe.batch, process=process, processes=processes)
 
 
-def check_devices(recipe: Recipe, processes: Processes) -> None:
+def check_devices(recipe: Recipe, processes: Processes, before: Precision | None = None) -> None:
     """Looks whether the devices of a run are there, and work as they are asked to, before anything is made.
+
+    Args:
+        recipe: The run's.
+        processes: What it asks for.
+        before: See :class:`RunOptions`.
 
     Raises:
         RunError: they are not, or do not.
     """
-    _lightning(recipe, processes, logger=False, enable_checkpointing=False)
+    _lightning(recipe, processes, before, logger=False, enable_checkpointing=False)
 
 
 def _trainer(module: Classifier, folder: RunFolder, checkpointer: RunCheckpointer, options: RunOptions) -> Trainer:
@@ -157,6 +150,7 @@ def _trainer(module: Classifier, folder: RunFolder, checkpointer: RunCheckpointe
     return _lightning(
         recipe,
         options.processes,
+        options.before,
         max_epochs=recipe.epochs,
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip,
@@ -168,17 +162,17 @@ def _trainer(module: Classifier, folder: RunFolder, checkpointer: RunCheckpointe
     )
 
 
-def _lightning(recipe: Recipe, processes: Processes, **options: Any) -> Trainer:
+def _lightning(recipe: Recipe, processes: Processes, before: Precision | None, **options: Any) -> Trainer:
     """Lightning's loop; it says what it cannot do here in many sentences, of which the first says what.
 
     Raises:
         RunError: as for :func:`check_devices`.
     """
-    number_format = precision(recipe, device_type(processes.accelerator))
+    chosen = precision(recipe, device_type(processes.accelerator), before)
     try:
         return Trainer(
             **processes.options,
-            precision=number_format,
+            precision=chosen,
             enable_model_summary=False,
             enable_progress_bar=False,
             **options,
@@ -218,17 +212,27 @@ class Confusion(Callback):
         self._counts = counts if self._counts is None else self._counts + counts
 
 
-def evaluate_samples(module: Classifier, samples: SampleSet, accelerator: Accelerator = "auto") -> Score:
-    """Shows the samples to a network, in evaluation mode and in the recipe's precision; all of them in this process.
+def evaluate_samples(
+    module: Classifier, samples: SampleSet, accelerator: Accelerator = "auto", trained_in: Precision | None = None
+) -> Score:
+    """Shows the samples to a network, in evaluation mode and in one process.
+
+    Args:
+        module: The network.
+        samples: What it is shown.
+        accelerator: What it runs on; ``auto``: a GPU if there is one.
+        trained_in: The precision of its training, in which it is judged; None: what the recipe says, on this device.
 
     Raises:
-        RunError: a GPU is asked for, and there is none; or the precision is not for what it runs on.
+        RunError: a GPU is asked for, and there is none.
     """
     confusion = Confusion()
+    device = device_type(accelerator)
+    chosen = judged_precision(module.recipe, device, trained_in)
     trainer = Trainer(
         accelerator=accelerator,
         devices=1,
-        precision=precision(module.recipe, device_type(accelerator)),
+        plugins=None if chosen == "32-true" else MixedPrecision(chosen, device),  # its name is refused on CPUs
         callbacks=[confusion],
         logger=False,
         enable_checkpointing=False,

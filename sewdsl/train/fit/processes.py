@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from sewdsl.ir.recipe import Recipe
 from sewdsl.light_dataclass import dataclass
+from sewdsl.terminal import echo
 from sewdsl.train.records import RecordError, contents, parse_record
+from sewdsl.train.store.result import Precision
 from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
 from sewdsl.train.store.run_record import Accelerator, ProcessRecord, Strategy
 
@@ -115,17 +117,51 @@ def device_type(accelerator: Accelerator) -> DeviceType:
     return "mps" if accelerator == "auto" and torch.backends.mps.is_available() else "cpu"
 
 
-def precision(recipe: Recipe, device: DeviceType) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
-    """Lightning's name of a recipe's dtype: ``mixed`` is bfloat16, or float16 on GPUs that have no bfloat16.
+def precision(recipe: Recipe, device: DeviceType, before: Precision | None = None) -> Precision:
+    """In what a recipe's network is trained on a device.
+
+    ``mixed`` stays what it was in a run that goes on, but for float16 without a GPU. In a new one it is bfloat16, or
+    float16 on GPUs that have no bfloat16.
+
+    Args:
+        recipe: The recipe.
+        device: What the process runs on.
+        before: What it was so far; None: nothing was trained, or it was not noted.
 
     Raises:
-        RunError: float16 without a GPU, which would be much slower and is not what it is for.
+        RunError: the recipe wants float16 without a GPU, which would be much slower and is not what it is for.
     """
     if recipe.precision == "mixed":
+        if before is not None and (before != "16-mixed" or device == "cuda"):
+            return before
         return "16-mixed" if device == "cuda" and not _has_bfloat16() else "bf16-mixed"
     if recipe.precision == "16-mixed" and device != "cuda":
         message = "precision 16-mixed needs a GPU; 'mixed' takes bfloat16 where there is none"
         raise RunError(message)
+    return "32-true" if recipe.precision == "32" else recipe.precision
+
+
+def note_precision_change(recipe: Recipe, device: DeviceType, before: Precision | None) -> None:
+    """Says where a run goes on in another precision than before.
+
+    Raises:
+        RunError: as for :func:`precision`.
+    """
+    if before is not None and precision(recipe, device, before) != before and rank() == 0:
+        echo("note: it was trained in float16 so far, which needs a GPU: it goes on in bfloat16", err=True)
+
+
+def judged_precision(recipe: Recipe, device: DeviceType, noted: Precision | None) -> Precision:
+    """In what a run's networks are looked at, on whatever device: in what they were trained.
+
+    Args:
+        recipe: The run's.
+        device: What the process runs on. All that are there can show samples in 16-bit floats, though only GPUs are
+            fast in float16.
+        noted: What the run has noted; None: nothing, and ``mixed`` is what it would be in a training there.
+    """
+    if recipe.precision == "mixed":
+        return noted or precision(recipe, device)
     return "32-true" if recipe.precision == "32" else recipe.precision
 
 

@@ -19,7 +19,7 @@ from sewdsl.train.data.dataset import DataError
 from sewdsl.train.fit import checkpoints
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.records import Count, Positive, Seconds, Text, Threads, complaint
-from sewdsl.train.store.result import WeightsOrigin
+from sewdsl.train.store.result import Precision, WeightsOrigin
 from sewdsl.train.store.run_data_path import plan_resumed_run
 from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunFolder, write_run_file
 from sewdsl.train.training_plan import TrainingPlan
@@ -51,6 +51,7 @@ class _Run(BaseModel):
     processes: Annotated[list[_Process], Field(min_length=1)]
     history: dict[Positive, dict[str, float]]
     seconds: Seconds
+    precision: Precision | None = None
     threads: Threads
     spec: Text = ""
     start: WeightsOrigin | None = None

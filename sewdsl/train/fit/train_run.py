@@ -22,6 +22,7 @@ from sewdsl.train import report
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit import checkpoints, initial_weights, resume_checks
+from sewdsl.train.fit.arithmetic import tf32_allowed
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.initial_weights import InitialWeights
 from sewdsl.train.fit.lightning_loop import (
@@ -31,16 +32,15 @@ from sewdsl.train.fit.lightning_loop import (
     compile_in_place,
     evaluate_samples,
     fit_epochs,
-    tf32_allowed,
 )
 from sewdsl.train.fit.load_run import load_spec
 from sewdsl.train.fit.process_setup import quiet_lightning
-from sewdsl.train.fit.processes import Processes, as_before, device_type, rank
+from sewdsl.train.fit.processes import Processes, as_before, device_type, note_precision_change, rank
 from sewdsl.train.fit.processes import remember as remember_processes
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store import measurements
-from sewdsl.train.store.result import Result, WeightsOrigin, describe_machine, package_versions
+from sewdsl.train.store.result import Precision, Result, WeightsOrigin, describe_machine, package_versions
 from sewdsl.train.store.run_data_path import plan_resumed_run, write_data_path
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, run_lock, write_run_file
 from sewdsl.train.store.run_lookup import missing_run_message
@@ -102,7 +102,9 @@ def resume_run(
         compilation, planned = resume_checks.check_resumable(folder, checkpoint, data_folder, changes or {})
         if checkpoint:
             torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
-        options = options._replace(processes=as_before(folder, options.processes))
+        before = checkpoint["run"].get("precision") if checkpoint else None
+        options = options._replace(processes=as_before(folder, options.processes), before=before)
+        note_precision_change(planned.recipe, device_type(options.processes.accelerator), before)
         return _run(
             compilation, planned, folder, options, None if checkpoint else initial_weights.read_initial_weights(folder)
         )
@@ -132,7 +134,7 @@ def _run(
     splits = data.load()
     parts = split_off_validation(splits, recipe.validation, recipe.seed)
     with quiet_lightning(), tf32_allowed(recipe.tf32):
-        check_devices(recipe, options.processes)
+        check_devices(recipe, options.processes, options.before)
         seed_everything(recipe.seed, verbose=False)
         module = _module(compilation, planned, start)
         if folder.last.exists():
@@ -149,7 +151,7 @@ def _run(
         fitted = fit_epochs(module, parts, folder, options)
         if rank():
             raise SystemExit(0)
-        scores, confusion = _judge_both(module, folder, splits.test, options.processes.accelerator)
+        scores, confusion = _judge_both(module, folder, splits.test, options.processes.accelerator, fitted.precision)
     measurements.write_confusion(folder.confusion, confusion, data.names)
     measurements.write_metrics(
         module.history, folder.metrics
@@ -186,6 +188,7 @@ def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores
         device=fitted.device,
         machine=describe_machine(fitted.device),
         processes=fitted.processes,
+        precision=fitted.precision,
         threads=torch.get_num_threads(),
         versions=package_versions(),
         **scores,
@@ -226,7 +229,7 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None, accelerator: Ac
     samples = data.load().test
     with quiet_lightning(), tf32_allowed(recipe.tf32):
         module = Classifier(compile(network, optimize=recipe.optimize), recipe)
-        scores, _ = _judge_both(module, folder, samples, accelerator)
+        scores, _ = _judge_both(module, folder, samples, accelerator, reported.precision)
     return RunEvaluation(reported, reported.model_copy(update=scores), len(samples.y))
 
 
@@ -244,7 +247,7 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
 
 
 def _judge_both(
-    module: Classifier, folder: RunFolder, samples: SampleSet, accelerator: Accelerator
+    module: Classifier, folder: RunFolder, samples: SampleSet, accelerator: Accelerator, trained_in: Precision | None
 ) -> tuple[dict[str, Any], list[list[int]]]:
     """The fields of a result that the checkpoints alone decide, and what the last weights confuse.
 
@@ -252,9 +255,9 @@ def _judge_both(
     """
     found = checkpoints.read_checkpoint(folder.best), checkpoints.read_checkpoint(folder.last)
     checkpoints.load_checkpoint_weights(module, found[0], folder.best)
-    best = evaluate_samples(module, samples, accelerator)
+    best = evaluate_samples(module, samples, accelerator, trained_in)
     checkpoints.load_checkpoint_weights(module, found[1], folder.last)
-    last = best if checkpoints.same_weights(*found) else evaluate_samples(module, samples, accelerator)
+    last = best if checkpoints.same_weights(*found) else evaluate_samples(module, samples, accelerator, trained_in)
     fields = {
         "accuracy": last.accuracy,
         "best_accuracy": best.accuracy,

@@ -42,6 +42,9 @@ class WeightsOrigin(BaseModel):
     sha256: Digest
 
 
+Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+"""In which floats a network computes, by Lightning's names: all of 32 bits, or float16 or bfloat16 where these do."""
+
 PACKAGES = ("sewdsl", "torch", "lightning", "numpy")
 
 UNKNOWN_VERSION = "unknown"
@@ -65,6 +68,7 @@ class Result(BaseModel):
         device: ``cpu``, ``cuda``, or ``mps``, Apple's GPU.
         machine: What it ran on, in words.
         processes: How many trained together; with other numbers, other samples meet in a batch.
+        precision: What it really was, in the last part of the run; None: it was not noted, as in older runs.
         threads: Torch's threads; with other numbers, sums are rounded in another order.
         versions: Of what the numbers depend on, by name.
         firing_rates: Spikes per neuron, sample and time-step over the test samples, by the node's name.
@@ -85,6 +89,7 @@ class Result(BaseModel):
     device: Literal["cpu", "cuda", "mps"]
     machine: Word = "unknown"
     processes: Positive = 1
+    precision: Precision | None = None
     threads: Threads
     versions: dict[Word, Word]
     firing_rates: dict[Text, Share]
