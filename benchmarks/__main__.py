@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import machine
 from benchmarks.case import Scope
 from benchmarks.cases import cases
-from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders import CONTENDERS, ENGINES
 from benchmarks.job import Job
 from benchmarks.plan import QUICK, Plan
 from benchmarks.process import work
@@ -86,7 +86,7 @@ def _results(plan: Plan) -> Results:
         versions=machine.versions(),
         settings={setting.name: dict(setting.environment) for setting in ALL},
         own=OWN.name,
-        absent=[contender.name for contender in CONTENDERS if not contender.installed],
+        absent=[contender.name for contender in (*CONTENDERS, *ENGINES) if not contender.installed],
         plan=plan,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contenders import Contender
+from benchmarks.contenders import Contender, engines
 from benchmarks.job import Job
 from benchmarks.plan import Plan
 from benchmarks.process import work
@@ -61,12 +61,14 @@ class Comparison:
         measurements: What takes turns.
         prepare: Fills the row's folder and says how far contenders agree.
         size: What grows from row to row.
+        absent: Who would be measured too, but is not installed.
     """
 
     name: str
     measurements: tuple[Measurement, ...]
     prepare: Callable[[Path, Plan], dict[str, Agreement]]
     size: int | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,12 +100,15 @@ def compare(
 
     Args:
         workload: What they run.
-        contenders: The first is the one that others must agree with.
+        contenders: The first is the one that others must agree with. Engines that run exported models are added where
+            they can run the workload.
         settings: On a GPU only the first is taken, for the allocators work on the CPU's memory. Who is told how much
             memory there is runs with memory returned.
         bound: Whether the time to move the bytes of a layer is given too.
         size: See :class:`Comparison`.
     """
+    added = engines(workload)
+    contenders = [*contenders, *(engine for engine in added if engine.installed)]
     names = tuple(contender.name for contender in contenders)
     chosen = settings if workload.device == "cpu" else settings[:1]
     found = [
@@ -113,7 +118,8 @@ def compare(
     ]
     if bound:
         found.append(Measurement("moving its bytes", settings[0], partial(_move, workload, settings[0])))
-    return Comparison(str(workload), tuple(found), partial(_agree, workload, names), size)
+    absent = tuple(engine.name for engine in added if not engine.installed)
+    return Comparison(str(workload), tuple(found), partial(_agree, workload, names), size, absent)
 
 
 def _time(workload: Workload, name: str, setting: Setting, folder: Path, plan: Plan) -> Sample:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("torch", "numpy", "numba", "triton", "spikingjelly", "snntorch")
+PACKAGES = ("torch", "numpy", "numba", "triton", "spikingjelly", "snntorch", "onnx", "onnxruntime", "openvino")
 
 
 def cores() -> int:

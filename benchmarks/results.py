@@ -53,12 +53,12 @@ class Agreement(Part):
     """How far a contender's results are from sewdsl's, as relative distances (0: equal).
 
     Attributes:
-        exact: Outputs in float64.
+        exact: Outputs in float64; None of what computes in float32 alone.
         gradients: The largest over all weights, in float64; None without training.
         timed: Outputs at full size in the dtype that is timed.
     """
 
-    exact: float
+    exact: float | None
     gradients: float | None = None
     timed: float
 
@@ -71,6 +71,7 @@ class Row(Part):
         size: What grows from row to row, for cases about growth.
         agreement: Of each contender but sewdsl.
         entries: What was measured.
+        absent: Who would have been, but is not installed.
         error: Why nothing was timed.
     """
 
@@ -78,6 +79,7 @@ class Row(Part):
     size: int | None = None
     agreement: dict[str, Agreement] = {}
     entries: list[Entry] = []
+    absent: list[str] = []
     error: str | None = None
 
 

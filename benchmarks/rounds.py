@@ -32,7 +32,7 @@ def run_comparison(comparison: Comparison, plan: Plan, say: Say) -> Row:
 
     Every round begins with the next measurement, so that none is always the one that runs after the same other.
     """
-    row = Row(name=comparison.name, size=comparison.size)
+    row = Row(name=comparison.name, size=comparison.size, absent=list(comparison.absent))
     with TemporaryDirectory(prefix="benchmarks-") as name:
         folder = Path(name)
         try:

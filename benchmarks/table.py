@@ -63,7 +63,8 @@ def _joined(cells: Iterator[str]) -> str:
 def _agreement(row: Row) -> Iterator[str]:
     for name, found in row.agreement.items():
         gradients = "" if found.gradients is None else f", gradients by {found.gradients:.0e}"
-        yield f"- {row.name}: {name} differs by {found.exact:.0e}{gradients} in float64, by {found.timed:.0e} as timed."
+        exact = "" if found.exact is None else f" by {found.exact:.0e}{gradients} in float64,"
+        yield f"- {row.name}: {name} differs{exact} by {found.timed:.0e} as timed."
 
 
 def _row(row: Row, own: str) -> Iterator[list[str]]:
@@ -72,6 +73,7 @@ def _row(row: Row, own: str) -> Iterator[list[str]]:
         yield [row.name, "–", "–", f"not timed: {row.error}", *[""] * 6]
     for index, entry in enumerate(row.entries):
         yield ["" if index else row.name, entry.name, entry.setting, *_figures(entry, row, own)]
+    yield from (["", name, "–", "–", *[""] * 6] for name in row.absent if not row.error)
 
 
 def _figures(entry: Entry, row: Row, own: str) -> list[str]:

@@ -24,6 +24,7 @@ class Contender:
         module: Of this package; its ``build`` makes the networks.
         options: What ``build`` is told in addition to the workload.
         planned: Whether it is told how much memory there is.
+        needs: Other packages that it imports.
     """
 
     name: str
@@ -31,11 +32,12 @@ class Contender:
     module: str
     options: Mapping[str, object] = field(default_factory=dict)
     planned: bool = False
+    needs: tuple[str, ...] = ()
 
     @property
     def installed(self) -> bool:
         """Whether it can be measured here; nothing is imported to find out."""
-        return find_spec(self.package) is not None
+        return all(find_spec(package) is not None for package in (self.package, *self.needs))
 
     def build(self, workload: Workload) -> Model:
         """The workload's network, with weights of its own."""
@@ -52,10 +54,23 @@ LEVEL_2 = Contender("sewdsl, optimize 2", "sewdsl", "ours", {"optimize": 2})
 PLANNED = Contender("sewdsl in 290 MB", "sewdsl", "ours", {"memory": "290MB"}, planned=True)
 """With ``memory 290MB`` in its recipe: hardly more than what a step of 7B-Net in 16 bits takes at the least."""
 
+ENGINES = tuple(
+    Contender(f"{name}{words}", package, "exported", {"engine": package, "form": form}, needs=("onnx",))
+    for name, package in (("onnxruntime", "onnxruntime"), ("OpenVINO", "openvino"))
+    for words, form in (("", "onnx"), (", unrolled", "onnx-unrolled"))
+)
+"""What runs an exported model: inference in float32, on the CPU alone."""
+
 CONTENDERS = (SEWDSL, SPIKINGJELLY, SNNTORCH)
 """The first is whom the others are held against."""
 
 
 def contender(name: str) -> Contender:
     """The contender of a name."""
-    return next(contender for contender in (*CONTENDERS, LEVEL_2, PLANNED) if contender.name == name)
+    return next(contender for contender in (*CONTENDERS, LEVEL_2, PLANNED, *ENGINES) if contender.name == name)
+
+
+def engines(workload: Workload) -> tuple[Contender, ...]:
+    """Those that can run a workload, installed or not."""
+    fits = not workload.train and not workload.layer and workload.precision == "fp32" and workload.device == "cpu"
+    return ENGINES if fits else ()

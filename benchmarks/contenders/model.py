@@ -18,11 +18,14 @@ class Model:
         module: Holds the parameters.
         forward: From the workload's input to logits ``[N, classes]``, or of a layer to spikes ``[T, N, C, H, W]``.
         reset: Forgets the state, for libraries that keep some; called after each step, and timed, as their users do.
+        prepare: Of an engine that computes in float32, at one size, with weights that do not change any more: makes it
+            ready, once the weights are loaded and before ``forward``; None: it runs as it is.
     """
 
     module: nn.Module
     forward: Callable[[Tensor], Tensor]
     reset: Callable[[], None] = lambda: None
+    prepare: Callable[[], None] | None = None
 
     @property
     def parts(self) -> Iterator[nn.Module]:

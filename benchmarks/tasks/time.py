@@ -19,5 +19,8 @@ def run(job: Job) -> Sample:
     model.module.to(workload.device)
     model.load(torch.load(job.the_file, map_location=workload.device))
     data = steps.batch(workload)
-    steps.first(model, workload, data)
+    if model.prepare is None:
+        steps.first(model, workload, data)
+    else:
+        model.prepare()
     return timing.measure(steps.step(model, workload, data), job.plan, workload.device)
