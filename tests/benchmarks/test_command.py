@@ -102,6 +102,7 @@ def test_contenders_agreed_before(results: Results) -> None:
     agreement = results.cases[0].rows[0].agreement
     assert list(agreement) == ["SpikingJelly", "snnTorch"]
     for found in agreement.values():
+        assert found.exact is not None
         assert found.exact < 1e-9
         assert found.gradients is not None
         assert found.gradients < 1e-6
