@@ -140,6 +140,10 @@ class SpikingNetwork(Group):
         for name, module in modules.items():
             _place(self, name, module)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has, and a file: all but who listens, who has asked about this network alone."""
+        return {**self.__dict__, "event_listener": None}
+
     def forward(self, x: Tensor, *, return_sequence: bool = False) -> Any:
         """The output over all time-steps, read out as the network says.
 

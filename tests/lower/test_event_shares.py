@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +54,21 @@ def test_of_each_the_share_of_forwards() -> None:
     model(x)
     assert shares.shares == {"conv2": 0.5, "conv3": 0}
     assert model.event_listener is None
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])  # noqa: S301 -- ours
+def test_a_copy_is_not_watched(copied: Callable[[SpikingNetwork], SpikingNetwork]) -> None:
+    model = sewdsl.compile(TEXT, input="2x16x16", steps=2, seed=0, optimize=2).eval()
+    shares, x = EventShares(), torch.rand(2, 3, 2, 16, 16)
+    silent(model, "bn1", 0)
+    silent(model, "bn2", 1)
+    with shares.watch(model):
+        found = copied(model)
+        assert found.event_listener is None
+        model(x)
+        silent(found, "bn1", 1)
+        found(x)
+    assert shares.shares == {"conv2": 1, "conv3": 0}
 
 
 def test_where_no_kernel_runs_nothing_is_said() -> None:
