@@ -115,4 +115,5 @@ def test_branches_and_tapes_of_cuda_kernels() -> None:
     """Their other branches are Triton's to decide."""
     text = render_kernels.render_cuda_neurons("abs u; less t0 1.0")
     assert lines(text, "slope") == ["t0 = tl.abs(u)", "t1 = tl.where(t0 < 1.0, 1.0, 0.0)", "return t1"]
-    assert "if WANTS_X:" in lines(text, "backward")
+    assert "if WANTS_X:" in lines(text, "step_back")
+    assert "if WANTS_FACTORS:" in lines(text, "backward")

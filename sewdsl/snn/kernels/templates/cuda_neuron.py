@@ -12,7 +12,7 @@ input's gradient, and read from there on the way back, just before the gradient 
 import triton
 import triton.language as tl
 
-from sewdsl.snn.kernels.templates.cuda_neuron_step import after, factor, fired, pull
+from sewdsl.snn.kernels.templates.cuda_neuron_step import add_step, after, factor, fired, step_back, store_sums
 
 
 @triton.jit
@@ -107,19 +107,14 @@ def backward_in_registers(
     g = tl.zeros([BLOCK], tl.float32)
     if ENDS:
         g = tl.load(g_final + lane, inside, 0.0)
-    g_decay = tl.zeros([BLOCK], tl.float64)
-    g_gain = tl.zeros([BLOCK], tl.float64)
-    g_drift = tl.zeros([BLOCK], tl.float64)
+    zeros = tl.zeros([BLOCK], tl.float64)
+    sums = zeros, zeros, zeros
     last = tl.zeros([BLOCK], tl.int64) + (T - 1)
     g_x += lane + last * neurons
     g_spikes += lane + last * g_step
     for back in tl.static_range(T):
         h = potentials[T - 1 - back]
-        s = fired(h, v_threshold)
-        g_s = tl.load(g_spikes, inside, 0.0).to(tl.float32)
-        g_h = pull(g_s, g, h, s, v_threshold, v_reset, SOFT, DETACH)
-        if WANTS_X:
-            tl.store(g_x, (gains * g_h).to(g_x.dtype.element_ty), inside)
+        g_h = step_back(g_spikes, g_x, g, h, gains, inside, v_threshold, v_reset, SOFT, DETACH, WANTS_X)
         if WANTS_FACTORS:
             x -= x_step
             current = tl.load(x, inside, 0.0).to(tl.float32)
@@ -128,20 +123,14 @@ def backward_in_registers(
                 v = after(before, fired(before, v_threshold), v_threshold, v_reset, SOFT)
             else:
                 v = first
-            wide = tl.where(inside, g_h, 0.0).to(tl.float64)
-            g_decay += wide * v
-            g_gain += wide * current
-            g_drift += wide
+            sums = add_step(sums, g_h, v, current, inside)
         g = decays * g_h
         g_x -= neurons
         g_spikes -= g_step
     if WANTS_V:
         tl.store(g_start + lane, g, inside)
     if WANTS_FACTORS:
-        entry = table + 3 * tl.program_id(0)
-        tl.store(entry, tl.sum(g_decay, 0))
-        tl.store(entry + 1, tl.sum(g_gain, 0))
-        tl.store(entry + 2, tl.sum(g_drift, 0))
+        store_sums(table, sums)
 
 
 @triton.jit
@@ -195,9 +184,8 @@ def backward(
     g = tl.zeros([BLOCK], tl.float32)
     if ENDS:
         g = tl.load(g_final + lane, inside, 0.0)
-    g_decay = tl.zeros([BLOCK], tl.float64)
-    g_gain = tl.zeros([BLOCK], tl.float64)
-    g_drift = tl.zeros([BLOCK], tl.float64)
+    zeros = tl.zeros([BLOCK], tl.float64)
+    sums = zeros, zeros, zeros
     last = tl.zeros([BLOCK], tl.int64) + (T - 1)
     g_x += lane + last * neurons
     g_spikes += lane + last * g_step
@@ -207,23 +195,13 @@ def backward(
         v = tl.load(rows, inside, 0.0)
         current = tl.load(x, inside, 0.0).to(tl.float32)
         h = decays * v + (gains * current + drifts)
-        s = fired(h, v_threshold)
-        g_s = tl.load(g_spikes, inside, 0.0).to(tl.float32)
-        g_h = pull(g_s, g, h, s, v_threshold, v_reset, SOFT, DETACH)
-        if WANTS_X:
-            tl.store(g_x, (gains * g_h).to(g_x.dtype.element_ty), inside)
+        g_h = step_back(g_spikes, g_x, g, h, gains, inside, v_threshold, v_reset, SOFT, DETACH, WANTS_X)
         if WANTS_FACTORS:
-            wide = tl.where(inside, g_h, 0.0).to(tl.float64)
-            g_decay += wide * v
-            g_gain += wide * current
-            g_drift += wide
+            sums = add_step(sums, g_h, v, current, inside)
         g = decays * g_h
         g_x -= neurons
         g_spikes -= g_step
     if WANTS_V:
         tl.store(g_start + lane, g, inside)
     if WANTS_FACTORS:
-        entry = table + 3 * tl.program_id(0)
-        tl.store(entry, tl.sum(g_decay, 0))
-        tl.store(entry + 1, tl.sum(g_gain, 0))
-        tl.store(entry + 2, tl.sum(g_drift, 0))
+        store_sums(table, sums)

@@ -49,3 +49,41 @@ def pull(g_s, g, h, s, v_threshold, v_reset, SOFT: tl.constexpr, DETACH: tl.cons
     else:
         g_h = g_h + g * (1.0 - s)
     return g_h
+
+
+@triton.jit
+def step_back(
+    g_spikes,
+    g_x,
+    g,
+    h,
+    gains,
+    inside,
+    v_threshold,
+    v_reset,
+    SOFT: tl.constexpr,
+    DETACH: tl.constexpr,
+    WANTS_X: tl.constexpr,
+):
+    """The gradient of h, of which the input's is stored."""
+    g_s = tl.load(g_spikes, inside, 0.0).to(tl.float32)
+    g_h = pull(g_s, g, h, fired(h, v_threshold), v_threshold, v_reset, SOFT, DETACH)
+    if WANTS_X:
+        tl.store(g_x, (gains * g_h).to(g_x.dtype.element_ty), inside)
+    return g_h
+
+
+@triton.jit
+def add_step(sums, g_h, v, current, inside):
+    """The gradients of decay, gain and drift up to here, of each lane, with those of a step."""
+    wide = tl.where(inside, g_h, 0.0).to(tl.float64)
+    return sums[0] + wide * v, sums[1] + wide * current, sums[2] + wide
+
+
+@triton.jit
+def store_sums(table, sums):
+    """Leaves what a program of the grid adds to the gradients of decay, gain and drift."""
+    entry = table + 3 * tl.program_id(0)
+    tl.store(entry, tl.sum(sums[0], 0))
+    tl.store(entry + 1, tl.sum(sums[1], 0))
+    tl.store(entry + 2, tl.sum(sums[2], 0))
