@@ -93,7 +93,9 @@ def _evaluate(entries: list[TapeEntry], known: dict[int, Any], surrogate: Surrog
 def first_states(step: NeuronStep, x_N: Tensor) -> Tensor:
     """The states before the first time-step, ``[S, N, *]``, in float32 at least."""
     wide = torch.promote_types(x_N.dtype, torch.float32)
-    rest = torch.tensor(list(step.start.values()), dtype=wide, device=x_N.device)
+    # each is made where it is needed: a copy from the host could not be part of a CUDA graph
+    each = [torch.full((), value, dtype=wide, device=x_N.device) for value in step.start.values()]
+    rest = torch.stack(each) if each else x_N.new_empty(0, dtype=wide)
     return rest.reshape(-1, *[1] * x_N.ndim).expand(-1, *x_N.shape)
 
 

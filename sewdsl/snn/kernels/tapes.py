@@ -263,7 +263,8 @@ def _derivative(entries: Sequence[str], by: str) -> str:
 
 def _pruned(tape: Sequence[str]) -> str:
     """What the last instruction of a tape needs."""
-    needed, todo = set[int](), [len(tape) - 1]
+    needed: set[int] = set()  # torch's compiler runs this too, and knows no set[int]()
+    todo = [len(tape) - 1]
     while todo:
         needed.add(index := todo.pop())
         todo += [int(name[1:]) for name in tape[index].split()[1:] if name[0] == "t"]

@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
 from sewdsl.train.data.dataset import Samples
+from sewdsl.train.fit.compiled_network import CompiledNetwork
 from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, temporal_delete, training_loss
 from sewdsl.train.store.run_folder import RunDiverged, RunError
 
@@ -116,6 +117,7 @@ class Classifier(LightningModule):
         state: Where a run that goes on stood: what :meth:`on_save_checkpoint` saved.
         spec: What is trained, in the language; kept in checkpoints, for a run that goes on to be held against.
         start: Where the weights came from that it began with; None: they were random. Kept likewise.
+        compiled: What runs the network compiled; None: it is not.
     """
 
     def __init__(self, model: SpikingNetwork, recipe: Recipe) -> None:
@@ -127,6 +129,7 @@ class Classifier(LightningModule):
         self.state: dict[str, Any] = {}
         self.spec = ""
         self.start: dict[str, str] | None = None
+        self.compiled: CompiledNetwork | None = None
         self._start = perf_counter()
         self._batch: Samples | None = None
 
@@ -195,7 +198,7 @@ class Classifier(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Counts from zero, and says to the samples which epoch it is: their order depends on it."""
         self.train_tally = AccuracyTally()
-        cast("Batches", self.trainer.train_dataloader).epoch = self.current_epoch
+        self._training.epoch = self.current_epoch
 
     def training_step(self, batch: Samples, index: int) -> Tensor:
         """The loss of a batch, with some time-steps deleted if the recipe says so.
@@ -208,13 +211,20 @@ class Classifier(LightningModule):
         if self.recipe.T_train is not None:
             static = x.ndim == len(settings.input) + 1
             x = temporal_delete(x.expand(settings.steps, *x.shape) if static else x, self.recipe.T_train)
-        logits, loss = training_loss(self.model, x, y, self.recipe)
+        compiled = self.compiled and self.compiled.for_batch(len(y), self._training.largest)
+        logits, loss = training_loss(compiled or self.model, x, y, self.recipe)
         self._batch, value = Samples(x, y), loss.item()
         if not isfinite(value):
             self._diverged(f"the loss is {value}", index)
         accuracy = self.train_tally.add(logits, y, value)
         self.log_dict({"loss": loss, "accuracy": accuracy}, prog_bar=True, logger=False, batch_size=len(y))
         return loss
+
+    def on_after_backward(self) -> None:
+        """Keeps the gradients of the first of several batches that make one step."""
+        several = self.trainer.accumulate_grad_batches
+        if self.compiled and several > 1 and self.trainer.fit_loop.batch_idx % several == 0:
+            self.compiled.keep_gradients(self.model.parameters())
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Looks at the gradients before they spoil the weights; a scaler of gradients does so itself.
@@ -256,12 +266,18 @@ class Classifier(LightningModule):
         self.test_tally = self.test_tally.of_all(self.trainer.strategy)
         self.log_dict({f"{self.judge}_loss": self.test_tally.loss, self.monitor: self.test_tally.accuracy})
 
+    @property
+    def _training(self) -> Batches:
+        """What it is trained on."""
+        return cast("Batches", self.trainer.train_dataloader)
+
     def _diverged(self, what: str, index: int) -> NoReturn:
         """Ends the run, and says where it began."""
         assert self._batch is not None  # noqa: S101 -- a batch came before its loss
         x, y = self._batch
+        forward = self.model.forward  # a compiled network would not run the hooks that look
         with self.trainer.precision_plugin.forward_context():
-            began = first_nonfinite(self.model, x, lambda: training_loss(self.model, x, y, self.recipe)[1])
+            began = first_nonfinite(self.model, x, lambda: training_loss(forward, x, y, self.recipe)[1])
         message = (
             f"{what} in epoch {self.current_epoch + 1}, batch {index + 1}: the first that is not finite is {began}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,13 @@ from torch.nn.functional import cross_entropy
 
 from sewdsl.ir.recipe import Recipe
 from sewdsl.light_dataclass import dataclass
-from sewdsl.lower import SpikingNetwork
 
 if TYPE_CHECKING:
     from lightning.pytorch.strategies import Strategy
     from torch import Tensor
 
 
-def training_loss(model: SpikingNetwork, x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+def training_loss(model: Callable[..., Tensor], x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """The readout ``[N, classes]`` of a batch and its loss, a mean over the samples.
 
     ``loss mean`` is the cross-entropy of the readout; ``loss tet`` is the mean over the time-steps of the

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.backends.common import aot_autograd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from typer.testing import CliRunner
@@ -123,6 +124,52 @@ def trace(network: Network, samples: int) -> Traced:
 @pytest.fixture(autouse=True)
 def _a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(dispatch._KERNELS, "meta", dispatch._KERNELS.get("cuda", dispatch._FORMATS))
+
+
+BODIES = {
+    **{join: f"c4k3-BN-PLIF-{join}[c4k3-BN-PLIF | id]-MPk2s2-DP-FC3" for join in ("ADD", "AND", "IAND", "OR")},
+    "equations": "c4k3-ILIF-FC3",
+    "time": "c4k3-TEBN-PSN-CA(r=2)-SA(k=3)-FC3",
+    "loop": "FC5-LOOP[ LIF | FC5 ]-FC3",
+}
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`", "ignore:The .grad attribute")
+@pytest.mark.parametrize("name", BODIES)
+def test_what_is_compiled_of_a_step_asks_nothing_of_the_host(name: str) -> None:
+    """It is on the device from end to end, so that CUDA graphs can record it.
+
+    It is one graph of the forward and one of the backward pass, but where neurons are equations: torch's compiler does
+    not follow how these are read, and compiles what is between.
+    """
+    seen: list[set[str]] = []
+
+    def look(graph: torch.fx.GraphModule, _inputs: object) -> Callable[[list[Any]], list[Any]]:
+        values = [node.meta.get("val") for node in graph.graph.nodes]
+        seen.append({leaf.device.type for leaf in tree_leaves(values) if isinstance(leaf, Tensor)})
+        given = [node and node.meta["val"] for node in graph.graph.output_node().args[0]]
+
+        def run(inputs: list[Any]) -> list[Any]:
+            inputs.clear()
+            return [
+                torch.empty_strided(each.shape, each.stride(), dtype=each.dtype, device="meta")
+                if isinstance(each, Tensor)
+                else each
+                for each in given
+            ]
+
+        run._boxed_call = True  # type: ignore[attr-defined]
+        return run
+
+    torch._dynamo.reset()
+    model = sewdsl.compile(BODIES[name], input="2x6x6", steps=3).to("meta")
+    backend = aot_autograd(fw_compiler=look, bw_compiler=look)  # type: ignore[no-untyped-call]
+    model.compile(dynamic=False, fullgraph=name != "equations", backend=backend)
+    y = model(torch.empty(3, 2, 2, 6, 6, device="meta"))
+    y.backward(torch.empty_like(y))
+    torch._dynamo.reset()
+    assert (len(seen) == len(("forward", "backward"))) == (name != "equations")
+    assert all(devices == {"meta"} for devices in seen)
 
 
 @pytest.mark.parametrize("name", representatives(SHIPPED))
