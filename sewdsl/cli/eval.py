@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from sewdsl.cli.options import Data, Device, Run, RunsOn
+from sewdsl.cli.options import Data, Device, InMemory, Readers, Run, RunsOn, reading_options
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.terminal import echo
 
 
-def command(run: Run, data: Data = None, device: RunsOn = Device.AUTO) -> None:
+def command(
+    run: Run, data: Data = None, readers: Readers = None, in_memory: InMemory = None, device: RunsOn = Device.AUTO
+) -> None:
     """Judge the networks of a run again, from its folder alone, and compare with what the run reported."""
+    reading = reading_options(readers, in_memory)
     set_up_process()
     with run_errors(lambda: None):
         from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
@@ -19,7 +22,7 @@ def command(run: Run, data: Data = None, device: RunsOn = Device.AUTO) -> None:
         folder.read_result()  # says at once if this is no run
         from sewdsl.train.fit.train_run import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
 
-        reported, found, samples = evaluate(folder, data, device.value)
+        reported, found, samples = evaluate(folder, data, device.value, reading)
     accuracies = f"accuracy {found.accuracy:.2%} in the last epoch, {found.best_accuracy:.2%} in the best"
     echo(f"{accuracies}, on all {samples:,} test samples of {found.data}")
     if (found.accuracy, found.best_accuracy) != (reported.accuracy, reported.best_accuracy):

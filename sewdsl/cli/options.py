@@ -16,10 +16,12 @@ from sewdsl.diagnostics import Diagnostic, SewdslError
 from sewdsl.elaborate.read_text import decode_text
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
+from sewdsl.ir.printed_values import parse_memory
 from sewdsl.source import Source, Span
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
+    from sewdsl.train.data.dataset import Reading
     from sewdsl.train.fit.initial_weights import InitialWeights
 
 
@@ -49,6 +51,14 @@ Set = Annotated[
 Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder of the data set, or of several; $SEWDSL_DATA unless given."),
+]
+Readers = Annotated[
+    int | None,
+    typer.Option("--readers", metavar="N", min=0, max=256, help="Threads that read samples ahead; as the data asks."),
+]
+InMemory = Annotated[
+    str | None,
+    typer.Option("--in-memory", metavar="SIZE", help="Keep frames of data sets up to this size, e.g. 4GB; 512MiB."),
 ]
 Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of its best epoch, not of its last.")]
 Dialect = Annotated[
@@ -98,6 +108,16 @@ def _pairs(items: list[str] | None, option: str, example: str) -> dict[str, str]
             exit_with_usage_error(f"{option} takes NAME=VALUE, e.g. {option} {example}, not '{item}'")
         pairs[key.strip()] = value.strip()
     return pairs
+
+
+def reading_options(readers: int | None, in_memory: str | None = None) -> Reading:
+    """How samples are read, from the options of the command line."""
+    from sewdsl.train.data.dataset import IN_MEMORY_BYTES, Reading  # noqa: PLC0415 -- not before it is needed
+
+    limit = IN_MEMORY_BYTES if in_memory is None else 0 if in_memory == "0" else parse_memory(in_memory)
+    if limit is None:
+        exit_with_usage_error(f"--in-memory takes 0, or a size such as 4GB, 1.5GB, 800MB or 512MiB, not '{in_memory}'")
+    return Reading(readers, limit)
 
 
 def compile_options(  # noqa: PLR0913 -- one parameter per option

@@ -29,6 +29,7 @@ from sewdsl.cli.options import (
     Limit,
     Neuron,
     Prices,
+    Readers,
     RunsOn,
     Set,
     Steps,
@@ -87,17 +88,19 @@ class ProbeSamples(NamedTuple):
 
 
 class SampleCount(NamedTuple):
-    """How much is shown, as far as the user said.
+    """How much is shown, as far as the user said, and how it is read.
 
     Attributes:
         batch: Samples of a batch; None: of random input 4, of data as many as in the recipe.
         batches: How many batches; None: of random input one, of data all that there are.
         seed: Of random input, of the order of the samples, and of weights that are not trained.
+        readers: Threads that read samples ahead; None: as many as the dataset asks for.
     """
 
     batch: int | None
     batches: int | None
     seed: int
+    readers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -245,6 +248,7 @@ def _samples(planned: TrainingPlan, amount: SampleCount) -> ProbeSamples:
 
     samples = split_off_validation(planned.data.load(), 0, planned.recipe.seed).test
     batches = random_batches(samples, amount.batch or planned.recipe.batch, amount.batches, amount.seed)
+    batches.readers = amount.readers
     return ProbeSamples(batches, planned.data.name, len(batches.samples.y), len(samples.y))
 
 
@@ -311,6 +315,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     target: Target,
     on: Shown = None,
     data: Data = None,
+    readers: Readers = None,
     best: Best = False,
     device: RunsOn = Device.AUTO,
     input: Input = None,  # noqa: A002 -- the option's name
@@ -335,11 +340,14 @@ def command(  # noqa: PLR0913 -- one parameter per option
         exit_with_usage_error("--best goes with the folder of a run")
     if data is not None and on is ProbeInput.NOISE:
         exit_with_usage_error("one of --data and --on noise")
+    if readers is not None and (on is ProbeInput.NOISE or not (run or on or data)):
+        exit_with_usage_error("--readers goes with samples of a data set, and what is shown is noise")
     if costs is not None and quantity is not ProbeQuantity.ENERGY:
         exit_with_usage_error("--costs goes with energy")
     if out is not None:
         require_free(*(out / f"{quantity}.{ending}" for ending in ENDINGS), overwrite=overwrite)
-    options, amount = compile_options(input, steps, neuron, settings, limit, dialect), SampleCount(batch, batches, seed)
+    options = compile_options(input, steps, neuron, settings, limit, dialect)
+    amount = SampleCount(batch, batches, seed, readers)
     set_up_process()
     with run_errors(lambda: None):
         where = probe_device(device)

@@ -22,6 +22,7 @@ from sewdsl.terminal import echo
 from sewdsl.train.fit.process_setup import set_passive_waiting
 
 if TYPE_CHECKING:
+    from sewdsl.train.data.dataset import Reading
     from sewdsl.train.fit.initial_weights import InitialWeights
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.processes import Processes
@@ -46,13 +47,13 @@ def set_up_process() -> None:
     keep_memory()
 
 
-def run_options(processes: Processes, save_every: float) -> RunOptions:
+def run_options(processes: Processes, save_every: float, reading: Reading) -> RunOptions:
     """How a run goes: with a progress bar, in the first process."""
     from sewdsl.train.fit.lightning_loop import RunOptions  # noqa: PLC0415 -- torch and Lightning take seconds
     from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above
     from sewdsl.train.fit.progress import callbacks  # noqa: PLC0415 -- as above
 
-    return RunOptions(callbacks() if rank() == 0 else (), processes, save_every)
+    return RunOptions(callbacks() if rank() == 0 else (), processes, save_every, reading)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,12 +16,15 @@ from sewdsl.cli.console import console
 from sewdsl.cli.options import (
     Data,
     Device,
+    InMemory,
     Limit,
+    Readers,
     RunsOn,
     Set,
     Spec,
     compile_options,
     exit_with_usage_error,
+    reading_options,
     require_network,
 )
 from sewdsl.cli.probe_study import probe_variants, study_seeds
@@ -30,6 +34,7 @@ from sewdsl.elaborate import Study
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
+    from sewdsl.train.data.dataset import Reading
     from sewdsl.train.study.outcome import Outcome, StudyFolder
     from sewdsl.train.training_plan import TrainingPlan
 
@@ -45,6 +50,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     spec: Annotated[str, Spec.__metadata__[0]],
     out: Out = None,
     data: Data = None,
+    readers: Readers = None,
+    in_memory: InMemory = None,
     only: Only = None,
     seeds: Seeds = None,
     list_: List = False,
@@ -72,14 +79,16 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if list_:
         _print_list(study, found, folder)
         return
-    if base.study.probe and data is not None:
-        exit_with_usage_error("a study that probes shows noise: it takes no --data")
+    reading = reading_options(readers, in_memory)
+    of_data = {"--data": data, "--readers": readers, "--in-memory": in_memory}
+    if base.study.probe and (given := [name for name, value in of_data.items() if value is not None]):
+        exit_with_usage_error(f"a study that probes shows noise: it takes no {given[0]}")
     set_up_process()
     if base.study.probe:
         with run_errors(lambda: None):
             probe_variants(study, found, folder.path, device)
     else:
-        _train(found, folder, data, save_every, base.study, device)
+        _train(found, folder, data, save_every, reading, base.study, device)
 
 
 def _chosen(
@@ -98,6 +107,7 @@ def _train(  # noqa: PLR0913 -- what a run needs, and which runs
     folder: StudyFolder,
     data: Path | None,
     save_every: float,
+    reading: Reading,
     study: Study,
     device: Device,
 ) -> None:
@@ -112,7 +122,8 @@ def _train(  # noqa: PLR0913 -- what a run needs, and which runs
     with run_errors(lambda: None):
         device_type(device.value)  # says at once if it is not there
         planned = plan_runs(found, folder, data, study.variants)
-        start, go_on = make_runners(data, lambda: run_options(Processes(accelerator=device.value), save_every))
+        way = partial(run_options, Processes(accelerator=device.value), save_every, reading)
+        start, go_on = make_runners(data, way)
         try:
             outcome = run_study(planned, folder, start, go_on, announce)
         except RunInterrupted:

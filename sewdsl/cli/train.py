@@ -19,9 +19,11 @@ from sewdsl.cli.options import (
     Data,
     Device,
     Dialect,
+    InMemory,
     Input,
     Limit,
     Neuron,
+    Readers,
     RunsOn,
     Set,
     Spec,
@@ -30,6 +32,7 @@ from sewdsl.cli.options import (
     compile_options,
     exit_with_usage_error,
     load_initial_weights,
+    reading_options,
     require_network,
 )
 from sewdsl.cli.run_setup import SaveEvery, make_runners, rank_zero_only, run_errors, run_options, set_up_process
@@ -139,6 +142,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     data: Data = None,
     weights: Weights = None,
     save_every: SaveEvery = 5.0,
+    readers: Readers = None,
+    in_memory: InMemory = None,
     device: RunsOn = Device.AUTO,
     devices: Devices = None,
     nodes: Nodes = None,
@@ -162,19 +167,19 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if repeat > 1 and (resume or overwrite):
         exit_with_usage_error("with --repeat, the same command with the same --out goes on with what has not ended")
     options = compile_options(input, steps, neuron, settings, limit, dialect)
+    reading = reading_options(readers, in_memory)
     processes = _processes(device, devices, nodes, strategy)
+    way = partial(run_options, processes, save_every, reading)
     if resume:
-        _resume(resume, options, data, processes, save_every)
+        _resume(resume, options, data, way)
     elif repeat > 1 and processes.total > 1:
         exit_with_usage_error("--repeat trains one network after another in one process")
     elif repeat > 1:
         with run_errors(lambda: None):
             check = partial(_check, processes=processes)
-            train_repeats(
-                spec or "", options, out, data, weights, repeat, check, lambda: run_options(processes, save_every)
-            )
+            train_repeats(spec or "", options, out, data, weights, repeat, check, way)
     else:
-        _start(spec or "", options, _Place(out, overwrite), _Given(data, weights), processes, save_every)
+        _start(spec or "", options, _Place(out, overwrite), _Given(data, weights), processes, way)
 
 
 def _processes(device: Device, devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
@@ -241,7 +246,12 @@ class _Place(NamedTuple):
 
 
 def _start(  # noqa: PLR0913 -- as above
-    spec: str, options: Options, place: _Place, given: _Given, processes: Processes, save_every: float
+    spec: str,
+    options: Options,
+    place: _Place,
+    given: _Given,
+    processes: Processes,
+    way: Callable[[], RunOptions],
 ) -> None:
     with rank_zero_only():
         compilation = read(spec, **options)
@@ -263,10 +273,10 @@ def _start(  # noqa: PLR0913 -- as above
             _print_recipe(planned.network, planned.recipe, processes, found, folder)
         from sewdsl.train.fit.train_run import start_run  # noqa: PLC0415 -- torch and Lightning take seconds
 
-        _print_result(start_run(compilation, planned, folder, run_options(processes, save_every), begin), folder)
+        _print_result(start_run(compilation, planned, folder, way(), begin), folder)
 
 
-def _resume(run: Path, options: Options, data: Path | None, processes: Processes, save_every: float) -> None:
+def _resume(run: Path, options: Options, data: Path | None, way: Callable[[], RunOptions]) -> None:
     from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
     folder = RunFolder(run)
@@ -274,7 +284,7 @@ def _resume(run: Path, options: Options, data: Path | None, processes: Processes
         from sewdsl.train.fit.train_run import resume_run  # noqa: PLC0415 -- torch and Lightning take seconds
 
         changes = {key: str(value) for key, value in (options["set"] or {}).items()}
-        _print_result(resume_run(folder, data, changes, run_options(processes, save_every)), folder)
+        _print_result(resume_run(folder, data, changes, way()), folder)
 
 
 def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str, folder: RunFolder) -> None:

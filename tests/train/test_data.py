@@ -1,11 +1,14 @@
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 
 from sewdsl.train.data import datasets, load
+from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DATASETS, DataError, DataSet, Samples, SampleSet, Splits
+from sewdsl.train.data.image_samples import Images
 from sewdsl.train.data.split import split_stratified
 from tests.train.data import trees
 
@@ -87,6 +90,40 @@ class TestBatches:
         assert len(batches) == 3
         for _epoch in range(2):
             assert [batch.x.flatten().tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+    @pytest.mark.parametrize(
+        ("size", "processes", "largest"), [(4, 1, 4), (10, 1, 10), (50, 1, 10), (4, 3, 3), (3, 3, 3), (2, 3, 2)]
+    )
+    def test_the_size_of_all_but_the_last(self, size: int, processes: int, largest: int) -> None:
+        batches = Batches(numbered(10), size, seed=0, processes=processes)
+        assert [len(y) for _, y in batches][:-1] == [largest] * (len(batches) - 1)
+        assert batches.largest == largest
+        assert len(next(iter(batches)).y) == largest
+
+    @pytest.mark.parametrize("readers", [0, 1, 3, 40])
+    def test_readers_change_nothing(self, readers: int) -> None:
+        pixels = torch.arange(1, 1 + 30 * 36, dtype=torch.int32).reshape(30, 1, 6, 6)
+        images = Images(pixels, torch.arange(30), white=1, augmentation=Augmentation(2, flip=True))
+        plain, ahead = (Batches(images, 4, seed=3, readers=each) for each in (None, readers))
+        for _epoch in range(2):
+            for one, other in zip(plain, ahead, strict=True):
+                assert torch.equal(one.x, other.x)
+                assert torch.equal(one.y, other.y)
+
+    def test_who_reads(self) -> None:
+        """Without readers whoever asks; with readers, so many threads at most."""
+
+        class Noting(Images):
+            def batch(self, indices: torch.Tensor, draw: RandomSource | None = None) -> Samples:
+                readers.add(threading.current_thread().name)
+                return super().batch(indices, draw)
+
+        readers: set[str] = set()
+        for asked, expected in ((0, {"MainThread"}), (1, {"read-ahead_0"}), (2, {"read-ahead_0", "read-ahead_1"})):
+            readers.clear()
+            list(Batches(Noting(torch.zeros(30, 1, 2, 2), torch.arange(30)), 1, readers=asked))
+            assert readers <= expected
+            assert len(readers) > 0
 
     def test_shuffled(self) -> None:
         batches = Batches(numbered(50), 8, seed=0)

@@ -1,16 +1,22 @@
 """What the loop is given, and what is drawn of it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 from sewdsl.compiler import read
 from sewdsl.source import Source
+from sewdsl.train.data.batches import Batches
+from sewdsl.train.data.dataset import Reading, Samples
 from sewdsl.train.data.split import split_off_validation
-from sewdsl.train.fit.lightning_loop import _batches
+from sewdsl.train.fit.lightning_loop import RunOptions, _batches
+from sewdsl.train.fit.processes import Processes
+from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.report import epoch_curves
-from sewdsl.train.store.run_folder import RunError
+from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.training_plan import plan_training
 
 from .conftest import SMALL
@@ -24,6 +30,22 @@ def test_more_processes_than_samples() -> None:
     assert len(judged) > 0
     with pytest.raises(RunError, match="1438 training samples are too few for 10000 processes"):
         _batches(parts, planned.recipe, 9999, 10000)
+
+
+def test_batches_know_where_they_are_wanted(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the training, of the pass that judges each epoch, and of the test at the end."""
+    known: dict[int, set[tuple[torch.device | None, int | None]]] = {}
+    usual = Batches.__iter__
+
+    def note(batches: Batches) -> Iterator[Samples]:
+        known.setdefault(len(batches.samples.y), set()).add((batches.device, batches.readers))
+        return usual(batches)
+
+    monkeypatch.setattr(Batches, "__iter__", note)
+    spec = read(small, set={"train.epochs": 1, "train.batch": 500, "train.validation": 0.2})
+    options = RunOptions(processes=Processes(accelerator="cpu"), reading=Reading(readers=1))
+    start_run(spec, plan_training(spec), RunFolder(tmp_path), options)
+    assert known == dict.fromkeys((1150, 288, 359), {(torch.device("cpu"), 1)})
 
 
 @pytest.mark.parametrize("judged", ["validation", "test"])

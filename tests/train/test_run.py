@@ -14,13 +14,11 @@ from matplotlib.image import imread
 from sewdsl.compiler import load, read
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.fit.lightning_loop import Score, evaluate_samples
+from sewdsl.train.fit.lightning_loop import Judging, Score, evaluate_samples
 from sewdsl.train.fit.train_run import evaluate
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.store import measurements
-from sewdsl.train.store.result import Precision
 from sewdsl.train.store.run_folder import RunError, RunFolder
-from sewdsl.train.store.run_record import Accelerator
 from sewdsl.train.training_plan import plan_training
 
 from .conftest import Run
@@ -134,10 +132,8 @@ class TestRepeats:
     def test_the_same_weights_are_judged_once(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         judged: list[Score] = []
 
-        def judge_and_note(
-            module: Classifier, samples: SampleSet, accelerator: Accelerator, trained_in: Precision | None
-        ) -> Score:
-            judged.append(evaluate_samples(module, samples, accelerator, trained_in))
+        def judge_and_note(module: Classifier, samples: SampleSet, how: Judging) -> Score:
+            judged.append(evaluate_samples(module, samples, how))
             return judged[-1]
 
         monkeypatch.setattr("sewdsl.train.fit.train_run.evaluate_samples", judge_and_note)

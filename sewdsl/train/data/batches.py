@@ -1,9 +1,9 @@
-"""Samples, a batch at a time: from memory at once, from files by threads that read ahead."""
+"""Samples, a batch at a time: from memory at once, from files by threads that read ahead, on GPUs moved ahead."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from math import ceil
 from typing import TYPE_CHECKING
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data.augmentation import RandomSource
 from sewdsl.train.data.dataset import Samples, SampleSet
+from sewdsl.train.data.move_ahead import move_ahead
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -30,6 +32,9 @@ class Batches:
         first: The batch that comes first when it is iterated over next, counted from 0.
         process: Which of the processes that share the samples this is, from 0.
         processes: How many there are.
+        readers: Threads that read batches ahead; 0: none. None: as many as the samples ask for. They change no bit.
+        device: Where the batches are wanted. To a CUDA GPU they are moved while those before are used; on any other
+            device, and with None, they are given where they were made.
         given: Batches of the epoch under way that were given already.
     """
 
@@ -40,12 +45,17 @@ class Batches:
     first: int = 0
     process: int = 0
     processes: int = 1
+    readers: int | None = None
+    device: torch.device | None = None
     given: int = 0
 
     def __len__(self) -> int:
-        import torch
+        return ceil(self._shared / self.size)
 
-        return ceil(len(self._share(torch.arange(len(self.samples.y)))) / self.size)
+    @property
+    def largest(self) -> int:
+        """Samples in every batch but the last one, which may have fewer; of a single batch, in that."""
+        return min(self.size, self._shared)
 
     def __iter__(self) -> Iterator[Samples]:
         import torch
@@ -53,8 +63,11 @@ class Batches:
         first, self.first = self.first, 0
         draw = None if self.seed is None else RandomSource(self.seed, self.epoch)
         chunks = torch.split(self._share(self._order()), self.size)[first:]
+        readers = self.samples.readers if self.readers is None else self.readers
         at_hand = (self.samples.batch(indices, draw) for indices in chunks)
-        batches = self._ahead(chunks, draw) if self.samples.readers else at_hand
+        batches = self._ahead(chunks, draw, readers) if readers else at_hand
+        if self.device is not None and self.device.type == "cuda":
+            batches = move_ahead(batches, self.device)
         for self.given, batch in enumerate(batches, start=first + 1):
             yield batch
         self.epoch += 1
@@ -66,6 +79,13 @@ class Batches:
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Goes on from there; the batches before are not read."""
         self.epoch, self.first = state["epoch"], state["given"]
+
+    @property
+    def _shared(self) -> int:
+        """How many samples this process has."""
+        import torch
+
+        return len(self._share(torch.arange(len(self.samples.y))))
 
     def _order(self) -> Tensor:
         import numpy as np
@@ -82,14 +102,14 @@ class Batches:
             order = order[: len(order) // self.processes * self.processes]
         return order[self.process :: self.processes]
 
-    def _ahead(self, chunks: tuple[Tensor, ...], draw: RandomSource | None) -> Iterator[Samples]:
+    def _ahead(self, chunks: tuple[Tensor, ...], draw: RandomSource | None, readers: int) -> Generator[Samples]:
         """The batches in order; while one is used, others are read."""
-        pool = ThreadPoolExecutor(self.samples.readers)
+        pool = ThreadPoolExecutor(readers, "read-ahead")
         coming: deque[Future[Samples]] = deque()
         try:
             for indices in chunks:
                 coming.append(pool.submit(self.samples.batch, indices, draw))
-                if len(coming) > 2 * self.samples.readers:
+                if len(coming) > 2 * readers:
                     yield coming.popleft().result()
             while coming:
                 yield coming.popleft().result()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
@@ -77,6 +77,24 @@ class Splits(NamedTuple):
     test: SampleSet
 
 
+IN_MEMORY_BYTES = 512 * 2**20
+"""Bytes that the frames of a split may take in memory, unless another limit is given."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How samples are read, which changes no bit of them.
+
+    Attributes:
+        readers: Threads that read batches ahead; 0: none. None: as many as the dataset asks for.
+        in_memory: Bytes that the frames of a split may take in memory once they are read; of larger splits nothing is
+            kept, and every epoch reads the files again.
+    """
+
+    readers: int | None = None
+    in_memory: int = IN_MEMORY_BYTES
+
+
 @dataclass(frozen=True)
 class DataOptions:
     """What a run asks of its dataset.
@@ -88,6 +106,7 @@ class DataOptions:
         classes: How many classes the network tells apart; None: the dataset's own.
         subset: Whether only a part of the data may be there.
         augmentation: How training samples are changed.
+        reading: How samples are read.
     """
 
     folder: Path | None = None
@@ -96,6 +115,7 @@ class DataOptions:
     classes: int | None = None
     subset: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
+    reading: Reading = field(default_factory=Reading)
 
 
 class DataSet(ABC):
@@ -141,6 +161,10 @@ class DataSet(ABC):
             DataError: it is not.
         """
         return ""
+
+    def read_by(self, reading: Reading) -> None:
+        """Says how the samples are to be read, before they are loaded."""
+        self.setup = replace(self.setup, reading=reading)
 
     def scaling(self) -> str:
         """How a sample is made of what is stored, in words: a network that is trained on it wants all inputs so."""

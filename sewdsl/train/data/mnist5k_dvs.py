@@ -70,4 +70,6 @@ class Mnist5kDvs(DataSet, name="mnist5k-dvs"):
         pixels, y = read_digits()
         digits = zip(y.tolist(), pixels.numpy()[:, 0], strict=True)
         recordings = [SimulatedDigit(label, Path(), index, digit) for index, (label, digit) in enumerate(digits)]
-        return split_stratified(Recordings(recordings, self.setup.steps, self.shape, self.setup.augmentation), test=0.2)
+        setup = self.setup
+        samples = Recordings(recordings, setup.steps, self.shape, setup.augmentation, in_memory=setup.reading.in_memory)
+        return split_stratified(samples, test=0.2)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import field, replace
 from functools import cached_property
-from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data import class_folders, search_path
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
-from sewdsl.train.data.dataset import DataError, DataSet, Samples, Splits
+from sewdsl.train.data.dataset import IN_MEMORY_BYTES, DataError, DataSet, Samples, Splits
 from sewdsl.train.data.events.event_stream import COUNTS
 from sewdsl.train.data.events.folder_layouts import Layout, Listing
 from sewdsl.train.data.events.recording import Recording
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-MAX_IN_MEMORY_BYTES = 512 * 2**20
-"""Bytes that a split may take in memory, at a byte per pixel; of larger ones nothing is kept."""
 READERS = 2
 """Threads that read ahead: decompression and counting run alongside training."""
 
@@ -39,6 +36,7 @@ class Recordings:
         shape: ``(C, H, W)`` of a frame.
         augmentation: How training samples are changed; all frames of a sample alike.
         readers: Threads that read ahead.
+        in_memory: Bytes that all of the recordings may take in memory once they are read; of more, none is kept.
     """
 
     recordings: Sequence[Recording]
@@ -46,6 +44,7 @@ class Recordings:
     shape: tuple[int, ...]
     augmentation: Augmentation = field(default_factory=Augmentation)
     readers: int = READERS
+    in_memory: int = IN_MEMORY_BYTES
     _kept: dict[Recording, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -77,7 +76,7 @@ class Recordings:
         if recording in self._kept:
             return self._kept[recording]
         frames = recording.frames(self.steps, self.shape)
-        if len(self.recordings) * self.steps * prod(self.shape) <= MAX_IN_MEMORY_BYTES:
+        if len(self.recordings) * frames.nbytes <= self.in_memory:
             self._kept[recording] = frames
         return frames
 
@@ -122,7 +121,8 @@ class RecordedDataSet(DataSet):
         parts = self.part(self.listing)
         self.names = self.called or class_folders.class_names((one.label, one.path) for part in parts for one in part)
         shape = self.setup.shape or self.shape or ()
-        train, test = (Recordings(part, self.setup.steps, shape, self.setup.augmentation) for part in parts)
+        steps, augmentation, in_memory = self.setup.steps, self.setup.augmentation, self.setup.reading.in_memory
+        train, test = (Recordings(part, steps, shape, augmentation, in_memory=in_memory) for part in parts)
         return Splits(train, test)
 
     @cached_property

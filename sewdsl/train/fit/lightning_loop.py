@@ -1,12 +1,9 @@
-"""Lightning's loop, set up for a recipe, with the model compiled by torch on request."""
+"""Lightning's loop, set up for a recipe."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -18,10 +15,8 @@ from torch import distributed
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from sewdsl.ir.recipe import Recipe
-from sewdsl.lower import SpikingNetwork
-from sewdsl.terminal import echo
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import Samples, SampleSet
+from sewdsl.train.data.dataset import Reading, Samples, SampleSet
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer
 from sewdsl.train.fit.classifier import Classifier
@@ -44,12 +39,14 @@ class RunOptions(NamedTuple):
         processes: Where it runs.
         save_every: Minutes from one save within an epoch to the next; 0: after every step.
         before: Of a run that goes on, the precision so far; None: it begins, or has not noted it.
+        reading: How samples are read.
     """
 
     shown: Sequence[Callback] = ()
     processes: Processes = Processes()
     save_every: float = SAVE_INTERVAL_MINUTES
     before: Precision | None = None
+    reading: Reading = Reading()
 
 
 class FitResult(NamedTuple):
@@ -59,6 +56,20 @@ class FitResult(NamedTuple):
     processes: int
     device: DeviceType
     precision: Precision
+
+
+class Judging(NamedTuple):
+    """How a network is judged.
+
+    Attributes:
+        accelerator: What it runs on; ``auto``: a GPU if there is one.
+        trained_in: The precision of its training, in which it is judged; None: what the recipe says, on this device.
+        readers: Threads that read samples ahead; None: as many as these ask for.
+    """
+
+    accelerator: Accelerator = "auto"
+    trained_in: Precision | None = None
+    readers: int | None = None
 
 
 class Score(NamedTuple):
@@ -95,6 +106,8 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
     try:
         trainer = _trainer(module, folder, checkpointer, options)
         training, judged = _batches(parts, module.recipe, trainer.global_rank, trainer.world_size)
+        for batches in (training, judged):
+            batches.readers, batches.device = options.reading.readers, trainer.strategy.root_device
         trainer.fit(module, training, judged, ckpt_path=folder.last if folder.last.exists() else None)
     except SystemExit:  # how Lightning ends on Ctrl-C before the checkpointer listens
         raise RunInterrupted(signal.SIGINT) from None
@@ -213,24 +226,25 @@ class Confusion(Callback):
 
 
 def evaluate_samples(
-    module: Classifier, samples: SampleSet, accelerator: Accelerator = "auto", trained_in: Precision | None = None
+    module: Classifier,
+    samples: SampleSet,
+    how: Judging = Judging(),  # noqa: B008 -- it has no state
 ) -> Score:
     """Shows the samples to a network, in evaluation mode and in one process.
 
     Args:
         module: The network.
         samples: What it is shown.
-        accelerator: What it runs on; ``auto``: a GPU if there is one.
-        trained_in: The precision of its training, in which it is judged; None: what the recipe says, on this device.
+        how: On what, and in which floats.
 
     Raises:
         RunError: a GPU is asked for, and there is none.
     """
     confusion = Confusion()
-    device = device_type(accelerator)
-    chosen = judged_precision(module.recipe, device, trained_in)
+    device = device_type(how.accelerator)
+    chosen = judged_precision(module.recipe, device, how.trained_in)
     trainer = Trainer(
-        accelerator=accelerator,
+        accelerator=how.accelerator,
         devices=1,
         plugins=None if chosen == "32-true" else MixedPrecision(chosen, device),  # its name is refused on CPUs
         callbacks=[confusion],
@@ -240,26 +254,7 @@ def evaluate_samples(
         enable_progress_bar=False,
     )
     rates = NeuronRates()
+    batches = Batches(samples, module.recipe.batch, readers=how.readers, device=trainer.strategy.root_device)
     with rates.watch(module.model):
-        trainer.validate(module, Batches(samples, module.recipe.batch), verbose=False)
+        trainer.validate(module, batches, verbose=False)
     return Score(module.test_tally.accuracy, rates.rates, rates.populations, confusion.counts)
-
-
-def compile_in_place(model: SpikingNetwork, *, gpu: bool) -> None:
-    """Lets torch compile the network when it first runs; its weights keep their names.
-
-    Where there is no compiler, that is said, and the network stays as it is: the numbers are nearly the same.
-
-    Args:
-        model: The network.
-        gpu: Whether it runs on one.
-    """
-    if gpu:
-        compiler, found = "Triton", find_spec("triton") is not None
-    else:
-        commands = (os.environ.get("CXX"), "g++", "clang++")
-        compiler, found = "C++ compiler", any(shutil.which(name) for name in commands if name)
-    if found:
-        model.compile()
-    else:
-        echo(f"note: the network is not compiled, for there is no {compiler} here", err=True)

@@ -22,6 +22,7 @@ LOGGERS = ("lightning.pytorch", "lightning.fabric")
 HARMLESS = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning and torch
     r"GPU available but not used",  # which is what --device cpu asks for
+    r"Dynamo detected a call to a `functools.lru_cache`",  # what is cached here depends on the arguments alone
     r"It is recommended to use `self.log\(.*sync_dist=True",  # what is logged is of all processes already
 )
 

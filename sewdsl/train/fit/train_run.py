@@ -19,17 +19,18 @@ from sewdsl.compiler import Compilation, compile  # noqa: A004 -- what it does
 from sewdsl.ir.kind import Kind
 from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.train import report
-from sewdsl.train.data.dataset import SampleSet
+from sewdsl.train.data.dataset import Reading, SampleSet
 from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit import checkpoints, initial_weights, resume_checks
 from sewdsl.train.fit.arithmetic import tf32_allowed
 from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.fit.compiled_network import compile_network
 from sewdsl.train.fit.initial_weights import InitialWeights
 from sewdsl.train.fit.lightning_loop import (
     FitResult,
+    Judging,
     RunOptions,
     check_devices,
-    compile_in_place,
     evaluate_samples,
     fit_epochs,
 )
@@ -40,7 +41,7 @@ from sewdsl.train.fit.processes import remember as remember_processes
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store import measurements
-from sewdsl.train.store.result import Precision, Result, WeightsOrigin, describe_machine, package_versions
+from sewdsl.train.store.result import Result, WeightsOrigin, describe_machine, package_versions
 from sewdsl.train.store.run_data_path import plan_resumed_run, write_data_path
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, run_lock, write_run_file
 from sewdsl.train.store.run_lookup import missing_run_message
@@ -131,6 +132,7 @@ def _run(
     network, recipe, data = planned
     if recipe.memory:
         return_memory()
+    data.read_by(options.reading)
     splits = data.load()
     parts = split_off_validation(splits, recipe.validation, recipe.seed)
     with quiet_lightning(), tf32_allowed(recipe.tf32):
@@ -147,11 +149,12 @@ def _run(
             _describe(compilation, planned, folder, options.processes)
             folder.result.unlink(missing_ok=True)
         if recipe.compile:
-            compile_in_place(module.model, gpu=device_type(options.processes.accelerator) == "cuda")
+            module.compiled = compile_network(module.model, gpu=device_type(options.processes.accelerator) == "cuda")
         fitted = fit_epochs(module, parts, folder, options)
         if rank():
             raise SystemExit(0)
-        scores, confusion = _judge_both(module, folder, splits.test, options.processes.accelerator, fitted.precision)
+        how = Judging(options.processes.accelerator, fitted.precision, options.reading.readers)
+        scores, confusion = _judge_both(module, folder, splits.test, how)
     measurements.write_confusion(folder.confusion, confusion, data.names)
     measurements.write_metrics(
         module.history, folder.metrics
@@ -209,13 +212,19 @@ class RunEvaluation(NamedTuple):
     samples: int
 
 
-def evaluate(folder: RunFolder, data_folder: Path | None = None, accelerator: Accelerator = "auto") -> RunEvaluation:
+def evaluate(
+    folder: RunFolder,
+    data_folder: Path | None = None,
+    accelerator: Accelerator = "auto",
+    reading: Reading = Reading(),  # noqa: B008 -- frozen
+) -> RunEvaluation:
     """Judges the networks of a run again, from its folder and the data alone.
 
     Args:
         folder: Of the run.
         data_folder: Where the data lies; see :func:`sewdsl.train.store.run_data_path.plan_resumed_run`.
         accelerator: What the networks run on; ``auto``: a GPU if there is one.
+        reading: How samples are read.
 
     Raises:
         RunError: something in the folder is missing or damaged, or the GPU that is asked for.
@@ -226,10 +235,12 @@ def evaluate(folder: RunFolder, data_folder: Path | None = None, accelerator: Ac
     device_type(accelerator)  # says at once if it is not there
     network, recipe, data = plan_resumed_run(load_spec(folder), folder, data_folder)
     torch.set_num_threads(reported.threads)  # another number rounds sums in another order
+    data.read_by(reading)
     samples = data.load().test
     with quiet_lightning(), tf32_allowed(recipe.tf32):
         module = Classifier(compile(network, optimize=recipe.optimize), recipe)
-        scores, _ = _judge_both(module, folder, samples, accelerator, reported.precision)
+        how = Judging(accelerator, reported.precision, reading.readers)
+        scores, _ = _judge_both(module, folder, samples, how)
     return RunEvaluation(reported, reported.model_copy(update=scores), len(samples.y))
 
 
@@ -247,7 +258,7 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
 
 
 def _judge_both(
-    module: Classifier, folder: RunFolder, samples: SampleSet, accelerator: Accelerator, trained_in: Precision | None
+    module: Classifier, folder: RunFolder, samples: SampleSet, how: Judging
 ) -> tuple[dict[str, Any], list[list[int]]]:
     """The fields of a result that the checkpoints alone decide, and what the last weights confuse.
 
@@ -255,9 +266,9 @@ def _judge_both(
     """
     found = checkpoints.read_checkpoint(folder.best), checkpoints.read_checkpoint(folder.last)
     checkpoints.load_checkpoint_weights(module, found[0], folder.best)
-    best = evaluate_samples(module, samples, accelerator, trained_in)
+    best = evaluate_samples(module, samples, how)
     checkpoints.load_checkpoint_weights(module, found[1], folder.last)
-    last = best if checkpoints.same_weights(*found) else evaluate_samples(module, samples, accelerator, trained_in)
+    last = best if checkpoints.same_weights(*found) else evaluate_samples(module, samples, how)
     fields = {
         "accuracy": last.accuracy,
         "best_accuracy": best.accuracy,

@@ -147,7 +147,8 @@ def test_what_is_compiled_of_a_step_asks_nothing_of_the_host(name: str) -> None:
     def look(graph: torch.fx.GraphModule, _inputs: object) -> Callable[[list[Any]], list[Any]]:
         values = [node.meta.get("val") for node in graph.graph.nodes]
         seen.append({leaf.device.type for leaf in tree_leaves(values) if isinstance(leaf, Tensor)})
-        given = [node and node.meta["val"] for node in graph.graph.output_node().args[0]]
+        nodes: Any = graph.graph.output_node().args[0]
+        given = [node and node.meta["val"] for node in nodes]
 
         def run(inputs: list[Any]) -> list[Any]:
             inputs.clear()
@@ -163,7 +164,7 @@ def test_what_is_compiled_of_a_step_asks_nothing_of_the_host(name: str) -> None:
 
     torch._dynamo.reset()
     model = sewdsl.compile(BODIES[name], input="2x6x6", steps=3).to("meta")
-    backend = aot_autograd(fw_compiler=look, bw_compiler=look)  # type: ignore[no-untyped-call]
+    backend = aot_autograd(fw_compiler=look, bw_compiler=look)
     model.compile(dynamic=False, fullgraph=name != "equations", backend=backend)
     y = model(torch.empty(3, 2, 2, 6, 6, device="meta"))
     y.backward(torch.empty_like(y))
