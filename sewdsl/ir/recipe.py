@@ -73,7 +73,8 @@ class Recipe(BaseModel):
         tf32: Whether GPUs multiply 32-bit floats in TF32, with 10 bits after the point, which is faster; None: as torch
             has it, in convolutions and not in other products.
         sync_bn: Whether several processes compute the statistics of batch norm over all their samples.
-        compile: Whether torch compiles the network, which takes a while and makes it faster.
+        compile: Whether torch compiles the network for training, which takes a while and makes it faster; on CUDA GPUs
+            it records CUDA graphs.
         optimize: 0: every layer by itself; 1: the same in less time, apart from rounding; 2: everything, which rounds
             otherwise in evaluation, and in the gradients of weights that follow from few active inputs.
         memory: What a training step may take, such as ``2GB``: as much as needed is recomputed in the backward

@@ -9,6 +9,7 @@ from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DATASETS, DataError, DataSet, Samples, SampleSet, Splits
 from sewdsl.train.data.image_samples import Images
+from sewdsl.train.data.recorded_dataset import Recordings
 from sewdsl.train.data.split import split_stratified
 from tests.train.data import trees
 
@@ -152,6 +153,14 @@ class TestLoad:
         assert x.shape == (3, 10, 2, 34, 34)
         monkeypatch.setenv("SEWDSL_DATA", str(tmp_path))
         assert torch.equal(whole(load("nmnist", steps=3, subset=True).test).x, x)
+
+    def test_what_stays_in_memory(self, tmp_path: Path) -> None:
+        trees.nmnist(tmp_path, {"Train": 1, "Test": 1})
+        for limit in (0, 10**9):
+            train = load("nmnist", tmp_path, steps=3, subset=True, in_memory=limit).train
+            assert isinstance(train, Recordings)
+            whole(train)
+            assert len(train._kept) == (10 if limit else 0)
 
     def test_what_cannot_be_loaded(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"^unknown data set 'mnist5'; did you mean 'mnist5k'"):

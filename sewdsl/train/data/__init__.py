@@ -14,9 +14,9 @@ from pathlib import Path
 from sewdsl.plugins import warn
 from sewdsl.train.data import search_path
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import DATASETS, DataError, DataOptions, DataSet, Splits
+from sewdsl.train.data.dataset import DATASETS, IN_MEMORY_BYTES, DataError, DataOptions, DataSet, Reading, Splits
 
-__all__ = ["Batches", "DataError", "DataOptions", "DataSet", "Splits", "datasets", "find_dataset", "load"]
+__all__ = ["Batches", "DataError", "DataOptions", "DataSet", "Reading", "Splits", "datasets", "find_dataset", "load"]
 
 
 @functools.cache
@@ -41,13 +41,14 @@ def find_dataset(name: str) -> type[DataSet] | None:
     return found
 
 
-def load(
+def load(  # noqa: PLR0913 -- what a run says in its recipe and options
     name: str,
     folder: str | Path | None = None,
     *,
     steps: int = 1,
     shape: tuple[int, ...] | None = None,
     subset: bool = False,
+    in_memory: int = IN_MEMORY_BYTES,
 ) -> Splits:
     """The samples of a dataset, for a training loop of one's own; see :class:`Batches`.
 
@@ -57,6 +58,7 @@ def load(
         steps: Time-steps T of sequences.
         shape: ``(C, H, W)`` of a sample, for datasets that have none of their own.
         subset: Whether only a part of the data may be there.
+        in_memory: Bytes that the frames of a split may take in memory; see :class:`Reading`.
 
     Returns:
         ``train`` and ``test``, the same split as that of ``sewdsl train``.
@@ -76,4 +78,4 @@ def load(
         message = f"{name} has samples of any size; say which, as shape=(C, H, W)"
         raise ValueError(message)
     place = Path(folder) if folder is not None else search_path.data_folder_variable()
-    return kind(DataOptions(place, steps, shape, subset=subset)).load()
+    return kind(DataOptions(place, steps, shape, subset=subset, reading=Reading(in_memory=in_memory))).load()

@@ -17,8 +17,8 @@ def move_ahead(batches: Generator[Samples], device: torch.device) -> Generator[S
 
     A thread of its own makes the batch that comes next, puts it into pinned memory, from which the GPU reads by itself,
     and copies it on a stream of its own. What computes with it, on the stream that is current when it is asked for,
-    waits there for the copy; the host waits for the thread alone. On the GPU are at most the batch that is used and the
-    next one.
+    waits there for the copy; the host waits for the thread alone. On the GPU are the batch that is used and
+    the next one, and for a moment, when a batch has just been asked for, the one before too.
 
     Args:
         batches: Made by that thread, one after another; they are closed at the end.
