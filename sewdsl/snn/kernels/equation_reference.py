@@ -93,9 +93,12 @@ def _evaluate(entries: list[TapeEntry], known: dict[int, Any], surrogate: Surrog
 def first_states(step: NeuronStep, x_N: Tensor) -> Tensor:
     """The states before the first time-step, ``[S, N, *]``, in float32 at least."""
     wide = torch.promote_types(x_N.dtype, torch.float32)
-    # each is made where it is needed: a copy from the host could not be part of a CUDA graph
-    each = [torch.full((), value, dtype=wide, device=x_N.device) for value in step.start.values()]
-    rest = torch.stack(each) if each else x_N.new_empty(0, dtype=wide)
+    numbers = list(step.start.values())
+    # they are made where they are needed: a copy from the host could not be part of a CUDA graph
+    if len({*numbers}) <= 1:
+        rest = torch.full((len(numbers),), numbers[0] if numbers else 0.0, dtype=wide, device=x_N.device)
+    else:
+        rest = torch.cat([torch.full((1,), number, dtype=wide, device=x_N.device) for number in numbers])
     return rest.reshape(-1, *[1] * x_N.ndim).expand(-1, *x_N.shape)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partialmethod
 from typing import Any
 
@@ -140,13 +140,13 @@ def test_no_memory_is_used_again_while_something_is_computed_with_it(gpu: FakeGp
 
 def test_the_next_batch_is_made_while_one_is_used_and_no_other(gpu: FakeGpu) -> None:
     samples = Noting()
-    batches = iter(Batches(samples, 3, device=GPU))
-    for given in range(1, 4):
-        next(batches)
-        samples.wait_for(given + 1)
-        assert len(samples.read) == given + 1
+    with closing(iter(Batches(samples, 3, device=GPU))) as batches:  # type: ignore[type-var]
+        for given in range(1, 4):
+            next(batches)
+            samples.wait_for(given + 1)
+            assert len(samples.read) == given + 1
     assert samples.threads == {"move-ahead_0"}
-    assert len(gpu.pinned) == 8
+    assert len(gpu.pinned) == 2 * 4
 
 
 @pytest.mark.parametrize("readers", [0, 2])
