@@ -53,7 +53,7 @@ def run_options(processes: Processes, save_every: float, reading: Reading) -> Ru
     from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above
     from sewdsl.train.fit.progress import callbacks  # noqa: PLC0415 -- as above
 
-    return RunOptions(callbacks() if rank() == 0 else (), processes, save_every, reading)
+    return RunOptions(callbacks() if rank() == 0 else (), processes, save_every, reading=reading)
 
 
 @contextmanager

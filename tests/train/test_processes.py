@@ -324,7 +324,7 @@ class TestDevice:
         with pytest.raises(ToldError):
             lightning_loop.check_devices(module.recipe, Processes(accelerator="cpu"))
         with pytest.raises(ToldError):
-            lightning_loop.evaluate_samples(module, samples, "cpu")
+            lightning_loop.evaluate_samples(module, samples, lightning_loop.Judging("cpu"))
         assert [options["accelerator"] for options in told] == ["cpu", "cpu"]
 
 
