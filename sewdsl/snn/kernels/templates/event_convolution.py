@@ -15,7 +15,17 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from sewdsl.snn.kernels.templates.entry_points import outer
-from sewdsl.snn.kernels.templates.number_formats import finish_stores, read, store_past_caches, stored, streams, write
+from sewdsl.snn.kernels.templates.number_formats import (
+    apart,
+    fill,
+    finish_stores,
+    part,
+    read,
+    store_past_caches,
+    stored,
+    streams,
+    write,
+)
 from sewdsl.snn.kernels.templates.variant import (
     COUNTS,
     KERNEL_COLUMNS,
@@ -272,8 +282,8 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
     taken, numbers = np.empty(room, np.int32), np.empty(room if COUNTS else 0, np.float32)
     sums, wrong, past = np.empty(width, np.float32), uint64(0), streams(y, CO)
     for strip in range(first, last):
-        n, part = strip // strips, strip % strips
-        low_row, top_row = part * rows // strips, (part + 1) * rows // strips
+        n, strip_of_n = strip // strips, strip % strips
+        low_row, top_row = strip_of_n * rows // strips, (strip_of_n + 1) * rows // strips
         e = 0
         for h in range(max(0, low_row * sh - ph), min(H, (top_row - 1) * sh - ph + KERNEL_ROWS)):
             for c in range(W):
@@ -317,6 +327,13 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
         finish_stores()
 
 
+@njit(**apart)
+def widen(row, out):
+    """Copies numbers that are stored as numbers that are computed with."""
+    for i in range(out.size):
+        out[i] = read(row[i])
+
+
 @njit(types.void(stored, stored, reals, lengths, *[int64] * 15), **outer)
 def weight_gradient(x, g, dw, other, first, last, per, N, H, W, C, CO, rows, columns, ph, pw, samples, high, wide):
     """Sums over groups of samples, for windows that go on by 1.
@@ -332,10 +349,10 @@ def weight_gradient(x, g, dw, other, first, last, per, N, H, W, C, CO, rows, col
     room = samples * high * wide
     taken, numbers = np.empty(C * room, np.int32), np.empty(C * room if COUNTS else 0, np.float32)
     counts = np.empty(C, np.int64)
-    part, wrong = C * CO * KERNEL_ROWS * KERNEL_COLUMNS, uint64(0)
+    size, wrong = C * CO * KERNEL_ROWS * KERNEL_COLUMNS, uint64(0)
     for group in range(first, last):
-        out = group * part
-        dw[out : out + part] = np.float32(0)
+        out = group * size
+        fill(part(dw, out, size), np.float32(0))
         end = min(N, (group + 1) * per)
         for n in range(group * per, end, samples):
             here = min(samples, end - n)
@@ -347,14 +364,14 @@ def weight_gradient(x, g, dw, other, first, last, per, N, H, W, C, CO, rows, col
                         begin = left + pw - (KERNEL_COLUMNS - 1)
                         low, top = max(0, -begin), max(0, min(broad, columns - begin))
                         if r < 0 or r >= rows or low >= top:
-                            around[place : place + broad * CO] = np.float32(0)
+                            fill(part(around, place, broad * CO), np.float32(0))
                             continue
-                        around[place : place + low * CO] = np.float32(0)
-                        around[place + top * CO : place + broad * CO] = np.float32(0)
-                        source = (((n + sample) * rows + r) * columns + begin) * CO
-                        for k in range(low * CO, top * CO):
-                            around[place + k] = read(g[source + k])
-                    counts[:] = 0
+                        fill(part(around, place, low * CO), np.float32(0))
+                        fill(part(around, place + top * CO, (broad - top) * CO), np.float32(0))
+                        source = ((n + sample) * rows + r) * columns + begin + low
+                        many = (top - low) * CO
+                        widen(part(g, source * CO, many), part(around, place + low * CO, many))
+                    fill(counts, 0)
                     for sample in range(here):
                         for r in range(min(high, H - up)):
                             for c in range(min(wide, W - left)):
