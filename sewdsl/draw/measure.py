@@ -28,6 +28,8 @@ TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
 HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, LABEL_GAP, BAR = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0, 14.0
 """Of a box, a line of details, a join's circle; between boxes, inside a frame, after a fork, of an arc, of a label, and
 of a bar beyond the outermost operands."""
+TITLE_GAP = 3.0
+"""Between the line that enters a frame and the words on the frame, which have room around them themselves."""
 VALUE_LANE = 12.0
 """Of the lane of a value that is read elsewhere."""
 
@@ -79,6 +81,11 @@ class Title(NamedTuple):
     def width(self) -> float:
         """Of the wider one."""
         return max(text_width(self.title, TEXT), text_width(self.note, DETAIL)) + 8
+
+    @property
+    def centre(self) -> float:
+        """How far the words are from the line that enters, if the signal flows down: on its far side, as its label."""
+        return TITLE_GAP + self.width / 2
 
 
 class Measure:
@@ -280,8 +287,8 @@ class Measure:
                 length, near, far = self.sequence(title.items)
                 length += GAP if title.gives else 0
                 if self.vertical:
-                    half = title.width / 2
-                    return Extent(title.height + length + 2 * PAD, max(near + PAD, half), max(far + PAD, half))
+                    right = title.centre + title.width / 2
+                    return Extent(title.height + length + 2 * PAD, near + PAD, max(far + PAD, right))
                 return Extent(max(length, title.width) + 2 * PAD, near + PAD + title.height, far + PAD)
             case PictureLayer() | PictureReadout():
                 along, across = self.size(entry_layer(item))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import NamedTuple
 
 from sewdsl.draw.geometry import Point, drop_collinear, text_width
-from sewdsl.draw.measure import GAP, JOIN, LABEL_GAP, LEAD, PAD, SMALL, VALUE_LANE, Measure
+from sewdsl.draw.measure import GAP, JOIN, LABEL_GAP, LEAD, PAD, SMALL, VALUE_LANE, Extent, Measure
 from sewdsl.draw.picture_items import (
     Edge,
     PictureBlock,
@@ -116,7 +116,7 @@ class Placer:
             leave = (start.centre[0] + start.along / 2, start.centre[1])
             enter = (end.centre[0] - end.along / 2, end.centre[1])
             signals = self._wiring.signals(self._wiring.between(source, target))
-            self.scene.lines.append(EdgeLine(start.name, end.name, ((leave, enter),), signals))
+            self.scene.lines.append(EdgeLine(start.name, end.name, (leave, enter), signals))
         self._edges.clear()
         return self.scene
 
@@ -155,8 +155,8 @@ class Placer:
         along, across = at
         inner = self._measure.sequence(title.items).length + (GAP if title.gives else 0)
         if self._measure.vertical:
-            text, begin = (along + title.height / 2 + 3, across), along + title.height + PAD
-            anchor = anchor and anchor.interrupted(at, (begin - PAD + 4, across))
+            text = (along + title.height / 2 + 3, across + title.centre)
+            begin = along + title.height + PAD
         else:
             text = (along + title.width / 2 + 3, across - extent.near + title.height / 2 + 3)
             begin = along + (extent.length - inner) / 2
@@ -232,7 +232,7 @@ class Placer:
         self.scene.lines[first:] = [
             replace(
                 line,
-                pieces=tuple(tuple((fork - along, across) for along, across in piece) for piece in line.pieces),
+                corners=tuple((fork - along, across) for along, across in line.corners),
                 label_centre=(fork - line.label_centre[0], line.label_centre[1]),
             )
             for line in self.scene.lines[first:]
@@ -270,16 +270,12 @@ class Placer:
         if lane is None:
             return
         del self._edges[source, target, operand]
-        first, *rest = (*anchor.pieces, (*anchor.corners, at)) if anchor.pieces else ((*anchor.corners, at),)
+        path = (*anchor.corners, at)
         spread = list(self._lanes).index(source) % MAX_SPREAD + 1
         if anchor.name.endswith("/fork"):
-            row, way = (
-                first[0][0] + LEAD * spread / (MAX_SPREAD + 1),
-                [each for each in first if each[0] != first[0][0]],
-            )
+            row, way = path[0][0] + LEAD * spread / (MAX_SPREAD + 1), [each for each in path if each[0] != path[0][0]]
         else:
-            row, way = first[-1][0] - GAP * spread / (MAX_SPREAD + 1), [first[-1]]
-        onward = ((row, way[0][1]), *way)
+            row, way = path[-1][0] - GAP * spread / (MAX_SPREAD + 1), [path[-1]]
         corners = [*lane.begin, (lane.begin[-1][0], lane.across)]
         if lane.column.number != self.column.number:
             top = -TURN - VALUE_LANE / 2 * (1 + spread)
@@ -287,16 +283,14 @@ class Placer:
             corners += [(top, lane.across), (top, gutter), (row, gutter)]
         else:
             corners.append((row, lane.across))
-        line = Anchor(self._wiring.name(source), source, rest[-1] if rest else (), ((*corners, *onward), *rest[:-1]))
-        if not rest:
-            line = replace(line, pieces=(), corners=(*corners, *onward))
+        line = Anchor(self._wiring.name(source), source, (*corners, (row, way[0][1]), *way))
         drawn = self._draw(line, self._wiring.name(target), self._wiring.between(source, target), arrow=True)
         self.scene.lines[-1] = replace(drawn, signals=self._wiring.carried(target, operand))
 
     def _draw(self, anchor: Anchor, target: str, read: tuple[int, ...], *, arrow: bool) -> EdgeLine:
-        pieces = tuple(tuple(drop_collinear(piece)) for piece in (*anchor.pieces, anchor.corners))
+        corners = tuple(drop_collinear(anchor.corners))
         signals = self._wiring.signals(read)
-        line = EdgeLine(anchor.name, target, pieces, signals, anchor.label, anchor.label_centre, arrow)
+        line = EdgeLine(anchor.name, target, corners, signals, anchor.label, anchor.label_centre, arrow)
         self.scene.lines.append(line)
         return line
 
@@ -361,16 +355,27 @@ def _placed(wiring: Wiring, measure: Measure, items: PictureItems) -> Placer:
 
 def _breaks(measure: Measure, items: PictureItems) -> list[int]:
     """Where columns end: the fewest of a good format, as even as can be."""
-    extents = [measure.item(item) for item in items]
+    ends, extents = _groups(measure, items)
     widths = [extent.near + extent.far + BETWEEN for extent in extents]
-    row = _Row([extent.length for extent in extents], [0.0, *(measure.gap(a, b)[0] for a, b in pairwise(items))])
+    gaps = [measure.gap(items[end - 1], items[end])[0] for end in ends[:-1]]
+    row = _Row([extent.length for extent in extents], [0.0, *gaps])
     stops: list[int] = []
-    for count in range(row.fewest(widths), len(items) + 1):
+    for count in range(row.fewest(widths), len(ends) + 1):
         longest, stops = row.even(count)
         width = sum(max(widths[a:b]) for a, b in zip([0, *stops], stops, strict=False))
         if longest <= max(LONGEST, MAX_ASPECT_RATIO * width):
             break
-    return stops
+    return [ends[stop - 1] for stop in stops]
+
+
+def _groups(measure: Measure, items: PictureItems) -> tuple[list[int], list[Extent]]:
+    """Where groups of items end that stay in one column, and the room of each.
+
+    The input stays with what it feeds, and the readout with what it reads: neither is a column of its own.
+    """
+    alone = len(items) - 1
+    ends = [end for end in range(1, len(items)) if 1 < end < alone] + [len(items)]
+    return ends, [measure.sequence(items[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 class _Row:

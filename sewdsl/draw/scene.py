@@ -42,7 +42,7 @@ class TitledFrame:
         title: Its words and its kind.
         start: The corner where the flow begins, on the near side.
         end: The opposite corner.
-        text: Centre of title and note.
+        text: Centre of title and note, off the line that enters.
         elements: What is inside.
     """
 
@@ -63,7 +63,7 @@ class EdgeLine:
     Attributes:
         source: Name of the box or fork where it starts.
         target: Name of the box or fork where it ends.
-        pieces: Corners of its pieces; it is interrupted where it passes a title.
+        corners: Where it begins, turns and ends.
         signals: What it carries, in each copy.
         label: Shape or range, where they change.
         label_centre: Centre of the label.
@@ -72,7 +72,7 @@ class EdgeLine:
 
     source: str
     target: str
-    pieces: tuple[tuple[Point, ...], ...]
+    corners: tuple[Point, ...]
     signals: tuple[Signal, ...]
     label: str = ""
     label_centre: Point = (0, 0)
@@ -86,8 +86,7 @@ class Anchor:
     Attributes:
         name: The box or fork where it starts.
         layer: The layer whose output it carries.
-        corners: Corners of the piece that is still open.
-        pieces: Finished pieces.
+        corners: Where it begins and turns.
         label: Of the line.
         label_centre: Centre of the label.
     """
@@ -95,17 +94,12 @@ class Anchor:
     name: str
     layer: PictureLayer
     corners: tuple[Point, ...]
-    pieces: tuple[tuple[Point, ...], ...] = ()
     label: str = ""
     label_centre: Point = (0, 0)
 
     def via(self, *corners: Point) -> Anchor:
         """On through some corners."""
         return replace(self, corners=(*self.corners, *corners))
-
-    def interrupted(self, stop: Point, start: Point) -> Anchor:
-        """On to a point, and on again from another."""
-        return replace(self, pieces=(*self.pieces, (*self.corners, stop)), corners=(start,))
 
     def labelled(self, label: str, centre: Point) -> Anchor:
         """With a label."""
@@ -143,4 +137,4 @@ class Scene:
                 case Fork():
                     yield self.xy(element.centre)
         for line in self.lines:
-            yield from (self.xy(corner) for piece in line.pieces for corner in piece)
+            yield from (self.xy(corner) for corner in line.corners)

@@ -149,15 +149,14 @@ class _Writer:
             extra |= {"label": self._plain(line.label), "lp": self._place(line.label_centre)}
         if self._wiring.is_static(line.signals):
             extra["style"] = "dashed"
-        pieces = [" ".join(map(self._place, round_corners(piece))) for piece in line.pieces]
+        corners, head = list(line.corners), ""
         if line.arrow:
-            end = line.pieces[-1]
-            spline = " ".join(map(self._place, round_corners(shorten_end(end, ARROW))))
-            pieces[-1] = f"e,{self._place(end[-1])} {spline}"
+            corners, head = shorten_end(corners, ARROW), f"e,{self._place(corners[-1])} "
+        spline = head + " ".join(map(self._place, round_corners(corners)))
         self._graph.edge(
             self._id(line.source),
             self._id(line.target),
-            pos=";".join(pieces),
+            pos=spline,
             color=look.color,
             penwidth=f"{look.width:g}",
             **extra,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from time import process_time
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,10 @@ import pytest
 
 import sewdsl
 from sewdsl.draw import dot
+from sewdsl.draw.measure import Measure
+from sewdsl.draw.picture_items import Wiring, picture_items
+from sewdsl.draw.placement import lay_out
+from sewdsl.draw.scene import TitledFrame
 from sewdsl.ir.network import Network
 from tests.effort import representatives
 from tests.shipped import LOOPED, SHIPPED
@@ -200,3 +204,35 @@ def test_many_layers_take_time_in_proportion() -> None:
     began = process_time()
     dot(network)
     assert process_time() - began < 15
+
+
+@pytest.mark.parametrize("direction", ["TB", "LR"])
+@pytest.mark.parametrize("name", SOME)
+def test_no_title_of_a_frame_is_on_a_line(networks: Networks, direction: str, name: str) -> None:
+    """The words on a frame are off every line, above all off the one that enters it."""
+    items = picture_items(networks(name))
+    wiring = Wiring(networks(name), items)
+    measure = Measure(wiring, vertical=direction == "TB")
+    scene = lay_out(wiring, measure, items)
+    frames = [element for element in scene.elements if isinstance(element, TitledFrame)]
+    for frame in frames:
+        frames += [element for element in frame.elements if isinstance(element, TitledFrame)]
+        (x, y), half = scene.xy(frame.text), (frame.title.width - 8) / 2
+        room = [x - half, x + half, y - frame.title.height / 2 + 3, y + frame.title.height / 2 - 3]
+        for line in scene.lines:
+            for (x1, y1), (x2, y2) in pairwise(map(scene.xy, line.corners)):
+                apart = max(x1, x2) <= room[0] or min(x1, x2) >= room[1] or max(y1, y2) <= room[2]
+                assert apart or min(y1, y2) >= room[3], (frame.title, line)
+
+
+@pytest.mark.parametrize("text", ["{SEW Block (c8)}*1-GAP-FC10", "{SEW Block (c8)-SEW Bottleneck (c2)}*2-FC3", "FC3"])
+@pytest.mark.parametrize("direction", ["TB", "LR"])
+def test_neither_the_input_nor_the_readout_has_a_row_of_its_own(parsed: Parse, text: str, direction: str) -> None:
+    """A long block leaves no room in its row; the input stays with it, and the readout with the last layer."""
+    network = sewdsl.load(text, input="8x16x16", steps=2, neuron="IF")
+    drawing = parsed(dot(network, expand=True, direction="LR" if direction == "LR" else "TB"))
+    axis = 0 if direction == "TB" else 1
+    across = {name: float(item["pos"].split(",")[axis]) for name, item in drawing.nodes.items() if name != "/legend"}
+    for name in ("input", "/readout"):
+        near = [other for other in across if other != name and "/fork" not in other and across[other] == across[name]]
+        assert near, name

@@ -48,9 +48,8 @@ def test_every_edge_is_drawn_once_along_the_axes(name: str, vertical: bool) -> N
     drawn = sorted((ends(line, made), line.target) for line in made.lines if line.arrow and line.target[0] != "/")
     assert drawn == sorted((wiring.name(source), wiring.name(target)) for source, target, _ in wiring.edges)
     for line in made.lines:
-        for piece in line.pieces:
-            for one, other in pairwise(piece):
-                assert abs(one[0] - other[0]) < 1e-6 or abs(one[1] - other[1]) < 1e-6, line
+        for one, other in pairwise(line.corners):
+            assert abs(one[0] - other[0]) < 1e-6 or abs(one[1] - other[1]) < 1e-6, line
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -76,7 +75,7 @@ def test_the_way_back_runs_against_the_flow() -> None:
     assert total.centre[1] == neuron.centre[1] < delay.centre[1] == layer.centre[1]
     (back,) = (line for line in made.lines if (line.source, line.target) == ("feedback.fc1", "add1"))
     assert back.arrow
-    assert back.pieces[-1][-1] == (total.centre[0], total.centre[1] + total.across / 2)
+    assert back.corners[-1] == (total.centre[0], total.centre[1] + total.across / 2)
 
 
 def test_a_delay_outside_of_loops_says_what_it_delays() -> None:

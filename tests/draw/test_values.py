@@ -51,9 +51,8 @@ def test_every_edge_is_drawn_once_along_the_axes(name: str, vertical: bool, expa
     )
     assert drawn == sorted((wiring.name(source), wiring.name(target)) for source, target, _ in wiring.edges)
     for line in made.lines:
-        for piece in line.pieces:
-            for one, other in pairwise(piece):
-                assert abs(one[0] - other[0]) < 1e-6 or abs(one[1] - other[1]) < 1e-6, line
+        for one, other in pairwise(line.corners):
+            assert abs(one[0] - other[0]) < 1e-6 or abs(one[1] - other[1]) < 1e-6, line
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -61,16 +60,15 @@ def test_no_line_runs_through_a_box_that_it_does_not_end_at(name: str) -> None:
     _, made = scene(name, vertical=True, expand=False)
     placed = boxes(made.elements)
     for line in made.lines:
-        for piece in line.pieces:
-            for one, other in pairwise(piece):
-                for box in placed:
-                    if box.name in {line.source, line.target}:
-                        continue
-                    (along, across), a, c = box.centre, box.along / 2 - 1, box.across / 2 - 1
-                    lows = [min(one[axis], other[axis]) for axis in (0, 1)]
-                    highs = [max(one[axis], other[axis]) for axis in (0, 1)]
-                    beside = lows[0] >= along + a or highs[0] <= along - a
-                    assert beside or lows[1] >= across + c or highs[1] <= across - c, (line, box)
+        for one, other in pairwise(line.corners):
+            for box in placed:
+                if box.name in {line.source, line.target}:
+                    continue
+                (along, across), a, c = box.centre, box.along / 2 - 1, box.across / 2 - 1
+                lows = [min(one[axis], other[axis]) for axis in (0, 1)]
+                highs = [max(one[axis], other[axis]) for axis in (0, 1)]
+                beside = lows[0] >= along + a or highs[0] <= along - a
+                assert beside or lows[1] >= across + c or highs[1] <= across - c, (line, box)
 
 
 def test_values_are_frames_and_copies_of_cells_are_folded() -> None:
