@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,12 +28,16 @@ from sewdsl.ir.network import Network
 from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.terminal import echo
 
+if TYPE_CHECKING:
+    from sewdsl.draw import Length
+
 
 class PictureFormat(StrEnum):
     """What is written."""
 
     SVG = "svg"
     PNG = "png"
+    PDF = "pdf"
     DOT = "dot"
     MERMAID = "mermaid"
 
@@ -43,6 +47,14 @@ class Direction(StrEnum):
 
     TB = "TB"
     LR = "LR"
+
+
+class Theme(StrEnum):
+    """The colours of a picture."""
+
+    LIGHT = "light"
+    DARK = "dark"
+    PRINT = "print"
 
 
 Out = Annotated[
@@ -61,9 +73,25 @@ def command(  # noqa: PLR0913 -- one parameter per option
     out: Out = None,
     form: Form = None,
     expand: Annotated[bool, typer.Option("--expand", help="Draw every copy of a repeat.")] = False,
+    collapse: Annotated[
+        bool, typer.Option("--collapse", help="Draw what a block is made of once, and a box from then on.")
+    ] = False,
     direction: Annotated[
         Direction, typer.Option("--direction", help="Down or to the right.", case_sensitive=False)
     ] = Direction.TB,
+    width: Annotated[
+        str | None,
+        typer.Option(
+            "--width",
+            metavar="LENGTH",
+            help="How wide, in pt, mm, cm, in or px, such as 397pt; laid out so that its type is legible.",
+        ),
+    ] = None,
+    theme: Annotated[
+        Theme, typer.Option("--theme", help="Colours; those of print are greys.", case_sensitive=False)
+    ] = Theme.LIGHT,
+    no_title: Annotated[bool, typer.Option("--no-title", help="Leave out the name and the facts above.")] = False,
+    no_legend: Annotated[bool, typer.Option("--no-legend", help="Leave out what lines mean.")] = False,
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
     neuron: Neuron = None,
@@ -74,28 +102,75 @@ def command(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
     chosen = _format(out, form)
+    length = _length(width, chosen)
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     compilation = read(read_spec_text(spec), **options)
     network = require_network(compilation)
-    _say_if_too_large(network, chosen, expand=expand)
+    _say_if_too_large(network, chosen, expand=expand, collapse=collapse)
     shown_as_text = out is None and chosen in {PictureFormat.DOT, PictureFormat.MERMAID}
     path = Path("-") if shown_as_text else Path(out or _file_name(compilation, chosen))
     require_free(path, overwrite=overwrite)
-    from sewdsl.draw import RenderingError, render_picture  # noqa: PLC0415 -- only this command draws
+    from sewdsl.draw import Look, RenderingError, render_picture  # noqa: PLC0415 -- only this command draws
 
+    look = Look(theme.value, title=not no_title, legend=not no_legend, width=length)
     boxes = (options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)
     try:
-        content = render_picture(network, chosen.value, expand=expand, direction=direction.value, max_boxes=boxes)
+        content = render_picture(
+            network,
+            chosen.value,
+            expand=expand,
+            collapse=collapse,
+            direction=direction.value,
+            look=look,
+            max_boxes=boxes,
+        )
     except RenderingError as error:
         fail(f"cannot draw {network.name}: {error}")
     write_file(path, content, str(path))
+    if length is not None:
+        _say_if_higher_than_a_page(content, chosen, length, collapse=collapse, bare=no_title and no_legend)
 
 
-def _say_if_too_large(network: Network, form: PictureFormat, *, expand: bool) -> None:
+PAGE = 648.0
+"""The height of the text of a page, in points: nine inches, as on paper of eleven with margins of one."""
+
+
+def _say_if_higher_than_a_page(
+    content: bytes, form: PictureFormat, width: Length, *, collapse: bool, bare: bool
+) -> None:
+    """Says of a picture of some width if no page has room for it, and what makes it lower."""
+    from sewdsl.draw import aspect_ratio  # noqa: PLC0415 -- only this command draws
+
+    if form is PictureFormat.DOT or form is PictureFormat.MERMAID:
+        return
+    height = width.points * aspect_ratio(content, form.value)
+    if height > PAGE:
+        ways = [*(["--collapse"] * (not collapse)), *(["--no-title --no-legend"] * (not bare)), "a larger --width"]
+        said = f"it is {height:.0f}pt high, and a page has {PAGE:.0f}pt; lower with {' or '.join(ways)}"
+        echo(f"note: {said}", err=True)
+
+
+def _length(width: str | None, form: PictureFormat) -> Length | None:
+    """The width asked for."""
+    if width is None:
+        return None
+    from sewdsl.draw import read_length  # noqa: PLC0415 -- only this command draws
+
+    if form is PictureFormat.MERMAID:
+        exit_with_usage_error(
+            "--width is not for Mermaid text, whose page decides how wide it is; --format svg has one"
+        )
+    try:
+        return read_length(width)
+    except ValueError as error:
+        exit_with_usage_error(f"--width {error}")
+
+
+def _say_if_too_large(network: Network, form: PictureFormat, *, expand: bool, collapse: bool) -> None:
     """Says of Mermaid text if a page will show an error in place of the picture."""
     from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid  # noqa: PLC0415 -- only this command draws
 
-    if form is PictureFormat.MERMAID and not fits_mermaid_limits(mermaid(network, expand=expand)):
+    if form is PictureFormat.MERMAID and not fits_mermaid_limits(mermaid(network, expand=expand, collapse=collapse)):
         most = f"{MOST_EDGES} edges and {MOST_CHARACTERS:,} characters"
         echo(f"note: Mermaid draws {most} at most, unless a page allows more, and this is more", err=True)
 

@@ -1,20 +1,23 @@
-"""Pictures of networks: DOT and Mermaid as text, which need nothing installed; SVG and PNG by a renderer.
+"""Pictures of networks: DOT and Mermaid as text, which need nothing installed; SVG, PNG and PDF by a renderer.
 
 A network becomes items in which equal copies are folded (``picture_items``), these get sizes and places (``measure``,
 ``placement``), and the placed picture becomes DOT text (``write_dot``), which a renderer only has to paint
 (``picture_file``).
 """
 
+from sewdsl.draw.lengths import Length, read_length
 from sewdsl.draw.picture_file import (
     FORMATS,
     SUFFIXES,
     PictureFormat,
+    aspect_ratio,
     format_of,
     render,
     render_picture,
     write_picture,
 )
 from sewdsl.draw.scene import Direction
+from sewdsl.draw.style import THEMES, Look, ThemeName
 from sewdsl.draw.write_dot import RenderingError, dot
 from sewdsl.draw.write_mermaid import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid
 
@@ -23,13 +26,19 @@ __all__ = [
     "MOST_CHARACTERS",
     "MOST_EDGES",
     "SUFFIXES",
+    "THEMES",
     "Direction",
+    "Length",
+    "Look",
     "PictureFormat",
     "RenderingError",
+    "ThemeName",
+    "aspect_ratio",
     "dot",
     "fits_mermaid_limits",
     "format_of",
     "mermaid",
+    "read_length",
     "render",
     "render_picture",
     "write_picture",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import groupby
 
 from sewdsl.draw.geometry import text_width
-from sewdsl.draw.picture_items import PictureLayer
-from sewdsl.draw.style import INK, MUTED, STROKES, Stroke
+from sewdsl.draw.picture_items import PictureCall, PictureLayer
+from sewdsl.draw.style import STROKES, Stroke, Theme
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.redundant_arguments import redundant_arguments
 from sewdsl.ir.network import Network
@@ -90,7 +91,45 @@ class Labels:
         An argument is shown only if leaving it out would give another layer; channels, kernel and stride always.
         """
         label = _label(self._ops[index], Followers(self._followers, index))
-        return replace(label, details=(*label.details, _cut(f"{delayed}[t-1]"))) if delayed else label
+        return replace(label, details=(*label.details, cut(f"{delayed}[t-1]"))) if delayed else label
+
+
+def arguments_text(arguments: str) -> str:
+    """The arguments of a call, spaced.
+
+    >>> arguments_text("c128s2"), arguments_text("c4, g=AND")
+    ('c128 s2', 'c4, g=AND')
+    """
+    return re.sub(r"(?<=[0-9])(?=[a-z])", " ", arguments)
+
+
+def call_label(call: PictureCall, *, narrow: bool) -> Label:
+    """The label of a block that is a box: its name, which copies, its arguments.
+
+    Args:
+        call: The block.
+        narrow: Whether the copies are not on the line of the name.
+    """
+    title = call.title if narrow else f"{call.title} {call.note}".strip()
+    below = " · ".join(filter(None, (call.note if narrow else "", arguments_text(call.arguments))))
+    return Label(cut(replace_unprintable(title)), (cut(replace_unprintable(below)),) if below else ())
+
+
+LONGEST_DETAIL = 18
+"""Characters of a detail that a narrow picture leaves on one line."""
+
+
+def narrow_label(label: Label) -> Label:
+    """The label with long details in two lines each.
+
+    >>> narrow_label(Label("LIF", ("surrogate = Sigmoid(alpha=4.0)", "tau = 1.5"))).details
+    ('surrogate =', 'Sigmoid(alpha=4.0)', 'tau = 1.5')
+    """
+    lines: list[str] = []
+    for detail in label.details:
+        name, equals, value = detail.partition(" = ")
+        lines += [f"{name} =", value] if equals and len(detail) > LONGEST_DETAIL else [detail]
+    return replace(label, details=tuple(lines))
 
 
 def _label(op: Op, followers: Followers) -> Label:
@@ -106,12 +145,12 @@ def _label(op: Op, followers: Followers) -> Label:
         if letter not in ALWAYS_SHOWN and name in unsaid:
             continue
         if letter is None:
-            details.append(_cut(f"{name} = {format_value(value)}"))
+            details.append(cut(f"{name} = {format_value(value)}"))
         elif letter:
             title.append(letter + _compact(value))
         else:
             title[0] += _compact(value)
-    return Label(_cut(" ".join(title)), tuple(details))
+    return Label(cut(" ".join(title)), tuple(details))
 
 
 def _compact(value: object) -> str:
@@ -120,11 +159,14 @@ def _compact(value: object) -> str:
     return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_LABEL_LENGTH else f"{text[: MAX_LABEL_LENGTH - 1]}…"
+def cut(text: str, length: int = MAX_LABEL_LENGTH) -> str:
+    """A text, or its beginning."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 LONGEST_NAME = 80
+DETAIL = 8.5
+"""Font size of the details of a layer, and of notes on frames."""
 NAME, FACTS = 17, 10
 """Font sizes of the lines of a title."""
 TITLE_SLACK = 1.2
@@ -151,41 +193,79 @@ def network_facts(network: Network) -> str:
     return f"input {shape} · T = {network.settings.steps} · {network.total_parameters:,} parameters"
 
 
-def title_label(network: Network) -> str:
-    """Name and facts as an HTML-like label."""
+def title_room(network: Network) -> float:
+    """How wide the title is."""
     name, below = short_name(network), network_facts(network)
-    room = TITLE_SLACK * max(text_width(name, NAME * BOLD_WIDTH_FACTOR), text_width(below, FACTS))
+    return TITLE_SLACK * max(text_width(name, NAME * BOLD_WIDTH_FACTOR), text_width(below, FACTS))
+
+
+def title_label(network: Network, theme: Theme) -> str:
+    """Name and facts as an HTML-like label."""
+    name, below, room = short_name(network), network_facts(network), title_room(network)
     return (
         '<<table border="0" cellborder="0" cellspacing="2" cellpadding="0">'
-        f'<tr><td width="{room:.0f}"><font point-size="{NAME}" color="{INK}"><b>{escape(name)}</b></font></td></tr>'
-        f'<tr><td><font point-size="{FACTS}" color="{MUTED}">{escape(below)}</font></td></tr></table>>'
+        f'<tr><td width="{room:.0f}"><font point-size="{NAME}" color="{theme.ink}"><b>{escape(name)}</b></font></td>'
+        "</tr>"
+        f'<tr><td><font point-size="{FACTS}" color="{theme.muted}">{escape(below)}</font></td></tr></table>>'
     )
 
 
-def legend_label(looks: Sequence[Stroke], *, static: bool, wide: bool) -> str:
+def frame_label(title: str, note: str, room: float, theme: Theme) -> str:
+    """The words on a frame as an HTML-like label, which begin where their room begins, whatever the font."""
+    bold = f"<b>{escape(replace_unprintable(title))}</b>"
+    small = (
+        f'<br align="left"/><font point-size="{DETAIL:g}" color="{theme.muted}">{escape(note)}</font>' if note else ""
+    )
+    return (
+        '<<table border="0" cellborder="0" cellspacing="0" cellpadding="2"><tr>'
+        f'<td width="{room:.0f}" align="left" balign="left">{bold}{small}</td></tr></table>>'
+    )
+
+
+LEGEND, LEGEND_SAMPLE = 9.0, 36.0
+"""Font size of a meaning; room for the line that has it, and around both."""
+STATIC = "the same at every time-step"
+"""What dashed lines mean."""
+
+
+def legend_label(looks: Sequence[Stroke], theme: Theme, *, static: bool, wide: bool) -> str:
     """What the lines mean, as an HTML-like label.
 
     Args:
-        looks: Those that occur.
+        looks: Those that occur, in the light theme.
+        theme: Their colours.
         static: Whether there are dashed lines.
         wide: Whether there is room for one row; else one meaning is below the other.
     """
-    entries = [_entry("——", look, look.meaning) for look in STROKES if look in looks]
+    shown = [theme.stroke(look) for look in STROKES if look in looks]
+    entries = [_entry(look.sample, look, look.meaning, theme) for look in shown]
     if static:
-        entries.append(_entry("- - -", STROKES[-1], "the same at every time-step"))
+        entries.append(_entry("- - -", theme.stroke(STROKES[-1]), STATIC, theme))
     rows = [entries] if wide else [[entry] for entry in entries]
     table = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f'<<table border="0" cellborder="0" cellspacing="4" cellpadding="0">{table}</table>>'
 
 
-def _entry(sample: str, look: Stroke, meaning: str) -> str:
+def legend_room(looks: Sequence[Stroke], *, static: bool, wide: bool) -> float:
+    """About how wide the legend is."""
+    meanings = [look.meaning for look in looks] + ([STATIC] if static else [])
+    rooms = [text_width(meaning, LEGEND) + LEGEND_SAMPLE for meaning in meanings]
+    return sum(rooms) if wide else max(rooms)
+
+
+def _entry(sample: str, look: Stroke, meaning: str, theme: Theme) -> str:
     line = f'<font color="{look.color}"><b>{sample}</b></font>'
-    return f'<td align="left">{line}<font color="{MUTED}">&nbsp;&nbsp;{escape(meaning)}&nbsp;&nbsp;</font></td>'
+    return f'<td align="left">{line}<font color="{theme.muted}">&nbsp;&nbsp;{escape(meaning)}&nbsp;&nbsp;</font></td>'
 
 
 def layer_tooltip(network: Network, layer: PictureLayer) -> str:
     """The full story of a layer, for the pointer: name, op with every argument, type, parameters."""
     node = network.nodes[layer.nodes[0]]
+    if isinstance(layer, PictureCall):
+        inside = [network.nodes[index] for index in layer.inside[0]]
+        total = sum(map(network.parameters, inside))
+        said = f"{layer.title} {layer.note}".strip()
+        return replace_unprintable(f"{said}: {len(inside)} layers give {node.output}, {total:,} parameters each")
     copies = f" and {len(layer.nodes) - 1} more" if len(layer.nodes) > 1 else ""
     return replace_unprintable(
         f"{node.name}{copies}: {node.op} gives {node.output}, {network.parameters(node):,} parameters"

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from sewdsl.draw.geometry import text_width
-from sewdsl.draw.labels import Label, Labels, shape_range_text, value_range_text
+from sewdsl.draw.labels import (
+    BOLD_WIDTH_FACTOR,
+    DETAIL,
+    Label,
+    Labels,
+    arguments_text,
+    call_label,
+    cut,
+    narrow_label,
+    shape_range_text,
+    value_range_text,
+)
 from sewdsl.draw.picture_items import (
     Edge,
     PictureBlock,
+    PictureCall,
     PictureItem,
     PictureItems,
     PictureLayer,
@@ -19,17 +31,25 @@ from sewdsl.draw.picture_items import (
     PictureReadout,
     PictureRepeat,
     Wiring,
+    copies_text,
+    drawn_layers,
     entry_layer,
     exit_layer,
 )
 
-TEXT, DETAIL, SMALL = 11.0, 8.5, 9.0
-"""Font sizes: of a layer, of its details and of a note, of a label on an edge."""
+TEXT, SMALL = 11.0, 9.0
+"""Font sizes: of a layer, of a label on an edge."""
 HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, LABEL_GAP, BAR = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0, 14.0
 """Of a box, a line of details, a join's circle; between boxes, inside a frame, after a fork, of an arc, of a label, and
 of a bar beyond the outermost operands."""
 TITLE_GAP = 3.0
 """Between the line that enters a frame and the words on the frame, which have room around them themselves."""
+BETWEEN = 46.0
+"""The room between two columns."""
+NARROW_HEIGHT, NARROW_GAP, NARROW_BETWEEN = 19.0, 11.0, 34.0
+"""The height of a box, the gap between two, and the room between two columns, in a narrow picture."""
+LONGEST_DIFFERENCE = 48
+"""Characters of what is said of a difference."""
 VALUE_LANE = 12.0
 """Of the lane of a value that is read elsewhere."""
 
@@ -80,7 +100,7 @@ class Title(NamedTuple):
     @property
     def width(self) -> float:
         """Of the wider one."""
-        return max(text_width(self.title, TEXT), text_width(self.note, DETAIL)) + 8
+        return max(text_width(self.title, TEXT * BOLD_WIDTH_FACTOR), text_width(self.note, DETAIL)) + 8
 
     @property
     def centre(self) -> float:
@@ -96,24 +116,52 @@ class Measure:
         vertical: Whether the signal flows down rather than to the right.
         items: The whole picture, if some of its edges need lanes.
         edges: Those that no row of items explains.
+        narrow: Whether long details take two lines.
     """
 
-    def __init__(self, wiring: Wiring, *, vertical: bool, items: PictureItems = (), edges: Iterable[Edge] = ()) -> None:
-        self.vertical = vertical
+    def __init__(
+        self,
+        wiring: Wiring,
+        *,
+        vertical: bool,
+        items: PictureItems = (),
+        edges: Iterable[Edge] = (),
+        narrow: bool = False,
+    ) -> None:
+        self.vertical, self.narrow = vertical, narrow
         self._wiring = wiring
         labels = Labels(wiring.network)
-        self._labels = {layer: labels.of(layer.nodes[0], wiring.delayed_value(layer)) for layer in wiring.layers}
+        shortened = narrow_label if narrow else _as_it_is
+        self._all_labels = labels
+        self._labels = {
+            layer: call_label(layer, narrow=narrow)
+            if isinstance(layer, PictureCall)
+            else shortened(labels.of(layer.nodes[0], wiring.delayed_value(layer)))
+            for layer in wiring.layers
+        }
         self._measured: dict[int, tuple[PictureItems | PictureItem, Extent]] = {}
         self._skips: dict[PictureLayer, list[int]] = {}
         for source, target, _ in edges:
             self._skips.setdefault(source, []).append(wiring.places[target])
+        self._noted = False  # whether a frame was measured that has a note
         self._ends: dict[int, int] = {}
         self._given: set[PictureLayer] = set()
         self._note_ends(items)
         texts = [text_width(text.title, TEXT) for text in self._labels.values()]
         texts += [text_width(line, DETAIL) for text in self._labels.values() for line in text.details]
-        texts.append(text_width(self.readout, TEXT))
+        texts.append(text_width(self.readout_label.title, TEXT))
+        texts += [text_width(line, DETAIL) for line in self.readout_label.details]
         self.width = max(72.0, *texts) + 14
+
+    @property
+    def shortest_gap(self) -> float:
+        """Between two boxes, if the line has no label."""
+        return NARROW_GAP if self.narrow else GAP
+
+    @property
+    def between(self) -> float:
+        """The room between two columns."""
+        return NARROW_BETWEEN if self.narrow else BETWEEN
 
     @property
     def readout(self) -> str:
@@ -126,15 +174,27 @@ class Measure:
         }
         return words[settings.readout] if settings.steps > 1 else "output"
 
-    def label(self, layer: PictureLayer) -> Label:
-        """The words on a layer."""
-        return self._labels[layer]
+    @property
+    def readout_label(self) -> Label:
+        """The same on a box, in two lines where the picture is narrow."""
+        begin, *end = self.readout.split(" ", 1) if self.narrow else (self.readout,)
+        return Label(begin, tuple(end))
+
+    def label(self, layer: PictureLayer | None) -> Label:
+        """The words on a layer, or on the readout."""
+        return self._labels[layer] if layer else self.readout_label
+
+    @property
+    def smallest(self) -> float:
+        """The size of the smallest type in boxes, on frames and on lines, as a renderer rounds it."""
+        small = any(label.details for label in (*self._labels.values(), self.readout_label)) or self._noted
+        return float(int(DETAIL)) if small else SMALL
 
     def size(self, layer: PictureLayer | None) -> tuple[float, float]:
         """Along and across, of a layer or of the readout."""
         if layer and self._wiring.is_join(layer):
             return JOIN, JOIN
-        height = HEIGHT + LINE * (len(self._labels[layer].details) if layer else 0)
+        height = (NARROW_HEIGHT if self.narrow else HEIGHT) + LINE * len(self.label(layer).details)
         return (height, self.width) if self.vertical else (self.width, height)
 
     def gap(self, before: PictureItem, after: PictureItem) -> tuple[float, str]:
@@ -143,8 +203,8 @@ class Measure:
 
     def _gap(self, text: str) -> tuple[float, str]:
         if not text:
-            return (GAP if self.vertical else GAP + 3), ""
-        return (GAP + 11 if self.vertical else text_width(text, SMALL) + 20), text
+            return self.shortest_gap + (0 if self.vertical else 3), ""
+        return (self.shortest_gap + 11 if self.vertical else text_width(text, SMALL) + 20), text
 
     def lead(self, text: str) -> float:
         """The room for a label above the first item of a column."""
@@ -152,10 +212,10 @@ class Measure:
 
     def edge_label(self, before: PictureItem, after: PictureItem) -> str:
         """The words on the edge between two items."""
-        crosses = isinstance(before, PictureRepeat) or isinstance(after, PictureRepeat) or self._reshapes(before)
-        return self.between(exit_layer(before), entry_layer(after), crosses=crosses)
+        crosses = _folds(before) or _folds(after) or self._reshapes(before)
+        return self.line_label(exit_layer(before), entry_layer(after), crosses=crosses)
 
-    def between(self, source: PictureLayer, target: PictureLayer | None, *, crosses: bool) -> str:
+    def line_label(self, source: PictureLayer, target: PictureLayer | None, *, crosses: bool) -> str:
         """The shape where it changes, at the readout and around folds; the range of counts where it changes.
 
         Args:
@@ -176,7 +236,7 @@ class Measure:
     def _reshapes(self, item: PictureItem) -> bool:
         """Whether a block gives another shape than it reads."""
         entry = entry_layer(item)
-        if not isinstance(item, PictureBlock) or entry is None:
+        if not isinstance(item, PictureBlock | PictureCall) or entry is None:
             return False
         given = self._wiring.signals(exit_layer(item).nodes)
         return any(a.shape != b.shape for a, b in zip(self._wiring.carried(entry), given, strict=False))
@@ -186,13 +246,19 @@ class Measure:
         if isinstance(item, PictureBlock):
             title = item.label.strip() or "block"
             return Title(
-                title, "", folds=False, block=not item.value, items=item.items, value=item.value, gives=item.gives
+                title,
+                arguments_text(item.note),
+                folds=False,
+                block=not item.value,
+                items=item.items,
+                value=item.value,
+                gives=item.gives,
             )
-        count = item.last - item.first + 1
-        copies = f"copy {item.first}" if count == 1 else f"×{count}"
-        note = self._way(item)
+        count, copies = item.last - item.first + 1, copies_text(item)
+        note = " · ".join(filter(None, (self._way(item), self._first_input(item), self._difference(item))))
         match item.items:
-            case (PictureBlock(name, items, value=False, gives=gives),):
+            case (PictureBlock(name, items, value=False, gives=gives, note=said),):
+                note = " · ".join(filter(None, (arguments_text(said), note)))
                 both = f"{name} · {copies}" if count == 1 else f"{name} {copies}"
                 return Title(both, note, folds=True, block=True, items=items, key=item.key, gives=gives)
         return Title(copies, note, folds=True, block=False, items=item.items, key=item.key)
@@ -204,6 +270,47 @@ class Measure:
         if entry is None or len(set(given)) == 1:
             return ""
         return shape_range_text([self._wiring.carried(entry)[0].shape, *given])
+
+    def _first_input(self, fold: PictureRepeat) -> str:
+        """The shape that the first copy reads, if all others read another, and all give the same."""
+        entry, count = entry_layer(fold), fold.last - fold.first + 1
+        given = {signal.shape for signal in self._wiring.signals(fold.outputs)}
+        if entry is None or count == 1 or len(given) > 1:
+            return ""
+        first, *others = (signal.shape for signal in self._wiring.carried(entry)[:count])
+        return "" if first in others else f"copy {fold.first} reads {shape_range_text([first])}"
+
+    def _difference(self, fold: PictureRepeat) -> str:
+        """What the copies have that those after them have not."""
+        said = list(self._differences(*fold.compared)) if fold.compared else []
+        return cut(f"differs: {', '.join(dict.fromkeys(said))}", LONGEST_DIFFERENCE) if said else ""
+
+    def _differences(self, items: PictureItems, others: PictureItems) -> Iterator[str]:
+        if len(items) != len(others):
+            yield self._words(items)
+            return
+        for one, other in zip(items, others, strict=True):
+            match one, other:
+                case (PictureBlock() | PictureRepeat(), PictureBlock() | PictureRepeat()):
+                    yield from self._differences(one.items, other.items)
+                case (PictureMerge(), PictureMerge()) if len(one.operands) == len(other.operands):
+                    for number, (own, its) in enumerate(zip(one.operands, other.operands, strict=True)):
+                        side = "shortcut" if number and self._wiring.is_join(one.layer) else "operand"
+                        if bool(own) != bool(its):
+                            yield f"{side} {self._words(own) or 'id'}"
+                        else:
+                            yield from self._differences(own, its)
+                    yield from self._differences((one.layer,), (other.layer,))
+                case (PictureLoop(), PictureLoop()):
+                    yield from self._differences(one.body, other.body)
+                    yield from self._differences(one.feedback, other.feedback)
+                case _ if self._words((one,)) != self._words((other,)):
+                    yield self._words((one,))
+
+    def _words(self, items: PictureItems) -> str:
+        """All layers of some items, in one line: ``c16 k1 s1-BN-IF``."""
+        found = (self._all_labels.of(layer.nodes[0]) for layer in drawn_layers(items))
+        return "-".join(" ".join((label.title, *label.details)) for label in found)
 
     def sequence(self, items: PictureItems) -> Extent:
         """The room of items in a row."""
@@ -284,6 +391,7 @@ class Measure:
                 return Extent(loop.fork + LEAD / 2, max(row.near, JOIN / 2), loop.lane + back.far)
             case PictureBlock() | PictureRepeat():
                 title = self.title(item)
+                self._noted |= bool(title.note)
                 length, near, far = self.sequence(title.items)
                 length += GAP if title.gives else 0
                 if self.vertical:
@@ -331,3 +439,12 @@ class Measure:
         last = self.lanes(merge)[-1]
         middle, reach = last / 2, max(half, last / 2 + BAR)
         return middle - reach, middle + reach
+
+
+def _folds(item: PictureItem) -> bool:
+    """Whether an item represents several copies."""
+    return isinstance(item, PictureRepeat) or (isinstance(item, PictureCall) and bool(item.note))
+
+
+def _as_it_is(label: Label) -> Label:
+    return label

@@ -1,4 +1,7 @@
-"""A diagram as a file: DOT to SVG or PNG by Graphviz, or by the renderer that pip installs where it is missing."""
+"""A diagram as a file: DOT to SVG or PNG by Graphviz, or by the renderer that pip installs where it is missing.
+
+PDF is made of the SVG, whichever of them wrote it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import errno
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -13,27 +17,39 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sewdsl.atomic_write import write_atomically
+from sewdsl.draw.lengths import Length
 from sewdsl.draw.scene import Direction
+from sewdsl.draw.style import PLAIN, Look
 from sewdsl.draw.write_dot import RenderingError, dot
 from sewdsl.draw.write_mermaid import mermaid
+from sewdsl.draw.write_pdf import pdf
 from sewdsl.ir.network import Network
 from sewdsl.limits import DEFAULT_LIMITS
 
-RenderedFormat = Literal["svg", "png"]
+RenderedFormat = Literal["svg", "png", "pdf"]
 
 TIMEOUT = 60.0
 """Seconds after which a renderer is stopped."""
 RESOLUTION = 144
 """Of a PNG, in pixels per inch."""
+PIXELS = 96
+"""The same of one whose width is stated in pixels: these are 1/96 inch, so that it has as many."""
 
 
-def render(dot_text: str, format: RenderedFormat, *, timeout: float = TIMEOUT) -> bytes:  # noqa: A002 -- its usual name
+def render(
+    dot_text: str,
+    format: RenderedFormat,  # noqa: A002 -- its usual name
+    *,
+    timeout: float = TIMEOUT,
+    width: Length | None = None,
+) -> bytes:
     """The picture that a text from :func:`sewdsl.draw.dot` describes.
 
     Args:
         dot_text: DOT text whose nodes have places.
-        format: ``svg`` or ``png``.
+        format: ``svg``, ``png`` or ``pdf``.
         timeout: Seconds after which to give up.
+        width: That of the look with which the text was written, which is more exact than what a renderer states.
 
     Raises:
         RenderingError: neither ``dot`` nor ``graphviz-pure`` is found, or those found fail or take too long.
@@ -45,8 +61,12 @@ def render(dot_text: str, format: RenderedFormat, *, timeout: float = TIMEOUT) -
     failures = []
     for program in programs:
         try:
-            picture = _run(program, dot_text, format, timeout)
-            return _centre_text(picture) if format == "svg" else picture
+            if format == "png":
+                resolution = PIXELS if width and width.unit == "px" else RESOLUTION
+                return _run(program, dot_text, ["-Tpng", f"-Gdpi={resolution}"], timeout)
+            svg = _centre_text(_run(program, dot_text, ["-Tsvg"], timeout))
+            svg = svg if width is None else _sized(svg, width)
+            return pdf(svg) if format == "pdf" else svg
         except RenderingError as error:
             failures.append(str(error))
     raise RenderingError("; ".join(failures))
@@ -59,10 +79,8 @@ def renderers() -> tuple[Path, ...]:
     return tuple(Path(program) for program in (shutil.which("dot"), pure) if program)
 
 
-def _run(program: Path, dot_text: str, form: RenderedFormat, timeout: float) -> bytes:
-    command = [str(program), "-Kneato", "-n2", f"-T{form}"]
-    if form == "png":
-        command.append(f"-Gdpi={RESOLUTION}")
+def _run(program: Path, dot_text: str, options: list[str], timeout: float) -> bytes:
+    command = [str(program), "-Kneato", "-n2", *options]
     try:
         done = subprocess.run(  # noqa: S603 -- a program found by its name; the text goes to its standard input
             command, input=dot_text.encode(), capture_output=True, check=False, timeout=timeout
@@ -78,6 +96,25 @@ def _run(program: Path, dot_text: str, form: RenderedFormat, timeout: float) -> 
         message = f"{program.name} failed with exit status {done.returncode}: {said[-1]}"
         raise RenderingError(message)
     return done.stdout
+
+
+_SIZE = re.compile(rb'<svg width="[^"]*" height="[^"]*"\s+viewBox="([^"]*)"')
+_VIEWPORT = re.compile(rb'<polygon [^>]*points="([^"]*)"')
+_ZOOM = re.compile(rb"scale\(([^ )]*)")
+
+
+def _sized(svg: bytes, width: Length) -> bytes:
+    """The picture with its width as it was asked for; a renderer states it in whole points.
+
+    What it drew has the exact size: its background does.
+    """
+    background, zoom = _VIEWPORT.search(svg), _ZOOM.search(svg)
+    if background is None or zoom is None:
+        return svg
+    ys = [float(y) for y in re.findall(rb",([-\d.]+)", background[1])]
+    points, high = width.points, (max(ys) - min(ys)) * float(zoom[1])
+    size = f'<svg width="{width}" height="{high / points * width.number:.2f}{width.unit}"'
+    return _SIZE.sub(f'{size}\n viewBox="0.00 0.00 {points:.2f} {high:.2f}"'.encode(), svg, count=1)
 
 
 _NODE = re.compile(rb'<g id="[^"]*" class="node">.*?\n</g>', re.DOTALL)
@@ -101,39 +138,64 @@ def _centre_text(svg: bytes) -> bytes:
     return _NODE.sub(centre, svg)
 
 
-PictureFormat = Literal["svg", "png", "dot", "mermaid"]
+_ASPECT = {
+    "svg": re.compile(rb'<svg width="([\d.]+)[a-z]*" height="([\d.]+)'),
+    "pdf": re.compile(rb"/MediaBox *\[ *0 +0 +([\d.]+) +([\d.]+)"),
+}
+
+
+def aspect_ratio(picture: bytes, format: RenderedFormat) -> float:  # noqa: A002 -- as above
+    """The height of a rendered picture as a multiple of its width."""
+    if format == "png":
+        width, height = struct.unpack(">II", picture[16:24])
+    else:
+        found = _ASPECT[format].search(picture)
+        assert found is not None  # noqa: S101 -- all pictures state their size
+        width, height = map(float, found.groups())
+    return float(height / width)
+
+
+PictureFormat = Literal["svg", "png", "pdf", "dot", "mermaid"]
 FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
 SUFFIXES: dict[str, PictureFormat] = {
-    ".svg": "svg", ".png": "png", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"
+    ".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"
 }  # fmt: skip
 """Formats by the suffix of a file, in lower case."""
 
 
-def render_picture(
+def render_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     network: Network,
     format: PictureFormat = "svg",  # noqa: A002 -- the option's name
     *,
     expand: bool = False,
+    collapse: bool = False,
     direction: Direction = "TB",
+    look: Look = PLAIN,
     max_boxes: int = DEFAULT_LIMITS.boxes,
 ) -> bytes:
     """A network as the bytes of a picture, or of its text in UTF-8.
 
     Args:
         network: What to draw.
-        format: ``svg``, ``png``, ``dot`` or ``mermaid``.
+        format: ``svg``, ``png``, ``pdf``, ``dot`` or ``mermaid``.
         expand: Draw every copy of a repeat, rather than equal neighbours once.
+        collapse: Draw what a block is made of once, and the block as a box from then on.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
+        look: Its colours, what is left out, and how wide it is.
         max_boxes: Layers that are drawn at most, except in Mermaid text, of which the reader finds the places.
 
     Raises:
-        RenderingError: there would be more boxes, or ``svg`` or ``png`` is asked for and no renderer is there, or it
-            fails.
+        RenderingError: there would be more boxes, the type of a picture of that width would be too small, or ``svg``,
+            ``png`` or ``pdf`` is asked for and no renderer is there, or it fails.
+        ValueError: a width is asked for of Mermaid text.
     """
     if format == "mermaid":
-        return mermaid(network, expand=expand, direction=direction).encode()
-    text = dot(network, expand=expand, direction=direction, max_boxes=max_boxes)
-    return text.encode() if format == "dot" else render(text, format)
+        if look.width is not None:
+            message = "Mermaid text has no width: the page that shows it decides"
+            raise ValueError(message)
+        return mermaid(network, expand=expand, collapse=collapse, direction=direction, look=look).encode()
+    text = dot(network, expand=expand, collapse=collapse, direction=direction, look=look, max_boxes=max_boxes)
+    return text.encode() if format == "dot" else render(text, format, width=look.width)
 
 
 def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
@@ -142,7 +204,9 @@ def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     format: PictureFormat | None = None,  # noqa: A002 -- the option's name
     *,
     expand: bool = False,
+    collapse: bool = False,
     direction: Direction = "TB",
+    look: Look = PLAIN,
     overwrite: bool = False,
     max_boxes: int = DEFAULT_LIMITS.boxes,
 ) -> Path:
@@ -153,13 +217,15 @@ def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
         path: Where to; its folder must exist.
         format: As for :func:`render_picture`; None: what the suffix of the path says.
         expand: Draw every copy of a repeat, rather than equal neighbours once.
+        collapse: Draw what a block is made of once, and the block as a box from then on.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
+        look: Its colours, what is left out, and how wide it is.
         overwrite: Whether a file that is there already is replaced.
         max_boxes: As for :func:`render_picture`.
 
     Raises:
-        ValueError: no format is given and the suffix means none.
-        RenderingError: there would be more boxes, no renderer is there, or it fails.
+        ValueError: no format is given and the suffix means none, or a width is asked for of Mermaid text.
+        RenderingError: there would be more boxes, the type would be too small, no renderer is there, or it fails.
         FileExistsError: the file is there already.
         OSError: the file cannot be written.
     """
@@ -172,7 +238,10 @@ def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if target.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
-    write_atomically(target, render_picture(network, chosen, expand=expand, direction=direction, max_boxes=max_boxes))
+    picture = render_picture(
+        network, chosen, expand=expand, collapse=collapse, direction=direction, look=look, max_boxes=max_boxes
+    )
+    write_atomically(target, picture)
     return path
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, zip_longest
 
+from sewdsl.draw.style import CALL, FamilyStyle, layer_style
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Join, Merge
@@ -38,6 +39,25 @@ class PictureLayer:
 
 
 @dataclass(frozen=True)
+class PictureCall(PictureLayer):
+    """A call of a block that is drawn as one box, since what it is made of is drawn elsewhere.
+
+    Its ``nodes`` are those that give its output.
+
+    Attributes:
+        title: What the block is called.
+        arguments: Those of the call: ``c128s2``; perhaps none.
+        inside: The nodes of each folded copy.
+        note: Which copies it represents, if there are several: ``×3``.
+    """
+
+    title: str = ""
+    arguments: str = ""
+    inside: tuple[tuple[int, ...], ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class PictureReadout:
     """The end of the picture: the output read out over time."""
 
@@ -53,12 +73,18 @@ class PictureBlock:
         items: What is inside.
         value: Whether it is a named value, which may be read by others than what follows it.
         gives: The layer whose output alone is read outside, if that is not the last.
+        arguments: Those of the call.
+        depth: How many steps lead to it from the network.
+        note: What is said below its name.
     """
 
     label: str
     items: PictureItems
     value: bool = False
     gives: PictureLayer | None = None
+    arguments: str = ""
+    depth: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +98,7 @@ class PictureRepeat:
         outputs: The last node of each copy; inside another fold, of those in the first copy of that.
         items: The sequence that is repeated.
         key: The way to the repeat, ``repeat1``, by which it can be drawn unfolded; within a fold, in its first copy.
+        compared: The first of its copies and, if others follow that look different, the first of those.
     """
 
     first: int
@@ -80,6 +107,7 @@ class PictureRepeat:
     outputs: tuple[int, ...]
     items: PictureItems
     key: str = ""
+    compared: tuple[PictureItems, PictureItems] | None = None
 
 
 @dataclass(frozen=True)
@@ -209,7 +237,10 @@ class Wiring:
         self.network = network
         self.layers = tuple(drawn_layers(items))
         self._looped = {loop.delay for loop in loops_in(items)}
-        self._drawn = {index: layer for layer in self.layers for index in layer.nodes}
+        self._drawn = {
+            index: layer for layer in self.layers for copy in _copies(layer) for index in (*copy, *layer.nodes)
+        }
+        self._read = {layer: tuple(outside_sources(network, copy) for copy in _copies(layer)) for layer in self.layers}
 
     def name(self, layer: PictureLayer) -> str:
         """The name of the node that is drawn."""
@@ -218,12 +249,18 @@ class Wiring:
     def is_join(self, layer: PictureLayer) -> bool:
         """Whether it is drawn as a circle: branch and shortcut, or what is fed back, meet in it."""
         node = self.network.nodes[layer.nodes[0]]
-        return isinstance(node.op, Join) and len(node.inputs) == len(JOIN_OPERANDS)
+        return (
+            not isinstance(layer, PictureCall) and isinstance(node.op, Join) and len(node.inputs) == len(JOIN_OPERANDS)
+        )
+
+    def style(self, layer: PictureLayer) -> FamilyStyle:
+        """What a layer looks like."""
+        return CALL if isinstance(layer, PictureCall) else layer_style(self.network.nodes[layer.nodes[0]].op)
 
     def delayed_value(self, layer: PictureLayer) -> str:
         """The name of the value that a delay gives back, if no line leads to it; else empty."""
         node = self.network.nodes[layer.nodes[0]]
-        if node.delayed is None or layer in self._looped:
+        if node.delayed is None or layer in self._looped or isinstance(layer, PictureCall):
             return ""
         source = self.network.nodes[node.delayed]
         return next((step.label for step in reversed(source.path) if step.kind == "value"), source.name)
@@ -231,7 +268,7 @@ class Wiring:
     def operand_names(self, layer: PictureLayer) -> tuple[str, ...]:
         """What the operands of a merge are called, if they have names of their own: ``q``, ``k``, ``v``."""
         op = self.network.nodes[layer.nodes[0]].op
-        return op.operand_names if isinstance(op, Merge) else ()
+        return op.operand_names if isinstance(op, Merge) and not isinstance(layer, PictureCall) else ()
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
@@ -244,11 +281,10 @@ class Wiring:
     @cached_property
     def all_edges(self) -> tuple[Edge, ...]:
         """The same, with all that lead backward."""
-        nodes = self.network.nodes
         return tuple(
             (self._drawn[source], target, operand)
             for target in self.layers
-            for operand, source in enumerate(nodes[target.nodes[0]].sources)
+            for operand, source in enumerate(self._read[target][0])
         )
 
     @cached_property
@@ -258,19 +294,18 @@ class Wiring:
 
     def sources(self, target: PictureLayer) -> tuple[PictureLayer, ...]:
         """The layers that a layer reads, by operand."""
-        return tuple(self._drawn[source] for source in self.network.nodes[target.nodes[0]].sources)
+        return tuple(self._drawn[source] for source in self._read[target][0])
 
     def carried(self, target: PictureLayer, operand: int = 0) -> tuple[Signal, ...]:
         """What an input carries in each copy."""
         nodes = self.network.nodes
-        return tuple(nodes[nodes[i].sources[operand]].output for i in target.nodes if operand < len(nodes[i].sources))
+        return tuple(nodes[read[operand]].output for read in self._read[target] if operand < len(read))
 
     def between(self, source: PictureLayer, target: PictureLayer | None) -> tuple[int, ...]:
         """The nodes of one layer that another reads, or the readout if there is no other."""
-        nodes = self.network.nodes
         if target is None:
             return (self.network.output,) if self.network.output in source.nodes else ()
-        read = {i for reader in target.nodes for i in nodes[reader].sources}
+        read = {i for sources in self._read[target] for i in sources}
         return tuple(i for i in source.nodes if i in read)
 
     def signals(self, indices: tuple[int, ...]) -> tuple[Signal, ...]:
@@ -299,7 +334,7 @@ Unfolded = bool | Collection[str]
 """Which repeats are drawn copy by copy: all, none, or those with these keys."""
 
 
-def picture_items(network: Network, *, expand: Unfolded = False) -> PictureItems:
+def picture_items(network: Network, *, expand: Unfolded = False, collapse: bool = False) -> PictureItems:
     """The tree of a network, with its readout at the end.
 
     Args:
@@ -307,9 +342,128 @@ def picture_items(network: Network, *, expand: Unfolded = False) -> PictureItems
         expand: Draw every copy of a repeat, or of those with these keys. Otherwise neighbouring copies of the same
             structure (the same ops, wired the same way; shapes may differ) become one
             :class:`PictureRepeat`.
+        collapse: Draw what a block is made of once, and as a :class:`PictureCall` from then on. Calls that differ in
+            widths and strides only are of one block.
     """
     folder = _Folder(network, expand=expand)
-    return (*folder.sequence(network.nesting, ""), PictureReadout(network.output))
+    items = folder.sequence(network.nesting, "")
+    if collapse:
+        collapser = _Collapser(network)
+        collapser.sequence(items)  # finds how many blocks share a name
+        items = collapser.again().sequence(items)
+    return (*items, PictureReadout(network.output))
+
+
+def _copies(layer: PictureLayer) -> tuple[tuple[int, ...], ...]:
+    """The nodes of each copy that a layer represents."""
+    return layer.inside if isinstance(layer, PictureCall) else tuple((index,) for index in layer.nodes)
+
+
+def outside_sources(network: Network, indices: Sequence[int]) -> tuple[int, ...]:
+    """What nodes read of others: of one node, by operand; of several, each other node once."""
+    if len(indices) == 1:
+        return tuple(network.nodes[indices[0]].sources)
+    inside = set(indices)
+    return tuple(dict.fromkeys(i for index in indices for i in network.nodes[index].sources if i not in inside))
+
+
+class _Collapser:
+    """Draws blocks as boxes that were drawn before."""
+
+    def __init__(self, network: Network, variants: dict[str, dict[Hashable, int]] | None = None) -> None:
+        self._network, self._readers = network, network.graph.consumers
+        self._variants = variants or {}
+        self._numbered = variants is not None
+        self._seen: set[tuple[str, Hashable]] = set()
+
+    def again(self) -> _Collapser:
+        """One that knows which blocks there are."""
+        return _Collapser(self._network, self._variants)
+
+    def sequence(self, items: PictureItems) -> PictureItems:
+        """The items, those blocks as boxes that earlier ones had."""
+        return tuple(map(self._item, items))
+
+    def _item(self, item: PictureItem) -> PictureItem:
+        match item:
+            case PictureBlock(value=True):
+                return replace(item, items=self.sequence(item.items))
+            case PictureBlock():
+                return self._block(item)
+            case PictureRepeat():
+                inside = self.sequence(item.items)
+                match inside:
+                    case (PictureCall() as call,):
+                        return replace(call, note=copies_text(item))
+                return replace(item, items=inside)
+            case PictureMerge(operands, layer):
+                return PictureMerge(tuple(map(self.sequence, operands)), layer)
+            case PictureLoop(layer, body, feedback):
+                return PictureLoop(layer, self.sequence(body), (feedback[0], *self.sequence(feedback[1:])))
+            case PictureLayer() | PictureReadout():
+                return item
+
+    def _block(self, block: PictureBlock) -> PictureItem:
+        kind = tuple(map(self._kind, block.items))
+        alike = self._variants.setdefault(block.label, {})
+        number = alike.setdefault(kind, len(alike))
+        letters = f" {_letters(number)}" if self._numbered and len(alike) > 1 else ""
+        title, arguments = f"{block.label.strip() or 'block'}{letters}", block.arguments.removesuffix("s1")
+        if (block.label, kind) in self._seen:
+            call = self._call(block, title, arguments)
+            if call is not None:
+                return call
+        self._seen.add((block.label, kind))
+        # what a block gives is one of its drawn layers: if that is not the last, no part of it becomes a box
+        items = block.items if block.gives else self.sequence(block.items)
+        return replace(block, label=title, note=arguments, items=items)
+
+    def _call(self, block: PictureBlock, title: str, arguments: str) -> PictureCall | None:
+        """A block as a box; None: it reads, or gives, more than one value."""
+        nodes = self._network.nodes
+        copies: dict[tuple[PathStep, ...], list[int]] = {}
+        for index in sorted(index for layer in drawn_layers(block.items) for index in layer.nodes):
+            copies.setdefault(nodes[index].path[: block.depth], []).append(index)
+        given = []
+        for copy in copies.values():
+            inside = set(copy)
+            out = [i for i in copy if i in self._network.given or not inside.issuperset(self._readers[i])]
+            if len(out) != 1 or len(outside_sources(self._network, copy)) != 1:
+                return None
+            given += out
+        return PictureCall(tuple(given), title, arguments, tuple(map(tuple, copies.values())))
+
+    def _kind(self, item: PictureItem) -> Hashable:
+        """What must be equal for two blocks to be one: all but widths and strides."""
+        match item:
+            case PictureLayer(drawn):
+                node = self._network.nodes[drawn[0]]
+                letters = node.op.letters()
+                width = getattr(node.op, letters[""]) if "" in letters else None
+                varied = {letters.get(""), letters.get("s")}
+                said = [(name, "width" if value == width else value) for name, value in node.op if name not in varied]
+                return node.op.kind, tuple(said), node.delayed is None
+            case PictureBlock(label, items, value):
+                return label, value, tuple(map(self._kind, items))
+            case PictureRepeat():
+                return item.last - item.first, tuple(map(self._kind, item.items))
+            case PictureMerge(operands, layer):
+                return *(tuple(map(self._kind, operand)) for operand in operands), self._kind(layer)
+            case PictureLoop(layer, body, feedback):
+                return self._kind(layer), tuple(map(self._kind, body)), tuple(map(self._kind, feedback))
+            case PictureReadout():
+                return ()
+
+
+def copies_text(fold: PictureRepeat) -> str:
+    """Which copies a fold represents."""
+    count = fold.last - fold.first + 1
+    return f"copy {fold.first}" if count == 1 else f"×{count}"
+
+
+def _letters(number: int) -> str:
+    """A to Z, then AA."""
+    return (_letters(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)  # noqa: PLR2004
 
 
 class _Folder:
@@ -333,7 +487,10 @@ class _Folder:
                 return (PictureMerge(tuple(map(self.sequence, operands, prefixes)), PictureLayer((node,))),)
             case BlockItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
-                return (PictureBlock(step.label, inside, gives=self._given_by(item, exit_layer(inside[-1]))),)
+                gives = self._given_by(item, exit_layer(inside[-1]))
+                path = self._nodes[next(nodes((item,)))].path
+                depth = path.index(step) + 1
+                return (PictureBlock(step.label, inside, gives=gives, arguments=step.arguments, depth=depth),)
             case ValueItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
                 if step.kind != "value":
@@ -369,11 +526,12 @@ class _Folder:
             return tuple(item for _, items in copies for item in items)
         runs = [list(run) for _, run in groupby(copies, lambda copy: self._structure(copy[1]))]
         folded: list[PictureItem] = []
-        for run in runs:
+        for run, following in zip_longest(runs, runs[1:]):
             (begin, _), (end, _) = run[0], run[-1]
             outputs = tuple(exit_layer(items[-1]).nodes[-1] for _, items in run)
             merged = _merged([items for _, items in run])
-            folded.append(PictureRepeat(begin.copy, end.copy, begin.copies, outputs, merged, key))
+            compared = (run[0][1], following[0][1]) if following else None
+            folded.append(PictureRepeat(begin.copy, end.copy, begin.copies, outputs, merged, key, compared))
         return tuple(folded)
 
     def _structure(self, items: PictureItems) -> Hashable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
@@ -275,11 +275,11 @@ class Placer:
         if anchor.name.endswith("/fork"):
             row, way = path[0][0] + LEAD * spread / (MAX_SPREAD + 1), [each for each in path if each[0] != path[0][0]]
         else:
-            row, way = path[-1][0] - GAP * spread / (MAX_SPREAD + 1), [path[-1]]
+            row, way = path[-1][0] - self._measure.shortest_gap * spread / (MAX_SPREAD + 1), [path[-1]]
         corners = [*lane.begin, (lane.begin[-1][0], lane.across)]
         if lane.column.number != self.column.number:
             top = -TURN - VALUE_LANE / 2 * (1 + spread)
-            gutter = self.column.near - BETWEEN / 2 + VALUE_LANE / 2 * spread
+            gutter = self.column.near - self._measure.between / 2 + VALUE_LANE / 2 * spread
             corners += [(top, lane.across), (top, gutter), (row, gutter)]
         else:
             corners.append((row, lane.across))
@@ -315,40 +315,84 @@ def _boxes(elements: list[Element]) -> list[Box]:
     return found
 
 
-LONGEST, BETWEEN, TURN = 760.0, 46.0, 22.0
-"""A column no longer than this stays whole; the room between two columns; how far a line leaves a column to turn."""
+LONGEST, TURN = 760.0, 22.0
+"""A column no longer than this stays whole; how far a line leaves a column to turn."""
 MAX_SPREAD = 3
 """Lines of named values that run side by side between two columns, or before a row; more lie on one another."""
+ROW_SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+"""How much of the room the rows of a picture of some width take, in the ways that are tried."""
 MAX_ASPECT_RATIO = 1.25
 """The most that a picture may be longer than wide."""
 
 
-def lay_out(wiring: Wiring, measure: Measure, items: PictureItems) -> Scene:
-    """The scene of a tree in columns, or rows where the signal flows to the right, read one after the other."""
-    placer = _placed(wiring, measure, items)
+def lay_out(wiring: Wiring, measure: Measure, items: PictureItems, stops: Sequence[int] | None = None) -> Scene:
+    """The scene of a tree in columns, or rows where the signal flows to the right, read one after the other.
+
+    Args:
+        wiring: The edges.
+        measure: How much room everything takes.
+        items: The tree.
+        stops: Where columns end, as numbers of items; None: so that the picture has a good format.
+    """
+    placer = _placed(wiring, measure, items, stops)
     if placer.left:
-        measure = Measure(wiring, vertical=measure.vertical, items=items, edges=placer.left)
-        placer = _placed(wiring, measure, items)
+        measure = Measure(wiring, vertical=measure.vertical, items=items, edges=placer.left, narrow=measure.narrow)
+        placer = _placed(wiring, measure, items, stops)
     return placer.finish()
 
 
-def _placed(wiring: Wiring, measure: Measure, items: PictureItems) -> Placer:
+def possible_stops(measure: Measure, items: PictureItems, room: float) -> Iterator[list[int]]:
+    """Where columns can end such that a picture may be no wider than the room; at least one way.
+
+    Where the signal flows down, these are ever more columns side by side; where it flows to the right, ever shorter
+    rows.
+    """
+    ends, extents = _groups(measure, items)
+    row = _row(measure, items, ends, extents)
+    seen: list[list[int]] = []
+    if not measure.vertical:
+        for share in ROW_SHARES:
+            stops = row.filled(share * room)
+            if stops not in seen:
+                seen.append(stops)
+                yield [ends[stop - 1] for stop in stops]
+        return
+    for count in range(1, len(ends) + 1):
+        _, stops = row.even(count)
+        starts = [0, *stops]
+        width = sum(
+            max(extent.near for extent in extents[a:b]) + max(extent.far for extent in extents[a:b])
+            for a, b in zip(starts, stops, strict=False)
+        )
+        if seen and width + measure.between * (len(stops) - 1) > room:
+            return
+        if stops not in seen:
+            seen.append(stops)
+            yield [ends[stop - 1] for stop in stops]
+
+
+def _row(measure: Measure, items: PictureItems, ends: list[int], extents: list[Extent]) -> _Row:
+    gaps = [measure.gap(items[end - 1], items[end])[0] for end in ends[:-1]]
+    return _Row([extent.length for extent in extents], [0.0, *gaps])
+
+
+def _placed(wiring: Wiring, measure: Measure, items: PictureItems, stops: Sequence[int] | None) -> Placer:
     """The items in their places, with the edges that can be explained by these."""
     placer = Placer(wiring, measure)
     across = end = 0.0
     anchor: Anchor | None = None
     start = 0
-    for stop in _breaks(measure, items):
+    for stop in _breaks(measure, items) if stops is None else stops:
         extent = measure.sequence(items[start:stop])
         placer.column = PictureColumn(placer.column.number + 1, across)
         across += extent.near
         if anchor:
             text = measure.edge_label(items[start - 1], items[start])
-            gutter, turn, lead = across - extent.near - BETWEEN / 2, end + TURN, measure.lead(text)
+            gutter, turn, lead = across - extent.near - measure.between / 2, end + TURN, measure.lead(text)
             anchor = anchor.via((turn, anchor.corners[-1][1]), (turn, gutter), (-lead, gutter), (-lead, across))
             anchor = anchor.labelled(text, placer.label_point(text, (-lead / 2, across)))
         anchor, end = placer.sequence(items[start:stop], (0, across), anchor, placer.scene.elements)
-        across += extent.far + BETWEEN
+        across += extent.far + measure.between
         start = stop
     return placer
 
@@ -356,9 +400,8 @@ def _placed(wiring: Wiring, measure: Measure, items: PictureItems) -> Placer:
 def _breaks(measure: Measure, items: PictureItems) -> list[int]:
     """Where columns end: the fewest of a good format, as even as can be."""
     ends, extents = _groups(measure, items)
-    widths = [extent.near + extent.far + BETWEEN for extent in extents]
-    gaps = [measure.gap(items[end - 1], items[end])[0] for end in ends[:-1]]
-    row = _Row([extent.length for extent in extents], [0.0, *gaps])
+    widths = [extent.near + extent.far + measure.between for extent in extents]
+    row = _row(measure, items, ends, extents)
     stops: list[int] = []
     for count in range(row.fewest(widths), len(ends) + 1):
         longest, stops = row.even(count)
@@ -402,10 +445,10 @@ class _Row:
         low, high = max(self.lengths), self._ends[-1]
         while high - low > 1:
             middle = (low + high) / 2
-            low, high = (low, middle) if len(self._filled(middle)) <= count else (middle, high)
-        return high, self._filled(high)
+            low, high = (low, middle) if len(self.filled(middle)) <= count else (middle, high)
+        return high, self.filled(high)
 
-    def _filled(self, room: float) -> list[int]:
+    def filled(self, room: float) -> list[int]:
         """Where columns end if each takes as much as it has room for."""
         stops, start = [], 0
         while start < len(self.lengths):

@@ -1,10 +1,12 @@
-"""Colours and sizes: what a family of layers and a kind of signal look like."""
+"""Colours, sizes and themes: what a family of layers and a kind of signal look like, and what a picture leaves out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
+from sewdsl.draw.lengths import Length
 from sewdsl.ir.op import Activation, Join, Op
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.input import Input
@@ -30,11 +32,15 @@ class FamilyStyle:
         name: ``convolution``; also the class name in Mermaid.
         fill: Colour of the box.
         edge: Colour of its border.
+        border: How that is drawn, in the words of Graphviz: ``solid``, ``dashed`` or ``dotted``.
+        width: Of the border, in points; None: as of all others.
     """
 
     name: str
     fill: str
     edge: str
+    border: str = "solid"
+    width: float | None = None
 
 
 TERMINAL = FamilyStyle("terminal", "#FFFFFF", "#98A2B3")
@@ -56,6 +62,8 @@ def layer_style(op: Op) -> FamilyStyle:
 
 
 BLOCK = FamilyStyle("block", "#F5F6F8", "#C4CAD4")
+CALL = FamilyStyle("block_call", "#E4E7EC", "#667085")
+"""Of a block that is only a box, since it is drawn elsewhere."""
 FOLD = FamilyStyle("copies", "#FFFFFF", "#8A94A6")
 FOLDED_BLOCK = FamilyStyle("copies_of_a_block", BLOCK.fill, FOLD.edge)
 
@@ -80,11 +88,13 @@ class Stroke:
         meaning: What the legend says.
         color: Of the line.
         width: Of the line, in points.
+        sample: What the legend shows.
     """
 
     meaning: str
     color: str
     width: float
+    sample: str = "——"
 
 
 SPIKES = Stroke("spikes, 0 or 1", "#E8770C", 1.3)
@@ -99,3 +109,121 @@ def edge_style(signals: Sequence[Signal]) -> Stroke:
     if None in counts:
         return REALS
     return SPIKES if all(count == 1 for count in counts) else COUNTS
+
+
+ThemeName = Literal["light", "dark", "print"]
+THEMES: tuple[ThemeName, ...] = get_args(ThemeName)
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of a picture.
+
+    Attributes:
+        background: Of the picture.
+        ink: Of the words on boxes and frames.
+        muted: Of the words on lines, of notes and of the legend.
+        families: The look of families and frames, by name; that of the others is the light one.
+        strokes: The look of edges, by meaning; likewise.
+    """
+
+    background: str = "white"
+    ink: str = INK
+    muted: str = MUTED
+    families: Mapping[str, FamilyStyle] = field(default_factory=dict)
+    strokes: Mapping[str, Stroke] = field(default_factory=dict)
+
+    def family(self, look: FamilyStyle) -> FamilyStyle:
+        """The look in this theme of what has a look in the light one."""
+        return self.families.get(look.name, look)
+
+    def stroke(self, look: Stroke) -> Stroke:
+        """The look in this theme of an edge that has a look in the light one."""
+        return self.strokes.get(look.meaning, look)
+
+
+def _families(*looks: FamilyStyle) -> dict[str, FamilyStyle]:
+    return {look.name: look for look in looks}
+
+
+def _strokes(*looks: Stroke) -> dict[str, Stroke]:
+    return {look.meaning: look for look in looks}
+
+
+_DARK = Theme(
+    background="#101828",
+    ink="#F2F4F7",
+    muted="#A9B4C4",
+    families=_families(
+        FamilyStyle("terminal", "#101828", "#98A2B3"),
+        FamilyStyle("other", "#27303F", "#98A2B3"),
+        FamilyStyle("convolution", "#1C3A5E", "#6BA3DE"),
+        FamilyStyle("norm", "#38325A", "#A79CD8"),
+        FamilyStyle("neuron", "#5C3B12", "#F0A04B"),
+        FamilyStyle("pooling", "#1F4527", "#7CC286"),
+        FamilyStyle("linear", "#17474A", "#5DBDBD"),
+        FamilyStyle("join", "#101828", "#D0D5DD"),
+        FamilyStyle(BLOCK.name, "#1A2333", "#475467"),
+        FamilyStyle(CALL.name, "#344054", "#98A2B3"),
+        FamilyStyle(FOLD.name, "#101828", "#667085"),
+        FamilyStyle(FOLDED_BLOCK.name, "#1A2333", "#8A94A6"),
+        FamilyStyle(VALUE.name, "#2B2710", "#B39B3E"),
+    ),
+    strokes=_strokes(
+        Stroke(SPIKES.meaning, "#F79A3E", SPIKES.width),
+        Stroke(COUNTS.meaning, "#F0625A", COUNTS.width),
+        Stroke(REALS.meaning, "#98A2B3", REALS.width),
+    ),
+)
+_PRINT = Theme(
+    ink="#000000",
+    muted="#404040",
+    families=_families(
+        FamilyStyle("terminal", "#FFFFFF", "#8C8C8C"),
+        FamilyStyle("other", "#FFFFFF", "#000000", "dotted"),
+        FamilyStyle("convolution", "#FFFFFF", "#000000"),
+        FamilyStyle("norm", "#EDEDED", "#8C8C8C"),
+        FamilyStyle("neuron", "#BDBDBD", "#000000", width=1.8),
+        FamilyStyle("pooling", "#FFFFFF", "#000000", "dashed"),
+        FamilyStyle("linear", "#D9D9D9", "#000000"),
+        FamilyStyle("join", "#FFFFFF", "#000000", width=1.8),
+        FamilyStyle(BLOCK.name, "#FAFAFA", "#A6A6A6"),
+        FamilyStyle(CALL.name, "#FAFAFA", "#000000", width=1.8),
+        FamilyStyle(FOLD.name, "#FFFFFF", "#595959"),
+        FamilyStyle(FOLDED_BLOCK.name, "#FAFAFA", "#595959"),
+        FamilyStyle(VALUE.name, "#FFFFFF", "#595959", "dotted"),
+    ),
+    strokes=_strokes(
+        Stroke(SPIKES.meaning, "#000000", 0.9),
+        Stroke(COUNTS.meaning, "#000000", 2.4, "▬▬"),
+        Stroke(REALS.meaning, "#9A9A9A", 1.1),
+    ),
+)
+_COLOURS: dict[ThemeName, Theme] = {"light": Theme(), "dark": _DARK, "print": _PRINT}
+"""That of print can be told apart without colour: by how light a box is and by its border, by how light and how wide a
+line is."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a picture looks, whatever it shows.
+
+    Attributes:
+        theme: ``light``, ``dark``, or ``print``, whose colours are greys.
+        title: Whether the network's name and facts are above.
+        legend: Whether it says below what the lines mean.
+        width: How wide the picture is; it is then laid out so that its type is legible. None: as wide as it becomes.
+    """
+
+    theme: ThemeName = "light"
+    title: bool = True
+    legend: bool = True
+    width: Length | None = None
+
+    @property
+    def colours(self) -> Theme:
+        """The colours of the theme."""
+        return _COLOURS[self.theme]
+
+
+PLAIN = Look()

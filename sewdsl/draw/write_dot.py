@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cached_property
 from html import escape
+from itertools import product
+from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from sewdsl.draw import labels, style
-from sewdsl.draw.geometry import Point, round_corners, shorten_end
-from sewdsl.draw.measure import DETAIL, SMALL, TEXT, Measure
+from sewdsl.draw.geometry import Point, round_corners, shorten_end, text_width
+from sewdsl.draw.labels import DETAIL
+from sewdsl.draw.lengths import Length
+from sewdsl.draw.measure import SMALL, TEXT, Measure
 from sewdsl.draw.picture_items import Unfolded, Wiring, picture_items
-from sewdsl.draw.placement import lay_out
+from sewdsl.draw.placement import lay_out, possible_stops
 from sewdsl.draw.scene import Box, Direction, EdgeLine, Element, Fork, Scene, TitledFrame
+from sewdsl.draw.style import PLAIN, FamilyStyle, Look
 from sewdsl.ir.network import Network
 from sewdsl.limits import DEFAULT_LIMITS, raise_limit_help
 
@@ -20,15 +27,43 @@ if TYPE_CHECKING:
 ARROW, WIDE = 6.0, 420.0
 """Length of an arrow's head; the width from which the legend is a row; in points."""
 NODE = {"shape": "box", "style": "rounded,filled", "fixedsize": "true", "penwidth": "1.1"}
-EDGE = {"arrowsize": "0.6", "fontsize": f"{SMALL:g}", "fontcolor": style.MUTED}
+EDGE = {"arrowsize": "0.6", "fontsize": f"{SMALL:g}"}
+MARGIN = 3.0
+"""Around a picture of some width, in points; others have a quarter of an inch."""
+LEAST_TYPE = 5.0
+"""The smallest type of a picture of some width, in points."""
+TITLE_AT, TITLE_HEIGHT = 30.0, 40.0
+"""How far the title's centre is from what it is above of, and how high it is."""
+LEGEND_AT, LEGEND_ROW = 14.0, 16.0
+"""How far the legend is from what it is below of, and how high each of its rows is."""
+TALL = 1.25
+"""A picture of some width is no higher than this times its width, if it can be."""
 
 
 class RenderingError(Exception):
-    """A network is too large to draw, no renderer is there, or none succeeds."""
+    """A network is too large to draw or to draw legibly, no renderer is there, or none succeeds."""
 
 
-def dot(
-    network: Network, *, expand: Unfolded = False, direction: Direction = "TB", max_boxes: int = DEFAULT_LIMITS.boxes
+class _IllegibleError(Exception):
+    """The type of a picture of some width would be too small.
+
+    Attributes:
+        size: Of the smallest type, in points.
+    """
+
+    def __init__(self, size: float) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
+    network: Network,
+    *,
+    expand: Unfolded = False,
+    collapse: bool = False,
+    direction: Direction = "TB",
+    look: Look = PLAIN,
+    max_boxes: int = DEFAULT_LIMITS.boxes,
 ) -> str:
     """A network as DOT text, laid out.
 
@@ -40,13 +75,49 @@ def dot(
     Args:
         network: What to draw.
         expand: Draw every copy of a repeat, or of those with these keys, rather than equal neighbours once.
+        collapse: Draw what a block is made of once, and the block as a box from then on.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
+        look: Its colours, what is left out, and how wide it is.
         max_boxes: Layers that are drawn at most.
 
     Raises:
-        RenderingError: it would have more boxes than that.
+        RenderingError: it would have more boxes than that, or the type of a picture of that width would be too small.
     """
-    items = picture_items(network, expand=expand)
+    try:
+        return _drawn(network, expand, direction, look, max_boxes, collapse=collapse).text()
+    except _IllegibleError as error:
+        width, size = look.width or Length(0, "pt"), error.size
+    ways = [f"--width {ceil(width.number * LEAST_TYPE / size * 10) / 10:g}{width.unit}"]
+    other: Direction = "LR" if direction == "TB" else "TB"
+    for collapsed, title, along in product((collapse, True), (look.title, False), (direction, other)):
+        try:
+            _drawn(network, expand, along, replace(look, title=title), max_boxes, collapse=collapsed)
+        except _IllegibleError:
+            continue
+        changed = {
+            "--collapse": collapsed != collapse,
+            "--no-title": title != look.title,
+            f"--direction {along}": along != direction,
+        }
+        ways.append(" ".join(option for option, is_changed in changed.items() if is_changed))
+        break
+    message = (
+        f"{width} is too narrow: the smallest type would have {floor(size * 10) / 10:g}pt, and is legible from "
+        f"{LEAST_TYPE:g}pt on; there is room with {' or '.join(ways)}"
+    )
+    raise RenderingError(message)
+
+
+def _drawn(  # noqa: PLR0913 -- as above
+    network: Network, expand: Unfolded, direction: Direction, look: Look, max_boxes: int, *, collapse: bool
+) -> _Writer:
+    """A placed picture; one of some width in the columns in which it has the largest type on a page.
+
+    Raises:
+        RenderingError: it would have too many boxes.
+        _IllegibleError: its type would be too small in all columns.
+    """
+    items = picture_items(network, expand=expand, collapse=collapse)
     wiring = Wiring(network, items)
     if len(wiring.layers) > max_boxes:
         message = (
@@ -54,40 +125,103 @@ def dot(
             f"{{…}}*n, which is drawn once unless expanded, or {raise_limit_help('boxes')}"
         )
         raise RenderingError(message)
-    measure = Measure(wiring, vertical=direction == "TB")
-    return _Writer(wiring, measure, lay_out(wiring, measure, items), direction).text()
+    vertical, width = direction == "TB", look.width.points if look.width else 0.0
+    measure = Measure(wiring, vertical=vertical, narrow=width > 0)
+    if not width:
+        return _Writer(wiring, measure, lay_out(wiring, measure, items), direction, look)
+    ways = possible_stops(measure, items, (width - 2 * MARGIN) * SMALL / LEAST_TYPE)
+    pictures = [_Writer(wiring, measure, lay_out(wiring, measure, items, stops), direction, look) for stops in ways]
+    legible = [picture for picture in pictures if picture.type_size >= LEAST_TYPE]
+    if not legible:
+        raise _IllegibleError(max(picture.type_size for picture in pictures))
+    return min(legible, key=lambda each: (max(each.height, TALL * width), -round(each.zoom, 2)))
 
 
 class _Writer:
-    def __init__(self, wiring: Wiring, measure: Measure, scene: Scene, direction: Direction) -> None:
+    def __init__(self, wiring: Wiring, measure: Measure, scene: Scene, direction: Direction, look: Look) -> None:
         import graphviz  # noqa: PLC0415 -- only this command needs it
 
         self._quoted, self._wiring, self._measure, self._scene = graphviz.escape, wiring, measure, scene
         self._frames = 0
+        self._look, self._theme = look, look.colours
+        strokes = [style.edge_style(line.signals) for line in scene.lines]
+        self._strokes = [stroke for stroke in style.STROKES if stroke in strokes]
+        self._static = any(wiring.is_static(line.signals) for line in scene.lines)
         self._graph: graphviz.Digraph = graphviz.Digraph(
             graphviz.escape(labels.short_name(wiring.network)),
             comment="Laid out for: neato -n2",
-            graph_attr={"rankdir": direction, "bgcolor": "white", "fontname": style.FONT, "pad": "0.25"},
-            node_attr={**NODE, "fontname": style.FONT, "fontsize": f"{TEXT:g}", "fontcolor": style.INK},
-            edge_attr={**EDGE, "fontname": style.FONT},
+            graph_attr={"rankdir": direction, "bgcolor": self._theme.background, "fontname": style.FONT, "pad": "0.25"},
+            node_attr={**NODE, "fontname": style.FONT, "fontsize": f"{TEXT:g}", "fontcolor": self._theme.ink},
+            edge_attr={**EDGE, "fontname": style.FONT, "fontcolor": self._theme.muted},
         )
 
     def text(self) -> str:
         """The whole text."""
-        xs, ys = zip(*self._scene.corners(), strict=True)
-        left, right, low, high = min(xs), max(xs), min(ys), max(ys)
-        self._graph.attr(
-            label=labels.title_label(self._wiring.network), labelloc="t", lp=_at(((left + right) / 2, high + 30))
-        )
+        left, low, right, high = self._corners
+        if self._look.width is not None:
+            self._graph.attr(viewport=f"{self._look.width.points:.2f},{self.height:.2f},{self.zoom:.5f}")
+        if self._look.title:
+            title = labels.title_label(self._wiring.network, self._theme)
+            self._graph.attr(label=title, labelloc="t", lp=_at(((left + right) / 2, high + TITLE_AT)))
         self._elements(self._graph, self._scene.elements)
         for line in self._scene.lines:
             self._line(line)
-        looks = [style.edge_style(line.signals) for line in self._scene.lines]
-        static = any(self._wiring.is_static(line.signals) for line in self._scene.lines)
-        legend = labels.legend_label(looks, static=static, wide=right - left > WIDE)
-        at = _at(((left + right) / 2, low - 14 - 8 * legend.count("<tr>")))
-        self._graph.node("/legend", legend, shape="plain", fixedsize="false", style="", fontsize=f"{SMALL:g}", pos=at)
+        if self._look.legend:
+            legend = labels.legend_label(self._strokes, self._theme, static=self._static, wide=self._wide_legend)
+            at = _at(((left + right) / 2, low - 14 - 8 * legend.count("<tr>")))
+            look = {"shape": "plain", "fixedsize": "false", "style": "", "fontsize": f"{SMALL:g}"}
+            self._graph.node("/legend", legend, pos=at, **look)
         return str(self._graph.source)
+
+    @property
+    def zoom(self) -> float:
+        """How large a picture of some width is drawn: smaller than it is, or as large."""
+        left, _, right, _ = self._bounds
+        room = self._look.width.points - 2 * MARGIN if self._look.width else right - left
+        return min(1.0, room / (right - left))
+
+    @property
+    def height(self) -> float:
+        """How high a picture of some width is, in points."""
+        _, low, _, high = self._bounds
+        return (high - low) * self.zoom + 2 * MARGIN
+
+    @property
+    def type_size(self) -> float:
+        """The size of the smallest type as it is drawn, in points."""
+        return self._measure.smallest * self.zoom
+
+    @cached_property
+    def _corners(self) -> tuple[float, float, float, float]:
+        """Left, low, right and high end of what the picture shows, without words on lines."""
+        xs, ys = zip(*self._scene.corners(), strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
+    @cached_property
+    def _bounds(self) -> tuple[float, float, float, float]:
+        """The same of all that the picture has."""
+        left, low, right, high = self._corners
+        middle = (left + right) / 2
+        words = [(middle, 0.0)]
+        for line in self._scene.lines:
+            if line.label:
+                x, half = self._scene.xy(line.label_centre)[0], text_width(line.label, SMALL) / 2
+                words += [(x, half)]
+        if self._look.title:
+            words.append((middle, labels.title_room(self._wiring.network) / 2))
+            high += TITLE_AT + TITLE_HEIGHT / 2
+        if self._look.legend:
+            room = labels.legend_room(self._strokes, static=self._static, wide=self._wide_legend)
+            words.append((middle, room / 2))
+            low -= LEGEND_AT + LEGEND_ROW * (1 if self._wide_legend else len(self._strokes) + self._static)
+        return min(left, *(x - half for x, half in words)), low, max(right, *(x + half for x, half in words)), high
+
+    @property
+    def _wide_legend(self) -> bool:
+        left, _, right, _ = self._corners
+        if self._look.width is None:
+            return right - left > WIDE
+        return right - left > labels.legend_room(self._strokes, static=self._static, wide=True)
 
     def _elements(self, graph: graphviz.Digraph, elements: list[Element]) -> None:
         for element in elements:
@@ -95,7 +229,12 @@ class _Writer:
                 case Box():
                     self._box(graph, element)
                 case Fork(name, centre):
-                    look = {"width": "0.06", "height": "0.06", "color": style.MUTED, "fillcolor": style.MUTED}
+                    look = {
+                        "width": "0.06",
+                        "height": "0.06",
+                        "color": self._theme.muted,
+                        "fillcolor": self._theme.muted,
+                    }
                     graph.node(name, "", shape="point", pos=self._place(centre), **look)
                 case TitledFrame():
                     self._frame(graph, element)
@@ -103,21 +242,19 @@ class _Writer:
     def _box(self, graph: graphviz.Digraph, box: Box) -> None:
         width, height = (box.across, box.along) if self._scene.vertical else (box.along, box.across)
         look, extra = style.TERMINAL, {}
-        text = self._plain(self._measure.readout)
+        words_on = self._measure.label(box.layer)
+        text = self._plain(words_on.title)
+        if words_on.details:
+            small = "".join(f'<br/><font point-size="{DETAIL:g}">{escape(line)}</font>' for line in words_on.details)
+            text = f"<{escape(words_on.title)}{small}>"
         if box.layer:
-            network, index = self._wiring.network, box.layer.nodes[0]
-            words_on = self._measure.label(box.layer)
-            look = style.layer_style(network.nodes[index].op)
-            text = self._plain(words_on.title)
-            if words_on.details:
-                small = "".join(
-                    f'<br/><font point-size="{DETAIL:g}">{escape(line)}</font>' for line in words_on.details
-                )
-                text = f"<{escape(words_on.title)}{small}>"
-            extra["tooltip"] = self._plain(labels.layer_tooltip(network, box.layer))
+            look = self._wiring.style(box.layer)
+            extra["tooltip"] = self._plain(labels.layer_tooltip(self._wiring.network, box.layer))
             if self._wiring.is_join(box.layer):
                 extra |= {"shape": "circle", "fontsize": f"{SMALL:g}"}
                 text = f"<<b>{escape(words_on.title)}</b>>"
+        look = self._theme.family(look)
+        extra |= self._border(look)
         size = {"width": f"{width / 72:.3f}", "height": f"{height / 72:.3f}"}
         graph.node(box.name, text, pos=self._place(box.centre), fillcolor=look.fill, color=look.edge, **size, **extra)
 
@@ -125,25 +262,26 @@ class _Writer:
         self._frames += 1
         corners = [self._scene.xy(corner) for corner in (frame.start, frame.end)]
         (left, right), (low, high) = (sorted(side) for side in zip(*corners, strict=True))
-        note = f'<br/><font point-size="{DETAIL:g}" color="{style.MUTED}">{escape(frame.title.note)}</font>'
-        colours = style.frame_style(block=frame.title.block, folds=frame.title.folds, value=frame.title.value)
+        title = frame.title
+        colours = self._theme.family(style.frame_style(block=title.block, folds=title.folds, value=title.value))
         look = {
             "style": "rounded,filled",
             "fillcolor": colours.fill,
             "color": colours.edge,
-            "fontcolor": style.INK,
+            "fontcolor": self._theme.ink,
             "fontsize": f"{TEXT:g}",
+            **self._border(colours),
         }
         # said of every frame, since one inside another would take over that of the outer
         look["id"] = self._plain(f"fold:{frame.title.key}") if frame.title.key else f"frame:{self._frames}"
         with graph.subgraph(name=f"cluster_{self._frames}") as inner:
-            bold = f"<b>{escape(labels.replace_unprintable(frame.title.title))}</b>"
-            inner.attr(label=f"<{bold}{note if frame.title.note else ''}>", lp=self._place(frame.text), **look)
+            label = labels.frame_label(title.title, title.note, title.width, self._theme)
+            inner.attr(label=label, lp=self._place(frame.text), **look)
             inner.attr(bb=f"{_at((left, low))},{_at((right, high))}")
             self._elements(inner, frame.elements)
 
     def _line(self, line: EdgeLine) -> None:
-        look = style.edge_style(line.signals)
+        look = self._theme.stroke(style.edge_style(line.signals))
         extra = {} if line.arrow else {"dir": "none"}
         if line.label:
             extra |= {"label": self._plain(line.label), "lp": self._place(line.label_centre)}
@@ -161,6 +299,11 @@ class _Writer:
             penwidth=f"{look.width:g}",
             **extra,
         )
+
+    def _border(self, look: FamilyStyle) -> dict[str, str]:
+        """What is said of a border that is not as most are."""
+        said = {} if look.border == "solid" else {"style": f"rounded,filled,{look.border}"}
+        return said | ({} if look.width is None else {"penwidth": f"{look.width:g}"})
 
     def _plain(self, text: str) -> str:
         """A text as it is, whatever Graphviz would make of its entities, backslashes and brackets."""

@@ -10,6 +10,7 @@ from sewdsl.draw.geometry import text_width
 from sewdsl.draw.measure import Measure, Title
 from sewdsl.draw.picture_items import (
     PictureBlock,
+    PictureCall,
     PictureItems,
     PictureLayer,
     PictureLoop,
@@ -20,6 +21,7 @@ from sewdsl.draw.picture_items import (
     picture_items,
 )
 from sewdsl.draw.scene import Direction
+from sewdsl.draw.style import PLAIN, Look
 from sewdsl.ir.network import Network
 
 ESCAPED_CHARACTERS = {ord(letter): f"#{ord(letter)};" for letter in '"#<>&`\\'}
@@ -28,22 +30,33 @@ TITLE = str.maketrans("<>&", "\u2039\u203a+")
 """Characters that the title above a diagram cannot hold in any way of writing, and what replaces them."""
 CONFIG = "config: {flowchart: {subGraphTitleMargin: {top: 0, bottom: 14}}}"
 """Room for a title between a frame and the first layer in it, in pixels."""
+DASHES = {"dashed": "4 3", "dotted": "1 3"}
+"""Of borders."""
 BLANK = "#8195;"
 """An em of white space."""
 MOST_EDGES, MOST_CHARACTERS = 500, 50_000
 """What Mermaid draws at most, unless the settings of the page allow more; a diagram cannot raise them itself."""
 
 
-def mermaid(network: Network, *, expand: bool = False, direction: Direction = "TB") -> str:
+def mermaid(
+    network: Network,
+    *,
+    expand: bool = False,
+    collapse: bool = False,
+    direction: Direction = "TB",
+    look: Look = PLAIN,
+) -> str:
     """A network as a Mermaid flowchart; Mermaid finds the places itself.
 
     Args:
         network: What to draw.
         expand: Draw every copy of a repeat, rather than equal neighbours once.
+        collapse: Draw what a block is made of once, and the block as a box from then on.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
+        look: Its colours, and whether it has a title; there is no legend, and Mermaid decides about the width.
     """
-    items = picture_items(network, expand=expand)
-    return "\n".join(_Writer(network, items, vertical=direction == "TB").lines(direction)) + "\n"
+    items = picture_items(network, expand=expand, collapse=collapse)
+    return "\n".join(_Writer(network, items, look, vertical=direction == "TB").lines(direction)) + "\n"
 
 
 def fits_mermaid_limits(text: str) -> bool:
@@ -52,8 +65,9 @@ def fits_mermaid_limits(text: str) -> bool:
 
 
 class _Writer:
-    def __init__(self, network: Network, items: PictureItems, *, vertical: bool) -> None:
+    def __init__(self, network: Network, items: PictureItems, look: Look, *, vertical: bool) -> None:
         self._network, self._items, self._vertical = network, items, vertical
+        self._look, self._theme = look, look.colours
         self._wiring = Wiring(network, items)
         self._measure = Measure(self._wiring, vertical=True)
         self._ids = {layer: f"n{layer.nodes[0]}" for layer in self._wiring.layers}
@@ -63,13 +77,17 @@ class _Writer:
     def lines(self, direction: Direction) -> Iterator[str]:
         """The text, line by line."""
         title = f"{labels.short_name(self._network)}: {labels.network_facts(self._network)}".translate(TITLE)
-        yield from ("---", f"title: {json.dumps(title, ensure_ascii=False)}", CONFIG, "---", f"flowchart {direction}")
+        said = (f"title: {json.dumps(title, ensure_ascii=False)}",) if self._look.title else ()
+        yield from ("---", *said, CONFIG, "---", f"flowchart {direction}")
         yield from self._sequence(self._items, (), "    ")
         yield from self._edges()
         yield from (f"    class {name} {look.name}" for name, look in self._frames.items())
-        looks = [style.TERMINAL, style.OTHER, *(look for _, look in style.FAMILIES), *self._frames.values()]
-        for look in dict.fromkeys(looks):
-            yield f"    classDef {look.name} fill:{look.fill},stroke:{look.edge},color:{style.INK}"
+        calls = [style.CALL] if any(isinstance(layer, PictureCall) for layer in self._wiring.layers) else []
+        looks = [style.TERMINAL, style.OTHER, *(look for _, look in style.FAMILIES), *calls, *self._frames.values()]
+        for look in map(self._theme.family, dict.fromkeys(looks)):
+            border = f",stroke-dasharray:{DASHES[look.border]}" if look.border in DASHES else ""
+            width = f",stroke-width:{look.width:g}px" if look.width is not None else ""
+            yield f"    classDef {look.name} fill:{look.fill},stroke:{look.edge},color:{self._theme.ink}{border}{width}"
 
     def _sequence(self, items: PictureItems, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
         for item in items:
@@ -97,8 +115,7 @@ class _Writer:
         label = self._measure.label(layer)
         text = "<br/>".join(map(_text, (label.title, *label.details)))
         left, right = ("((", "))") if self._wiring.is_join(layer) else ("(", ")")
-        op = self._network.nodes[layer.nodes[0]].op
-        yield f'{indent}{self._ids[layer]}{left}"{text}"{right}:::{style.layer_style(op).name}'
+        yield f'{indent}{self._ids[layer]}{left}"{text}"{right}:::{self._wiring.style(layer).name}'
 
     def _title(self, title: Title) -> str:
         """The words on a frame; without the note, since a second line would lie under what is inside.
@@ -116,15 +133,16 @@ class _Writer:
         edges: list[tuple[PictureLayer, PictureLayer | None, int]] = [*self._wiring.all_edges, (read_out, None, 0)]
         for number, (source, target, operand) in enumerate(edges):
             crosses = self._folds[source] != self._folds.get(target, ()) if target else False
-            label = "" if source in labelled else self._measure.between(source, target, crosses=crosses)
+            label = "" if source in labelled else self._measure.line_label(source, target, crosses=crosses)
             labelled.add(source)
             end = self._ids[target] if target else "readout"
             words_on = f'|"{_text(label)}"|' if label else ""
             yield f"    {self._ids[source]} -->{words_on} {end}"
             read = self._wiring.between(source, target)
             signals = self._wiring.carried(target, operand) if target else self._wiring.signals(read)
-            look, dashes = style.edge_style(signals), ",stroke-dasharray:4 3" if self._wiring.is_static(signals) else ""
-            looks.setdefault(f"stroke:{look.color},stroke-width:{look.width:g}px{dashes}", []).append(number)
+            stroke = self._theme.stroke(style.edge_style(signals))
+            dashes = ",stroke-dasharray:4 3" if self._wiring.is_static(signals) else ""
+            looks.setdefault(f"stroke:{stroke.color},stroke-width:{stroke.width:g}px{dashes}", []).append(number)
         for look_text, numbers in looks.items():
             yield f"    linkStyle {','.join(map(str, numbers))} {look_text}"
 

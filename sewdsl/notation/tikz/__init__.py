@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from sewdsl.draw.labels import replace_unprintable, short_name
 from sewdsl.ir.network import Network
 from sewdsl.notation.compact_text import body_with_calls
 from sewdsl.notation.item_text import first_node, split_lets
 from sewdsl.notation.tikz.box_text import BoxText, BoxTexts
-from sewdsl.notation.tikz.distinct_blocks import calls_by_path, distinct_blocks, drawn_boxes, has_paths
+from sewdsl.notation.tikz.distinct_blocks import calls_by_path, distinct_blocks, drawn_boxes, first_copy_note, has_paths
 from sewdsl.notation.tikz.picture import Picture
 from sewdsl.notation.tikz.styles import LIBRARIES, style_preamble
 
@@ -47,16 +48,17 @@ def _pictures(network: Network) -> str:
 def _each(network: Network) -> Iterator[str]:
     whole, body = calls_by_path(network) if has_paths(network) else body_with_calls(network)
     words = BoxTexts(network)
+    note = partial(first_copy_note, network, words)
     for block in distinct_blocks(words, (whole, body)):
-        picture = Picture(network, block.items, block.texts(words))
+        picture = Picture(network, block.items, block.texts(words), note)
         yield f"% {replace_unprintable(block.caption)}\n{picture.block(BoxText.of(block.caption).source)}"
     lets, body = split_lets(body)
     for let in lets:
-        picture = Picture(network, let.items, {first_node(box): words.box(box) for box in drawn_boxes(let.items)})
+        picture = Picture(network, let.items, {first_node(box): words.box(box) for box in drawn_boxes(let.items)}, note)
         yield f"% {let.name}\n{picture.value(BoxText.of(let.name).source)}"
     if network.outputs:
         return  # each of them has a picture
     texts = {first_node(box): words.box(box) for box in drawn_boxes(body)}
     name, steps = short_name(network), network.settings.steps
     caption = f"{BoxText.of(name).source}, $T={steps}$" if steps > 1 else BoxText.of(name).source
-    yield f"% {name}\n{Picture(network, body, texts).net(caption)}"
+    yield f"% {name}\n{Picture(network, body, texts, note).net(caption)}"

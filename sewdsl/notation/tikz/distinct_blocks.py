@@ -141,6 +141,42 @@ def distinct_blocks(words: BoxTexts, calls: Iterable[TextItems]) -> tuple[BlockV
     return tuple(BlockVariants(tuple(blocks.values())) for blocks in found.values())
 
 
+def first_copy_note(network: Network, words: BoxTexts, repeat: RepeatText) -> str:
+    """What the first copy of a repeat has, or reads, that the second has not, or does not read; perhaps nothing."""
+    if len(repeat.copies) <= 1:
+        return ""
+    first, second = repeat.copies[:2]
+    said = list(dict.fromkeys(_differences(words, first, second)))
+    read = [network.nodes[network.nodes[first_node(copy[0])].sources[0]].output.shape for copy in (first, second)]
+    given = {network.nodes[max(item_nodes(copy))].output.shape for copy in (first, second)}
+    if read[0] != read[1] and len(given) == 1:
+        said.append(f"reads {'×'.join(map(str, read[0]))}")
+    return f"first: {', '.join(said)}" if said else ""
+
+
+def _differences(words: BoxTexts, items: TextItems, others: TextItems) -> Iterator[str]:
+    if len(items) != len(others):
+        yield _words(words, items)
+        return
+    for one, other in zip(items, others, strict=True):
+        match one, other:
+            case (BlockText(), BlockText()) | (RepeatText(), RepeatText()):
+                yield from _differences(words, one.items, other.items)
+            case (MergeText(), MergeText()) if len(one.operands) == len(other.operands):
+                for number, (own, its) in enumerate(zip(one.operands, other.operands, strict=True)):
+                    if bool(own) == bool(its):
+                        yield from _differences(words, own, its)
+                    else:
+                        side = "shortcut" if number and one.is_join else "operand"
+                        yield f"{side} {_words(words, own) or 'id'}"
+            case _ if _words(words, (one,)) != _words(words, (other,)):
+                yield _words(words, (one,))
+
+
+def _words(words: BoxTexts, items: TextItems) -> str:
+    return "–".join(words.box(box).plain for box in drawn_boxes(items))
+
+
 def drawn_boxes(items: TextItems) -> Iterator[LayerText | BlockText]:
     """The boxes of a sequence, in order; not those inside of blocks, nor the circles of joins."""
     for item in items:

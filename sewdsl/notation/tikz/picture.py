@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -87,7 +87,14 @@ class _Start(NamedTuple):
 class Picture:
     """Writes one picture."""
 
-    def __init__(self, network: Network, items: TextItems, texts: Mapping[int, BoxText]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        items: TextItems,
+        texts: Mapping[int, BoxText],
+        first_copy_note: Callable[[RepeatText], str] = lambda _: "",
+    ) -> None:
+        self._first_copy_note = first_copy_note
         self._nodes, self._network, self._items, self._texts = network.nodes, network, items, texts
         longest = max((text_width(self._text(box).plain, SIZE) * SERIF for box in drawn_boxes(items)), default=0.0)
         self._width = round(max(NARROWEST, longest + BESIDE))
@@ -195,6 +202,12 @@ class Picture:
         label = rf"node[left=1.5mm] ({times}) {{$\times{repeat.count}$}}"
         self._lines.append(rf"\draw[sew brace] {low} -- {label} {high};")
         self._inside = [*outer, *self._inside, times]
+        said = self._first_copy_note(repeat)
+        if said:
+            note = self._name("note")
+            place = f"anchor=north east, align=right] ({note}) at ({times}.south east)"
+            self._lines.append(rf"\node[sew note, {place} {{{BoxText.of(said).source}}};")
+            self._inside.append(note)
         return last
 
     def _merge(self, merge: MergeText, start: _Start) -> str:
