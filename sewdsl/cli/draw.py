@@ -128,24 +128,24 @@ def command(  # noqa: PLR0913 -- one parameter per option
         fail(f"cannot draw {network.name}: {error}")
     write_file(path, content, str(path))
     if length is not None:
-        _say_if_higher_than_a_page(content, chosen, length, collapse=collapse, bare=no_title and no_legend)
+        _say_if_higher_than_a_page(content, chosen, length, collapse=collapse)
 
 
 PAGE = 648.0
 """The height of the text of a page, in points: nine inches, as on paper of eleven with margins of one."""
 
 
-def _say_if_higher_than_a_page(
-    content: bytes, form: PictureFormat, width: Length, *, collapse: bool, bare: bool
-) -> None:
+def _say_if_higher_than_a_page(content: bytes, form: PictureFormat, width: Length, *, collapse: bool) -> None:
     """Says of a picture of some width if no page has room for it, and what makes it lower."""
     from sewdsl.draw import aspect_ratio  # noqa: PLC0415 -- only this command draws
 
-    if form is PictureFormat.DOT or form is PictureFormat.MERMAID:
-        return
-    height = width.points * aspect_ratio(content, form.value)
+    match form.value:
+        case "svg" | "png" | "pdf" as rendered:
+            height = width.points * aspect_ratio(content, rendered)
+        case _:
+            return
     if height > PAGE:
-        ways = [*(["--collapse"] * (not collapse)), *(["--no-title --no-legend"] * (not bare)), "a larger --width"]
+        ways = [*(["--collapse"] * (not collapse)), "a larger --width"]
         said = f"it is {height:.0f}pt high, and a page has {PAGE:.0f}pt; lower with {' or '.join(ways)}"
         echo(f"note: {said}", err=True)
 

@@ -277,7 +277,8 @@ class Measure:
         given = {signal.shape for signal in self._wiring.signals(fold.outputs)}
         if entry is None or count == 1 or len(given) > 1:
             return ""
-        first, *others = (signal.shape for signal in self._wiring.carried(entry)[:count])
+        inner = _folded_at_entry(fold.items)
+        first, *others = (signal.shape for signal in self._wiring.carried(entry)[: count * inner : inner])
         return "" if first in others else f"copy {fold.first} reads {shape_range_text([first])}"
 
     def _difference(self, fold: PictureRepeat) -> str:
@@ -439,6 +440,19 @@ class Measure:
         last = self.lanes(merge)[-1]
         middle, reach = last / 2, max(half, last / 2 + BAR)
         return middle - reach, middle + reach
+
+
+def _folded_at_entry(items: PictureItems) -> int:
+    """How many nodes the layer represents that some items begin with, in one copy of the items."""
+    match items[0]:
+        case PictureRepeat() as fold:
+            return (fold.last - fold.first + 1) * _folded_at_entry(fold.items)
+        case PictureBlock(items=inner):
+            return _folded_at_entry(inner)
+        case PictureMerge(operands):
+            return next((_folded_at_entry(operand) for operand in operands if operand), 1)
+        case _:
+            return 1
 
 
 def _folds(item: PictureItem) -> bool:

@@ -164,9 +164,9 @@ _DARK = Theme(
         FamilyStyle("linear", "#17474A", "#5DBDBD"),
         FamilyStyle("join", "#101828", "#D0D5DD"),
         FamilyStyle(BLOCK.name, "#1A2333", "#475467"),
-        FamilyStyle(CALL.name, "#344054", "#98A2B3"),
+        FamilyStyle(CALL.name, "#3A4558", "#98A2B3"),
         FamilyStyle(FOLD.name, "#101828", "#667085"),
-        FamilyStyle(FOLDED_BLOCK.name, "#1A2333", "#8A94A6"),
+        FamilyStyle(FOLDED_BLOCK.name, "#1A2333", "#8C97AA"),
         FamilyStyle(VALUE.name, "#2B2710", "#B39B3E"),
     ),
     strokes=_strokes(

@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ FONTS = ("Arial", "Arimo", "Liberation Sans", "DejaVu Sans")
 as wide as Helvetica, for which the boxes have room, but for the last, for which they have too."""
 _SVG = "{http://www.w3.org/2000/svg}"
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?")
+_ANCHORS: dict[str, Literal["left", "center", "right"]] = {"start": "left", "middle": "center", "end": "right"}
 _COMMAND = re.compile(r"([MCLZ])([^MCLZ]*)", re.IGNORECASE)
 
 
@@ -51,7 +52,7 @@ def pdf(svg: bytes) -> bytes:
             warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it, as in a browser
             page = BytesIO()
             about = {"Title": title, "Creator": "sewdsl", "CreationDate": None}
-            FigureCanvasPdf(figure).print_pdf(page, metadata=about)
+            FigureCanvasPdf(figure).print_pdf(page, metadata=about)  # type: ignore[no-untyped-call]
     return page.getvalue()
 
 
@@ -66,7 +67,8 @@ def _artists(graph: ET.Element, zoom: float, to_page: Transform) -> Iterator[Art
 
     fonts = _fonts()
     for order, element in enumerate(graph.iter()):
-        said, place = element.attrib, {"transform": to_page, "zorder": order}
+        said = element.attrib
+        place: dict[str, Any] = {"transform": to_page, "zorder": order}
         match element.tag.removeprefix(_SVG):
             case "polygon" | "polyline" as tag:
                 points = list(zip(*[iter(_numbers(said["points"]))] * 2, strict=True))
@@ -82,7 +84,7 @@ def _artists(graph: ET.Element, zoom: float, to_page: Transform) -> Iterator[Art
                     float(said["y"]),
                     "".join(element.itertext()),
                     color=said.get("fill", "black"),
-                    horizontalalignment={"middle": "center", "end": "right"}.get(said.get("text-anchor", ""), "left"),
+                    horizontalalignment=_ANCHORS[said.get("text-anchor", "start")],
                     fontfamily=fonts,
                     fontsize=float(said["font-size"]) * zoom,
                     fontweight=said.get("font-weight", "normal"),
@@ -117,7 +119,7 @@ def _path(text: str) -> Any:
     """Straight lines and Bézier curves, all absolute."""
     from matplotlib.path import Path  # noqa: PLC0415 -- as above
 
-    codes: list[int] = []
+    codes: list[Any] = []
     points: list[tuple[float, float]] = []
     for command, numbers in _COMMAND.findall(text):
         ends = list(zip(*[iter(_numbers(numbers))] * 2, strict=True))

@@ -82,8 +82,11 @@ def frames(network: Network) -> list[tuple[str, str]]:
 
 def test_frames(networks: Networks) -> None:
     assert frames(networks("seven")) == [("×7", "32×(128→64→…→1)²"), ("SEW Block", "")]
-    assert frames(networks("projection")) == [("SEW Block · copy 1", ""), ("SEW Block ×3", "")]
-    assert frames(networks("nested")) == [("×2", "(2→16)×(64→32→16)²"), ("×3", "")]
+    assert frames(networks("projection")) == [
+        ("SEW Block · copy 1", "differs: shortcut c16 k1 s1-BN-IF"),
+        ("SEW Block ×3", ""),
+    ]
+    assert frames(networks("nested")) == [("×2", "(2→16)×(64→32→16)²"), ("×3", "copy 1 reads 2×64×64")]
 
 
 def test_title(networks: Networks) -> None:

@@ -28,7 +28,14 @@ def draw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Resul
 
 @pytest.mark.parametrize(
     ("name", "start"),
-    [("a.svg", b"<?xml"), ("a.PNG", b"\x89PNG"), ("a.dot", b"//"), ("a.gv", b"//"), ("a.mmd", b"---")],
+    [
+        ("a.svg", b"<?xml"),
+        ("a.PNG", b"\x89PNG"),
+        ("a.pdf", b"%PDF"),
+        ("a.dot", b"//"),
+        ("a.gv", b"//"),
+        ("a.mmd", b"---"),
+    ],
 )
 def test_the_suffix_says_the_format(networks: Networks, tmp_path: Path, name: str, start: bytes) -> None:
     path = write_picture(networks("plain"), tmp_path / name)
@@ -42,8 +49,8 @@ def test_a_stated_format_wins(networks: Networks, tmp_path: Path) -> None:
 
 
 def test_no_known_suffix(networks: Networks, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'a.pdf' has none of the suffixes .svg, .png"):
-        write_picture(networks("plain"), tmp_path / "a.pdf")
+    with pytest.raises(ValueError, match=r"'a.eps' has none of the suffixes .svg, .png, .pdf"):
+        write_picture(networks("plain"), tmp_path / "a.eps")
 
 
 def test_a_failure_leaves_the_old_file(networks: Networks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +97,7 @@ def test_options_reach_the_network(draw: Callable[..., Result]) -> None:
 
 
 def test_an_unknown_suffix_is_a_usage_error(draw: Callable[..., Result]) -> None:
-    result = draw("7b-net", "-o", "a.pdf")
+    result = draw("7b-net", "-o", "a.eps")
     assert result.exit_code == 2
     assert ".svg" in result.stderr
 
@@ -136,7 +143,7 @@ def test_more_boxes_than_can_be_looked_at(draw: Callable[..., Result], tmp_path:
     result = draw("{BN}*10000", "--input", "3", "--expand", "--format", "svg")
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", message.format("10,001", "10,000"))
     few = ("{BN}*100", "--input", "3", "--expand", "--format")
-    for form in ("svg", "png", "dot"):
+    for form in ("svg", "png", "pdf", "dot"):
         result = draw(*few, form, "--limit", "boxes=100")
         assert (result.exit_code, result.stdout, result.stderr) == (1, "", message.format("101", "100"))
     assert list(tmp_path.iterdir()) == []

@@ -160,8 +160,8 @@ def _differences(words: BoxTexts, items: TextItems, others: TextItems) -> Iterat
         return
     for one, other in zip(items, others, strict=True):
         match one, other:
-            case (BlockText(), BlockText()) | (RepeatText(), RepeatText()):
-                yield from _differences(words, one.items, other.items)
+            case (BlockText(items=own), BlockText(items=its)) | (RepeatText(items=own), RepeatText(items=its)):
+                yield from _differences(words, own, its)
             case (MergeText(), MergeText()) if len(one.operands) == len(other.operands):
                 for number, (own, its) in enumerate(zip(one.operands, other.operands, strict=True)):
                     if bool(own) == bool(its):
