@@ -110,9 +110,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     shown_as_text = out is None and chosen in {PictureFormat.DOT, PictureFormat.MERMAID}
     path = Path("-") if shown_as_text else Path(out or _file_name(compilation, chosen))
     require_free(path, overwrite=overwrite)
-    from sewdsl.draw import Look, RenderingError, render_picture  # noqa: PLC0415 -- only this command draws
+    from sewdsl.draw import PictureLook, RenderingError, render_picture  # noqa: PLC0415 -- only this command draws
 
-    look = Look(theme.value, title=not no_title, legend=not no_legend, width=length)
+    look = PictureLook(theme.value, title=not no_title, legend=not no_legend, width=length)
     boxes = (options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)
     try:
         content = render_picture(

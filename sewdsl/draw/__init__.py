@@ -17,7 +17,7 @@ from sewdsl.draw.picture_file import (
     write_picture,
 )
 from sewdsl.draw.scene import Direction
-from sewdsl.draw.style import THEMES, Look, ThemeName
+from sewdsl.draw.style import THEMES, PictureLook, ThemeName
 from sewdsl.draw.write_dot import RenderingError, dot
 from sewdsl.draw.write_mermaid import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid
 
@@ -29,8 +29,8 @@ __all__ = [
     "THEMES",
     "Direction",
     "Length",
-    "Look",
     "PictureFormat",
+    "PictureLook",
     "RenderingError",
     "ThemeName",
     "aspect_ratio",

@@ -10,7 +10,7 @@ from itertools import groupby
 
 from sewdsl.draw.geometry import text_width
 from sewdsl.draw.picture_items import PictureCall, PictureLayer
-from sewdsl.draw.style import STROKES, Stroke, Theme
+from sewdsl.draw.style import STROKES, Stroke, ThemeColours
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.redundant_arguments import redundant_arguments
 from sewdsl.ir.network import Network
@@ -199,7 +199,7 @@ def title_room(network: Network) -> float:
     return TITLE_SLACK * max(text_width(name, NAME * BOLD_WIDTH_FACTOR), text_width(below, FACTS))
 
 
-def title_label(network: Network, theme: Theme) -> str:
+def title_label(network: Network, theme: ThemeColours) -> str:
     """Name and facts as an HTML-like label."""
     name, below, room = short_name(network), network_facts(network), title_room(network)
     return (
@@ -210,7 +210,7 @@ def title_label(network: Network, theme: Theme) -> str:
     )
 
 
-def frame_label(title: str, note: str, room: float, theme: Theme) -> str:
+def frame_label(title: str, note: str, room: float, theme: ThemeColours) -> str:
     """The words on a frame as an HTML-like label, which begin where their room begins, whatever the font."""
     bold = f"<b>{escape(replace_unprintable(title))}</b>"
     small = (
@@ -228,7 +228,7 @@ STATIC = "the same at every time-step"
 """What dashed lines mean."""
 
 
-def legend_label(looks: Sequence[Stroke], theme: Theme, *, static: bool, wide: bool) -> str:
+def legend_label(looks: Sequence[Stroke], theme: ThemeColours, *, static: bool, wide: bool) -> str:
     """What the lines mean, as an HTML-like label.
 
     Args:
@@ -253,7 +253,7 @@ def legend_room(looks: Sequence[Stroke], *, static: bool, wide: bool) -> float:
     return sum(rooms) if wide else max(rooms)
 
 
-def _entry(sample: str, look: Stroke, meaning: str, theme: Theme) -> str:
+def _entry(sample: str, look: Stroke, meaning: str, theme: ThemeColours) -> str:
     line = f'<font color="{look.color}"><b>{sample}</b></font>'
     return f'<td align="left">{line}<font color="{theme.muted}">&nbsp;&nbsp;{escape(meaning)}&nbsp;&nbsp;</font></td>'
 

@@ -131,14 +131,15 @@ class Measure:
         self.vertical, self.narrow = vertical, narrow
         self._wiring = wiring
         labels = Labels(wiring.network)
-        shortened = narrow_label if narrow else _as_it_is
         self._all_labels = labels
         self._labels = {
             layer: call_label(layer, narrow=narrow)
             if isinstance(layer, PictureCall)
-            else shortened(labels.of(layer.nodes[0], wiring.delayed_value(layer)))
+            else labels.of(layer.nodes[0], wiring.delayed_value(layer))
             for layer in wiring.layers
         }
+        if narrow:
+            self._labels = {layer: narrow_label(label) for layer, label in self._labels.items()}
         self._measured: dict[int, tuple[PictureItems | PictureItem, Extent]] = {}
         self._skips: dict[PictureLayer, list[int]] = {}
         for source, target, _ in edges:
@@ -255,7 +256,9 @@ class Measure:
                 gives=item.gives,
             )
         count, copies = item.last - item.first + 1, copies_text(item)
-        note = " · ".join(filter(None, (self._way(item), self._first_input(item), self._difference(item))))
+        own = list(dict.fromkeys(self._differences(*item.compared))) if item.compared else []
+        differs = cut(f"differs: {', '.join(own)}", LONGEST_DIFFERENCE) if own else ""
+        note = " · ".join(filter(None, (self._way(item), self._first_input(item), differs)))
         match item.items:
             case (PictureBlock(name, items, value=False, gives=gives, note=said),):
                 note = " · ".join(filter(None, (arguments_text(said), note)))
@@ -281,12 +284,8 @@ class Measure:
         first, *others = (signal.shape for signal in self._wiring.carried(entry)[: count * inner : inner])
         return "" if first in others else f"copy {fold.first} reads {shape_range_text([first])}"
 
-    def _difference(self, fold: PictureRepeat) -> str:
-        """What the copies have that those after them have not."""
-        said = list(self._differences(*fold.compared)) if fold.compared else []
-        return cut(f"differs: {', '.join(dict.fromkeys(said))}", LONGEST_DIFFERENCE) if said else ""
-
     def _differences(self, items: PictureItems, others: PictureItems) -> Iterator[str]:
+        """What some copies have that those after them have not."""
         if len(items) != len(others):
             yield self._words(items)
             return
@@ -458,7 +457,3 @@ def _folded_at_entry(items: PictureItems) -> int:
 def _folds(item: PictureItem) -> bool:
     """Whether an item represents several copies."""
     return isinstance(item, PictureRepeat) or (isinstance(item, PictureCall) and bool(item.note))
-
-
-def _as_it_is(label: Label) -> Label:
-    return label

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 from sewdsl.atomic_write import write_atomically
 from sewdsl.draw.lengths import Length
 from sewdsl.draw.scene import Direction
-from sewdsl.draw.style import PLAIN, Look
+from sewdsl.draw.style import PLAIN, PictureLook
 from sewdsl.draw.write_dot import RenderingError, dot
 from sewdsl.draw.write_mermaid import mermaid
 from sewdsl.draw.write_pdf import pdf
@@ -170,7 +170,7 @@ def render_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     expand: bool = False,
     collapse: bool = False,
     direction: Direction = "TB",
-    look: Look = PLAIN,
+    look: PictureLook = PLAIN,
     max_boxes: int = DEFAULT_LIMITS.boxes,
 ) -> bytes:
     """A network as the bytes of a picture, or of its text in UTF-8.
@@ -206,7 +206,7 @@ def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     expand: bool = False,
     collapse: bool = False,
     direction: Direction = "TB",
-    look: Look = PLAIN,
+    look: PictureLook = PLAIN,
     overwrite: bool = False,
     max_boxes: int = DEFAULT_LIMITS.boxes,
 ) -> Path:

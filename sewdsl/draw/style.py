@@ -116,7 +116,7 @@ THEMES: tuple[ThemeName, ...] = get_args(ThemeName)
 
 
 @dataclass(frozen=True)
-class Theme:
+class ThemeColours:
     """The colours of a picture.
 
     Attributes:
@@ -150,7 +150,7 @@ def _strokes(*looks: Stroke) -> dict[str, Stroke]:
     return {look.meaning: look for look in looks}
 
 
-_DARK = Theme(
+_DARK = ThemeColours(
     background="#101828",
     ink="#F2F4F7",
     muted="#A9B4C4",
@@ -175,7 +175,7 @@ _DARK = Theme(
         Stroke(REALS.meaning, "#98A2B3", REALS.width),
     ),
 )
-_PRINT = Theme(
+_PRINT = ThemeColours(
     ink="#000000",
     muted="#404040",
     families=_families(
@@ -199,13 +199,13 @@ _PRINT = Theme(
         Stroke(REALS.meaning, "#9A9A9A", 1.1),
     ),
 )
-_COLOURS: dict[ThemeName, Theme] = {"light": Theme(), "dark": _DARK, "print": _PRINT}
+_COLOURS: dict[ThemeName, ThemeColours] = {"light": ThemeColours(), "dark": _DARK, "print": _PRINT}
 """That of print can be told apart without colour: by how light a box is and by its border, by how light and how wide a
 line is."""
 
 
 @dataclass(frozen=True)
-class Look:
+class PictureLook:
     """How a picture looks, whatever it shows.
 
     Attributes:
@@ -221,9 +221,9 @@ class Look:
     width: Length | None = None
 
     @property
-    def colours(self) -> Theme:
+    def colours(self) -> ThemeColours:
         """The colours of the theme."""
         return _COLOURS[self.theme]
 
 
-PLAIN = Look()
+PLAIN = PictureLook()

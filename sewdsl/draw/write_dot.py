@@ -17,7 +17,7 @@ from sewdsl.draw.measure import SMALL, TEXT, Measure
 from sewdsl.draw.picture_items import Unfolded, Wiring, picture_items
 from sewdsl.draw.placement import lay_out, possible_stops
 from sewdsl.draw.scene import Box, Direction, EdgeLine, Element, Fork, Scene, TitledFrame
-from sewdsl.draw.style import PLAIN, FamilyStyle, Look
+from sewdsl.draw.style import PLAIN, FamilyStyle, PictureLook
 from sewdsl.ir.network import Network
 from sewdsl.limits import DEFAULT_LIMITS, raise_limit_help
 
@@ -62,7 +62,7 @@ def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     expand: Unfolded = False,
     collapse: bool = False,
     direction: Direction = "TB",
-    look: Look = PLAIN,
+    look: PictureLook = PLAIN,
     max_boxes: int = DEFAULT_LIMITS.boxes,
 ) -> str:
     """A network as DOT text, laid out.
@@ -109,7 +109,7 @@ def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
 
 
 def _drawn(  # noqa: PLR0913 -- as above
-    network: Network, expand: Unfolded, direction: Direction, look: Look, max_boxes: int, *, collapse: bool
+    network: Network, expand: Unfolded, direction: Direction, look: PictureLook, max_boxes: int, *, collapse: bool
 ) -> _Writer:
     """A placed picture; one of some width in the columns in which it has the largest type on a page.
 
@@ -138,7 +138,7 @@ def _drawn(  # noqa: PLR0913 -- as above
 
 
 class _Writer:
-    def __init__(self, wiring: Wiring, measure: Measure, scene: Scene, direction: Direction, look: Look) -> None:
+    def __init__(self, wiring: Wiring, measure: Measure, scene: Scene, direction: Direction, look: PictureLook) -> None:
         import graphviz  # noqa: PLC0415 -- only this command needs it
 
         self._quoted, self._wiring, self._measure, self._scene = graphviz.escape, wiring, measure, scene

@@ -21,7 +21,7 @@ from sewdsl.draw.picture_items import (
     picture_items,
 )
 from sewdsl.draw.scene import Direction
-from sewdsl.draw.style import PLAIN, Look
+from sewdsl.draw.style import PLAIN, PictureLook
 from sewdsl.ir.network import Network
 
 ESCAPED_CHARACTERS = {ord(letter): f"#{ord(letter)};" for letter in '"#<>&`\\'}
@@ -44,7 +44,7 @@ def mermaid(
     expand: bool = False,
     collapse: bool = False,
     direction: Direction = "TB",
-    look: Look = PLAIN,
+    look: PictureLook = PLAIN,
 ) -> str:
     """A network as a Mermaid flowchart; Mermaid finds the places itself.
 
@@ -65,7 +65,7 @@ def fits_mermaid_limits(text: str) -> bool:
 
 
 class _Writer:
-    def __init__(self, network: Network, items: PictureItems, look: Look, *, vertical: bool) -> None:
+    def __init__(self, network: Network, items: PictureItems, look: PictureLook, *, vertical: bool) -> None:
         self._network, self._items, self._vertical = network, items, vertical
         self._look, self._theme = look, look.colours
         self._wiring = Wiring(network, items)
@@ -93,7 +93,11 @@ class _Writer:
         for item in items:
             match item:
                 case PictureLayer():
-                    yield from self._layer(item, folds, indent)
+                    self._folds[item] = folds
+                    label = self._measure.label(item)
+                    text = "<br/>".join(map(_text, (label.title, *label.details)))
+                    left, right = ("((", "))") if self._wiring.is_join(item) else ("(", ")")
+                    yield f'{indent}{self._ids[item]}{left}"{text}"{right}:::{self._wiring.style(item).name}'
                 case PictureReadout():
                     yield f'{indent}readout(["{_text(self._measure.readout)}"]):::terminal'
                 case PictureMerge(operands, layer):
@@ -109,13 +113,6 @@ class _Writer:
                     yield f'{indent}subgraph {name}["{self._title(title)}"]'
                     yield from self._sequence(title.items, inside, f"{indent}    ")
                     yield f"{indent}end"
-
-    def _layer(self, layer: PictureLayer, folds: tuple[PictureRepeat, ...], indent: str) -> Iterator[str]:
-        self._folds[layer] = folds
-        label = self._measure.label(layer)
-        text = "<br/>".join(map(_text, (label.title, *label.details)))
-        left, right = ("((", "))") if self._wiring.is_join(layer) else ("(", ")")
-        yield f'{indent}{self._ids[layer]}{left}"{text}"{right}:::{self._wiring.style(layer).name}'
 
     def _title(self, title: Title) -> str:
         """The words on a frame; without the note, since a second line would lie under what is inside.

@@ -62,10 +62,12 @@ def _numbers(text: str) -> list[float]:
 
 def _artists(graph: ET.Element, zoom: float, to_page: Transform) -> Iterator[Artist]:
     """What is drawn, from back to front."""
+    from matplotlib.font_manager import fontManager  # noqa: PLC0415 -- as above
     from matplotlib.patches import Ellipse, PathPatch, Polygon  # noqa: PLC0415 -- as above
     from matplotlib.text import Text  # noqa: PLC0415 -- as above
 
-    fonts = _fonts()
+    here = set(fontManager.get_font_names())
+    fonts = [font for font in FONTS if font in here]
     for order, element in enumerate(graph.iter()):
         said = element.attrib
         place: dict[str, Any] = {"transform": to_page, "zorder": order}
@@ -91,14 +93,6 @@ def _artists(graph: ET.Element, zoom: float, to_page: Transform) -> Iterator[Art
                     parse_math=False,
                     **place,
                 )
-
-
-def _fonts() -> list[str]:
-    """Those of the fonts that are here."""
-    from matplotlib.font_manager import fontManager  # noqa: PLC0415 -- as above
-
-    here = set(fontManager.get_font_names())
-    return [font for font in FONTS if font in here]
 
 
 def _paint(said: dict[str, str], zoom: float) -> dict[str, Any]:

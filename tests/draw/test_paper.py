@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.draw import THEMES, Look, RenderingError, ThemeName, dot, mermaid, read_length, render_picture
+from sewdsl.draw import THEMES, PictureLook, RenderingError, ThemeName, dot, mermaid, read_length, render_picture
 from sewdsl.draw.picture_items import PictureBlock, PictureCall, PictureItem, Wiring, drawn_layers, picture_items
 from sewdsl.draw.style import BLOCK, CALL, FAMILIES, FOLD, OTHER, STROKES, VALUE
 from sewdsl.ir.network import Network
@@ -27,7 +27,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 PAPER = ["7b-net", "sew-resnet-18", "sew-resnet-50", "spikformer-8-512", "spiking-unet"]
 WIDTH = read_length("397pt")
 LEAST = 5.0
-PRINT = Look("print", width=WIDTH)
+PRINT = PictureLook("print", width=WIDTH)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ class TestPdf:
     @pytest.mark.parametrize("width", ["397pt", "84mm", "3.3in", "12cm", "400px"])
     def test_as_wide_as_asked_for(self, networks: Networks, width: str) -> None:
         length = read_length(width)
-        pdf = render_picture(networks("nested"), "pdf", look=Look(width=length))
+        pdf = render_picture(networks("nested"), "pdf", look=PictureLook(width=length))
         assert page_size(pdf)[0] == pytest.approx(length.points, abs=0.01)
 
     def test_everything_is_on_the_page(self, networks: Networks) -> None:
@@ -110,7 +110,7 @@ class TestWidth:
     @pytest.mark.parametrize("direction", ["TB", "LR"])
     @pytest.mark.parametrize("name", ["plain", "7b-net", "sew-resnet-18"])
     def test_nothing_is_cut_off(self, networks: Networks, name: str, direction: str) -> None:
-        look = Look(width=read_length("900pt"))
+        look = PictureLook(width=read_length("900pt"))
         svg = render_picture(networks(name), "svg", direction="LR" if direction == "LR" else "TB", look=look)
         root = ET.fromstring(svg)  # noqa: S314 -- made right here
         (scale, left, top) = map(float, re.findall(r"scale\(([\d.]+) .*translate\((\S+) (\S+)\)", svg.decode())[0])
@@ -131,7 +131,7 @@ class TestWidth:
 
     @pytest.mark.parametrize(("width", "size"), [("600px", 600), ("300pt", 600), ("100mm", 567)])
     def test_pixels_of_a_png(self, networks: Networks, width: str, size: int) -> None:
-        picture = render_picture(networks("nested"), "png", look=Look(width=read_length(width)))
+        picture = render_picture(networks("nested"), "png", look=PictureLook(width=read_length(width)))
         assert struct.unpack(">I", picture[16:20]) == (size,)
 
     def test_too_narrow_to_be_read(self, draw: Callable[..., Result], tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ class TestTitleAndLegend:
 
     def test_of_mermaid(self, networks: Networks) -> None:
         assert "title: " in mermaid(networks("7b-net"))
-        assert "title: " not in mermaid(networks("7b-net"), look=Look(title=False))
+        assert "title: " not in mermaid(networks("7b-net"), look=PictureLook(title=False))
 
 
 def grey(colour: str) -> float:
@@ -225,14 +225,14 @@ class TestThemes:
 
     @pytest.mark.parametrize("theme", THEMES)
     def test_words_can_be_read(self, theme: ThemeName) -> None:
-        colours = Look(theme).colours
+        colours = PictureLook(theme).colours
         background = {"white": "#FFFFFF"}.get(colours.background, colours.background)
         for look in self.LOOKS:
             assert contrast(colours.ink, colours.family(look).fill) >= 7, look
         assert contrast(colours.muted, background) >= 4.5
 
     def test_print_is_grey_and_tells_families_apart(self) -> None:
-        colours = Look("print").colours
+        colours = PictureLook("print").colours
         looks = [colours.family(look) for look in (OTHER, *(look for _, look in FAMILIES))]
         for look in looks:
             assert len({look.fill[i : i + 2] for i in (1, 3, 5)}) == 1
@@ -242,7 +242,7 @@ class TestThemes:
             assert apart or one.border != other.border, (one, other)
 
     def test_print_tells_lines_apart(self) -> None:
-        lines = [Look("print").colours.stroke(stroke) for stroke in STROKES]
+        lines = [PictureLook("print").colours.stroke(stroke) for stroke in STROKES]
         for one, other in combinations(lines, 2):
             wider = max(one.width, other.width) / min(one.width, other.width) >= 2
             assert wider or abs(grey(one.color) - grey(other.color)) >= 0.4
@@ -251,7 +251,10 @@ class TestThemes:
     @pytest.mark.parametrize("theme", THEMES)
     @pytest.mark.parametrize("name", ["7b-net", "sew-resnet-50"])
     def test_only_its_colours_occur(self, networks: Networks, theme: ThemeName, name: str) -> None:
-        texts = [dot(networks(name), collapse=True, look=Look(theme)), mermaid(networks(name), look=Look(theme))]
+        texts = [
+            dot(networks(name), collapse=True, look=PictureLook(theme)),
+            mermaid(networks(name), look=PictureLook(theme)),
+        ]
         light = set(re.findall("#[0-9A-F]{6}", dot(networks(name), collapse=True)))
         for text in texts:
             found = set(re.findall("#[0-9A-F]{6}", text))
@@ -387,4 +390,4 @@ class TestFirstCopies:
 
 def test_errors_are_ours(networks: Networks) -> None:
     with pytest.raises(RenderingError, match="too narrow"):
-        dot(networks("sew-resnet-152"), direction="LR", look=Look(width=read_length("1in")))
+        dot(networks("sew-resnet-152"), direction="LR", look=PictureLook(width=read_length("1in")))
