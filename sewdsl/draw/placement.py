@@ -341,6 +341,12 @@ def lay_out(wiring: Wiring, measure: Measure, items: PictureItems, stops: Sequen
     return placer.finish()
 
 
+def widest_item(measure: Measure, items: PictureItems) -> float:
+    """How wide the widest of the items is that stay in one column: no picture is narrower."""
+    _, extents = _groups(measure, items)
+    return max(extent.near + extent.far if measure.vertical else extent.length for extent in extents)
+
+
 def possible_stops(measure: Measure, items: PictureItems, room: float) -> Iterator[list[int]]:
     """Where columns can end such that a picture may be no wider than the room; at least one way.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from html import escape
-from itertools import product
+from itertools import islice, product
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from sewdsl.draw.labels import DETAIL
 from sewdsl.draw.lengths import Length
 from sewdsl.draw.measure import SMALL, TEXT, Measure
 from sewdsl.draw.picture_items import Unfolded, Wiring, picture_items
-from sewdsl.draw.placement import lay_out, possible_stops
+from sewdsl.draw.placement import lay_out, possible_stops, widest_item
 from sewdsl.draw.scene import Box, Direction, EdgeLine, Element, Fork, Scene, TitledFrame
 from sewdsl.draw.style import PLAIN, FamilyStyle, PictureLook
 from sewdsl.ir.network import Network
@@ -28,7 +28,7 @@ ARROW, WIDE = 6.0, 420.0
 """Length of an arrow's head; the width from which the legend is a row; in points."""
 NODE = {"shape": "box", "style": "rounded,filled", "fixedsize": "true", "penwidth": "1.1"}
 EDGE = {"arrowsize": "0.6", "fontsize": f"{SMALL:g}"}
-MARGIN = 3.0
+MARGIN = 2.0
 """Around a picture of some width, in points; others have a quarter of an inch."""
 LEAST_TYPE = 5.0
 """The smallest type of a picture of some width, in points."""
@@ -87,11 +87,16 @@ def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
         return _drawn(network, expand, direction, look, max_boxes, collapse=collapse).text()
     except _IllegibleError as error:
         width, size = look.width or Length(0, "pt"), error.size
-    ways = [f"--width {ceil(width.number * LEAST_TYPE / size * 10) / 10:g}{width.unit}"]
+    needed = 2 * MARGIN + (width.points - 2 * MARGIN) * LEAST_TYPE / size
+    ways = [f"--width {ceil(width.number * needed / width.points * 10) / 10:g}{width.unit}"]
     other: Direction = "LR" if direction == "TB" else "TB"
-    for collapsed, title, along in product((collapse, True), (look.title, False), (direction, other)):
+    asked = collapse, look.title, direction
+    for way in dict.fromkeys(product((collapse, True), (look.title, False), (direction, other))):
+        collapsed, title, along = way
+        if way == asked:
+            continue
         try:
-            _drawn(network, expand, along, replace(look, title=title), max_boxes, collapse=collapsed)
+            _drawn(network, expand, along, replace(look, title=title), max_boxes, collapse=collapsed, ask=True)
         except _IllegibleError:
             continue
         changed = {
@@ -109,9 +114,25 @@ def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
 
 
 def _drawn(  # noqa: PLR0913 -- as above
-    network: Network, expand: Unfolded, direction: Direction, look: PictureLook, max_boxes: int, *, collapse: bool
+    network: Network,
+    expand: Unfolded,
+    direction: Direction,
+    look: PictureLook,
+    max_boxes: int,
+    *,
+    collapse: bool,
+    ask: bool = False,
 ) -> _Writer:
     """A placed picture; one of some width in the columns in which it has the largest type on a page.
+
+    Args:
+        network: As of :func:`dot`, and so are the others.
+        expand: Likewise.
+        direction: Likewise.
+        look: Likewise.
+        max_boxes: Likewise.
+        collapse: Likewise.
+        ask: Whether it matters only if there is room: where one item is too wide, nothing is laid out.
 
     Raises:
         RenderingError: it would have too many boxes.
@@ -129,7 +150,13 @@ def _drawn(  # noqa: PLR0913 -- as above
     measure = Measure(wiring, vertical=vertical, narrow=width > 0)
     if not width:
         return _Writer(wiring, measure, lay_out(wiring, measure, items), direction, look)
-    ways = possible_stops(measure, items, (width - 2 * MARGIN) * SMALL / LEAST_TYPE)
+    room = width - 2 * MARGIN
+    ways = possible_stops(measure, items, room * SMALL / LEAST_TYPE)
+    most = measure.smallest * room / widest_item(measure, items)
+    if most < LEAST_TYPE:
+        if ask:
+            raise _IllegibleError(most)
+        ways = islice(ways, 1)
     pictures = [_Writer(wiring, measure, lay_out(wiring, measure, items, stops), direction, look) for stops in ways]
     legible = [picture for picture in pictures if picture.type_size >= LEAST_TYPE]
     if not legible:

@@ -1,5 +1,7 @@
 """Whatever text compiles can be drawn in time, as ``dot`` and as Mermaid text, folded and not; a few also as SVG.
 
+Half of the pictures collapse blocks and have a width.
+
 Half of the texts are networks with joins in joins, repeats in repeats and blocks in blocks, to the depth that is
 allowed, the other half hostile texts.
 """
@@ -10,14 +12,16 @@ from random import Random
 from xml.etree import ElementTree as ET
 
 from sewdsl.compiler import read
-from sewdsl.draw import RenderingError, dot, mermaid, render_picture
+from sewdsl.draw import THEMES, PictureLook, RenderingError, dot, mermaid, read_length, render_picture
 from sewdsl.source import Source
 from tests.fuzz.texts import numbered_text as hostile
 
 SECONDS = 180.0
-"""Processor time for each text: its six pictures together, of 200,000 layers at most, and reading it."""
+"""Processor time for each text: its ten pictures together, of 200,000 layers at most, and reading it."""
 NODES = 2_000
 """Nodes that all but one of a hundred networks may have: time grows in proportion."""
+WIDTH = read_length("397pt")
+"""Of half of the pictures."""
 RENDERED = 0.01
 """Part of the networks that a renderer lays out, too, in a process of its own."""
 SMALL = 200
@@ -60,13 +64,14 @@ def ask(text: str, random: Random) -> None:
         return
     for expand in (False, True):
         for direction in ("TB", "LR"):
-            try:
-                drawn = dot(network, expand=expand, direction=direction)
-            except RenderingError as error:
-                assert "boxes" in str(error)  # noqa: PT017 -- no other is allowed here
-            else:
-                assert drawn.rstrip().endswith("}")
-        assert mermaid(network, expand=expand).strip()
+            for collapse, look in ((False, PictureLook()), (True, PictureLook(random.choice(THEMES), width=WIDTH))):
+                try:
+                    drawn = dot(network, expand=expand, collapse=collapse, direction=direction, look=look)
+                except RenderingError as error:
+                    assert "boxes" in str(error) or (look.width and "too narrow" in str(error))  # noqa: PT017 -- no other
+                else:
+                    assert drawn.rstrip().endswith("}")
+        assert mermaid(network, expand=expand, collapse=not expand).strip()
     if len(network) <= SMALL and random.random() < RENDERED:
         root = ET.fromstring(render_picture(network).decode())  # noqa: S314 -- our own text
         assert root.tag.endswith("svg")

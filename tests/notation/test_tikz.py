@@ -186,6 +186,25 @@ def test_a_copy_that_projects_has_a_picture_though_all_copies_read_the_same() ->
     assert whole.copies == [3]
 
 
+@pytest.mark.parametrize(
+    ("body", "notes"),
+    [
+        (
+            "c4k3-BN-IF-{SEW Bottleneck (c4)}*3",
+            [r"first: shortcut Conv 1$\times$1,\\{}16--BN--IF, reads 4$\times$8$\times$8"],
+        ),
+        ("c4k3-BN-IF-{SEW Block (c4)}*3", []),
+        ("{c4k3-BN-IF}*3", [r"first: reads 2$\times$8$\times$8"]),
+        ("{c2k3-BN-IF}*3", []),
+        ("{c4k3s2-BN-IF}*2", []),  # each copy gives another shape, which goes without saying
+    ],
+)
+def test_what_differs_in_the_first_copy_is_said_at_the_brace(body: str, notes: list[str]) -> None:
+    *_, whole = figures(tikz(sewdsl.load(f"{body}-FC2", input="2x8x8")))
+    said = [line for line in whole.lines if "anchor=north east" in line]
+    assert [line[line.index("{") + 1 : -2] for line in said] == notes
+
+
 def test_widths_are_multiples_of_c() -> None:
     _, block, *_ = figures(tikz(sewdsl.load("sew-resnet-50")))
     assert [block.texts[f"conv{i}"].rpartition(", ")[2] for i in (1, 2, 3)] == ["$c$", "$c$", "4$c$"]
