@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
+from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.compiler import read, shipped_networks
 from sewdsl.syntax.tree import Allow, BlockDefinition, Body, Let, Section, Setting
 
@@ -116,7 +116,7 @@ def zoo() -> str:
             network = read(known[name]).result()
             module, _, class_ = peer.partition(".")
             beside = f"`{class_}`, {lines_of_python(_peer(module).read_text(encoding='utf-8'))}" if peer else "–"
-            claims = [claim for claim in network.expectations if not claim.binding]
+            claims = [one for one in network.expectations if not one.binding and not is_measured(network, one)]
             printed = [claim.value for claim in claims if claim.quantity == "parameters"]
             holds = [bool(agrees_with_figure(one, compute_quantity(network, one.quantity))) for one in claims]
             verdict = f"{sum(holds)} of {len(holds)}" if holds else "–"

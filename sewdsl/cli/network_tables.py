@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows, outermost_block
 from sewdsl.analysis.operation_bounds import EnergyCosts, LayerOperations, operation_bounds, uncounted_kinds
-from sewdsl.checks.expectation import agrees_with_figure, compute_quantity
+from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.cli.console import console
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
@@ -125,7 +125,9 @@ def _table(lines: Sequence[EnergyRow], costs: EnergyCosts) -> Table:
     table.add_column("input", no_wrap=True)
     for name, energy in zip(("dense", "events", "accumulations"), _sums(lines, costs), strict=True):
         count = round(sum(getattr(line, name) for line in lines))
-        table.add_column(name, f"{count:,}\n{_joules(energy)}", justify="right", footer_style="bold", no_wrap=True)
+        table.add_column(
+            name, f"{count:,}\n{format_joules(energy)}", justify="right", footer_style="bold", no_wrap=True
+        )
     active = any(line.activity is not None for line in lines)
     for name in (*(("activity",) if active else ()), "breaks even at"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -141,7 +143,8 @@ def _table(lines: Sequence[EnergyRow], costs: EnergyCosts) -> Table:
     return table
 
 
-def _joules(energy: float) -> str:
+def format_joules(energy: float) -> str:
+    """Three digits with a unit: ``7.46 mJ``."""
     for unit, size in (("J", 1.0), ("mJ", 1e-3), ("µJ", 1e-6), ("nJ", 1e-9)):
         if energy >= size:
             return f"{energy / size:.3g} {unit}"
@@ -394,6 +397,9 @@ def _figures(network: Network) -> Table:
     for column in ("", "quantity", "printed", "computed", "source", ""):
         table.add_column(column)
     for item in network.expectations:
+        if is_measured(network, item):
+            table.add_row("claim", item.quantity, item.value, "-", item.source, Text("to be measured", style="dim"))
+            continue
         value = compute_quantity(network, item.quantity)
         verdict = Text("holds", style="green") if agrees_with_figure(item, value) else Text("differs", style="yellow")
         shown = f"{value:,}" if isinstance(value, int) else value

@@ -69,6 +69,12 @@ Prices = Annotated[
     tuple[float, float] | None,
     typer.Option("--costs", metavar="MAC AC", min=0, max=1e9, help="With energy: pJ of each, not 4.6 and 0.9."),
 ]
+MemoryPrices = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--memory-costs", metavar="WEIGHT MEMBRANE", min=0, max=1e9, help="With energy: pJ of a word, not 5 and 5."
+    ),
+]
 Limit = Annotated[
     list[str] | None,
     typer.Option(

@@ -14,12 +14,13 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from sewdsl.analysis.energy_table import MemoryCosts, energy_lines
 from sewdsl.analysis.operation_bounds import EnergyCosts
 from sewdsl.cli.console import console
+from sewdsl.cli.energy_forms import EnergyForm, EnergyTable, write_energy_table
 from sewdsl.cli.files import Overwrite, make_folder, require_free, write_file
-from sewdsl.cli.network_tables import energy_row_to_json as energy_of_layer
 from sewdsl.cli.network_tables import energy_to_json as energy_as_json
-from sewdsl.cli.network_tables import measured_energy, print_energy
+from sewdsl.cli.network_tables import format_joules, measured_energy, print_energy
 from sewdsl.cli.options import (
     Best,
     Data,
@@ -27,6 +28,7 @@ from sewdsl.cli.options import (
     Dialect,
     Input,
     Limit,
+    MemoryPrices,
     Neuron,
     Prices,
     Readers,
@@ -293,6 +295,10 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="DIR", help="Also write QUANTITY.csv, .json and of blocks .png into this folder."),
 ]
+Form = Annotated[
+    EnergyForm | None,
+    typer.Option("--as", help="With energy: the full table for a paper, a page or another program, with its sources."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 QUANTITY_LABELS: dict[ProbeQuantity, tuple[str, Literal["linear", "log"]]] = {
@@ -328,6 +334,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     batches: Batches = None,
     seed: Seed = 0,
     costs: Prices = None,
+    memory_costs: MemoryPrices = None,
+    form: Form = None,
     out: Out = None,
     overwrite: Overwrite = False,
     json_: Json = False,
@@ -342,8 +350,11 @@ def command(  # noqa: PLR0913 -- one parameter per option
         exit_with_usage_error("one of --data and --on noise")
     if readers is not None and (on is ProbeInput.NOISE or not (run or on or data)):
         exit_with_usage_error("--readers goes with samples of a data set, and what is shown is noise")
-    if costs is not None and quantity is not ProbeQuantity.ENERGY:
-        exit_with_usage_error("--costs goes with energy")
+    for option, given in (("--costs", costs), ("--memory-costs", memory_costs), ("--as", form)):
+        if given is not None and quantity is not ProbeQuantity.ENERGY:
+            exit_with_usage_error(f"{option} goes with energy")
+    if form is not None and json_:
+        exit_with_usage_error("one of --as and --json")
     if out is not None:
         require_free(*(out / f"{quantity}.{ending}" for ending in ENDINGS), overwrite=overwrite)
     options = compile_options(input, steps, neuron, settings, limit, dialect)
@@ -361,28 +372,52 @@ def command(  # noqa: PLR0913 -- one parameter per option
             probed = replace(probed, precision="32-true")  # of float16, small ones would be zero
         with probed.computing():
             if quantity is ProbeQuantity.ENERGY:
-                _energy(probed, EnergyCosts(*costs) if costs else EnergyCosts(), out, json_=json_)
+                memory = MemoryCosts(*memory_costs) if memory_costs else MemoryCosts()
+                _energy(probed, EnergyCosts(*costs) if costs else EnergyCosts(), memory, form, out, json_=json_)
             else:
                 _curves(probed, quantity, out, json_=json_)
 
 
-def _energy(probed: ProbeTarget, costs: EnergyCosts, out: Path | None, *, json_: bool) -> None:
-    from sewdsl.probe import measure_operations  # noqa: PLC0415 -- torch takes seconds
+def _energy(  # noqa: PLR0913 -- what was found, what it takes, and where it goes
+    probed: ProbeTarget,
+    costs: EnergyCosts,
+    memory: MemoryCosts,
+    form: EnergyForm | None,
+    out: Path | None,
+    *,
+    json_: bool,
+) -> None:
+    from sewdsl.probe import MeasuredActivations, measure_operations  # noqa: PLC0415 -- torch takes seconds
 
+    activations = MeasuredActivations()
     with probe_errors():
-        lines = measured_energy(measure_operations(probed.model, probed.shown.batches))
+        measured = measure_operations(probed.model, probed.shown.batches, activations)
+    lines = measured_energy(measured)
     if not lines:
         echo(f"error: '{probed.network.name}' has no layer with weights to look at", err=True)
         raise typer.Exit(1)
-    found = {**energy_as_json(probed.network, lines, costs), **probed.as_json()}
+    network = probed.network
+    title = probed.title(f"operations of one sample, T = {network.settings.steps}")
+    rows = energy_lines(network, (each.counts for each in measured))
+    table = EnergyTable(network, title, rows, activations.sparsity, costs, memory, probed.run is not None)
+    found = {**energy_as_json(network, lines, costs), **table.as_json(), **probed.as_json()}
+    for layer, row in zip(found["layers"], rows, strict=True):
+        layer.update(table.layer_as_json(row))
     if out is not None:
-        rows = [energy_of_layer(line, costs) for line in lines]
-        _write(out, ProbeQuantity.ENERGY, {"csv": rows_to_csv(rows).encode(), "json": (dump(found) + "\n").encode()})
+        data = {"csv": rows_to_csv(found["layers"]).encode(), "json": (dump(found) + "\n").encode()}
+        _write(out, ProbeQuantity.ENERGY, data)
     if json_:
         echo_json(found)
+    elif form is not None:
+        echo(write_energy_table(table, form).rstrip("\n"))
     else:
-        T = probed.network.settings.steps
-        print_energy(probed.network, lines, probed.title(f"operations of one sample, T = {T}"), costs)
+        print_energy(network, lines, title, costs)
+        estimate = f"usual estimate, rate x FLOPs x T: {format_joules(table.estimated)}"
+        traffic = f"weights read: {format_joules(table.weight_energy)}"
+        membranes = f"membranes read and written: {format_joules(table.membrane_energy)}"
+        console().print(f"{estimate}; {traffic}; {membranes}. --as markdown says how they differ.", style="dim")
+        for line in table.claims():
+            console().print(line, soft_wrap=True)
 
 
 def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, json_: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
-from sewdsl.checks.expectation import QUANTITIES, quantities
+from sewdsl.checks.expectation import MEASURED, QUANTITIES, quantities
 from sewdsl.editing import kind_docs
 from sewdsl.editing.cursor import CursorContext, cursor_context
 from sewdsl.editing.editor_view import EditorView
@@ -98,7 +98,11 @@ def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]
         case "_EXPECT" | "_CLAIM":
             network = view.compilation.network
             known = quantities(network) if network is not None else QUANTITIES
-            return (Completion(name, "value") for name in known if len(where.statement) == 1)
+            measured = MEASURED if where.first == "_CLAIM" else {}
+            found = {**dict.fromkeys(known, ""), **{name: text for name, text in measured.items() if name not in known}}
+            return (
+                Completion(name, "value", about=about) for name, about in found.items() if len(where.statement) == 1
+            )
         case "SECTION" if len(where.statement) == 1:
             return iter([Completion("on", "statement", about="On which data set.")])
         case "SECTION" if where.last == "_ON":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sewdsl.checks.expectation import compute_quantity, quantities
+from sewdsl.checks.expectation import MEASURED, compute_quantity, quantities
 from sewdsl.diagnostics import Severity
 from sewdsl.editing import kind_docs
 from sewdsl.editing.cursor import nodes_at
@@ -143,6 +143,8 @@ def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Spa
 def _of_figure(view: EditorView, quantity: str, span: Span) -> Hover | None:
     network, said = view.compilation.network, view.compilation.diagnostics
     broken = any(d.severity is Severity.ERROR and d.code != "expectation-failed" for d in said)
+    if quantity in MEASURED and (network is None or quantity not in quantities(network)):
+        return Hover(MEASURED[quantity], span)
     if network is None or broken or quantity not in quantities(network):
         return None
     value = compute_quantity(network, quantity)

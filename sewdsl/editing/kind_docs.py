@@ -40,7 +40,8 @@ STATEMENTS = {
     "setting: what `SN` means.",
     "use": '`use "other.net"` takes over blocks, settings and the recipe of another file.',
     "expect": "A figure that must hold: parameters, macs or output.",
-    "claim": "A figure that a source prints, compared with what is computed.",
+    "claim": "A figure that a source prints, compared with what is computed; of `accuracy` and `energy`, with what is "
+    "measured.",
     "allow": '`allow CODE "reason"` takes a warning or a note back.',
     "train": "How the network is trained, and on which data set.",
     "study": "Variants of the network that are trained, or looked at, side by side.",

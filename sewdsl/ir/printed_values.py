@@ -10,9 +10,13 @@ from math import isfinite
 from sewdsl.light_dataclass import dataclass
 
 _FIGURE = re.compile(r"([0-9]+)(?:\.([0-9]+))?([kKMG]?)")
+_ENERGY = re.compile(r"([0-9]+)(?:\.([0-9]+))?([munp]?)J")
+_SHARE = re.compile(r"([0-9]+)(?:\.([0-9]+))?%")
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKMGT]i?)B")
 _POWERS = "KMGT"
 _UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
+_PARTS = {"": Fraction(1), "m": Fraction(1, 10**3), "u": Fraction(1, 10**6), "n": Fraction(1, 10**9)}
+_PARTS["p"] = Fraction(1, 10**12)
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class PrintedNumber:
     value: Fraction
     half: Fraction
 
-    def holds(self, number: int) -> bool:
+    def holds(self, number: float | Fraction) -> bool:
         """Whether a number agrees to the digits printed: 0.13M holds for 125,000 to 134,999."""
         return number == self.value if not self.half else self.value - self.half <= number < self.value + self.half
 
@@ -41,6 +45,24 @@ def parse_figure(text: str) -> PrintedNumber | None:
     last = Fraction(_UNITS[unit], 10 ** len(decimals))
     value = int(whole + decimals) * last
     return PrintedNumber(value, last / 2 if decimals or unit else Fraction(0))
+
+
+def parse_energy(text: str) -> PrintedNumber | None:
+    """Joules, from ``11.577mJ``, ``175nJ``, ``4uJ``; None for anything else. A whole number is rounded too."""
+    match = _ENERGY.fullmatch(text)
+    return _rounded(match[1], match[2] or "", _PARTS[match[3]]) if match else None
+
+
+def parse_share(text: str) -> PrintedNumber | None:
+    """A share in [0, 1], from ``97.5%``; None for anything else, and beyond 100%. A whole number is rounded too."""
+    match = _SHARE.fullmatch(text)
+    found = _rounded(match[1], match[2] or "", Fraction(1, 100)) if match else None
+    return found if found is not None and found.value <= 1 else None
+
+
+def _rounded(whole: str, decimals: str, unit: Fraction) -> PrintedNumber:
+    last = unit / 10 ** len(decimals)
+    return PrintedNumber(int(whole + decimals) * last, last / 2)
 
 
 def parse_memory(text: str) -> int | None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from sewdsl.analysis.residual_blocks import NamedResidual, named_residuals
 from sewdsl.probe.block_measures import BlockRate, block_gradients, block_rates
-from sewdsl.probe.measured_operations import MeasuredOperations, measure_operations
+from sewdsl.probe.measured_operations import MeasuredActivations, MeasuredOperations, measure_operations
 from sewdsl.probe.untrained import move_batches, random_inputs, set_untrained_mode
 
 __all__ = [
     "BlockRate",
+    "MeasuredActivations",
     "MeasuredOperations",
     "NamedResidual",
     "block_gradients",

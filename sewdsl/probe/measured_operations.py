@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sewdsl.analysis.energy_table import LayerCounts
 from sewdsl.analysis.operation_bounds import LayerOperations
 from sewdsl.analysis.operation_bounds import operation_bounds as at_most
-from sewdsl.probe.capture_outputs import capture_inputs
+from sewdsl.ir.op import Activation
+from sewdsl.probe.capture_outputs import capture_inputs, capture_outputs
 from sewdsl.probe.untrained import active_dropouts
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ class MeasuredOperations:
         steps: How often it computed: T times for each sample, or once where the input is the same at each time-step.
         events: Operations if a count is one event: one for each value that is not zero and each weight that it meets.
         accumulations: Operations if a count k is k spikes.
+        values: Values of its input at all time-steps.
+        nonzero: How many of them were not zero.
+        largest: The greatest of them, by size.
     """
 
     most: LayerOperations
@@ -37,6 +42,20 @@ class MeasuredOperations:
     steps: int = 0
     events: int = 0
     accumulations: int = 0
+    values: int = 0
+    nonzero: int = 0
+    largest: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Share of values that are not zero, in [0, 1]; what the field calls the firing rate of a layer's input."""
+        return self.nonzero / self.values if self.values else 0.0
+
+    @property
+    def counts(self) -> LayerCounts:
+        """The same for one sample, on average."""
+        events, accumulations = self.events / self.samples, self.accumulations / self.samples
+        return LayerCounts(self.most, events, accumulations, self.rate, self.largest)
 
     @property
     def dense(self) -> int:
@@ -50,8 +69,33 @@ class MeasuredOperations:
         return self.events / possible if possible else 0.0
 
 
+@dataclass
+class MeasuredActivations:
+    """What the neurons of a network gave, at all time-steps of all samples.
+
+    Attributes:
+        values: How many values.
+        nonzero: How many of them were not zero.
+    """
+
+    values: int = 0
+    nonzero: int = 0
+
+    @property
+    def sparsity(self) -> float:
+        """Share of values that are zero, in [0, 1]."""
+        return 1 - self.nonzero / self.values if self.values else 0.0
+
+    def see(self, _name: str, y_TN: Tensor) -> None:
+        """Counts what a neuron gave."""
+        self.values += y_TN.numel()
+        self.nonzero += int(torch.count_nonzero(y_TN))
+
+
 def measure_operations(
-    model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]]
+    model: SpikingNetwork,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    activations: MeasuredActivations | None = None,
 ) -> tuple[MeasuredOperations, ...]:
     """The operations of every layer with weights over all batches, in order, in the mode that the network is in.
 
@@ -60,6 +104,7 @@ def measure_operations(
     Args:
         model: The network; see :func:`sewdsl.probe.block_measures` for its mode.
         batches: Inputs as for the network, and classes, which are not looked at.
+        activations: Where what neurons and other activations give is counted too.
 
     Raises:
         ValueError: there is no batch, an input does not fit, or a dropout is in training mode, where it makes other
@@ -78,7 +123,9 @@ def measure_operations(
         once = static and not any(source.varies for source in network.inputs(measured.most.node))
         _add(measured, [x_TN[:1] if once else x_TN for x_TN in inputs], places[name])
 
-    with torch.no_grad(), capture_inputs(model, found, count):
+    seen = activations if activations is not None else MeasuredActivations()
+    neurons = [node.name for node in network if isinstance(node.op, Activation)] if activations is not None else []
+    with torch.no_grad(), capture_inputs(model, found, count), capture_outputs(model, neurons, seen.see):
         for x, _ in batches:
             static = x.ndim == len(network.settings.input) + 1
             model(x)
@@ -105,6 +152,9 @@ def _add(measured: MeasuredOperations, inputs: Sequence[Tensor], places: Sequenc
     for x_TN, met in zip(inputs, places, strict=True):
         if met is None:
             continue
+        measured.values += x_TN.numel()
+        measured.nonzero += int(torch.count_nonzero(x_TN))
+        measured.largest = max(measured.largest, float(x_TN.abs().amax()))
         events = int((torch.count_nonzero(x_TN, others).cpu() * met).sum())
         measured.events += events
         if measured.most.upper == 1:

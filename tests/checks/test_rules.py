@@ -69,6 +69,26 @@ def test_claims_are_notes() -> None:
     assert compilation.valid
 
 
+def test_what_is_measured_is_not_compared_but_must_be_a_figure() -> None:
+    text = 'sewdsl 1\ninput 2x8x8\nbody c4k3-BN-IF-FC10\nclaim accuracy 97.5% "Tab. 1"\nclaim energy 4mJ\n'
+    compilation = sewdsl.read(text)
+    assert compilation.diagnostics == ()
+    assert [(one.quantity, one.value, one.source) for one in compilation.result().expectations] == [
+        ("accuracy", "97.5%", "Tab. 1"),
+        ("energy", "4mJ", ""),
+    ]
+    said = sewdsl.read(
+        text.replace("4mJ", "4").replace("claim accuracy", "expect accuracy").replace(' "Tab. 1"', "")
+    ).diagnostics
+    assert [(d.code, d.span.line) for d in said] == [("expectation-not-computed", 4), ("invalid-argument", 5)]
+
+
+def test_an_output_may_be_called_energy() -> None:
+    text = "sewdsl 1\ninput 2x8x8\nlet energy = FC3\nlet other = FC4\noutputs energy other\n"
+    assert sewdsl.read(f"{text}expect energy 3\nclaim energy 3\n").diagnostics == ()
+    assert [d.code for d in sewdsl.read(f"{text}expect energy 4\n").diagnostics] == ["expectation-failed"]
+
+
 def test_both_operands_are_named() -> None:
     text = "c4k3-BN-ADD[IF|IF]-AND[BN|id]"
     messages = [d.message for d in sewdsl.read(text, input="2x8x8").diagnostics]

@@ -242,6 +242,13 @@ class TestShow:
             "holds": False,
         } in figures
 
+    def test_claims_that_have_to_be_measured(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.net"
+        path.write_text('sewdsl 1\ninput 2x8x8\nbody c4k3-BN-IF-FC10\nclaim energy 4.5mJ "Tab. 2"\n', encoding="utf-8")
+        (figure,) = json.loads(run("show", str(path), "--json").stdout)["figures"]
+        assert (figure["printed"], figure["computed"], figure["holds"]) == ("4.5mJ", None, None)
+        assert "to be measured" in run("show", str(path)).stdout
+
     def test_table(self) -> None:
         text = run("show", "7b-net").stdout
         assert "130,938" in text

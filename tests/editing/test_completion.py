@@ -105,6 +105,7 @@ ACTIVATIONS = " ".join(sorted(NeuronKinds().names(Activation)))
         ("init kaiming ‸", "default kaiming normal zero", ""),
         ("readout m‸", "mean sum last", "m"),
         ("expect ‸", "parameters macs output", ""),
+        ("claim ‸", "parameters macs output accuracy energy", ""),
         ("train ‸", "on", ""),
         ("train on ‸", "mnist5k dvs128-gesture", ""),
         ("train on dvs128-ge‸", "mnist5k dvs128-gesture", "dvs128-ge"),

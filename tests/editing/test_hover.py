@@ -112,6 +112,8 @@ def test_a_join() -> None:
         (HEAD.replace("My Net", "My‸ Net"), "My Net", "```sewdsl\nblock   My Net(c=in"),
         (f"{HEAD}body BN-FC5\nexpect ‸parameters 5", "parameters", "computed: 10,249"),
         (f"{HEAD}body BN-FC5\nclaim ‸output 5", "output", "computed: 5"),
+        (f"{HEAD}body BN-FC5\nclaim ‸energy 4mJ", "energy", "'sewdsl probe energy' measures it"),
+        (f"{HEAD}body BN-FC5\nclaim ‸accuracy 4%", "accuracy", "'sewdsl train' and 'sewdsl eval' measure it"),
         (f'{HEAD}allow ‸growing-output "why"', "growing-output", code_pages()["growing-output"]),
         (f"{HEAD}body SEW Block (‸c=8)-FC5", "c", "A parameter of SEW Block."),
         (f"{HEAD}body SEW Block (‸g=AND)-FC5", "g", "The file's join"),

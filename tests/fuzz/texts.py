@@ -237,6 +237,8 @@ _NAMED = (
     "block B{i}(n{i}=1) = B{j}(n{i}=2)\n",
     "expect Quantity{i} {i}\n",
     "claim parameters {i}\n",
+    "claim energy {i}mJ\n",
+    'claim accuracy {i}.5% "Tab. {i}"\n',
     'allow code-{i} "why"\n',
     "steps{i} 3\n",
     "steps 3\n",

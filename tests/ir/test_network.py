@@ -9,7 +9,7 @@ import pytest
 import sewdsl
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
-from sewdsl.ir.printed_values import parse_figure
+from sewdsl.ir.printed_values import parse_energy, parse_figure, parse_share
 from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange
 from sewdsl.ops import catalogue
 
@@ -121,3 +121,41 @@ def test_figures(text: str, number: int, *, holds: bool) -> None:
 @pytest.mark.parametrize("text", ["", "many", "1.M", "M", "1e6", "0.13m", "-3", "1.2.3"])
 def test_no_figure(text: str) -> None:
     assert parse_figure(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "joules", "holds"),
+    [
+        ("11.577mJ", 11.5766e-3, True),
+        ("11.577mJ", 11.5764e-3, False),
+        ("175nJ", 175.4e-9, True),
+        ("175nJ", 175.5e-9, False),
+        ("4J", 4.49, True),
+        ("0.594uJ", 0.5941e-6, True),
+        ("46pJ", 46e-12, True),
+        ("46pJ", 46e-9, False),
+    ],
+)
+def test_energies(text: str, joules: float, *, holds: bool) -> None:
+    figure = parse_energy(text)
+    assert figure is not None
+    assert figure.holds(joules) == holds
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "holds"), [("97.5%", 0.9749, True), ("97.5%", 0.9744, False), ("98%", 0.984, True)]
+)
+def test_shares(text: str, share: float, *, holds: bool) -> None:
+    figure = parse_share(text)
+    assert figure is not None
+    assert figure.holds(share) == holds
+
+
+@pytest.mark.parametrize("text", ["4", "4M", "4mj", "mJ", "4.mJ", "4MJ", "4%", "4kJ"])
+def test_no_energy(text: str) -> None:
+    assert parse_energy(text) is None
+
+
+@pytest.mark.parametrize("text", ["97", "0.97", "100.1%", "101%", "%", "4mJ"])
+def test_no_share(text: str) -> None:
+    assert parse_share(text) is None

@@ -180,6 +180,7 @@ def _line(text: str, random: Random) -> str:
 _MISTAKES = (_lost, _added, _dash, _misspelt, _number, _twice, _line)
 _LINES = (
     "expect parameters 7\n", "expect output 999\n", "expect macs\n", "claim parameters 1M\n", 'use "missing.net"\n',
+    "expect energy 4mJ\n", "claim accuracy 101%\n",
     'use "../outside.net"\n', "colour red\n", "steps 0\n", "steps many\n", "neuron LIFF(tau=2.0)\n",
     "neuron LIF(tau=0.5)\n", "neuron LIF(tau=2.0, tau=3.0)\n", "neuron LIF(leak=2.0)\n", "join XOR\n", "init zeros\n",
     "readout max\n", "encode rate\n", 'allow nothing-such "why"\n', "allow cropped-input\n", "train on digits {\n",

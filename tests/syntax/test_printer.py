@@ -55,7 +55,8 @@ def test_a_file_keeps_its_values_in_one_column_and_its_kinds_apart() -> None:
         "block A B(c=in, s=1, t) = a\n"
         "block A = a\n\n"
         "expect  parameters 0.13M\n"
-        'claim   parameters 1.19M "Tab. 6"\n\n'
+        'claim   parameters 1.19M "Tab. 6"\n'
+        'claim   energy 11.577mJ "Tab. 2"\n\n'
         'allow   cropped-input "as printed"\n\n'
         "train on a-b {\n    epochs 192\n    optimizer SGD(lr=0.1)\n}\n\n"
         "data {\n}\n"

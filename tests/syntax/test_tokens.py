@@ -24,6 +24,8 @@ FILES = {
     'allow a-in-row "why"': 'keyword:allow value:a value:- value:in value:- value:row string:"why"',
     'use "x.net"': 'keyword:use string:"x.net"',
     "expect parameters 0.13M": "keyword:expect key:parameters number:0.13 unit:M",
+    'claim energy 11.577mJ "Tab"': 'keyword:claim key:energy number:11.577 unit:mJ string:"Tab"',
+    "claim energy 4J": "keyword:claim key:energy number:4 unit:J",
     'claim accuracy 97.5% "Tab"': 'keyword:claim key:accuracy number:97.5 unit:% string:"Tab"',
     "expect 3": "keyword:expect number:3",
     "memory 2GB": "key:memory number:2 unit:GB",
