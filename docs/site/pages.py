@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from docs.site.energies import energies
 from docs.site.zoo import zoo
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.compiler import read, shipped_networks
@@ -199,6 +200,12 @@ def differences() -> str:
     return _FROM_CODE.sub(lambda found: f"{found[1]}{claims()}{found[2]}", text)
 
 
+def energy() -> str:
+    """The page as it is written, with the printed energies as they are computed now."""
+    text = (DOCS / "energy.md").read_text(encoding="utf-8")
+    return _FROM_CODE.sub(lambda found: f"{found[1]}{energies()}{found[2]}", text)
+
+
 _FROM_CODE = re.compile(r"(<!-- made from the code -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)
 PAGES: dict[str, Callable[[], str]] = {
     "catalogue.md": kinds,
@@ -206,6 +213,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "zoo.md": zoo,
     "diagnostics.md": codes,
     "differences.md": differences,
+    "energy.md": energy,
     "neurons.md": neurons,
     "decisions/index.md": decisions,
 }

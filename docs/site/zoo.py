@@ -21,7 +21,8 @@ blocks, named values and body, without comments, figures and recipes; blocks tha
 blocks`) are not counted. *Peer* is what SpikingJelly 2.0.0 has for it: a class or a constructor, and the lines of
 Python of the module that it is in, which often has others of the family, without comments, docstrings and blank lines.
 Parameters are counted from the text; those that the paper prints are next to them, and so is what holds of all that it
-prints. Multiply-accumulates (MACs) are those of one time-step and sample.
+prints. Multiply-accumulates (MACs) are those of one time-step and sample. Energies that papers print of these networks
+are [computed again](energy.md#what-papers-print) on a page of their own.
 
 """
 FANG, HU, YAO = "Fang et al., NeurIPS 2021", "Hu et al., 2021", "Yao et al., TPAMI 2023"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from sewdsl.cli.claims import accuracy_claims
 from sewdsl.cli.options import Data, Device, InMemory, Readers, Run, RunsOn, reading_options
 from sewdsl.cli.run_setup import run_errors, set_up_process
+from sewdsl.compiler import read
 from sewdsl.terminal import echo
 
 
@@ -23,8 +25,11 @@ def command(
         from sewdsl.train.fit.train_run import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
 
         reported, found, samples = evaluate(folder, data, device.value, reading)
+        network = read(folder.spec).result()
     accuracies = f"accuracy {found.accuracy:.2%} in the last epoch, {found.best_accuracy:.2%} in the best"
     echo(f"{accuracies}, on all {samples:,} test samples of {found.data}")
+    for line in accuracy_claims(network, found.accuracy, found.best_accuracy, samples):
+        echo(line)
     if (found.accuracy, found.best_accuracy) != (reported.accuracy, reported.best_accuracy):
         was = f"{reported.accuracy:.2%} and {reported.best_accuracy:.2%}"
         versions = ", ".join(f"{name} {version}" for name, version in reported.versions.items())

@@ -14,6 +14,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from sewdsl.cli.claims import accuracy_claims
 from sewdsl.cli.console import console
 from sewdsl.cli.options import (
     Data,
@@ -97,6 +98,8 @@ def train_repeats(  # noqa: PLR0913 -- what a run needs, and how often
         raise
     console().print(repeats_table(summary))
     echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
+    for line in accuracy_claims(require_network(compilation), summary.accuracy.mean, summary.best_accuracy.mean):
+        echo(line)
     echo(f"{times} runs in {summary.seconds:.0f} s; their figures are in {summary_file(folder)}")
 
 
@@ -317,5 +320,7 @@ def _print_result(result: Result, folder: RunFolder) -> None:
         table.add_row(name, *(f"{share:.2%}" for share in (rate, found.dead_share, found.saturated_share)))
     console().print(table)
     echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
+    for line in accuracy_claims(require_network(read(folder.spec)), result.accuracy, result.best_accuracy):
+        echo(line)
     epochs = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"
     echo(f"{epochs} in {result.seconds:.0f} s; everything about them is in {folder.path}")

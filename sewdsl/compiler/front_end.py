@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Unpack
 from sewdsl.checks import check
 from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.reaching import Recompile, check_reach
-from sewdsl.compiler.report_filters import apply_allow_lines, downgrade_to_notes, failed_expectations
+from sewdsl.compiler.report_filters import (
+    apply_allow_lines,
+    claims_of_another_network,
+    downgrade_to_notes,
+    failed_expectations,
+)
 from sewdsl.compiler.spec import SpecSource, find_source
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError, errors_in, sort_diagnostics
 from sewdsl.elaborate import (
@@ -263,6 +268,7 @@ class _FrontEnd:
                 self.reporter.extend(check_inputs(network, inputs))
             said = [*check(network, whole=elaboration.whole)]
             overridden = self._overridden_figures(said, elaborated.assembled)
+            overridden |= claims_of_another_network(network, self.changes)
             self.reporter.extend(downgrade_to_notes(said, overridden, network, self.changes))
             assembly = replace(assembly, figures=tuple(f for f in assembly.figures if f.span not in overridden))
             kept = tuple(figure for figure in network.expectations if figure.span not in overridden)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sewdsl.checks.expectation import compute_quantity
+from sewdsl.checks.expectation import compute_quantity, is_measured
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate import Override
 from sewdsl.elaborate.assembly import SECTIONS
@@ -67,6 +67,12 @@ def failed_expectations(said: Iterable[Diagnostic]) -> set[Span]:
     return {one.span for one in said if one.code in STALE_FIGURE_CODES}
 
 
+def claims_of_another_network(network: Network, changes: Sequence[Override]) -> set[Span]:
+    """The lines about what has to be measured, if the changes make another network than the one that was measured."""
+    changed = any(change.key.split(".")[0] not in SECTIONS for change in changes)
+    return {one.span for one in network.expectations if is_measured(network, one)} if changed else set()
+
+
 def downgrade_to_notes(
     said: Iterable[Diagnostic], lines: set[Span], network: Network, changes: Sequence[Override]
 ) -> Iterator[Diagnostic]:
@@ -81,7 +87,10 @@ def downgrade_to_notes(
     yield from (one for one in said if not (one.span in lines and one.code in STALE_FIGURE_CODES))
     put = [change.typed for change in changes if change.key.split(".")[0] not in SECTIONS]
     for figure in network.expectations:
-        if figure.span in lines:
+        if figure.span in lines and is_measured(network, figure):
+            message = f"{figure.quantity}: {figure.value} is claimed of the file as written, not with {' '.join(put)}"
+            yield Diagnostic("figure-overridden", Severity.NOTE, message, figure.span)
+        elif figure.span in lines:
             value = compute_quantity(network, figure.quantity)
             shown = f"{value:,}" if isinstance(value, int) else value
             yield Diagnostic(

@@ -77,7 +77,8 @@ def test_choices(names: tuple[str, ...], parameter: Any, choices: list[str]) -> 
     expected = f"error: {name} takes {', '.join(choices[:-1])} or {choices[-1]}, not"
     assert said(names, parameter, "zzz") == f"{expected} 'zzz'"
     for choice in choices:
-        near = f"{choice[:-1]}x" if len(choice) > 4 else f"{choice}x"
+        other = "q" if choice.endswith("x") else "x"
+        near = f"{choice[:-1]}{other}" if len(choice) > 4 else f"{choice}x"
         assert said(names, parameter, near).startswith(f"{expected} '{near}'; did you mean '")
 
 

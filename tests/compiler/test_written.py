@@ -40,6 +40,20 @@ def test_a_claim_too() -> None:
     assert said.message == "output: 3 holds for the file as written; with --set body=FC7 it is 7"
 
 
+def test_what_is_measured_is_of_the_file_as_written() -> None:
+    claims = 'claim accuracy 97.5% "Tab. 1"\nclaim energy 4mJ\n'
+    found = read(FILE + claims, neuron="LIF")
+    assert [(d.code, d.message) for d in found.diagnostics] == [
+        ("figure-overridden", "accuracy: 97.5% is claimed of the file as written, not with --neuron LIF"),
+        ("figure-overridden", "energy: 4mJ is claimed of the file as written, not with --neuron LIF"),
+    ]
+    assert found.result().expectations == ()
+    assert "claim" not in standalone_text(found)
+    same = read(FILE + claims, set={"train.on": "digits", "train.optimizer": "SGD(lr=0.1)"})
+    assert same.diagnostics == ()
+    assert len(same.result().expectations) == 2
+
+
 def test_no_file_is_read_a_second_time(tmp_path: Path) -> None:
     (tmp_path / "lib.net").write_text("sewdsl 1\nblock Head = GAP-FC3\n")
     asked: list[Path] = []
