@@ -142,7 +142,7 @@ def _mj(macs: float, acs: float) -> float:
 
 def _half(printed: str) -> float:
     """Half a unit of the last digit."""
-    return 0.5 / 10 ** len(printed.partition(".")[2])
+    return float(Fraction(1, 2 * 10 ** len(printed.partition(".")[2])))
 
 
 class Recomputed(NamedTuple):

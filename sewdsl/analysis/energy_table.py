@@ -23,7 +23,7 @@ from typing import NamedTuple
 from sewdsl.analysis.operation_bounds import EnergyCosts, LayerOperations
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Activation, Merge, Neuron, Op
+from sewdsl.ir.op import Activation, Merge, Neuron
 
 GAPS = {
     "padding": "the estimate adds at taps on padding, and counts what strides leave out as often as the rest",
@@ -31,7 +31,7 @@ GAPS = {
     "input of spikes": "an input of whole numbers is added, not multiplied",
     "places": "values that are not zero meet more or fewer weights than all values do on average",
     "counts": "a count k, which joins make of spikes, is k accumulations, not one",
-    "real values": "layers behind the first whose input is no whole numbers, such as a membrane or a mean, multiply",
+    "real values": "layers after the first whose input is no whole numbers, such as a membrane or a mean, multiply",
     "attention": "counts in products of attention are as many accumulations",
 }
 """Why what is counted differs from the usual estimate."""
@@ -213,13 +213,10 @@ def _membrane_traffic(network: Network, layers: Sequence[Node]) -> dict[str, int
         before = [last[i] for i in node.inputs if i < len(last) and last[i]]
         here = node.name if node.name in known else max(before, key=order.__getitem__, default="")
         last.append(here)
-        words = 2 * _states(node.op) * node.output.elements * network.settings.steps
-        owner = here or layers[0].name
-        traffic[owner] = traffic.get(owner, 0) + words
+        equations = getattr(node.op, "equations", None)  # a neuron of a text has the states that it names
+        states = int(isinstance(node.op, Neuron)) if equations is None else len(equations.after)
+        words = 2 * states * node.output.elements * network.settings.steps
+        if states and layers:
+            owner = here or layers[0].name
+            traffic[owner] = traffic.get(owner, 0) + words
     return traffic
-
-
-def _states(op: Op) -> int:
-    """How many states an op has at each place: a neuron its potential, one of equations those that it names."""
-    equations = getattr(op, "equations", None)
-    return int(isinstance(op, Neuron)) if equations is None else len(equations.after)

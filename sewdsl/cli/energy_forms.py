@@ -126,7 +126,7 @@ class EnergyTable(NamedTuple):
         return ("energy", "", *counted, *benched, dense, "", self.estimated, self.weight_energy, self.membrane_energy)
 
     def as_json(self) -> dict[str, Any]:
-        """What a table says beside its rows, as plain data; energies in joules."""
+        """What a table says apart from its rows, as plain data; energies in joules."""
         return {
             "counted_energy": self.counted,
             "estimated_energy": self.estimated,
@@ -203,7 +203,9 @@ class EnergyTable(NamedTuple):
             _ESTIMATE,
         ]
         gaps = energy_gaps(self.lines, costs)
-        found += [f"{_signed(gaps[name])}: {text}." for name, text in GAPS.items() if abs(gaps[name]) >= _SMALLEST]
+        for name, text in GAPS.items():
+            if abs(gaps[name]) >= _SMALLEST:
+                found.append(f"{'-' if gaps[name] < 0 else '+'}{format_joules(abs(gaps[name]))}: {text}.")
         bench = self.synaptic_operations
         inside = ", ".join(f"{name} {round(count):,}" for name, count in bench._asdict().items())
         found += [f"{_NEUROBENCH} In all: {inside}; activation sparsity {self.sparsity:.4f}.", _TRAFFIC]
@@ -218,10 +220,6 @@ class EnergyTable(NamedTuple):
 
 _SMALLEST = 5e-13
 """Energy in J below which a difference is not spoken of: half a pJ."""
-
-
-def _signed(energy: float) -> str:
-    return f"{'-' if energy < 0 else '+'}{format_joules(abs(energy))}"
 
 
 def write_energy_table(table: EnergyTable, form: EnergyForm) -> str:
@@ -293,7 +291,7 @@ def _markdown(table: EnergyTable) -> str:
 
 
 def _csv(table: EnergyTable) -> str:
-    """Numbers as they are, behind lines with ``#`` that say what they are."""
+    """Numbers as they are, after lines with ``#`` that say what they are."""
     text = StringIO()
     for note in (f"{table.title}.", *table.notes()):
         text.write(f"# {note}\n")
