@@ -202,6 +202,17 @@ def implied_rates(row: WithoutRates) -> tuple[float, float]:
     return tuple((energy - _mj(first * times, 0)) / _mj(0, others * T) for times in (1, T))  # type: ignore[return-value]
 
 
+def rate_verdict(row: WithoutRates) -> str:
+    """Where the mean rate that a printed energy implies lies next to those of printed operations."""
+    rates = implied_rates(row)
+    known = [mean_rate(other) for other in WITH_OPERATIONS]
+    if max(rates) <= max(known):
+        return "possible: no more than the rates of the first table"
+    if min(rates) > 1:
+        return "**impossible** with spikes"
+    return "more than any rate of the first table, see below"
+
+
 def ratio(row: AsRatio, rate: float) -> float:
     """The energy efficiency by the paper's formula, with the first layer once."""
     first, others, _ = work(row.network)
@@ -245,7 +256,8 @@ def _without_rates() -> Iterator[list[str]]:
         first, others, T = work(row.network)
         once, each = implied_rates(row)
         flops, dense = f"{(first + others) / 1e9:.3f}", f"{_mj(first + others, 0):.2f}"
-        yield [f"`{row.network}`", row.source, str(T), flops, dense, row.energy, f"{once:.1%}", f"{each:.1%}"]
+        cells = (f"`{row.network}`", row.source, str(T), flops, dense, row.energy, f"{once:.1%}", f"{each:.1%}")
+        yield [*cells, rate_verdict(row)]
 
 
 def _as_ratios() -> Iterator[list[str]]:
@@ -262,7 +274,17 @@ def energies() -> str:
         _with_operations(),
     )
     rates = _table(
-        ("network", "printed by", "T", "FLOPs (G)", "without spikes (mJ)", "mJ", "rate, once", "rate, at each T"),
+        (
+            "network",
+            "printed by",
+            "T",
+            "FLOPs (G)",
+            "without spikes (mJ)",
+            "mJ",
+            "rate, once",
+            "rate, at each T",
+            "verdict",
+        ),
         _without_rates(),
     )
     ratios = _table(("network", "printed by", "T", "NASAR", "printed", "computed", "verdict"), _as_ratios())
@@ -273,8 +295,8 @@ def energies() -> str:
 
 
 _BETWEEN = """\
-These energies are printed without rates and operations. The last two columns are the mean rate, weighted by FLOPs,
-that each implies with the first layer once and at each time-step:
+These energies are printed without rates and operations. The rates are the mean, weighted by FLOPs, that each implies
+with the first layer once and at each time-step:
 """
 _REMARK = """\
 The operations of the first table are mean rates of {least:.0%} to {most:.0%}. Two thirds, as QKFormer-10-384's energy
