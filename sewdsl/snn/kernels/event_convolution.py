@@ -7,7 +7,7 @@ gradient of the input, which is of dense gradients, stays dense.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -25,6 +25,10 @@ MOST_ACTIVE = 0.2
 """Up to this part of an input is active where the forward pass is computed by events: at twice that, dense is level."""
 MOST_ACTIVE_IN_GRADIENT = 0.3
 """The same for the gradient of the weights."""
+MOST_ACTIVE_OF_16_BITS, MOST_ACTIVE_OF_16_BITS_IN_GRADIENT = 0.12, 0.18
+"""Likewise, for formats of 16 bits that the processor multiplies as they are, which makes dense twice as fast."""
+INSTRUCTIONS = {"bfloat16": ("avx512bf16", "amx-bf16"), "float16": ("avx512fp16", "amx-fp16")}
+"""What processors are said to have that multiply a format as it is."""
 LOOKED_AT = 17
 """Of so many pieces of an input one is looked at to learn how much of it is active: a prime, so that all channels and
 columns have their turn."""
@@ -94,6 +98,12 @@ class EventConvolution(NamedTuple):
         )
         return cls(window, memory_layout.dtype_name(x), counts, channels, outputs) if suits else None
 
+    def most_active(self, *, gradient: bool = False) -> float:
+        """Up to which part of an input is active where this, or the gradient of the weight, is computed by events."""
+        if any(has_instructions(name) for name in INSTRUCTIONS.get(self.stored, ())):
+            return MOST_ACTIVE_OF_16_BITS_IN_GRADIENT if gradient else MOST_ACTIVE_OF_16_BITS
+        return MOST_ACTIVE_IN_GRADIENT if gradient else MOST_ACTIVE
+
     def is_sparse(self, x: Tensor, most: float) -> bool:
         """Whether no more than a part of an input is active, by a sample of it that depends on its size alone."""
         lanes = self._mask_lanes
@@ -105,7 +115,7 @@ class EventConvolution(NamedTuple):
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
         """The output ``[N, C', H', W']``, channels last; None where much of x is active, or it is not what was said."""
-        if not self.is_sparse(x, MOST_ACTIVE) or not weight.sum(dtype=torch.float32).isfinite():
+        if not self.is_sparse(x, self.most_active()) or not weight.sum(dtype=torch.float32).isfinite():
             return None  # a dense convolution multiplies what is not finite by zeros too, which gives no number
         return self.computed(x, weight, bias)
 
@@ -139,7 +149,8 @@ class EventConvolution(NamedTuple):
             g: Gradient of the output, ``[N, C', H', W']``.
         """
         suits = self.window.stride == (1, 1) and x.is_contiguous(memory_format=torch.channels_last)
-        return self.computed_gradient(x, weight, g) if suits and self.is_sparse(x, MOST_ACTIVE_IN_GRADIENT) else None
+        sparse = suits and self.is_sparse(x, self.most_active(gradient=True))
+        return self.computed_gradient(x, weight, g) if sparse else None
 
     def computed_gradient(self, x: Tensor, weight: Tensor, g: Tensor) -> Tensor | None:
         """The gradient of the weight, however much of x is active; None where x is not what was said of it."""
@@ -191,6 +202,17 @@ class EventConvolution(NamedTuple):
         return render_kernels.EventConvolutionVariant(
             self.stored, self.counts, kh, kw, self._mask_lanes, EVENT_CHANNELS, vectors
         )
+
+
+@cache
+def has_instructions(name: str) -> bool:
+    """Whether the processor has what LLVM calls so."""
+    from llvmlite.binding import get_host_cpu_features  # noqa: PLC0415 -- loaded only when a kernel is needed
+
+    try:
+        return bool(get_host_cpu_features().get(name))
+    except RuntimeError:  # LLVM does not know
+        return False
 
 
 def equals_dense(convolution: EventConvolution, shape: torch.Size, *, bias: bool) -> bool:

@@ -86,6 +86,7 @@ def test_gradient_of_the_weight(case: Case, seed: int) -> None:
     g = torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(case.x.dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(event_convolution, "MOST_ACTIVE_IN_GRADIENT", 1.0)  # however much is active
+        patch.setattr(event_convolution, "MOST_ACTIVE_OF_16_BITS_IN_GRADIENT", 1.0)
         patch.setattr(event_convolution, "TILE_PLACES", 40)
         patch.setattr(event_convolution, "TILE_BYTES", 1 << 12)
         patch.setattr(event_convolution, "TILE_COLUMNS", 5)
@@ -121,6 +122,19 @@ def test_gradient_is_nearer_to_the_truth_than_the_dense_one() -> None:
         for dtype in (torch.float32, torch.float64)
     )
     assert (found - exact).abs().max() < (dense - exact).abs().max()
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_where_dense_is_fast_less_has_to_be_active(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    """Numbers of 16 bits that a processor multiplies as they are."""
+    monkeypatch.setattr(event_convolution, "has_instructions", lambda name: fast and name == "avx512bf16")
+    x, weight = spikes(8, 32, 16, 16, active=0.16), torch.randn(32, 32, 3, 3)
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        shown, weights = x.to(dtype), weight.to(dtype)
+        events = EventConvolution.of(WINDOW, shown, weights, counts=False)
+        assert events is not None
+        assert (events.forward(shown, weights, None) is None) == (fast and dtype == torch.bfloat16)
+        assert events.weight_gradient(shown, weights, torch.ones_like(shown)) is not None
 
 
 @pytest.mark.parametrize("value", [2.0, 0.5, -1.0, float("nan"), float("inf")])

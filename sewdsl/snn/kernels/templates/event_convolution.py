@@ -24,7 +24,6 @@ from sewdsl.snn.kernels.templates.number_formats import (
     store_past_caches,
     stored,
     streams,
-    write,
 )
 from sewdsl.snn.kernels.templates.variant import (
     COUNTS,
@@ -62,7 +61,9 @@ def load(builder, place, kind, align=4):
 
 def store(builder, value, place):
     """A vector to memory."""
-    builder.store(value, builder.bitcast(place, value.type.as_pointer())).align = 4
+    element = value.type.element
+    align = element.width // 8 if isinstance(element, ir.IntType) else 4
+    builder.store(value, builder.bitcast(place, value.type.as_pointer())).align = align
 
 
 def spread(builder, number, kind):
@@ -70,6 +71,24 @@ def spread(builder, number, kind):
     nothing = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(nothing, number, ir.Constant(I32, 0))
     return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(I32, VECTOR), [0] * VECTOR))
+
+
+def narrowed(builder, value):
+    """A vector of sums as it is stored: ``write`` of each."""
+    if STORED == "float32":
+        return value
+    bits = ir.VectorType(ir.IntType(16), VECTOR)
+    if STORED == "float16":
+        return builder.bitcast(builder.fptrunc(value, ir.VectorType(ir.HalfType(), VECTOR)), bits)
+
+    def constant(number):
+        return ir.Constant(INDICES, [number] * VECTOR)
+
+    wide = builder.bitcast(value, INDICES)
+    even = builder.and_(builder.lshr(wide, constant(16)), constant(1))
+    nearest = builder.lshr(builder.add(builder.add(wide, constant(0x7FFF)), even), constant(16))
+    none = builder.fcmp_unordered("uno", value, value)
+    return builder.trunc(builder.select(none, constant(0x7FC0), nearest), bits)
 
 
 def accumulate(builder, total, row, value):
@@ -208,10 +227,10 @@ def add_rows(context, w, bias, channel, taken, numbers, count, y, at, past):
         with builder.if_else(past) as (streamed, kept):
             with streamed:
                 for place, total in zip(places, totals, strict=True):
-                    store_past_caches(builder, builder.load(total), place)
+                    store_past_caches(builder, narrowed(builder, builder.load(total)), place, align=16)
             with kept:
                 for place, total in zip(places, totals, strict=True):
-                    store(builder, builder.load(total), place)
+                    store(builder, narrowed(builder, builder.load(total)), place)
         return context.get_dummy_value()
 
     return types.void(w, bias, int64, taken, numbers, int64, y, int64, types.boolean), generate
@@ -280,7 +299,7 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
     events, values = np.empty(H * W * C + slack, np.int32), np.empty(H * W * C + slack if COUNTS else 0, np.float32)
     starts = np.empty(H * (W + 1), np.int32)
     taken, numbers = np.empty(room, np.int32), np.empty(room if COUNTS else 0, np.float32)
-    sums, wrong, past = np.empty(width, np.float32), uint64(0), streams(y, CO)
+    wrong, past = uint64(0), streams(y, CO)
     for strip in range(first, last):
         n, strip_of_n = strip // strips, strip % strips
         low_row, top_row = strip_of_n * rows // strips, (strip_of_n + 1) * rows // strips
@@ -315,12 +334,7 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
                     m += t - s
                 out = ((n * rows + row) * columns + column) * CO
                 for channel in range(0, CO, width):
-                    if STORED == "float32":
-                        add_rows(w, bias, int64(channel), taken, numbers, int64(m), y, out + channel, past)
-                    else:
-                        add_rows(w, bias, int64(channel), taken, numbers, int64(m), sums, int64(0), False)  # noqa: FBT003
-                        for q in range(width):
-                            y[out + channel + q] = write(sums[q])
+                    add_rows(w, bias, int64(channel), taken, numbers, int64(m), y, out + channel, past)
     if wrong:
         other[0] = 1
     if past:

@@ -102,9 +102,9 @@ def address(context, row):
     return int64(row), generate
 
 
-def store_past_caches(builder, vector, place):
+def store_past_caches(builder, vector, place, align):
     """Stores a vector without reading the memory first, nor keeping it near."""
-    stored = builder.store(vector, builder.bitcast(place, vector.type.as_pointer()), align=32)
+    stored = builder.store(vector, builder.bitcast(place, vector.type.as_pointer()), align=align)
     stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
 
 
@@ -117,7 +117,7 @@ def move_past_caches(context, row, k, line, i):
         start = builder.gep(context.make_array(row)(context, builder, to).data, [low])
         begin = builder.gep(context.make_array(line)(context, builder, source).data, [place])
         kind = ir.VectorType(start.type.pointee, STREAMED_LANES).as_pointer()
-        store_past_caches(builder, builder.load(builder.bitcast(begin, kind), align=8), start)
+        store_past_caches(builder, builder.load(builder.bitcast(begin, kind), align=8), start, align=32)
         return context.get_dummy_value()
 
     return types.void(row, int64, line, int64), generate
