@@ -27,7 +27,7 @@ class Cifar10Dvs(RecordedDataSet, name="cifar10-dvs"):
     folders = ("cifar10-dvs", "cifar10_dvs", "CIFAR10-DVS", "CIFAR10DVS")
     source = (
         "https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671, an archive per class, 16 GB unpacked; "
-        "unpack them all into one folder"
+        "unpack them all into one folder. tonic's copy: its CIFAR10DVS.zip, and the ten archives in it"
     )
     layouts = tuple(
         ClassFolders(
@@ -44,6 +44,7 @@ class Cifar10Dvs(RecordedDataSet, name="cifar10-dvs"):
             ("events_np", ".npz", "SpikingJelly"),
             ("", ".aedat", "as published"),
             ("extract", ".aedat", "SpikingJelly"),
+            ("", ".aedat4", "tonic"),
         )
     )
 

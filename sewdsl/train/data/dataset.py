@@ -181,3 +181,15 @@ class DataSet(ABC):
 
 class DataError(Exception):
     """Data that is missing, not whole or damaged; the message says where it was looked for and what to do."""
+
+
+class MissingReader(DataError):  # noqa: N818 -- what is missing, not what went wrong
+    """A package that reads a format, and is not installed.
+
+    Args:
+        path: The file that it would read.
+        package: Its name, as pip knows it.
+    """
+
+    def __init__(self, path: Path, package: str) -> None:
+        super().__init__(f"'{path}' is read by {package}, which is not installed: pip install 'sewdsl[data]'")

@@ -12,7 +12,8 @@ class EventFolder(RecordedDataSet, name="event-folder"):
     """A folder of event files for each class; the network's input is the size of the sensor.
 
     ``.npz`` holds t, x, y and p, ``.npy`` a table with the columns x, y, p, t, ``.bin`` 40-bit events as N-MNIST's,
-    ``.aedat`` AEDAT 2 of a DVS128 or AEDAT 3.1. Without a split on disk, a fifth of each class is for the test.
+    ``.aedat`` AEDAT 2 of a DVS128 or AEDAT 3.1, ``.aedat4`` AEDAT 4. Without a split on disk, a fifth of each
+    class is for the test.
     """
 
     shape = None

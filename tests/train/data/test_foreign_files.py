@@ -91,6 +91,7 @@ KINDS = {
     "N-MNIST": Kind("a.bin", lambda path: writers.nmnist_bin(path, some_events()), read_events),
     "AEDAT 2": Kind("a.aedat", lambda path: writers.aedat2(path, some_events()), read_events),
     "AEDAT 3.1": Kind("a.aedat", lambda path: writers.aedat3(path, some_events()), read_events),
+    "AEDAT 4": Kind("a.aedat4", lambda path: writers.aedat4(path, some_events()), read_events),
     "npz": Kind("a.npz", lambda path: writers.npz(path, some_events()), read_events),
     "npz, compressed": Kind("a.npz", lambda path: np.savez_compressed(path, **some_events()._asdict()), read_events),
     "npy": Kind("a.npy", lambda path: writers.tonic_npy(path, some_events()), read_events),
@@ -222,7 +223,7 @@ def test_archives_that_numpy_does_not_write(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
-@pytest.mark.parametrize("suffix", [".npy", ".npz", ".aedat", ".bin"])
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".aedat", ".aedat4", ".bin"])
 def test_a_fifo_is_not_waited_for(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     os.mkfifo(path)

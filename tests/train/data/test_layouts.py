@@ -143,6 +143,8 @@ def test_damaged_table(tmp_path: Path) -> None:
     [
         ("", ".aedat", writers.aedat2),
         ("extract", ".aedat", writers.aedat2),
+        ("", ".aedat4", writers.aedat4),
+        ("CIFAR10DVS", ".aedat4", writers.aedat4),
         ("events_np", ".npz", lambda path, events: writers.npz(path, events, ">u4")),
         (
             "frames_number_4_split_by_number",

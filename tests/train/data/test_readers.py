@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from sewdsl.train.data.dataset import DataError
 from sewdsl.train.data.events.event_stream import Events
 from sewdsl.train.data.events.file_formats import read_events
 from sewdsl.train.data.events.recording import EventFile, FrameFile
+from sewdsl.train.data.numpy_files import MAX_UNPACKED
 from tests.train.data import writers
 from tests.train.data.writers import some_events
 
@@ -16,6 +18,8 @@ FORMATS: dict[str, tuple[str, Callable[[Path, Events], None]]] = {
     "N-MNIST": ("a.bin", writers.nmnist_bin),
     "AEDAT 2": ("a.aedat", writers.aedat2),
     "AEDAT 3.1": ("a.aedat", writers.aedat3),
+    "AEDAT 4": ("a.aedat4", writers.aedat4),
+    "AEDAT 4, other streams": ("a.aedat4", lambda path, events: writers.aedat4(path, events, streams=3)),
     "npz": ("a.npz", writers.npz),
     "npz, big-endian": ("a.npz", lambda path, events: writers.npz(path, events, ">u4")),
     "structured npy": ("a.npy", writers.structured_npy),
@@ -118,3 +122,56 @@ def test_frames_that_are_no_numbers(value: object, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.full((1, 2, 8, 8), value))
     with pytest.raises(DataError, match=r"a\.npy' has frames that hold what is no number$"):
         FrameFile(0, tmp_path / "a.npy").frames(1, (2, 8, 8))
+
+
+class TestAedat4:
+    def test_compressed(self, tmp_path: Path) -> None:
+        pytest.importorskip("lz4")
+        events = some_events(50, 128)
+        writers.aedat4(tmp_path / "a.aedat4", events, lz4=True)
+        assert [found.tolist() for found in read_events(tmp_path / "a.aedat4")] == [a.tolist() for a in events]
+
+    def test_as_the_package_reads_it(self, tmp_path: Path) -> None:
+        """The decoder that tonic uses."""
+        aedat = pytest.importorskip("aedat")
+        writers.aedat4(tmp_path / "a.aedat4", some_events(50, 128), lz4=True)
+        packets = [packet["events"] for packet in aedat.Decoder(tmp_path / "a.aedat4")]
+        for name, wanted in zip(("t", "x", "y", "on"), some_events(50, 128), strict=True):
+            assert np.concatenate(packets)[name].tolist() == wanted.tolist()
+
+    def test_without_lz4(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "lz4.frame", None)
+        writers.aedat4(tmp_path / "a.aedat4", some_events(50, 128), lz4=True)
+        said = r"a\.aedat4' is read by lz4, which is not installed: pip install 'sewdsl\[data\]'"
+        with pytest.raises(DataError, match=said):
+            EventFile(0, tmp_path / "a.aedat4").frames(4, (2, 128, 128))
+
+    def test_bomb(self, tmp_path: Path) -> None:
+        """A packet of zeros that unpacks to more than is allowed."""
+        frame = pytest.importorskip("lz4.frame")
+        path = tmp_path / "a.aedat4"
+        writers.aedat4(path, some_events(2, 128), lz4=True)
+        packed = frame.compress(bytes(MAX_UNPACKED + 1))
+        path.write_bytes(path.read_bytes() + (1).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + packed)
+        with pytest.raises(ValueError, match="unpacks to more than its size accounts for"):
+            read_events(path)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda data: b"#!AER-DAT4.1" + data[12:], "it is no AEDAT 4"),
+            (lambda data: data[:-1], "it ends within a packet"),
+            (lambda data: data + b"\0", "it ends within the head of a packet"),
+            (lambda data: data[:40], "it ends within a table"),
+            (lambda data: data[:46] + b"\3" + data[47:], "it is compressed in the way Zstandard, expected LZ4 or none"),
+            (lambda data: data[:54] + b"\xff\xff" + bytes(6) + data[62:], "it has been cut: .* is at 65,535"),
+            (lambda data: data[:-259] + b"\1" + data[-258:], "a packet says that it has 272 events"),
+        ],
+    )
+    def test_damaged(self, change: Callable[[bytes], bytes], said: str, tmp_path: Path) -> None:
+        path = tmp_path / "a.aedat4"
+        writers.aedat4(path, some_events(16, 128))
+        data = change(path.read_bytes())
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=said):
+            read_events(path)

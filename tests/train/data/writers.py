@@ -48,6 +48,45 @@ def aedat3(path: Path, events: Events, packet: int = 16, *, spoilt: bool = True)
     path.write_bytes(b"".join(out))
 
 
+_INFO = """<dv version="2.0"><node name="outInfo" path="/outInfo/">{streams}</node></dv>"""
+_STREAM = """<node name="{number}" path="/outInfo/{number}/">
+<attr key="compression" type="string">{compression}</attr>
+<attr key="originalModuleName" type="string">capture</attr>
+<attr key="originalOutputName" type="string">events</attr>
+<attr key="typeDescription" type="string">Array of events.</attr>
+<attr key="typeIdentifier" type="string">EVTS</attr>
+<node name="info" path="/outInfo/{number}/info/"><attr key="sizeX" type="int">128</attr>
+<attr key="sizeY" type="int">128</attr><attr key="source" type="string">DVS128</attr></node></node>"""
+
+
+def aedat4(path: Path, events: Events, packet: int = 16, *, lz4: bool = False, streams: int = 1) -> None:
+    """Packets of events, as DV writes them but that LZ4 finds nothing to compress; of other streams, the first.
+
+    Flatbuffers: a size, where the table begins, four letters, the offsets of the table's fields, and the table.
+    """
+    described = [_STREAM.format(number=number, compression="LZ4" if lz4 else "NONE") for number in range(streams)]
+    info = _INFO.format(streams="".join(described)).encode()
+    info += b"\0" * (4 - len(info) % 4)
+    head = struct.pack("<I4s6x5H", 24, b"IOHE", 10, 20, 4, 12, 8)
+    head += struct.pack("<iIIqI", 10, lz4, 12, -1, len(info.rstrip(b"\0"))) + info
+    out = [b"#!AER-DAT4.0\r\n", struct.pack("<I", len(head)), head]
+
+    def add(stream: int, part: Events) -> None:
+        count = len(part.t)
+        rows = [struct.pack("<qhh?3x", t, x, y, p) for t, x, y, p in zip(*(a.tolist() for a in part), strict=True)]
+        table = struct.pack("<I4s2x3HiII", 16, b"EVTS", 6, 8, 4, 6, 4, count) + b"".join(rows)
+        data = struct.pack("<I", len(table)) + table
+        if lz4:  # the head of a frame, one block as it is, and the end
+            data = bytes.fromhex("04224d18604082") + struct.pack("<I", len(data) | 1 << 31) + data + bytes(4)
+        out.extend([struct.pack("<ii", stream, len(data)), data])
+
+    for start in range(0, len(events.t), packet):
+        add(0, Events(*(array[start : start + packet] for array in events)))
+        for stream in range(1, streams):
+            add(stream, Events(*(array[:1] for array in events)))
+    path.write_bytes(b"".join(out))
+
+
 def npz(path: Path, events: Events, kind: str = "<i8") -> None:
     np.savez(path, **{name: array.astype(kind) for name, array in events._asdict().items()})
 

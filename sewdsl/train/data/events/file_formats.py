@@ -1,4 +1,4 @@
-"""Event files by suffix: AEDAT 2 and 3.1, N-MNIST's binary format, and numpy arrays."""
+"""Event files by suffix: AEDAT 2, 3.1 and 4, N-MNIST's binary format, and numpy arrays."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sewdsl.paths import open_file
+from sewdsl.train.data.events.aedat4 import read_aedat4
 from sewdsl.train.data.events.event_stream import Events
 from sewdsl.train.data.numpy_files import read_array, read_arrays
 
@@ -175,5 +176,6 @@ READERS: dict[str, Callable[[Path], Events]] = {
     ".npy": read_event_arrays,
     ".bin": read_nmnist_bin,
     ".aedat": _aedat,
+    ".aedat4": read_aedat4,
 }
 """What reads a file, by its suffix."""
