@@ -130,6 +130,7 @@ class DataSet(ABC):
         varies: Whether the samples are sequences.
         setup: What the run asks for.
         names: Of the classes, in order, once the samples are loaded; empty where they are numbers.
+        validation: The validation set that the dataset itself has, once the samples are loaded; None: it has none.
     """
 
     name: ClassVar[str]
@@ -150,6 +151,7 @@ class DataSet(ABC):
     def __init__(self, setup: DataOptions | None = None) -> None:
         self.setup = setup or DataOptions()
         self.names: Sequence[str] = ()
+        self.validation: SampleSet | None = None
 
     def find(self) -> str:
         """Looks whether all of the data is there, without reading it.

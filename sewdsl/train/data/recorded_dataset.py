@@ -120,10 +120,14 @@ class RecordedDataSet(DataSet):
         self.find()
         parts = self.part(self.listing)
         self.names = self.called or class_folders.class_names((one.label, one.path) for part in parts for one in part)
+        train, test = map(self.samples, parts)
+        return Splits(train, test)
+
+    def samples(self, recordings: Sequence[Recording]) -> Recordings:
+        """Recordings as samples, as the run asks for them."""
         shape = self.setup.shape or self.shape or ()
         steps, augmentation, in_memory = self.setup.steps, self.setup.augmentation, self.setup.reading.in_memory
-        train, test = (Recordings(part, steps, shape, augmentation, in_memory=in_memory) for part in parts)
-        return Splits(train, test)
+        return Recordings(recordings, steps, shape, augmentation, in_memory=in_memory)
 
     @cached_property
     def listing(self) -> Listing:
@@ -165,14 +169,22 @@ class RecordedDataSet(DataSet):
             )
             if wrong:
                 raise DataError(wrong)
-        for recording in (*listing.train, *listing.test):
+        self.check_classes([*listing.train, *listing.test])
+        if not self.part(listing)[0]:
+            message = f"no recordings for training in '{listing.place}'"
+            raise DataError(message)
+
+    def check_classes(self, recordings: Sequence[Recording]) -> None:
+        """Looks whether recordings are of the classes that the dataset has.
+
+        Raises:
+            DataError: one is not.
+        """
+        for recording in recordings:
             if self.classes and not 0 <= recording.label < self.classes:
                 last = self.classes - 1
                 message = f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {last}"
                 raise DataError(message)
-        if not self.part(listing)[0]:
-            message = f"no recordings for training in '{listing.place}'"
-            raise DataError(message)
 
     def _near(self) -> list[str]:
         return near_misses(search_path.candidate_folders(self.setup.folder, self.folders), self.setup.steps)

@@ -11,7 +11,7 @@ from sewdsl.paths import is_folder
 from sewdsl.train.data import class_folders
 
 _FRAMES = re.compile(r"frames_number_([0-9]+)_split_by_number")
-_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".h5.gz", ".7z", ".rar")
 
 
 def near_misses(folders: Sequence[Path], steps: int) -> list[str]:

@@ -32,19 +32,22 @@ def split_stratified(samples: SampleSet, test: float) -> Splits:
     return Splits(*_parted(samples, test, SPLIT_SEED))
 
 
-def split_off_validation(splits: Splits, share: float, seed: int) -> Parts:
+def split_off_validation(splits: Splits, share: float, seed: int, own: SampleSet | None = None) -> Parts:
     """Takes a part out of the training set, by which an epoch can be chosen without a look at the test set.
 
     Args:
         splits: The dataset's own; the test set stays as it is.
         share: Share of the training set, and of each class in it, in [0, 1); with 0 there is no validation set.
         seed: Of the draw.
+        own: The validation set that the dataset itself has; with any share but 0 it is taken as it is. None: none.
 
     Raises:
         DataError: there is nothing to learn from, or nothing to judge by.
     """
     parts = Parts(splits.train, None, splits.test)
-    if share:
+    if share and own is not None:
+        parts = Parts(splits.train, own, splits.test)
+    elif share:
         parts = Parts(*_parted(splits.train, share, seed), splits.test)
     for part, purpose in ((parts.train, "to learn from"), (parts.test, "for the test")):
         if not len(part.y):

@@ -134,7 +134,7 @@ def _run(
         return_memory()
     data.read_by(options.reading)
     splits = data.load()
-    parts = split_off_validation(splits, recipe.validation, recipe.seed)
+    parts = split_off_validation(splits, recipe.validation, recipe.seed, data.validation)
     with quiet_lightning(), tf32_allowed(recipe.tf32):
         check_devices(recipe, options.processes, options.before)
         seed_everything(recipe.seed, verbose=False)

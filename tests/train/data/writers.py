@@ -2,7 +2,7 @@
 
 import pickle
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,22 @@ def structured_npy(path: Path, events: Events) -> None:
 
 def frames_npz(path: Path, events: Events, make: Callable[..., Any], *arguments: Any) -> None:
     np.savez_compressed(path, frames=make(events, *arguments).astype(np.float64))
+
+
+def heidelberg(
+    path: Path, words: Sequence[tuple[int, Any, Any]], keys: Sequence[str] = (), names: str = "spikes"
+) -> None:
+    """A file of SHD or SSC: label, times in s and channels of each recording, lists of float16 and uint16."""
+    import h5py  # noqa: PLC0415 -- it may be missing
+
+    with h5py.File(folder(path), "w") as file:
+        for name, kind, column in (("times", np.float16, 1), ("units", np.uint16, 2)):
+            lists = file.create_dataset(f"spikes/{name}", (len(words),), h5py.vlen_dtype(np.dtype(kind)))
+            for index, word in enumerate(words):
+                lists[index] = np.asarray(word[column], kind)
+        file["labels"] = np.array([word[0] for word in words], np.uint16)
+        file["extra/speaker"] = np.zeros(len(words), np.uint16)
+        file["extra/keys"] = np.array([key.encode() for key in keys], "S")
 
 
 def folder(path: Path) -> Path:

@@ -63,7 +63,7 @@ class EventFile(Recording):
             key = (*source, self.start, self.end, steps, shape)
             return load_or_make(key, (steps, *shape), lambda: self._make(steps, shape))
         except (OSError, ValueError) as error:
-            raise DataError(_damaged(self.path, error)) from None
+            raise DataError(damaged(self.path, error)) from None
 
     def events(self) -> Events:
         """The events of the sample; errors are those of :func:`sewdsl.train.data.events.file_formats.read_events`."""
@@ -99,7 +99,7 @@ class FrameFile(Recording):
             )
             raise DataError(message) from None
         except (OSError, ValueError) as error:
-            raise DataError(_damaged(self.path, error)) from None
+            raise DataError(damaged(self.path, error)) from None
         if found.dtype.kind not in "biuf" or not (np.abs(found.astype(np.float64)) <= np.finfo(np.float32).max).all():
             message = f"'{self.path}' has frames that hold what is no number"
             raise DataError(message)
@@ -108,6 +108,7 @@ class FrameFile(Recording):
         return found.astype(np.min_scalar_type(int(found.max()))) if small else found
 
 
-def _damaged(path: Path, error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) else str(error)
+def damaged(path: Path, error: Exception) -> str:
+    """What to say of a file that cannot be read."""
+    reason = (isinstance(error, OSError) and error.strerror) or str(error)
     return f"'{path}' is damaged, or not what its place says: {reason or type(error).__name__}"
