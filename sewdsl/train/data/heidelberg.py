@@ -230,12 +230,8 @@ class Ssc(Heidelberg, name="ssc"):
         path = self.listing.place / "ssc_valid.h5"
         own = read_words(path)
         if len(own) != self.held_out and not self.setup.subset:
-            message = (
-                f"ssc is not all there: '{path}' holds {len(own):,} of {self.held_out:,} recordings for validation\n"
-                f"  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on\n"
-                f"  get it: {self.source}"
-            )
-            raise DataError(message)
+            said = f"ssc is not all there: '{path}' holds {len(own):,} of {self.held_out:,} recordings for validation"
+            raise DataError("\n".join([said, *self.remedies()]))
         self.check_classes(own)
         self.validation = self.samples(own) if own else None
         return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data import class_folders, search_path
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
+from sewdsl.train.data.class_folders import MAX_CLASSES_NAMED
 from sewdsl.train.data.dataset import IN_MEMORY_BYTES, DataError, DataSet, Samples, Splits
 from sewdsl.train.data.events.event_stream import COUNTS
 from sewdsl.train.data.events.folder_layouts import Layout, Listing
@@ -186,14 +187,32 @@ class RecordedDataSet(DataSet):
                 message = f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {last}"
                 raise DataError(message)
 
+    def check_parts(self, listing: Listing) -> None:
+        """Looks whether each class has recordings in both parts, where nothing says how many there are in all.
+
+        Raises:
+            DataError: one has none, and a subset was not asked for.
+        """
+        for part, recordings in (("training", listing.train), ("the test", listing.test)):
+            lacking = sorted(set(range(self.classes or 0)) - {recording.label for recording in recordings})
+            if lacking and not self.setup.subset:
+                names = ", ".join(str(self.called[n] if self.called else n) for n in lacking[:MAX_CLASSES_NAMED])
+                more = f", and {len(lacking) - MAX_CLASSES_NAMED} more" if len(lacking) > MAX_CLASSES_NAMED else ""
+                message = f"'{listing.place}' holds nothing for {part} of class {names}{more}"
+                raise DataError("\n".join([f"{self.name} is not all there: {message}", *self.remedies()]))
+
+    def remedies(self) -> list[str]:
+        """What to do where a part is missing."""
+        return [
+            "  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on",
+            f"  get it: {self.source}",
+        ]
+
     def _near(self) -> list[str]:
         return near_misses(search_path.candidate_folders(self.setup.folder, self.folders), self.setup.steps)
 
     def _incomplete(self, layout: Layout, found: Listing) -> str:
         parts = zip(("training", "test"), (found.train, found.test), layout.counts or (), strict=True)
         shares = " and ".join(f"{len(there):,} of {all_:,} {part}" for part, there, all_ in parts if there or all_)
-        return (
-            f"{self.name} is not all there: '{found.place}' holds {shares} recordings\n"
-            f"  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on\n"
-            f"  get it: {self.source}"
-        )
+        first = f"{self.name} is not all there: '{found.place}' holds {shares} recordings"
+        return "\n".join([first, *self.remedies()])

@@ -102,6 +102,20 @@ def structured_npy(path: Path, events: Events) -> None:
     np.save(path, table)
 
 
+def lip_npy(path: Path, events: Events) -> None:
+    """A table as DVS-Lip has it, a byte for each coordinate."""
+    table = np.zeros(len(events.t), dtype=[("t", "<i4"), ("x", "i1"), ("y", "i1"), ("p", "i1")])
+    for name in Events._fields:
+        table[name] = getattr(events, name)
+    np.save(path, table)
+
+
+def two_polarities(path: Path, events: Events) -> None:
+    """A file of ES-ImageNet: rows y, x, t of those where it became brighter, and of the others."""
+    rows = np.stack([events.y, events.x, events.t], axis=1).astype(np.uint8)
+    np.savez_compressed(folder(path), pos=rows[events.p == 1], neg=rows[events.p == 0])
+
+
 def frames_npz(path: Path, events: Events, make: Callable[..., Any], *arguments: Any) -> None:
     np.savez_compressed(path, frames=make(events, *arguments).astype(np.float64))
 
