@@ -1,0 +1,169 @@
+"""Photographs that software moved and made events of, ``es-imagenet``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sewdsl.light_dataclass import dataclass
+from sewdsl.paths import open_file
+from sewdsl.train.data import class_folders
+from sewdsl.train.data.dataset import DataError
+from sewdsl.train.data.events.event_stream import Events
+from sewdsl.train.data.events.folder_layouts import FRAMES, Layout, Listing
+from sewdsl.train.data.events.recording import EventFile, FrameFile, Recording
+from sewdsl.train.data.numpy_files import read_arrays
+from sewdsl.train.data.recorded_dataset import RecordedDataSet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+COLUMNS = 3
+FOLDER = re.compile(r"class([0-9]{1,4})", re.ASCII)
+LINE = re.compile(r"([^\s.]+)(?:\.[A-Za-z]+)?\s+([0-9]{1,4})(?:\s.*)?", re.ASCII)
+"""Of a table: a file's name, with any ending, its class, and the photograph's size."""
+TABLES = ("trainlabel.txt", "vallabel.txt")
+
+
+@dataclass(frozen=True)
+class TwoPolarities(EventFile):
+    """Events in two arrays of rows y, x, t: ``pos`` has those where it became brighter, ``neg`` the others."""
+
+    def events(self) -> Events:
+        """In order of t; of the same t, first the brighter ones, and else as in the file.
+
+        SpikingJelly sorts them too, but leaves open in which order those of the same t come.
+        """
+        import numpy as np
+
+        arrays = zip(("pos", "neg"), read_arrays(self.path, ["pos", "neg"]), strict=True)
+        positive, negative = (_rows(name, array) for name, array in arrays)
+        rows = np.concatenate([positive, negative])
+        polarity = np.repeat([1, 0], [len(positive), len(negative)])
+        order = np.argsort(rows[:, 2], kind="stable")
+        y, x, t = rows[order].T
+        return Events.of(t, x, y, polarity[order])
+
+
+def _rows(name: str, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    if array.ndim != 2 or array.shape[1] != COLUMNS:  # noqa: PLR2004 -- rows and columns
+        message = f"{name} has the shape {array.shape}, expected rows of {COLUMNS} numbers: y, x and t"
+        raise ValueError(message)
+    return array
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedFolder(Layout):
+    """A folder for each class to learn from; for the test, one folder and a table that says the class of each file."""
+
+    def find(self, folder: Path, steps: int) -> Listing | None:  # noqa: ARG002 -- the same for any number
+        """What lies in the folder, or in one of the archive's name."""
+        for base in (folder, folder / "ES-imagenet-0.18", folder / "extract" / "ES-imagenet-0.18"):
+            train, table = class_folders.find_subfolder(base, "train"), base / "vallabel.txt"
+            if train and (base / "val").is_dir():
+                return Listing(base, _in_classes(train, TwoPolarities), _in_table(table))
+        return None
+
+    def pattern(self, steps: int) -> str:  # noqa: ARG002 -- as above
+        """The folders and the table."""
+        return "[ES-imagenet-0.18/]{train/class<number>/*.npz,val/*.npz,vallabel.txt}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberedFolders(Layout):
+    """A folder for each class in one for each part, as SpikingJelly makes them.
+
+    Attributes:
+        marker: Name of the folder around them; ``{T}`` represents the number of time-steps.
+        recording: What a file of them holds.
+    """
+
+    marker: str
+    recording: type[EventFile | FrameFile]
+
+    def find(self, folder: Path, steps: int) -> Listing | None:
+        """What lies in the folder of the marker."""
+        base = folder / self.marker.format(T=steps)
+        train, test = (_in_classes(base / part, self.recording) for part in ("train", "test"))
+        return Listing(base, train, test) if train or test else None
+
+    def pattern(self, steps: int) -> str:
+        """The folders."""
+        return f"{self.marker.format(T=steps)}/{{train,test}}/class<number>/*.npz"
+
+
+def _in_classes(part: Path, recording: type[EventFile | FrameFile]) -> Sequence[Recording]:
+    """The files of the folders class0, class1 and so on, by class and then by name."""
+    names = {name: FOLDER.fullmatch(name) for name in class_folders.subfolders(part)}
+    label = {name: int(found[1]) for name, found in names.items() if found}
+    return [recording(*file) for file in class_folders.class_files(part, (".npz",), label)]
+
+
+def _in_table(table: Path) -> Sequence[Recording]:
+    """The files of ``val`` that a table names and that are there, by class and then by name."""
+    there = {path.name for path in (table.parent / "val").iterdir()}
+    return [TwoPolarities(label, table.parent / "val" / name) for label, name in _rows_of(table) if name in there]
+
+
+def _rows_of(table: Path) -> Sequence[tuple[int, str]]:
+    """Class and name of each file that a table names, sorted.
+
+    Raises:
+        DataError: there is no table, or it is damaged.
+    """
+    try:
+        with open_file(table) as file:
+            lines = file.read().decode("utf-8").splitlines()
+        found = []
+        for number, line in enumerate(lines, start=1):
+            row = LINE.fullmatch(line.strip())
+            if row is None:
+                message = f"line {number} is {line[:40]!r}, expected a file's name and its class"
+                raise ValueError(message)  # noqa: TRY301 -- the table's name goes before it
+            found.append((int(row[2]), f"{row[1]}.npz"))
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        message = f"'{table}', which says the classes of files beside it, cannot be read: {reason}"
+        raise DataError(message) from None
+    return sorted(found)
+
+
+class EsImageNet(RecordedDataSet, name="es-imagenet"):
+    """ES-ImageNet (Lin et al. 2021): ImageNet's photographs, moved by software in eight steps, within 256x256 pixels.
+
+    The test is the validation set. Each class has files in both parts, and where the published tables are there, all
+    that they name.
+    """
+
+    shape = (2, 256, 256)
+    classes = 1_000
+    folders = ("es-imagenet", "es_imagenet", "ES-ImageNet", "ESImageNet")
+    source = (
+        "https://cloud.tsinghua.edu.cn/d/94873ab4ec2a4eb497b3, 25 archives ES-imagenet-0.18.part*.rar; unpack the first"
+    )
+    layouts = (
+        NumberedFolders(marker=FRAMES, recording=FrameFile, owner="SpikingJelly"),
+        NumberedFolders(marker="events_np", recording=TwoPolarities, owner="SpikingJelly"),
+        PublishedFolder(owner="as published; SpikingJelly"),
+    )
+
+    def find(self) -> str:
+        """Looks whether all files are there, without reading them; how many, and where.
+
+        Raises:
+            DataError: they are not.
+        """
+        found = super().find()
+        self.check_parts(self.listing)
+        parts = zip(TABLES, ("training", "test"), (self.listing.train, self.listing.test), strict=True)
+        for name, part, recordings in parts:
+            table = self.listing.place / name
+            named = len(_rows_of(table)) if table.exists() and not self.setup.subset else 0
+            if len(recordings) < named:
+                said = f"'{self.listing.place}' holds {len(recordings):,} of {named:,} {part} recordings in '{name}'"
+                raise DataError("\n".join([f"es-imagenet is not all there: {said}", *self.remedies()]))
+        return found
