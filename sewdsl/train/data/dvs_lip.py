@@ -19,7 +19,7 @@ WORDS = tuple(_NAMES.split())
 
 
 class DvsLip(RecordedDataSet, name="dvs-lip"):
-    """DVS-Lip (Tan et al. 2022): 100 English words, the lips of 40 people, a sensor cut to 128x128 pixels.
+    """DVS-Lip (Tan et al. 2022): 100 English words, lips before a sensor, 128x128 pixels of it.
 
     The split is that of the authors. How many recordings it has is not held against the folder, but each word has some
     in both parts.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import open_file
@@ -15,12 +15,6 @@ from sewdsl.train.data.events.folder_layouts import FRAMES, Layout, Listing
 from sewdsl.train.data.events.recording import EventFile, FrameFile, Recording
 from sewdsl.train.data.numpy_files import read_arrays
 from sewdsl.train.data.recorded_dataset import RecordedDataSet
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
 
 COLUMNS = 3
 FOLDER = re.compile(r"class([0-9]{1,4})", re.ASCII)
@@ -40,20 +34,16 @@ class TwoPolarities(EventFile):
         """
         import numpy as np
 
-        arrays = zip(("pos", "neg"), read_arrays(self.path, ["pos", "neg"]), strict=True)
-        positive, negative = (_rows(name, array) for name, array in arrays)
+        positive, negative = read_arrays(self.path, ["pos", "neg"])
+        for name, array in (("pos", positive), ("neg", negative)):
+            if array.ndim != 2 or array.shape[1] != COLUMNS:  # noqa: PLR2004 -- rows and columns
+                message = f"{name} has the shape {array.shape}, expected rows of {COLUMNS} numbers: y, x and t"
+                raise ValueError(message)
         rows = np.concatenate([positive, negative])
         polarity = np.repeat([1, 0], [len(positive), len(negative)])
         order = np.argsort(rows[:, 2], kind="stable")
         y, x, t = rows[order].T
         return Events.of(t, x, y, polarity[order])
-
-
-def _rows(name: str, array: NDArray[np.generic]) -> NDArray[np.generic]:
-    if array.ndim != 2 or array.shape[1] != COLUMNS:  # noqa: PLR2004 -- rows and columns
-        message = f"{name} has the shape {array.shape}, expected rows of {COLUMNS} numbers: y, x and t"
-        raise ValueError(message)
-    return array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +53,11 @@ class PublishedFolder(Layout):
     def find(self, folder: Path, steps: int) -> Listing | None:  # noqa: ARG002 -- the same for any number
         """What lies in the folder, or in one of the archive's name."""
         for base in (folder, folder / "ES-imagenet-0.18", folder / "extract" / "ES-imagenet-0.18"):
-            train, table = class_folders.find_subfolder(base, "train"), base / "vallabel.txt"
-            if train and (base / "val").is_dir():
-                return Listing(base, _in_classes(train, TwoPolarities), _in_table(table))
+            train, val = class_folders.find_subfolder(base, "train"), base / "val"
+            if train and val.is_dir():
+                there, named = {path.name for path in val.iterdir()}, _rows_of(base / "vallabel.txt")
+                test = [TwoPolarities(label, val / name) for label, name in named if name in there]
+                return Listing(base, _in_classes(train, TwoPolarities), test)
         return None
 
     def pattern(self, steps: int) -> str:  # noqa: ARG002 -- as above
@@ -101,12 +93,6 @@ def _in_classes(part: Path, recording: type[EventFile | FrameFile]) -> Sequence[
     names = {name: FOLDER.fullmatch(name) for name in class_folders.subfolders(part)}
     label = {name: int(found[1]) for name, found in names.items() if found}
     return [recording(*file) for file in class_folders.class_files(part, (".npz",), label)]
-
-
-def _in_table(table: Path) -> Sequence[Recording]:
-    """The files of ``val`` that a table names and that are there, by class and then by name."""
-    there = {path.name for path in (table.parent / "val").iterdir()}
-    return [TwoPolarities(label, table.parent / "val" / name) for label, name in _rows_of(table) if name in there]
 
 
 def _rows_of(table: Path) -> Sequence[tuple[int, str]]:

@@ -156,7 +156,7 @@ def _reading(path: Path) -> Iterator[h5py.File]:
     try:
         open_file(path).close()  # a FIFO would be waited for
         stat = path.stat()
-        yield _opened(path, stat.st_size, stat.st_mtime_ns)
+        yield keep_open(path, stat.st_size, stat.st_mtime_ns)
     except ImportError:
         raise MissingReader(path, "h5py") from None
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
@@ -164,7 +164,14 @@ def _reading(path: Path) -> Iterator[h5py.File]:
 
 
 @lru_cache(maxsize=8)
-def _opened(path: Path, size: int, changed: int) -> h5py.File:  # noqa: ARG001 -- another file, under the same name
+def keep_open(path: Path, size: int, changed: int) -> h5py.File:  # noqa: ARG001 -- another file, under the same name
+    """A file that stays open, since every recording is read by itself.
+
+    Args:
+        path: The file.
+        size: Its bytes.
+        changed: Its time of change, in ns.
+    """
     import h5py
 
     return h5py.File(path, "r")

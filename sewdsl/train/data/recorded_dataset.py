@@ -143,7 +143,11 @@ class RecordedDataSet(DataSet):
         if partial and self.setup.subset:
             return max((found for _layout, found in partial), key=lambda found: len(found.train) + len(found.test))
         if partial:
-            raise DataError("\n".join([self._incomplete(*partial[0]), *self._near()]))
+            layout, found = partial[0]
+            parts = zip(("training", "test"), (found.train, found.test), layout.counts or (), strict=True)
+            shares = " and ".join(f"{len(there):,} of {all_:,} {part}" for part, there, all_ in parts if there or all_)
+            first = f"{self.name} is not all there: '{found.place}' holds {shares} recordings"
+            raise DataError("\n".join([first, *self.remedies(), *self._near()]))
         patterns = [(layout.pattern(self.setup.steps), layout.owner) for layout in self.layouts]
         missing = search_path.missing_data_message(self.name, self.setup.folder, self.folders, patterns, self.source)
         raise DataError("\n".join([missing, *self._near()]))
@@ -210,9 +214,3 @@ class RecordedDataSet(DataSet):
 
     def _near(self) -> list[str]:
         return near_misses(search_path.candidate_folders(self.setup.folder, self.folders), self.setup.steps)
-
-    def _incomplete(self, layout: Layout, found: Listing) -> str:
-        parts = zip(("training", "test"), (found.train, found.test), layout.counts or (), strict=True)
-        shares = " and ".join(f"{len(there):,} of {all_:,} {part}" for part, there, all_ in parts if there or all_)
-        first = f"{self.name} is not all there: '{found.place}' holds {shares} recordings"
-        return "\n".join([first, *self.remedies()])
