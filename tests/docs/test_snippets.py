@@ -10,10 +10,11 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from pygments.lexers import LuaLexer
 from pygments.token import Error
 
@@ -127,6 +128,20 @@ def _lua(page: Page, fence: Fence) -> None:
     assert all(token is not Error for token, _ in LuaLexer().get_tokens(fence.text))
 
 
+def _yaml(page: Page, fence: Fence) -> None:
+    """A file of another program; the commands that it runs are there."""
+    for command in _run_by(yaml.safe_load(fence.text)):
+        understood(command)
+
+
+def _run_by(value: object) -> Iterator[str]:
+    """The lines of every ``run``, at any depth."""
+    if isinstance(value, dict):
+        yield from value["run"].splitlines() if "run" in value else ()
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _run_by(inner)
+
+
 KINDS: dict[str, Callable[[Page, Fence], object]] = {
     "console": _console,
     "sh": _sh,
@@ -137,6 +152,7 @@ KINDS: dict[str, Callable[[Page, Fence], object]] = {
     "json": lambda _, fence: json.loads(fence.text),
     "toml": lambda _, fence: tomllib.loads(fence.text),
     "lua": _lua,
+    "yaml": _yaml,
 }
 
 
