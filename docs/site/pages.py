@@ -15,6 +15,7 @@ from docs.site.zoo import zoo
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.compiler import read, shipped_networks
 from sewdsl.editing import kind_docs
+from sewdsl.editing.code_page import read_code_pages
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Layer, Merge, Surrogate
@@ -54,7 +55,6 @@ CODES = """\
 
 The pages that `sewdsl explain CODE` prints, each with a text that has the problem and one that does not.
 """
-_HEAD = re.compile(r"^\*(\w+) · ([^*]+)\*$", re.MULTILINE)
 
 
 def kinds() -> str:
@@ -158,20 +158,12 @@ def claims() -> str:
 def codes() -> str:
     """The diagnostics by what they are about."""
     groups: dict[str, list[tuple[str, ...]]] = {}
-    for code, page in kind_docs.code_pages().items():
-        head = _HEAD.search(page)
-        severity, group = (head[1], head[2]) if head else ("", "other")
-        text = page[head.end() if head else 0 :].split("\n```")[0].strip().replace("\n", " ")
-        groups.setdefault(group.strip(), []).append((f"[{code}](codes/{code}.md)", severity, _sentence(text)))
+    for code, page in read_code_pages().items():
+        groups.setdefault(page.group, []).append((f"[{code}](codes/{code}.md)", str(page.severity), page.summary))
     parts = [CODES]
     head_ = ("code", "severity", "in short")
     parts += [f"## {group}\n\n{_table(head_, iter(rows))}" for group, rows in sorted(groups.items())]
     return "\n".join(parts)
-
-
-def _sentence(text: str) -> str:
-    """The first of a text. 'Fang et al. 2021' and 'Sec. 3' are no ends of one."""
-    return re.split(r"\.\s+(?=[A-Z`'])", text)[0].rstrip(".")
 
 
 def decisions() -> str:

@@ -103,6 +103,14 @@ def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
     if form is DiagnosticFormat.JSON:
         echo_json(_as_json(results))
         return
+    if form is DiagnosticFormat.SARIF:
+        from sewdsl.cli.sarif import diagnostics_to_sarif  # noqa: PLC0415 -- only this form reads the pages on codes
+
+        echo_json(diagnostics_to_sarif(d for result in results for d in result.compilation.diagnostics))
+        for result in results:
+            if result.fixed is not None:  # the format has no place for it
+                echo(result.fixed, err=True)
+        return
     for result in results:
         if form is DiagnosticFormat.TEXT:
             print_diagnostics(result.compilation.diagnostics)

@@ -1,0 +1,130 @@
+"""Diagnostics in SARIF 2.1.0, the format in which code hosts and editors take what tools have found.
+
+The standard: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path, PurePath
+from typing import Any
+from urllib.parse import quote
+
+from sewdsl.diagnostics import Diagnostic, Fix, Severity
+from sewdsl.editing.code_page import CodePage, read_code_pages
+from sewdsl.paths import is_file
+from sewdsl.plugins import installed_version
+from sewdsl.source import Source, Span
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
+
+
+def diagnostics_to_sarif(said: Iterable[Diagnostic]) -> dict[str, Any]:
+    """A log with one run: every code as a rule with its page, every diagnostic as a result with its fixes.
+
+    Lines and columns count from 1, columns in characters; what ends a region is not part of it. A file is named by its
+    path, relative to the current folder where it was so typed; a text that is no file is part of the log.
+    """
+    pages = read_code_pages()
+    found = list(said)
+    foreign = {d.code: d for d in found if d.code not in pages}  # of rules of other packages, which have no page here
+    rules = [_rule(page) for page in pages.values()]
+    rules += [{"id": d.code, "defaultConfiguration": {"level": _LEVELS[d.severity]}} for d in foreign.values()]
+    numbers = {rule["id"]: number for number, rule in enumerate(rules)}
+    spans = (span for d in found for span in (d.span, *(edit.span for fix in d.fixes for edit in fix.edits)))
+    sources = dict.fromkeys(span.source for span in spans)
+    artifacts = {source: number for number, source in enumerate(sources)}
+    version = installed_version("sewdsl")
+    driver = {"name": "sewdsl", **({"version": version} if version else {}), "rules": rules}
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "newlineSequences": ["\r\n", "\n", "\r"],
+        "artifacts": [_artifact(source) for source in sources],
+        "results": [_result(d, numbers[d.code], artifacts) for d in found],
+    }
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _rule(page: CodePage) -> dict[str, Any]:
+    return {
+        "id": page.code,
+        "shortDescription": {"text": f"{page.summary}."},
+        "fullDescription": {"text": page.description},
+        "help": {"text": page.text, "markdown": page.text},
+        "defaultConfiguration": {"level": _LEVELS[page.severity]},
+        "properties": {"tags": [page.group]},
+    }
+
+
+def _result(diagnostic: Diagnostic, rule: int, artifacts: dict[Source, int]) -> dict[str, Any]:
+    said = [f"{text}." for text in (diagnostic.message, diagnostic.help) if text]
+    way = " > ".join(diagnostic.path)
+    location = {
+        "physicalLocation": {
+            "artifactLocation": _place(diagnostic.span.source, artifacts),
+            "region": _region(diagnostic.span),
+        },
+        **({"logicalLocations": [{"fullyQualifiedName": way}]} if way else {}),
+        **({"message": {"text": diagnostic.label}} if diagnostic.label else {}),
+    }
+    return {
+        "ruleId": diagnostic.code,
+        "ruleIndex": rule,
+        "level": _LEVELS[diagnostic.severity],
+        "message": {"text": "\n".join(said)},
+        "locations": [location],
+        **({"fixes": [_fix(fix, artifacts) for fix in diagnostic.fixes]} if diagnostic.fixes else {}),
+    }
+
+
+def _fix(fix: Fix, artifacts: dict[Source, int]) -> dict[str, Any]:
+    by_source = groupby(sorted(fix.edits, key=lambda edit: artifacts[edit.span.source]), lambda edit: edit.span.source)
+    return {
+        "description": {"text": fix.title},
+        "artifactChanges": [
+            {
+                "artifactLocation": _place(source, artifacts),
+                "replacements": [
+                    {
+                        "deletedRegion": _region(edit.span),
+                        **({"insertedContent": {"text": edit.text}} if edit.text else {}),
+                    }
+                    for edit in edits
+                ],
+            }
+            for source, edits in by_source
+        ],
+        "properties": {"safe": fix.safe},
+    }
+
+
+def _region(span: Span) -> dict[str, int]:
+    end_line, end_column = span.source.position(span.end)
+    return {"startLine": span.line, "startColumn": span.column, "endLine": end_line, "endColumn": end_column}
+
+
+def _artifact(source: Source) -> dict[str, Any]:
+    if address := _address(source):
+        return {"location": {"uri": address}, "sourceLanguage": "sewdsl"}
+    return {
+        "description": {"text": source.name},
+        "contents": {"text": source.text},
+        "roles": ["memoryContents"],
+        "sourceLanguage": "sewdsl",
+    }
+
+
+def _place(source: Source, artifacts: dict[Source, int]) -> dict[str, Any]:
+    address = _address(source)
+    return {**({"uri": address} if address else {}), "index": artifacts[source]}
+
+
+def _address(source: Source) -> str:
+    """The URI of a file, relative if its path is; empty for a text that is no file."""
+    path = Path(source.name)
+    if not is_file(path):
+        return ""
+    return path.as_uri() if path.is_absolute() else quote(PurePath(path).as_posix())
