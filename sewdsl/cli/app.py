@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection
 from importlib import import_module
@@ -36,6 +37,7 @@ COMMANDS = (
     "lsp",
     "serve",
     "doctor",
+    "schema",
 )
 """In the order of the help; each is a function ``command`` in a module of its name."""
 GROUPS = ("weights",)
@@ -57,14 +59,19 @@ def _root(
     pass
 
 
-def build_app(names: Collection[str] = (*COMMANDS, *GROUPS)) -> typer.Typer:
-    """The command line, with all of its commands or with some."""
+def build_app(names: Collection[str] = (*COMMANDS, *GROUPS), *, completing: bool = False) -> typer.Typer:
+    """The command line, with all of its commands or with some.
+
+    Args:
+        names: Which commands.
+        completing: Whether a shell asks what may follow; with all commands it can be installed there in any case.
+    """
     app = typer.Typer(
         name="sewdsl",
         cls=CommandGroup,
         help="Compile, check, draw and train spiking networks from the notation that papers print.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=completing or len(names) > 1,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -87,6 +94,8 @@ def __getattr__(name: str) -> typer.Typer:
 
 def main() -> None:
     """Runs the command line; of a command that is named first, no other is imported."""
-    first = sys.argv[1:2]
+    typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    completing = "_SEWDSL_COMPLETE" in os.environ
+    first = typed.split()[1:2] if completing else sys.argv[1:2]
     with standard_streams():
-        build_app(first if {*first} & {*COMMANDS, *GROUPS} else (*COMMANDS, *GROUPS))()
+        build_app(first if {*first} & {*COMMANDS, *GROUPS} else (*COMMANDS, *GROUPS), completing=completing)()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sewdsl.cli import files
+from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.options import (
     Dialect,
     Input,
@@ -40,7 +41,12 @@ MAX_READ, LEAST_READ = 5_000_000, 1_000
 
 
 def command(  # noqa: PLR0913 -- one parameter per option
-    specs: Annotated[list[str], typer.Argument(metavar="SPEC", help="Files, shipped names, compact strings, or -.")],
+    specs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SPEC", help="Files, shipped names, compact strings, or -.", autocompletion=complete_spec
+        ),
+    ],
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
     neuron: Neuron = None,

@@ -7,16 +7,18 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.network_tables import print_plan
+from sewdsl.cli.network_tables import plan_to_json, print_plan
 from sewdsl.cli.options import (
     Dialect,
     Input,
+    Json,
     Limit,
     Neuron,
     Set,
     Spec,
     Steps,
     compile_options,
+    exit_with_usage_error,
     read_spec_text,
     require_network,
 )
@@ -53,8 +55,11 @@ def command(  # noqa: PLR0913 -- one parameter per option
     limit: Limit = None,
     dialect: Dialect = None,
     optimize: Optimize = 1,
+    json_: Json = False,
 ) -> None:
     """Compile a spec and print a stage: its text, the network as JSON, what passes did, how it runs, module, or DOT."""
+    if json_ and emit not in {Stage.NETWORK, Stage.PASSES, Stage.PLAN}:
+        exit_with_usage_error("--json goes with --emit passes and plan; the network is JSON already")
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     compilation = read(read_spec_text(spec), **options)
     network = require_network(compilation)
@@ -71,10 +76,18 @@ def command(  # noqa: PLR0913 -- one parameter per option
             echo(f"cannot draw {network.name}: {error}", err=True)
             raise typer.Exit(1) from None
     elif emit is Stage.PASSES:
-        for done in run_passes(network, optimize):
+        every = list(run_passes(network, optimize))
+        if json_:
+            echo_json([{"name": done.name, "said": done.said} for done in every])
+            return
+        for done in every:
             echo(f"{done.name}: {done.said or 'nothing to do'}")
     elif emit is Stage.PLAN:
-        print_plan(optimize_program(network, optimize))
+        program = optimize_program(network, optimize)
+        if json_:
+            echo_json(plan_to_json(program))
+        else:
+            print_plan(program)
     elif emit is Stage.MODULE:
         try:
             echo(str(compile_module(network, optimize=optimize)))

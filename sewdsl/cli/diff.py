@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Steps, compile_options, load_network
+from sewdsl.cli.completion import complete_spec
+from sewdsl.cli.options import Dialect, Input, Json, Limit, Neuron, Set, Steps, compile_options, load_network
 from sewdsl.cli.output import echo_json
 from sewdsl.compiler import Options
 from sewdsl.compiler.spec import SpecSource, find_source
@@ -17,13 +18,21 @@ from sewdsl.notation.item_text import UnwritableNetwork
 from sewdsl.notation.network_diff import Change, Difference, ValueChange, diff_networks
 from sewdsl.terminal import echo
 
+if TYPE_CHECKING:
+    from sewdsl.cli.json_output import ChangedValue, Differences
+
 EXIT_UNCOMPARABLE = 2
 """Exit code where there is nothing to compare."""
 MAX_CHANGE_WIDTH = 60
 """Characters of a change, after which its place is in the same column as the others'."""
 
-One = Annotated[str, typer.Argument(metavar="A", help="A .net file, a shipped network, a quoted compact string, or -.")]
-Other = Annotated[str, typer.Argument(metavar="B", help="Another one.")]
+One = Annotated[
+    str,
+    typer.Argument(
+        metavar="A", help="A .net file, a shipped network, a quoted compact string, or -.", autocompletion=complete_spec
+    ),
+]
+Other = Annotated[str, typer.Argument(metavar="B", help="Another one.", autocompletion=complete_spec)]
 
 
 def command(  # noqa: PLR0913 -- one parameter per option
@@ -35,7 +44,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     settings: Set = None,
     limit: Limit = None,
     dialect: Dialect = None,
-    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json_: Json = False,
 ) -> None:
     """Say what makes network B another than network A: settings, layers, joins, blocks, recipe.
 
@@ -105,7 +114,7 @@ def _numbers(numbers: Sequence[int]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def difference_to_json(before: Network, after: Network, found: Difference) -> dict[str, Any]:
+def difference_to_json(before: Network, after: Network, found: Difference) -> Differences:
     """A difference as plain data; None where nothing was or is."""
     return {
         "equal": not found,
@@ -126,5 +135,5 @@ def difference_to_json(before: Network, after: Network, found: Difference) -> di
     }
 
 
-def _value(value: ValueChange) -> dict[str, str]:
+def _value(value: ValueChange) -> ChangedValue:
     return {"key": value.key, "before": value.before, "after": value.after}

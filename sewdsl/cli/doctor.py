@@ -20,7 +20,7 @@ WORDS = {"same": "the same", "rounding": "the same, apart from rounding", "diffe
 
 def command(
     device: Annotated[Device, typer.Option(help="What to examine; auto: a GPU if there is one.")] = Device.AUTO,
-    speed: Annotated[bool, typer.Option(help="Whether to measure how fast it is.")] = True,
+    speed: Annotated[bool, typer.Option(help="Measure how fast it is too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, to paste into a report.")] = False,
 ) -> None:
     """Say what is here, whether every kernel computes what it should, and how fast. Exit 1 if one does not."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sewdsl.cli.completion import complete_code
 from sewdsl.cli.console import console
 from sewdsl.cli.options import exit_with_usage_error
 from sewdsl.cli.output import write_output
@@ -16,7 +17,8 @@ from sewdsl.terminal import echo, is_terminal
 
 def command(
     code: Annotated[
-        str | None, typer.Argument(metavar="CODE", help="Such as join-needs-spikes; none lists all.")
+        str | None,
+        typer.Argument(metavar="CODE", help="Such as join-needs-spikes; none lists all.", autocompletion=complete_code),
     ] = None,
 ) -> None:
     """Explain a diagnostic code, or list all codes."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import (
     Best,
@@ -35,16 +36,29 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
 Wanted = Annotated[
-    str, typer.Argument(metavar="SPEC|RUN", help="A network, or the folder of a run, with what it has learned.")
+    str,
+    typer.Argument(
+        metavar="SPEC|RUN",
+        help="A network, or the folder of a run, with what it has learned.",
+        autocompletion=complete_spec,
+    ),
 ]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written; its ending says the format.")]
-To = Annotated[str | None, typer.Option("--to", metavar="FORMAT", help=f"The format: {', '.join(FORMATS)}.")]
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to", metavar="FORMAT", help=f"The format: {', '.join(FORMATS)}.", autocompletion=lambda: [*FORMATS]
+    ),
+]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", metavar="FILE", help="Weights of the SPEC, by our keys or another library's."),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of initial weights, and of what --check shows.")
+    int,
+    typer.Option(
+        "--seed", metavar="N", min=0, max=2**63 - 1, help="Seed of initial weights and of what --check shows."
+    ),
 ]
 Check = Annotated[
     bool,

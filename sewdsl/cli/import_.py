@@ -41,7 +41,9 @@ Seconds = Annotated[
 ]
 Count = Annotated[int | None, typer.Option("--steps", metavar="T", min=1, help="Time-steps.")]
 Read = Annotated[ReadoutMode | None, typer.Option("--readout", help="How the time-steps become one output.")]
-Name = Annotated[str | None, typer.Option("--name", help="Of the network.")]
+Name = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="What the network is called; after SOURCE unless given.")
+]
 
 
 def command(  # noqa: PLR0913 -- one parameter per option

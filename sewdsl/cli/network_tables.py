@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -25,6 +25,7 @@ from sewdsl.passes.plan import Kernel
 from sewdsl.passes.program import Program
 
 if TYPE_CHECKING:
+    from sewdsl.cli.json_output import EnergyOfLayer, MeasuredActivity, PlanOfSteps, PlanStep, ShownEnergy, ShownMemory
     from sewdsl.probe.measured_operations import MeasuredOperations
 
 
@@ -83,13 +84,13 @@ def print_energy(network: Network, lines: Sequence[EnergyRow], title: str, costs
     )
 
 
-def energy_to_json(network: Network, lines: Sequence[EnergyRow], costs: EnergyCosts) -> dict[str, Any]:
+def energy_to_json(network: Network, lines: Sequence[EnergyRow], costs: EnergyCosts) -> ShownEnergy:
     """The same as plain data; energies in joules."""
     dense, events, accumulations = _sums(lines, costs)
     return {
         "name": network.name,
         "steps": network.settings.steps,
-        "costs_pj": costs._asdict(),
+        "costs_pj": {"mac": costs.mac, "ac": costs.ac},
         "dense_energy": dense,
         "event_energy": events,
         "accumulation_energy": accumulations,
@@ -97,9 +98,10 @@ def energy_to_json(network: Network, lines: Sequence[EnergyRow], costs: EnergyCo
     }
 
 
-def energy_row_to_json(line: EnergyRow, costs: EnergyCosts) -> dict[str, Any]:
+def energy_row_to_json(line: EnergyRow, costs: EnergyCosts) -> EnergyOfLayer:
     """A line as plain data; None where events take less however many they are."""
     even = line.most.break_even(costs)
+    measured: MeasuredActivity = {} if line.activity is None else {"activity": line.activity}
     return {
         "path": line.most.node.name,
         "multiplies": line.most.real,
@@ -107,7 +109,7 @@ def energy_row_to_json(line: EnergyRow, costs: EnergyCosts) -> dict[str, Any]:
         "dense": line.dense,
         "events": line.events,
         "accumulations": line.accumulations,
-        **({} if line.activity is None else {"activity": line.activity}),
+        **measured,
         "breaks_even_at": even if isfinite(even) else None,
     }
 
@@ -192,7 +194,7 @@ def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
         out.print(f"{words}: {more}", soft_wrap=True)
 
 
-def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
+def memory_to_json(network: Network, found: PeakMemory) -> ShownMemory:
     """The same as plain data, in bytes."""
     load = found.sizes.load
     return {
@@ -208,7 +210,10 @@ def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
         "standing": found.sizes.standing,
         "kept": sum(found.kept.values()),
         "computed_again_macs": found.again,
-        "layers": [kept._asdict() for kept in _kept(network, found)],
+        "layers": [
+            {"layer": kept.layer, "path": kept.path, "how": kept.how, "bytes": kept.bytes}
+            for kept in _kept(network, found)
+        ],
     }
 
 
@@ -296,12 +301,23 @@ _BY_EVENTS = {
 
 def print_plan(program: Program) -> None:
     """Prints how a training step runs on a CPU: each step's kernel, layout, and what is kept of its value."""
-    network, load = program.network, training_load(program.network.recipe)
-    sizes = ValueSizes(program, load)
-    kept = {i for step in sizes.plan.steps for i in step.keeps}
+    found = plan_to_json(program)
     table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for title in ("step", "runs", "stored", "kept for the backward pass"):
         table.add_column(title, overflow="fold")
+    for step in found["steps"]:
+        table.add_row(" + ".join(step["nodes"]), ", ".join(step["runs"]) or "by itself", step["stored"], step["kept"])
+    out = console()
+    out.print(f"{found['name']}: a training step on {found['on']}", style="bold")
+    out.print(table)
+
+
+def plan_to_json(program: Program) -> PlanOfSteps:
+    """The same as plain data."""
+    network, load = program.network, training_load(program.network.recipe)
+    sizes = ValueSizes(program, load)
+    kept = {i for step in sizes.plan.steps for i in step.keeps}
+    steps: list[PlanStep] = []
     for step in sizes.plan.steps:
         runs = [_KERNELS[step.kernel]] if len(step.nodes) > 1 else []
         runs += ["for one time-step"] if step.once else []
@@ -310,7 +326,7 @@ def print_plan(program: Program) -> None:
         runs += ["a byte for each maximum"] if step.byte_places else []
         maps = len(network.nodes[step.gives].output.shape) == len("CHW")
         layout = ("channels last" if program.channels_last else "row by row") if maps else ""
-        names = " + ".join(network.nodes[i].name for i in step.nodes)
+        names = [network.nodes[i].name for i in step.nodes]
         bits = sizes.plan.bits.get(step.gives)
         if step.gives not in kept:
             storage = "no"
@@ -318,10 +334,8 @@ def print_plan(program: Program) -> None:
             storage = "computed again"
         else:
             storage = "as it is" if bits is None else f"{bits} bit{'' if bits == 1 else 's'} a number"
-        table.add_row(names, ", ".join(runs) or "by itself", layout, storage)
-    out = console()
-    out.print(f"{network.name}: a training step on {_load(sizes)}", style="bold")
-    out.print(table)
+        steps.append({"nodes": names, "runs": runs, "stored": layout, "kept": storage})
+    return {"name": network.name, "on": _load(sizes), "steps": steps}
 
 
 _KERNELS: dict[Kernel, str] = {

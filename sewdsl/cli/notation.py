@@ -28,7 +28,9 @@ FORMS: dict[str, Callable[[Network], str]] = {
 ENDINGS: dict[str, str] = {".net": "net"}
 """The form that a file's ending chooses, unless another one is asked for."""
 
-As = Annotated[str | None, typer.Option("--as", metavar="FORM", help=f"How: {', '.join(FORMS)}.")]
+As = Annotated[
+    str | None, typer.Option("--as", metavar="FORM", help=f"How: {', '.join(FORMS)}.", autocompletion=lambda: [*FORMS])
+]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to; standard output unless given.")
 ]

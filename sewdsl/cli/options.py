@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Compilation, Options, read
 from sewdsl.diagnostics import Diagnostic, SewdslError
@@ -37,7 +38,9 @@ RunsOn = Annotated[Device, typer.Option("--device", help="What it runs on; auto:
 Spec = Annotated[
     str,
     typer.Argument(
-        metavar="SPEC", help="A .net file, the name of a shipped network (see 'nets'), a quoted compact string, or -."
+        metavar="SPEC",
+        help="A .net file, the name of a shipped network (see 'nets'), a quoted compact string, or -.",
+        autocompletion=complete_spec,
     ),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
@@ -54,16 +57,27 @@ Data = Annotated[
 ]
 Readers = Annotated[
     int | None,
-    typer.Option("--readers", metavar="N", min=0, max=256, help="Threads that read samples ahead; as the data asks."),
+    typer.Option(
+        "--readers",
+        metavar="N",
+        min=0,
+        max=256,
+        help="Threads that read samples ahead, not as many as the data set asks for.",
+    ),
 ]
 InMemory = Annotated[
     str | None,
-    typer.Option("--in-memory", metavar="SIZE", help="Keep frames of data sets up to this size, e.g. 4GB; 512MiB."),
+    typer.Option("--in-memory", metavar="SIZE", help="Keep frames of data sets up to this size, e.g. 4GB, not 512MiB."),
 ]
 Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of its best epoch, not of its last.")]
 Dialect = Annotated[
     str | None,
-    typer.Option("--dialect", metavar="NAME", help="What a string is written in: he, or e.g. 'he(norm=BN)'."),
+    typer.Option(
+        "--dialect",
+        metavar="NAME",
+        help="What a string is written in: he, or e.g. 'he(norm=BN)'.",
+        autocompletion=lambda: ["he"],
+    ),
 ]
 Prices = Annotated[
     tuple[float, float] | None,
@@ -75,6 +89,7 @@ MemoryPrices = Annotated[
         "--memory-costs", metavar="WEIGHT MEMBRANE", min=0, max=1e9, help="With energy: pJ of a word, not 5 and 5."
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table; 'schema' says of which form.")]
 Limit = Annotated[
     list[str] | None,
     typer.Option(

@@ -49,7 +49,7 @@ def echo_json(value: object) -> None:
     """Prints JSON, which is valid whatever the encoding of the output."""
     text = dump(value)
     try:
-        text.encode(sys.stdout.encoding)
+        text.encode(sys.stdout.encoding or "utf-8")  # a stream of text alone has none
     except UnicodeEncodeError:
         text = json.dumps(value, indent=2)
     echo(text)

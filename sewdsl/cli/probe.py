@@ -16,6 +16,7 @@ from rich.table import Table
 
 from sewdsl.analysis.energy_table import MemoryCosts, energy_lines
 from sewdsl.analysis.operation_bounds import EnergyCosts
+from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.console import console
 from sewdsl.cli.energy_forms import EnergyForm, EnergyTable, write_energy_table
 from sewdsl.cli.files import Overwrite, make_folder, require_free, write_file
@@ -27,6 +28,7 @@ from sewdsl.cli.options import (
     Device,
     Dialect,
     Input,
+    Json,
     Limit,
     MemoryPrices,
     Neuron,
@@ -275,7 +277,12 @@ Asked = Annotated[
     ),
 ]
 Target = Annotated[
-    str, typer.Argument(metavar="SPEC|RUN", help="A network before training, or the folder of a run, trained.")
+    str,
+    typer.Argument(
+        metavar="SPEC|RUN",
+        help="A network before training, or the folder of a run, trained.",
+        autocompletion=complete_spec,
+    ),
 ]
 Shown = Annotated[
     ProbeInput | None, typer.Option("--on", help="What is shown: test samples, as to a RUN, or noise, as to a SPEC.")
@@ -289,7 +296,10 @@ Batches = Annotated[
     typer.Option("--batches", metavar="N", min=1, max=MAX_AMOUNT, help="How many batches; 1, or all test samples."),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Of the weights, the noise, and the order of samples.")
+    int,
+    typer.Option(
+        "--seed", metavar="N", min=0, max=2**63 - 1, help="Seed of the weights, the noise, and the order of samples."
+    ),
 ]
 Out = Annotated[
     Path | None,
@@ -299,7 +309,6 @@ Form = Annotated[
     EnergyForm | None,
     typer.Option("--as", help="With energy: the full table for a paper, a page or another program, with its sources."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 QUANTITY_LABELS: dict[ProbeQuantity, tuple[str, Literal["linear", "log"]]] = {
     ProbeQuantity.RATES: ("firing rates", "linear"),

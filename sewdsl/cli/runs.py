@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sewdsl.cli.console import console
+from sewdsl.cli.options import Json
 from sewdsl.cli.output import echo_json
 from sewdsl.compiler.spec import RUNS
 from sewdsl.paths import is_there
@@ -61,7 +62,7 @@ def command(
     sort: Annotated[
         Column, typer.Option("--sort", metavar="COLUMN", help=f"By which column: {', '.join(Column)}.")
     ] = Column.RUN,
-    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json_: Json = False,
 ) -> None:
     """List the runs below a folder: network, data, epochs, accuracies, and whether each has ended."""
     from sewdsl.train.store.list_runs import list_runs  # noqa: PLC0415 -- as above

@@ -41,12 +41,19 @@ def command(
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="A .net file to edit, made where it is missing; or a folder.")
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")] = 8765,
+    port: Annotated[
+        int,
+        typer.Option("--port", metavar="N", min=0, max=65535, help="Where the page listens; 0: any port that is free."),
+    ] = 8765,
     host: Annotated[
-        str, typer.Option("--host", help="Where to listen; others than this machine can then edit too.")
+        str,
+        typer.Option("--host", metavar="ADDRESS", help="Where to listen; others than this machine can then edit too."),
     ] = "127.0.0.1",
     timeout: Annotated[
-        float, typer.Option("--timeout", min=1, max=86_400, help="Seconds that compiling or drawing a text may take.")
+        float,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=1, max=86_400, help="How long compiling or drawing a text may take."
+        ),
     ] = SHUTDOWN_SECONDS,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +29,9 @@ from sewdsl.cli.options import (
 from sewdsl.cli.output import echo_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation
+
+if TYPE_CHECKING:
+    from sewdsl.cli.json_output import Figure, ShownLayer, ShownNetwork
 
 
 class PredictedDevice(StrEnum):
@@ -92,7 +95,7 @@ def _energy(network: Network, costs: EnergyCosts, *, json_: bool) -> None:
         print_energy(network, lines, title, costs)
 
 
-def network_to_json(network: Network) -> dict[str, Any]:
+def network_to_json(network: Network) -> ShownNetwork:
     """A network as plain data; figures per time-step and sample."""
     return {
         "name": network.name,
@@ -107,7 +110,7 @@ def network_to_json(network: Network) -> dict[str, Any]:
     }
 
 
-def _layer(row: ListingRow) -> dict[str, Any]:
+def _layer(row: ListingRow) -> ShownLayer:
     return {
         "path": row.path,
         "kind": row.kind,
@@ -120,7 +123,7 @@ def _layer(row: ListingRow) -> dict[str, Any]:
     }
 
 
-def _figure(network: Network, item: Expectation) -> dict[str, Any]:
+def _figure(network: Network, item: Expectation) -> Figure:
     """A figure next to what is computed; nothing is, of what has to be measured."""
     value = None if is_measured(network, item) else compute_quantity(network, item.quantity)
     return {
@@ -133,7 +136,7 @@ def _figure(network: Network, item: Expectation) -> dict[str, Any]:
     }
 
 
-def _plain(value: object) -> object:
+def _plain(value: object) -> str | int | bool | None:
     if isinstance(value, tuple):
         return "x".join(map(str, value))
     return value if isinstance(value, str | int | bool) or value is None else str(value)

@@ -17,6 +17,7 @@ from sewdsl.cli.options import (
     Data,
     Device,
     InMemory,
+    Json,
     Limit,
     Readers,
     RunsOn,
@@ -27,6 +28,7 @@ from sewdsl.cli.options import (
     reading_options,
     require_network,
 )
+from sewdsl.cli.output import echo_json
 from sewdsl.cli.probe_study import probe_variants, study_seeds
 from sewdsl.cli.run_setup import SaveEvery, make_runners, run_errors, run_options, set_up_process
 from sewdsl.compiler import CompiledVariant, compile_variants
@@ -34,6 +36,7 @@ from sewdsl.elaborate import Study
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
+    from sewdsl.cli.json_output import ListedVariant
     from sewdsl.train.data.dataset import Reading
     from sewdsl.train.study.outcome import Outcome, StudyFolder
     from sewdsl.train.training_plan import TrainingPlan
@@ -59,6 +62,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     device: RunsOn = Device.AUTO,
     settings: Set = None,
     limit: Limit = None,
+    json_: Json = False,
 ) -> None:
     """Train or probe every variant that the 'study' section of a file asks for.
 
@@ -77,8 +81,10 @@ def command(  # noqa: PLR0913 -- one parameter per option
     found = _chosen(found, only, seeds)
     study = replace(base.study, variants=tuple(one.variant for one in found), seeds=base.study.seeds[:seeds])
     if list_:
-        _print_list(study, found, folder)
+        _print_list(study, found, folder, json_=json_)
         return
+    if base.study.probe and json_:
+        exit_with_usage_error(f"a study that probes writes its JSON into its folder: {base.study.probe}.json")
     reading = reading_options(readers, in_memory)
     of_data = {"--data": data, "--readers": readers, "--in-memory": in_memory}
     if base.study.probe and (given := [name for name, value in of_data.items() if value is not None]):
@@ -88,7 +94,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         with run_errors(lambda: None):
             probe_variants(study, found, folder.path, device)
     else:
-        _train(found, folder, data, save_every, reading, base.study, device)
+        _train(found, folder, data, save_every, reading, base.study, device, json_=json_)
 
 
 def _chosen(
@@ -110,6 +116,8 @@ def _train(  # noqa: PLR0913 -- what a run needs, and which runs
     reading: Reading,
     study: Study,
     device: Device,
+    *,
+    json_: bool,
 ) -> None:
     from sewdsl.train.fit.processes import Processes, device_type  # noqa: PLC0415 -- as above
     from sewdsl.train.store.run_folder import RunInterrupted  # noqa: PLC0415 -- torch and Lightning take seconds
@@ -129,23 +137,41 @@ def _train(  # noqa: PLR0913 -- what a run needs, and which runs
         except RunInterrupted:
             echo("the same command goes on", err=True)
             raise
-    console().print(study_table(outcome))
+    if json_:
+        echo_json(outcome.model_dump(mode="json"))
+    else:
+        console().print(study_table(outcome))
     for row in outcome.rows:
         for seed, where in row.diverged.items():
             echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
     pictures = ", ".join(path.name for path in (folder.curves, folder.trend) if path.exists())
-    echo(f"{outcome.runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}")
+    echo(
+        f"{outcome.runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}",
+        err=json_,
+    )
 
 
-def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyFolder) -> None:
+def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyFolder, *, json_: bool) -> None:
     from sewdsl.train.study.outcome import folder_name  # noqa: PLC0415 -- not before it is needed
 
+    listed: list[ListedVariant] = []
     for varied in found:
         place = folder.path if study.probe else folder.path / folder_name(varied.variant)
         networks = [one.result() for one in varied.compilations]
         trained = study.numbers or [network.recipe.seed for network in networks if network.recipe is not None]
-        runs = ", ".join(map(str, study_seeds(study, networks[0]) if study.probe else trained))
-        echo(f"{place}: {varied.variant.title}; seeds {runs or 'none'}")
+        listed.append(
+            {
+                "title": varied.variant.title,
+                "labels": dict(varied.variant.labels),
+                "folder": place.as_posix(),
+                "seeds": list(study_seeds(study, networks[0]) if study.probe else trained),
+            }
+        )
+        if not json_:
+            seeds = ", ".join(map(str, listed[-1]["seeds"]))
+            echo(f"{place}: {varied.variant.title}; seeds {seeds or 'none'}")
+    if json_:
+        echo_json(listed)
 
 
 def study_table(outcome: Outcome) -> Table:

@@ -22,6 +22,7 @@ from sewdsl.cli.options import (
     Dialect,
     InMemory,
     Input,
+    Json,
     Limit,
     Neuron,
     Readers,
@@ -36,6 +37,7 @@ from sewdsl.cli.options import (
     reading_options,
     require_network,
 )
+from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import SaveEvery, make_runners, rank_zero_only, run_errors, run_options, set_up_process
 from sewdsl.compiler import Options, read
 from sewdsl.ir.network import Network
@@ -64,6 +66,8 @@ def train_repeats(  # noqa: PLR0913 -- what a run needs, and how often
     times: int,
     check: Callable[[Recipe], None],
     way: Callable[[], RunOptions],
+    *,
+    json_: bool,
 ) -> None:
     """Trains with the recipe's seed and those after it, each into a folder of its own, and prints the spread.
 
@@ -96,11 +100,14 @@ def train_repeats(  # noqa: PLR0913 -- what a run needs, and how often
     except RunInterrupted:
         echo(f"the same command with --out {folder} goes on", err=True)
         raise
-    console().print(repeats_table(summary))
-    echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
+    if json_:
+        echo_json(summary.model_dump(mode="json"))
+    else:
+        console().print(repeats_table(summary))
+        echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
     for line in accuracy_claims(require_network(compilation), summary.accuracy.mean, summary.best_accuracy.mean):
-        echo(line)
-    echo(f"{times} runs in {summary.seconds:.0f} s; their figures are in {summary_file(folder)}")
+        echo(line, err=json_)
+    echo(f"{times} runs in {summary.seconds:.0f} s; their figures are in {summary_file(folder)}", err=json_)
 
 
 def repeats_table(summary: Summary) -> Table:
@@ -122,7 +129,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the run tha
 Devices = Annotated[
     int | None, typer.Option(metavar="N", min=1, max=1024, help="Processes on each machine, one a device.")
 ]
-Nodes = Annotated[int | None, typer.Option(metavar="N", min=1, max=65_536, help="Machines.")]
+Nodes = Annotated[int | None, typer.Option(metavar="N", min=1, max=65_536, help="How many machines train together.")]
 Strategy = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="How processes share the work: auto, ddp or fsdp; with --resume, as before."),
@@ -157,6 +164,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     settings: Set = None,
     limit: Limit = None,
     dialect: Dialect = None,
+    json_: Json = False,
 ) -> None:
     """Train a network as the 'train' section of its file says, and keep everything about the run in a folder."""
     if (spec is None) == (resume is None):
@@ -174,15 +182,15 @@ def command(  # noqa: PLR0913 -- one parameter per option
     processes = _processes(device, devices, nodes, strategy)
     way = partial(run_options, processes, save_every, reading)
     if resume:
-        _resume(resume, options, data, way)
+        _resume(resume, options, data, way, json_=json_)
     elif repeat > 1 and processes.total > 1:
         exit_with_usage_error("--repeat trains one network after another in one process")
     elif repeat > 1:
         with run_errors(lambda: None):
             check = partial(_check, processes=processes)
-            train_repeats(spec or "", options, out, data, weights, repeat, check, way)
+            train_repeats(spec or "", options, out, data, weights, repeat, check, way, json_=json_)
     else:
-        _start(spec or "", options, _Place(out, overwrite), _Given(data, weights), processes, way)
+        _start(spec or "", options, _Place(out, overwrite), _Given(data, weights), processes, way, json_=json_)
 
 
 def _processes(device: Device, devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
@@ -255,6 +263,8 @@ def _start(  # noqa: PLR0913 -- as above
     given: _Given,
     processes: Processes,
     way: Callable[[], RunOptions],
+    *,
+    json_: bool,
 ) -> None:
     with rank_zero_only():
         compilation = read(spec, **options)
@@ -276,10 +286,10 @@ def _start(  # noqa: PLR0913 -- as above
             _print_recipe(planned.network, planned.recipe, processes, found, folder)
         from sewdsl.train.fit.train_run import start_run  # noqa: PLC0415 -- torch and Lightning take seconds
 
-        _print_result(start_run(compilation, planned, folder, way(), begin), folder)
+        _print_result(start_run(compilation, planned, folder, way(), begin), folder, json_=json_)
 
 
-def _resume(run: Path, options: Options, data: Path | None, way: Callable[[], RunOptions]) -> None:
+def _resume(run: Path, options: Options, data: Path | None, way: Callable[[], RunOptions], *, json_: bool) -> None:
     from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
     folder = RunFolder(run)
@@ -287,7 +297,7 @@ def _resume(run: Path, options: Options, data: Path | None, way: Callable[[], Ru
         from sewdsl.train.fit.train_run import resume_run  # noqa: PLC0415 -- torch and Lightning take seconds
 
         changes = {key: str(value) for key, value in (options["set"] or {}).items()}
-        _print_result(resume_run(folder, data, changes, way()), folder)
+        _print_result(resume_run(folder, data, changes, way()), folder, json_=json_)
 
 
 def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str, folder: RunFolder) -> None:
@@ -310,7 +320,13 @@ def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: 
         echo(f"each step: {step} = {recipe.batch * recipe.accumulate * processes.total} samples", err=True)
 
 
-def _print_result(result: Result, folder: RunFolder) -> None:
+def _print_result(result: Result, folder: RunFolder, *, json_: bool) -> None:
+    epochs = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"
+    last = f"{epochs} in {result.seconds:.0f} s; everything about them is in {folder.path}"
+    if json_:
+        echo_json(result.model_dump(mode="json"))
+        echo(last, err=True)
+        return
     table = Table(box=SIMPLE_HEAD)
     table.add_column("neurons", overflow="fold")
     for title in ("firing rate", "never fire", f"over {SATURATED:.0%}"):
@@ -322,5 +338,4 @@ def _print_result(result: Result, folder: RunFolder) -> None:
     echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
     for line in accuracy_claims(require_network(read(folder.spec)), result.accuracy, result.best_accuracy):
         echo(line)
-    epochs = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"
-    echo(f"{epochs} in {result.seconds:.0f} s; everything about them is in {folder.path}")
+    echo(last)

@@ -1,4 +1,4 @@
-"""Errors in how a command is called: one sentence each, from what its parameters are declared to be."""
+"""Errors in how a command is called, one sentence each, and its help: from what its parameters are declared to be."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ _EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DO
 
 class Command(TyperCommand):
     """A command whose usage errors say what is expected, what was found and which name may be intended."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, as the help shows them."""
+        return [_without_type(parameter) for parameter in super().get_params(ctx)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Reads the arguments; with a usage error in our words where something is wrong with them."""
@@ -75,6 +79,15 @@ class Command(TyperCommand):
             exit_with_usage_error(f"{name} takes {expected}{_range(info)}, not '{written[:40]}'", context=ctx)
 
 
+def _without_type(parameter: Any) -> Any:
+    """A parameter whose help has no type of Python: a switch takes no value, and the name of an argument says more."""
+    if getattr(parameter, "is_flag", False):
+        parameter.metavar = ""
+    elif parameter.param_type_name == "argument" and not parameter.type_descriptor.is_choice:
+        parameter.display_type_rich = lambda ctx: None  # noqa: ARG005 -- typer's
+    return parameter
+
+
 def _range(info: ParameterInfo) -> str:
     """The numbers that are allowed."""
     low, high = (
@@ -87,6 +100,10 @@ def _range(info: ParameterInfo) -> str:
 
 class CommandGroup(TyperGroup):
     """Several commands, whose usage errors are printed as other messages are."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, as the help shows them."""
+        return [_without_type(parameter) for parameter in super().get_params(ctx)]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is named first; with a usage error where there is none."""

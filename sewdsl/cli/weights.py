@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.files import Overwrite, require_free, write_file
-from sewdsl.cli.options import Dialect, Input, Neuron, Set, compile_options, exit_with_usage_error, load_network
+from sewdsl.cli.options import Dialect, Input, Json, Neuron, Set, compile_options, exit_with_usage_error, load_network
+from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
 from sewdsl.cli.usage_errors import Command, CommandGroup
 from sewdsl.notation.kind_text import mixture, neurons
@@ -19,6 +21,7 @@ from sewdsl.terminal import echo
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sewdsl.cli.json_output import ShownWeights
     from sewdsl.exchange.weights.scheme import Scheme
     from sewdsl.ir.network import Network
 
@@ -46,8 +49,14 @@ class SourceScheme(StrEnum):
 
 In = Annotated[Path, typer.Argument(metavar="IN", help="A file of weights or a checkpoint, of safetensors or torch.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written: .safetensors, .pt or .pth.")]
-Net = Annotated[str, typer.Option("--net", metavar="SPEC", help="The network that the weights are of.")]
-AnyNet = Annotated[str | None, typer.Option("--net", metavar="SPEC", help="The network that they may be of.")]
+Net = Annotated[
+    str,
+    typer.Option("--net", metavar="SPEC", help="The network that the weights are of.", autocompletion=complete_spec),
+]
+AnyNet = Annotated[
+    str | None,
+    typer.Option("--net", metavar="SPEC", help="The network that they may be of.", autocompletion=complete_spec),
+]
 Read = Annotated[SourceScheme, typer.Option("--from", help="Whose keys IN has; auto: those that fit best.")]
 Written = Annotated[TargetScheme, typer.Option("--to", help="Whose keys OUT gets.")]
 
@@ -94,6 +103,7 @@ def show(  # noqa: PLR0913 -- one parameter per option
     neuron: Neuron = None,
     settings: Set = None,
     dialect: Dialect = None,
+    json_: Json = False,
 ) -> None:
     """Print what is in a file of weights, and with --net whose keys these are and whether they fit."""
     set_up_process()
@@ -102,15 +112,29 @@ def show(  # noqa: PLR0913 -- one parameter per option
         from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
 
         found = weights.read_weights(source)
-        for key, value in found.tensors.items():
-            echo(f"{key}  {str(value.dtype).removeprefix('torch.')} {list(value.shape)}")
         read: tuple[Scheme, ...] = ()
         notes: list[str] = []
         if known:
             read = weights.detect_schemes(found.tensors, known)
             _, notes = weights.to_node_paths(found.tensors, known, read[0])
             notes = [*notes, *_whose("fits", known)]
-    _say(f"{source}: {_summary(found.tensors, read)}", [*found.notes, *notes])
+    notes = [*found.notes, *notes]
+    shown: ShownWeights = {
+        "file": source.as_posix(),
+        "numbers": sum(value.numel() for value in found.tensors.values()),
+        "schemes": [scheme.name for scheme in read],
+        "notes": notes,
+        "tensors": [
+            {"key": key, "dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
+            for key, value in found.tensors.items()
+        ],
+    }
+    if json_:
+        echo_json(shown)
+        return
+    for tensor in shown["tensors"]:
+        echo(f"{tensor['key']}  {tensor['dtype']} {tensor['shape']}")
+    _say(f"{source}: {_summary(found.tensors, read)}", notes)
 
 
 def _whose(how: str, known: Network) -> list[str]:

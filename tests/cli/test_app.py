@@ -26,7 +26,7 @@ def test_no_command_is_imported_but_the_one_that_is_called(
     """Where none is, all of them are, for the help and for names that are near."""
     asked: list[str] = []
 
-    def build_app(names: Collection[str]) -> Callable[[], None]:
+    def build_app(names: Collection[str], *, completing: bool) -> Callable[[], None]:
         asked.extend(names)
         return lambda: None
 

@@ -35,7 +35,7 @@ def test_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop() -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sewdsl.cli.app.build_app", lambda _names: stop)
+    monkeypatch.setattr("sewdsl.cli.app.build_app", lambda _names, **_: stop)
     with pytest.raises(SystemExit, match="130"):
         main()
 

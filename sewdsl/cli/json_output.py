@@ -1,0 +1,457 @@
+"""What commands print with ``--json``: types that mypy holds the code to, and the schemas that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypeAlias
+
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+
+SCHEMA_VERSION = "https://json-schema.org/draft/2020-12/schema"
+EXACT = ConfigDict(extra="forbid")
+"""Nothing is printed that a schema does not name."""
+Count: TypeAlias = Annotated[int, Field(ge=0)]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+
+
+def make_schema(kind: Any) -> dict[str, Any]:
+    """The JSON Schema of a type."""
+    return {"$schema": SCHEMA_VERSION, **TypeAdapter(kind).json_schema(mode="serialization")}
+
+
+@with_config(EXACT)
+class TextPlace(TypedDict):
+    """Part of a text: lines and columns from 1, offsets from 0; what ends it is not part of it."""
+
+    file: str
+    line: Annotated[int, Field(ge=1)]
+    column: Annotated[int, Field(ge=1)]
+    end_line: Annotated[int, Field(ge=1)]
+    end_column: Annotated[int, Field(ge=1)]
+    start: Count
+    end: Count
+
+
+@with_config(EXACT)
+class TextEdit(TextPlace):
+    """A part of a text, and what replaces it."""
+
+    text: str
+
+
+@with_config(EXACT)
+class TextFix(TypedDict):
+    """A change that solves a problem; safe: there is one reading only."""
+
+    title: str
+    safe: bool
+    edits: list[TextEdit]
+
+
+@with_config(EXACT)
+class FoundProblem(TextPlace):
+    """A diagnostic."""
+
+    code: str
+    severity: Literal["error", "warning", "note"]
+    message: str
+    label: str
+    help: str
+    path: list[str]
+    fixes: list[TextFix]
+
+
+@with_config(EXACT)
+class SpecProblem(FoundProblem):
+    """A diagnostic of one of several specs."""
+
+    spec: str
+
+
+@with_config(EXACT)
+class CheckedSpecs(TypedDict):
+    """Of ``check``; fixed: the texts of strings after ``--fix``, by spec."""
+
+    valid: bool
+    diagnostics: list[SpecProblem]
+    fixed: dict[str, str]
+
+
+@with_config(EXACT)
+class ShownLayer(TypedDict):
+    """A node of a network."""
+
+    path: str
+    kind: str
+    text: str
+    shape: list[int]
+    range: str
+    varies: bool
+    parameters: Count
+    macs: Count
+
+
+@with_config(EXACT)
+class Figure(TypedDict):
+    """What an ``expect`` or ``claim`` line says, and what is computed; holds: None where what it says is no figure."""
+
+    quantity: str
+    kind: Literal["expect", "claim"]
+    printed: str
+    source: str
+    computed: int | str
+    holds: bool | None
+
+
+@with_config(EXACT)
+class ShownNetwork(TypedDict):
+    """Of ``show``; multiply-accumulates are those of a time-step and sample."""
+
+    name: str
+    settings: dict[str, str | int | bool | None]
+    recipe: dict[str, Any] | None
+    parameters: Count
+    macs: Count
+    activations: Count
+    output: list[int]
+    figures: list[Figure]
+    layers: list[ShownLayer]
+
+
+@with_config(EXACT)
+class KeptValue(TypedDict):
+    """What waits for the backward pass."""
+
+    layer: str
+    path: str
+    how: str
+    bytes: Count
+
+
+@with_config(EXACT)
+class ShownMemory(TypedDict):
+    """Of ``show --memory``: a training step, in bytes."""
+
+    name: str
+    samples: Count
+    steps: Count
+    mixed: bool
+    device: Literal["cpu", "cuda"]
+    not_predicted: list[str]
+    peak: Count
+    at: str
+    backward: bool
+    standing: dict[str, Count]
+    kept: Count
+    computed_again_macs: Count
+    layers: list[KeptValue]
+
+
+@with_config(EXACT)
+class Costs(TypedDict):
+    """Energy of an operation, in pJ."""
+
+    mac: float
+    ac: float
+
+
+class MeasuredActivity(TypedDict):
+    """What a measured layer has in addition."""
+
+    activity: NotRequired[float]
+
+
+@with_config(EXACT)
+class EnergyOfLayer(MeasuredActivity):
+    """Operations of a layer for one sample; activity: the measured share of its inputs that are not zero."""
+
+    path: str
+    multiplies: bool
+    steps: Count
+    dense: float
+    events: float
+    accumulations: float
+    breaks_even_at: float | None
+
+
+@with_config(EXACT)
+class ShownEnergy(TypedDict):
+    """Of ``show --energy``: operations of one sample, and energies in J."""
+
+    name: str
+    steps: Count
+    costs_pj: Costs
+    dense_energy: float
+    event_energy: float
+    accumulation_energy: float
+    layers: list[EnergyOfLayer]
+
+
+@with_config(EXACT)
+class Probed(TypedDict):
+    """What was looked at, and what it was shown; data: None for random input."""
+
+    run: str | None
+    weights: Literal["initial", "best", "last"]
+    mode: Literal["training", "evaluation"]
+    data: str | None
+    samples: Count
+    device: Literal["cpu", "cuda"]
+    precision: str
+
+
+@with_config(EXACT)
+class ProbedEnergy(ShownEnergy, Probed):
+    """Of ``probe energy``."""
+
+
+@with_config(EXACT)
+class BlockOfRates(TypedDict):
+    """A residual block: the firing rate of its branch A, the mean of its output O."""
+
+    block: int
+    name: str
+    downsample: bool
+    A: float | None
+    O: float | None  # noqa: E741 -- as the paper calls it
+
+
+@with_config(EXACT)
+class BlockOfGradients(TypedDict):
+    """A residual block: the norm of the loss's gradient by its input S."""
+
+    block: int
+    name: str
+    downsample: bool
+    S: float | None
+
+
+@with_config(EXACT)
+class ProbedRates(Probed):
+    """Of ``probe rates``; by_events: the share of the batches in which a convolution looked at active inputs alone."""
+
+    name: str
+    quantity: str
+    blocks: list[BlockOfRates]
+    by_events: dict[str, Share]
+
+
+@with_config(EXACT)
+class ProbedGradients(Probed):
+    """Of ``probe gradients``."""
+
+    name: str
+    quantity: str
+    blocks: list[BlockOfGradients]
+    by_events: dict[str, Share]
+
+
+@with_config(EXACT)
+class ChangedValue(TypedDict):
+    """A setting, a part of the recipe, or a figure."""
+
+    key: str
+    before: str
+    after: str
+
+
+@with_config(EXACT)
+class ChangedLayer(TypedDict):
+    """A layer; None where nothing was or is."""
+
+    before: str | None
+    after: str | None
+    where: str
+    node: str
+    copies: list[list[int]]
+
+
+@with_config(EXACT)
+class Differences(TypedDict):
+    """Of ``diff``."""
+
+    equal: bool
+    networks: list[str]
+    settings: list[ChangedValue]
+    layers: list[ChangedLayer]
+    recipe: list[ChangedValue]
+    figures: list[ChangedValue]
+
+
+@with_config(EXACT)
+class ListedRun(TypedDict):
+    """A run; what is not known is None."""
+
+    path: str
+    network: str | None
+    data: str | None
+    epochs: Count
+    planned: int | None
+    accuracy: Share | None
+    best_accuracy: Share | None
+    parameters: int | None
+    seconds: float | None
+    seed: int | None
+    state: Literal["finished", "running", "interrupted", "broken"]
+    problem: str | None
+
+
+@with_config(EXACT)
+class ExaminedKernel(TypedDict):
+    """What came of running a kernel next to plain PyTorch."""
+
+    name: str
+    dtype: str
+    state: Literal["same", "rounding", "differs", "fails"]
+    detail: str
+    seconds: float
+
+
+@with_config(EXACT)
+class MeasuredSpeed(TypedDict):
+    """How long something takes, and how many times as long something else."""
+
+    name: str
+    milliseconds: float
+    other: str
+    ratio: float
+
+
+@with_config(EXACT)
+class Examined(TypedDict):
+    """Of ``doctor``."""
+
+    device: Literal["cpu", "cuda"]
+    versions: dict[str, str]
+    machine: dict[str, str]
+    missing: list[str]
+    kernels: list[ExaminedKernel]
+    speed: list[MeasuredSpeed]
+
+
+@with_config(EXACT)
+class ListedNetwork(TypedDict):
+    """A shipped file; network: None for a library of blocks or neurons."""
+
+    name: str
+    network: str | None
+    source: str
+
+
+@with_config(EXACT)
+class ListedName(TypedDict):
+    """A name of the language."""
+
+    name: str
+    family: str
+    meaning: str
+
+
+@with_config(EXACT)
+class PlanStep(TypedDict):
+    """One step of a plan, in words: its nodes, how they run, how its value lies in memory and what is kept of it."""
+
+    nodes: list[str]
+    runs: list[str]
+    stored: str
+    kept: str
+
+
+@with_config(EXACT)
+class PlanOfSteps(TypedDict):
+    """Of ``compile --emit plan``."""
+
+    name: str
+    on: str
+    steps: list[PlanStep]
+
+
+@with_config(EXACT)
+class DonePass(TypedDict):
+    """What a pass did, in words; empty: nothing."""
+
+    name: str
+    said: str
+
+
+@with_config(EXACT)
+class ListedTensor(TypedDict):
+    """A tensor of a file of weights."""
+
+    key: str
+    dtype: str
+    shape: list[int]
+
+
+@with_config(EXACT)
+class ShownWeights(TypedDict):
+    """Of ``weights show``; schemes: whose keys these are, where a network says of what."""
+
+    file: str
+    numbers: Count
+    schemes: list[str]
+    notes: list[str]
+    tensors: list[ListedTensor]
+
+
+@with_config(EXACT)
+class ListedVariant(TypedDict):
+    """Of ``study --list``."""
+
+    title: str
+    labels: dict[str, str]
+    folder: str
+    seeds: list[int]
+
+
+class Output(NamedTuple):
+    """What a command prints with ``--json``.
+
+    Attributes:
+        command: With the argument or option that makes it print this.
+        form: The type of it, or ``MODULE:TYPE`` of one whose module takes long to load.
+    """
+
+    command: str
+    form: Any
+
+    @property
+    def name(self) -> str:
+        """For ``sewdsl schema``: ``show-memory``."""
+        return self.command.replace(" --", "-").replace(" ", "-")
+
+    @property
+    def kind(self) -> Any:
+        """The type itself."""
+        if not isinstance(self.form, str):
+            return self.form
+        module, _, name = self.form.partition(":")
+        return getattr(import_module(module), name)
+
+
+def outputs() -> Mapping[str, Output]:
+    """What all commands print with ``--json``, by the name that ``sewdsl schema`` takes."""
+    every = [
+        Output("check", CheckedSpecs),
+        Output("show", ShownNetwork),
+        Output("show --memory", ShownMemory),
+        Output("show --energy", ShownEnergy),
+        Output("nets", list[ListedNetwork]),
+        Output("nets --kinds", list[ListedName]),
+        Output("diff", Differences),
+        Output("compile --emit plan", PlanOfSteps),
+        Output("compile --emit passes", list[DonePass]),
+        Output("train", "sewdsl.train.store.result:Result"),
+        Output("train --repeat", "sewdsl.train.study.repeats:Summary"),
+        Output("study", "sewdsl.train.study.outcome:Outcome"),
+        Output("study --list", list[ListedVariant]),
+        Output("runs", list[ListedRun]),
+        Output("probe rates", ProbedRates),
+        Output("probe gradients", ProbedGradients),
+        Output("probe energy", ProbedEnergy),
+        Output("weights show", ShownWeights),
+        Output("doctor", Examined),
+    ]
+    return {output.name: output for output in every}

@@ -1,0 +1,36 @@
+"""``sewdsl schema``: what a command prints with ``--json``, as JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sewdsl.cli.completion import complete_schema
+from sewdsl.cli.options import exit_with_usage_error
+from sewdsl.cli.output import echo_json
+from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.terminal import echo
+
+
+def command(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="Such as check or show-memory; none lists all.", autocompletion=complete_schema
+        ),
+    ] = None,
+) -> None:
+    """Print the JSON Schema of what a command prints with --json, or list all that there are."""
+    from sewdsl.cli.json_output import make_schema, outputs  # noqa: PLC0415 -- the types are not needed to print JSON
+
+    known = outputs()
+    if name is None:
+        width = max(map(len, known))
+        echo("\n".join(f"{each.name:{width}}  sewdsl {each.command} --json" for each in known.values()))
+    elif name not in known:
+        exit_with_usage_error(
+            f"no output '{name}' has a schema; {did_you_mean(name, known) or 'sewdsl schema lists all'}"
+        )
+    else:
+        echo_json(make_schema(known[name].kind))
