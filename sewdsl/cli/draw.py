@@ -24,6 +24,7 @@ from sewdsl.cli.options import (
     require_network,
 )
 from sewdsl.compiler import Compilation, read
+from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
 from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.terminal import echo
@@ -185,7 +186,8 @@ def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
 
     found = format_of(Path(out))
     if found is None:
-        exit_with_usage_error(f"'{out}' ends in none of {', '.join(SUFFIXES)}; say which --format")
+        near = did_you_mean(Path(out).suffix, SUFFIXES)
+        exit_with_usage_error(f"'{out}' ends in none of {', '.join(SUFFIXES)}; say which --format", near)
     return PictureFormat(found)
 
 

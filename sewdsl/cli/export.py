@@ -25,6 +25,7 @@ from sewdsl.cli.options import (
 )
 from sewdsl.cli.probe import ProbeSamples, SampleCount, is_run_folder, random_input, samples_of_run
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
+from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.exchange.errors import require_one_output
 from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS, load_format
 from sewdsl.notation.kind_text import mixture
@@ -138,7 +139,8 @@ def _format(out: Path, to: str | None) -> str:
     if to is None:
         if out.suffix not in FORMAT_BY_SUFFIX:
             exit_with_usage_error(
-                f"OUT ends with {', '.join(FORMAT_BY_SUFFIX)}, unless --to says the format; it is '{out.name}'"
+                f"OUT ends with {', '.join(FORMAT_BY_SUFFIX)}, unless --to says the format; it is '{out.name}'",
+                did_you_mean(out.suffix, FORMAT_BY_SUFFIX),
             )
         return FORMAT_BY_SUFFIX[out.suffix]
     if to not in FORMATS:

@@ -34,6 +34,7 @@ from sewdsl.cli.options import (
     compile_options,
     exit_with_usage_error,
     load_initial_weights,
+    not_among,
     reading_options,
     require_network,
 )
@@ -132,7 +133,11 @@ Devices = Annotated[
 Nodes = Annotated[int | None, typer.Option(metavar="N", min=1, max=65_536, help="How many machines train together.")]
 Strategy = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="How processes share the work: auto, ddp or fsdp; with --resume, as before."),
+    typer.Option(
+        metavar="NAME",
+        help="How processes share the work: auto, ddp or fsdp; with --resume, as before.",
+        autocompletion=lambda: ["auto", "ddp", "fsdp"],
+    ),
 ]
 
 SHOWN = ("on", "epochs", "batch", "optimizer", "schedule", "seed")
@@ -200,7 +205,7 @@ def _processes(device: Device, devices: int | None, nodes: int | None, strategy:
 
     known = next((name for name in STRATEGIES if name == strategy), None)
     if strategy is not None and known is None:
-        exit_with_usage_error(f"--strategy takes {', '.join(STRATEGIES)}, not '{strategy}'")
+        not_among("--strategy", list(STRATEGIES), strategy)
     return Processes(devices, nodes, known, device.value)
 
 

@@ -58,8 +58,7 @@ class Command(TyperCommand):
             exit_with_usage_error(
                 f"there is no option {option}: a setting is changed by --set {key}=VALUE", context=ctx
             )
-        names = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
-        exit_with_usage_error(f"there is no option {option}", did_you_mean(option, [*names, "--help"]), ctx)
+        _say_no_such_option(self.params, option, ctx)
 
     def _bad_value(self, parameter: Any, found: Any, ctx: Any) -> None:
         """Ends with what a parameter takes, where its declaration tells; nothing found means that it is missing."""
@@ -77,6 +76,11 @@ class Command(TyperCommand):
         expected = "two numbers" if get_origin(kind) is tuple else _WORDS.get(kind)
         if expected is not None:
             exit_with_usage_error(f"{name} takes {expected}{_range(info)}, not '{written[:40]}'", context=ctx)
+
+
+def _say_no_such_option(parameters: list[Any], option: str, ctx: Any) -> NoReturn:
+    names = [name for parameter in parameters for name in parameter.opts if name.startswith("--")]
+    exit_with_usage_error(f"there is no option {option}", did_you_mean(option, [*names, "--help"]), ctx)
 
 
 def _without_type(parameter: Any) -> Any:
@@ -104,6 +108,15 @@ class CommandGroup(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, as the help shows them."""
         return [_without_type(parameter) for parameter in super().get_params(ctx)]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the options of the group itself; names the one that may be intended."""
+        try:
+            return super().parse_args(ctx, args)
+        except _CLICK_EXCEPTION as error:
+            if type(error).__name__ == "NoSuchOption":
+                _say_no_such_option(self.params, str(getattr(error, "option_name", "")), ctx)
+            raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is named first; with a usage error where there is none."""

@@ -118,6 +118,17 @@ def test_words(command: str, choices: Any) -> None:
             ["show", "tiny", "--energy", "--costs", "1", "x"],
             "--costs takes two numbers from 0 to 1,000,000,000, not '1 x'",
         ),
+        (["--versoin"], "there is no option --versoin; did you mean '--version'?"),
+        (["weights", "--hlep"], "there is no option --hlep; did you mean '--help'?"),
+        (["train", "tiny", "--strategy", "dpd"], "--strategy takes auto, ddp or fsdp, not 'dpd'; did you mean 'ddp'?"),
+        (
+            ["draw", "tiny", "-o", "x.pgn"],
+            "'x.pgn' ends in none of .svg, .png, .dot, .gv, .mmd, .mermaid; say which --format; did you mean '.png'?",
+        ),
+        (
+            ["export", "tiny", "x.onx"],
+            "OUT ends with .nir, .onnx, .pt2, .py, unless --to says the format; it is 'x.onx'; did you mean '.onnx'?",
+        ),
         (["show", "tiny", "extra"], "found 'extra', expected no further argument; quote text that has spaces"),
         (["show", "tiny", "--json=3"], "option '--json' does not take a value"),
     ],
