@@ -101,7 +101,7 @@ class Figure(TypedDict):
     kind: Literal["expect", "claim"]
     printed: str
     source: str
-    computed: int | str
+    computed: int | str | None
     holds: bool | None
 
 
@@ -203,8 +203,67 @@ class Probed(TypedDict):
 
 
 @with_config(EXACT)
-class ProbedEnergy(ShownEnergy, Probed):
-    """Of ``probe energy``."""
+class ProbedEnergyOfLayer(EnergyOfLayer):
+    """The same of a layer that was looked at: its share that is not zero, the usual estimate, memory, NeuroBench's."""
+
+    rate: float
+    estimate: float
+    weights_read: float
+    membranes_read_and_written: float
+    Effective_MACs: float
+    Effective_ACs: float
+    Dense: float
+
+
+@with_config(EXACT)
+class MemoryPricesShown(TypedDict):
+    """Energy of a word that is read or written, in pJ."""
+
+    weight: float
+    membrane: float
+
+
+@with_config(EXACT)
+class NeuroBenchFigures(TypedDict):
+    """Of one sample, by NeuroBench's names."""
+
+    Effective_MACs: float
+    Effective_ACs: float
+    Dense: float
+    activation_sparsity: float
+
+
+@with_config(EXACT)
+class EnergyClaim(TypedDict):
+    """What a source prints, next to the usual estimate in J, and the mean rate that it implies."""
+
+    printed: str
+    source: str
+    measured: float
+    holds: bool
+    holds_with_first_layer_repeated: bool
+    implied_rate: float | None
+
+
+@with_config(EXACT)
+class ProbedEnergy(Probed):
+    """Of ``probe energy``: operations of one sample, and energies in J."""
+
+    name: str
+    steps: Count
+    costs_pj: Costs
+    dense_energy: float
+    event_energy: float
+    accumulation_energy: float
+    layers: list[ProbedEnergyOfLayer]
+    counted_energy: float
+    estimated_energy: float
+    weight_energy: float
+    membrane_energy: float
+    memory_costs_pj: MemoryPricesShown
+    differences: dict[str, float]
+    neurobench: NeuroBenchFigures
+    claims: list[EnergyClaim]
 
 
 @with_config(EXACT)
