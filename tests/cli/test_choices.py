@@ -123,8 +123,10 @@ def test_words(command: str, choices: Any) -> None:
         (["train", "tiny", "--strategy", "dpd"], "--strategy takes auto, ddp or fsdp, not 'dpd'; did you mean 'ddp'?"),
         (
             ["draw", "tiny", "-o", "x.pgn"],
-            "'x.pgn' ends in none of .svg, .png, .pdf, .dot, .gv, .mmd, .mermaid; say which --format; "
-            "did you mean '.png'?",
+            (
+                "'x.pgn' ends in none of .svg, .png, .pdf, .dot, .gv, .mmd, .mermaid; say which --format; "
+                "did you mean '.png'?"
+            ),
         ),
         (
             ["export", "tiny", "x.onx"],
