@@ -347,7 +347,7 @@ class TestStrategy:
     def test_an_unknown_one(self, small: Path, tmp_path: Path) -> None:
         done = CliRunner().invoke(app, ["train", str(small), "--out", str(tmp_path / "out"), "--strategy", "banana"])
         assert done.exit_code == 2
-        assert "--strategy takes auto, ddp, fsdp, not 'banana'" in done.stderr
+        assert "--strategy takes auto, ddp or fsdp, not 'banana'" in done.stderr
         assert not (tmp_path / "out").exists()
 
     def test_a_run_that_goes_on_keeps_its_own(self, tmp_path: Path) -> None:
