@@ -2,7 +2,8 @@
 
 Of each neuron of ``nets/neurons.net`` that is named: the kernels generated from its equations, the plain loop in torch,
 and of IF, LIF and PLIF the kernels of these kinds. They take the same random input, 2.1 million neurons at T = 16, in
-turns in one process, two threads each; times are the least of the rounds: ratios are all that a shared machine tells.
+turns in one process with memory kept, two threads each; times are the least of the rounds: ratios are all that a
+shared machine tells.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from sewdsl import keep_memory
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
 from sewdsl.ops import catalogue
 from sewdsl.ops.equation_neurons import equation_kind
@@ -66,6 +68,7 @@ def main() -> None:
     names = sys.argv[1:]
     if not names or not set(names) <= {*shipped_neurons()}:
         raise SystemExit(__doc__)
+    keep_memory()  # else some find pages that others have left, and some none
     torch.set_num_threads(THREADS)
     sys.stdout.write(f"{os.cpu_count()} cores, torch {torch.__version__}\n")
     for name in names:
