@@ -132,23 +132,20 @@ def command(  # noqa: PLR0913 -- one parameter per option
         _say_if_higher_than_a_page(content, chosen, length, collapse=collapse)
 
 
-PAGE = 648.0
-"""The height of the text of a page, in points: nine inches, as on paper of eleven with margins of one."""
-
-
 def _say_if_higher_than_a_page(content: bytes, form: PictureFormat, width: Length, *, collapse: bool) -> None:
     """Says of a picture of some width if no page has room for it, and what makes it lower."""
     from sewdsl.draw import aspect_ratio  # noqa: PLC0415 -- only this command draws
+    from sewdsl.draw.lengths import LONGEST, PAGE_HEIGHT  # noqa: PLC0415 -- as above
 
     match form.value:
         case "svg" | "png" | "pdf" as rendered:
             height = width.points * aspect_ratio(content, rendered)
         case _:
             return
-    if height > PAGE:
-        ways = [*(["--collapse"] * (not collapse)), "a larger --width"]
-        said = f"it is {height:.0f}pt high, and a page has {PAGE:.0f}pt; lower with {' or '.join(ways)}"
-        echo(f"note: {said}", err=True)
+    if height > PAGE_HEIGHT:
+        ways = [*(["--collapse"] * (not collapse)), *(["a larger --width"] * (width.points < LONGEST))]
+        lower = f"; lower with {' or '.join(ways)}" if ways else ""
+        echo(f"note: it is {height:.0f}pt high, and a page has {PAGE_HEIGHT:.0f}pt{lower}", err=True)
 
 
 def _length(width: str | None, form: PictureFormat) -> Length | None:

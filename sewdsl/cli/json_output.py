@@ -176,9 +176,8 @@ class EnergyOfLayer(MeasuredActivity):
     breaks_even_at: float | None
 
 
-@with_config(EXACT)
-class ShownEnergy(TypedDict):
-    """Of ``show --energy``: operations of one sample, and energies in J."""
+class TotalEnergy(TypedDict):
+    """Of a network and one sample, in J."""
 
     name: str
     steps: Count
@@ -186,6 +185,12 @@ class ShownEnergy(TypedDict):
     dense_energy: float
     event_energy: float
     accumulation_energy: float
+
+
+@with_config(EXACT)
+class ShownEnergy(TotalEnergy):
+    """Of ``show --energy``: operations of one sample, and energies in J."""
+
     layers: list[EnergyOfLayer]
 
 
@@ -246,15 +251,9 @@ class EnergyClaim(TypedDict):
 
 
 @with_config(EXACT)
-class ProbedEnergy(Probed):
+class ProbedEnergy(TotalEnergy, Probed):
     """Of ``probe energy``: operations of one sample, and energies in J."""
 
-    name: str
-    steps: Count
-    costs_pj: Costs
-    dense_energy: float
-    event_energy: float
-    accumulation_energy: float
     layers: list[ProbedEnergyOfLayer]
     counted_energy: float
     estimated_energy: float

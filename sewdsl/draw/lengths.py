@@ -10,6 +10,8 @@ POINTS = {"pt": 1.0, "mm": 72 / 25.4, "cm": 72 / 2.54, "in": 72.0, "px": 0.75}
 SHORTEST, LONGEST = 36.0, 14_400.0
 """Half an inch; what a page of a PDF can be at most; in points."""
 _LENGTH = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
+PAGE_HEIGHT = 648.0
+"""The height of the text of a page, in points: nine inches, as on paper of eleven with margins of one."""
 
 
 class Length(NamedTuple):

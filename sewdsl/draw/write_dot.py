@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sewdsl.draw import labels, style
 from sewdsl.draw.geometry import Point, round_corners, shorten_end, text_width
 from sewdsl.draw.labels import DETAIL
-from sewdsl.draw.lengths import Length
+from sewdsl.draw.lengths import PAGE_HEIGHT, Length
 from sewdsl.draw.measure import SMALL, TEXT, Measure
 from sewdsl.draw.picture_items import Unfolded, Wiring, picture_items
 from sewdsl.draw.placement import lay_out, possible_stops, widest_item
@@ -37,7 +37,7 @@ TITLE_AT, TITLE_HEIGHT = 30.0, 40.0
 LEGEND_AT, LEGEND_ROW = 14.0, 16.0
 """How far the legend is from what it is below of, and how high each of its rows is."""
 TALL = 1.25
-"""A picture of some width is no higher than this times its width, if it can be."""
+"""A picture of some width is no higher than this times its width, nor than a page, if it can be."""
 
 
 class RenderingError(Exception):
@@ -161,7 +161,7 @@ def _drawn(  # noqa: PLR0913 -- as above
     legible = [picture for picture in pictures if picture.type_size >= LEAST_TYPE]
     if not legible:
         raise _IllegibleError(max(picture.type_size for picture in pictures))
-    return min(legible, key=lambda each: (max(each.height, TALL * width), -round(each.zoom, 2)))
+    return min(legible, key=lambda each: (max(each.height, min(TALL * width, PAGE_HEIGHT)), -round(each.zoom, 2)))
 
 
 class _Writer:

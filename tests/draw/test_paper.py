@@ -16,7 +16,9 @@ from typer.testing import CliRunner, Result
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.draw import THEMES, PictureLook, RenderingError, ThemeName, dot, mermaid, read_length, render_picture
+from sewdsl.draw.measure import Measure
 from sewdsl.draw.picture_items import PictureBlock, PictureCall, PictureItem, Wiring, drawn_layers, picture_items
+from sewdsl.draw.placement import possible_stops
 from sewdsl.draw.style import BLOCK, CALL, FAMILIES, FOLD, OTHER, STROKES, VALUE
 from sewdsl.ir.network import Network
 from tests.draw.conftest import Drawing
@@ -156,6 +158,20 @@ class TestWidth:
                 result.stderr,
             )
         assert draw("7b-net", "--width", "397pt", "-o", "b.svg").stderr == ""
+
+    def test_a_larger_width_is_lower_where_that_is_said(self, draw: Callable[..., Result]) -> None:
+        """A wide picture is as high as a page, not as its width allows."""
+        for width in ("800pt", "1200pt"):
+            assert draw("sew-resnet-152", "--collapse", "--width", width, "-o", f"{width}.svg").stderr == ""
+
+    def test_not_every_number_of_columns_is_tried(self) -> None:
+        """Of a network of any length a picture is laid out a few times."""
+        network = sewdsl.load("c8k3-BN-IF-" + "{c8k3-BN-IF-c8k3s1p1-BN-IF}*1-" * 300 + "GAP-FC10", input="2x16x16")
+        items = picture_items(network)
+        measure = Measure(Wiring(network, items), vertical=True, narrow=True)
+        ways = list(possible_stops(measure, items, 1e9))
+        assert len(ways) < 50
+        assert len(ways[-1]) > 500
 
     @pytest.mark.parametrize(
         ("text", "said"),
