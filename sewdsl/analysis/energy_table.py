@@ -134,7 +134,7 @@ def energy_lines(network: Network, counted: Iterable[LayerCounts]) -> list[Energ
     T = network.settings.steps
     counted = list(counted)
     traffic = _membrane_traffic(network, [each.most.node for each in counted])
-    behind_neurons = _behind_neurons(network)
+    behind_neurons = _nodes_after_neurons(network)
     lines = []
     for counts in counted:
         most, node = counts.most, counts.most.node
@@ -194,7 +194,7 @@ def implied_rate(lines: Sequence[EnergyLine], energy: float, costs: EnergyCosts,
     return (energy - fixed) / adding if adding else None
 
 
-def _behind_neurons(network: Network) -> set[str]:
+def _nodes_after_neurons(network: Network) -> set[str]:
     """Nodes that a neuron or another activation lies before."""
     found: set[int] = set()
     for index, node in enumerate(network):

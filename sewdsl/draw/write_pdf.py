@@ -49,7 +49,7 @@ def pdf(svg: bytes) -> bytes:
         for artist in _artists(graph, zoom, to_page):
             figure.add_artist(artist)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it, as in a browser
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it is drawn as a box, as in a browser
             page = BytesIO()
             about = {"Title": title, "Creator": "sewdsl", "CreationDate": None}
             FigureCanvasPdf(figure).print_pdf(page, metadata=about)  # type: ignore[no-untyped-call]

@@ -113,7 +113,7 @@ def _rows_of(table: Path) -> Sequence[tuple[int, str]]:
             found.append((int(row[2]), f"{row[1]}.npz"))
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
-        message = f"'{table}', which says the classes of files beside it, cannot be read: {reason}"
+        message = f"'{table}', which says the classes of files next to it, cannot be read: {reason}"
         raise DataError(message) from None
     return sorted(found)
 
