@@ -9,6 +9,12 @@ EVENT_CHANNELS = 8
 MAX_EVENT_KERNEL = 7
 """Height and width up to which it is so: all taps of a kernel are written out."""
 
+WINOGRAD_CHANNELS = 8
+"""Input and output channels are a multiple of this where a convolution is computed by Winograd's algorithm."""
+
+WINOGRAD_KERNEL = (3, 3)
+"""Height and width of the kernels for which it is so."""
+
 MAX_16_BIT_PLACES = 1 << 15
 """Places of a map that an integer of 16 bits tells apart."""
 

@@ -159,6 +159,18 @@ def render_event_convolution(variant: EventConvolutionVariant, function: str) ->
     return _render_cpu("event_convolution", function, variant.stored, constants)
 
 
+def render_winograd(vector: int, vectors: int, rows: int, function: str) -> str:
+    """A module with the function ``weights``, ``forward``, ``weight_gradient`` or ``sum_gradients``.
+
+    Args:
+        vector: Numbers in a vector.
+        vectors: Vectors in a panel.
+        rows: Rows of a matrix that are multiplied at once.
+        function: Which.
+    """
+    return _render_cpu("winograd", function, "float32", {"VECTOR": vector, "VECTORS": vectors, "ROWS": rows})
+
+
 def render_pack(stored: str, bits: int) -> str:
     """A module with the function ``pack``, from numbers of a dtype to bytes of 1, 2, 4 or 8 bits a number."""
     return _render_cpu("packed_bits", "pack", stored, {"BITS": bits, "LANES": LANES})

@@ -34,43 +34,23 @@ from sewdsl.snn.kernels.templates.variant import (
     VECTOR,
     VECTORS,
 )
+from sewdsl.snn.kernels.templates.vectors import (
+    FLOAT,
+    I32,
+    I64,
+    INDICES,
+    VALUES,
+    load,
+    multiply_add,
+    pointer,
+    spread,
+    store,
+    whole,
+)
 
 reals, indices, lengths = types.float32[::1], types.int32[::1], types.int64[::1]
-I32, I64, FLOAT = ir.IntType(32), ir.IntType(64), ir.FloatType()
-VALUES, INDICES = ir.VectorType(FLOAT, VECTOR), ir.VectorType(I32, VECTOR)
 width = VECTOR * VECTORS
 slack = VECTOR
-
-
-def whole(number):
-    """A constant index."""
-    return ir.Constant(I64, number)
-
-
-def pointer(context, builder, kind, array, index):
-    """The address of an element."""
-    return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
-
-
-def load(builder, place, kind, align=4):
-    """A vector from memory."""
-    found = builder.load(builder.bitcast(place, kind.as_pointer()))
-    found.align = align
-    return found
-
-
-def store(builder, value, place):
-    """A vector to memory."""
-    element = value.type.element
-    align = element.width // 8 if isinstance(element, ir.IntType) else 4
-    builder.store(value, builder.bitcast(place, value.type.as_pointer())).align = align
-
-
-def spread(builder, number, kind):
-    """A number in all places of a vector."""
-    nothing = ir.Constant(kind, ir.Undefined)
-    first = builder.insert_element(nothing, number, ir.Constant(I32, 0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(I32, VECTOR), [0] * VECTOR))
 
 
 def narrowed(builder, value):
@@ -95,9 +75,7 @@ def accumulate(builder, total, row, value):
     """Adds a vector from memory to an accumulator, times the event's value where it may be another than 1."""
     other = load(builder, row, VALUES)
     if COUNTS:
-        kind = ir.FunctionType(VALUES, [VALUES] * 3)
-        multiply_add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{VECTOR}f32")
-        builder.store(builder.call(multiply_add, [other, value, builder.load(total)]), total)
+        builder.store(multiply_add(builder, other, value, builder.load(total)), total)
     else:
         builder.store(builder.fadd(builder.load(total), other), total)
 

@@ -45,6 +45,9 @@ VECTOR = 8
 VECTORS = 4
 """Vectors of output channels that are summed up in registers at once."""
 
+ROWS = 4
+"""Rows of a matrix that are multiplied at once: tiles or channels."""
+
 SOFT_RESET = False
 """Whether a spike subtracts the threshold; else it sets the potential to ``v_reset``."""
 
