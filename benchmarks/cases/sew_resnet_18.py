@@ -28,7 +28,7 @@ def comparisons(scope: Scope) -> list[Comparison]:
     return [
         compare(
             workload,
-            (*scope.contenders, LEVEL_2) if workload.train and workload.device == "cpu" else scope.contenders,
+            (*scope.contenders, LEVEL_2) if workload.device == "cpu" else scope.contenders,
             settings=ALL if workload.train and workload.shape[1] > SMALL else SETTINGS,
         )
         for workload in images + sequences

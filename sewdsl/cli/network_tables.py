@@ -322,6 +322,7 @@ def plan_to_json(program: Program) -> PlanOfSteps:
         runs = [_KERNELS[step.kernel]] if len(step.nodes) > 1 else []
         runs += ["for one time-step"] if step.once else []
         runs += [_BY_EVENTS[step.exact]] if step.events else []
+        runs += ["by Winograd's algorithm if large"] if step.winograd else []
         runs += ["giving up its input early"] if step.frees_input else []
         runs += ["a byte for each maximum"] if step.byte_places else []
         maps = len(network.nodes[step.gives].output.shape) == len("CHW")

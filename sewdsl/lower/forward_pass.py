@@ -113,9 +113,9 @@ class ForwardPass:
         if not step.once:
             operands = [expand_steps(operand, self._T) for operand in operands]
         options: dict[str, Any] = {"byte_places": True} if step.byte_places else {}
-        if step.frees_input or step.events:
+        if step.frees_input or step.events or step.winograd:
             tell = None if self._tell is None else partial(self._tell, self._network.nodes[step.nodes[0]].name)
-            options["run"] = ConvRun(step.frees_input, step.events, step.exact, tell)
+            options["run"] = ConvRun(step.frees_input, step.events, step.exact, step.winograd, tell)
         if step.kernel == "norm_neuron":
             norm, neuron, *joins = modules
             joint = None

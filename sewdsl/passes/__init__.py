@@ -15,6 +15,7 @@ from sewdsl.passes.memory import peak_memory, training_load
 from sewdsl.passes.pack_bits import pack_bits
 from sewdsl.passes.program import ExecutionStep, Pass, Program
 from sewdsl.passes.recompute_values import recompute_values
+from sewdsl.passes.use_winograd import use_winograd
 
 __all__ = [
     "LEVELS",
@@ -34,6 +35,7 @@ PASSES: tuple[tuple[int, str, Pass], ...] = (
     (1, "channels_last", use_channels_last),
     (1, "events", find_events),
     (2, "event_gradients", use_event_gradients),
+    (2, "winograd", use_winograd),
     (1, "pack", pack_bits),
     (1, "recompute", recompute_values),
 )
@@ -41,7 +43,7 @@ PASSES: tuple[tuple[int, str, Pass], ...] = (
 
 Those of level 1 change nothing but the rounding of sums, and what is decided by their last digits: a spike, or among
 equal values the way of a gradient (see "Apart from rounding" in ``docs/performance.md``). Those of level 2 round
-otherwise: in evaluation, and in gradients of weights.
+otherwise: in evaluation, and in convolutions and their gradients.
 """
 
 LEVELS = (0, 1, 2)

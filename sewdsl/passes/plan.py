@@ -95,6 +95,7 @@ class PlannedStep(NamedTuple):
         byte_places: Whether max pooling keeps a byte for each maximum.
         events: What a convolution reads that is computed from what is active, where that is little; None: it is not.
         exact: Whether it is computed so only where every bit stays the same.
+        winograd: Whether a convolution may be computed by Winograd's algorithm.
         loop: Of a loop, the nodes whose values it gives.
     """
 
@@ -109,6 +110,7 @@ class PlannedStep(NamedTuple):
     byte_places: bool = False
     events: EventInput | None = None
     exact: bool = True
+    winograd: bool = False
     loop: tuple[int, ...] = ()
 
     @property
@@ -205,7 +207,7 @@ class PlanOutline:
             )
         self._steps = tuple(steps)
         self._lean, self._channels_last = program.lean, program.channels_last
-        self._events, self._exact = program.events, program.exact
+        self._events, self._exact, self._winograd = program.events, program.exact, program.winograd
         self._bits = tuple((i, width, network.nodes[i].output.elements) for i, width in program.bits.items())
 
     def resolve(self, context: ExecutionContext) -> ExecutionPlan:
@@ -243,8 +245,9 @@ class PlanOutline:
     ) -> PlannedStep:
         """A step as it runs, with what its first node does to save memory."""
         once = step.once and context.static
-        saves = False
-        if not context.compiling and context.module(first.step.gives).ours:  # torch's compiler plans memory by itself
+        # torch's compiler plans memory by itself
+        ours, saves = not context.compiling and context.module(first.step.gives).ours, False
+        if ours:
             saves = first.elements * (context.N if once else context.T * context.N) >= LARGE_VALUE_ELEMENTS
         here = self._channels_last and context.kernels
         return PlannedStep(
@@ -260,6 +263,7 @@ class PlanOutline:
             byte_places=saves and first.kind == "max pooling" and here,
             events=self._events.get(first.step.gives) if saves and here and context.device == "cpu" else None,
             exact=self._exact,
+            winograd=ours and here and context.device == "cpu" and first.step.gives in self._winograd,
         )
 
     def _resolve_bits(self, context: ExecutionContext) -> dict[int, int]:

@@ -67,6 +67,7 @@ class Program:
         again: Nodes whose values are not kept for the backward pass but recomputed in it.
         events: Convolutions that may be computed from the active ones of their inputs, and what these are.
         exact: Whether only where every bit stays the same; else the gradients of their weights are computed so too.
+        winograd: Convolutions that may be computed by Winograd's algorithm.
     """
 
     network: Network
@@ -77,6 +78,7 @@ class Program:
     again: frozenset[int] = frozenset()
     events: Mapping[int, EventInput] = field(default_factory=dict)
     exact: bool = True
+    winograd: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, network: Network) -> Program:

@@ -6,7 +6,9 @@ which may have been unpacked or recomputed for it, is then given up, and only th
 gradient.
 
 Where the input is known to be spikes or sums of them, and few of these are active, the output and the gradient of the
-weight are computed from what is active alone: :mod:`sewdsl.snn.kernels.event_convolution`.
+weight are computed from what is active alone: :mod:`sewdsl.snn.kernels.event_convolution`. Where every bit need not
+stay the same, the rest is computed by Winograd's algorithm, if there is enough of it:
+:mod:`sewdsl.snn.kernels.winograd`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from torch.nn import functional
 
 from sewdsl.snn.autocast import autocast_dtype
 from sewdsl.snn.kernels.event_convolution import EventConvolution, equals_dense
+from sewdsl.snn.kernels.winograd import Winograd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,12 +62,14 @@ class ConvRun(NamedTuple):
         frees_input: Whether the backward pass gives up the input before there is room for its gradient.
         events: What the input is, if no more than what is active of it is to be looked at where that is little.
         exact: Whether it is computed so only where every bit stays the same.
+        winograd: Whether what is not computed so may be computed by Winograd's algorithm.
         tell: Told of each output of what may be computed so whether it was.
     """
 
     frees_input: bool = False
     events: Literal["spikes", "counts"] | None = None
     exact: bool = True
+    winograd: bool = False
     tell: Callable[[bool], object] | None = None
 
 
@@ -127,14 +132,17 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.window, ctx.sizes = window, None if bias is None else list(bias.shape)
         events = EventConvolution.of(window, x, weight, counts=run.events == "counts") if run.events else None
+        winograd = ctx.winograd = Winograd.of(window, x, weight) if run.winograd else None
         ctx.events = None if run.exact else events
         if events is not None and run.exact and not equals_dense(events, x.shape, bias=bias is not None):
             events = None
-        y = None if events is None else events.forward(x, weight, bias)
+        y = None if events is None else events.forward(x, weight, bias, winograd=winograd is not None)
         if run.events and run.tell is not None:
             run.tell(y is not None)
         if y is not None:
             return y
+        if winograd is not None:
+            return winograd.forward(x, weight, bias)
         _, stride, padding, dilation, groups = window
         return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
@@ -145,14 +153,18 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         g_weight = g_bias = g_x = None
         if needs[0] and ctx.events is not None:
-            g_weight = ctx.events.weight_gradient(x, weight, g)
+            g_weight = ctx.events.weight_gradient(x, weight, g, winograd=ctx.winograd is not None)
+        if needs[0] and g_weight is None and ctx.winograd is not None:
+            g_weight = ctx.winograd.weight_gradient(x, weight, g)
         if g_weight is not None:
             g_bias = g.sum((0, 2, 3)) if needs[1] else None
         elif any(needs):
             _, g_weight, g_bias = _gradients(ctx, g, x, weight, (False, *needs))
         shape, strides = x.shape, x.stride()
         del x
-        if needs_x:  # it depends on the form of x alone: memory that nobody touches takes no room
+        if needs_x and ctx.winograd is not None:
+            g_x = ctx.winograd.input_gradient(weight, g)
+        elif needs_x:  # it depends on the form of x alone: memory that nobody touches takes no room
             form = g.new_empty_strided(shape, strides)
             g_x, _, _ = _gradients(ctx, g, form, weight, (True, False, False))
         return g_x, g_weight, g_bias, None, None

@@ -25,6 +25,8 @@ MOST_ACTIVE = 0.2
 """Up to this part of an input is active where the forward pass is computed by events: at twice that, dense is level."""
 MOST_ACTIVE_IN_GRADIENT = 0.3
 """The same for the gradient of the weights."""
+MOST_ACTIVE_WITH_WINOGRAD, MOST_ACTIVE_WITH_WINOGRAD_IN_GRADIENT = 0.14, 0.16
+"""Likewise, where what is not computed by events is computed by Winograd's algorithm, which is twice as fast."""
 MOST_ACTIVE_OF_16_BITS, MOST_ACTIVE_OF_16_BITS_IN_GRADIENT = 0.12, 0.18
 """Likewise, for formats of 16 bits that the processor multiplies as they are, which makes dense twice as fast."""
 INSTRUCTIONS = {"bfloat16": ("avx512bf16", "amx-bf16"), "float16": ("avx512fp16", "amx-fp16")}
@@ -98,8 +100,15 @@ class EventConvolution(NamedTuple):
         )
         return cls(window, memory_layout.dtype_name(x), counts, channels, outputs) if suits else None
 
-    def most_active(self, *, gradient: bool = False) -> float:
-        """Up to which part of an input is active where this, or the gradient of the weight, is computed by events."""
+    def most_active(self, *, gradient: bool = False, winograd: bool = False) -> float:
+        """Up to which part of an input is active where this, or the gradient of the weight, is computed by events.
+
+        Args:
+            gradient: Whether the gradient is meant.
+            winograd: Whether Winograd's algorithm computes the rest.
+        """
+        if winograd:
+            return MOST_ACTIVE_WITH_WINOGRAD_IN_GRADIENT if gradient else MOST_ACTIVE_WITH_WINOGRAD
         if any(has_instructions(name) for name in INSTRUCTIONS.get(self.stored, ())):
             return MOST_ACTIVE_OF_16_BITS_IN_GRADIENT if gradient else MOST_ACTIVE_OF_16_BITS
         return MOST_ACTIVE_IN_GRADIENT if gradient else MOST_ACTIVE
@@ -113,9 +122,9 @@ class EventConvolution(NamedTuple):
         kernel(memory_layout.flat_row(x), found, 0, pieces, LOOKED_AT)
         return bool(found[0] <= most * lanes * len(range(0, pieces, LOOKED_AT)))
 
-    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
+    def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None, *, winograd: bool = False) -> Tensor | None:
         """The output ``[N, C', H', W']``, channels last; None where much of x is active, or it is not what was said."""
-        if not self.is_sparse(x, self.most_active()) or not weight.sum(dtype=torch.float32).isfinite():
+        if not self.is_sparse(x, self.most_active(winograd=winograd)) or not weight.sum(dtype=torch.float32).isfinite():
             return None  # a dense convolution multiplies what is not finite by zeros too, which gives no number
         return self.computed(x, weight, bias)
 
@@ -140,16 +149,17 @@ class EventConvolution(NamedTuple):
         thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), N * strips, 1, parallel=True)
         return None if other[0] else y
 
-    def weight_gradient(self, x: Tensor, weight: Tensor, g: Tensor) -> Tensor | None:
+    def weight_gradient(self, x: Tensor, weight: Tensor, g: Tensor, *, winograd: bool = False) -> Tensor | None:
         """The gradient of the weight; None where much of x is active, it is not what was said, or the window steps.
 
         Args:
             x: Maps, ``[N, C, H, W]``.
             weight: ``[C', C, kh, kw]``.
             g: Gradient of the output, ``[N, C', H', W']``.
+            winograd: Whether Winograd's algorithm computes it otherwise.
         """
         suits = self.window.stride == (1, 1) and x.is_contiguous(memory_format=torch.channels_last)
-        sparse = suits and self.is_sparse(x, self.most_active(gradient=True))
+        sparse = suits and self.is_sparse(x, self.most_active(gradient=True, winograd=winograd))
         return self.computed_gradient(x, weight, g) if sparse else None
 
     def computed_gradient(self, x: Tensor, weight: Tensor, g: Tensor) -> Tensor | None:

@@ -1,8 +1,8 @@
 """3x3 convolutions on the CPU by Winograd's algorithm, which multiplies a quarter as often.
 
-In float32, of maps that are stored channels last, for windows that go on by 1. Output, gradient of the weight and gradient of
-the input are as near to the exact ones as those of plain sums, or twice as far; a number that is not finite makes all of its tile,
-4x4 outputs, so. See :mod:`sewdsl.snn.kernels.templates.winograd`.
+In float32, of maps that are stored channels last, for windows that go on by 1. Output, gradient of the weight and
+gradient of the input are two to four times as far from the exact ones as those of plain sums; a number that is not
+finite makes all 4x4 outputs of its tile so. See :mod:`sewdsl.snn.kernels.templates.winograd`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TILE = 4
 PLACES = 36
 """Products of a tile, for each pair of channels."""
 MAX_PADDING = 2
-LEAST_TILES = 48
+LEAST_TILES = 16
 """With fewer, transforming the weights takes longer than what is saved."""
 LEAST_SAVED = 2.25
 """How many times as many products a plain sum has, at least: of small maps, much of a tile is over their edges."""
@@ -160,7 +160,9 @@ class Winograd(NamedTuple):
             *(tiles_down, tiles_right, ph, pw),
         )
         kernel = self._kernel(vectors, rows, "weight_gradient")
-        thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), groups * panels * parts, 1, parallel=True)
+        thread_blocks.run_in_blocks(
+            lambda a, b: kernel(*arrays, a, b, *sizes), groups * panels * parts, 1, parallel=True
+        )
         found = torch.empty_like(weight, memory_format=torch.channels_last)
         deep, _, down, right = found.stride()
         total = self._kernel(vectors, rows, "sum_gradients")
@@ -178,6 +180,4 @@ class Winograd(NamedTuple):
         return vectors, 4 if vectors == most else 8
 
     def _kernel(self, vectors: int, rows: int, function: str) -> cpu_neuron.Kernel:
-        return cpu_neuron.compile_kernel(
-            render_kernels.render_winograd, function, self.vector, vectors, rows, function
-        )
+        return cpu_neuron.compile_kernel(render_kernels.render_winograd, function, self.vector, vectors, rows, function)

@@ -277,8 +277,10 @@ def all_large(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ran.extend([name] if found is not None else [])
         return found
 
-    monkeypatch.setattr(EventConvolution, "forward", lambda self, *a: noted("forward", forward(self, *a)))
-    monkeypatch.setattr(EventConvolution, "weight_gradient", lambda self, *a: noted("gradient", gradient(self, *a)))
+    monkeypatch.setattr(EventConvolution, "forward", lambda self, *a, **k: noted("forward", forward(self, *a, **k)))
+    monkeypatch.setattr(
+        EventConvolution, "weight_gradient", lambda self, *a, **k: noted("gradient", gradient(self, *a, **k))
+    )
     return ran
 
 

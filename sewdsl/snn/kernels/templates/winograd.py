@@ -1,15 +1,15 @@
 """CPU kernels of 3x3 convolutions by Winograd's algorithm, F(4x4, 3x3), in channels-last memory and float32.
 
-Outputs are computed in tiles of 4x4. A tile's 6x6 inputs and the weights are transformed to values at 6x6 places, which are
-multiplied place by place, summed up over channels and transformed back: 36 products for 16 outputs in place of 144 (Lavin and
-Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016). The gradient of the weight is the same backwards: the
-transposed transforms, and sums over tiles.
+Outputs are computed in tiles of 4x4. A tile's 6x6 inputs and the weights are transformed to values at 6x6 places, which
+are multiplied place by place, summed up over channels and transformed back: 36 products for 16 outputs in place of 144
+(Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016). The gradient of the weight is the same
+backwards: the transposed transforms, and sums over tiles.
 
-Along an axis, the values are those of polynomials at 0, ±NEAR, ±FAR and infinity. With ±3/4 and ±3/2 rounding errors are half of those
-with the usual ±1 and ±2, twice those of a plain sum (rms, 64 channels).
+Along an axis, the values are those of polynomials at 0, ±NEAR, ±FAR and infinity. With ±3/4 and ±3/2, rounding errors
+are half of those with the usual ±1 and ±2, twice those of a plain sum (rms, 64 channels).
 
-At each place, values lie as rows of channels; places lie a little apart, so that 36 of them do not share lines of a cache.
-A *panel* is as many channels as are computed at once, ``width``.
+At each place, values lie as rows of channels; places lie a little apart, so that 36 of them do not share lines of a
+cache. A *panel* is as many channels as are computed at once, ``width``.
 """
 
 import numpy as np
@@ -28,6 +28,8 @@ NEAR, FAR = 0.75, 1.5
 NEAR2, FAR2 = NEAR**2, FAR**2
 AT_0, AT_NEAR, AT_FAR = 1 / (NEAR2 * FAR2), 0.5 / (NEAR2 * (NEAR2 - FAR2)), 0.5 / (FAR2 * (FAR2 - NEAR2))
 width = VECTOR * VECTORS
+NEW, MORE = False, True
+"""Whether what is computed is added to what is there."""
 APART = 16
 """Numbers between two places, over and above those of the tiles: a line of a cache."""
 BLOCK = 32
@@ -112,7 +114,14 @@ def gradients_to_values(line, g):
     """Four gradients of outputs as values at six places: the transpose of ``values_to_outputs``."""
     near, near_odd = line.join(NEAR2, g[2], g[0]), line.times(NEAR, line.join(NEAR2, g[3], g[1]))
     far, far_odd = line.join(FAR2, g[2], g[0]), line.times(FAR, line.join(FAR2, g[3], g[1]))
-    return [g[0], line.plus(near, near_odd), line.minus(near, near_odd), line.plus(far, far_odd), line.minus(far, far_odd), g[3]]  # fmt: skip
+    return [
+        g[0],
+        line.plus(near, near_odd),
+        line.minus(near, near_odd),
+        line.plus(far, far_odd),
+        line.minus(far, far_odd),
+        g[3],
+    ]
 
 
 def two_axes(transform, read, written):
@@ -120,7 +129,8 @@ def two_axes(transform, read, written):
 
     Args:
         transform: Along one axis.
-        read, written: Height and width of what it reads, and of what it gives.
+        read: Height and width of what it reads.
+        written: Of what it gives.
     """
 
     @intrinsic
@@ -172,11 +182,11 @@ def multiply(context, a, a_begin, a_row, a_step, b, b_begin, b_step, steps, c, c
         rows = [builder.gep(corner, [builder.mul(a_row, whole(m))]) for m in range(ROWS)]
         places = [builder.gep(out, [whole(m * width + n * VECTOR)]) for m in range(ROWS) for n in range(VECTORS)]
         totals = [cgutils.alloca_once(builder, VALUES) for _ in places]
-        with builder.if_else(add) as (more, new):
-            with more:
+        with builder.if_else(add) as (added, fresh):
+            with added:
                 for place, total in zip(places, totals, strict=True):
                     builder.store(load(builder, place, VALUES), total)
-            with new:
+            with fresh:
                 for total in totals:
                     builder.store(ir.Constant(VALUES, [0.0] * VECTOR), total)
         with cgutils.for_range_slice(builder, whole(0), steps, whole(1), intp=ir.IntType(64)) as (k, _):
@@ -196,7 +206,7 @@ def multiply(context, a, a_begin, a_row, a_step, b, b_begin, b_step, steps, c, c
 
 @intrinsic
 def copy(context, source, begin, target, at, count, add):
-    """Copies numbers in vectors, or adds them to those that are there."""
+    """Copies numbers in vectors; with ``add``, to what is there."""
 
     def generate(context, builder, signature, values):
         source, begin, target, at, count, add = values
@@ -204,10 +214,10 @@ def copy(context, source, begin, target, at, count, add):
         first_target = pointer(context, builder, signature.args[2], target, at)
         with cgutils.for_range_slice(builder, whole(0), count, whole(VECTOR), intp=ir.IntType(64)) as (k, _):
             vector, place = load(builder, builder.gep(first, [k]), VALUES), builder.gep(first_target, [k])
-            with builder.if_else(add) as (more, new):
-                with more:
+            with builder.if_else(add) as (added, fresh):
+                with added:
                     store(builder, builder.fadd(load(builder, place, VALUES), vector), place)
-                with new:
+                with fresh:
                     store(builder, vector, place)
         return context.get_dummy_value()
 
@@ -226,15 +236,15 @@ def cut_out(maps, patch, n, top, left, size, H, W, C, channel, channels):
         fill(part(patch, at, begin * channels), np.float32(0))
         fill(part(patch, at + end * channels, (size - end) * channels), np.float32(0))
         for j in range(begin, end):
-            copy(maps, ((n * H + row) * W + left + j) * C + channel, patch, at + j * channels, channels, False)
+            copy(maps, ((n * H + row) * W + left + j) * C + channel, patch, at + j * channels, channels, NEW)
 
 
 @njit(types.void(reals, reals, *[int64] * 8), **outer)
 def weights(w, u, first, last, begin, down, right, deep, C, CO):
     """Transforms weights, for some pairs of a panel of output channels and an input channel.
 
-    w: Weights; those of neighbouring output channels are neighbours. ``begin`` is the first, ``down``, ``right`` and ``deep`` are between
-        rows, columns and input channels.
+    w: Weights; those of neighbouring output channels are neighbours. ``begin`` is the first, ``down``, ``right`` and
+        ``deep`` are between rows, columns and input channels.
     u: ``[36, CO / width, C, width]``, places APART.
     """
     for pair in range(first, last):
@@ -280,8 +290,9 @@ def forward(x, u, y, first, last, tiles, here, parts, H, W, C, rows, columns, CO
                 for p in range(36):
                     for tile in range(low, min(here, low + BLOCK), ROWS):
                         multiply(
-                            v, p * v_step + tile * C, C, int64(1), u, p * (C * CO + APART) + panel * C * width, int64(width), C,
-                            m, p * m_step + (tile - low) * width, False,
+                            v, p * v_step + tile * C, C, int64(1),
+                            u, p * (C * CO + APART) + panel * C * width, int64(width), C,
+                            m, p * m_step + (tile - low) * width, NEW,
                         )  # fmt: skip
                 for tile in range(low, min(end - begin, low + BLOCK)):
                     n, place = (begin + tile) // (down * right), (begin + tile) % (down * right)
@@ -296,13 +307,13 @@ def forward(x, u, y, first, last, tiles, here, parts, H, W, C, rows, columns, CO
                     for i in range(min(4, rows - top)):
                         for j in range(min(4, columns - left)):
                             copy(
-                                patch, (i * 4 + j) * width, y, out + (i * columns + j) * CO, int64(width), False
+                                patch, (i * 4 + j) * width, y, out + (i * columns + j) * CO, int64(width), NEW
                             )  # fmt: skip
 
 
 @njit(types.void(reals, reals, reals, *[int64] * 16), **outer)
 def weight_gradient(x, g, u, first, last, tiles, per, here, parts, H, W, C, rows, columns, CO, down, right, ph, pw):
-    """Transformed gradients of the weights: for some groups of tiles, panels of input channels and parts of the output channels.
+    """Transformed gradients of the weights, of some groups of tiles, panels of input channels and parts of the outputs.
 
     x, g: Maps, ``[N, H, W, C]`` and ``[N, rows, columns, CO]``.
     u: For each group and panel ``[36, CO, width]``.
@@ -351,8 +362,8 @@ def sum_gradients(u, w, first, last, groups, C, CO, deep, down, right):
     """Adds up groups, and transforms the sums to gradients of weights, for some pairs of an output channel and a panel.
 
     u: As of ``weight_gradient``; the first group becomes the sum.
-    w: Gradients; those of neighbouring input channels are neighbours. ``deep``, ``down`` and ``right`` are between output channels,
-        rows and columns.
+    w: Gradients; those of neighbouring input channels are neighbours. ``deep``, ``down`` and ``right`` are between
+        output channels, rows and columns.
     """
     panels, size = C // width, 36 * CO * width
     for pair in range(first, last):
@@ -360,7 +371,7 @@ def sum_gradients(u, w, first, last, groups, C, CO, deep, down, right):
         for group in range(1, groups):
             for p in range(36):
                 at = panel * size + (p * CO + c) * width
-                copy(u, group * panels * size + at, u, at, int64(width), True)
+                copy(u, group * panels * size + at, u, at, int64(width), MORE)
         transform_to_weights(
             u, panel * size + c * width, 6 * CO * width, CO * width,
             w, c * deep + panel * width, down, right, int64(width),

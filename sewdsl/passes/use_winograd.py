@@ -1,0 +1,32 @@
+"""Convolutions by Winograd's algorithm, which multiplies a quarter as often."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.passes.program import Program
+from sewdsl.snn.limits import WINOGRAD_CHANNELS, WINOGRAD_KERNEL
+
+
+def use_winograd(program: Program) -> tuple[Program, str]:
+    """Marks convolutions whose output and gradients may be computed by Winograd's algorithm, in float32.
+
+    Whether that pays depends on the sizes of the maps, and is seen when they run.
+
+    Law: the same outputs and gradients, apart from rounding: a number is a sum of other products.
+    """
+    network = program.network
+    found = frozenset(
+        index
+        for index, node in enumerate(network.nodes)
+        if isinstance(op := node.op, Conv)
+        and op.kernel == WINOGRAD_KERNEL
+        and op.stride == op.dilation == (1, 1)
+        and op.groups == 1
+        and not network.inputs(node)[0].channels % WINOGRAD_CHANNELS
+        and not op.channels % WINOGRAD_CHANNELS
+    )
+    if not found:
+        return program, ""
+    return replace(program, winograd=found), f"{len(found)} convolutions of 3x3 multiply a quarter as often, in 32 bits"

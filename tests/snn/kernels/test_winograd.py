@@ -1,0 +1,246 @@
+"""3x3 convolutions by Winograd's algorithm, compared with torch's in float64."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+
+import sewdsl
+from sewdsl.lower import lower
+from sewdsl.passes import optimize_program
+from sewdsl.passes.plan import ExecutionContext, plan_execution
+from sewdsl.snn.convolution import ConvRun, ConvWindow, conv2d_low_memory
+from sewdsl.snn.kernels import use_kernels, winograd
+from sewdsl.snn.kernels.winograd import Winograd
+from tests.effort import examples
+
+WINDOW = ConvWindow((3, 3), (1, 1), (1, 1), (1, 1), 1)
+ROUNDING = 4e-6
+"""Of a result, compared with the largest number of it."""
+
+
+class Case(NamedTuple):
+    """A convolution, what it is shown, and the gradient of what it gives."""
+
+    padding: tuple[int, int]
+    x: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    g: Tensor
+
+    @property
+    def winograd(self) -> Winograd:
+        found = Winograd.of(WINDOW._replace(padding=self.padding), self.x, self.weight)
+        assert found is not None
+        return found
+
+    def exact(self) -> list[Tensor]:
+        """Output, and gradients of weight and input."""
+        x, weight = (each.double().requires_grad_() for each in (self.x, self.weight))
+        bias = None if self.bias is None else self.bias.double()
+        y = functional.conv2d(x, weight, bias, padding=self.padding)
+        return [y.detach(), *torch.autograd.grad(y, (weight, x), self.g.double())]
+
+
+def last(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Of any size, most of them small; few pairs of channels, since for each kernels are compiled."""
+    padding = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+    height, width = (draw(st.integers(max(1, 3 - 2 * p), 13)) for p in padding)
+    channels, outputs = draw(st.sampled_from([(8, 24), (16, 16), (64, 128), (32, 64)]))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
+    x = last((draw(st.integers(1, 20)), channels, height, width), generator)
+    weight = torch.randn(outputs, channels, 3, 3, generator=generator)
+    if draw(st.booleans()):
+        weight = weight.contiguous(memory_format=torch.channels_last)
+    bias = torch.randn(outputs, generator=generator) if draw(st.booleans()) else None
+    shape = x.shape[0], outputs, height + 2 * padding[0] - 2, width + 2 * padding[1] - 2
+    g = last(shape, generator) if draw(st.booleans()) else torch.randn(shape, generator=generator)
+    return Case(padding, x, weight, bias, g)
+
+
+@pytest.fixture
+def _whatever_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "LEAST_TILES", 1)
+    monkeypatch.setattr(winograd, "LEAST_SAVED", 0)
+
+
+@pytest.mark.usefixtures("_whatever_the_size")
+@examples(25)
+@given(cases())
+def test_results(case: Case) -> None:
+    """Output and gradients, channels last and laid out as the weight is."""
+    found = [
+        case.winograd.forward(case.x, case.weight, case.bias),
+        case.winograd.weight_gradient(case.x, case.weight, case.g),
+        case.winograd.input_gradient(case.weight, case.g),
+    ]
+    for result, wanted in zip(found, case.exact(), strict=True):
+        size = float(wanted.abs().max()) + 1
+        torch.testing.assert_close(result.double(), wanted, rtol=0, atol=size * ROUNDING)
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
+    assert found[1].stride() == case.weight.stride()
+    assert found[2].is_contiguous(memory_format=torch.channels_last)
+
+
+def drawn(N: int = 9, channels: int = 32, outputs: int = 48, size: int = 20) -> Case:
+    generator = torch.Generator().manual_seed(0)
+    x, g = last((N, channels, size, size), generator), last((N, outputs, size, size), generator)
+    return Case((1, 1), x, torch.randn(outputs, channels, 3, 3, generator=generator), None, g)
+
+
+def test_vectors_of_8(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a processor with AVX2 and no more."""
+    case = drawn(channels=16, outputs=16, size=9)
+    monkeypatch.setattr(winograd, "has_instructions", lambda _name: False)
+    assert case.winograd.vector == 8
+    for result, wanted in zip(
+        [case.winograd.forward(*case[1:4]), case.winograd.weight_gradient(case.x, case.weight, case.g)],
+        case.exact()[:2],
+        strict=True,
+    ):
+        torch.testing.assert_close(result.double(), wanted, rtol=0, atol=float(wanted.abs().max()) * ROUNDING)
+
+
+def test_rounding() -> None:
+    """No more than four times as far from the exact numbers as a plain sum in float32, on average."""
+    case = drawn(channels=64, outputs=64)
+    x, weight = (each.clone().requires_grad_() for each in (case.x, case.weight))
+    y = functional.conv2d(x, weight, padding=1)
+    dense = [y.detach(), *torch.autograd.grad(y, (weight, x), case.g)]
+    found = [
+        case.winograd.forward(case.x, case.weight, None),
+        case.winograd.weight_gradient(case.x, case.weight, case.g),
+        case.winograd.input_gradient(case.weight, case.g),
+    ]
+    for result, plain, exact in zip(found, dense, case.exact(), strict=True):
+        own, theirs = ((each - exact).square().mean().sqrt() / exact.square().mean().sqrt() for each in (result, plain))
+        assert own < max(4 * float(theirs), 2e-6)
+
+
+def test_threads_change_no_bit() -> None:
+    case, before = drawn(N=40, size=13), torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            y = case.winograd.forward(case.x, case.weight, None)
+            g = torch.sin(y)
+            found.append(
+                (y, case.winograd.weight_gradient(case.x, case.weight, g), case.winograd.input_gradient(case.weight, g))
+            )
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(map(torch.equal, other, found[0]))
+
+
+def test_what_is_not_finite_stays_in_its_tile() -> None:
+    case = drawn(size=16)
+    case.x[2, 3, 6, 6] = float("inf")
+    y = case.winograd.forward(case.x, case.weight, None)
+    dense = functional.conv2d(case.x, case.weight, padding=1)
+    broken = ~y.isfinite()
+    assert (broken | dense.isfinite()).all()  # what is not finite is seen
+    assert not broken[torch.arange(9) != 2].any()
+    rows = broken[2].any(0).any(1)
+    assert rows.nonzero().flatten().tolist() == list(range(4, 8))
+
+
+@pytest.mark.parametrize(
+    ("window", "shape", "outputs"),
+    [
+        (WINDOW._replace(groups=2), (9, 16, 12, 12), 16),
+        (WINDOW._replace(dilation=(2, 2)), (9, 16, 12, 12), 16),
+        (WINDOW._replace(stride=(2, 2)), (9, 16, 12, 12), 16),
+        (WINDOW._replace(kernel=(1, 1), padding=(0, 0)), (9, 16, 12, 12), 16),
+        (WINDOW._replace(padding="same"), (9, 16, 12, 12), 16),
+        (WINDOW._replace(padding=(3, 3)), (9, 16, 12, 12), 16),
+        (WINDOW, (9, 12, 12, 12), 16),
+        (WINDOW, (9, 16, 12, 12), 12),
+        (WINDOW, (1, 16, 12, 12), 16),  # few tiles
+        (WINDOW, (99, 16, 2, 2), 16),  # most of a tile is over the edges
+        (WINDOW, (0, 16, 12, 12), 16),
+    ],
+)
+def test_there_is_no_kernel(window: ConvWindow, shape: tuple[int, ...], outputs: int) -> None:
+    x = torch.zeros(shape).contiguous(memory_format=torch.channels_last)
+    weight = torch.zeros(outputs, shape[1] // window.groups, *window.kernel)
+    assert Winograd.of(window, x, weight) is None
+
+
+def test_there_is_none_for_other_formats_and_devices() -> None:
+    x, weight = drawn()[1:3]
+    assert Winograd.of(WINDOW, x, weight) is not None
+    assert Winograd.of(WINDOW, x.contiguous(), weight) is None
+    assert Winograd.of(WINDOW, x.double(), weight.double()) is None
+    assert Winograd.of(WINDOW, x.bfloat16(), weight.bfloat16()) is None
+    assert Winograd.of(WINDOW, x.to("meta"), weight.to("meta")) is None
+    with use_kernels("reference"):
+        assert Winograd.of(WINDOW, x, weight) is None
+
+
+def test_in_a_layer() -> None:
+    """Only where it is asked for; the gradient of the bias too."""
+    case = drawn()
+    exact, found = [], []
+    for run, results in ((ConvRun(winograd=True), found), (ConvRun(frees_input=True), exact)):
+        x, weight, bias = (each.clone().requires_grad_() for each in (case.x, case.weight, torch.ones(48)))
+        y = conv2d_low_memory(WINDOW, weight, bias, x, run)
+        results += [y.detach(), *torch.autograd.grad(y, (x, weight, bias), case.g)]
+    assert not torch.equal(found[0], exact[0])
+    for result, wanted in zip(found, exact, strict=True):
+        torch.testing.assert_close(result, wanted, rtol=0, atol=float(wanted.abs().max()) * 1e-5)
+
+
+def test_sparse_inputs_go_by_events() -> None:
+    """Up to the share of active inputs at which events are as fast."""
+    weight, told = torch.randn(32, 32, 3, 3), []
+    for active in (0.1, 0.17, 0.5):
+        x = (torch.rand(8, 32, 24, 24, generator=torch.Generator().manual_seed(1)) < active).float()
+        x = x.contiguous(memory_format=torch.channels_last)
+        for by_winograd in (True, False):
+            run = ConvRun(events="spikes", exact=False, winograd=by_winograd, tell=told.append)
+            y = conv2d_low_memory(WINDOW, weight, None, x, run)
+            torch.testing.assert_close(y, functional.conv2d(x, weight, padding=1), rtol=1e-4, atol=1e-3)
+    assert told == [True, True, False, True, False, False]
+
+
+TEXT = "c16k3-BN-ReLU-{c16k3-BN-ReLU}*2-c32k3s2-BN-ReLU-FC5"
+
+
+def outcome(model: nn.Module, x: Tensor) -> list[Tensor]:
+    y = model(x)
+    y.square().sum().backward()
+    return [y.detach(), *(p.grad for p in model.parameters() if p.grad is not None)]
+
+
+def test_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At level 2 alone, of windows that go on by 1, and the same apart from rounding; not within torch's compiler."""
+    ran: list[int] = []
+    forward = Winograd.forward
+
+    def noted(self: Winograd, x: Tensor, *arguments: Tensor) -> Tensor:
+        ran.append(x.shape[1])
+        return forward(self, x, *arguments)
+
+    monkeypatch.setattr(Winograd, "forward", noted)
+    network = sewdsl.load(TEXT, input="3x16x16", steps=2)
+    x = torch.randn(2, 3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    found = {level: outcome(lower(optimize_program(network, level), seed=0), x) for level in (1, 2)}
+    assert ran == [16, 16]
+    torch.testing.assert_close(found[2], found[1], rtol=1e-4, atol=1e-4)
+    steps = plan_execution(optimize_program(network, 2), ExecutionContext(2, 3)).steps
+    assert [step.winograd for step in steps if len(step.nodes) == 1].count(True) == 2
+    for context in (ExecutionContext(2, 3, device="cuda"), ExecutionContext(2, 3, compiling=True)):
+        assert not any(step.winograd for step in plan_execution(optimize_program(network, 2), context).steps)
