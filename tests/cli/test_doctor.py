@@ -99,6 +99,7 @@ def test_every_case_runs_the_kernels_that_it_names(monkeypatch: pytest.MonkeyPat
         step.kernel == "norm_neuron" and len(step.nodes) > 2 for step in steps["norm, neurons and join in one kernel"]
     )
     assert any(step.events for step in steps["convolutions by events"])
+    assert any(step.winograd for step in steps["convolutions by events"])
     assert any(step.byte_places for step in steps["pooling"])
 
 

@@ -193,7 +193,8 @@ def test_there_is_none_for_other_formats_and_devices() -> None:
 def test_in_a_layer() -> None:
     """Only where it is asked for; the gradient of the bias too."""
     case = drawn()
-    exact, found = [], []
+    exact: list[Tensor] = []
+    found: list[Tensor] = []
     for run, results in ((ConvRun(winograd=True), found), (ConvRun(frees_input=True), exact)):
         x, weight, bias = (each.clone().requires_grad_() for each in (case.x, case.weight, torch.ones(48)))
         y = conv2d_low_memory(WINDOW, weight, bias, x, run)
@@ -205,7 +206,8 @@ def test_in_a_layer() -> None:
 
 def test_sparse_inputs_go_by_events() -> None:
     """Up to the share of active inputs at which events are as fast."""
-    weight, told = torch.randn(32, 32, 3, 3), []
+    weight = torch.randn(32, 32, 3, 3)
+    told: list[bool] = []
     for active in (0.1, 0.17, 0.5):
         x = (torch.rand(8, 32, 24, 24, generator=torch.Generator().manual_seed(1)) < active).float()
         x = x.contiguous(memory_format=torch.channels_last)
