@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sewdsl.compiler import Compilation, Options, compile, load, read  # noqa: A004 -- what it does
     from sewdsl.diagnostics import Diagnostic, SewdslError
     from sewdsl.exchange.read.torch_modules import from_torch
+    from sewdsl.exchange.weights.load_trained import load_trained
     from sewdsl.ir.network import Network
     from sewdsl.ir.node import Node
 
@@ -30,6 +31,7 @@ __all__ = [
     "from_torch",
     "keep_memory",
     "load",
+    "load_trained",
     "memory_kept",
     "read",
 ]
@@ -42,6 +44,7 @@ _PLACES = {
     "Network": "sewdsl.ir.network",
     "Node": "sewdsl.ir.node",
     "from_torch": "sewdsl.exchange.read.torch_modules",
+    "load_trained": "sewdsl.exchange.weights.load_trained",
     **dict.fromkeys(("keep_memory", "memory_kept"), "sewdsl.allocator"),
 }
 _MODULES = ("notation", "notebook")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import typer
 
-from sewdsl.cli.claims import accuracy_claims
 from sewdsl.cli.options import Data, Device, InMemory, Readers, Run, RunsOn, reading_options
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.compiler import read
 from sewdsl.terminal import echo
+from sewdsl.train.store.accuracy_claims import accuracy_claims
+
+if TYPE_CHECKING:
+    from sewdsl.train.data.dataset import Reading
+    from sewdsl.train.store.run_folder import RunFolder
 
 
 def command(
@@ -18,9 +25,13 @@ def command(
     reading = reading_options(readers, in_memory)
     set_up_process()
     with run_errors(lambda: None):
+        from sewdsl.train.store.exported_folder import is_exported  # noqa: PLC0415 -- not before it is needed
         from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
         folder = RunFolder(run)
+        if is_exported(run):
+            _judge_exported(folder, data, device, reading)
+            return
         folder.read_result()  # says at once if this is no run
         from sewdsl.train.fit.train_run import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
 
@@ -34,4 +45,17 @@ def command(
         was = f"{reported.accuracy:.2%} and {reported.best_accuracy:.2%}"
         versions = ", ".join(f"{name} {version}" for name, version in reported.versions.items())
         echo(f"error: the run reported {was}, with {versions}", err=True)
+        raise typer.Exit(1)
+
+
+def _judge_exported(folder: RunFolder, data: Path | None, device: Device, reading: Reading) -> None:
+    from sewdsl.train.fit.train_run import evaluate_exported  # noqa: PLC0415 -- torch and Lightning take seconds
+
+    found = evaluate_exported(folder, data, device.value, reading)
+    echo(f"accuracy {found.accuracy:.2%}, on all {found.samples:,} test samples of {found.data}")
+    for line in accuracy_claims(read(folder.spec).result(), found.accuracy, found.accuracy, found.samples):
+        echo(line)
+    if found.reported is not None and found.reported != found.accuracy:
+        versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+        echo(f"error: the run reported {found.reported:.2%}, with {versions}", err=True)
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""``sewdsl export``: a network in the format of another library."""
+"""``sewdsl export``: a network in the format of another library, or as a folder for others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from sewdsl.cli.completion import complete_spec
+from sewdsl.cli.exported_folder import ExportOrigin, require_free_folder, write_exported_folder
 from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import (
     Best,
@@ -20,11 +21,13 @@ from sewdsl.cli.options import (
     Steps,
     compile_options,
     exit_with_usage_error,
-    load_network,
     not_among,
+    read_spec_text,
+    require_network,
 )
 from sewdsl.cli.probe import ProbeSamples, SampleCount, is_run_folder, random_input, samples_of_run
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
+from sewdsl.compiler import read
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.exchange.errors import require_one_output
 from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS, load_format
@@ -44,11 +47,16 @@ Wanted = Annotated[
         autocompletion=complete_spec,
     ),
 ]
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written; its ending says the format.")]
+Out = Annotated[
+    Path, typer.Argument(metavar="OUT", help="What is written; its ending says the format. With --to folder, a folder.")
+]
 To = Annotated[
     str | None,
     typer.Option(
-        "--to", metavar="FORMAT", help=f"The format: {', '.join(FORMATS)}.", autocompletion=lambda: [*FORMATS]
+        "--to",
+        metavar="FORMAT",
+        help=f"The format: {', '.join(FORMATS)}; or folder, with all of it and a model card.",
+        autocompletion=lambda: [*FORMATS, FOLDER],
     ),
 ]
 Weights = Annotated[
@@ -61,11 +69,17 @@ Seed = Annotated[
         "--seed", metavar="N", min=0, max=2**63 - 1, help="Seed of initial weights and of what --check shows."
     ),
 ]
+License = Annotated[
+    str | None,
+    typer.Option("--license", metavar="ID", help="With --to folder: its licence for the card, e.g. mit or cc-by-4.0."),
+]
 Check = Annotated[
     bool,
     typer.Option("--check", help="Run what was written on test samples of the RUN, else on random input, and compare."),
 ]
 
+FOLDER = "folder"
+"""What ``--to`` says for a folder with the network, its weights and a card."""
 SAMPLES = 4
 """How many test samples ``--check`` shows."""
 NOISE = 2
@@ -83,6 +97,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     weights: Weights = None,
     best: Best = False,
     seed: Seed = 0,
+    license: License = None,  # noqa: A002 -- the option's name
     check: Check = False,
     data: Data = None,
     input: Input = None,  # noqa: A002 -- the option's name
@@ -93,8 +108,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     dialect: Dialect = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a network for another library: with the weights of a run, of a file, or initial ones."""
-    name = _format(out, to)
+    """Write a network for another library, or as a folder: with the weights of a run, of a file, or initial ones."""
+    folder = to == FOLDER
+    name = "python" if folder else _format(out, to)
     run = is_run_folder(wanted)
     if run and (weights or input or steps or neuron or settings or limit or dialect):
         exit_with_usage_error(f"a run is as it was trained: {_OF_A_SPEC} go with a SPEC")
@@ -102,21 +118,33 @@ def command(  # noqa: PLR0913 -- one parameter per option
         exit_with_usage_error("--best goes with the folder of a run")
     if data and not (run and check):
         exit_with_usage_error("--data goes with --check and the folder of a run")
+    if license is not None and not folder:
+        exit_with_usage_error("--license goes with --to folder")
+    if overwrite and folder:
+        exit_with_usage_error("--overwrite replaces files, and no folder: choose another one")
+    stated = _license(license)
     set_up_process()
     with exchange_errors():
         format_ = load_format(name)
-        if out.suffix not in format_.endings:
+        if not folder and out.suffix not in format_.endings:
             exit_with_usage_error(f"OUT ends with {' or '.join(format_.endings)}, not with '{out.suffix}'")
         trained = run or weights is not None
-        weights_file = out.with_suffix(".safetensors") if trained and not format_.holds_weights else None
-        require_free(*filter(None, (out, weights_file)), overwrite=overwrite)
+        beside = trained and not format_.holds_weights and not folder
+        weights_file = out.with_suffix(".safetensors") if beside else None
+        if folder:
+            require_free_folder(out)
+        else:
+            require_free(*filter(None, (out, weights_file)), overwrite=overwrite)
         if run:
             from sewdsl.train.fit.load_run import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
             from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
             model = load_model(RunFolder(Path(wanted)), best=best)
         else:
-            network = load_network(wanted, compile_options(input, steps, neuron, settings, limit, dialect))
+            compilation = read(
+                read_spec_text(wanted), **compile_options(input, steps, neuron, settings, limit, dialect)
+            )
+            network = require_network(compilation)
             from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- not before the spec is known to be good
 
             model = compile_module(network, seed=seed, optimize=0).eval()
@@ -124,12 +152,23 @@ def command(  # noqa: PLR0913 -- one parameter per option
                 _load(model, weights)
         if check:
             require_one_output(model.network, "what is compared")
-        written = format_.write(model, _inputs(model.network) if trained else "")
+        inputs = _inputs(model.network) if trained else ""
+        if folder:
+            from sewdsl.train.standalone import standalone_text  # noqa: PLC0415 -- not before it is needed
+
+            text = (Path(wanted) / "spec.net").read_text("utf-8") if run else standalone_text(compilation)
+            said = _origin(Path(wanted) if run else None, weights, seed, best=best)
+            path = Path(wanted) if run else None
+            write_exported_folder(out, model, ExportOrigin(text, path, best, said, stated), inputs)
+        if folder and not check:
+            return
+        written = format_.write(model, inputs)
         if weights_file is not None:
             from sewdsl.exchange.weights import encode  # noqa: PLC0415 -- torch takes seconds
 
             write_file(weights_file, encode(model.state_dict(), weights_file.suffix), f"{weights_file}: its weights")
-        write_file(out, written, f"{out}: {model.network.name} as {name}, {len(written):,} bytes")
+        if not folder:
+            write_file(out, written, f"{out}: {model.network.name} as {name}, {len(written):,} bytes")
         if check:
             origin = Origin(Path(wanted)) if run else Origin(file=weights)
             _compare(model, format_, written, origin, data, seed)
@@ -146,6 +185,31 @@ def _format(out: Path, to: str | None) -> str:
     if to not in FORMATS:
         not_among("--to", list(FORMATS), to)
     return to
+
+
+def _license(text: str | None) -> str:
+    """The identifier of a licence; empty where none is given."""
+    from sewdsl.train.store.terms import parse_license  # noqa: PLC0415 -- not before it is needed
+
+    try:
+        return parse_license(text) if text is not None else ""
+    except ValueError as error:
+        exit_with_usage_error(f"--license: {error}")
+
+
+def _origin(run: Path | None, weights: Path | None, seed: int, *, best: bool) -> str:
+    """Where the weights of an exported folder come from, in a sentence without the folders of this machine."""
+    if run is not None:
+        return f"The weights in this folder are those of the {'best' if best else 'last'} epoch of a run."
+    if weights is not None:
+        from hashlib import sha256  # noqa: PLC0415 -- it loads OpenSSL
+
+        digest = sha256(weights.read_bytes()).hexdigest()
+        return (
+            f"The weights come from the file `{weights.name.replace('`', '')}`, SHA-256 `{digest}`. How they were trained, "
+            "and how well, is not known here."
+        )
+    return f"**Not trained**: the weights are initial ones, of seed {seed}."
 
 
 def _load(model: SpikingNetwork, path: Path) -> None:

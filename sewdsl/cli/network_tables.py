@@ -17,7 +17,7 @@ from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_m
 from sewdsl.cli.console import console
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.printed_values import format_bytes, format_value
+from sewdsl.ir.printed_values import format_bytes, format_joules, format_value
 from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import PeakMemory, TrainingLoad, peak_memory, training_load
 from sewdsl.passes.memory.value_sizes import ValueSizes
@@ -143,14 +143,6 @@ def _table(lines: Sequence[EnergyRow], costs: EnergyCosts) -> Table:
         even = "always" if share >= 1 else f"{share:.0%}"
         table.add_row(most.node.op.label, most.node.name, kind + once, *counts, *activity, even)
     return table
-
-
-def format_joules(energy: float) -> str:
-    """Three digits with a unit: ``7.46 mJ``."""
-    for unit, size in (("J", 1.0), ("mJ", 1e-3), ("µJ", 1e-6), ("nJ", 1e-9)):
-        if energy >= size:
-            return f"{energy / size:.3g} {unit}"
-    return f"{energy / 1e-12:.3g} pJ"
 
 
 class MemoryRow(NamedTuple):

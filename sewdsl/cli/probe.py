@@ -18,10 +18,9 @@ from sewdsl.analysis.energy_table import MemoryCosts, energy_lines
 from sewdsl.analysis.operation_bounds import EnergyCosts
 from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.console import console
-from sewdsl.cli.energy_forms import EnergyForm, EnergyTable, write_energy_table
 from sewdsl.cli.files import Overwrite, make_folder, require_free, write_file
 from sewdsl.cli.network_tables import energy_to_json as energy_as_json
-from sewdsl.cli.network_tables import format_joules, measured_energy, print_energy
+from sewdsl.cli.network_tables import measured_energy, print_energy
 from sewdsl.cli.options import (
     Best,
     Data,
@@ -46,7 +45,9 @@ from sewdsl.cli.output import dump, echo_json
 from sewdsl.cli.print_diagnostics import rows_to_csv
 from sewdsl.cli.run_setup import probe_device, probe_errors, run_errors, set_up_process
 from sewdsl.compiler import Options, read, shipped_networks
+from sewdsl.ir.printed_values import format_joules
 from sewdsl.light_dataclass import dataclass
+from sewdsl.notation.energy_forms import EnergyForm, EnergyTable, write_energy_table
 from sewdsl.paths import is_folder
 from sewdsl.terminal import echo
 

@@ -1,24 +1,43 @@
-"""``sewdsl report``: the page of a run, made again from its folder."""
+"""``sewdsl report``: the page and the model card of a run, made again from its folder."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from sewdsl.cli.options import Run
+from sewdsl.cli.options import Run, exit_with_usage_error
 from sewdsl.terminal import echo
 
+License = Annotated[
+    str | None,
+    typer.Option("--license", metavar="ID", help="State its licence in the card, e.g. mit or cc-by-4.0; it is kept."),
+]
 
-def command(run: Run) -> None:
-    """Make report.html of a run again, also of one that has not ended, from the files of its folder."""
+
+def command(run: Run, license: License = None) -> None:  # noqa: A002 -- the option's name
+    """Make report.html and README.md of a run again, also of one that has not ended, from the files of its folder."""
     from sewdsl.train.report import write  # noqa: PLC0415 -- matplotlib takes a second
-    from sewdsl.train.store.run_folder import RunError, RunFolder  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.run_folder import RunError, RunFolder, hide_machine, write_run_file  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.run_lookup import is_run, missing_run_message  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.terms import Terms  # noqa: PLC0415 -- as above
 
     folder = RunFolder(run)
     try:
+        if license is not None:
+            try:
+                terms = Terms(license=license)
+            except ValueError as error:
+                exit_with_usage_error(f"--license: {error.errors()[0]['msg'].removeprefix('Value error, ')}")
+            if not is_run(folder.path):
+                raise RunError(missing_run_message(folder.path))
+            write_run_file(folder.terms, terms.model_dump_json() + "\n")
         wrong = write(folder)
+        hide_machine(folder)
     except RunError as error:
         echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     for name, what in wrong.items():
         echo(f"warning: '{folder.path / name}' is damaged, and left out: {what}", err=True)
     echo(str(folder.report))
+    echo(str(folder.card))

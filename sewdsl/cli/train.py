@@ -14,7 +14,6 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.cli.claims import accuracy_claims
 from sewdsl.cli.console import console
 from sewdsl.cli.options import (
     Data,
@@ -47,6 +46,7 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.passes import run_passes
 from sewdsl.paths import is_there
 from sewdsl.terminal import echo, is_terminal
+from sewdsl.train.store.accuracy_claims import accuracy_claims
 from sewdsl.train.store.neuron_populations import SATURATED
 
 if TYPE_CHECKING:

@@ -33,6 +33,8 @@ _ENDING = re.compile(r"^[^\s]*[A-Za-z_][^\s]*\.[A-Za-z]\w*$")
 _NAME = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*")
 RUNS = Path("runs")
 """Where runs are unless the user says otherwise."""
+NETWORK_OF_A_FOLDER = "spec.net"
+"""The network in the folder of a run, or in one that was exported: the folder stands for it."""
 MAX_NAME_LENGTH = 200
 """Characters of a string that may be the name of a file or a network."""
 
@@ -149,6 +151,8 @@ def _looks_like_path(text: str) -> bool:
 
 
 def _read(path: Path, spec: str | Path, shown: str, limits: Limits) -> SpecSource | Diagnostic:
+    if is_folder(path) and is_file(path / NETWORK_OF_A_FOLDER):  # of a run, or exported
+        path, shown = path / NETWORK_OF_A_FOLDER, str(Path(shown) / NETWORK_OF_A_FOLDER)
     try:
         text = read_text(path, shown, _nowhere(shown), limits)
     except OSError as error:
@@ -160,9 +164,6 @@ def _read(path: Path, spec: str | Path, shown: str, limits: Limits) -> SpecSourc
 def _hint(path: Path, *, known: bool) -> str:
     """What to give in place of a path that cannot be read, where shipped networks are known by name or not."""
     if is_folder(path):
-        run = path / "spec.net"
-        if is_file(run):
-            return f"the network of a run: '{run}'"
         files = [str(file) for file in sorted(filter(is_file, path.glob("*.net")))[:4]]
         named = ", ".join(files[:3]) + (", …" if files[3:] else "")
         return f"give one of its files: {named}" if files else "give a .net file"

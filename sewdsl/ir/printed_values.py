@@ -89,6 +89,14 @@ MAX_WHOLE = 10**9
 """From here on a decimal is written with an exponent: the digits of an integer are limited."""
 
 
+def format_joules(energy: float) -> str:
+    """Three digits with a unit: ``7.46 mJ``."""
+    for unit, size in (("J", 1.0), ("mJ", 1e-3), ("µJ", 1e-6), ("nJ", 1e-9)):
+        if energy >= size:
+            return f"{energy / size:.3g} {unit}"
+    return f"{energy / 1e-12:.3g} pJ"
+
+
 def format_value(value: object) -> str:
     """``none``, ``on``, ``off``, lengths as ``2x128x128``, and anything else as its own text."""
     if value is None or isinstance(value, bool):

@@ -27,8 +27,8 @@ from sewdsl.analysis.energy_table import (
 )
 from sewdsl.analysis.operation_bounds import EnergyCosts
 from sewdsl.cli.app import app
-from sewdsl.cli.energy_forms import HEAD, EnergyForm, EnergyTable, write_energy_table
 from sewdsl.lower import SpikingNetwork
+from sewdsl.notation.energy_forms import HEAD, EnergyForm, EnergyTable, write_energy_table
 from sewdsl.probe import MeasuredActivations, measure_operations, random_inputs, set_untrained_mode
 from sewdsl.probe.capture_outputs import capture_inputs, capture_outputs
 

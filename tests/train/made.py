@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 
 from sewdsl import draw
+from sewdsl.analysis.operation_bounds import operation_bounds
 from sewdsl.compiler import read
 from sewdsl.ir.kind import Kind
 from sewdsl.source import Source
+from sewdsl.train.store.energy_record import EnergyRecord, LayerRecord
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.watch import count_population
@@ -63,6 +65,20 @@ def unfinished(path: Path, text: str = SMALL) -> RunFolder:
     folder.metrics.write_text(METRICS, "utf-8")
     folder.diagram.write_bytes(_diagram(text))
     return folder
+
+
+def counted(folder: RunFolder) -> EnergyRecord:
+    """Operations of its network, of which every tenth is an event."""
+    layers = {
+        most.node.name: LayerRecord(
+            events=most.meetings * most.steps / 10,
+            accumulations=most.meetings * most.steps / 10,
+            rate=0.1,
+            largest=1.0,
+        )
+        for most in operation_bounds(read(folder.spec).result())
+    }
+    return EnergyRecord(data="digits", samples=16, of=359, sparsity=0.9, layers=layers)
 
 
 @cache

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
-from sewdsl.train import records
+from sewdsl.train import records, report
 from sewdsl.train.fit.processes import Processes, as_before
 from sewdsl.train.records import MAX_THREADS
 from sewdsl.train.store.list_runs import summarize_run
@@ -26,7 +26,7 @@ from sewdsl.train.store.run_record import load_record
 from tests.effort import examples
 
 from .conftest import Run
-from .made import NEURONS, finished
+from .made import NEURONS, counted, finished
 
 HOSTILE: tuple[Any, ...] = (
     0, -1, 1.5, -0.5, nan, inf, -inf, 1e308, 5e-324, 10**6, 2**63, 10**30, 10**4000, True, False, None,
@@ -39,7 +39,10 @@ CELLS = (
 NAMES = (
     "result.json",
     "recipe.json",
-    "data.json",
+    "local.json",
+    "energy.json",
+    "terms.json",
+    "README.md",
     "confusion.json",
     "metrics.csv",
     "processes.json",
@@ -159,9 +162,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that no run has made, with every file but checkpoints."""
     path = tmp_path_factory.mktemp("made") / "run"
     folder = finished(path, start={"file": "a.safetensors", "sha256": "0" * 64})
-    folder.data.write_text('{"folder": "/data"}', "utf-8")
+    folder.local.write_text('{"folder": "/data"}', "utf-8")
     folder.processes.write_text('{"strategy": "ddp"}', "utf-8")
     folder.lock.write_text("12\n", "utf-8")
+    folder.energy.write_text(counted(folder).model_dump_json(), "utf-8")
+    folder.terms.write_text('{"license": "mit"}', "utf-8")
+    report.write_card(folder)
     return path
 
 
@@ -337,7 +343,7 @@ class TestCommands:
     ) -> None:
         path = tmp_path_factory.mktemp("x") / "run"
         shutil.copytree(run.folder.path, path, ignore=shutil.ignore_patterns("tensorboard"))
-        for name in ("data.json", "processes.json"):
+        for name in ("local.json", "processes.json"):
             shutil.copy(made / name, path)
         name, contents = data.draw(foreign(path))
         (path / name).write_bytes(contents)

@@ -136,11 +136,11 @@ class TestMadeUp:
     def test_how_to_repeat_it(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run", processes=2)
         assert "this repeats it: sewdsl train spec.net --devices 2 --out RUN" in written(folder).words
-        folder.data.write_text('{"folder": "/my data"}', "utf-8")
+        folder.local.write_text('{"folder": "/my data"}', "utf-8")
         folder.processes.write_text('{"strategy": "ddp"}', "utf-8")
         folder.start.parent.mkdir()
         folder.start.touch()
-        command = "sewdsl train spec.net --data '/my data' --weights checkpoints/start.safetensors --devices 2"
+        command = "sewdsl train spec.net --data DIR --weights checkpoints/start.safetensors --devices 2"
         assert f"this repeats it: {command} --strategy ddp --out RUN" in written(folder).words
 
     def test_the_same_files_give_the_same_page(self, tmp_path: Path, curves: dict[str, str | bytes]) -> None:

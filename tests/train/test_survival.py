@@ -435,7 +435,7 @@ class TestFolder:
         clear_run_folder(copy)
         assert sorted(path.name for path in copy.path.iterdir()) == ["lock", "notes", "other.net"]
         found = {path.name for path in run.folder.path.iterdir()} - {"lock"}
-        assert sorted(RUN_FILES) == sorted(found | {"data.json", "processes.json"})
+        assert sorted(RUN_FILES) == sorted(found | {"data.json", "local.json", "processes.json", "terms.json"})
 
     def test_clear_goes_on_where_it_was_stopped(self, copy: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:

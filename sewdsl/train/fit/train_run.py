@@ -17,12 +17,13 @@ from sewdsl import draw
 from sewdsl.allocator import return_memory
 from sewdsl.compiler import Compilation, compile  # noqa: A004 -- what it does
 from sewdsl.ir.kind import Kind
+from sewdsl.probe import MeasuredActivations, measure_operations
 from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.train import report
 from sewdsl.train.data.dataset import Reading, SampleSet
 from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit import checkpoints, initial_weights, resume_checks
-from sewdsl.train.fit.arithmetic import tf32_allowed
+from sewdsl.train.fit.arithmetic import autocast, tf32_allowed
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.compiled_network import compile_network
 from sewdsl.train.fit.initial_weights import InitialWeights
@@ -34,16 +35,31 @@ from sewdsl.train.fit.lightning_loop import (
     evaluate_samples,
     fit_epochs,
 )
-from sewdsl.train.fit.load_run import load_spec
+from sewdsl.train.fit.load_run import exported_epoch, load_exported, load_spec, random_batches
 from sewdsl.train.fit.process_setup import quiet_lightning
-from sewdsl.train.fit.processes import Processes, as_before, device_type, note_precision_change, rank
+from sewdsl.train.fit.processes import (
+    Processes,
+    as_before,
+    device_type,
+    judged_precision,
+    note_precision_change,
+    rank,
+)
 from sewdsl.train.fit.processes import remember as remember_processes
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store import measurements
-from sewdsl.train.store.result import Result, WeightsOrigin, describe_machine, package_versions
+from sewdsl.train.store.energy_record import COUNTED_SAMPLES, EnergyRecord, LayerRecord
+from sewdsl.train.store.result import Precision, Result, WeightsOrigin, describe_machine, package_versions
 from sewdsl.train.store.run_data_path import plan_resumed_run, write_data_path
-from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, run_lock, write_run_file
+from sewdsl.train.store.run_folder import (
+    RunError,
+    RunFolder,
+    RunInterrupted,
+    hide_machine,
+    run_lock,
+    write_run_file,
+)
 from sewdsl.train.store.run_lookup import missing_run_message
 from sewdsl.train.store.run_record import Accelerator
 from sewdsl.train.training_plan import TrainingPlan
@@ -148,6 +164,7 @@ def _run(
                 )  # before the spec, which makes it the folder of a run
             _describe(compilation, planned, folder, options.processes)
             folder.result.unlink(missing_ok=True)
+            report.write_card(folder)  # says that the run has not ended, if it never does
         if recipe.compile:
             module.compiled = compile_network(module.model, gpu=device_type(options.processes.accelerator) == "cuda")
         fitted = fit_epochs(module, parts, folder, options)
@@ -161,8 +178,10 @@ def _run(
     )  # the last row may be missing, if that was when the run was killed
     epoch_curves.draw_png(module.history, network.name, folder.curves)
     result = _result(planned, fitted, module, scores)
+    _count_operations(folder, module, planned, splits.test, fitted.precision)
     write_run_file(folder.result, result.model_dump_json(indent=2) + "\n")
     report.write(folder)
+    hide_machine(folder)
     return result
 
 
@@ -176,6 +195,31 @@ def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeigh
     if planned.recipe.sync_bn:
         synchronise_statistics(module.model)
     return module
+
+
+def _count_operations(
+    folder: RunFolder, module: Classifier, planned: TrainingPlan, samples: SampleSet, trained_in: Precision
+) -> None:
+    """Counts what the last weights compute for a few test samples, for the model card; as ``sewdsl probe energy`` does."""
+    folder.energy.unlink(missing_ok=True)
+    activations = MeasuredActivations()
+    few = random_batches(samples, COUNTED_SAMPLES, 1, 0)
+    module.model.cpu().eval()
+    recipe = planned.recipe
+    with tf32_allowed(recipe.tf32), autocast(judged_precision(recipe, "cpu", trained_in), "cpu"):
+        measured = measure_operations(module.model, few, activations)
+    if not measured:
+        return
+    counts = {each.most.node.name: each.counts._asdict() for each in measured}
+    layers = {name: LayerRecord(**{k: v for k, v in each.items() if k != "most"}) for name, each in counts.items()}
+    record = EnergyRecord(
+        data=planned.data.name,
+        samples=measured[0].samples,
+        of=len(samples.y),
+        sparsity=activations.sparsity,
+        layers=layers,
+    )
+    write_run_file(folder.energy, record.model_dump_json(indent=2) + "\n")
 
 
 def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores: dict[str, Any]) -> Result:
@@ -242,6 +286,56 @@ def evaluate(
         how = Judging(accelerator, reported.precision, reading.readers)
         scores, _ = _judge_both(module, folder, samples, how)
     return RunEvaluation(reported, reported.model_copy(update=scores), len(samples.y))
+
+
+class ExportedEvaluation(NamedTuple):
+    """What an exported network does.
+
+    Attributes:
+        data: The dataset.
+        accuracy: Share of its test samples that are classified right.
+        samples: How many those are.
+        reported: The same as the run reported it; None: it comes from no run.
+        versions: With which the run did, by package.
+    """
+
+    data: str
+    accuracy: float
+    samples: int
+    reported: float | None
+    versions: Mapping[str, str]
+
+
+def evaluate_exported(
+    folder: RunFolder,
+    data_folder: Path | None = None,
+    accelerator: Accelerator = "auto",
+    reading: Reading = Reading(),  # noqa: B008 -- frozen
+) -> ExportedEvaluation:
+    """Judges a network that ``sewdsl export --to folder`` has written, on the data that its text names.
+
+    Args:
+        folder: The exported folder.
+        data_folder: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
+        accelerator: What the network runs on; ``auto``: a GPU if there is one.
+        reading: How samples are read.
+
+    Raises:
+        RunError, DataError, SewdslError: as for :func:`evaluate`.
+    """
+    device_type(accelerator)
+    reported = folder.read_result() if folder.result.exists() else None
+    _, recipe, data = plan_resumed_run(load_spec(folder), folder, data_folder)
+    model, best = load_exported(folder), exported_epoch(folder) == "best"
+    data.read_by(reading)
+    samples = data.load().test
+    with quiet_lightning(), tf32_allowed(recipe.tf32):
+        how = Judging(accelerator, reported.precision if reported else None, reading.readers)
+        score = evaluate_samples(Classifier(model, recipe), samples, how)
+    was = None if reported is None else reported.best_accuracy if best else reported.accuracy
+    return ExportedEvaluation(
+        data.name, score.accuracy, len(samples.y), was, reported.versions if reported is not None else {}
+    )
 
 
 def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, processes: Processes) -> None:

@@ -1,4 +1,4 @@
-"""A run as one page: ``report.html``, made from the files of its folder alone, readable without a network."""
+"""A run as one page, ``report.html``, and as a model card, ``README.md``: made from the files of its folder alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from sewdsl import draw
 from sewdsl.html_templates import render_html
-from sewdsl.train.report import details_section, header_section
+from sewdsl.train.records import RecordError, contents
+from sewdsl.train.report import details_section, header_section, model_card
 from sewdsl.train.report.confusion_section import confusion_section
 from sewdsl.train.report.epoch_curves import curve_svgs
 from sewdsl.train.report.firing_section import firing_section, neurons_section
@@ -16,11 +17,11 @@ from sewdsl.train.store.neuron_populations import DEAD, SATURATED
 from sewdsl.train.store.run_folder import RunFolder, write_run_file
 from sewdsl.train.store.run_record import RunRecord, load_record
 
-__all__ = ["write"]
+__all__ = ["write", "write_card"]
 
 
 def write(folder: RunFolder) -> Mapping[str, str]:
-    """Writes the page of a run, whole or not at all; the same files always give the same page.
+    """Writes the page of a run and its model card, whole or not at all; the same files always give the same ones.
 
     What a run that did not end has not written is left out of the page, and so is what cannot be read.
 
@@ -32,7 +33,24 @@ def write(folder: RunFolder) -> Mapping[str, str]:
     """
     facts = load_record(folder)
     write_run_file(folder.report, render_page(facts))
+    _write_card(folder, facts)
     return facts.wrong
+
+
+def write_card(folder: RunFolder) -> None:
+    """Writes the model card of a run as far as it has come; what its author has added to it stays.
+
+    Raises:
+        RunError: the folder holds no run, or the card cannot be written.
+    """
+    _write_card(folder, load_record(folder))
+
+
+def _write_card(folder: RunFolder, facts: RunRecord) -> None:
+    own = ""
+    with suppress(OSError, RecordError, UnicodeDecodeError):
+        own = model_card.own_part(contents(folder.card).decode())
+    write_run_file(folder.card, model_card.render_card(facts, own))
 
 
 def render_page(facts: RunRecord) -> str:

@@ -6,9 +6,9 @@ import json
 import os
 import platform
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from sewdsl.plugins import installed_version
 from sewdsl.train.records import (
@@ -32,13 +32,13 @@ class WeightsOrigin(BaseModel):
     """Where weights came from.
 
     Attributes:
-        file: The file's name, as it was given.
+        file: The file's name, without the folder that it lay in: a run may be published.
         sha256: Of its contents.
     """
 
     model_config = STRICT
 
-    file: Text
+    file: Annotated[Text, AfterValidator(lambda path: re.split(r"[/\\]", path)[-1])]
     sha256: Digest
 
 

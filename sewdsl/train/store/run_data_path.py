@@ -15,9 +15,17 @@ from sewdsl.train.records import STRICT, RecordError, contents, parse_record
 from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
 from sewdsl.train.training_plan import TrainingPlan, plan_training
 
+NOT_PUBLISHED = """\
+# Of this machine alone. git leaves these out, and so does the Hugging Face hub.
+/local.json
+/data.json
+/lock
+.*.partial
+"""
+
 
 class Lay(BaseModel):
-    """The contents of ``data.json``.
+    """The contents of ``local.json``, which is of one machine and is not published.
 
     Attributes:
         folder: Where the data lay when the run began.
@@ -29,15 +37,16 @@ class Lay(BaseModel):
 
 
 def write_data_path(folder: RunFolder, planned: TrainingPlan) -> None:
-    """Notes where the data lies, unless it travels with a package.
+    """Notes where the data lies, unless it travels with a package, and that such notes are not to be published.
 
     Raises:
         RunError: it cannot be written.
         DataError: it is not there.
     """
+    write_run_file(folder.ignored, NOT_PUBLISHED)
     place = planned.data.setup.folder
     if place is not None and planned.data.find():
-        write_run_file(folder.data, json.dumps({"folder": str(place.absolute())}, indent=2) + "\n")
+        write_run_file(folder.local, json.dumps({"folder": str(place.absolute())}, indent=2) + "\n")
 
 
 def read_data_path(folder: RunFolder) -> Path | None:
@@ -46,15 +55,16 @@ def read_data_path(folder: RunFolder) -> Path | None:
     Raises:
         RunError: the note cannot be read.
     """
+    file = folder.older_local if not folder.local.exists() and folder.older_local.exists() else folder.local
     try:
-        return Path(parse_record(contents(folder.data), Lay).folder)
+        return Path(parse_record(contents(file), Lay).folder)
     except FileNotFoundError:
         return None
     except OSError as error:
-        message = f"cannot read '{folder.data}': {error.strerror}"
+        message = f"cannot read '{file}': {error.strerror}"
         raise RunError(message) from None
     except RecordError as error:
-        message = f"'{folder.data}', which says where the data lay, is damaged: {error}"
+        message = f"'{file}', which says where the data lay, is damaged: {error}"
         raise RunError(message) from None
 
 

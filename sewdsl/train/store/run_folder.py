@@ -81,9 +81,34 @@ class RunFolder:
         return self.path / "recipe.json"
 
     @property
-    def data(self) -> Path:
-        """Where the data lies, unless it travels with a package."""
+    def local(self) -> Path:
+        """Where the data lies on this machine, unless it travels with a package: no file to publish."""
+        return self.path / "local.json"
+
+    @property
+    def older_local(self) -> Path:
+        """The same in runs of sewdsl before 0.2."""
         return self.path / "data.json"
+
+    @property
+    def ignored(self) -> Path:
+        """Names what is of this machine alone, for git and the Hugging Face hub."""
+        return self.path / ".gitignore"
+
+    @property
+    def card(self) -> Path:
+        """The model card: what a stranger needs to know and to do."""
+        return self.path / "README.md"
+
+    @property
+    def terms(self) -> Path:
+        """What the author of the run says of its use; see :class:`sewdsl.train.store.terms.Terms`."""
+        return self.path / "terms.json"
+
+    @property
+    def energy(self) -> Path:
+        """The operations of the last weights, counted."""
+        return self.path / "energy.json"
 
     @property
     def processes(self) -> Path:
@@ -161,6 +186,18 @@ class RunFolder:
             raise RunError(message) from None
 
 
+def hide_machine(folder: RunFolder) -> None:
+    """Takes the name of the machine out of those of TensorBoard's files, since the folder may be published.
+
+    A process that still writes to one goes on with it.
+    """
+    with suppress(OSError):  # Windows keeps a name while a file is open: then the next call takes it
+        for file in [*(folder.path / "tensorboard").glob("events.out.tfevents.*")]:
+            plain = re.sub(r"^(events\.out\.tfevents\.\d+)\..*\.(\d+\.\d+)$", r"\1.run.\2", file.name)
+            if plain != file.name:
+                file.rename(file.with_name(plain))
+
+
 def write_run_file(path: Path, data: bytes | str, *, keep_as: Path | None = None) -> None:
     """Writes a file at once, see :func:`sewdsl.atomic_write.write_atomically`; its folder is made where it is missing.
 
@@ -203,6 +240,11 @@ def make_run_folder(path: Path) -> RunFolder:
 
 
 RUN_FILES = (
+    "README.md",
+    "terms.json",
+    "energy.json",
+    ".gitignore",
+    "local.json",
     "tensorboard",
     "checkpoints",
     "result.json",

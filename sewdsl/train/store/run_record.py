@@ -14,15 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from sewdsl.compiler import read
 from sewdsl.ir.network import Network
 from sewdsl.light_dataclass import dataclass
+from sewdsl.notation.energy_forms import EnergyTable
 from sewdsl.paths import is_file
 from sewdsl.source import Source
-from sewdsl.train.records import STRICT, Positive, RecordError, Seed, Text, contents, salvage
+from sewdsl.train.records import STRICT, Positive, RecordError, Seed, Text, contents, parse_record, salvage
 from sewdsl.train.store import measurements
+from sewdsl.train.store.energy_record import EnergyRecord
 from sewdsl.train.store.neuron_populations import FIRING_RATE, Population
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_data_path import Lay
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_lookup import missing_run_message
+from sewdsl.train.store.terms import Terms
 
 Found = TypeVar("Found")
 Accelerator = Literal["auto", "cpu", "cuda"]
@@ -66,6 +69,8 @@ class RunRecord:
         epochs: The figures of each epoch.
         confusion: Which classes the test samples are taken for.
         command: What does the same again, in the folder of the run.
+        energy: The operations of the last weights; None: they were not counted.
+        license: Under which it may be used, by the Hugging Face hub's identifiers; empty: nothing was said.
         wrong: What is wrong with a file, by the file's name; what it concerns is left out above.
     """
 
@@ -76,6 +81,8 @@ class RunRecord:
     epochs: measurements.Epochs
     confusion: measurements.ConfusionFile
     command: str
+    energy: EnergyRecord | None = None
+    license: str = ""
     wrong: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -83,6 +90,11 @@ class RunRecord:
         """The specification, compiled; None where it has errors."""
         compilation = read(Source("spec.net", self.spec)) if self.spec else None
         return compilation.network if compilation and compilation.valid else None
+
+    @cached_property
+    def energy_table(self) -> EnergyTable | None:
+        """The energy of one sample; None where operations were not counted, or not of this network."""
+        return self.energy.table(self.network) if self.energy and self.network else None
 
     @property
     def title(self) -> str:
@@ -137,11 +149,15 @@ def load_record(folder: RunFolder) -> RunRecord:
 
     nothing: dict[str, Any] = {}
     result = found(folder.result, nothing, lambda data: salvage(data, Result))
-    lay = found(folder.data, nothing, lambda data: salvage(data, Lay))
+    lay = found(folder.local, nothing, lambda data: salvage(data, Lay)) or found(
+        folder.older_local, nothing, lambda data: salvage(data, Lay)
+    )
+    terms = found(folder.terms, nothing, lambda data: salvage(data, Terms))
+    energy = found(folder.energy, None, lambda data: (parse_record(data, EnergyRecord), ()))
     shared = found(folder.processes, nothing, lambda data: salvage(data, ProcessRecord))
     start = folder.start.relative_to(folder.path) if folder.start.is_file() else None
     options = {
-        "--data": lay.get("folder"),
+        "--data": "DIR" if lay else None,  # where it lies is of one machine
         "--weights": start,
         "--devices": result["processes"] if result.get("processes", 1) > 1 else None,
         "--strategy": shared.get("strategy"),
@@ -157,5 +173,7 @@ def load_record(folder: RunFolder) -> RunRecord:
         epochs=found(folder.metrics, {}, lambda data: (measurements.parse_metrics(data), ())),
         confusion=found(folder.confusion, measurements.NONE, measurements.parse_confusion),
         command=shlex.join(["sewdsl", "train", folder.spec.name, *words]),
+        energy=energy,
+        license=terms.get("license", ""),
         wrong=wrong,
     )

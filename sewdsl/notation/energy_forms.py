@@ -19,8 +19,8 @@ from sewdsl.analysis.energy_table import (
 )
 from sewdsl.analysis.operation_bounds import EnergyCosts, uncounted_kinds
 from sewdsl.checks.expectation import claimed_value, measured_claims
-from sewdsl.cli.network_tables import format_joules
 from sewdsl.ir.network import Network
+from sewdsl.ir.printed_values import format_joules
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation.latex import tex
 

@@ -1,0 +1,141 @@
+"""``sewdsl export --to folder``: everything that a stranger needs, in a folder of its own."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from sewdsl import draw
+from sewdsl.atomic_write import PARTIAL
+from sewdsl.cli.files import fail
+from sewdsl.compiler import read
+from sewdsl.paths import explain, is_folder, is_there
+from sewdsl.source import Source
+from sewdsl.terminal import echo
+from sewdsl.train.store.exported_folder import EPOCH, WEIGHTS
+
+if TYPE_CHECKING:
+    from sewdsl.lower import SpikingNetwork
+    from sewdsl.train.store.run_record import RunRecord
+
+SOURCE = "network.py"
+"""The network in plain PyTorch."""
+
+
+class ExportOrigin(NamedTuple):
+    """Where a network that is written comes from.
+
+    Attributes:
+        text: The network with all that it uses, as a file.
+        run: The folder of the run that has trained it; None: of none.
+        best: Whether with the weights of the run's best epoch.
+        said: Where the weights come from, in a sentence.
+        license: Under which it may be used; empty: what the run says.
+    """
+
+    text: str
+    run: Path | None
+    best: bool
+    said: str
+    license: str = ""
+
+
+def require_free_folder(out: Path) -> None:
+    """Ends with exit code 1 where something is there already that is no empty folder."""
+    try:
+        taken = is_there(out) and not (is_folder(out) and not out.is_symlink() and not any(out.iterdir()))
+    except OSError as error:
+        fail(f"cannot read '{out}': {explain(error, out)}")
+    if taken:
+        fail(f"'{out}' exists, and is no empty folder; choose another one")
+
+
+def write_exported_folder(out: Path, model: SpikingNetwork, origin: ExportOrigin, inputs: str) -> None:
+    """Writes a trained network as a folder, whole or not at all, and says what is in it.
+
+    Args:
+        out: The folder, which is not there or empty.
+        model: The network with its weights.
+        origin: Where it comes from.
+        inputs: How inputs are scaled, in words; may be empty.
+    """
+    files = _files(model, origin, inputs)
+    fresh = out.absolute().with_name(f".{secrets.token_hex(8)}{PARTIAL}")
+    try:
+        fresh.parent.mkdir(parents=True, exist_ok=True)
+        fresh.mkdir()
+        try:
+            for name, content in files.items():
+                with (fresh / name).open("xb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            if is_there(out):
+                out.rmdir()  # it is empty; Windows renames to no name that is taken
+            fresh.rename(out.absolute())
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        fail(f"cannot write '{out}': {explain(error, out)}")
+    echo(f"{out}: {model.network.name}, with {', '.join(files)}; {sum(map(len, files.values())):,} bytes")
+
+
+def _files(model: SpikingNetwork, origin: ExportOrigin, inputs: str) -> Mapping[str, bytes]:
+    """The contents by name; no path of this machine is among them."""
+    import safetensors.torch  # noqa: PLC0415 -- torch takes seconds
+    import torch  # noqa: PLC0415 -- as above
+
+    from sewdsl.exchange.errors import ExportError  # noqa: PLC0415 -- as above
+    from sewdsl.exchange.write.python import source  # noqa: PLC0415 -- as above
+    from sewdsl.train.report.model_card import ExportedFiles, render_card  # noqa: PLC0415 -- as above
+
+    network = read(Source("spec.net", origin.text)).result()  # its lines are named after the file that lies beside
+    tensors = {
+        key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, value in model.state_dict().items()
+    }
+    epoch = "best" if origin.best else "last"
+    known = {EPOCH: epoch} if origin.run else {}
+    files = {"spec.net": origin.text.encode(), WEIGHTS: safetensors.torch.save(tensors, {"format": "pt", **known})}
+    name = ""
+    try:
+        code = source(network, inputs).replace("net.safetensors", WEIGHTS)
+        name = next(node.name for node in reversed(ast.parse(code).body) if isinstance(node, ast.ClassDef))
+        files[SOURCE] = code.encode()
+    except ExportError as error:
+        echo(f"note: there will be no {SOURCE}: {error}", err=True)
+    try:
+        files["diagram.svg"] = draw.render_picture(network)
+    except draw.RenderingError as error:
+        echo(f"note: there will be no diagram.svg: {error}", err=True)
+    facts = _facts(network.name, origin)
+    if origin.run is not None:
+        files["result.json"] = (origin.run / "result.json").read_bytes()
+        if facts.energy is not None:
+            files["energy.json"] = (facts.energy.model_dump_json(indent=2) + "\n").encode()
+    if facts.license:
+        files["terms.json"] = (json.dumps({"license": facts.license}) + "\n").encode()
+    card = render_card(facts, exported=ExportedFiles(origin.said, name, epoch, "diagram.svg" in files))
+    return {"README.md": card.encode(), **files}
+
+
+def _facts(name: str, origin: ExportOrigin) -> RunRecord:
+    """What the card says: of a run all that is known of the weights that are written."""
+    from sewdsl.train.store import measurements  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_record import RunRecord, load_record  # noqa: PLC0415 -- as above
+
+    if origin.run is None:
+        recipe = read(Source("spec.net", origin.text)).result().recipe
+        data = {"on": recipe.on} if recipe else {}
+        return RunRecord(name, origin.text, data, {}, {}, measurements.NONE, "", license=origin.license)
+    facts = load_record(RunFolder(origin.run))
+    facts = replace(facts, spec=origin.text, license=origin.license or facts.license)
+    return replace(facts, energy=None) if origin.best else facts  # operations were counted with the last weights
