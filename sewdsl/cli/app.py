@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from sewdsl.cli.missing_packages import missing_packages
 from sewdsl.cli.output import standard_streams
 from sewdsl.cli.usage_errors import Command, CommandGroup
 from sewdsl.plugins import installed_version
@@ -97,5 +98,6 @@ def main() -> None:
     typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
     completing = "_SEWDSL_COMPLETE" in os.environ
     first = typed.split()[1:2] if completing else sys.argv[1:2]
-    with standard_streams():
-        build_app(first if {*first} & {*COMMANDS, *GROUPS} else (*COMMANDS, *GROUPS), completing=completing)()
+    known = first if {*first} & {*COMMANDS, *GROUPS} else []
+    with standard_streams(), missing_packages(" ".join(known)):
+        build_app(known or (*COMMANDS, *GROUPS), completing=completing)()

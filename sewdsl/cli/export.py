@@ -206,8 +206,8 @@ def _origin(run: Path | None, weights: Path | None, seed: int, *, best: bool) ->
 
         digest = sha256(weights.read_bytes()).hexdigest()
         return (
-            f"The weights come from the file `{weights.name.replace('`', '')}`, SHA-256 `{digest}`. How they were trained, "
-            "and how well, is not known here."
+            f"The weights come from the file `{weights.name.replace('`', '')}`, SHA-256 `{digest}`. "
+            "How they were trained, and how well, is not known here."
         )
     return f"**Not trained**: the weights are initial ones, of seed {seed}."
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sewdsl.cli.files import fail
 from sewdsl.cli.options import Run, exit_with_usage_error
 from sewdsl.terminal import echo
 
@@ -30,7 +31,7 @@ def command(run: Run, license: License = None) -> None:  # noqa: A002 -- the opt
             except ValueError as error:
                 exit_with_usage_error(f"--license: {error.errors()[0]['msg'].removeprefix('Value error, ')}")
             if not is_run(folder.path):
-                raise RunError(missing_run_message(folder.path))
+                fail(missing_run_message(folder.path))
             write_run_file(folder.terms, terms.model_dump_json() + "\n")
         wrong = write(folder)
         hide_machine(folder)

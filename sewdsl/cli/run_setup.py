@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -42,9 +43,26 @@ _NO_MEMORY = re.compile("out of memory|allocate memory")
 
 
 def set_up_process() -> None:
-    """Sets up threads and memory, before torch is imported."""
+    """Sets up threads and memory, before torch is imported.
+
+    Raises:
+        ModuleNotFoundError: there is no torch, as in a small install: said before anything is made.
+    """
+    require_packages("torch")
     set_passive_waiting()
     keep_memory()
+
+
+def require_packages(*packages: str) -> None:
+    """Looks whether packages are there, without importing them.
+
+    Raises:
+        ModuleNotFoundError: the first of them that is not.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            message = f"No module named '{package}'"
+            raise ModuleNotFoundError(message, name=package)
 
 
 def run_options(processes: Processes, save_every: float, reading: Reading) -> RunOptions:

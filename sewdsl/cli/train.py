@@ -38,7 +38,15 @@ from sewdsl.cli.options import (
     require_network,
 )
 from sewdsl.cli.output import echo_json
-from sewdsl.cli.run_setup import SaveEvery, make_runners, rank_zero_only, run_errors, run_options, set_up_process
+from sewdsl.cli.run_setup import (
+    SaveEvery,
+    make_runners,
+    rank_zero_only,
+    require_packages,
+    run_errors,
+    run_options,
+    set_up_process,
+)
 from sewdsl.compiler import Options, read
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
@@ -200,6 +208,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
 def _processes(device: Device, devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
     set_up_process()
+    require_packages("lightning", "safetensors", "tensorboard", "torchmetrics", "yaml")  # all before there is a folder
     from sewdsl.train.fit.processes import Processes  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.store.run_record import STRATEGIES  # noqa: PLC0415 -- as above
 

@@ -200,7 +200,7 @@ def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeigh
 def _count_operations(
     folder: RunFolder, module: Classifier, planned: TrainingPlan, samples: SampleSet, trained_in: Precision
 ) -> None:
-    """Counts what the last weights compute for a few test samples, for the model card; as ``sewdsl probe energy`` does."""
+    """Counts what the last weights compute for a few test samples, as ``sewdsl probe energy`` does."""
     folder.energy.unlink(missing_ok=True)
     activations = MeasuredActivations()
     few = random_batches(samples, COUNTED_SAMPLES, 1, 0)

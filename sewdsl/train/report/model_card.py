@@ -198,8 +198,9 @@ def _energy(facts: RunRecord, network: Network | None) -> str:
             "the test samples, if the run has ended."
         )
     words = (
-        f"Of one sample, arithmetic takes {format_joules(table.counted)} as counted, and {format_joules(table.estimated)} "
-        "by the estimate that most papers print, in 32-bit floats at 45 nm; weights and membranes come on top. "
+        f"Of one sample, arithmetic takes {format_joules(table.counted)} as counted, and "
+        f"{format_joules(table.estimated)} by the estimate that most papers print, "
+        "in 32-bit floats at 45 nm; weights and membranes come on top. "
         "`sewdsl probe energy .` counts on all test samples."
     )
     return (
@@ -276,8 +277,8 @@ def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
     if facts.result:
         versions = ", ".join(f"{package} {version}" for package, version in facts.result.get("versions", {}).items())
         repeat += (
-            f"\n\n{header_section.summary(facts).capitalize()}, precision {facts.result.get('precision') or 'unknown'}; "
-            f"{_plain(versions)}."
+            f"\n\nTrained {_plain(header_section.summary(facts))}, "
+            f"precision {facts.result.get('precision') or 'unknown'}; {_plain(versions)}."
         )
     yield f"## Training\n\n{repeat}\n\n{_folded(table, LONG_TABLE, 'the whole recipe, versions and machine')}"
     yield _MEANING
@@ -286,7 +287,7 @@ def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
 _MEANING = """\
 ## What the numbers mean
 
-- Accuracy is the share of the test samples that are classified right. The standard error says how far so few samples may be off.
+- Accuracy is the share of the test samples that are classified right. Its standard error is that of so few samples.
 - Parameters are those that are learned. MACs are multiply-accumulates of one time-step, as if there were no zeros.
 - A firing rate is spikes per neuron, sample and time-step, over the test samples.
 - Energies are counted operations times the energy of one operation from the literature; nothing was measured on a chip.
@@ -297,8 +298,8 @@ def _licence(facts: RunRecord) -> str:
     if facts.license:
         return f"`{facts.license}`, as its author says. The data has terms of its own."
     return (
-        "Not stated, so that nobody but its author may use it. `sewdsl report RUN --license mit`, or another one, states it. "
-        "The data has terms of its own."
+        "Not stated, so that nobody but its author may use it. `sewdsl report RUN --license mit`, or another one, "
+        "states it. The data has terms of its own."
     )
 
 
