@@ -1,4 +1,4 @@
-"""The pages that are made from the code: the catalogue, the networks, the claims, the diagnostics, the decisions.
+"""The pages that are made from the code: catalogue, networks, commands, claims, diagnostics, decisions.
 
 They are files as all others, so that they can be read in a checkout too. ``python -m docs.site.pages`` rewrites
 them; a test compares.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from docs.site.energies import energies
 from docs.site.zoo import zoo
@@ -198,12 +200,48 @@ def energy() -> str:
     return _FROM_CODE.sub(lambda found: f"{found[1]}{energies()}{found[2]}", text)
 
 
+def commands() -> str:
+    """The page as it is written, with the arguments and options of every command as its help has them."""
+    from typer.main import get_command  # noqa: PLC0415 -- only this page needs it
+
+    from sewdsl.cli.app import build_app  # noqa: PLC0415 -- as above
+
+    def described(name: str, command: Any) -> Iterator[str]:
+        if hasattr(command, "commands"):
+            for part, inner in command.commands.items():
+                yield from described(f"{name} {part}", inner)
+            return
+        yield f"### sewdsl {name}\n\n{' '.join((command.help or '').split())}\n"
+        rows = (
+            (f"`{_written(parameter)}`", " ".join((parameter.help or "").split()))
+            for parameter in command.params
+            if parameter.name != "help"
+        )
+        yield _table(("argument or option", "what it says"), rows)
+
+    text = (DOCS / "commands.md").read_text(encoding="utf-8")
+    every = get_command(build_app()).commands  # type: ignore[attr-defined] -- it is a group
+    found = "\n".join(part for name, command in every.items() for part in described(name, command))
+    return _FROM_CODE.sub(lambda match: f"{match[1]}{found}{match[2]}", text)
+
+
+def _written(parameter: Any) -> str:
+    """An argument by the name that the help gives it, an option with that of its value, if it has one."""
+    if parameter.param_type_name == "argument":
+        return str(parameter.metavar or parameter.name.upper())
+    names = ", ".join(parameter.opts)
+    kind = parameter.type_descriptor.annotation
+    choices = "|".join(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ""
+    return names if parameter.is_flag else f"{names} {parameter.metavar or choices}".rstrip()
+
+
 _FROM_CODE = re.compile(r"(<!-- made from the code -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)
 PAGES: dict[str, Callable[[], str]] = {
     "catalogue.md": kinds,
     "networks.md": networks,
     "zoo.md": zoo,
     "diagnostics.md": codes,
+    "commands.md": commands,
     "differences.md": differences,
     "energy.md": energy,
     "neurons.md": neurons,

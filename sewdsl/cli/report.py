@@ -21,15 +21,15 @@ def command(run: Run, license: License = None) -> None:  # noqa: A002 -- the opt
     from sewdsl.train.report import write  # noqa: PLC0415 -- matplotlib takes a second
     from sewdsl.train.store.run_folder import RunError, RunFolder, hide_machine, write_run_file  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.store.run_lookup import is_run, missing_run_message  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.terms import Terms  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.terms import Terms, parse_license  # noqa: PLC0415 -- as above
 
     folder = RunFolder(run)
     try:
         if license is not None:
             try:
-                terms = Terms(license=license)
+                terms = Terms(license=parse_license(license))
             except ValueError as error:
-                exit_with_usage_error(f"--license: {error.errors()[0]['msg'].removeprefix('Value error, ')}")
+                exit_with_usage_error(f"--license: {error}")
             if not is_run(folder.path):
                 fail(missing_run_message(folder.path))
             write_run_file(folder.terms, terms.model_dump_json() + "\n")

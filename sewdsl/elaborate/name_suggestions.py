@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 
 from sewdsl.elaborate import compact_arguments
@@ -15,6 +15,8 @@ from sewdsl.syntax.tree import BlockDefinition, Word
 
 MAX_COMPARED = 500_000
 """Names with which the unknown names of one text are compared; beyond them, nothing comes to mind."""
+NEAR_VALUE = 0.75
+"""How similar the name of a value must be, from 0 to 1: more than that of a layer, since it is freely chosen."""
 NAMES_ELSEWHERE = {
     "convolution": "c",
     "convlayer": "c",
@@ -82,6 +84,20 @@ class Meanings:
         if text not in self._found:
             self._found[text] = self._of(text)
         return self._found[text]
+
+    def of_value(self, text: str, values: Collection[str]) -> NameSuggestion | None:
+        """The value whose name is nearly a name that is unknown; None: there is none.
+
+        Args:
+            text: The name without white space.
+            values: Names of values.
+        """
+        near = (
+            Names(values).nearest(text, NEAR_VALUE, self._budget)
+            if values and self._budget.spend(len(values))
+            else None
+        )
+        return NameSuggestion(near, f"did you mean the value '{near}'?") if near else None
 
     def _of(self, text: str) -> NameSuggestion | None:
         if RESIDUAL.match(text):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
@@ -63,7 +63,8 @@ class CallResolver:
         found = self.vocabulary.kind(name.text)
         if found is None or name.gaps:
             if name.text not in self.vocabulary.neurons.broken:
-                self._report_unknown(name, path)
+                values = [value for value, found in frame.names.items() if found.computed]
+                self._report_unknown(name, path, values)
             return None
         symbol, kind = found
         given = self._compact(kind, name, len(symbol), path)
@@ -78,8 +79,8 @@ class CallResolver:
         made = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, call.span, path))
         return made if isinstance(made, Op) else None
 
-    def _report_unknown(self, name: FilledName, path: tuple[str, ...]) -> None:
-        self.reporter.extend(check_unknown(name, self.vocabulary, path))
+    def _report_unknown(self, name: FilledName, path: tuple[str, ...], values: Collection[str] = ()) -> None:
+        self.reporter.extend(check_unknown(name, self.vocabulary, path, values))
 
     def _own_neuron(self, call: Call, frame: CallFrame, nearest: Activation | None, path: tuple[str, ...]) -> Op | None:
         neuron = frame.neuron or nearest

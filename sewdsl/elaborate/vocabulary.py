@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import field
 from functools import cache, cached_property
 from typing import cast
@@ -126,8 +126,17 @@ def _layers(kinds: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- the catalog
     return {name: kind for name, kind in catalogue().items() if issubclass(kind, Layer | Activation)}
 
 
-def check_unknown(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...]) -> Iterator[Diagnostic]:
-    """Says that a name means nothing, and what may be intended; nothing where a file that is missing may define it."""
+def check_unknown(
+    name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...], values: Collection[str] = ()
+) -> Iterator[Diagnostic]:
+    """Says that a name means nothing, and what may be intended; nothing where a file that is missing may define it.
+
+    Args:
+        name: The name.
+        vocabulary: What other names mean.
+        path: Where it is.
+        values: Names of the values that could be read there.
+    """
     splits = vocabulary.splits(name.text)
     if len(splits) == 1:
         yield _lost_hyphen(name, splits[0], path)
@@ -154,7 +163,7 @@ def check_unknown(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...
         message, hint = f"white space inside '{name.span.text}'", "write it without the white space"
         yield Diagnostic("unknown-name", Severity.ERROR, message, name.span, help=hint, path=path)
         return
-    found = otherwise or (_meant(name, vocabulary) if whole else None)
+    found = otherwise or (_meant(name, vocabulary, values) if whole else None)
     fixes = (Fix(f"write '{found.text}'", (Edit(name.span, found.text),), safe=False),) if found and found.text else ()
     yield Diagnostic(
         "unknown-name",
@@ -185,12 +194,12 @@ def _write(text: str) -> NameSuggestion:
     return NameSuggestion(text, f"write '{text}'")
 
 
-def _meant(name: FilledName, vocabulary: Vocabulary) -> NameSuggestion | None:
+def _meant(name: FilledName, vocabulary: Vocabulary, values: Collection[str]) -> NameSuggestion | None:
     """A name that is nearly the same, unless a file next to it defines this very one."""
     elsewhere = vocabulary.siblings.blocks.get(name.text) if vocabulary.siblings else None
     if elsewhere is not None:
         return NameSuggestion("", f"'{elsewhere}' defines it: add 'use \"{elsewhere}\"' to the file")
-    found = vocabulary.meanings.of(name.text)
+    found = vocabulary.meanings.of_value(name.text, values) or vocabulary.meanings.of(name.text)
     if vocabulary.siblings is None or not name.gaps:  # names of several words are those of blocks
         return found
     use = "a block of another file needs 'use \"file.net\"'"

@@ -5,12 +5,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 import sewdsl
 from sewdsl.cli.app import app
@@ -53,8 +53,8 @@ def exported(trained: Path) -> Path:
     return trained.parent / "out"
 
 
-def head(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = yaml.safe_load((folder / "README.md").read_text("utf-8").split("---\n")[1])
+def head(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((folder / "README.md").read_text("utf-8").split("---\n")[1])
     return found
 
 
@@ -116,7 +116,7 @@ def test_other_commands_take_it(exported: Path, tmp_path: Path) -> None:
 def test_of_the_best_epoch(trained: Path, tmp_path: Path) -> None:
     assert run("export", trained, tmp_path / "out", "--to", "folder", "--best").exit_code == 0
     assert "those of the best epoch of a run" in (tmp_path / "out" / "README.md").read_text("utf-8")
-    (model,) = head(tmp_path / "out")["model-index"]  # type: ignore[misc]
+    (model,) = head(tmp_path / "out")["model-index"]
     assert [metric["name"] for metric in model["results"][0]["metrics"]] == ["accuracy on the test samples, best epoch"]
     assert not (tmp_path / "out" / "energy.json").exists(), "operations were counted with the last weights"
     assert run("eval", tmp_path / "out", "--device", "cpu").exit_code == 0

@@ -282,3 +282,33 @@ def test_the_count_of_nodes_knows_what_nothing_reads() -> None:
     text = f"{HEAD}let a = {{BN}}*8\nlet b = BN\nbody ADD[ b | b | b ]-FC3\n"
     compilation = sewdsl.read(Source("t", text), limit={"nodes": 10})
     assert [one.code for one in compilation.diagnostics] == ["unused-name"]
+
+
+@pytest.mark.parametrize(
+    ("body", "meant"),
+    [
+        ("midle-GAP-FC10", "middle"),
+        ("CAT[coarsse-GAP | middle-GAP]-FC10", "coarse"),
+        ("Middle-GAP-FC10", "middle"),
+    ],
+)
+def test_a_name_that_is_nearly_that_of_a_value(body: str, meant: str) -> None:
+    text = f"""\
+sewdsl 1
+input 2x32x32
+steps 4
+neuron PLIF
+let middle = c16k3-BN-SN
+let coarse = middle-SEW Block (c32)
+body {body}
+"""
+    (found,) = (each for each in sewdsl.read(Source("x.net", text)).diagnostics if each.code == "unknown-name")
+    assert found.help == f"did you mean the value '{meant}'?"
+    (fix,) = found.fixes
+    assert [edit.text for edit in fix.edits] == [meant]
+
+
+def test_the_value_that_is_being_computed_is_not_meant() -> None:
+    text = "sewdsl 1\ninput 2x32x32\nsteps 4\nneuron PLIF\nlet coarse = coarce-SEW Block (c32)\nbody coarse-FC10\n"
+    (found,) = (each for each in sewdsl.read(Source("x.net", text)).diagnostics if each.code == "unknown-name")
+    assert "coarse" not in found.help

@@ -298,7 +298,7 @@ def _licence(facts: RunRecord) -> str:
     if facts.license:
         return f"`{facts.license}`, as its author says. The data has terms of its own."
     return (
-        "Not stated, so that nobody but its author may use it. `sewdsl report RUN --license mit`, or another one, "
+        "Not stated, so that only its author may use it. `sewdsl report RUN --license mit`, or another one, "
         "states it. The data has terms of its own."
     )
 
