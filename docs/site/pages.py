@@ -220,8 +220,8 @@ def commands() -> str:
         yield _table(("argument or option", "what it says"), rows)
 
     text = (DOCS / "commands.md").read_text(encoding="utf-8")
-    every = get_command(build_app()).commands  # type: ignore[attr-defined] -- it is a group
-    found = "\n".join(part for name, command in every.items() for part in described(name, command))
+    group: Any = get_command(build_app())
+    found = "\n".join(part for name, command in group.commands.items() for part in described(name, command))
     return _FROM_CODE.sub(lambda match: f"{match[1]}{found}{match[2]}", text)
 
 
