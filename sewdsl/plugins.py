@@ -1,18 +1,22 @@
-"""What is installed: versions, and packages that other distributions announce by entry points.
+"""Code that others add: packages that distributions announce by entry points, and files that a user names.
 
-One of these that is broken is warned of, and left out.
+A package that is broken is warned of, and left out; a file that is broken is an error, since somebody asked for it.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class BrokenPackage(UserWarning):
@@ -65,3 +69,159 @@ def _imported(name: str, package: str) -> ModuleType | None:
     except Exception as error:  # noqa: BLE001 -- whatever the code of others does
         warn(package, name, f"{type(error).__name__}: {error}")
         return None
+
+
+# --- files that a user names -------------------------------------------------------------------------------
+
+
+class PluginError(Exception):
+    """A plugin file that cannot be used; the message names the file, and the line in it where there is one."""
+
+
+class PluginFile(NamedTuple):
+    """A file of Python that was imported because the user named it.
+
+    Attributes:
+        path: The file, absolute.
+        sha256: Of what was run, in hexadecimal digits.
+        content: The same, byte by byte.
+        module: What it defines.
+    """
+
+    path: Path
+    sha256: str
+    content: bytes
+    module: ModuleType
+
+
+REGISTRIES: list[dict[str, type]] = []
+"""What classes enter themselves into by name; a file that fails, or is read anew, is taken out of them again."""
+_FILES: dict[str, PluginFile] = {}
+"""Those imported so far, by the names of their modules, in order."""
+
+
+_CHANGES: list[str] = []
+
+
+def plugin_changes() -> int:
+    """How often a file was imported or taken out again: what is remembered of the names of kinds ends with each."""
+    return len(_CHANGES)
+
+
+def plugin_files() -> tuple[PluginFile, ...]:
+    """The files that were imported so far, in order."""
+    return tuple(_FILES.values())
+
+
+def import_plugin_file(path: Path) -> PluginFile:
+    """Imports a file of Python as a module of its own name; one that has changed since, anew.
+
+    Its folder is searched for modules after all other places, so that the file may import others beside it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        PluginError: it cannot be read, is no Python, raises, or has the name of another module.
+    """
+    from hashlib import sha256  # noqa: PLC0415 -- it loads OpenSSL, and most commands import no file
+
+    where = path.absolute()
+    try:
+        content = where.read_bytes()
+    except OSError as error:
+        message = f"cannot read the plugin file '{path}': {error.strerror}"
+        raise PluginError(message) from None
+    if path.suffix != ".py":
+        message = f"a plugin file ends with .py, unlike '{path}'"
+        raise PluginError(message)
+    name, digest = path.stem.replace(".", "_"), sha256(content).hexdigest()
+    before = _FILES.get(name)
+    if before is not None and before.path.samefile(where) and before.sha256 == digest:
+        return before
+    _refuse_taken_name(name, path, before)
+    if before is not None:
+        _forget(before.module)
+    if str(where.parent) not in sys.path:
+        sys.path.append(str(where.parent))
+    spec = spec_from_file_location(name, where)
+    assert spec is not None  # noqa: S101 -- of a file that ends with .py
+    assert isinstance(spec.loader, SourceFileLoader)  # noqa: S101 -- as above
+    module = sys.modules[name] = module_from_spec(spec)
+    try:
+        exec(spec.loader.source_to_code(content, str(where)), module.__dict__)  # noqa: S102 -- what was asked for
+    except (Exception, SystemExit) as error:
+        _forget(module)
+        raise PluginError(describe_failure(path, error)) from None
+    except BaseException:
+        _forget(module)
+        raise
+    found = _FILES[name] = PluginFile(where, digest, content, module)
+    _CHANGES.append(name)
+    return found
+
+
+def describe_failure(path: Path, error: BaseException) -> str:
+    """What went wrong in a plugin file: the last of its lines that was reached, and the error.
+
+    Args:
+        path: The file, as it is to be named.
+        error: What it raised.
+    """
+    import traceback  # noqa: PLC0415 -- where nothing fails it is not needed
+
+    what = traceback.format_exception_only(error)[-1].strip()
+    if isinstance(error, SyntaxError) and error.filename == str(path.absolute()):
+        return f"'{path}', line {error.lineno}: {what}\n  {(error.text or '').strip()}"
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.absolute())]
+    if not lines:
+        return f"'{path}': {what}"
+    line = lines[-1]
+    where = f"'{path}', line {line.lineno}{'' if line.name == '<module>' else f', in {line.name}'}"
+    return f"{where}: {what}\n  {line.line or ''}"
+
+
+def failed_plugin(error: BaseException) -> PluginFile | None:
+    """The plugin file that an error came out of, at any depth below it; None where there is none."""
+    import traceback  # noqa: PLC0415 -- as above
+
+    files = {str(file.path): file for file in plugin_files()}
+    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return next((files[name] for name in reversed(frames) if name in files), None)
+
+
+def _refuse_taken_name(name: str, path: Path, before: PluginFile | None) -> None:
+    """Refuses a file whose module would take the place of another one.
+
+    Raises:
+        PluginError: it would.
+    """
+    if before is not None:
+        if before.path.samefile(path):
+            return
+        message = f"'{path}' and '{before.path}' are both imported as '{name}': rename one of them"
+        raise PluginError(message)
+    known = sys.modules.get(name)
+    try:
+        origin = getattr(known, "__file__", None) if known is not None else getattr(find_spec(name), "origin", None)
+    except (ImportError, ValueError):
+        origin = None
+    if known is None and origin is None:
+        return
+    if origin is None or not Path(origin).is_file() or not Path(origin).samefile(path):
+        message = f"'{path}' has the name of a module that Python has already, '{name}': rename the file"
+        raise PluginError(message)
+    if known is not None:
+        message = f"'{path}' is imported already, as the module '{name}': it needs no second time"
+        raise PluginError(message)
+
+
+def _forget(module: ModuleType) -> None:
+    """Takes a module out again, with the classes that it has entered."""
+    name = module.__name__
+    _FILES.pop(name, None)
+    sys.modules.pop(name, None)
+    for registry in REGISTRIES:
+        for key in [key for key, kind in registry.items() if kind.__module__ == name]:
+            del registry[key]
+    _CHANGES.append(name)

@@ -1,6 +1,7 @@
 """network -> diagnostics: what can be proved before anything runs. One rule a file, found by looking.
 
-Rules of other packages are found through the entry-point group ``sewdsl.rules``, each entry naming a package or module.
+Rules of other packages are found through the entry-point group ``sewdsl.rules``, each entry naming a package or module;
+a plugin file has one where it defines ``check``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import cache
 
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.ir.network import Network
-from sewdsl.plugins import announced_modules
+from sewdsl.plugins import announced_modules, plugin_files
 
 GROUP = "sewdsl.rules"
 Rule = Callable[[Network, bool], Iterable[Diagnostic]]
@@ -29,5 +30,6 @@ def rules() -> tuple[Rule, ...]:
 
 def check(network: Network, *, whole: bool = True) -> Iterator[Diagnostic]:
     """What every rule says of a network."""
-    for rule in rules():
+    own = (getattr(file.module, "check", None) for file in plugin_files())
+    for rule in (*rules(), *filter(callable, own)):
         yield from rule(network, whole)

@@ -13,6 +13,7 @@ import typer
 
 from sewdsl.cli.missing_packages import missing_packages
 from sewdsl.cli.output import standard_streams
+from sewdsl.cli.plugin_option import with_plugins
 from sewdsl.cli.usage_errors import Command, CommandGroup
 from sewdsl.plugins import installed_version
 from sewdsl.terminal import echo
@@ -79,7 +80,8 @@ def build_app(names: Collection[str] = (*COMMANDS, *GROUPS), *, completing: bool
     app.callback()(_root)
     for name in COMMANDS:
         if name in names:
-            app.command(name, cls=Command)(import_module(f"sewdsl.cli.{name}{'_' * iskeyword(name)}").command)
+            module = import_module(f"sewdsl.cli.{name}{'_' * iskeyword(name)}")
+            app.command(name, cls=Command)(with_plugins(module.command))
     for name in GROUPS:
         if name in names:
             app.add_typer(import_module(f"sewdsl.cli.{name}").group, name=name)

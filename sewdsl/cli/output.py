@@ -8,7 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
@@ -53,6 +53,13 @@ def echo_json(value: object) -> None:
     except UnicodeEncodeError:
         text = json.dumps(value, indent=2)
     echo(text)
+
+
+@contextmanager
+def output_as_messages() -> Iterator[None]:
+    """Lets what code of others prints go to the standard error: the standard output may be JSON, or a protocol."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 # --- the standard streams ----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from sewdsl.cli.options import Device
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
+from sewdsl.plugins import plugin_files
 from sewdsl.terminal import echo
 from sewdsl.train.fit.process_setup import set_passive_waiting
 
@@ -188,7 +189,7 @@ def _say_ways_on(run: RunFolder) -> None:
         echo(f"it ends after epoch {fewest} with: {going_on} --set {CHANGEABLE_SETTING}={fewest}", err=True)
     best = run.best.with_suffix(".safetensors")
     if best.exists():
-        way = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(best)])
+        way = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(best), *_plugin_words()])
         echo(f"the weights of its best epoch so far: {way}", err=True)
 
 
@@ -202,7 +203,12 @@ def _going_on(run: RunFolder) -> str:
     with suppress(RunError):
         lay = read_data_path(run)
     data = ["--data", str(lay)] if lay and variable and variable.absolute() != lay else []
-    return shlex.join(["sewdsl", "train", "--resume", str(run.path), *data])
+    return shlex.join(["sewdsl", "train", "--resume", str(run.path), *data, *_plugin_words()])
+
+
+def _plugin_words() -> list[str]:
+    """The options that import again what was imported."""
+    return [word for file in plugin_files() for word in ("--plugin", str(file.path))]
 
 
 def make_runners(

@@ -64,6 +64,8 @@ class Command(TyperCommand):
         """Ends with what a parameter takes, where its declaration tells; nothing found means that it is missing."""
         callback: Any = self.callback
         hints = get_type_hints(unwrap(callback), include_extras=True)
+        if parameter.name not in hints:
+            return  # what every command has, and typer says enough about
         declared, info = get_args(hints[parameter.name])[:2]  # Annotated: a type, and what typer is passed with it
         kind = next((each for each in get_args(declared) if NoneType in get_args(declared)), declared)
         name = parameter.metavar if isinstance(info, ArgumentInfo) else parameter.opts[0]

@@ -14,6 +14,7 @@ from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import Dialect, Input, Json, Neuron, Set, compile_options, exit_with_usage_error, load_network
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
+from sewdsl.cli.plugin_option import with_plugins
 from sewdsl.cli.usage_errors import Command, CommandGroup
 from sewdsl.notation.kind_text import mixture, neurons
 from sewdsl.terminal import echo
@@ -66,6 +67,7 @@ group = typer.Typer(
 
 
 @group.command("convert", cls=Command)
+@with_plugins
 def convert(  # noqa: PLR0913 -- one parameter per option
     source: In,
     out: Out,
@@ -96,6 +98,7 @@ def convert(  # noqa: PLR0913 -- one parameter per option
 
 
 @group.command("show", cls=Command)
+@with_plugins
 def show(  # noqa: PLR0913 -- one parameter per option
     source: In,
     net: AnyNet = None,

@@ -21,6 +21,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, FeedbackSum, Layer, Merge
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue, plugins
+from sewdsl.plugins import plugin_changes
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import IDENTITY, OWN_NEURON
 from sewdsl.syntax.tree import BlockDefinition
@@ -58,7 +59,7 @@ class Vocabulary:
     @property
     def layers(self) -> dict[str, type[Kind]]:
         """Kinds that can be in a sequence, but for the neurons of the library."""
-        known = _layers(len(catalogue()))
+        known = _layers(len(catalogue()), plugin_changes())
         return {**known, **self.neurons.own} if self.neurons.own else known
 
     def symbol(self, text: str) -> str | None:
@@ -122,7 +123,7 @@ class Vocabulary:
 
 
 @cache
-def _layers(kinds: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- the catalogue grows when other distributions are asked
+def _layers(kinds: int, changes: int) -> dict[str, type[Kind]]:  # noqa: ARG001 -- when the catalogue grows, or changes
     return {name: kind for name, kind in catalogue().items() if issubclass(kind, Layer | Activation)}
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sewdsl.ir.printed_values import format_value
 from sewdsl.light_dataclass import dataclass
+from sewdsl.plugins import REGISTRIES
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ NaturalPair = Annotated[tuple[Natural, Natural], BeforeValidator(_both)]
 
 CATALOGUE: dict[str, type[Kind]] = {}
 """Every kind by its name; filled as the classes are defined (see :func:`sewdsl.ops.catalogue`)."""
+REGISTRIES.append(CATALOGUE)
 
 
 class Kind(BaseModel):

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Self, cast
 
+from sewdsl.plugins import plugin_files
+
 MAX_WORKERS = 8
 """Processes at the same time; further requests wait."""
 MIN_WORKERS = 2
@@ -27,7 +29,7 @@ IDLE = 60.0
 START = 60.0
 """Seconds that the start of a process may take."""
 
-BEGIN = "import sys; sys.path[:] = {path!r}; from sewdsl.serve.worker import main; main()"
+BEGIN = "import sys; sys.path[:] = {path!r}; from sewdsl.serve.worker import main; main({plugins!r})"
 """What a process runs. It finds modules where this one does, and none in the folder that the user happens to be in."""
 _BUFFER = 2**20
 
@@ -74,7 +76,8 @@ class Worker:
         group: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is the server's, and what it starts is killed too
         if sys.platform == "win32":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-        command = [sys.executable, "-c", BEGIN.format(path=sys.path)]
+        plugins = [str(file.path) for file in plugin_files()]
+        command = [sys.executable, "-c", BEGIN.format(path=sys.path, plugins=plugins)]
         try:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=_BUFFER, **group

@@ -15,10 +15,12 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from sewdsl.own_code import load_plugin
 from sewdsl.serve.answers import Refusal, Texts, answer
 
 if sys.platform != "win32":
@@ -56,13 +58,19 @@ class Answer(NamedTuple):
     last: bool = False
 
 
-def main() -> None:
-    """Answers requests until the standard input ends."""
+def main(plugins: Sequence[str] = ()) -> None:
+    """Answers requests until the standard input ends.
+
+    Args:
+        plugins: Files of Python that the server was started with.
+    """
     asked, answered = _private_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when this process ends
     if sys.platform != "win32":
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _limit(resource.RLIMIT_DATA, MAX_MEMORY)
+    for file in plugins:
+        load_plugin(file)
     messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(asked, messages), daemon=True).start()
     texts = Texts()

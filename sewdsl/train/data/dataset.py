@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from sewdsl.light_dataclass import dataclass
+from sewdsl.plugins import REGISTRIES
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 DATASETS: dict[str, type[DataSet]] = {}
 """Every dataset by its name; filled as the classes are defined (see :func:`sewdsl.train.data.datasets`)."""
+REGISTRIES.append(DATASETS)
 
 
 class SampleSet(Protocol):

@@ -17,6 +17,7 @@ from sewdsl.train.fit import checkpoints
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.store.exported_folder import EPOCH, WEIGHTS, is_exported
 from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_plugins import require_plugins
 from sewdsl.train.training_plan import plan_training
 
 
@@ -24,11 +25,12 @@ def load_spec(folder: RunFolder) -> Compilation:
     """What a run has trained, compiled.
 
     Raises:
-        RunError: it is not in the folder.
+        RunError: it is not in the folder, or was made with code that was not imported.
     """
     if not folder.spec.is_file():
         message = f"'{folder.spec}' is missing"
         raise RunError(message)
+    require_plugins(folder)
     return read(folder.spec)
 
 

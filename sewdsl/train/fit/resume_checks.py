@@ -22,6 +22,7 @@ from sewdsl.train.records import Count, Positive, Seconds, Text, Threads, compla
 from sewdsl.train.store.result import Precision, WeightsOrigin
 from sewdsl.train.store.run_data_path import plan_resumed_run
 from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunFolder, write_run_file
+from sewdsl.train.store.run_plugins import require_plugins
 from sewdsl.train.training_plan import TrainingPlan
 
 CHANGEABLE_SETTING = "train.epochs"
@@ -75,7 +76,7 @@ def check_resumable(
 
     Raises:
         RunAlreadyEnded: nothing is left to do.
-        RunError: the folder is not that of a run, or a change came too late.
+        RunError: the folder is not that of a run, its code was not imported, or a change came too late.
         SewdslError: its spec has errors.
         DataError: the data is not there.
     """
@@ -83,6 +84,7 @@ def check_resumable(
         if key != CHANGEABLE_SETTING:
             message = f"with another '{key}' it is another run: only {CHANGEABLE_SETTING} can change when a run goes on"
             raise RunError(message)
+    require_plugins(folder, same=True)
     compilation = read(folder.spec, set=dict(changes))
     now = compilation.result()
     spec = checkpoint["run"].get("spec") if checkpoint else None

@@ -61,6 +61,7 @@ from sewdsl.train.store.run_folder import (
     write_run_file,
 )
 from sewdsl.train.store.run_lookup import missing_run_message
+from sewdsl.train.store.run_plugins import remember_plugins
 from sewdsl.train.store.run_record import Accelerator
 from sewdsl.train.training_plan import TrainingPlan
 
@@ -341,6 +342,7 @@ def evaluate_exported(
 def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, processes: Processes) -> None:
     """Writes down what is going to be trained, how, and on which data."""
     remember_processes(folder, processes)
+    remember_plugins(folder)
     write_run_file(folder.spec, standalone_text(compilation))
     recipe = {name: str(value) if isinstance(value, Kind) else value for name, value in planned.recipe}
     write_run_file(folder.recipe, json.dumps(recipe, indent=2) + "\n")

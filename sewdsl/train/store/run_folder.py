@@ -116,6 +116,16 @@ class RunFolder:
         return self.path / "processes.json"
 
     @property
+    def plugins(self) -> Path:
+        """Which plugin files were imported, if any were; copies of them lie in a folder next to it."""
+        return self.path / "plugins.json"
+
+    @property
+    def loggers(self) -> Path:
+        """Where figures are logged, unless to TensorBoard alone."""
+        return self.path / "loggers.json"
+
+    @property
     def result(self) -> Path:
         """What came out; see :class:`Result`."""
         return self.path / "result.json"
@@ -246,6 +256,9 @@ RUN_FILES = (
     ".gitignore",
     "local.json",
     "tensorboard",
+    "csv",
+    "wandb",
+    "mlflow",
     "checkpoints",
     "result.json",
     "report.html",
@@ -255,6 +268,9 @@ RUN_FILES = (
     "diagram.svg",
     "data.json",
     "processes.json",
+    "loggers.json",
+    "plugins.json",
+    "plugins",
     "recipe.json",
     "spec.net",
 )

@@ -25,6 +25,7 @@ from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_data_path import Lay
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_lookup import missing_run_message
+from sewdsl.train.store.run_plugins import PluginRecord
 from sewdsl.train.store.terms import Terms
 
 Found = TypeVar("Found")
@@ -165,6 +166,8 @@ def load_record(folder: RunFolder) -> RunRecord:
         "--out": "RUN" if result.get("processes", 1) > 1 else None,
     }
     words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
+    for note in found(folder.plugins, nothing, lambda data: salvage(data, PluginRecord)).get("files", ()):
+        words += ["--plugin", f"{folder.plugins.stem}/{note.copy_name}"]
     return RunRecord(
         name=folder.path.resolve().name,
         spec=found(folder.spec, "", lambda data: (data.decode(), ())),

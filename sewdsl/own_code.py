@@ -1,0 +1,57 @@
+"""A file of one's own Python beside networks: kinds, rules, data sets and callbacks that are known once it is imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sewdsl.ir.kind import CATALOGUE
+from sewdsl.ops import catalogue
+from sewdsl.plugins import PluginError, PluginFile, import_plugin_file
+from sewdsl.train.data import datasets
+from sewdsl.train.data.dataset import DATASETS
+
+
+def load_plugin(path: str | Path) -> PluginFile:
+    """Imports a file of Python, and what it defines is known from then on: kinds, data sets, ``check`` and ``callbacks``.
+
+    In a script of one's own there is no need for it: a class is known as soon as it is defined. A file that was imported
+    before is imported anew if it has changed, and not if it has not.
+
+    Args:
+        path: The file; its folder is searched for modules that it imports, after all other places.
+
+    Returns:
+        The file, with its digest and its module.
+
+    Raises:
+        PluginError: it cannot be read, is no Python or raises; or a class in it does not define what its family must.
+    """
+    catalogue()  # so that the second to define a name is the file, and the error is its
+    datasets()
+    found = import_plugin_file(Path(path))
+    for name, kind in CATALOGUE.items():
+        if kind.__module__ != found.module.__name__:
+            continue
+        try:
+            kind.model_rebuild()
+        except Exception as error:  # noqa: BLE001 -- whatever the annotations do
+            message = f"'{path}': {name}: {str(error).partition(chr(10))[0]}"
+            raise PluginError(message) from None
+        _require_whole(path, name, kind, kind.__class_vars__)
+    for name, data in DATASETS.items():
+        if data.__module__ == found.module.__name__:
+            _require_whole(path, name, data, {"shape", "classes"})
+    return found
+
+
+def _require_whole(path: str | Path, name: str, kind: type, variables: set[str]) -> None:
+    """Refuses a class that lacks something.
+
+    Raises:
+        PluginError: it does.
+    """
+    abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
+    lacking = sorted({*abstract, *(each for each in variables if not hasattr(kind, each))})
+    if lacking:
+        message = f"'{path}': {name} does not define {', '.join(lacking)}"
+        raise PluginError(message)

@@ -1,0 +1,108 @@
+"""Which plugin files a run was made with: its folder has a copy of each, and imports none by itself."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from sewdsl.plugins import plugin_files
+from sewdsl.terminal import echo
+from sewdsl.train.records import STRICT, Digest, RecordError, contents, parse_record
+from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
+
+
+class PluginNote(BaseModel):
+    """A file.
+
+    Attributes:
+        path: Where it lay.
+        sha256: Of what was run.
+        copy_name: Its name among the copies, in the folder ``plugins`` of the run.
+    """
+
+    model_config = STRICT
+
+    path: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    sha256: Digest
+    copy_name: Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f/\\]+\.py$")]
+
+
+class PluginRecord(BaseModel):
+    """The contents of ``plugins.json``."""
+
+    model_config = STRICT
+
+    files: Annotated[list[PluginNote], Field(max_length=1000)]
+
+
+def remember_plugins(folder: RunFolder) -> None:
+    """Notes the plugin files that were imported, and keeps a copy of each; nothing where there are none.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    notes = []
+    for file in plugin_files():
+        write_run_file(folder.plugins.with_suffix("") / file.path.name, file.content)
+        notes.append(PluginNote(path=str(file.path), sha256=file.sha256, copy_name=file.path.name))
+    if notes:
+        write_run_file(folder.plugins, PluginRecord(files=notes).model_dump_json(indent=2) + "\n")
+
+
+def read_plugins(folder: RunFolder) -> list[PluginNote]:
+    """The files that a run was made with; none where none were noted.
+
+    Raises:
+        RunError: the note cannot be read.
+    """
+    try:
+        return parse_record(contents(folder.plugins), PluginRecord).files
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        message = f"cannot read '{folder.plugins}': {error.strerror}"
+        raise RunError(message) from None
+    except RecordError as error:
+        message = f"'{folder.plugins}', which says what code the run was made with, is damaged: {error}"
+        raise RunError(message) from None
+
+
+def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
+    """Looks whether the plugin files of a run were imported; code in a folder is never run because it lies there.
+
+    Args:
+        folder: Of the run.
+        same: Whether a file that has changed since is refused; otherwise that is said.
+
+    Raises:
+        RunError: one was not, or has changed; the message has the option that imports it.
+    """
+    digests = {file.sha256 for file in plugin_files()}
+    names = {file.path.name for file in plugin_files()}
+    for note in read_plugins(folder):
+        if note.sha256 in digests:
+            continue
+        copy = folder.plugins.with_suffix("") / note.copy_name
+        if Path(note.path).name not in names:
+            place = note.path if _digest(Path(note.path)) == note.sha256 else str(copy)
+            message = (
+                f"the run in '{folder.path}' was made with code of its own, which is not imported by itself: "
+                f"look at it, and add --plugin {place}"
+            )
+            raise RunError(message)
+        changed = f"'{Path(note.path).name}' is not what the run in '{folder.path}' began with; that is '{copy}'"
+        if same:
+            message = f"{changed}: with other code it is another run"
+            raise RunError(message)
+        echo(f"note: {changed}", err=True)
+
+
+def _digest(path: Path) -> str:
+    """Of a file's contents; empty where it cannot be read."""
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
