@@ -208,6 +208,8 @@ def _refuse_taken_name(name: str, path: Path, before: PluginFile | None) -> None
         origin = None
     if known is None and origin is None:
         return
+    if known is None and origin is not None and Path(origin).parent == Path.cwd():
+        return  # Python was started here, and would find what nobody has asked for
     if origin is None or not Path(origin).is_file() or not Path(origin).samefile(path):
         message = f"'{path}' has the name of a module that Python has already, '{name}': rename the file"
         raise PluginError(message)

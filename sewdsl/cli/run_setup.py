@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sewdsl.allocator import keep_memory
-from sewdsl.cli.options import Device
+from sewdsl.cli.options import Device, exit_with_usage_error, not_among
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
@@ -30,11 +30,24 @@ if TYPE_CHECKING:
     from sewdsl.train.fit.processes import Processes
     from sewdsl.train.store.result import Result
     from sewdsl.train.store.run_folder import RunFolder
+    from sewdsl.train.store.run_loggers import LoggerName
     from sewdsl.train.training_plan import TrainingPlan
 
 SaveEvery = Annotated[
     float, typer.Option(metavar="MINUTES", min=0, help="Time between saves within an epoch; 0: after every step.")
 ]
+
+Logger = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--logger",
+        metavar="NAME",
+        help="Log figures to tensorboard, csv, wandb, mlflow or none, in place of tensorboard; repeatable.",
+        autocompletion=lambda: ["tensorboard", "csv", "wandb", "mlflow", NO_LOGGER],
+    ),
+]
+NO_LOGGER = "none"
+"""What takes the place of all loggers."""
 
 EXIT_GRACE_SECONDS = 10.0
 """Seconds in which the process that says why can do so: torchrun ends all of them when one has failed."""
@@ -66,13 +79,43 @@ def require_packages(*packages: str) -> None:
             raise ModuleNotFoundError(message, name=package)
 
 
-def run_options(processes: Processes, save_every: float, reading: Reading) -> RunOptions:
-    """How a run goes: with a progress bar, in the first process."""
+def logger_names(asked: list[str] | None) -> tuple[LoggerName, ...] | None:
+    """Where figures are logged, from the options; None: as before, or as usual. Says at once what cannot be.
+
+    Raises:
+        RunError: a package is missing, or a key.
+    """
+    if asked is None:
+        return None
+    from sewdsl.train.store.run_loggers import LOGGERS  # noqa: PLC0415 -- not before it is needed
+
+    words = list(dict.fromkeys(word.strip() for text in asked for word in text.split(",")))
+    if words == [NO_LOGGER]:
+        return ()
+    for word in words:
+        if word not in LOGGERS:
+            if word == NO_LOGGER:
+                exit_with_usage_error("--logger none goes with no other logger")
+            not_among("--logger", [*LOGGERS, NO_LOGGER], word)
+    names = tuple(name for name in LOGGERS if name in words)
+    if set(names) & {"wandb", "mlflow"}:
+        from sewdsl.train.fit.loggers import check_loggers  # noqa: PLC0415 -- Lightning takes seconds
+
+        check_loggers(names)
+    return names
+
+
+def run_options(
+    processes: Processes, save_every: float, reading: Reading, loggers: tuple[LoggerName, ...] | None
+) -> RunOptions:
+    """How a run goes: with a progress bar, in the first process, and the callbacks of plugin files."""
     from sewdsl.train.fit.lightning_loop import RunOptions  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.fit.own_callbacks import plugin_callbacks  # noqa: PLC0415 -- as above
     from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above
     from sewdsl.train.fit.progress import callbacks  # noqa: PLC0415 -- as above
 
-    return RunOptions(callbacks() if rank() == 0 else (), processes, save_every, reading=reading)
+    shown = callbacks() if rank() == 0 else ()
+    return RunOptions(shown, plugin_callbacks, loggers, processes, save_every, reading=reading)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from sewdsl.cli.options import (
 )
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.probe_study import probe_variants, study_seeds
-from sewdsl.cli.run_setup import SaveEvery, make_runners, run_errors, run_options, set_up_process
+from sewdsl.cli.run_setup import Logger, SaveEvery, logger_names, make_runners, run_errors, run_options, set_up_process
 from sewdsl.compiler import CompiledVariant, compile_variants
 from sewdsl.elaborate import Study
 from sewdsl.terminal import echo
@@ -59,6 +59,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     seeds: Seeds = None,
     list_: List = False,
     save_every: SaveEvery = 5.0,
+    logger: Logger = None,
     device: RunsOn = Device.AUTO,
     settings: Set = None,
     limit: Limit = None,
@@ -86,15 +87,15 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if base.study.probe and json_:
         exit_with_usage_error(f"a study that probes writes its JSON into its folder: {base.study.probe}.json")
     reading = reading_options(readers, in_memory)
-    of_data = {"--data": data, "--readers": readers, "--in-memory": in_memory}
-    if base.study.probe and (given := [name for name, value in of_data.items() if value is not None]):
+    of_training = {"--data": data, "--readers": readers, "--in-memory": in_memory, "--logger": logger}
+    if base.study.probe and (given := [name for name, value in of_training.items() if value is not None]):
         exit_with_usage_error(f"a study that probes shows noise: it takes no {given[0]}")
     set_up_process()
     if base.study.probe:
         with run_errors(lambda: None):
             probe_variants(study, found, folder.path, device)
     else:
-        _train(found, folder, data, save_every, reading, base.study, device, json_=json_)
+        _train(found, folder, data, save_every, reading, logger, base.study, device, json_=json_)
 
 
 def _chosen(
@@ -114,6 +115,7 @@ def _train(  # noqa: PLR0913 -- what a run needs, and which runs
     data: Path | None,
     save_every: float,
     reading: Reading,
+    logger: list[str] | None,
     study: Study,
     device: Device,
     *,
@@ -130,7 +132,7 @@ def _train(  # noqa: PLR0913 -- what a run needs, and which runs
     with run_errors(lambda: None):
         device_type(device.value)  # says at once if it is not there
         planned = plan_runs(found, folder, data, study.variants)
-        way = partial(run_options, Processes(accelerator=device.value), save_every, reading)
+        way = partial(run_options, Processes(accelerator=device.value), save_every, reading, logger_names(logger))
         start, go_on = make_runners(data, way)
         try:
             outcome = run_study(planned, folder, start, go_on, announce)

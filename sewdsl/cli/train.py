@@ -39,7 +39,9 @@ from sewdsl.cli.options import (
 )
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import (
+    Logger,
     SaveEvery,
+    logger_names,
     make_runners,
     rank_zero_only,
     require_packages,
@@ -165,6 +167,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     data: Data = None,
     weights: Weights = None,
     save_every: SaveEvery = 5.0,
+    logger: Logger = None,
     readers: Readers = None,
     in_memory: InMemory = None,
     device: RunsOn = Device.AUTO,
@@ -193,7 +196,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     reading = reading_options(readers, in_memory)
     processes = _processes(device, devices, nodes, strategy)
-    way = partial(run_options, processes, save_every, reading)
+    with run_errors(lambda: None), rank_zero_only():
+        loggers = logger_names(logger)
+    way = partial(run_options, processes, save_every, reading, loggers)
     if resume:
         _resume(resume, options, data, way, json_=json_)
     elif repeat > 1 and processes.total > 1:

@@ -67,6 +67,23 @@ def load(  # noqa: PLR0913 -- what a run says in its recipe and options
         ValueError: there is no such dataset, or it needs a shape.
         DataError: its samples are missing, not all there, or damaged.
     """
+    return make_dataset(name, folder, steps=steps, shape=shape, subset=subset, in_memory=in_memory).load()
+
+
+def make_dataset(  # noqa: PLR0913 -- as above
+    name: str,
+    folder: str | Path | None,
+    *,
+    steps: int,
+    shape: tuple[int, ...] | None,
+    subset: bool,
+    in_memory: int,
+) -> DataSet:
+    """A dataset that is asked for by name, before its samples are loaded; the arguments are those of :func:`load`.
+
+    Raises:
+        ValueError: there is no such dataset, or it needs a shape.
+    """
     from sewdsl.elaborate.suggestions import did_you_mean
 
     kind = find_dataset(name)
@@ -78,4 +95,4 @@ def load(  # noqa: PLR0913 -- what a run says in its recipe and options
         message = f"{name} has samples of any size; say which, as shape=(C, H, W)"
         raise ValueError(message)
     place = Path(folder) if folder is not None else search_path.data_folder_variable()
-    return kind(DataOptions(place, steps, shape, subset=subset, reading=Reading(in_memory=in_memory))).load()
+    return kind(DataOptions(place, steps, shape, subset=subset, reading=Reading(in_memory=in_memory)))

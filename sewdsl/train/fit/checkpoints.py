@@ -18,6 +18,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 
 from sewdsl.terminal import echo
 from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.fit.own_callbacks import require_plain_state
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, write_run_file
@@ -106,9 +107,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Writes both files.
 
         Raises:
-            RunError: the disk is full, or the like; what was there before stays.
+            RunError: the disk is full, or the like, or a callback's state could not be read back; what was there before
+                stays.
         """
         path = Path(path)
+        require_plain_state(checkpoint.get("callbacks") or {})
         buffer = BytesIO()
         torch.save(checkpoint, buffer)
         write_run_file(path, buffer.getvalue(), keep_as=self._folder.previous if path == self._folder.last else None)

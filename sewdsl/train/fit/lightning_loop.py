@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import MixedPrecision
 from torch import distributed
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from sewdsl.ir.recipe import Recipe
+from sewdsl.plugins import describe_failure, failed_plugin
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import Reading, Samples, SampleSet
+from sewdsl.train.data.dataset import DataError, Reading, Samples, SampleSet
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer
 from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.fit.loggers import open_loggers
+from sewdsl.train.fit.own_callbacks import require_plain_state
 from sewdsl.train.fit.processes import DeviceType, Processes, device_type, judged_precision, precision
 from sewdsl.train.store.neuron_populations import Population
 from sewdsl.train.store.result import Precision
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
+from sewdsl.train.store.run_loggers import LoggerName
 from sewdsl.train.store.run_record import Accelerator
 from sewdsl.train.watch import FiringRateLog, GradientNorms, NeuronRates
 
@@ -36,6 +40,8 @@ class RunOptions(NamedTuple):
 
     Attributes:
         shown: Callbacks that show how it goes.
+        callbacks: What makes callbacks of the user's own, called once for each run.
+        loggers: Where figures are logged; None: where they were before, or as usual.
         processes: Where it runs.
         save_every: Minutes from one save within an epoch to the next; 0: after every step.
         before: Of a run that goes on, the precision so far; None: it begins, or has not noted it.
@@ -43,6 +49,8 @@ class RunOptions(NamedTuple):
     """
 
     shown: Sequence[Callback] = ()
+    callbacks: Callable[[], Sequence[Callback]] = tuple
+    loggers: Sequence[LoggerName] | None = None
     processes: Processes = Processes()
     save_every: float = SAVE_INTERVAL_MINUTES
     before: Precision | None = None
@@ -104,14 +112,25 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
     checkpointer = RunCheckpointer(folder, 60 * options.save_every)
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
-        trainer = _trainer(module, folder, checkpointer, options)
-        training, judged = _batches(parts, module.recipe, trainer.global_rank, trainer.world_size)
-        for batches in (training, judged):
-            batches.readers, batches.device = options.reading.readers, trainer.strategy.root_device
-        trainer.fit(module, training, judged, ckpt_path=folder.last if folder.last.exists() else None)
+        own = list(options.callbacks())
+        require_plain_state({type(each).__qualname__: each.state_dict() for each in own})
+        with open_loggers(module, folder, options.loggers) as loggers:
+            callbacks = [checkpointer, FiringRateLog(), GradientNorms(), *options.shown, *own]
+            trainer = _trainer(module, folder, callbacks, loggers, options)
+            training, judged = _batches(parts, module.recipe, trainer.global_rank, trainer.world_size)
+            for batches in (training, judged):
+                batches.readers, batches.device = options.reading.readers, trainer.strategy.root_device
+            trainer.fit(module, training, judged, ckpt_path=folder.last if folder.last.exists() else None)
     except SystemExit:  # how Lightning ends on Ctrl-C before the checkpointer listens
         raise RunInterrupted(signal.SIGINT) from None
-    except OSError as error:
+    except (RunError, DataError):
+        raise
+    except Exception as error:
+        own_code = failed_plugin(error)
+        if own_code is not None:
+            raise RunError(describe_failure(own_code.path, error)) from None
+        if not isinstance(error, OSError):
+            raise
         message = f"cannot write '{error.filename or folder.path}': {error.strerror}"
         raise RunError(message) from None
     finally:
@@ -153,7 +172,13 @@ def check_devices(recipe: Recipe, processes: Processes, before: Precision | None
     _lightning(recipe, processes, before, logger=False, enable_checkpointing=False)
 
 
-def _trainer(module: Classifier, folder: RunFolder, checkpointer: RunCheckpointer, options: RunOptions) -> Trainer:
+def _trainer(
+    module: Classifier,
+    folder: RunFolder,
+    callbacks: list[Callback],
+    loggers: list[Logger],
+    options: RunOptions,
+) -> Trainer:
     """The loop.
 
     Raises:
@@ -167,8 +192,9 @@ def _trainer(module: Classifier, folder: RunFolder, checkpointer: RunCheckpointe
         max_epochs=recipe.epochs,
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip,
-        callbacks=[checkpointer, FiringRateLog(), GradientNorms(), *options.shown],
-        logger=TensorBoardLogger(folder.path, "", "tensorboard"),
+        callbacks=callbacks,
+        logger=loggers,
+        default_root_dir=folder.path,
         plugins=AtomicCheckpointIO(folder),
         log_every_n_steps=1,
         num_sanity_val_steps=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
@@ -82,22 +83,26 @@ def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
     """
     digests = {file.sha256 for file in plugin_files()}
     names = {file.path.name for file in plugin_files()}
+    missing: list[str] = []
     for note in read_plugins(folder):
         if note.sha256 in digests:
             continue
         copy = folder.plugins.with_suffix("") / note.copy_name
-        if Path(note.path).name not in names:
+        if note.copy_name not in names:
             place = note.path if _digest(Path(note.path)) == note.sha256 else str(copy)
-            message = (
-                f"the run in '{folder.path}' was made with code of its own, which is not imported by itself: "
-                f"look at it, and add --plugin {place}"
-            )
-            raise RunError(message)
-        changed = f"'{Path(note.path).name}' is not what the run in '{folder.path}' began with; that is '{copy}'"
+            missing += ["--plugin", place]
+            continue
+        changed = f"'{note.copy_name}' is not what the run in '{folder.path}' began with; that is '{copy}'"
         if same:
             message = f"{changed}: with other code it is another run"
             raise RunError(message)
         echo(f"note: {changed}", err=True)
+    if missing:
+        message = (
+            f"the run in '{folder.path}' was made with code of its own, which is never imported unasked; "
+            f"if you trust it, add {shlex.join(missing)}"
+        )
+        raise RunError(message)
 
 
 def _digest(path: Path) -> str:
