@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sewdsl.exchange.weights.load_trained import load_trained
     from sewdsl.ir.network import Network
     from sewdsl.ir.node import Node
+    from sewdsl.own_code import load_plugin
+    from sewdsl.train.data.torch_dataset import dataset
+    from sewdsl.train.fit.train_network import resume_training, train_network
 
 __all__ = [
     "Compilation",
@@ -28,12 +31,16 @@ __all__ = [
     "Options",
     "SewdslError",
     "compile",
+    "dataset",
     "from_torch",
     "keep_memory",
     "load",
+    "load_plugin",
     "load_trained",
     "memory_kept",
     "read",
+    "resume_training",
+    "train_network",
 ]
 
 _COMPILER = dict.fromkeys(("Compilation", "Options", "compile", "load", "read"), "sewdsl.compiler")
@@ -46,6 +53,9 @@ _PLACES = {
     "from_torch": "sewdsl.exchange.read.torch_modules",
     "load_trained": "sewdsl.exchange.weights.load_trained",
     **dict.fromkeys(("keep_memory", "memory_kept"), "sewdsl.allocator"),
+    "dataset": "sewdsl.train.data.torch_dataset",
+    "load_plugin": "sewdsl.own_code",
+    **dict.fromkeys(("train_network", "resume_training"), "sewdsl.train.fit.train_network"),
 }
 _MODULES = ("notation", "notebook")
 

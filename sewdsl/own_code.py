@@ -1,4 +1,4 @@
-"""A file of one's own Python beside networks: kinds, rules, data sets and callbacks that are known once it is imported."""
+"""A file of one's own Python: its kinds, rules, data sets and callbacks are known once it is imported."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sewdsl.train.data.dataset import DATASETS
 
 
 def load_plugin(path: str | Path) -> PluginFile:
-    """Imports a file of Python, and what it defines is known from then on: kinds, data sets, ``check`` and ``callbacks``.
+    """Imports a file of Python; what it defines is known from then on: kinds, data sets, ``check``, ``callbacks``.
 
-    In a script of one's own there is no need for it: a class is known as soon as it is defined. A file that was imported
-    before is imported anew if it has changed, and not if it has not.
+    A class that a script itself defines needs none of it: it is known as soon as it is defined. A file that was
+    imported before is imported anew if it has changed, and not if it has not.
 
     Args:
         path: The file; its folder is searched for modules that it imports, after all other places.

@@ -150,7 +150,7 @@ def import_plugin_file(path: Path) -> PluginFile:
     module = sys.modules[name] = module_from_spec(spec)
     try:
         exec(spec.loader.source_to_code(content, str(where)), module.__dict__)  # noqa: S102 -- what was asked for
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever the code of others does
         _forget(module)
         raise PluginError(describe_failure(path, error)) from None
     except BaseException:

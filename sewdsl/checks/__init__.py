@@ -30,6 +30,6 @@ def rules() -> tuple[Rule, ...]:
 
 def check(network: Network, *, whole: bool = True) -> Iterator[Diagnostic]:
     """What every rule says of a network."""
-    own = (getattr(file.module, "check", None) for file in plugin_files())
-    for rule in (*rules(), *filter(callable, own)):
+    own: list[Rule] = [file.module.check for file in plugin_files() if callable(getattr(file.module, "check", None))]
+    for rule in (*rules(), *own):
         yield from rule(network, whole)

@@ -115,7 +115,7 @@ def run_options(
     from sewdsl.train.fit.progress import callbacks  # noqa: PLC0415 -- as above
 
     shown = callbacks() if rank() == 0 else ()
-    return RunOptions(shown, plugin_callbacks, loggers, processes, save_every, reading=reading)
+    return RunOptions(shown, processes, save_every, reading=reading, callbacks=plugin_callbacks, loggers=loggers)
 
 
 @contextmanager

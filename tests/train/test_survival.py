@@ -435,7 +435,11 @@ class TestFolder:
         clear_run_folder(copy)
         assert sorted(path.name for path in copy.path.iterdir()) == ["lock", "notes", "other.net"]
         found = {path.name for path in run.folder.path.iterdir()} - {"lock"}
-        assert sorted(RUN_FILES) == sorted(found | {"data.json", "local.json", "processes.json", "terms.json"})
+        assert sorted(RUN_FILES) == sorted(
+            found
+            | {"data.json", "local.json", "processes.json", "terms.json", "loggers.json", "plugins.json", "plugins"}
+            | {"csv", "wandb", "mlflow"}
+        )
 
     def test_clear_goes_on_where_it_was_stopped(self, copy: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:

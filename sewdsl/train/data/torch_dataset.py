@@ -138,7 +138,7 @@ def dataset(  # noqa: PLR0913 -- what a run says in its recipe and options
     made = make_dataset(name, data, steps=steps, shape=shape, subset=subset, in_memory=in_memory)
     train, test = made.load()
     if split == "validation" and made.validation is None:
-        message = f"{name} has no validation set of its own; torch.utils.data.random_split takes one from its training set"
+        message = f"{name} has no validation set of its own; random_split of torch takes one from training samples"
         raise ValueError(message)
     parts: dict[str, SampleSet | None] = {"train": train, "test": test, "validation": made.validation}
     samples = parts[split]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import MixedPrecision
 from torch import distributed
 from torchmetrics.functional.classification import multiclass_confusion_matrix
@@ -31,6 +30,9 @@ from sewdsl.train.store.run_loggers import LoggerName
 from sewdsl.train.store.run_record import Accelerator
 from sewdsl.train.watch import FiringRateLog, GradientNorms, NeuronRates
 
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
+
 SAVE_INTERVAL_MINUTES = 5.0
 """From one save within an epoch to the next."""
 
@@ -40,21 +42,21 @@ class RunOptions(NamedTuple):
 
     Attributes:
         shown: Callbacks that show how it goes.
-        callbacks: What makes callbacks of the user's own, called once for each run.
-        loggers: Where figures are logged; None: where they were before, or as usual.
         processes: Where it runs.
         save_every: Minutes from one save within an epoch to the next; 0: after every step.
         before: Of a run that goes on, the precision so far; None: it begins, or has not noted it.
         reading: How samples are read.
+        callbacks: What makes callbacks of the user's own, called once for each run.
+        loggers: Where figures are logged; None: where they were before, or as usual.
     """
 
     shown: Sequence[Callback] = ()
-    callbacks: Callable[[], Sequence[Callback]] = tuple
-    loggers: Sequence[LoggerName] | None = None
     processes: Processes = Processes()
     save_every: float = SAVE_INTERVAL_MINUTES
     before: Precision | None = None
     reading: Reading = Reading()
+    callbacks: Callable[[], Sequence[Callback]] = tuple
+    loggers: Sequence[LoggerName] | None = None
 
 
 class FitResult(NamedTuple):

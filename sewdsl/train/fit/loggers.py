@@ -72,9 +72,7 @@ def _has_wandb_key() -> bool:
 
 
 @contextmanager
-def open_loggers(
-    module: Classifier, folder: RunFolder, asked: Sequence[LoggerName] | None
-) -> Iterator[list[Logger]]:
+def open_loggers(module: Classifier, folder: RunFolder, asked: Sequence[LoggerName] | None) -> Iterator[list[Logger]]:
     """Loggers for a training; after it, they are closed, whatever became of it.
 
     The first process alone logs. A run that goes on, goes on in the same runs of services and the same files.
@@ -111,7 +109,7 @@ def open_loggers(
                     if isinstance(logger, MLFlowLogger):
                         ids["mlflow"] = str(logger.run_id)
                     _log_settings(logger, module, goes_on=goes_on)
-            except (Exception, SystemExit) as error:  # whatever services raise
+            except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever services raise
                 message = f"cannot log to {name}: {_sentence(error)}"
                 raise RunError(message) from None
             _keep_from_ending_the_run(name, logger)
@@ -199,7 +197,7 @@ def _log_settings(logger: Logger, module: Classifier, *, goes_on: bool) -> None:
 
             logger.hparams.update(settings)  # which Lightning writes into hparams.yaml
             known = {key: value for key, value in settings.items() if value is not None}
-            for part in hparams(known, {module.monitor: 0.0}):
+            for part in hparams(known, {module.monitor: 0.0}):  # type: ignore[no-untyped-call]
                 logger.experiment._get_file_writer().add_summary(part)  # noqa: SLF001 -- add_hparams makes a run more
             logger.experiment.add_text("spec.net", "    " + module.spec.replace("\n", "\n    "))
     elif isinstance(logger, MLFlowLogger):

@@ -25,8 +25,8 @@ def plugin_callbacks() -> list[Callback]:
             continue
         if not callable(make):
             message = (
-                f"'{file.path}': 'callbacks' is a function that gives a list, so that each run has callbacks of its own: "
-                "def callbacks(): return [...]"
+                f"'{file.path}': 'callbacks' is a function that gives a list, so that each run has callbacks of "
+                "its own: def callbacks(): return [...]"
             )
             raise RunError(message)
         try:

@@ -1,4 +1,4 @@
-"""Where the figures of a run are logged: which loggers, and under which ids, so that a run that goes on goes on there."""
+"""Where the figures of a run are logged: with which loggers, and under which ids, so that it can go on there."""
 
 from __future__ import annotations
 
