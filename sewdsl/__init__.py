@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sewdsl.ir.network import Network
     from sewdsl.ir.node import Node
     from sewdsl.own_code import load_plugin
-    from sewdsl.train.data.torch_dataset import dataset
+    from sewdsl.train.torch_dataset import dataset
     from sewdsl.train.fit.train_network import resume_training, train_network
 
 __all__ = [
@@ -53,7 +53,7 @@ _PLACES = {
     "from_torch": "sewdsl.exchange.read.torch_modules",
     "load_trained": "sewdsl.exchange.weights.load_trained",
     **dict.fromkeys(("keep_memory", "memory_kept"), "sewdsl.allocator"),
-    "dataset": "sewdsl.train.data.torch_dataset",
+    "dataset": "sewdsl.train.torch_dataset",
     "load_plugin": "sewdsl.own_code",
     **dict.fromkeys(("train_network", "resume_training"), "sewdsl.train.fit.train_network"),
 }

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
     from sewdsl.train.store.result import Result
     from sewdsl.train.store.run_folder import RunFolder
+    from sewdsl.train.store.run_loggers import LoggerName
 
 ROWS, BOXES, NODES = 200, 200, 20_000
 """Lines of a table, layers of a picture, and nodes of a network that is drawn at all, at most."""
@@ -101,6 +102,8 @@ def train(
     *,
     overwrite: bool = False,
     data: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[LoggerName] | None = None,
     **options: Unpack[Options],
 ) -> NotebookRun:
     """Trains the network of a spec as its recipe says, with a bar; the same as ``sewdsl train``.
@@ -110,6 +113,8 @@ def train(
         out: A new folder for the run; None: the next free one below ``runs``.
         overwrite: Whether a run that is in the folder already is removed, so that a cell can be run again.
         data: The folder of the dataset, or of several.
+        callbacks: Lightning's, called after sewdsl's own and those of plugin files.
+        loggers: Of ``tensorboard``, ``csv``, ``wandb`` and ``mlflow``; None: TensorBoard alone.
         **options: As for :func:`sewdsl.load`: ``set={"train.epochs": "3"}``.
 
     Raises:
@@ -121,13 +126,17 @@ def train(
     name = compilation.result().name
     from sewdsl.train.fit import train_run  # noqa: PLC0415 -- torch and Lightning take seconds
     from sewdsl.train.fit.lightning_loop import RunOptions  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.loggers import check_loggers  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.own_callbacks import plugin_callbacks  # noqa: PLC0415 -- as above
     from sewdsl.train.store.run_folder import make_numbered  # noqa: PLC0415 -- as above
     from sewdsl.train.training_plan import plan_training  # noqa: PLC0415 -- as above
 
     planned = plan_training(compilation, Path(data) if data else None)
     planned.data.find()
+    check_loggers(loggers or ())
     folder = make_numbered(name) if out is None else _folder(Path(out), overwrite=overwrite)
-    train_run.start_run(compilation, planned, folder, RunOptions(tuple(_callbacks())))
+    way = RunOptions(tuple(_callbacks()), callbacks=lambda: [*plugin_callbacks(), *callbacks], loggers=loggers)
+    train_run.start_run(compilation, planned, folder, way)
     return NotebookRun(folder.path)
 
 

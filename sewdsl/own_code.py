@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ops import catalogue
-from sewdsl.plugins import PluginError, PluginFile, import_plugin_file
+from sewdsl.plugins import PluginError, PluginFile, forget_plugin_file, import_plugin_file
 from sewdsl.train.data import datasets
 from sewdsl.train.data.dataset import DATASETS
 
@@ -29,18 +29,21 @@ def load_plugin(path: str | Path) -> PluginFile:
     catalogue()  # so that the second to define a name is the file, and the error is its
     datasets()
     found = import_plugin_file(Path(path))
-    for name, kind in CATALOGUE.items():
-        if kind.__module__ != found.module.__name__:
-            continue
-        try:
-            kind.model_rebuild()
-        except Exception as error:  # noqa: BLE001 -- whatever the annotations do
-            message = f"'{path}': {name}: {str(error).partition(chr(10))[0]}"
-            raise PluginError(message) from None
-        _require_whole(path, name, kind, kind.__class_vars__)
-    for name, data in DATASETS.items():
-        if data.__module__ == found.module.__name__:
-            _require_whole(path, name, data, {"shape", "classes"})
+    try:
+        for name, kind in CATALOGUE.items():
+            if kind.__module__ == found.module.__name__:
+                try:
+                    kind.model_rebuild()
+                except Exception as error:  # noqa: BLE001 -- whatever the annotations do
+                    message = f"'{path}': {name}: {str(error).partition(chr(10))[0]}"
+                    raise PluginError(message) from None
+                _require_whole(path, name, kind, kind.__class_vars__)
+        for name, data in DATASETS.items():
+            if data.__module__ == found.module.__name__:
+                _require_whole(path, name, data, {"shape", "classes"})
+    except PluginError:
+        forget_plugin_file(found.module)
+        raise
     return found
 
 

@@ -141,7 +141,7 @@ def import_plugin_file(path: Path) -> PluginFile:
         return before
     _refuse_taken_name(name, path, before)
     if before is not None:
-        _forget(before.module)
+        forget_plugin_file(before.module)
     if str(where.parent) not in sys.path:
         sys.path.append(str(where.parent))
     spec = spec_from_file_location(name, where)
@@ -151,10 +151,10 @@ def import_plugin_file(path: Path) -> PluginFile:
     try:
         exec(spec.loader.source_to_code(content, str(where)), module.__dict__)  # noqa: S102 -- what was asked for
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever the code of others does
-        _forget(module)
+        forget_plugin_file(module)
         raise PluginError(describe_failure(path, error)) from None
     except BaseException:
-        _forget(module)
+        forget_plugin_file(module)
         raise
     found = _FILES[name] = PluginFile(where, digest, content, module)
     _CHANGES.append(name)
@@ -202,24 +202,23 @@ def _refuse_taken_name(name: str, path: Path, before: PluginFile | None) -> None
         message = f"'{path}' and '{before.path}' are both imported as '{name}': rename one of them"
         raise PluginError(message)
     known = sys.modules.get(name)
-    try:
-        origin = getattr(known, "__file__", None) if known is not None else getattr(find_spec(name), "origin", None)
-    except (ImportError, ValueError):
-        origin = None
-    if known is None and origin is None:
-        return
-    if known is None and origin is not None and Path(origin).parent == Path.cwd():
-        return  # Python was started here, and would find what nobody has asked for
-    if origin is None or not Path(origin).is_file() or not Path(origin).samefile(path):
-        message = f"'{path}' has the name of a module that Python has already, '{name}': rename the file"
-        raise PluginError(message)
-    if known is not None:
+    origin = getattr(known, "__file__", None) or ""
+    if origin and Path(origin).is_file() and Path(origin).samefile(path):
         message = f"'{path}' is imported already, as the module '{name}': it needs no second time"
         raise PluginError(message)
+    if known is None and name not in sys.stdlib_module_names:
+        try:
+            origin = getattr(find_spec(name), "origin", None) or ""
+        except (ImportError, ValueError):
+            origin = ""
+        if not {"site-packages", "dist-packages"} & {*Path(origin).parts}:
+            return  # what else lies around under this name, nobody has asked for
+    message = f"'{path}' has the name of a module that Python has already, '{name}': rename the file"
+    raise PluginError(message)
 
 
-def _forget(module: ModuleType) -> None:
-    """Takes a module out again, with the classes that it has entered."""
+def forget_plugin_file(module: ModuleType) -> None:
+    """Takes the module of a file out again, with the classes that it has entered."""
     name = module.__name__
     _FILES.pop(name, None)
     sys.modules.pop(name, None)

@@ -117,7 +117,7 @@ def dataset(  # noqa: PLR0913 -- what a run says in its recipe and options
     Args:
         name: As written after ``train on``; also of one's own, once its class is defined or its file imported.
         split: ``train``, ``test``, or ``validation`` of data sets that have one of their own.
-        data: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says. Some travel with a package.
+        data: Where the data lies, if it travels with no package; None: where the variable ``SEWDSL_DATA`` says.
         steps: Time-steps T of sequences.
         shape: ``(C, H, W)`` of a sample, for data sets that have none of their own.
         subset: Whether only a part of the data may be there.

@@ -1,0 +1,173 @@
+"""Code of one's own in a training: neurons and callbacks of plugin files, and what the run's folder says of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import EarlyStopping
+from typer.testing import CliRunner, Result
+
+import sewdsl
+from sewdsl.cli.app import app
+from sewdsl.train.fit import checkpoints
+from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_record import load_record
+from tests.plugin_files import COUNTING, NET, NEURON, left_out, written
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    with left_out():
+        yield
+
+
+def run(*arguments: object) -> Result:
+    """The command, in a process that has imported nothing yet."""
+    with left_out():
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def figures(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_says_what_code_it_was_made_with(tmp_path: Path) -> None:
+    net = written(tmp_path / "own.net", NET.replace("NEURON", "FIF"))
+    neuron, counting = written(tmp_path / "forgets.py", NEURON), written(tmp_path / "counts.py", COUNTING)
+    out = tmp_path / "out"
+    own = ("--plugin", neuron, "--plugin", counting)
+    done = run("train", net, "--out", out, *own)
+    assert done.exit_code == 0, done.output
+    assert [row["epochs_counted"] for row in figures(out)] == ["1.0", "2.0"]
+    noted = json.loads((out / "plugins.json").read_text("utf-8"))["files"]
+    assert [file["path"] for file in noted] == [str(neuron), str(counting)]
+    copies = out / "plugins" / "forgets.py", out / "plugins" / "counts.py"
+    assert copies[0].read_text("utf-8") == NEURON
+    assert load_record(RunFolder(out)).command.endswith("--plugin plugins/forgets.py --plugin plugins/counts.py")
+
+    for words in (("eval", out), ("probe", "rates", out), ("train", "--resume", out, "--set", "train.epochs=3")):
+        refused = run(*words)
+        assert refused.exit_code == 1, refused.output
+        assert f"never imported unasked; if you trust it, add --plugin {neuron} --plugin {counting}" in refused.stderr
+        assert "imported\n" not in refused.output
+
+    judged = run("eval", out, "--plugin", copies[0], "--plugin", copies[1])
+    assert (judged.exit_code, judged.stdout) == (0, judged.stdout)
+    assert judged.stdout.startswith("accuracy ")
+    assert "note" not in judged.stderr
+
+    written(neuron, NEURON + "# more\n")
+    other = run("eval", out, *own)
+    assert other.exit_code == 0
+    assert f"note: 'forgets.py' is not what the run in '{out}' began with; that is '{copies[0]}'" in other.stderr
+    refused = run("train", "--resume", out, "--set", "train.epochs=3", *own)
+    assert refused.exit_code == 1
+    assert "with other code it is another run" in refused.stderr
+    missing = run("eval", out, "--plugin", counting)
+    assert f"add --plugin {copies[0]}" in missing.stderr
+
+    more = run("train", "--resume", out, "--set", "train.epochs=3", "--plugin", copies[0], "--plugin", counting)
+    assert more.exit_code == 0, more.output
+    assert [row["epochs_counted"] for row in figures(out)] == ["1.0", "2.0", "3.0"]  # its state went on
+
+
+CALLBACK = """\
+import lightning.pytorch
+
+class Mine(lightning.pytorch.Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        BODY
+
+    def state_dict(self):
+        return STATE
+
+CALLBACKS
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "callbacks", "said"),
+    [
+        (
+            "[].pop()",
+            "{}",
+            "def callbacks(): return [Mine()]",
+            "line 5, in on_train_epoch_end: IndexError: pop from empty list",
+        ),
+        ("pass", "{'a': object()}", "def callbacks(): return [Mine()]", "what the callback Mine keeps by state_dict()"),
+        ("pass", "{}", "def callbacks(): return [3]", "from lightning.pytorch.Callback, not builtins.int"),
+        ("pass", "{}", "def callbacks(): return nosuch", "in callbacks: NameError: name 'nosuch' is not defined"),
+        ("pass", "{}", "callbacks = [Mine()]", "'callbacks' is a function that gives a list"),
+    ],
+)
+def test_a_callback_that_is_wrong_is_named(body: str, state: str, callbacks: str, said: str, tmp_path: Path) -> None:
+    text = CALLBACK.replace("BODY", body).replace("STATE", state).replace("CALLBACKS", callbacks)
+    file, net = written(tmp_path / "wrong_one.py", text), written(tmp_path / "own.net", NET.replace("NEURON", "LIF"))
+    failed = run("train", net, "--out", tmp_path / "out", "--set", "train.epochs=1", "--plugin", file)
+    assert failed.exit_code == 1
+    assert said in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert f"sewdsl train --resume {tmp_path / 'out'} --plugin {file}" in failed.stderr
+
+
+class Noting(Callback):
+    """Notes what it is told, and has a state."""
+
+    def __init__(self) -> None:
+        self.epochs: list[int] = []
+
+    def on_train_epoch_end(self, trainer: object, pl_module: object) -> None:
+        self.epochs.append(trainer.current_epoch)  # type: ignore[attr-defined]
+
+    def state_dict(self) -> dict[str, object]:
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        self.epochs = list(state_dict["epochs"])  # type: ignore[call-overload]
+
+
+class Failing(Callback):
+    def on_train_epoch_end(self, trainer: object, pl_module: object) -> None:
+        message = "mine"
+        raise KeyError(message)
+
+
+def test_a_script_trains_with_callbacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = written(tmp_path / "own.net", NET.replace("NEURON", "LIF"))
+    noting = Noting()
+    done = sewdsl.train_network(net, tmp_path / "out", callbacks=[noting], progress_bar=False)
+    assert noting.epochs == [0, 1]
+    assert done.folder == tmp_path / "out"
+    assert done.result == RunFolder(done.folder).read_result()
+    assert capsys.readouterr().err == ""
+    after = Noting()
+    more = sewdsl.resume_training(done.folder, epochs=3, callbacks=[after], progress_bar=False)
+    assert (after.epochs, more.result.epochs) == ([0, 1, 2], 3)
+    assert checkpoints.read_checkpoint(RunFolder(done.folder).last)["callbacks"]["Noting"] == {"epochs": [0, 1, 2]}
+    with pytest.raises(RunError, match="already holds a run"):
+        sewdsl.train_network(net, tmp_path / "out")
+    with pytest.raises(KeyError, match="mine"):  # a script sees its own errors as they are
+        sewdsl.train_network(net, tmp_path / "failed", callbacks=[Failing()], progress_bar=False)
+
+
+def test_a_callback_may_end_it_early(tmp_path: Path) -> None:
+    net = written(tmp_path / "own.net", NET.replace("NEURON", "LIF").replace("epochs 2", "epochs 9"))
+    stopping = EarlyStopping("test_accuracy", min_delta=1.0, patience=1, mode="max")
+    done = sewdsl.train_network(net, tmp_path / "out", callbacks=[stopping], progress_bar=False)
+    assert done.result.epochs == 2
+    assert len(figures(done.folder)) == 2
+
+
+def test_callbacks_alone_change_no_bit(tmp_path: Path) -> None:
+    net = written(tmp_path / "own.net", NET.replace("NEURON", "LIF"))
+    plain = sewdsl.train_network(net, tmp_path / "plain", progress_bar=False)
+    noted = sewdsl.train_network(net, tmp_path / "noted", callbacks=[Noting()], loggers=["csv"], progress_bar=False)
+    weights = [checkpoints.read_checkpoint(RunFolder(done.folder).last) for done in (plain, noted)]
+    assert checkpoints.same_weights(*weights)
+    assert not (plain.folder / "plugins.json").exists()
