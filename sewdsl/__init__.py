@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sewdsl.ir.network import Network
     from sewdsl.ir.node import Node
     from sewdsl.own_code import load_plugin
-    from sewdsl.train.torch_dataset import dataset
     from sewdsl.train.fit.train_network import resume_training, train_network
+    from sewdsl.train.torch_dataset import dataset
 
 __all__ = [
     "Compilation",

@@ -96,7 +96,7 @@ class NotebookRun:
         return render_html("notebook_run.html", run=self, curves=curves)
 
 
-def train(
+def train(  # noqa: PLR0913 -- what the command has as options
     spec: str | Path,
     out: str | Path | None = None,
     *,

@@ -119,7 +119,7 @@ def test_names_that_are_taken(tmp_path: Path) -> None:
     sewdsl.load_plugin(first)
     with pytest.raises(PluginError, match="are both imported as 'own': rename one of them"):
         sewdsl.load_plugin(other)
-    with pytest.raises(PluginError, match="a plugin file ends with .py"):
+    with pytest.raises(PluginError, match=r"a plugin file ends with \.py"):
         sewdsl.load_plugin(written(tmp_path / "own.txt", ""))
     with pytest.raises(PluginError, match=r"cannot read the plugin file '.*nosuch.py': No such file"):
         sewdsl.load_plugin(tmp_path / "nosuch.py")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from typer.testing import CliRunner, Result
 
@@ -122,8 +122,8 @@ class Noting(Callback):
     def __init__(self) -> None:
         self.epochs: list[int] = []
 
-    def on_train_epoch_end(self, trainer: object, pl_module: object) -> None:
-        self.epochs.append(trainer.current_epoch)  # type: ignore[attr-defined]
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+        self.epochs.append(trainer.current_epoch)
 
     def state_dict(self) -> dict[str, object]:
         return {"epochs": self.epochs}
@@ -133,7 +133,7 @@ class Noting(Callback):
 
 
 class Failing(Callback):
-    def on_train_epoch_end(self, trainer: object, pl_module: object) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
         message = "mine"
         raise KeyError(message)
 
