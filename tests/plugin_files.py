@@ -79,10 +79,10 @@ def written(path: Path, text: str) -> Path:
 @contextmanager
 def left_out() -> Iterator[None]:
     """Takes out what was imported within, as if this process had not been asked for it."""
-    before = [*sys.path]
+    before, known = [*sys.path], plugins.plugin_files()
     try:
         yield
     finally:
-        for file in plugins.plugin_files():
+        for file in (file for file in plugins.plugin_files() if file not in known):
             plugins.forget_plugin_file(file.module)
         sys.path[:] = before

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.docs.fences import fences
+
 MODELS = """\
 from spikingjelly.activation_based import neuron
 from spikingjelly.activation_based.model import sew_resnet
@@ -57,5 +59,17 @@ def circle() -> None:
     nir.write("loop.nir", nir.NIRGraph(nodes=nodes, edges=edges))
 
 
-GIVEN: dict[str, Callable[[], None]] = {"nir.md": circle, "source.md": models, "weights.md": weights_}
+def own_code() -> None:
+    """The files of Python that the page shows."""
+    for fence in fences(Path(__file__).parents[2] / "docs" / "own-code.md"):
+        if fence.kind == "python" and fence.title:
+            Path(fence.title).write_text(fence.text, encoding="utf-8")
+
+
+GIVEN: dict[str, Callable[[], None]] = {
+    "nir.md": circle,
+    "own-code.md": own_code,
+    "source.md": models,
+    "weights.md": weights_,
+}
 """By the page that takes them for given."""

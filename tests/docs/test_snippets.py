@@ -24,6 +24,7 @@ from sewdsl.source import Source
 from tests.docs.commands import understood
 from tests.docs.fences import Fence, agrees, fences, session, shell
 from tests.docs.given import GIVEN
+from tests.plugin_files import left_out
 from tests.project.test_contributing import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +71,8 @@ def _printed(program: str, words: list[str]) -> str:
         return done.stdout + done.stderr
     assert program == "sewdsl", program
     screen = io.StringIO()
-    with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen), contextlib.suppress(SystemExit):
+    streams = contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen)
+    with streams[0], streams[1], contextlib.suppress(SystemExit), left_out():  # each command is a process of its own
         app(words)
     return screen.getvalue()
 

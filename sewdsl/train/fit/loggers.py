@@ -34,7 +34,7 @@ PROJECT = "sewdsl"
 """Where runs are listed by W&B, unless WANDB_PROJECT says otherwise."""
 OFFLINE = ("offline", "dryrun", "disabled")
 """Values of WANDB_MODE with which nothing is sent."""
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds that a server may take to answer at the start, or for the last figures at the end."""
 CALLED = ("log_metrics", "log_hyperparams", "log_graph", "save", "after_save_checkpoint", "finalize")
 """What Lightning asks a logger to do."""
@@ -99,6 +99,8 @@ def open_loggers(module: Classifier, folder: RunFolder, asked: Sequence[LoggerNa
         "mlflow": lambda: _mlflow_logger(folder, module.model.network.name, title, ids.get("mlflow")),
     }
     opened: list[Logger] = []
+    if rank() == 0:
+        remember_loggers(folder, names, ids)  # also if one cannot be opened: the run begins again with the same
     try:
         for name in names:
             try:
