@@ -116,7 +116,7 @@ def plugin_files() -> tuple[PluginFile, ...]:
 def import_plugin_file(path: Path) -> PluginFile:
     """Imports a file of Python as a module of its own name; one that has changed since, anew.
 
-    Its folder is searched for modules after all other places, so that the file may import others beside it.
+    Its folder is searched for modules after all other places, so that the file may import others in it.
 
     Args:
         path: The file.

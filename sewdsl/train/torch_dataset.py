@@ -79,9 +79,10 @@ class SampleDataset(Dataset[Sample]):
         x = torch.stack([one for one, _ in batch], dim=1 if self.varies else 0)
         return x, torch.tensor([label for _, label in batch])
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> dict[str, Any]:
         """What pickle keeps; plugin files come first, as what follows may be of their classes."""
-        return _unpickled, (_Plugins([str(file.path) for file in plugin_files()]), self.__dict__)
+        kept = {name: value for name, value in self.__dict__.items() if name != "plugins"}
+        return {"plugins": _Plugins([str(file.path) for file in plugin_files()]), **kept}
 
 
 class _Plugins:
@@ -94,12 +95,6 @@ class _Plugins:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _Plugins, (self.paths,)
-
-
-def _unpickled(_: _Plugins, state: dict[str, Any]) -> SampleDataset:
-    made = SampleDataset.__new__(SampleDataset)
-    made.__dict__.update(state)
-    return made
 
 
 def dataset(  # noqa: PLR0913 -- what a run says in its recipe and options

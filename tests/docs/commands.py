@@ -18,7 +18,7 @@ from sewdsl.cli.options import compile_options
 from sewdsl.compiler import Options, shipped_networks
 
 ROOT = Path(__file__).parents[2]
-OTHERS = {"code", "export", "pdflatex", "pygmentize", "mkdocs", "pytest"}
+OTHERS = {"code", "export", "mkdocs", "mlflow", "pdflatex", "pygmentize", "pytest"}
 """Programs whose options are no matter of ours."""
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 _VARIABLE = re.compile(r"[A-Z_]+=.*")

@@ -157,11 +157,11 @@ def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_key")
-def test_wandb_asks_nobody_for_a_key(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_asks_for_no_key(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loggers, "find_spec", lambda package: package)  # as if it were installed
     refused = run("train", small, "--out", tmp_path / "out", "--logger", "wandb")
     assert refused.exit_code == 1
-    assert refused.stderr.startswith("error: --logger wandb has no key, and nobody is asked for one: 'wandb login'")
+    assert refused.stderr.startswith("error: --logger wandb has no key, and asks for none: 'wandb login'")
     assert "WANDB_MODE=offline" in refused.stderr
     assert not (tmp_path / "out").exists()
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password key\n", "utf-8")

@@ -1,4 +1,4 @@
-"""Where the figures of a training go besides its folder: Lightning's loggers, none of which can end it.
+"""Where the figures of a training go in addition to its folder: Lightning's loggers, none of which can end it.
 
 What cannot be opened is an error before anything is trained. A logger that fails later, on a full disk or since its
 server is away, is warned of once and asked no more: every figure is in ``metrics.csv`` of the run in any case.
@@ -44,7 +44,7 @@ def check_loggers(names: Sequence[LoggerName]) -> None:
     """Looks whether figures can be logged there, before anything is made.
 
     Raises:
-        RunError: a package is missing, or W&B has no key and is not told to stay offline.
+        RunError: a package is missing, or W&B has no key, and WANDB_MODE does not keep it offline.
     """
     for name, package in (("wandb", "wandb"), ("mlflow", "mlflow")):
         if name in names and find_spec(package) is None:
@@ -52,7 +52,7 @@ def check_loggers(names: Sequence[LoggerName]) -> None:
             raise RunError(message)
     if "wandb" in names and os.environ.get("WANDB_MODE") not in OFFLINE and not _has_wandb_key():
         message = (
-            "--logger wandb has no key, and nobody is asked for one: 'wandb login' or WANDB_API_KEY gives one, "
+            "--logger wandb has no key, and asks for none: 'wandb login' or WANDB_API_KEY gives one, "
             "WANDB_MODE=offline keeps the figures in the run's folder, from where 'wandb sync' can send them later"
         )
         raise RunError(message)

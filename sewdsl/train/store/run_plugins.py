@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
@@ -89,7 +90,10 @@ def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
             continue
         copy = folder.plugins.with_suffix("") / note.copy_name
         if note.copy_name not in names:
-            place = note.path if _digest(Path(note.path)) == note.sha256 else str(copy)
+            place = str(copy)
+            with suppress(OSError):  # it may lie elsewhere now
+                if sha256(Path(note.path).read_bytes()).hexdigest() == note.sha256:
+                    place = note.path
             missing += ["--plugin", place]
             continue
         changed = f"'{note.copy_name}' is not what the run in '{folder.path}' began with; that is '{copy}'"
@@ -103,11 +107,3 @@ def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
             f"if you trust it, add {shlex.join(missing)}"
         )
         raise RunError(message)
-
-
-def _digest(path: Path) -> str:
-    """Of a file's contents; empty where it cannot be read."""
-    try:
-        return sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""
