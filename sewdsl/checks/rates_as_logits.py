@@ -27,7 +27,9 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT00
     while isinstance(last.op, NON_INCREASING_LAYERS):
         last = network.nodes[last.inputs[0]]
     most = last.output.values.count
-    if not whole or recipe is None or most is None or network.settings.readout == "sum" or len(output.output.shape) > 1:
+    if recipe is None or recipe.loss.of_rates:
+        return
+    if not whole or most is None or network.settings.readout == "sum" or len(output.output.shape) > 1:
         return
     classes = output.output.elements
     least = log1p((classes - 1) * e**-most)
@@ -39,6 +41,8 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT00
         f"the output is a rate from 0 to {most}: a cross-entropy over {classes} classes never falls below {least:.2f}",
         output.span,
         label="ends in neurons, or in a mean of theirs",
-        help="end the network in FC" + (", or take 'readout sum'" if recipe.loss == "mean" else ""),
+        help="end the network in FC"
+        + (", or take 'readout sum'" if "sum" in recipe.loss.readouts else "")
+        + ", or train with 'loss MSE'",
         path=output.where,
     )

@@ -321,7 +321,10 @@ def _resume(run: Path, options: Options, data: Path | None, way: Callable[[], Ru
 
 def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str, folder: RunFolder) -> None:
     """What is trained, how, and on which data, on the standard error: the answer is still to come."""
-    usual = {name: info.default for name, info in Recipe.model_fields.items()}
+    usual = {
+        name: info.get_default(call_default_factory=True, validated_data={})
+        for name, info in Recipe.model_fields.items()
+    }
     shown = {name: format_value(value) for name, value in recipe if name in SHOWN or value != usual[name]}
     shown |= {"others": f"as by default; all are in {folder.recipe}"}
     echo(f"training {network.name} on {shown.pop('on')}", err=True)

@@ -10,6 +10,7 @@ from sewdsl.elaborate.suggestions import nearest_name, rename
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.recipe import Recipe
 from sewdsl.light_dataclass import dataclass
+from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reported, Reporter
 from sewdsl.syntax.lexicon import SETTINGS
 from sewdsl.syntax.tree import Section, Setting, Word
@@ -30,6 +31,9 @@ def resolve_key_alias(name: str) -> str | None:
     """The key that a name or an option means, ``train.optimizer.lr`` for ``--lr`` and ``train.lr``; None: none."""
     return KEY_ALIASES.get(name.removeprefix("train.").lstrip("-").replace("-", "_"))
 
+
+SHORT_LOSSES = {"mean": "CrossEntropy", "tet": "TET"}
+"""Losses by the words that recipes have had for them."""
 
 KEYS = tuple(name for name in Recipe.model_fields if name != "on")
 
@@ -83,7 +87,10 @@ class _RecipeReader:
             return None
         value = setting.values[0]
         try:
-            return GivenArgument(ValueReader(self.reporter).read(value), value.span)
+            read = ValueReader(self.reporter).read(value)
+            if setting.key.text == "loss" and read in SHORT_LOSSES:
+                read = catalogue()[SHORT_LOSSES[read]]()
+            return GivenArgument(read, value.span)
         except InvalidText:
             return None
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
-from sewdsl.ir.kind import Kind, Natural, Positive
+from sewdsl.ir.kind import CATALOGUE, Kind, Natural, Positive
 from sewdsl.ir.printed_values import parse_memory
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from torch.optim import Optimizer as TorchOptimizer
 
 
@@ -40,9 +40,41 @@ class Optimizer(Kind):
 class Schedule(Kind):
     """How the learning rate changes from epoch to epoch."""
 
+    each: ClassVar[Literal["epoch", "step"]] = "epoch"
+    """When it changes: from epoch to epoch, or with every step of the optimizer."""
+    by_validation: ClassVar[bool] = False
+    """Whether what comes of the validation part decides, so that nobody knows the rates beforehand."""
+
     @abstractmethod
     def factor(self, epoch: int, epochs: int) -> float:
-        """What the optimizer's learning rate is multiplied by in an epoch, counted from 0, of so many."""
+        """What the optimizer's learning rate is multiplied by in an epoch, counted from 0, of so many; or in a step."""
+
+
+class Loss(Kind):
+    """How wrong a network is, and what it is trained to make small."""
+
+    each_step: ClassVar[bool] = False
+    """Whether it reads the output of each time-step instead of the readout."""
+    of_rates: ClassVar[bool] = False
+    """Whether it can be zero where all outputs are rates."""
+    readouts: ClassVar[tuple[str, ...]] = ("mean", "sum", "last")
+    """What goes with it, of what ``readout`` can be."""
+
+    @abstractmethod
+    def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        """The loss of a batch, a scalar.
+
+        Args:
+            functional: The module ``torch.nn.functional``.
+            outputs: The readout ``[N, classes]``, or with ``each_step`` the outputs ``[T, N, classes]``.
+            target: Classes ``[N]``, integers from 0, or the share of each class, ``[N, classes]``.
+            smoothing: Share of the target that all classes have in common, in [0, 1).
+        """
+
+    def judge(self, functional: ModuleType, readout: Tensor, target: Tensor) -> Tensor:
+        """The loss of a readout ``[N, classes]`` of samples that judge: the cross-entropy."""
+        loss: Tensor = functional.cross_entropy(readout, target)
+        return loss
 
 
 def _memory(text: str | None) -> str | None:
@@ -50,6 +82,11 @@ def _memory(text: str | None) -> str | None:
         message = f"'{text}' is no amount of memory: write 2GB, 1.5GB, 800MB or 512MiB"
         raise ValueError(message)
     return text
+
+
+def _usual_loss() -> Kind:
+    """The cross-entropy of the readout; its class is known by the time that a file names an optimizer."""
+    return CATALOGUE["CrossEntropy"]()
 
 
 class Recipe(BaseModel):
@@ -65,8 +102,8 @@ class Recipe(BaseModel):
         schedule: How the learning rate changes; None: it does not.
         warmup: Epochs before the schedule begins, in which the learning rate rises in equal steps.
         clip: Largest Euclidean norm of all gradients together; longer ones are shortened to it. None: any.
-        loss: Cross-entropy of the mean over time of the logits (``mean``), or the mean over time of the
-            cross-entropies of each time-step (``tet``, Deng et al. 2022).
+        loss: What is made small: ``CrossEntropy`` of the readout, also written ``mean``; ``TET``, also written ``tet``,
+            of each time-step's output (Deng et al. 2022); ``MSE`` of rates.
         label_smoothing: Share of the target that all classes have in common, in training.
         precision: ``32``; ``mixed``: 16-bit floats where they are safe (bfloat16, or float16 on GPUs without it); or
             one of these by Lightning's name, ``bf16-mixed``, ``16-mixed``.
@@ -98,7 +135,7 @@ class Recipe(BaseModel):
     schedule: SerializeAsAny[Schedule] | None = None
     warmup: Natural = 0
     clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    loss: Literal["mean", "tet"] = "mean"
+    loss: SerializeAsAny[Loss] = Field(default_factory=_usual_loss)
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Annotated[Literal["32", "mixed", "bf16-mixed", "16-mixed"], BeforeValidator(str)] = "32"
     tf32: bool | None = None
@@ -116,6 +153,19 @@ class Recipe(BaseModel):
     def _warmup_ends(self) -> Self:
         if self.warmup >= self.epochs:
             message = f"a warmup of {self.warmup} leaves nothing of {self.epochs} epochs"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_can_be(self) -> Self:
+        schedule = self.schedule
+        if schedule is None:
+            return self
+        if schedule.by_validation and not self.validation:
+            message = f"the schedule {schedule.kind} goes by a validation part, and there is none: add 'validation 0.1'"
+            raise ValueError(message)
+        if self.warmup and (schedule.by_validation or schedule.each == "step"):
+            message = f"'warmup' is not for the schedule {schedule.kind}: leave it out"
             raise ValueError(message)
         return self
 

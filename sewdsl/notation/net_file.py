@@ -175,6 +175,9 @@ def _figure(item: Expectation) -> str:
 
 
 def _recipe(recipe: Recipe) -> str:
-    defaults = {name: field.get_default() for name, field in Recipe.model_fields.items()}
+    defaults = {
+        name: field.get_default(call_default_factory=True, validated_data={})
+        for name, field in Recipe.model_fields.items()
+    }
     lines = [f"    {name} {value_text(value)}\n" for name, value in recipe if name != "on" and value != defaults[name]]
     return f"train on {recipe.on} {{\n{''.join(lines)}}}\n"

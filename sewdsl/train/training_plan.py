@@ -193,8 +193,10 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places) ->
     elif recipe.shift >= side > 0:
         message = f"a shift of up to {recipe.shift} pixels moves an input of {_size(settings.input)} out of sight"
         yield Diagnostic("invalid-argument", error, message, place.recipe("shift"), help=f"at most {side - 1}")
-    if recipe.loss == "tet" and settings.readout != "mean":
-        message = f"the loss of each time-step goes with 'readout mean', not with 'readout {settings.readout}'"
+    if settings.readout not in recipe.loss.readouts:
+        whose = "the loss of each time-step" if recipe.loss.each_step else f"the loss {recipe.loss.kind}"
+        goes = " or ".join(f"'readout {word}'" for word in recipe.loss.readouts)
+        message = f"{whose} goes with {goes}, not with 'readout {settings.readout}'"
         yield Diagnostic("invalid-argument", error, message, place.recipe("loss"), help="write 'loss mean'")
     if recipe.T_train is not None and recipe.T_train > settings.steps:
         message = f"T_train {recipe.T_train} is more than the network's {settings.steps} time-steps"

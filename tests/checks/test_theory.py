@@ -397,11 +397,19 @@ def test_the_least_loss_of_rates() -> None:
     assert found.message.endswith(f"over 11 classes never falls below {least:.2f}")
 
 
-@pytest.mark.parametrize(("loss", "help_"), [("mean", "FC, or take 'readout sum'"), ("tet", "FC")])
+@pytest.mark.parametrize(
+    ("loss", "help_"),
+    [("mean", "FC, or take 'readout sum', or train with 'loss MSE'"), ("tet", "FC, or train with 'loss MSE'")],
+)
 def test_what_helps_goes_with_the_loss(loss: str, help_: str) -> None:
     text = "sewdsl 1\ninput 2x16x16\nbody FC110-IF-APk10\ntrain on dvs128-gesture {\noptimizer Adam(lr=0.001)\n"
     (found,) = sewdsl.read(f"{text}loss {loss}\n}}\n").diagnostics
     assert found.help == f"end the network in {help_}"
+
+
+def test_the_squared_distance_of_rates_can_be_zero() -> None:
+    text = "sewdsl 1\ninput 2x16x16\nbody FC110-IF-APk10\ntrain on dvs128-gesture {\noptimizer Adam(lr=0.001)\n"
+    assert sewdsl.read(f"{text}loss MSE\n}}\n").diagnostics == ()
 
 
 @pytest.mark.parametrize("surrogate", ["Triangle(alpha=1000.0)", "Sigmoid(alpha=100000.0)", "ATan(alpha=100000.0)"])

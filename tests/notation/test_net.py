@@ -12,6 +12,7 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.notation.kind_text import value_text
+from sewdsl.ops.losses.tet import TET
 from sewdsl.ops.optimizers.adam import Adam
 from tests.notation.handmade import network
 from tests.notation.same import anonymous, compiled, essence
@@ -56,7 +57,7 @@ def test_recipe() -> None:
         epochs=3,
         T_train=4,
         optimizer=Adam(lr=1e-5),
-        loss="tet",
+        loss=TET(weight=0.05),
         label_smoothing=0.1,
         precision="bf16-mixed",
         memory="1.5GB",
@@ -68,7 +69,7 @@ def test_recipe() -> None:
         "    epochs 3",
         "    T_train 4",
         "    optimizer Adam(lr=1e-05)",
-        "    loss tet",
+        "    loss TET(weight=0.05)",
         "    label_smoothing 0.1",
         '    precision "bf16-mixed"',
         '    memory "1.5GB"',

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch.nn.functional import log_softmax
+from torch.nn.functional import cross_entropy, log_softmax, mse_loss, one_hot
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
 
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
 from sewdsl.diagnostics import SewdslError
@@ -39,6 +40,7 @@ class Watch(Callback):
 
     def __init__(self) -> None:
         self.steps: list[torch.Tensor] = []
+        self.rates: list[float] = []
         self.formats: set[torch.dtype] = set()
         self.shown: dict[str, Any] = {}
 
@@ -47,6 +49,7 @@ class Watch(Callback):
         conv.register_forward_hook(lambda _module, _inputs, y: self.formats.add(y.dtype))
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002 -- a hook
+        self.rates.append(optimizer.param_groups[0]["lr"])
         self.steps.append(torch.cat([w.grad.flatten() for w in pl_module.parameters() if w.grad is not None]))
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
@@ -112,6 +115,26 @@ def test_warmup_reaches_the_optimizer(tmp_path: Path) -> None:
     assert [row["learning_rate"] for row in found.values()] == pytest.approx([0.25, 0.5, 0.25])
 
 
+def test_one_cycle_changes_with_every_step(tmp_path: Path) -> None:
+    _, watch, _ = fitted(tmp_path, epochs=2, schedule="OneCycle", optimizer="SGD(lr=0.5)")
+    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.5)
+    reference = OneCycleLR(theirs, 0.5, len(watch.rates), cycle_momentum=False)
+    assert len(watch.rates) == 4
+    for rate in watch.rates:
+        assert rate == pytest.approx(reference.get_last_lr()[0], rel=1e-9)
+        theirs.step()
+        if reference.last_epoch < 3:
+            reference.step()
+
+
+def test_the_validation_part_decides_when_the_rate_falls(tmp_path: Path) -> None:
+    changes = {"validation": 0.5, "schedule": "Plateau(gamma=0.5, patience=0, threshold=0.999)"}
+    fitted(tmp_path, epochs=4, optimizer="SGD(lr=0.5)", **changes)
+    rows = measurements.read_metrics(RunFolder(tmp_path).metrics).values()
+    # nothing gets ten times better, so that every epoch after the first is one too many
+    assert [row["learning_rate"] for row in rows] == pytest.approx([0.5, 0.5, 0.25, 0.125])
+
+
 class TestLoss:
     @pytest.mark.parametrize("smoothing", [0.0, 0.25])
     @pytest.mark.parametrize("loss", ["mean", "tet"])
@@ -125,6 +148,39 @@ class TestLoss:
         by_hand = [-(targets * log_softmax(step, dim=1)).sum(1).mean().item() for step in shown]
         assert found.item() == pytest.approx(sum(by_hand) / len(by_hand), rel=1e-5)
         assert torch.allclose(logits, sequence.mean(0), atol=1e-6)
+
+    @pytest.mark.parametrize("smoothing", [0.0, 0.25])
+    def test_squares(self, smoothing: float) -> None:
+        model = compile(PLAIN, seed=1)
+        x, y = torch.randn(5, 1, 8, 8), torch.arange(5)
+        logits, found = training_loss(model, x, y, recipe(PLAIN, loss="MSE", label_smoothing=smoothing))
+        targets = (1 - smoothing) * one_hot(y, 10) + smoothing / 10
+        assert found.item() == pytest.approx(mse_loss(logits, targets).item(), rel=1e-6)
+
+    def test_the_regulariser_pulls_outputs_to_a_value(self) -> None:
+        model = compile(PLAIN, seed=1)
+        x, y = torch.randn(5, 1, 8, 8), torch.arange(5)
+        _, found = training_loss(model, x, y, recipe(PLAIN, loss="TET(weight=0.25, phi=2.0)"))
+        steps = model(x, return_sequence=True)
+        each = [0.75 * cross_entropy(out, y) + 0.25 * mse_loss(out, torch.full_like(out, 2)) for out in steps]
+        assert found.item() == pytest.approx(torch.stack(each).mean().item(), rel=1e-6)
+
+    @pytest.mark.parametrize("loss", ["CrossEntropy", "TET(weight=0.5)", "MSE"])
+    def test_shares_that_are_all_of_one_class_are_that_class(self, loss: str) -> None:
+        model = compile(PLAIN, seed=1)
+        x, y, said = torch.randn(5, 1, 8, 8), torch.arange(5), recipe(PLAIN, loss=loss, label_smoothing=0.1)
+        found = [training_loss(model, x, target, said)[1].item() for target in (y, one_hot(y, 10).float())]
+        assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+    def test_mixed_samples_count_for_their_larger_share(self) -> None:
+        tally = AccuracyTally()
+        tally.add(torch.eye(3), torch.tensor([[0.6, 0.4, 0], [0.6, 0.4, 0], [0.0, 0.1, 0.9]]), 1.0)
+        assert (tally.right, tally.seen) == (2, 3)
+
+    def test_it_judges_by_the_loss_of_rates(self, tmp_path: Path) -> None:
+        fitted(tmp_path, loss="MSE")
+        (row,) = measurements.read_metrics(RunFolder(tmp_path).metrics).values()
+        assert row["test_loss"] < 1  # where the cross-entropy is above 2
 
     def test_each_step_has_a_loss_only_in_a_mean(self) -> None:
         text = SMALL.replace("encode  direct", "encode  direct\nreadout last").replace(
@@ -248,7 +304,7 @@ def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytes
         ("accumulate 0", "0", "'accumulate' of the recipe must be at least 1"),
         ("label_smoothing 1.0", "1.0", "'label_smoothing' of the recipe must be less than 1"),
         ("validation 1.0", "1.0", "'validation' of the recipe must be less than 1"),
-        ("loss ted", "ted", "'loss' of the recipe must be 'mean' or 'tet'"),
+        ("loss ted", "ted", "'loss' of the recipe must be a loss"),
         ("compile maybe", "maybe", "'compile' of the recipe must be on or off (1 or 0)"),
         ("sync_bn maybe", "maybe", "'sync_bn' of the recipe must be on or off (1 or 0)"),
         ('precision "8"', '"8"', "'precision' of the recipe must be '32', 'mixed', 'bf16-mixed' or '16-mixed'"),
@@ -257,6 +313,18 @@ def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytes
 def test_what_cannot_be(line: str, span: str, message: str) -> None:
     text = SMALL.replace("    batch 200\n", f"    batch 100\n    {line}\n")
     assert [(d.message, d.span.text) for d in read(text).diagnostics] == [(message, span)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("schedule Plateau", "the schedule Plateau goes by a validation part, and there is none: add 'validation 0.1'"),
+        ("schedule OneCycle\n    warmup 1", "'warmup' is not for the schedule OneCycle: leave it out"),
+    ],
+)
+def test_schedules_that_do_not_go_with_the_rest(lines: str, message: str) -> None:
+    text = SMALL.replace("    schedule Step(size=1, gamma=0.5)\n", f"    {lines}\n")
+    assert [d.message for d in read(text).diagnostics] == [f"the recipe: {message}"]
 
 
 def test_a_warmup_leaves_something() -> None:

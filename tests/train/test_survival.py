@@ -173,6 +173,22 @@ class TestKilled:
         resume_run(folder)
         assert_same(folder, run.folder)
 
+    @pytest.mark.parametrize(
+        ("schedule", "batch"),
+        [("OneCycle", 11), ("Plateau(gamma=0.5, patience=0, threshold=0.999)\n    validation 0.2", 11)],
+    )
+    def test_a_schedule_goes_on_where_it_was(self, small: Path, tmp_path: Path, schedule: str, batch: int) -> None:
+        text = small.read_text().replace("Step(size=1, gamma=0.5)", schedule).replace("epochs 2", "epochs 3")
+        spec = tmp_path / "spec.net"
+        spec.write_text(text)
+        for name in ("whole", "killed"):
+            (tmp_path / name).mkdir()
+        whole = start(spec, tmp_path / "whole")
+        with pytest.raises(KilledError):
+            start(spec, tmp_path / "killed", At(batch, leave(tmp_path / "killed", tmp_path / "left")), save_every=0)
+        resume_run(RunFolder(tmp_path / "left"))
+        assert_same(RunFolder(tmp_path / "left"), whole)
+
     def test_before_anything_was_saved(self, run: Run, copy: RunFolder) -> None:
         shutil.rmtree(copy.last.parent)
         copy.metrics.unlink()

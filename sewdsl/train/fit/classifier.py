@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, distributed, nn
-from torch.nn.functional import cross_entropy
-from torch.optim.lr_scheduler import LambdaLR
+from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
+from sewdsl.ops.schedules.plateau import Plateau
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.fit.compiled_network import CompiledNetwork
 from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, temporal_delete, training_loss
@@ -105,7 +106,7 @@ def _note(found: list[str], what: str, values: Tensor) -> None:
 
 
 class Classifier(LightningModule):
-    """Trains by the cross-entropy between the readout and the class; judged by the share of right answers.
+    """Trains by the loss of the recipe; judged by the share of right answers.
 
     Attributes:
         model: The network, ``[N, C, H, W]`` or ``[T, N, C, H, W]`` to ``[N, classes]``.
@@ -118,6 +119,8 @@ class Classifier(LightningModule):
         spec: What is trained, in the language; kept in checkpoints, for a run that goes on to be held against.
         start: Where the weights came from that it began with; None: they were random. Kept likewise.
         compiled: What runs the network compiled; None: it is not.
+        steps: Of the optimizer in the whole training. Lightning's own count would set up the samples before it knows
+            where a run that goes on stood.
     """
 
     def __init__(self, model: SpikingNetwork, recipe: Recipe) -> None:
@@ -130,8 +133,10 @@ class Classifier(LightningModule):
         self.spec = ""
         self.start: dict[str, str] | None = None
         self.compiled: CompiledNetwork | None = None
+        self.steps = 0
         self._start = perf_counter()
         self._batch: Samples | None = None
+        self._rate = 0.0
 
     @property
     def monitor(self) -> str:
@@ -156,6 +161,22 @@ class Classifier(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer and the learning rates of the recipe."""
         optimizer = self.recipe.optimizer.build(torch.optim, self.model.parameters())
+        schedule = self.recipe.schedule
+        if isinstance(schedule, Plateau):
+            rates = ReduceLROnPlateau(
+                optimizer,
+                "min" if schedule.monitor == "loss" else "max",
+                factor=schedule.gamma,
+                patience=schedule.patience,
+                threshold=schedule.threshold,
+                cooldown=schedule.cooldown,
+                min_lr=schedule.min_lr,
+            )
+            watched = {"scheduler": rates, "monitor": f"{self.judge}_{schedule.monitor}", "interval": "epoch"}
+            return {"optimizer": optimizer, "lr_scheduler": watched}
+        if schedule is not None and schedule.each == "step":
+            changing = LambdaLR(optimizer, lambda step: schedule.factor(step, self.steps))
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": changing, "interval": "step"}}
         return [optimizer], [LambdaLR(optimizer, self.recipe.factor)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -232,6 +253,7 @@ class Classifier(LightningModule):
         Raises:
             RunDiverged: one is not finite.
         """
+        self._rate = float(optimizer.param_groups[0]["lr"])
         if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
             return
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
@@ -246,7 +268,9 @@ class Classifier(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Logs the epoch."""
-        rate = self.recipe.factor(self.current_epoch) * self.recipe.optimizer.lr
+        schedule = self.recipe.schedule
+        known = schedule is None or not (schedule.by_validation or schedule.each == "step")
+        rate = self.recipe.factor(self.current_epoch) * self.recipe.optimizer.lr if known else self._rate
         figures = {"train_loss": self.train_tally.loss, "train_accuracy": self.train_tally.accuracy}
         self.log_dict({"learning_rate": rate, **figures})
 
@@ -258,13 +282,23 @@ class Classifier(LightningModule):
         """Judges a batch, all time-steps shown; its logits. A compiled network is passed by: it would not run hooks."""
         x, y = batch
         logits: Tensor = self.model.forward(x)
-        self.test_tally.add(logits, y, cross_entropy(logits, y).item())
+        self.test_tally.add(logits, y, self.recipe.loss.judge(functional, logits, y).item())
         return logits
 
     def on_validation_epoch_end(self) -> None:
         """Logs the pass."""
         self.test_tally = self.test_tally.of_all(self.trainer.strategy)
         self.log_dict({f"{self.judge}_loss": self.test_tally.loss, self.monitor: self.test_tally.accuracy})
+
+        rates = self.lr_schedulers() if self.trainer.state.fn == "fit" else None
+        if isinstance(rates, ReduceLROnPlateau):
+            loss = self.recipe.schedule.monitor == "loss"  # type: ignore[union-attr]
+            rates.step(self.test_tally.loss if loss else self.test_tally.accuracy)
+
+    def lr_scheduler_step(self, scheduler: LRScheduler, metric: Any) -> None:
+        """Where a validation part decides, the step is taken by now: Lightning takes it after the epoch is saved."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
 
     @property
     def _training(self) -> Batches:

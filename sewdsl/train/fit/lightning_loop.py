@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
@@ -120,6 +121,7 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
             callbacks = [checkpointer, FiringRateLog(), GradientNorms(), *options.shown, *own]
             trainer = _trainer(module, folder, callbacks, loggers, options)
             training, judged = _batches(parts, module.recipe, trainer.global_rank, trainer.world_size)
+            module.steps = module.recipe.epochs * ceil(len(training) / module.recipe.accumulate)
             for batches in (training, judged):
                 batches.readers, batches.device = options.reading.readers, trainer.strategy.root_device
             trainer.fit(module, training, judged, ckpt_path=folder.last if folder.last.exists() else None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn import functional
 
 from sewdsl.ir.recipe import Recipe
 from sewdsl.light_dataclass import dataclass
@@ -21,20 +21,19 @@ if TYPE_CHECKING:
 def training_loss(model: Callable[..., Tensor], x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """The readout ``[N, classes]`` of a batch and its loss, a mean over the samples.
 
-    ``loss mean`` is the cross-entropy of the readout; ``loss tet`` is the mean over the time-steps of the
-    cross-entropy of each step's output, and the readout is the mean of the outputs::
+    A loss of each time-step gets the output of each; the readout is their mean then.
 
-        L = 1/T · Σ CE(O[t], y)
-
-    Source: Deng et al. 2022, Temporal Efficient Training, equation 9, without its regulariser.
+    Args:
+        model: The network.
+        x: A batch.
+        y: Its classes ``[N]``, or the share of each class, ``[N, classes]``.
+        recipe: Names the loss.
     """
-    if recipe.loss == "mean":
+    if not recipe.loss.each_step:
         logits = model(x)
-        return logits, cross_entropy(logits, y, label_smoothing=recipe.label_smoothing)
+        return logits, recipe.loss.value(functional, logits, y, recipe.label_smoothing)
     sequence = model(x, return_sequence=True)
-    flat = sequence.flatten(0, 1)
-    loss = cross_entropy(flat, y.repeat(len(sequence)), label_smoothing=recipe.label_smoothing)
-    return sequence.mean(0), loss
+    return sequence.mean(0), recipe.loss.value(functional, sequence, y, recipe.label_smoothing)
 
 
 def temporal_delete(x_TN: Tensor, keep: int, generator: torch.Generator | None = None) -> Tensor:
@@ -79,7 +78,8 @@ class AccuracyTally:
 
     def add(self, logits: Tensor, y: Tensor, loss: float) -> float:
         """Counts a batch and its mean loss; the share of the batch that was right."""
-        right = int((logits.argmax(1) == y).sum())
+        known = y if y.ndim == 1 else y.argmax(1)  # of mixed samples, the class with the largest share
+        right = int((logits.argmax(1) == known).sum())
         self.right += right
         self.seen += len(y)
         self.total_loss += loss * len(y)

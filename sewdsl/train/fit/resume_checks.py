@@ -121,7 +121,10 @@ def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> N
     if new.epochs < begun:
         message = f"{begun} epochs are done or begun already: {CHANGEABLE_SETTING} cannot be {new.epochs}"
         raise RunError(message)
-    if any(old.factor(epoch) != new.factor(epoch) for epoch in range(begun)):
+    by_step = old.schedule is not None and old.schedule.each == "step"
+    if (by_step and begun and old.epochs != new.epochs) or any(
+        old.factor(epoch) != new.factor(epoch) for epoch in range(begun)
+    ):
         message = (
             f"the schedule {new.schedule} depends on the number of epochs: with {new.epochs}, the learning rate would "
             f"have been another from the start; train anew, with its length said, such as 'schedule "

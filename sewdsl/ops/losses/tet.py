@@ -1,0 +1,42 @@
+"""Temporal efficient training, ``TET``."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from sewdsl.ir.recipe import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class TET(Loss, kind="TET"):
+    """The mean over the time-steps of the cross-entropy of each step's output, with a pull of outputs to one value.
+
+    In a file: ``loss TET``, also written ``loss tet``, or ``loss TET(weight=0.05, phi=1.0)``::
+
+        L = (1 - weight) · 1/T · Σ CE(O[t], y) + weight · 1/T · Σ MSE(O[t], phi)
+
+    Source: Deng et al. 2022, Temporal Efficient Training, equation 9, and its regulariser, where weight is λ.
+
+    Attributes:
+        weight: Share of the regulariser, in [0, 1]; 0: there is none.
+        phi: The value that it pulls all outputs towards.
+    """
+
+    each_step: ClassVar[bool] = True
+    readouts: ClassVar[tuple[str, ...]] = ("mean",)
+
+    weight: float = Field(default=0.0, ge=0, le=1)
+    phi: float = 1.0
+
+    def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        """A mean over time-steps and samples; ``outputs`` are those of each step, ``[T, N, classes]``."""
+        repeated = target.repeat(len(outputs), *([1] * (target.ndim - 1)))
+        loss: Tensor = functional.cross_entropy(outputs.flatten(0, 1), repeated, label_smoothing=smoothing)
+        if not self.weight:
+            return loss
+        return (1 - self.weight) * loss + self.weight * (outputs - self.phi).square().mean()
