@@ -9,6 +9,7 @@ import typer
 
 from sewdsl.cli.options import Data, Device, InMemory, Readers, Run, RunsOn, reading_options
 from sewdsl.cli.run_setup import run_errors, set_up_process
+from sewdsl.cli.train import top5_lines
 from sewdsl.compiler import read
 from sewdsl.terminal import echo
 from sewdsl.train.store.accuracy_claims import accuracy_claims
@@ -39,6 +40,8 @@ def command(
         network = read(folder.spec).result()
     accuracies = f"accuracy {found.accuracy:.2%} in the last epoch, {found.best_accuracy:.2%} in the best"
     echo(f"{accuracies}, on all {samples:,} test samples of {found.data}")
+    for line in top5_lines(found):
+        echo(line)
     for line in accuracy_claims(network, found.accuracy, found.best_accuracy, samples):
         echo(line)
     if (found.accuracy, found.best_accuracy) != (reported.accuracy, reported.best_accuracy):

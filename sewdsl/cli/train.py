@@ -52,7 +52,7 @@ from sewdsl.cli.run_setup import (
 from sewdsl.compiler import Options, read
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_value
-from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.recipe import LISTS, Recipe
 from sewdsl.passes import run_passes
 from sewdsl.paths import is_there
 from sewdsl.terminal import echo, is_terminal
@@ -325,7 +325,11 @@ def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: 
         name: info.get_default(call_default_factory=True, validated_data={})
         for name, info in Recipe.model_fields.items()
     }
-    shown = {name: format_value(value) for name, value in recipe if name in SHOWN or value != usual[name]}
+    chosen = {name: value for name, value in recipe if name in SHOWN or value != usual[name]}
+    shown = {
+        name: " ".join(map(format_value, value)) if name in LISTS and value else format_value(value)
+        for name, value in chosen.items()
+    }
     shown |= {"others": f"as by default; all are in {folder.recipe}"}
     echo(f"training {network.name} on {shown.pop('on')}", err=True)
     indent = 2 + max(map(len, shown)) + 2
@@ -340,6 +344,13 @@ def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: 
     if processes.total > 1 or recipe.accumulate > 1:
         step = f"{recipe.batch} samples x {recipe.accumulate} batches x {processes.total} processes"
         echo(f"each step: {step} = {recipe.batch * recipe.accumulate * processes.total} samples", err=True)
+
+
+def top5_lines(result: Result) -> list[str]:
+    """The shares whose class is among the five likeliest, where there are more classes."""
+    if result.top5_accuracy is None or result.best_top5_accuracy is None:
+        return []
+    return [f"top-5 accuracy {result.top5_accuracy:.2%} in the last epoch, {result.best_top5_accuracy:.2%} in the best"]
 
 
 def _print_result(result: Result, folder: RunFolder, *, json_: bool) -> None:
@@ -358,6 +369,8 @@ def _print_result(result: Result, folder: RunFolder, *, json_: bool) -> None:
         table.add_row(name, *(f"{share:.2%}" for share in (rate, found.dead_share, found.saturated_share)))
     console().print(table)
     echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
+    for line in top5_lines(result):
+        echo(line)
     for line in accuracy_claims(require_network(read(folder.spec)), result.accuracy, result.best_accuracy):
         echo(line)
     echo(last)

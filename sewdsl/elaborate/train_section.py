@@ -6,9 +6,9 @@ from dataclasses import field
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
-from sewdsl.elaborate.suggestions import nearest_name, rename
+from sewdsl.elaborate.suggestions import advice, nearest_name, rename
 from sewdsl.elaborate.values import ValueReader
-from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.recipe import LISTS, Recipe, Transform
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reported, Reporter
@@ -79,6 +79,8 @@ class _RecipeReader:
         return made if section.on is not None else None
 
     def _value(self, setting: Setting) -> GivenArgument | None:
+        if setting.key.text in LISTS:
+            return self._list(setting)
         if len(setting.values) != 1:
             texts = " and ".join(f"'{value.span.text}'" for value in setting.values)
             message = f"'{setting.key.text}' takes one value, and this reads as {len(setting.values)}: {texts}"
@@ -93,6 +95,24 @@ class _RecipeReader:
             return GivenArgument(read, value.span)
         except InvalidText:
             return None
+
+    def _list(self, setting: Setting) -> GivenArgument | None:
+        """Several values; ``none`` alone is none of them."""
+        try:
+            found = [ValueReader(self.reporter).read(value) for value in setting.values]
+        except InvalidText:
+            return None
+        whole = setting.values[0].span.to(setting.values[-1].span)
+        if setting.key.text == "augment":
+            for value, made in zip(setting.values, found, strict=True):
+                if not isinstance(made, Transform) and found != [None]:
+                    names = sorted(name for name, kind in catalogue().items() if issubclass(kind, Transform))
+                    near = advice(str(made), names, value.span, f"known: {', '.join(names)}")
+                    message = f"'augment' of the recipe lists transforms, and '{value.span.text}' is none"
+                    self.reporter.add(Diagnostic("invalid-argument", Severity.ERROR, message, value.span, **near))
+                    return None
+            return GivenArgument(() if found == [None] else tuple(found), whole)
+        return GivenArgument(None if found == [None] else tuple(found), whole)
 
 
 def _describe_unknown(key: Word) -> Diagnostic:

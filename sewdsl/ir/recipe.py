@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
@@ -77,6 +77,48 @@ class Loss(Kind):
         return loss
 
 
+class Transform(Kind):
+    """How training samples are changed at random: what ``augment`` lists."""
+
+
+class ImageTransform(Transform):
+    """One of an image's pixels, before they are scaled; the library is ``torchvision.transforms.v2``."""
+
+    @abstractmethod
+    def build(self, library: ModuleType) -> Any:
+        """As a function of an image ``[C, H, W]`` of uint8; it draws from torch's generator."""
+
+
+class SampleTransform(Transform):
+    """One of a sample as a network gets it, all time-steps alike; the library is ``torchvision.transforms.v2``."""
+
+    @abstractmethod
+    def build(self, library: ModuleType) -> Any:
+        """As a function of a sample ``[C, H, W]`` or ``[T, C, H, W]``; it draws from torch's generator."""
+
+
+class BatchTransform(Transform):
+    """One of a whole batch, whose samples have shares of several classes then.
+
+    Attributes:
+        p: Share of the batches that it is done to.
+    """
+
+    p: float
+
+    @abstractmethod
+    def build(self, library: ModuleType, classes: int) -> Any:
+        """As a function of a batch and its classes ``[N]``; the library is ``torchvision.transforms.v2``."""
+
+
+class EventTransform(Transform):
+    """One of a recording's events, before frames are made of them; the library is ``tonic.transforms``."""
+
+    @abstractmethod
+    def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
+        """As a function of tonic's arrays of events, of a sensor of so many columns, rows and polarities."""
+
+
 def _memory(text: str | None) -> str | None:
     if text is not None and not parse_memory(text):
         message = f"'{text}' is no amount of memory: write 2GB, 1.5GB, 800MB or 512MiB"
@@ -87,6 +129,10 @@ def _memory(text: str | None) -> str | None:
 def _usual_loss() -> Kind:
     """The cross-entropy of the readout; its class is known by the time that a file names an optimizer."""
     return CATALOGUE["CrossEntropy"]()
+
+
+LISTS = ("augment", "mean", "std")
+"""Keys that take several values, with blanks between."""
 
 
 class Recipe(BaseModel):
@@ -120,6 +166,16 @@ class Recipe(BaseModel):
             masks and the validation part.
         shift: Training samples are moved by up to so many pixels each way, as in a random crop of the padded image.
         flip: Whether every other training sample, on average, is mirrored left to right.
+        augment: What else is done to training samples at random, one after another: ``AutoAugment``, ``Mixup``, ``NDA``
+            and others; see :class:`Transform`.
+        resize: How frames of events are brought to the network's input where the sensor has another size: ``bilinear``;
+            ``area``, the mean of what a pixel covers; ``sum``, which keeps the number of events. None: not at all.
+        crop: What training takes of the files of an image folder: ``random``, a part of random size and place;
+            ``middle``; ``whole``, the image pressed into the input's shape. With ``whole``, so does the test.
+        mean: What is subtracted from each channel of an image folder, on the scale from 0 to 1; None: as of ImageNet.
+        std: By what each channel is then divided, > 0; None: as of ImageNet.
+        holdout: Share of each class that is for the test in a folder without a split, in (0, 1); always the same
+            samples.
         validation: Share of each class of the training set by which the best epoch is chosen; 0: by the test set.
         subset: Whether a part of the dataset will do; otherwise it is an error if some of it is missing.
     """
@@ -146,6 +202,12 @@ class Recipe(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     shift: Natural = 0
     flip: bool = False
+    augment: tuple[SerializeAsAny[Transform], ...] = ()
+    resize: Literal["bilinear", "area", "sum"] | None = "bilinear"
+    crop: Literal["random", "middle", "whole"] = "random"
+    mean: tuple[float, ...] | None = None
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.2
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
     subset: bool = False
 

@@ -10,7 +10,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
 from sewdsl.ir.printed_values import format_value
-from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.recipe import LISTS, Recipe
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation.compact_text import UNLIMITED, body_with_own_blocks
 from sewdsl.notation.fold_repeats import fold_repeats
@@ -179,5 +179,10 @@ def _recipe(recipe: Recipe) -> str:
         name: field.get_default(call_default_factory=True, validated_data={})
         for name, field in Recipe.model_fields.items()
     }
-    lines = [f"    {name} {value_text(value)}\n" for name, value in recipe if name != "on" and value != defaults[name]]
+    given = ((name, value) for name, value in recipe if name != "on" and value != defaults[name])
+    texts = {
+        name: " ".join(map(value_text, value)) if name in LISTS and value else value_text(value)
+        for name, value in given
+    }
+    lines = [f"    {name} {text}\n" for name, text in texts.items()]
     return f"train on {recipe.on} {{\n{''.join(lines)}}}\n"

@@ -11,12 +11,13 @@ from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SewdslError, errors_in, sort_diagnostics
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
-from sewdsl.ir.recipe import Recipe
+from sewdsl.ir.recipe import EventTransform, ImageTransform, Recipe
 from sewdsl.reporter import Reported
 from sewdsl.source import BUILTIN, Span
 from sewdsl.train.data import datasets, find_dataset, search_path
 from sewdsl.train.data.augmentation import Augmentation
 from sewdsl.train.data.dataset import DataOptions, DataSet
+from sewdsl.train.data.imagenet import ImageFolder
 
 
 class TrainingPlan(NamedTuple):
@@ -107,7 +108,11 @@ def _setup(network: Network, recipe: Recipe, folder: Path | None) -> DataOptions
         shape=network.settings.input,
         classes=output.elements,
         subset=recipe.subset,
-        augmentation=Augmentation(recipe.shift, recipe.flip),
+        augmentation=Augmentation(recipe.shift, recipe.flip, recipe.augment),
+        resize=recipe.resize or "bilinear",
+        holdout=recipe.holdout,
+        crop=recipe.crop,
+        statistics=(recipe.mean, recipe.std),
     )
 
 
@@ -162,11 +167,40 @@ def _size(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
+def _compare_changes(network: Network, recipe: Recipe, data: DataSet, place: _Places) -> Iterator[Diagnostic]:
+    """What the recipe does to samples, and these are not of the kind that it is done to."""
+    shape = network.settings.input
+    for key in ("crop", "mean", "std"):
+        if getattr(recipe, key) != Recipe.model_fields[key].default and not isinstance(data, ImageFolder):
+            message, hint = f"'{key}' is for folders of images, and {data.name} is none", "leave it out"
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, place.recipe(key), help=hint)
+    for transform in recipe.augment:
+        reason = ""
+        if len(shape) != len("CHW"):
+            reason = f"changes maps, but the network's input is {_size(shape)}"
+        elif isinstance(transform, ImageTransform) and data.varies:
+            reason = f"changes the pixels of images, but the samples of {data.name} are sequences"
+        elif isinstance(transform, ImageTransform) and shape[0] not in {1, 3}:
+            reason = f"changes images of 1 or 3 channels, but the network's input is {_size(shape)}"
+        elif isinstance(transform, EventTransform) and not data.holds_events:
+            reason = f"changes events, but {data.name} has none"
+        if reason:
+            message, span = f"{transform.kind} {reason}", place.recipe("augment")
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="leave it out")
+
+
 def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places) -> Iterator[Diagnostic]:
     """What does not fit: the network to the samples, or the recipe to the network."""
     error = Severity.ERROR
     settings, output = network.settings, network.nodes[network.output].output
-    if data.shape and settings.input != data.shape:
+    resized = (
+        recipe.resize is not None
+        and data.holds_events
+        and data.shape is not None
+        and len(data.shape) == len(settings.input) == len("CHW")
+        and settings.input[0] == data.shape[0]
+    )
+    if data.shape and settings.input != data.shape and not resized:
         size = _size(data.shape)
         message = f"a sample of {data.name} is {size}, but the network's input is {_size(settings.input)}"
         fixes = place.writing("input", size)
@@ -185,6 +219,7 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places) ->
         message = f"the samples of {data.name} do not change over time, but the network's input is a sequence"
         hint, fixes = "add 'encode direct'", place.writing("encode", "direct")
         yield Diagnostic("data-mismatch", error, message, place.setting("steps"), help=hint, fixes=fixes)
+    yield from _compare_changes(network, recipe, data, place)
     side = min(settings.input[1:], default=0)
     moved = [key for key in ("shift", "flip") if getattr(recipe, key)]
     if moved and len(settings.input) != len("CHW"):

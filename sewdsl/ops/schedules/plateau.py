@@ -13,8 +13,8 @@ from sewdsl.ir.recipe import Schedule
 class Plateau(Schedule, kind="Plateau"):
     """Multiplies the learning rate by a factor whenever the validation part has not got better for some epochs.
 
-    In a file: ``schedule Plateau(gamma=0.1, patience=10)``, with ``validation 0.1`` or another share: the test set has no
-    say in how a network is trained. It is ``ReduceLROnPlateau`` of torch.
+    In a file: ``schedule Plateau(gamma=0.1, patience=10)``, with ``validation 0.1`` or another share: the test set has
+    no say in how a network is trained. It is ``ReduceLROnPlateau`` of torch.
 
     Attributes:
         monitor: What is to get better: ``loss`` falls, ``accuracy`` rises.

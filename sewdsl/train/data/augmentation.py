@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import importlib
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from sewdsl.ir.recipe import BatchTransform, EventTransform, ImageTransform, SampleTransform, Transform
+from sewdsl.light_dataclass import dataclass
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-from sewdsl.light_dataclass import dataclass
+    from sewdsl.train.data.events.event_stream import Events
+
+WHITE = 255
+BATCH = 0
+"""The place, among transforms, of what is drawn for a batch."""
+Stage = TypeVar("Stage", bound=Transform)
 
 
 class RandomSource(NamedTuple):
@@ -28,6 +39,12 @@ class RandomSource(NamedTuple):
 
         return np.random.default_rng((self.seed, self.epoch, index))
 
+    def number(self, index: int, place: int) -> int:
+        """A seed for one transform of a sample, or of the batch that begins with it: of each place, another."""
+        import numpy as np
+
+        return int(np.random.default_rng((self.seed, self.epoch, index, place)).integers(2**63))
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -37,10 +54,13 @@ class Augmentation:
         shift: Most pixels that an image is moved up, down, left or right; what comes in is 0. It is the crop of a
             padded image that is usual for CIFAR.
         flip: Whether every other image, on average, is mirrored left to right.
+        transforms: What else is done, in this order, as far as it is of one kind; images' pixels and recordings' events
+            are changed before they are scaled or counted, samples after that, and whole batches at last.
     """
 
     shift: int = 0
     flip: bool = False
+    transforms: tuple[Transform, ...] = ()
 
     def __call__(self, x: Tensor, indices: Tensor, draw: RandomSource | None) -> Tensor:
         """Changed samples.
@@ -62,6 +82,144 @@ class Augmentation:
             target, source = zip(_overlap(down, x.shape[-2]), _overlap(right, x.shape[-1]), strict=True)
             new[(..., *target)] = mirrored[(..., *source)]
         return changed
+
+    def of_pixels(self, pixels: Tensor, white: float, indices: Tensor, draw: RandomSource | None) -> Tensor:
+        """Images on the scale from 0 to 1, changed by what changes images.
+
+        Args:
+            pixels: ``[N, C, H, W]`` of any dtype.
+            white: The pixel that becomes 1.
+            indices: Of the samples in their set, ``[N]``.
+            draw: Where random numbers come from; None: nothing is changed.
+        """
+        import torch
+
+        chosen = self._chosen(ImageTransform)
+        if draw is None or not chosen:
+            return pixels.float() / white
+        bytes_ = pixels if pixels.dtype == torch.uint8 and white == WHITE else (pixels * (WHITE / white)).round().byte()
+        return torch.stack(list(_each(bytes_, indices, draw, chosen))).float() / WHITE
+
+    def of_samples(self, x: Tensor, indices: Tensor, draw: RandomSource | None) -> Tensor:
+        """Samples ``[N, C, H, W]`` or ``[T, N, C, H, W]`` as a network gets them, changed by what changes these."""
+        import torch
+
+        chosen = self._chosen(SampleTransform)
+        if draw is None or not chosen:
+            return x
+        sequences = x.ndim == len("TNCHW")
+        changed = torch.stack(list(_each(x.transpose(0, 1) if sequences else x, indices, draw, chosen)))
+        return changed.transpose(0, 1).contiguous() if sequences else changed
+
+    def of_batch(
+        self, x: Tensor, y: Tensor, first: int, draw: RandomSource | None, classes: int
+    ) -> tuple[Tensor, Tensor]:
+        """A batch and its classes, mixed by what mixes batches: then ``y`` has shares of classes, ``[N, classes]``.
+
+        Of several that mix, one is drawn for each batch, as most recipes have it.
+
+        Args:
+            x: ``[N, C, H, W]`` or ``[T, N, C, H, W]``.
+            y: Classes ``[N]``.
+            first: Index of the first sample.
+            draw: Where random numbers come from; None: nothing is mixed.
+            classes: How many there are.
+        """
+        import torch
+        from torchvision import tv_tensors
+        from torchvision.transforms import v2
+
+        from sewdsl.train.data.own_randomness import OwnGenerator
+
+        chosen = self._chosen(BatchTransform)
+        if draw is None or not chosen:
+            return x, y
+        sequences = x.ndim == len("TNCHW")
+        with OwnGenerator(draw.number(first, BATCH)):
+            _place, mix = chosen[int(torch.rand(()) * len(chosen))]
+            if torch.rand(()) >= mix.p:
+                return x, torch.nn.functional.one_hot(y, classes).float()
+            given = tv_tensors.Video(x.transpose(0, 1)) if sequences else x
+            mixed, shares = mix.build(v2, classes)(given, y)
+        found: Tensor = mixed.as_subclass(torch.Tensor)
+        return found.transpose(0, 1).contiguous() if sequences else found, shares
+
+    def of_events(self, events: Events, size: tuple[int, ...], index: int, draw: RandomSource | None) -> Events:
+        """The events of a recording, changed by what changes these.
+
+        Args:
+            events: In any order.
+            size: ``(H, W)`` of the sensor.
+            index: Of the recording.
+            draw: Where random numbers come from; None: nothing is changed.
+
+        Raises:
+            DataError: tonic is not installed.
+        """
+        import numpy as np
+
+        from sewdsl.train.data.own_randomness import own_numpy
+
+        chosen = self._chosen(EventTransform)
+        if draw is None or not chosen:
+            return events
+        library = tonic_transforms(chosen[0][1].kind)
+        table = np.empty(len(events.t), [("t", np.int64), ("x", np.int64), ("y", np.int64), ("p", np.int64)])
+        for name in "txyp":
+            table[name] = getattr(events, name)
+        for place, transform in chosen:
+            with own_numpy(draw.number(index, place)):
+                table = transform.build(library, (size[1], size[0], 2))(table) if len(table) else table
+        return type(events)(*(table[name].astype(np.int64) for name in "txyp"))
+
+    @property
+    def changes_events(self) -> bool:
+        """Whether frames of a recording differ from epoch to epoch before they are counted."""
+        return bool(self._chosen(EventTransform))
+
+    @property
+    def mixes(self) -> bool:
+        """Whether samples have shares of several classes."""
+        return bool(self._chosen(BatchTransform))
+
+    def _chosen(self, family: type[Stage]) -> list[tuple[int, Stage]]:
+        """The transforms of one family, each with its place among all."""
+        return [(place, one) for place, one in enumerate(self.transforms, 1) if isinstance(one, family)]
+
+
+def _each(
+    x: Tensor, indices: Tensor, draw: RandomSource, chosen: Sequence[tuple[int, ImageTransform | SampleTransform]]
+) -> Iterator[Tensor]:
+    """Samples, each changed by what is drawn for it."""
+    from torchvision.transforms import v2
+
+    from sewdsl.train.data.own_randomness import OwnGenerator
+
+    built = [(place, transform.build(v2)) for place, transform in chosen]
+    for sample, index in zip(x, indices.tolist(), strict=True):
+        changed = sample
+        for place, change in built:
+            with OwnGenerator(draw.number(index, place)):
+                changed = change(changed)
+        yield changed
+
+
+def tonic_transforms(kind: str) -> ModuleType:
+    """tonic's transforms.
+
+    Args:
+        kind: What needs them.
+
+    Raises:
+        DataError: tonic is not installed.
+    """
+    from sewdsl.train.data.dataset import DataError
+
+    try:
+        return importlib.import_module("tonic.transforms")
+    except ImportError:
+        message = f"{kind} is tonic's, which is not installed: pip install 'sewdsl[data]'"
+        raise DataError(message) from None
 
 
 def _overlap(offset: int, length: int) -> tuple[slice, slice]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import field
 from math import ceil
 from typing import TYPE_CHECKING
 
 from sewdsl.light_dataclass import dataclass
-from sewdsl.train.data.augmentation import RandomSource
+from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.dataset import Samples, SampleSet
 from sewdsl.train.data.move_ahead import move_ahead
 
@@ -36,6 +37,8 @@ class Batches:
         device: Where the batches are wanted. To a CUDA GPU they are moved while those before are used; on any other
             device, and with None, they are given where they were made.
         given: Batches of the epoch under way that were given already.
+        augmentation: What is done to samples and to whole batches, whatever dataset they are of.
+        classes: How many there are, where batches are mixed.
     """
 
     samples: SampleSet
@@ -48,6 +51,8 @@ class Batches:
     readers: int | None = None
     device: torch.device | None = None
     given: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    classes: int = 0
 
     def __len__(self) -> int:
         return ceil(self._shared / self.size)
@@ -64,7 +69,7 @@ class Batches:
         draw = None if self.seed is None else RandomSource(self.seed, self.epoch)
         chunks = torch.split(self._share(self._order()), self.size)[first:]
         readers = self.samples.readers if self.readers is None else self.readers
-        at_hand = (self.samples.batch(indices, draw) for indices in chunks)
+        at_hand = (self._batch(indices, draw) for indices in chunks)
         batches = self._ahead(chunks, draw, readers) if readers else at_hand
         if self.device is not None and self.device.type == "cuda":
             batches = move_ahead(batches, self.device)
@@ -102,13 +107,18 @@ class Batches:
             order = order[: len(order) // self.processes * self.processes]
         return order[self.process :: self.processes]
 
+    def _batch(self, indices: Tensor, draw: RandomSource | None) -> Samples:
+        x, y = self.samples.batch(indices, draw)
+        x = self.augmentation.of_samples(x, indices, draw)
+        return Samples(*self.augmentation.of_batch(x, y, int(indices[0]), draw, self.classes))
+
     def _ahead(self, chunks: tuple[Tensor, ...], draw: RandomSource | None, readers: int) -> Generator[Samples]:
         """The batches in order; while one is used, others are read."""
         pool = ThreadPoolExecutor(readers, "read-ahead")
         coming: deque[Future[Samples]] = deque()
         try:
             for indices in chunks:
-                coming.append(pool.submit(self.samples.batch, indices, draw))
+                coming.append(pool.submit(self._batch, indices, draw))
                 if len(coming) > 2 * readers:
                     yield coming.popleft().result()
             while coming:

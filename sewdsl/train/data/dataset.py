@@ -83,6 +83,10 @@ IN_MEMORY_BYTES = 512 * 2**20
 """Bytes that the frames of a split may take in memory, unless another limit is given."""
 
 
+HELD_OUT = 0.2
+"""Share of the samples that are for the test where nothing else is said."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How samples are read, which changes no bit of them.
@@ -109,6 +113,10 @@ class DataOptions:
         subset: Whether only a part of the data may be there.
         augmentation: How training samples are changed.
         reading: How samples are read.
+        resize: How frames of events are brought to the shape; see :class:`sewdsl.ir.recipe.Recipe`.
+        holdout: Share of each class that is for the test where a folder has no split.
+        crop: What is taken of image files: ``random``, ``middle`` or ``whole``.
+        statistics: What is subtracted from the channels of image files, and by what they are divided; None: the usual.
     """
 
     folder: Path | None = None
@@ -118,6 +126,10 @@ class DataOptions:
     subset: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
     reading: Reading = field(default_factory=Reading)
+    resize: str = "bilinear"
+    holdout: float = HELD_OUT
+    crop: str = "random"
+    statistics: tuple[Sequence[float] | None, Sequence[float] | None] = (None, None)
 
 
 class DataSet(ABC):
@@ -130,6 +142,7 @@ class DataSet(ABC):
         shape: ``(C, H, W)`` of a sample, or of a time-step of it; None: whatever the network takes.
         classes: How many classes there are; None: as many as the network tells apart.
         varies: Whether the samples are sequences.
+        holds_events: Whether these are frames of a sensor's events; it may have another size than the network's input.
         setup: What the run asks for.
         names: Of the classes, in order, once the samples are loaded; empty where they are numbers.
         validation: The validation set that the dataset itself has, once the samples are loaded; None: it has none.
@@ -139,6 +152,7 @@ class DataSet(ABC):
     shape: ClassVar[tuple[int, ...] | None]
     classes: ClassVar[int | None]
     varies: ClassVar[bool] = False
+    holds_events: ClassVar[bool] = False
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sewdsl.light_dataclass import dataclass
-from sewdsl.train.data.augmentation import Augmentation, RandomSource
+from sewdsl.train.data.augmentation import WHITE, Augmentation, RandomSource
 from sewdsl.train.data.dataset import DataError, Samples
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Images:
         """Static inputs ``[N, C, H, W]`` and their classes."""
         import torch
 
-        x = self.augmentation(self.pixels[indices], indices, draw).float() / self.white
+        x = self.augmentation(self.pixels[indices], indices, draw)
+        x = self.augmentation.of_pixels(x, self.white, indices, draw)
         mean, deviation = (torch.tensor(values).reshape(-1, 1, 1) for values in (self.mean, self.deviation))
         return Samples((x - mean) / deviation, self.y[indices])
 
@@ -82,12 +83,19 @@ class ImageFiles:
     Attributes:
         files: Class and path of each.
         shape: ``(C, H, W)``; C is 3, or 1 for grey.
-        flip: Whether every other training image, on average, is mirrored left to right.
+        augmentation: How training images are changed, once they are cut out; a shift goes with no random part.
+        crop: What is cut out for training: a ``random`` part, the ``middle``, or the ``whole`` image, which is pressed
+            into the shape, also for the test.
+        mean: What is subtracted from each channel, on the scale from 0 to 1; None: as of ImageNet.
+        deviation: By what each channel is then divided; None: as of ImageNet.
     """
 
     files: Sequence[tuple[int, Path]]
     shape: tuple[int, ...]
-    flip: bool = False
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    crop: str = "random"
+    mean: Sequence[float] | None = None
+    deviation: Sequence[float] | None = None
 
     @cached_property
     def y(self) -> Tensor:
@@ -105,7 +113,8 @@ class ImageFiles:
         """Static inputs ``[N, C, H, W]`` and their classes.
 
         With a draw, each image is a random part of its file, scaled to size (He et al. 2016; the released code of the
-        paper); without, the short side is scaled to 256/224 of the size, and the middle is cut out.
+        paper), unless ``crop`` says otherwise; without, the short side is scaled to 256/224 of the size, and the middle
+        is cut out.
 
         Raises:
             DataError: a file cannot be read.
@@ -113,13 +122,26 @@ class ImageFiles:
         import torch
         from torchvision.transforms import functional
 
-        mean, deviation = pixel_statistics(self.shape[0])
+        usual = pixel_statistics(self.shape[0])
+        mean, deviation = self.mean or usual[0], self.deviation or usual[1]
         images = []
         for index in indices.tolist():
             image = self._open(self.files[index][1])
-            cut = self._middle(image) if draw is None else self._random(image, draw.generator(index))
-            images.append(functional.normalize(functional.to_tensor(cut), mean, deviation))
-        return Samples(torch.stack(images), torch.tensor([self.files[index][0] for index in indices.tolist()]))
+            if self.crop == "whole":
+                cut = functional.resize(image, list(self.shape[1:]))
+            elif draw is None or self.crop == "middle":
+                cut = self._middle(image)
+            else:
+                cut = self._random(image, draw.generator(index))
+            images.append(functional.pil_to_tensor(cut))
+        pixels = torch.stack(images)
+        if self.crop != "random":
+            pixels = self.augmentation(pixels, indices, draw)
+        scaled = self.augmentation.of_pixels(pixels, WHITE, indices, draw)
+        return Samples(
+            functional.normalize(scaled, mean, deviation),
+            torch.tensor([self.files[index][0] for index in indices.tolist()]),
+        )
 
     def part(self, indices: Tensor) -> ImageFiles:
         """A set of some of the images, in this order."""
@@ -154,7 +176,7 @@ class ImageFiles:
 
         top, left, height, width = random_crop(image.height, image.width, generator)
         cut: Image = functional.resized_crop(image, top, left, height, width, list(self.shape[1:]))
-        mirror = self.flip and generator.random() < 1 / 2
+        mirror = self.augmentation.flip and generator.random() < 1 / 2
         return functional.hflip(cut) if mirror else cut
 
 

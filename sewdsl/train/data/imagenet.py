@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 from sewdsl.train.data import class_folders, search_path
 from sewdsl.train.data.dataset import DataError, DataSet, Splits
 from sewdsl.train.data.image_samples import ImageFiles, pixel_statistics, scaling
+from sewdsl.train.data.split import draw_share
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 SPLITS = (("train",), ("val", "test"))
@@ -55,8 +56,14 @@ class ImageFolder(DataSet, name="image-folder"):
         if len(shape) != 3 or shape[0] not in {1, 3}:  # noqa: PLR2004 -- [C, H, W]
             message = f"images have 3 channels, or 1 for grey; the network's input is {'x'.join(map(str, shape))}"
             raise DataError(message)
-        if self.setup.augmentation.shift:
-            message = f"'shift' is not for {self.name}: its training images are random parts of photographs already"
+        if wrong := next((key for key, some in self._statistics().items() if len(some) not in {1, shape[0]}), None):
+            message = f"'{wrong}' has a number for each channel, or one for all: the network's input has {shape[0]}"
+            raise DataError(message)
+        if self.setup.augmentation.shift and self.setup.crop == "random":
+            message = (
+                f"'shift' is not for {self.name}: its training images are random parts of photographs already, unless "
+                "'crop middle' or 'crop whole' says otherwise"
+            )
             raise DataError(message)
         train, test = self._found.files
         found = (len(train), len(test))
@@ -72,16 +79,26 @@ class ImageFolder(DataSet, name="image-folder"):
         return f"{found[0]:,} images for training and {found[1]:,} for the test in '{place}'"
 
     def scaling(self) -> str:
-        """As ImageNet, also for photographs of one's own."""
-        return scaling(*pixel_statistics((self.setup.shape or self.shape or (3,))[0]))
+        """As ImageNet, also for photographs of one's own, unless the recipe says otherwise."""
+        return scaling(*self._statistics().values())
 
     def load(self) -> Splits:
         """The images; none is read before it is needed."""
         self.find()
         shape = self.setup.shape or self.shape or ()
         self.names = class_folders.class_names(file for files in self._found.files for file in files)
-        train, test = (ImageFiles(files, shape, self.setup.augmentation.flip) for files in self._found.files)
+        mean, deviation = self._statistics().values()
+        train, test = (
+            ImageFiles(files, shape, self.setup.augmentation, self.setup.crop, mean, deviation)
+            for files in self._found.files
+        )
         return Splits(train, test)
+
+    def _statistics(self) -> dict[str, Sequence[float]]:
+        """Mean and deviation of each channel, by the keys of a recipe."""
+        usual = pixel_statistics((self.setup.shape or self.shape or (3,))[0])
+        mean, deviation = self.setup.statistics
+        return {"mean": mean or usual[0], "std": deviation or usual[1]}
 
     @cached_property
     def _found(self) -> _Found:
@@ -91,10 +108,32 @@ class ImageFolder(DataSet, name="image-folder"):
             files = [class_folders.class_files(part, SUFFIXES, label) for part in parts]
             if len(parts) == len(SPLITS) and all(files):
                 return _Found(place, [part.name for part in parts], label, files)
+        places = search_path.candidate_folders(self.setup.folder, (self.name,)) if self.counts is None else ()
+        if flat := next(filter(None, map(self._flat, places)), None):
+            return flat
         patterns = [("{train,val}/<class>/*.{jpeg,jpg,png,bmp,webp}", "with a folder for each class in both")]
+        if self.counts is None:
+            patterns += [("<class>/*.{jpeg,jpg,png,bmp,webp}", "of which 'holdout' is for the test")]
         raise DataError(
             search_path.missing_data_message(self.name, self.setup.folder, (self.name,), patterns, self.source)
         )
+
+    def _flat(self, place: Path) -> _Found | None:
+        """A folder of classes without a split: the same share of each is always for the test; None: it is none."""
+        import numpy as np
+
+        names = class_folders.subfolders(place)
+        if any(name.lower() in split for name in names for split in SPLITS):
+            return None  # a split of which a part is missing
+        label = class_folders.class_labels(names)
+        files = class_folders.class_files(place, SUFFIXES, label)
+        if not files:
+            return None
+        chosen = draw_share(np.array([number for number, _path in files]), self.setup.holdout)
+        parts = [
+            [file for file, is_test in zip(files, chosen, strict=True) if is_test == wanted] for wanted in (False, True)
+        ]
+        return _Found(place, ("what is left for training", "what is held out"), label, parts)
 
 
 class ImageNet(ImageFolder, name="imagenet"):

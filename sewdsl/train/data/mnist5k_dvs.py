@@ -60,6 +60,7 @@ class Mnist5kDvs(DataSet, name="mnist5k-dvs"):
     shape = (2, *SENSOR.size)
     classes = 10
     varies = True
+    holds_events = True
 
     def scaling(self) -> str:
         """Not at all."""
@@ -71,5 +72,13 @@ class Mnist5kDvs(DataSet, name="mnist5k-dvs"):
         digits = zip(y.tolist(), pixels.numpy()[:, 0], strict=True)
         recordings = [SimulatedDigit(label, Path(), index, digit) for index, (label, digit) in enumerate(digits)]
         setup = self.setup
-        samples = Recordings(recordings, setup.steps, self.shape, setup.augmentation, in_memory=setup.reading.in_memory)
+        samples = Recordings(
+            recordings,
+            setup.steps,
+            setup.shape or self.shape,
+            setup.augmentation,
+            in_memory=setup.reading.in_memory,
+            sensor=self.shape,
+            resize=setup.resize,
+        )
         return split_stratified(samples, test=0.2)

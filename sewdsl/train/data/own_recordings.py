@@ -46,6 +46,7 @@ class FrameFolder(RecordedDataSet, name="frame-folder"):
     T is the network's. Without a split on disk, a fifth of each class is for the test.
     """
 
+    holds_events = False
     shape = None
     classes = None
     source = ""

@@ -12,9 +12,10 @@ from sewdsl.train.data import class_folders, search_path
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.class_folders import MAX_CLASSES_NAMED
 from sewdsl.train.data.dataset import IN_MEMORY_BYTES, DataError, DataSet, Samples, Splits
+from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import COUNTS
 from sewdsl.train.data.events.folder_layouts import Layout, Listing
-from sewdsl.train.data.events.recording import Recording
+from sewdsl.train.data.events.recording import Recording, damaged
 from sewdsl.train.data.search_path import near_misses
 from sewdsl.train.data.split import draw_share
 
@@ -38,6 +39,8 @@ class Recordings:
         augmentation: How training samples are changed; all frames of a sample alike.
         readers: Threads that read ahead.
         in_memory: Bytes that all of the recordings may take in memory once they are read; of more, none is kept.
+        sensor: ``(C, H, W)`` of a frame before it is brought to the shape; None: of that shape.
+        resize: How it is: ``bilinear``, ``area`` or ``sum``, see :class:`sewdsl.ir.recipe.Recipe`.
     """
 
     recordings: Sequence[Recording]
@@ -46,6 +49,8 @@ class Recordings:
     augmentation: Augmentation = field(default_factory=Augmentation)
     readers: int = READERS
     in_memory: int = IN_MEMORY_BYTES
+    sensor: tuple[int, ...] | None = None
+    resize: str = "bilinear"
     _kept: dict[Recording, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -65,7 +70,8 @@ class Recordings:
         import torch
 
         chosen = [self.recordings[index] for index in indices.tolist()]
-        x_NT = torch.stack([torch.from_numpy(self._frames(recording).astype(np.float32)) for recording in chosen])
+        found = [self._drawn(recording, index, draw) for recording, index in zip(chosen, indices.tolist(), strict=True)]
+        x_NT = torch.stack([torch.from_numpy(frames.astype(np.float32)) for frames in found])
         x_NT = self.augmentation(x_NT, indices, draw)
         return Samples(x_NT.transpose(0, 1).contiguous(), torch.tensor([recording.label for recording in chosen]))
 
@@ -73,17 +79,40 @@ class Recordings:
         """A set of some of the recordings, in this order."""
         return replace(self, recordings=[self.recordings[index] for index in indices.tolist()])
 
+    def _drawn(self, recording: Recording, index: int, draw: RandomSource | None) -> NDArray[Any]:
+        """The frames of a recording, of events that are changed if that is asked for: then they are made anew."""
+        if draw is None or not self.augmentation.changes_events:
+            return self._frames(recording)
+        size = (self.sensor or self.shape)[1:]
+        try:
+            events = recording.events()
+        except (OSError, ValueError) as error:
+            raise DataError(damaged(recording.path, error)) from None
+        changed = self.augmentation.of_events(events, size, index, draw)
+        return self._resized(event_stream.frames(changed, self.steps, (size[0], size[1])))
+
+    def _resized(self, frames: NDArray[Any]) -> NDArray[Any]:
+        if frames.shape[1:] == self.shape:
+            return frames
+        import numpy as np
+        import torch
+        from torchvision.transforms.v2 import functional
+
+        x = torch.from_numpy(frames.astype(np.float32))
+        size = list(self.shape[1:])
+        if self.resize == "bilinear":
+            return functional.resize(x, size, antialias=True).numpy()
+        mean = torch.nn.functional.adaptive_avg_pool2d(x, size)
+        share = x.shape[-2] * x.shape[-1] / (size[0] * size[1])
+        return (mean * share if self.resize == "sum" else mean).numpy()
+
     def _frames(self, recording: Recording) -> NDArray[Any]:
         if recording in self._kept:
             return self._kept[recording]
-        frames = recording.frames(self.steps, self.shape)
+        frames = self._resized(recording.frames(self.steps, self.sensor or self.shape))
         if len(self.recordings) * frames.nbytes <= self.in_memory:
             self._kept[recording] = frames
         return frames
-
-
-HELD_OUT = 0.2
-"""Share of the recordings that are for the test where the folder has no split."""
 
 
 class RecordedDataSet(DataSet):
@@ -97,6 +126,7 @@ class RecordedDataSet(DataSet):
     """
 
     varies = True
+    holds_events = True
     layouts: ClassVar[tuple[Layout, ...]]
     folders: ClassVar[tuple[str, ...]] = ()
     source: ClassVar[str]
@@ -126,9 +156,16 @@ class RecordedDataSet(DataSet):
 
     def samples(self, recordings: Sequence[Recording]) -> Recordings:
         """Recordings as samples, as the run asks for them."""
-        shape = self.setup.shape or self.shape or ()
-        steps, augmentation, in_memory = self.setup.steps, self.setup.augmentation, self.setup.reading.in_memory
-        return Recordings(recordings, steps, shape, augmentation, in_memory=in_memory)
+        setup, shape = self.setup, self.setup.shape or self.shape or ()
+        return Recordings(
+            recordings,
+            setup.steps,
+            shape,
+            setup.augmentation,
+            in_memory=setup.reading.in_memory,
+            sensor=self.shape,
+            resize=setup.resize,
+        )
 
     @cached_property
     def listing(self) -> Listing:
@@ -158,7 +195,7 @@ class RecordedDataSet(DataSet):
 
         if listing.test:
             return listing.train, listing.test
-        chosen = draw_share(np.array([recording.label for recording in listing.train]), HELD_OUT)
+        chosen = draw_share(np.array([recording.label for recording in listing.train]), self.setup.holdout)
         train, test = (
             [recording for recording, is_test in zip(listing.train, chosen, strict=True) if is_test == wanted]
             for wanted in (False, True)

@@ -16,6 +16,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from sewdsl.ir.recipe import Recipe
 from sewdsl.plugins import describe_failure, failed_plugin
+from sewdsl.train.data.augmentation import Augmentation
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DataError, Reading, Samples, SampleSet
 from sewdsl.train.data.split import Parts
@@ -23,6 +24,7 @@ from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.loggers import open_loggers
 from sewdsl.train.fit.own_callbacks import require_plain_state
+from sewdsl.train.fit.loss_and_accuracy import TOP
 from sewdsl.train.fit.processes import DeviceType, Processes, device_type, judged_precision, precision
 from sewdsl.train.store.neuron_populations import Population
 from sewdsl.train.store.result import Precision
@@ -88,12 +90,14 @@ class Score(NamedTuple):
 
     Attributes:
         accuracy: The share of right answers.
+        top5_accuracy: The share whose class is among the five likeliest; None: there are no more than five.
         firing_rates: Of each layer, by the node's name.
         neurons: Of each layer, by how much they fire.
         confusion: What is taken for what.
     """
 
     accuracy: float
+    top5_accuracy: float | None
     firing_rates: dict[str, float]
     neurons: dict[str, Population]
     confusion: list[list[int]]
@@ -120,7 +124,9 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
         with open_loggers(module, folder, options.loggers) as loggers:
             callbacks = [checkpointer, FiringRateLog(), GradientNorms(), *options.shown, *own]
             trainer = _trainer(module, folder, callbacks, loggers, options)
-            training, judged = _batches(parts, module.recipe, trainer.global_rank, trainer.world_size)
+            network = module.model.network
+            classes = network.nodes[network.output].output.elements
+            training, judged = _batches(parts, module.recipe, classes, trainer.global_rank, trainer.world_size)
             module.steps = module.recipe.epochs * ceil(len(training) / module.recipe.accumulate)
             for batches in (training, judged):
                 batches.readers, batches.device = options.reading.readers, trainer.strategy.root_device
@@ -148,14 +154,22 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
     return FitResult(trainer.current_epoch, trainer.world_size, device, cast("Precision", trainer.precision))
 
 
-def _batches(parts: Parts, recipe: Recipe, process: int, processes: int) -> tuple[Batches, Batches]:
+def _batches(parts: Parts, recipe: Recipe, classes: int, process: int, processes: int) -> tuple[Batches, Batches]:
     """What to train on, and by what to judge it.
 
     Raises:
         RunError: a process would have nothing to train on.
     """
     judged = parts.test if parts.validation is None else parts.validation
-    training = Batches(parts.train, recipe.batch, recipe.seed, process=process, processes=processes)
+    training = Batches(
+        parts.train,
+        recipe.batch,
+        recipe.seed,
+        process=process,
+        processes=processes,
+        augmentation=Augmentation(transforms=recipe.augment),
+        classes=classes,
+    )
     if not len(training):
         message = f"{len(parts.train.y)} training samples are too few for {processes} processes"
         raise RunError(message)
@@ -287,4 +301,7 @@ def evaluate_samples(
     batches = Batches(samples, module.recipe.batch, readers=how.readers, device=trainer.strategy.root_device)
     with rates.watch(module.model):
         trainer.validate(module, batches, verbose=False)
-    return Score(module.test_tally.accuracy, rates.rates, rates.populations, confusion.counts)
+    network = module.model.network
+    many = network.nodes[network.output].output.elements > TOP
+    top5_accuracy = module.test_tally.top5_accuracy if many else None
+    return Score(module.test_tally.accuracy, top5_accuracy, rates.rates, rates.populations, confusion.counts)

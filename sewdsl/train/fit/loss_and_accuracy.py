@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+TOP = 5
+"""How many classes are named in the accuracy that is also given of networks with more of them."""
+
+
 def training_loss(model: Callable[..., Tensor], x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """The readout ``[N, classes]`` of a batch and its loss, a mean over the samples.
 
@@ -70,17 +74,22 @@ class AccuracyTally:
         right: Samples whose class was found.
         seen: All samples.
         total_loss: Sum of their losses.
+        among_five: Samples whose class was among the five that were found likeliest; of equal logits, the first class
+            comes first.
     """
 
     right: int = 0
     seen: int = 0
     total_loss: float = 0.0
+    among_five: int = 0
 
     def add(self, logits: Tensor, y: Tensor, loss: float) -> float:
         """Counts a batch and its mean loss; the share of the batch that was right."""
         known = y if y.ndim == 1 else y.argmax(1)  # of mixed samples, the class with the largest share
         right = int((logits.argmax(1) == known).sum())
         self.right += right
+        likeliest = logits.argsort(1, descending=True, stable=True)[:, :TOP]
+        self.among_five += int((likeliest == known[:, None]).sum())
         self.seen += len(y)
         self.total_loss += loss * len(y)
         return right / len(y)
@@ -90,13 +99,18 @@ class AccuracyTally:
         if strategy.root_device.type == "mps":  # which has no float64, and one process only
             return self
         mine = torch.tensor(astuple(self), dtype=torch.float64, device=strategy.root_device)
-        right, seen, total_loss = strategy.reduce(mine, reduce_op="sum").tolist()
-        return AccuracyTally(int(right), int(seen), total_loss)
+        right, seen, total_loss, among_five = strategy.reduce(mine, reduce_op="sum").tolist()
+        return AccuracyTally(int(right), int(seen), total_loss, int(among_five))
 
     @property
     def loss(self) -> float:
         """Mean over the samples."""
         return self.total_loss / self.seen
+
+    @property
+    def top5_accuracy(self) -> float:
+        """Share whose class was among the five likeliest, in [0, 1]."""
+        return self.among_five / self.seen
 
     @property
     def accuracy(self) -> float:

@@ -39,6 +39,7 @@ class _Tally(BaseModel):
     right: Count
     seen: Count
     total_loss: Finite
+    among_five: Count = 0
 
 
 class _Process(BaseModel):

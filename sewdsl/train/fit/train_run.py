@@ -344,7 +344,10 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
     remember_processes(folder, processes)
     remember_plugins(folder)
     write_run_file(folder.spec, standalone_text(compilation))
-    recipe = {name: str(value) if isinstance(value, Kind) else value for name, value in planned.recipe}
+    recipe = {
+        name: [*map(str, value)] if name == "augment" else str(value) if isinstance(value, Kind) else value
+        for name, value in planned.recipe
+    }
     write_run_file(folder.recipe, json.dumps(recipe, indent=2) + "\n")
     write_data_path(folder, planned)
     try:
@@ -368,6 +371,8 @@ def _judge_both(
     fields = {
         "accuracy": last.accuracy,
         "best_accuracy": best.accuracy,
+        "top5_accuracy": last.top5_accuracy,
+        "best_top5_accuracy": best.top5_accuracy,
         "firing_rates": last.firing_rates,
         "neurons": last.neurons,
     }

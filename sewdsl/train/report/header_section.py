@@ -26,6 +26,10 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
     selected = {epoch: row[selecting] for epoch, row in facts.epochs.items() if selecting in row}
     best = f" ({max(selected, key=lambda epoch: (selected[epoch], -epoch))})" if selected else ""
     found = {"last epoch": facts.result.get("accuracy"), f"best epoch{best}": facts.result.get("best_accuracy")}
+    found |= {
+        f"{epoch}, top-5": facts.result.get(name)
+        for epoch, name in zip([*found], ("top5_accuracy", "best_top5_accuracy"), strict=True)
+    }
     return {epoch: f"{value:.2%}" for epoch, value in found.items() if isinstance(value, int | float)}
 
 

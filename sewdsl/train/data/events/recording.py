@@ -42,6 +42,15 @@ class Recording(ABC):
             DataError: it is damaged, or has another shape.
         """
 
+    def events(self) -> Events:
+        """The events that the frames are made of.
+
+        Raises:
+            DataError: there are only frames.
+        """
+        message = f"'{self.path}' holds frames, and what changes events needs these: leave it out of 'augment'"
+        raise DataError(message)
+
 
 @dataclass(frozen=True)
 class EventFile(Recording):

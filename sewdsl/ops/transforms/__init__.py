@@ -1,0 +1,1 @@
+"""Transforms of training samples, what ``augment`` lists: one file per kind."""
