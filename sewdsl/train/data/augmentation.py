@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -171,6 +172,16 @@ class Augmentation:
             with own_numpy(draw.number(index, place)):
                 table = transform.build(library, (size[1], size[0], 2))(table) if len(table) else table
         return type(events)(*(table[name].astype(np.int64) for name in "txyp"))
+
+    def check(self) -> None:
+        """Looks whether what it needs is installed, before anything is made.
+
+        Raises:
+            DataError: tonic is not.
+        """
+        for _place, transform in self._chosen(EventTransform)[:1]:
+            if importlib.util.find_spec("tonic") is None:
+                tonic_transforms(transform.kind)
 
     @property
     def changes_events(self) -> bool:

@@ -62,6 +62,15 @@ class Mnist5kDvs(DataSet, name="mnist5k-dvs"):
     varies = True
     holds_events = True
 
+    def find(self) -> str:
+        """Looks whether what changes the events is installed.
+
+        Raises:
+            DataError: it is not.
+        """
+        self.setup.augmentation.check()
+        return super().find()
+
     def scaling(self) -> str:
         """Not at all."""
         return COUNTS

@@ -138,6 +138,7 @@ class RecordedDataSet(DataSet):
         Raises:
             DataError: it is not.
         """
+        self.setup.augmentation.check()
         self._check(self.listing)
         train, test = map(len, self.part(self.listing))
         return f"{train:,} recordings for training and {test:,} for the test in '{self.listing.place}'"

@@ -88,7 +88,7 @@ class AccuracyTally:
         known = y if y.ndim == 1 else y.argmax(1)  # of mixed samples, the class with the largest share
         right = int((logits.argmax(1) == known).sum())
         self.right += right
-        likeliest = logits.argsort(1, descending=True, stable=True)[:, :TOP]
+        likeliest = logits.sort(dim=1, descending=True, stable=True).indices[:, :TOP]
         self.among_five += int((likeliest == known[:, None]).sum())
         self.seen += len(y)
         self.total_loss += loss * len(y)
