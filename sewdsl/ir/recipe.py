@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
@@ -126,9 +126,9 @@ def _memory(text: str | None) -> str | None:
     return text
 
 
-def _usual_loss() -> Kind:
+def _usual_loss() -> Loss:
     """The cross-entropy of the readout; its class is known by the time that a file names an optimizer."""
-    return CATALOGUE["CrossEntropy"]()
+    return cast("Loss", CATALOGUE["CrossEntropy"]())
 
 
 LISTS = ("augment", "mean", "std")

@@ -14,6 +14,8 @@ from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.notation.kind_text import value_text
 from sewdsl.ops.losses.tet import TET
 from sewdsl.ops.optimizers.adam import Adam
+from sewdsl.ops.transforms.cutmix import CutMix
+from sewdsl.ops.transforms.nda import NDA
 from tests.notation.handmade import network
 from tests.notation.same import anonymous, compiled, essence
 
@@ -62,6 +64,8 @@ def test_recipe() -> None:
         precision="bf16-mixed",
         memory="1.5GB",
         flip=True,
+        augment=(NDA(level=1), CutMix()),
+        mean=(0.5, 0.25),
     )
     made = network(("BN", [0])).with_recipe(recipe)
     assert write_net(made).split("\n\n")[2].splitlines() == [
@@ -74,6 +78,8 @@ def test_recipe() -> None:
         '    precision "bf16-mixed"',
         '    memory "1.5GB"',
         "    flip on",
+        "    augment NDA(level=1) CutMix",
+        "    mean 0.5 0.25",
         "}",
     ]
     assert compiled(write_net(made)).recipe == recipe

@@ -26,6 +26,50 @@ def test_errors_of_the_spec_come_first() -> None:
     assert code == "unknown-name"
 
 
+EVENTS = """\
+sewdsl 1
+input 2x48x48
+steps 4
+body c4k3-BN-IF-GAP-FC10
+train on cifar10-dvs {{
+optimizer SGD(lr=0.1)
+{}
+}}
+"""
+
+
+def test_frames_of_events_are_brought_to_the_input() -> None:
+    planned = plan_training(read(EVENTS.format("resize sum")))
+    assert planned.data.setup.resize == "sum"
+    assert planned.data.setup.shape == (2, 48, 48)
+    assert plan_training(read(EVENTS.format(""))).data.setup.resize == "bilinear"
+    ((code, _, message, _),) = complaints(EVENTS.format("resize none"))
+    assert (code, message) == (
+        "data-mismatch",
+        "a sample of cifar10-dvs is 2x128x128, but the network's input is 2x48x48",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "augment ColorJitter",
+            "ColorJitter changes the pixels of images, but the samples of cifar10-dvs are sequences",
+        ),
+        ("crop whole", "'crop' is for folders of images, and cifar10-dvs is none"),
+        ("mean 0.5", "'mean' is for folders of images, and cifar10-dvs is none"),
+    ],
+)
+def test_what_is_not_for_events(line: str, message: str) -> None:
+    assert [said for _, _, said, _ in complaints(EVENTS.format(line))] == [message]
+
+
+def test_what_is_for_events() -> None:
+    text = SMALL.replace("    batch 200\n", "    batch 200\n    augment EventDrop\n")
+    assert [said for _, _, said, _ in complaints(text)] == ["EventDrop changes events, but digits has none"]
+
+
 def test_no_recipe() -> None:
     recipe = "'train on DATA { optimizer Adam(lr=0.001) }'"
     options = "--set train.on=DATA --set 'train.optimizer=Adam(lr=0.001)'"

@@ -177,6 +177,14 @@ class TestLoss:
         tally.add(torch.eye(3), torch.tensor([[0.6, 0.4, 0], [0.6, 0.4, 0], [0.0, 0.1, 0.9]]), 1.0)
         assert (tally.right, tally.seen) == (2, 3)
 
+    def test_the_five_likeliest(self) -> None:
+        tally, logits = AccuracyTally(), torch.arange(8.0).expand(8, 8)
+        tally.add(logits, torch.arange(8), 1.0)
+        assert tally.top5_accuracy == 5 / 8
+        alike = AccuracyTally()
+        alike.add(torch.zeros(8, 8), torch.arange(8), 1.0)
+        assert alike.top5_accuracy == 5 / 8
+
     def test_it_judges_by_the_loss_of_rates(self, tmp_path: Path) -> None:
         fitted(tmp_path, loss="MSE")
         (row,) = measurements.read_metrics(RunFolder(tmp_path).metrics).values()

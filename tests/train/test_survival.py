@@ -181,6 +181,16 @@ class TestKilled:
         text = small.read_text().replace("Step(size=1, gamma=0.5)", schedule).replace("epochs 2", "epochs 3")
         spec = tmp_path / "spec.net"
         spec.write_text(text)
+        self.killed_and_whole(spec, tmp_path, batch)
+
+    def test_what_is_done_to_samples_goes_on_where_it_was(self, small: Path, tmp_path: Path) -> None:
+        spec = tmp_path / "spec.net"
+        some = "augment RandAugment NDA(level=1) Mixup CutMix\n    loss TET(weight=0.1)"
+        spec.write_text(small.read_text().replace("schedule Step(size=1, gamma=0.5)", some))
+        self.killed_and_whole(spec, tmp_path, 11)
+
+    @staticmethod
+    def killed_and_whole(spec: Path, tmp_path: Path, batch: int) -> None:
         for name in ("whole", "killed"):
             (tmp_path / name).mkdir()
         whole = start(spec, tmp_path / "whole")

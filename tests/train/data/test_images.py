@@ -1,3 +1,5 @@
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from sewdsl.train.data import datasets
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DataError, DataOptions, DataSet
-from sewdsl.train.data.image_samples import DEVIATION, MEAN, random_crop
+from sewdsl.train.data.image_samples import DEVIATION, MEAN, ImageFiles, random_crop
 from tests.train.data import writers
 from tests.train.data.writers import folder
 
@@ -132,6 +134,50 @@ class TestImageFolder:
         assert torch.equal(train.batch(torch.tensor([3]), RandomSource(0, 1)).x[0], second[3])
         rising = [bool(x[0, :, -1].mean() > x[0, :, 0].mean()) for x in (*first, *second)]
         assert all(rising) != flip
+
+    @pytest.mark.parametrize("crop", ["middle", "whole"])
+    def test_what_is_cut_out(self, crop: str, tmp_path: Path) -> None:
+        photographs(tmp_path)
+        setup = DataOptions(tmp_path, shape=(3, 24, 24), classes=2, crop=crop, statistics=((0.0,), (1.0,)))
+        data = datasets()["image-folder"](setup)
+        train, test = data.load()
+        assert data.scaling() == "pixels from 0 to 1, less 0, over 1"
+        x = train.batch(torch.arange(5), RandomSource(0, 0)).x
+        assert torch.equal(x, train.batch(torch.arange(5)).x)
+        row = test.batch(torch.arange(1)).x[0, 0, 12]
+        assert (row[0] < 0.52 and row[-1] > 0.98) == (crop == "whole")
+        shifted = datasets()["image-folder"](replace(setup, augmentation=Augmentation(shift=4))).load().train
+        assert (shifted.batch(torch.arange(5), RandomSource(0, 0)).x == 0).any()
+
+    def test_statistics_are_for_channels(self, tmp_path: Path) -> None:
+        photographs(tmp_path)
+        setup = DataOptions(tmp_path, shape=(3, 24, 24), classes=2, statistics=((0.5, 0.25, 0.0), (0.5, 1.0, 2.0)))
+        x = datasets()["image-folder"](setup).load().test.batch(torch.arange(4)).x
+        grey = (x[:, 0] * 0.5 + 0.5, x[:, 1] + 0.25, x[:, 2] * 2)
+        assert torch.allclose(grey[0], grey[1], atol=1e-6)
+        assert torch.allclose(grey[0], grey[2], atol=1e-6)
+        wrong = replace(setup, statistics=((0.5, 0.5), None))
+        with pytest.raises(DataError, match="'mean' has a number for each channel, or one for all"):
+            datasets()["image-folder"](wrong).find()
+
+    def test_a_folder_without_a_split(self, tmp_path: Path) -> None:
+        photographs(tmp_path)
+        for name in ("n01440764", "n01443537"):
+            (tmp_path / "train" / name).rename(tmp_path / name)
+        with pytest.raises(DataError):
+            self.data(tmp_path).find()  # 'val' is there, so that something is missing
+        shutil.rmtree(tmp_path / "train")
+        shutil.rmtree(tmp_path / "val")
+        data = self.data(tmp_path)
+        assert data.find() == f"8 images for training and 2 for the test in '{tmp_path}'"
+        train, test = data.load()
+        assert (train.y.tolist(), test.y.tolist()) == ([0] * 4 + [1] * 4, [0, 1])
+        more = datasets()["image-folder"](DataOptions(tmp_path, shape=(3, 24, 24), classes=2, holdout=0.4)).load()
+        assert more.test.y.tolist() == [0, 0, 1, 1]
+        again = self.data(tmp_path).load().test
+        assert isinstance(again, ImageFiles)
+        assert isinstance(test, ImageFiles)
+        assert again.files == test.files
 
     def test_threads_change_nothing(self, tmp_path: Path) -> None:
         photographs(tmp_path)

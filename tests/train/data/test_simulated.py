@@ -3,9 +3,12 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
+from sewdsl.ops.transforms.drop_event import DropEvent
 from sewdsl.train.data import datasets
-from sewdsl.train.data.dataset import DataOptions
+from sewdsl.train.data.augmentation import Augmentation, RandomSource
+from sewdsl.train.data.dataset import DataOptions, Reading
 from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.simulated_sensor import Sensor
 from sewdsl.train.data.mnist5k import read_digits
@@ -36,6 +39,40 @@ def test_as_announced() -> None:
     assert y.tolist() == [0, int(train.y[3000])]
     plain = datasets()["mnist5k"]().load()
     assert torch.equal(train.y, plain.train.y)
+
+
+@pytest.mark.parametrize("way", ["bilinear", "area", "sum"])
+def test_another_size(way: str) -> None:
+    """As torchvision and torch bring frames to a size; the sum keeps what was counted."""
+    kind = datasets()["mnist5k-dvs"]
+    whole = digits(4).batch(torch.arange(3)).x
+    found = kind(DataOptions(steps=4, shape=(2, 17, 17), resize=way)).load().train.batch(torch.arange(3)).x
+    assert found.shape == (4, 3, 2, 17, 17)
+    if way == "bilinear":
+        theirs = functional.interpolate(whole.flatten(0, 1), (17, 17), mode="bilinear", antialias=True)
+    else:
+        theirs = functional.avg_pool2d(whole.flatten(0, 1), 2) * (4 if way == "sum" else 1)
+    assert torch.allclose(found.flatten(0, 1), theirs, atol=1e-5)
+    assert (way != "sum") or found.sum().item() == pytest.approx(whole.sum().item())
+
+
+def test_frames_of_another_size_are_kept_so() -> None:
+    train = datasets()["mnist5k-dvs"](DataOptions(steps=4, shape=(2, 48, 48))).load().train
+    first, again = (train.batch(torch.arange(3)).x for _ in range(2))
+    assert torch.equal(first, again)
+    small = datasets()["mnist5k-dvs"](DataOptions(steps=4, shape=(2, 48, 48), reading=Reading(in_memory=0))).load()
+    assert torch.equal(first, small.train.batch(torch.arange(3)).x)
+
+
+def test_events_that_are_changed() -> None:
+    pytest.importorskip("tonic")
+    changes = Augmentation(transforms=(DropEvent(p=0.5),))
+    train = datasets()["mnist5k-dvs"](DataOptions(steps=4, augmentation=changes)).load().train
+    plain = train.batch(torch.arange(2)).x
+    first, second, again = (train.batch(torch.arange(2), RandomSource(0, epoch)).x for epoch in (0, 1, 0))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert first.sum().item() == pytest.approx(plain.sum().item() / 2, rel=0.01)
 
 
 def test_events() -> None:
