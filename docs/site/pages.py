@@ -22,7 +22,7 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Layer, Merge, Surrogate
 from sewdsl.ir.printed_values import format_value
-from sewdsl.ir.recipe import Optimizer, Recipe, Schedule
+from sewdsl.ir.recipe import Loss, Optimizer, Recipe, Schedule, Transform
 from sewdsl.ops import catalogue
 from sewdsl.ops.layers.pool import Pool
 
@@ -33,6 +33,8 @@ FAMILIES: dict[str, type[Kind]] = {
     "Surrogates": Surrogate,
     "Optimizers": Optimizer,
     "Schedules": Schedule,
+    "Losses": Loss,
+    "Transforms of training samples": Transform,
 }
 DOCS = Path(__file__).parents[1]
 CATALOGUE = """\

@@ -15,6 +15,7 @@ from sewdsl.cli.options import Json, exit_with_usage_error
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import shipped_networks
 from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.ir.recipe import Transform
 
 if TYPE_CHECKING:
     from sewdsl.cli.json_output import ListedName, ListedNetwork
@@ -99,7 +100,8 @@ def list_names() -> list[ListedName]:
     for name, kind in catalogue().items():
         if name != "input":  # the family is the nearest base that the intermediate representation defines
             base = next(base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("sewdsl.ir."))
-            kinds.append((NEURON_FAMILIES.get(base, base.lower()), name, kind))
+            family = "transform" if issubclass(kind, Transform) else NEURON_FAMILIES.get(base, base.lower())
+            kinds.append((family, name, kind))
     for family, name, kind in sorted(kinds, key=lambda item: item[:2]):
         add(name, family, (kind.__doc__ or "").strip().partition("\n")[0])
     for name, meaning in RESERVED_NAMES.items():

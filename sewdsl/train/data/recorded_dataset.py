@@ -101,10 +101,12 @@ class Recordings:
         x = torch.from_numpy(frames.astype(np.float32))
         size = list(self.shape[1:])
         if self.resize == "bilinear":
-            return functional.resize(x, size, antialias=True).numpy()
-        mean = torch.nn.functional.adaptive_avg_pool2d(x, size)
-        share = x.shape[-2] * x.shape[-1] / (size[0] * size[1])
-        return (mean * share if self.resize == "sum" else mean).numpy()
+            found: Tensor = functional.resize(x, size, antialias=True)
+            return found.numpy()
+        found = torch.nn.functional.adaptive_avg_pool2d(x, (size[0], size[1]))
+        if self.resize == "sum":
+            found = found * (x.shape[-2] * x.shape[-1] / (size[0] * size[1]))
+        return found.numpy()
 
     def _frames(self, recording: Recording) -> NDArray[Any]:
         if recording in self._kept:

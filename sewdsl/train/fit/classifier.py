@@ -172,8 +172,8 @@ class Classifier(LightningModule):
                 cooldown=schedule.cooldown,
                 min_lr=schedule.min_lr,
             )
-            watched = {"scheduler": rates, "monitor": f"{self.judge}_{schedule.monitor}", "interval": "epoch"}
-            return {"optimizer": optimizer, "lr_scheduler": watched}
+            monitor = f"{self.judge}_{schedule.monitor}"
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "monitor": monitor}}
         if schedule is not None and schedule.each == "step":
             changing = LambdaLR(optimizer, lambda step: schedule.factor(step, self.steps))
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": changing, "interval": "step"}}

@@ -126,7 +126,7 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
             trainer = _trainer(module, folder, callbacks, loggers, options)
             network = module.model.network
             classes = network.nodes[network.output].output.elements
-            training, judged = _batches(parts, module.recipe, classes, trainer.global_rank, trainer.world_size)
+            training, judged = _batches(parts, module.recipe, trainer.global_rank, trainer.world_size, classes)
             module.steps = module.recipe.epochs * ceil(len(training) / module.recipe.accumulate)
             for batches in (training, judged):
                 batches.readers, batches.device = options.reading.readers, trainer.strategy.root_device
@@ -154,7 +154,7 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
     return FitResult(trainer.current_epoch, trainer.world_size, device, cast("Precision", trainer.precision))
 
 
-def _batches(parts: Parts, recipe: Recipe, classes: int, process: int, processes: int) -> tuple[Batches, Batches]:
+def _batches(parts: Parts, recipe: Recipe, process: int, processes: int, classes: int = 0) -> tuple[Batches, Batches]:
     """What to train on, and by what to judge it.
 
     Raises:
