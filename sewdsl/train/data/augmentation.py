@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -145,26 +143,23 @@ class Augmentation:
         found: Tensor = mixed.as_subclass(torch.Tensor)
         return found.transpose(0, 1).contiguous() if sequences else found, shares
 
-    def of_events(self, events: Events, size: tuple[int, ...], index: int, draw: RandomSource | None) -> Events:
+    def of_events(
+        self, events: Events, size: tuple[int, ...], index: int, draw: RandomSource, library: ModuleType
+    ) -> Events:
         """The events of a recording, changed by what changes these.
 
         Args:
             events: In any order.
             size: ``(H, W)`` of the sensor.
             index: Of the recording.
-            draw: Where random numbers come from; None: nothing is changed.
-
-        Raises:
-            DataError: tonic is not installed.
+            draw: Where random numbers come from.
+            library: The module ``tonic.transforms``.
         """
         import numpy as np
 
         from sewdsl.train.data.own_randomness import own_numpy
 
         chosen = self._chosen(EventTransform)
-        if draw is None or not chosen:
-            return events
-        library = tonic_transforms(chosen[0][1].kind)
         table = np.empty(len(events.t), [("t", np.int64), ("x", np.int64), ("y", np.int64), ("p", np.int64)])
         for name in "txyp":
             table[name] = getattr(events, name)
@@ -173,25 +168,10 @@ class Augmentation:
                 table = transform.build(library, (size[1], size[0], 2))(table) if len(table) else table
         return type(events)(*(table[name].astype(np.int64) for name in "txyp"))
 
-    def check(self) -> None:
-        """Looks whether what it needs is installed, before anything is made.
-
-        Raises:
-            DataError: tonic is not.
-        """
-        for _place, transform in self._chosen(EventTransform)[:1]:
-            if importlib.util.find_spec("tonic") is None:
-                tonic_transforms(transform.kind)
-
     @property
-    def changes_events(self) -> bool:
-        """Whether frames of a recording differ from epoch to epoch before they are counted."""
-        return bool(self._chosen(EventTransform))
-
-    @property
-    def mixes(self) -> bool:
-        """Whether samples have shares of several classes."""
-        return bool(self._chosen(BatchTransform))
+    def of_tonic(self) -> str:
+        """The name of a transform that changes events, for which tonic is needed; empty: there is none."""
+        return next((transform.kind for _place, transform in self._chosen(EventTransform)), "")
 
     def _chosen(self, family: type[Stage]) -> list[tuple[int, Stage]]:
         """The transforms of one family, each with its place among all."""
@@ -213,24 +193,6 @@ def _each(
             with OwnGenerator(draw.number(index, place)):
                 changed = change(changed)
         yield changed
-
-
-def tonic_transforms(kind: str) -> ModuleType:
-    """tonic's transforms.
-
-    Args:
-        kind: What needs them.
-
-    Raises:
-        DataError: tonic is not installed.
-    """
-    from sewdsl.train.data.dataset import DataError
-
-    try:
-        return importlib.import_module("tonic.transforms")
-    except ImportError:
-        message = f"{kind} is tonic's, which is not installed: pip install 'sewdsl[data]'"
-        raise DataError(message) from None
 
 
 def _overlap(offset: int, length: int) -> tuple[slice, slice]:

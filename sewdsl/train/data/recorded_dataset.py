@@ -16,6 +16,7 @@ from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import COUNTS
 from sewdsl.train.data.events.folder_layouts import Layout, Listing
 from sewdsl.train.data.events.recording import Recording, damaged
+from sewdsl.train.data.events.tonic_transforms import check_installed, load_transforms
 from sewdsl.train.data.search_path import near_misses
 from sewdsl.train.data.split import draw_share
 
@@ -81,14 +82,14 @@ class Recordings:
 
     def _drawn(self, recording: Recording, index: int, draw: RandomSource | None) -> NDArray[Any]:
         """The frames of a recording, of events that are changed if that is asked for: then they are made anew."""
-        if draw is None or not self.augmentation.changes_events:
+        if draw is None or not self.augmentation.of_tonic:
             return self._frames(recording)
         size = (self.sensor or self.shape)[1:]
         try:
             events = recording.events()
         except (OSError, ValueError) as error:
             raise DataError(damaged(recording.path, error)) from None
-        changed = self.augmentation.of_events(events, size, index, draw)
+        changed = self.augmentation.of_events(events, size, index, draw, load_transforms(self.augmentation.of_tonic))
         return self._resized(event_stream.frames(changed, self.steps, (size[0], size[1])))
 
     def _resized(self, frames: NDArray[Any]) -> NDArray[Any]:
@@ -140,7 +141,7 @@ class RecordedDataSet(DataSet):
         Raises:
             DataError: it is not.
         """
-        self.setup.augmentation.check()
+        check_installed(self.setup.augmentation.of_tonic)
         self._check(self.listing)
         train, test = map(len, self.part(self.listing))
         return f"{train:,} recordings for training and {test:,} for the test in '{self.listing.place}'"
