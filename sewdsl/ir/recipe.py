@@ -43,7 +43,7 @@ class Schedule(Kind):
     each: ClassVar[Literal["epoch", "step"]] = "epoch"
     """When it changes: from epoch to epoch, or with every step of the optimizer."""
     by_validation: ClassVar[bool] = False
-    """Whether what comes of the validation part decides, so that nobody knows the rates beforehand."""
+    """Whether what comes of the validation part decides, so that the rates are not known beforehand."""
 
     @abstractmethod
     def factor(self, epoch: int, epochs: int) -> float:

@@ -58,7 +58,7 @@ _NUMPY = threading.Lock()
 
 @contextmanager
 def own_numpy(seed: int) -> Iterator[None]:
-    """Within it, numpy's generator of the whole process begins with a seed; afterwards it stands where it stood."""
+    """Within it, numpy's generator of the whole process begins with a seed; afterwards it goes on where it was."""
     with _NUMPY:
         before = np.random.get_state()  # noqa: NPY002 -- what others draw from
         np.random.seed(seed % 2**32)  # noqa: NPY002 -- as above
