@@ -1,7 +1,8 @@
-"""``sewdsl study``: the variants of a network, trained or probed one after another and compared."""
+"""``sewdsl study``: the variants of a network, trained or probed and compared; or a search among them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,14 +32,23 @@ from sewdsl.cli.options import (
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.probe_study import probe_variants, study_seeds
 from sewdsl.cli.run_setup import Logger, SaveEvery, logger_names, make_runners, run_errors, run_options, set_up_process
-from sewdsl.compiler import CompiledVariant, compile_variants
-from sewdsl.elaborate import Study
+from sewdsl.compiler import Compilation, CompiledVariant, compile_trial, compile_variants
+from sewdsl.elaborate import Study, StudyRange
+from sewdsl.light_dataclass import dataclass
+from sewdsl.plugins import plugin_files
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from sewdsl.cli.json_output import ListedVariant
     from sewdsl.train.data.dataset import Reading
-    from sewdsl.train.study.outcome import Outcome, StudyFolder
+    from sewdsl.train.fit.lightning_loop import RunOptions
+    from sewdsl.train.store.run_loggers import LoggerName
+    from sewdsl.train.study.outcome import Outcome, SearchOutcome, StudyFolder
+    from sewdsl.train.study.pool import RunPool, Watch
+    from sewdsl.train.study.repeats import GoOn, Start
+    from sewdsl.train.study.run_study import Turns
+    from sewdsl.train.study.search_turns import CompileTrial
+    from sewdsl.train.study.worker import Job
     from sewdsl.train.training_plan import TrainingPlan
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study; studies/SPEC unless given.")]
@@ -46,6 +56,20 @@ Only = Annotated[
     list[str] | None, typer.Option("--only", metavar="TEXT", help="Only variants with this in their name; repeatable.")
 ]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, metavar="N", help="Only the first N of the seeds.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", min=1, max=1024, metavar="N", help="Train N at once, each with its share of cores, or on a GPU."
+    ),
+]
+RunThreads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, max=4096, metavar="N", help="Threads of each run; tables of one N are the same."),
+]
+On = Annotated[
+    str | None,
+    typer.Option("--on", metavar="CLUSTER", help="Train on a cluster: ray, or ray://HOST:PORT from another machine."),
+]
 List = Annotated[bool, typer.Option("--list", help="Print the variants and their folders, and do nothing else.")]
 
 
@@ -58,6 +82,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     only: Only = None,
     seeds: Seeds = None,
     list_: List = False,
+    jobs: Jobs = None,
+    threads: RunThreads = None,
+    on: On = None,
     save_every: SaveEvery = 5.0,
     logger: Logger = None,
     device: RunsOn = Device.AUTO,
@@ -79,23 +106,100 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
     assert base.found is not None  # noqa: S101 -- it has a network
     folder = StudyFolder(out or Path("studies") / (base.found.file.stem if base.found.file else "study"))
-    found = _chosen(found, only, seeds)
-    study = replace(base.study, variants=tuple(one.variant for one in found), seeds=base.study.seeds[:seeds])
+    if base.study.search and (only or (list_ and json_)):
+        option = "--only" if only else "--list --json"
+        exit_with_usage_error(f"a search chooses its variants as it goes on, so that there is nothing for {option}")
+    found = found if base.study.search else _chosen(found, only, seeds)
+    study = replace(base.study, seeds=base.study.seeds[:seeds])
     if list_:
         _print_list(study, found, folder, json_=json_)
         return
     if base.study.probe and json_:
         exit_with_usage_error(f"a study that probes writes its JSON into its folder: {base.study.probe}.json")
     reading = reading_options(readers, in_memory)
-    of_training = {"--data": data, "--readers": readers, "--in-memory": in_memory, "--logger": logger}
-    if base.study.probe and (given := [name for name, value in of_training.items() if value is not None]):
+    of_data = {"--data": data, "--readers": readers, "--in-memory": in_memory}
+    of_runs = {"--jobs": jobs, "--threads": threads, "--on": on, "--logger": logger}
+    if base.study.probe and (given := [name for name, value in of_data.items() if value is not None]):
         exit_with_usage_error(f"a study that probes shows noise: it takes no {given[0]}")
+    if base.study.probe and (given := [name for name, value in of_runs.items() if value is not None]):
+        exit_with_usage_error(f"a study that probes trains nothing: it takes no {given[0]}")
+    if on is not None and on != "ray" and not on.startswith("ray://"):
+        exit_with_usage_error(f"--on takes ray, or ray://HOST:PORT, not '{on[:40]}'")
     set_up_process()
     if base.study.probe:
         with run_errors(lambda: None):
-            probe_variants(study, found, folder.path, device)
-    else:
-        _train(found, folder, data, save_every, reading, logger, base.study, device, json_=json_)
+            chosen = replace(study, variants=tuple(one.variant for one in found))
+            probe_variants(chosen, found, folder.path, device)
+        return
+    with run_errors(lambda: None):
+        way = _Way(data, reading, device, save_every, logger_names(logger), jobs, threads, on)
+    compiled = replace(base, study=study)
+    _train(compiled, found, folder, way, partial(compile_trial, compiled, **options), json_=json_)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How the runs of a study go: where their data lies, how it is read, on what they run, and how many at once."""
+
+    data: Path | None
+    reading: Reading
+    device: Device
+    save_every: float
+    loggers: tuple[LoggerName, ...] | None
+    jobs: int | None
+    threads: int | None
+    on: str | None
+
+    @property
+    def job(self) -> Job:
+        """What the jobs of all runs have in common."""
+        import torch  # noqa: PLC0415 -- it takes seconds
+
+        from sewdsl.train.study.worker import Job  # noqa: PLC0415 -- not before it is needed
+
+        share = 1 if self.on else max(1, torch.get_num_threads() // (self.jobs or 1))
+        return Job(
+            text="",
+            folder="",
+            data=None if self.data is None else str(self.data.absolute()),
+            device=self.device.value,
+            save_every=self.save_every,
+            readers=self.reading.readers,
+            in_memory=self.reading.in_memory,
+            loggers=self.loggers,
+            plugins=tuple(str(file.path) for file in plugin_files()),
+            threads=self.threads or share,
+        )
+
+    def pool(self) -> RunPool:
+        """What trains them."""
+        if self.on is not None:
+            from sewdsl.train.study.ray_pool import RayPool  # noqa: PLC0415 -- not before it is needed
+
+            return RayPool(self.on, self.job, self.jobs)
+        if self.jobs is not None and self.jobs > 1:
+            from sewdsl.train.study.process_pool import ProcessPool, visible_gpus  # noqa: PLC0415 -- as above
+
+            return ProcessPool(self.jobs, self.job, () if self.device is Device.CPU else visible_gpus())
+        from sewdsl.train.study.pool import InTurn  # noqa: PLC0415 -- as above
+
+        if self.threads is not None:
+            import torch  # noqa: PLC0415 -- as above
+
+            torch.set_num_threads(self.threads)
+        return InTurn(self.runners)
+
+    def runners(self, watch: Watch | None) -> tuple[Start, GoOn]:
+        """What starts one run in this process, and what goes on with one."""
+        from sewdsl.train.fit.processes import Processes  # noqa: PLC0415 -- torch and Lightning take seconds
+        from sewdsl.train.study.epoch_watch import EpochWatch  # noqa: PLC0415 -- as above
+
+        def how() -> RunOptions:
+            processes = Processes(accelerator=self.device.value)
+            options = run_options(processes, self.save_every, self.reading, self.loggers)
+            return options if watch is None else options._replace(shown=(*options.shown, EpochWatch(watch)))
+
+        return make_runners(self.data, how)
 
 
 def _chosen(
@@ -110,32 +214,32 @@ def _chosen(
 
 
 def _train(  # noqa: PLR0913 -- what a run needs, and which runs
+    base: Compilation,
     found: tuple[CompiledVariant, ...],
     folder: StudyFolder,
-    data: Path | None,
-    save_every: float,
-    reading: Reading,
-    logger: list[str] | None,
-    study: Study,
-    device: Device,
+    way: _Way,
+    compile_one: CompileTrial,
     *,
     json_: bool,
 ) -> None:
-    from sewdsl.train.fit.processes import Processes, device_type  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.processes import device_type  # noqa: PLC0415 -- as above
     from sewdsl.train.store.run_folder import RunInterrupted  # noqa: PLC0415 -- torch and Lightning take seconds
-    from sewdsl.train.study.run_study import plan_runs, run_study  # noqa: PLC0415 -- as above
+    from sewdsl.train.study.run_study import EveryRun, plan_runs, run_study  # noqa: PLC0415 -- as above
+    from sewdsl.train.study.search_turns import SearchTurns  # noqa: PLC0415 -- as above
 
     def announce(number: int, total: int, varied: CompiledVariant, planned: TrainingPlan) -> None:
         where = f"{varied.variant.title}, seed {planned.recipe.seed}"
         echo(f"run {number} of {total} in {folder.path}: {where}", err=True)
 
     with run_errors(lambda: None):
-        device_type(device.value)  # says at once if it is not there
-        planned = plan_runs(found, folder, data, study.variants)
-        way = partial(run_options, Processes(accelerator=device.value), save_every, reading, logger_names(logger))
-        start, go_on = make_runners(data, way)
+        if way.on is None:
+            device_type(way.device.value)  # says at once if it is not there
+        if base.study.search:
+            turns: Turns = SearchTurns(base.study, folder, way.data, compile_one, found[0])
+        else:
+            turns = EveryRun(plan_runs(found, folder, way.data, base.study.variants))
         try:
-            outcome = run_study(planned, folder, start, go_on, announce)
+            outcome, died = run_study(turns, folder, way.pool(), announce)
         except RunInterrupted:
             echo("the same command goes on", err=True)
             raise
@@ -146,16 +250,42 @@ def _train(  # noqa: PLR0913 -- what a run needs, and which runs
     for row in outcome.rows:
         for seed, where in row.diverged.items():
             echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
-    pictures = ", ".join(path.name for path in (folder.curves, folder.trend) if path.exists())
+    pictures = ", ".join(path.name for path in (folder.curves, folder.trend, folder.search) if path.exists())
+    runs = sum(len(row.seeds) for row in outcome.rows) if outcome.search else outcome.runs
     echo(
-        f"{outcome.runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}",
+        f"{runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}",
         err=json_,
     )
+    if outcome.search is not None:
+        echo(describe_search(outcome.search), err=json_)
+    for ending in died:
+        echo(f"error: {ending.run.title}: {ending.message}; the same command goes on with it", err=True)
+    if died:
+        raise typer.Exit(1)
+
+
+def describe_search(search: SearchOutcome) -> str:
+    """How many trials ended in which way, and the best of them."""
+    states = Counter(trial.state for trial in search.history)
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    best = next((trial for trial in search.history if trial.number == search.best), None)
+    if best is None:
+        return f"trials: {counts}; none has ended"
+    values = ", ".join(f"{axis} {text}" for axis, text in best.values.items())
+    return f"trials: {counts}; best is {best.number}, {search.metric} accuracy {best.accuracy:.2%}: {values}"
 
 
 def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyFolder, *, json_: bool) -> None:
     from sewdsl.train.study.outcome import folder_name  # noqa: PLC0415 -- not before it is needed
 
+    if study.search is not None:
+        seeds = ", ".join(map(str, study.numbers))
+        echo(f"{folder.path}: {study.search}{f'; seeds {seeds}' if seeds else ''}")
+        for axis in study.axes:
+            echo(
+                f"    {axis.name}: {axis if isinstance(axis, StudyRange) else ' '.join(c.label for c in axis.choices)}"
+            )
+        return
     listed: list[ListedVariant] = []
     for varied in found:
         place = folder.path if study.probe else folder.path / folder_name(varied.variant)
@@ -178,11 +308,11 @@ def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyF
 
 def study_table(outcome: Outcome) -> Table:
     """A row for each variant."""
-    from sewdsl.train.study.outcome import column_names, row_cells  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.study.outcome import column_names, outcome_cells  # noqa: PLC0415 -- not before it is needed
 
     grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in column_names(outcome):
-        grid.add_column(Text(column), justify="left" if column in outcome.axes else "right")
-    for row in outcome.rows:
-        grid.add_row(*map(Text, row_cells(row)))
+        grid.add_column(Text(column), justify="left" if column in (*outcome.axes, "state") else "right")
+    for cells in outcome_cells(outcome):
+        grid.add_row(*map(Text, cells))
     return grid

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 from sewdsl.compiler.front_end import Compilation, read
 from sewdsl.compiler.options import Options
 from sewdsl.compiler.spec import shipped_networks
-from sewdsl.compiler.study_variants import CompiledVariant, compile_variants
+from sewdsl.compiler.study_variants import CompiledVariant, compile_trial, compile_variants
 from sewdsl.ir.network import Network
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ __all__ = [
     "CompiledVariant",
     "Options",
     "compile",
+    "compile_trial",
     "compile_variants",
     "load",
     "read",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -11,10 +11,13 @@ from typing import Unpack
 from sewdsl.compiler.front_end import Compilation, read, run_front_end
 from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.reaching import check_variants
+from sewdsl.compiler.spec import SpecSource
 from sewdsl.diagnostics import Diagnostic, sort_diagnostics
-from sewdsl.elaborate import Override, StudyVariant
+from sewdsl.elaborate import Override, StudyRange, StudyVariant
+from sewdsl.elaborate.study_section import StudyAxis
 from sewdsl.garbage import put_off
 from sewdsl.light_dataclass import dataclass
+from sewdsl.limits import Limits
 from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 
@@ -53,21 +56,63 @@ def compile_variants(
     found: list[CompiledVariant] = []
     more.extend(check_variants(beneath, [[*one.overrides, *base.study.seeds[:1]] for one in base.study.variants]))
     varied = {item.within for variant in base.study.variants for item in variant.overrides}
-    seeds = seeded and not base.study.probe  # a probe does not ask the recipe
+    seeds = (base.study.seeds if seeded and not base.study.probe else None) or None  # a probe does not ask the recipe
     for variant in base.study.variants:
-        compilations: list[Compilation] = []
-        for seed in (base.study.seeds if seeds else None) or (None,):
-            changes: list[Override] = [*beneath, *variant.overrides, *((seed,) if seed else ())]
-            one = run_front_end(base.found, changes, bounds, variant=True)
-            compilations.append(one)
-            if not one.valid:
-                break
-        found.append(CompiledVariant(variant, tuple(compilations)))
-        fresh = [d for one in compilations for d in one.diagnostics if d not in base.diagnostics]
+        one = _compile(base.found, variant, seeds, beneath, bounds)
+        found.append(one)
+        fresh = [d for each in one.compilations for d in each.diagnostics if d not in base.diagnostics]
         for d in fresh:
             if not _said_of_another(d, chain(base.diagnostics, more.found), varied):
                 more.add(replace(d, path=(variant.title, *d.path)))
-    return replace(base, diagnostics=sort_diagnostics([*base.diagnostics, *more.found])), tuple(found)
+    axes = tuple(_with_numbers(base.found, axis, beneath, bounds) for axis in base.study.axes)
+    diagnostics = sort_diagnostics([*base.diagnostics, *more.found])
+    return replace(base, diagnostics=diagnostics, study=replace(base.study, axes=axes)), tuple(found)
+
+
+@put_off()
+def compile_trial(
+    base: Compilation, number: int, values: Mapping[str, str], **options: Unpack[Options]
+) -> CompiledVariant:
+    """Compiles one trial of a search, once for each seed; where it has errors, only once.
+
+    Args:
+        base: The spec, as :func:`compile_variants` returned it.
+        number: Of the trial.
+        values: By axis.
+        **options: As there.
+    """
+    assert base.found is not None  # noqa: S101 -- it has a search
+    variant = base.study.trial(number, values)
+    return _compile(base.found, variant, base.study.seeds or None, overrides(options), limits(options).value)
+
+
+def _compile(
+    found: SpecSource,
+    variant: StudyVariant,
+    seeds: Sequence[Override] | None,
+    beneath: Sequence[Override],
+    bounds: Limits,
+) -> CompiledVariant:
+    """Compiles a variant once for each seed; where it has errors, only once."""
+    compilations: list[Compilation] = []
+    for seed in seeds or (None,):
+        changes: list[Override] = [*beneath, *variant.overrides, *((seed,) if seed else ())]
+        one = run_front_end(found, changes, bounds, variant=True)
+        compilations.append(one)
+        if not one.valid:
+            break
+    return CompiledVariant(variant, tuple(compilations))
+
+
+def _with_numbers(
+    found: SpecSource, axis: StudyAxis | StudyRange, beneath: Sequence[Override], bounds: Limits
+) -> StudyAxis | StudyRange:
+    """A range whose bounds are whole numbers, as one of all numbers where its key takes a fraction too."""
+    if not (isinstance(axis, StudyRange) and axis.whole):
+        return axis
+    fraction = Override(axis.name, f"{axis.low.text}.5")
+    taken = run_front_end(found, [*beneath, fraction], bounds, variant=True)
+    return replace(axis, whole=False) if taken.valid else axis
 
 
 def _said_of_another(diagnostic: Diagnostic, said: Iterable[Diagnostic], varied: Collection[Span | None]) -> bool:

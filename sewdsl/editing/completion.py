@@ -18,6 +18,7 @@ from sewdsl.elaborate.assembly import HEADER, OUTPUTS
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.imports import project_folder
 from sewdsl.elaborate.project_files import net_files
+from sewdsl.elaborate.study_search import METHODS, SCALES
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
@@ -321,6 +322,10 @@ def _entries(view: EditorView, where: CursorContext) -> Iterator[Completion]:
 def _studied(where: CursorContext) -> Iterator[Completion]:
     if where.key == "probe":
         yield from (Completion(word, "value") for word in ("rates", "gradients"))
+    elif where.key == "search" and len(where.statement) == 1:
+        yield from (Completion(f"{method}(trials=20)", "value") for method in METHODS)
+    elif where.key == "vary" and len(where.statement) == len(("vary", "KEY")):
+        yield from (Completion(scale, "value", about="A range from one number to another.") for scale in SCALES)
     elif where.key == "vary" and len(where.statement) == 1:
         yield from (Completion(key, "setting", about=about) for key, about in kind_docs.header_docs().items())
 

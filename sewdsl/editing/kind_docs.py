@@ -103,9 +103,12 @@ NAMES = {
 """Names that the language itself gives a meaning."""
 
 STUDY = {
-    "vary": "`vary join ADD AND IAND`: a variant for each value; of several lines, for each combination.",
+    "vary": "`vary join ADD AND IAND`: a variant for each value; of several lines, for each combination. "
+    "`vary train.optimizer.lr log 0.0001 0.1` is a range for a search, `log` or `linear`.",
     "variant": '`variant "SEW AND" "join=AND"`: one variant by name, with what it changes.',
     "probe": "`probe rates` or `probe gradients`: look at the variants before training instead of training them.",
+    "search": "`search TPE(trials=20, prune=median)` or `search Random(trials=20)`: train so many choices of values "
+    "instead of all combinations.",
 }
 """Keys that a study has in addition to those."""
 

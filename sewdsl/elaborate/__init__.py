@@ -18,6 +18,7 @@ from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.overrides import Override, apply_overrides
 from sewdsl.elaborate.project_files import SiblingBlocks
 from sewdsl.elaborate.resolve_calls import CallResolver
+from sewdsl.elaborate.study_search import Search, StudyRange
 from sewdsl.elaborate.study_section import Study, StudyVariant, read_study_section
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.train_section import read_train_section
@@ -39,8 +40,10 @@ __all__ = [
     "Expansion",
     "Importer",
     "Override",
+    "Search",
     "SiblingBlocks",
     "Study",
+    "StudyRange",
     "StudyVariant",
     "apply_overrides",
     "assemble",

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from itertools import product
 from math import prod
 
 from sewdsl.elaborate.overrides import Override, describe_unknown_key, is_key
+from sewdsl.elaborate.study_search import (
+    TRIAL,
+    Search,
+    StudyRange,
+    describe_unsearched,
+    is_range,
+    read_range,
+    read_search,
+)
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported, Reporter
@@ -64,23 +74,38 @@ class StudyVariant:
 
 @dataclass(frozen=True)
 class Study:
-    """What a ``study`` section asks for: every variant, each with every seed.
+    """What a ``study`` section asks for: every variant, each with every seed; or a search among them.
 
     Attributes:
-        variants: In the order of the file, the last axis changing fastest.
+        variants: In the order of the file, the last axis changing fastest. Of a search, those that are compiled before
+            it begins: each value of an axis, and each bound of a range, is in one of them.
         seeds: Overrides of the seed; empty: the recipe's.
         probe: What is looked at in each network before it is trained, one of :data:`PROBE_QUANTITIES`; empty: nothing
             is, and each is trained.
+        axes: What is varied, but for the seeds.
+        search: How values are chosen; None: all of them are tried.
     """
 
     variants: tuple[StudyVariant, ...] = ()
     seeds: tuple[Override, ...] = ()
     probe: str = ""
+    axes: tuple[StudyAxis | StudyRange, ...] = ()
+    search: Search | None = None
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The seeds."""
         return tuple(int(seed.text) for seed in self.seeds)
+
+    def trial(self, number: int, values: Mapping[str, str]) -> StudyVariant:
+        """The variant of a search that has these values, by axis."""
+        overrides: list[Override] = []
+        for axis in self.axes:
+            if isinstance(axis, StudyRange):
+                overrides.append(Override(axis.name, values[axis.name]))
+            else:
+                overrides += next(one.overrides for one in axis.choices if one.label == values[axis.name])
+        return StudyVariant({TRIAL: str(number), **values}, tuple(overrides))
 
 
 def read_study_section(section: Section) -> Reported[Study]:
@@ -96,19 +121,48 @@ def _read(section: Section, reader: _Reader) -> Study:
     for setting in section.settings:
         reader.take(setting)
     axes, seeds = reader.axes()
-    size = prod(len(axis.choices) for axis in axes) * max(1, len(seeds))
+    listed = [axis for axis in axes if isinstance(axis, StudyAxis)]
+    if reader.search is None and len(listed) < len(axes):
+        if not reader.misread:
+            for name, span in reader.ranges.items():
+                reader.reporter.add(describe_unsearched(name, span))
+        return Study()
+    if reader.search is not None and reader.probe:
+        message = "a study that probes trains nothing, so there is nothing to search by"
+        reader.reporter.report("invalid-argument", message, reader.lines["search"], help="leave out 'search'")
+        return Study()
+    if reader.search is not None and not axes:
+        if reader.reporter.found:
+            return Study()  # what would be searched is wrong, which is said
+        message = "the study has nothing to search among"
+        hint = "add 'vary train.optimizer.lr log 0.0001 0.1'"
+        reader.reporter.report("missing-argument", message, reader.lines["search"], help=hint)
+        return Study()
+    choices = reader.search.trials if reader.search else prod(len(axis.choices) for axis in listed)
+    size = choices * max(1, len(seeds))
     if size > MAX_RUNS:
         message = f"the study has {size:,} runs, but the most are {MAX_RUNS:,}"
-        reader.reporter.report("invalid-argument", message, section.name.span, help="vary less at once")
+        hint = "have fewer trials" if reader.search else "vary less at once"
+        reader.reporter.report("invalid-argument", message, section.name.span, help=hint)
         return Study()
+    columns = [
+        axis.choices
+        if isinstance(axis, StudyAxis)
+        else tuple(AxisValue(end.text, (end,)) for end in (axis.low, axis.high))
+        for axis in axes
+    ]
+    rows: Iterable[Sequence[AxisValue]] = product(*columns)
+    if reader.search is not None:
+        rows = [[one[row % len(one)] for one in columns] for row in range(max(map(len, columns)))]
     variants = tuple(
         StudyVariant(
-            {axis.name: choice.label for axis, choice in zip(axes, choices, strict=True)},
-            tuple(item for choice in choices for item in choice.overrides),
+            {axis.name: choice.label for axis, choice in zip(axes, row, strict=True)},
+            tuple(item for choice in row for item in choice.overrides),
         )
-        for choices in product(*(axis.choices for axis in axes))
+        for row in rows
     )
-    return Study(variants, tuple(item for choice in seeds for item in choice.overrides), reader.probe)
+    repeats = tuple(item for choice in seeds for item in choice.overrides)
+    return Study(variants, repeats, reader.probe, tuple(axes), reader.search)
 
 
 @dataclass
@@ -117,14 +171,18 @@ class _Reader:
 
     reporter: Reporter = field(default_factory=Reporter)
     named: dict[str, AxisValue] = field(default_factory=dict)
-    varied: dict[str, StudyAxis] = field(default_factory=dict)
+    varied: dict[str, StudyAxis | StudyRange] = field(default_factory=dict)
+    ranges: dict[str, Span] = field(default_factory=dict)
+    lines: dict[str, Span] = field(default_factory=dict)
     probe: str = ""
+    search: Search | None = None
+    misread: bool = False
 
-    def axes(self) -> tuple[list[StudyAxis], tuple[AxisValue, ...]]:
+    def axes(self) -> tuple[list[StudyAxis | StudyRange], tuple[AxisValue, ...]]:
         """The axes of the variants, and the choices of seeds."""
-        seeds = self.varied.pop(SEED, StudyAxis(SEED, ())).choices
+        seeds = self.varied.pop(SEED, None)
         named = [StudyAxis(VARIANT, tuple(self.named.values()))] if self.named else []
-        return [*named, *self.varied.values()], seeds
+        return [*named, *self.varied.values()], seeds.choices if isinstance(seeds, StudyAxis) else ()
 
     def take(self, setting: Setting) -> None:
         match setting.key.text:
@@ -134,8 +192,12 @@ class _Reader:
                 self._variant(setting)
             case "probe":
                 self._probe(setting)
+            case "search":
+                self._search(setting)
             case other:
-                near = advice(other, ("vary", "variant", "probe"), setting.key.span, f"{_EXAMPLE}, or {_NAMED}")
+                near = advice(
+                    other, ("vary", "variant", "probe", "search"), setting.key.span, f"{_EXAMPLE}, or {_NAMED}"
+                )
                 message = f"a study has no '{other}'"
                 self.reporter.report("unknown-setting", message, setting.key.span, **near)
 
@@ -157,6 +219,13 @@ class _Reader:
         if name in self.varied:
             self.reporter.report("duplicate-setting", f"'{name}' is varied twice", setting.span, help="keep one")
             return
+        if is_range(values):
+            if name == SEED:
+                message, hint = "seeds are no range to search", "list them: vary seed 0 1 2"
+                self.reporter.report("invalid-argument", message, setting.span, help=hint)
+            elif (found := self.reporter.take(read_range(name, setting))) is not None:
+                self.varied[name], self.ranges[name] = found, setting.span
+            return
         choices: dict[str, AxisValue] = {}
         for place in map(_inside, values):
             label = " ".join(place.text.split())
@@ -170,6 +239,14 @@ class _Reader:
                 self.reporter.report("invalid-argument", message, place, help=hint)
             choices[label] = AxisValue(label, (Override(name, place.text, within=place),))
         self.varied[name] = StudyAxis(name, tuple(choices.values()))
+
+    def _search(self, setting: Setting) -> None:
+        if "search" in self.lines:
+            self.reporter.report("duplicate-setting", "'search' is written twice", setting.span, help="keep one")
+            return
+        self.lines["search"] = setting.span
+        self.search = self.reporter.take(read_search(setting))
+        self.misread = self.search is None
 
     def _probe(self, setting: Setting) -> None:
         text = " ".join(value.span.text for value in setting.values)

@@ -116,7 +116,9 @@ ACTIVATIONS = " ".join(sorted(NeuronKinds().names(Activation)))
         ("train on mnist5k {\n flip ‸\n}", "on off", ""),
         ("block X {\n ‸\n}", "let give", ""),
         ("block X {\n let a = BN\n gi‸\n}", "let give", "gi"),
-        ("study {\n‸\n}", "vary variant probe", ""),
+        ("study {\n‸\n}", "vary variant probe search", ""),
+        ("study {\n search ‸\n}", "TPE(trials=20) Random(trials=20)", ""),
+        ("study {\n vary train.clip ‸\n}", "log linear", ""),
         ("study {\n probe ‸\n}", "rates gradients", ""),
     ],
 )

@@ -120,6 +120,7 @@ def test_a_join() -> None:
         (f"{HEAD}train on mnist5k {{\n    war‸mup 3\n}}", "warmup", "Epochs before the schedule begins"),
         (f"{HEAD}train on mnist5k {{\n    optimizer S‸GD(lr=1.0)\n}}", "SGD(lr=1.0)", "w = w - lr · b"),
         (f"{HEAD}study {{\n    va‸ry join ADD AND\n}}", "vary", "a variant for each value"),
+        (f"{HEAD}study {{\n    sea‸rch TPE(trials=20)\n}}", "search", "train so many choices of values"),
         (f"{HEAD}bo‸dy c8k3-", "body", "The network, in the notation that papers print."),
         (f"{HEAD}body c8k3-PL‸IF-", "PLIF", "whose layer learns one time constant"),
     ],

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sewdsl.compiler import Compilation, compile_variants, read
+from sewdsl.compiler import Compilation, compile_trial, compile_variants, read
+from sewdsl.elaborate import StudyRange
 from sewdsl.source import Source
 from sewdsl.train.standalone import standalone_text
 
@@ -189,3 +190,92 @@ def test_a_variant_that_is_no_network_names_itself() -> None:
     base, _ = compile_variants(study('variant "deep" "body=c8k3-BN-SN-{MPk2s2}*6-FC10"', 'variant "flat" "steps=2"'))
     (said,) = base.diagnostics
     assert (said.code, said.path[0]) == ("spatial-size-exhausted", "deep")
+
+
+SEARCH = "search TPE(trials=3)"
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "column", "code", "said"),
+    [
+        (["vary train.optimizer.lr log 1e-4 0.1"], 15, 5, "missing-argument", "does not say how to search it"),
+        (["vary steps log 0 4", SEARCH], 15, 20, "invalid-argument", "cannot begin at 0"),
+        (["vary steps linear 8 2", SEARCH], 15, 23, "invalid-argument", "begins at 8 and ends at 2"),
+        (["vary steps log 2", SEARCH], 15, 5, "invalid-argument", "from one number to another"),
+        (["vary steps log a 4", SEARCH], 15, 20, "invalid-argument", "from one number to another"),
+        (["vary seed linear 1 4", SEARCH], 15, 5, "invalid-argument", "seeds are no range"),
+        (["vary steps linear 2 4", "search tpe(trials=3)"], 16, 12, "unknown-name", "cannot search with 'tpe'"),
+        (["vary steps linear 2 4", "search TPE"], 16, 12, "missing-argument", "TPE needs its trials"),
+        (["vary steps linear 2 4", "search TPE(3)"], 16, 16, "unknown-argument", "TPE has no argument '3'"),
+        (["vary steps linear 2 4", "search TPE(trial=3)"], 16, 22, "unknown-argument", "no argument 'trial'"),
+        (["vary steps linear 2 4", "search TPE(trials=0)"], 16, 23, "invalid-argument", "'trials' of TPE"),
+        (["vary steps linear 2 4", "search TPE(trials=3, prune=soon)"], 16, 32, "invalid-argument", "'prune' of TPE"),
+        (["vary steps linear 2 4", "search TPE(trials=3, trials=4)"], 16, 26, "duplicate-argument", "twice"),
+        (["vary steps linear 2 4", SEARCH, SEARCH], 17, 5, "duplicate-setting", "'search' is written twice"),
+        ([SEARCH], 15, 5, "missing-argument", "nothing to search among"),
+        (["vary steps linear 2 4", SEARCH, "probe rates"], 16, 5, "invalid-argument", "nothing to search by"),
+        (
+            ["vary steps linear 2 4", "search TPE(trials=9999)", "vary seed 0 1"],
+            14,
+            1,
+            "invalid-argument",
+            "19,998 runs",
+        ),
+    ],
+)
+def test_mistakes_in_a_search(lines: list[str], line: int, column: int, code: str, said: str) -> None:
+    (found,) = read(study(*lines)).diagnostics
+    assert (found.span.line, found.span.column, found.code) == (line, column, code)
+    assert said in found.message
+    assert found.help or "must be" in found.message
+
+
+def test_the_fix_of_a_range_adds_a_search() -> None:
+    source = study("vary train.optimizer.lr log 1e-4 0.1", "vary seed 0 1")
+    (said,) = read(source).diagnostics
+    (edit,) = said.fixes[0].edits
+    fixed = source.text[: edit.span.start] + edit.text + source.text[edit.span.end :]
+    base, _ = compile_variants(Source("s.net", fixed))
+    assert base.valid, base.diagnostics
+    assert str(base.study.search) == "TPE(trials=20)"
+    assert base.study.numbers == (0, 1)
+
+
+def test_a_range_is_of_whole_numbers_where_its_key_is() -> None:
+    lines = [
+        "vary steps linear 2 8",
+        "vary neuron.tau linear 2 4",
+        "vary train.clip linear 1 4",
+        "vary train.batch log 16 64",
+    ]
+    source = study(*lines, "search Random(trials=5)").text.replace("expect parameters 7663\n", "")
+    base, found = compile_variants(Source("s.net", source.replace("neuron PLIF", "neuron LIF")))
+    assert base.valid, base.diagnostics
+    assert [axis.whole for axis in base.study.axes if isinstance(axis, StudyRange)] == [True, False, False, True]
+    assert [one.variant.labels["steps"] for one in found] == ["2", "8"]  # the bounds are compiled beforehand
+    values = {"steps": "3", "neuron.tau": "2.5", "train.clip": "1.25", "train.batch": "20"}
+    trial = compile_trial(base, 4, values)
+    assert trial.variant.title == "trial 4, steps 3, neuron.tau 2.5, train.clip 1.25, train.batch 20"
+    network = trial.compilations[0].result()
+    assert network.settings.steps == 3
+    assert network.recipe is not None
+    assert (network.recipe.clip, network.recipe.batch) == (1.25, 20)
+
+
+def test_a_wrong_bound_is_said_where_it_is() -> None:
+    base, _ = compile_variants(study("vary train.optimizer.lr linear -1 1", SEARCH))
+    (said,) = base.diagnostics
+    assert (said.span.line, said.span.column, said.code) == (15, 36, "invalid-argument")
+
+
+def test_numbers_have_few_digits_and_stay_in_range() -> None:
+    base, _ = compile_variants(study("vary train.optimizer.lr log 0.00012345 0.1", SEARCH))
+    (axis,) = base.study.axes
+    assert isinstance(axis, StudyRange)
+    assert [axis.text(x) for x in (0.00012345, 0.0123456, 0.1)] == ["0.00012345", "0.01235", "0.1"]
+
+
+def test_listed_words_are_no_range() -> None:
+    base, _ = compile_variants(study('vary init "default" "kaiming"', "vary train.batch 4 8"))
+    assert base.study.search is None
+    assert len(base.study.variants) == 4

@@ -25,8 +25,9 @@ from sewdsl.train.study.outcome import (
     table_to_csv,
     table_to_markdown,
 )
+from sewdsl.train.study.pool import InTurn
 from sewdsl.train.study.repeats import Spread
-from sewdsl.train.study.run_study import plan_runs, run_study
+from sewdsl.train.study.run_study import EveryRun, plan_runs, run_study
 from sewdsl.train.training_plan import TrainingPlan
 
 from .conftest import SMALL
@@ -79,7 +80,10 @@ class Runs:
         folder, draw = StudyFolder(path), plots.draw
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(plots, "draw", lambda outcome, folder: outcome.complete and draw(outcome, folder))
-            return run_study(plan_runs(varied(text), folder, None), folder, self.start, self.go_on, self.announce)
+            turns = EveryRun(plan_runs(varied(text), folder, None))
+            outcome, died = run_study(turns, folder, InTurn(lambda _: (self.start, self.go_on)), self.announce)
+            assert not died
+            return outcome
 
 
 class TestRun:

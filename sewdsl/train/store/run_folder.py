@@ -44,6 +44,10 @@ class RunDiverged(RunError):  # noqa: N818 -- the field's word
     """A run whose loss or gradients stopped being numbers."""
 
 
+class RunPruned(RunError):  # noqa: N818 -- the field's word
+    """A run that a search ends early, since others had been better by then."""
+
+
 class RunAlreadyEnded(RunError):  # noqa: N818 -- nothing went wrong
     """A run that is to go on, but has nothing left to do."""
 

@@ -8,12 +8,15 @@ import re
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from sewdsl.elaborate import StudyVariant
+from sewdsl.elaborate.study_search import TRIAL
+from sewdsl.train.records import STRICT, Positive, RecordError, Share, Text, contents, parse_record
 from sewdsl.train.store.result import Result
-from sewdsl.train.store.run_folder import open_group, write_run_file
+from sewdsl.train.store.run_folder import RunError, open_group, write_run_file
 from sewdsl.train.study.repeats import Spread
 
 
@@ -72,6 +75,54 @@ def _spread(values: Sequence[float]) -> Spread | None:
     return Spread.of(values) if values else None
 
 
+class Trial(BaseModel):
+    """One choice of values that a search has trained, or trains.
+
+    Attributes:
+        number: From 0, in the order in which they were chosen.
+        values: By axis, as a file has them.
+        state: ``running``; ``ended`` with every seed; ``pruned``, that is ended early since others were better by then;
+            ``diverged``: its numbers stopped being numbers; ``invalid``: the values together make no network.
+        epochs: The accuracy by which the search goes, of the first seed, by epoch from 1.
+        accuracy: The same after the last epoch, the mean of all seeds; None unless it has ended.
+    """
+
+    model_config = STRICT
+
+    number: int
+    values: dict[str, Text]
+    state: Literal["running", "ended", "pruned", "diverged", "invalid"] = "running"
+    epochs: dict[Positive, Share] = {}
+    accuracy: Share | None = None
+
+
+class SearchOutcome(BaseModel):
+    """What a search has found.
+
+    Attributes:
+        method: ``TPE`` or ``Random``.
+        trials: How many the study asks for.
+        seed: Of what chooses the values.
+        prune: By what a trial ends early; None: none does.
+        metric: The accuracy by which it goes: on the ``validation`` part or, without one, on the ``test`` samples,
+            which flatters whatever it finds.
+        space: What is searched, by axis: ``log 0.0001 0.1``, ``ADD AND IAND``.
+        best: The number of the best trial; None before one has ended.
+        history: Every trial so far.
+    """
+
+    model_config = STRICT
+
+    method: Text
+    trials: Positive
+    seed: int
+    prune: Text | None = None
+    metric: Literal["validation", "test"]
+    space: dict[str, Text]
+    best: int | None = None
+    history: list[Trial] = []
+
+
 class Outcome(BaseModel):
     """The contents of ``study.json``.
 
@@ -80,7 +131,8 @@ class Outcome(BaseModel):
         data: The dataset's.
         runs: How many the study asks for.
         machine: What the last run ran on, in words.
-        rows: In the order of the file.
+        rows: In the order of the file; of a search, in that of the trials, but for those that make no network.
+        search: What a search has found; None: every variant was trained.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,6 +142,7 @@ class Outcome(BaseModel):
     runs: int
     machine: str
     rows: list[VariantResult]
+    search: SearchOutcome | None = None
 
     @property
     def title(self) -> str:
@@ -99,17 +152,28 @@ class Outcome(BaseModel):
     @property
     def axes(self) -> list[str]:
         """What the variants differ in, in the order of the file."""
+        if self.search is not None:
+            return [TRIAL, *self.search.space]
         return list(self.rows[0].labels) if self.rows else []
 
     @property
     def complete(self) -> bool:
-        """Whether every run has ended or diverged."""
+        """Whether every run has ended or diverged; of a search, every trial."""
+        if self.search is not None:
+            done = [trial for trial in self.search.history if trial.state != "running"]
+            return len(done) >= self.search.trials
         return sum(len(row.seeds) + len(row.diverged) for row in self.rows) == self.runs
 
     @property
     def seconds(self) -> float:
         """Wall-clock time of the training, of all runs together."""
         return sum(row.seconds for row in self.rows)
+
+    def trial(self, row: VariantResult) -> Trial | None:
+        """The trial of a row; None where nothing was searched."""
+        if self.search is None:
+            return None
+        return next(trial for trial in self.search.history if str(trial.number) == row.labels[TRIAL])
 
 
 MAX_FOLDER_NAME_LENGTH = 80
@@ -126,6 +190,7 @@ class StudyFolder:
         csv: The same for other programs.
         curves: Loss and accuracies over the epochs, a line for each variant.
         trend: Accuracies over what was varied in numbers.
+        search: The trials of a search: one after the other, over their epochs, and over each axis.
     """
 
     def __init__(self, path: Path) -> None:
@@ -135,6 +200,7 @@ class StudyFolder:
         self.csv = path / "table.csv"
         self.curves = path / "curves.png"
         self.trend = path / "trend.png"
+        self.search = path / "search.png"
 
     def open(self, names: Iterable[str]) -> None:
         """Makes the folder, or accepts one that holds the same study already.
@@ -145,13 +211,32 @@ class StudyFolder:
         Raises:
             RunError: it holds something else, or cannot be made.
         """
-        files = (self.outcome, self.table, self.csv, self.curves, self.trend)
+        files = (self.outcome, self.table, self.csv, self.curves, self.trend, self.search)
         known = {path.name for path in files} | set(names)
         open_group(self.path, known.__contains__, "part of this study")
 
+    def read_search(self) -> SearchOutcome | None:
+        """What a search in it has found so far; None where there is none.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        try:
+            return parse_record(contents(self.outcome), Outcome).search
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            message = f"cannot read '{self.outcome}': {error.strerror}"
+            raise RunError(message) from None
+        except RecordError as error:
+            message = f"'{self.outcome}', which says what was searched, is damaged: {error}; choose another folder"
+            raise RunError(message) from None
+
 
 def folder_name(variant: StudyVariant) -> str:
-    """A folder name that no other variant has: ``join=AND,train.T_train=6``."""
+    """A folder name that no other variant has: ``join=AND,train.T_train=6``; of a trial, ``trial-3``."""
+    if TRIAL in variant.labels:
+        return f"{TRIAL}-{variant.labels[TRIAL]}"
     text = ",".join(f"{axis}={label}" for axis, label in variant.labels.items()) or "as-written"
     plain = re.sub(r"[^A-Za-z0-9._=,+-]+", "-", text)
     if plain == text and len(text) <= MAX_FOLDER_NAME_LENGTH:
@@ -178,7 +263,23 @@ def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
 
 def column_names(outcome: Outcome) -> list[str]:
     """Names of the columns."""
-    return [*outcome.axes, *FIGURES]
+    searched = () if outcome.search is None else ("state", f"{outcome.search.metric} accuracy")
+    return [*outcome.axes, *searched, *FIGURES]
+
+
+def outcome_cells(outcome: Outcome) -> list[list[str]]:
+    """What is in each row, see :func:`row_cells`; of a search, also how the trial ended and the accuracy it goes by."""
+    found: list[list[str]] = []
+    for row in outcome.rows:
+        cells, trial = row_cells(row), outcome.trial(row)
+        if trial is not None and outcome.search is not None:
+            cells[: len(row.labels)] = [
+                *row.labels.values(),
+                "best" if trial.number == outcome.search.best else trial.state,
+                "–" if trial.accuracy is None else f"{trial.accuracy:.2%}",
+            ]
+        found.append(cells)
+    return found
 
 
 def row_cells(row: VariantResult) -> list[str]:
@@ -191,9 +292,9 @@ def row_cells(row: VariantResult) -> list[str]:
 
 def table_to_markdown(outcome: Outcome) -> str:
     """The table in Markdown."""
-    words = len(outcome.axes)
-    rule = ["---"] * words + ["---:"] * len(FIGURES)
-    cells = ([cell.replace("|", "\\|") for cell in row_cells(row)] for row in outcome.rows)
+    words = len(outcome.axes) + bool(outcome.search)
+    rule = ["---"] * words + ["---:"] * (len(column_names(outcome)) - words)
+    cells = ([cell.replace("|", "\\|") for cell in row] for row in outcome_cells(outcome))
     return "".join(f"| {' | '.join(row)} |\n" for row in (column_names(outcome), rule, *cells))
 
 
@@ -203,12 +304,15 @@ def table_to_csv(outcome: Outcome) -> str:
     writer = csv.writer(text)
     spreads = ("train_accuracy", "accuracy", "best_accuracy")
     columns = [name for spread in spreads for name in (spread, f"{spread}_deviation")]
-    writer.writerow([*outcome.axes, "parameters", "seeds", "diverged", *columns, "seconds"])
+    searched = [] if outcome.search is None else ["state", f"{outcome.search.metric}_accuracy_of_search"]
+    writer.writerow([*outcome.axes, *searched, "parameters", "seeds", "diverged", *columns, "seconds"])
     for row in outcome.rows:
         numbers: list[float | None] = []
         for name in spreads:
             spread: Spread | None = getattr(row, name)
             numbers += [spread.mean, spread.deviation] if spread else [None, None]
         counts = [row.parameters, len(row.seeds), len(row.diverged)]
-        writer.writerow([*row.labels.values(), *counts, *numbers, row.seconds])
+        trial = outcome.trial(row)
+        of_search = [] if trial is None else [trial.state, trial.accuracy]
+        writer.writerow([*row.labels.values(), *of_search, *counts, *numbers, row.seconds])
     return text.getvalue()

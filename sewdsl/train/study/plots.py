@@ -15,6 +15,7 @@ from sewdsl.elaborate.study_section import VARIANT
 from sewdsl.ir.printed_values import escape_mathtext
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunFolder
+from sewdsl.train.study import search_plot
 from sewdsl.train.study.outcome import Outcome, StudyFolder, VariantResult
 from sewdsl.train.study.repeats import Spread
 
@@ -41,7 +42,10 @@ class Look(NamedTuple):
 
 
 def draw(outcome: Outcome, folder: StudyFolder) -> None:
-    """Writes ``curves.png``, and ``trend.png`` where an axis is one of numbers."""
+    """Writes ``curves.png``, and ``trend.png`` where an axis is one of numbers; of a search, ``search.png`` alone."""
+    if outcome.search is not None:
+        search_plot.draw(outcome, outcome.search, folder.search)
+        return
     _curves(outcome, folder)
     axis = numeric(outcome)
     if axis is not None:

@@ -1,20 +1,31 @@
-"""The runs of a study, one after another: what has ended is kept, what has begun goes on."""
+"""The runs of a study: what has ended is kept, what has begun goes on."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import field
 from pathlib import Path
+from typing import Protocol
 
 from sewdsl.compiler import Compilation, CompiledVariant
 from sewdsl.elaborate import StudyVariant
 from sewdsl.light_dataclass import dataclass
+from sewdsl.terminal import echo
 from sewdsl.train.store import measurements
 from sewdsl.train.store.result import Result, describe_machine
-from sewdsl.train.store.run_folder import RunDiverged, RunFolder
+from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.study import plots
-from sewdsl.train.study.outcome import Outcome, StudyFolder, VariantResult, folder_name, write_tables
-from sewdsl.train.study.repeats import GoOn, Start, check_same_run, finish_run
+from sewdsl.train.study.outcome import (
+    Outcome,
+    SearchOutcome,
+    StudyFolder,
+    VariantResult,
+    folder_name,
+    write_tables,
+)
+from sewdsl.train.study.pool import Ending, RunPool, StudyRun, Watch
+from sewdsl.train.study.repeats import check_same_run
 from sewdsl.train.training_plan import TrainingPlan, plan_training
 
 Announce = Callable[[int, int, CompiledVariant, TrainingPlan], None]
@@ -39,9 +50,23 @@ class VariantRuns:
     results: list[Result] = field(default_factory=list)
     diverged: dict[int, str] = field(default_factory=dict)
 
+    @property
+    def seeds(self) -> list[int]:
+        """Those of its runs."""
+        return [planned.recipe.seed for _, planned in self.plans]
+
     def place(self, seed: int) -> RunFolder:
         """The folder of one run."""
         return RunFolder(self.folder / f"seed-{seed}")
+
+    def check_folders(self) -> None:
+        """Refuses folders that hold runs of something else.
+
+        Raises:
+            RunError: one does.
+        """
+        for compilation, planned in self.plans:
+            check_same_run(compilation, self.place(planned.recipe.seed))
 
     def row(self) -> VariantResult:
         """Its figures so far."""
@@ -68,47 +93,149 @@ def plan_runs(
         DataError: data is missing.
         RunError: a folder holds a run of something else.
     """
-    found = [
-        VariantRuns(
-            one, folder.path / folder_name(one.variant), [(c, plan_training(c, data)) for c in one.compilations]
-        )
-        for one in variants
-    ]
+    found = [plan_variant(one, folder, data) for one in variants]
     for place in {planned.data.name: planned.data for group in found for _, planned in group.plans}.values():
         place.find()
     folder.open([*(group.folder.name for group in found), *map(folder_name, others)])
     for group in found:
-        for compilation, planned in group.plans:
-            check_same_run(compilation, group.place(planned.recipe.seed))
+        group.check_folders()
     return found
 
 
-def run_study(
-    found: Sequence[VariantRuns], folder: StudyFolder, start: Start, go_on: GoOn, announce: Announce
-) -> Outcome:
+def plan_variant(varied: CompiledVariant, folder: StudyFolder, data: Path | None) -> VariantRuns:
+    """The runs of one variant.
+
+    Raises:
+        SewdslError: it has errors, or does not fit its data.
+    """
+    plans = [(compilation, plan_training(compilation, data)) for compilation in varied.compilations]
+    return VariantRuns(varied, folder.path / folder_name(varied.variant), plans)
+
+
+class Turns(Protocol):
+    """Which runs a study has, and in which order."""
+
+    @property
+    def total(self) -> int:
+        """How many runs the study asks for."""
+
+    @property
+    def groups(self) -> Sequence[VariantRuns]:
+        """The variants so far, at least one once a run has begun."""
+
+    @property
+    def search(self) -> SearchOutcome | None:
+        """What a search has found so far; None where there is none."""
+
+    def next(self) -> tuple[VariantRuns, int] | None:
+        """The next run, as a variant and the place of its seed; None where none can begin now."""
+
+    def watch(self, group: VariantRuns, index: int) -> Watch | None:
+        """What is told of the epochs of a run, and may end it early; None: nothing is."""
+
+    def take(self, group: VariantRuns, index: int, ending: Ending) -> None:
+        """Notes how a run has ended."""
+
+
+class EveryRun:
+    """Every variant with every seed; seeds change slowest: the first of them gives a table of all variants early.
+
+    Args:
+        found: The variants.
+    """
+
+    search = None
+
+    def __init__(self, found: Sequence[VariantRuns]) -> None:
+        self.groups = found
+        self.total = sum(len(group.plans) for group in found)
+        turns = [(index, group) for group in found for index in range(len(group.plans))]
+        self._left = deque(sorted(turns, key=lambda turn: turn[0]))
+
+    def next(self) -> tuple[VariantRuns, int] | None:
+        """The next run."""
+        if not self._left:
+            return None
+        index, group = self._left.popleft()
+        return group, index
+
+    def watch(self, group: VariantRuns, index: int) -> Watch | None:  # noqa: ARG002 -- nothing ends early
+        """Nothing."""
+        return None
+
+    def take(self, group: VariantRuns, index: int, ending: Ending) -> None:
+        """Everything is in the variant's own notes."""
+
+
+def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announce) -> tuple[Outcome, list[Ending]]:
     """Trains what has not ended; after each run, the tables hold what is known.
 
-    Seeds change slowest: the first of them gives a table of all variants early.
+    Returns:
+        What came out, and the runs whose processes died: the same again goes on with them.
 
     Raises:
         RunInterrupted: it was asked to stop; the same again goes on.
         RunError: a run cannot start or go on. One that diverges is noted, and the study goes on.
     """
-    total = sum(len(group.plans) for group in found)
-    network, _, data = found[0].plans[0][1]
-    turns = sorted(((index, group) for group in found for index in range(len(group.plans))), key=lambda turn: turn[0])
-    for number, (index, group) in enumerate(turns, start=1):
-        compilation, planned = group.plans[index]
-        seed = planned.recipe.seed
-        announce(number, total, group.varied, planned)
-        try:
-            group.results.append(finish_run(compilation, planned, group.place(seed), start, go_on))
-        except RunDiverged as error:
-            group.diverged[seed] = str(error)
-        rows = [group.row() for group in found]
-        device = next((result.device for group in found for result in group.results), "cpu")
-        machine = describe_machine(device)
-        outcome = Outcome(network=network.name, data=data.name, runs=total, machine=machine, rows=rows)
-        write_tables(outcome, folder)
+    begun: dict[int, tuple[VariantRuns, int]] = {}
+    outcome: Outcome | None = None
+    died: list[Ending] = []
+    number = 0
+    with pool:
+        while True:
+            ending = None
+            while ending is None and len(begun) < pool.size and (turn := turns.next()) is not None:
+                group, index = turn
+                compilation, planned = group.plans[index]
+                title = f"{group.varied.variant.title}, seed {planned.recipe.seed}"
+                place = group.place(planned.recipe.seed)
+                run = StudyRun(title, compilation, planned, place, turns.watch(group, index))
+                number += 1
+                announce(number, turns.total, group.varied, planned)
+                begun[id(run)] = turn
+                if turns.search is not None:
+                    write_tables(make_outcome(turns), folder)  # what was chosen is known, whatever happens to the run
+                if place.result.is_file():
+                    ending = Ending(run, "ended")
+                else:
+                    pool.begin(run)
+            if ending is None:
+                if not begun:
+                    break
+                ending = pool.wait()
+            group, index = begun.pop(id(ending.run))
+            seed = ending.run.planned.recipe.seed
+            if ending.kind == "ended":
+                group.results.append(ending.run.place.read_result())
+                group.results.sort(key=lambda result: group.seeds.index(result.seed))
+            elif ending.kind == "diverged":
+                group.diverged[seed] = ending.message
+            elif ending.kind == "died":
+                died.append(ending)
+            else:
+                echo(f"{ending.run.title}: {ending.message}", err=True)
+            turns.take(group, index, ending)
+            outcome = make_outcome(turns)
+            write_tables(outcome, folder)
+    outcome = outcome or make_outcome(turns)
+    write_tables(outcome, folder)
     plots.draw(outcome, folder)
-    return outcome
+    return outcome, died
+
+
+def make_outcome(turns: Turns) -> Outcome:
+    """What is known of a study.
+
+    Raises:
+        RunError: of a search, none of the trials makes a network.
+    """
+    if not turns.groups:
+        message = "none of the trials makes a network: narrow the ranges"
+        raise RunError(message)
+    network, _, data = turns.groups[0].plans[0][1]
+    device = next((result.device for group in turns.groups for result in group.results), "cpu")
+    machine = describe_machine(device)
+    rows = [group.row() for group in turns.groups]
+    return Outcome(
+        network=network.name, data=data.name, runs=turns.total, machine=machine, rows=rows, search=turns.search
+    )

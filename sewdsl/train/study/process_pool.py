@@ -1,0 +1,157 @@
+"""Several runs of a study at once, each in a process of this machine."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Sequence
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, Self
+
+from sewdsl.light_dataclass import dataclass
+from sewdsl.terminal import echo
+from sewdsl.train.standalone import standalone_text
+from sewdsl.train.store.run_folder import RunError, RunInterrupted
+from sewdsl.train.study.child import Child
+from sewdsl.train.study.pool import Ending, StudyRun
+from sewdsl.train.study.worker import Job, RunMessage
+
+PATIENCE = 1.0
+"""Seconds after which it is looked whether a signal has come, on systems where waiting hides it."""
+
+
+def make_job(run: StudyRun, like: Job) -> Job:
+    """The job of a run."""
+    return like.model_copy(update={"text": standalone_text(run.compilation), "folder": str(run.place.path)})
+
+
+def ending_of(run: StudyRun, message: RunMessage | None, death: str) -> Ending:
+    """How a run ended whose process said this last.
+
+    Raises:
+        RunInterrupted: it was asked to stop.
+        RunError: it cannot start or go on.
+    """
+    if message is None or message.kind == "epochs":
+        return Ending(run, "died", death)
+    if message.kind == "interrupted":
+        raise RunInterrupted(message.code - 128)
+    if message.kind == "failed":
+        text = f"{run.title}: {message.text}"
+        raise RunError(text)
+    return Ending(run, message.kind, message.text)
+
+
+@dataclass
+class _Slot:
+    """Room for a run: the variables of its processes, and the one that is there."""
+
+    environment: dict[str, str]
+    child: Child | None = None
+
+
+class ProcessPool:
+    """Trains several runs at once, each in a process with its share of the threads, and with one GPU if there are any.
+
+    Args:
+        size: How many.
+        like: What all jobs have in common.
+        gpus: Numbers of the GPUs; more runs than GPUs share them.
+    """
+
+    def __init__(self, size: int, like: Job, gpus: Sequence[str] = ()) -> None:
+        self.size, self._like = size, like
+        self._slots = [
+            _Slot({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}) for number in range(size)
+        ]
+        self._came: queue.Queue[tuple[_Slot, StudyRun, RunMessage | None, str]] = queue.Queue()
+        self._before: Any = None
+        self._stopping = False
+
+    def __enter__(self) -> Self:
+        def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+            raise RunInterrupted(number)
+
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Asks what still runs to save and stop, and waits for it; a second Ctrl-C ends it at once."""
+        try:
+            self._stop()
+        finally:
+            if self._before is not None:
+                signal.signal(signal.SIGTERM, self._before)
+
+    def begin(self, run: StudyRun) -> None:
+        """Starts a process for it."""
+        slot = next(slot for slot in self._slots if slot.child is None)
+        run.place.path.mkdir(parents=True, exist_ok=True)
+
+        def show(line: str) -> None:
+            if not self._stopping:
+                echo(f"{run.title}: {line}", err=True)
+
+        slot.child = Child(make_job(run, self._like), show, slot.environment)
+        threading.Thread(target=self._follow, args=(slot, run, slot.child), daemon=True).start()
+
+    def wait(self) -> Ending:
+        """The next run that ends; answers those that ask whether to go on."""
+        last: RunMessage | None
+        while True:
+            try:
+                slot, run, last, death = self._came.get(timeout=PATIENCE)
+            except queue.Empty:
+                continue
+            except KeyboardInterrupt:
+                raise RunInterrupted(signal.SIGINT) from None
+            assert slot.child is not None  # noqa: S101 -- a message came from it
+            if death:
+                slot.child = None
+                return ending_of(run, last, death)
+            if last is not None:
+                slot.child.answer(go_on=run.watch is None or run.watch(last.epochs))
+
+    def _follow(self, slot: _Slot, run: StudyRun, child: Child) -> None:
+        """Hands on what a process says, in a thread of its own."""
+        last: RunMessage | None = None
+        for last in child.messages():
+            if last.kind == "epochs":
+                self._came.put((slot, run, last, ""))
+        self._came.put((slot, run, last, child.death))
+
+    def _stop(self) -> None:
+        """Ends what still runs."""
+        self._stopping = True  # what a process says that is stopped while it starts is no news
+        left = [slot for slot in self._slots if slot.child is not None]
+        try:
+            for slot in left:
+                assert slot.child is not None  # noqa: S101 -- chosen so
+                slot.child.interrupt()
+            while any(slot.child is not None for slot in left):
+                try:
+                    slot, _, _, death = self._came.get(timeout=PATIENCE)
+                except queue.Empty:
+                    continue
+                if death:
+                    slot.child = None
+                elif slot.child is not None:
+                    slot.child.answer(go_on=True)  # it has saved, and stops for the signal
+        except (KeyboardInterrupt, RunInterrupted):
+            for slot in left:
+                if slot.child is not None:
+                    slot.child.kill()
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """Numbers of the GPUs that torch sees, as ``CUDA_VISIBLE_DEVICES`` takes them."""
+    import torch  # noqa: PLC0415 -- not before it is needed
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return tuple(named[:count]) if named else tuple(map(str, range(count)))

@@ -1,0 +1,270 @@
+"""The runs of a study on a cluster of Ray: one a worker, or one a GPU.
+
+No disk need be shared. A task begins with what the study's folder holds of its run, trains in a process on its node,
+and sends the files of the run back, in between too: when a worker or its node dies, another goes on from what came
+last.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sewdsl.plugins import installed_version, plugin_files
+from sewdsl.terminal import echo
+from sewdsl.train.store.run_folder import RUN_FILES, RunError, RunFolder, RunInterrupted, write_run_file
+from sewdsl.train.study.child import Child
+from sewdsl.train.study.pool import Ending, StudyRun
+from sewdsl.train.study.process_pool import ending_of, make_job
+from sewdsl.train.study.worker import Job, RunMessage
+
+if TYPE_CHECKING:
+    import asyncio
+
+TRIES = 3
+"""Workers that may die under a run before it is left to the next call."""
+HEAD = {"node:__internal_head__": 0.001}
+"""Ray's name for the head node, which stays as long as the cluster."""
+PATIENCE = 1.0
+"""Seconds after which it is looked whether there is more room, or a signal."""
+
+
+def pack_run(folder: RunFolder) -> bytes:
+    """The files of a run, as one archive; empty where there are none."""
+    found = io.BytesIO()
+    with tarfile.open(fileobj=found, mode="w") as archive:
+        for name in RUN_FILES:
+            if (folder.path / name).exists():
+                archive.add(folder.path / name, arcname=name)
+    return found.getvalue()
+
+
+def unpack_run(data: bytes, folder: RunFolder) -> None:
+    """Writes the files of a run, each at once; its result comes last, since with it a run has ended.
+
+    Raises:
+        RunError: one cannot be written, or the archive holds something else than a run.
+    """
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        files = [entry for entry in archive.getmembers() if entry.isfile()]
+        for entry in sorted(files, key=lambda entry: entry.name == folder.result.name):
+            parts = Path(entry.name).parts
+            content = archive.extractfile(entry)
+            if content is None or ".." in parts or parts[0] not in RUN_FILES:
+                message = f"a worker sent '{entry.name}', which is no file of a run"
+                raise RunError(message)
+            write_run_file(folder.path / entry.name, content.read())
+
+
+class Mailbox:
+    """What workers send while they train, and what they are answered: an actor on the head node."""
+
+    def __init__(self) -> None:
+        import asyncio  # noqa: PLC0415 -- where the actor is
+
+        self._sent: asyncio.Queue[tuple[str, str, Any]] = asyncio.Queue()
+        self._answers: dict[str, asyncio.Queue[bool]] = {}
+
+    async def post(self, key: str, kind: str, content: Any) -> None:
+        """Takes a line, the files of a run, or a question: its epochs."""
+        await self._sent.put((key, kind, content))
+
+    async def take(self) -> tuple[str, str, Any]:
+        """The next of them."""
+        return await self._sent.get()
+
+    async def answer(self, key: str, go_on: bool) -> None:  # noqa: FBT001 -- Ray hands it on
+        """Answers the question of a worker."""
+        await self._of(key).put(go_on)
+
+    async def ask(self, key: str, epochs: dict[int, float]) -> bool:
+        """Asks whether a run is to go on, and waits for the answer."""
+        await self._sent.put((key, "epochs", epochs))
+        return await self._of(key).get()
+
+    def _of(self, key: str) -> asyncio.Queue[bool]:
+        import asyncio  # noqa: PLC0415 -- as above
+
+        return self._answers.setdefault(key, asyncio.Queue())
+
+
+def train_on_node(
+    job: Job, key: str, begun: bytes, plugins: list[tuple[str, bytes]], mailbox: Any, version: str | None
+) -> tuple[RunMessage | None, str, bytes]:
+    """Trains a run in a process of the worker's node; how it ended, or how its process died, and its files.
+
+    Args:
+        job: What to train; its folder is one of the node's own.
+        key: Of the run and the try.
+        begun: The files of the run so far.
+        plugins: Names and contents of the files of the user's own code.
+        mailbox: Who hears of it.
+        version: Of sewdsl, where the study was started.
+    """
+    import ray  # noqa: PLC0415 -- not before it is needed
+
+    if installed_version("sewdsl") != version:
+        text = f"a worker has sewdsl {installed_version('sewdsl')}, and this is {version}: install the same everywhere"
+        return RunMessage(kind="failed", text=text), "", b""
+    with TemporaryDirectory(prefix="sewdsl-") as where:
+        folder = RunFolder(Path(where) / "run")
+        if begun:
+            unpack_run(begun, folder)
+
+        def show(line: str) -> None:
+            mailbox.post.remote(key, "line", line)
+
+        own_code = []
+        for number, (name, content) in enumerate(plugins):
+            file = Path(where) / f"plugin{number}" / name
+            file.parent.mkdir()
+            file.write_bytes(content)
+            own_code.append(str(file))
+        child = Child(job.model_copy(update={"folder": str(folder.path), "plugins": tuple(own_code)}), show)
+        last, sent = None, time.monotonic()
+        try:
+            for last in child.messages():
+                if last.kind != "epochs":
+                    continue
+                if time.monotonic() - sent >= 60 * job.save_every:
+                    ray.get(mailbox.post.remote(key, "files", pack_run(folder)))
+                    sent = time.monotonic()
+                child.answer(go_on=ray.get(mailbox.ask.remote(key, dict(last.epochs))))
+        finally:
+            if child.running:
+                child.kill()
+        return last, child.death, pack_run(folder)
+
+
+class RayPool:
+    """Trains runs on a cluster, as many at once as it has room for.
+
+    Args:
+        address: ``ray``: the cluster of this machine or that of the variable ``RAY_ADDRESS``, or else one is started
+            here. ``ray://HOST:PORT``: one that is reached from outside.
+        like: What all jobs have in common; each takes as many cores as threads, and a GPU where the cluster has some.
+        jobs: At most so many at once; None: as many as there is room for.
+
+    Raises:
+        RunError: Ray is missing, or there is no cluster.
+    """
+
+    def __init__(self, address: str, like: Job, jobs: int | None = None) -> None:
+        try:
+            ray: Any = import_module("ray")  # not before it is needed; much of it has no types
+        except ImportError:
+            message = "--on ray needs Ray: pip install 'sewdsl[cluster]'"
+            raise RunError(message) from None
+        self._ray, self._like, self._most = ray, like, jobs
+        self._began = not ray.is_initialized()
+        if self._began:
+            try:
+                ray.init(
+                    address=None if address == "ray" else address,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    include_dashboard=False if address == "ray" else None,
+                )
+            except (ConnectionError, ValueError, RuntimeError, ImportError) as error:
+                message = f"there is no cluster of Ray at {address}: {str(error).partition(chr(10))[0]}"
+                raise RunError(message) from None
+        self._gpus = like.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
+        if like.device == "cuda" and not self._gpus:
+            message = "the cluster has no GPU; --device cpu takes its processors"
+            raise RunError(message)
+        self._mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, resources=HEAD).remote()
+        self._mail: Any = self._mailbox.take.remote()
+        self._tasks: dict[Any, tuple[StudyRun, int, str]] = {}
+
+    @property
+    def size(self) -> int:
+        """As many as the nodes that are there now have room for; at least one, which waits for room."""
+        found = self._ray.cluster_resources()
+        room = int(found.get("GPU", 0)) if self._gpus else int(found.get("CPU", 0)) // self._like.threads
+        return max(1, min(room, self._most or room))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends what still runs: what the workers have sent is in the study's folder."""
+        for task in self._tasks:
+            with suppress(Exception):  # the cluster may be gone
+                self._ray.cancel(task)
+        with suppress(Exception):
+            if self._tasks:
+                self._ray.wait([*self._tasks], num_returns=len(self._tasks), timeout=10)
+            self._ray.kill(self._mailbox)
+        if self._began:
+            self._ray.shutdown()
+
+    def begin(self, run: StudyRun) -> None:
+        """Hands it to a worker."""
+        self._submit(run, 1)
+
+    def wait(self) -> Ending:
+        """The next run that ends; one whose worker died is handed to another."""
+        while True:
+            try:
+                ready, _ = self._ray.wait([self._mail, *self._tasks], timeout=PATIENCE)
+            except KeyboardInterrupt:
+                raise RunInterrupted(2) from None
+            if self._mail in ready:
+                self._read_mail()
+                continue
+            for task in ready:
+                ending = self._end(task)
+                if ending is not None:
+                    return ending
+
+    def _submit(self, run: StudyRun, attempt: int) -> None:
+        run.place.path.mkdir(parents=True, exist_ok=True)
+        key = f"{run.place.path}#{attempt}"
+        begun = pack_run(run.place) if run.place.spec.is_file() else b""
+        remote = self._ray.remote(train_on_node).options(
+            num_cpus=self._like.threads, num_gpus=1 if self._gpus else 0, max_retries=0
+        )
+        version = installed_version("sewdsl")
+        plugins = [(file.path.name, file.content) for file in plugin_files()]
+        task = remote.remote(make_job(run, self._like), key, begun, plugins, self._mailbox, version)
+        self._tasks[task] = (run, attempt, key)
+
+    def _read_mail(self) -> None:
+        key, kind, content = self._ray.get(self._mail)
+        self._mail = self._mailbox.take.remote()
+        run = next((run for run, _, of in self._tasks.values() if of == key), None)
+        if run is None:
+            return  # of a worker that was given up
+        if kind == "line":
+            echo(f"{run.title}: {content}", err=True)
+        elif kind == "files":
+            unpack_run(content, run.place)
+        else:
+            self._mailbox.answer.remote(key, run.watch is None or run.watch(content))
+
+    def _end(self, task: Any) -> Ending | None:
+        """How a run ended; None where another worker goes on with it."""
+        run, attempt, _ = self._tasks.pop(task)
+        try:
+            last, death, files = self._ray.get(task)
+        except self._ray.exceptions.RayTaskError as error:
+            message = f"{run.title}: {str(error.cause).partition(chr(10))[0]}"
+            raise RunError(message) from None
+        except self._ray.exceptions.RayError as error:
+            last, death, files = None, f"its worker died: {type(error).__name__}", b""
+        if files:
+            unpack_run(files, run.place)
+        if (last is None or last.kind == "epochs") and attempt < TRIES:
+            echo(f"{run.title}: {death}; another goes on with it", err=True)
+            self._submit(run, attempt + 1)
+            return None
+        return ending_of(run, last, death)

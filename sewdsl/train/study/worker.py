@@ -1,0 +1,165 @@
+"""A process that trains one run of a study: ``python -m sewdsl.train.study.worker``.
+
+It reads a :class:`Job` from its standard input, a line of JSON, and writes what becomes of it to its standard output, a
+:class:`RunMessage` a line. What a user sees goes to the standard error. After a message with epochs it waits for a
+line, ``on`` or ``stop``; when the input ends, who started it is gone, and it saves the run and stops.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+
+from sewdsl.allocator import keep_memory
+from sewdsl.train.fit.process_setup import set_passive_waiting
+from sewdsl.train.records import STRICT, Positive, Seconds, Share, Text, Threads
+from sewdsl.train.store.run_loggers import LoggerName
+
+Accelerator = Literal["auto", "cpu", "cuda"]
+
+
+class Job(BaseModel):
+    """What to train, where, and how.
+
+    Attributes:
+        text: The spec, which needs no other file.
+        folder: Of the run.
+        data: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
+        device: What it runs on.
+        save_every: Minutes from one save within an epoch to the next.
+        readers: Threads that read samples; None: as many as the data set asks for.
+        in_memory: Bytes of a split that may be kept in memory.
+        threads: Torch's.
+        loggers: Where figures are logged; None: as usual.
+        plugins: Files of the user's own code, which are imported before anything is read.
+    """
+
+    model_config = STRICT
+
+    text: Text
+    folder: Text
+    data: Text | None
+    device: Accelerator
+    save_every: Seconds
+    readers: int | None
+    in_memory: int
+    threads: Threads
+    loggers: tuple[LoggerName, ...] | None = None
+    plugins: tuple[Text, ...] = ()
+
+
+class RunMessage(BaseModel):
+    """What becomes of a run.
+
+    Attributes:
+        kind: ``epochs`` so far, or how it ended.
+        text: Why.
+        epochs: The accuracies that judge it, by epoch from 1.
+        code: The exit code of a run that was asked to stop.
+    """
+
+    model_config = STRICT
+
+    kind: Literal["epochs", "ended", "diverged", "pruned", "interrupted", "failed"]
+    text: Text = ""
+    epochs: dict[Positive, Share] = {}
+    code: int = 0
+
+
+def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
+    """Trains a run, or goes on with it; how it ended."""
+    import torch  # noqa: PLC0415 -- not before threads and memory are set up
+
+    from sewdsl.compiler import read  # noqa: PLC0415 -- as above
+    from sewdsl.diagnostics import SewdslError  # noqa: PLC0415 -- as above
+    from sewdsl.own_code import load_plugin  # noqa: PLC0415 -- as above
+    from sewdsl.plugins import PluginError  # noqa: PLC0415 -- as above
+    from sewdsl.source import Source  # noqa: PLC0415 -- as above
+    from sewdsl.train.data.dataset import DataError, Reading  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.lightning_loop import RunOptions  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.own_callbacks import plugin_callbacks  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.processes import Processes  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.progress import callbacks  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.train_run import resume_run, start_run  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned  # noqa: PLC0415 -- as above
+    from sewdsl.train.study.epoch_watch import EpochWatch  # noqa: PLC0415 -- as above
+    from sewdsl.train.study.repeats import finish_run  # noqa: PLC0415 -- as above
+    from sewdsl.train.training_plan import plan_training  # noqa: PLC0415 -- as above
+
+    torch.set_num_threads(job.threads)
+    data = None if job.data is None else Path(job.data)
+    options = RunOptions(
+        (*callbacks(), EpochWatch(watch)),
+        Processes(accelerator=job.device),
+        job.save_every,
+        reading=Reading(job.readers, job.in_memory),
+        callbacks=plugin_callbacks,
+        loggers=job.loggers,
+    )
+    try:
+        for path in job.plugins:
+            load_plugin(path)
+        compilation = read(Source("spec.net", job.text))
+        finish_run(
+            compilation,
+            plan_training(compilation, data),
+            RunFolder(Path(job.folder)),
+            lambda compilation, planned, folder: start_run(compilation, planned, folder, options),
+            lambda folder: resume_run(folder, data, None, options),
+        )
+    except RunDiverged as error:
+        return RunMessage(kind="diverged", text=str(error))
+    except RunPruned as error:
+        return RunMessage(kind="pruned", text=str(error))
+    except RunInterrupted as error:
+        return RunMessage(kind="interrupted", text=str(error), code=error.code)
+    except SewdslError as error:
+        return RunMessage(kind="failed", text=error.diagnostics[0].message)
+    except (RunError, DataError, PluginError) as error:
+        return RunMessage(kind="failed", text=str(error))
+    except (MemoryError, RuntimeError) as error:  # torch has no class of its own for an empty memory
+        return RunMessage(kind="failed", text=str(error).partition("\n")[0] or "out of memory")
+    return RunMessage(kind="ended")
+
+
+def main() -> None:
+    """Does the job on the standard input."""
+    set_passive_waiting()
+    keep_memory()
+    said = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints must not be taken for a message
+    lines: queue.Queue[str] = queue.Queue()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            lines.put(line.strip())
+        lines.put("stop")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def say(message: RunMessage) -> None:
+        said.write(message.model_dump_json() + "\n")
+        said.flush()
+
+    def watch(epochs: Mapping[int, float]) -> bool:
+        say(RunMessage(kind="epochs", epochs=dict(epochs)))
+        return lines.get() == "on"
+
+    try:
+        job = Job.model_validate_json(sys.stdin.readline())
+        threading.Thread(target=listen, daemon=True).start()
+        say(train(job, watch))
+    except (KeyboardInterrupt, BrokenPipeError):
+        os._exit(128 + signal.SIGINT)  # who would be told is gone, or has asked for it
+    os._exit(0)  # the thread that listens would wait for more
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""``sewdsl study --on ray``: a real cluster of two nodes, one of which is lost while it trains."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from sewdsl.cli.app import app
+from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.study import ray_pool
+from sewdsl.train.study.ray_pool import pack_run, unpack_run
+
+from .conftest import SMALL
+from .test_jobs import outcome, study
+
+LIMIT = 400
+"""Seconds that a study on the cluster may take; the machine may have other work."""
+EPOCHS = 24
+
+
+def test_the_files_of_a_run_travel(tmp_path: Path) -> None:
+    here, there = RunFolder(tmp_path / "here"), RunFolder(tmp_path / "there")
+    here.last.parent.mkdir(parents=True)
+    for path in (here.spec, here.last, here.result):
+        path.write_text(path.name, "utf-8")
+    (here.path / "notes.txt").write_text("stays", "utf-8")
+    here.lock.write_text("1", "utf-8")
+    unpack_run(pack_run(here), there)
+    found = sorted(path.relative_to(there.path).as_posix() for path in there.path.rglob("*") if path.is_file())
+    assert found == ["checkpoints/last.ckpt", "result.json", "spec.net"]
+    assert there.last.read_text("utf-8") == "last.ckpt"
+
+
+def test_what_is_no_run_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = RunFolder(tmp_path / "here")
+    here.path.mkdir()
+    (here.path / "notes.txt").write_text("no", "utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(ray_pool, "RUN_FILES", ("notes.txt",))
+        packed = pack_run(here)
+    with pytest.raises(RunError, match=r"a worker sent 'notes.txt', which is no file of a run"):
+        unpack_run(packed, RunFolder(tmp_path / "there"))
+
+
+def test_another_cluster(tmp_path: Path) -> None:
+    spec = tmp_path / "small.net"
+    spec.write_text(SMALL + "study {\n    vary join ADD IAND\n}\n", "utf-8")
+    done = CliRunner().invoke(app, ["study", str(spec), "--on", "slurm"])
+    assert done.exit_code == 2
+    assert "--on takes ray, or ray://HOST:PORT, not 'slurm'" in " ".join(done.stderr.split())
+
+
+def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = tmp_path / "small.net"
+    spec.write_text(SMALL + "study {\n    vary join ADD IAND\n}\n", "utf-8")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    code, said = study(spec, tmp_path / "out", "--on", "ray")
+    assert code == 1
+    assert "error: --on ray needs Ray: pip install 'sewdsl[cluster]'" in said
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[Any, Any]]:
+    """A cluster of two nodes with one core each, whose processes end with the test, and its second node."""
+    from ray.cluster_utils import Cluster  # noqa: PLC0415 -- it may not be there
+
+    made: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        yield made, made.add_node(num_cpus=1)
+    finally:
+        made.shutdown()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_a_node_is_lost(cluster: tuple[Any, Any], tmp_path: Path) -> None:
+    nodes, second = cluster
+    spec = tmp_path / "small.net"
+    text = SMALL.replace("epochs 2", f"epochs {EPOCHS}").replace("    schedule Step(size=1, gamma=0.5)\n", "")
+    spec.write_text(text + "study {\n    vary join ADD IAND\n}\n", "utf-8")
+    runs = [RunFolder(tmp_path / "out" / f"join={join}" / "seed-0") for join in ("ADD", "IAND")]
+    command = [sys.executable, "-m", "sewdsl", "study", str(spec), "--out", str(tmp_path / "out"), "--on", "ray"]
+    with subprocess.Popen(
+        [*command, "--device", "cpu", "--save-every", "0.005"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "RAY_ADDRESS": nodes.address},
+    ) as started:
+        late = threading.Timer(LIMIT, started.kill)
+        late.start()
+        try:
+            while started.poll() is None and not all(run.last.exists() for run in runs):
+                time.sleep(0.05)
+            nodes.remove_node(second, allow_graceful=False)
+            _, said = started.communicate()
+        finally:
+            late.cancel()
+            started.kill()
+    assert started.returncode == 0, said
+    (lost,) = [line for line in said.splitlines() if "another goes on with it" in line]
+    title = lost.partition(": ")[0]
+    lines = [line for line in said.splitlines() if line.startswith(f"{title}: epoch ")]
+    assert sum(f"epoch  1/{EPOCHS}" in line for line in lines) == 1  # it did not begin again
+    assert any(f"epoch {EPOCHS}/{EPOCHS}" in line for line in lines)
+    assert study(spec, tmp_path / "in-turn", "--threads", "1")[0] == 0
+    assert outcome(tmp_path / "out") == outcome(tmp_path / "in-turn")
