@@ -17,6 +17,7 @@ from sewdsl.train.store.run_folder import RunError, RunFolder, run_lock
 from sewdsl.train.study import process_pool
 from sewdsl.train.study.child import Child
 from sewdsl.train.study.worker import Job
+from tests.plugin_files import COUNTING, NEURON, left_out, written
 
 from .conftest import SMALL
 
@@ -69,6 +70,22 @@ def test_the_same_to_the_bit(spec: Path, in_turn: Path, tmp_path: Path) -> None:
             assert ours == theirs, name
     for line in ("join ADD, seed 1: epoch 1/2", "join IAND, seed 2: epoch 2/2"):
         assert line in said
+
+
+def test_code_of_ones_own_and_loggers(tmp_path: Path) -> None:
+    """A run in a process of its own knows the kinds and callbacks of plugin files, and logs where it is said."""
+    plugin = written(tmp_path / "mine" / "kinds.py", NEURON + COUNTING)
+    spec = written(tmp_path / "own.net", STUDY.replace("PLIF", "FIF").replace("    vary join ADD IAND\n", ""))
+    with left_out():
+        code, said = study(
+            spec, tmp_path / "out", "--plugin", str(plugin), "--jobs", "2", "--threads", "1", "--logger", "csv"
+        )
+    assert code == 0, said
+    for seed in (1, 2):
+        (run,) = (tmp_path / "out").glob(f"**/seed-{seed}")
+        assert "epochs_counted" in next(run.glob("csv/**/metrics.csv")).read_text("utf-8")
+        assert not (run / "tensorboard").exists()
+        assert [*(run / "plugins").iterdir()]
 
 
 def test_one_that_dies_is_said_and_goes_on(

@@ -23,8 +23,8 @@ from sewdsl.train.data.split import Parts
 from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.loggers import open_loggers
-from sewdsl.train.fit.own_callbacks import require_plain_state
 from sewdsl.train.fit.loss_and_accuracy import TOP
+from sewdsl.train.fit.own_callbacks import require_plain_state
 from sewdsl.train.fit.processes import DeviceType, Processes, device_type, judged_precision, precision
 from sewdsl.train.store.neuron_populations import Population
 from sewdsl.train.store.result import Precision
