@@ -40,6 +40,7 @@ GAP = f"(?>[{BLANK}]*)"
 WORD = f"(?>{_terminal('WORD')})"
 WORD_END = f"(?!{_terminal('WORD').removeprefix('[A-Za-z]').removesuffix('*')})"
 DASH, STAR, EQUAL, BAR = map(_terminal, ("_DASH", "_STAR", "_EQUAL", "_BAR"))
+PATTERN = _terminal("PATTERN")
 SIZE, QUANTITY, DECIMAL, INTEGER = map(_terminal, ("SIZE", "QUANTITY", "DECIMAL", "INTEGER"))
 FORMULA_BEHIND = f"(?={_terminal('_OPEN')})"
 CALLED = rf"(?={GAP}[(\[])"
@@ -128,6 +129,7 @@ def _tokens() -> dict[str, Rule]:
         "string": _match("string", _terminal("STRING"), _terminal("UNTERMINATED")),
         "number": {
             "patterns": [
+                _match("value", PATTERN),
                 _match("number", SIZE),
                 {"match": QUANTITY, "captures": {"0": {"patterns": unit}}},
                 _match("number", DECIMAL, INTEGER),

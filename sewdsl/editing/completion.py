@@ -9,6 +9,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
+from sewdsl.analysis.named_parts import part_names
 from sewdsl.checks.expectation import MEASURED, QUANTITIES, quantities
 from sewdsl.editing import kind_docs
 from sewdsl.editing.cursor import CursorContext, cursor_context
@@ -19,6 +20,7 @@ from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.imports import project_folder
 from sewdsl.elaborate.project_files import net_files
 from sewdsl.elaborate.study_search import METHODS, SCALES
+from sewdsl.elaborate.train_section import PARTS
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
@@ -313,6 +315,8 @@ def _entries(view: EditorView, where: CursorContext) -> Iterator[Completion]:
         field = Recipe.model_fields.get(where.key) if where.name == "train" else None
         if where.name == "study":
             return _studied(where)
+        if field and where.key in PARTS and view.compilation.network is not None:
+            return (Completion(name, "value") for name in part_names(view.compilation.network))
         return _of_type(view, field.annotation) if field and len(where.statement) == 1 else iter(())
     said = kind_docs.STUDY if where.name == "study" else kind_docs.recipe_docs()
     given = _given(view, where.name)

@@ -21,7 +21,7 @@ from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.study_search import Search, StudyRange
 from sewdsl.elaborate.study_section import Study, StudyVariant, read_study_section
 from sewdsl.elaborate.suggestions import advice
-from sewdsl.elaborate.train_section import read_train_section
+from sewdsl.elaborate.train_section import check_parts, read_train_section
 from sewdsl.elaborate.uncalled_blocks import check_uncalled_blocks
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
@@ -148,6 +148,8 @@ class _Elaborator:
         named = assembly.outputs if given and assembly.body is None else ()
         outputs = tuple((call.name.plain or "", index) for call, index in zip(named, given or (), strict=False))
         network = Network(name, nodes, output, settings, recipe, figures, outputs)
+        if whole and train is not None:
+            self.reporter.extend(check_parts(network, train))
         return Elaboration(network, whole, tuple(builder.visits), tuple(builder.named))
 
     def _check_uncalled(self, names: Iterable[str]) -> None:

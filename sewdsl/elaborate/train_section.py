@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import field
 
+from sewdsl.analysis.named_parts import fold_parts, match_nodes, part_names
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
-from sewdsl.elaborate.suggestions import advice, nearest_name, rename
+from sewdsl.elaborate.suggestions import advice, listed, nearest_name, rename
 from sewdsl.elaborate.values import ValueReader
+from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import LISTS, Recipe, Transform
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue
 from sewdsl.reporter import InvalidText, Reported, Reporter
 from sewdsl.syntax.lexicon import SETTINGS
-from sewdsl.syntax.tree import Section, Setting, Word
+from sewdsl.syntax.tree import Call, Number, Quantity, Section, Setting, Text, Word
 
 KEY_ALIASES = {
     **{name: f"train.{name}" for name in Recipe.model_fields},
@@ -36,6 +39,8 @@ SHORT_LOSSES = {"mean": "CrossEntropy", "tet": "TET"}
 """Losses by the words that recipes have had for them."""
 
 KEYS = tuple(name for name in Recipe.model_fields if name != "on")
+PARTS = {"freeze": "conv1 sew_block1", "lr": "fc1 10x"}
+"""Keys whose values name layers and parts of the network, and an example of each."""
 
 
 def read_train_section(section: Section, *, library: bool = False) -> Reported[Recipe | None]:
@@ -81,6 +86,8 @@ class _RecipeReader:
     def _value(self, setting: Setting) -> GivenArgument | None:
         if setting.key.text in LISTS:
             return self._list(setting)
+        if setting.key.text in PARTS:
+            return self._parts(setting)
         if len(setting.values) != 1:
             texts = " and ".join(f"'{value.span.text}'" for value in setting.values)
             message = f"'{setting.key.text}' takes one value, and this reads as {len(setting.values)}: {texts}"
@@ -113,6 +120,66 @@ class _RecipeReader:
                     return None
             return GivenArgument(() if found == [None] else tuple(found), whole)
         return GivenArgument(None if found == [None] else tuple(found), whole)
+
+    def _parts(self, setting: Setting) -> GivenArgument | None:
+        """Names of layers and parts, each with a learning rate if the key is ``lr``; ``none``: there are none."""
+        key, values = setting.key.text, setting.values
+        texts = [value.text if isinstance(value, Text) else value.span.text for value in values]
+        named = [isinstance(value, Text) or (isinstance(value, Call) and not value.called) for value in values]
+        if texts == ["none"]:
+            return GivenArgument((), setting.span)
+        if key == "freeze" and all(named):
+            return GivenArgument(tuple(texts), setting.span)
+        rates = [
+            value.value if isinstance(value, Number) else value.text if isinstance(value, Quantity) else None
+            for value in values[1::2]
+        ]
+        if key == "lr" and len(values) % 2 == 0 and all(named[::2]) and None not in rates:
+            return GivenArgument(tuple(zip(texts[::2], rates, strict=True)), setting.span)
+        hint = f"write '{key} {PARTS[key]}'"
+        if key == "lr" and len(values) == 1 and isinstance(values[0], Number):
+            hint = f"the learning rate of all is the optimizer's, 'optimizer …(lr={texts[0]})'; of a part, {hint}"
+        said = "layers and parts, each with its learning rate," if key == "lr" else "names of layers and parts,"
+        message = f"'{key}' takes {said} and this is '{' '.join(texts)}'"
+        self.reporter.report("invalid-argument", message, setting.span, help=hint)
+        return None
+
+
+def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
+    """What a recipe says of layers and parts that the network does not have, or that learn nothing there.
+
+    Args:
+        network: With its recipe.
+        section: The recipe as written.
+    """
+    recipe = network.recipe
+    if recipe is None or not (recipe.freeze or recipe.lr):
+        return
+    spans = {
+        (value.text if isinstance(value, Text) else value.span.text): value.span
+        for setting in section.settings
+        if setting.key.text in PARTS
+        for value in setting.values
+    }
+    learning = {index for index, node in enumerate(network.nodes) if network.parameters(node)}
+    frozen: frozenset[int] = frozenset()
+    for key, pattern in [*(("freeze", name) for name in recipe.freeze), *(("lr", name) for name, _ in recipe.lr)]:
+        nodes, span = match_nodes(network, pattern), spans.get(pattern, section.name.span)
+        if not nodes:
+            known = sorted({*part_names(network)})
+            near = advice(pattern, known, span, f"layers and parts: {listed(fold_parts(network, learning, learning))}")
+            message = f"no layer or part of the network is called '{pattern}'"
+            yield Diagnostic("unknown-name", Severity.ERROR, message, span, **near)
+        elif not nodes & learning:
+            message = f"'{key} {pattern}' has no effect: {listed(fold_parts(network, nodes, nodes))} learns nothing"
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="leave it out")
+        elif key == "lr" and nodes & learning <= frozen:
+            message = f"'lr {pattern}' has no effect: 'freeze' names all of it"
+            yield Diagnostic("invalid-argument", Severity.ERROR, message, span, help="leave out one of them")
+        frozen |= nodes if key == "freeze" else frozenset()
+    if learning and learning <= frozen:
+        message, hint = "'freeze' names all that learns, so that nothing is left to train", "leave a layer out of it"
+        yield Diagnostic("invalid-argument", Severity.ERROR, message, section.name.span, help=hint)
 
 
 def _describe_unknown(key: Word) -> Diagnostic:

@@ -13,6 +13,7 @@ _FIGURE = re.compile(r"([0-9]+)(?:\.([0-9]+))?([kKMG]?)")
 _ENERGY = re.compile(r"([0-9]+)(?:\.([0-9]+))?([munp]?)J")
 _SHARE = re.compile(r"([0-9]+)(?:\.([0-9]+))?%")
 _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKMGT]i?)B")
+_MULTIPLE = re.compile(r"([0-9]+(?:\.[0-9]+)?)x")
 _POWERS = "KMGT"
 _UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9}
 _PARTS = {"": Fraction(1), "m": Fraction(1, 10**3), "u": Fraction(1, 10**6), "n": Fraction(1, 10**9)}
@@ -74,6 +75,12 @@ def parse_memory(text: str) -> int | None:
     return int(Fraction(match[1]) * (1024 if match[2].endswith("i") else 1000) ** power)
 
 
+def parse_multiple(text: str) -> float | None:
+    """How many times as much, from ``10x`` or ``0.1x``; None for anything else."""
+    match = _MULTIPLE.fullmatch(text)
+    return float(match[1]) if match else None
+
+
 def format_bytes(count: float) -> str:
     """Bytes in three digits: ``1.96 GB``, ``680 MB``, ``12 B``."""
     for power, unit in reversed([*enumerate(("B", "kB", "MB", "GB", "TB"))]):
@@ -98,9 +105,11 @@ def format_joules(energy: float) -> str:
 
 
 def format_value(value: object) -> str:
-    """``none``, ``on``, ``off``, lengths as ``2x128x128``, and anything else as its own text."""
+    """``none``, ``on``, ``off``, lengths as ``2x128x128``, texts side by side, and anything else as its own text."""
     if value is None or isinstance(value, bool):
         return _WORDS[value]
+    if isinstance(value, tuple | list) and not all(isinstance(item, int) for item in value or ("",)):
+        return " ".join(map(format_value, value)) or "none"
     if isinstance(value, float) and isfinite(value) and abs(value) >= MAX_WHOLE:
         return f"{Decimal(repr(value)).normalize():e}"  # the shortest digits that are read as this very number
     return "x".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from math import isfinite
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
 from sewdsl.ir.kind import CATALOGUE, Kind, Natural, Positive
-from sewdsl.ir.printed_values import parse_memory
+from sewdsl.ir.printed_values import parse_memory, parse_multiple
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,8 +32,8 @@ class Optimizer(Kind):
         """Numbers that it keeps for each weight."""
         return 0
 
-    def build(self, optim: ModuleType, weights: Iterable[nn.Parameter]) -> TorchOptimizer:
-        """The optimizer of these weights, from the module ``torch.optim``."""
+    def build(self, optim: ModuleType, weights: Iterable[nn.Parameter] | Iterable[Mapping[str, Any]]) -> TorchOptimizer:
+        """The optimizer of these weights, or of groups of them with settings of their own, from ``torch.optim``."""
         optimizer: TorchOptimizer = getattr(optim, self.kind)(weights, **dict(self))
         return optimizer
 
@@ -119,6 +120,14 @@ class EventTransform(Transform):
         """As a function of tonic's arrays of events, of a sensor of so many columns, rows and polarities."""
 
 
+def _rate(rate: str | float) -> str | float:
+    number = parse_multiple(rate) if isinstance(rate, str) else rate
+    if number is None or not number > 0 or not isfinite(number):
+        message = f"'{rate}' is no learning rate: write a number above 0, or a multiple of the optimizer's, such as 10x"
+        raise ValueError(message)
+    return rate
+
+
 def _memory(text: str | None) -> str | None:
     if text is not None and not parse_memory(text):
         message = f"'{text}' is no amount of memory: write 2GB, 1.5GB, 800MB or 512MiB"
@@ -146,6 +155,12 @@ class Recipe(BaseModel):
         T_train: Time-steps kept per training sample (random temporal delete, appendix A.2); None: all.
         optimizer: What changes the weights.
         schedule: How the learning rate changes; None: it does not.
+        freeze: Layers and parts, by name or pattern, whose weights and running statistics stay as they are: they
+            compute as in evaluation. ``freeze conv1 sew_block1 stem.*``.
+        lr: Layers and parts with a learning rate of their own: a multiple of the optimizer's, or a number; the schedule
+            changes all of them alike. Of several that name one layer the last counts. ``lr fc1 10x conv1 0.001``.
+        ema: What an average of the weights keeps of itself in each step of the optimizer, such as ``0.999``; it is what
+            is judged and kept. None: there is no average.
         warmup: Epochs before the schedule begins, in which the learning rate rises in equal steps.
         clip: Largest Euclidean norm of all gradients together; longer ones are shortened to it. None: any.
         loss: What is made small: ``CrossEntropy`` of the readout, also written ``mean``; ``TET``, also written ``tet``,
@@ -189,6 +204,9 @@ class Recipe(BaseModel):
     T_train: Positive | None = None
     optimizer: SerializeAsAny[Optimizer]
     schedule: SerializeAsAny[Schedule] | None = None
+    freeze: tuple[str, ...] = ()
+    lr: tuple[tuple[str, Annotated[str | float, AfterValidator(_rate)]], ...] = ()
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     warmup: Natural = 0
     clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     loss: SerializeAsAny[Loss] = Field(default_factory=_usual_loss)
@@ -242,6 +260,11 @@ class Recipe(BaseModel):
     def budget(self) -> int | None:
         """``memory`` in bytes."""
         return None if self.memory is None else parse_memory(self.memory)
+
+    def rate(self, rate: str | float) -> float:
+        """The learning rate that an entry of ``lr`` means, before the schedule."""
+        times = parse_multiple(rate) if isinstance(rate, str) else None
+        return float(rate) if times is None else times * self.optimizer.lr
 
     def factor(self, epoch: int) -> float:
         """What the optimizer's learning rate is multiplied by in an epoch, counted from 0.

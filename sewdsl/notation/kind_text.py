@@ -23,6 +23,8 @@ ALWAYS_WRITTEN = "s"
 """The letter that is written even where the default holds: papers print ``c32k3s1`` and ``MPk2s2``."""
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(x[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*(\.\*)?|[0-9]+(\.[0-9]+)?x")
+"""The name of a layer or a part, or all in it; how many times as much."""
 _RESERVED_WORDS = frozenset({"on", "off", "none", "true", "false", "in", "or"})
 """Words that mean something else than themselves."""
 
@@ -101,6 +103,9 @@ def value_text(value: object) -> str:
             return format_value(value)
         case tuple() if len(value) > 1 and all(type(item) is int and item >= 0 for item in value):
             return format_value(value)
+        case tuple() if value and all(isinstance(item, str | tuple | float) for item in value):
+            texts = (item if isinstance(item, str) and _PART.fullmatch(item) else value_text(item) for item in value)
+            return " ".join(texts)
         case str():
             return value if _plain(value) else quote_text(value)
     message = f"{value!r} cannot be written"

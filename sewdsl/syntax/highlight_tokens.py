@@ -62,6 +62,7 @@ _PLAIN: dict[str, TokenType] = {
     **dict.fromkeys(("LBRACE", "RBRACE", "LESS", "MORE", "_LSQB", "_RSQB", "_LPAR", "_RPAR"), "bracket"),
     "COMMENT": "comment",
     "KEY": "key",
+    "PATTERN": "value",
     "_OPEN": "formula",
     "_COMMA": "separator",
     "BAD": "bad",

@@ -192,6 +192,10 @@ class TreeBuilder:
 
     _block_name = _plain_name = _name
 
+    def _pattern(self, children: Children, span: Span) -> tree.Call:
+        name = tree.Name((tree.Word(str(children[0]), span=span),), (False,), span=span)
+        return tree.Call(name, span=span)
+
     def _argument(self, children: Children, span: Span) -> tree.Argument:
         *name, value = children
         return tree.Argument(str(name[0]) if name else None, self.build(value), span=span)

@@ -118,7 +118,8 @@ SEVERAL = [
     ('variant "A" "join=XOR"', (15, 23, "invalid-argument")),
     ('variant "A" "train.epoch=3"', (15, 30, "unknown-setting")),
     ("vary tau 2 3", (15, 10, "unknown-setting")),
-    ("vary train.lr 2 3", (15, 19, "unknown-setting")),
+    ("vary train.learning_rate 2 3", (15, 30, "unknown-setting")),
+    ("vary train.lr none 3", (15, 24, "invalid-argument")),
     ("vary neuron.taux 2 3", (15, 22, "unknown-argument")),
     ('vary block "Spiky Block"', (15, 17, "unknown-name")),
 ]

@@ -20,6 +20,7 @@ _MAY_BE: dict[str, set[TokenType]] = {
     "KEY": {"key"},
     "WORD": {"key", "name", "block", "argument", "number", "value", "keyword"},  # a keyword where it has no place
     "INTEGER DECIMAL SIZE": {"number", "value"},
+    "PATTERN": {"value"},
     "QUANTITY": {"number", "unit", "value"},
     "STRING UNTERMINATED": {"string"},
     "COMMENT": {"comment"},

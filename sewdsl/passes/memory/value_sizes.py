@@ -28,7 +28,7 @@ class TrainingLoad(NamedTuple):
     Attributes:
         samples: At once, N.
         mixed: Whether layers work in 16 bits.
-        states: Numbers that the optimizer keeps for each weight.
+        states: Numbers that the optimizer keeps for each weight, and their average, if there is one.
         steps: Time-steps; None: the network's.
         device: Where it runs.
     """
@@ -53,7 +53,8 @@ def training_load(
     if recipe is None:
         return TrainingLoad(samples or 1, device=device)
     mixed = recipe.precision != "32"
-    return TrainingLoad(samples or recipe.batch, mixed, recipe.optimizer.states, recipe.T_train, device)
+    states = recipe.optimizer.states + (recipe.ema is not None)
+    return TrainingLoad(samples or recipe.batch, mixed, states, recipe.T_train, device)
 
 
 class LoopBytes(NamedTuple):

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 PREFIX = "model."
 """Of the network's weights inside a checkpoint; in a ``.safetensors`` file they have the network's own names."""
 
+TO_GO_ON = ("callbacks", "optimizer_states", "lr_schedulers", "current_model_state", "averaging_state")
+"""What a run goes on with, and the weights of its best epoch do without."""
+
 BATCH_FIGURES = ("loss", "accuracy")
 """Figures of a batch, which do not belong to an epoch."""
 
@@ -112,6 +115,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         path = Path(path)
         require_plain_state(checkpoint.get("callbacks") or {})
+        if path == self._folder.best:
+            checkpoint = {name: value for name, value in checkpoint.items() if name not in TO_GO_ON}
         buffer = BytesIO()
         torch.save(checkpoint, buffer)
         write_run_file(path, buffer.getvalue(), keep_as=self._folder.previous if path == self._folder.last else None)
@@ -188,7 +193,8 @@ class RunCheckpointer(Checkpoint):
         best = max((row[module.monitor] for row in history.values()), default=-1.0)
         history[trainer.current_epoch + 1] = figures
         if figures[module.monitor] > best:
-            trainer.save_checkpoint(self._folder.best, weights_only=True)
+            # what is averaged takes the place of the weights only in a whole checkpoint
+            trainer.save_checkpoint(self._folder.best, weights_only=module.recipe.ema is None)
         self._save(trainer)
         if trainer.is_global_zero:
             measurements.write_metrics(history, self._folder.metrics)

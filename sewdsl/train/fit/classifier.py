@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
 from math import isfinite
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
+from sewdsl.analysis.named_parts import match_nodes
 from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.schedules.plateau import Plateau
@@ -80,12 +81,13 @@ def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> 
     hooks = [module.register_forward_hook(partial(_look, name, found)) for name, module in layers.items()]
     for name, weight in model.named_parameters():
         layer = name.rpartition(".")[0]
-        hooks.append(weight.register_hook(partial(_note, found, f"the gradient of '{layer}'")))  # type: ignore[no-untyped-call]
+        if weight.requires_grad:
+            hooks.append(weight.register_hook(partial(_note, found, f"the gradient of '{layer}'")))  # type: ignore[no-untyped-call]
     try:
         value = loss()
         if not found and not is_finite(value):
             return "the loss itself"
-        if not found:
+        if not found and value.requires_grad:
             value.backward()  # type: ignore[no-untyped-call]
     finally:
         for hook in hooks:
@@ -103,6 +105,35 @@ def _look(name: str, found: list[str], _module: nn.Module, _inputs: Any, output:
 def _note(found: list[str], what: str, values: Tensor) -> None:
     if not is_finite(values):
         found.append(what)
+
+
+def modules_of(model: SpikingNetwork, pattern: str) -> list[nn.Module]:
+    """The layers that a pattern names, in order of computation; see :func:`sewdsl.analysis.named_parts.match_nodes`."""
+    return [
+        model.get_submodule(model.network.nodes[index].name) for index in sorted(match_nodes(model.network, pattern))
+    ]
+
+
+def weight_groups(model: SpikingNetwork, recipe: Recipe) -> Iterable[nn.Parameter] | list[Mapping[str, Any]]:
+    """The weights that an optimizer changes: all that are not frozen, those with a learning rate of their own apart.
+
+    Args:
+        model: The network; what is frozen takes no gradient.
+        recipe: Its ``lr``.
+    """
+    learning = [weight for weight in model.parameters() if weight.requires_grad]
+    if not recipe.lr:
+        return learning
+    own = {
+        weight: recipe.rate(rate)
+        for pattern, rate in recipe.lr
+        for module in modules_of(model, pattern)
+        for weight in module.parameters()
+    }
+    groups: dict[float, list[nn.Parameter]] = {recipe.optimizer.lr: []}  # the first is the one whose rate is logged
+    for weight in learning:
+        groups.setdefault(own.get(weight, recipe.optimizer.lr), []).append(weight)
+    return [{"params": weights, "lr": rate} for rate, weights in groups.items() if weights]
 
 
 class Classifier(LightningModule):
@@ -131,12 +162,13 @@ class Classifier(LightningModule):
         self.history: dict[int, dict[str, float]] = {}
         self.state: dict[str, Any] = {}
         self.spec = ""
-        self.start: dict[str, str] | None = None
+        self.start: dict[str, Any] | None = None
         self.compiled: CompiledNetwork | None = None
         self.steps = 0
         self._start = perf_counter()
         self._batch: Samples | None = None
         self._rate = 0.0
+        self._frozen: list[nn.Module] = []
 
     @property
     def monitor(self) -> str:
@@ -158,9 +190,23 @@ class Classifier(LightningModule):
         """Time spent on training so far, in all parts of the run."""
         return perf_counter() - self._start + float(self.state.get("seconds", 0.0))
 
+    def setup(self, stage: str) -> None:
+        """Freezes what the recipe says, for a training only: it takes no gradient, and computes as in evaluation."""
+        if stage == "fit":
+            self._frozen = [module for pattern in self.recipe.freeze for module in modules_of(self.model, pattern)]
+            for module in self._frozen:
+                module.eval().requires_grad_(requires_grad=False)
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 -- torch's
+        """Sets the mode of all but what is frozen."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer and the learning rates of the recipe."""
-        optimizer = self.recipe.optimizer.build(torch.optim, self.model.parameters())
+        optimizer = self.recipe.optimizer.build(torch.optim, weight_groups(self.model, self.recipe))
         schedule = self.recipe.schedule
         if isinstance(schedule, Plateau):
             rates = ReduceLROnPlateau(

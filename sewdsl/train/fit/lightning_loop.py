@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.plugins import MixedPrecision
 from torch import distributed
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from sewdsl.ir.recipe import Recipe
@@ -71,6 +73,25 @@ class FitResult(NamedTuple):
     precision: Precision
 
 
+class WeightAverage(WeightAveraging):
+    """The average of the weights and running statistics over the steps: what is judged, and kept in checkpoints.
+
+    After each step of the optimizer it is decay times itself and 1 - decay times the weights; after the first, the
+    weights. What is trained stays apart, and a run that goes on goes on with it.
+
+    Args:
+        decay: What it keeps of itself, in (0, 1).
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begins it, on the device that trains."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
+
 class Judging(NamedTuple):
     """How a network is judged.
 
@@ -122,7 +143,8 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
         own = list(options.callbacks())
         require_plain_state({type(each).__qualname__: each.state_dict() for each in own})
         with open_loggers(module, folder, options.loggers) as loggers:
-            callbacks = [checkpointer, FiringRateLog(), GradientNorms(), *options.shown, *own]
+            average = [] if module.recipe.ema is None else [WeightAverage(module.recipe.ema)]
+            callbacks = [*average, checkpointer, FiringRateLog(), GradientNorms(), *options.shown, *own]
             trainer = _trainer(module, folder, callbacks, loggers, options)
             network = module.model.network
             classes = network.nodes[network.output].output.elements
@@ -225,6 +247,9 @@ def _lightning(recipe: Recipe, processes: Processes, before: Precision | None, *
     Raises:
         RunError: as for :func:`check_devices`.
     """
+    if recipe.ema is not None and processes.strategy == "fsdp":
+        message = "'ema' averages whole weights, and fsdp gives each process a part of them; take --strategy ddp"
+        raise RunError(message)
     chosen = precision(recipe, device_type(processes.accelerator), before)
     try:
         return Trainer(

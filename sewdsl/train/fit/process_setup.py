@@ -23,6 +23,7 @@ HARMLESS = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning and torch
     r"GPU available but not used",  # which is what --device cpu asks for
     r"Dynamo detected a call to a `functools.lru_cache`",  # what is cached here depends on the arguments alone
+    r"Found \d+ module\(s\) in eval mode at the start of training",  # which are what 'freeze' names
     r"It is recommended to use `self.log\(.*sync_dist=True",  # what is logged is of all processes already
 )
 

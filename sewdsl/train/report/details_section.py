@@ -63,4 +63,8 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
-    return ", ".join(map(_text, value)) if isinstance(value, list) else format_value(value)
+    if isinstance(value, list):
+        return (
+            ", ".join(" ".join(map(_text, part)) if isinstance(part, list) else _text(part) for part in value) or "none"
+        )
+    return format_value(value)
