@@ -195,15 +195,32 @@ def load_network(spec: str, options: Options) -> Network:
 
 
 Weights = Annotated[
-    Path | None, typer.Option("--weights", metavar="FILE", help="Begin with the weights in this file, by our keys.")
+    Path | None,
+    typer.Option(
+        "--weights", metavar="FILE", help="Begin with what fits of the weights in this file, by our keys, or of a RUN."
+    ),
+]
+WeightsOnly = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights-only", metavar="PATTERN", help="Take only those of these layers and parts, e.g. conv1 or 'stem.*'."
+    ),
 ]
 
 
-def load_initial_weights(path: Path | None, network: Network) -> InitialWeights | None:
-    """The weights in a file, for a network; None where no file is given.
+def load_initial_weights(path: Path | None, network: Network, only: Sequence[str] = ()) -> InitialWeights | None:
+    """The weights in a file, or of the last epoch of a run, for a network; None where no file is given.
+
+    What fits is taken, layer by layer; what does not, and what begins anew, is said.
+
+    Args:
+        path: The file, or the folder of a run.
+        network: What they are for.
+        only: Patterns of the layers and parts that are to have them; none: all.
 
     Raises:
-        RunError: there is no such file, its keys are not ours, or they or their shapes do not fit the network.
+        RunError: there is no such file, its keys are not ours, nothing in it fits the network, or a pattern names
+            no layer of it.
     """
     if path is None:
         return None
@@ -214,28 +231,37 @@ def load_initial_weights(path: Path | None, network: Network) -> InitialWeights 
     from sewdsl.exchange import weights  # noqa: PLC0415 -- as above
     from sewdsl.train.fit.initial_weights import InitialWeights  # noqa: PLC0415 -- as above
     from sewdsl.train.store.result import WeightsOrigin  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_folder import RunError  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import RunError, RunFolder  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_lookup import is_run  # noqa: PLC0415 -- as above
 
     ours = weights.SCHEMES["sewdsl"]
+    file = RunFolder(path).last.with_suffix(".safetensors") if is_run(path) else path
     try:
-        found = weights.read_weights(path)
+        found = weights.read_weights(file)
     except weights.WeightsError as error:
         raise RunError(str(error)) from None
     try:
         names = [scheme.name for scheme in weights.detect_schemes(found.tensors, network)]
         if ours.name not in names:
             message = (
-                f"'{path}' has the keys of {' and '.join(names)}, and a training begins with ours: "
-                f"sewdsl weights convert {path} ours.safetensors --net SPEC gives it those"
+                f"'{file}' has the keys of {' and '.join(names)}, and a training begins with ours: "
+                f"sewdsl weights convert {file} ours.safetensors --net SPEC gives it those"
             )
             raise RunError(message)
-        tensors, notes = weights.to_node_paths(found.tensors, network, ours)
-        digest = sha256(path.read_bytes()).hexdigest()
+        fitted = weights.take_weights(found.tensors, network, only)
+        digest = sha256(file.read_bytes()).hexdigest()
     except (weights.WeightsError, OSError) as error:
-        message = f"'{path}': {error}"
+        message = f"'{file}': {error}"
         raise RunError(message) from None
-    notes = [*found.notes, *notes]
-    if wide := [key for key, value in tensors.items() if value.dtype == torch.float64]:
-        notes.append(f"rounded from float64 to float32: {', '.join(wide)}")
-    echo("\n  ".join([f"beginning with the weights in {path}, sha256 {digest}", *notes]), err=True)
-    return InitialWeights(WeightsOrigin(file=str(path), sha256=digest), tensors)
+    numbers = sum(tensor.numel() for tensor in fitted.tensors.values())
+    count = f"{len(fitted.tensors):,} of {fitted.total:,} tensors, {numbers:,} numbers"
+    said = [f"taken: {'all of it' if fitted.whole else ', '.join(fitted.taken)} ({count})"]
+    said += [f"new: {', '.join(fitted.new)}"] if fitted.new else []
+    said += [f"left: {text}" for text in fitted.left]
+    said += [*found.notes, *fitted.notes]
+    if wide := [key for key, value in fitted.tensors.items() if value.dtype == torch.float64]:
+        said.append(f"rounded from float64 to float32: {', '.join(wide)}")
+    echo("\n  ".join([f"beginning with the weights in {file}, sha256 {digest}", *said]), err=True)
+    parts = {} if fitted.whole else {"taken": fitted.taken, "new": fitted.new, "left": fitted.left}
+    origin = WeightsOrigin(file=str(file), sha256=digest, only=tuple(only), **parts)
+    return InitialWeights(origin, fitted.tensors)

@@ -30,6 +30,7 @@ from sewdsl.cli.options import (
     Spec,
     Steps,
     Weights,
+    WeightsOnly,
     compile_options,
     exit_with_usage_error,
     load_initial_weights,
@@ -60,6 +61,7 @@ from sewdsl.train.store.accuracy_claims import accuracy_claims
 from sewdsl.train.store.neuron_populations import SATURATED
 
 if TYPE_CHECKING:
+    from sewdsl.train.fit.initial_weights import InitialWeights
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.processes import Processes
     from sewdsl.train.store.result import Result
@@ -73,7 +75,7 @@ def train_repeats(  # noqa: PLR0913 -- what a run needs, and how often
     options: Options,
     out: Path | None,
     data: Path | None,
-    weights: Path | None,
+    begin_with: Callable[[Network], InitialWeights | None],
     times: int,
     check: Callable[[Recipe], None],
     way: Callable[[], RunOptions],
@@ -97,7 +99,7 @@ def train_repeats(  # noqa: PLR0913 -- what a run needs, and how often
     overrides = options.get("set") or {}
     seeds = [str(first.recipe.seed + index) for index in range(times)]
     seeded = [read(spec, **(options | {"set": {**overrides, "train.seed": seed}})) for seed in seeds]
-    begin = load_initial_weights(weights, first.network)
+    begin = begin_with(first.network)
     folder = out or make_numbered(name).path
     open_folder(folder)
 
@@ -166,6 +168,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     repeat: Repeat = 1,
     data: Data = None,
     weights: Weights = None,
+    weights_only: WeightsOnly = None,
     save_every: SaveEvery = 5.0,
     logger: Logger = None,
     readers: Readers = None,
@@ -185,10 +188,12 @@ def command(  # noqa: PLR0913 -- one parameter per option
     """Train a network as the 'train' section of its file says, and keep everything about the run in a folder."""
     if (spec is None) == (resume is None):
         exit_with_usage_error("give a SPEC to train, or with --resume the folder of a run to go on with")
-    if resume and any((out, overwrite, weights, input, steps, neuron, limit, dialect)):
+    if resume and any((out, overwrite, weights, weights_only, input, steps, neuron, limit, dialect)):
         exit_with_usage_error(
             "a run goes on as it began: with --resume, only --set train.epochs=N changes what it does"
         )
+    if weights_only and not weights:
+        exit_with_usage_error("--weights-only says which weights to take of the file of --weights")
     if overwrite and not out:
         exit_with_usage_error("--overwrite needs --out, the folder whose run is removed")
     if repeat > 1 and (resume or overwrite):
@@ -199,6 +204,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     with run_errors(lambda: None), rank_zero_only():
         loggers = logger_names(logger)
     way = partial(run_options, processes, save_every, reading, loggers)
+    begin_with = partial(load_initial_weights, weights, only=weights_only or ())
     if resume:
         _resume(resume, options, data, way, json_=json_)
     elif repeat > 1 and processes.total > 1:
@@ -206,9 +212,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     elif repeat > 1:
         with run_errors(lambda: None):
             check = partial(_check, processes=processes)
-            train_repeats(spec or "", options, out, data, weights, repeat, check, way, json_=json_)
+            train_repeats(spec or "", options, out, data, begin_with, repeat, check, way, json_=json_)
     else:
-        _start(spec or "", options, _Place(out, overwrite), _Given(data, weights), processes, way, json_=json_)
+        _start(spec or "", options, _Place(out, overwrite), _Given(data, begin_with), processes, way, json_=json_)
 
 
 def _processes(device: Device, devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
@@ -239,7 +245,7 @@ class _Given(NamedTuple):
     """What a run is given in addition to its spec: where its data lies, and the weights that it begins with."""
 
     data: Path | None
-    weights: Path | None
+    begin_with: Callable[[Network], InitialWeights | None]
 
 
 class _Place(NamedTuple):
@@ -297,7 +303,7 @@ def _start(  # noqa: PLR0913 -- as above
     with run_errors(lambda: folder):
         with rank_zero_only():
             planned = plan_training(compilation, given.data)
-            found, begin = planned.data.find(), load_initial_weights(given.weights, planned.network)
+            found, begin = planned.data.find(), given.begin_with(planned.network)
             if given.data and not found:
                 found = f"{planned.recipe.on} comes with a package, so that nothing is read from '{given.data}'"
             _check(planned.recipe, processes)

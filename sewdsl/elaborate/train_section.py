@@ -138,7 +138,8 @@ class _RecipeReader:
             return GivenArgument(tuple(zip(texts[::2], rates, strict=True)), setting.span)
         hint = f"write '{key} {PARTS[key]}'"
         if key == "lr" and len(values) == 1 and isinstance(values[0], Number):
-            hint = f"the learning rate of all is the optimizer's, 'optimizer …(lr={texts[0]})'; of a part, {hint}"
+            whole = f"optimizer …(lr={texts[0]})" if setting.key.span.text == key else "train.optimizer.lr"
+            hint = f"the learning rate of all is the optimizer's, '{whole}'; for that of a part, {hint}"
         said = "layers and parts, each with its learning rate," if key == "lr" else "names of layers and parts,"
         message = f"'{key}' takes {said} and this is '{' '.join(texts)}'"
         self.reporter.report("invalid-argument", message, setting.span, help=hint)

@@ -206,3 +206,11 @@ def test_outputs_are_names_of_values() -> None:
     assert "BN" not in found
     found, _ = offered(f"{HEAD}let low = BN\nlet high = SN\noutputs low high\nexpect ‸")
     assert {"parameters", "macs", "low", "high"} == set(found)
+
+
+@pytest.mark.parametrize("line", ["freeze ‸", "freeze conv1 ‸", "lr ‸", "lr fc1 10x ‸"])
+def test_layers_and_parts_of_the_network(line: str) -> None:
+    text = "sewdsl 1\ninput 1x8x8\nbody c4k3-BN-IF-SEW Block (c4)-FC10\ntrain on digits {\n    optimizer Adam\n    "
+    found, span = offered(f"{text}{line}\n}}\n")
+    assert {"conv1", "sew_block1", "sew_block1.branch", "sew_block1.branch.bn2", "fc1"} <= set(found)
+    assert span == ""

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from sewdsl.cli.app import app
 from sewdsl.cli.options import load_initial_weights
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
+from sewdsl.exchange.weights import take_weights
 from sewdsl.train.fit.initial_weights import InitialWeights
 from sewdsl.train.fit.initial_weights import read_initial_weights as read_beginning
 from sewdsl.train.fit.lightning_loop import RunOptions
@@ -148,8 +149,16 @@ class TestCommand:
         assert digest in folder.report.read_text("utf-8")
         assert same(load_file(folder.start), load_file(file))
 
-    def test_it_begins_where_another_run_ended(self, shared: Run, small: Path, tmp_path: Path) -> None:
-        done = run("train", small, "--out", tmp_path / "run", "--weights", shared.folder.last, *SHORT)
+    @pytest.mark.parametrize("whole", [True, False], ids=["folder", "checkpoint"])
+    def test_it_begins_where_another_run_ended(
+        self,
+        shared: Run,
+        small: Path,
+        tmp_path: Path,
+        whole: bool,  # noqa: FBT001
+    ) -> None:
+        where = shared.folder.path if whole else shared.folder.last
+        done = run("train", small, "--out", tmp_path / "run", "--weights", where, *SHORT)
         assert done.exit_code == 0, done.output
         ended = load_file(shared.folder.last.with_suffix(".safetensors"))
         assert same(load_file(RunFolder(tmp_path / "run").start), ended)
@@ -164,18 +173,106 @@ class TestCommand:
         assert found.origin == WeightsOrigin(file=str(file), sha256=sha256(file.read_bytes()).hexdigest())
         assert capsys.readouterr().err.endswith("\n  rounded from float64 to float32: conv1.weight\n")
 
-    def test_everything_that_does_not_fit_is_listed(
+    def test_what_does_not_fit_is_listed_and_begins_anew(
         self, small: Path, tensors: dict[str, Tensor], tmp_path: Path
     ) -> None:
-        others = {**tensors, "fc1.weight": torch.zeros(11, 4), "fc2.bias": torch.zeros(2)}
-        del others["fc1.bias"]
+        others = {**tensors, "fc1.weight": torch.zeros(11, 4), "fc2.bias": torch.zeros(2), "stem.a.w": torch.zeros(2)}
+        del others["plif1.w"]
+        del others["bn1.bias"]
+        del others["bn1.num_batches_tracked"]
+        del others["repeat1.1.sew_block1.branch.bn1.num_batches_tracked"]
         save_file(others, tmp_path / "other.safetensors")
-        done = run("train", small, "--out", tmp_path / "run", "--weights", tmp_path / "other.safetensors")
+        done = run("train", small, "--out", tmp_path / "run", "--weights", tmp_path / "other.safetensors", *SHORT)
+        assert done.exit_code == 0, done.output
+        said = [line.strip() for line in done.stderr.splitlines() if line.startswith("  ")][:6]
+        assert said == [
+            "taken: conv1, repeat1 (29 of 37 tensors, 684 numbers)",
+            "new: bn1, plif1, fc1",
+            "left: bn1, which has no bn1.bias there",
+            "left: fc1.weight is [11, 4], but fc1 (FC10b1) needs [10, 16]",
+            "left: fc2, stem, which Small does not have",
+            "num_batches_tracked was missing and is 0: repeat1.1.sew_block1.branch.bn1.num_batches_tracked",
+        ]
+        folder = RunFolder(tmp_path / "run")
+        kept = load_file(folder.start)
+        assert kept.keys() == {key for key in tensors if key.startswith(("conv1.", "repeat1."))}
+        start = folder.read_result().start
+        assert start is not None
+        assert start.taken == ("conv1", "repeat1")
+        assert start.new == ("bn1", "plif1", "fc1")
+        assert [f"left: {text}" for text in start.left] == said[2:5]
+        assert "which has no bn1.bias there" in folder.report.read_text("utf-8")
+
+    def test_layers_that_begin_anew_do_so_by_the_seed_and_a_run_goes_on(
+        self, small: Path, tensors: dict[str, Tensor], tmp_path: Path
+    ) -> None:
+        network = read(small).result()
+        found = take_weights({**tensors, "fc1.weight": torch.zeros(11, 4)}, network, ["repeat1", "fc1"])
+        origin = WeightsOrigin(
+            file="x", sha256="0" * 64, only=("a",), taken=found.taken, new=found.new, left=found.left
+        )
+        compilation = read(small)
+        first: dict[str, Tensor] = {}
+
+        def look(module: torch.nn.Module) -> None:
+            first.update({key: value.clone() for key, value in module.get_submodule("model").state_dict().items()})
+
+        start = InitialWeights(origin, found.tensors)
+        whole, killed = (RunFolder(tmp_path / name) for name in ("whole", "killed"))
+        for folder in (whole, killed):
+            folder.path.mkdir()
+        start_run(compilation, plan_training(compilation), whole, RunOptions((At(0, look),)), start)
+        random = compile(network, seed=0).state_dict()
+        assert {key for key, value in first.items() if torch.equal(value, random[key])} == {
+            key for key in random if not key.startswith("repeat1.")
+        }
+        assert all(torch.equal(first[key], tensors[key]) for key in tensors if key.startswith("repeat1."))
+        shown = (At(4, leave(killed.path, tmp_path / "left")),)
+        with pytest.raises(KilledError):
+            start_run(compilation, plan_training(compilation), killed, RunOptions(shown), start)
+        result = resume_run(RunFolder(tmp_path / "left"))
+        assert result.start == origin
+        assert_same(RunFolder(tmp_path / "left"), whole)
+
+    def test_only_some_parts(self, small: Path, file: Path, tmp_path: Path) -> None:
+        only = ("--weights-only", "conv1", "--weights-only", "repeat1.1.*")
+        done = run("train", small, "--out", tmp_path / "run", "--weights", file, *only, *SHORT)
+        assert done.exit_code == 0, done.output
+        assert "  taken: conv1, repeat1.1 (" in done.stderr
+        assert "  new: bn1, plif1, repeat1.2, fc1\n" in done.stderr
+        assert "  left: bn1, plif1, repeat1.2, fc1, which --weights-only does not name\n" in done.stderr
+        start = RunFolder(tmp_path / "run").read_result().start
+        assert start is not None
+        assert start.only == ("conv1", "repeat1.1.*")
+
+    @pytest.mark.parametrize(
+        ("pattern", "said"),
+        [
+            ("convs1", "names no layer or part of Small; did you mean 'conv1'?"),
+            ("stem.*", "names no layer or part of Small; these have weights: conv1, bn1, plif1, repeat1, fc1"),
+            (
+                "repeat1.*.max_pool1",
+                "names nothing that has weights; these have weights: conv1, bn1, plif1, repeat1, fc1",
+            ),
+        ],
+    )
+    def test_a_pattern_that_names_nothing(
+        self, small: Path, file: Path, tmp_path: Path, pattern: str, said: str
+    ) -> None:
+        done = run("train", small, "--out", tmp_path / "run", "--weights", file, "--weights-only", pattern)
         assert done.exit_code == 1
-        assert "missing: fc1.bias" in done.stderr
-        assert "not of this network: fc2.bias" in done.stderr
-        assert "fc1.weight is [11, 4], but fc1 (FC10b1) needs [10, 16]" in done.stderr
+        assert f"--weights-only '{pattern}' {said}\n" in done.stderr
         assert not (tmp_path / "run").exists()
+
+    def test_weights_of_which_nothing_fits(self, small: Path, tmp_path: Path) -> None:
+        save_file({"fc1.weight": torch.zeros(11, 4), "conv1.weight": torch.zeros(2)}, tmp_path / "x.safetensors")
+        done = run("train", small, "--out", tmp_path / "run", "--weights", tmp_path / "x.safetensors")
+        assert done.exit_code == 1
+        assert "nothing in it fits Small: conv1.weight is [2], but conv1 (" in done.stderr
+        assert not (tmp_path / "run").exists()
+
+    def test_only_needs_weights(self, small: Path) -> None:
+        assert run("train", small, "--weights-only", "conv1").exit_code == 2
 
     def test_the_keys_of_others_are_to_be_converted(self, tmp_path: Path) -> None:
         blocks = "c4k3-BN-IF-{SEW Block (c4)}*2-SEW Block (c8s2)-GAP-FC10"
@@ -224,6 +321,8 @@ class TestCommand:
         refused = run(*command)
         assert refused.exit_code == 1
         assert "began with other weights" in refused.stderr
+        fewer = run(*command, "--weights", file, "--weights-only", "conv1")
+        assert "began with other weights" in fewer.stderr
         shutil.copy(file, tmp_path / "same.safetensors")
         (out / "seed-1" / "result.json").unlink()
         assert run(*command, "--weights", tmp_path / "same.safetensors").exit_code == 0

@@ -85,10 +85,6 @@ class TestRecipe:
     def test_what_is_wrong_is_said_where_it_stands(self, line: str, said: tuple[str, str, str]) -> None:
         assert diagnostics(line) == [said]
 
-    def test_a_rate_without_a_part_is_the_optimizers(self) -> None:
-        ((_, _, hint),) = diagnostics("lr 0.1")
-        assert hint.startswith("the learning rate of all is the optimizer's, 'optimizer …(lr=0.1)'")
-
     def test_the_command_line_puts_others_over_them(self) -> None:
         source = Source("small.net", PARTS)
         recipe = read(source, set={"train.freeze": "none", "train.lr": "conv1 0.1x fc1 0.5"}).result().recipe

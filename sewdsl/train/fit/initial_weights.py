@@ -26,7 +26,7 @@ class InitialWeights:
 
     Attributes:
         origin: Where it came from.
-        tensors: All weights of the network, by our keys.
+        tensors: Weights of the network, by our keys: all of them, or those of the layers that do not begin anew.
     """
 
     origin: WeightsOrigin
@@ -36,11 +36,15 @@ class InitialWeights:
 def load_into(model: SpikingNetwork, beginning: InitialWeights) -> None:
     """Gives a network the weights; every number that its types can hold stays as it is.
 
+    Layers that begin anew keep what they have.
+
     Raises:
         RunError: they are those of another network.
     """
+    new = tuple(f"{part}." for part in beginning.origin.new)
+    kept = {key: value for key, value in model.state_dict().items() if key.startswith(new)}
     try:
-        model.load_state_dict(dict(beginning.tensors))
+        model.load_state_dict({**kept, **beginning.tensors})
     except RuntimeError as error:
         message = f"the weights in '{beginning.origin.file}' are not of {model.network.name}: {error}"
         raise RunError(message) from None
@@ -53,7 +57,9 @@ def write_initial_weights(folder: RunFolder, beginning: InitialWeights) -> None:
         RunError: it cannot be written.
     """
     tensors = _plain(beginning.tensors)
-    metadata = {"format": "pt", **beginning.origin.model_dump(), "copy": _digest(tensors)}
+    parts = beginning.origin.model_dump_json(exclude={"file", "sha256"}, exclude_defaults=True)
+    origin = {"file": beginning.origin.file, "sha256": beginning.origin.sha256, "parts": parts}
+    metadata = {"format": "pt", **origin, "copy": _digest(tensors)}
     write_run_file(folder.start, safetensors.torch.save(tensors, metadata))
 
 
@@ -68,7 +74,9 @@ def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
         tensors = safetensors.torch.load(data)
         said = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         if said["copy"] == _digest(tensors):
-            return InitialWeights(WeightsOrigin(file=said["file"], sha256=said["sha256"]), tensors)
+            parts = json.loads(said.get("parts", "{}"))
+            origin = json.dumps({"file": said["file"], "sha256": said["sha256"], **parts})
+            return InitialWeights(WeightsOrigin.model_validate_json(origin), tensors)
     except FileNotFoundError:
         return None
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):

@@ -34,12 +34,20 @@ class WeightsOrigin(BaseModel):
     Attributes:
         file: The file's name, without the folder that it lay in: a run may be published.
         sha256: Of its contents.
+        only: Patterns of the layers and parts whose weights were asked for; none: all.
+        taken: Layers and parts that began with weights of the file, where that is not the whole network.
+        new: Those that began with random ones.
+        left: What of the file was not taken, and why.
     """
 
     model_config = STRICT
 
     file: Annotated[Text, AfterValidator(lambda path: re.split(r"[/\\]", path)[-1])]
     sha256: Digest
+    only: tuple[Text, ...] = ()
+    taken: tuple[Text, ...] = ()
+    new: tuple[Text, ...] = ()
+    left: tuple[Text, ...] = ()
 
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]

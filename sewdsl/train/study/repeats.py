@@ -131,7 +131,7 @@ def check_same_run(compilation: Compilation, place: RunFolder, origin: WeightsOr
     if place.spec.is_file() and place.spec.read_bytes() != standalone_text(compilation).encode():
         message = f"'{place.path}' holds a run of another spec or recipe; choose another folder"
         raise RunError(message)
-    if place.spec.is_file() and _digest(_began(place)) != _digest(origin):
+    if place.spec.is_file() and _asked(_began(place)) != _asked(origin):
         message = f"'{place.path}' holds a run that began with other weights; choose another folder"
         raise RunError(message)
 
@@ -144,8 +144,8 @@ def _began(place: RunFolder) -> WeightsOrigin | None:
     return None if found is None else found.origin
 
 
-def _digest(origin: WeightsOrigin | None) -> str | None:
-    return None if origin is None else origin.sha256
+def _asked(origin: WeightsOrigin | None) -> tuple[str, tuple[str, ...]] | None:
+    return None if origin is None else (origin.sha256, origin.only)
 
 
 def _summary(results: Sequence[Result], repeats: int) -> Summary:
