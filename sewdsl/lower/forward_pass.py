@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
+from sewdsl.ir.op import Spiking
+from sewdsl.lower.parts import PartCall
 from sewdsl.lower.saved_tensors import SavedTensors
 from sewdsl.lower.step_state import StepState
 from sewdsl.passes.plan import ExecutionPlan, PlannedStep
@@ -31,6 +33,8 @@ class ForwardPass:
         T: Time-steps of the input.
         step: What nodes keep, if the input is one time-step of a stream.
         tell: Told of each convolution that may be computed by events, by its node's name, whether it was.
+        parts: That are hooked or replaced, inner ones first.
+        wanted: Nodes whose values are asked for, with which it ends; None: what the network gives.
     """
 
     def __init__(  # noqa: PLR0913 -- all that a pass needs
@@ -41,9 +45,11 @@ class ForwardPass:
         T: int,
         step: StepState | None,
         tell: Callable[[str, bool], object] | None = None,
+        parts: Sequence[PartCall] = (),
+        wanted: frozenset[int] | None = None,
     ) -> None:
         self._network, self._plan, self._modules, self._T, self._step = network, plan, modules, T, step
-        self._tell = tell
+        self._tell, self._parts, self._wanted = tell, parts, wanted
 
     def run(self, values: dict[int, Tensor]) -> None:
         """Computes all steps; each value is dropped after its last reader.
@@ -52,13 +58,28 @@ class ForwardPass:
             values: What is known, by node; what is left of it is the output. Where time-steps are one and the
                 same memory, a value is that of one.
         """
+        strange: set[int] = set()
         savings = SavedTensors(self._plan)  # not an attribute: what is recomputed holds the pass, but not its values
         for step in self._plan.steps:
+            if self._wanted is not None and self._wanted <= values.keys():
+                return
+            if not strange.isdisjoint(step.operands):
+                step = step._replace(events=None)  # noqa: PLW2901 -- the same step, computed otherwise
+            here = [call for call in self._parts if not call.part.nodes.isdisjoint(step.nodes)]
+            for call in reversed(here):
+                call.begin(values)
+            replaced = next((call for call in here if call.replaced), None)
+            if replaced is not None:
+                if replaced.part.gives in step.nodes:
+                    expand = partial(expand_steps, T=1 if step.once else self._T)
+                    values[replaced.part.gives] = replaced.compute(expand)
+                self._after(here, step, values, savings, strange)
+                continue
             operands = [values[i] for i in step.operands]
             if step.loop:
                 values |= self._run_loop(step, operands)
                 del operands
-                self._drop(step, values, savings)
+                self._after(here, step, values, savings, strange)
                 continue
             modules = [self._modules[i] for i in step.nodes]
             kept = {i: x_TN for i, x_TN in zip(step.operands, operands, strict=True) if i in step.keeps}
@@ -68,12 +89,37 @@ class ForwardPass:
                 again = partial(self._again, step, modules)
                 savings.given(step.gives, values[step.gives], again, list(zip(step.operands, operands, strict=True)))
             del operands, kept
-            self._drop(step, values, savings)
+            self._after(here, step, values, savings, strange)
 
-    def _drop(self, step: PlannedStep, values: dict[int, Tensor], savings: SavedTensors) -> None:
-        """Drops the values that nothing reads after a step."""
+    def _after(
+        self,
+        here: Sequence[PartCall],
+        step: PlannedStep,
+        values: dict[int, Tensor],
+        savings: SavedTensors,
+        strange: set[int],
+    ) -> None:
+        """Calls the hooks of the parts that end with a step, and drops the values that nothing reads after it.
+
+        A value that is not what the network says of it is strange, and so is what follows from it, up to the next
+        spikes: nothing of them is packed, or computed by events.
+        """
+        for call in here:
+            if not call.replaced and call.part.gives in step.nodes:
+                values[call.part.gives] = call.finish(values[call.part.gives])
+        for i in step.given if self._plan.doubtful else ():
+            if i not in values:
+                continue
+            node, x_TN = self._network.nodes[i], values[i]
+            wrong = not isinstance(node.op, Spiking) and not strange.isdisjoint(step.operands)
+            if i in self._plan.doubtful:
+                wrong = not ((x_TN >= 0) & (x_TN <= node.output.values.count) & (x_TN == x_TN.round())).all()
+            if wrong:
+                strange.add(i)
+                savings.distrust(i)
         for i in step.spent:
-            del values[i]
+            if self._wanted is None or i not in self._wanted:
+                values.pop(i, None)  # in a part that is replaced, most are never there
             savings.forget(i)
 
     def _run_loop(self, step: PlannedStep, operands: Sequence[Tensor]) -> dict[int, Tensor]:
@@ -84,7 +130,7 @@ class ForwardPass:
             for i, x_TN in zip(step.operands, operands, strict=True)
         }
         N, like = operands[0].shape[1], operands[0]
-        given: dict[int, list[Tensor]] = {i: [] for i in step.loop}
+        given: dict[int, list[Tensor]] = {i: [] for i in {*step.loop, *(self._wanted or ())} & {*step.nodes}}
         masks: dict[str, Tensor] = {}
         state = self._step.begin(masks) if self._step is not None else StepState(None, 0, masks)
         for t in range(self._T):

@@ -182,6 +182,10 @@ class SavedTensors:
         """Drops a value that will not be read again; the layers that have read it keep it."""
         self._known.pop(index, None)
 
+    def distrust(self, index: int) -> None:
+        """Keeps a value as it is: it is not what the plan takes it for."""
+        self._bits = {i: width for i, width in self._bits.items() if i != index}
+
     def _packs(self, index: int, x_TN: Tensor) -> bool:
         """Whether a value is to be kept in bits, and can be."""
         return index in self._bits and _dense(x_TN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, final
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
 from sewdsl.lower.forward_pass import ForwardPass
+from sewdsl.lower.parts import PartCall, PartNodes, find_part
 from sewdsl.lower.step_state import StepState
 from sewdsl.lower.stream import Stream
 from sewdsl.passes import Program
@@ -32,7 +33,7 @@ MAX_PLANS = 16
 
 
 class Group(nn.Module):
-    """What holds groups of layers: the network, and the groups themselves. No group can be replaced or taken out."""
+    """What holds groups of layers: the network, and the groups themselves. No group can be taken out."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._keep(name, value)
@@ -47,17 +48,18 @@ class Group(nn.Module):
         super().add_module(name, module)
 
     def _keep(self, name: str, new: object) -> None:
-        """Refuses to put anything in place of a group of layers but another one with the same layers.
+        """Refuses to put anything in place of a group of layers but a module that computes, or the same layers.
 
         Raises:
-            TypeError: the network runs the layers, each by its path, and would not find them.
+            TypeError: the network would find nothing to run in its place.
         """
         old = self.__dict__.get("_modules", {}).get(name)
-        if isinstance(old, ModuleGroup) and not (isinstance(new, ModuleGroup) and {*old.layers} <= {*new.layers}):
+        if not isinstance(old, ModuleGroup) or (isinstance(new, nn.Module) and not isinstance(new, ModuleGroup)):
+            return
+        if not (isinstance(new, ModuleGroup) and {*old.layers} <= {*new.layers}):
             message = (
-                f"{old.path} is a group of layers that the network runs one by one, so that nothing can take its "
-                f"place; replace layers in it, e.g. model.set_submodule('{old.path}.{old.layers[0]}', …), or compile "
-                "another network"
+                f"{old.path} is a group of layers, whose place nothing can take but a module that reads what it reads "
+                "and gives what it gives, or a group of the same layers; torch.nn.Identity() passes all on"
             )
             raise TypeError(message)
 
@@ -65,7 +67,8 @@ class Group(nn.Module):
 class ModuleGroup(Group):
     """A repeat, a block or a branch: a part of the network with a name, which computes nothing itself.
 
-    The network runs its layers one by one and never calls it, so that a hook on it would never be called either.
+    The network runs its layers one by one; the hooks that wait for it to be called are called before the first of them,
+    and after the last, as if it was. Another module may take its place.
 
     Attributes:
         path: Its name in the network.
@@ -88,29 +91,23 @@ class ModuleGroup(Group):
         message = f"{self.path} is a group of layers that computes nothing itself; call the network, or a layer"
         raise TypeError(message)
 
-    def _refuse(self, *, last: bool) -> NoReturn:
+    def _refuse(self) -> NoReturn:
         """Says what to hook in its place."""
-        place, which = (-1, "last layer, which gives") if last else (0, "first layer, which reads")
         message = (
-            f"{self.path} is a group of layers that is never called itself, so that its hooks would never be called; "
-            f"hook its {which} what it {which.split()[-1]}: model.get_submodule('{self.path}.{self.layers[place]}')"
+            f"{self.path} is a group of layers, through which gradients pass layer by layer, so that such a hook on it "
+            "would never be called; hook its last layer, which gives what it gives: "
+            f"model.get_submodule('{self.path}.{self.layers[-1]}')"
         )
         raise TypeError(message)
 
-    def register_forward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102 -- torch's, as those below
-        self._refuse(last=True)
-
-    def register_forward_pre_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
-        self._refuse(last=False)
-
-    def register_full_backward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
-        self._refuse(last=True)
+    def register_full_backward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102 -- torch's, as those below
+        self._refuse()
 
     def register_full_backward_pre_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
-        self._refuse(last=True)
+        self._refuse()
 
     def register_backward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
-        self._refuse(last=True)
+        self._refuse()
 
 
 class SpikingNetwork(Group):
@@ -131,6 +128,7 @@ class SpikingNetwork(Group):
     _program: Program
     _outline: PlanOutline
     _plans: dict[ExecutionContext, ExecutionPlan]
+    _known_parts: dict[str, PartNodes]
 
     def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
@@ -139,6 +137,8 @@ class SpikingNetwork(Group):
         self._built = tuple((node.name, type(modules[node.name])) for node in program.network.nodes[1:])
         for name, module in modules.items():
             _place(self, name, module)
+        paths = [name for name, module in self.named_modules(remove_duplicate=False) if isinstance(module, ModuleGroup)]
+        self._groups = tuple(sorted(paths, key=lambda path: -path.count(".")))  # inner ones first
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy has, and a file: all but who listens, who has asked about this network alone."""
@@ -170,25 +170,76 @@ class SpikingNetwork(Group):
         """A view of this module that takes one time-step at a time."""
         return Stream(self)
 
-    def run(self, x_TN: Tensor, step: StepState | None = None) -> dict[int, Tensor]:
+    def at(self, *paths: str) -> ValuesAt:
+        """A view of this module that gives the values of layers and parts, and computes nothing after them.
+
+        Args:
+            paths: Names of layers, blocks, branches and repeats: ``sew_block3``, ``sew_block3.branch``.
+
+        Raises:
+            ValueError: the network has none of a name, or one that does not give one value.
+        """
+        return ValuesAt(self, paths)
+
+    def run(
+        self, x_TN: Tensor, step: StepState | None = None, wanted: frozenset[int] | None = None
+    ) -> dict[int, Tensor]:
         """What is read out at every time-step, by node; each value is dropped after its last reader.
 
         Args:
             x_TN: The input, ``[T, N, *]``, known to fit; where its time-steps are one and the same memory, what does
                 not depend on time is computed once.
             step: What nodes keep, if the input is one time-step of a stream.
+            wanted: Nodes whose values are given in place of the outputs; none after them is computed.
         """
         T = len(x_TN)
         if step is None or T > 1:
             self._check_steps(T)
         static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
         values = {0: x_TN[:1] if static else x_TN}
-        modules = [self.get_submodule(name) for name, _ in self._built]
-        plan = self._plan(x_TN, modules, static=static, streaming=step is not None)
+        parts = self._calls(streaming=step is not None)
+        gone = {i: call for call in parts if call.replaced for i in call.part.nodes}
+        if wanted is not None and (missing := [i for i in wanted if i in gone and gone[i].part.gives != i]):
+            message = (
+                f"{self.network.nodes[missing[0]].name} is gone: another module has the place of the part it was in"
+            )
+            raise ValueError(message)
+        modules = [self if i in gone else self.get_submodule(name) for i, (name, _) in enumerate(self._built, 1)]
+        apart = {call.part.gives for call in parts} | {*gone, *(wanted or ())}
+        plan = self._plan(x_TN, modules, apart, static=static, streaming=step is not None)
         del x_TN
         tell = None if torch.compiler.is_compiling() else self.event_listener  # what is compiled does nothing by events
-        ForwardPass(self.network, plan, [None, *modules], T, step, tell).run(values)
-        return {index: expand_steps(values[index], T) for index in self.network.given}
+        ForwardPass(self.network, plan, [None, *modules], T, step, tell, parts, wanted).run(values)
+        return {index: expand_steps(values[index], T) for index in wanted or self.network.given}
+
+    def _calls(self, *, streaming: bool) -> list[PartCall]:
+        """The parts that are hooked, or whose place another module has, inner ones first.
+
+        Raises:
+            TypeError: a part of a stream is replaced that knows the past.
+            ValueError: one does not give one value.
+        """
+        found: list[PartCall] = []
+        for path in self._groups:
+            module: nn.Module = self
+            for name in path.split("."):
+                child = module._modules.get(name)  # noqa: SLF001 -- as torch finds it
+                if child is None or not isinstance(module, Group):
+                    break
+                module = child
+            else:
+                replaced = not isinstance(module, ModuleGroup)
+                if replaced or module._forward_hooks or module._forward_pre_hooks:  # noqa: SLF001 -- as above
+                    if path not in self._known_parts:
+                        self._known_parts[path] = find_part(self.network, path)
+                    part = self._known_parts[path]
+                    if streaming and replaced and any(self.network.nodes[i].op.reads == "past" for i in part.nodes):
+                        message = (
+                            f"the network cannot be streamed: what is in the place of {path} does not give its state"
+                        )
+                        raise TypeError(message)
+                    found.append(PartCall(part, module, replaced=replaced))
+        return found
 
     def _check_steps(self, T: int) -> None:
         """Refuses another number of time-steps than that of weights."""
@@ -200,9 +251,13 @@ class SpikingNetwork(Group):
             )
             raise ValueError(message)
 
-    def _plan(self, x_TN: Tensor, modules: Sequence[nn.Module], *, static: bool, streaming: bool) -> ExecutionPlan:
-        """How to compute it for an input, with the modules as they are now."""
+    def _plan(
+        self, x_TN: Tensor, modules: Sequence[nn.Module], apart: set[int], *, static: bool, streaming: bool
+    ) -> ExecutionPlan:
+        """How to compute it for an input, with the modules as they are now, and some nodes each by itself."""
         states = [AS_BUILT, *(_state(module, kind) for module, (_, kind) in zip(modules, self._built, strict=True))]
+        for i in apart - {0}:
+            states[i] = states[i]._replace(alone=True, as_built=False)
         if streaming:  # every neuron's potential is asked for, and what else is known of the past
             for i, node in enumerate(self.network.nodes):
                 if node.op.reads == "past":
@@ -233,6 +288,7 @@ class SpikingNetwork(Group):
     @program.setter
     def program(self, program: Program) -> None:
         self._program, self._outline, self._plans = program, PlanOutline(program), {}
+        self._known_parts = {}
         self._fixed = program.network.first_fixed
 
     @property
@@ -249,6 +305,47 @@ class SpikingNetwork(Group):
         settings = self.network.settings
         size = "x".join(map(str, settings.input))
         return f"{self.network.name!r}, input={size}, steps={settings.steps}, readout={settings.readout}"
+
+
+@final
+class ValuesAt(nn.Module):
+    """Gives the values of some layers and parts of a network, whose weights it shares; made by ``model.at``.
+
+    ::
+
+        maps_TN = model.at("sew_block3")(x)
+        found = model.at("conv1", "sew_block3.branch")(x)
+        found["conv1"]
+
+    Attributes:
+        model: The network, as it is when this is called: in its mode, with what was hooked and replaced.
+        paths: Names of the layers and parts.
+    """
+
+    def __init__(self, model: SpikingNetwork, paths: Sequence[str]) -> None:
+        super().__init__()
+        if not paths:
+            message = "say which: model.at('sew_block1')"
+            raise ValueError(message)
+        self.model, self.paths = model, tuple(paths)
+        self._gives = {path: find_part(model.network, path).gives for path in paths}
+
+    def forward(self, x: Tensor) -> Any:
+        """The values at all time-steps, ``[T, N, *]``; of several layers and parts, a dictionary of these by name.
+
+        Args:
+            x: As the network takes it.
+
+        Raises:
+            ValueError: as of the network; or another module has the place of a part that a layer was in.
+        """
+        x_TN = inputs.to_sequence(x, self.model.network.settings, self.model.example)
+        values = self.model.run(x_TN, wanted=frozenset(self._gives.values()))
+        found = {path: values[index] for path, index in self._gives.items()}
+        return found if len(self.paths) > 1 else found[self.paths[0]]
+
+    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+        return ", ".join(self.paths)
 
 
 def _state(module: nn.Module, kind: type[nn.Module]) -> ModuleState:

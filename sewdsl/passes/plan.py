@@ -130,10 +130,13 @@ class ExecutionPlan(NamedTuple):
     Attributes:
         steps: In order.
         bits: In how many bits a number of a value is kept for the backward pass, by node; none: as it is.
+        doubtful: Nodes that should give spikes or counts, by which the plan stores and computes less, and may give
+            anything: they are hooked, or another module has their place.
     """
 
     steps: tuple[PlannedStep, ...]
     bits: Mapping[int, int]
+    doubtful: frozenset[int] = frozenset()
 
 
 class _Part(NamedTuple):
@@ -206,6 +209,7 @@ class PlanOutline:
                 _Step(tuple(parts), _in_one_kernel(parts, step.once), _in_one_kernel(parts[:2], step.once), again)
             )
         self._steps = tuple(steps)
+        self._counts = tuple(i for i, node in enumerate(network.nodes) if i and node.output.values.count is not None)
         self._lean, self._channels_last = program.lean, program.channels_last
         self._events, self._exact, self._winograd = program.events, program.exact, program.winograd
         self._bits = tuple((i, width, network.nodes[i].output.elements) for i, width in program.bits.items())
@@ -225,7 +229,10 @@ class PlanOutline:
             steps += [
                 self._planned(part.step, part, context, "module", recomputed=again) for part in step.parts[together:]
             ]
-        return ExecutionPlan(tuple(steps), self._resolve_bits(context))
+        bits = self._resolve_bits(context)
+        relied = bits or any(step.events for step in steps)
+        doubtful = [i for i in self._counts if relied and not context.module(i).as_built]
+        return ExecutionPlan(tuple(steps), bits, frozenset(doubtful))
 
     def _together(self, step: _Step, context: ExecutionContext) -> tuple[int, Kernel]:
         """How many of the first nodes of a step run in one kernel, and in which; 0: none do."""
@@ -250,6 +257,7 @@ class PlanOutline:
         if ours:
             saves = first.elements * (context.N if once else context.T * context.N) >= LARGE_VALUE_ELEMENTS
         here = self._channels_last and context.kernels
+        events = self._events.get(first.step.gives) if context.module(first.step.gives).as_built else None
         return PlannedStep(
             step.nodes,
             step.operands,
@@ -261,7 +269,7 @@ class PlanOutline:
             # elsewhere memory that nobody touches takes room too
             frees_input=saves and first.kind == "convolution" and context.gradients and context.device == "cpu",
             byte_places=saves and first.kind == "max pooling" and here,
-            events=self._events.get(first.step.gives) if saves and here and context.device == "cpu" else None,
+            events=events if saves and here and context.device == "cpu" else None,
             exact=self._exact,
             winograd=ours and here and context.device == "cpu" and first.step.gives in self._winograd,
         )

@@ -118,6 +118,25 @@ def test_hooks_may_change_what_a_layer_gives(layer: str) -> None:
     assert not torch.equal(outputs[0], build(0, train=False)(frames()))
 
 
+@pytest.mark.parametrize(
+    "layer", ["plif1", "sew_block1.branch.plif2", "sew_block1.add1", "repeat1.2.spiking_block1.plif1"]
+)
+@pytest.mark.parametrize("replaced", [False, True])
+def test_gradients_are_those_of_what_a_layer_gives(layer: str, replaced: bool) -> None:  # noqa: FBT001 -- a parameter
+    """Though spikes, and sums of them, would be kept in a few bits, and convolved by events."""
+    gradients = []
+    for level in LEVELS:
+        model = build(level)
+        if replaced:
+            model.set_submodule(layer, Half())
+        else:
+            model.get_submodule(layer).register_forward_hook(half)
+        model(frames()).square().sum().backward()
+        gradients.append({name: weight.grad for name, weight in model.named_parameters()})
+    close(gradients[1], gradients[0])
+    close(gradients[2], gradients[0])
+
+
 GLOBAL: dict[str, Callable[..., Any]] = {
     "forward": torch_module.register_module_forward_hook,
     "forward pre": torch_module.register_module_forward_pre_hook,
@@ -159,28 +178,97 @@ GROUPS = {
         "repeat1.1.spiking_block1.shortcut.bn1",
     ),
 }
-REFUSED = {
-    "register_forward_pre_hook": 0,
-    "register_forward_hook": 1,
-    "register_full_backward_hook": 1,
-    "register_full_backward_pre_hook": 1,
-    "register_backward_hook": 1,
-}
+REFUSED = ("register_full_backward_hook", "register_full_backward_pre_hook", "register_backward_hook")
+
+
+@pytest.mark.parametrize("path", GROUPS)
+@pytest.mark.parametrize("level", LEVELS)
+def test_hooks_on_a_group_see_what_it_reads_and_gives(path: str, level: int) -> None:
+    model, order, seen = build(level), list[str](), dict[str, Tensor]()
+    first, last = GROUPS[path]
+
+    def before(group: nn.Module, read: tuple[Tensor, ...]) -> None:
+        assert group is model.get_submodule(path)
+        order.append("before")
+        seen["read"] = read[0]
+
+    def after(group: nn.Module, read: tuple[Tensor, ...], given: Tensor) -> None:
+        assert group is model.get_submodule(path)
+        assert [x is y for x, y in zip(read, [seen["read"]], strict=True)] == [True]
+        order.append("after")
+        seen["given"] = given
+
+    handles = [
+        model.get_submodule(path).register_forward_hook(after),
+        model.get_submodule(path).register_forward_pre_hook(before),
+        model.get_submodule(first).register_forward_hook(lambda _, x, __: seen.update(first=x[0])),
+        model.get_submodule(last).register_forward_hook(lambda _, __, y: seen.update(last=y)),
+    ]
+    model(frames()).square().sum().backward()
+    assert order == ["before", "after"]
+    assert seen["read"] is seen["first"]
+    assert seen["given"] is seen["last"]
+    for handle in handles[2:]:
+        handle.remove()
+    close([weight.grad for weight in model.parameters()], plain()[1])
+    model(frames())
+    assert order == ["before", "after"] * 2
+    handles[0].remove()
+    model(frames())
+    assert order == ["before", "after"] * 2 + ["before"]
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("path", GROUPS)
+def test_hooks_may_change_what_a_group_gives(path: str, train: bool) -> None:  # noqa: FBT001 -- a parameter
+    """As those of its last layer may."""
+    expected = build(0, train=train)
+    expected.get_submodule(GROUPS[path][1]).register_forward_hook(half)
+    expected(frames()).square().sum().backward()
+    for level in LEVELS:
+        model = build(level, train=train)
+        model.get_submodule(path).register_forward_hook(half)
+        model(frames()).square().sum().backward()
+        close([weight.grad for weight in model.parameters()], [weight.grad for weight in expected.parameters()])
+
+
+def test_inner_groups_are_called_first_and_with_names_where_asked() -> None:
+    model, seen = build(1), list[str]()
+    for path in ("repeat1", "repeat1.2.spiking_block1", "repeat1.2"):
+        hook = partial(lambda path, _, __, names, y: seen.append(path) or (None if names else y + 1), path)
+        model.get_submodule(path).register_forward_hook(hook, with_kwargs=True)
+    assert not torch.equal(model(frames()), build(1)(frames()))
+    assert seen == ["repeat1.2.spiking_block1", "repeat1.2", "repeat1"]
+
+
+def test_a_hook_cannot_change_what_a_group_reads() -> None:
+    model = build(1)
+    model.get_submodule("sew_block1").register_forward_pre_hook(lambda _, x: (0.5 * x[0],))
+    with pytest.raises(TypeError, match="a hook of sew_block1 gives other inputs"):
+        model(frames())
 
 
 @pytest.mark.parametrize("path", GROUPS)
 @pytest.mark.parametrize("method", REFUSED)
-def test_a_hook_on_a_group_is_refused(path: str, method: str) -> None:
-    """It would never be called. What the message names reads, or gives, what the group does."""
+def test_a_backward_hook_on_a_group_is_refused(path: str, method: str) -> None:
+    """It would never be called. The layer that the message names gives what the group does."""
     group = build(1).get_submodule(path)
     with pytest.raises(TypeError) as caught:
         getattr(group, method)(lambda *_: None)
-    end = REFUSED[method]
-    which = "last layer, which gives what it gives" if end else "first layer, which reads what it reads"
     assert str(caught.value) == (
-        f"{path} is a group of layers that is never called itself, so that its hooks would never be called; hook its "
-        f"{which}: model.get_submodule('{GROUPS[path][end]}')"
+        f"{path} is a group of layers, through which gradients pass layer by layer, so that such a hook on it would "
+        f"never be called; hook its last layer, which gives what it gives: model.get_submodule('{GROUPS[path][1]}')"
     )
+
+
+def test_a_stream_calls_the_hooks_of_a_group_at_each_step() -> None:
+    model, seen = build(1, train=False), list[Tensor]()
+    model.get_submodule("sew_block1").register_forward_hook(lambda _, __, y: seen.append(y))
+    stream, state = model.stream(), None
+    for x_N in frames():
+        _, state = stream(x_N, state)
+    assert len(seen) == len(frames())
+    close(torch.cat(seen), model.at("sew_block1")(frames()))
 
 
 def test_groups_keep_the_hooks_that_are_called() -> None:
@@ -199,25 +287,168 @@ def test_a_group_that_is_called_says_what_it_is() -> None:
         build(1).get_submodule("sew_block1")(frames())
 
 
-PUT: dict[str, Callable[[SpikingNetwork], object]] = {
-    "by its name": lambda model: setattr(model, "sew_block1", nn.Identity()),
-    "by its path": lambda model: model.set_submodule("sew_block1.branch", nn.Identity()),
-    "by add_module": lambda model: model.add_module("sew_block1", nn.Identity()),
-    "by register_module": lambda model: model.register_module("sew_block1", nn.Identity()),
-    "by nothing": lambda model: setattr(model, "sew_block1", None),
-    "by deleting it": lambda model: delattr(model, "sew_block1"),
-    "by another block": lambda model: setattr(model, "sew_block1", model.get_submodule("repeat1")),
+PUT: dict[str, Callable[[SpikingNetwork, nn.Module | None], object]] = {
+    "by its name": lambda model, new: setattr(model, "sew_block1", new),
+    "by its path": lambda model, new: model.set_submodule("sew_block1", new),  # type: ignore[arg-type]
+    "by add_module": lambda model, new: model.add_module("sew_block1", new),
+    "by register_module": lambda model, new: model.register_module("sew_block1", new),
 }
 
 
 @pytest.mark.parametrize("how", PUT)
-def test_a_group_cannot_be_replaced(how: str) -> None:
+def test_a_group_is_not_replaced_by_what_cannot_run(how: str) -> None:
     model = build(1)
-    with pytest.raises(
-        TypeError, match=r"sew_block1(\.branch)? is a group .*nothing can take its place; replace layers"
-    ):
-        PUT[how](model)
+    for new in (None, model.get_submodule("repeat1")):
+        if new is not None or how != "by its path":
+            with pytest.raises(TypeError, match=r"sew_block1 is a group .*nothing can take but a module that reads"):
+                PUT[how](model, new)
+    with pytest.raises(TypeError, match="sew_block1 is a group"):
+        del model.sew_block1
     model(frames())
+
+
+class Scaled(nn.Module):
+    """A block of one's own, with a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, x_TN: Tensor) -> Tensor:
+        self.seen.append(tuple(x_TN.shape))
+        return self.weight * x_TN
+
+
+@pytest.mark.parametrize("how", PUT)
+def test_a_module_in_the_place_of_a_group_runs(how: str) -> None:
+    """At all levels the same as a network without the block, with a layer that does what the module does."""
+    body = BODY.replace("SEW Block (c6)", "SCALE(value=0.5)")
+    found = []
+    for level in LEVELS:
+        model, mine = build(level), Scaled()
+        PUT[how](model, mine)
+        other = build(level, body=body)
+        weights = {key: value for key, value in model.state_dict().items() if not key.startswith("sew_block1")}
+        other.load_state_dict(weights)
+        outputs = [one(frames()) for one in (model, other)]
+        close(*outputs)
+        assert mine.seen == [(3, 4, 6, 8, 8)]
+        outputs[0].square().sum().backward()
+        assert mine.weight.grad is not None
+        found.append(mine.weight.grad)
+        again = copy.deepcopy(model)
+        close(again(frames()), outputs[0])
+    close(found[1], found[0])
+    close(found[2], found[0])
+
+
+@pytest.mark.parametrize("path", ["sew_block1.branch", "repeat1.1", "repeat1.1.spiking_block1.shortcut"])
+@pytest.mark.parametrize("static", [False, True])
+def test_any_group_can_be_replaced(path: str, static: bool) -> None:  # noqa: FBT001 -- a parameter
+    class Own(nn.Module):
+        def __init__(self, like: Tensor) -> None:
+            super().__init__()
+            self.shape = like.shape[2:]
+
+        def forward(self, x_TN: Tensor) -> Tensor:
+            channels = x_TN.new_ones(self.shape[0], x_TN.shape[2])
+            wide = torch.einsum("tnchw,dc->tndhw", x_TN, channels)
+            return wide[..., :: wide.shape[-1] // self.shape[-1], :: wide.shape[-1] // self.shape[-1]]
+
+    outputs = []
+    for level in LEVELS:
+        model = build(level, train=False, encode="direct" if static else "none")
+        x = frames()[0] if static else frames()
+        model.set_submodule(path, Own(model.at(path)(x)))
+        outputs.append(model(x))
+        with pytest.raises(ValueError, match=r"is gone: another module has the place of the part it was in"):
+            model.at(GROUPS.get(path, (f"{path}.spiking_block1.branch.conv1",))[0])(x)
+    close(outputs[1], outputs[0])
+    close(outputs[2], outputs[0])
+
+
+def test_a_stream_needs_the_state_of_a_group() -> None:
+    model = build(1, train=False)
+    stream = model.stream()
+    model.set_submodule("repeat1.1.spiking_block1.shortcut", nn.Conv2d(6, 8, 1))
+    stream_of = model.stream
+    model.set_submodule("sew_block1", Scaled())
+    for one in (stream, stream_of()):
+        with pytest.raises(TypeError, match="cannot be streamed: what is in the place of sew_block1 does not give"):
+            one(frames()[0])
+
+
+class TestValues:
+    @pytest.mark.parametrize("static", [False, True])
+    @pytest.mark.parametrize("level", LEVELS)
+    def test_they_are_those_that_hooks_see(self, level: int, static: bool) -> None:  # noqa: FBT001 -- a parameter
+        model = build(level, train=False, encode="direct" if static else "none")
+        x = frames()[0] if static else frames()
+        places = [*(node.name for node in model.network.nodes[1:]), *GROUPS]
+        seen: dict[str, Tensor] = {}
+        handles = [
+            model.get_submodule(path).register_forward_hook(
+                partial(lambda path, _, __, y: seen.update({path: y}), path)
+            )
+            for path in places
+        ]
+        model(x)
+        for handle in handles:
+            handle.remove()
+        for path in places:
+            found = model.at(path)(x)
+            assert found.shape[0] == 3
+            close(found, seen[path].expand_as(found))
+        several = model.at(*places)(x)
+        assert [*several] == places
+        close(several["fc1"].mean(0), model(x))
+
+    def test_nothing_after_them_is_computed(self) -> None:
+        model, called = build(1), list[str]()
+        for node in model.network.nodes[1:]:
+            module = model.get_submodule(node.name)
+            module.register_forward_hook(partial(lambda name, *_: called.append(name), node.name))
+        model.at("bn1")(frames())
+        assert called == ["conv1", "bn1"]
+
+    @pytest.mark.parametrize("level", LEVELS)
+    def test_a_head_learns_on_them(self, level: int) -> None:
+        model = build(level)
+        features = model.at("sew_block1")
+        head = nn.Linear(6, 2).double()
+        head(features(frames()).mean((0, 3, 4))).sum().backward()
+        expected = build(0)
+        expected.get_submodule("sew_block1").register_forward_hook(
+            lambda _, __, y: head(y.mean((0, 3, 4))).sum().backward()
+        )
+        expected(frames())
+        grads = [[weight.grad for weight in one.parameters()] for one in (model, expected)]
+        assert any(grad is not None for grad in grads[0])
+        close(*grads)
+        assert {*features.parameters()} == {*model.parameters()}
+
+    def test_in_a_loop(self) -> None:
+        model = sewdsl.compile("FC8-LOOP[LIF-BN | FC8-BN]-FC3", input=5, steps=4, seed=0).eval()
+        x = torch.rand(4, 2, 5)
+        looped = [model.network.nodes[index].name for index in sorted(model.network.graph.looped)]
+        for path in ("fc1", "fc2", *looped):
+            seen: list[Tensor] = []
+            handle = model.get_submodule(path).register_forward_hook(lambda _, __, y, seen=seen: seen.append(y))
+            found = model.at(path)(x)
+            handle.remove()
+            assert len(found) == 4
+            assert seen or "delay" in path  # what a delay gives is not computed by its module
+            close(found, torch.cat(seen) if seen else found)
+        with pytest.raises(ValueError, match=r"feedback lies in a loop, whose layers are computed together"):
+            model.at("feedback")
+
+    def test_what_is_not_there_is_said(self) -> None:
+        model = build(1)
+        with pytest.raises(ValueError, match=r"has no layer or part 'sew_block3'; did you mean 'sew_block1'\?"):
+            model.at("sew_block3")
+        with pytest.raises(ValueError, match=r"say which: model.at\('sew_block1'\)"):
+            model.at()
 
 
 def test_but_by_one_with_the_same_layers() -> None:
@@ -383,8 +614,8 @@ def test_copies_keep_hooks_and_groups(again: Callable[[SpikingNetwork], SpikingN
     other = again(model)
     assert torch.equal(other(frames()), model(frames()))
     assert not torch.equal(other(frames()), build(1, train=False)(frames()))
-    with pytest.raises(TypeError, match="sew_block1 is a group"):
-        other.sew_block1 = nn.Identity()
+    other.sew_block1 = nn.Identity()
+    assert not torch.equal(other(frames()), model(frames()))
 
 
 def half(_: nn.Module, __: object, y: Tensor) -> Tensor:

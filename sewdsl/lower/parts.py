@@ -1,0 +1,109 @@
+"""Parts of a network, blocks, branches and repeats: their layers, what they read, and which value they give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sewdsl.analysis.named_parts import match_nodes, part_names
+from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.ir.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class PartNodes(NamedTuple):
+    """A layer or a part of a network.
+
+    Attributes:
+        path: Its name.
+        nodes: Indices of its nodes.
+        reads: Of the nodes outside it whose values it reads, in order.
+        gives: Index of the node whose value it gives.
+    """
+
+    path: str
+    nodes: frozenset[int]
+    reads: tuple[int, ...]
+    gives: int
+
+
+def find_part(network: Network, path: str) -> PartNodes:
+    """A layer or a part by its name.
+
+    Raises:
+        ValueError: the network has none of the name, it gives no value or several, or it lies in a loop, of which the
+            layers are computed together for each time-step.
+    """
+    nodes = match_nodes(network, path) if path in {*part_names(network)} else frozenset[int]()
+    if not nodes:
+        near = (
+            did_you_mean(path, part_names(network)) or f"its layers: {', '.join(n.name for n in network.nodes[1:9])}, …"
+        )
+        message = f"{network.name} has no layer or part '{path}'; {near}"
+        raise ValueError(message)
+    graph = network.graph
+    reads = dict.fromkeys(i for index in sorted(nodes) for i in network.nodes[index].inputs if i not in nodes)
+    gives = [index for index in sorted(nodes) if index in network.given or not nodes.issuperset(graph.consumers[index])]
+    if len(nodes) > 1 and any(not nodes.isdisjoint(loop) and not nodes.issuperset(loop) for loop in graph.loops):
+        message = f"{path} lies in a loop, whose layers are computed together for each time-step; take a layer of it"
+        raise ValueError(message)
+    if len(gives) != 1:
+        names = ", ".join(network.nodes[index].name for index in gives) or "none"
+        message = f"{path} does not give one value; layers whose values are read outside it: {names}"
+        raise ValueError(message)
+    return PartNodes(path, nodes, tuple(reads), gives[0])
+
+
+class PartCall:
+    """A part that is hooked or replaced, in one forward pass.
+
+    Args:
+        part: Which layers it is.
+        module: The group that has the hooks, or what takes its place.
+        replaced: Whether it does.
+    """
+
+    def __init__(self, part: PartNodes, module: nn.Module, *, replaced: bool) -> None:
+        self.part, self.replaced, self._module = part, replaced, module
+        self._inputs: tuple[Tensor, ...] | None = None
+
+    def begin(self, values: dict[int, Tensor]) -> None:
+        """Notes what it reads before its first layer is computed, and calls the hooks that wait for that.
+
+        Raises:
+            TypeError: a hook gives something else to read, which no layer would.
+        """
+        if self._inputs is not None:
+            return
+        self._inputs = tuple(values[i] for i in self.part.reads)
+        if self.replaced:
+            return
+        module = self._module
+        for key, hook in [*module._forward_pre_hooks.items()]:  # noqa: SLF001 -- as torch calls them
+            with_names = key in module._forward_pre_hooks_with_kwargs  # noqa: SLF001
+            found: Any = hook(module, self._inputs, {}) if with_names else hook(module, self._inputs)
+            if found is not None:
+                message = (
+                    f"a hook of {self.part.path} gives other inputs, but the layers in it read those of the network; "
+                    "let it return nothing, or hook the layer that gives the input"
+                )
+                raise TypeError(message)
+
+    def finish(self, value: Tensor) -> Tensor:
+        """What it gives, after its hooks."""
+        module, inputs = self._module, self._inputs or ()
+        for key, hook in [*module._forward_hooks.items()]:  # noqa: SLF001 -- as above
+            with_names = key in module._forward_hooks_with_kwargs  # noqa: SLF001
+            found: Any = hook(module, inputs, {}, value) if with_names else hook(module, inputs, value)
+            value = value if found is None else found
+        return value
+
+    def compute(self, expand: Any) -> Tensor:
+        """What takes its place, called with what it reads.
+
+        Args:
+            expand: Gives a value all its time-steps.
+        """
+        value: Tensor = self._module(*map(expand, self._inputs or ()))
+        return value
