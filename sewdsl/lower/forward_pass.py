@@ -113,7 +113,8 @@ class ForwardPass:
             node, x_TN = self._network.nodes[i], values[i]
             wrong = not isinstance(node.op, Spiking) and not strange.isdisjoint(step.operands)
             if i in self._plan.doubtful:
-                wrong = not ((x_TN >= 0) & (x_TN <= node.output.values.count) & (x_TN == x_TN.round())).all()
+                most = node.output.values.count or 0
+                wrong = not ((x_TN >= 0) & (x_TN <= most) & (x_TN == x_TN.round())).all()
             if wrong:
                 strange.add(i)
                 savings.distrust(i)

@@ -241,6 +241,21 @@ class SpikingNetwork(Group):
                     found.append(PartCall(part, module, replaced=replaced))
         return found
 
+    def get_submodule(self, target: str) -> nn.Module:
+        """A layer, a group or a module in one, by its path.
+
+        Raises:
+            AttributeError: there is none, or another module has the place of the group that it was in.
+        """
+        try:
+            return super().get_submodule(target)
+        except AttributeError:
+            for path in reversed(self.__dict__.get("_groups", ())):  # outer ones first
+                if target.startswith(f"{path}.") and not isinstance(self.get_submodule(path), ModuleGroup):
+                    message = f"{target} is gone: another module has the place of {path}"
+                    raise AttributeError(message) from None
+            raise
+
     def _check_steps(self, T: int) -> None:
         """Refuses another number of time-steps than that of weights."""
         fixed, steps = self._fixed, self.network.settings.steps

@@ -234,9 +234,14 @@ def test_hooks_may_change_what_a_group_gives(path: str, train: bool) -> None:  #
 
 def test_inner_groups_are_called_first_and_with_names_where_asked() -> None:
     model, seen = build(1), list[str]()
+
+    def hook(path: str, _: nn.Module, __: object, names: dict[str, object], y: Tensor) -> Tensor:
+        seen.append(path)
+        assert not names
+        return y + 1
+
     for path in ("repeat1", "repeat1.2.spiking_block1", "repeat1.2"):
-        hook = partial(lambda path, _, __, names, y: seen.append(path) or (None if names else y + 1), path)
-        model.get_submodule(path).register_forward_hook(hook, with_kwargs=True)
+        model.get_submodule(path).register_forward_hook(partial(hook, path), with_kwargs=True)
     assert not torch.equal(model(frames()), build(1)(frames()))
     assert seen == ["repeat1.2.spiking_block1", "repeat1.2", "repeat1"]
 
@@ -368,6 +373,16 @@ def test_any_group_can_be_replaced(path: str, static: bool) -> None:  # noqa: FB
     close(outputs[2], outputs[0])
 
 
+def test_what_was_in_a_group_is_gone() -> None:
+    model = build(1)
+    model.set_submodule("repeat1.2", nn.Identity())
+    said = r"^repeat1.2.spiking_block1.plif1 is gone: another module has the place of repeat1.2$"
+    with pytest.raises(AttributeError, match=said):
+        model.get_submodule("repeat1.2.spiking_block1.plif1")
+    with pytest.raises(AttributeError, match="has no attribute"):
+        model.get_submodule("sew_block1.branch.conv9")
+
+
 def test_a_stream_needs_the_state_of_a_group() -> None:
     model = build(1, train=False)
     stream = model.stream()
@@ -429,7 +444,7 @@ class TestValues:
         assert {*features.parameters()} == {*model.parameters()}
 
     def test_in_a_loop(self) -> None:
-        model = sewdsl.compile("FC8-LOOP[LIF-BN | FC8-BN]-FC3", input=5, steps=4, seed=0).eval()
+        model = sewdsl.compile("FC8-LOOP[LIF-BN | FC8-BN]-FC3", input=(5,), steps=4, seed=0).eval()
         x = torch.rand(4, 2, 5)
         looped = [model.network.nodes[index].name for index in sorted(model.network.graph.looped)]
         for path in ("fc1", "fc2", *looped):

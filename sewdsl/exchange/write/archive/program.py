@@ -41,9 +41,14 @@ class PlainNetwork(SpikingNetwork):
         super().__init__(program, modules)
         self.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, unused-ignore]
 
-    def run(self, x_TN: Tensor, step: StepState | None = None) -> dict[int, Tensor]:  # noqa: ARG002
+    def run(
+        self,
+        x_TN: Tensor,
+        step: StepState | None = None,  # noqa: ARG002
+        wanted: frozenset[int] | None = None,
+    ) -> dict[int, Tensor]:
         """The same as ever, with neurons that no gradient passes."""
-        return super().run(x_TN, PlainSequence())
+        return super().run(x_TN, PlainSequence(), wanted)
 
 
 class PlainSequence(StepState):
