@@ -114,7 +114,7 @@ def modules_of(model: SpikingNetwork, pattern: str) -> list[nn.Module]:
     ]
 
 
-def weight_groups(model: SpikingNetwork, recipe: Recipe) -> Iterable[nn.Parameter] | list[Mapping[str, Any]]:
+def weight_groups(model: SpikingNetwork, recipe: Recipe) -> Iterable[nn.Parameter] | Iterable[Mapping[str, Any]]:
     """The weights that an optimizer changes: all that are not frozen, those with a learning rate of their own apart.
 
     Args:
