@@ -126,7 +126,7 @@ class _RecipeReader:
         key, values = setting.key.text, setting.values
         texts = [value.text if isinstance(value, Text) else value.span.text for value in values]
         named = [isinstance(value, Text) or (isinstance(value, Call) and not value.called) for value in values]
-        if texts == ["none"]:
+        if texts == ["none"] and not isinstance(values[0], Text):
             return GivenArgument((), setting.span)
         if key == "freeze" and all(named):
             return GivenArgument(tuple(texts), setting.span)

@@ -23,7 +23,7 @@ ALWAYS_WRITTEN = "s"
 """The letter that is written even where the default holds: papers print ``c32k3s1`` and ``MPk2s2``."""
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(x[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_PART = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*(\.\*)?|[0-9]+(\.[0-9]+)?x")
+_PART = re.compile(r"(?!none$)[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*(\.\*)?|[0-9]+(\.[0-9]+)?x")
 """The name of a layer or a part, or all in it; how many times as much."""
 _RESERVED_WORDS = frozenset({"on", "off", "none", "true", "false", "in", "or"})
 """Words that mean something else than themselves."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from sewdsl.analysis.named_parts import enclosing_parts, fold_parts, match_nodes, part_names
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
@@ -34,6 +33,9 @@ from tests.effort import examples
 
 from .conftest import SMALL, Run
 from .test_survival import BATCHES, At, KilledError, assert_same, leave
+
+if TYPE_CHECKING:
+    from torch.optim.lr_scheduler import LRScheduler
 
 PARTS = SMALL.replace(
     "    schedule", "    freeze conv1 repeat1.1.* *.bn1\n    lr fc1 10x repeat1.2 0.001\n    schedule"
