@@ -52,7 +52,7 @@ def split_after_formula(text: str, offset: int) -> list[Piece]:
 
 def split_quantity(text: str, offset: int) -> list[Piece]:
     """The number and the unit."""
-    split = offset + len(text.rstrip("%kKMGTPiBmunpJ"))
+    split = offset + len(text.rstrip("%kKMGTPiBmunpJx"))
     return [("number", offset, split), ("unit", split, offset + len(text))]
 
 
