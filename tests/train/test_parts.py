@@ -27,11 +27,14 @@ from sewdsl.train.fit.lightning_loop import RunOptions, check_devices
 from sewdsl.train.fit.load_run import load_model
 from sewdsl.train.fit.processes import Processes
 from sewdsl.train.fit.train_run import evaluate, resume_run, start_run
+from sewdsl.train.report import write
 from sewdsl.train.store.run_folder import RunError, RunFolder
+from sewdsl.train.store.run_record import load_record
 from sewdsl.train.training_plan import plan_training
 from tests.effort import examples
 
 from .conftest import SMALL, Run
+from .made import finished
 from .test_survival import BATCHES, At, KilledError, assert_same, leave
 
 if TYPE_CHECKING:
@@ -321,3 +324,12 @@ class TestAverage:
         assert recipe is not None
         with pytest.raises(RunError, match="'ema' averages whole weights, and fsdp gives each process a part of them"):
             check_devices(recipe, Processes(strategy="fsdp"))
+
+
+def test_the_report_shows_parts_without_a_warning(tmp_path: Path) -> None:
+    page = RunFolder(tmp_path / "run")
+    write(finished(page.path, PARTS))
+    text = page.report.read_text("utf-8")
+    assert "conv1, repeat1.1.*, *.bn1" in text
+    assert "fc1 10x, repeat1.2 0.001" in text
+    assert load_record(page).wrong == {}

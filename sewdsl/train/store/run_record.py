@@ -56,6 +56,11 @@ class _Recipe(BaseModel):
     epochs: Positive
     seed: Seed
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    freeze: list[Text] = []
+    lr: list[list[Text | float]] = []
+    augment: list[Text] = []
+    mean: list[float] | None = None
+    std: list[float] | None = None
 
 
 @dataclass(frozen=True)
