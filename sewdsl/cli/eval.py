@@ -56,6 +56,8 @@ def _judge_exported(folder: RunFolder, data: Path | None, device: Device, readin
 
     found = evaluate_exported(folder, data, device.value, reading)
     echo(f"accuracy {found.accuracy:.2%}, on all {found.samples:,} test samples of {found.data}")
+    if found.top5_accuracy is not None:
+        echo(f"top-5 accuracy {found.top5_accuracy:.2%}")
     for line in accuracy_claims(read(folder.spec).result(), found.accuracy, found.accuracy, found.samples):
         echo(line)
     if found.reported is not None and found.reported != found.accuracy:

@@ -73,6 +73,7 @@ def write_exported_folder(out: Path, model: SpikingNetwork, origin: ExportOrigin
         fresh.mkdir()
         try:
             for name, content in files.items():
+                (fresh / name).parent.mkdir(exist_ok=True)
                 with (fresh / name).open("xb") as file:
                     file.write(content)
                     file.flush()
@@ -118,6 +119,10 @@ def _files(model: SpikingNetwork, origin: ExportOrigin, inputs: str) -> Mapping[
     facts = _facts(network.name, origin)
     if origin.run is not None:
         files["result.json"] = (origin.run / "result.json").read_bytes()
+        for plugin in facts.plugins:
+            files[plugin] = (origin.run / plugin).read_bytes()
+        if facts.plugins:
+            files["plugins.json"] = (origin.run / "plugins.json").read_bytes()
         if facts.energy is not None:
             files["energy.json"] = (facts.energy.model_dump_json(indent=2) + "\n").encode()
     if facts.license:
@@ -137,5 +142,6 @@ def _facts(name: str, origin: ExportOrigin) -> RunRecord:
         data = {"on": recipe.on} if recipe else {}
         return RunRecord(name, origin.text, data, {}, {}, measurements.NONE, "", license=origin.license)
     facts = load_record(RunFolder(origin.run))
-    facts = replace(facts, spec=origin.text, license=origin.license or facts.license)
+    command = facts.command.replace("--weights checkpoints/start.safetensors", "--weights FILE")  # they stay behind
+    facts = replace(facts, spec=origin.text, command=command, license=origin.license or facts.license)
     return replace(facts, energy=None) if origin.best else facts  # operations were counted with the last weights

@@ -46,7 +46,8 @@ def test_a_run_says_what_code_it_was_made_with(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert [row["epochs_counted"] for row in figures(out)] == ["1.0", "2.0"]
     noted = json.loads((out / "plugins.json").read_text("utf-8"))["files"]
-    assert [file["path"] for file in noted] == [str(neuron), str(counting)]
+    assert [file["copy_name"] for file in noted] == ["forgets.py", "counts.py"]
+    assert str(tmp_path) not in (out / "plugins.json").read_text("utf-8")
     copies = out / "plugins" / "forgets.py", out / "plugins" / "counts.py"
     assert copies[0].read_text("utf-8") == NEURON
     assert load_record(RunFolder(out)).command.endswith("--plugin plugins/forgets.py --plugin plugins/counts.py")
@@ -54,13 +55,25 @@ def test_a_run_says_what_code_it_was_made_with(tmp_path: Path) -> None:
     for words in (("eval", out), ("probe", "rates", out), ("train", "--resume", out, "--set", "train.epochs=3")):
         refused = run(*words)
         assert refused.exit_code == 1, refused.output
-        assert f"never imported unasked; if you trust it, add --plugin {neuron} --plugin {counting}" in refused.stderr
+        assert (
+            f"never imported unasked; if you trust it, add --plugin {copies[0]} --plugin {copies[1]}" in refused.stderr
+        )
         assert "imported\n" not in refused.output
 
     judged = run("eval", out, "--plugin", copies[0], "--plugin", copies[1])
     assert (judged.exit_code, judged.stdout) == (0, judged.stdout)
     assert judged.stdout.startswith("accuracy ")
     assert "note" not in judged.stderr
+
+    made = run("export", out, tmp_path / "alone", "--to", "folder", *own)
+    assert made.exit_code == 0, made.output
+    card = (tmp_path / "alone" / "README.md").read_text("utf-8")
+    assert 'sewdsl.load_plugin("plugins/forgets.py")' in card.replace("'", '"')
+    assert "sewdsl eval . --plugin plugins/forgets.py --plugin plugins/counts.py" in card
+    assert "never imported unasked" in run("eval", tmp_path / "alone").stderr
+    names = "forgets.py", "counts.py"
+    words = [each for name in names for each in ("--plugin", tmp_path / "alone" / "plugins" / name)]
+    assert run("eval", tmp_path / "alone", *words).stdout.startswith(judged.stdout[: len("accuracy 93.59%")])
 
     written(neuron, NEURON + "# more\n")
     other = run("eval", out, *own)

@@ -295,6 +295,7 @@ class ExportedEvaluation(NamedTuple):
     Attributes:
         data: The dataset.
         accuracy: Share of its test samples that are classified right.
+        top5_accuracy: The share whose class is among the five likeliest; None: there are no more than five.
         samples: How many those are.
         reported: The same as the run reported it; None: it comes from no run.
         versions: With which the run did, by package.
@@ -302,6 +303,7 @@ class ExportedEvaluation(NamedTuple):
 
     data: str
     accuracy: float
+    top5_accuracy: float | None
     samples: int
     reported: float | None
     versions: Mapping[str, str]
@@ -335,7 +337,12 @@ def evaluate_exported(
         score = evaluate_samples(Classifier(model, recipe), samples, how)
     was = None if reported is None else reported.best_accuracy if best else reported.accuracy
     return ExportedEvaluation(
-        data.name, score.accuracy, len(samples.y), was, reported.versions if reported is not None else {}
+        data.name,
+        score.accuracy,
+        score.top5_accuracy,
+        len(samples.y),
+        was,
+        reported.versions if reported is not None else {},
     )
 
 

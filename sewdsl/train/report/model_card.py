@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from math import sqrt
 from typing import Any, NamedTuple
@@ -125,7 +126,7 @@ def _sections(facts: RunRecord, exported: ExportedFiles | None) -> Iterator[str]
         rates = facts.firing_rates if result and (exported is None or exported.epoch == "last") else {}
         yield f"## Layers\n\n{_folded(_layers(network, rates), len(network.nodes) - 1, 'layers')}"
     yield _energy(facts, network)
-    yield _loading(network, exported)
+    yield _loading(network, exported, facts.plugins)
     yield from _training(facts, network)
     yield f"## Licence\n\n{_licence(facts)}"
 
@@ -215,7 +216,7 @@ In the folder of this card, with sewdsl installed, Python has the trained networ
 
 ```python
 import sewdsl
-model = sewdsl.load_trained(".")
+{imported}model = sewdsl.load_trained(".")
 ```
 
 It reads `[T, N, *]`, or `[N, *]`, which is shown T times, and gives `[N, classes]`."""
@@ -223,13 +224,13 @@ _JUDGING = """\
 On the command line, this judges it again on the test samples:
 
 ```sh
-sewdsl eval .
+sewdsl eval .{plugins}
 ```"""
 _CONVERTING = """\
 This writes it as a file that needs PyTorch alone:
 
 ```sh
-sewdsl export . network.py
+sewdsl export . network.py{plugins}
 ```"""
 _WITHOUT = """\
 Without sewdsl, PyTorch and safetensors do, with the network as a file of Python that lies here too:
@@ -243,13 +244,15 @@ model.eval()
 ```"""
 
 
-def _loading(network: Network | None, exported: ExportedFiles | None) -> str:
+def _loading(network: Network | None, exported: ExportedFiles | None, plugins: Sequence[str]) -> str:
     """How a stranger comes to the trained network, with sewdsl and without."""
-    parts = [_LOADING]
+    options = "".join(f" --plugin {shlex.quote(file)}" for file in plugins)
+    imported = "".join(f"sewdsl.load_plugin({file!r})  # runs it\n" for file in plugins)
+    parts = [_LOADING.replace("{imported}", imported)]
     if network is not None and network.recipe is not None:
-        parts.append(_JUDGING)
+        parts.append(_JUDGING.format(plugins=options))
     if exported is None:
-        parts.append(_CONVERTING)
+        parts.append(_CONVERTING.format(plugins=options))
     elif exported.python:
         parts.append(_WITHOUT.format(name=exported.python))
     return "\n\n".join(parts)

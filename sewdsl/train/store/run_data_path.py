@@ -20,6 +20,8 @@ NOT_PUBLISHED = """\
 /local.json
 /data.json
 /lock
+/wandb/
+/mlflow/
 .*.partial
 """
 

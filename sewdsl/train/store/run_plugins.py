@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
-from hashlib import sha256
-from pathlib import Path
+from itertools import count
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -20,14 +18,12 @@ class PluginNote(BaseModel):
     """A file.
 
     Attributes:
-        path: Where it lay.
         sha256: Of what was run.
         copy_name: Its name among the copies, in the folder ``plugins`` of the run.
     """
 
     model_config = STRICT
 
-    path: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
     sha256: Digest
     copy_name: Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f/\\]+\.py$")]
 
@@ -46,10 +42,13 @@ def remember_plugins(folder: RunFolder) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    notes = []
+    notes: list[PluginNote] = []
     for file in plugin_files():
-        write_run_file(folder.plugins.with_suffix("") / file.path.name, file.content)
-        notes.append(PluginNote(path=str(file.path), sha256=file.sha256, copy_name=file.path.name))
+        name, taken = file.path.name, {note.copy_name for note in notes}
+        if name in taken:  # of another folder
+            name = next(f"{file.path.stem}-{k}.py" for k in count(2) if f"{file.path.stem}-{k}.py" not in taken)
+        write_run_file(folder.plugins.with_suffix("") / name, file.content)
+        notes.append(PluginNote(sha256=file.sha256, copy_name=name))
     if notes:
         write_run_file(folder.plugins, PluginRecord(files=notes).model_dump_json(indent=2) + "\n")
 
@@ -90,11 +89,7 @@ def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
             continue
         copy = folder.plugins.with_suffix("") / note.copy_name
         if note.copy_name not in names:
-            place = str(copy)
-            with suppress(OSError):  # it may lie elsewhere now
-                if sha256(Path(note.path).read_bytes()).hexdigest() == note.sha256:
-                    place = note.path
-            missing += ["--plugin", place]
+            missing += ["--plugin", str(copy)]
             continue
         changed = f"'{note.copy_name}' is not what the run in '{folder.path}' began with; that is '{copy}'"
         if same:

@@ -77,6 +77,7 @@ class RunRecord:
         command: What does the same again, in the folder of the run.
         energy: The operations of the last weights; None: they were not counted.
         license: Under which it may be used, by the Hugging Face hub's identifiers; empty: nothing was said.
+        plugins: Copies of the files of code that the run was made with, in its folder.
         wrong: What is wrong with a file, by the file's name; what it concerns is left out above.
     """
 
@@ -89,6 +90,7 @@ class RunRecord:
     command: str
     energy: EnergyRecord | None = None
     license: str = ""
+    plugins: tuple[str, ...] = ()
     wrong: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -171,8 +173,10 @@ def load_record(folder: RunFolder) -> RunRecord:
         "--out": "RUN" if result.get("processes", 1) > 1 else None,
     }
     words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
-    for note in found(folder.plugins, nothing, lambda data: salvage(data, PluginRecord)).get("files", ()):
-        words += ["--plugin", f"{folder.plugins.stem}/{note.copy_name}"]
+    noted = found(folder.plugins, nothing, lambda data: salvage(data, PluginRecord)).get("files", ())
+    plugins = tuple(f"{folder.plugins.stem}/{note.copy_name}" for note in noted)
+    for plugin in plugins:
+        words += ["--plugin", plugin]
     return RunRecord(
         name=folder.path.resolve().name,
         spec=found(folder.spec, "", lambda data: (data.decode(), ())),
@@ -183,5 +187,6 @@ def load_record(folder: RunFolder) -> RunRecord:
         command=shlex.join(["sewdsl", "train", folder.spec.name, *words]),
         energy=energy,
         license=terms.get("license", ""),
+        plugins=plugins,
         wrong=wrong,
     )
