@@ -2,12 +2,14 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -65,6 +67,29 @@ def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = study(spec, tmp_path / "out", "--on", "ray")
     assert code == 1
     assert "error: --on ray needs Ray: pip install 'sewdsl[cluster]'" in said
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there are no such signals")
+def test_a_cluster_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Deaf(ModuleType):
+        """Ray, whose head node never comes up."""
+
+        def is_initialized(self) -> bool:
+            return False
+
+        def init(self, **_: object) -> None:
+            while True:
+                time.sleep(0.1)
+
+    spec = tmp_path / "small.net"
+    spec.write_text(SMALL + "study {\n    vary join ADD IAND\n}\n", "utf-8")
+    monkeypatch.setitem(sys.modules, "ray", Deaf("ray"))
+    monkeypatch.setattr(ray_pool, "START_PATIENCE", 1)
+    before = signal.getsignal(signal.SIGALRM)
+    code, said = study(spec, tmp_path / "out", "--on", "ray://nowhere:10001")
+    assert code == 1
+    assert "error: the cluster of Ray at ray://nowhere:10001 has not answered for 1 s" in said
+    assert signal.getsignal(signal.SIGALRM) == before
 
 
 @pytest.fixture

@@ -8,9 +8,12 @@ last.
 from __future__ import annotations
 
 import io
+import signal
 import tarfile
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,8 +35,34 @@ TRIES = 3
 """Workers that may die under a run before it is left to the next call."""
 HEAD = {"node:__internal_head__": 0.001}
 """Ray's name for the head node, which stays as long as the cluster."""
+START_PATIENCE = 180
+"""Seconds that a cluster has to answer: where its head node fails while it begins, Ray asks it again without end."""
 PATIENCE = 1.0
 """Seconds after which it is looked whether there is more room, or a signal."""
+
+
+@contextmanager
+def _patient(address: str) -> Iterator[None]:
+    """Ends what takes too long, where signals can.
+
+    Raises:
+        RunError: it does.
+    """
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        message = f"the cluster of Ray at {address} has not answered for {START_PATIENCE} s; 'ray status' may say why"
+        raise RunError(message)
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(START_PATIENCE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def pack_run(folder: RunFolder) -> bytes:
@@ -166,12 +195,13 @@ class RayPool:
         self._began = not ray.is_initialized()
         if self._began:
             try:
-                ray.init(
-                    address=None if address == "ray" else address,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                    include_dashboard=False if address == "ray" else None,
-                )
+                with _patient(address):
+                    ray.init(
+                        address=None if address == "ray" else address,
+                        log_to_driver=False,
+                        logging_level="ERROR",
+                        include_dashboard=False if address == "ray" else None,
+                    )
             except (ConnectionError, ValueError, RuntimeError, ImportError) as error:
                 message = f"there is no cluster of Ray at {address}: {str(error).partition(chr(10))[0]}"
                 raise RunError(message) from None
