@@ -62,7 +62,6 @@ ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import
             "weights go with a network: train and export take",
         ),
         ("paper.pdf", "not-utf8", "'paper.pdf' is a PDF file, not", "copy the line out of it, and give it in quotes"),
-        ("run", "spec-not-found", "cannot read 'run': it is a folder", "the network of a run: 'run/spec.net'"),
         (".", "spec-not-found", "cannot read '.': it is a folder", "give one of its files: mine.net"),
         ("empty", "spec-not-found", "cannot read 'empty': it is a folder", "give a .net file"),
         ("mine", "spec-not-found", "there is no 'mine'", "did you mean 'mine.net'?"),

@@ -316,7 +316,7 @@ class TestCommand:
         for seed in (0, 1):
             folder = RunFolder(out / f"seed-{seed}")
             assert same(load_file(folder.start), load_file(file))
-            assert json.loads(folder.result.read_text("utf-8"))["start"]["file"] == str(file)
+            assert json.loads(folder.result.read_text("utf-8"))["start"]["file"] == file.name
         assert run(*command, "--weights", file).exit_code == 0
         refused = run(*command)
         assert refused.exit_code == 1

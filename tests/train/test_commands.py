@@ -42,11 +42,11 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
         f"{share:.2%}"
         for share in (result.firing_rates[layer], found.dead / found.neurons, found.saturated / found.neurons)
     ]
-    *_, accuracy, where = done.stdout.splitlines()
+    *_, accuracy, five, where = done.stdout.splitlines()
     assert where.startswith("1 epoch in ")
     assert where.endswith(f"is in {out}")
     again = run("eval", out)
-    judged = f"{accuracy}, on all 359 test samples of digits"
+    judged = f"{accuracy}, on all 359 test samples of digits\n{five}"
     assert (again.exit_code, again.stdout.strip(), again.stderr) == (0, judged, "")
 
     reported = json.loads((out / "result.json").read_text("utf-8"))

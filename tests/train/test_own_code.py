@@ -72,8 +72,8 @@ def test_a_run_says_what_code_it_was_made_with(tmp_path: Path) -> None:
     assert "sewdsl eval . --plugin plugins/forgets.py --plugin plugins/counts.py" in card
     assert "never imported unasked" in run("eval", tmp_path / "alone").stderr
     names = "forgets.py", "counts.py"
-    words = [each for name in names for each in ("--plugin", tmp_path / "alone" / "plugins" / name)]
-    assert run("eval", tmp_path / "alone", *words).stdout.startswith(judged.stdout[: len("accuracy 93.59%")])
+    copied = [each for name in names for each in ("--plugin", tmp_path / "alone" / "plugins" / name)]
+    assert run("eval", tmp_path / "alone", *copied).stdout.startswith(judged.stdout[: len("accuracy 93.59%")])
 
     written(neuron, NEURON + "# more\n")
     other = run("eval", out, *own)

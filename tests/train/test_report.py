@@ -293,7 +293,7 @@ class TestSvg:
 def test_command(tmp_path: Path) -> None:
     folder = finished(tmp_path / "run")
     done = CliRunner().invoke(app, ["report", str(folder.path)])
-    assert (done.exit_code, done.stdout, done.stderr) == (0, f"{folder.report}\n", "")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, f"{folder.report}\n{folder.card}\n", "")
     Page(folder.report.read_text("utf-8"))
     refused = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert (refused.exit_code, refused.stdout) == (1, "")

@@ -63,6 +63,9 @@ class TestFolder:
             "holdout": 0.2,
             "validation": 0.0,
             "subset": False,
+            "freeze": [],
+            "lr": [],
+            "ema": None,
         }
 
     def test_metrics_are_exact(self, run: Run) -> None:

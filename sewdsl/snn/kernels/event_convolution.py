@@ -104,7 +104,7 @@ class EventConvolution(NamedTuple):
         """Up to which part of an input is active where this, or the gradient of the weight, is computed by events.
 
         Args:
-            gradient: Whether the gradient is meant.
+            gradient: Of the gradient.
             winograd: Whether Winograd's algorithm computes the rest.
         """
         if winograd:

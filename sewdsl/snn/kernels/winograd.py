@@ -2,7 +2,7 @@
 
 In float32, of maps that are stored channels last, for windows that go on by 1. Output, gradient of the weight and
 gradient of the input are two to four times as far from the exact ones as those of plain sums; a number that is not
-finite makes all 4x4 outputs of its tile so. See :mod:`sewdsl.snn.kernels.templates.winograd`.
+finite makes all 4x4 outputs of its tile so. The kernels are of the template ``winograd``.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class Augmentation:
         from torchvision import tv_tensors
         from torchvision.transforms import v2
 
-        from sewdsl.train.data.own_randomness import OwnGenerator
+        from sewdsl.train.own_randomness import OwnGenerator
 
         chosen = self._chosen(BatchTransform)
         if draw is None or not chosen:
@@ -157,7 +157,7 @@ class Augmentation:
         """
         import numpy as np
 
-        from sewdsl.train.data.own_randomness import own_numpy
+        from sewdsl.train.own_randomness import own_numpy
 
         chosen = self._chosen(EventTransform)
         table = np.empty(len(events.t), [("t", np.int64), ("x", np.int64), ("y", np.int64), ("p", np.int64)])
@@ -184,7 +184,7 @@ def _each(
     """Samples, each changed by what is drawn for it."""
     from torchvision.transforms import v2
 
-    from sewdsl.train.data.own_randomness import OwnGenerator
+    from sewdsl.train.own_randomness import OwnGenerator
 
     built = [(place, transform.build(v2)) for place, transform in chosen]
     for sample, index in zip(x, indices.tolist(), strict=True):

@@ -50,7 +50,7 @@ from sewdsl.train.report import epoch_curves
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store import measurements
 from sewdsl.train.store.energy_record import COUNTED_SAMPLES, EnergyRecord, LayerRecord
-from sewdsl.train.store.result import Precision, Result, WeightsOrigin, describe_machine, package_versions
+from sewdsl.train.store.result import Result, WeightsOrigin, describe_machine, package_versions
 from sewdsl.train.store.run_data_path import plan_resumed_run, write_data_path
 from sewdsl.train.store.run_folder import (
     RunError,
@@ -179,7 +179,7 @@ def _run(
     )  # the last row may be missing, if that was when the run was killed
     epoch_curves.draw_png(module.history, network.name, folder.curves)
     result = _result(planned, fitted, module, scores)
-    _count_operations(folder, module, planned, splits.test, fitted.precision)
+    _count_operations(folder, module, planned, splits.test, Judging("cpu", fitted.precision, options.reading.readers))
     write_run_file(folder.result, result.model_dump_json(indent=2) + "\n")
     report.write(folder)
     hide_machine(folder)
@@ -199,16 +199,19 @@ def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeigh
 
 
 def _count_operations(
-    folder: RunFolder, module: Classifier, planned: TrainingPlan, samples: SampleSet, trained_in: Precision
+    folder: RunFolder, module: Classifier, planned: TrainingPlan, samples: SampleSet, how: Judging
 ) -> None:
     """Counts what the last weights compute for a few test samples, as ``sewdsl probe energy`` does."""
     folder.energy.unlink(missing_ok=True)
     activations = MeasuredActivations()
     few = random_batches(samples, COUNTED_SAMPLES, 1, 0)
-    module.model.cpu().eval()
+    few.readers = how.readers
     recipe = planned.recipe
-    with tf32_allowed(recipe.tf32), autocast(judged_precision(recipe, "cpu", trained_in), "cpu"):
-        measured = measure_operations(module.model, few, activations)
+    model = compile(planned.network, optimize=recipe.optimize)  # of its own, for torch may have compiled the other
+    model.load_state_dict(module.model.state_dict())
+    model.eval()
+    with tf32_allowed(recipe.tf32), autocast(judged_precision(recipe, "cpu", how.trained_in), "cpu"):
+        measured = measure_operations(model, few, activations)
     if not measured:
         return
     counts = {each.most.node.name: each.counts._asdict() for each in measured}

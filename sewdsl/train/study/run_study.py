@@ -131,7 +131,7 @@ class Turns(Protocol):
         """The next run, as a variant and the place of its seed; None where none can begin now."""
 
     def watch(self, group: VariantRuns, index: int) -> Watch | None:
-        """What is told of the epochs of a run, and may end it early; None: nothing is."""
+        """What hears of the epochs of a run, and may end it early; None: nothing does."""
 
     def take(self, group: VariantRuns, index: int, ending: Ending) -> None:
         """Notes how a run has ended."""

@@ -80,8 +80,7 @@ def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
 
     from sewdsl.compiler import read  # noqa: PLC0415 -- as above
     from sewdsl.diagnostics import SewdslError  # noqa: PLC0415 -- as above
-    from sewdsl.own_code import load_plugin  # noqa: PLC0415 -- as above
-    from sewdsl.plugins import PluginError  # noqa: PLC0415 -- as above
+    from sewdsl.plugins import PluginError, import_plugin_file  # noqa: PLC0415 -- as above
     from sewdsl.source import Source  # noqa: PLC0415 -- as above
     from sewdsl.train.data.dataset import DataError, Reading  # noqa: PLC0415 -- as above
     from sewdsl.train.fit.lightning_loop import RunOptions  # noqa: PLC0415 -- as above
@@ -106,7 +105,7 @@ def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
     )
     try:
         for path in job.plugins:
-            load_plugin(path)
+            import_plugin_file(Path(path))  # who started this has looked whether it is whole
         compilation = read(Source("spec.net", job.text))
         finish_run(
             compilation,

@@ -17,6 +17,7 @@ from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import IN_MEMORY_BYTES, DataOptions, Reading, Samples
 from sewdsl.train.data.own_recordings import FrameFolder
 from sewdsl.train.data.recorded_dataset import Recordings
+from sewdsl.train.store.energy_record import COUNTED_SAMPLES
 from sewdsl.train.store.result import Result as RunResult
 from sewdsl.train.store.run_folder import RunFolder
 from tests.train.data import trees
@@ -95,9 +96,14 @@ def figures(result: Path) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("options", "thread", "limit", "kept"),
     [
-        (["--readers", "0"], "", IN_MEMORY_BYTES, {TRAIN, TEST}),
+        (["--readers", "0"], "", IN_MEMORY_BYTES, {TRAIN, TEST, COUNTED_SAMPLES}),
         (["--readers", "3", "--in-memory", "0"], "read-ahead", 0, {0}),
-        (["--readers", "1", "--in-memory", f"{FRAMES * TEST / 1000}kB"], "read-ahead", FRAMES * TEST, {0, TEST}),
+        (
+            ["--readers", "1", "--in-memory", f"{FRAMES * TEST / 1000}kB"],
+            "read-ahead",
+            FRAMES * TEST,
+            {0, TEST, COUNTED_SAMPLES},
+        ),
     ],
 )
 def test_a_run_is_the_same(
