@@ -257,7 +257,7 @@ def _rows(table: EnergyTable) -> tuple[list[list[str]], list[list[str]]]:
 
 
 def _latex(table: EnergyTable) -> str:
-    """A ``table`` of booktabs; nothing else is needed."""
+    """A ``table`` of booktabs, no wider than the text, for which graphicx makes it smaller."""
     layers, last = _rows(table)
 
     def line(cells: Sequence[str]) -> str:
@@ -266,13 +266,14 @@ def _latex(table: EnergyTable) -> str:
     notes = "\n\n".join(f"  {tex(note)}" for note in table.notes())
     columns = "l" * TEXT_COLUMNS + "r" * (len(HEAD) - TEXT_COLUMNS)
     lines = [
-        "% \\usepackage{booktabs}",
+        "% \\usepackage{booktabs,graphicx}",
         "\\begin{table}",
         "  \\centering",
         "  \\tiny",
         "  \\setlength{\\tabcolsep}{2pt}",
         f"  \\caption{{{tex(table.title)}}}",
-        f"  \\begin{{tabular}}{{{columns}}}",
+        "  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{"
+        f"\\begin{{tabular}}{{{columns}}}",
         "    \\toprule",
         line(HEAD),
         "    \\midrule",
@@ -280,7 +281,7 @@ def _latex(table: EnergyTable) -> str:
         "    \\midrule",
         *map(line, last),
         "    \\bottomrule",
-        "  \\end{tabular}",
+        "  \\end{tabular}}",
         "",
         "  \\raggedright",
         notes,

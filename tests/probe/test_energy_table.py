@@ -236,7 +236,9 @@ def test_latex_is_a_table_of_as_many_columns() -> None:
 def test_latex_compiles(tmp_path: Path) -> None:
     assert PDFLATEX is not None
     text = write_energy_table(table(FILE), EnergyForm.LATEX)
-    whole = f"\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{text}\\end{{document}}\n"
+    whole = (
+        f"\\documentclass{{article}}\n\\usepackage{{booktabs,graphicx}}\n\\begin{{document}}\n{text}\\end{{document}}\n"
+    )
     (tmp_path / "x.tex").write_text(whole, encoding="utf-8")
     done = subprocess.run(
         [PDFLATEX, "-halt-on-error", "-interaction=nonstopmode", "x.tex"], cwd=tmp_path, check=False, timeout=120

@@ -126,7 +126,7 @@ def _sections(facts: RunRecord, exported: ExportedFiles | None) -> Iterator[str]
         rates = facts.firing_rates if result and (exported is None or exported.epoch == "last") else {}
         yield f"## Layers\n\n{_folded(_layers(network, rates), len(network.nodes) - 1, 'layers')}"
     yield _energy(facts, network)
-    yield _loading(network, exported, facts.plugins)
+    yield _loading(facts, network, exported)
     yield from _training(facts, network)
     yield f"## Licence\n\n{_licence(facts)}"
 
@@ -209,6 +209,8 @@ def _energy(facts: RunRecord, network: Network | None) -> str:
     )
 
 
+MOST_CLASSES = 200
+"""Whose names a card lists."""
 _LOADING = """\
 ## Loading it
 
@@ -224,7 +226,7 @@ _JUDGING = """\
 On the command line, this judges it again on the test samples:
 
 ```sh
-sewdsl eval .{plugins}
+sewdsl eval .{options}
 ```"""
 _CONVERTING = """\
 This writes it as a file that needs PyTorch alone:
@@ -244,13 +246,19 @@ model.eval()
 ```"""
 
 
-def _loading(network: Network | None, exported: ExportedFiles | None, plugins: Sequence[str]) -> str:
+def _loading(facts: RunRecord, network: Network | None, exported: ExportedFiles | None) -> str:
     """How a stranger comes to the trained network, with sewdsl and without."""
-    options = "".join(f" --plugin {shlex.quote(file)}" for file in plugins)
-    imported = "".join(f"sewdsl.load_plugin({file!r})  # runs it\n" for file in plugins)
+    options = "".join(f" --plugin {shlex.quote(file)}" for file in facts.plugins)
+    data = " --data DIR" if "--data DIR" in facts.command else ""
+    imported = "".join(f"sewdsl.load_plugin({file!r})  # runs it\n" for file in facts.plugins)
     parts = [_LOADING.replace("{imported}", imported)]
     if network is not None and network.recipe is not None:
-        parts.append(_JUDGING.format(plugins=options))
+        parts.append(_JUDGING.format(options=data + options))
+    names = facts.confusion.classes
+    if any(name != str(number) for number, name in enumerate(names)):
+        parts.append(
+            f"The classes, from 0: {_plain(', '.join(names[:MOST_CLASSES]))}{', …' * (len(names) > MOST_CLASSES)}."
+        )
     if exported is None:
         parts.append(_CONVERTING.format(plugins=options))
     elif exported.python:

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from sewdsl.plugins import installed_version, plugin_files
 from sewdsl.terminal import echo
@@ -192,6 +192,7 @@ class RayPool:
             message = "--on ray needs Ray: pip install 'sewdsl[cluster]'"
             raise RunError(message) from None
         self._ray, self._like, self._most = ray, like, jobs
+        self._before: Any = signal.getsignal(signal.SIGTERM)
         self._began = not ray.is_initialized()
         if self._began:
             try:
@@ -221,6 +222,11 @@ class RayPool:
         return max(1, min(room, self._most or room))
 
     def __enter__(self) -> Self:
+        def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+            raise RunInterrupted(number)
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, interrupt)  # Ray has set one of its own
         return self
 
     def __exit__(
@@ -236,6 +242,8 @@ class RayPool:
             self._ray.kill(self._mailbox)
         if self._began:
             self._ray.shutdown()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._before)
 
     def begin(self, run: StudyRun) -> None:
         """Hands it to a worker."""
