@@ -92,6 +92,24 @@ def test_a_cluster_that_never_answers(tmp_path: Path, monkeypatch: pytest.Monkey
     assert signal.getsignal(signal.SIGALRM) == before
 
 
+def test_a_cluster_that_is_gone() -> None:
+    class Gone:
+        """Ray, whose head node has died."""
+
+        class exceptions:  # noqa: N801 -- Ray's name
+            class RayError(Exception):
+                pass
+
+        @staticmethod
+        def get(_mail: object) -> None:
+            raise Gone.exceptions.RayError
+
+    pool = object.__new__(ray_pool.RayPool)
+    pool._ray, pool._mail = Gone, None
+    with pytest.raises(RunError, match=r"^the cluster of Ray is gone \(RayError\); the same command goes on$"):
+        pool._read_mail()
+
+
 @pytest.fixture
 def cluster() -> Iterator[tuple[Any, Any]]:
     """A cluster of two nodes with one core each, whose processes end with the test, and its second node."""

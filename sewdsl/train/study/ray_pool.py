@@ -277,7 +277,11 @@ class RayPool:
         self._tasks[task] = (run, attempt, key)
 
     def _read_mail(self) -> None:
-        key, kind, content = self._ray.get(self._mail)
+        try:
+            key, kind, content = self._ray.get(self._mail)
+        except self._ray.exceptions.RayError as error:  # the head node has it
+            message = f"the cluster of Ray is gone ({type(error).__name__}); the same command goes on"
+            raise RunError(message) from None
         self._mail = self._mailbox.take.remote()
         run = next((run for run, _, of in self._tasks.values() if of == key), None)
         if run is None:
