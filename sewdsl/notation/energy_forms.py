@@ -272,8 +272,10 @@ def _latex(table: EnergyTable) -> str:
         "  \\tiny",
         "  \\setlength{\\tabcolsep}{2pt}",
         f"  \\caption{{{tex(table.title)}}}",
-        "  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{"
-        f"\\begin{{tabular}}{{{columns}}}",
+        (
+            "  \\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{"
+            f"\\begin{{tabular}}{{{columns}}}"
+        ),
         "    \\toprule",
         line(HEAD),
         "    \\midrule",
