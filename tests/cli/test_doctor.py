@@ -12,18 +12,12 @@ from typer.testing import CliRunner
 from sewdsl.cli.app import build_app
 from sewdsl.probe import examine_machine
 from sewdsl.snn.kernels import cpu_neuron
-
-FEW = {name: examine_machine.CASES[name] for name in ("IF, LIF and PLIF",)}
+from tests.cli.quick_doctor import FEW, make_quick
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small inputs and few networks."""
-    monkeypatch.setattr(examine_machine, "CASES", FEW)
-    monkeypatch.setattr(examine_machine, "INPUT", (2, 8, 8))
-    monkeypatch.setattr(examine_machine, "TIMED_NEURONS", 1 << 12)
-    monkeypatch.setattr(examine_machine, "STEP_NETWORK", "c8k3-BN-LIF-MPk2-FC10")
-    monkeypatch.setattr(examine_machine, "ROUNDS", 1)
+    make_quick(monkeypatch)
 
 
 def doctor(*arguments: str) -> tuple[int, str]:

@@ -17,6 +17,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.cli.json_output import make_schema, outputs
 from sewdsl.exchange.weights import encode
+from tests.cli.quick_doctor import make_quick
 from tests.cli.test_choices import commands
 
 NET = """\
@@ -89,6 +90,7 @@ def validator(schema: dict[str, Any]) -> Callable[[object], None]:
 @pytest.mark.parametrize("name", SHOWN)
 def test_output(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
+    make_quick(monkeypatch)
     output = outputs()[name]
     printed = CliRunner().invoke(app, ["schema", name])
     schema = json.loads(printed.stdout)

@@ -1,0 +1,16 @@
+"""A ``sewdsl doctor`` that examines little."""
+
+import pytest
+
+from sewdsl.probe import examine_machine
+
+FEW = {name: examine_machine.CASES[name] for name in ("IF, LIF and PLIF",)}
+
+
+def make_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small inputs and few networks."""
+    monkeypatch.setattr(examine_machine, "CASES", FEW)
+    monkeypatch.setattr(examine_machine, "INPUT", (2, 8, 8))
+    monkeypatch.setattr(examine_machine, "TIMED_NEURONS", 1 << 12)
+    monkeypatch.setattr(examine_machine, "STEP_NETWORK", "c8k3-BN-LIF-MPk2-FC10")
+    monkeypatch.setattr(examine_machine, "ROUNDS", 1)
