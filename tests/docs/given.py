@@ -66,10 +66,23 @@ def own_code() -> None:
             Path(fence.title).write_text(fence.text, encoding="utf-8")
 
 
+def first() -> None:
+    """The folder of a run, as far as another run takes weights from it."""
+    import sewdsl  # noqa: PLC0415 -- only this page needs it
+    from sewdsl.exchange.weights import encode  # noqa: PLC0415 -- as above
+
+    weights = Path("first/checkpoints/last.safetensors")
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(encode(sewdsl.compile("mnist5k").state_dict(), ".safetensors"))
+    for name in ("spec.net", "recipe.json"):
+        Path("first", name).touch()
+
+
 GIVEN: dict[str, Callable[[], None]] = {
     "nir.md": circle,
     "own-code.md": own_code,
     "source.md": models,
+    "transfer.md": first,
     "weights.md": weights_,
 }
 """By the page that takes them for given."""

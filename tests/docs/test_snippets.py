@@ -6,9 +6,8 @@ import contextlib
 import doctest
 import io
 import json
+import runpy
 import shlex
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,14 +65,15 @@ def _console(page: Page, fence: Fence) -> None:
 
 def _printed(program: str, words: list[str]) -> str:
     """What a terminal shows, in the order in which it is written."""
-    if program == "python":
-        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
-        return done.stdout + done.stderr
-    assert program == "sewdsl", program
     screen = io.StringIO()
     streams = contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen)
     with streams[0], streams[1], contextlib.suppress(SystemExit), left_out():  # each command is a process of its own
-        app(words)
+        if program == "python":
+            (script,) = words
+            runpy.run_path(script, run_name="__main__")
+        else:
+            assert program == "sewdsl", program
+            app(words)
     return screen.getvalue()
 
 
@@ -163,7 +163,6 @@ def test_page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """In one folder, in order: a file that is shown or made is there for what comes after it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for programs that a page starts
     GIVEN.get(path.name, lambda: None)()
     page = Page(path)
     for fence in page.fences:
