@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from typer.testing import CliRunner
@@ -21,8 +23,7 @@ from tests.plugin_files import COUNTING, NEURON, left_out, written
 
 from .conftest import SMALL
 
-STUDY = SMALL + "\nstudy {\n    vary join ADD IAND\n    vary seed 1 2\n}\n"
-WEIGHTS = "checkpoints/last.ckpt"
+STUDY = SMALL.replace("PLIF", "FIF") + "\nstudy {\n    vary join ADD IAND\n}\n"
 
 
 def outcome(folder: Path) -> dict[str, object]:
@@ -43,79 +44,104 @@ def study(spec: Path, out: Path, *options: str) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of a neuron that a plugin file next to it defines."""
     path = tmp_path_factory.mktemp("jobs") / "small.net"
-    path.write_text(STUDY, "utf-8")
-    return path
+    written(path.parent / "kinds.py", NEURON + COUNTING)
+    return written(path, STUDY)
 
 
 @pytest.fixture(scope="module")
 def in_turn(spec: Path) -> Path:
     """The study, one run after another."""
     out = spec.parent / "in-turn"
-    assert study(spec, out, "--threads", "1")[0] == 0
+    assert with_own_code(spec, out)[0] == 0
     return out
 
 
-def test_the_same_to_the_bit(spec: Path, in_turn: Path, tmp_path: Path) -> None:
-    code, said = study(spec, tmp_path, "--jobs", "2", "--threads", "1")
-    assert code == 0, said
-    assert outcome(tmp_path) == outcome(in_turn)
-    runs = [path.parent.relative_to(in_turn) for path in in_turn.glob("*/*/result.json")]
-    assert len(runs) == 4
-    for run in runs:
-        for name in ("metrics.csv", "spec.net", "recipe.json"):
-            ours, theirs = ((folder / run / name).read_text("utf-8") for folder in (tmp_path, in_turn))
-            if name == "metrics.csv":  # the last column is of wall-clock time
-                ours, theirs = (text.replace("\r", "") for text in (ours, theirs))
-            assert ours == theirs, name
-    for line in ("join ADD, seed 1: epoch 1/2", "join IAND, seed 2: epoch 2/2"):
-        assert line in said
-
-
-def test_code_of_ones_own_and_loggers(tmp_path: Path) -> None:
-    """A run in a process of its own knows the kinds and callbacks of plugin files, and logs where it is said."""
-    plugin = written(tmp_path / "mine" / "kinds.py", NEURON + COUNTING)
-    spec = written(tmp_path / "own.net", STUDY.replace("PLIF", "FIF").replace("    vary join ADD IAND\n", ""))
+def with_own_code(spec: Path, out: Path, *options: str) -> tuple[int, str]:
+    """The study with the plugin file and a logger."""
     with left_out():
-        code, said = study(
-            spec, tmp_path / "out", "--plugin", str(plugin), "--jobs", "2", "--threads", "1", "--logger", "csv"
+        return study(
+            spec, out, "--plugin", str(spec.parent / "kinds.py"), "--threads", "1", "--logger", "csv", *options
         )
-    assert code == 0, said
-    for seed in (1, 2):
-        (run,) = (tmp_path / "out").glob(f"**/seed-{seed}")
+
+
+class Dying(Child):
+    """The process of one run is killed after its first epoch."""
+
+    def __init__(self, job: Job, show: object, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(job, show, environment)  # type: ignore[arg-type]
+        self._dies = job.folder.endswith("join=ADD/seed-0")
+
+    def answer(self, *, go_on: bool) -> None:
+        if self._dies:
+            self.kill()
+        super().answer(go_on=go_on)
+
+
+class Ended(NamedTuple):
+    """A call of the study: its exit code, what it said, and what came out."""
+
+    code: int
+    said: str
+    outcome: dict[str, object]
+
+
+@pytest.fixture(scope="module")
+def out(spec: Path) -> Path:
+    """The folder of the study by several."""
+    return spec.parent / "several"
+
+
+@pytest.fixture(scope="module")
+def broken(spec: Path, out: Path) -> Ended:
+    """Two at once, of which one dies."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process_pool, "Child", Dying)
+        code, said = with_own_code(spec, out, "--jobs", "2")
+    return Ended(code, said, outcome(out))
+
+
+@pytest.fixture(scope="module")
+def gone_on(spec: Path, out: Path, broken: Ended) -> Ended:
+    """The same command after it."""
+    assert broken.code == 1, broken.said
+    code, said = with_own_code(spec, out, "--jobs", "2")
+    return Ended(code, said, outcome(out))
+
+
+def test_one_that_dies_is_said_and_goes_on(broken: Ended, gone_on: Ended) -> None:
+    assert broken.code == 1
+    assert "error: join ADD, seed 0: its process was killed by SIGKILL; the same command goes on with it" in broken.said
+    for line in ("join ADD, seed 0: epoch 1/2", "join IAND, seed 0: epoch 2/2"):
+        assert line in broken.said
+    rows = broken.outcome["rows"]
+    assert isinstance(rows, list)
+    assert [row["seeds"] for row in rows] == [[], [0]]
+    assert gone_on.code == 0, gone_on.said
+    assert "join ADD, seed 0: epoch 2/2" in gone_on.said
+    assert "epoch 1/2" not in gone_on.said
+
+
+def test_the_same_to_the_bit(in_turn: Path, out: Path, gone_on: Ended) -> None:
+    """Both the run that went on and the one beside it."""
+    assert gone_on.outcome == outcome(in_turn)
+    runs = [path.parent.relative_to(in_turn) for path in in_turn.glob("*/*/result.json")]
+    assert len(runs) == 2
+    for run in runs:
+        for name in ("spec.net", "recipe.json", "metrics.csv"):
+            ours, theirs = ((folder / run / name).read_text("utf-8") for folder in (out, in_turn))
+            assert ours == theirs, name
+
+
+@pytest.mark.usefixtures("gone_on")
+def test_code_of_ones_own_and_loggers(out: Path) -> None:
+    """A run in a process of its own knows the kinds and callbacks of plugin files, and logs where it is said."""
+    for join in ("ADD", "IAND"):
+        run = out / f"join={join}" / "seed-0"
         assert "epochs_counted" in next(run.glob("csv/**/metrics.csv")).read_text("utf-8")
         assert not (run / "tensorboard").exists()
         assert [*(run / "plugins").iterdir()]
-
-
-def test_one_that_dies_is_said_and_goes_on(
-    spec: Path, in_turn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Dying(Child):
-        """The process of one run is killed after its first epoch."""
-
-        def __init__(self, job: Job, show: object, environment: Mapping[str, str] | None = None) -> None:
-            super().__init__(job, show, environment)  # type: ignore[arg-type]
-            self._dies = job.folder.endswith("join=ADD/seed-1")
-
-        def answer(self, *, go_on: bool) -> None:
-            if self._dies:
-                self.kill()
-            super().answer(go_on=go_on)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(process_pool, "Child", Dying)
-        code, said = study(spec, tmp_path, "--jobs", "2", "--threads", "1")
-    assert code == 1
-    assert "error: join ADD, seed 1: its process was killed by SIGKILL; the same command goes on with it" in said
-    rows = outcome(tmp_path)["rows"]
-    assert isinstance(rows, list)
-    assert [row["seeds"] for row in rows] == [[2], [1, 2]]
-    code, said = study(spec, tmp_path, "--jobs", "2", "--threads", "1")
-    assert code == 0, said
-    assert "join ADD, seed 1: epoch 2/2" in said
-    assert "epoch 1/2" not in said
-    assert outcome(tmp_path) == outcome(in_turn)
 
 
 def free(folder: RunFolder) -> bool:
@@ -127,28 +153,44 @@ def free(folder: RunFolder) -> bool:
         return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def long_study(place: Path) -> tuple[list[str], list[RunFolder]]:
+    """A study that somebody has to stop: the arguments of the command, and its two runs."""
+    spec = written(place / "long.net", STUDY.replace("epochs 2", "epochs 10000").replace("FIF", "PLIF"))
+    command = ["study", str(spec), "--out", str(place / "out"), "--jobs", "2", "--threads", "1", "--device", "cpu"]
+    return command, [RunFolder(place / "out" / f"join={join}" / "seed-0") for join in ("ADD", "IAND")]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_signals_stop_all(tmp_path: Path, number: signal.Signals) -> None:
-    spec = tmp_path / "long.net"
-    spec.write_text(STUDY.replace("epochs 2", "epochs 10000").replace("    vary seed 1 2\n", ""), "utf-8")
-    command = [sys.executable, "-m", "sewdsl", "study", str(spec), "--out", str(tmp_path / "out"), "--jobs", "2"]
-    runs = [RunFolder(tmp_path / "out" / f"join={join}" / "seed-0") for join in ("ADD", "IAND")]
-    with subprocess.Popen(
-        [*command, "--threads", "1", "--device", "cpu"], stderr=subprocess.PIPE, text=True, encoding="utf-8"
-    ) as started:
+@pytest.mark.parametrize(("number", "only"), [(signal.SIGINT, ("--only", "ADD")), (signal.SIGTERM, ())])
+def test_signals_stop_all(tmp_path: Path, number: signal.Signals, only: tuple[str, ...]) -> None:
+    command, runs = long_study(tmp_path)
+    runs = runs[:1] if only else runs
+
+    def send() -> None:
+        wait_for(lambda: all(run.metrics.exists() for run in runs))
+        os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    done = CliRunner().invoke(app, [*command, *only])
+    sender.join()
+    assert done.exit_code == 128 + number
+    assert all(free(run) and run.last.exists() and not run.result.exists() for run in runs)
+    assert done.stderr.splitlines()[-2:] == ["the same command goes on", f"stopped by {number.name}"]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_kill_stops_all(tmp_path: Path) -> None:
+    """Nobody is left to say it: the processes stop since nobody listens."""
+    command, runs = long_study(tmp_path)
+    with subprocess.Popen([sys.executable, "-m", "sewdsl", *command], stderr=subprocess.DEVNULL) as started:
         try:
             wait_for(lambda: all(run.metrics.exists() for run in runs))
-            os.kill(started.pid, number)
-            _, said = started.communicate(timeout=180)
         finally:
             started.kill()
     wait_for(lambda: all(map(free, runs)))
     assert all(run.last.exists() and not run.result.exists() for run in runs)
-    if number != signal.SIGKILL:  # then nobody is left to say it, and the processes stop since nobody listens
-        assert started.returncode == 128 + number
-        assert said.splitlines()[-2:] == ["the same command goes on", f"stopped by {number.name}"]
-        assert "Traceback" not in said
 
 
 def wait_for(true: object) -> None:
@@ -162,26 +204,26 @@ def wait_for(true: object) -> None:
 
 def test_a_search_by_several(tmp_path: Path) -> None:
     spec = tmp_path / "small.net"
-    lines = "study {\n    vary train.optimizer.lr log 1e-5 0.1\n    search TPE(trials=4, prune=median)\n}\n"
+    lines = "study {\n    vary train.optimizer.lr log 1e-5 0.1\n    search TPE(trials=2, prune=median)\n}\n"
     spec.write_text(SMALL.replace("epochs 2", "epochs 1") + lines, "utf-8")
-    code, said = study(spec, tmp_path / "out", "--jobs", "3")
+    code, said = study(spec, tmp_path / "out", "--jobs", "2")
     assert code == 0, said
     search = outcome(tmp_path / "out")["search"]
     assert isinstance(search, dict)
-    assert [trial["state"] for trial in search["history"]] == ["ended"] * 4
-    again, _ = study(spec, tmp_path / "out", "--jobs", "3")
+    assert [trial["state"] for trial in search["history"]] == ["ended"] * 2
+    again, _ = study(spec, tmp_path / "out", "--jobs", "2")
     assert again == 0
     assert outcome(tmp_path / "out")["search"] == search
 
 
 def test_a_run_that_cannot_start_stops_the_others(spec: Path, tmp_path: Path) -> None:
-    (tmp_path / "join=IAND" / "seed-1").mkdir(parents=True)
-    with run_lock(RunFolder(tmp_path / "join=IAND" / "seed-1")):
-        code, said = study(spec, tmp_path, "--jobs", "2")
+    (tmp_path / "join=IAND" / "seed-0").mkdir(parents=True)
+    with run_lock(RunFolder(tmp_path / "join=IAND" / "seed-0")):
+        code, said = with_own_code(spec, tmp_path, "--jobs", "2")
     assert code == 1
-    assert "error: join IAND, seed 1: '" in said
+    assert "error: join IAND, seed 0: '" in said
     assert f"is in use by process {os.getpid()}" in said
-    assert all(map(free, map(RunFolder, tmp_path.glob("*/seed-1"))))
+    assert all(map(free, map(RunFolder, tmp_path.glob("*/seed-0"))))
 
 
 def test_each_has_a_gpu_of_its_own() -> None:
