@@ -22,7 +22,6 @@ from .conftest import SMALL
 from .test_jobs import outcome, study
 
 EPOCHS = 2
-
 LIMIT = 300
 """Seconds that a cluster has for the test."""
 
