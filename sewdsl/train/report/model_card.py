@@ -221,7 +221,7 @@ import sewdsl
 {imported}model = sewdsl.load_trained(".")
 ```
 
-It reads `[T, N, *]`, or `[N, *]`, which is shown T times, and gives `[N, classes]`."""
+It reads `[T, N, {shape}]`, or `[N, {shape}]`, which is shown T times, and gives `[N, classes]`."""
 _JUDGING = """\
 On the command line, this judges it again on the test samples:
 
@@ -251,7 +251,8 @@ def _loading(facts: RunRecord, network: Network | None, exported: ExportedFiles 
     options = "".join(f" --plugin {shlex.quote(file)}" for file in facts.plugins)
     data = " --data DIR" if "--data DIR" in facts.command else ""
     imported = "".join(f"sewdsl.load_plugin({file!r})  # runs it\n" for file in facts.plugins)
-    parts = [_LOADING.replace("{imported}", imported)]
+    shape = "*" if network is None else ", ".join(map(str, network.settings.input))
+    parts = [_LOADING.replace("{imported}", imported).replace("{shape}", shape)]
     if network is not None and network.recipe is not None:
         parts.append(_JUDGING.format(options=data + options))
     names = facts.confusion.classes
