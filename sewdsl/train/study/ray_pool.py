@@ -204,7 +204,8 @@ class RayPool:
                         include_dashboard=False if address == "ray" else None,
                     )
             except (ConnectionError, ValueError, RuntimeError, ImportError) as error:
-                message = f"there is no cluster of Ray at {address}: {str(error).partition(chr(10))[0]}"
+                token = "; it may ask for a token, see RAY_AUTH_MODE" if address != "ray" else ""
+                message = f"there is no cluster of Ray at {address}: {str(error).partition(chr(10))[0]}{token}"
                 raise RunError(message) from None
         self._gpus = like.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
         if like.device == "cuda" and not self._gpus:
