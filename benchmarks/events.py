@@ -1,9 +1,9 @@
-"""Convolutions by events compared with dense ones: ``python -m benchmarks.events [NETWORK …]``.
+"""Convolutions by events, and by Winograd's algorithm, beside dense: ``python -m benchmarks.events [NETWORK …]``.
 
 First two layers of 3x3 at several parts of active inputs, output and gradient of the weight, each compared with
-oneDNN's. Then training steps and inference of networks, 7B-Net if none is named: level 1 without events, level 1,
-level 2. What is compared takes turns in one process, which keeps its memory; times are the least of the rounds: ratios
-are all that a shared machine tells.
+oneDNN's; then layers of SEW-ResNet-18 by Winograd's algorithm, with the gradient of the input. Then training steps and
+inference of networks, 7B-Net if none is named: level 1 without events, level 1, level 2. What is compared takes turns in
+one process, which keeps its memory; times are the least of the rounds: ratios are all that a shared machine tells.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ from time import perf_counter
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.grad import conv2d_weight
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 import sewdsl
 from sewdsl.lower import lower
 from sewdsl.passes import optimize_program
 from sewdsl.snn.convolution import ConvWindow
 from sewdsl.snn.kernels.event_convolution import EventConvolution
+from sewdsl.snn.kernels.winograd import Winograd
 
 THREADS = 2
 ROUNDS = 5
 LAYERS = ((32, 128, 32), (256, 14, 64))
 """Channels, height and width, and samples."""
 ACTIVE = (0.03, 0.05, 0.1, 0.2, 0.3)
+DENSE_LAYERS = ((64, 56, 16), (128, 28, 16), (256, 14, 16), (512, 7, 16))
+"""The same, of layers by Winograd's algorithm."""
 WINDOW = ConvWindow((3, 3), (1, 1), (1, 1), (1, 1), 1)
 NETWORKS = {"7b-net": 4, "sew-resnet-18": 4}
 """Samples of a step; of others as many as the first."""
@@ -72,6 +75,29 @@ def measure_layer(channels: int, size: int, samples: int, active: float, rounds:
     )
 
 
+def measure_dense_layer(channels: int, size: int, samples: int, rounds: int) -> dict[str, float]:
+    """Seconds for the output and both gradients, by oneDNN and by Winograd's algorithm."""
+    generator = torch.Generator().manual_seed(0)
+    shape = samples, channels, size, size
+    x, g = (torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last) for _ in range(2))
+    weight = torch.randn(channels, channels, 3, 3, generator=generator).contiguous(memory_format=torch.channels_last)
+    fast = Winograd.of(WINDOW, x, weight)
+    if fast is None:
+        message = "there is no kernel for these layers"
+        raise RuntimeError(message)
+    return least_seconds(
+        {
+            "output, dense": lambda: functional.conv2d(x, weight, padding=1),
+            "output": lambda: fast.forward(x, weight, None),
+            "gradient of the weight, dense": lambda: conv2d_weight(x, weight.shape, g, padding=1),  # type: ignore[no-untyped-call]
+            "gradient of the weight": lambda: fast.weight_gradient(x, weight, g),
+            "gradient of the input, dense": lambda: conv2d_input(x.shape, weight, g, padding=1),  # type: ignore[no-untyped-call]
+            "gradient of the input": lambda: fast.input_gradient(weight, g),
+        },
+        rounds,
+    )
+
+
 def measure_network(spec: str, samples: int, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds of a training step and of inference, by level."""
     network = sewdsl.load(spec)
@@ -107,6 +133,13 @@ def lines(networks: Mapping[str, int], rounds: int) -> Iterator[str]:
             found = measure_layer(channels, size, samples, active, rounds)
             gains = (f"{kind} {found[f'{kind}, dense'] / found[kind]:.2f} times" for kind in ("output", "gradient"))
             yield f"{channels} to {channels} at {size}x{size}, {active:.0%} active: as fast as dense {', '.join(gains)}"
+    for channels, size, samples in DENSE_LAYERS:
+        found = measure_dense_layer(channels, size, samples, rounds)
+        times = (
+            f"{kind} {1000 * found[f'{kind}, dense']:.1f} to {1000 * found[kind]:.1f} ms"
+            for kind in ("output", "gradient of the weight", "gradient of the input")
+        )
+        yield f"{channels} to {channels} at {size}x{size}, by Winograd's algorithm: {', '.join(times)}"
     for spec, samples in networks.items():
         for kind, found in measure_network(spec, samples, rounds).items():
             for level, seconds in found.items():

@@ -35,6 +35,10 @@ STREAMED_BYTES = 1 << 25
 WIDTHS = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of a number, by the dtypes that CPU kernels are there for."""
 
+PLACES_APART = 16
+"""Numbers between two places of Winograd's algorithm, a line of a cache, so that 36 of them do not share lines."""
+TILES_TOGETHER = 32
+"""Tiles whose products are transformed back together, while they are in a near cache."""
 SHARED = ("number_formats", "channels", "equations")
 """Templates that all CPU kernels begin with; nothing in them depends on more than the dtype."""
 
@@ -168,7 +172,8 @@ def render_winograd(vector: int, vectors: int, rows: int, function: str) -> str:
         rows: Rows of a matrix that are multiplied at once.
         function: Which.
     """
-    return _render_cpu("winograd", function, "float32", {"VECTOR": vector, "VECTORS": vectors, "ROWS": rows})
+    sizes = {"VECTOR": vector, "VECTORS": vectors, "ROWS": rows, "APART": PLACES_APART, "BLOCK": TILES_TOGETHER}
+    return _render_cpu("winograd", function, "float32", sizes)
 
 
 def render_pack(stored: str, bits: int) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sewdsl.snn.kernels import cpu_neuron, dispatch, memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.kernels.event_convolution import has_instructions
+from sewdsl.snn.kernels.render_kernels import PLACES_APART, TILES_TOGETHER
 from sewdsl.snn.limits import WINOGRAD_CHANNELS, WINOGRAD_KERNEL
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ LEAST_TILES = 16
 """With fewer, transforming the weights takes longer than what is saved."""
 LEAST_SAVED = 2.25
 """How many times as many products a plain sum has, at least: of small maps, much of a tile is over their edges."""
-BLOCK = 32
-"""As in the template: tiles that are transformed back together."""
 MAX_BLOCK = 128
 BLOCK_BYTES, GRADIENT_BLOCK_BYTES = 1 << 21, 1 << 22
 """Of the values of a block of tiles, that stay in a cache."""
@@ -37,8 +36,6 @@ MAX_GROUPS = 16
 """Groups of tiles whose gradients are added up at the end."""
 PANEL = 64
 """Channels whose products are enough work for a thread."""
-APART = 16
-"""As in the template: numbers between two places."""
 
 
 class Winograd(NamedTuple):
@@ -107,7 +104,7 @@ class Winograd(NamedTuple):
         (N, C, H, W), CO, (ph, pw) = x.shape, taps.shape[-1], padding
         vectors, rows = self._sizes(CO)
         panels, threads = CO // (vectors * self.vector), torch.get_num_threads()
-        u = torch.empty(PLACES * (C * CO + APART)).numpy()
+        u = torch.empty(PLACES * (C * CO + PLACES_APART)).numpy()
         down, right, deep, _ = taps.stride()
         begin = 2 * (down + right) if turned else 0
         taps_row, sign = memory_layout.flat_row(taps), -1 if turned else 1
@@ -121,7 +118,7 @@ class Winograd(NamedTuple):
         tiles_down, tiles_right = -(-height // TILE), -(-width // TILE)
         tiles = N * tiles_down * tiles_right
         most = min(MAX_BLOCK, BLOCK_BYTES // (PLACES * 4 * C), -(-tiles // (threads * thread_blocks.PIECES_PER_THREAD)))
-        here = max(BLOCK, most // BLOCK * BLOCK)
+        here = max(TILES_TOGETHER, most // TILES_TOGETHER * TILES_TOGETHER)
         here = min(here, -(-tiles // rows) * rows)
         blocks = -(-tiles // here)
         parts = max(1, min(panels, threads * thread_blocks.PIECES_PER_THREAD // blocks))

@@ -98,10 +98,12 @@ class SearchTurns:
         """Of the first seed, whether it is worse than others were; further ones are trained to their end."""
         if index or self._search.prune is None:
             return None
-        number = self._number(group)
+        number, judged = self._number(group), 0
 
         def watch(epochs: Mapping[int, float]) -> bool:
-            for epoch in sorted(epochs):  # one that goes on is judged as it was when it first came so far
+            nonlocal judged
+            for epoch in sorted(each for each in epochs if each > judged):  # of a run that goes on, all that it has had
+                judged = epoch
                 known = {each: accuracy for each, accuracy in epochs.items() if each <= epoch}
                 trial = self._change(number, epochs=known)
                 others = [other for other in self._trials if other.number != number]

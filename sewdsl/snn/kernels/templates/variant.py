@@ -45,6 +45,12 @@ VECTOR = 8
 VECTORS = 4
 """Vectors of output channels that are summed up in registers at once."""
 
+APART = 16
+"""Numbers between two places of Winograd's algorithm, over and above those of the tiles."""
+
+BLOCK = 32
+"""Tiles whose products are transformed back together."""
+
 ROWS = 4
 """Rows of a matrix that are multiplied at once: tiles or channels."""
 

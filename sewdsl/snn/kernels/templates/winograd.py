@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 
 from sewdsl.snn.kernels.templates.entry_points import outer
 from sewdsl.snn.kernels.templates.number_formats import fill, inner, part
-from sewdsl.snn.kernels.templates.variant import ROWS, VECTOR, VECTORS
+from sewdsl.snn.kernels.templates.variant import APART, BLOCK, ROWS, VECTOR, VECTORS
 from sewdsl.snn.kernels.templates.vectors import VALUES, load, multiply_add, pointer, spread, store, whole
 
 reals = types.float32[::1]
@@ -30,10 +30,6 @@ AT_0, AT_NEAR, AT_FAR = 1 / (NEAR2 * FAR2), 0.5 / (NEAR2 * (NEAR2 - FAR2)), 0.5 
 width = VECTOR * VECTORS
 NEW, MORE = False, True
 """Whether what is computed is added to what is there."""
-APART = 16
-"""Numbers between two places, over and above those of the tiles: a line of a cache."""
-BLOCK = 32
-"""Tiles whose products are transformed back while they are in a near cache."""
 
 
 class Lines:
