@@ -2,8 +2,8 @@
 
 First two layers of 3x3 at several parts of active inputs, output and gradient of the weight, each compared with
 oneDNN's; then layers of SEW-ResNet-18 by Winograd's algorithm, with the gradient of the input. Then training steps and
-inference of networks, 7B-Net if none is named: level 1 without events, level 1, level 2. What is compared takes turns in
-one process, which keeps its memory; times are the least of the rounds: ratios are all that a shared machine tells.
+inference of networks, 7B-Net if none is named: level 1 without events, level 1, level 2. What is compared takes turns
+in one process, which keeps its memory; times are the least of the rounds: ratios are all that a shared machine tells.
 """
 
 from __future__ import annotations
