@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sewdsl.train import report
 from sewdsl.train.report import model_card
 from sewdsl.train.store.energy_record import COUNTED_SAMPLES
 from sewdsl.train.store.run_folder import RunFolder, hide_machine
+from sewdsl.train.store.run_record import load_record
 
 from .conftest import SMALL, Run
 from .made import counted, finished, unfinished
@@ -56,6 +58,17 @@ class TestOfARun:
         assert run.folder.spec.read_text("utf-8") in body
         for word in ("Alpaydin", "seed 0", "precision 32-true", torch.__version__, "Unfinished"):
             assert (word in body) is (word != "Unfinished"), word
+
+    def test_a_stranger_hears_of_data_and_classes(self, run: Run) -> None:
+        """Where there is something to say of them: digits come with a package, and their classes are numbers."""
+        facts = load_record(run.folder)
+        plain = model_card.render_card(facts)
+        assert "sewdsl eval .\n" in plain
+        assert "The classes, from 0" not in plain
+        named = facts.confusion._replace(classes=["ant", "a*b", *map(str, range(2, 10))])
+        card = model_card.render_card(replace(facts, confusion=named, command="sewdsl train spec.net --data DIR"))
+        assert "sewdsl eval . --data DIR\n" in card
+        assert "The classes, from 0: ant, a\\*b, 2, 3, 4, 5, 6, 7, 8, 9." in card
 
     def test_energy_is_what_the_command_counts(self, run: Run) -> None:
         _, body = written(run.folder)

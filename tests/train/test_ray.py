@@ -90,6 +90,13 @@ def test_a_cluster_that_never_answers(tmp_path: Path, monkeypatch: pytest.Monkey
     assert signal.getsignal(signal.SIGALRM) == before
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there are no such signals")
+def test_a_cluster_that_answers_is_not_waited_for() -> None:
+    with ray_pool._patient("ray"):
+        pass
+    assert signal.alarm(0) == 0  # nothing ends the study later
+
+
 def test_a_cluster_that_is_gone() -> None:
     class Gone:
         """Ray, whose head node has died."""

@@ -15,6 +15,7 @@ from sewdsl.source import Source
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
+from sewdsl.train.study import search_turns
 from sewdsl.train.study.outcome import Outcome, StudyFolder, Trial, table_to_csv, table_to_markdown
 from sewdsl.train.study.pool import InTurn, Watch
 from sewdsl.train.study.repeats import GoOn, Start
@@ -208,6 +209,18 @@ class TestRun:
         runs = Runs()
         assert runs.all(place, *LINES) == whole
         assert runs.started == []
+
+    def test_each_epoch_is_judged_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of a long run too, in which each epoch is told with all before it."""
+        judged: list[int] = []
+
+        def judge(_search: Search, _axes: object, trial: Trial, _others: object) -> bool:
+            judged.append(max(trial.epochs))
+            return False
+
+        monkeypatch.setattr(search_turns, "should_prune", judge)
+        Runs().all(tmp_path, *VARY, "search TPE(trials=2, prune=median)")
+        assert judged == [*range(1, EPOCHS)] * 2
 
     def test_more_trials_can_be_added(self, tmp_path: Path) -> None:
         few = Runs().all(tmp_path, *VARY, "search TPE(trials=3)").search

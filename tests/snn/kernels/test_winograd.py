@@ -128,6 +128,13 @@ def test_rounding() -> None:
         assert own < max(4 * float(theirs), 2e-6)
 
 
+def test_gradients_of_several_groups_of_tiles() -> None:
+    """Those of the weight are added up at the end."""
+    case = drawn(N=40, size=13)
+    found, wanted = case.winograd.weight_gradient(case.x, case.weight, case.g), case.exact()[1]
+    torch.testing.assert_close(found.double(), wanted, rtol=0, atol=float(wanted.abs().max()) * ROUNDING)
+
+
 def test_threads_change_no_bit() -> None:
     case, before = drawn(N=40, size=13), torch.get_num_threads()
     found = []
