@@ -115,7 +115,8 @@ class TestOfARun:
         names = [file.name for file in (run.folder.path / "tensorboard").glob("*tfevents*")]
         assert names
         assert all(re.fullmatch(r"events\.out\.tfevents\.\d+\.run\.\d+\.\d+", name) for name in names)
-        assert {"/local.json", "/lock", "/wandb/", "/mlflow/"} <= set(run.folder.ignored.read_text("utf-8").splitlines())
+        ignored = {*run.folder.ignored.read_text("utf-8").splitlines()}
+        assert {"/local.json", "/lock", "/wandb/", "/mlflow/"} <= ignored
 
 
 class TestMadeUp:
