@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
+import warnings
 from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_cache_path
+
+
+class UntrustedCache(UserWarning):
+    """Cached code is not used: other users can write to its folder."""
+
 
 _IN_CHECKOUT = {"grammars": "grammars", "nets": "nets", "codes": "docs/codes"}
 
@@ -40,3 +47,43 @@ def cache_folder() -> Path:
         message = "the user has no home"
         raise RuntimeError(message)
     return place
+
+
+def code_cache_folder(*names: str) -> Path:
+    """Return a folder for cached code, e.g. compiled kernels or pickled tables.
+
+    Args:
+        *names: Folders below :func:`cache_folder`, from the outside in. They need not exist.
+
+    Raises:
+        PermissionError: Another user can write to one of the folders.
+        RuntimeError: The user has no home.
+    """
+    folder = cache_folder()
+    require_private(folder)
+    for name in names:
+        folder /= name
+        require_private(folder)
+    return folder
+
+
+def require_private(folder: Path) -> None:
+    """Reject a folder for cached code that belongs to another user, or that all users can write to.
+
+    Code in the folder is loaded as it is. Windows keeps caches in the user's profile: folders are not checked there.
+
+    Raises:
+        PermissionError: If another user can write to the folder. A warning names the folder.
+    """
+    if os.name != "posix" or not folder.is_dir():
+        return
+    status = folder.stat()
+    if status.st_uid not in {0, os.geteuid()}:
+        problem = f"the cache folder '{folder}' belongs to another user"
+    elif status.st_mode & stat.S_IWOTH:
+        problem = f"every user can write to the cache folder '{folder}'"
+    else:
+        return
+    remedy = "set SEWDSL_CACHE to a folder that only you can write to"
+    warnings.warn(f"{problem}, so no code is loaded from there; {remedy}", UntrustedCache, stacklevel=2)
+    raise PermissionError(problem)

@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
 from sewdsl.plugins import BrokenPackage
+from sewdsl.resources import UntrustedCache
 from sewdsl.terminal import echo, escape_controls, is_terminal
 
 BROKEN_PIPE = 141
@@ -169,7 +170,7 @@ def standard_streams() -> Iterator[None]:
 def _format_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """What is wrong with a package, in a line as other messages; further warnings as Python has them."""
-    if issubclass(category, BrokenPackage):
+    """Format warnings of packages and caches as one line, and other warnings as Python does."""
+    if issubclass(category, BrokenPackage | UntrustedCache):
         return escape_controls(f"warning: {message}\n")
     return escape_controls(_format_usual(message, category, filename, lineno, line))

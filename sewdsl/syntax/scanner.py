@@ -15,7 +15,7 @@ from lark import Lark, Token
 
 from sewdsl.atomic_write import write_atomically
 from sewdsl.light_dataclass import dataclass
-from sewdsl.resources import cache_folder, resource_folder
+from sewdsl.resources import code_cache_folder, resource_folder
 from sewdsl.syntax.lexicon import ARROWS, COMPARISON_TOKENS, NEURON
 
 if TYPE_CHECKING:
@@ -61,17 +61,17 @@ class _Keep:
 
 @cache
 def parser(language: Language = NET_LANGUAGE) -> Lark:
-    """The parser of a language.
+    """Return the parser of a language.
 
-    To make its tables from the grammar takes a tenth of a second, so they are kept: see :func:`cache_folder`. Where
-    nothing can be kept, or what was kept is damaged, they are made again.
+    To make its tables from the grammar takes a tenth of a second, so they are stored in :func:`code_cache_folder`.
+    Tables that cannot be stored, or are damaged, are made again.
     """
     grammar = (resource_folder("grammars") / f"{language.name}.lark").read_text(encoding="utf-8")
     version = f"{grammar}{language}{_OPTIONS}{lark.__version__}{sys.version}".encode()
     try:
-        file = cache_folder() / f"{language.name}-{crc32(version):08x}.tables"
+        file = code_cache_folder() / f"{language.name}-{crc32(version):08x}.tables"
         kept = file.read_bytes() if file.is_file() else b""
-    except (OSError, RuntimeError):  # not ours to read, or no home
+    except (OSError, RuntimeError):  # not ours to read, writable for others, or no home
         return _from_grammar(language, grammar)
     if kept[:_CHECKED] == _checksum(version, kept[_CHECKED:]):
         return Lark.load(BytesIO(kept[_CHECKED:]))

@@ -1,13 +1,15 @@
 """Generated programs as modules, kept on disk so that they are compiled once.
 
 A file's name is a digest of its text, so a text never changes under its name, and several processes may write the same
-file at once. What cannot be kept, or is damaged, is compiled in memory.
+file at once. A file next to it has the digests of its compiled code: LLVM runs damaged code as it is, or ends the
+process. Damaged code is compiled again. What cannot be kept is compiled in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import linecache
+import os
 import sys
 from contextlib import suppress
 from functools import cache
@@ -37,9 +39,14 @@ def load_source(text: str, versions: str) -> ModuleType:
     for _ in ("as it lies there", "once more"):
         if path is not None:
             try:
-                return _run(name, text, str(path), cache=True)
+                if _digests(path) != _recorded_digests(path):
+                    _forget(path)
+                module = _run(name, text, str(path), cache=True)
+                _record_digests(path)
             except Exception:  # noqa: BLE001 -- compiled code that is damaged, or cannot be kept, fails in many ways
                 _forget(path)
+            else:
+                return module
     return _run(name, text, f"<{name}>", cache=False)
 
 
@@ -53,7 +60,9 @@ def _load_shared(text: str, versions: str) -> ModuleType:
 def _stored(name: str, text: str) -> Path | None:
     """The file of a text, written where it is missing; None where it cannot be."""
     try:
-        path = resources.cache_folder() / "kernels" / f"{name}.py"
+        path = resources.code_cache_folder("kernels", "__pycache__").parent / f"{name}.py"
+        for folder in _numba_folders(path):
+            resources.require_private(folder)
         if not (path.is_file() and path.read_text(encoding="utf-8") == text):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, text.encode())
@@ -62,11 +71,42 @@ def _stored(name: str, text: str) -> Path | None:
     return path
 
 
+def _numba_folders(path: Path) -> list[Path]:
+    """Return the folders where numba stores compiled code of a text."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    return [path.parent / "__pycache__", *(Path(chosen).glob(f"{path.parent.name}_*") if chosen else ())]
+
+
+def _compiled_files(path: Path) -> list[Path]:
+    """Return the files of compiled code of a text, except for temporary ones: another process may be writing them."""
+    return sorted(file for folder in _numba_folders(path) for file in folder.glob(f"{path.stem}.*.nb[ci]"))
+
+
+def _digests(path: Path) -> str:
+    """Return the SHA-256 of each file of compiled code, one per line, in the format of ``sha256sum``."""
+    return "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in _compiled_files(path))
+
+
+def _recorded_digests(path: Path) -> str:
+    """Return the digests from when the code was compiled; empty if there are none."""
+    file = path.with_suffix(".sha256")
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def _record_digests(path: Path) -> None:
+    """Write the digests of compiled code, unless they are recorded already."""
+    digests = _digests(path)
+    if digests != _recorded_digests(path):
+        # Without digests, the next process compiles the code again.
+        with suppress(OSError):
+            write_atomically(path.with_suffix(".sha256"), digests.encode())
+
+
 def _forget(path: Path) -> None:
-    """Removes compiled code."""
+    """Remove compiled code and its digests."""
     with suppress(OSError):
-        for compiled in path.parent.glob(f"__pycache__/{path.stem}*"):
-            compiled.unlink()
+        for file in (*_compiled_files(path), path.with_suffix(".sha256")):
+            file.unlink(missing_ok=True)
 
 
 def _run(name: str, text: str, file: str, *, cache: bool) -> ModuleType:

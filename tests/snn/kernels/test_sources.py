@@ -6,11 +6,16 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sewdsl import resources
 from sewdsl.snn.kernels import compile_cache, render_kernels
+from tests.effort import examples
 
 ROOT = Path(__file__).parents[3]
 
@@ -19,6 +24,15 @@ from sewdsl.snn.kernels import compile_cache, render_kernels
 compile_cache.load_source(render_kernels.render_pack("float32", 8), "a test")
 """
 """Compiles the kernel that takes least time."""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder for several tests, which leave it intact."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEWDSL_CACHE", str(folder))
+        yield folder
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
@@ -41,7 +55,7 @@ def test_what_is_compiled_is_shared_by_processes(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
     assert hits() == 1
     files = [path.suffix for path in (tmp_path / "kernels").iterdir() if path.is_file()]
-    assert files == [".py", ".py"]  # the kernel, and what it shares with others
+    assert sorted(files) == [".py", ".py", ".sha256"]  # the kernel and its digests, and what it shares with others
 
 
 def test_what_is_damaged_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +64,48 @@ def test_what_is_damaged_is_made_anew(tmp_path: Path, monkeypatch: pytest.Monkey
     for path in [*tmp_path.rglob("*.nbc"), *tmp_path.rglob("*.nbi")]:
         path.write_bytes(path.read_bytes()[:20])
     assert [hits(), hits()] == [0, 1]
+
+
+@examples(3)
+@given(data=st.data())
+def test_damaged_machine_code_is_not_run(cache: Path, data: st.DataObject) -> None:
+    """LLVM runs it as it is, or ends the process."""
+    assert hits() <= 1
+    files = sorted(cache.rglob("*.nb?"))
+    file = data.draw(st.sampled_from(files))
+    content = bytearray(file.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    file.write_bytes(content)
+    assert [hits(), hits()] == [0, 1]
+
+
+def test_code_without_digests_is_not_run(cache: Path) -> None:
+    assert hits() <= 1
+    next(cache.rglob("*.sha256")).unlink()
+    assert [hits(), hits()] == [0, 1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders have no owner and mode")
+@pytest.mark.parametrize("folder", [".", "kernels", "kernels/__pycache__"])
+def test_no_code_is_loaded_that_others_can_write(cache: Path, folder: str) -> None:
+    assert hits() <= 1
+    (cache / folder).chmod(0o777)
+    with pytest.warns(resources.UntrustedCache, match="every user can write to the cache folder"):
+        assert hits() == 0
+    (cache / folder).chmod(0o755)
+    assert hits() == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="folders have no owner")
+def test_no_code_is_loaded_from_the_folder_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
+    owner = tmp_path.stat().st_uid
+    if owner == 0:  # root's folders are trusted, so the test gives this one away
+        os.chown(tmp_path, 1, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    with pytest.warns(resources.UntrustedCache, match="belongs to another user"), pytest.raises(PermissionError):
+        resources.code_cache_folder("kernels")
 
 
 def test_a_folder_that_cannot_be_used_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
