@@ -195,12 +195,14 @@ def implied_rate(lines: Sequence[EnergyLine], energy: float, costs: EnergyCosts,
 
 
 def _nodes_after_neurons(network: Network) -> set[str]:
-    """Nodes that a neuron or another activation lies before."""
-    found: set[int] = set()
-    for index, node in enumerate(network):
-        if any(i in found or isinstance(network.nodes[i].op, Activation) for i in node.inputs):
-            found.add(index)
-    return {network.nodes[i].name for i in found}
+    """Return the names of the nodes that a neuron or another activation precedes, also by way of delays in loops."""
+    todo = [index for index, node in enumerate(network) if isinstance(node.op, Activation)]
+    after: set[int] = set()
+    while todo:
+        readers = set(network.graph.consumers[todo.pop()]) - after
+        after |= readers
+        todo += readers
+    return {network.nodes[index].name for index in after}
 
 
 def _membrane_traffic(network: Network, layers: Sequence[Node]) -> dict[str, int]:

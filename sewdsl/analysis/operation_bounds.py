@@ -13,7 +13,6 @@ attention to sequences, whose weights meet means and maxima of real values (:fun
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
@@ -81,7 +80,7 @@ class LayerOperations(NamedTuple):
 
 def operation_bounds(network: Network) -> Iterator[LayerOperations]:
     """Of every layer with weights, in order."""
-    network = _in_evaluation(network)
+    network = network.in_evaluation()
     for node in network:
         sources = network.inputs(node)
         met = [(fan, s) for fan, s in zip(node.op.fan_outs(*sources), sources, strict=True) if fan is not None]
@@ -102,14 +101,3 @@ def uncounted_kinds(network: Network) -> tuple[str, ...]:
         if network.macs(node) and all(fan is None for fan in node.op.fan_outs(*network.inputs(node)))
     )
     return tuple(dict.fromkeys(found))
-
-
-def _in_evaluation(network: Network) -> Network:
-    """The network whose ranges are those of evaluation."""
-    nodes: list[Node] = []
-    for node in network:
-        op, output = node.op.in_evaluation(), node.output
-        if node.delayed is None:
-            output = op.infer(*(nodes[i].output for i in node.inputs))
-        nodes.append(replace(node, op=op, output=output))
-    return network.with_nodes(tuple(nodes))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+MAX_RANGE_PASSES = 8
+"""Passes that narrow the ranges of loops; after the last one, wider ranges are kept."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -159,6 +162,24 @@ class Network:
                 message = f"{self.nodes[index].name}: closes no loop, and so has to read what it delays"
                 raise ValueError(message)
         return self
+
+    def in_evaluation(self) -> Network:
+        """Return the network with the ops and the ranges of evaluation, in which dropout passes spikes unchanged.
+
+        A delay in a loop has the range of the value that it delays, which is known only after a pass over all nodes.
+        Every pass begins with ranges that hold, so that the ranges after it hold too, and may be narrower.
+        """
+        nodes = self.nodes
+        for _ in range(MAX_RANGE_PASSES if self.graph.delayed else 1):
+            evaluated: list[Node] = []
+            for node in nodes:
+                sources = nodes if node.delayed is not None else evaluated
+                op = node.op.in_evaluation()
+                output = op.infer(*(sources[i].output for i in node.sources))
+                evaluated.append(replace(node, op=op, output=output))
+            if nodes == (nodes := tuple(evaluated)):
+                break
+        return self.with_nodes(nodes)
 
     def with_nodes(self, nodes: tuple[Node, ...]) -> Network:
         """A copy with other nodes, everything else kept."""

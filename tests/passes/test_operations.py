@@ -122,6 +122,16 @@ def test_dropout_passes_spikes_in_evaluation(p: str) -> None:
     assert last.accumulations == 2 * last.events
 
 
+@pytest.mark.parametrize(
+    "loop", ["SN-DP | FC4", "LOOP[SN-DP | DELAY]-DP | FC4-SN-DP-FC4", "LOOP[LOOP[SN-DP | DELAY]-SN-DP | FC4] | FC4"]
+)
+def test_dropout_passes_spikes_in_loops_in_evaluation(loop: str) -> None:
+    network = sewdsl.load(f"FC4-LOOP[{loop}]-FC3", input="6", steps=4, neuron="IF")
+    without = sewdsl.load(f"FC4-LOOP[{loop.replace('-DP', '')}]-FC3", input="6", steps=4, neuron="IF")
+    assert [layer.upper for layer in operation_bounds(network)] == [layer.upper for layer in operation_bounds(without)]
+    assert [layer.real for layer in operation_bounds(network)] == [layer.real for layer in operation_bounds(without)]
+
+
 class TestCommand:
     def run(self, *arguments: str) -> str:
         result = CliRunner().invoke(app, ["show", *arguments])

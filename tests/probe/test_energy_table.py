@@ -37,6 +37,9 @@ NETS = {
     "counts": ("c4k3-BN-SN-{SEW Block}*3-c3k3s2p0-BN-SN-FC3", "2x6x6"),
     "average pooling": ("c4k3-BN-SN-APk2-c3k3-BN-SN-GAP-FC3", "2x6x6"),
     "membranes that are multiplied": ("c4k3-BN-MS Block (c4)-MS Block (c6s2)-SN-GAP-FC3", "2x6x6"),
+    "a loop": ("FC6-LOOP[SN | FC6]-FC3", "7"),
+    "a loop of counts": ("FC6-SN-LOOP[ADD[SN | FC6-SN] | FC6-FC6]-FC3", "7"),
+    "a loop without spikes": ("LOOP[id | SCALE(value=0.5)]-FC6-SN-LOOP[SN | DELAY]-FC3", "7"),
     "attention": ("c8k3-BN-SN-ATTN[ADD[c8k1-SN | id] | c8k1-SN | c8k3-SN]-SN-FC3", "2x4x4"),
 }
 COSTS = EnergyCosts()

@@ -70,7 +70,7 @@ def factor_and_shift(norm: BatchNorm, learned: Mapping[str, Tensor]) -> tuple[Te
 def evaluated_layers(model: SpikingNetwork) -> Iterator[tuple[int, EvaluatedLayer]]:
     """All nodes but the input and the batch norms that are part of others, with their indices."""
     network, hosts = model.network, foldable_norms(model.network)
-    signals = evaluation_signals(network)
+    nodes = network.in_evaluation().nodes
     dtype = number_format(model)
     learned = [
         {key: value.detach().cpu().double() for key, value in model.get_submodule(node.name).state_dict().items()}
@@ -81,7 +81,7 @@ def evaluated_layers(model: SpikingNetwork) -> Iterator[tuple[int, EvaluatedLaye
     for index, node in enumerate(network):
         if index and index not in hosts:
             norms = tuple((network.nodes[i].op, learned[i]) for i, host in hosts.items() if host == index)
-            inputs = tuple(signals[i] for i in node.sources)
+            inputs = tuple(nodes[i].output for i in node.sources)
             yield index, EvaluatedLayer(node, inputs, learned[index], norms, dtype)  # type: ignore[arg-type]
 
 
@@ -95,15 +95,6 @@ def foldable_norms(network: Network) -> dict[int, int]:
             if foldable and network.graph.consumers[source] == (index,) and source not in network.given:
                 hosts[index] = hosts.get(source, source)
     return hosts
-
-
-def evaluation_signals(network: Network) -> list[Signal]:
-    """What each node gives when nothing is dropped."""
-    found: list[Signal] = []
-    for node in network:
-        same = node.delayed is not None  # what it delays is not known yet
-        found.append(node.output if same else node.op.in_evaluation().infer(*(found[i] for i in node.inputs)))
-    return found
 
 
 def number_format(model: SpikingNetwork) -> np.dtype[np.float64]:
