@@ -129,8 +129,8 @@ def bound_above(neurons: tuple[LinearNeuron, ...], steps: int, *, silent: bool =
 
 
 @lru_cache(maxsize=256)
-def bound_below(neurons: tuple[LinearNeuron, ...], steps: int, *, apart: bool = False) -> float | None:
-    """Bounds from below what a chain makes of a gradient, for random spikes of any of the ``RATES``.
+def bound_below(neurons: tuple[LinearNeuron, ...], steps: int, *, apart: bool = False) -> tuple[float, ...] | None:
+    """Bound from below by how much a chain multiplies a gradient, for random spikes of each of the ``RATES``.
 
     It is the norm of appendix A.4, that of the gradients of many neurons together, but for the ``RARE`` ones. The
     gradients that arrive do not depend on the spikes; those of different time-steps are independent of each other, or
@@ -143,19 +143,20 @@ def bound_below(neurons: tuple[LinearNeuron, ...], steps: int, *, apart: bool = 
             a max pooling are now here and now there. No gradient is then followed from one time-step to another.
 
     Returns:
-        None if that is not known.
+        A bound for each of the ``RATES``; None if none is known.
     """
     import numpy as np
 
-    rests = [_rest(neuron) for neuron in neurons]
-    window = steps
-    if apart or steps > MAX_WINDOW:
-        # of neurons that begin again at every time-step, a row of the matrix has more in it the later its time-step is
+    longest = 1 if apart else min(steps, MAX_WINDOW)
+    window = next((n for n in range(longest, 0, -1) if n * len(neurons) * (2**n * n + OVERHEAD) <= 2 * MAX_WORK), 0)
+    if not window:
+        return None
+    if window < steps:
+        # If neurons are at rest after every time-step, a row of the matrix holds all that the row before it holds. Every
+        # row after the window is therefore at least the window's last row.
+        rests = [_rest(neuron) for neuron in neurons]
         if not all(rest is not None and rest.passes and rest.positive for rest in rests):
             return None
-        window = 1 if apart else max(n for n in range(1, MAX_WINDOW + 1) if steps % n == 0)
-    if window * len(neurons) * (2**window * window + OVERHEAD) > 2 * MAX_WORK:
-        return None
     sent = fired = _sequences(window)
     matrices = np.broadcast_to(np.eye(window)[:, None], (window, 2**window, window))
     known: dict[LinearNeuron, Responses | None] = {}
@@ -169,17 +170,32 @@ def bound_below(neurons: tuple[LinearNeuron, ...], steps: int, *, apart: bool = 
         if not np.array_equal(responses.spikes, fired):
             fired, known = responses.spikes, {}
     with np.errstate(all="ignore"):
-        independent = (matrices**2).sum(axis=(0, 2)) / window
-        alike = (matrices.sum(axis=0) ** 2).sum(axis=-1) / window
-        squares, counts = np.minimum(independent, alike), sent.sum(axis=0)
-        order = np.argsort(-squares, kind="stable")
-        squares, counts = squares[order], counts[order]
-        means = []
-        for rate in RATES:
-            parts = rate**counts * (1 - rate) ** (window - counts)
-            parts = np.clip(np.cumsum(parts) - RARE, 0, parts)
-            means.append(float((squares * parts)[parts > 0].sum()))
-        return sqrt(min(means))
+        rows = (matrices**2).sum(axis=2)
+        squares, counts = rows.sum(axis=0), sent.sum(axis=0)
+        if window == steps:  # alike gradients are the lesser ones only where derivatives are negative
+            squares = np.minimum(squares, (matrices.sum(axis=0) ** 2).sum(axis=-1))
+        within, after = _trimmed_means(squares, counts, window), _trimmed_means(rows[-1], counts, window)
+        return tuple(sqrt((first + (steps - window) * last) / steps) for first, last in zip(within, after, strict=True))
+
+
+def _trimmed_means(squares: NDArray[np.float64], counts: NDArray[np.intp], window: int) -> list[float]:
+    """Return the mean over random sequences of each of the ``RATES``, without the ``RARE`` largest values.
+
+    Args:
+        squares: A value for each sequence of ``window`` time-steps.
+        counts: How many spikes each sequence has.
+        window: Time-steps of a sequence.
+    """
+    import numpy as np
+
+    order = np.argsort(-squares, kind="stable")
+    squares, counts = squares[order], counts[order]
+    means = []
+    for rate in RATES:
+        parts = rate**counts * (1 - rate) ** (window - counts)
+        parts = np.clip(np.cumsum(parts) - RARE, 0, parts)
+        means.append(float((squares * parts)[parts > 0].sum()))
+    return means
 
 
 def _sequences(steps: int) -> NDArray[np.bool_]:

@@ -18,6 +18,9 @@ from sewdsl.ops.layers.max_pool import MaxPool
 MIN_GRADIENT_CHANGE = 10
 """By how much a row must multiply or divide a gradient to be warned of."""
 
+MAX_FIRST_RATE = 0.2
+"""The firing rate from which on, at the latest, a row must multiply a gradient by that much to be warned of."""
+
 MAX_BOUNDS = 20
 """Chains of different neurons, or of different lengths, for which a bound is computed; of more, none is known."""
 
@@ -35,10 +38,14 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG00
         most, least = factors.most(chains, windows), factors.least(chains)
         if most is not None and most <= 1 / MIN_GRADIENT_CHANGE:
             yield _report(network, row, "vanishing-gradient", f"at most {most:.2g} at T = {T}", "larger")
-        elif least is not None and least >= MIN_GRADIENT_CHANGE:
-            size = f"at least {min(least, float_info.max):.2g} at T = {T}"
-            rates = f"firing rates from {RATES[0]:g} to {RATES[-1]:g}"
-            yield _report(network, row, "exploding-gradient", f"{size} and {rates}", "smaller")
+            continue
+        for number, rate in enumerate(RATES[: RATES.index(MAX_FIRST_RATE) + 1]):
+            bound = min(least[number:]) if least else 0.0
+            if bound >= MIN_GRADIENT_CHANGE:
+                size = f"at least {min(bound, float_info.max):.2g} at T = {T}"
+                rates = f"firing rates from {rate:g} to {RATES[-1]:g}"
+                yield _report(network, row, "exploding-gradient", f"{size} and {rates}", "smaller")
+                break
 
 
 def _neuron(network: Network, block: ResidualBlock) -> LinearNeuron | None:
@@ -85,7 +92,7 @@ class _Factors:
     def __init__(self, steps: int) -> None:
         self._steps = steps
         self._above: dict[tuple[Chain, bool], Bound | None] = {}
-        self._below: dict[tuple[Chain, bool], float | None] = {}
+        self._below: dict[tuple[Chain, bool], tuple[float, ...] | None] = {}
 
     def most(self, chains: Sequence[Chain], windows: float) -> float | None:
         """By how much chains with pooling between them do so at most; None if that is not known.
@@ -103,8 +110,8 @@ class _Factors:
             factor, silent = factor * bound.factor, bound.silent
         return factor
 
-    def least(self, chains: Sequence[Chain]) -> float | None:
-        """By how much they do so at least; None if that is not known."""
+    def least(self, chains: Sequence[Chain]) -> tuple[float, ...] | None:
+        """Return by how much they do so at least, for each of the ``RATES``; None if that is not known."""
         key = tuple(neuron for chain in chains for neuron in chain), len(chains) > 1
         if key not in self._below and len(self._below) < MAX_BOUNDS:
             self._below[key] = bound_below(key[0], self._steps, apart=key[1])

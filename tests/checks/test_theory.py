@@ -165,12 +165,13 @@ def test_blocks_side_by_side_are_no_row() -> None:
     assert all(isinstance(block, ResidualBlock) and block.activation is None for block in residual_blocks(network))
 
 
-@pytest.mark.parametrize("blocks", [2, 8, 9, 20])
+@pytest.mark.parametrize("blocks", [2, 7, 8, 9, 20])
 def test_when_gradients_are_spoken_of(blocks: int) -> None:
-    """With one time-step, by the numbers of Eq. 8; of 1.5 for each spike, the square root of a tenth is left."""
+    """With one time-step, by the numbers of Eq. 8; of 1.5 for each spike, the square root of the firing rate is left."""
     body = f"c4k3-BN-SN-{{Spiking Block}}*{blocks}-GAP-FC3"
     steep = said(body, neuron=NEURONS["steep"])
-    assert [d.code for d in steep] == (["exploding-gradient"] if blocks >= 9 else [])
+    assert [d.code for d in steep] == (["exploding-gradient"] if blocks >= 8 else [])
+    assert not steep or f"firing rates from {0.2 if blocks < 9 else 0.1} to 0.7" in steep[0].message
     assert said(body, neuron=NEURONS["paper"]) == []
     (found,) = said(body, neuron=NEURONS["low threshold"])
     assert found.message == (
@@ -194,8 +195,10 @@ A5 = "IF(v_threshold=0.5, surrogate=ATan(alpha=2.0, scale=3.4674011002723395))"
             {1: "vanishing", 2: "vanishing", 4: "", 8: "", 16: ""},
         ),
         (A5, 8, {1: "", 2: "", 4: "exploding", 8: "exploding", 16: "exploding"}),
-        ("IF(v_reset=none)", 16, {1: "", 2: "", 4: "", 8: "exploding", 16: "exploding"}),
-        ("IF(detach_reset=off)", 32, {1: "", 2: "", 4: "", 8: "exploding", 16: ""}),
+        ("IF(v_reset=none)", 8, {4: "", 8: "exploding", 13: "exploding", 16: "exploding"}),
+        ("IF(v_reset=none)", 12, {4: "", 6: "exploding", 8: "exploding", 16: "exploding", 100: "exploding"}),
+        ("IF(v_reset=none)", 16, {1: "", 2: "", 4: "exploding", 8: "exploding", 16: "exploding"}),
+        ("IF(detach_reset=off)", 32, {1: "", 2: "", 4: "exploding", 8: "exploding", 16: ""}),
         ("IF(v_threshold=0.5)", 35, {1: "vanishing", 4: "vanishing", 16: "vanishing", 100: ""}),
         ("IF(surrogate=ATan(alpha=3.0))", 35, {1: "exploding", 4: "exploding", 16: "exploding", 100: "exploding"}),
         ("LIF(tau=2.0)", 3, {1: "vanishing", 4: "vanishing", 16: "vanishing", 17: ""}),
@@ -237,8 +240,29 @@ def test_bounds_are_of_the_gradients_that_torch_finds(text: str, blocks: int) ->
         for x, part in sorted(parts, reverse=True):
             left_out = min(rare, part)
             mean, rare = mean + x * (part - left_out), rare - left_out
-        means.append(mean)
-    assert least == pytest.approx(min(means) ** 0.5, rel=1e-6)
+        means.append(mean**0.5)
+    assert least == pytest.approx(means, rel=1e-6)
+
+
+@pytest.mark.parametrize("text", ["IF(v_reset=none)", NEURONS["paper"], NEURONS["steep"]])
+@pytest.mark.parametrize(("steps", "blocks"), [(13, 3), (16, 8)])
+def test_bounds_of_a_window_hold_for_more_time_steps(text: str, steps: int, blocks: int) -> None:
+    """Of 4,000 random sequences of spikes, a hundredth left out; a tenth of their gradients is chance."""
+    op = sewdsl.load("c4k3-SN", input="2x4x4", set={"neuron": text}).nodes[-1].op
+    assert isinstance(op, LinearNeuron)
+    least = bound_below((op,) * blocks, steps)
+    assert least is not None
+    for rate, bound in zip(RATES, least, strict=True):
+        spikes = (torch.rand(steps, 4000, generator=torch.Generator().manual_seed(0)) < rate).double()
+        squares = torch.zeros(4000, dtype=torch.float64)
+        given = spikes.requires_grad_()
+        for _ in range(blocks):
+            given = run_neurons(op, given, _learned(op))
+        for t in range(steps):
+            (row,) = torch.autograd.grad(given[t].sum(), spikes, retain_graph=True)
+            squares += row.square().sum(0)
+        kept = squares.sort().values[: round(4000 * (1 - RARE))]
+        assert bound <= 1.1 * float((kept.sum() / 4000 / steps).sqrt())
 
 
 def test_bounds() -> None:
@@ -247,7 +271,7 @@ def test_bounds() -> None:
     assert isinstance(half, LinearNeuron)
     assert bound_above((half,) * 8, 8) == (comb(15, 8) / 2**8, False)
     assert bound_above((half,) * 8, 1) == (1 / 2**8, False)
-    assert bound_below((half,) * 8, 1) == pytest.approx(1 / 2**8, rel=0.01)
+    assert bound_below((half,) * 8, 1) == pytest.approx([1 / 2**8] * len(RATES), rel=0.01)
     dying = neuron("LIF", tau=2.0)
     assert isinstance(dying, LinearNeuron)
     bound, least = (bound_above((dying, dying), 4, silent=silent) for silent in (False, True))
@@ -270,8 +294,8 @@ def test_bounds_of_the_paper_s_figures_7_and_8() -> None:
         least, most = bound_below((op,) * 35, 4), bound_above((op,) * 35, 4)
         assert least is not None
         assert most is not None
-        assert least < measured < most.factor
-        assert f"{least:.2g} {most.factor:.2g}" == bounds
+        assert min(least) < measured < most.factor
+        assert f"{min(least):.2g} {most.factor:.2g}" == bounds
 
 
 @pytest.mark.parametrize("steps", [1, 16, 10_000, 1_000_000])
