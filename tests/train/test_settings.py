@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.nn import functional
 from torch.nn.functional import cross_entropy, log_softmax, mse_loss, one_hot
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
@@ -164,6 +165,17 @@ class TestLoss:
         steps = model(x, return_sequence=True)
         each = [0.75 * cross_entropy(out, y) + 0.25 * mse_loss(out, torch.full_like(out, 2)) for out in steps]
         assert found.item() == pytest.approx(torch.stack(each).mean().item(), rel=1e-6)
+
+    @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+    def test_the_regulariser_is_that_of_torch_in_16_bits_too(self, precision: torch.dtype) -> None:
+        """To the bit: under autocast ``F.mse_loss`` takes differences in float32."""
+        outputs = torch.randn(5, 4, 10, dtype=precision, requires_grad=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision is torch.bfloat16):
+            loss = recipe(PLAIN, loss="TET(weight=1.0, phi=0.3)").loss.value(functional, outputs, torch.arange(4))
+            regulariser = mse_loss(outputs, torch.full_like(outputs, 0.3))
+        assert torch.equal(loss, regulariser)
+        assert loss.dtype is torch.float32
+        assert torch.equal(*(torch.autograd.grad(each, outputs)[0] for each in (loss, regulariser)))
 
     @pytest.mark.parametrize("loss", ["CrossEntropy", "TET(weight=0.5)", "MSE"])
     def test_shares_that_are_all_of_one_class_are_that_class(self, loss: str) -> None:

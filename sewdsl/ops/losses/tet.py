@@ -39,4 +39,5 @@ class TET(Loss, kind="TET"):
         loss: Tensor = functional.cross_entropy(outputs.flatten(0, 1), repeated, label_smoothing=smoothing)
         if not self.weight:
             return loss
-        return (1 - self.weight) * loss + self.weight * (outputs - self.phi).square().mean()
+        regulariser: Tensor = functional.mse_loss(outputs, outputs.new_full(outputs.shape, self.phi))
+        return (1 - self.weight) * loss + self.weight * regulariser
