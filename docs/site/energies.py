@@ -290,7 +290,17 @@ def energies() -> str:
     ratios = _table(("network", "printed by", "T", "NASAR", "printed", "computed", "verdict"), _as_ratios())
     spread = [mean_rate(row) for row in WITH_OPERATIONS]
     others = implied_rates(WithoutRates("qkformer-10-384", MAX, MEMBRANE_SHORTCUTS))[0]
-    remark = _REMARK.format(least=min(spread), most=max(spread), energy=MEMBRANE_SHORTCUTS, rate=others)
+    once, repeated = implied_rates(next(row for row in WITHOUT_RATES if row.network == "qkformer-10-384"))
+    remark = _REMARK.format(
+        least=min(spread),
+        most=max(spread),
+        once=once,
+        repeated=repeated,
+        fewest=repeated / max(spread),
+        times=once / max(spread),
+        energy=MEMBRANE_SHORTCUTS,
+        rate=others,
+    )
     return f"{operations}\n{_BETWEEN}\n{rates}\n{remark}\n{_THEN}\n{ratios}"
 
 
@@ -299,10 +309,11 @@ These energies are printed without rates and operations. The rates are the mean,
 with the first layer once and at each time-step:
 """
 _REMARK = """\
-The operations of the first table are mean rates of {least:.0%} to {most:.0%}. Two thirds, as QKFormer-10-384's energy
-implies, is more than twice that. Its joins add spikes, so that counts reach its layers, and if each is as many
-accumulations, the mean is of counts, not of a share; the paper does not say. With shortcuts between membranes, which
-leave spikes binary, Max-Former's Tab. 3 prints {energy} mJ for it: {rate:.1%}.
+The operations of the first table are mean rates of {least:.1%} to {most:.1%}. The energy of QKFormer-10-384 implies
+{repeated:.1%} to {once:.1%}, {fewest:.1f} to {times:.1f} times the largest of these rates. The joins of QKFormer add spikes, so that
+counts reach its layers. If a count is as many accumulations, the mean is a mean of counts, and not a share. The paper does
+not say which. With shortcuts between membranes, which leave spikes binary, Max-Former's Tab. 3 prints {energy} mJ for
+QKFormer-10-384: {rate:.1%}.
 """
 _THEN = """\
 These are efficiencies: the energy of the same network without spikes, by that with spikes. NASAR is a rate over
