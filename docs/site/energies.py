@@ -310,10 +310,10 @@ with the first layer once and at each time-step:
 """
 _REMARK = """\
 The operations of the first table are mean rates of {least:.1%} to {most:.1%}. The energy of QKFormer-10-384 implies
-{repeated:.1%} to {once:.1%}, {fewest:.1f} to {times:.1f} times the largest of these rates. The joins of QKFormer add spikes, so that
-counts reach its layers. If a count is as many accumulations, the mean is a mean of counts, and not a share. The paper does
-not say which. With shortcuts between membranes, which leave spikes binary, Max-Former's Tab. 3 prints {energy} mJ for
-QKFormer-10-384: {rate:.1%}.
+{repeated:.1%} to {once:.1%}, {fewest:.1f} to {times:.1f} times the largest of these rates. The joins of QKFormer
+add spikes, so that counts reach its layers. If a count is as many accumulations, the mean is a mean of counts, and not
+a share. The paper does not say which. With shortcuts between membranes, which leave spikes binary, Max-Former's Tab. 3
+prints {energy} mJ for QKFormer-10-384: {rate:.1%}.
 """
 _THEN = """\
 These are efficiencies: the energy of the same network without spikes, by that with spikes. NASAR is a rate over

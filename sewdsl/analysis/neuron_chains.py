@@ -152,8 +152,8 @@ def bound_below(neurons: tuple[LinearNeuron, ...], steps: int, *, apart: bool = 
     if not window:
         return None
     if window < steps:
-        # If neurons are at rest after every time-step, a row of the matrix holds all that the row before it holds. Every
-        # row after the window is therefore at least the window's last row.
+        # If neurons are at rest after every time-step, a row of the matrix holds all that the row before it holds.
+        # Every row after the window is therefore at least the window's last row.
         rests = [_rest(neuron) for neuron in neurons]
         if not all(rest is not None and rest.passes and rest.positive for rest in rests):
             return None

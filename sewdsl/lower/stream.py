@@ -49,7 +49,10 @@ class State(Mapping[str, Tensor]):
 
 @final
 class Stream:
-    """Takes a network through time step by step; gives what the network gives on the whole sequence.
+    """Run a network one time-step at a time.
+
+    The outputs equal those of the whole sequence up to rounding: libraries round a convolution or a matrix product of N
+    samples differently from one of T · N samples, and a potential at the threshold may then be on its other side.
 
     ::
 

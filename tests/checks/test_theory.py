@@ -167,7 +167,7 @@ def test_blocks_side_by_side_are_no_row() -> None:
 
 @pytest.mark.parametrize("blocks", [2, 7, 8, 9, 20])
 def test_when_gradients_are_spoken_of(blocks: int) -> None:
-    """With one time-step, by the numbers of Eq. 8; of 1.5 for each spike, the square root of the firing rate is left."""
+    """With one time-step, by the numbers of Eq. 8; of 1.5 for each spike, the root of the firing rate is left."""
     body = f"c4k3-BN-SN-{{Spiking Block}}*{blocks}-GAP-FC3"
     steep = said(body, neuron=NEURONS["steep"])
     assert [d.code for d in steep] == (["exploding-gradient"] if blocks >= 8 else [])

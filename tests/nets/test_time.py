@@ -55,7 +55,7 @@ def test_what_reads_whole_sequences_does_not_stream(name: str, kind: str) -> Non
         model.stream()
 
 
-def test_what_reads_the_past_streams_exactly() -> None:
+def test_what_reads_the_past_streams_up_to_rounding() -> None:
     name = "psn-resnet-19"
     size, steps = SMALL[name]
     model = sewdsl.compile(name, input=size, steps=steps, neuron="SlidingPSN(order=2)", seed=0).double()
