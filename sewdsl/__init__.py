@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from sewdsl.compiler import Compilation, Options, compile, load, read  # noqa: A004 -- what it does
     from sewdsl.diagnostics import Diagnostic, SewdslError
     from sewdsl.exchange.read.torch_modules import from_torch
-    from sewdsl.exchange.weights.load_trained import load_trained
     from sewdsl.ir.network import Network
     from sewdsl.ir.node import Node
     from sewdsl.own_code import load_plugin
+    from sewdsl.train.fit.load_run import load_trained
     from sewdsl.train.fit.train_network import resume_training, train_network
     from sewdsl.train.torch_dataset import dataset
 
@@ -51,7 +51,7 @@ _PLACES = {
     "Network": "sewdsl.ir.network",
     "Node": "sewdsl.ir.node",
     "from_torch": "sewdsl.exchange.read.torch_modules",
-    "load_trained": "sewdsl.exchange.weights.load_trained",
+    "load_trained": "sewdsl.train.fit.load_run",
     **dict.fromkeys(("keep_memory", "memory_kept"), "sewdsl.allocator"),
     "dataset": "sewdsl.train.torch_dataset",
     "load_plugin": "sewdsl.own_code",

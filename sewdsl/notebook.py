@@ -114,7 +114,7 @@ def train(  # noqa: PLR0913 -- what the command has as options
         overwrite: Whether a run that is in the folder already is removed, so that a cell can be run again.
         data: The folder of the dataset, or of several.
         callbacks: Lightning's, called after sewdsl's own and those of plugin files.
-        loggers: Of ``tensorboard``, ``csv``, ``wandb`` and ``mlflow``; None: TensorBoard alone.
+        loggers: Of ``tensorboard``, ``wandb`` and ``mlflow``; None: TensorBoard alone.
         **options: As for :func:`sewdsl.load`: ``set={"train.epochs": "3"}``.
 
     Raises:

@@ -90,21 +90,15 @@ def write_exported_folder(out: Path, model: SpikingNetwork, origin: ExportOrigin
 
 def _files(model: SpikingNetwork, origin: ExportOrigin, inputs: str) -> Mapping[str, bytes]:
     """The contents by name; no path of this machine is among them."""
-    import safetensors.torch  # noqa: PLC0415 -- torch takes seconds
-    import torch  # noqa: PLC0415 -- as above
-
-    from sewdsl.exchange.errors import ExportError  # noqa: PLC0415 -- as above
+    from sewdsl.exchange.errors import ExportError  # noqa: PLC0415 -- torch takes seconds
     from sewdsl.exchange.write.python import source  # noqa: PLC0415 -- as above
+    from sewdsl.tensor_file import encode_tensors  # noqa: PLC0415 -- as above
     from sewdsl.train.report.model_card import ExportedFiles, render_card  # noqa: PLC0415 -- as above
 
     network = read(Source("spec.net", origin.text)).result()  # its lines are named after the file that lies beside
-    tensors = {
-        key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for key, value in model.state_dict().items()
-    }
     epoch = "best" if origin.best else "last"
     known = {EPOCH: epoch} if origin.run else {}
-    files = {"spec.net": origin.text.encode(), WEIGHTS: safetensors.torch.save(tensors, {"format": "pt", **known})}
+    files = {"spec.net": origin.text.encode(), WEIGHTS: encode_tensors(model.state_dict(), known)}
     name = ""
     try:
         code = source(network, inputs).replace("net.safetensors", WEIGHTS)

@@ -235,7 +235,7 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
     from sewdsl.train.store.run_lookup import is_run  # noqa: PLC0415 -- as above
 
     ours = weights.SCHEMES["sewdsl"]
-    file = RunFolder(path).last.with_suffix(".safetensors") if is_run(path) else path
+    file = RunFolder(path).last if is_run(path) else path
     try:
         found = weights.read_weights(file)
     except weights.WeightsError as error:

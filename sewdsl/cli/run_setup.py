@@ -42,8 +42,8 @@ Logger = Annotated[
     typer.Option(
         "--logger",
         metavar="NAME",
-        help="Log figures to tensorboard, csv, wandb, mlflow or none, in place of tensorboard; repeatable.",
-        autocompletion=lambda: ["tensorboard", "csv", "wandb", "mlflow", NO_LOGGER],
+        help="Log metrics to tensorboard, wandb, mlflow or none, too (repeatable). [default: tensorboard]",
+        autocompletion=lambda: ["tensorboard", "wandb", "mlflow", NO_LOGGER],
     ),
 ]
 NO_LOGGER = "none"
@@ -222,7 +222,7 @@ def _say_ways_on(run: RunFolder) -> None:
     from sewdsl.train.store.run_lookup import is_run  # noqa: PLC0415 -- as above
 
     going_on = _going_on(run)
-    if not run.last.exists():
+    if not run.state.exists():
         if is_run(run.path):
             echo(f"nothing was saved yet; it begins again with: {going_on}", err=True)
         return
@@ -230,9 +230,8 @@ def _say_ways_on(run: RunFolder) -> None:
     fewest = fewest_epochs(run)
     if fewest is not None:
         echo(f"it ends after epoch {fewest} with: {going_on} --set {CHANGEABLE_SETTING}={fewest}", err=True)
-    best = run.best.with_suffix(".safetensors")
-    if best.exists():
-        way = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(best), *_plugin_words()])
+    if run.best.exists():
+        way = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(run.best), *_plugin_words()])
         echo(f"the weights of its best epoch so far: {way}", err=True)
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.exchange.errors import WeightsError
+from sewdsl.train.store.run_folder import RunError
 
 TEXT = """\
 sewdsl 1
@@ -182,12 +182,12 @@ def test_damaged_weights(exported: Path, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "weights.safetensors").write_bytes(b"\0" * 40)
     done = run("eval", tmp_path / "out", "--device", "cpu")
     assert done.exit_code == 1
-    assert "weights.safetensors' is damaged" in done.stderr
-    with pytest.raises(WeightsError):
+    assert "weights.safetensors' are damaged" in done.stderr
+    with pytest.raises(RunError):
         sewdsl.load_trained(tmp_path / "out")
-    with pytest.raises(WeightsError, match=r"best=True is for the folder of a run"):
+    with pytest.raises(RunError, match=r"was exported without --best"):
         sewdsl.load_trained(exported, best=True)
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone" / "spec.net").write_text(TEXT, "utf-8")
-    with pytest.raises(WeightsError, match="holds no trained weights"):
+    with pytest.raises(RunError, match=r"last\.safetensors' are missing"):
         sewdsl.load_trained(tmp_path / "alone")

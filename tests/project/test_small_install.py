@@ -60,7 +60,7 @@ LACKS = {
     "draw net.net -o net.pdf": "matplotlib",
     "train net.net": "torch",
     "eval run": "torch",
-    "study figure-6": "safetensors",
+    "study figure-6": "torch",
     "report run": "pyyaml",
     "probe energy net.net": "torch",
     "export net.net net.py": "torch",

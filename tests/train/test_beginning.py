@@ -92,7 +92,7 @@ def whole(small: Path, tensors: dict[str, Tensor], tmp_path_factory: pytest.Temp
 def test_it_begins_with_exactly_these(whole: Whole, tensors: dict[str, Tensor]) -> None:
     assert same(whole.first, tensors)
     assert same(load_file(whole.folder.start), tensors)
-    assert not same(load_file(whole.folder.last.with_suffix(".safetensors")), tensors)
+    assert not same(load_file(whole.folder.last), tensors)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_it_goes_on_bit_for_bit_without_the_file(
     with pytest.raises(KilledError):
         begin(small, tmp_path / "run", tensors, At(batch, leave(tmp_path / "run", tmp_path / "killed")))
     folder = RunFolder(tmp_path / "killed")
-    assert folder.last.exists() == saved
+    assert folder.state.exists() == saved
     if saved:
         folder.start.unlink()  # the checkpoint says where the weights came from
     result = resume_run(folder)
@@ -131,7 +131,7 @@ def test_random_weights_have_no_origin(small: Path, tmp_path: Path) -> None:
 def test_a_damaged_copy_is_not_begun_with(whole: Whole, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     folder = RunFolder(tmp_path / "run")
     shutil.copytree(whole.folder.path, folder.path)
-    for path in (folder.last, folder.previous, folder.result):
+    for path in (folder.state, folder.previous_state, folder.result):
         path.unlink()
     folder.start.write_bytes(damage(folder.start.read_bytes()))
     with pytest.raises(RunError, match=r"the weights that the run began with, .*, are damaged"):
@@ -160,7 +160,7 @@ class TestCommand:
         where = shared.folder.path if whole else shared.folder.last
         done = run("train", small, "--out", tmp_path / "run", "--weights", where, *SHORT)
         assert done.exit_code == 0, done.output
-        ended = load_file(shared.folder.last.with_suffix(".safetensors"))
+        ended = load_file(shared.folder.last)
         assert same(load_file(RunFolder(tmp_path / "run").start), ended)
 
     def test_wider_numbers_are_rounded_and_that_is_said(

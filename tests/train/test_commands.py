@@ -42,11 +42,11 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
         f"{share:.2%}"
         for share in (result.firing_rates[layer], found.dead / found.neurons, found.saturated / found.neurons)
     ]
-    *_, accuracy, five, where = done.stdout.splitlines()
+    *_, accuracy, where = done.stdout.splitlines()
     assert where.startswith("1 epoch in ")
     assert where.endswith(f"is in {out}")
     again = run("eval", out)
-    judged = f"{accuracy}, on all 359 test samples of digits\n{five}"
+    judged = f"{accuracy}, on all 359 test samples of digits"
     assert (again.exit_code, again.stdout.strip(), again.stderr) == (0, judged, "")
 
     reported = json.loads((out / "result.json").read_text("utf-8"))
@@ -68,8 +68,8 @@ def test_settings_that_are_not_as_by_default(small: Path, tmp_path: Path) -> Non
 
 def test_a_refusal_to_go_on_does_not_say_to_go_on(tmp_path: Path) -> None:
     folder = unfinished(tmp_path / "run")
-    folder.last.parent.mkdir()
-    folder.last.write_bytes(b"no checkpoint")
+    folder.state.parent.mkdir()
+    folder.state.write_bytes(b"no checkpoint")
     refused = run("train", "--resume", folder.path)
     assert refused.exit_code == 1
     assert len(refused.stderr.splitlines()) == 1

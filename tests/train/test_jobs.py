@@ -62,7 +62,7 @@ def with_own_code(spec: Path, out: Path, *options: str) -> tuple[int, str]:
     """The study with the plugin file and a logger."""
     with left_out():
         return study(
-            spec, out, "--plugin", str(spec.parent / "kinds.py"), "--threads", "1", "--logger", "csv", *options
+            spec, out, "--plugin", str(spec.parent / "kinds.py"), "--threads", "1", "--logger", "none", *options
         )
 
 
@@ -139,7 +139,7 @@ def test_code_of_ones_own_and_loggers(out: Path) -> None:
     """A run in a process of its own knows the kinds and callbacks of plugin files, and logs where it is said."""
     for join in ("ADD", "IAND"):
         run = out / f"join={join}" / "seed-0"
-        assert "epochs_counted" in next(run.glob("csv/**/metrics.csv")).read_text("utf-8")
+        assert "epochs_counted" in (run / "metrics.csv").read_text("utf-8")
         assert not (run / "tensorboard").exists()
         assert [*(run / "plugins").iterdir()]
 
@@ -175,7 +175,7 @@ def test_signals_stop_all(tmp_path: Path, number: signal.Signals, only: tuple[st
     done = CliRunner().invoke(app, [*command, *only])
     sender.join()
     assert done.exit_code == 128 + number
-    assert all(free(run) and run.last.exists() and not run.result.exists() for run in runs)
+    assert all(free(run) and run.state.exists() and not run.result.exists() for run in runs)
     assert done.stderr.splitlines()[-2:] == ["the same command goes on", f"stopped by {number.name}"]
     assert "Traceback" not in done.stderr
 
@@ -190,7 +190,7 @@ def test_a_kill_stops_all(tmp_path: Path) -> None:
         finally:
             started.kill()
     wait_for(lambda: all(map(free, runs)))
-    assert all(run.last.exists() and not run.result.exists() for run in runs)
+    assert all(run.state.exists() and not run.result.exists() for run in runs)
 
 
 def wait_for(true: object) -> None:

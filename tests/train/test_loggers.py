@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import yaml
@@ -27,11 +28,6 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "csv" / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
-
-
 def tags(folder: Path) -> dict[str, list[int]]:
     """Steps of each scalar in TensorBoard's files."""
     found = EventAccumulator(str(folder / "tensorboard"))
@@ -39,44 +35,27 @@ def tags(folder: Path) -> dict[str, list[int]]:
     return {tag: [event.step for event in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
 
-def test_several_have_the_same_figures_and_the_recipe(small: Path, tmp_path: Path) -> None:
+def test_figures_and_the_recipe(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = run("train", small, "--out", out, "--logger", "csv,tensorboard")
+    done = run("train", small, "--out", out, "--logger", "tensorboard")
     assert done.exit_code == 0, done.output
-    found, logged = tags(out), rows(out)
+    found = tags(out)
     assert FIGURES | {"firing_rate/plif1", "gradient_norm/conv1"} <= {*found}
-    assert {*found} == {name for row in logged for name in row} - {"step"}
-    losses = {int(row["epoch"]): float(row["train_loss"]) for row in logged if "train_loss" in row}
     with (out / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        assert losses == {
-            int(row["epoch"]) - 1: pytest.approx(float(row["train_loss"])) for row in csv.DictReader(file)
-        }
-    for name in ("csv", "tensorboard"):
-        said = yaml.safe_load((out / name / "hparams.yaml").read_text("utf-8"))
-        assert (said["network"], said["batch"], said["epochs"]) == ("Small", 200, 2)
-        assert said["optimizer"].startswith("Adam(lr=0.05")
-        assert said["parameters"] == sewdsl.load(small).total_parameters
+        assert {*found} - {"epoch"} == {*next(csv.reader(file))} - {"epoch"}
+    said = yaml.safe_load((out / "tensorboard" / "hparams.yaml").read_text("utf-8"))
+    assert (said["network"], said["batch"], said["epochs"]) == ("Small", 200, 2)
+    assert said["optimizer"].startswith("Adam(lr=0.05")
+    assert said["parameters"] == sewdsl.load(small).total_parameters
     accumulated = EventAccumulator(str(out / "tensorboard"))
     accumulated.Reload()
     assert "spec.net/text_summary" in accumulated.Tags()["tensors"]
-    assert read_loggers(RunFolder(out)).loggers == ["tensorboard", "csv"]
+    assert read_loggers(RunFolder(out)).loggers == ["tensorboard"]
 
     steps = found["train_loss"]
     more = run("train", "--resume", out, "--set", "train.epochs=3")  # with the loggers of before
     assert more.exit_code == 0, more.output
-    assert [row["epoch"] for row in rows(out) if "train_loss" in row] == ["0", "1", "2"]
     assert tags(out)["train_loss"] == [*steps, steps[-1] + steps[1] - steps[0]]
-
-
-def test_rows_of_epochs_that_are_not_saved_are_logged_once(small: Path, tmp_path: Path) -> None:
-    done = sewdsl.train_network(small, tmp_path / "out", loggers=["csv"], progress_bar=False, set={"train.epochs": "1"})
-    before = rows(done.folder)
-    with (done.folder / "csv" / "metrics.csv").open("a", encoding="utf-8") as file:
-        columns = sorted({name for row in before for name in row})
-        file.write(",".join("1" if name == "epoch" else "0.5" for name in columns) + "\n")
-    sewdsl.resume_training(done.folder, epochs=2, progress_bar=False)
-    assert rows(done.folder)[: len(before)] == before
-    assert [row["epoch"] for row in rows(done.folder) if "train_loss" in row] == ["0", "1"]
 
 
 def test_tensorboard_alone_is_usual_and_none_is_possible(small: Path, tmp_path: Path) -> None:
@@ -94,11 +73,9 @@ def test_tensorboard_alone_is_usual_and_none_is_possible(small: Path, tmp_path: 
 def test_options_that_are_wrong(small: Path, tmp_path: Path) -> None:
     wrong = run("train", small, "--out", tmp_path / "out", "--logger", "tensorbord")
     assert wrong.exit_code == 2
-    said = (
-        "error: --logger takes tensorboard, csv, wandb, mlflow or none, not 'tensorbord'; did you mean 'tensorboard'?"
-    )
+    said = "error: --logger takes tensorboard, wandb, mlflow or none, not 'tensorbord'; did you mean 'tensorboard'?"
     assert said in wrong.stderr
-    both = run("train", small, "--out", tmp_path / "out", "--logger", "csv", "--logger", "none")
+    both = run("train", small, "--out", tmp_path / "out", "--logger", "tensorboard", "--logger", "none")
     assert (both.exit_code, "--logger none goes with no other" in both.stderr) == (2, True)
     assert not (tmp_path / "out").exists()
 
@@ -112,12 +89,14 @@ def test_one_that_fails_costs_no_training(
         tried.append(1)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(loggers, "_csv_logger", lambda folder: CSVLogger(folder.path, "", "csv"))
+    monkeypatch.setattr(loggers, "check_loggers", lambda _: None)
+    monkeypatch.setattr(loggers, "_wandb_logger", lambda folder, *_: CSVLogger(folder.path, "", "wandb"))
     monkeypatch.setattr(CSVLogger, "save", full)
-    done = sewdsl.train_network(small, tmp_path / "out", loggers=["csv", "tensorboard"], progress_bar=False)
+    monkeypatch.setattr("sewdsl.train.fit.train_network.check_loggers", lambda _: None)
+    done = sewdsl.train_network(small, tmp_path / "out", loggers=["wandb", "tensorboard"], progress_bar=False)
     said = capsys.readouterr().err
     assert done.result.epochs == 2
-    assert said.count("warning: csv fails, and gets no more figures: [Errno 28] No space left on device;") == 1
+    assert said.count("warning: wandb fails, and gets no more figures: [Errno 28] No space left on device;") == 1
     assert len(tried) == 1
     assert len(tags(done.folder)["train_loss"]) == 2  # the other goes on
     assert len((done.folder / "metrics.csv").read_text("utf-8").splitlines()) == 3
@@ -126,13 +105,13 @@ def test_one_that_fails_costs_no_training(
 def test_one_that_cannot_be_opened_ends_the_run_before_it_begins(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(folder: RunFolder) -> CSVLogger:
+    def away(*_: object, **__: object) -> NoReturn:
         message = "nobody answers\nsecond line"
         raise ConnectionError(message)
 
-    monkeypatch.setattr(loggers, "_csv_logger", away)
-    with pytest.raises(RunError, match=r"^cannot log to csv: nobody answers$"):
-        sewdsl.train_network(small, tmp_path / "out", loggers=["csv"], progress_bar=False)
+    monkeypatch.setattr(loggers, "TensorBoardLogger", away)
+    with pytest.raises(RunError, match=r"^cannot log to tensorboard: nobody answers$"):
+        sewdsl.train_network(small, tmp_path / "out", loggers=["tensorboard"], progress_bar=False)
     assert not (tmp_path / "out" / "checkpoints").exists()
 
 

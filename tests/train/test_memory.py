@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
@@ -30,8 +31,7 @@ def train(spec: Path, out: Path, *settings: str) -> str:
 
 
 def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = torch.load(folder.last, weights_only=True)["state_dict"]
-    return found
+    return load_file(folder.last)
 
 
 def test_without_the_setting_nothing_is_said(small: Path, tmp_path: Path, returned: list[None]) -> None:

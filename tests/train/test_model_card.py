@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import sewdsl
@@ -90,8 +91,7 @@ class TestOfARun:
         exec(code, names)  # noqa: S102 -- our own text
         x = torch.rand(2, 1, 8, 8)
         expected = sewdsl.compile(run.folder.spec).eval()
-        stored = torch.load(run.folder.last, weights_only=True)["state_dict"]
-        expected.load_state_dict({key.removeprefix("model."): value for key, value in stored.items()})
+        expected.load_state_dict(load_file(run.folder.last))
         assert torch.equal(names["model"](x), expected(x))
 
     def test_the_commands_that_it_names_are_there(

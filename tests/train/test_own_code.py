@@ -162,7 +162,7 @@ def test_a_script_trains_with_callbacks(tmp_path: Path, capsys: pytest.CaptureFi
     after = Noting()
     more = sewdsl.resume_training(done.folder, epochs=3, callbacks=[after], progress_bar=False)
     assert (after.epochs, more.result.epochs) == ([0, 1, 2], 3)
-    assert checkpoints.read_checkpoint(RunFolder(done.folder).last)["callbacks"]["Noting"] == {"epochs": [0, 1, 2]}
+    assert checkpoints.read_state(RunFolder(done.folder).state)["callbacks"]["Noting"] == {"epochs": [0, 1, 2]}
     with pytest.raises(RunError, match="already holds a run"):
         sewdsl.train_network(net, tmp_path / "out")
     with pytest.raises(KeyError, match="mine"):  # a script sees its own errors as they are
@@ -180,7 +180,6 @@ def test_a_callback_may_end_it_early(tmp_path: Path) -> None:
 def test_callbacks_alone_change_no_bit(tmp_path: Path) -> None:
     net = written(tmp_path / "own.net", NET.replace("NEURON", "LIF"))
     plain = sewdsl.train_network(net, tmp_path / "plain", progress_bar=False)
-    noted = sewdsl.train_network(net, tmp_path / "noted", callbacks=[Noting()], loggers=["csv"], progress_bar=False)
-    weights = [checkpoints.read_checkpoint(RunFolder(done.folder).last) for done in (plain, noted)]
-    assert checkpoints.same_weights(*weights)
+    noted = sewdsl.train_network(net, tmp_path / "noted", callbacks=[Noting()], loggers=[], progress_bar=False)
+    assert RunFolder(plain.folder).last.read_bytes() == RunFolder(noted.folder).last.read_bytes()
     assert not (plain.folder / "plugins.json").exists()

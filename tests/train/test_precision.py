@@ -33,11 +33,11 @@ def copied(run: Run, tmp_path: Path, **changes: object) -> RunFolder:
     folder = RunFolder(Path(shutil.copytree(run.folder.path, tmp_path / "copy")))
     fields = {**json.loads(folder.result.read_text("utf-8")), **changes}
     folder.result.write_text(json.dumps({name: value for name, value in fields.items() if value is not ...}), "utf-8")
-    checkpoint = torch.load(folder.last, weights_only=True)
+    checkpoint = torch.load(folder.state, weights_only=True)
     checkpoint["run"]["precision"] = fields["precision"]
     if fields["precision"] is ...:
         del checkpoint["run"]["precision"]
-    torch.save(checkpoint, folder.last)
+    torch.save(checkpoint, folder.state)
     return folder
 
 
@@ -70,7 +70,7 @@ def formats(seen: set[Any]) -> set[torch.dtype]:
 def test_it_is_noted(run: Run, mixed: Run) -> None:
     for one, expected in ((run, "32-true"), (mixed, "bf16-mixed")):
         assert json.loads(one.folder.result.read_text("utf-8"))["precision"] == expected
-        assert torch.load(one.folder.last, weights_only=True)["run"]["precision"] == expected
+        assert torch.load(one.folder.state, weights_only=True)["run"]["precision"] == expected
         assert expected in one.folder.report.read_text("utf-8")
 
 
@@ -119,7 +119,7 @@ def test_it_goes_on(mixed: Run, tmp_path: Path, capsys: pytest.CaptureFixture[st
     result = resume_run(folder, changes={"train.epochs": "2"})
     assert (result.epochs, result.precision) == (2, "bf16-mixed")
     assert "".join(line for line in capsys.readouterr().err.splitlines(keepends=True) if "float16" in line) == said
-    assert torch.load(folder.last, weights_only=True)["run"]["precision"] == "bf16-mixed"
+    assert torch.load(folder.state, weights_only=True)["run"]["precision"] == "bf16-mixed"
 
 
 def test_what_is_no_precision(mixed: Run, tmp_path: Path) -> None:

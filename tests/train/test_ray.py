@@ -29,14 +29,14 @@ LIMIT = 300
 def test_the_files_of_a_run_travel(tmp_path: Path) -> None:
     here, there = RunFolder(tmp_path / "here"), RunFolder(tmp_path / "there")
     here.last.parent.mkdir(parents=True)
-    for path in (here.spec, here.last, here.result):
+    for path in (here.spec, here.state, here.result):
         path.write_text(path.name, "utf-8")
     (here.path / "notes.txt").write_text("stays", "utf-8")
     here.lock.write_text("1", "utf-8")
     unpack_run(pack_run(here), there)
     found = sorted(path.relative_to(there.path).as_posix() for path in there.path.rglob("*") if path.is_file())
     assert found == ["checkpoints/last.ckpt", "result.json", "spec.net"]
-    assert there.last.read_text("utf-8") == "last.ckpt"
+    assert there.state.read_text("utf-8") == "last.ckpt"
 
 
 def test_what_is_no_run_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

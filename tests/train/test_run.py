@@ -10,11 +10,16 @@ from xml.etree import ElementTree as ET
 import pytest
 import torch
 from matplotlib.image import imread
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
+import sewdsl
+from sewdsl.cli.app import app
 from sewdsl.compiler import load, read
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import Judging, Score, evaluate_samples
+from sewdsl.train.fit.load_run import load_model
 from sewdsl.train.fit.train_run import evaluate
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.store import measurements
@@ -24,9 +29,11 @@ from sewdsl.train.training_plan import plan_training
 from .conftest import Run
 
 
-def weights(path: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
-    return found
+def _names(state: object) -> set[str]:
+    """Last part of every key in a state, at any depth."""
+    if not isinstance(state, dict):
+        return set()
+    return {str(key).removeprefix("model.") for key in state}.union(*map(_names, state.values()))
 
 
 class TestFolder:
@@ -120,19 +127,45 @@ class TestFolder:
 class TestRepeats:
     def test_one_seed_one_result(self, run: Run, trained: Callable[..., Run]) -> None:
         again = trained()
-        ours, theirs = weights(run.folder.last), weights(again.folder.last)
+        ours, theirs = load_file(run.folder.last), load_file(again.folder.last)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
         assert run.result.model_copy(update={"seconds": 0}) == again.result.model_copy(update={"seconds": 0})
 
     def test_another_seed_another_result(self, run: Run, trained: Callable[..., Run]) -> None:
         other = trained(seed=1, epochs=1)
-        assert not torch.equal(*(weights(one.folder.last)["model.conv1.weight"] for one in (run, other)))
+        assert not torch.equal(*(load_file(one.folder.last)["conv1.weight"] for one in (run, other)))
 
     def test_evaluation_finds_the_same(self, run: Run) -> None:
         reported, found, samples = evaluate(run.folder)
         assert reported == found == run.result
         assert samples == 359
+
+    def test_all_read_the_same_weights(self, run: Run, tmp_path: Path) -> None:
+        folder = RunFolder(Path(shutil.copytree(run.folder.path, tmp_path / "run")))
+        for path, best in ((folder.last, False), (folder.best, True)):
+            altered = load_file(path)
+            altered["fc1.bias"][3] += 100  # class 3 wins
+            save_file(altered, path)
+            for model in (load_model(folder, best=best), sewdsl.load_trained(folder.path, best=best)):
+                assert all(torch.equal(value, altered[key]) for key, value in model.state_dict().items())
+        threes = sum(int(label) == 3 for label in plan_training(read(folder.spec)).data.load().test.y)
+        found = evaluate(folder).found
+        assert (found.accuracy, found.best_accuracy) == (threes / 359, threes / 359)
+        done = CliRunner().invoke(app, ["eval", str(folder.path), "--device", "cpu"])
+        assert done.exit_code == 1
+        assert f"accuracy {threes / 359:.2%} in the last epoch, {threes / 359:.2%} in the best" in done.stdout
+
+    def test_weights_and_metrics_are_there_once(self, run: Run) -> None:
+        keys = {*load_file(run.folder.last)}
+        assert not [path for path in run.folder.path.rglob("*.ckpt") if keys & _names(torch.load(path))]
+        assert sorted(path.name for path in run.folder.last.parent.glob("*.safetensors")) == [
+            "best.safetensors",
+            "last.safetensors",
+            "previous.safetensors",
+        ]
+        assert [*run.folder.path.rglob("*.csv")] == [run.folder.metrics]
+        assert run.result.top5_accuracy is None, "there are 10 classes"
 
     def test_evaluation_in_mixed_precision_with_deleted_steps(self, trained: Callable[..., Run]) -> None:
         mixed = trained(epochs=1, batch=500, precision="mixed", T_train=2)
@@ -227,24 +260,32 @@ class TestDamage:
         reported, again, _ = evaluate(copy)
         assert (reported.neurons, again) == ({}, run.result)
 
-    @pytest.mark.parametrize("name", ["result.json", "spec.net", "best.ckpt", "last.ckpt"])
+    @pytest.mark.parametrize("name", ["result.json", "spec.net", "best.safetensors", "last.safetensors"])
     def test_missing_file(self, copy: RunFolder, name: str) -> None:
         next(copy.path.rglob(name)).unlink()
         with pytest.raises(RunError, match=name):
             evaluate(copy)
 
-    @pytest.mark.parametrize("keep", [0, 100, 20_000])
-    def test_truncated_checkpoint(self, copy: RunFolder, keep: int) -> None:
+    @pytest.mark.parametrize("keep", [0, 100, 2_000])
+    def test_truncated_weights(self, copy: RunFolder, keep: int) -> None:
         copy.last.write_bytes(copy.last.read_bytes()[:keep])
-        with pytest.raises(RunError, match=r"last\.ckpt' is damaged"):
+        with pytest.raises(RunError, match=r"last\.safetensors' are damaged"):
             evaluate(copy)
 
-    def test_checkpoint_of_another_kind(self, copy: RunFolder) -> None:
+    @pytest.mark.parametrize("name", ["best", "last"])
+    def test_one_bit(self, copy: RunFolder, name: str) -> None:
+        data = bytearray(getattr(copy, name).read_bytes())
+        data[-5] ^= 1
+        getattr(copy, name).write_bytes(data)
+        with pytest.raises(RunError, match=rf"{name}\.safetensors' are damaged: the tensors do not have the SHA-256"):
+            evaluate(copy)
+
+    def test_weights_of_another_kind(self, copy: RunFolder) -> None:
         torch.save([1, 2, 3], copy.best)
-        with pytest.raises(RunError, match=r"best\.ckpt' is damaged"):
+        with pytest.raises(RunError, match=r"best\.safetensors' are damaged"):
             evaluate(copy)
 
-    def test_checkpoint_of_another_network(self, copy: RunFolder) -> None:
+    def test_weights_of_another_network(self, copy: RunFolder) -> None:
         copy.spec.write_text(copy.spec.read_text("utf-8").replace("c4k3", "c6k3"), "utf-8")
-        with pytest.raises(RunError, match=r"best\.ckpt' is one of another network: size mismatch"):
+        with pytest.raises(RunError, match=r"best\.safetensors' are of another network: size mismatch"):
             evaluate(copy)

@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 
 from sewdsl.atomic_write import write_atomically
 from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
+from sewdsl.tensor_file import tensor_digest
+from sewdsl.train.fit import checkpoints
 from sewdsl.train.fit.classifier import first_nonfinite
 from sewdsl.train.fit.lightning_loop import RunOptions
 from sewdsl.train.fit.train_run import evaluate, resume_run, start_run
@@ -31,6 +33,7 @@ from sewdsl.train.store.run_folder import (
     clear_run_folder,
     make_run_folder,
     run_lock,
+    write_run_file,
 )
 from sewdsl.train.training_plan import plan_training
 
@@ -83,12 +86,9 @@ def stop(number: int) -> Callable[[object], None]:
 
 
 def assert_same(ours: RunFolder, theirs: RunFolder) -> None:
-    """The same weights in every form, and the same figures of the same epochs."""
+    """The same weights, and the same figures of the same epochs."""
     for path in (ours.last, ours.best):
-        mine, other = (
-            load_file(path.with_suffix(".safetensors")),
-            load_file((theirs.path / path.relative_to(ours.path)).with_suffix(".safetensors")),
-        )
+        mine, other = load_file(path), load_file(theirs.path / path.relative_to(ours.path))
         assert mine.keys() == other.keys()
         assert all(torch.equal(mine[name], other[name]) for name in mine)
     assert ours.metrics.read_text() == theirs.metrics.read_text()
@@ -156,7 +156,7 @@ class TestKilled:
     def test_it_ends_as_if_nothing_had_happened(self, run: Run, ended: Ended) -> None:
         """Saved a step before."""
         folder = ended.killed
-        assert torch.load(folder.last, weights_only=True)["global_step"] == KILLED_AT, ended.said
+        assert torch.load(folder.state, weights_only=True)["global_step"] == KILLED_AT, ended.said
         assert not folder.result.exists()
         with pytest.raises(RunError, match="has not ended"):
             evaluate(folder)
@@ -169,7 +169,7 @@ class TestKilled:
         with pytest.raises(KilledError):
             start(small, tmp_path / "run", At(KILLED_AT, leave(tmp_path / "run", tmp_path / "remains")))
         folder = RunFolder(tmp_path / "remains")
-        assert torch.load(folder.last, weights_only=True)["global_step"] == BATCHES
+        assert torch.load(folder.state, weights_only=True)["global_step"] == BATCHES
         resume_run(folder)
         assert_same(folder, run.folder)
 
@@ -199,6 +199,35 @@ class TestKilled:
         resume_run(RunFolder(tmp_path / "left"))
         assert_same(RunFolder(tmp_path / "left"), whole)
 
+    def test_between_the_files_of_a_save(self, run: Run, small: Path, tmp_path: Path) -> None:
+        """Twice: the weights are written, the state that names them is not."""
+        folder = RunFolder(tmp_path / "run")
+        folder.path.mkdir()
+
+        def kill(states: int) -> Callable[..., None]:
+            def write(path: Path, data: bytes | str, *, keep_as: Path | None = None) -> None:
+                nonlocal states
+                states -= 1
+                if states < 0:
+                    raise KilledError
+                write_run_file(path, data, keep_as=keep_as)
+
+            return write
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(checkpoints, "write_run_file", kill(1))
+            with pytest.raises(KilledError):
+                start(small, folder.path)
+            for _ in range(2):
+                state = checkpoints.read_state(folder.state)
+                assert state["weights"] == tensor_digest(load_file(folder.previous))
+                assert state["weights"] != tensor_digest(load_file(folder.last))
+                patch.setattr(checkpoints, "write_run_file", kill(0))
+                with pytest.raises(KilledError):
+                    resume_run(folder)
+        resume_run(folder)
+        assert_same(folder, run.folder)
+
     def test_before_anything_was_saved(self, run: Run, copy: RunFolder) -> None:
         shutil.rmtree(copy.last.parent)
         copy.metrics.unlink()
@@ -219,7 +248,7 @@ class TestStopped:
         assert stopped.value.code == 128 + number
         assert signal.getsignal(number) is before
         folder = RunFolder(tmp_path)
-        assert torch.load(folder.last, weights_only=True)["global_step"] == 5
+        assert torch.load(folder.state, weights_only=True)["global_step"] == 5
         resume_run(folder)
         assert_same(folder, run.folder)
 
@@ -267,51 +296,56 @@ class TestDisk:
     def test_full(self, run: Run, small: Path, tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             fill = At(BATCHES + 3, lambda _: patch.setattr(os, "fsync", self.full))
-            with pytest.raises(RunError, match=r"cannot write '.*\.ckpt': No space left on device"):
+            with pytest.raises(RunError, match=r"cannot write '.*last\.safetensors': No space left on device"):
                 start(small, tmp_path, fill, save_every=0)
         folder = RunFolder(tmp_path)
-        assert torch.load(folder.last, weights_only=True)["global_step"] == BATCHES + 3
+        assert torch.load(folder.state, weights_only=True)["global_step"] == BATCHES + 3
         assert not list(tmp_path.rglob("*.partial"))
         resume_run(folder)
         assert_same(folder, run.folder)
 
-    @pytest.mark.parametrize("damage", ["truncated", "one bit", "missing"])
+    @pytest.mark.parametrize(
+        ("name", "damage"),
+        [("state", "truncated"), ("state", "one bit"), ("state", "missing"), ("last", "one bit"), ("last", "missing")],
+    )
     def test_damage_costs_one_save(
-        self, run: Run, copy: RunFolder, damage: str, capsys: pytest.CaptureFixture[str]
+        self, run: Run, copy: RunFolder, name: str, damage: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        data = bytearray(copy.last.read_bytes())
-        data[len(data) // 2] ^= 1
+        file = getattr(copy, name)
+        data = bytearray(file.read_bytes())
+        data[-len(data) // 4] ^= 1
         if damage == "missing":
-            copy.last.unlink()
+            file.unlink()
         else:
-            copy.last.write_bytes(data if damage == "one bit" else data[:1000])
+            file.write_bytes(data if damage == "one bit" else data[:1000])
         resume_run(copy)
         assert "one save before" in capsys.readouterr().err
         assert_same(copy, run.folder)
 
     def test_all_is_damaged(self, copy: RunFolder) -> None:
-        for path in (copy.last, copy.previous):
+        for path in (copy.state, copy.previous_state):
             path.write_bytes(b"PK")
         with pytest.raises(RunError, match=r"previous\.ckpt' is damaged"):
             resume_run(copy)
 
     def test_another_network(self, copy: RunFolder) -> None:
         copy.spec.write_text(copy.spec.read_text("utf-8").replace("c4k3", "c6k3"), "utf-8")
-        found = torch.load(copy.last, weights_only=True)
+        found = torch.load(copy.state, weights_only=True)
         found["run"]["spec"] = copy.spec.read_text("utf-8")
-        torch.save(found, copy.last)
-        before = copy.last.read_bytes()
-        with pytest.raises(RunError, match=r"last\.ckpt' is one of another network: size mismatch"):
+        torch.save(found, copy.state)
+        before = copy.state.read_bytes()
+        with pytest.raises(RunError, match=r"last\.safetensors' are of another network: size mismatch"):
             resume_run(copy)
-        assert copy.last.read_bytes() == before
+        assert copy.state.read_bytes() == before
 
     def test_without_hard_links(self, run: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "link", self.full)
         folder = start(small, tmp_path)
         assert folder.previous.exists()
+        assert folder.previous_state.exists()
         assert_same(folder, run.folder)
         folder.result.unlink()
-        folder.last.unlink()
+        folder.state.unlink()
         resume_run(folder)
         assert_same(folder, run.folder)
 
@@ -343,7 +377,7 @@ class TestDisk:
 
     def test_weights_load_without_lightning(self, run: Run, small: Path) -> None:
         model = compile(small)
-        model.load_state_dict(load_file(run.folder.last.with_suffix(".safetensors")))
+        model.load_state_dict(load_file(run.folder.last))
 
 
 class TestResumed:
@@ -394,20 +428,20 @@ class TestResumed:
         assert resume_run(copy).accuracy == run.result.accuracy
 
     @pytest.mark.parametrize("previous", [True, False])
-    def test_weights_alone(self, run: Run, copy: RunFolder, *, previous: bool) -> None:
-        shutil.copy(copy.best, copy.last)
+    def test_a_state_without_its_optimizer(self, run: Run, copy: RunFolder, *, previous: bool) -> None:
+        state = torch.load(copy.state, weights_only=True)
+        del state["optimizer_states"]
+        torch.save(state, copy.state)
         if previous:
             resume_run(copy)
             assert_same(copy, run.folder)
         else:
-            copy.previous.unlink()
-            with pytest.raises(
-                RunError, match=r"cannot go on from .*last\.ckpt', which holds little more than weights"
-            ):
+            copy.previous_state.unlink()
+            with pytest.raises(RunError, match=r"last\.ckpt' has no optimizer_states: a run cannot be resumed from it"):
                 resume_run(copy)
 
     def test_a_checkpoint_that_does_not_name_its_spec(self, run: Run, copy: RunFolder) -> None:
-        for path in (copy.last, copy.previous):
+        for path in (copy.state, copy.previous_state):
             found = torch.load(path, weights_only=True)
             del found["run"]["spec"]
             torch.save(found, path)
@@ -464,7 +498,7 @@ class TestFolder:
         assert sorted(RUN_FILES) == sorted(
             found
             | {"data.json", "local.json", "processes.json", "terms.json", "loggers.json", "plugins.json", "plugins"}
-            | {"csv", "wandb", "mlflow"}
+            | {"wandb", "mlflow"}
         )
 
     def test_clear_goes_on_where_it_was_stopped(self, copy: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -509,7 +543,7 @@ class TestDivergence:
         message = "the loss is nan in epoch 2, batch 4: the first that is not finite is the weight of 'fc1'"
         with pytest.raises(RunError, match=message):
             start(small, tmp_path, At(BATCHES + 3, spoil))
-        assert torch.load(RunFolder(tmp_path).last, weights_only=True)["global_step"] == BATCHES
+        assert torch.load(RunFolder(tmp_path).state, weights_only=True)["global_step"] == BATCHES
 
     def test_an_output(self, small: Path, tmp_path: Path) -> None:
         def spoil(module: LightningModule) -> None:

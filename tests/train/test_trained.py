@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from sewdsl import probe
@@ -37,9 +38,9 @@ def found(*arguments: object) -> Any:
 def other_best(run: Run, tmp_path: Path) -> RunFolder:
     """A copy of the run whose best weights are twice the last."""
     folder = RunFolder(Path(shutil.copytree(run.folder.path, tmp_path / "copy")))
-    checkpoint = torch.load(folder.last, weights_only=True)
-    checkpoint["state_dict"]["model.bn1.weight"] *= 2
-    torch.save(checkpoint, folder.best)
+    weights = load_file(folder.last)
+    weights["bn1.weight"] *= 2
+    save_file(weights, folder.best)
     return folder
 
 
@@ -47,8 +48,8 @@ class TestTrained:
     def test_it_is_in_evaluation_mode_with_what_it_has_learned(self, run: Run) -> None:
         model = load_model(run.folder)
         assert not any(module.training for module in model.modules())
-        weights = torch.load(run.folder.last, weights_only=True)["state_dict"]
-        assert all(torch.equal(value, weights[f"model.{name}"]) for name, value in model.state_dict().items())
+        weights = load_file(run.folder.last)
+        assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
         assert model.state_dict()["bn1.running_var"].ne(1).any()
 
     def test_a_folder_by_its_path(self, run: Run) -> None:
@@ -79,7 +80,7 @@ class TestTrained:
         folder = RunFolder(Path(shutil.copytree(run.folder.path, tmp_path / "copy")))
         folder.best.unlink()
         assert load_model(folder)
-        with pytest.raises(RunError, match=r"the checkpoint '.*best.ckpt' is missing"):
+        with pytest.raises(RunError, match=r"the weights '.*best.safetensors' are missing"):
             load_model(folder, best=True)
         folder.spec.unlink()
         with pytest.raises(RunError, match=r"'.*spec.net' is missing"):

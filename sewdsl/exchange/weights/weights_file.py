@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -12,15 +11,14 @@ from pickle import UnpicklingError
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from sewdsl.elaborate.file_kinds import ARCHIVE, MAX_HEAD_BYTES, WEIGHTS, identify_file, similar_siblings
 from sewdsl.exchange.errors import WeightsError
 from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import is_folder, open_file
+from sewdsl.tensor_file import DIGEST, DamagedTensorsError, decode_tensors, encode_tensors
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 """Of the files that are written; a file that is read is known by its contents."""
@@ -77,14 +75,13 @@ def _instead(path: Path) -> str:
 
 def _safetensors(data: bytes) -> WeightsFile:
     try:
-        tensors = safetensors.torch.load(data)
-    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError):
+        tensors, metadata = decode_tensors(data)
+    except DamagedTensorsError:
         message = "is damaged"
         raise WeightsError(message) from None
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    metadata = [f"{key}={value}" for key, value in sorted(header.get("__metadata__", {}).items())]
-    notes = [f"left out: metadata {', '.join(metadata)}"] if metadata not in ([], ["format=pt"]) else []
-    return _bare(dict(sorted(tensors.items())), notes)  # they come in any order
+    left_out = [f"{key}={value}" for key, value in sorted(metadata.items()) if key != DIGEST]
+    notes = [f"left out: metadata {', '.join(left_out)}"] if left_out not in ([], ["format=pt"]) else []
+    return _bare(tensors, notes)
 
 
 def _loaded(data: bytes) -> Any:
@@ -149,9 +146,9 @@ def encode(tensors: Mapping[str, Tensor], suffix: str) -> bytes:
         tensors: The weights.
         suffix: One of :data:`SUFFIXES`.
     """
-    own = {key: value.clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
     if suffix == ".safetensors":
-        return safetensors.torch.save(own, {"format": "pt"})
+        return encode_tensors(tensors)
+    own = {key: value.clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
     out = BytesIO()
     torch.save(own, out)
     return out.getvalue()

@@ -11,15 +11,16 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 from zipfile import ZipFile
 
-import safetensors.torch
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
+from sewdsl.tensor_file import tensor_digest
 from sewdsl.terminal import echo
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.own_callbacks import require_plain_state
 from sewdsl.train.fit.processes import rank
+from sewdsl.train.fit.run_weights import read_weights, write_weights
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted, write_run_file
 
@@ -28,26 +29,26 @@ if TYPE_CHECKING:
 
 
 PREFIX = "model."
-"""Of the network's weights inside a checkpoint; in a ``.safetensors`` file they have the network's own names."""
+"""Prefix of the network's weights in Lightning's checkpoints; files of weights have the network's own keys."""
 
-TO_GO_ON = ("callbacks", "optimizer_states", "lr_schedulers", "current_model_state", "averaging_state")
-"""What a run goes on with, and the weights of its best epoch do without."""
+WEIGHTS = "weights"
+"""Key in a saved state: SHA-256 of the weights it belongs to."""
 
 BATCH_FIGURES = ("loss", "accuracy")
 """Figures of a batch, which do not belong to an epoch."""
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint, every byte of it checked; nothing in it is run.
+def read_state(path: Path) -> dict[str, Any]:
+    """Read the state of a run without its weights, every byte checked; nothing in the file is run.
 
     Raises:
-        RunError: there is no checkpoint, or it is damaged.
+        RunError: If the file is missing or damaged.
     """
-    found: Any = None
+    state: Any = None
     try:
         with ZipFile(path) as archive:  # torch.load does not look at the checksums
             if archive.testzip() is None:
-                found = torch.load(path, map_location="cpu", weights_only=True)
+                state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         message = f"the checkpoint '{path}' is missing"
         raise RunError(message) from None
@@ -55,51 +56,64 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise
     except Exception:  # noqa: BLE001, S110 -- a damaged pickle can end in any of them
         pass
-    weights = found.get("state_dict") if isinstance(found, dict) else None
-    if isinstance(weights, dict) and all(isinstance(value, torch.Tensor) for value in weights.values()):
-        return dict(found)
+    if isinstance(state, dict) and isinstance(state.get(WEIGHTS), str):
+        return dict(state)
     message = f"the checkpoint '{path}' is damaged"
     raise RunError(message)
 
 
-def load_checkpoint_weights(module: Classifier, checkpoint: dict[str, Any], path: Path) -> None:
-    """Puts the weights of a checkpoint into a network of the same layers.
+def read_checkpoint(folder: RunFolder, path: Path) -> dict[str, Any]:
+    """Read the state of a run together with the weights it belongs to, as Lightning expects them.
+
+    A process may be killed after it has written the weights and before the state. The weights that the state belongs to
+    are then the previous ones.
 
     Args:
-        module: The network.
-        checkpoint: What :func:`read_checkpoint` found.
-        path: Where it came from, for the message.
+        folder: The run folder.
+        path: The state, the last or the previous one.
 
     Raises:
-        RunError: it is a checkpoint of another network.
+        RunError: If the state is missing or damaged, or its weights are.
     """
-    try:
-        module.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        message = f"the checkpoint '{path}' is one of another network: {str(error).splitlines()[-1].strip()}"
-        raise RunError(message) from None
+    state = read_state(path)
+    error: RunError | None = None
+    for file in (folder.last, folder.previous):
+        try:
+            tensors = read_weights(file)
+        except RunError as reason:
+            error = error or reason
+            continue
+        if tensor_digest(tensors) == state[WEIGHTS]:
+            return {**state, "state_dict": {f"{PREFIX}{key}": tensor for key, tensor in tensors.items()}}
+    message = f"the weights '{folder.last}' are not those that the checkpoint '{path}' belongs to"
+    raise error or RunError(message)
 
 
-def same_weights(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two checkpoints of one network hold the same weights."""
-    ours, theirs = one["state_dict"], other["state_dict"]
-    return all(ours[name].dtype == theirs[name].dtype and torch.equal(ours[name], theirs[name]) for name in ours)
-
-
-def load_weights(module: Classifier, path: Path) -> None:
-    """Puts the weights of a checkpoint's file into a network of the same layers.
+def restore_last_weights(folder: RunFolder, checkpoint: dict[str, Any]) -> None:
+    """Write the weights of a checkpoint as the last ones, unless they are.
 
     Raises:
-        RunError: there is no checkpoint, it is damaged, or it is one of another network.
+        RunError: If the file cannot be written.
     """
-    load_checkpoint_weights(module, read_checkpoint(path), path)
+    with suppress(RunError):
+        if tensor_digest(read_weights(folder.last)) == checkpoint[WEIGHTS]:
+            return
+    write_weights(folder.last, _network_weights(checkpoint))
+
+
+def _network_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Return the weights in a checkpoint by the network's own keys."""
+    return {name.removeprefix(PREFIX): value for name, value in checkpoint["state_dict"].items()}
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint as a whole or not at all, and its weights next to it as ``.safetensors``.
+    """Write the weights of a run as safetensors, and what else resuming needs as a state without weights.
+
+    Each file is written at once or not at all. The last weights and the last state become the previous ones before
+    they are replaced.
 
     Args:
-        folder: The run's; before its last checkpoint is replaced, it becomes the one before the last.
+        folder: The run folder.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -107,25 +121,23 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self._folder = folder
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ARG002 -- Lightning's signature
-        """Writes both files.
+        """Write the best weights alone, or the last weights and the state.
 
         Raises:
-            RunError: the disk is full, or the like, or a callback's state could not be read back; what was there before
-                stays.
+            RunError: If a file cannot be written, e.g. on a full disk, or the state of a callback could not be read
+                back. The old files stay.
         """
-        path = Path(path)
+        tensors = _network_weights(checkpoint)
+        if Path(path) == self._folder.best:
+            write_weights(self._folder.best, tensors)
+            return
         require_plain_state(checkpoint.get("callbacks") or {})
-        if path == self._folder.best:
-            checkpoint = {name: value for name, value in checkpoint.items() if name not in TO_GO_ON}
+        state: dict[str, Any] = {name: value for name, value in checkpoint.items() if name != "state_dict"}
+        # The weights go first: while the state is still the previous one, its weights are too, see read_checkpoint.
+        state[WEIGHTS] = write_weights(self._folder.last, tensors, keep_as=self._folder.previous)
         buffer = BytesIO()
-        torch.save(checkpoint, buffer)
-        write_run_file(path, buffer.getvalue(), keep_as=self._folder.previous if path == self._folder.last else None)
-        tensors = {
-            name.removeprefix(PREFIX): value.contiguous()
-            for name, value in checkpoint["state_dict"].items()
-            if name.startswith(PREFIX)
-        }
-        write_run_file(path.with_suffix(".safetensors"), safetensors.torch.save(tensors, {"format": "pt"}))
+        torch.save(state, buffer)
+        write_run_file(self._folder.state, buffer.getvalue(), keep_as=self._folder.previous_state)
 
     def load_checkpoint(
         self,
@@ -133,12 +145,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         map_location: Any = None,  # noqa: ARG002 -- Lightning moves what it needs
         weights_only: bool | None = None,  # noqa: ARG002, FBT001 -- always
     ) -> dict[str, Any]:
-        """Reads a checkpoint.
+        """Read a state and its weights.
 
         Raises:
-            RunError: there is none, or it is damaged.
+            RunError: If one is missing or damaged.
         """
-        return read_checkpoint(Path(path))
+        return read_checkpoint(self._folder, Path(path))
 
 
 class RunCheckpointer(Checkpoint):
@@ -202,7 +214,7 @@ class RunCheckpointer(Checkpoint):
             trainer.should_stop = True
 
     def _save(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self._folder.last)
+        trainer.save_checkpoint(self._folder.state)
         self._saved = monotonic()
 
     def _ask(self, number: int, _frame: FrameType | None) -> None:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import TYPE_CHECKING
-
-import safetensors.torch
-import torch
-from safetensors import SafetensorError
 
 from sewdsl.light_dataclass import dataclass
 from sewdsl.lower import SpikingNetwork
+from sewdsl.tensor_file import DIGEST, decode_tensors, encode_tensors, tensor_digest
 from sewdsl.train.store.result import WeightsOrigin
 from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
 
@@ -56,11 +52,10 @@ def write_initial_weights(folder: RunFolder, beginning: InitialWeights) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    tensors = _plain(beginning.tensors)
     parts = beginning.origin.model_dump_json(exclude={"file", "sha256"}, exclude_defaults=True)
-    origin = {"file": beginning.origin.file, "sha256": beginning.origin.sha256, "parts": parts}
-    metadata = {"format": "pt", **origin, "copy": _digest(tensors)}
-    write_run_file(folder.start, safetensors.torch.save(tensors, metadata))
+    metadata = {"file": beginning.origin.file, "sha256": beginning.origin.sha256, "parts": parts}
+    metadata[DIGEST] = tensor_digest(beginning.tensors)
+    write_run_file(folder.start, encode_tensors(beginning.tensors, metadata))
 
 
 def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
@@ -70,26 +65,13 @@ def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
         RunError: the copy is damaged.
     """
     try:
-        data = folder.start.read_bytes()
-        tensors = safetensors.torch.load(data)
-        said = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-        if said["copy"] == _digest(tensors):
-            parts = json.loads(said.get("parts", "{}"))
-            origin = json.dumps({"file": said["file"], "sha256": said["sha256"], **parts})
-            return InitialWeights(WeightsOrigin.model_validate_json(origin), tensors)
+        tensors, metadata = decode_tensors(folder.start.read_bytes())
+        if DIGEST in metadata:
+            origin = {"file": metadata["file"], "sha256": metadata["sha256"], **json.loads(metadata["parts"])}
+            return InitialWeights(WeightsOrigin.model_validate_json(json.dumps(origin)), tensors)
     except FileNotFoundError:
         return None
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     message = f"the weights that the run began with, '{folder.start}', are damaged"
     raise RunError(message)
-
-
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """Of the numbers: safetensors has no checksums of its own."""
-    return sha256(safetensors.torch.save(_plain(tensors))).hexdigest()
-
-
-def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same numbers in order and each by itself, as the format wants them; checkpoints hold channels last."""
-    return {key: tensors[key].clone(memory_format=torch.contiguous_format) for key in sorted(tensors)}

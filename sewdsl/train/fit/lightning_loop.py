@@ -25,7 +25,7 @@ from sewdsl.train.data.split import Parts
 from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.loggers import open_loggers
-from sewdsl.train.fit.loss_and_accuracy import TOP
+from sewdsl.train.fit.loss_and_accuracy import TOP5_CLASSES
 from sewdsl.train.fit.own_callbacks import require_plain_state
 from sewdsl.train.fit.processes import DeviceType, Processes, device_type, judged_precision, precision
 from sewdsl.train.store.neuron_populations import Population
@@ -111,7 +111,7 @@ class Score(NamedTuple):
 
     Attributes:
         accuracy: The share of right answers.
-        top5_accuracy: The share whose class is among the five likeliest; None: there are no more than five.
+        top5_accuracy: The share whose class is among the five likeliest; None: there are fewer than 20.
         firing_rates: Of each layer, by the node's name.
         neurons: Of each layer, by how much they fire.
         confusion: What is taken for what.
@@ -152,7 +152,7 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
             module.steps = module.recipe.epochs * ceil(len(training) / module.recipe.accumulate)
             for batches in (training, judged):
                 batches.readers, batches.device = options.reading.readers, trainer.strategy.root_device
-            trainer.fit(module, training, judged, ckpt_path=folder.last if folder.last.exists() else None)
+            trainer.fit(module, training, judged, ckpt_path=folder.state if folder.state.exists() else None)
     except SystemExit:  # how Lightning ends on Ctrl-C before the checkpointer listens
         raise RunInterrupted(signal.SIGINT) from None
     except (RunError, DataError):
@@ -327,6 +327,6 @@ def evaluate_samples(
     with rates.watch(module.model):
         trainer.validate(module, batches, verbose=False)
     network = module.model.network
-    many = network.nodes[network.output].output.elements > TOP
+    many = network.nodes[network.output].output.elements >= TOP5_CLASSES
     top5_accuracy = module.test_tally.top5_accuracy if many else None
     return Score(module.test_tally.accuracy, top5_accuracy, rates.rates, rates.populations, confusion.counts)

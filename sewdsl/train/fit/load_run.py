@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import torch
-from safetensors import SafetensorError
 
-from sewdsl.compiler import Compilation, compile, read  # noqa: A004 -- what it does
+from sewdsl.compiler import Compilation, compile, load, read  # noqa: A004 -- what it does
+from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import SampleSet
-from sewdsl.train.fit import checkpoints
-from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.fit.run_weights import load_weights, read_metadata, read_weights
 from sewdsl.train.store.exported_folder import EPOCH, WEIGHTS, is_exported
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_plugins import require_plugins
@@ -35,77 +33,63 @@ def load_spec(folder: RunFolder) -> Compilation:
 
 
 def load_model(folder: RunFolder | str | Path, *, best: bool = False) -> SpikingNetwork:
-    """The network of a run that has ended, in evaluation mode: with the running statistics that it has learned.
+    """Return the network of a finished run or of an exported folder, in evaluation mode.
 
-    Or the one that ``sewdsl export --to folder`` has written.
-
-    As many threads compute as did in the run, since another number rounds sums in another order.
+    The number of threads becomes that of the run: another number rounds sums in another order.
 
     Args:
-        folder: Of the run, or the way to it.
-        best: Whether with the weights of the best epoch; otherwise with those of the last.
+        folder: The run folder or exported folder, or its path.
+        best: Whether to load the weights of the best epoch in place of the last.
 
     Raises:
-        RunError: something in the folder is missing or damaged.
-        SewdslError: its spec has errors.
+        RunError: If a file is missing or damaged, or an exported folder does not hold the weights of that epoch.
+        SewdslError: If its spec has errors.
     """
     folder = folder if isinstance(folder, RunFolder) else RunFolder(Path(folder))
+    if folder.result.exists() or not is_exported(folder.path):
+        torch.set_num_threads(folder.read_result().threads)
+    compilation = load_spec(folder)
+    network = compilation.result() if is_exported(folder.path) else plan_training(compilation).network
+    recipe = network.recipe
+    return _load(folder, network, best=best, optimize=recipe.optimize if recipe else 1)
+
+
+def load_trained(folder: str | Path, *, best: bool = False, optimize: int = 1) -> SpikingNetwork:
+    """Return the trained network in a folder, in evaluation mode; nothing in the folder is run.
+
+    Args:
+        folder: A run folder, also of an unfinished run, or one that ``sewdsl export --to folder`` has written.
+        best: Whether to load the weights of a run's best epoch in place of its last.
+        optimize: See :func:`sewdsl.compile`.
+
+    Raises:
+        RunError: If the folder has no such weights, or they are damaged or of another network.
+        SewdslError: If there is no network in the folder, or it has errors.
+    """
+    return _load(RunFolder(Path(folder)), load(folder), best=best, optimize=optimize)
+
+
+def _load(folder: RunFolder, network: Network, *, best: bool, optimize: int) -> SpikingNetwork:
+    """Return a network with the weights in its folder, in evaluation mode."""
+    path = folder.best if best else folder.last
     if is_exported(folder.path):
-        return load_exported(folder, best=best)
-    reported = folder.read_result()
-    network, recipe, _ = plan_training(load_spec(folder))
-    torch.set_num_threads(reported.threads)
-    module = Classifier(compile(network, optimize=recipe.optimize), recipe)
-    checkpoints.load_weights(module, folder.best if best else folder.last)
-    return module.model.eval()
+        path = folder.path / WEIGHTS
+        if best and exported_epoch(folder) != "best":
+            message = f"'{folder.path}' was exported without --best: the weights of the best epoch are not in it"
+            raise RunError(message)
+    tensors = read_weights(path)
+    model = compile(network, optimize=optimize)
+    load_weights(model, tensors, path)
+    return model.eval()
 
 
 def exported_epoch(folder: RunFolder) -> str:
-    """Whose weights an exported folder holds, ``last`` or ``best``; empty where they are of no run.
+    """Return the epoch of the weights in an exported folder: ``last`` or ``best``, or empty for weights of no run.
 
     Raises:
-        RunError: the file of weights is damaged.
+        RunError: If the file of weights is damaged.
     """
-    file = folder.path / WEIGHTS
-    try:
-        with safetensors.safe_open(file, "pt") as stored:
-            return str((stored.metadata() or {}).get(EPOCH, ""))
-    except (OSError, SafetensorError) as error:
-        message = f"'{file}' is damaged: {error}"
-        raise RunError(message) from None
-
-
-def load_exported(folder: RunFolder, *, best: bool = False) -> SpikingNetwork:
-    """The network in an exported folder, in evaluation mode.
-
-    Args:
-        folder: The folder.
-        best: Whether the weights of the best epoch are asked for, which may not be those that are there.
-
-    Raises:
-        RunError: something in the folder is missing or damaged.
-        SewdslError: its spec has errors.
-    """
-    network = load_spec(folder).result()
-    if best and exported_epoch(folder) != "best":
-        message = f"'{folder.path}' was exported without --best: the weights of the best epoch are not in it"
-        raise RunError(message)
-    file = folder.path / WEIGHTS
-    if folder.result.exists():
-        torch.set_num_threads(folder.read_result().threads)
-    try:
-        with safetensors.safe_open(file, "pt") as stored:
-            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 -- it is no dictionary
-    except (OSError, SafetensorError) as error:
-        message = f"'{file}' is damaged: {error}"
-        raise RunError(message) from None
-    model = compile(network, optimize=network.recipe.optimize if network.recipe else 1)
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        message = f"'{file}' has the weights of another network: {str(error).splitlines()[-1].strip()}"
-        raise RunError(message) from None
-    return model.eval()
+    return read_metadata(folder.path / WEIGHTS).get(EPOCH, "")
 
 
 def random_batches(samples: SampleSet, size: int, batches: int | None, seed: int) -> Batches:

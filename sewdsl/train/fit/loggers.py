@@ -6,12 +6,10 @@ server is away, is warned of once and asked no more: every figure is in ``metric
 
 from __future__ import annotations
 
-import csv
 import logging
 import netrc
 import os
 import uuid
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import wraps
@@ -20,11 +18,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from sewdsl.ir.kind import Kind
 from sewdsl.terminal import echo
-from sewdsl.train.fit.checkpoints import read_checkpoint
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.store.run_folder import RunError, RunFolder
@@ -85,16 +82,15 @@ def open_loggers(module: Classifier, folder: RunFolder, asked: Sequence[LoggerNa
     Raises:
         RunError: one cannot be opened.
     """
-    noted = LoggerRecord() if asked is not None and not folder.last.exists() else read_loggers(folder)
+    noted = LoggerRecord() if asked is not None and not folder.state.exists() else read_loggers(folder)
     names = list(noted.loggers if asked is None else dict.fromkeys(asked))
     check_loggers(names)
-    goes_on, ids = folder.last.exists(), dict(noted.ids)
+    goes_on, ids = folder.state.exists(), dict(noted.ids)
     title = folder.path.resolve().name
     if title.startswith("seed-"):
         title = f"{folder.path.resolve().parent.name}/{title}"  # of several runs, which have no name of their own
     openers: dict[LoggerName, Callable[[], Logger]] = {
         "tensorboard": lambda: TensorBoardLogger(folder.path, "", "tensorboard", default_hp_metric=False),
-        "csv": lambda: _csv_logger(folder),
         "wandb": lambda: _wandb_logger(folder, title, ids.setdefault("wandb", uuid.uuid4().hex[:8])),
         "mlflow": lambda: _mlflow_logger(folder, module.model.network.name, title, ids.get("mlflow")),
     }
@@ -123,28 +119,6 @@ def open_loggers(module: Classifier, folder: RunFolder, asked: Sequence[LoggerNa
     finally:
         if rank() == 0:
             _close(opened)
-
-
-def _csv_logger(folder: RunFolder) -> Logger:
-    """``csv/metrics.csv`` in the folder; Lightning begins it anew, so rows of epochs that are done are put back."""
-    logger = CSVLogger(folder.path, "", "csv")
-    if rank():
-        return logger
-    file = Path(logger.log_dir) / "metrics.csv"
-    rows: list[dict[str, Any]] = []
-    if folder.last.exists() and file.is_file():
-        epochs = len(read_checkpoint(folder.last)["run"]["history"])
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows = [
-                {name: value for name, value in row.items() if value}
-                for row in csv.DictReader(lines)
-                if row.get("epoch", "").isdigit() and int(row["epoch"]) < epochs
-            ]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Experiment logs directory .* exists")
-        logger.experiment.metrics.extend(rows)
-    logger.save()
-    return logger
 
 
 def _wandb_logger(folder: RunFolder, title: str, run: str) -> Logger:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 TOP = 5
-"""How many classes are named in the accuracy that is also given of networks with more of them."""
+"""Likeliest classes that count as right in the top-5 accuracy."""
+
+TOP5_CLASSES = 20
+"""Fewest classes of a network with a top-5 accuracy: with 10, guessing gets 50 %."""
 
 
 def training_loss(model: Callable[..., Tensor], x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:

@@ -29,8 +29,8 @@ CHANGEABLE_SETTING = "train.epochs"
 """What may be another number when a run goes on: all else would make it another run."""
 
 
-REQUIRED_CHECKPOINT_KEYS = {"epoch", "state_dict", "loops", "optimizer_states", "lr_schedulers", "run"}
-"""Parts of a checkpoint that a run goes on from."""
+REQUIRED_STATE_KEYS = {"epoch", "loops", "optimizer_states", "lr_schedulers", "run"}
+"""Parts of a state that a run is resumed from, in addition to the weights."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -137,50 +137,54 @@ def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> N
 def fewest_epochs(folder: RunFolder) -> int | None:
     """With how many epochs a run can end soonest, where that is fewer than planned; None where it is not."""
     try:
-        checkpoint = _whole(folder.last)
-        begun = checkpoint["epoch"] + 1
-        check_resumable(folder, checkpoint, None, {CHANGEABLE_SETTING: str(begun)})
+        state = _check(checkpoints.read_state(folder.state), folder.state)
+        begun = state["epoch"] + 1
+        check_resumable(folder, state, None, {CHANGEABLE_SETTING: str(begun)})
         recipe = read(folder.spec).result().recipe
     except (RunError, DataError, SewdslError):
         return None
     return begun if recipe is not None and begun < recipe.epochs else None
 
 
-def _whole(path: Path) -> dict[str, Any]:
-    """A checkpoint that a run can go on from.
+def _check(state: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Check that a run can be resumed from a state, and return the state.
 
     Raises:
-        RunError: there is none, it is damaged, or it holds weights alone.
+        RunError: If a part is missing or out of bounds.
     """
-    found = checkpoints.read_checkpoint(path)
-    if not found.keys() >= REQUIRED_CHECKPOINT_KEYS:
-        message = f"a run cannot go on from the checkpoint '{path}', which holds little more than weights"
+    if missing := REQUIRED_STATE_KEYS - state.keys():
+        message = f"the checkpoint '{path}' has no {' and no '.join(sorted(missing))}: a run cannot be resumed from it"
         raise RunError(message)
     try:
-        _Standing.model_validate(found)
+        _Standing.model_validate(state)
     except ValidationError as error:
         message = f"the checkpoint '{path}' is damaged: {complaint(error.errors()[0])}"
         raise RunError(message) from None
-    return found
+    return state
 
 
 def last_checkpoint(folder: RunFolder) -> dict[str, Any]:
-    """The last checkpoint; where it is damaged, the one before it takes its place. Empty before the first.
+    """Return the last state with its weights, or if one is damaged the previous state; empty before the first save.
+
+    Files of the last save that are damaged, or that a killed process has not written, are replaced by those returned.
 
     Raises:
-        RunError: both are damaged.
+        RunError: If both saves are damaged.
     """
-    if not folder.last.exists() and not folder.previous.exists():
+    if not folder.state.exists() and not folder.previous_state.exists():
         return {}
     try:
-        return _whole(folder.last)
+        checkpoint = _check(checkpoints.read_checkpoint(folder, folder.state), folder.state)
     except RunError as error:
-        if not folder.previous.exists():
+        if not folder.previous_state.exists():
             raise
-        found = _whole(folder.previous)
+        checkpoint = _check(checkpoints.read_checkpoint(folder, folder.previous_state), folder.previous_state)
         if rank() == 0:
-            echo(f"warning: {error}; going on from '{folder.previous}', one save before", err=True)
-            if folder.last.exists():
-                folder.last.replace(folder.last.with_suffix(".damaged"))
-            write_run_file(folder.last, folder.previous.read_bytes())
-        return found
+            echo(f"warning: {error}; going on from '{folder.previous_state}', one save before", err=True)
+            for path in (folder.state, folder.last):
+                if path.exists():
+                    path.replace(path.with_name(f"{path.name}.replaced"))
+            write_run_file(folder.state, folder.previous_state.read_bytes())
+    if rank() == 0:
+        checkpoints.restore_last_weights(folder, checkpoint)
+    return checkpoint

@@ -53,7 +53,7 @@ def train_network(  # noqa: PLR0913 -- what the command has as options
         out: A new folder for the run; None: ``runs/NAME-N``.
         data: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
         callbacks: Lightning's, called after sewdsl's own and those of plugin files.
-        loggers: Of ``tensorboard``, ``csv``, ``wandb`` and ``mlflow``; None: TensorBoard alone.
+        loggers: Of ``tensorboard``, ``wandb`` and ``mlflow``; None: TensorBoard alone.
         device: What it runs on; ``auto``: a GPU if there is one.
         progress_bar: Whether lines about each epoch, and on a terminal a bar, are printed.
         **options: See :class:`sewdsl.Options`: ``set={"train.epochs": "3", "train.on": "digits"}``.

@@ -19,10 +19,11 @@ from sewdsl.compiler import Compilation, compile  # noqa: A004 -- what it does
 from sewdsl.ir.kind import Kind
 from sewdsl.probe import MeasuredActivations, measure_operations
 from sewdsl.snn.batch_norm import synchronise_statistics
+from sewdsl.tensor_file import tensor_digest
 from sewdsl.train import report
 from sewdsl.train.data.dataset import Reading, SampleSet
 from sewdsl.train.data.split import split_off_validation
-from sewdsl.train.fit import checkpoints, initial_weights, resume_checks
+from sewdsl.train.fit import initial_weights, resume_checks
 from sewdsl.train.fit.arithmetic import autocast, tf32_allowed
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.compiled_network import compile_network
@@ -35,7 +36,7 @@ from sewdsl.train.fit.lightning_loop import (
     evaluate_samples,
     fit_epochs,
 )
-from sewdsl.train.fit.load_run import exported_epoch, load_exported, load_spec, random_batches
+from sewdsl.train.fit.load_run import exported_epoch, load_model, load_spec, random_batches
 from sewdsl.train.fit.process_setup import quiet_lightning
 from sewdsl.train.fit.processes import (
     Processes,
@@ -46,6 +47,7 @@ from sewdsl.train.fit.processes import (
     rank,
 )
 from sewdsl.train.fit.processes import remember as remember_processes
+from sewdsl.train.fit.run_weights import load_weights, read_weights
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store import measurements
@@ -156,8 +158,8 @@ def _run(
         check_devices(recipe, options.processes, options.before)
         seed_everything(recipe.seed, verbose=False)
         module = _module(compilation, planned, start)
-        if folder.last.exists():
-            checkpoints.load_weights(module, folder.last)  # says at once if it does not fit
+        if folder.state.exists():
+            load_weights(module.model, read_weights(folder.last), folder.last)  # says at once if it does not fit
         if rank() == 0:
             if start is not None:
                 initial_weights.write_initial_weights(
@@ -298,7 +300,7 @@ class ExportedEvaluation(NamedTuple):
     Attributes:
         data: The dataset.
         accuracy: Share of its test samples that are classified right.
-        top5_accuracy: The share whose class is among the five likeliest; None: there are no more than five.
+        top5_accuracy: The share whose class is among the five likeliest; None: there are fewer than 20.
         samples: How many those are.
         reported: The same as the run reported it; None: it comes from no run.
         versions: With which the run did, by package.
@@ -332,7 +334,7 @@ def evaluate_exported(
     device_type(accelerator)
     reported = folder.read_result() if folder.result.exists() else None
     _, recipe, data = plan_resumed_run(load_spec(folder), folder, data_folder)
-    model, best = load_exported(folder), exported_epoch(folder) == "best"
+    model, best = load_model(folder), exported_epoch(folder) == "best"
     data.read_by(reading)
     samples = data.load().test
     with quiet_lightning(), tf32_allowed(recipe.tf32):
@@ -369,15 +371,16 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
 def _judge_both(
     module: Classifier, folder: RunFolder, samples: SampleSet, how: Judging
 ) -> tuple[dict[str, Any], list[list[int]]]:
-    """The fields of a result that the checkpoints alone decide, and what the last weights confuse.
+    """The fields of a result that the weights alone decide, and what the last weights confuse.
 
     Where the last epoch was the best, its weights are judged once.
     """
-    found = checkpoints.read_checkpoint(folder.best), checkpoints.read_checkpoint(folder.last)
-    checkpoints.load_checkpoint_weights(module, found[0], folder.best)
+    best_weights, last_weights = read_weights(folder.best), read_weights(folder.last)
+    load_weights(module.model, best_weights, folder.best)
     best = evaluate_samples(module, samples, how)
-    checkpoints.load_checkpoint_weights(module, found[1], folder.last)
-    last = best if checkpoints.same_weights(*found) else evaluate_samples(module, samples, how)
+    load_weights(module.model, last_weights, folder.last)
+    same = tensor_digest(best_weights) == tensor_digest(last_weights)
+    last = best if same else evaluate_samples(module, samples, how)
     fields = {
         "accuracy": last.accuracy,
         "best_accuracy": best.accuracy,

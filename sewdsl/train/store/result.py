@@ -69,7 +69,7 @@ class Result(BaseModel):
         best_accuracy: The same of the best epoch's weights. Without a validation part it was chosen on the test
             samples, as the paper does, so it flatters a little.
         top5_accuracy: Share of the test samples whose class is among the five that the last weights find likeliest;
-            None: there are no more than five, or it was not counted, as in older runs.
+            None: there are fewer than 20 classes.
         best_top5_accuracy: The same of the best epoch's weights.
         epochs: Epochs completed.
         parameters: Learnable parameters.

@@ -137,16 +137,26 @@ class RunFolder:
     @property
     def best(self) -> Path:
         """The weights of the epoch with the best accuracy; of the first of them if there are several."""
-        return self.path / "checkpoints" / "best.ckpt"
+        return self.path / "checkpoints" / "best.safetensors"
 
     @property
     def last(self) -> Path:
-        """The state of the run: the last weights, and all that is needed to go on."""
-        return self.path / "checkpoints" / "last.ckpt"
+        """The last weights."""
+        return self.path / "checkpoints" / "last.safetensors"
 
     @property
     def previous(self) -> Path:
-        """Where it stood one save before."""
+        """The weights of the save before the last."""
+        return self.path / "checkpoints" / "previous.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """State of the run without its weights, which it names by their SHA-256."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def previous_state(self) -> Path:
+        """The state of the save before the last."""
         return self.path / "checkpoints" / "previous.ckpt"
 
     @property
@@ -260,7 +270,6 @@ RUN_FILES = (
     ".gitignore",
     "local.json",
     "tensorboard",
-    "csv",
     "wandb",
     "mlflow",
     "checkpoints",

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from sewdsl.train.records import STRICT, RecordError, contents, parse_record
 from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
 
-LoggerName = Literal["tensorboard", "csv", "wandb", "mlflow"]
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 LOGGERS: tuple[LoggerName, ...] = get_args(LoggerName)
 """What figures can be logged to."""
 USUAL: tuple[LoggerName, ...] = ("tensorboard",)
