@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Settings
 from sewdsl.snn.autocast import autocast_dtype
 
@@ -28,6 +29,23 @@ def to_sequence(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tens
         raise ValueError(message)
     x = _in_format(x, parameter)
     return x.expand(settings.steps, *x.shape) if static else x
+
+
+def looks_batch_first(x: Tensor, settings: Settings) -> bool:
+    """Return whether N of a sequence is the number of time-steps in the header, and T is not.
+
+    A single sample is no doubtful batch of a network with one time-step.
+    """
+    return x.ndim == len(settings.input) + 2 and x.shape[1] == settings.steps != x.shape[0] and settings.steps > 1
+
+
+def batch_first_warning(x: Tensor, network: Network) -> str:
+    """Return the warning for an input that :func:`looks_batch_first`."""
+    T, N = x.shape[:2]
+    return (
+        f"the input {list(x.shape)} is read as T={T} time-steps of N={N} samples, but {network.name} has "
+        f"{network.settings.steps} time-steps; if the batch is the first axis, pass x.transpose(0, 1)"
+    )
 
 
 def to_time_step(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:

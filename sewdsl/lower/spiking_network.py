@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, final
 
@@ -121,9 +122,11 @@ class SpikingNetwork(Group):
     Attributes:
         event_listener: Told in each forward of each convolution that may be computed by events, by its node's name,
             whether it was; see :class:`sewdsl.lower.event_shares.EventShares`.
+        doubts_layout: Whether to warn of an input that looks batch first. A warning ends the doubt.
     """
 
     event_listener: Callable[[str, bool], object] | None = None
+    doubts_layout = True
 
     _program: Program
     _outline: PlanOutline
@@ -160,11 +163,27 @@ class SpikingNetwork(Group):
         Raises:
             ValueError: the input's shape or dtype does not fit, or it has another number of time-steps than weights.
         """
-        found = self.run(inputs.to_sequence(x, self.network.settings, self.example))
+        found = self.run(self.read_input(x))
         if not return_sequence:
             read_out = READOUTS[self.network.settings.readout]
             found = {index: read_out(y_TN) for index, y_TN in found.items()}
         return self.network.name_outputs(found)
+
+    def read_input(self, x: Tensor) -> Tensor:
+        """Return the input as ``[T, N, *]`` in the parameters' dtype; a static input is repeated without a copy.
+
+        Warn once if a sequence looks batch first: N is the network's number of time-steps, and T is not.
+
+        Raises:
+            ValueError: If the shape or dtype does not fit.
+        """
+        settings = self.network.settings
+        # A compiled graph cannot warn, and a comparison there would fix the sizes it is compiled for.
+        if self.doubts_layout and not torch.compiler.is_compiling() and inputs.looks_batch_first(x, settings):
+            self.doubts_layout = False
+            # The caller's line is behind two frames here and two of nn.Module.
+            warnings.warn(inputs.batch_first_warning(x, self.network), stacklevel=5)
+        return inputs.to_sequence(x, settings, self.example)
 
     def stream(self) -> Stream:
         """A view of this module that takes one time-step at a time."""
@@ -354,8 +373,7 @@ class ValuesAt(nn.Module):
         Raises:
             ValueError: as of the network; or another module has the place of a part that a layer was in.
         """
-        x_TN = inputs.to_sequence(x, self.model.network.settings, self.model.example)
-        values = self.model.run(x_TN, wanted=frozenset(self._gives.values()))
+        values = self.model.run(self.model.read_input(x), wanted=frozenset(self._gives.values()))
         found = {path: values[index] for path, index in self._gives.items()}
         return found if len(self.paths) > 1 else found[self.paths[0]]
 

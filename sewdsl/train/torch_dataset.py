@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.plugins import import_plugin_file, plugin_files
@@ -70,8 +70,21 @@ class SampleDataset(Dataset[Sample]):
         """The classes ``[N]`` of all samples, without reading these."""
         return self.samples.y
 
+    def loader(self, batch: int, *, shuffle: bool = False, **options: Any) -> DataLoader[Sample]:
+        """Return a ``DataLoader`` of batches as networks take them, with time first.
+
+        Args:
+            batch: Samples in a batch; the last batch may have fewer.
+            shuffle: Whether to draw a new order of the samples in each epoch.
+            **options: Other options of ``DataLoader``: ``num_workers``, ``drop_last``, ``generator``, ….
+
+        Returns:
+            Pairs of inputs ``[N, C, H, W]``, or of sequences ``[T, N, C, H, W]``, and classes ``[N]``.
+        """
+        return DataLoader(self, batch, shuffle=shuffle, collate_fn=self.collate, **options)
+
     def collate(self, batch: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-        """Joins samples as networks take them, for ``DataLoader(…, collate_fn=….collate)``.
+        """Join samples as networks take them; :meth:`loader` does so.
 
         Returns:
             Inputs ``[N, C, H, W]``, or of sequences ``[T, N, C, H, W]``, and classes ``[N]``.

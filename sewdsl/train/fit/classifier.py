@@ -157,6 +157,7 @@ class Classifier(LightningModule):
     def __init__(self, model: SpikingNetwork, recipe: Recipe) -> None:
         super().__init__()
         self.model, self.recipe = model, recipe
+        model.doubts_layout = False  # samples come time first, and T_train may differ from steps
         self.judge = "validation" if recipe.validation else "test"
         self.train_tally, self.test_tally = AccuracyTally(), AccuracyTally()
         self.history: dict[int, dict[str, float]] = {}

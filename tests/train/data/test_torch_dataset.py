@@ -67,14 +67,14 @@ def test_it_has_the_samples_of_the_training(name: str, split: str) -> None:
 
 def test_loaders_give_what_networks_take() -> None:
     found = sewdsl.dataset("mnist5k-dvs", "test", steps=3)
-    x, y = next(iter(DataLoader(found, 5, collate_fn=found.collate)))
+    x, y = next(iter(found.loader(5)))
     assert (x.shape, y.shape) == ((3, 5, 2, 34, 34), (5,))
     plain, _ = next(iter(DataLoader(found, 5)))
     assert torch.equal(plain.transpose(0, 1), x)
     model = sewdsl.compile("c4k3s2-BN-LIF-FC10", input="2x34x34", steps=3, seed=0)
     assert model(x).shape == (5, 10)
     static = sewdsl.dataset("digits")
-    assert next(iter(DataLoader(static, 5, collate_fn=static.collate)))[0].shape == (5, 1, 8, 8)
+    assert next(iter(static.loader(5, shuffle=True, drop_last=True)))[0].shape == (5, 1, 8, 8)
     assert len(random_split(static, [1000, 438])[1]) == 438
 
 
