@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 from sewdsl.draw.geometry import text_width
@@ -19,8 +18,8 @@ from sewdsl.draw.labels import (
     shape_range_text,
     value_range_text,
 )
+from sewdsl.draw.lanes import Lanes
 from sewdsl.draw.picture_items import (
-    Edge,
     PictureBlock,
     PictureCall,
     PictureItem,
@@ -35,6 +34,7 @@ from sewdsl.draw.picture_items import (
     drawn_layers,
     entry_layer,
     exit_layer,
+    framed_items,
 )
 
 TEXT, SMALL = 11.0, 9.0
@@ -50,8 +50,8 @@ NARROW_HEIGHT, NARROW_GAP, NARROW_BETWEEN = 19.0, 11.0, 34.0
 """The height of a box, the gap between two, and the room between two columns, in a narrow picture."""
 LONGEST_DIFFERENCE = 48
 """Characters of what is said of a difference."""
-VALUE_LANE = 12.0
-"""Of the lane of a value that is read elsewhere."""
+VALUE_LANE, ROW, TO_ROW, FROM_ROW = 12.0, 9.0, 7.0, 12.0
+"""The width of the lane of a value; distances of lines that lead to and from lanes: of two, after a box, before one."""
 
 Part = TypeVar("Part", "PictureItems", "PictureItem")
 
@@ -64,33 +64,46 @@ class Extent(NamedTuple):
     far: float
 
 
+class Gap(NamedTuple):
+    """The room between two items.
+
+    Attributes:
+        text: The label of the edge between these.
+        text_at: From where the gap begins to the centre of the label.
+        exit: The same to the line that leads from the axis to a lane.
+        enter: The same to the line that leads from a lane to the axis.
+    """
+
+    length: float
+    text: str
+    text_at: float
+    exit: float = 0.0
+    enter: float = 0.0
+
+
 class LoopExtent(NamedTuple):
     """The room in a loop.
 
     Attributes:
-        gap: Between its sum and its body.
-        text: The label of the edge between these.
+        begin: From where the loop begins to its sum.
         fork: From where the loop begins to where the way back leaves the axis.
         lane: How far from the axis the way back runs.
     """
 
-    gap: float
-    text: str
+    begin: float
     fork: float
     lane: float
 
 
 class Title(NamedTuple):
-    """The words on a frame, and what is inside."""
+    """The words on a frame, and what it is."""
 
     title: str
     note: str
     folds: bool
     block: bool
-    items: PictureItems
     key: str = ""
     value: bool = False
-    gives: PictureLayer | None = None
 
     @property
     def height(self) -> float:
@@ -113,21 +126,13 @@ class Measure:
 
     Args:
         wiring: The edges.
+        items: The whole tree.
         vertical: Whether the signal flows down rather than to the right.
-        items: The whole picture, if some of its edges need lanes.
-        edges: Those that no row of items explains.
         narrow: Whether long details take two lines.
     """
 
-    def __init__(
-        self,
-        wiring: Wiring,
-        *,
-        vertical: bool,
-        items: PictureItems = (),
-        edges: Iterable[Edge] = (),
-        narrow: bool = False,
-    ) -> None:
+    def __init__(self, wiring: Wiring, items: PictureItems, *, vertical: bool, narrow: bool = False) -> None:
+        self.lanes = Lanes(wiring, items)
         self.vertical, self.narrow = vertical, narrow
         self._wiring = wiring
         labels = Labels(wiring.network)
@@ -141,13 +146,7 @@ class Measure:
         if narrow:
             self._labels = {layer: narrow_label(label) for layer, label in self._labels.items()}
         self._measured: dict[int, tuple[PictureItems | PictureItem, Extent]] = {}
-        self._skips: dict[PictureLayer, list[int]] = {}
-        for source, target, _ in edges:
-            self._skips.setdefault(source, []).append(wiring.places[target])
         self._noted = False  # whether a frame was measured that has a note
-        self._ends: dict[int, int] = {}
-        self._given: set[PictureLayer] = set()
-        self._note_ends(items)
         texts = [text_width(text.title, TEXT) for text in self._labels.values()]
         texts += [text_width(line, DETAIL) for text in self._labels.values() for line in text.details]
         texts.append(text_width(self.readout_label.title, TEXT))
@@ -198,9 +197,19 @@ class Measure:
         height = (NARROW_HEIGHT if self.narrow else HEIGHT) + LINE * len(self.label(layer).details)
         return (height, self.width) if self.vertical else (self.width, height)
 
-    def gap(self, before: PictureItem, after: PictureItem) -> tuple[float, str]:
-        """The distance of two items, and the label of the edge between them."""
-        return self._gap(self.edge_label(before, after))
+    def gap(self, items: PictureItems, number: int) -> Gap:
+        """Return the room after an item of a row."""
+        text = self.edge_label(items[number], items[number + 1])
+        row = self.lanes.row(items)
+        leaves, enters = number in row.exits, row.enters(number + 1) is not None
+        if not leaves and not enters:
+            length, _ = self._gap(text)
+            return Gap(length, text, length / 2)
+        first = TO_ROW
+        if text:
+            first = LINE + LABEL_GAP if self.vertical else text_width(text, SMALL) + LABEL_GAP + TO_ROW
+        last = first + ROW * (leaves and enters)
+        return Gap(last + FROM_ROW, text, first / 2, first, last)
 
     def _gap(self, text: str) -> tuple[float, str]:
         if not text:
@@ -251,20 +260,18 @@ class Measure:
                 arguments_text(item.note),
                 folds=False,
                 block=not item.value,
-                items=item.items,
                 value=item.value,
-                gives=item.gives,
             )
         count, copies = item.last - item.first + 1, copies_text(item)
         own = list(dict.fromkeys(self._differences(*item.compared))) if item.compared else []
         differs = cut(f"differs: {', '.join(own)}", LONGEST_DIFFERENCE) if own else ""
         note = " · ".join(filter(None, (self._way(item), self._first_input(item), differs)))
         match item.items:
-            case (PictureBlock(name, items, value=False, gives=gives, note=said),):
+            case (PictureBlock(name, value=False, note=said),):
                 note = " · ".join(filter(None, (arguments_text(said), note)))
-                both = f"{name} · {copies}" if count == 1 else f"{name} {copies}"
-                return Title(both, note, folds=True, block=True, items=items, key=item.key, gives=gives)
-        return Title(copies, note, folds=True, block=False, items=item.items, key=item.key)
+                title = f"{name} · {copies}" if count == 1 else f"{name} {copies}"
+                return Title(title, note, folds=True, block=True, key=item.key)
+        return Title(copies, note, folds=True, block=False, key=item.key)
 
     def _way(self, fold: PictureRepeat) -> str:
         """The way of the shape through the copies, if their outputs differ."""
@@ -332,48 +339,26 @@ class Measure:
         return known[1]
 
     def _sequence(self, items: PictureItems) -> Extent:
+        if not items:
+            return Extent(0.0, 0.0, 0.0)
         extents = [self.item(item) for item in items]
-        gaps = [self.gap(before, after) for before, after in pairwise(items)]
+        gaps = [self.gap(items, number) for number in range(len(items) - 1)]
         return Extent(
-            sum(extent.length for extent in extents) + sum(length for length, _ in gaps),
-            max([0.0, *(extent.near for extent in extents)]),
-            max([0.0, *(extent.far for extent in extents), *(self._label_reach(text) for _, text in gaps)])
-            + VALUE_LANE * len(self.laned(items)),
+            sum(extent.length for extent in extents) + sum(gap.length for gap in gaps),
+            max(extent.near for extent in extents),
+            max([*(extent.far for extent in extents), *(self._label_reach(gap.text) for gap in gaps)])
+            + VALUE_LANE * self.lanes.row(items).lanes,
         )
 
-    def _note_ends(self, items: PictureItems) -> None:
-        """Notes for each item where the row ends that it is in, as the place of the last layer."""
-        layers = [item for item in items if not isinstance(item, PictureReadout)]
-        end = self._wiring.places[exit_layer(layers[-1])] if layers else -1
-        for item in items:
-            self._ends[id(item)] = end
-            match item:
-                case PictureBlock() | PictureRepeat():
-                    self._given |= {item.gives} if isinstance(item, PictureBlock) and item.gives else set()
-                    self._note_ends(item.items)
-                case PictureMerge(operands):
-                    for operand in operands:
-                        self._note_ends(operand)
-                case PictureLoop(_, body, feedback):
-                    self._note_ends(body)
-                    self._note_ends(feedback)
+    def lane(self, items: PictureItems, value: PictureLayer) -> float:
+        """Return how far from the axis of a row the lane of a value runs."""
+        row = self.lanes.row(items)
+        return self.sequence(items).far - VALUE_LANE * (row.lanes - row.tracks[value] - 0.5)
 
-    def laned(self, items: PictureItems) -> list[tuple[PictureItem, int]]:
-        """The items in a row whose output is read further on in it: each has a lane on the far side.
-
-        Returns:
-            Each with the place of the last layer that its lane can lead to.
-        """
-        found: list[tuple[PictureItem, int]] = []
-        for item in items if self._skips else ():
-            if isinstance(item, PictureReadout):
-                continue
-            layer, end = exit_layer(item), self._ends[id(item)]
-            if layer in self._given or any(
-                self._wiring.places[layer] < place <= end for place in self._skips.get(layer, ())
-            ):
-                found.append((item, end))
-        return found
+    def zone(self, item: PictureMerge | PictureLoop) -> float:
+        """Return the room where the operands of a merge part, or before the sum of a loop."""
+        rows = len(self.lanes.zone(item).rows)
+        return LEAD + ROW * max(0, rows - 1) if rows or isinstance(item, PictureMerge) else 0.0
 
     def _label_reach(self, text: str) -> float:
         """How far the label of an edge reaches to the far side."""
@@ -382,18 +367,20 @@ class Measure:
     def _item(self, item: PictureItem) -> Extent:
         match item:
             case PictureMerge():
-                length = LEAD + self.body(item) + self.merge_gap(item)[0] + self.size(item.layer)[0]
+                length = self.zone(item) + self.body(item) + self.merge_gap(item)[0] + self.size(item.layer)[0]
                 first, last = self.sequence(item.operands[0]), self.sequence(item.operands[-1])
                 begin, end = self.bar(item)
-                return Extent(length, max(first.near, -begin), max(self.lanes(item)[-1] + last.far, end))
-            case PictureLoop(_, body, feedback):
-                loop, row, back = self.loop(item), self.sequence(body), self.sequence(feedback)
-                return Extent(loop.fork + LEAD / 2, max(row.near, JOIN / 2), loop.lane + back.far)
+                return Extent(length, max(first.near, -begin), max(self.operand_lanes(item)[-1] + last.far, end))
+            case PictureLoop():
+                loop = self.loop(item)
+                far = loop.lane + self.sequence(item.feedback).far
+                return Extent(loop.fork + LEAD / 2, self.sequence(item.row).near, far)
             case PictureBlock() | PictureRepeat():
                 title = self.title(item)
                 self._noted |= bool(title.note)
-                length, near, far = self.sequence(title.items)
-                length += GAP if title.gives else 0
+                items, gives = framed_items(item)
+                length, near, far = self.sequence(items)
+                length += GAP if gives else 0
                 if self.vertical:
                     right = title.centre + title.width / 2
                     return Extent(title.height + length + 2 * PAD, near + PAD, max(far + PAD, right))
@@ -404,11 +391,9 @@ class Measure:
 
     def loop(self, loop: PictureLoop) -> LoopExtent:
         """Where the parts of a loop are, from where it begins on the axis."""
-        row, back = self.sequence(loop.body), self.sequence(loop.feedback)
-        gap, text = self._gap(self.edge_label(loop.layer, loop.body[0])) if loop.body else (0.0, "")
-        fork = max(JOIN + gap + row.length, JOIN / 2 + LEAD + back.length) + LEAD
-        lane = max(row.far, self._label_reach(text), JOIN / 2) + LANE + back.near
-        return LoopExtent(gap, text, fork, lane)
+        row, back, begin = self.sequence(loop.row), self.sequence(loop.feedback), self.zone(loop)
+        fork = begin + max(row.length, JOIN / 2 + LEAD + back.length) + LEAD
+        return LoopExtent(begin, fork, row.far + LANE + back.near)
 
     def body(self, merge: PictureMerge) -> float:
         """The length of the longest operand."""
@@ -420,7 +405,7 @@ class Measure:
         text = self.edge_label(first[-1], merge.layer) if first else ""
         return self._gap(" · ".join(filter(None, (*self._wiring.operand_names(merge.layer)[:1], text))))
 
-    def lanes(self, merge: PictureMerge) -> list[float]:
+    def operand_lanes(self, merge: PictureMerge) -> list[float]:
         """How far from the axis each operand runs; the first does so on the axis."""
         first, *others = merge.operands
         lanes = [0.0]
@@ -436,7 +421,7 @@ class Measure:
         half = self.size(merge.layer)[1] / 2
         if self._wiring.is_join(merge.layer):
             return -half, half
-        last = self.lanes(merge)[-1]
+        last = self.operand_lanes(merge)[-1]
         middle, reach = last / 2, max(half, last / 2 + BAR)
         return middle - reach, middle + reach
 

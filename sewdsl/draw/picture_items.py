@@ -137,6 +137,11 @@ class PictureLoop:
         """What the way back begins with."""
         return entry_of(self.feedback)
 
+    @cached_property
+    def row(self) -> PictureItems:
+        """The sum and the body."""
+        return self.layer, *self.body
+
 
 PictureItem = PictureLayer | PictureReadout | PictureBlock | PictureRepeat | PictureMerge | PictureLoop
 PictureItems = tuple[PictureItem, ...]
@@ -206,6 +211,20 @@ def entry_layer(item: PictureItem) -> PictureLayer | None:
             return layer
         case PictureReadout():
             return None
+
+
+def framed_items(item: PictureBlock | PictureRepeat) -> tuple[PictureItems, PictureLayer | None]:
+    """Return the items in the frame of a block or repeat, and the layer that it gives if that is not the last.
+
+    A repeat of one block shares the block's frame.
+    """
+    match item:
+        case PictureRepeat(items=(PictureBlock(value=False) as block,)):
+            return block.items, block.gives
+        case PictureBlock():
+            return item.items, item.gives
+        case PictureRepeat():
+            return item.items, None
 
 
 def loops_in(items: PictureItems) -> Iterator[PictureLoop]:
@@ -287,10 +306,10 @@ class Wiring:
             for operand, source in enumerate(self._read[target][0])
         )
 
-    @cached_property
-    def places(self) -> dict[PictureLayer, int]:
-        """Which of the drawn layers each one is."""
-        return {layer: place for place, layer in enumerate(self.layers)}
+    @property
+    def readout(self) -> PictureLayer:
+        """The layer whose output is read out."""
+        return self._drawn[self.network.output]
 
     def sources(self, target: PictureLayer) -> tuple[PictureLayer, ...]:
         """The layers that a layer reads, by operand."""
@@ -487,7 +506,7 @@ class _Folder:
                 return (PictureMerge(tuple(map(self.sequence, operands, prefixes)), PictureLayer((node,))),)
             case BlockItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
-                gives = self._given_by(item, exit_layer(inside[-1]))
+                gives = self._given_by(item, inside)
                 path = self._nodes[next(nodes((item,)))].path
                 depth = path.index(step) + 1
                 return (PictureBlock(step.label, inside, gives=gives, arguments=step.arguments, depth=depth),)
@@ -512,13 +531,13 @@ class _Folder:
                 ]
                 return self._repeat(sequences, f"{prefix}{steps[0].key}".rpartition(".")[0])
 
-    def _given_by(self, block: BlockItem, last: PictureLayer) -> PictureLayer | None:
+    def _given_by(self, block: BlockItem, items: PictureItems) -> PictureLayer | None:
         """The layer of a block whose output alone is read outside, if it is not its last."""
         inside = {*nodes((block,))}
         given = {i for i in inside if i in self._given or not inside.issuperset(self._readers[i])}
-        if len(given) != 1 or given.issubset(last.nodes):
+        if len(given) != 1 or given.issubset(exit_layer(items[-1]).nodes):
             return None
-        return PictureLayer((given.pop(),))
+        return next(layer for layer in drawn_layers(items) if given.issubset(layer.nodes))
 
     def _repeat(self, copies: list[tuple[PathStep, PictureItems]], key: str) -> PictureItems:
         expand = self._expand if isinstance(self._expand, bool) else key in self._expand

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate
-from typing import NamedTuple
+from itertools import accumulate, pairwise
 
-from sewdsl.draw.geometry import Point, drop_collinear, text_width
-from sewdsl.draw.measure import GAP, JOIN, LABEL_GAP, LEAD, PAD, SMALL, VALUE_LANE, Extent, Measure
+from sewdsl.draw.geometry import Point, text_width
+from sewdsl.draw.join_routes import READOUT, join_routes
+from sewdsl.draw.lanes import ZoneLanes
+from sewdsl.draw.measure import FROM_ROW, GAP, JOIN, LABEL_GAP, LEAD, PAD, ROW, SMALL, Extent, Measure
 from sewdsl.draw.picture_items import (
-    Edge,
     PictureBlock,
     PictureItem,
     PictureItems,
@@ -21,95 +21,105 @@ from sewdsl.draw.picture_items import (
     PictureReadout,
     PictureRepeat,
     Wiring,
-    entry_layer,
-    exit_layer,
+    framed_items,
 )
-from sewdsl.draw.scene import Anchor, Box, EdgeLine, Element, Fork, Scene, TitledFrame
-
-READOUT = "/readout"
-"""Name of the box at the end; no node's name has a slash."""
-
-
-class PictureColumn(NamedTuple):
-    """A column of the picture: its number, and where it begins across."""
-
-    number: int
-    near: float
-
-
-class _Lane(NamedTuple):
-    """Where the line runs of a value that is read elsewhere than right after it.
-
-    Attributes:
-        begin: Where it leaves the box.
-        across: Where it runs along the flow.
-        end: The place of the last layer that it can lead to.
-        column: The column of the box.
-    """
-
-    begin: tuple[Point, ...]
-    across: float
-    end: int
-    column: PictureColumn
+from sewdsl.draw.scene import Anchor, Box, EdgeLine, Element, Fork, LineLabel, Route, Scene, TitledFrame
 
 
 class Placer:
-    """Fills a scene, item by item, and draws the edges on the way."""
+    """Fills a scene, item by item, and leads each value to its readers on the way.
+
+    Attributes:
+        routes: The lines, each from a layer to one of its readers.
+    """
 
     def __init__(self, wiring: Wiring, measure: Measure) -> None:
         self._wiring, self._measure = wiring, measure
         self._edges = dict.fromkeys(wiring.edges)
-        self._lanes: dict[PictureLayer, list[_Lane]] = {}
-        self._backward = 0  # how many ways back are being placed, one within another
-        self.column = PictureColumn(0, 0.0)
+        self._ends: dict[PictureLayer, Anchor] = {}
+        self.routes: list[Route] = []
         self.scene = Scene(vertical=measure.vertical)
+
+    def columns(self, stops: Sequence[int]) -> None:
+        """Place the whole tree in columns that end after some of its items."""
+        lanes, measure = self._measure.lanes, self._measure
+        starts = [0, *stops[:-1]]
+        columns = [lanes.column(start, stop) for start, stop in zip(starts, stops, strict=True)]
+        texts = [measure.edge_label(one[-1], other[0]) for one, other in pairwise(columns)]
+        leads = [0.0, *map(measure.lead, texts)]
+        across = end = 0.0
+        anchor: Anchor | None = None
+        above: dict[PictureLayer, Anchor] = {}
+        for start, stop, items, text, lead in zip(starts, stops, columns, ["", *texts], leads, strict=True):
+            extent = measure.sequence(items)
+            across += extent.near
+            for value in lanes.row(items).tracks:
+                if value in above:
+                    line = above[value]
+                    self._ends[value] = line.via((line.corners[-1][0], across + measure.lane(items, value)))
+            if anchor:
+                gutter, turn = across - extent.near - measure.between / 2, end + TURN
+                anchor = anchor.via((turn, anchor.corners[-1][1]), (turn, gutter), (-lead, gutter), (-lead, across))
+            anchor = self._begin_column(items, text, (-lead, across), anchor)
+            anchor, end = self.sequence(items, (0, across), anchor, self.scene.elements)
+            for value in lanes.leaving(start, stop):  # on over the columns, each at a height of its own
+                line = self._ends[value]
+                height = -max(leads) - ROW * (1 + len(above))
+                above[value] = line.via((height, line.corners[-1][1]))
+            across += extent.far + measure.between
+
+    def _begin_column(self, items: PictureItems, text: str, at: Point, anchor: Anchor | None) -> Anchor | None:
+        """Lead the value before a column into its lane and to its first item, or another value to that."""
+        lanes, (along, across) = self._measure.lanes.row(items), at
+        if anchor and -1 in lanes.exits:
+            self._ends[anchor.layer] = anchor.via((along, across + self._measure.lane(items, anchor.layer)))
+        enters = lanes.enters(0)
+        if enters is not None:
+            return self._turn(enters, -FROM_ROW, across)
+        return anchor and anchor.labelled(self._label(text, (along / 2, across)))
 
     def sequence(
         self, items: PictureItems, at: Point, anchor: Anchor | None, into: list[Element]
     ) -> tuple[Anchor | None, float]:
         """Places items in a row; the loose end after them, and where they end along the flow."""
         along, across = at
-        laned = self._measure.laned(items)
-        lane = across + (self._measure.sequence(items).far if laned else 0.0) - VALUE_LANE * len(laned)
-        ends = {id(item): end for item, end in laned}
-        for index, item in enumerate(items):
-            if index:
-                gap, text = self._measure.gap(items[index - 1], item)
-                anchor = anchor and anchor.labelled(text, self.label_point(text, (along + gap / 2, across)))
-                along += gap
+        lanes = self._measure.lanes.row(items) if items else None
+        for number, item in enumerate(items):
             anchor = self._item(item, (along, across), anchor, into)
             along += self._measure.item(item).length
-            if id(item) in ends:
-                lane += VALUE_LANE
-                layer = exit_layer(item)
-                begin, end = self._leave(layer, into), ends[id(item)]
-                self._lanes.setdefault(layer, []).append(_Lane(begin, lane - VALUE_LANE / 2, end, self.column))
+            if lanes is None or number + 1 == len(items):
+                break
+            gap = self._measure.gap(items, number)
+            if anchor and number in lanes.exits:
+                row = along + gap.exit
+                lane = across + self._measure.lane(items, anchor.layer)
+                self._ends[anchor.layer] = anchor.via((row, across), (row, lane))
+            enters = lanes.enters(number + 1)
+            if enters is not None:
+                anchor = self._turn(enters, along + gap.enter, across)
+            elif not lanes.straight[number + 1]:
+                anchor = None
+            else:
+                anchor = anchor and anchor.labelled(self._label(gap.text, (along + gap.text_at, across)))
+            along += gap.length
         return anchor, along
 
-    def _leave(self, layer: PictureLayer, elements: list[Element]) -> tuple[Point, ...]:
-        """Where a lane leaves a box that was placed: on its far side; after a circle, whose side a shortcut enters."""
-        name = self._wiring.name(layer)
-        box = next(box for box in reversed(_boxes(elements)) if box.name == name)
-        along, across = box.centre
-        if self._wiring.is_join(layer):
-            end = along + box.along / 2
-            return (end, across), (end + GAP / 2, across)
-        return ((along, across + box.across / 2),)
+    def _turn(self, value: PictureLayer, row: float, across: float) -> Anchor | None:
+        """Lead a value from its lane, at some height, to an axis."""
+        line = self._ends.get(value)
+        return line and line.via((row, line.corners[-1][1]), (row, across))
 
-    def label_point(self, text: str, point: Point) -> Point:
-        """The centre of a label of the line that runs through a point."""
+    def _label(self, text: str, point: Point) -> LineLabel:
+        """A label of the line that runs through a point."""
         along, across = point
-        return (
-            (along, across + LABEL_GAP + text_width(text, SMALL) / 2) if self._measure.vertical else (along, across - 8)
-        )
-
-    @property
-    def left(self) -> tuple[Edge, ...]:
-        """The edges that no row of items explains."""
-        return tuple(self._edges)
+        far = LABEL_GAP + text_width(text, SMALL) / 2
+        return LineLabel(text, point, (along, across + far) if self._measure.vertical else (along, across - 8))
 
     def finish(self) -> Scene:
         """The scene, with straight lines for edges that no row of items explains."""
+        self.scene.lines, forks = join_routes(self._wiring, self.routes)
+        for fork in forks:
+            _innermost(self.scene.elements, fork.centre).append(fork)
         boxes = {box.name: box for box in _boxes(self.scene.elements)}
         for source, target, _ in self._edges:
             start, end = boxes[self._wiring.name(source)], boxes[self._wiring.name(target)]
@@ -117,7 +127,6 @@ class Placer:
             enter = (end.centre[0] - end.along / 2, end.centre[1])
             signals = self._wiring.signals(self._wiring.between(source, target))
             self.scene.lines.append(EdgeLine(start.name, end.name, (leave, enter), signals))
-        self._edges.clear()
         return self.scene
 
     def _item(self, item: PictureItem, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
@@ -136,24 +145,23 @@ class Placer:
 
     def _layer(self, layer: PictureLayer, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor:
         (along, across), (length, width) = at, self._measure.size(layer)
-        name = self._wiring.name(layer)
-        into.append(Box(name, layer, (along + length / 2, across), length, width))
+        into.append(Box(self._wiring.name(layer), layer, (along + length / 2, across), length, width))
         self._connect(anchor, layer, at)
-        return Anchor(name, layer, ((along + length, across),))
+        return Anchor(layer, ((along + length, across),))
 
     def _readout(self, at: Point, anchor: Anchor | None, into: list[Element]) -> None:
         (along, across), (length, width) = at, self._measure.size(None)
         into.append(Box(READOUT, None, (along + length / 2, across), length, width))
-        read = self._wiring.between(anchor.layer, None) if anchor else ()
-        if anchor and read:
-            self._draw(anchor.via(at), READOUT, read, arrow=True)
+        if anchor and anchor.layer == self._wiring.readout:
+            self.routes.append(Route(anchor.via(at), None))
 
     def _frame(
         self, item: PictureBlock | PictureRepeat, at: Point, anchor: Anchor | None, into: list[Element]
     ) -> Anchor | None:
         title, extent = self._measure.title(item), self._measure.item(item)
+        items, gives = framed_items(item)
         along, across = at
-        inner = self._measure.sequence(title.items).length + (GAP if title.gives else 0)
+        inner = self._measure.sequence(items).length + (GAP if gives else 0)
         if self._measure.vertical:
             text = (along + title.height / 2 + 3, across + title.centre)
             begin = along + title.height + PAD
@@ -163,136 +171,86 @@ class Placer:
         corners = (along, across - extent.near), (along + extent.length, across + extent.far)
         frame = TitledFrame(title, *corners, text)
         into.append(frame)
-        last, end = self.sequence(title.items, (begin, across), anchor, frame.elements)
-        lanes = self._lanes.get(title.gives) if title.gives is not None and last is not None else None
-        if title.gives is None or not lanes:
-            return last
-        lane = lanes[-1]
-        down = (*lane.begin, (lane.begin[-1][0], lane.across))
-        way = (*down, (end + GAP, lane.across), (end + GAP, across))
-        return Anchor(self._wiring.name(title.gives), title.gives, way)
+        last, end = self.sequence(items, (begin, across), anchor, frame.elements)
+        return last if gives is None else self._turn(gives, end + GAP, across)
 
-    def _merge(self, item: PictureMerge, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
-        if anchor is None:
-            return None
-        along, across = at
-        measure, name = self._measure, self._wiring.name(item.layer)
-        read = self._wiring.between(anchor.layer, entry_layer(item)) or anchor.layer.nodes
-        line, point = self._draw(anchor.via(at), f"{name}/fork", read, arrow=False), Fork(f"{name}/fork", at)
-        into.append(point)
-        fork = Anchor(f"{name}/fork", anchor.layer, (at,))
-        body, (gap, text), length = measure.body(item), measure.merge_gap(item), measure.size(item.layer)[0]
-        first, end = self.sequence(item.operands[0], (along + LEAD, across), fork, into)
+    def _merge(self, item: PictureMerge, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor:
+        (along, across), measure, zone = at, self._measure, self._measure.lanes.zone(item)
+        begin, body, (gap, text) = along + measure.zone(item), measure.body(item), measure.merge_gap(item)
+        name, length = self._wiring.name(item.layer), measure.size(item.layer)[0]
         names = self._wiring.operand_names(item.layer)
-        if first and (item.operands[0] or names):
-            first = first.labelled(text, self.label_point(text, (end + gap / 2, across)))
-        merge = along + LEAD + body + gap
-        begin, stop = (across + side for side in measure.bar(item))
-        lanes = [across + lane for lane in measure.lanes(item)]
-        for number, (operand, lane) in enumerate(zip(item.operands[1:], lanes[1:], strict=True), start=1):
-            spare = body - measure.sequence(operand).length
-            other, end = self.sequence(operand, (along + LEAD + spare / 2, lane), fork.via((along, lane)), into)
-            if other and self._wiring.is_join(item.layer):  # a circle is reached from the side
-                centre = merge + length / 2
-                self._connect(other.via((centre, lane)), item.layer, (centre, stop), operand=number)
+        merge = begin + body + gap
+        low, high = (across + side for side in measure.bar(item))
+        parting = self._parting(zone, at, anchor)
+        for number, (operand, side) in enumerate(zip(item.operands, measure.operand_lanes(item), strict=True)):
+            lane, start = across + side, zone.starts[number]
+            on_axis = number == 0 and anchor is not None and anchor.layer == start
+            first = anchor if on_axis else None if start is None else parting(start, lane)
+            saved = dict(self._ends) if zone.nearby[number] else self._ends
+            for value in zone.nearby[number]:
+                line = parting(value, lane + measure.lane(operand, value))
+                if line:
+                    self._ends[value] = line
+            spare = (body - measure.sequence(operand).length) / 2 if number else 0.0
+            last, end = self.sequence(operand, (begin + spare, lane), first, into)
+            self._ends = saved
+            if not number:
+                words, words_at = text if operand or names else "", end + gap / 2
             else:
-                if other and names:
-                    other = other.labelled(names[number], self.label_point(names[number], ((end + merge) / 2, lane)))
-                self._connect(other, item.layer, (merge, lane), operand=number)
-        into.append(Box(name, item.layer, (merge + length / 2, (begin + stop) / 2), length, stop - begin))
-        self._connect(first, item.layer, (merge, across))
-        if not any(after.source == point.name for after in self.scene.lines):  # all operands begin with named values
-            self.scene.lines.remove(line)
-            into.remove(point)
-        return Anchor(name, item.layer, ((merge + length, across),))
+                words, words_at = names[number] if names else "", (end + merge) / 2
+            last = last and last.labelled(self._label(words, (words_at, lane)))
+            if number and self._wiring.is_join(item.layer):  # a circle is reached from the side
+                centre = merge + length / 2
+                self._connect(last and last.via((centre, lane)), item.layer, (centre, high), number)
+            else:
+                self._connect(last, item.layer, (merge, lane), number)
+        into.append(Box(name, item.layer, (merge + length / 2, (low + high) / 2), length, high - low))
+        return Anchor(item.layer, ((merge + length, across),))
+
+    def _parting(
+        self, zone: ZoneLanes, at: Point, anchor: Anchor | None
+    ) -> Callable[[PictureLayer, float], Anchor | None]:
+        """Return how a value gets to the axis of an operand, or to a lane next to it, from where the operands part."""
+        (along, across), rows = at, {value: number for number, value in enumerate(zone.rows)}
+
+        def part(value: PictureLayer, target: float) -> Anchor | None:
+            row = along + ROW * rows[value]
+            if anchor is not None and anchor.layer == value:
+                return anchor.via((row, across), (row, target))
+            return self._turn(value, row, target)
+
+        return part
 
     def _loop(self, item: PictureLoop, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
         """Places the sum and the body on the axis, and the way back on the far side, against the flow."""
-        (along, across), measure, name = at, self._measure, self._wiring.name(item.layer)
-        loop = measure.loop(item)
-        into.append(Box(name, item.layer, (along + JOIN / 2, across), JOIN, JOIN))
-        self._connect(anchor, item.layer, at)
-        end: Anchor | None = Anchor(name, item.layer, ((along + JOIN, across),))
-        if item.body:
-            begin = along + JOIN + loop.gap
-            end = end and end.labelled(loop.text, self.label_point(loop.text, (begin - loop.gap / 2, across)))
-            end, _ = self.sequence(item.body, (begin, across), end, into)
+        (along, across), measure, zone = at, self._measure, self._measure.lanes.zone(item)
+        loop, saved, parting = measure.loop(item), dict(self._ends), self._parting(zone, at, anchor)
+        for value in zone.nearby[0]:
+            line = parting(value, across + measure.lane(item.row, value))
+            if line:
+                self._ends[value] = line
+        end, _ = self.sequence(item.row, (along + loop.begin, across), anchor, into)
+        self._ends = saved
         if end is None:
             return None
-        fork, lane = along + loop.fork, across + loop.lane
-        first, back = len(self.scene.lines), list[Element]()
-        begin_back = Anchor(f"{name}/back", end.layer, ((0.0, across), (0.0, lane)))
-        given = self._wiring.between(end.layer, item.delay)
-        self._backward += 1
+        # On the way back, everything along the flow is counted from where it leaves the axis.
+        turn, lane = along + loop.fork, across + loop.lane
+        first, back, saved = len(self.routes), list[Element](), self._ends
+        self._ends = {value: saved[value].mirrored(turn) for value in zone.through if value in saved}
+        begin_back = end.via((turn, across), (turn, lane)).mirrored(turn)
         last, _ = self.sequence(item.feedback, (LEAD, lane), begin_back, back)
-        if last is not None:  # in the order of the way back, all along the flow is counted from the fork
-            centre = loop.fork - JOIN / 2
-            self._connect(last.via((centre, lane)), item.layer, (centre, across + JOIN / 2), operand=1)
-        self._backward -= 1
-        self.scene.lines[first:] = [
-            replace(
-                line,
-                corners=tuple((fork - along, across) for along, across in line.corners),
-                label_centre=(fork - line.label_centre[0], line.label_centre[1]),
-            )
-            for line in self.scene.lines[first:]
-        ]
-        into += [_mirrored(element, fork) for element in back]
-        line = self._draw(end.via((fork, across)), f"{name}/back", given or end.layer.nodes, arrow=False)
-        self.scene.lines.insert(first, self.scene.lines.pop())
-        into.append(Fork(f"{name}/back", (fork, across)))
-        return Anchor(line.target, end.layer, ((fork, across),))
+        centre = loop.fork - loop.begin - JOIN / 2  # of the sum
+        self._connect(last and last.via((centre, lane)), item.layer, (centre, across + JOIN / 2), operand=1)
+        self.routes[first:] = [replace(route, line=route.line.mirrored(turn)) for route in self.routes[first:]]
+        self._ends = saved
+        into += [_mirrored(element, turn) for element in back]
+        return end
 
     def _connect(self, anchor: Anchor | None, target: PictureLayer, at: Point, operand: int = 0) -> None:
-        edge = anchor and (anchor.layer, target, operand)
-        if not anchor or edge not in self._edges:
-            self._connect_lane(anchor, target, at, operand)
-            return
-        del self._edges[edge]
-        read = self._wiring.between(anchor.layer, target)
-        inside = anchor.name.endswith("/fork")
-        line = self._draw(anchor.via(at), self._wiring.name(target), read, arrow=True)
-        if inside:
-            self.scene.lines[-1] = replace(line, signals=self._wiring.carried(target, operand))
-
-    def _connect_lane(self, anchor: Anchor | None, target: PictureLayer, at: Point, operand: int) -> None:
-        """Leads the lane of what a layer reads to it, if that is not what comes before it.
-
-        The lane turns in the row where the paths to a merge part, which is free, or right before what it leads to. From
-        there on it goes the way that the line from before would have gone.
-        """
-        sources = self._wiring.sources(target) if not self._backward else ()
-        source = sources[operand] if operand < len(sources) else None
-        if anchor is None or source is None or (source, target, operand) not in self._edges:
-            return
-        place = self._wiring.places[target]
-        lane = next((lane for lane in self._lanes.get(source, ()) if place <= lane.end), None)
-        if lane is None:
-            return
-        del self._edges[source, target, operand]
-        path = (*anchor.corners, at)
-        spread = list(self._lanes).index(source) % MAX_SPREAD + 1
-        if anchor.name.endswith("/fork"):
-            row, way = path[0][0] + LEAD * spread / (MAX_SPREAD + 1), [each for each in path if each[0] != path[0][0]]
-        else:
-            row, way = path[-1][0] - self._measure.shortest_gap * spread / (MAX_SPREAD + 1), [path[-1]]
-        corners = [*lane.begin, (lane.begin[-1][0], lane.across)]
-        if lane.column.number != self.column.number:
-            top = -TURN - VALUE_LANE / 2 * (1 + spread)
-            gutter = self.column.near - self._measure.between / 2 + VALUE_LANE / 2 * spread
-            corners += [(top, lane.across), (top, gutter), (row, gutter)]
-        else:
-            corners.append((row, lane.across))
-        line = Anchor(self._wiring.name(source), source, (*corners, (row, way[0][1]), *way))
-        drawn = self._draw(line, self._wiring.name(target), self._wiring.between(source, target), arrow=True)
-        self.scene.lines[-1] = replace(drawn, signals=self._wiring.carried(target, operand))
-
-    def _draw(self, anchor: Anchor, target: str, read: tuple[int, ...], *, arrow: bool) -> EdgeLine:
-        corners = tuple(drop_collinear(anchor.corners))
-        signals = self._wiring.signals(read)
-        line = EdgeLine(anchor.name, target, corners, signals, anchor.label, anchor.label_centre, arrow)
-        self.scene.lines.append(line)
-        return line
+        """Lead a value into a layer, if this reads it."""
+        if anchor and (anchor.layer, target, operand) in self._edges:
+            del self._edges[anchor.layer, target, operand]
+            self.routes.append(Route(anchor.via(at), target, operand))
 
 
 def _mirrored(element: Element, end: float) -> Element:
@@ -303,6 +261,16 @@ def _mirrored(element: Element, end: float) -> Element:
             return TitledFrame(title, *corners, (end - text[0], text[1]), [_mirrored(each, end) for each in inside])
         case Box() | Fork():
             return replace(element, centre=(end - element.centre[0], element.centre[1]))
+
+
+def _innermost(elements: list[Element], point: Point) -> list[Element]:
+    """Return the elements of the innermost frame around a point."""
+    for element in elements:
+        if isinstance(element, TitledFrame) and all(
+            low <= place <= high for low, place, high in zip(element.start, point, element.end, strict=True)
+        ):
+            return _innermost(element.elements, point)
+    return elements
 
 
 def _boxes(elements: list[Element]) -> list[Box]:
@@ -317,8 +285,6 @@ def _boxes(elements: list[Element]) -> list[Box]:
 
 LONGEST, TURN = 760.0, 22.0
 """A column no longer than this stays whole; how far a line leaves a column to turn."""
-MAX_SPREAD = 3
-"""Lines of named values that run side by side between two columns, or before a row; more lie on one another."""
 MORE_COLUMNS = 8
 """From so many columns on, pictures with a part of this more are tried, not with each number: 73 for 10,000."""
 ROW_SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -336,10 +302,8 @@ def lay_out(wiring: Wiring, measure: Measure, items: PictureItems, stops: Sequen
         items: The tree.
         stops: Where columns end, as numbers of items; None: so that the picture has a good format.
     """
-    placer = _placed(wiring, measure, items, stops)
-    if placer.left:
-        measure = Measure(wiring, vertical=measure.vertical, items=items, edges=placer.left, narrow=measure.narrow)
-        placer = _placed(wiring, measure, items, stops)
+    placer = Placer(wiring, measure)
+    placer.columns(_breaks(measure, items) if stops is None else stops)
     return placer.finish()
 
 
@@ -382,29 +346,8 @@ def possible_stops(measure: Measure, items: PictureItems, room: float) -> Iterat
 
 
 def _row(measure: Measure, items: PictureItems, ends: list[int], extents: list[Extent]) -> _Row:
-    gaps = [measure.gap(items[end - 1], items[end])[0] for end in ends[:-1]]
+    gaps = [measure.gap(items, end - 1).length for end in ends[:-1]]
     return _Row([extent.length for extent in extents], [0.0, *gaps])
-
-
-def _placed(wiring: Wiring, measure: Measure, items: PictureItems, stops: Sequence[int] | None) -> Placer:
-    """The items in their places, with the edges that can be explained by these."""
-    placer = Placer(wiring, measure)
-    across = end = 0.0
-    anchor: Anchor | None = None
-    start = 0
-    for stop in _breaks(measure, items) if stops is None else stops:
-        extent = measure.sequence(items[start:stop])
-        placer.column = PictureColumn(placer.column.number + 1, across)
-        across += extent.near
-        if anchor:
-            text = measure.edge_label(items[start - 1], items[start])
-            gutter, turn, lead = across - extent.near - measure.between / 2, end + TURN, measure.lead(text)
-            anchor = anchor.via((turn, anchor.corners[-1][1]), (turn, gutter), (-lead, gutter), (-lead, across))
-            anchor = anchor.labelled(text, placer.label_point(text, (-lead / 2, across)))
-        anchor, end = placer.sequence(items[start:stop], (0, across), anchor, placer.scene.elements)
-        across += extent.far + measure.between
-        start = stop
-    return placer
 
 
 def _breaks(measure: Measure, items: PictureItems) -> list[int]:
@@ -428,7 +371,8 @@ def _groups(measure: Measure, items: PictureItems) -> tuple[list[int], list[Exte
     """
     alone = len(items) - 1
     ends = [end for end in range(1, len(items)) if 1 < end < alone] + [len(items)]
-    return ends, [measure.sequence(items[begin:end]) for begin, end in zip([0, *ends], ends, strict=False)]
+    columns = [measure.lanes.column(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
+    return ends, [measure.sequence(column) for column in columns]
 
 
 class _Row:

@@ -28,7 +28,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Fork:
-    """Where a signal splits into branch and shortcut."""
+    """Where the line of a value parts."""
 
     name: str
     centre: Point
@@ -80,30 +80,64 @@ class EdgeLine:
 
 
 @dataclass(frozen=True)
-class Anchor:
-    """The loose end of a line.
+class LineLabel:
+    """The words on a line.
 
     Attributes:
-        name: The box or fork where it starts.
-        layer: The layer whose output it carries.
-        corners: Where it begins and turns.
-        label: Of the line.
-        label_centre: Centre of the label.
+        on: The point of the line that the words are next to.
+        centre: The centre of the words.
     """
 
-    name: str
+    text: str
+    on: Point
+    centre: Point
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """The loose end of the line of a value.
+
+    Attributes:
+        layer: The layer whose output it carries.
+        corners: Where it begins, at the layer's box, and turns.
+        labels: Of all the line.
+    """
+
     layer: PictureLayer
     corners: tuple[Point, ...]
-    label: str = ""
-    label_centre: Point = (0, 0)
+    labels: tuple[LineLabel, ...] = ()
 
     def via(self, *corners: Point) -> Anchor:
         """On through some corners."""
         return replace(self, corners=(*self.corners, *corners))
 
-    def labelled(self, label: str, centre: Point) -> Anchor:
+    def labelled(self, label: LineLabel) -> Anchor:
         """With a label."""
-        return replace(self, label=label, label_centre=centre)
+        return replace(self, labels=(*self.labels, label)) if label.text else self
+
+    def mirrored(self, end: float) -> Anchor:
+        """The line as seen from a way that begins at an end, and runs against the flow."""
+        labels = (LineLabel(each.text, _mirrored(each.on, end), _mirrored(each.centre, end)) for each in self.labels)
+        return Anchor(self.layer, tuple(_mirrored(corner, end) for corner in self.corners), tuple(labels))
+
+
+def _mirrored(point: Point, end: float) -> Point:
+    return end - point[0], point[1]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A line from a layer all the way to one of its readers.
+
+    Attributes:
+        line: The line up to the reader.
+        target: The reader; None: the readout.
+        operand: Which operand of the reader it is.
+    """
+
+    line: Anchor
+    target: PictureLayer | None
+    operand: int = 0
 
 
 @dataclass

@@ -69,8 +69,8 @@ def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
 
     Every node carries its place, so that ``neato -n2`` draws it as intended (see :func:`sewdsl.draw.render`); plain
     ``dot`` ignores the places and finds others. A drawn layer's identifier is its node's name; where copies are
-    folded, that of the first. ``NAME/fork`` is the point where the input of the join ``NAME`` splits. The frame of
-    folded copies has the ``id`` ``fold:KEY``.
+    folded, that of the first. ``NAME/fork`` is the point where the output of ``NAME`` parts, ``NAME/2/fork`` the next
+    one. The frame of folded copies has the ``id`` ``fold:KEY``.
 
     Args:
         network: What to draw.
@@ -147,7 +147,7 @@ def _drawn(  # noqa: PLR0913 -- as above
         )
         raise RenderingError(message)
     vertical, width = direction == "TB", look.width.points if look.width else 0.0
-    measure = Measure(wiring, vertical=vertical, narrow=width > 0)
+    measure = Measure(wiring, items, vertical=vertical, narrow=width > 0)
     if not width:
         return _Writer(wiring, measure, lay_out(wiring, measure, items), direction, look)
     room = width - 2 * MARGIN

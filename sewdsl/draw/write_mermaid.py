@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sewdsl.draw import labels, style
 from sewdsl.draw.geometry import text_width
-from sewdsl.draw.measure import Measure, Title
+from sewdsl.draw.measure import Measure
 from sewdsl.draw.picture_items import (
     PictureBlock,
     PictureCall,
@@ -18,6 +18,7 @@ from sewdsl.draw.picture_items import (
     PictureReadout,
     PictureRepeat,
     Wiring,
+    framed_items,
     picture_items,
 )
 from sewdsl.draw.scene import Direction
@@ -69,7 +70,7 @@ class _Writer:
         self._network, self._items, self._vertical = network, items, vertical
         self._look, self._theme = look, look.colours
         self._wiring = Wiring(network, items)
-        self._measure = Measure(self._wiring, vertical=True)
+        self._measure = Measure(self._wiring, items, vertical=True)
         self._ids = {layer: f"n{layer.nodes[0]}" for layer in self._wiring.layers}
         self._frames: dict[str, style.FamilyStyle] = {}
         self._folds: dict[PictureLayer, tuple[PictureRepeat, ...]] = {}
@@ -110,18 +111,19 @@ class _Writer:
                     inside = (*folds, item) if isinstance(item, PictureRepeat) else folds
                     title, name = self._measure.title(item), f"f{len(self._frames) + 1}"
                     self._frames[name] = style.frame_style(block=title.block, folds=title.folds, value=title.value)
-                    yield f'{indent}subgraph {name}["{self._title(title)}"]'
-                    yield from self._sequence(title.items, inside, f"{indent}    ")
+                    yield f'{indent}subgraph {name}["{self._title(item)}"]'
+                    yield from self._sequence(framed_items(item)[0], inside, f"{indent}    ")
                     yield f"{indent}end"
 
-    def _title(self, title: Title) -> str:
+    def _title(self, item: PictureBlock | PictureRepeat) -> str:
         """The words on a frame; without the note, since a second line would lie under what is inside.
 
         Mermaid centres them, which is where a single arrow from above comes in: blanks as wide as the words leave it
         a way. Where branch and shortcut come in, they pass on either side.
         """
-        widened = self._vertical and not _forks(title.items)
-        return BLANK * (1 + round(text_width(title.title, 1)) if widened else 0) + _text(title.title)
+        title = self._measure.title(item).title
+        widened = self._vertical and not _forks(item.items)
+        return BLANK * (1 + round(text_width(title, 1)) if widened else 0) + _text(title)
 
     def _edges(self) -> Iterator[str]:
         looks: dict[str, list[int]] = {}

@@ -10,7 +10,7 @@ import sewdsl
 from sewdsl.draw import labels
 from sewdsl.draw.labels import Labels, shape_range_text, value_range_text
 from sewdsl.draw.measure import Measure
-from sewdsl.draw.picture_items import PictureBlock, PictureItem, PictureRepeat, Wiring, picture_items
+from sewdsl.draw.picture_items import PictureBlock, PictureItem, PictureRepeat, Wiring, framed_items, picture_items
 from sewdsl.ir.network import Network
 from sewdsl.ir.signal import BINARY, REAL, ValueRange
 
@@ -65,14 +65,14 @@ def test_ranges() -> None:
 def frames(network: Network) -> list[tuple[str, str]]:
     """Title and note of all frames, outer ones first."""
     items = picture_items(network)
-    measure = Measure(Wiring(network, items), vertical=True)
+    measure = Measure(Wiring(network, items), items, vertical=True)
     found = []
 
     def visit(item: PictureItem) -> None:
         if isinstance(item, PictureBlock | PictureRepeat):
             title = measure.title(item)
             found.append((title.title, title.note))
-            for inner in title.items:
+            for inner in framed_items(item)[0]:
                 visit(inner)
 
     for item in items:
@@ -97,7 +97,8 @@ def test_title(networks: Networks) -> None:
 def test_readout(networks: Networks) -> None:
     def said(name: str, **settings: str) -> str:
         network = sewdsl.load(name, set=settings)
-        return Measure(Wiring(network, picture_items(network)), vertical=True).readout
+        items = picture_items(network)
+        return Measure(Wiring(network, items), items, vertical=True).readout
 
     assert said("7b-net") == "mean over 16 steps"
     assert said("7b-net", readout="sum") == "sum of 16 steps"

@@ -168,7 +168,7 @@ class TestWidth:
         """Of a network of any length a picture is laid out a few times."""
         network = sewdsl.load("c8k3-BN-IF-" + "{c8k3-BN-IF-c8k3s1p1-BN-IF}*1-" * 300 + "GAP-FC10", input="2x16x16")
         items = picture_items(network)
-        measure = Measure(Wiring(network, items), vertical=True, narrow=True)
+        measure = Measure(Wiring(network, items), items, vertical=True, narrow=True)
         ways = list(possible_stops(measure, items, 1e9))
         assert len(ways) < 50
         assert len(ways[-1]) > 500
