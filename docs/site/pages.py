@@ -18,7 +18,7 @@ from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_m
 from sewdsl.compiler import read, shipped_networks
 from sewdsl.editing import kind_docs
 from sewdsl.editing.code_page import read_code_pages
-from sewdsl.ir.kind import Kind
+from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Layer, Merge, Surrogate
 from sewdsl.ir.printed_values import format_value
@@ -96,7 +96,7 @@ def _argument(name: str, field: str, letters: dict[str, str]) -> str:
 
 
 def _default(kind: type[Kind | Recipe], name: str) -> str:
-    field = kind.model_fields[name]
+    field = argument_fields(kind)[name]
     if issubclass(kind, Pool) and name == "stride":
         return "the kernel"
     if field.is_required():

@@ -21,7 +21,7 @@ from sewdsl.elaborate.imports import project_folder
 from sewdsl.elaborate.project_files import net_files
 from sewdsl.elaborate.study_search import METHODS, SCALES
 from sewdsl.elaborate.train_section import PARTS
-from sewdsl.ir.kind import Kind
+from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ops import catalogue, find
@@ -241,8 +241,8 @@ def _arguments(view: EditorView, where: CursorContext) -> Iterator[Completion]:
         argument, kind = str(where.statement[-2]), _kind(view, name)
         if name in view.vocabulary.blocks and argument in {"g", "SN"}:
             yield from _kinds(view, Join if argument == "g" else Activation)
-        elif kind is not None and argument in kind.model_fields:
-            yield from _of_type(view, kind.model_fields[argument].annotation)
+        elif kind is not None and argument in argument_fields(kind):
+            yield from _of_type(view, argument_fields(kind)[argument].annotation)
 
 
 def _called(where: CursorContext) -> str:

@@ -7,7 +7,7 @@ from functools import cache
 from inspect import getdoc
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.kind import Kind
+from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Settings
@@ -132,7 +132,7 @@ def field_docs(cls: type[BaseModel]) -> dict[str, str]:
         section = re.search(r"^Attributes:\n((?: {4}.*\n?|\n)+)", text or "", re.MULTILINE)
         if section:
             found |= {name: _plain(" ".join(words.split())) for name, words in _ATTRIBUTE.findall(section[1])}
-    return {name: found[name] for name in cls.model_fields if name in found}
+    return {name: found[name] for name in argument_fields(cls) if name in found}
 
 
 def header_docs() -> dict[str, str]:
@@ -149,14 +149,14 @@ def recipe_docs() -> dict[str, str]:
 def signature(kind: type[Kind]) -> str:
     """A kind with its arguments and their defaults, as a file writes them: ``LIF(tau=2.0, v_threshold=1.0, …)``."""
     letters = {name: letter for letter, name in kind.letters().items()}
-    named = [name for name in kind.model_fields if name not in letters]
+    named = [name for name in argument_fields(kind) if name not in letters]
     compact = "".join(f"{letter}#" for letter in letters.values())
     shown = ", ".join(f"{name}={_default(kind, name)}" for name in named)
     return f"{kind.kind}{compact}" + (f"({shown})" if named else "")
 
 
 def _default(kind: type[Kind], name: str) -> str:
-    field = kind.model_fields[name]
+    field = argument_fields(kind)[name]
     return "…" if field.is_required() else format_value(field.get_default(call_default_factory=True, validated_data={}))
 
 

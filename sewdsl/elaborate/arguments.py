@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name
-from sewdsl.ir.kind import CATALOGUE, Kind, Letter
+from sewdsl.ir.kind import CATALOGUE, Kind, Letter, argument_fields
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported
 from sewdsl.source import Span
@@ -59,17 +59,16 @@ def validate_arguments(  # noqa: PLR0913 -- what, from what, where, and how to s
         path: The way to the call.
         said: Arguments that are there but wrong, which is said already.
     """
-    unknown = [name for name in given if name not in model.model_fields]
+    fields = argument_fields(model)
+    unknown = [name for name in given if name not in fields]
     found: list[Diagnostic] = []
     for name in unknown:
-        place, known = given[name].span, ", ".join(model.model_fields) or "none"
-        near = advice(name, model.model_fields, place, f"its arguments: {known}")
+        place, known = given[name].span, ", ".join(fields) or "none"
+        near = advice(name, fields, place, f"its arguments: {known}")
         message = f"{what} has no argument '{name}'"
         found.append(Diagnostic("unknown-argument", Severity.ERROR, message, place, path=path, **near))
     try:
-        instance = model.model_validate(
-            {name: item.value for name, item in given.items() if name in model.model_fields}
-        )
+        instance = model.model_validate({name: item.value for name, item in given.items() if name in fields})
     except ValidationError as error:
         return Reported(None, (*found, *_describe(error, model, what, given, span, path, said)))
     return Reported(None if unknown or said else instance, tuple(found))
@@ -94,7 +93,7 @@ def _describe(  # noqa: PLR0913 -- as above
             continue  # it follows from another argument, of which the same is said
         letter = argument_name(model, name)
         if problem["type"] == "missing" and any(
-            nearest_name(other, [name]) for other in given if other not in model.model_fields
+            nearest_name(other, [name]) for other in given if other not in argument_fields(model)
         ):
             continue  # it is there, misspelled, and that is already said
         if problem["type"] == "missing":
@@ -125,7 +124,7 @@ def argument_name(model: type[BaseModel], name: str) -> str:
 
 
 def _letter(model: type[BaseModel], name: str) -> str | None:
-    info = model.model_fields.get(name)
+    info = argument_fields(model).get(name)
     return next((mark.letter for mark in info.metadata if isinstance(mark, Letter)), None) if info else None
 
 

@@ -239,7 +239,8 @@ class BlockCalls:
         """A named argument; a bare neuron of the header's kind takes the header's arguments."""
         made = reader.read(value)
         default = self._default
-        if isinstance(value, Call) and default is not None and type(made) is type(default):
+        alike = default is not None and isinstance(made, Kind) and made.named() is default.named()
+        if default is not None and isinstance(value, Call) and alike:
             own = {argument.name for argument in value.arguments}
             return made.replace(**{name: item for name, item in default if name not in own})
         return made

@@ -14,7 +14,7 @@ from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.replace_expression import replace_block, replace_body, set_parameter
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.train_section import resolve_key_alias
-from sewdsl.ir.kind import Kind
+from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
@@ -212,7 +212,7 @@ def _argument(call: Call, way: Sequence[str], value: Value, span: Span, kinds: N
 def _default(call: Call, name: str, span: Span, kinds: NeuronKinds) -> Call | None:
     """The default of an argument, where that is a kind of its own, such as a neuron's surrogate."""
     kind = kinds.find(call.name.plain or "")
-    field = kind.model_fields.get(name) if kind else None
+    field = argument_fields(kind).get(name) if kind else None
     default = field.get_default(call_default_factory=True, validated_data={}) if field else None
     if not isinstance(default, Kind):
         return None

@@ -47,7 +47,7 @@ def _without(kind: Any, default: Kind | None) -> Mapping[str, Any]:
 
 def with_arguments(family: type[Some], given: Mapping[str, Any], default: Kind | None) -> Some | None:
     """What becomes of the arguments that are written; None: they are not enough."""
-    standing_in = dict(default) if default is not None and type(default) is family else {}
+    standing_in = dict(default) if default is not None and type(default).named() is family.named() else {}
     try:
         return family.model_validate({**standing_in, **given})
     except ValidationError:

@@ -74,7 +74,7 @@ class CallResolver:
             return None
         if given is None or not self._merge(given, named, path):
             return None
-        if self.default is not None and kind is type(self.default):
+        if self.default is not None and kind.named() is self.default.named():
             given = {**{n: GivenArgument(v, call.span) for n, v in self.default}, **given}
         made = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, call.span, path))
         return made if isinstance(made, Op) else None

@@ -9,7 +9,7 @@ from typing import Any
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.suggestions import advice, listed
-from sewdsl.ir.kind import Kind
+from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation
 from sewdsl.ir.printed_values import format_value
 from sewdsl.light_dataclass import dataclass
@@ -207,7 +207,7 @@ def _how_to_name(call: Call) -> str:
     text = call.name.plain or ""
     head = text.rstrip("0123456789.") if find(text) is None else text
     kind = find(head)
-    named = [name for name in kind.model_fields if name not in kind.letters().values()] if kind else []
+    named = [name for name in argument_fields(kind) if name not in kind.letters().values()] if kind else []
     if named:
         return f"write name=value, e.g. {text}({named[0]}=…)"
     return f"'{head}' takes no arguments in parentheses; remove them"

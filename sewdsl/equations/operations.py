@@ -139,7 +139,7 @@ OPERATIONS: dict[str, Operation] = {
         lambda a: EquationRange(_round(a.low), _round(a.high), whole=True),
     ),
     "relu": Operation(
-        "({0} if {0} > zero else zero)",
+        "({0} if not {0} <= zero else zero)",
         lambda a: a if a > 0 else 0.0,
         lambda _y, g, a: (_picked(a > 0, g, 0),),
         lambda a: EquationRange(max(a.low, 0.0), max(a.high, 0.0), a.whole),

@@ -39,6 +39,7 @@ class NeuronStep:
         after: Its states after the time-step.
         start: Their names, and their values before the first time-step.
         learned: What is learned, by name.
+        signed: For each reset, in the order of the text, whether its spike can be negative.
     """
 
     tape: Tape
@@ -46,6 +47,7 @@ class NeuronStep:
     after: tuple[TapeEntry, ...]
     start: Mapping[str, float]
     learned: Mapping[str, Learned]
+    signed: tuple[bool, ...] = ()
 
     @property
     def x(self) -> TapeEntry:

@@ -7,7 +7,7 @@ Kernels take levels 0 and 1 as arguments, so that their text depends on a neuron
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from math import copysign
+from math import copysign, inf, isnan
 from typing import Any, Final, final
 
 from sewdsl.equations.operations import COMPARISONS, OPERATIONS, EquationRange
@@ -18,6 +18,10 @@ STEP: Final = 2
 
 MAX_ENTRIES = 2000
 """Results on a tape at most: what is written about them, or compiled of them, takes time."""
+
+
+MAX_NUMBER = 3.4028234663852886e38
+"""The largest number that equations may need: that of float32, in which most of them are computed."""
 
 
 class TapeTooLong(Exception):  # noqa: N818 -- not a failure of the program: too much is asked for
@@ -252,7 +256,9 @@ def value_range(root: TapeEntry) -> EquationRange:
             found[entry.index] = EquationRange(number, number, number == int(number))
         elif entry.operands:
             operands = (found[each.index] for each in entry.operands)
-            found[entry.index] = OPERATIONS[entry.operation].values(*operands)
+            low, high, whole = OPERATIONS[entry.operation].values(*operands)
+            # inf - inf: of bounds beyond all numbers nothing is known
+            found[entry.index] = EquationRange(-inf if isnan(low) else low, inf if isnan(high) else high, whole)
         else:
             found[entry.index] = EquationRange()
     return found[root.index]

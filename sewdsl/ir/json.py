@@ -113,7 +113,9 @@ def _fields(model: Any) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if isinstance(value, Kind):
         definition = value.definition_text()
-        return {"kind": value.kind, **({"definition": definition} if definition else {}), **_fields(value)}
+        if definition:  # its parameters may have any name
+            return {"kind": value.kind, "definition": definition, "arguments": _fields(value)}
+        return {"kind": value.kind, **_fields(value)}
     return [_value(item) for item in value] if isinstance(value, tuple) else value
 
 
@@ -128,7 +130,8 @@ def _read_value(value: Any, kinds: _Kinds) -> Any:
 
 
 def _kind(data: Mapping[str, Any], kinds: _Kinds) -> Kind:
-    given = {key: value for key, value in data.items() if key not in {"kind", "definition"}}
+    given = {key: value for key, value in data.items() if key != "kind"}
+    given = data["arguments"] if "definition" in data else given
     return kinds.of(data).model_validate(_values(given, kinds))
 
 

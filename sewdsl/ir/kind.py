@@ -6,13 +6,16 @@ A kind is one frozen pydantic class in one file. Its fields are its arguments; a
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sewdsl.ir.printed_values import format_value
 from sewdsl.light_dataclass import dataclass
 from sewdsl.plugins import REGISTRIES
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,11 @@ class Kind(BaseModel):
         return ""
 
     @classmethod
+    def named(cls) -> type[Kind]:
+        """The class that its name means; of a neuron as equations, numbers decide which other one an instance has."""
+        return cls
+
+    @classmethod
     def letters(cls) -> dict[str, str]:
         """Argument names by their letter in the compact notation; the value after the symbol has the letter ''."""
         return {
@@ -101,9 +109,14 @@ class Kind(BaseModel):
         named = [f"{name}={format_value(value)}" for name, value in self if name not in lettered]
         return self.label + (f"({', '.join(named)})" if named else "")
 
-    def replace(self, **changes: object) -> Self:
+    def replace(self, /, **changes: object) -> Self:
         """A copy with other arguments, validated again."""
         return self.model_validate({**dict(self), **changes})
+
+
+def argument_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by the names that a text gives them."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def _compact(value: object) -> str:

@@ -208,12 +208,15 @@ class Activation(Op):
     """What ``SN`` can be: a nonlinearity that keeps the shape.
 
     Attributes:
-        can_be_silent: Whether it can give 0 at every time-step: a branch that ends in it can be left out.
         elsewhere: What other libraries call it, where that is the name of another kind.
     """
 
-    can_be_silent: ClassVar[bool] = True
     elsewhere: ClassVar[str] = ""
+
+    @property
+    def can_be_silent(self) -> bool:
+        """Whether it can give 0 at every time-step: a branch that ends in it can be left out."""
+        return True
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in the same shape, unless an activation knows better."""

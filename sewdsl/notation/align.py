@@ -238,9 +238,9 @@ class Alignment:
     def _changed(self, one: Part, other: Part) -> float:
         match one.item, other.item:
             case LayerText(op=before), LayerText(op=after):
-                if type(before) is type(after):
-                    differing = len([name for name, value in before if getattr(after, name) != value])
-                    return ARGUMENTS + SOME * differing / len(type(before).model_fields)
+                if before.named() is after.named():
+                    differing = [bool(value != other) for (_, value), (_, other) in zip(before, after, strict=True)]
+                    return ARGUMENTS + SOME * sum(differing) / len(differing)
                 return KIND if isinstance(before, Activation) and isinstance(after, Activation) else NEVER
             case MergeText(name=before), MergeText(name=after):
                 if self._spare < 0:

@@ -67,10 +67,11 @@ def _letters(kind: type[Kind]) -> dict[str, str]:
 def _written(kind: Any, names: tuple[str, ...], default: Kind | None) -> tuple[Any, str]:
     """The text with some arguments, and what is read from it."""
     given: dict[str, Any] = {}
+    values = dict(kind)
     family: type[Kind] = type(kind)
     letters, tight, named = _letters(family), kind.kind, []
     for name in names:
-        value, letter = getattr(kind, name), letters.get(name)
+        value, letter = values[name], letters.get(name)
         number = "" if letter is None else _number(value)
         if number:
             (piece,) = compact_arguments.split_arguments(number)

@@ -128,11 +128,11 @@ def neuron_definitions(network: Network) -> list[str]:
     """
     found: dict[str, type[Kind]] = {}
     for node in network:
-        kind = type(node.op)
+        kind = node.op.named()
         if found.setdefault(kind.kind, kind) is not kind:
             raise UnwritableNetwork(node, f"there is another {kind.kind}")
     if network.settings.neuron is not None:
-        found.setdefault(network.settings.neuron.kind, type(network.settings.neuron))
+        found.setdefault(network.settings.neuron.kind, network.settings.neuron.named())
     own = (kind for kind in found.values() if issubclass(kind, EquationKind) and not is_shipped(kind))
     return [kind.definition_text() for kind in own]
 

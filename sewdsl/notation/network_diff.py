@@ -261,8 +261,8 @@ def _settings(network: Network) -> dict[str, str]:
 
 def _definitions(network: Network) -> dict[str, str]:
     """The equations of its neurons that texts define, each in a line."""
-    kinds = dict.fromkeys(type(op) for op in (*(node.op for node in network), network.settings.neuron))
-    own = (kind for kind in kinds if issubclass(kind, EquationKind))
+    ops = (*(node.op for node in network), network.settings.neuron)
+    own = dict.fromkeys(op.named() for op in ops if isinstance(op, EquationKind))
     return {f"neuron {kind.kind}": " ".join(kind.definition_text().partition("{")[2].split())[:-2] for kind in own}
 
 

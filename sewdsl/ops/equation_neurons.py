@@ -1,24 +1,25 @@
 """Kinds that a text defines: neurons whose time-step is written as equations.
 
-``neuron NAME(…) { … }`` becomes a class like those of :mod:`sewdsl.ops.neurons`, of one of three families. Where the
-equations are those of a neuron that charges linearly, fires and resets, it is a :class:`LinearNeuron`, and all that is
-known of such holds for it: their kernels, their theory, what other libraries call them.
+``neuron NAME(…) { … }`` becomes classes like those of :mod:`sewdsl.ops.neurons`, one for each of three families. The
+numbers of a call and its settings decide of which family the neuron is: validation returns an instance of that class.
+Where the equations are those of a neuron that charges linearly, fires and resets, it is a :class:`LinearNeuron`, and
+all that is known of such holds for it: their kernels, their theory, what other libraries call them.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from math import isinf
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, cast
+from weakref import WeakValueDictionary
 
-from pydantic import Field, SerializeAsAny, create_model, model_validator
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, SerializeAsAny, create_model, model_validator
 
 from sewdsl.diagnostics import SewdslError
 from sewdsl.equations.operations import OPERATIONS
 from sewdsl.equations.step import NeuronStep
-from sewdsl.equations.tape import LEARNED, STEP, TapeEntry, linear_terms, needed, normal_form
+from sewdsl.equations.tape import LEARNED, MAX_NUMBER, STEP, TapeEntry, TapeTooLong, linear_terms, needed, normal_form
 from sewdsl.ir.kind import Positive
 from sewdsl.ir.op import (
     Activation,
@@ -31,7 +32,7 @@ from sewdsl.ir.op import (
     default_surrogate,
 )
 from sewdsl.ir.signal import BINARY, MAX_COUNT, REAL, Signal, ValueRange
-from sewdsl.ops.read_equations import ResetSettings, parameter_defaults, read_equations
+from sewdsl.ops.read_equations import THRESHOLD, ResetSettings, parameter_defaults, read_equations, reset_potential
 from sewdsl.reporter import Reported
 from sewdsl.source import Source
 from sewdsl.syntax.lexicon import VERSION
@@ -53,7 +54,16 @@ _ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "div": operator.truediv,
     "neg": operator.neg,
 }
-_ANY_NUMBER = int | float
+
+
+def _in_range(value: object) -> object:
+    if isinstance(value, int | float) and not abs(value) <= MAX_NUMBER:
+        message = f"must be a number from -{MAX_NUMBER:.2g} to {MAX_NUMBER:.2g}, the range of float32"
+        raise ValueError(message)
+    return value
+
+
+_IN_RANGE = BeforeValidator(_in_range)
 
 
 class EquationKind(Activation):
@@ -62,43 +72,82 @@ class EquationKind(Activation):
     Attributes:
         definition: The equations.
         defaults: The parameters, and the numbers that they are by default.
+        families: The classes of the definition, by family.
+        v_threshold: The number that the equations read by this name, > 0.
+        v_reset: Potential after a spike, and where v starts; None: a reset subtracts, and v starts at 0.
+        detach_reset: Whether the spike in the reset is a constant to the gradient.
+        surrogate: Derivative of the step function in the backward pass.
     """
 
     definition: ClassVar[NeuronDefinition]
     defaults: ClassVar[Mapping[str, float]]
+    families: ClassVar[dict[type[EquationKind], type[EquationKind]]]
 
-    if TYPE_CHECKING:
-        v_threshold: float
-        v_reset: float | None
-        detach_reset: bool
-        surrogate: Surrogate
+    v_threshold: Annotated[float, Field(gt=0), _IN_RANGE] = 1.0
+    v_reset: Annotated[float | None, _IN_RANGE] = 0.0
+    detach_reset: bool = True
+    surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)
 
     @classmethod
     def definition_text(cls) -> str:
         """The equations as text."""
         return print_neuron(cls.definition)
 
+    @classmethod
+    def named(cls) -> type[EquationKind]:
+        """The class that the name means before there are numbers: the family that takes any equations."""
+        return _of_family(cls, EquationActivation)
+
+    @property
+    def arguments(self) -> Mapping[str, float]:
+        """The numbers of the parameters, by the names of the text, which are no attributes: any name is free."""
+        return {name: getattr(self, _field_name(place)) for place, name in enumerate(self.defaults)}
+
     @property
     def equations(self) -> NeuronStep:
         """What it computes in a time-step, with its arguments and settings filled in."""
-        return self._read()
+        return self.resolved.step
 
-    @model_validator(mode="after")
-    def _check_equations(self) -> Self:
-        self._read()
-        return self
+    @property
+    def can_be_silent(self) -> bool:
+        """Whether it gives 0 as long as it is given 0, before anything is learned."""
+        return _can_be_silent(self.equations)
 
-    def _read(self) -> NeuronStep:
-        arguments = tuple(getattr(self, name) for name in self.defaults)
+    @model_validator(mode="wrap")
+    @classmethod
+    def _decide_family(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Make an instance of the class of the family that the numbers decide."""
+        neuron = validate(values)
+        kind = _of_family(cls, neuron.resolved.family)
+        if kind is not type(neuron):
+            neuron = cast("Self", kind.model_construct(neuron.model_fields_set, **neuron.__dict__))
+        return neuron
+
+    @property
+    def resolved(self) -> ResolvedNeuron:
+        """What it is with its numbers."""
         settings = ResetSettings(self.v_threshold, self.v_reset, self.detach_reset)
-        found = _read_step(type(self), arguments, settings)
-        if isinstance(found, str):
-            raise ValueError(found)  # noqa: TRY004 -- pydantic wants it
-        return found
+        resolved = _resolve(self.named(), tuple(self.arguments.values()), settings)
+        if isinstance(resolved, str):
+            raise ValueError(resolved)  # noqa: TRY004 -- pydantic wants it
+        return resolved
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]  # pydantic's is a generator too
+        """Arguments and settings by the names of the text."""
+        for name, info in type(self).model_fields.items():
+            yield info.alias or name, getattr(self, name)
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        yield from self
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For pickle, which does not find classes that no module has."""
         return unpickled, (self.definition, dict(self))
+
+
+def _field_name(place: int) -> str:
+    """The attribute that stores a parameter: no name of a text, so that none can hide what a class has."""
+    return f"parameter{place}"
 
 
 def unpickled(definition: NeuronDefinition, arguments: dict[str, Any]) -> EquationKind:
@@ -106,28 +155,27 @@ def unpickled(definition: NeuronDefinition, arguments: dict[str, Any]) -> Equati
     return equation_kind(definition).model_validate(arguments)
 
 
+class ResolvedNeuron(NamedTuple):
+    """What a neuron is with its numbers: its time-step, and the family that this makes it."""
+
+    step: NeuronStep
+    family: type[EquationKind]
+
+
 @lru_cache(maxsize=1024)
-def _read_step(kind: type[EquationKind], arguments: tuple[float, ...], settings: ResetSettings) -> NeuronStep | str:
-    """The time-step, or what keeps it from being read with these arguments."""
-    given = dict(zip(kind.defaults, arguments, strict=True))
-    read = read_equations(kind.definition, given, settings)
-    return read.diagnostics[0].message if read.value is None else read.value
+def _resolve(kind: type[EquationKind], arguments: tuple[float, ...], settings: ResetSettings) -> ResolvedNeuron | str:
+    """The time-step and the family, or what keeps the equations from being read with these arguments."""
+    read = read_equations(kind.definition, dict(zip(kind.defaults, arguments, strict=True)), settings)
+    step = read.value
+    if step is None:
+        return read.diagnostics[0].message
+    if _is_linear(step, settings):
+        return ResolvedNeuron(step, EquationNeuron)
+    return ResolvedNeuron(step, EquationSpiking if _values(step) == BINARY else EquationActivation)
 
 
 class _AnyEquations(EquationKind):
-    """Those whose time-step no kernel knows beforehand.
-
-    Attributes:
-        v_threshold: The number that the equations read by this name, > 0.
-        v_reset: Potential after a spike, and where v starts; None: a reset subtracts, and v starts at 0.
-        detach_reset: Whether the spike in the reset is a constant to the gradient.
-        surrogate: Derivative of the step function in the backward pass.
-    """
-
-    v_threshold: float = Field(default=1.0, gt=0)
-    v_reset: float | None = 0.0
-    detach_reset: bool = True
-    surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)
+    """Those whose time-step no kernel knows beforehand."""
 
     def parameters(self, *inputs: Signal) -> int:
         """One for each learned number, of a layer, a channel or a time-step."""
@@ -184,11 +232,11 @@ class EquationNeuron(EquationKind, LinearNeuron):
         """What it learns, at the start."""
         return {name: learned.initial for name, learned in self.equations.learned.items()}
 
-    def dynamics(self, *args: Any, **learned: Any) -> LinearDynamics:  # noqa: ARG002
+    def dynamics(self, /, *args: Any, **learned: Any) -> LinearDynamics:  # noqa: ARG002
         """(decay, gain, drift), read off the normal form."""
         step = self.equations
         h = _charged(step)
-        assert h is not None  # noqa: S101 -- as was seen when the class was made
+        assert h is not None  # noqa: S101 -- as was seen when the family was decided
         terms = linear_terms(h, frozenset())
         factors = (terms.get(key) for key in (step.states[0], step.x, None))
         return LinearDynamics(*factor_numbers(step, factors, learned))
@@ -236,7 +284,8 @@ def linear_form(step: NeuronStep) -> LinearForm | None:
     resets = (h * (1 - each) + rest * each for each in (fired, step.tape.put("detach", fired)))
     if not any(step.after[0] is after for after in resets):
         return None
-    return LinearForm(terms.get(step.states[0]), terms.get(step.x), terms.get(None), -below)
+    form = LinearForm(terms.get(step.states[0]), terms.get(step.x), terms.get(None), -below)
+    return form if _are_factors(filter(None, form)) else None
 
 
 def factor_numbers(step: NeuronStep, factors: Iterable[TapeEntry | None], learned: Mapping[str, Any]) -> list[Any]:
@@ -260,35 +309,41 @@ def _charged(step: NeuronStep) -> TapeEntry | None:
 def _values(step: NeuronStep) -> ValueRange:
     """The range of what a neuron gives, as edges have it."""
     low, high, whole = step.values
-    if not whole or isinf(low) or isinf(high) or max(-low, high) > MAX_COUNT or high <= 0:
+    if not whole or max(-low, high) > MAX_COUNT or high <= 0:
         return REAL
     return ValueRange(int(high), lower=min(0, int(low)))
 
 
-def _is_linear(step: NeuronStep, v_threshold: float) -> bool:
+def _are_factors(results: Iterable[TapeEntry]) -> bool:
+    """Whether :func:`factor_numbers` can compute results of what is learned."""
+    made = (entry for entry in needed(results) if entry.level == LEARNED and entry.operands)
+    return all(entry.operation in {*_ARITHMETIC, *FACTOR_METHODS} for entry in made)
+
+
+def _is_linear(step: NeuronStep, settings: ResetSettings) -> bool:
     """Whether equations are those of a linear neuron with the reset of the settings."""
     fired, tape = step.given, step.tape
     if (
-        [*step.start] != ["v"]
+        dict(step.start) != {"v": settings.v_reset or 0.0}
         or fired.operation != "fire"
         or any(each[1:] != (False, False) for each in step.learned.values())
     ):
         return False
-    h, spike = _charged(step), tape.put("detach", fired)
-    threshold = tape.number(v_threshold, "v_threshold")
-    if h is None or normal_form(h - threshold, {h.index}) is not fired.operands[0]:
+    h = _charged(step)
+    if h is None:
         return False
-    if step.after[0] is not h * (1 - spike) + tape.number(_OTHER_RESET, "v_reset") * spike:
+    try:
+        threshold = tape.number(settings.v_threshold, THRESHOLD)
+        if normal_form(h - threshold, {h.index}) is not fired.operands[0]:
+            return False
+        if step.after[0] is not reset_potential(tape, settings, h, fired):
+            return False
+        terms = linear_terms(h, frozenset())
+    except TapeTooLong:  # a linear neuron has all of this on its tape
         return False
-    terms = linear_terms(h, frozenset())
     if not {each for each in terms if each is not None} <= {step.x, step.states[0]}:
         return False
-    factors = [entry for entry in needed(terms.values()) if entry.level == LEARNED and entry.operands]
-    return all(entry.operation in {*_ARITHMETIC, *FACTOR_METHODS} for entry in factors)
-
-
-_OTHER_RESET = -0.375
-"""A potential after a spike that no text says, by which a reset is recognised."""
+    return _are_factors(terms.values())
 
 
 def read_kind(definition: NeuronDefinition) -> Reported[type[EquationKind] | None]:
@@ -296,10 +351,10 @@ def read_kind(definition: NeuronDefinition) -> Reported[type[EquationKind] | Non
     defaults = parameter_defaults(definition)
     if defaults.diagnostics:
         return Reported(None, defaults.diagnostics)
-    read = read_equations(definition, defaults.value, ResetSettings(v_reset=_OTHER_RESET))
+    read = read_equations(definition, defaults.value, ResetSettings())
     if read.value is None:
         return Reported(None, read.diagnostics)
-    return Reported(_made(definition), ())
+    return Reported(_kind_of(definition), ())
 
 
 def equation_kind(definition: NeuronDefinition) -> type[EquationKind]:
@@ -331,20 +386,38 @@ def defined_kind(text: str) -> type[EquationKind]:
     return equation_kind(found[0])
 
 
-@lru_cache(maxsize=1024)
-def _made(definition: NeuronDefinition) -> type[EquationKind]:
-    """The class of a definition; equal ones have one class, wherever they are written."""
+_KINDS: WeakValueDictionary[NeuronDefinition, type[EquationKind]] = WeakValueDictionary()
+"""The class of each definition that is in use; equal ones have one class, wherever they are written."""
+
+
+def _kind_of(definition: NeuronDefinition) -> type[EquationKind]:
+    """The class that the name of a definition means."""
+    known = _KINDS.get(definition)
+    return _KINDS.setdefault(definition, _made(definition, EquationActivation, {})) if known is None else known
+
+
+def _of_family(kind: type[EquationKind], family: type[EquationKind]) -> type[EquationKind]:
+    """The class of the same definition that is of a family."""
+    if family not in kind.families:
+        _made(kind.definition, family, kind.families)
+    return kind.families[family]
+
+
+def _made(
+    definition: NeuronDefinition,
+    family: type[EquationKind],
+    families: dict[type[EquationKind], type[EquationKind]],
+) -> type[EquationKind]:
+    """Make the class of a definition for a family, and put it among the others of the definition."""
     name, defaults = definition.name.text, parameter_defaults(definition).value
-    step = read_equations(definition, defaults, ResetSettings(v_reset=_OTHER_RESET)).value
+    step = read_equations(definition, defaults, ResetSettings()).value
     assert step is not None  # noqa: S101 -- as the caller has seen
-    family: type[EquationKind] = EquationActivation
-    if _is_linear(step, 1.0):
-        family = EquationNeuron
-    elif _values(step) == BINARY:
-        family = EquationSpiking
     stepwise = any(learned.per_step for learned in step.learned.values())
     bases = (family, KnowsSteps) if stepwise else (family,)
-    fields: dict[str, Any] = {key: (_ANY_NUMBER, value) for key, value in defaults.items()}
+    fields: dict[str, Any] = {
+        _field_name(place): (Annotated[int | float, _IN_RANGE], Field(value, alias=key))
+        for place, (key, value) in enumerate(defaults.items())
+    }
     if stepwise:
         fields["steps"] = (Positive | None, None)
     made = cast("type[EquationKind]", create_model(name, __base__=cast("Any", bases), __module__=__name__, **fields))
@@ -352,11 +425,12 @@ def _made(definition: NeuronDefinition) -> type[EquationKind]:
     reads: Literal["step", "past"] = "past" if step.after or stepwise else "step"
     made.reads = reads
     made.fixed_steps = stepwise
-    made.can_be_silent = _can_be_silent(step)
     made.__doc__ = _doc(made, step)
-    return made
+    made.families = families
+    return families.setdefault(family, made)
 
 
+@lru_cache(maxsize=1024)
 def _can_be_silent(step: NeuronStep) -> bool:
     """Whether a neuron gives 0 as long as it is given 0."""
     states = tuple(step.start.values())
@@ -376,5 +450,6 @@ def _doc(kind: type[EquationKind], step: NeuronStep) -> str:
     given = "spikes, each 0 or 1" if _values(step) == BINARY else f"values, {_values(step)}"
     lines = "\n".join(f"    {line.strip()}" for line in kind.definition_text().splitlines()[1:-1])
     arguments = "\n".join(f"    {name}: A parameter of the equations." for name in kind.defaults)
-    parts = [f"A neuron that a text defines, ``{kind.kind}``::", lines, f"Shape: any, unchanged; it gives {given}."]
+    shape = f"Shape: any, unchanged; with the defaults it gives {given}."
+    parts = [f"A neuron that a text defines, ``{kind.kind}``::", lines, shape]
     return "\n\n".join([*parts, f"Attributes:\n{arguments}"] if arguments else parts)

@@ -11,7 +11,17 @@ from typing import NamedTuple
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.equations.operations import OPERATIONS, SIGNS
 from sewdsl.equations.step import Learned, NeuronStep
-from sewdsl.equations.tape import LEARNED, STEP, Tape, TapeEntry, TapeTooLong, needed, normal_form, value_range
+from sewdsl.equations.tape import (
+    LEARNED,
+    MAX_NUMBER,
+    STEP,
+    Tape,
+    TapeEntry,
+    TapeTooLong,
+    needed,
+    normal_form,
+    value_range,
+)
 from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported
@@ -86,6 +96,16 @@ def _wrong(code: str, message: str, span: Span, hint: str = "", fixes: tuple[Fix
     return _Wrong(Diagnostic(code, Severity.ERROR, message, span, help=hint, fixes=fixes))
 
 
+def _too_large(span: Span, number: float) -> _Wrong:
+    message = f"'{span.text}' needs the number {number:g}, which is beyond {MAX_NUMBER:.2g}"
+    return _wrong(
+        "invalid-equation",
+        message,
+        span,
+        f"use numbers from -{MAX_NUMBER:.2g} to {MAX_NUMBER:.2g}, the range of float32",
+    )
+
+
 def _near(name: str, known: Iterable[str], span: Span) -> tuple[str, tuple[Fix, ...]]:
     """What may be intended, in words and as a fix."""
     found = get_close_matches(name, sorted(known), 1) if len(name) <= _MAX_NAME else []
@@ -101,10 +121,15 @@ def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, fl
     """
     found: dict[str, float] = {}
     said: list[Diagnostic] = []
+    learned = (each for each in definition.equations if isinstance(each, Learn))
+    stepwise = any(axis.text == AXES[1] for each in learned for axis in each.axes)
     for parameter in definition.parameters:
         name, span = parameter.name.text, parameter.name.span
         if name in found:
             said.append(_twice(parameter.name, definition.parameters[[*found].index(name)].name))
+        elif name == "steps" and stepwise:
+            message, hint = "'steps' cannot be a parameter: what learns per step has it", "choose another name"
+            said.append(Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint))
         elif name in {*GIVEN_NAMES, *SETTINGS, *FUNCTIONS, *EQUATION_KEYWORDS, POTENTIAL, PER} or "." in name:
             what = "every neuron has it" if name in SETTINGS else "it has a meaning already"
             message, hint = f"'{name}' cannot be a parameter: {what}", "choose another name"
@@ -118,10 +143,12 @@ def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, fl
 
 
 def _default(expression: RealExpression) -> float:
-    if isinstance(expression, Number):
-        return expression.value
     if isinstance(expression, Negation) and isinstance(expression.operand, Number):
-        return -expression.operand.value
+        return -_default(expression.operand)
+    if isinstance(expression, Number):
+        if not abs(expression.value) <= MAX_NUMBER:
+            raise _too_large(expression.span, float(expression.text))
+        return expression.value
     for word in _names(expression):
         hint = "write a number; what follows from others is computed in an equation"
         raise _wrong("not-from-parameters", "a default must be a number", word.span, hint)
@@ -148,6 +175,7 @@ class _Reader:
         names: Names that get a meaning further down.
         ends: Indices of results at which a sum ends: what names and functions mean.
         read: The names that were read.
+        signed: For each reset so far, whether its spike can be negative.
     """
 
     tape: Tape
@@ -156,12 +184,14 @@ class _Reader:
     names: frozenset[str]
     ends: set[int] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
+    signed: list[bool] = field(default_factory=list)
 
     def expression(self, expression: RealExpression) -> TapeEntry:
         """A sum in its normal form."""
+        begin = len(self.tape.entries)
         try:
             entry = self._read(expression)
-            return normal_form(entry, self.ends) if entry.level == STEP else entry
+            entry = normal_form(entry, self.ends) if entry.level == STEP else entry
         except TapeTooLong:
             hint = "write fewer equations, or shorter ones"
             raise _wrong(
@@ -170,6 +200,10 @@ class _Reader:
         except (ArithmeticError, ValueError):  # in the normal form: a factor has no value
             hint = "with other numbers for the parameters it may have one"
             raise _wrong("invalid-equation", "this has no value", expression.span, hint) from None
+        for number in (made.number for made in self.tape.entries[begin:]):
+            if number is not None and not abs(number) <= MAX_NUMBER:
+                raise _too_large(expression.span, number)
+        return entry
 
     def number(self, expression: RealExpression, what: str) -> float:
         """A number that follows from the parameters."""
@@ -236,26 +270,52 @@ class _Reader:
             message = f"'{name}' takes {takes} operand{'s' * (most > 1)}, not {given}"
             raise _wrong("operand-count", message, call.span, f"write {name}({_OPERAND_NAMES.get(name, 'x')})")
         operands = [self.expression(each) for each in call.operands]
-        if name == "clip" and any(each.number is None for each in operands[1:]):
-            message, hint = "the bounds of 'clip' must follow from the parameters", "use min and max"
-            raise _wrong("not-from-parameters", message, call.span, hint)
-        entry = self.reset(*operands) if name == RESET else self._put(name, call.span, *operands)
+        if name == "clip":
+            self._check_bounds(call, *(each.number for each in operands[1:]))
+        if name == RESET:
+            entry = reset_potential(self.tape, self.settings, *operands)
+            self.signed.append(value_range(operands[1]).low < 0)
+        else:
+            entry = self._put(name, call.span, *operands)
         self.ends.add(entry.index)
         return entry
 
+    def _check_bounds(self, call: FunctionCall, low: float | None, high: float | None) -> None:
+        """Refuse a clip whose bounds are not numbers, or are the wrong way round."""
+        if low is None or high is None:
+            message, hint = "the bounds of 'clip' must follow from the parameters", "use min and max"
+            raise _wrong("not-from-parameters", message, call.span, hint)
+        if low > high:
+            message = f"'{call.span.text}' has a lower bound of {low:g}, above its upper bound of {high:g}"
+            raise _wrong("invalid-equation", message, call.span, "write clip(a, low, high) with low <= high")
+
     def setting(self, name: str) -> TapeEntry:
         """The number that a setting is; of the soft reset, ``v_reset`` is 0."""
-        value = self.settings.v_threshold if name == THRESHOLD else self.settings.v_reset or 0.0
-        return self.tape.number(value, name)
+        return _setting(self.tape, self.settings, name)
 
-    def reset(self, h: TapeEntry, s: TapeEntry, by: TapeEntry | None = None) -> TapeEntry:
-        """The potential after a spike: set where the reset is hard, of which a negative spike is one too."""
-        detached = self.tape.put("detach", s) if self.settings.detach_reset else s
-        if self.settings.v_reset is None:
-            return h - (self.setting(THRESHOLD) if by is None else by) * detached
-        if value_range(s).low < 0:
-            detached = abs(detached)
-        return h * (1 - detached) + self.setting(RESET_POTENTIAL) * detached
+
+def _setting(tape: Tape, settings: ResetSettings, name: str) -> TapeEntry:
+    return tape.number(settings.v_threshold if name == THRESHOLD else settings.v_reset or 0.0, name)
+
+
+def reset_potential(
+    tape: Tape, settings: ResetSettings, h: TapeEntry, s: TapeEntry, by: TapeEntry | None = None
+) -> TapeEntry:
+    """The potential after a spike: set where the reset is hard, of which a negative spike is one too.
+
+    Args:
+        tape: Gets the result.
+        settings: How to reset.
+        h: The charged potential.
+        s: The spike.
+        by: What a soft reset subtracts; None: ``v_threshold``.
+    """
+    detached = tape.put("detach", s) if settings.detach_reset else s
+    if settings.v_reset is None:
+        return h - (_setting(tape, settings, THRESHOLD) if by is None else by) * detached
+    if value_range(s).low < 0:
+        detached = abs(detached)
+    return h * (1 - detached) + _setting(tape, settings, RESET_POTENTIAL) * detached
 
 
 def read_equations(
@@ -311,7 +371,7 @@ class _Reading:
         if self.said or self.given is None:
             return None
         after = tuple(entry for name in self.start if (entry := meanings[name]) is not None)
-        step = NeuronStep(self.tape, self.given, after, self.start, self.learned)
+        step = NeuronStep(self.tape, self.given, after, self.start, self.learned, tuple(self.reader.signed))
         self._check_effects(step)
         return None if self.said else step
 

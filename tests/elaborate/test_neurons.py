@@ -71,6 +71,87 @@ def test_dynamics_are_those_of_the_kind(name: str, v_reset: float | None) -> Non
         assert one.at_start() == other.at_start()
 
 
+FORMS = {
+    "v = reset(h, s) - p*s  give s": Spiking,
+    "v = reset(h, s) + p  give s": Spiking,
+    "v = reset(h, s, p)  give s": Spiking,
+    "v = reset(h, s)  give s + p*h": None,
+    "v = reset(h, s)  give s + v_threshold - 1": None,
+    "v = reset(h, s)  give s": LinearNeuron,
+}
+"""Neurons that are linear with usual numbers, and what they are with ``p=0.5, v_threshold=1.5, v_reset=none``."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_numbers_decide_the_family(form: str, tmp_path: Path) -> None:
+    text = f"neuron A(p=0, q=0.5) {{ h = q*v + x  s = fire(h - v_threshold)  {form} }}\ninput 3\nbody A-"
+    other = "A(p=0.5, v_threshold=1.5, v_reset=none)"
+    first, second, third = ops(write(tmp_path / "a.net", f"{text}{other}-A(q=0.25)\n"))
+    assert isinstance(first, LinearNeuron)
+    assert isinstance(third, LinearNeuron)
+    family = FORMS[form] or EquationKind
+    assert isinstance(second, family)
+    assert isinstance(second, LinearNeuron) == (family is LinearNeuron)
+    assert isinstance(second, Spiking) == (family is not EquationKind)
+    back = first.replace(**dict(second))
+    assert back == second
+    assert type(back) is type(second)
+
+
+def test_a_number_in_the_threshold_decides(tmp_path: Path) -> None:
+    equations = "h = v + x  s = fire(h - v_threshold - b)  v = reset(h, s)  give s"
+    text = f"neuron A(b=0) {{ {equations} }}\ninput 3\nbody A-A(b=0.5)\n"
+    one, other = ops(write(tmp_path / "a.net", text))
+    assert isinstance(one, LinearNeuron)
+    assert not isinstance(other, LinearNeuron)
+    assert one.can_be_silent
+    assert not ops(write(tmp_path / "a.net", text.replace("b=0.5", "b=-2")))[1].can_be_silent  # type: ignore[attr-defined]
+
+
+def test_a_neuron_that_starts_elsewhere_is_not_linear(tmp_path: Path) -> None:
+    """Linear neurons start at the potential after a spike."""
+    equations = "state v = 0.5  h = v + x  s = fire(h - v_threshold)  v = reset(h, s)  give s"
+    text = f"neuron A {{ {equations} }}\ninput 3\nbody A-A(v_reset=0.5)\n"
+    one, other = ops(write(tmp_path / "a.net", text))
+    assert (isinstance(one, LinearNeuron), isinstance(other, LinearNeuron)) == (False, True)
+
+
+def test_ranges_are_those_of_the_call(tmp_path: Path) -> None:
+    counts = "neuron N(D=1) { h = v + x  s = round(clip(h, 0, D))  v = h - s  give s }\ninput 4x5x5\nsteps 2\n"
+    network = sewdsl.load(write(tmp_path / "a.net", f"{counts}body N(D=8)-c4k3-N\n"))
+    assert [network.nodes[i].output.values for i in (1, 3)] == [ValueRange(8), ValueRange(1)]
+    assert [isinstance(network.nodes[i].op, Spiking) for i in (1, 3)] == [False, True]
+    (said,) = sewdsl.read(write(tmp_path / "a.net", f"{counts}body N-IAND[N(D=8) | id]\n")).diagnostics
+    assert said.code == "join-needs-spikes"
+
+
+def test_bounds_the_wrong_way_round(tmp_path: Path) -> None:
+    counts = "neuron N(D={}) {{ h = v + x  s = round(clip(h, 0, D))  v = h - s  give s }}\ninput 3\nbody {}\n"
+    for default, call, where in ((-2, "N", "clip(h, 0, D)"), (4, "N(D=-2)", "N(D=-2)")):
+        (said,) = sewdsl.read(write(tmp_path / "a.net", counts.format(default, call))).diagnostics
+        assert said.span.text == where
+        assert "'clip(h, 0, D)' has a lower bound of 0, above its upper bound of -2" in said.message
+
+
+INFINITE = ("max(v, -1e400)", "clip(v, 0, 1e400)", "1e39*v", "1e30*1e30*v", "1e999*0 + v", "exp(89)*v", "min(v, w)")
+
+
+@pytest.mark.parametrize("sum", INFINITE)
+def test_numbers_beyond_those_of_float32(sum: str, tmp_path: Path) -> None:  # noqa: A002 -- as in the language
+    first = "learn w = 1e39  " if "w" in sum else ""
+    text = f"neuron A {{ {first}h = {sum} + x  s = fire(h - v_threshold)  v = reset(h, s)  give s }}\ninput 3\nbody A\n"
+    said = sewdsl.read(write(tmp_path / "a.net", text)).diagnostics[0]
+    assert said.code == "invalid-equation"
+    assert "beyond 3.4e+38" in said.message
+
+
+@pytest.mark.parametrize("call", ["ILIF(D=1e300)", "ILIF(D=-1e400)", "LIF1(v_threshold=1e39)", "LIF1(v_reset=-1e39)"])
+def test_arguments_beyond_those_of_float32(call: str) -> None:
+    (said,) = sewdsl.read(f"FC3-{call}", input="4").diagnostics
+    assert said.span.text in call
+    assert "must be a number from -3.4e+38 to 3.4e+38" in said.message
+
+
 @pytest.mark.parametrize("body", ["FC4-Half-FC2", "FC4-SN-FC2", "{FC4-Half}*1-FC2"])
 def test_a_neuron_of_the_file(body: str, tmp_path: Path) -> None:
     setting = "neuron Half\n" if "SN" in body else ""
@@ -87,7 +168,7 @@ def test_arguments_and_settings_in_every_place(tmp_path: Path) -> None:
         "body Two(p=0.75)-FC4-SN(v_threshold=2.0)-Two(p=0.5, SN=Half(keep=0.125))\n"
     )
     found = [op for op in ops(write(tmp_path / "a.net", text)) if isinstance(op, Spiking)]
-    assert [getattr(op, "keep") for op in found] == [0.25, 0.75, 0.25, 0.125, 0.5]  # noqa: B009
+    assert [dict(op)["keep"] for op in found] == [0.25, 0.75, 0.25, 0.125, 0.5]
     assert [op.v_threshold for op in found] == [1.0, 1.0, 2.0, 1.0, 1.0]
     assert {getattr(op, "v_reset") for op in found} == {None}  # noqa: B009
 
@@ -95,7 +176,7 @@ def test_arguments_and_settings_in_every_place(tmp_path: Path) -> None:
 def test_settings_from_outside(tmp_path: Path) -> None:
     file = write(tmp_path / "a.net", f"{HALF}input 3\nneuron Half\nbody FC4-SN\n")
     (_, changed) = ops(file, set={"neuron.keep": "0.25"})
-    assert getattr(changed, "keep") == 0.25  # noqa: B009
+    assert dict(changed)["keep"] == 0.25
     (_, other) = ops(file, neuron="ILIF(D=3)")
     assert other.infer(Signal((4,))).values == ValueRange(3)
 

@@ -24,8 +24,12 @@ class Logistic(Activation, kind="Logistic"):
     Shape: any, unchanged. What it gives is real, of spikes too.
     """
 
-    can_be_silent: ClassVar[bool] = False
     elsewhere: ClassVar[str] = "Sigmoid"
+
+    @property
+    def can_be_silent(self) -> bool:
+        """Not it: of 0 it gives 1/2."""
+        return False
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
         """What it gives, of which the slope is y (1 - y)."""

@@ -218,7 +218,7 @@ def run_equations(
         What they give, ``[T, N, C, *]``, and the states after the last time-step, ``[S, N, C, *]``, float32 at least.
     """
     step = spec.equations
-    factors = equation_reference.factor_values(step, learned)
+    factors = equation_reference.factor_values(step, learned, spec.surrogate)
     slope = tapes.trace_surrogate(spec.surrogate)
     if slope is None or not _suits_equations(step, x_TN, start, factors):
         return equation_reference.integrate(step, spec.surrogate, x_TN, start, factors)

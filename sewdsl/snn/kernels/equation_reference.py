@@ -56,7 +56,7 @@ TORCH_FUNCTIONS: Mapping[str, Callable[..., Tensor]] = {
 """What operations of equations are in torch, but for ``fire``: :func:`heaviside`."""
 
 
-def factor_values(step: NeuronStep, learned: Mapping[str, Tensor]) -> list[Tensor]:
+def factor_values(step: NeuronStep, learned: Mapping[str, Tensor], surrogate: SurrogateSpec) -> list[Tensor]:
     """The factors of a time-step, ``[T or 1, C or 1]`` each, from what is learned: once for all time-steps.
 
     One exponential at a time, torch gives other last bits than for many, so that kernels and loop have to share them.
@@ -64,6 +64,7 @@ def factor_values(step: NeuronStep, learned: Mapping[str, Tensor]) -> list[Tenso
     Args:
         step: The time-step.
         learned: Its learned values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
+        surrogate: Of ``fire``.
     """
     known: dict[int, Any] = {}
     for name, item in step.learned.items():
@@ -71,11 +72,11 @@ def factor_values(step: NeuronStep, learned: Mapping[str, Tensor]) -> list[Tenso
         rows = value.shape[0] if item.per_step else 1
         known[step.tape.leaf("learned", name, LEARNED).index] = value.reshape(rows, -1)
     for factor in step.factors:
-        _evaluate(needed([factor]), known, None)
+        _evaluate(needed([factor]), known, surrogate)
     return [known[factor.index] for factor in step.factors]
 
 
-def _evaluate(entries: list[TapeEntry], known: dict[int, Any], surrogate: SurrogateSpec | None) -> dict[int, Any]:
+def _evaluate(entries: list[TapeEntry], known: dict[int, Any], surrogate: SurrogateSpec) -> dict[int, Any]:
     for entry in entries:
         if entry.index in known:
             continue
@@ -83,7 +84,7 @@ def _evaluate(entries: list[TapeEntry], known: dict[int, Any], surrogate: Surrog
             known[entry.index] = entry.number
             continue
         operands = [known[each.index] for each in entry.operands]
-        if entry.operation == "fire" and surrogate is not None:
+        if entry.operation == "fire":
             known[entry.index] = heaviside(operands[0], surrogate)
         else:
             known[entry.index] = TORCH_FUNCTIONS[entry.operation](*operands)

@@ -58,7 +58,7 @@ class EquationSteps(NamedTuple):
         step = module.spec.equations
         with torch.no_grad():
             learned = {name: value.detach().cpu().double() for name, value in module.learned.items()}
-            values = factor_values(step, learned)
+            values = factor_values(step, learned, module.spec.surrogate)
         same: dict[int, Numbers] = {}
         each: dict[int, Numbers] = {}
         for factor, value in zip(step.factors, values, strict=True):

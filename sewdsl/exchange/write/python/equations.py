@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import builtins
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, count
 from keyword import iskeyword
 from typing import NamedTuple
+from unicodedata import normalize
 
+from sewdsl.equations.tape import LEARNED, NUMBER, STEP
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
+from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.op import KnowsSteps
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
@@ -37,11 +42,30 @@ def rounded(x: Tensor) -> Tensor:
 HELPERS = {"spread": SPREAD, "rounded": ROUNDED}
 NAMES = frozenset(HELPERS)
 """What files with such neurons define in addition to their classes."""
-_TAKEN = frozenset(
-    {"self", "torch", "nn", "math", "fire", "given", "inputs", "t", "wide", "Tensor", "partial", *HELPERS}
+_TAKEN = (
+    frozenset({"self", "torch", "nn", "math", "fire", "given", "inputs", "t", "wide", "x", "channels", "steps"})
+    | frozenset({"Tensor", "partial", *HELPERS, *dir(builtins)})
+    | MODULE_ATTRIBUTES
 )
+"""What no parameter and no variable of a class can be called."""
+_GIVEN = frozenset({INPUT, THRESHOLD, RESET_POTENTIAL})
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2}
 _ATOM = 4
+
+
+def python_names(words: Iterable[str]) -> dict[str, str]:
+    """Names of Python for names of the language: the same wherever Python and the class leave them free.
+
+    Python reads names that look alike as one, and those that begin with underscores in its own way.
+    """
+    names: dict[str, str] = {}
+    for word in words:
+        name = normalize("NFKC", word)
+        name = name if name.isidentifier() and name[0] != "_" else f"name{len(names)}"
+        while iskeyword(name) or name in _TAKEN or name in names.values():
+            name += "_"
+        names[word] = name
+    return names
 
 
 def fires(op: EquationKind) -> bool:
@@ -54,17 +78,28 @@ class _Text(NamedTuple):
 
     Attributes:
         text: It.
-        tensor: Whether it is a tensor, not a number.
+        level: What it depends on: 0 on numbers alone, 1 on what is learned, 2 on the input or a state.
         binding: How tightly its outermost operator binds.
     """
 
     text: str
-    tensor: bool
+    level: int
     binding: int = _ATOM
+
+    @property
+    def tensor(self) -> bool:
+        """Whether it is a tensor, not a number."""
+        return self.level > NUMBER
 
     def within(self, binding: int) -> str:
         """In parentheses, where the order needs them."""
         return f"({self.text})" if self.binding < binding else self.text
+
+    def for_all(self) -> str:
+        """As a tensor like the input."""
+        if self.level == STEP:
+            return self.text
+        return f"{self.within(_ATOM)}.expand_as(x)" if self.tensor else f"torch.full_like(x, {self.text})"
 
 
 class EquationClass:
@@ -81,63 +116,89 @@ class EquationClass:
         self.definition, self.step = op.definition, op.equations
         self.soft = op.v_reset is None
         self.used: set[str] = set()
-        words = {word.text for word in names_in(self.definition.equations)}
-        self.locals = {word: f"{word}_" if iskeyword(word) or word in _TAKEN else word for word in words}
+        words = [word.text for word in names_in(self.definition.equations) if word.text not in _GIVEN]
+        learned = [word for word in words if word in self.step.learned]  # keys of the state_dict, which are as they are
+        self.names = python_names(dict.fromkeys([*learned, THRESHOLD, RESET_POTENTIAL, *op.defaults, *words]))
+        self.signed: Iterator[bool] = iter(())
+        self.initial: dict[str, str] = {}
 
     # --- expressions
 
     def _text(self, expression: RealExpression, known: Mapping[str, _Text]) -> _Text:
         match expression:
             case Number():
-                return _Text(expression.text, tensor=False)
+                number = expression.text
+                return _Text(repr(expression.value) if number[0] == "0" and number[1:2].isdigit() else number, NUMBER)
             case Variable(name=name):
                 return known[name]
             case Negation(operand=operand):
                 inner = self._text(operand, known)
-                return _Text(f"-{inner.within(3)}", inner.tensor, 3)
-            case Infix(operator=operator, left=left, right=right) if operator in _BINDING:
-                own = _BINDING[operator]
-                a, b = self._text(left, known), self._text(right, known)
-                return _Text(f"{a.within(own)} {operator} {b.within(own + 1)}", a.tensor or b.tensor, own)
+                return _Text(f"-{inner.within(3)}", inner.level, 3)
             case Infix(operator=operator, left=left, right=right):
                 a, b = self._text(left, known), self._text(right, known)
-                return _Text(f"({a.text} {operator} {b.text}).to(x.dtype)", tensor=True)
+                level = max(a.level, b.level)
+                if operator in _BINDING:
+                    own = _BINDING[operator]
+                    return _Text(f"{a.within(own)} {operator} {b.within(own + 1)}", level, own)
+                truth = f"{a.within(1)} {operator} {b.within(1)}"
+                return _Text(f"({truth}).to(x.dtype)" if level else f"float({truth})", level)
             case FunctionCall():
                 return self._call(expression, known)
 
     def _call(self, call: FunctionCall, known: Mapping[str, _Text]) -> _Text:
         name = call.name.text
         operands = [self._text(each, known) for each in call.operands]
-        texts = [each.text for each in operands]
+        texts, level = [each.text for each in operands], max(each.level for each in operands)
         if name == RESET:
-            return _Text(f"self._reset({', '.join(texts)})", tensor=True)
-        if name == "fire":
-            return _Text(f"fire({', '.join([*texts, *filter(None, [self.surrogate])])})", tensor=True)
-        if not any(each.tensor for each in operands):
+            return self._reset_call(operands, level)
+        if not level:
             return _number(name, texts)
-        first, tensor = operands[0].within(_ATOM), operands[0].tensor
+        first = operands[0].within(_ATOM)
         match name:
+            case "fire":
+                return _Text(f"fire({', '.join([*texts, *filter(None, [self.surrogate])])})", level)
             case "round":
                 self.used.add("rounded")
-                return _Text(f"rounded({texts[0]})", tensor=True)
+                return _Text(f"rounded({texts[0]})", level)
             case "clip":
-                return _Text(f"{first}.clamp({', '.join(texts[1:])})", tensor=True)
+                return _Text(f"{first}.clamp({', '.join(texts[1:])})", level)
             case "min" | "max":
                 sign = "<=" if name == "min" else ">="
                 a, b = (each.within(1) for each in operands)
-                return _Text(f"torch.where({a} {sign} {b}, {texts[0]}, {texts[1]})", tensor=True)
+                return _Text(f"torch.where({a} {sign} {b}, {texts[0]}, {texts[1]})", level)
             case "where":
-                condition = call.operands[0]
-                said = texts[0].removesuffix(".to(x.dtype)").removeprefix("(").removesuffix(")")
-                said = said if isinstance(condition, Infix) and condition.operator not in _BINDING else f"{first} != 0"
-                cast = "" if any(each.tensor for each in operands[1:]) else ".to(x.dtype)"
-                return _Text(f"torch.where({said}, {texts[1]}, {texts[2]}){cast}", tensor=True)
-        return _Text(f"{first}.{name}()", tensor) if tensor else _number(name, texts)
+                return self._where(call.operands[0], operands, level)
+        return _Text(f"{first}.{name}()", level)
+
+    def _where(self, condition: RealExpression, operands: list[_Text], level: int) -> _Text:
+        truth, one, other = operands
+        if not truth.tensor:
+            return _Text(f"({one.text} if {truth.text} else {other.text})", level)
+        said = truth.text.removesuffix(".to(x.dtype)").removeprefix("(").removesuffix(")")
+        if not isinstance(condition, Infix) or condition.operator in _BINDING:
+            said = f"{truth.within(1)} != 0"
+        # of two numbers, torch would make a tensor of its own number format
+        chosen = one.text if one.tensor or other.tensor else f"x.new_tensor({one.text})"
+        return _Text(f"torch.where({said}, {chosen}, {other.text})", level)
+
+    def _reset_call(self, operands: list[_Text], level: int) -> _Text:
+        h, s, *by = operands
+        signed = next(self.signed, False) and not self.soft
+        if not s.tensor:  # no spike: there is nothing to detach
+            spike = f"abs({s.text})" if signed else s.within(2)
+            least = by[0].within(2) if by else f"self.{THRESHOLD}"
+            if self.soft:
+                return _Text(f"{h.within(1)} - {least} * {spike}", level, 1)
+            return _Text(f"{h.within(2)} * (1 - {spike}) + self.{RESET_POTENTIAL} * {spike}", level, 1)
+        self.used.add(RESET)
+        spike = f"{s.within(_ATOM)}.abs()" if signed else s.text
+        return _Text(f"self._reset({', '.join([h.text, spike, *(each.text for each in by)])})", level)
 
     # --- the class
 
     def lines(self) -> Iterator[str]:
         """The class, line by line."""
+        self.signed = iter(self.step.signed)
         settings = [name for name in (THRESHOLD, RESET_POTENTIAL) if self.reads(name)]
         learned = self.step.learned
         channels = any(item.per_channel for item in learned.values())
@@ -146,39 +207,37 @@ class EquationClass:
         yield f'    """Neurons of one kind, {self.definition.name.text}, one per element of [T, N, C, *]."""'
         yield ""
         given = [*(["channels: int"] if channels else []), *(["steps: int"] if steps else [])]
-        given += [f"{name}: float = {default!r}" for name, default in self.op.defaults.items()]
+        given += [f"{self.names[name]}: float = {default!r}" for name, default in self.op.defaults.items()]
         given += [f"{name}: float = {getattr(self.op, name) or 0.0!r}" for name in settings]
         if len(", ".join(given)) < 80:  # noqa: PLR2004 -- the width of a line
             yield f"    def __init__({', '.join(['self', *given])}) -> None:"
         else:
             yield from ("    def __init__(", "        self,", *(f"        {each}," for each in given), "    ) -> None:")
         yield "        super().__init__()"
-        parameters = {name: _Text(f"self.{name}", tensor=False) for name in (*self.op.defaults, *settings)}
+        numbers = (*self.op.defaults, *settings)
+        parameters = {name: _Text(f"self.{self.names[name]}", NUMBER) for name in numbers}
         if RESET_POTENTIAL not in settings:
-            parameters[RESET_POTENTIAL] = _Text("0.0", tensor=False)
-        yield from (f"        self.{name} = {name}" for name in (*self.op.defaults, *settings))
+            parameters[RESET_POTENTIAL] = _Text("0.0", NUMBER)
+        yield from (f"        self.{self.names[name]} = {self.names[name]}" for name in numbers)
+        forward = [*self._forward(parameters)]
         for equation in self.definition.equations:
             if isinstance(equation, Learn):
                 item = learned[equation.name.text]
                 axes = ["steps"] * item.per_step + ["channels"] * item.per_channel
                 shape = f"({', '.join(axes)}{',' * (len(axes) == 1)})"
-                value = self._text(equation.initial, parameters).text
+                value = self.initial[equation.name.text]
                 yield f"        self.{equation.name.text} = nn.Parameter(torch.full({shape}, float({value})))"
-        if any(self._calls(equation) for equation in self.definition.equations):
+        if RESET in self.used:
             yield from self._reset()
-        yield from self._forward(parameters)
+        yield from forward
 
     def reads(self, name: str) -> bool:
         """Whether the equations need a setting."""
         words = {word.text for word in names_in(self.definition.equations)}
-        resets = any(self._calls(equation) for equation in self.definition.equations)
+        resets = bool(self.step.signed)
         if name == RESET_POTENTIAL:
             return not self.soft and (name in words or resets or "v" in self.step.start)
         return name in words or (resets and self.soft)
-
-    @staticmethod
-    def _calls(equation: Assignment | Gives | Learn | StateDeclaration) -> bool:
-        return f"{RESET}(" in "".join(equation.span.text.split()) if equation.span.text else False
 
     def _reset(self) -> Iterator[str]:
         """The method that resets, as the settings say."""
@@ -191,7 +250,7 @@ class EquationClass:
             return
         yield "    def _reset(self, h: Tensor, s: Tensor, _by: Tensor | float | None = None) -> Tensor:"
         yield '        """The potential after a spike, whatever a soft reset would subtract."""'
-        yield f"        s = {detached}{'.abs()' if self.step.values.low < 0 else ''}"
+        yield f"        s = {detached}"
         yield f"        return h * (1 - s) + self.{RESET_POTENTIAL} * s"
 
     def _forward(self, parameters: dict[str, _Text]) -> Iterator[str]:
@@ -207,23 +266,24 @@ class EquationClass:
         }
         for name in self.step.start:
             start = starts.get(name, parameters[RESET_POTENTIAL].text)
-            yield f"        {self.locals[name]} = torch.full_like(inputs[0], {start}, dtype=wide)"
-            known[name] = _Text(self.locals[name], tensor=True)
+            yield f"        {self.names[name]} = torch.full_like(inputs[0], {start}, dtype=wide)"
+            known[name] = _Text(self.names[name], STEP)
         yield "        given = []"
         per_step = any(item.per_step for item in self.step.learned.values())
         yield f"        for {'t, x in enumerate(inputs.to(wide))' if per_step else 'x in inputs.to(wide)'}:"
-        known[INPUT] = _Text("x", tensor=True)
+        known[INPUT] = _Text("x", STEP)
         for equation in self.definition.equations:
             match equation:
-                case Learn(name=word):
+                case Learn(name=word, initial=value):
+                    self.initial[word.text] = self._text(value, parameters).text
                     yield from self._learned(word.text, known)
                 case Assignment(name=word, value=value):
-                    local = self.locals[word.text]
-                    made = self._text(value, known)
-                    yield f"            {local} = {made.text}"
-                    known[word.text] = _Text(local, made.tensor)
+                    local, made = self.names[word.text], self._text(value, known)
+                    is_state = word.text in self.step.start
+                    yield f"            {local} = {made.for_all() if is_state else made.text}"
+                    known[word.text] = _Text(local, STEP if is_state else made.level)
                 case Gives(value=value):
-                    yield f"            given.append({self._text(value, known).text})"
+                    yield f"            given.append({self._text(value, known).for_all()})"
                 case StateDeclaration():
                     pass
         yield "        return torch.stack(given).to(inputs.dtype)"
@@ -233,9 +293,9 @@ class EquationClass:
         text = f"self.{name}" + ("[t]" if item.per_step else "")
         if item.per_channel:
             self.used.add("spread")
-            yield f"            {self.locals[name]} = spread({text}, x)"
-            text = self.locals[name]
-        known[name] = _Text(text, tensor=True)
+            yield f"            {self.names[name]} = spread({text}, x)"
+            text = self.names[name]
+        known[name] = _Text(text, LEARNED)
 
 
 def _number(name: str, texts: list[str]) -> _Text:
@@ -246,11 +306,12 @@ def _number(name: str, texts: list[str]) -> _Text:
         "clip": "min(max({0}, {1}), {2})",
         "round": "float(round({0}))",
         "where": "({1} if {0} else {2})",
+        "fire": "float({0} >= 0)",
         "detach": "{0}",
         **{plain: f"{plain}({{0}})" for plain in ("abs",)},
         **{plain: f"{plain}({{0}}, {{1}})" for plain in ("min", "max")},
     }
-    return _Text(forms.get(name, f"math.{name}({{0}})").format(*texts), tensor=False)
+    return _Text(forms.get(name, f"math.{name}({{0}})").format(*texts), NUMBER)
 
 
 class EquationClasses:
@@ -272,18 +333,20 @@ class EquationClasses:
             source: What it reads.
             surrogate: What ``fire`` is given in addition.
         """
-        key = op.definition, op.v_reset is None, op.detach_reset, surrogate
+        key = op.definition, op.v_reset is None, op.detach_reset, op.equations.signed, surrogate
         if key not in self._made:
-            alike = sum(made.op.kind == op.kind for made in self._made.values())
-            name = f"{op.kind[0].upper()}{op.kind[1:]}{alike + 1 if alike else ''}Neuron"
-            self._made[key] = EquationClass(op, name, surrogate)
+            begin, taken = f"{op.kind[0].upper()}{op.kind[1:]}", {made.name for made in self._made.values()}
+            names = (f"{begin}{number}Neuron" for number in chain([""], count(2)))
+            self._made[key] = EquationClass(op, next(name for name in names if name not in taken), surrogate)
         made = self._made[key]
         arguments: list[Arg] = []
         if any(item.per_channel for item in made.step.learned.values()):
             arguments.append(Arg("channels", Literal(source.channels), positional=True, channels="out"))
         if any(item.per_step for item in made.step.learned.values()):
             arguments.append(Arg("steps", Literal(op.T if isinstance(op, KnowsSteps) else 1), positional=True))
-        arguments += [Arg(name, Literal(getattr(op, name)), default) for name, default in op.defaults.items()]
+        arguments += [
+            Arg(made.names[name], Literal(op.arguments[name]), default) for name, default in op.defaults.items()
+        ]
         for name in (THRESHOLD, RESET_POTENTIAL):
             if made.reads(name):
                 arguments.append(Arg(name, Literal(getattr(op, name) or 0.0), getattr(made.op, name) or 0.0))
