@@ -7,7 +7,7 @@ which it starts. If the period is long, this is done again for each block.
 
 from numba import float64, int64, njit
 
-from sewdsl.snn.kernels.templates.number_formats import fill, inner, plus, zero
+from sewdsl.snn.kernels.templates.number_formats import fill, inner, part, plus, zero
 from sewdsl.snn.kernels.templates.variant import MAX_WHOLE_PERIOD
 
 cube, wide, group_range = float64[:, :, ::1], float64[::1], [int64] * 3
@@ -34,8 +34,11 @@ def spread(values, out, low, stride, C):
     i = int64(0)
     while i < out.size:
         channel, run = run_of(i, out.size, low, stride, C)
-        for k in range(run):
-            out[i + k] = values[channel + k if stride == 1 else channel]
+        if stride == 1:
+            for k in range(run):
+                out[i + k] = values[channel + k]
+        else:
+            fill(part(out, i, run), values[channel])
         i += run
 
 
