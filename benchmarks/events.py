@@ -32,7 +32,10 @@ ROUNDS = 5
 LAYERS = ((32, 128, 32), (256, 14, 64))
 """Channels, height and width, and samples."""
 ACTIVE = (0.03, 0.05, 0.1, 0.2, 0.3)
-DENSE_LAYERS = ((64, 56, 16), (128, 28, 16), (256, 14, 16), (512, 7, 16))
+DENSE_LAYERS = (
+    *((64, 56, 16), (128, 28, 16), (256, 14, 16), (512, 7, 16)),
+    *((64, 16, 16), (128, 8, 16), (256, 4, 16), (512, 2, 16)),
+)
 """The same, of layers by Winograd's algorithm."""
 WINDOW = ConvWindow((3, 3), (1, 1), (1, 1), (1, 1), 1)
 NETWORKS = {"7b-net": 4, "sew-resnet-18": 4}
@@ -82,8 +85,8 @@ def measure_dense_layer(channels: int, size: int, samples: int, rounds: int) -> 
     x, g = (torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last) for _ in range(2))
     weight = torch.randn(channels, channels, 3, 3, generator=generator).contiguous(memory_format=torch.channels_last)
     fast = Winograd.of(WINDOW, x, weight)
-    if fast is None:
-        message = "there is no kernel for these layers"
+    if fast is None or not all((fast.output_tile, fast.weight_tile, fast.input_tile)):
+        message = "these layers are dense"
         raise RuntimeError(message)
     return least_seconds(
         {

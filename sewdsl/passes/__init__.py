@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sewdsl.ir.network import Network
 from sewdsl.passes.channels_last import use_channels_last
-from sewdsl.passes.find_events import find_events, use_event_gradients
+from sewdsl.passes.find_events import find_events, use_event_outputs
 from sewdsl.passes.fold_batch_norm import fold_batch_norm
 from sewdsl.passes.fuse_neurons import fuse_neurons
 from sewdsl.passes.hoist_static import hoist_static
@@ -34,7 +34,7 @@ PASSES: tuple[tuple[int, str, Pass], ...] = (
     (2, "fold", fold_batch_norm),
     (1, "channels_last", use_channels_last),
     (1, "events", find_events),
-    (2, "event_gradients", use_event_gradients),
+    (2, "event_outputs", use_event_outputs),
     (2, "winograd", use_winograd),
     (1, "pack", pack_bits),
     (1, "recompute", recompute_values),

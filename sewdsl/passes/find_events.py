@@ -10,12 +10,13 @@ from sewdsl.snn.limits import EVENT_CHANNELS, MAX_EVENT_KERNEL
 
 
 def find_events(program: Program) -> tuple[Program, str]:
-    """Marks convolutions that may be computed from the active ones of their inputs.
+    """Mark convolutions whose outputs and weight gradients may be computed from the active inputs alone.
 
-    How many of these there are is seen when they run: where that is more than a part, they are computed as ever.
+    How many inputs are active is counted at each call. If there are too many, the convolution is dense.
 
-    Law: the same outputs and gradients, to the bit. A convolution is computed so where a test of its own, once for each
-    kind and size, shows that torch adds up its sums in the same order.
+    Law: bit-identical outputs. An output is computed from active inputs only if a test, run once for each kind and size
+    of convolution, shows that torch adds up its sums in the same order. Weight gradients are equal up to rounding, and
+    nearer to the exact ones.
     """
     network = program.network
     found: dict[int, EventInput] = {}
@@ -33,11 +34,13 @@ def find_events(program: Program) -> tuple[Program, str]:
     return replace(program, events=found), f"{words}: where few are active, only these are looked at"
 
 
-def use_event_gradients(program: Program) -> tuple[Program, str]:
-    """Computes such convolutions so whatever the order of their sums, and the gradients of their weights too.
+def use_event_outputs(program: Program) -> tuple[Program, str]:
+    """Compute the outputs of these convolutions from active inputs, whatever the order in which torch adds up sums.
 
-    Law: the same outputs and gradients, apart from rounding: the sums of the weights' gradients are in another order.
+    Law: the same outputs and gradients, apart from rounding.
     """
     if not program.events:
         return program, ""
-    return replace(program, exact=False), f"so are the gradients of the weights of {len(program.events)} convolutions"
+    return replace(
+        program, exact=False
+    ), f"so are the outputs of all {len(program.events)} convolutions, in any order of their sums"

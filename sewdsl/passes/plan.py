@@ -94,7 +94,7 @@ class PlannedStep(NamedTuple):
         frees_input: Whether a convolution gives up its input before there is room for its gradient.
         byte_places: Whether max pooling keeps a byte for each maximum.
         events: What a convolution reads that is computed from what is active, where that is little; None: it is not.
-        exact: Whether it is computed so only where every bit stays the same.
+        exact: Whether its output is computed so only where every bit stays the same.
         winograd: Whether a convolution may be computed by Winograd's algorithm.
         loop: Of a loop, the nodes whose values it gives.
     """

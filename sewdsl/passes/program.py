@@ -66,7 +66,7 @@ class Program:
         lean: Whether less is stored of small tensors too, where storing them would take less time.
         again: Nodes whose values are not kept for the backward pass but recomputed in it.
         events: Convolutions that may be computed from the active ones of their inputs, and what these are.
-        exact: Whether only where every bit stays the same; else the gradients of their weights are computed so too.
+        exact: Whether their outputs are computed so only where every bit stays the same.
         winograd: Convolutions that may be computed by Winograd's algorithm.
     """
 

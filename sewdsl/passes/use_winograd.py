@@ -1,4 +1,4 @@
-"""Convolutions by Winograd's algorithm, which multiplies a quarter as often."""
+"""Convolutions by Winograd's algorithm, which multiplies a quarter or half as often."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from sewdsl.snn.limits import WINOGRAD_CHANNELS, WINOGRAD_KERNEL
 
 
 def use_winograd(program: Program) -> tuple[Program, str]:
-    """Marks convolutions whose output and gradients may be computed by Winograd's algorithm, in float32.
+    """Mark convolutions whose output and gradients may be computed by Winograd's algorithm, in float32.
 
-    Whether that pays depends on the sizes of the maps, and is seen when they run.
+    A cost model decides at each call, from the sizes of maps and channels alone, which of the three are.
 
-    Law: the same outputs and gradients, apart from rounding: a number is a sum of other products.
+    Law: the same outputs and gradients, apart from rounding: a number is a sum of other products. How far apart is
+    stated in :mod:`sewdsl.snn.kernels.winograd`.
     """
     network = program.network
     found = frozenset(

@@ -6,9 +6,8 @@ which may have been unpacked or recomputed for it, is then given up, and only th
 gradient.
 
 Where the input is known to be spikes or sums of them, and few of these are active, the output and the gradient of the
-weight are computed from what is active alone: :mod:`sewdsl.snn.kernels.event_convolution`. Where every bit need not
-stay the same, the rest is computed by Winograd's algorithm, if there is enough of it:
-:mod:`sewdsl.snn.kernels.winograd`.
+weight are computed from what is active alone: :mod:`sewdsl.snn.kernels.event_convolution`. At level 2, the rest is
+computed by Winograd's algorithm where that is faster: :mod:`sewdsl.snn.kernels.winograd`.
 """
 
 from __future__ import annotations
@@ -61,7 +60,8 @@ class ConvRun(NamedTuple):
     Attributes:
         frees_input: Whether the backward pass gives up the input before there is room for its gradient.
         events: What the input is, if no more than what is active of it is to be looked at where that is little.
-        exact: Whether it is computed so only where every bit stays the same.
+        exact: Whether the output is computed so only where every bit stays the same. The weight gradient never is the
+            same to the bit: its sums are nearer to the exact ones than those of a dense convolution.
         winograd: Whether what is not computed so may be computed by Winograd's algorithm.
         tell: Told of each output of what may be computed so whether it was.
     """
@@ -133,16 +133,20 @@ class _Convolution(torch.autograd.Function):
         ctx.window, ctx.sizes = window, None if bias is None else list(bias.shape)
         events = EventConvolution.of(window, x, weight, counts=run.events == "counts") if run.events else None
         winograd = ctx.winograd = Winograd.of(window, x, weight) if run.winograd else None
-        ctx.events = None if run.exact else events
+        ctx.events = events
         if events is not None and run.exact and not equals_dense(events, x.shape, bias=bias is not None):
             events = None
-        y = None if events is None else events.forward(x, weight, bias, winograd=winograd is not None)
+        y = (
+            None
+            if events is None
+            else events.forward(x, weight, bias, winograd=bool(winograd and winograd.output_tile))
+        )
         if run.events and run.tell is not None:
             run.tell(y is not None)
+        if y is None and winograd is not None:
+            y = winograd.forward(x, weight, bias)
         if y is not None:
             return y
-        if winograd is not None:
-            return winograd.forward(x, weight, bias)
         _, stride, padding, dilation, groups = window
         return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
@@ -153,7 +157,8 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         g_weight = g_bias = g_x = None
         if needs[0] and ctx.events is not None:
-            g_weight = ctx.events.weight_gradient(x, weight, g, winograd=ctx.winograd is not None)
+            winograd = ctx.winograd is not None and ctx.winograd.weight_tile > 0
+            g_weight = ctx.events.weight_gradient(x, weight, g, winograd=winograd)
         if needs[0] and g_weight is None and ctx.winograd is not None:
             g_weight = ctx.winograd.weight_gradient(x, weight, g)
         if g_weight is not None:
@@ -164,7 +169,7 @@ class _Convolution(torch.autograd.Function):
         del x
         if needs_x and ctx.winograd is not None:
             g_x = ctx.winograd.input_gradient(weight, g)
-        elif needs_x:  # it depends on the form of x alone: memory that nobody touches takes no room
+        if needs_x and g_x is None:  # it depends on the form of x alone: memory that nobody touches takes no room
             form = g.new_empty_strided(shape, strides)
             g_x, _, _ = _gradients(ctx, g, form, weight, (True, False, False))
         return g_x, g_weight, g_bias, None, None

@@ -25,7 +25,7 @@ MOST_ACTIVE = 0.2
 """Up to this part of an input is active where the forward pass is computed by events: at twice that, dense is level."""
 MOST_ACTIVE_IN_GRADIENT = 0.3
 """The same for the gradient of the weights."""
-MOST_ACTIVE_WITH_WINOGRAD, MOST_ACTIVE_WITH_WINOGRAD_IN_GRADIENT = 0.14, 0.16
+MOST_ACTIVE_WITH_WINOGRAD, MOST_ACTIVE_WITH_WINOGRAD_IN_GRADIENT = 0.14, 0.22
 """Likewise, where what is not computed by events is computed by Winograd's algorithm, which is twice as fast."""
 MOST_ACTIVE_OF_16_BITS, MOST_ACTIVE_OF_16_BITS_IN_GRADIENT = 0.12, 0.18
 """Likewise, for formats of 16 bits that the processor multiplies as they are, which makes dense twice as fast."""

@@ -39,6 +39,11 @@ PLACES_APART = 16
 """Numbers between two places of Winograd's algorithm, a line of a cache, so that 36 of them do not share lines."""
 TILES_TOGETHER = 32
 """Tiles whose products are transformed back together, while they are in a near cache."""
+SMALL_TILE = 2
+"""Height and width of the smaller tiles of Winograd's algorithm."""
+SPAN_BITS = 6
+"""Binary logarithm of how many times a window's largest input the largest of its tile may be. Beyond it, an output is a
+plain sum: rounding errors are relative to the largest input of a tile."""
 SHARED = ("number_formats", "channels", "equations")
 """Templates that all CPU kernels begin with; nothing in them depends on more than the dtype."""
 
@@ -163,17 +168,19 @@ def render_event_convolution(variant: EventConvolutionVariant, function: str) ->
     return _render_cpu("event_convolution", function, variant.stored, constants)
 
 
-def render_winograd(vector: int, vectors: int, rows: int, function: str) -> str:
-    """A module with the function ``weights``, ``forward``, ``weight_gradient`` or ``sum_gradients``.
+def render_winograd(tile: int, vector: int, vectors: int, rows: int, function: str) -> str:
+    """Return a module with the function ``forward``, ``weight_gradient`` or ``sum_gradients``.
 
     Args:
+        tile: Height and width of a tile of outputs, 2 or 4.
         vector: Numbers in a vector.
         vectors: Vectors in a panel.
         rows: Rows of a matrix that are multiplied at once.
         function: Which.
     """
-    sizes = {"VECTOR": vector, "VECTORS": vectors, "ROWS": rows, "APART": PLACES_APART, "BLOCK": TILES_TOGETHER}
-    return _render_cpu("winograd", function, "float32", sizes)
+    sizes = {"TILE": tile, "SMALL_TILE": tile == SMALL_TILE, "VECTOR": vector, "VECTORS": vectors, "ROWS": rows}
+    constants = {"APART": PLACES_APART, "BLOCK": TILES_TOGETHER, "SPAN_BITS": SPAN_BITS}
+    return _render_cpu("winograd", function, "float32", sizes | constants)
 
 
 def render_pack(stored: str, bits: int) -> str:

@@ -295,7 +295,7 @@ def outcome(model: torch.nn.Module, x: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize("level", [1, 2])
 def test_network(level: int, all_large: list[str]) -> None:
-    """Level 1: every bit as without events. Level 2: the same apart from rounding, and gradients by events."""
+    """Level 1: outputs are bit-identical to those without events. Gradients are equal up to rounding at both levels."""
     network = sewdsl.load(TEXT, input="2x16x16", steps=4)
     program = optimize_program(network, level)
     assert set(program.events.values()) == {"spikes", "counts"}
@@ -303,14 +303,13 @@ def test_network(level: int, all_large: list[str]) -> None:
     x = (torch.rand(4, 3, 2, 16, 16, generator=torch.Generator().manual_seed(1)) < 0.2).float()
     found = outcome(lower(program, seed=0), x)
     assert "forward" in all_large
-    assert ("gradient" in all_large) == (level > 1)
+    assert "gradient" in all_large
     all_large.clear()
     wanted = outcome(lower(replace(program, events={}), seed=0), x)
     assert not all_large
     if level == 1:
-        assert all(map(torch.equal, found, wanted))
-    else:
-        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
+        assert torch.equal(found[0], wanted[0])
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_a_hook_that_makes_other_values_is_heard(all_large: list[str]) -> None:

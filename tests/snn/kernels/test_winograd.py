@@ -23,6 +23,9 @@ from tests.effort import examples
 WINDOW = ConvWindow((3, 3), (1, 1), (1, 1), (1, 1), 1)
 ROUNDING = 4e-6
 """Of a result, compared with the largest number of it."""
+OF_A_WINDOW = 2e-5
+"""Greatest error of an output, relative to the largest input of its window and the sum over channels of the largest
+weights: as docs/performance.md states it."""
 
 
 class Case(NamedTuple):
@@ -39,6 +42,16 @@ class Case(NamedTuple):
         found = Winograd.of(WINDOW._replace(padding=self.padding), self.x, self.weight)
         assert found is not None
         return found
+
+    def in_tiles(self, tile: int) -> list[Tensor]:
+        """Output, and gradients of weight and input, of tiles of this size where there are several."""
+        winograd = self.winograd._replace(output_tile=tile, input_tile=tile, weight_tile=2)
+        results = [
+            winograd.forward(self.x, self.weight, self.bias),
+            winograd.weight_gradient(self.x, self.weight, self.g),
+            winograd.input_gradient(self.weight, self.g),
+        ]
+        return [result for result in results if result is not None]
 
     def exact(self) -> list[Tensor]:
         """Output, and gradients of weight and input."""
@@ -71,20 +84,16 @@ def cases(draw: st.DrawFn) -> Case:
 
 @pytest.fixture
 def _whatever_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winograd, "LEAST_TILES", 1)
-    monkeypatch.setattr(winograd, "LEAST_SAVED", 0)
+    monkeypatch.setattr(winograd, "LEAST_GAIN", 1e-9)
+    monkeypatch.setattr(winograd, "LEAST_PRODUCTS", 0)
 
 
 @pytest.mark.usefixtures("_whatever_the_size")
 @examples(25)
-@given(cases())
-def test_results(case: Case) -> None:
+@given(cases(), st.sampled_from([2, 4]))
+def test_results(case: Case, tile: int) -> None:
     """Output and gradients, channels last and laid out as the weight is."""
-    found = [
-        case.winograd.forward(case.x, case.weight, case.bias),
-        case.winograd.weight_gradient(case.x, case.weight, case.g),
-        case.winograd.input_gradient(case.weight, case.g),
-    ]
+    found = case.in_tiles(tile)
     for result, wanted in zip(found, case.exact(), strict=True):
         size = float(wanted.abs().max()) + 1
         torch.testing.assert_close(result.double(), wanted, rtol=0, atol=size * ROUNDING)
@@ -93,75 +102,120 @@ def test_results(case: Case) -> None:
     assert found[2].is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.usefixtures("_whatever_the_size")
+@examples(25)
+@given(cases(), st.sampled_from([2, 4]), st.integers(0, 99))
+def test_no_output_drowns_in_its_tile(case: Case, tile: int, seed: int) -> None:
+    """Errors are relative to the inputs of the output's own window, whatever else is in the tile; zeros stay zeros."""
+    generator = torch.Generator().manual_seed(seed)
+    decades = torch.randint(-6, 7, (case.x.shape[0], 1, *case.x.shape[2:]), generator=generator)
+    x = case.x * 10.0**decades * (torch.rand(decades.shape, generator=generator) < 0.3)
+    case = case._replace(x=x.contiguous(memory_format=torch.channels_last), bias=None)
+    (y, *_), (exact, *_) = case.in_tiles(tile), case.exact()
+    windows = functional.max_pool2d(
+        functional.pad(x.abs().amax(1), (case.padding[1],) * 2 + (case.padding[0],) * 2), 3, 1
+    )
+    scale = windows[:, None] * case.weight.abs().amax((2, 3)).sum(1).view(-1, 1, 1)
+    assert ((y - exact).abs() <= OF_A_WINDOW * scale).all()
+    assert not y[(windows == 0)[:, None].expand_as(y)].any()
+
+
 def drawn(N: int = 9, channels: int = 64, outputs: int = 64, size: int = 20) -> Case:
     generator = torch.Generator().manual_seed(0)
     x, g = last((N, channels, size, size), generator), last((N, outputs, size, size), generator)
     return Case((1, 1), x, torch.randn(outputs, channels, 3, 3, generator=generator), None, g)
 
 
+@pytest.mark.usefixtures("_whatever_the_size")
 def test_vectors_of_8(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a processor with AVX2 and no more."""
     case = drawn(channels=24, outputs=8, size=9)
     monkeypatch.setattr(winograd, "has_instructions", lambda _name: False)
     assert case.winograd.vector == 8
-    for result, wanted in zip(
-        [case.winograd.forward(*case[1:4]), case.winograd.weight_gradient(case.x, case.weight, case.g)],
-        case.exact()[:2],
-        strict=True,
-    ):
+    for result, wanted in zip(case.in_tiles(4), case.exact(), strict=True):
         torch.testing.assert_close(result.double(), wanted, rtol=0, atol=float(wanted.abs().max()) * ROUNDING)
 
 
-def test_rounding() -> None:
-    """No more than four times as far from the exact numbers as a plain sum in float32, on average."""
+@pytest.mark.parametrize("tile", [2, 4])
+def test_rounding(tile: int) -> None:
+    """Errors (rms) are those that docs/performance.md states, in those of a plain sum in float32."""
     case = drawn()
     x, weight = (each.clone().requires_grad_() for each in (case.x, case.weight))
     y = functional.conv2d(x, weight, padding=1)
     dense = [y.detach(), *torch.autograd.grad(y, (weight, x), case.g)]
-    found = [
-        case.winograd.forward(case.x, case.weight, None),
-        case.winograd.weight_gradient(case.x, case.weight, case.g),
-        case.winograd.input_gradient(case.weight, case.g),
-    ]
-    for result, plain, exact in zip(found, dense, case.exact(), strict=True):
-        own, theirs = ((each - exact).square().mean().sqrt() / exact.square().mean().sqrt() for each in (result, plain))
-        assert own < max(4 * float(theirs), 2e-6)
+    most = {4: (2.5, 2.5, 2.5), 2: (1.2, 2.5, 1.2)}[tile]
+    for result, plain, exact, times in zip(case.in_tiles(tile), dense, case.exact(), most, strict=True):
+        own, theirs = ((each - exact).square().mean().sqrt() for each in (result, plain))
+        assert own < times * max(theirs, 2e-7 * exact.square().mean().sqrt())
 
 
 def test_gradients_of_several_groups_of_tiles() -> None:
     """Those of the weight are added up at the end."""
     case = drawn(N=40, size=13)
-    found, wanted = case.winograd.weight_gradient(case.x, case.weight, case.g), case.exact()[1]
+    found, wanted = case.in_tiles(4)[1], case.exact()[1]
     torch.testing.assert_close(found.double(), wanted, rtol=0, atol=float(wanted.abs().max()) * ROUNDING)
 
 
 def test_threads_change_no_bit() -> None:
     case, before = drawn(N=40, size=13), torch.get_num_threads()
-    found = []
+    chosen, found = case.winograd, []
     try:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
-            y = case.winograd.forward(case.x, case.weight, None)
-            g = torch.sin(y)
-            found.append(
-                (y, case.winograd.weight_gradient(case.x, case.weight, g), case.winograd.input_gradient(case.weight, g))
-            )
+            assert case.winograd == chosen
+            found.append(case.in_tiles(4))
     finally:
         torch.set_num_threads(before)
     for other in found[1:]:
         assert all(map(torch.equal, other, found[0]))
 
 
-def test_what_is_not_finite_stays_in_its_tile() -> None:
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 1e37])
+def test_what_is_not_finite_stays_in_its_window(value: float, tile: int) -> None:
+    """Outputs are finite where those of a dense convolution are; gradients of the weight are its own."""
     case = drawn(size=16)
-    case.x[2, 3, 6, 6] = float("inf")
-    y = case.winograd.forward(case.x, case.weight, None)
-    dense = functional.conv2d(case.x, case.weight, padding=1)
-    broken = ~y.isfinite()
-    assert (broken | dense.isfinite()).all()  # what is not finite is seen
-    assert not broken[torch.arange(9) != 2].any()
-    rows = broken[2].any(0).any(1)
-    assert rows.nonzero().flatten().tolist() == list(range(4, 8))
+    case.x[2, 3, 6, 6] = value
+    case.g[1, 5, 3, 8] = value
+    x, weight = case.x.clone().requires_grad_(), case.weight.clone().requires_grad_()
+    y = functional.conv2d(x, weight, padding=1)
+    g_weight, g_x = torch.autograd.grad(y, (weight, x), case.g)
+    winograd = case.winograd._replace(output_tile=tile, input_tile=tile)
+    results = winograd.forward(case.x, case.weight, None), winograd.input_gradient(case.weight, case.g)
+    for result, dense in zip(results, (y.detach(), g_x), strict=True):
+        assert result is not None
+        assert torch.equal(result.isfinite(), dense.isfinite())
+        torch.testing.assert_close(result, dense, rtol=1e-4, atol=1e-3, equal_nan=True)
+    by_tiles = winograd.weight_gradient(case.x, case.weight, case.g)
+    assert by_tiles is None or torch.equal(by_tiles.isfinite(), g_weight.isfinite())
+
+
+def test_many_doubts_take_the_dense_way() -> None:
+    """As many outputs are plain sums as a map with a large value in each tile has."""
+    case = drawn(size=16)
+    x = case.x.clone()
+    x[:, :, ::4, ::4] *= 1e6
+    case = case._replace(x=x.contiguous(memory_format=torch.channels_last))
+    y, exact = case.in_tiles(4)[0], case.exact()[0]
+    windows = functional.max_pool2d(functional.pad(x.abs().amax(1), (1, 1, 1, 1)), 3, 1)[:, None]
+    scale = windows * case.weight.abs().amax((2, 3)).sum(1).view(-1, 1, 1)
+    assert ((y - exact).abs() <= OF_A_WINDOW * scale).all()
+
+
+def test_the_choice_depends_on_sizes() -> None:
+    """Large maps are computed in tiles of 4x4, the smallest in tiles of 2x2, and few products not in tiles."""
+
+    def tiles(N: int, channels: int, size: int) -> tuple[int, ...]:
+        found = Winograd.of(
+            WINDOW, last((N, channels, size, size), torch.Generator()), torch.empty(channels, channels, 3, 3)
+        )
+        return (0, 0, 0) if found is None else found[2:]
+
+    assert tiles(16, 64, 56) == (4, 2, 4)
+    assert tiles(16, 512, 2) == (2, 2, 2)
+    assert tiles(1, 512, 1) == (0, 0, 0)
+    assert tiles(1, 16, 12) == (0, 0, 0)
+    assert tiles(1, 512, 3)[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -176,7 +230,7 @@ def test_what_is_not_finite_stays_in_its_tile() -> None:
         (WINDOW, (9, 12, 12, 12), 16),
         (WINDOW, (9, 16, 12, 12), 12),
         (WINDOW, (1, 16, 12, 12), 16),  # few tiles
-        (WINDOW, (99, 16, 2, 2), 16),  # most of a tile is over the edges
+        (WINDOW, (9, 16, 2, 2), 16),  # few products
         (WINDOW, (0, 16, 12, 12), 16),
     ],
 )
@@ -239,7 +293,7 @@ def test_network(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[int] = []
     forward = Winograd.forward
 
-    def noted(self: Winograd, x: Tensor, *arguments: Tensor) -> Tensor:
+    def noted(self: Winograd, x: Tensor, *arguments: Tensor) -> Tensor | None:
         ran.append(x.shape[1])
         return forward(self, x, *arguments)
 

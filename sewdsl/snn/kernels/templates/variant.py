@@ -45,6 +45,15 @@ VECTOR = 8
 VECTORS = 4
 """Vectors of output channels that are summed up in registers at once."""
 
+TILE = 4
+"""Height and width of the outputs that Winograd's algorithm computes together: 2 or 4."""
+
+SMALL_TILE = False
+"""Whether these are 2."""
+
+SPAN_BITS = 6
+"""Binary logarithm of how many times a window's largest input the largest of its tile may be."""
+
 APART = 16
 """Numbers between two places of Winograd's algorithm, over and above those of the tiles."""
 

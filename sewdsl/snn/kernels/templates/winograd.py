@@ -1,15 +1,17 @@
-"""CPU kernels of 3x3 convolutions by Winograd's algorithm, F(4x4, 3x3), in channels-last memory and float32.
+"""CPU kernels of 3x3 convolutions by Winograd's algorithm, F(TILE x TILE, 3x3), in channels-last memory and float32.
 
-Outputs are computed in tiles of 4x4. A tile's 6x6 inputs and the weights are transformed to values at 6x6 places, which
-are multiplied place by place, summed up over channels and transformed back: 36 products for 16 outputs in place of 144
-(Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016). The gradient of the weight is the same
-backwards: the transposed transforms, and sums over tiles.
+Outputs are computed in tiles of 4x4 or 2x2. A tile's 6x6 or 4x4 inputs and the weights are transformed to values at as
+many places. The values are multiplied place by place, summed up over channels and transformed back: 36 products for 16
+outputs in place of 144, or 16 for 4 in place of 36 (Lavin and Gray, "Fast Algorithms for Convolutional Neural
+Networks", CVPR 2016). The weight gradient uses the transposed transforms and sums over tiles.
 
-Along an axis, the values are those of polynomials at 0, ±NEAR, ±FAR and infinity. With ±3/4 and ±3/2, rounding errors
-are half of those with the usual ±1 and ±2, twice those of a plain sum (rms, 64 channels).
+Along an axis, the values are those of polynomials at 0, ±NEAR, ±FAR and infinity, of tiles of 2x2 at 0, ±1 and
+infinity. With ±3/4 and ±3/2, rounding errors are half of those with the usual ±1 and ±2.
 
-At each place, values lie as rows of channels; places lie a little apart, so that 36 of them do not share lines of a
-cache. A *panel* is as many channels as are computed at once, ``width``.
+Weights are transformed for each block of tiles, panel by panel, into memory that stays in a cache: the transformed
+weights of a whole layer would take four times the memory of its weights. At each place, values lie as rows of channels;
+places lie a little apart, so that they do not share lines of a cache. A *panel* is as many channels as are computed at
+once, ``width``.
 """
 
 import numpy as np
@@ -20,16 +22,32 @@ from numba.extending import intrinsic
 
 from sewdsl.snn.kernels.templates.entry_points import outer
 from sewdsl.snn.kernels.templates.number_formats import fill, inner, part
-from sewdsl.snn.kernels.templates.variant import APART, BLOCK, ROWS, VECTOR, VECTORS
-from sewdsl.snn.kernels.templates.vectors import VALUES, load, multiply_add, pointer, spread, store, whole
+from sewdsl.snn.kernels.templates.variant import APART, BLOCK, ROWS, SMALL_TILE, SPAN_BITS, TILE, VECTOR, VECTORS
+from sewdsl.snn.kernels.templates.vectors import (
+    I32,
+    INDICES,
+    VALUES,
+    load,
+    multiply_add,
+    pointer,
+    spread,
+    store,
+    whole,
+)
 
-reals = types.float32[::1]
+reals, marks = types.float32[::1], types.uint8[::1]
+PATCH = TILE + 2
+PLACES = PATCH * PATCH
 NEAR, FAR = 0.75, 1.5
 NEAR2, FAR2 = NEAR**2, FAR**2
 AT_0, AT_NEAR, AT_FAR = 1 / (NEAR2 * FAR2), 0.5 / (NEAR2 * (NEAR2 - FAR2)), 0.5 / (FAR2 * (FAR2 - NEAR2))
 width = VECTOR * VECTORS
 NEW, MORE = False, True
 """Whether what is computed is added to what is there."""
+EMPTY, PLAIN = 1, 2
+"""Marks of outputs: of zeros alone, and not to be computed by tiles."""
+SPAN, LARGE = SPAN_BITS << 23, (127 + 64) << 23
+"""As the bits of a float32: factor up to which a tile's inputs may exceed a window's, and the largest input, 2^64."""
 
 
 class Lines:
@@ -56,7 +74,9 @@ class Lines:
 
 
 def inputs_to_values(line, d):
-    """Six inputs of a row as values at six places."""
+    """Inputs of a row, PATCH of them, as values."""
+    if SMALL_TILE:
+        return [line.minus(d[0], d[2]), line.plus(d[1], d[2]), line.minus(d[2], d[1]), line.minus(d[3], d[1])]
     even_near, odd_near = line.join(-FAR2, d[2], d[4]), line.join(-FAR2, d[1], d[3])
     even_far, odd_far = line.join(-NEAR2, d[2], d[4]), line.join(-NEAR2, d[1], d[3])
     return [
@@ -70,7 +90,10 @@ def inputs_to_values(line, d):
 
 
 def weights_to_values(line, w):
-    """Three weights of a row as values at six places."""
+    """Three weights of a row as values."""
+    if SMALL_TILE:
+        even = line.times(0.5, line.plus(w[0], w[2]))
+        return [w[0], line.join(0.5, w[1], even), line.join(-0.5, w[1], even), w[2]]
     near = line.join(AT_NEAR * NEAR2, w[2], line.times(AT_NEAR, w[0]))
     far = line.join(AT_FAR * FAR2, w[2], line.times(AT_FAR, w[0]))
     return [
@@ -84,7 +107,10 @@ def weights_to_values(line, w):
 
 
 def values_to_weights(line, m):
-    """Three weights of a row from values at six places: the transpose of ``weights_to_values``."""
+    """Three weights of a row from values: the transpose of ``weights_to_values``."""
+    if SMALL_TILE:
+        even = line.times(0.5, line.plus(m[1], m[2]))
+        return [line.plus(m[0], even), line.times(0.5, line.minus(m[1], m[2])), line.plus(m[3], even)]
     near, near_odd = line.plus(m[1], m[2]), line.minus(m[1], m[2])
     far, far_odd = line.plus(m[3], m[4]), line.minus(m[3], m[4])
     return [
@@ -95,7 +121,9 @@ def values_to_weights(line, m):
 
 
 def values_to_outputs(line, m):
-    """Four outputs of a row from values at six places."""
+    """Outputs of a row, TILE of them, from values."""
+    if SMALL_TILE:
+        return [line.plus(m[0], line.plus(m[1], m[2])), line.plus(m[3], line.minus(m[1], m[2]))]
     near, near_odd = line.plus(m[1], m[2]), line.minus(m[1], m[2])
     far, far_odd = line.plus(m[3], m[4]), line.minus(m[3], m[4])
     return [
@@ -107,7 +135,9 @@ def values_to_outputs(line, m):
 
 
 def gradients_to_values(line, g):
-    """Four gradients of outputs as values at six places: the transpose of ``values_to_outputs``."""
+    """Gradients of the outputs of a row as values: the transpose of ``values_to_outputs``."""
+    if SMALL_TILE:
+        return [g[0], line.plus(g[0], g[1]), line.minus(g[0], g[1]), g[1]]
     near, near_odd = line.join(NEAR2, g[2], g[0]), line.times(NEAR, line.join(NEAR2, g[3], g[1]))
     far, far_odd = line.join(FAR2, g[2], g[0]), line.times(FAR, line.join(FAR2, g[3], g[1]))
     return [
@@ -131,7 +161,7 @@ def two_axes(transform, read, written):
 
     @intrinsic
     def apply(context, source, begin, down, right, target, at, target_down, target_right, channels):
-        """From ``source`` to ``target``, whose rows and columns are ``down`` and ``right`` v_step."""
+        """From ``source`` to ``target``; ``down`` and ``right`` are between their rows and columns."""
 
         def generate(context, builder, signature, values):
             source, begin, down, right, target, at, target_down, target_right, channels = values
@@ -156,11 +186,11 @@ def two_axes(transform, read, written):
     return apply
 
 
-transform_inputs = two_axes(inputs_to_values, 6, 6)
-transform_weights = two_axes(weights_to_values, 3, 6)
-transform_gradients = two_axes(gradients_to_values, 4, 6)
-transform_to_outputs = two_axes(values_to_outputs, 6, 4)
-transform_to_weights = two_axes(values_to_weights, 6, 3)
+transform_inputs = two_axes(inputs_to_values, PATCH, PATCH)
+transform_weights = two_axes(weights_to_values, 3, PATCH)
+transform_gradients = two_axes(gradients_to_values, TILE, PATCH)
+transform_to_outputs = two_axes(values_to_outputs, PATCH, TILE)
+transform_to_weights = two_axes(values_to_weights, PATCH, 3)
 
 
 @intrinsic
@@ -235,140 +265,257 @@ def cut_out(maps, patch, n, top, left, size, H, W, C, channel, channels):
             copy(maps, ((n * H + row) * W + left + j) * C + channel, patch, at + j * channels, channels, NEW)
 
 
-@njit(types.void(reals, reals, *[int64] * 8), **outer)
-def weights(w, u, first, last, begin, down, right, deep, C, CO):
-    """Transforms weights, for some pairs of a panel of output channels and an input channel.
+@intrinsic
+def turn(context, source, begin, row, target, at):
+    """Transposes a square of VECTOR rows, ``row`` apart, and as many columns; rows of the target are neighbours."""
 
-    w: Weights; those of neighbouring output channels are neighbours. ``begin`` is the first, ``down``, ``right`` and
-        ``deep`` are between rows, columns and input channels.
-    u: ``[36, CO / width, C, width]``, places APART.
+    def generate(context, builder, signature, values):
+        source, begin, row, target, at = values
+        first = pointer(context, builder, signature.args[0], source, begin)
+        lanes = [load(builder, builder.gep(first, [builder.mul(row, whole(i))]), VALUES) for i in range(VECTOR)]
+        step = 1
+        while step < VECTOR:
+            low = [k if not k & step else VECTOR + k - step for k in range(VECTOR)]
+            high = [k + step if not k & step else VECTOR + k for k in range(VECTOR)]
+            masks = [ir.Constant(INDICES, picked) for picked in (low, high)]
+            for i in range(VECTOR):
+                if not i & step:
+                    pair = lanes[i], lanes[i + step]
+                    lanes[i], lanes[i + step] = (builder.shuffle_vector(*pair, mask) for mask in masks)
+            step *= 2
+        to = pointer(context, builder, signature.args[3], target, at)
+        for i, lane in enumerate(lanes):
+            store(builder, lane, builder.gep(to, [whole(i * VECTOR)]))
+        return context.get_dummy_value()
+
+    return types.void(source, int64, int64, target, int64), generate
+
+
+@intrinsic
+def largest(context, row, begin, count, most):
+    """The largest magnitude of some numbers and ``most``, as the bits of a float32 without its sign.
+
+    In these bits, a larger magnitude is a larger integer; infinity is larger than all numbers and NaN than infinity.
     """
-    for pair in range(first, last):
-        panel, c = pair // C, pair % C
-        transform_weights(
-            w, begin + c * deep + panel * width, down, right,
-            u, pair * width, 6 * (C * CO + APART), C * CO + APART, int64(width),
-        )  # fmt: skip
+
+    def generate(context, builder, signature, values):
+        row, begin, count, most = values
+        first = pointer(context, builder, signature.args[0], row, begin)
+        total = cgutils.alloca_once_value(builder, spread(builder, builder.trunc(most, I32), INDICES))
+
+        def keep_larger(other):
+            known = builder.load(total)
+            builder.store(builder.select(builder.icmp_signed(">", other, known), other, known), total)
+
+        size = ir.Constant(INDICES, [0x7FFFFFFF] * VECTOR)
+        with cgutils.for_range_slice(builder, whole(0), count, whole(VECTOR), intp=ir.IntType(64)) as (k, _):
+            keep_larger(builder.and_(load(builder, builder.gep(first, [k]), INDICES), size))
+        step = VECTOR // 2
+        while step:
+            lanes = ir.Constant(INDICES, [(k + step) % VECTOR for k in range(VECTOR)])
+            keep_larger(builder.shuffle_vector(builder.load(total), ir.Constant(INDICES, ir.Undefined), lanes))
+            step //= 2
+        return builder.zext(builder.extract_element(builder.load(total), ir.Constant(I32, 0)), ir.IntType(64))
+
+    return int64(row, int64, int64, int64), generate
 
 
-@njit(types.void(reals, reals, reals, *[int64] * 15), **outer)
-def forward(x, u, y, first, last, tiles, here, parts, H, W, C, rows, columns, CO, down, right, ph, pw):
+@njit(**inner)
+def mark_windows(d, begin, down, C, doubts, at, columns, high, wide):
+    """Marks outputs of a tile that its other inputs would drown: EMPTY or PLAIN in ``doubts``.
+
+    d: Inputs of the tile, ``[PATCH, PATCH, C]``, ``down`` between rows.
+    doubts: For each output; ``at`` is that of the tile's first, ``columns`` are between rows.
+    high, wide: Outputs of the tile that there are.
+    """
+    most = int64(0)
+    for i in range(PATCH):
+        most = largest(d, begin + i * down, PATCH * C, most)
+    # Each window contains one of the inputs in the middle: if these are large, all windows have large inputs.
+    least = most
+    for i in range(min(high, 2), max(min(high, 2) + 1, high)):
+        for j in range(min(wide, 2), max(min(wide, 2) + 1, wide)):
+            least = min(least, largest(d, begin + i * down + j * C, C, int64(0)))
+    if least > 0 and most <= LARGE and most - least <= SPAN:
+        return
+    for i in range(high):
+        for j in range(wide):
+            window = int64(0)
+            for k in range(3):
+                window = largest(d, begin + (i + k) * down + j * C, 3 * C, window)
+            if window == 0:
+                doubts[at + i * columns + j] = EMPTY
+            elif most > LARGE or most - window > SPAN:
+                doubts[at + i * columns + j] = PLAIN
+
+
+@njit(**inner)
+def transform_panel(w, corner, u, panel, C, CO, turned):
+    """Transforms the weights of a panel of outputs.
+
+    w: Weights ``[CO, 3, 3, C]``; ``turned``: ``[C, 3, 3, CO]``, which are turned by half a turn.
+    corner: Scratch memory for ``[3, 3, VECTOR, VECTOR]``.
+    u: ``[PLACES, C, width]``, places APART.
+    """
+    step, low = C * width + APART, panel * width
+    if turned:
+        for c in range(C):
+            transform_weights(
+                w, (c * 9 + 8) * CO + low, -3 * CO, -CO, u, c * width, PATCH * step, step, int64(width)
+            )  # fmt: skip
+        return
+    for c in range(0, C, VECTOR):
+        for o in range(0, width, VECTOR):
+            for tap in range(9):
+                turn(w, ((low + o) * 9 + tap) * C + c, 9 * C, corner, tap * VECTOR * VECTOR)
+            for k in range(VECTOR):
+                transform_weights(
+                    corner, k * VECTOR, int64(3 * VECTOR * VECTOR), int64(VECTOR * VECTOR),
+                    u, (c + k) * width + o, PATCH * step, step, int64(VECTOR),
+                )  # fmt: skip
+
+
+@njit(types.void(reals, reals, reals, marks, *[int64] * 16), **outer)
+def forward(x, w, y, doubts, first, last, tiles, here, parts, H, W, C, rows, columns, CO, down, right, ph, pw, turned):
     """The outputs of some blocks of tiles, each for a part of the panels.
 
     x, y: Maps, ``[N, H, W, C]`` and ``[N, rows, columns, CO]``.
-    u: Transformed weights.
+    w: As of ``transform_panel``.
+    doubts: Of each place of y, EMPTY where the window is all zeros, PLAIN where it is so small beside the rest of the
+        tile, or the tile is so large, that a plain sum is wanted; else 0.
     tiles: All that there are, ``down`` times ``right`` of a map.
     here: Of a block, a multiple of ROWS.
     parts: Into how many the panels are divided.
     ph, pw: Padding.
+    turned: 1 if w is turned, else 0.
     """
-    v, patch = np.empty(36 * (here * C + APART), np.float32), np.empty(36 * max(C, width), np.float32)
-    m = np.empty(36 * (BLOCK * width + APART), np.float32)
-    panels, v_step, m_step = CO // width, here * C + APART, BLOCK * width + APART
+    v, patch = np.empty(PLACES * (here * C + APART), np.float32), np.empty(PLACES * max(C, width), np.float32)
+    u, corner = np.empty(PLACES * (C * width + APART), np.float32), np.empty(9 * VECTOR * VECTOR, np.float32)
+    m = np.empty(PLACES * (BLOCK * width + APART), np.float32)
+    panels, v_step, u_step, m_step = CO // width, here * C + APART, C * width + APART, BLOCK * width + APART
     for item in range(first, last):
         begin, which = item // parts * here, item % parts
         end = min(tiles, begin + here)
         for tile in range(begin, begin + here):
             at = (tile - begin) * C
             if tile >= end:
-                for p in range(36):
+                for p in range(PLACES):
                     fill(part(v, p * v_step + at, C), np.float32(0))
                 continue
             n, place = tile // (down * right), tile % (down * right)
-            top, left = place // right * 4 - ph, place % right * 4 - pw
-            if top >= 0 and left >= 0 and top + 6 <= H and left + 6 <= W:
-                transform_inputs(x, ((n * H + top) * W + left) * C, W * C, C, v, at, 6 * v_step, v_step, C)
+            row, column = place // right * TILE, place % right * TILE
+            top, left, place = row - ph, column - pw, (n * rows + row) * columns + column
+            high, wide = min(TILE, rows - row), min(TILE, columns - column)
+            if top >= 0 and left >= 0 and top + PATCH <= H and left + PATCH <= W:
+                source = ((n * H + top) * W + left) * C
+                transform_inputs(x, source, W * C, C, v, at, PATCH * v_step, v_step, C)
+                if which == 0:
+                    mark_windows(x, source, W * C, C, doubts, place, columns, high, wide)
             else:
-                cut_out(x, patch, n, top, left, int64(6), H, W, C, int64(0), C)
-                transform_inputs(patch, int64(0), 6 * C, C, v, at, 6 * v_step, v_step, C)
+                cut_out(x, patch, n, top, left, int64(PATCH), H, W, C, int64(0), C)
+                transform_inputs(patch, int64(0), PATCH * C, C, v, at, PATCH * v_step, v_step, C)
+                if which == 0:
+                    mark_windows(patch, int64(0), PATCH * C, C, doubts, place, columns, high, wide)
         for panel in range(which * panels // parts, (which + 1) * panels // parts):
+            transform_panel(w, corner, u, panel, C, CO, turned)
             for low in range(0, end - begin, BLOCK):
-                for p in range(36):
+                for p in range(PLACES):
                     for tile in range(low, min(here, low + BLOCK), ROWS):
                         multiply(
-                            v, p * v_step + tile * C, C, int64(1),
-                            u, p * (C * CO + APART) + panel * C * width, int64(width), C,
+                            v, p * v_step + tile * C, C, int64(1), u, p * u_step, int64(width), C,
                             m, p * m_step + (tile - low) * width, NEW,
                         )  # fmt: skip
                 for tile in range(low, min(end - begin, low + BLOCK)):
                     n, place = (begin + tile) // (down * right), (begin + tile) % (down * right)
-                    top, left = place // right * 4, place % right * 4
+                    top, left = place // right * TILE, place % right * TILE
                     at, out = (tile - low) * width, ((n * rows + top) * columns + left) * CO + panel * width
-                    if top + 4 <= rows and left + 4 <= columns:
-                        transform_to_outputs(m, at, 6 * m_step, m_step, y, out, columns * CO, CO, int64(width))
+                    if top + TILE <= rows and left + TILE <= columns:
+                        transform_to_outputs(m, at, PATCH * m_step, m_step, y, out, columns * CO, CO, int64(width))
                         continue
                     transform_to_outputs(
-                        m, at, 6 * m_step, m_step, patch, int64(0), int64(4 * width), int64(width), int64(width)
+                        m, at, PATCH * m_step, m_step, patch, int64(0), int64(TILE * width), int64(width), int64(width)
                     )
-                    for i in range(min(4, rows - top)):
-                        for j in range(min(4, columns - left)):
+                    for i in range(min(TILE, rows - top)):
+                        for j in range(min(TILE, columns - left)):
                             copy(
-                                patch, (i * 4 + j) * width, y, out + (i * columns + j) * CO, int64(width), NEW
+                                patch, (i * TILE + j) * width, y, out + (i * columns + j) * CO, int64(width), NEW
                             )  # fmt: skip
 
 
-@njit(types.void(reals, reals, reals, *[int64] * 16), **outer)
-def weight_gradient(x, g, u, first, last, tiles, per, here, parts, H, W, C, rows, columns, CO, down, right, ph, pw):
-    """Transformed gradients of the weights, of some groups of tiles, panels of input channels and parts of the outputs.
+@njit(types.void(reals, reals, reals, reals, *[int64] * 17), **outer)
+def weight_gradient(
+    x, g, u, w, first, last, tiles, per, here, groups, parts, H, W, C, rows, columns, CO, down, right, ph, pw
+):
+    """Gradients of the weights, of some groups of tiles, panels of input channels and parts of the outputs.
 
     x, g: Maps, ``[N, H, W, C]`` and ``[N, rows, columns, CO]``.
-    u: For each group and panel ``[36, CO, width]``.
+    u: Of several groups, their transformed gradients: for each group, panel and part ``[PLACES, CO / parts, width]``.
+    w: Of one group, the gradients, ``[CO, 3, 3, C]``.
     tiles: All that there are, ``per`` of them in a group, ``down`` times ``right`` of a map.
     here: Of a block of a group.
     parts: Into how many the output channels are divided, each a multiple of ROWS and VECTOR.
     ph, pw: Padding.
     """
     many, panels = CO // parts, C // width
-    v, d = np.empty(36 * (here * width + APART), np.float32), np.empty(36 * (here * many + APART), np.float32)
-    patch = np.empty(36 * max(many, width), np.float32)
-    v_step, d_step, size = here * width + APART, here * many + APART, 36 * CO * width
+    v, d = np.empty(PLACES * (here * width + APART), np.float32), np.empty(PLACES * (here * many + APART), np.float32)
+    patch, v_step, d_step = np.empty(PLACES * max(many, width), np.float32), here * width + APART, here * many + APART
+    size = PLACES * many * width
+    sums = u if groups > 1 else np.empty(size, np.float32)
     for item in range(first, last):
         pair, output = item // parts, item % parts * many
         group, channel = pair // panels, pair % panels * width
+        low = item * size if groups > 1 else 0
         for begin in range(group * per, min(tiles, (group + 1) * per), here):
             end = min(tiles, (group + 1) * per, begin + here)
             for tile in range(begin, end):
                 n, place, at = tile // (down * right), tile % (down * right), tile - begin
-                top, left = place // right * 4, place % right * 4
-                if top + 4 <= rows and left + 4 <= columns:
+                top, left = place // right * TILE, place % right * TILE
+                if top + TILE <= rows and left + TILE <= columns:
                     source = ((n * rows + top) * columns + left) * CO + output
-                    transform_gradients(g, source, columns * CO, CO, d, at * many, 6 * d_step, d_step, many)
+                    transform_gradients(g, source, columns * CO, CO, d, at * many, PATCH * d_step, d_step, many)
                 else:
-                    cut_out(g, patch, n, top, left, int64(4), rows, columns, CO, output, many)
-                    transform_gradients(patch, int64(0), 4 * many, many, d, at * many, 6 * d_step, d_step, many)
+                    cut_out(g, patch, n, top, left, int64(TILE), rows, columns, CO, output, many)
+                    transform_gradients(
+                        patch, int64(0), TILE * many, many, d, at * many, PATCH * d_step, d_step, many
+                    )  # fmt: skip
                 top, left = top - ph, left - pw
-                if top >= 0 and left >= 0 and top + 6 <= H and left + 6 <= W:
+                if top >= 0 and left >= 0 and top + PATCH <= H and left + PATCH <= W:
                     source = ((n * H + top) * W + left) * C + channel
-                    transform_inputs(x, source, W * C, C, v, at * width, 6 * v_step, v_step, int64(width))
+                    transform_inputs(x, source, W * C, C, v, at * width, PATCH * v_step, v_step, int64(width))
                 else:
-                    cut_out(x, patch, n, top, left, int64(6), H, W, C, channel, int64(width))
+                    cut_out(x, patch, n, top, left, int64(PATCH), H, W, C, channel, int64(width))
                     transform_inputs(
-                        patch, int64(0), int64(6 * width), int64(width), v, at * width, 6 * v_step, v_step, int64(width)
-                    )
-            for p in range(36):
+                        patch, int64(0), int64(PATCH * width), int64(width),
+                        v, at * width, PATCH * v_step, v_step, int64(width),
+                    )  # fmt: skip
+            for p in range(PLACES):
                 for c in range(0, many, ROWS):
                     multiply(
                         d, p * d_step + c, int64(1), many, v, p * v_step, int64(width), end - begin,
-                        u, pair * size + (p * CO + output + c) * width, begin > group * per,
+                        sums, low + (p * many + c) * width, begin > group * per,
                     )  # fmt: skip
+        if groups == 1:
+            for c in range(many):
+                transform_to_weights(
+                    sums, c * width, int64(PATCH * width) * many, int64(width) * many,
+                    w, (output + c) * 9 * C + channel, 3 * C, C, int64(width),
+                )  # fmt: skip
 
 
-@njit(types.void(reals, reals, *[int64] * 8), **outer)
-def sum_gradients(u, w, first, last, groups, C, CO, deep, down, right):
+@njit(types.void(reals, reals, *[int64] * 6), **outer)
+def sum_gradients(u, w, first, last, groups, parts, C, CO):
     """Adds up groups, and transforms the sums to gradients of weights, for some pairs of an output channel and a panel.
 
-    u: As of ``weight_gradient``; the first group becomes the sum.
-    w: Gradients; those of neighbouring input channels are neighbours. ``deep``, ``down`` and ``right`` are between
-        output channels, rows and columns.
+    u, w: As of ``weight_gradient``; the first group becomes the sum.
     """
-    panels, size = C // width, 36 * CO * width
+    panels, many = C // width, CO // parts
     for pair in range(first, last):
         c, panel = pair // panels, pair % panels
+        item = panel * parts + c // many
+        at, apart = (item * PLACES * many + c % many) * width, panels * parts * PLACES * many * width
         for group in range(1, groups):
-            for p in range(36):
-                at = panel * size + (p * CO + c) * width
-                copy(u, group * panels * size + at, u, at, int64(width), MORE)
+            for p in range(PLACES):
+                copy(u, group * apart + at + p * many * width, u, at + p * many * width, int64(width), MORE)
         transform_to_weights(
-            u, panel * size + c * width, 6 * CO * width, CO * width,
-            w, c * deep + panel * width, down, right, int64(width),
+            u, at, PATCH * many * width, many * width, w, c * 9 * C + panel * width, 3 * C, C, int64(width)
         )  # fmt: skip
