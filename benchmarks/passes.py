@@ -1,0 +1,100 @@
+"""Levels, passes and SpikingJelly in turns: ``python -m benchmarks.passes [--as-it-comes] [NETWORK[:SIZE] …]``.
+
+A training step in float32 at each level, at level 1 without each of its passes, at level 1 with each pass of level 2,
+and in SpikingJelly, if it is installed. Without a name, of 7B-Net and of SEW-ResNet-18 at 64x64 and 224x224. Runs of
+a network take turns in one process. The process keeps its memory unless ``--as-it-comes``. Times are medians of rounds,
+with the least in brackets. Ratios are medians of the ratios of each round.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import sewdsl
+from benchmarks.contenders import SPIKINGJELLY
+from benchmarks.workload import Workload
+from sewdsl.ir.network import Network
+from sewdsl.lower import lower
+from sewdsl.passes import LEVELS, PASSES, Program, optimize_program
+
+NETWORKS = ("7b-net", "sew-resnet-18:64", "sew-resnet-18:224")
+SAMPLES, ROUNDS, THREADS = 4, 7, 2
+BASE = "level 1"
+
+
+def programs(network: Network) -> Iterator[tuple[str, Program]]:
+    """Yield what is compared, by name."""
+    for level in LEVELS:
+        yield f"level {level}", optimize_program(network, level)
+    for lowest, name, _ in PASSES:
+        sign = "without" if lowest == 1 else "with"
+        program = Program.of(network)
+        for low, other, step in PASSES:
+            if (low == 1) != (other == name):
+                program, _ = step(program)
+        if program != optimize_program(network):
+            yield f"level 1 {sign} {name}", program
+
+
+def steps(spec: str) -> dict[str, Callable[[], None]]:
+    """Return a training step of each way to compute a network."""
+    name, _, size = spec.partition(":")
+    network = sewdsl.load(name, input=f"3x{size}x{size}") if size else sewdsl.load(name)
+    settings, generator = network.settings, torch.Generator().manual_seed(0)
+    static = settings.encode == "direct"
+    x = torch.randn(SAMPLES, *settings.input, generator=generator) + 0.5
+    if not static:
+        x = (torch.rand(settings.steps, SAMPLES, *settings.input, generator=generator) < 0.1).float()  # noqa: PLR2004
+    y = torch.zeros(SAMPLES, dtype=torch.long)
+
+    def step(forward: Callable[[Tensor], Tensor], module: torch.nn.Module, reset: Callable[[], object]) -> None:
+        module.train().zero_grad()
+        torch.autograd.backward(functional.cross_entropy(forward(x), y))
+        reset()
+
+    models = {way: lower(program, seed=0) for way, program in programs(network)}
+    runs: dict[str, Callable[[], None]] = {way: partial(step, model, model, bool) for way, model in models.items()}
+    if SPIKINGJELLY.installed:
+        workload = Workload(name, settings.input, settings.steps, SAMPLES, static=static)
+        theirs = SPIKINGJELLY.build(workload)
+        runs[SPIKINGJELLY.name] = partial(step, theirs.forward, theirs.module, theirs.reset)
+    return runs
+
+
+def lines(spec: str, rounds: int) -> Iterator[str]:
+    """Yield what is printed of a network."""
+    runs = steps(spec)
+    seconds: dict[str, list[float]] = {way: [] for way in runs}
+    for turn in range(rounds + 1):
+        for way, run in runs.items():
+            start = perf_counter()
+            run()
+            if turn:
+                seconds[way].append(perf_counter() - start)
+    for way, taken in seconds.items():
+        ratio = median(base / own for base, own in zip(seconds[BASE], taken, strict=True))
+        times = f"{1000 * median(taken):.0f} ms ({1000 * min(taken):.0f})"
+        yield f"{spec}, {way}: {times}, {ratio:.2f} times as fast as {BASE}"
+
+
+def main(arguments: list[str]) -> None:
+    """Print all of it."""
+    if "--as-it-comes" not in arguments:
+        sewdsl.keep_memory()
+    torch.set_num_threads(THREADS)
+    for spec in [each for each in arguments if not each.startswith("--")] or NETWORKS:
+        for line in lines(spec, ROUNDS):
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
