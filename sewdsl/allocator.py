@@ -11,8 +11,8 @@ import os
 import platform
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ContextDecorator
 from threading import Lock
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
@@ -38,10 +38,10 @@ _for_good = False  # whether keep_memory was called
 
 
 def keep_memory() -> bool:
-    """Lets the process keep large pieces of memory that it is done with, and use them again, from here to its end.
+    """Let the process keep large pieces of freed memory and reuse them, from here to its end.
 
-    What is kept can be more than what is in use at any moment: for a training step of 7B-Net twice as much, for half
-    the time. ``sewdsl train``, ``study`` and ``eval`` do so. To be called before torch asks for much.
+    Call it first in a script, before torch allocates much. A training step of 7B-Net takes half the time, and the
+    process up to twice the memory. ``sewdsl train``, ``study`` and ``eval`` call it.
 
     Returns:
         Whether it does. It does not where the user has decided (``MALLOC_…`` or ``GLIBC_TUNABLES`` in the environment),
@@ -53,37 +53,44 @@ def keep_memory() -> bool:
         return _for_good
 
 
-@contextmanager
-def memory_kept() -> Iterator[None]:
-    """Keeps large pieces of memory that the process is done with while something runs; gives them back after it.
+class _KeptMemory(ContextDecorator):
+    """The context of :func:`memory_kept`. It ends at its exit alone, not when the object is collected."""
 
-    For a training loop of one's own, around all of its steps::
+    def __enter__(self) -> None:
+        global _inside  # noqa: PLW0603 -- the allocator is the process's
+        if not _has_glibc():
+            warnings.warn("memory is kept on Linux with glibc only; here nothing changes", stacklevel=2)
+        with _lock:
+            _inside += 1
+            if _inside == 1 and not _for_good:
+                _set(KEEPING)
+
+    def __exit__(self, *_: object) -> None:
+        global _inside  # noqa: PLW0603 -- the allocator is the process's
+        with _lock:
+            _inside -= 1
+            if _inside == 0 and not _for_good and _set(USUAL):
+                ctypes.CDLL(None).malloc_trim(0)
+
+
+def memory_kept() -> _KeptMemory:
+    """Keep large pieces of freed memory for reuse within a block, and return them to the system at its end.
+
+    A script that trains from start to end needs :func:`keep_memory` instead. This one is for a part of a program,
+    around all steps of a training loop::
 
         with sewdsl.memory_kept():
             for x, y in loader:
                 ...
 
-    It is for the whole process, whatever thread it is called in, and can also decorate a function. Blocks may be inside
-    each other: the outermost counts. Where the user has decided, or after :func:`keep_memory`, it does nothing; so it
-    is without glibc, and there it says so.
+    It applies to the whole process, whatever thread it is called in, and can decorate a function. Blocks can be nested:
+    the outermost counts. It does nothing where the environment has settings of the allocator, after
+    :func:`keep_memory`, or without glibc.
 
     Warns:
-        UserWarning: there is no glibc, so that nothing changes.
+        UserWarning: If there is no glibc, so that nothing changes.
     """
-    global _inside  # noqa: PLW0603 -- the allocator is the process's
-    if not _has_glibc():
-        warnings.warn("memory is kept on Linux with glibc only; here nothing changes", stacklevel=3)
-    with _lock:
-        _inside += 1
-        if _inside == 1 and not _for_good:
-            _set(KEEPING)
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0 and not _for_good and _set(USUAL):
-                ctypes.CDLL(None).malloc_trim(0)
+    return _KeptMemory()
 
 
 def return_memory() -> bool:

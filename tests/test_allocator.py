@@ -55,6 +55,11 @@ within()
 print(resident() - before)
 use_again()
 """
+ENTERED = """
+import torch
+memory_kept().__enter__()
+use_again()
+"""
 FOR_GOOD = """
 import torch
 assert keep_memory()
@@ -100,6 +105,12 @@ def test_memory_is_kept_for_a_while() -> None:
     assert held / 2**20 > 60
     assert left / 2**20 < 16
     assert after > pages / 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
+def test_a_block_without_a_name_does_not_end() -> None:
+    (after,) = printed(ENTERED, THP_MEM_ALLOC_ENABLE="0")
+    assert after < 64 * 2**20 // os.sysconf("SC_PAGE_SIZE") / 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
