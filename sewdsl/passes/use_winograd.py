@@ -30,4 +30,5 @@ def use_winograd(program: Program) -> tuple[Program, str]:
     )
     if not found:
         return program, ""
-    return replace(program, winograd=found), f"{len(found)} convolutions of 3x3 multiply a quarter to half as often, in 32 bits"
+    message = f"{len(found)} convolutions of 3x3 multiply a quarter to half as often, in 32 bits"
+    return replace(program, winograd=found), message
