@@ -183,12 +183,12 @@ class ForwardPass:
 
     def _again(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:
         """The same value once more; running statistics stay as they are."""
-        with _unchanged(modules):
+        with unchanged(modules):
             return self._compute(step, modules, operands)
 
 
 @contextmanager
-def _unchanged(modules: Sequence[nn.Module]) -> Iterator[None]:
+def unchanged(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Lets modules work on copies of their buffers."""
     before = [module._buffers for module in modules]  # noqa: SLF001 -- the very tensors have to come back
     for module, buffers in zip(modules, before, strict=True):

@@ -13,6 +13,7 @@ from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
 from sewdsl.lower.forward_pass import ForwardPass
 from sewdsl.lower.parts import PartCall, PartNodes, find_part
+from sewdsl.lower.rehearsal import Rehearsal
 from sewdsl.lower.step_state import StepState
 from sewdsl.lower.stream import Stream
 from sewdsl.passes import Program
@@ -20,6 +21,7 @@ from sewdsl.passes.plan import AS_BUILT, ExecutionContext, ExecutionPlan, Module
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.hooks import has_hooks, is_ours
+from sewdsl.snn.kernels import compile_ahead
 from sewdsl.snn.time_steps import expand_steps
 
 READOUTS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -226,9 +228,16 @@ class SpikingNetwork(Group):
         modules = [self if i in gone else self.get_submodule(name) for i, (name, _) in enumerate(self._built, 1)]
         apart = {call.part.gives for call in parts} | {*gone, *(wanted or ())}
         plan = self._plan(x_TN, modules, apart, static=static, streaming=step is not None)
-        del x_TN
-        tell = None if torch.compiler.is_compiling() else self.event_listener  # what is compiled does nothing by events
-        ForwardPass(self.network, plan, [None, *modules], T, step, tell, parts, wanted).run(values)
+        if torch.compiler.is_compiling():  # what is compiled does nothing by events
+            del x_TN
+            ForwardPass(self.network, plan, [None, *modules], T, step, None, parts, wanted).run(values)
+        else:
+            rehearsal = Rehearsal.of(self.network, plan, [None, *modules], x_TN, static=static)
+            del x_TN
+            with compile_ahead.rehearsed_by(rehearsal.run):
+                ForwardPass(self.network, plan, [None, *modules], T, step, self.event_listener, parts, wanted).run(
+                    values
+                )
         return {index: expand_steps(values[index], T) for index in wanted or self.network.given}
 
     def _calls(self, *, streaming: bool) -> list[PartCall]:

@@ -23,6 +23,12 @@ END_OF_SHARED = "# what comes before this line is shared with other kernels\n"
 """A line before which a text has definitions that are loaded once for all texts that begin with the same."""
 
 
+def is_compiled(text: str, versions: str) -> bool:
+    """Return whether compiled code of a text is on disk, or cannot be kept there."""
+    path = _stored(*_named(text, versions))
+    return path is None or any(path.parent.glob(f"__pycache__/{path.stem}*.nbc"))
+
+
 def load_source(text: str, versions: str) -> ModuleType:
     """The module of a text.
 
@@ -30,11 +36,10 @@ def load_source(text: str, versions: str) -> ModuleType:
         text: A program; ``CACHE`` in it says whether it is in a file next to which compiled code can be kept.
         versions: Of the compiler, and of all else that compiled code depends on.
     """
-    shared, mark, own = text.partition(END_OF_SHARED)
+    shared, mark, _ = text.partition(END_OF_SHARED)
     if mark:
-        text = f"from {_load_shared(shared, versions).__name__} import *\n{own}"
-    text = f"# {versions}, {sys.implementation.cache_tag}\n{text}"
-    name = f"sewdsl_{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+        _load_shared(shared, versions)
+    name, text = _named(text, versions)
     path = _stored(name, text)
     for _ in ("as it lies there", "once more"):
         if path is not None:
@@ -48,6 +53,15 @@ def load_source(text: str, versions: str) -> ModuleType:
             else:
                 return module
     return _run(name, text, f"<{name}>", cache=False)
+
+
+def _named(text: str, versions: str) -> tuple[str, str]:
+    """Return the name of the module of a text, and the text of its file, which imports the shared part."""
+    shared, mark, own = text.partition(END_OF_SHARED)
+    if mark:
+        text = f"from {_named(shared, versions)[0]} import *\n{own}"
+    text = f"# {versions}, {sys.implementation.cache_tag}\n{text}"
+    return f"sewdsl_{hashlib.sha256(text.encode()).hexdigest()[:32]}", text
 
 
 @cache

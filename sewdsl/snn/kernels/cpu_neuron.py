@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import compile_cache, memory_layout, render_kernels, thread_blocks
+from sewdsl.snn.kernels import compile_ahead, compile_cache, memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad
 
 if TYPE_CHECKING:
@@ -92,9 +92,10 @@ def _step(y_N: Tensor | None, strides: memory_layout.Strides, work: NeuronCall) 
     return memory_layout.flat_row(work.nothing(work.wide) if y_N is None else memory_layout.with_strides(y_N, strides))
 
 
-@cache
 def compile_kernel(render: Callable[..., str], function: str, *arguments: object, **options: object) -> Kernel:
-    """A function of a kernel's text, compiled when it is first asked for.
+    """Return a function of a kernel's text, compiled when it is first asked for.
+
+    In a rehearsal, the text is noted and the function computes nothing.
 
     Args:
         render: Gives the text, one of :mod:`sewdsl.snn.kernels.render_kernels`.
@@ -102,11 +103,29 @@ def compile_kernel(render: Callable[..., str], function: str, *arguments: object
         *arguments: Of ``render``.
         **options: The same, by name.
     """
-    import llvmlite  # noqa: PLC0415 -- loaded only when a kernel is needed
-    import numba  # noqa: PLC0415
+    if compile_ahead.is_rehearsing():
+        compile_ahead.request(_source(render(*arguments, **options)))
+        return _compute_nothing
+    return _compiled(render, function, *arguments, **options)
 
-    text = render(*arguments, **options)
+
+def _compute_nothing(*_: object) -> None:
+    """Stand in for a kernel in a rehearsal."""
+
+
+@cache
+def _compiled(render: Callable[..., str], function: str, *arguments: object, **options: object) -> Kernel:
+    source = _source(render(*arguments, **options))
+    compile_ahead.provide(source)
     with _lock:
-        module = compile_cache.load_source(text, f"numba {numba.__version__}, llvmlite {llvmlite.__version__}")
+        module = compile_cache.load_source(*source)
     kernel: Kernel = getattr(module, function)
     return kernel
+
+
+def _source(text: str) -> compile_ahead.KernelSource:
+    """Return the text of a kernel with the versions that its compiled code depends on."""
+    import llvmlite  # noqa: PLC0415 -- loaded only when a kernel is needed
+    import numba  # noqa: PLC0415 -- as above
+
+    return compile_ahead.KernelSource(text, f"numba {numba.__version__}, llvmlite {llvmlite.__version__}")

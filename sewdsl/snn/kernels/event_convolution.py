@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sewdsl.snn.kernels import cpu_neuron, dispatch, memory_layout, render_kernels, thread_blocks
+from sewdsl.snn.kernels import compile_ahead, cpu_neuron, dispatch, memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.limits import EVENT_CHANNELS, MAX_EVENT_KERNEL
 
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ class EventConvolution(NamedTuple):
         strips = max(1, min(size[0] // STRIP_ROWS, -(-thread_blocks.PIECES_PER_THREAD * torch.get_num_threads() // N)))
         sizes = strips, H, W, C, self.outputs, *size, sh, sw, ph, pw
         thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), N * strips, 1, parallel=True)
-        return None if other[0] else y
+        # A rehearsal goes on to the dense convolution, whose kernels are needed where much of x is active.
+        return None if other[0] or compile_ahead.is_rehearsing() else y
 
     def weight_gradient(self, x: Tensor, weight: Tensor, g: Tensor, *, winograd: bool = False) -> Tensor | None:
         """The gradient of the weight; None where much of x is active, it is not what was said, or the window steps.
@@ -185,7 +186,7 @@ class EventConvolution(NamedTuple):
         )
         sizes = per, N, H, W, C, self.outputs, *g.shape[2:], ph, pw, samples, high, wide
         thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), groups, 1, parallel=groups > 1)
-        if other[0]:
+        if other[0] or compile_ahead.is_rehearsing():
             return None
         found = partial.sum(0).flip(2, 3).permute(1, 4, 0, 2, 3).reshape(self.outputs, C, kh, kw)
         return torch.empty_like(weight).copy_(found)
@@ -235,6 +236,8 @@ def equals_dense(convolution: EventConvolution, shape: torch.Size, *, bias: bool
         shape: Of its input, ``[N, C, H, W]``.
         bias: Whether it has one.
     """
+    if compile_ahead.is_rehearsing():
+        return True
     maps = min(shape[0], TESTED_SAMPLES), *shape[1:]
     return _equals_dense(convolution, maps, bias=bias, _threads=torch.get_num_threads())
 

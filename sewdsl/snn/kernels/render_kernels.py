@@ -242,6 +242,8 @@ def render_norm_neurons(stored: str, reset: str, join: str) -> str:
 def render_norm_neurons_backward(variant: NormKernelVariant) -> str:
     """A module with the function ``backward``: all gradients, that of the input without the statistics' terms."""
     slopes = differentiate_join(variant.join) if variant.join else None  # there are some: other joins are not fused
+    if slopes is not None and slopes.spikes == ONE and not variant.wants_other:
+        slopes = None  # The gradient of the spikes is that of the join: the kernel without a join computes the same.
     constants = {
         "SOFT_RESET": variant.reset == "soft",
         "DETACH_RESET": variant.detach_reset,
