@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 from sewdsl.ir.network import Network
 from sewdsl.lower.forward_pass import ForwardPass, unchanged
@@ -69,10 +69,6 @@ class Rehearsal(NamedTuple):
             values = {0: x_TN[:1] if self.static else x_TN}
             ForwardPass(self.network, self.plan, self.modules, T, None).run(values)
             outputs = [y_TN.sum() for y_TN in values.values() if y_TN.requires_grad]
-            weights = [weight for module in modules for weight in _trained(module)]
+            weights = [weight for module in self.modules[1:] for weight in module.parameters() if weight.requires_grad]
             if outputs and weights:
                 torch.autograd.grad(torch.stack(outputs).sum(), weights, allow_unused=True)
-
-
-def _trained(module: nn.Module) -> list[nn.Parameter]:
-    return [weight for weight in module.parameters(recurse=False) if weight.requires_grad]

@@ -121,11 +121,11 @@ def _compile(sources: Sequence[KernelSource], processes: int) -> None:
     for source in sources:
         waiting.put(source)
     workers = [_start_worker() for _ in range(processes)]
+    threads = [Thread(target=_feed, args=(worker, waiting, done), daemon=True) for worker in workers]
+    count = 0
     try:
-        threads = [Thread(target=_feed, args=(worker, waiting, done), daemon=True) for worker in workers]
         for thread in threads:
             thread.start()
-        count = 0
         while count < len(sources) and any(thread.is_alive() for thread in threads):
             with suppress(Empty):
                 done.get(timeout=POLL_SECONDS)
@@ -135,6 +135,9 @@ def _compile(sources: Sequence[KernelSource], processes: int) -> None:
         for worker in workers:
             worker.kill()
             worker.wait()
+        for thread in threads:
+            thread.join()
+    if count < len(sources):
         _tell(len(sources), len(sources))
 
 

@@ -26,7 +26,7 @@ END_OF_SHARED = "# what comes before this line is shared with other kernels\n"
 def is_compiled(text: str, versions: str) -> bool:
     """Return whether compiled code of a text is on disk, or cannot be kept there."""
     path = _stored(*_named(text, versions))
-    return path is None or any(path.parent.glob(f"__pycache__/{path.stem}*.nbc"))
+    return path is None or path.with_suffix(".sha256").is_file()
 
 
 def load_source(text: str, versions: str) -> ModuleType:

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sewdsl.snn.kernels import compile_ahead
 from sewdsl.terminal import is_terminal
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.watch import DeadLayers
@@ -61,20 +62,44 @@ class EpochLines(Callback):
         console.print(line if len(line) <= console.width else re.sub(" +", " ", line), highlight=False)
 
 
+class KernelLine(Callback):
+    """A line that says that kernels are being compiled, where there is no bar to show it."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+        """Start to print."""
+        compile_ahead.set_listener(self.show_kernels)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+        """Stop printing."""
+        compile_ahead.set_listener(None)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002 -- a hook
+        """Stop printing."""
+        compile_ahead.set_listener(None)
+
+    def show_kernels(self, done: int, total: int) -> None:
+        """Print the line before the first kernel."""
+        if not done:
+            rich.get_console().print(f"Compiling {total} kernels; cached for next time", highlight=False)
+
+
 class Bar(Callback):
     """A line at the end of the terminal that shows how far the epoch is; it fits any width, and leaves nothing there.
 
-    It is on rich's own console: what else is printed there goes above it.
+    It is on rich's own console: what else is printed there goes above it. Its times begin after the first batch of an
+    epoch, which compiles kernels in a new installation.
     """
 
     def __init__(self) -> None:
         self._live: Live | None = None
         self._state: ProgressLine | None = None
-        self._start, self._batches, self._samples = 0.0, 0, 0
+        self._start: float | None = None
+        self._batches, self._samples = 0, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
         """Shows the line; starts the clock, also in the middle of an epoch."""
         self._clear()
+        compile_ahead.set_listener(self.show_kernels)
         self._live = Live(
             get_renderable=self._line, refresh_per_second=REFRESHES, transient=True, redirect_stdout=False
         )
@@ -94,16 +119,15 @@ class Bar(Callback):
     ) -> None:
         """Takes the figures of the epoch so far, and the samples a second."""
         tally, total = cast("Classifier", pl_module).train_tally, int(trainer.num_training_batches)
-        self._batches += 1
-        self._samples += len(batch[1]) * trainer.world_size
-        seconds = perf_counter() - self._start
-        minutes, rest = divmod(round(seconds / self._batches * (total - batch_idx - 1)), 60)
-        figures = (
-            f"loss {tally.loss:.4f}",
-            f"accuracy {tally.accuracy:5.1%}",
-            f"{minutes}:{rest:02} left",
-            f"{self._samples / seconds:.0f} samples/s",
-        )
+        figures = [f"loss {tally.loss:.4f}", f"accuracy {tally.accuracy:5.1%}"]
+        if self._start is None:
+            self._start = perf_counter()
+        else:
+            self._batches += 1
+            self._samples += len(batch[1]) * trainer.world_size
+            seconds = perf_counter() - self._start
+            minutes, rest = divmod(round(seconds / self._batches * (total - batch_idx - 1)), 60)
+            figures += [f"{minutes}:{rest:02} left", f"{self._samples / seconds:.0f} samples/s"]
         self._show(trainer, "", batch_idx + 1, total, *figures)
 
     def on_validation_batch_end(  # noqa: PLR0913 -- Lightning's signature
@@ -128,11 +152,17 @@ class Bar(Callback):
         self._stop()
 
     def _clear(self) -> None:
-        self._start, self._batches, self._samples = perf_counter(), 0, 0
+        self._start, self._batches, self._samples = None, 0, 0
 
     def _stop(self) -> None:
+        compile_ahead.set_listener(None)
         if self._live is not None:
             self._live.stop()
+
+    def show_kernels(self, done: int, total: int) -> None:
+        """Show how many kernels are compiled."""
+        if done < total:
+            self._state = ProgressLine("compiling kernels", done, total, ("cached for next time",))
 
     def _show(self, trainer: Trainer, phase: str, done: int, total: int, *figures: str) -> None:
         self._state = ProgressLine(
@@ -159,5 +189,5 @@ class Bar(Callback):
 def callbacks() -> list[Callback]:
     """A line for each epoch, warnings of layers that hardly fire, and on a terminal a bar."""
     rich.reconfigure(stderr=True)
-    bar = [Bar()] if is_terminal(err=True) and not rich.get_console().is_dumb_terminal else []
-    return [*bar, EpochLines(), DeadLayers()]
+    bar = is_terminal(err=True) and not rich.get_console().is_dumb_terminal
+    return [Bar() if bar else KernelLine(), EpochLines(), DeadLayers()]
