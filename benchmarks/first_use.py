@@ -53,12 +53,12 @@ def measure(script: str, spec: str, cache: str) -> dict[str, float]:
     return seconds
 
 
-def main(spec: str = "mnist5k", rounds: int = ROUNDS) -> None:
+def main(spec: str = "mnist5k") -> None:
     """Print the table."""
     sys.stdout.write("| | step, cold | step, warm | from start, cold | from start, warm |\n|---|---:|---:|---:|---:|\n")
     for name, script in CASES.items():
         cold, warm = [], []
-        for _ in range(rounds):
+        for _ in range(ROUNDS):
             with tempfile.TemporaryDirectory() as cache:
                 cold.append(measure(script, spec, str(Path(cache) / "kernels")))
                 warm.append(measure(script, spec, str(Path(cache) / "kernels")))

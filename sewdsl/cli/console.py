@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -11,10 +11,13 @@ from sewdsl.terminal import escape_controls, is_terminal
 
 if TYPE_CHECKING:
     from rich.segment import Segment
+    from rich.table import Table
     from rich.text import Text
 
 PIPE_WIDTH = 160
 """Columns of a table where the output is no terminal."""
+MAX_WIDTH = 1 << 14
+"""Columns of a table that is not to be fitted."""
 
 
 class _Console(Console):
@@ -33,3 +36,26 @@ class _Console(Console):
 def console() -> Console:
     """Where tables go: as wide as the terminal, or wide enough where there is none."""
     return _Console(highlight=False, markup=False, emoji=False, width=None if is_terminal() else PIPE_WIDTH)
+
+
+def print_fitting(table: Callable[[Collection[str]], Table], droppable: Sequence[str], more: str = "--json") -> None:
+    """Print a table without the columns for which the terminal is too narrow; a line below names them.
+
+    A table that is too wide even so is printed as it is, and the terminal wraps its lines: no cell is cut.
+
+    Args:
+        table: Makes the table without the named columns.
+        droppable: Columns that may be left out, the first of them first.
+        more: Option that has all.
+    """
+    out = console()
+    dropped: list[str] = []
+    unlimited = out.options.update(width=MAX_WIDTH)
+    while (width := out.measure(table(dropped), options=unlimited).minimum) > out.width and len(dropped) < len(
+        droppable
+    ):
+        dropped.append(droppable[len(dropped)])
+    out.width = max(out.width, width)
+    out.print(table(dropped))
+    if dropped:
+        out.print(f"not shown in this width: {', '.join(dropped)}; {more} has all", style="dim", soft_wrap=True)

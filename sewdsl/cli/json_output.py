@@ -391,10 +391,18 @@ class Examined(TypedDict):
 
 @with_config(EXACT)
 class ListedNetwork(TypedDict):
-    """A shipped file; network: None for a library of blocks or neurons."""
+    """A shipped file.
+
+    Attributes:
+        network: Title; None for a library of blocks or neurons.
+        data: Dataset of the recipe; None without one.
+        parameters: None for libraries and studies.
+    """
 
     name: str
     network: str | None
+    data: str | None
+    parameters: int | None
     source: str
 
 

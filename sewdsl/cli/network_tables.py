@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from math import isfinite
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -14,7 +14,7 @@ from rich.text import Text
 from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows, outermost_block
 from sewdsl.analysis.operation_bounds import EnergyCosts, LayerOperations, operation_bounds, uncounted_kinds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
-from sewdsl.cli.console import console
+from sewdsl.cli.console import console, print_fitting
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.printed_values import format_bytes, format_joules, format_value
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from sewdsl.probe.measured_operations import MeasuredOperations
 
 
+SHORT_FOOTNOTE = (
+    "'accumulations': one for each spike and each weight that it meets, k for a count k. Neurons, joins, pooling and "
+    "batch norm are not counted. --wide prints all columns."
+)
 ENERGY_FOOTNOTE = (
     "Of 'events' there is one for each value that is not zero and each weight that it meets, of 'accumulations' k for "
     "a count k. 'breaks even at': the share of values other than zero at which events take what dense arithmetic takes "
@@ -72,16 +76,26 @@ def measured_energy(found: Sequence[MeasuredOperations]) -> list[EnergyRow]:
     ]
 
 
-def print_energy(network: Network, lines: Sequence[EnergyRow], title: str, costs: EnergyCosts) -> None:
-    """Prints a line for each layer with weights, the totals, and what they rest on."""
+COUNTS = ("dense", "events", "accumulations")
+"""Ways of counting operations."""
+DETAILS = ("layer", "breaks even at", "input", "events")
+"""Columns of energy that a short table does not have, in the order in which a narrow terminal leaves them out."""
+
+
+def print_energy(
+    network: Network, lines: Sequence[EnergyRow], title: str, costs: EnergyCosts, *, short: bool = False
+) -> None:
+    """Print a line for each layer with weights, the totals, and what they rest on; if short, without ``DETAILS``."""
     others = uncounted_kinds(network)
     more = f" Nor are {', '.join(others)}, which multiply real values." if others else ""
     out = console()
     out.print(title, style="bold")
-    out.print(_table(lines, costs))
-    out.print(
-        f"{costs.mac:g} pJ a multiply-accumulate, {costs.ac:g} pJ an accumulation. {ENERGY_FOOTNOTE}{more}", style="dim"
-    )
+    if short:
+        print_fitting(lambda dropped: _table(lines, costs, {*DETAILS, *dropped}), ("activity", "dense"), "--wide")
+    else:
+        print_fitting(lambda dropped: _table(lines, costs, dropped), (*DETAILS, "activity", "dense"))
+    footnote = SHORT_FOOTNOTE if short else ENERGY_FOOTNOTE
+    out.print(f"{costs.mac:g} pJ a multiply-accumulate, {costs.ac:g} pJ an accumulation. {footnote}{more}", style="dim")
 
 
 def energy_to_json(network: Network, lines: Sequence[EnergyRow], costs: EnergyCosts) -> ShownEnergy:
@@ -120,28 +134,38 @@ def _sums(lines: Sequence[EnergyRow], costs: EnergyCosts) -> tuple[float, float,
     return sum(dense), sum(events), sum(accumulations)
 
 
-def _table(lines: Sequence[EnergyRow], costs: EnergyCosts) -> Table:
+def _table(lines: Sequence[EnergyRow], costs: EnergyCosts, dropped: Collection[str] = ()) -> Table:
     table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("layer", "total", footer_style="bold", no_wrap=True)
-    table.add_column("path", overflow="fold", style="dim")
-    table.add_column("input", no_wrap=True)
-    for name, energy in zip(("dense", "events", "accumulations"), _sums(lines, costs), strict=True):
-        count = round(sum(getattr(line, name) for line in lines))
+    sums = dict(zip(COUNTS, _sums(lines, costs), strict=True))
+    totals = {
+        name: f"{round(sum(getattr(line, name) for line in lines)):,}\n{format_joules(sums[name])}" for name in COUNTS
+    }
+    names = ("layer", "path", "input", *COUNTS, "activity", "breaks even at")
+    measured = any(line.activity is not None for line in lines)
+    columns = [name for name in names if name not in dropped and (measured or name != "activity")]
+    for name in columns:
+        total = "total" if name == columns[0] else totals.get(name, "")
+        words = name in {"layer", "path", "input"}
         table.add_column(
-            name, f"{count:,}\n{format_joules(energy)}", justify="right", footer_style="bold", no_wrap=True
+            name,
+            total,
+            justify="left" if words else "right",
+            style="dim" if name == "path" and columns[0] != "path" else "",
+            footer_style="bold",
+            no_wrap=True,
         )
-    active = any(line.activity is not None for line in lines)
-    for name in (*(("activity",) if active else ()), "breaks even at"):
-        table.add_column(name, justify="right", no_wrap=True)
     for line in lines:
-        most = line.most
+        most, share = line.most, line.most.break_even(costs)
         kind = "real" if most.real else "binary" if most.upper == 1 else f"0..{most.upper}"
-        once = "" if most.steps > 1 else ", once"
-        counts = (f"{round(count):,}" for count in (line.dense, line.events, line.accumulations))
-        activity = () if line.activity is None else (f"{line.activity:.1%}",)
-        share = most.break_even(costs)
-        even = "always" if share >= 1 else f"{share:.0%}"
-        table.add_row(most.node.op.label, most.node.name, kind + once, *counts, *activity, even)
+        cells = {
+            "layer": most.node.op.label,
+            "path": most.node.name,
+            "input": kind if most.steps > 1 else f"{kind}, once",
+            **{name: f"{round(getattr(line, name)):,}" for name in COUNTS},
+            "activity": "" if line.activity is None else f"{line.activity:.1%}",
+            "breaks even at": "always" if share >= 1 else f"{share:.0%}",
+        }
+        table.add_row(*(cells[name] for name in columns))
     return table
 
 

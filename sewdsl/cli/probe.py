@@ -310,6 +310,9 @@ Form = Annotated[
     EnergyForm | None,
     typer.Option("--as", help="With energy: the full table for a paper, a page or another program, with its sources."),
 ]
+Wide = Annotated[
+    bool, typer.Option("--wide", help="Print all columns of the table of energy, not four (requires energy).")
+]
 
 QUANTITY_LABELS: dict[ProbeQuantity, tuple[str, Literal["linear", "log"]]] = {
     ProbeQuantity.RATES: ("firing rates", "linear"),
@@ -346,6 +349,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     costs: Prices = None,
     memory_costs: MemoryPrices = None,
     form: Form = None,
+    wide: Wide = False,
     out: Out = None,
     overwrite: Overwrite = False,
     json_: Json = False,
@@ -360,7 +364,12 @@ def command(  # noqa: PLR0913 -- one parameter per option
         exit_with_usage_error("one of --data and --on noise")
     if readers is not None and (on is ProbeInput.NOISE or not (run or on or data)):
         exit_with_usage_error("--readers goes with samples of a data set, and what is shown is noise")
-    for option, given in (("--costs", costs), ("--memory-costs", memory_costs), ("--as", form)):
+    for option, given in (
+        ("--costs", costs),
+        ("--memory-costs", memory_costs),
+        ("--as", form),
+        ("--wide", wide or None),
+    ):
         if given is not None and quantity is not ProbeQuantity.ENERGY:
             exit_with_usage_error(f"{option} goes with energy")
     if form is not None and json_:
@@ -383,7 +392,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
         with probed.computing():
             if quantity is ProbeQuantity.ENERGY:
                 memory = MemoryCosts(*memory_costs) if memory_costs else MemoryCosts()
-                _energy(probed, EnergyCosts(*costs) if costs else EnergyCosts(), memory, form, out, json_=json_)
+                _energy(
+                    probed, EnergyCosts(*costs) if costs else EnergyCosts(), memory, form, out, wide=wide, json_=json_
+                )
             else:
                 _curves(probed, quantity, out, json_=json_)
 
@@ -395,6 +406,7 @@ def _energy(  # noqa: PLR0913 -- what was found, what it takes, and where it goe
     form: EnergyForm | None,
     out: Path | None,
     *,
+    wide: bool,
     json_: bool,
 ) -> None:
     from sewdsl.probe import MeasuredActivations, measure_operations  # noqa: PLC0415 -- torch takes seconds
@@ -421,7 +433,7 @@ def _energy(  # noqa: PLR0913 -- what was found, what it takes, and where it goe
     elif form is not None:
         echo(write_energy_table(table, form).rstrip("\n"))
     else:
-        print_energy(network, lines, title, costs)
+        print_energy(network, lines, title, costs, short=not wide)
         estimate = f"usual estimate, rate x FLOPs x T: {format_joules(table.estimated)}"
         traffic = f"weights read: {format_joules(table.weight_energy)}"
         membranes = f"membranes read and written: {format_joules(table.membrane_energy)}"

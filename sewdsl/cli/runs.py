@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.console import console
+from sewdsl.cli.console import print_fitting
 from sewdsl.cli.options import Json
 from sewdsl.cli.output import echo_json
 from sewdsl.compiler.spec import RUNS
@@ -56,6 +57,18 @@ VALUES: dict[Column, Callable[[RunSummary], Any]] = {
 DESCENDING_COLUMNS = {Column.LAST, Column.BEST}
 """Columns whose highest value comes first."""
 
+DROPPED = (
+    Column.SEED,
+    Column.PARAMETERS,
+    Column.SECONDS,
+    Column.LAST,
+    Column.NETWORK,
+    Column.DATA,
+    Column.EPOCHS,
+    Column.STATE,
+)
+"""Columns in the order in which they are left out of a table that is too wide."""
+
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the runs lie, at any depth.")] = RUNS,
@@ -76,7 +89,7 @@ def command(
     if json_:
         echo_json([{**asdict(run), "path": run.path.as_posix()} for run in found])
     elif found:
-        console().print(runs_table(found, folder))
+        print_fitting(partial(runs_table, found, folder), [column.value for column in DROPPED])
         for run in found:
             if run.problem:
                 echo(f"{run.path}: {run.problem}", err=True)
@@ -93,25 +106,27 @@ def sort_runs(found: list[RunSummary], by: Column) -> list[RunSummary]:
     return known + [run for run in found if VALUES[by](run) is None]
 
 
-def runs_table(found: list[RunSummary], folder: Path) -> Table:
-    """A row for each run."""
+def runs_table(found: list[RunSummary], folder: Path, dropped: Collection[str] = ()) -> Table:
+    """Return a table with a row for each run, without some columns. Nothing in it is broken."""
     grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in Column:
+    columns = [column for column in Column if column.value not in dropped]
+    for column in columns:
         words = column in {Column.RUN, Column.NETWORK, Column.DATA, Column.STATE}
-        grid.add_column(column.value, justify="left" if words else "right", overflow="fold", no_wrap=not words)
+        grid.add_column(column.value, justify="left" if words else "right", no_wrap=True)
     for run in found:
-        grid.add_row(
-            Text(run.path.relative_to(folder).as_posix() if run.path != folder else str(folder)),
-            Text(run.network or "–"),
-            Text(run.data or "–"),
-            f"{run.epochs}/{run.planned if run.planned is not None else '?'}",
-            _percent(run.accuracy),
-            _percent(run.best_accuracy),
-            "–" if run.parameters is None else f"{run.parameters:,}",
-            "–" if run.seconds is None else f"{run.seconds:.0f}",
-            "–" if run.seed is None else str(run.seed),
-            Text(run.state, STATE_COLOURS[run.state]),
-        )
+        cells: dict[Column, str | Text] = {
+            Column.RUN: Text(run.path.relative_to(folder).as_posix() if run.path != folder else str(folder)),
+            Column.NETWORK: Text(run.network or "–"),
+            Column.DATA: Text(run.data or "–"),
+            Column.EPOCHS: f"{run.epochs}/{run.planned if run.planned is not None else '?'}",
+            Column.LAST: _percent(run.accuracy),
+            Column.BEST: _percent(run.best_accuracy),
+            Column.PARAMETERS: "–" if run.parameters is None else f"{run.parameters:,}",
+            Column.SECONDS: "–" if run.seconds is None else f"{run.seconds:.0f}",
+            Column.SEED: "–" if run.seed is None else str(run.seed),
+            Column.STATE: Text(run.state, STATE_COLOURS[run.state]),
+        }
+        grid.add_row(*(cells[column] for column in columns))
     return grid
 
 

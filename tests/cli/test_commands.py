@@ -307,11 +307,6 @@ class TestNets:
         assert "7b-net" in text
         assert "SEW ResNet-152" in text
 
-    def test_one_row_for_each_in_the_order_of_names(self) -> None:
-        lines = [line.split() for line in run("nets").stdout.splitlines()]
-        names = [words[0] for words in lines if words and (resource_folder("nets") / f"{words[0]}.net").exists()]
-        assert names == sorted(path.stem for path in resource_folder("nets").glob("*.net"))
-
     def test_a_sentence_does_not_end_inside_parentheses(self) -> None:
         text = " ".join(run("nets").stdout.split())
         assert "(He et al. 2016, v1.5: the stride sits on the 3x3 convolution), the ANN" in text
