@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Collection
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from markdown_it import MarkdownIt
 
 from sewdsl.analysis.listing import block_rows
 from sewdsl.compiler import shipped_networks
 from sewdsl.diagnostics import Diagnostic, SewdslError
-from sewdsl.draw import Direction, RenderingError, dot, render
+from sewdsl.draw import Direction, PictureLook, RenderingError, dot, render
+from sewdsl.draw.picture_file import RenderedFormat
 from sewdsl.draw.picture_items import drawn_layers, picture_items
+from sewdsl.draw.style import ThemeName
 from sewdsl.editing import EditorView, compile_for_editor
 from sewdsl.editing.completion import complete
 from sewdsl.editing.hover import hover
@@ -32,6 +35,7 @@ from sewdsl.train.training_plan import training_problems
 
 MAX_PROBLEMS = 200
 """Problems that are sent, the worst ones: more cannot be read, but take their time."""
+FORMATS: tuple[RenderedFormat, ...] = ("svg", "png", "pdf")
 ROWS, BOXES = 2000, 1000
 """Lines of the table, and layers of a picture, at most."""
 
@@ -95,14 +99,23 @@ def _problem(view: EditorView, said: Diagnostic) -> dict[str, Any]:
     }
 
 
-def picture_svg(view: EditorView, unfolded: Collection[str], direction: Direction, seconds: float) -> str:
-    """The network as SVG.
+class AskedPicture(NamedTuple):
+    """Picture that a page asks for.
 
-    Args:
-        view: The text.
+    Attributes:
         unfolded: Keys of the repeats that are drawn copy by copy.
-        direction: ``TB`` or ``LR``.
-        seconds: How long a renderer may take.
+        seconds: Time that a renderer may take.
+    """
+
+    unfolded: Collection[str]
+    direction: Direction
+    theme: ThemeName
+    format: RenderedFormat
+    seconds: float
+
+
+def picture(view: EditorView, asked: AskedPicture) -> bytes:
+    """Return the network as SVG, PNG or PDF.
 
     Raises:
         RenderingError: there is no network to draw, it is too large to draw like this, or no renderer draws it.
@@ -111,11 +124,12 @@ def picture_svg(view: EditorView, unfolded: Collection[str], direction: Directio
     if network is None or not view.compilation.valid:
         message = "there is no network to draw"
         raise RenderingError(message)
-    drawn = sum(1 for _ in drawn_layers(picture_items(network, expand=unfolded)))
+    drawn = sum(1 for _ in drawn_layers(picture_items(network, expand=asked.unfolded)))
     if drawn > BOXES:
         message = f"this would be a picture of {drawn:,} layers, more than {BOXES:,}: fold some"
         raise RenderingError(message)
-    return render(dot(network, expand=unfolded, direction=direction), "svg", timeout=seconds).decode()
+    text = dot(network, expand=asked.unfolded, direction=asked.direction, look=PictureLook(asked.theme))
+    return render(text, asked.format, timeout=asked.seconds)
 
 
 def hover_html(view: EditorView, offset: int) -> dict[str, Any] | None:
@@ -226,10 +240,13 @@ def _picture(texts: Texts, asked: dict[str, Any]) -> dict[str, str]:
     unfolded = asked.get("unfolded")
     keys = {str(key) for key in unfolded} if isinstance(unfolded, list) else set()
     direction: Direction = "LR" if asked.get("direction") == "LR" else "TB"
+    theme: ThemeName = "dark" if asked.get("theme") == "dark" else "light"
+    format_: RenderedFormat = next((each for each in FORMATS if each == asked.get("format")), "svg")
     try:
-        return {"svg": picture_svg(texts.view(asked), keys, direction, asked["seconds"])}
+        drawn = picture(texts.view(asked), AskedPicture(keys, direction, theme, format_, asked["seconds"]))
     except RenderingError as error:  # as common as a text with a mistake in it
         return {"error": str(error)}
+    return {"svg": drawn.decode()} if format_ == "svg" else {"base64": b64encode(drawn).decode()}
 
 
 def _format(texts: Texts, asked: dict[str, Any]) -> dict[str, str | None]:

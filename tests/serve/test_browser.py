@@ -173,6 +173,77 @@ def test_downloads(page: sync_api.Page, tmp_path: Path, kind: str, name: str, he
     assert held in (tmp_path / "got").read_text()
 
 
+@pytest.mark.parametrize(("kind", "begin"), [("png", b"\x89PNG"), ("pdf", b"%PDF-1.")])
+def test_pictures_for_papers(page: sync_api.Page, tmp_path: Path, kind: str, begin: bytes) -> None:
+    with page.expect_download() as waiting:
+        page.select_option("#download", kind)
+    assert waiting.value.suggested_filename == f"a.{kind}"
+    waiting.value.save_as(tmp_path / "got")
+    assert (tmp_path / "got").read_bytes().startswith(begin)
+
+
+def test_the_picture_is_dark_in_dark_mode(page: sync_api.Page, tmp_path: Path) -> None:
+    ground = "document.querySelector('#picture svg polygon').getAttribute('fill')"
+    assert page.evaluate(ground) == "white"
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{ground} === '#101828'")
+    assert page.evaluate("getComputedStyle(document.querySelector('#picture')).backgroundColor") == "rgb(16, 24, 40)"
+    with page.expect_download() as waiting:
+        page.select_option("#download", "svg")
+    waiting.value.save_as(tmp_path / "got")
+    assert 'fill="white"' in (tmp_path / "got").read_text()  # on paper
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function(f"{ground} === 'white'")
+
+
+def test_zoom_and_fit(page: sync_api.Page) -> None:
+    def drawn() -> tuple[float, float, float, float]:
+        box = "(() => { const [svg, panel] = ['#picture svg', '#picture'].map((s) => document.querySelector(s));"
+        found = f"{box} return [svg.clientWidth, svg.clientHeight, panel.clientWidth, panel.clientHeight]; }})()"
+        width, height, wide, high = page.evaluate(found)
+        return width, height, wide, high
+
+    width, height, wide, high = drawn()
+    assert page.inner_text("#actual") == "100 %"
+    assert (width <= wide, height > high) == (True, True)
+    page.click("#whole")
+    assert drawn()[1] <= high
+    page.click("#larger")
+    page.click("#actual")
+    assert drawn()[0] == width
+    page.click("#larger")
+    assert page.inner_text("#actual") == "125 %"
+    assert abs(drawn()[0] / width - 1.25) < 0.01
+    page.click("#direction")
+    page.wait_for_function("document.querySelector('#direction').textContent === 'Draw downwards'")
+    page.click("#width")
+    page.wait_for_function(
+        "document.querySelector('#picture').scrollWidth <= document.querySelector('#picture').clientWidth"
+    )
+    page.click("#tab-table")
+    assert not page.is_visible("#larger")
+
+
+@pytest.mark.parametrize(
+    ("network", "title"), [("sew-resnet-50", "SEW ResNet-50"), ("spikformer-8-512", "Spikformer-8-512")]
+)
+def test_nothing_is_cut_at_1280_pixels(page: sync_api.Page, network: str, title: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    before = page.evaluate("Number(document.body.dataset.answered)")
+    page.select_option("#files", network)
+    page.wait_for_function(f"document.querySelector('#summary').textContent.startsWith('{title}: ')")
+    page.wait_for_function(ANSWERED.format(before))
+    cut = """[...document.querySelectorAll('body, body *')]
+        .filter((each) => !each.closest('.cm-editor, svg') && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
+        .map((each) => each.id || each.tagName)"""
+    assert page.evaluate(cut) == []
+    page.click("#tab-table")
+    assert page.evaluate(cut) == []
+    header = page.locator("header").bounding_box()
+    assert header is not None
+    assert header["height"] < 80
+
+
 def test_a_large_network(page: sync_api.Page) -> None:
     """Prints how long a keystroke takes from the browser's view, picture included."""
     page.select_option("#files", "sew-resnet-152")

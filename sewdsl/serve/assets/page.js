@@ -7,6 +7,7 @@ import {
 } from "./codemirror.js";
 
 const $ = (id) => document.getElementById(id);
+const dark = matchMedia("(prefers-color-scheme: dark)");
 const PAUSE = 25, MAX_PAUSE = 500; // ms that typing must rest before the server is asked: a quarter of the last answer's
 
 // --- the server ---------------------------------------------------------------------------------------------
@@ -27,6 +28,7 @@ async function ask(what, asked = {}, signal = undefined) {
 
 const state = {
   name: "", saves: null, saved: "", mark: null, unfolded: new Set(), direction: "TB", asked: 0, shown: null, took: 0,
+  zoom: "width", // or "whole", or a factor
   looking: new AbortController(), asking: new AbortController(), // of look() and of the rest that is asked about this text
   known: null, stopped: null, // the text that the server has answered about, and one that it has given up
 };
@@ -171,9 +173,9 @@ async function look() {
   document.body.dataset.took = state.took.toFixed(0);
 }
 
-async function draw(signal) {
+async function draw(signal, look = { theme: dark.matches ? "dark" : "light" }) {
   try {
-    const asked = { ...asking(), unfolded: [...state.unfolded], direction: state.direction };
+    const asked = { ...asking(), unfolded: [...state.unfolded], direction: state.direction, ...look };
     return await ask("picture", asked, signal);
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -291,7 +293,8 @@ function table(rows) {
     for (const [, key] of columns) {
       const cell = line.insertCell();
       const value = row[key];
-      cell.textContent = typeof value === "number" ? (value ? value.toLocaleString("en") : "") : value;
+      if (typeof value === "number") cell.textContent = value ? value.toLocaleString("en") : "";
+      else cell.append(...value.split(/(?<=[._(|-])/).flatMap((part, index) => index ? [document.createElement("wbr"), part] : [part]));
       if (typeof value === "number") cell.className = "number";
     }
   }
@@ -310,6 +313,7 @@ function picture(svg) {
   }
   for (const title of parsed.querySelectorAll("title")) title.remove(); // names of nodes, which hovering would show
   $("picture").replaceChildren(document.importNode(parsed, true));
+  size();
   for (const frame of $("picture").querySelectorAll('g[id^="fold:"]')) {
     frame.addEventListener("click", () => toggle(frame.id.slice("fold:".length)));
   }
@@ -320,6 +324,39 @@ function picture(svg) {
     return button;
   }));
 }
+
+// Gives the picture the size that state.zoom says.
+function size() {
+  const svg = $("picture").querySelector("svg"), panel = $("picture");
+  if (!svg || !panel.clientWidth) return;
+  const { width, height } = svg.viewBox.baseVal, style = getComputedStyle(panel), pixels = 4 / 3; // of a point
+  const wide = (panel.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight)) / (width * pixels);
+  const high = (panel.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom) - 8) / (height * pixels);
+  const factor = { width: Math.min(1, wide), whole: Math.min(wide, high) }[state.zoom] ?? state.zoom;
+  svg.style.width = `${width * pixels * factor}px`;
+  $("actual").textContent = `${Math.round(100 * factor)} %`;
+  for (const fit of ["width", "whole"]) $(fit).setAttribute("aria-pressed", String(state.zoom === fit));
+  return factor;
+}
+
+function zoom(to) {
+  state.zoom = to;
+  size();
+}
+
+const zoomBy = (factor) => zoom(Math.min(Math.max((size() ?? 1) * factor, .05), 8));
+$("smaller").onclick = () => zoomBy(1 / 1.25);
+$("larger").onclick = () => zoomBy(1.25);
+$("actual").onclick = () => zoom(1);
+$("width").onclick = () => zoom("width");
+$("whole").onclick = () => zoom("whole");
+$("picture").addEventListener("wheel", (event) => {
+  if (!event.ctrlKey) return;
+  event.preventDefault();
+  zoomBy(event.deltaY < 0 ? 1.1 : 1 / 1.1);
+}, { passive: false });
+new ResizeObserver(() => size()).observe($("picture"));
+dark.addEventListener("change", () => look());
 
 function toggle(key) {
   if (!state.unfolded.delete(key)) state.unfolded.add(key);
@@ -337,13 +374,19 @@ $("picture").addEventListener("mousemove", (event) => {
 });
 $("picture").addEventListener("mouseleave", () => { $("about").hidden = true; });
 
-$("direction").onclick = () => { state.direction = state.direction === "TB" ? "LR" : "TB"; look(); };
+function direct(direction) {
+  state.direction = direction;
+  $("direction").textContent = direction === "TB" ? "Draw to the right" : "Draw downwards";
+}
+direct("TB");
+$("direction").onclick = () => { direct(state.direction === "TB" ? "LR" : "TB"); look(); };
 for (const tab of ["picture", "table"]) {
   $(`tab-${tab}`).onclick = () => {
     for (const other of ["picture", "table"]) {
       $(other).hidden = other !== tab;
       $(`tab-${other}`).setAttribute("aria-selected", String(other === tab));
     }
+    $("view").hidden = $("folds").hidden = tab !== "picture";
   };
 }
 
@@ -394,10 +437,11 @@ $("download").onchange = async () => {
   const stem = state.name.replace(/^.*\//, "").replace(/\.net$/, "") || "network";
   try {
     if (kind === "net") download(`${stem}.net`, text(), "text/plain");
-    if (kind === "svg") {
-      const drawn = await draw();
+    const type = { svg: "image/svg+xml", png: "image/png", pdf: "application/pdf" }[kind];
+    if (type) { // for papers and pages: in the colours of paper, whatever those of the browser
+      const drawn = await draw(undefined, { theme: "light", format: kind });
       if (drawn.error) throw new Error(drawn.error);
-      download(`${stem}.svg`, drawn.svg, "image/svg+xml");
+      download(`${stem}.${kind}`, drawn.svg ?? Uint8Array.from(atob(drawn.base64), (c) => c.charCodeAt(0)), type);
     }
     if (kind === "py") download(`${stem.replace(/\W/g, "_")}.py`, (await ask("source", asking())).text, "text/x-python");
   } catch (error) {
