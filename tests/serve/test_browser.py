@@ -233,8 +233,8 @@ def test_nothing_is_cut_at_1280_pixels(page: sync_api.Page, network: str, title:
     page.select_option("#files", network)
     page.wait_for_function(f"document.querySelector('#summary').textContent.startsWith('{title}: ')")
     page.wait_for_function(ANSWERED.format(before))
-    cut = """[...document.querySelectorAll('body, body *')]
-        .filter((each) => !each.closest('.cm-editor, svg') && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
+    cut = """[...document.querySelectorAll('body, body *')].filter((each) => !each.closest('.cm-editor, svg'))
+        .filter((each) => each.clientWidth && each.scrollWidth > each.clientWidth + 1)
         .map((each) => each.id || each.tagName)"""
     assert page.evaluate(cut) == []
     page.click("#tab-table")

@@ -294,7 +294,7 @@ function table(rows) {
       const cell = line.insertCell();
       const value = row[key];
       if (typeof value === "number") cell.textContent = value ? value.toLocaleString("en") : "";
-      else cell.append(...value.split(/(?<=[._(|-])/).flatMap((part, index) => index ? [document.createElement("wbr"), part] : [part]));
+      else cell.append(...value.split(key === "path" ? /(?<=[._])/ : /$/).flatMap((part, index) => index ? [document.createElement("wbr"), part] : [part]));
       if (typeof value === "number") cell.className = "number";
     }
   }
