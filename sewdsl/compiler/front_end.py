@@ -19,6 +19,7 @@ from sewdsl.compiler.report_filters import (
 from sewdsl.compiler.spec import SpecSource, find_source
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError, errors_in, sort_diagnostics
 from sewdsl.elaborate import (
+    CLASSES,
     Assembly,
     Context,
     Elaboration,
@@ -274,6 +275,7 @@ class _FrontEnd:
             kept = tuple(figure for figure in network.expectations if figure.span not in overridden)
             network = replace(network, expectations=kept) if overridden else network
         if network is not None and elaboration.whole:
+            self.reporter.extend(_check_classes(network, self.changes))
             with_others = self._recompile(elaborated.assembled)
             self.reporter.extend(check_reach(network, elaboration.named, self.changes, assembly.body, with_others))
             if not self.reporter.errors:
@@ -335,6 +337,16 @@ class _FrontEnd:
         """The stages after the assembly, with other overrides and a report of their own."""
         reporter = Reporter(self.reporter.limits, [*assembled.diagnostics])
         return _FrontEnd(self.found, changes, reporter, variant=variant)
+
+
+def _check_classes(network: Network, changes: Sequence[Override]) -> Iterator[Diagnostic]:
+    """Complain of a number of classes that is not what the network gives, since more follows its last linear layer."""
+    for change in changes:
+        output = network.nodes[network.output].output
+        if change.key == CLASSES and str(output.elements) != change.text.strip():
+            message = f"expected {change.text} classes, got {output.elements} values from the last linear layer on"
+            hint = "write another 'body'"
+            yield Diagnostic("unknown-setting", Severity.ERROR, message, change.place, help=hint)
 
 
 def _check_memory(network: Network, assembly: Assembly) -> Iterator[Diagnostic]:

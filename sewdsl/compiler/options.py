@@ -22,6 +22,7 @@ class Options(TypedDict, total=False):
         input: Shape of the input, ``"2x128x128"`` or ``(2, 128, 128)``.
         steps: Time-steps.
         neuron: What ``SN`` means, ``"PLIF(tau=2.0)"``.
+        classes: Number of classes: the width of the last linear layer.
         set: Overrides by key: ``{"join": "IAND", "train.optimizer.lr": 0.03}``.
         limit: Limits by name: ``{"nodes": 1_000_000}``.
         dialect: What a string is written in, ``"he"`` or ``"he(norm=BN)"``; None: in our own language.
@@ -30,6 +31,7 @@ class Options(TypedDict, total=False):
     input: str | tuple[int, ...] | None
     steps: int | str | None
     neuron: str | None
+    classes: int | None
     set: Mapping[str, object] | None
     limit: Mapping[str, int] | None
     dialect: str | None

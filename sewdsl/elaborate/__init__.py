@@ -15,7 +15,7 @@ from sewdsl.elaborate.imports import Importer
 from sewdsl.elaborate.named_values import check_block_names, check_names
 from sewdsl.elaborate.neuron_definitions import check_blocks_and_neurons, read_neurons
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
-from sewdsl.elaborate.overrides import Override, apply_overrides
+from sewdsl.elaborate.overrides import CLASSES, Override, apply_overrides
 from sewdsl.elaborate.project_files import SiblingBlocks
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.study_search import Search, StudyRange
@@ -34,6 +34,7 @@ from sewdsl.syntax.tree import BlockDefinition, Call, Claim, Document, Expect, N
 from sewdsl.syntax.tree import Sequence as Expression
 
 __all__ = [
+    "CLASSES",
     "Assembly",
     "Context",
     "Elaboration",

@@ -11,7 +11,7 @@ from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
 from sewdsl.elaborate.header import EXPECTED, describe_wrong
 from sewdsl.elaborate.neuron_definitions import read_neurons
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
-from sewdsl.elaborate.replace_expression import replace_block, replace_body, set_parameter
+from sewdsl.elaborate.replace_expression import replace_block, replace_body, replace_classes, set_parameter
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.ir.kind import Kind, argument_fields
@@ -25,8 +25,8 @@ _DATA = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _DASHED = re.compile(r"[A-Za-z][A-Za-z0-9_]*(-[A-Za-z0-9_]+)+")
 """A text that a file has between quotes, which a shell would take away: ``bf16-mixed``."""
 
-BODY, BLOCK = "body", "block"
-"""Keys that are no settings: the expression itself, and which block is called in it."""
+BODY, BLOCK, CLASSES = "body", "block", "classes"
+"""Keys that are no settings: the expression itself, the block that is called in it, and the width of its last layer."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Override:
     Attributes:
         key: ``steps``, ``train.epochs``, ``train.optimizer.lr``, ``neuron.tau``; ``body`` for another expression,
             ``body.n`` for a parameter of the block that is all of it; ``block`` for another block in place of the only
-            one that is called, ``block.SEWBlock`` in place of that one.
+            one that is called, ``block.SEWBlock`` in place of that one; ``classes`` for another last linear layer.
         text: As a file would have it after the key.
         option: What the user typed: ``--set``, ``--input``.
         within: Where the text is in a file; None: nowhere but on the command line.
@@ -78,7 +78,7 @@ def apply_overrides(
 def is_key(key: str) -> bool:
     """Whether something can be set by a key, as far as its first part tells."""
     head, *rest = key.split(".")
-    return head in {*HEADER, BODY, BLOCK} or (head in SECTIONS and bool(rest))
+    return head in {*HEADER, BODY, BLOCK, CLASSES} or (head in SECTIONS and bool(rest))
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,8 @@ class _Replacement:
             return self._in_section(head, rest, values)
         if head == BODY and len(rest) == 1:
             return self.reporter.take(set_parameter(assembly, rest[0], values, span))
+        if head == CLASSES and not rest:
+            return self.reporter.take(replace_classes(assembly, values, span))
         if head not in HEADER:
             return self._unknown()
         changed = self._setting(assembly.settings.get(head), head, rest, values)
@@ -182,14 +184,14 @@ class _Replacement:
 def describe_unknown_key(key: str, span: Span) -> Diagnostic:
     """What is said of a key that sets nothing, and which key may be intended."""
     meant = resolve_key_alias(key)
-    known = [*HEADER, BODY, BLOCK, *(f"{section}.epochs" for section in SECTIONS)]
+    known = [*HEADER, BODY, BLOCK, CLASSES, *(f"{section}.epochs" for section in SECTIONS)]
     return Diagnostic(
         "unknown-setting",
         Severity.ERROR,
         f"unknown key '{key}'",
         span,
         help=(f"did you mean '{meant}'?" if meant else did_you_mean(key, known))
-        or f"keys: {', '.join((*HEADER, BODY, BLOCK))}, {', '.join(f'{s}.…' for s in SECTIONS)}",
+        or f"keys: {', '.join((*HEADER, BODY, BLOCK, CLASSES))}, {', '.join(f'{s}.…' for s in SECTIONS)}",
     )
 
 

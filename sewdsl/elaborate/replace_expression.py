@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -22,10 +23,17 @@ from sewdsl.syntax.tree import (
     Call,
     Let,
     MergeOf,
+    Name,
+    Number,
     Repeat,
     Sequence,
     Value,
+    Word,
 )
+
+_LINEAR = re.compile(r"FC[0-9]+((?:b[01])?)")
+_VOTES = re.compile(r"APk([0-9]+)(?:s\1)?")
+"""An average pool of consecutive features, each of which votes for the same class."""
 
 Part = TypeVar("Part", Body, Let, BlockDefinition)
 Called = TypeVar("Called", Call, MergeOf)
@@ -104,6 +112,42 @@ def replace_block(
         return replace(assembly, body=swapped_body, lets=lets, blocks=blocks)
 
     return reporter.follow(swapped)
+
+
+def replace_classes(assembly: Assembly, values: tuple[Value, ...], place: Span) -> Reported[Assembly]:
+    """Set the width of the last linear layer of the body so that the network has a number of classes.
+
+    Where an average pool of ``k`` votes follows, ``FC110-LIF-APk10``, the width is ``k`` times as large.
+
+    Args:
+        assembly: Statements of the file.
+        values: The number of classes.
+        place: The number in its source.
+    """
+
+    def refuse(code: str, message: str, hint: str) -> Reported[Assembly]:
+        return Reported(assembly, (Diagnostic(code, Severity.ERROR, message, place, help=hint),))
+
+    match values:
+        case (Number(value=int(classes)),) if classes > 0:
+            pass
+        case _:
+            return refuse("invalid-argument", "classes is a whole number from 1", "e.g. 10")
+    body = assembly.body
+    items = list(body.expression.items) if body else []
+    votes = 1
+    for index in reversed(range(len(items))):
+        item = items[index]
+        name = item.name.plain or "" if isinstance(item, Call) else ""
+        if pool := _VOTES.fullmatch(name):
+            votes *= int(pool[1])
+        elif body is not None and isinstance(item, Call) and (linear := _LINEAR.fullmatch(name)):
+            word = Word(f"FC{classes * votes}{linear[1]}", span=place)
+            items[index] = replace(item, name=Name((word,), (False,), span=place))
+            expression = replace(body.expression, items=tuple(items))
+            return Reported(replace(assembly, body=replace(body, expression=expression)))
+    message = "the body has no last linear layer, such as FC10, whose width could be the number of classes"
+    return refuse("unknown-setting", message, "write another 'body'")
 
 
 def _not_called(old: str, called: list[str], place: Span) -> Diagnostic:
