@@ -12,6 +12,7 @@ from enum import IntEnum
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Span
 from sewdsl.terminal import escape_controls
+from sewdsl.user_error import UserError
 
 
 class Severity(IntEnum):
@@ -122,7 +123,7 @@ def render_for_python(text: str) -> str:
     return _OPTION.sub(argument, text)
 
 
-class SewdslError(Exception):
+class SewdslError(UserError):
     """A spec that has errors. Its text names arguments of Python, the diagnostics the options of the command line.
 
     Attributes:

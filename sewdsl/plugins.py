@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from sewdsl.user_error import UserError
+
 
 class BrokenPackage(UserWarning):
     """What another distribution announces cannot be used; the message names the package and the module."""
@@ -74,7 +76,7 @@ def _imported(name: str, package: str) -> ModuleType | None:
 # --- files that a user names -------------------------------------------------------------------------------
 
 
-class PluginError(Exception):
+class PluginError(UserError):
     """A plugin file that cannot be used; the message names the file, and the line in it where there is one."""
 
 

@@ -20,6 +20,7 @@ from sewdsl.draw.scene import Box, Direction, EdgeLine, Element, Fork, Scene, Ti
 from sewdsl.draw.style import PLAIN, FamilyStyle, PictureLook
 from sewdsl.ir.network import Network
 from sewdsl.limits import DEFAULT_LIMITS, raise_limit_help
+from sewdsl.user_error import UserError
 
 if TYPE_CHECKING:
     import graphviz
@@ -40,7 +41,7 @@ TALL = 1.25
 """A picture of some width is no higher than this times its width, nor than a page, if it can be."""
 
 
-class RenderingError(Exception):
+class RenderingError(UserError):
     """A network is too large to draw or to draw legibly, no renderer is there, or none succeeds."""
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
+from sewdsl.user_error import UserError
 
 
-class ExportError(Exception):
+class ExportError(UserError):
     """A network that cannot be written, or a library for it that is missing; the message says which, and why."""
 
 
@@ -51,7 +52,7 @@ class MissingLibrary(ExportError):  # noqa: N818 -- as above
         super().__init__(f"this needs {library}, which is not installed: pip install 'sewdsl[exchange]'")
 
 
-class WeightsError(Exception):
+class WeightsError(UserError):
     """Weights that cannot be read, or do not fit; the message says which, and why."""
 
 

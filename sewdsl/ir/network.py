@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from sewdsl.ir.graph import Graph
@@ -120,6 +121,12 @@ class Network:
         size, T = "x".join(map(str, self.settings.input)), self.settings.steps
         counts = f"{self.total_parameters:,} parameters, {len(self) - 1:,} nodes"
         return f"<Network {self.name!r}: {size}, T = {T}, {counts}>"
+
+    def _repr_html_(self) -> str:
+        """Return the picture and the table that a notebook shows."""
+        # Notebooks are above all other modules, which must not import them.
+        html: str = import_module("sewdsl.notebook").network_html(self)
+        return html
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

@@ -149,6 +149,10 @@ class SpikingNetwork(Group):
         """What a copy has, and a file: all but who listens, who has asked about this network alone."""
         return {**self.__dict__, "event_listener": None}
 
+    def _repr_html_(self) -> str:
+        """Return the picture and the table that a notebook shows for the network."""
+        return self.network._repr_html_()
+
     def forward(self, x: Tensor, *, return_sequence: bool = False) -> Any:
         """The output over all time-steps, read out as the network says.
 

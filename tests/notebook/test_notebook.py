@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 from nbclient import NotebookClient
 
 import sewdsl
@@ -34,12 +35,36 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
 
 def test_a_network() -> None:
     network = sewdsl.load("c4k3-BN-PLIF-{SEW Block-MPk2}*2-FC10", input="2x8x8")
-    html = network._repr_html_()  # type: ignore[attr-defined]
+    html = network._repr_html_()
     assert f"<b>network</b>: {network.total_parameters:,} parameters" in html
     picture = b64decode(re.findall(r"data:image/svg\+xml;base64,([^\"]+)", html)[0]).decode()
     assert picture.count("PLIF</text>") == 2 + 1
     assert "<td>SEW Block (c4s1)</td><td>repeat1.2.sew_block1</td><td>4x4x4</td><td>count 0..3</td>" in html
     assert html.count("<tr>") == 10
+
+
+def test_a_module_as_its_network() -> None:
+    model = sewdsl.compile("c4k3-BN-PLIF-FC10", input="2x8x8")
+    assert model._repr_html_() == model.network._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("sewdsl.load('c4k3-FOO', input='1x8x8')", "SewdslError: "),
+        ("sewdsl.load_trained('nowhere')", "SewdslError: "),
+        ("sewdsl.evaluate('nowhere')", "RunError: "),
+        ("sewdsl.dataset('dvs128-gesture')", "DataError: "),
+    ],
+)
+def test_errors_show_no_frames_of_sewdsl(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    shell = InteractiveShell()
+    shell.run_cell(f"import sewdsl\ndef mine():\n    {line}\nmine()")
+    said = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert message in said
+    assert "in mine" in said
+    assert line in said
+    assert "/sewdsl/" not in said
 
 
 def test_a_network_whose_name_is_html() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from sewdsl.light_dataclass import dataclass
 from sewdsl.plugins import REGISTRIES
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
+from sewdsl.user_error import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -197,7 +198,7 @@ class DataSet(ABC):
         """
 
 
-class DataError(Exception):
+class DataError(UserError):
     """Data that is missing, not whole or damaged; the message says where it was looked for and what to do."""
 
 

@@ -22,9 +22,10 @@ from sewdsl.train.records import RecordError, contents
 from sewdsl.train.store import result
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_lookup import is_run, missing_run_message
+from sewdsl.user_error import UserError
 
 
-class RunError(Exception):
+class RunError(UserError):
     """A run that cannot start or go on; the message says which, and why."""
 
 
