@@ -6,9 +6,10 @@ import ast
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
-from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
-from sewdsl.compiler import read, shipped_networks
+from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured, measured_claims
+from sewdsl.compiler import read, shipped_networks, trained_networks
 from sewdsl.syntax.tree import Allow, BlockDefinition, Body, Let, Section, Setting
 
 PAGE = """\
@@ -25,6 +26,18 @@ prints. Multiply-accumulates (MACs) are those of one time-step and sample. Energ
 are [computed again](energy.md#what-papers-print) on a page of their own.
 
 """
+WEIGHTS_PAGE = """\
+
+## Trained weights
+
+Printed accuracies are those of the files, on the data of the paper. *Ours* is the accuracy of the
+[shipped weights](weights.md#shipped-weights). *Weights* has the address at which the authors publish weights, *source*
+the text that names it. *Scheme* is the [scheme](weights.md#schemes) of their keys. An empty cell means that no source
+was found, not that there are no weights. No file at these addresses is part of the tests.
+
+"""
+MEASURED = {"mnist5k": 0.977, "mnist5k-dvs": 0.975}
+"""Accuracy of the weights that are shipped; the tests measure it again."""
 FANG, HU, YAO = "Fang et al., NeurIPS 2021", "Hu et al., 2021", "Yao et al., TPAMI 2023"
 ZHOU, QK, SDT = "Zhou et al., ICLR 2023", "Zhou et al., NeurIPS 2024", "Yao et al., NeurIPS 2023"
 MAX, ZHENG = "Max-Former, 2025", "Zheng et al., AAAI 2021"
@@ -84,6 +97,76 @@ ZOO: dict[str, tuple[str, str]] = {
 """The paper of each network, and its class in SpikingJelly's models, if there is one."""
 
 
+class Published(NamedTuple):
+    """Weights that the authors of a network publish.
+
+    Attributes:
+        where: Address, in Markdown.
+        source: Address of the text that says so, in Markdown.
+        scheme: Name of the scheme of their keys; empty: unknown.
+    """
+
+    where: str
+    source: str
+    scheme: str = ""
+
+
+_SEW = "https://github.com/fangwei123456/Spike-Element-Wise-ResNet"
+_FIGSHARE = "https://figshare.com/articles/software/Spike-Element-Wise-ResNet/14752998"
+_FANG = Published(f"[figshare]({_FIGSHARE}), some of the networks", f"[README]({_SEW})", "authors")
+_MS = Published(
+    "[Google Drive](https://drive.google.com/drive/folders/1NMn6RNMpqi6NqKckgFg0t7ewbct-H6_s), networks not named",
+    "[issue 2](https://github.com/Ariande1/MS-ResNet/issues/2)",
+)
+_QK = Published(
+    "[Baidu](https://pan.baidu.com/s/1LsECpFOxh30O3vHWow8OGQ) (password abcd; expired according to "
+    "[issue 14](https://github.com/zhouchenlin2096/QKFormer/issues/14))",
+    "[README](https://github.com/zhouchenlin2096/QKFormer)",
+)
+_PLIF = Published(
+    "not published: too large for the repository",
+    "[README](https://github.com/fangwei123456/Parametric-Leaky-Integrate-and-Fire-Spiking-Neuron)",
+)
+PRINTED = {"7b-net": "97.92% (Tab. 4)", "sew-resnet-18": "63.18% (Tab. 2)", "spiking-resnet-18": "62.32% (Tab. 2)"}
+"""Accuracies in the comments of files that are the basis of many variants, to each of which a claim would not apply."""
+PUBLISHED: dict[str, Published] = {
+    **{f"sew-resnet-{depth}": _FANG for depth in (18, 34, 50, 101, 152)},
+    **{f"spiking-resnet-{depth}": _FANG for depth in (18, 34, 50)},
+    "plif-net-dvs-gesture": _PLIF,
+    "plif-net-cifar10-dvs": _PLIF,
+    "ms-resnet-18": _MS,
+    "ms-resnet-34": _MS,
+    "ms-resnet-104": _MS,
+    "qkformer-10-384": _QK,
+    "qkformer-10-768": _QK,
+}
+"""Where authors publish weights of networks of the zoo; a network without a source is left out."""
+
+
+def weights() -> str:
+    """The table of printed and measured accuracies, and of weights."""
+
+    def rows() -> Iterator[str]:
+        known = shipped_networks()
+        for name in (*trained_networks(), *ZOO):
+            network = read(known[name]).result()
+            printed = [f"{claim.value} ({claim.source})" for claim in measured_claims(network, "accuracy")]
+            printed = printed or ([PRINTED[name]] if name in PRINTED else [])
+            if name in trained_networks():
+                ours = f"{MEASURED[name]:.1%}"
+                cells = ["", ours, "shipped", "[page](weights.md#shipped-weights)", "`sewdsl`", "not needed"]
+            else:
+                found = PUBLISHED.get(name, Published("", ""))
+                scheme = f"`{found.scheme}`" if found.scheme else ""
+                line = f"`sewdsl weights convert FILE ours.safetensors --net {name}`" if found.scheme else ""
+                cells = [", ".join(printed), "", found.where, found.source, scheme, line]
+            if any(cells):
+                yield f"| {' | '.join([f'`{name}`', *cells])} |\n"
+
+    head = ["network", "accuracy printed", "ours", "weights", "source", "scheme", "conversion"]
+    return f"{WEIGHTS_PAGE}| {' | '.join(head)} |\n| {' | '.join('---' for _ in head)} |\n{''.join(rows())}"
+
+
 def lines_of_text(path: Path) -> int:
     """Lines of a file that say what its network is."""
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -128,7 +211,8 @@ def zoo() -> str:
             yield f"| {' | '.join(cells)} |\n"
 
     head = ["network", "paper", "lines", "peer, its lines", "printed", "parameters", "MACs", "claims that hold"]
-    return f"{PAGE}| {' | '.join(head)} |\n| {' | '.join('---' for _ in head)} |\n{''.join(rows())}"
+    table = f"| {' | '.join(head)} |\n| {' | '.join('---' for _ in head)} |\n{''.join(rows())}"
+    return PAGE + table + weights()
 
 
 def _peer(module: str) -> Path:

@@ -87,6 +87,15 @@ def test_templates_of_pages(wheel: Path, scripts: Path, tmp_path: Path) -> None:
     assert "<td>FC11b1</td>" in run(scripts / "python", "-c", program, cwd=tmp_path)
 
 
+def test_trained_weights(wheel: Path, scripts: Path, tmp_path: Path) -> None:
+    with ZipFile(wheel) as archive:
+        files = [entry for entry in archive.infolist() if entry.filename.endswith(".safetensors")]
+    assert [Path(entry.filename).name for entry in files] == ["mnist5k-dvs.safetensors", "mnist5k.safetensors"]
+    assert all(entry.file_size <= 200_000 for entry in files)
+    program = "import sewdsl; print(sewdsl.compile('mnist5k', weights='trained').training)"
+    assert run(scripts / "python", "-c", program, cwd=tmp_path).strip() == "False"
+
+
 def test_draw(scripts: Path, tmp_path: Path) -> None:
     run(scripts / "sewdsl", "draw", "7b-net", "-o", "x.svg", cwd=tmp_path)
     assert "<svg" in (tmp_path / "x.svg").read_text(encoding="utf-8")
