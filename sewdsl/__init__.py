@@ -12,44 +12,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sewdsl.allocator import keep_memory, memory_kept
-    from sewdsl.compiler import Compilation, Options, compile, load, read  # noqa: A004 -- what it does
-    from sewdsl.diagnostics import Diagnostic, SewdslError
-    from sewdsl.exchange.read.torch_modules import from_torch
-    from sewdsl.ir.network import Network
-    from sewdsl.ir.node import Node
-    from sewdsl.own_code import load_plugin
+    from sewdsl import draw as draw
+    from sewdsl import notation as notation
+    from sewdsl import notebook as notebook
+    from sewdsl.allocator import keep_memory as keep_memory
+    from sewdsl.allocator import memory_kept as memory_kept
+    from sewdsl.compiler import Compilation as Compilation
+    from sewdsl.compiler import Options as Options
+    from sewdsl.compiler import compile, load, networks  # noqa: A004 -- what it does
+    from sewdsl.compiler import read as read
+    from sewdsl.diagnostics import Diagnostic as Diagnostic
+    from sewdsl.diagnostics import SewdslError as SewdslError
+    from sewdsl.exchange.read.torch_modules import from_torch as from_torch
+    from sewdsl.ir.network import Network as Network
+    from sewdsl.ir.node import Node as Node
+    from sewdsl.own_code import load_plugin as load_plugin
+    from sewdsl.train.fit.evaluate import evaluate
     from sewdsl.train.fit.load_run import load_trained
-    from sewdsl.train.fit.train_network import resume_training, train_network
+    from sewdsl.train.fit.train_network import resume_training as resume_training
+    from sewdsl.train.fit.train_network import train_network
     from sewdsl.train.torch_dataset import dataset
 
+    __version__: str
+
 __all__ = [
-    "Compilation",
-    "Diagnostic",
-    "Network",
-    "Node",
-    "Options",
-    "SewdslError",
+    "__version__",
     "compile",
     "dataset",
-    "from_torch",
-    "keep_memory",
+    "draw",
+    "evaluate",
     "load",
-    "load_plugin",
     "load_trained",
-    "memory_kept",
-    "read",
-    "resume_training",
+    "networks",
     "train_network",
 ]
 
-_COMPILER = dict.fromkeys(("Compilation", "Options", "compile", "load", "read"), "sewdsl.compiler")
-_PLACES = {
-    **_COMPILER,
-    "Diagnostic": "sewdsl.diagnostics",
-    "SewdslError": "sewdsl.diagnostics",
+_MODULES = ("draw", "notation", "notebook")
+_HOMES = {
+    **dict.fromkeys(("Compilation", "Options", "compile", "load", "networks", "read"), "sewdsl.compiler"),
+    **dict.fromkeys(("Diagnostic", "SewdslError"), "sewdsl.diagnostics"),
     "Network": "sewdsl.ir.network",
     "Node": "sewdsl.ir.node",
+    "evaluate": "sewdsl.train.fit.evaluate",
     "from_torch": "sewdsl.exchange.read.torch_modules",
     "load_trained": "sewdsl.train.fit.load_run",
     **dict.fromkeys(("keep_memory", "memory_kept"), "sewdsl.allocator"),
@@ -57,21 +61,23 @@ _PLACES = {
     "load_plugin": "sewdsl.own_code",
     **dict.fromkeys(("train_network", "resume_training"), "sewdsl.train.fit.train_network"),
 }
-_MODULES = ("notation", "notebook")
+"""Modules of the names in ``__all__``, and of those that only some programs need: errors, types, further functions."""
 
 
 def __getattr__(name: str) -> Any:
-    """Looks a name up when it is asked for: the compiler takes a moment to import, and torch takes seconds."""
+    """Import a name when it is used: the compiler takes a moment to import, and torch takes seconds."""
     if name in _MODULES:
         return import_module(f"sewdsl.{name}")
-    if name not in _PLACES:
+    if name == "__version__":
+        value: Any = import_module("sewdsl.plugins").installed_version("sewdsl")
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
         message = f"module 'sewdsl' has no attribute {name!r}"
         raise AttributeError(message)
-    network = import_module("sewdsl.ir.network").Network  # which notebooks show as a picture and a table
-    network._repr_html_ = lambda shown: import_module("sewdsl.notebook").network_html(shown)
-    found = globals()[name] = getattr(import_module(_PLACES[name]), name)
-    return found
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted(__all__)

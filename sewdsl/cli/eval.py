@@ -1,4 +1,4 @@
-"""``sewdsl eval``: the accuracy of a run, found again from its folder."""
+"""``sewdsl eval``: the accuracy of a run, of an exported folder or of a shipped network with trained weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 from sewdsl.cli.options import Data, Device, InMemory, Readers, Run, RunsOn, reading_options
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.cli.train import top5_lines
-from sewdsl.compiler import read
+from sewdsl.compiler import read, trained_networks
+from sewdsl.paths import is_there
 from sewdsl.terminal import echo
 from sewdsl.train.store.accuracy_claims import accuracy_claims
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 def command(
     run: Run, data: Data = None, readers: Readers = None, in_memory: InMemory = None, device: RunsOn = Device.AUTO
 ) -> None:
-    """Judge the networks of a run again, from its folder alone, and compare with what the run reported."""
+    """Evaluate the networks of a run from its folder alone and compare with the reported accuracy.
+
+    RUN may also be an exported folder, or a shipped network with trained weights, e.g. mnist5k.
+    """
     reading = reading_options(readers, in_memory)
     set_up_process()
     with run_errors(lambda: None):
@@ -30,8 +34,8 @@ def command(
         from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
 
         folder = RunFolder(run)
-        if is_exported(run):
-            _judge_exported(folder, data, device, reading)
+        if is_exported(run) or (not is_there(run) and str(run) in trained_networks()):
+            _evaluate_weights(folder, data, device, reading)
             return
         folder.read_result()  # says at once if this is no run
         from sewdsl.train.fit.train_run import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
@@ -51,16 +55,23 @@ def command(
         raise typer.Exit(1)
 
 
-def _judge_exported(folder: RunFolder, data: Path | None, device: Device, reading: Reading) -> None:
-    from sewdsl.train.fit.train_run import evaluate_exported  # noqa: PLC0415 -- torch and Lightning take seconds
+def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, reading: Reading) -> None:
+    """Evaluate an exported folder, or a shipped network with its trained weights."""
+    from sewdsl.train.fit.evaluate import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.fit.load_run import exported_epoch  # noqa: PLC0415 -- as above
 
-    found = evaluate_exported(folder, data, device.value, reading)
+    found = evaluate(folder.path, data, device=device.value, reading=reading)
     echo(f"accuracy {found.accuracy:.2%}, on all {found.samples:,} test samples of {found.data}")
     if found.top5_accuracy is not None:
         echo(f"top-5 accuracy {found.top5_accuracy:.2%}")
-    for line in accuracy_claims(read(folder.spec).result(), found.accuracy, found.accuracy, found.samples):
+    network = read(folder.path if folder.spec.is_file() else str(folder.path)).result()
+    for line in accuracy_claims(network, found.accuracy, found.accuracy, found.samples):
         echo(line)
-    if found.reported is not None and found.reported != found.accuracy:
-        versions = ", ".join(f"{name} {version}" for name, version in found.versions.items())
-        echo(f"error: the run reported {found.reported:.2%}, with {versions}", err=True)
+    if not folder.result.exists():
+        return
+    result = folder.read_result()
+    reported = result.best_accuracy if exported_epoch(folder) == "best" else result.accuracy
+    if reported != found.accuracy:
+        versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+        echo(f"error: the run reported {reported:.2%}, with {versions}", err=True)
         raise typer.Exit(1)

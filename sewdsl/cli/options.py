@@ -43,7 +43,7 @@ Spec = Annotated[
         autocompletion=complete_spec,
     ),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, as 'train' left it.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that 'train' has written.")]
 Input = Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of the input, e.g. 2x128x128.")]
 Steps = Annotated[str | None, typer.Option("--steps", metavar="T", help="Time-steps.")]
 Neuron = Annotated[str | None, typer.Option("--neuron", metavar="NEURON", help="What SN means, e.g. 'LIF(tau=2.0)'.")]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from sewdsl.compiler.front_end import Compilation, read
 from sewdsl.compiler.options import Options
-from sewdsl.compiler.spec import shipped_networks
+from sewdsl.compiler.spec import networks, shipped_networks, trained_networks
 from sewdsl.compiler.study_variants import CompiledVariant, compile_trial, compile_variants
 from sewdsl.ir.network import Network
 
@@ -22,8 +22,10 @@ __all__ = [
     "compile_trial",
     "compile_variants",
     "load",
+    "networks",
     "read",
     "shipped_networks",
+    "trained_networks",
 ]
 
 
@@ -41,7 +43,12 @@ def load(spec: str | Path, **options: Unpack[Options]) -> Network:
 
 
 def compile(  # noqa: A001 -- what it does
-    spec: str | Path | Network, *, seed: int | None = None, optimize: int = 1, **options: Unpack[Options]
+    spec: str | Path | Network,
+    *,
+    seed: int | None = None,
+    optimize: int = 1,
+    weights: Literal["trained"] | None = None,
+    **options: Unpack[Options],
 ) -> SpikingNetwork:
     """The torch module of a spec or a network.
 
@@ -51,6 +58,8 @@ def compile(  # noqa: A001 -- what it does
         optimize: 0: every layer by itself, as written; 1: the same in less time, apart from the rounding of sums, by
             whose last digits a spike, or among equal values the way of a gradient, may be decided otherwise; 2:
             everything, which may round otherwise in evaluation, and in gradients of weights.
+        weights: ``"trained"``: the weights that are shipped with a network, see :func:`trained_networks`. The module is
+            in evaluation mode then. None: random weights.
         **options: See :class:`Options`; only for a spec.
 
     Returns:
@@ -59,7 +68,7 @@ def compile(  # noqa: A001 -- what it does
     Raises:
         SewdslError: the spec has errors.
         TypeError: options given with a network, which is final.
-        ValueError: there is no such level of optimization.
+        ValueError: there is no such level of optimization, or there are no such weights.
     """
     from sewdsl.lower import lower  # noqa: PLC0415 -- torch takes seconds to import, and the front end needs none
     from sewdsl.passes import optimize_program  # noqa: PLC0415 -- as above
@@ -68,4 +77,33 @@ def compile(  # noqa: A001 -- what it does
         message = f"a network takes no options, but got {', '.join(options)}; give them to load()"
         raise TypeError(message)
     network = spec if isinstance(spec, Network) else load(spec, **options)
-    return lower(optimize_program(network, optimize), seed=seed)
+    file = None if weights is None else _weights_file(spec, weights)
+    model = lower(optimize_program(network, optimize), seed=seed)
+    if file is None:
+        return model
+    from sewdsl.tensor_file import decode_tensors  # noqa: PLC0415 -- as above
+
+    try:
+        model.load_state_dict(decode_tensors(file.read_bytes())[0])
+    except RuntimeError as error:
+        last = str(error).splitlines()[-1].strip()
+        message = f"the trained weights of {spec} do not fit the network with these options: {last}"
+        raise ValueError(message) from None
+    return model.eval()
+
+
+def _weights_file(spec: str | Path | Network, weights: str) -> Path:
+    """Return the file of the weights that are shipped with a network.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    files = trained_networks()
+    if weights != "trained":
+        message = f"weights is 'trained' or None, not {weights!r}; load_state_dict and sewdsl.load_trained read files"
+        raise ValueError(message)
+    if not isinstance(spec, str) or spec not in files:
+        name = spec.name if isinstance(spec, Network) else spec
+        message = f"there are no trained weights of '{name}'; networks with trained weights: {', '.join(files)}"
+        raise ValueError(message)
+    return files[spec]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _STATEMENT = re.compile(r"^(?:sewdsl|body|block)[ \t]", re.MULTILINE)
 """What begins a line of a file but no compact string."""
+_NETWORK = re.compile(r"^(?:body|outputs)\b", re.MULTILINE)
 _NOTATION = re.compile(r"[{}<>()\[\]|*]")
 _ENDING = re.compile(r"^[^\s]*[A-Za-z_][^\s]*\.[A-Za-z]\w*$")
 """Of a file's name; in the notation, numbers follow dots."""
@@ -82,6 +83,18 @@ class SpecSource:
 def shipped_networks() -> dict[str, Path]:
     """The networks that come with sewdsl, by name; libraries of blocks and recipes among them."""
     return {path.stem: path for path in sorted(resource_folder("nets").glob("*.net"), key=lambda path: path.stem)}
+
+
+def networks() -> list[str]:
+    """Return the names of all shipped networks, sorted; libraries of blocks and settings are left out."""
+    files = shipped_networks().items()
+    return [name for name, path in files if _NETWORK.search(path.read_text(encoding="utf-8"))]
+
+
+def trained_networks() -> dict[str, Path]:
+    """Return the files of the trained weights of shipped networks, by the network's name."""
+    files = resource_folder("nets").glob("*.safetensors")
+    return {path.stem: path for path in sorted(files, key=lambda path: path.stem)}
 
 
 def find_source(

@@ -57,6 +57,27 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
     return TrainingPlan(network, recipe, data.value)
 
 
+def dataset_of(network: Network, folder: Path | None = None) -> DataSet:
+    """Return the dataset of a network's recipe, set up for the network.
+
+    Args:
+        network: A network that has been trained.
+        folder: Folder of the dataset. None: environment variable ``SEWDSL_DATA``.
+
+    Raises:
+        ValueError: If the network has no recipe, or the dataset is unknown.
+    """
+    recipe = network.recipe
+    if recipe is None:
+        message = f"{network.name} has no recipe, which names the dataset: set={{'train.on': 'mnist5k'}} adds one"
+        raise ValueError(message)
+    kind = find_dataset(recipe.on)
+    if kind is None:
+        message = f"unknown data set '{recipe.on}'"
+        raise ValueError(message)
+    return kind(_setup(network, recipe, folder))
+
+
 def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
     """What :func:`plan_training` refuses in a valid network, as warnings: a dataset may be defined elsewhere."""
     network = compilation.network

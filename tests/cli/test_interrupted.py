@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.machinery import ModuleSpec
+from importlib.metadata import version
 from typing import NoReturn
 
 import pytest
@@ -48,5 +49,10 @@ def test_nothing_that_takes_time_is_loaded_before() -> None:
 
 def test_every_public_name_is_found() -> None:
     for name in sewdsl.__all__:
-        assert getattr(sewdsl, name).__name__ == name
-    assert {*sewdsl.__all__, "notation", "notebook"} <= set(dir(sewdsl))
+        assert name == "__version__" or getattr(sewdsl, name).__name__.removeprefix("sewdsl.") == name
+    assert dir(sewdsl) == sorted(
+        ["load", "compile", "load_trained", "train_network", "evaluate", "dataset", "networks", "draw", "__version__"]
+    )
+    assert sewdsl.__version__ == version("sewdsl")
+    assert {"mnist5k", "sew-resnet-18", "snasnet-forward"} < {*sewdsl.networks()}
+    assert not {"blocks", "neurons", "imagenet"} & {*sewdsl.networks()}

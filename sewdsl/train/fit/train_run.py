@@ -36,7 +36,7 @@ from sewdsl.train.fit.lightning_loop import (
     evaluate_samples,
     fit_epochs,
 )
-from sewdsl.train.fit.load_run import exported_epoch, load_model, load_spec, random_batches
+from sewdsl.train.fit.load_run import load_spec, random_batches
 from sewdsl.train.fit.process_setup import quiet_lightning
 from sewdsl.train.fit.processes import (
     Processes,
@@ -292,63 +292,6 @@ def evaluate(
         how = Judging(accelerator, reported.precision, reading.readers)
         scores, _ = _judge_both(module, folder, samples, how)
     return RunEvaluation(reported, reported.model_copy(update=scores), len(samples.y))
-
-
-class ExportedEvaluation(NamedTuple):
-    """What an exported network does.
-
-    Attributes:
-        data: The dataset.
-        accuracy: Share of its test samples that are classified right.
-        top5_accuracy: The share whose class is among the five likeliest; None: there are fewer than 20.
-        samples: How many those are.
-        reported: The same as the run reported it; None: it comes from no run.
-        versions: With which the run did, by package.
-    """
-
-    data: str
-    accuracy: float
-    top5_accuracy: float | None
-    samples: int
-    reported: float | None
-    versions: Mapping[str, str]
-
-
-def evaluate_exported(
-    folder: RunFolder,
-    data_folder: Path | None = None,
-    accelerator: Accelerator = "auto",
-    reading: Reading = Reading(),  # noqa: B008 -- frozen
-) -> ExportedEvaluation:
-    """Judges a network that ``sewdsl export --to folder`` has written, on the data that its text names.
-
-    Args:
-        folder: The exported folder.
-        data_folder: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
-        accelerator: What the network runs on; ``auto``: a GPU if there is one.
-        reading: How samples are read.
-
-    Raises:
-        RunError, DataError, SewdslError: as for :func:`evaluate`.
-    """
-    device_type(accelerator)
-    reported = folder.read_result() if folder.result.exists() else None
-    _, recipe, data = plan_resumed_run(load_spec(folder), folder, data_folder)
-    model, best = load_model(folder), exported_epoch(folder) == "best"
-    data.read_by(reading)
-    samples = data.load().test
-    with quiet_lightning(), tf32_allowed(recipe.tf32):
-        how = Judging(accelerator, reported.precision if reported else None, reading.readers)
-        score = evaluate_samples(Classifier(model, recipe), samples, how)
-    was = None if reported is None else reported.best_accuracy if best else reported.accuracy
-    return ExportedEvaluation(
-        data.name,
-        score.accuracy,
-        score.top5_accuracy,
-        len(samples.y),
-        was,
-        reported.versions if reported is not None else {},
-    )
 
 
 def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, processes: Processes) -> None:
