@@ -5,33 +5,44 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Iterable
 
-from sewdsl.diagnostics import Diagnostic, Edit
+from sewdsl.diagnostics import Diagnostic, Edit, Fix
 from sewdsl.source import Source
 
 
 def apply_fixes(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bool = False) -> str:
     """The text of a source with the first fix of each diagnostic applied.
 
-    Fixes that would change the same characters as one before them wait for another round, and so do those of
-    other files.
-
     Args:
         diagnostics: What was said, in order.
         source: The text to change.
         unsafe: Also apply fixes that are likely, not certain, to be right.
     """
-    taken: list[Edit] = []  # by place; no two meet
-    for diagnostic in diagnostics:
-        for fix in diagnostic.fixes[:1]:
-            ours = all(edit.span.source == source for edit in fix.edits)
-            if ours and (fix.safe or unsafe) and not any(_meets(edit, taken) for edit in fix.edits):
-                for edit in fix.edits:
-                    insort(taken, edit, key=_start)
     pieces, done = [], 0
-    for edit in taken:
+    fixes = (fix for diagnostic in diagnostics for fix in diagnostic.fixes[:1])
+    for edit in edits_of_fixes(fixes, source, unsafe=unsafe):
         pieces += [source.text[done : edit.span.start], edit.text]
         done = edit.span.end
     return "".join([*pieces, source.text[done:]])
+
+
+def edits_of_fixes(fixes: Iterable[Fix], source: Source, *, unsafe: bool = False) -> list[Edit]:
+    """The edits of fixes, by place; no two of them meet.
+
+    Fixes that would change the same characters as one before them wait for another round, and so do those of
+    other files.
+
+    Args:
+        fixes: In order of precedence.
+        source: The text to change.
+        unsafe: Also take fixes that are likely, not certain, to be right.
+    """
+    taken: list[Edit] = []
+    for fix in fixes:
+        ours = all(edit.span.source == source for edit in fix.edits)
+        if ours and (fix.safe or unsafe) and not any(_meets(edit, taken) for edit in fix.edits):
+            for edit in fix.edits:
+                insort(taken, edit, key=_start)
+    return taken
 
 
 def _start(edit: Edit) -> int:

@@ -61,7 +61,8 @@ def rejoin_lines(source: Source, statements: list[Lines], reads: Reads) -> Repor
     for lines in statements:
         before = joined[-1].tokens if joined else []
         broken_name = bool(before) and (str(before[-1]), str(lines.tokens[0])) in within_names
-        if before and not broken_name and _may_go_on(before, lines.tokens, with_body=with_body):
+        open_ended = bool(joined) and not joined[-1].braced  # nothing follows the closing brace of a block's lines
+        if open_ended and not broken_name and _may_go_on(before, lines.tokens, with_body=with_body):
             complete = reads(before, "statement") if complete is None else complete
             first, *rest = lines.tokens
             onward = [Token.new_borrow_pos("WORD", first, first) if first.type == "KEY" else first, *rest]

@@ -169,6 +169,8 @@ def _equation(at: ParseFailure) -> MistakeHelp | None:
     """``a -> b``, ``s = h > 1``, ``h += x`` and ``s h``."""
     if at.token.type == "_ARROW":
         return MistakeHelp("an equation has no arrows: '-' subtracts")
+    if at.token.type in {"LBRACE", "_LSQB"}:
+        return MistakeHelp("an equation computes with numbers; layers are written in 'body', 'let' and 'block'")
     if at.token.type in {"_BELOW", "_ABOVE"}:
         return MistakeHelp(f"a comparison is what a function takes: where({at.before} {at.token} …, 1, 0), or fire(…)")
     if at.before is not None and at.before.type == "WORD" and at.index == 1:
@@ -195,6 +197,8 @@ def _commas(at: ParseFailure) -> MistakeHelp | None:
     if at.token.type != "_COMMA" or at.tokens[0].type != "KEY":
         return None
     commas = [token for token, depth in zip(at.tokens, _depths(at.tokens), strict=True) if token == "," and depth == 0]
+    if not any(comma is at.token for comma in commas):
+        return None
     edits = tuple(
         Edit(at.span(comma), "" if at.source.text[token_end(comma) : token_end(comma) + 1].isspace() else " ")
         for comma in commas

@@ -1,12 +1,15 @@
 """Fixes are applied together where none touches what another one changes."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sewdsl.cli.check import _fix
+from sewdsl.cli.check import _fix, _said
 from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
+from tests.effort import examples
+from tests.fuzz.damaged import numbered_text
+from tests.fuzz.fixing_law import check_fixes
 from tests.syntax.strategies import fragments
 
 SOURCE = Source("t", "abcdefghij")
@@ -55,3 +58,20 @@ def test_one_call_fixes_all_that_can_be(text: str, unsafe: bool) -> None:  # noq
     once = _fix(f"BN-{text}", {"input": "2x8x8"}, unsafe=unsafe)
     if once.fixed is not None:
         assert _fix(once.fixed, {"input": "2x8x8"}, unsafe=unsafe).fixed is None
+
+
+WHOLE = st.builds(numbered_text, st.integers(0, 1000), st.integers(0, 1000))
+"""Files with equations, named values, loops and studies, most of them damaged."""
+SEQUENCE_IN_A_NEURON = "sewdsl 1\ninput 4\nbody A\nneuron A {{ {} give h }}\n"
+
+
+@given(st.one_of(WHOLE, fragments.map("sewdsl 1\nbody ".__add__)), st.booleans())
+@example(SEQUENCE_IN_A_NEURON.format("h = {IF}*2"), False)  # noqa: FBT003
+@example(SEQUENCE_IN_A_NEURON.format("h = x - {IF}*2"), False)  # noqa: FBT003
+@example("sewdsl 1\ninput 4\nbody A\nneuron A(p={IF}*2) { give p*x }\n", False)  # noqa: FBT003
+@example("sewdsl 1\ninput 4\nblock X {\ngive BN\n}\n{BN}*2-BN\nbody X\n", False)  # noqa: FBT003
+@examples(80)
+def test_fixes_end_and_leave_no_text_worse(text: str, unsafe: bool) -> None:  # noqa: FBT001 -- drawn
+    fixed = check_fixes(text, lambda each: _said(Source("t", each), {}), unsafe=unsafe)
+    if text.startswith("sewdsl 1\n"):  # else it may be the name of a file
+        assert (_fix(text, {}, unsafe=unsafe).fixed or text) == fixed

@@ -10,7 +10,7 @@ from tests.fuzz.running import ROOT, Outcome, run
 
 EVERY = 30
 """Seconds between two lines about how far it is."""
-PARTS = ("__main__", "running", "texts", "worker")
+PARTS = ("__main__", "fixing_law", "running", "texts", "worker")
 
 
 def main() -> int:

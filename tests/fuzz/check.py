@@ -17,11 +17,14 @@ from sewdsl.highlight.pygments_lexer import CompactLexer, NetLexer
 from sewdsl.source import Source, Span
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.highlight_tokens import compact_tokens, tokens
+from tests.fuzz.fixing_law import check_fixes
 
 SECONDS = 60.0
 """Processor time for each text, all of the below together."""
 PRINTED = 200
 """Diagnostics that ``check`` prints."""
+FIXED = 2_000
+"""Characters of a text at most that the law of fixes is held to."""
 FILE = "sewdsl 1\n"
 """What makes a text a file, whatever else it holds."""
 
@@ -33,14 +36,17 @@ def ask(text: str, random: Random) -> None:
         _ordered([span for _, span in lexed], source)
     for lexer in (NetLexer(), CompactLexer()):
         assert "".join(value for _, _, value in lexer.get_tokens_unprocessed(text)) == text
-    _check(_said(source, {}))
-    _check(_said(Source("t", FILE + text), {}))
+    check_said(_said(source, {}))
+    check_said(_said(Source("t", FILE + text), {}))
+    if len(text) <= FIXED:
+        for read in (text, FILE + text):
+            check_fixes(read, lambda each: _said(Source("t", each), {}))
     if random.random() < 0.2:
         _on_disk(text)
     _format(text)
 
 
-def _check(made: Compilation) -> None:
+def check_said(made: Compilation) -> None:
     """What ``check`` prints can be printed, and is about characters of the texts."""
     for said in made.diagnostics:
         _inside(said.span)
@@ -58,8 +64,8 @@ def _on_disk(text: str) -> None:
         used, file = Path(folder, "used.net"), Path(folder, "file.net")
         used.write_text(text, encoding="utf-8", errors="replace")
         file.write_text(f'{FILE}use "used.net"\ninput 2x8x8\nbody BN\n', encoding="utf-8")
-        _check(_said(str(file), {}))
-        _check(_fix(str(used), {}, unsafe=False).compilation)
+        check_said(_said(str(file), {}))
+        check_said(_fix(str(used), {}, unsafe=False).compilation)
 
 
 def _format(text: str) -> None:

@@ -21,7 +21,10 @@ def outcome(target: str, count: int, bound: float | None = None) -> Outcome:
     return found
 
 
-@pytest.mark.parametrize(("target", "count"), [("check", 40), ("draw", 6), ("lsp", 10), ("networks", 1), ("page", 20)])
+@pytest.mark.parametrize(
+    ("target", "count"),
+    [("check", 40), ("damaged", 50), ("draw", 6), ("lsp", 10), ("networks", 1), ("page", 20)],
+)
 def test_a_target_holds(target: str, count: int) -> None:
     found = outcome(target, count)
     assert not found.failures, "\n\n".join(map(str, found.failures))

@@ -18,6 +18,22 @@ def essence(network: Network) -> tuple[Any, ...]:
     return nodes, network.output, network.settings, network.recipe, network.expectations
 
 
+def unordered(network: Network) -> tuple[Any, ...]:
+    """The same, whatever the order of nodes that do not read each other: numbered from the outputs backward."""
+    number = dict[int, int]()
+    left = [*network.given]
+    while left:
+        index = left.pop()
+        if index not in number:
+            number[index] = len(number)
+            left += network.nodes[index].sources
+    nodes = [
+        (node.op, [number[source] for source in node.sources], node.delayed is None, node.output)
+        for node in map(network.nodes.__getitem__, number)
+    ]
+    return nodes, len(network), network.settings, network.recipe, network.expectations
+
+
 def anonymous(network: Network) -> Network:
     """A network as somebody builds it by hand: nodes have numbers, and no paths."""
     return network.with_nodes(tuple(replace(node, name=f"n{i}", path=()) for i, node in enumerate(network)))
