@@ -141,6 +141,10 @@ class BlockCalls:
             raise InvalidText
         return found
 
+    def forget_problems(self) -> None:
+        """Has what is wrong with a call reported again when it comes by again."""
+        self._bindings = {key: bound for key, bound in self._bindings.items() if bound != "problem"}
+
     def _binding(
         self, call: Call | MergeOf, definition: BlockDefinition, outer: CallFrame, before: Signal | None
     ) -> Binding | None:

@@ -71,7 +71,10 @@ class Walker:
         self._ops: dict[tuple[object, ...], tuple[Op | None, Activation | None, Activation | None]] = {}
         self._misfits: set[Diagnostic] = set()
         self._types_only = False  # whether only shapes are looked for: what is fed back may be left out
+        self._guessing = False  # whether one of them is guessed: then nothing is wrong yet
         self._widenings = 0
+        self._shapes: dict[tuple[object, ...], dict[str, Signal]] = {}  # of named values, by what flows into them
+        self._fed: dict[tuple[object, ...], dict[str, Signal]] = {}  # what is fed back in them, likewise
         self._read_lets: dict[int, tuple[Let, ...]] = {}  # those that something reads, by the expression that is given
 
     def sequence(self, sequence: Sequence, at: Place, frame: CallFrame) -> Place:
@@ -92,6 +95,8 @@ class Walker:
                 begin = before
             else:
                 at = self._item(item, at, frame)
+                if at is None and self._guessing:
+                    at = before
             if frame.site is None:  # nobody edits the library, and most items of a large network are in it
                 visit = Expansion(item.span, frame.path, before, begin, len(self._builder.nodes), at)
                 self._builder.visits.append(visit)
@@ -140,7 +145,7 @@ class Walker:
         """Makes the nodes of named values, in order, and closes the loops in which they read each other through delays.
 
         What a delay gives has to have a type before what it delays is computed. So they are computed several times:
-        first without what is not known, until all shapes are, then with what was found, until that stays the same.
+        first until all shapes are known, then with the ranges that were found, until these stay the same.
 
         Args:
             lets: The named values.
@@ -149,27 +154,17 @@ class Walker:
             frame: The surroundings; its names can be read too.
         """
         early = early_names(lets) - {*dead} if at is not None else set[str]()
+        if not early:
+            return self._named(lets, dead, at, frame, {})
         mark, nearest, said = self._builder.mark(), self._nearest, len(self._reporter.found)
-        assumed: dict[str, Signal] = {}
-        outer, self._types_only = self._types_only, self._types_only or bool(early)
-        names = self._named(lets, dead, at, frame, assumed)
-        while early and len(self._reporter.found) == said:
-            shapes = {name: self._builder.signal(place) for name in early if (place := names[name].place) is not None}
-            if shapes.keys() == early:
-                break
-            if shapes.keys() == assumed.keys():
-                value = next(value for name, value in names.items() if name in early - shapes.keys())
-                message = f"what '{value.defined.text}' gives has no shape: it follows only from itself, through delays"
-                hint = f"add something that flows in, as in ADD[id | {value.defined.text}-DELAY]"
-                self._reporter.report("unknown-shape", message, value.defined, help=hint, path=frame.where("DELAY"))
-                break
-            assumed = shapes
-            self._again(mark, nearest)
-            names = self._named(lets, dead, at, frame, assumed)
-        self._types_only = outer
-        if not early or outer or len(self._reporter.found) > said:
-            return names
-        assumed = {name: self._first_fed(self._builder.signal(names[name].place or 0)) for name in early}
+        key = self._inflow(lets, at, frame)
+        if self._types_only or key not in self._fed:
+            names = self._shaped(lets, dead, at, frame, early)
+            if self._types_only or len(self._reporter.found) > said:
+                return names
+            assumed = {name: self._first_fed(self._builder.signal(names[name].place or 0)) for name in early}
+        else:
+            assumed = self._fed[key]
         for round_ in count(1):
             self._again(mark, nearest)
             names = self._named(lets, dead, at, frame, assumed)
@@ -179,9 +174,92 @@ class Walker:
             if all(self._settled(found[name], assumed[name]) for name in early):
                 break
             assumed = {name: self._widened(found[name], assumed[name], round_) for name in early}
+        self._fed[key] = assumed
         for name in early:
             self._builder.close(names[name].delays, names[name].place or 0)
         return names
+
+    def _inflow(self, lets: tuple[Let, ...], at: Place, frame: CallFrame) -> tuple[object, ...]:
+        """What the types of named values follow from: what they are, and the types of all that flows into them."""
+        places = [at, *(value.place for value in frame.names.values())]
+        return id(lets), frame.scope, *(None if place is None else self._builder.signal(place) for place in places)
+
+    def _shaped(
+        self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame, early: Collection[str]
+    ) -> dict[str, NamedValue]:
+        """Makes the nodes of named values whose shapes follow from each other, until all shapes are known.
+
+        Where one operand of a merge is not known yet, it is taken to have the shape of the first known one, which is
+        a guess. From there on, nothing is reported, and what does not fit passes on its input, until a pass gives the
+        shapes that it began with.
+
+        Args:
+            lets: The named values.
+            dead: Names of those that leave no nodes.
+            at: What flows in.
+            frame: The surroundings.
+            early: Names of those that delays read before they are computed.
+        """
+        mark, nearest, said = self._builder.mark(), self._nearest, len(self._reporter.found)
+        outer, guessing, changes = self._types_only, self._guessing, 0
+        key = self._inflow(lets, at, frame)
+        known = self._shapes.get(key, {})
+        self._types_only = True
+        while True:
+            names = self._named(lets, dead, at, frame, known)
+            found = {name: self._builder.signal(place) for name in early if (place := names[name].place) is not None}
+            if not self._guessing and (found.keys() == early or len(self._reporter.found) > said):
+                break
+            changed = [name for name in found.keys() & known.keys() if found[name].shape != known[name].shape]
+            if found.keys() == known.keys():
+                changes += 1
+                if not changed and found.keys() == early:
+                    self._forget(said)
+                    self._guessing, self._shapes[key] = guessing, known
+                    break
+                if not changed or changes == MAX_ROUNDS:
+                    first = next(name for name in names if name in (changed or early - found.keys()))
+                    if not outer:  # else what is around it may still say more
+                        self._report_unknown_shape(names[first], known.get(first), said, frame)
+                    break
+            if self._guessing:
+                self._forget(said)
+            known = found
+            self._again(mark, nearest)
+        self._types_only = outer
+        self._guessing = self._guessing and outer
+        return names
+
+    def _report_unknown_shape(self, value: NamedValue, known: Signal | None, said: int, frame: CallFrame) -> None:
+        """Reports that a value has no shape that it keeps, unless something else is reported, which is why.
+
+        Args:
+            value: The value.
+            known: Its type as the last pass began; None: it has none.
+            said: How much was reported before the first pass; what does not fit in a guess alone is no reason.
+            frame: The surroundings.
+        """
+        fresh = self._reporter.found[said:]
+        if any(diagnostic not in self._misfits for diagnostic in fresh):
+            return
+        name = value.defined.text
+        if known is None:
+            message = f"what '{name}' gives has no shape: it follows only from itself, through delays"
+            hint = f"add something that flows in, as in ADD[id | {name}-DELAY]"
+        else:
+            message = f"the shape of '{name}' changes each time it flows back"
+            layer = "FC8" if len(known.shape) == 1 else "c8k3"
+            hint = f"end the cycle in a layer that states its width, as in CAT[id | {name}-DELAY]-{layer}"
+        self._forget(said)
+        self._reporter.report("unknown-shape", message, value.defined, help=hint, path=frame.where("DELAY"))
+
+    def _forget(self, said: int) -> None:
+        """Takes back what was reported in a guess: it is reported again where it holds without one."""
+        if len(self._reporter.found) > said:
+            self._reporter.take_back(said)
+            self._ops = {key: made for key, made in self._ops.items() if made[0] is not None}
+            self._blocks.forget_problems()
+            self._read_lets.clear()
 
     def _again(self, mark: BuilderMark, nearest: Activation | None) -> None:
         """Takes back what was made, to make it once more."""
@@ -351,11 +429,14 @@ class Walker:
                 places.append(self.sequence(operand, at, inside))
             if len(places) == 1:
                 strided = any(node.op.strided for node in self._builder.nodes[begin:])
-        inputs = tuple(place for place in places if place is not None)
-        if op is None or len(inputs) < operands:
-            if op is None or not (inputs and self._types_only and type(op).fits is Merge.fits):
+        known = next((place for place in places if place is not None), None)
+        if op is None or known is None:
+            return None
+        if None in places:
+            if not self._types_only:
                 return None
-            inputs = (*inputs, *inputs[:1] * (operands - len(inputs)))  # those that are not known have its shape
+            self._guessing = True
+        inputs = tuple(known if place is None else place for place in places)
         return self._add(op, inputs, item.span, item.name.span.text, frame)
 
     def _loop(self, item: MergeOf, op: FeedbackSum, at: Place, frame: CallFrame) -> Place:
@@ -369,7 +450,7 @@ class Walker:
         mark, said = self._builder.mark(), len(self._reporter.found)
         outer, self._types_only = self._types_only, True
         place = self.sequence(body, at, inner[0]) if isinstance(body, Sequence) else None
-        self._types_only = outer
+        self._types_only, self._guessing = outer, self._guessing and outer
         nearest = self._nearest  # in the order of the text, the feedback comes after the body
         if place is None or at is None:
             self._operand(feedback, None, None, inner[1])

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
 import pytest
 
 import sewdsl
+from sewdsl.elaborate.expressions import MAX_ROUNDS, Walker
 from sewdsl.ir.network import Network
 from sewdsl.notation import compact_text, write_net
+from tests.notation.same import unordered
 
 HEAD = "sewdsl 1\ninput 12\nsteps 5\nneuron LIF\n"
 
@@ -68,6 +74,71 @@ def test_texts_come_back(body: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "size"),
+    [
+        ("let h = CAT[id | h-DELAY]-FC8-Tanh", 8),
+        ("let h = CAT[h-DELAY | id]-FC8", 8),
+        ("let h = CAT[id | h-DELAY]-GN5-FC8", 8),  # its groups fit only once the width of h is known
+        ("let h = MUL[id | h-DELAY-FC5]-FC1", None),
+        ("let h = MUL[id | h-DELAY-FC12]-Tanh", 12),
+        ("let a = b-DELAY-FC5\nlet b = CAT[id | a]-FC4\nlet h = b", 4),
+        ("let h = LOOP[CAT[id | k-DELAY]-FC12 | id]\nlet k = CAT[h | k-DELAY]-FC9", 12),
+        (
+            "block Cell(c) {\nlet h = CAT[id | h-DELAY]-FC$(c)-SN\ngive h\n}\nlet h = CAT[id | h-DELAY]-{Cell (c=7)}*3",
+            7,
+        ),
+        ("block Half(c=in) = FC$(c/2)\nlet h = CAT[id | h-DELAY]-Half-FC8", 8),
+        ("block X[a | b] {\nlet k = ADD[b | k-DELAY]\ngive k\n}\nlet h = CAT[id | X[id | h-DELAY]]-FC8", 8),
+    ],
+)
+def test_a_layer_that_states_its_width_needs_no_shape_from_the_cycle(body: str, size: int | None) -> None:
+    compilation = sewdsl.read(f"{HEAD}{body}\nbody h\n")
+    if size is None:
+        assert [each.code for each in compilation.diagnostics] == ["join-shape-mismatch"]
+        return
+    network = compilation.result()
+    assert network.nodes[network.output].output.shape == (size,)
+    assert unordered(sewdsl.read(write_net(network)).result()) == unordered(network)
+
+
+def count_passes(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """How often named values are walked from now on, when it is asked."""
+    walked, walk = count(), Walker._named
+
+    def counted(*args: Any) -> Any:
+        next(walked)
+        return walk(*args)
+
+    monkeypatch.setattr(Walker, "_named", counted)
+    return walked
+
+
+@pytest.mark.parametrize(
+    ("body", "passes"),
+    [
+        ("let h = CAT[id | h-DELAY]", MAX_ROUNDS + 1),
+        ("let h = CAT[id | h-DELAY]-FC8", 3),
+        ("let h = ADD[id | h-DELAY-FC12]-SN", 3),
+        ("let a = CAT[id | b-DELAY]\nlet b = CAT[a | c0-DELAY]\nlet c0 = CAT[b | a-DELAY]\nlet h = c0", MAX_ROUNDS + 1),
+    ],
+)
+def test_shapes_are_looked_for_a_few_times(body: str, passes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked = count_passes(monkeypatch)
+    sewdsl.read(f"{HEAD}{body}\nbody h\n")
+    assert next(walked) == passes
+
+
+@pytest.mark.parametrize("form", ["CAT[ {} | h-DELAY ]-FC4-SN", "ADD[ {} | h-DELAY-FC12 ]-SN"])
+def test_what_nests_deep_is_looked_at_in_time(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks in blocks, each with a cycle: passes grow as the square of the depth, not as a power."""
+    walked = count_passes(monkeypatch)
+    depth = 31
+    blocks = [f"block B{i} {{\nlet h = {form.format(f'B{i - 1}' if i else 'SN')}\ngive h\n}}\n" for i in range(depth)]
+    assert sewdsl.read(f"{HEAD}{''.join(blocks)}body B{depth - 1}\n").valid
+    assert next(walked) < 2 * depth**2
+
+
+@pytest.mark.parametrize(
     ("body", "values"),
     [
         ("body LOOP[SN | FC12]", "binary"),
@@ -103,7 +174,15 @@ def test_ranges_are_those_of_what_flows_around(body: str, values: str | None) ->
         ("body DELAY(2)", ["invalid-argument: '2' has no name"]),
         ("let h = ADD[FC12 | h-FC12]-SN\nbody h", ["misplaced-name: 'h' is read before it is computed"]),
         ("let h = h-DELAY-FC12\nbody ADD[h | FC12]", ["unknown-shape: what 'h' gives has no shape: it follows only"]),
-        ("let h = CAT[h-DELAY | id]\nbody h", ["unknown-shape: what 'h' gives has no shape: it follows only from"]),
+        ("let h = CAT[h-DELAY | id]\nbody h", ["unknown-shape: the shape of 'h' changes each time it flows back"]),
+        ("let h = CAT[id | h-DELAY]-FC8-Foo\nbody h", ["unknown-name: unknown name 'Foo'"]),
+        ("let h = CAT[id | h-DELAY]-Foo\nbody h", ["unknown-name: unknown name 'Foo'"]),
+        ("let h = CAT[id | h-DELAY]-FC8-GN3\nbody h", ["groups-mismatch: 8 channels cannot be divided into 3"]),
+        ("let h = CAT[id | h-DELAY]-GN5-FC8\nlet dead = Bar\nbody h", ["unknown-name: unknown name 'Bar'"]),
+        (
+            "block Half(c=in) = FC$(c/2)\nlet h = CAT[id | h-DELAY]-Half-FC9\nbody h",
+            ["invalid-formula: 21 / 2 is not a whole number"],
+        ),
         ("let a = ADD[id | b-DELAY]\nlet b = FC13\nbody ADD[a | id]", ["join-shape-mismatch: the branch gives [12]"]),
         ("body LOOP[PSN | FC12]-FC2", ["sequence-in-loop: PSN reads all time-steps of a sequence, but is in a loop"]),
         ("let LOOP = FC3\nbody LOOP", ["reserved-name: 'LOOP' is a name of the language"]),
