@@ -23,6 +23,7 @@ CODES = {
     "zero_one_gradient": ("zero-one-gradient", 4, 14, Severity.WARNING),
     "join_needs_spikes": ("join-needs-spikes", 4, 27, Severity.ERROR),
     "oversized_kernel": ("oversized-kernel", 4, 6, Severity.WARNING),
+    "row_input": ("row-input", 4, 6, Severity.NOTE),
     "norm_in_loop": ("norm-in-loop", 4, 11, Severity.NOTE),
     "static_delay": ("static-delay", 5, 10, Severity.WARNING),
     "swapped_operands": ("swapped-operands", 3, 17, Severity.WARNING),
