@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,13 +43,6 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
     if recipe is None:
         message, hint = f"'{network.name}' has no 'train' section", _how(compilation, network)
         raise SewdslError([Diagnostic("missing-recipe", Severity.ERROR, message, place.body, help=hint)])
-    if network.outputs:
-        names = ", ".join(name for name, _ in network.outputs)
-        message, hint = (
-            f"training needs one output, and the network gives {names}",
-            "write 'body' in place of 'outputs'",
-        )
-        raise SewdslError([Diagnostic("several-outputs", Severity.ERROR, message, place.body, help=hint)])
     data = _find_data(network, recipe, folder, place)
     if data.value is None or errors_in(data.diagnostics):
         raise SewdslError(sort_diagnostics(data.diagnostics))
@@ -79,16 +71,22 @@ def dataset_of(network: Network, folder: Path | None = None) -> DataSet:
 
 
 def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
-    """What :func:`plan_training` refuses in a valid network, as warnings: a dataset may be defined elsewhere."""
+    """What :func:`plan_training` refuses in a valid network that has a recipe."""
     network = compilation.network
-    if network is None or network.recipe is None or not compilation.valid or network.outputs:
+    if network is None or network.recipe is None or not compilation.valid:
         return ()
-    found = sort_diagnostics(_find_data(network, network.recipe, None, _Places(compilation)).diagnostics)
-    return tuple(replace(said, severity=Severity.WARNING) for said in found)
+    return sort_diagnostics(_find_data(network, network.recipe, None, _Places(compilation)).diagnostics)
 
 
 def _find_data(network: Network, recipe: Recipe, folder: Path | None, place: _Places) -> Reported[DataSet | None]:
-    """The dataset of a recipe, and how the network does not fit it; None where there is none of its name."""
+    """The dataset of a recipe, and how the network does not fit it; None where there is none, or several outputs."""
+    if network.outputs:
+        names = ", ".join(name for name, _ in network.outputs)
+        message, hint = (
+            f"training needs one output, and the network gives {names}",
+            "write 'body' in place of 'outputs'",
+        )
+        return Reported(None, (Diagnostic("several-outputs", Severity.ERROR, message, place.body, help=hint),))
     kind = find_dataset(recipe.on)
     if kind is None:
         span = place.data(recipe.on)
@@ -153,20 +151,25 @@ class _Places:
         setting = self._assembly.settings.get(key) if self._assembly else None
         return setting.span if setting else self.body
 
-    def writing(self, key: str, value: str) -> tuple[Fix, ...]:
+    def writing(self, key: str, value: str, *, safe: bool = False) -> tuple[Fix, ...]:
         """The fix that gives a setting another value, in its line or in a new one after that of the time-steps.
 
         There is none for a compact string, which has no lines of settings, and for what another file or the command
         line says.
+
+        Args:
+            key: The setting.
+            value: Its new value.
+            safe: Whether the dataset leaves no other value.
         """
         settings = self._assembly.settings if self._assembly else {}
         line, steps = settings.get(key), settings.get("steps")
         written, title = f"{key} {value}", f"write '{key} {value}'"
         if line is not None and line.span.source is self.body.source and line.values:
             old = line.values[0].span.to(line.values[-1].span)
-            return (Fix(title, (Edit(old, value),), safe=False),)
+            return (Fix(title, (Edit(old, value),), safe=safe),)
         if line is None and steps is not None and steps.span.source is self.body.source:
-            return (Fix(f"add '{written}'", (Edit(steps.span.after, f"\n{written}"),), safe=False),)
+            return (Fix(f"add '{written}'", (Edit(steps.span.after, f"\n{written}"),), safe=safe),)
         return ()
 
     def recipe(self, key: str) -> Span:
@@ -234,12 +237,14 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places) ->
         yield Diagnostic("data-mismatch", error, message, place.body, help=f"let it end in FC{classes}")
     if data.varies and settings.encode == "direct":
         message = f"the samples of {data.name} are sequences, but the network repeats a static input"
-        hint, fixes = "leave out 'encode direct'", place.writing("encode", "none")
+        hint, fixes = "leave out 'encode direct'", place.writing("encode", "none", safe=True)
         yield Diagnostic("data-mismatch", error, message, place.setting("encode"), help=hint, fixes=fixes)
     if not data.varies and settings.encode == "none" and settings.steps > 1:
         message = f"the samples of {data.name} do not change over time, but the network's input is a sequence"
-        hint, fixes = "add 'encode direct'", place.writing("encode", "direct")
+        hint, fixes = "add 'encode direct'", place.writing("encode", "direct", safe=True)
         yield Diagnostic("data-mismatch", error, message, place.setting("steps"), help=hint, fixes=fixes)
+    if reason := data.misfit():
+        yield Diagnostic("data-mismatch", error, reason, place.data(recipe.on), help="write another 'input' or recipe")
     yield from _compare_changes(network, recipe, data, place)
     side = min(settings.input[1:], default=0)
     moved = [key for key in ("shift", "flip") if getattr(recipe, key)]

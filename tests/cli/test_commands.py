@@ -53,8 +53,8 @@ class TestCheck:
 
     def test_a_recipe_that_does_not_fit_its_data(self) -> None:
         result = run("check", "mnist5k", "--set", "train.on=mnist5")
-        assert (result.exit_code, result.stdout) == (0, "mnist5k: valid (1 warning); 43,119 parameters, 20 nodes\n")
-        assert "warning[unknown-name]: unknown data set 'mnist5'" in result.stderr
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "error[unknown-name]: unknown data set 'mnist5'" in result.stderr
         assert "help: did you mean 'mnist5k'?" in result.stderr
 
     def test_a_variant_that_does_not_fit_its_data(self) -> None:
@@ -74,8 +74,8 @@ study {
 }
 """
         result = run("check", "-", stdin=text)
-        assert result.exit_code == 0
-        assert result.stderr.count("warning[data-mismatch]: the samples of mnist5k do not change over time") == 1
+        assert result.exit_code == 1
+        assert result.stderr.count("error[data-mismatch]: the samples of mnist5k do not change over time") == 1
 
     def test_several_specs(self) -> None:
         result = run("check", "7b-net", "tiny", "blocks", "nonsense-net")

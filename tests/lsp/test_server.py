@@ -53,13 +53,13 @@ def test_what_a_used_file_gets_wrong_stands_at_its_use(tmp_path: Path) -> None:
     edit(tmp_path, what)
 
 
-def test_what_does_not_fit_the_data_is_a_warning(tmp_path: Path) -> None:
+def test_what_does_not_fit_the_data_is_an_error(tmp_path: Path) -> None:
     """Which nobody can allow: it cannot be trained."""
     text = "sewdsl 1\ninput 1x28x28\nbody c4k3-BN-IF-FC10\ntrain on mnist5 {\n    optimizer Adam(lr=0.01)\n}\n"
 
     async def what(editor: Editor) -> None:
         (said,) = await editor.open("w.net", text)
-        assert (said.code, said.severity) == ("unknown-name", lsp.DiagnosticSeverity.Warning)
+        assert (said.code, said.severity) == ("unknown-name", lsp.DiagnosticSeverity.Error)
         assert said.message == "unknown data set 'mnist5'\nhelp: did you mean 'mnist5k'?"
         assert (said.range.start, said.range.end) == (lsp.Position(3, 9), lsp.Position(3, 15))
         (meant,) = await editor.actions("w.net", said)

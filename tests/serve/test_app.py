@@ -71,7 +71,7 @@ def test_a_look(client: TestClient) -> None:
 def test_what_does_not_fit_the_data_is_a_problem(client: TestClient) -> None:
     text = "sewdsl 1\ninput 1x28x28\nbody c4k3-BN-IF-FC9\ntrain on mnist5k {\n    optimizer Adam(lr=0.01)\n}\n"
     (problem,) = ask(client, "look", text=text)["problems"]
-    assert (problem["code"], problem["severity"], problem["line"]) == ("data-mismatch", "warning", 3)
+    assert (problem["code"], problem["severity"], problem["line"]) == ("data-mismatch", "error", 3)
 
 
 def test_problems_and_fixes(client: TestClient) -> None:

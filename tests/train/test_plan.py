@@ -193,13 +193,15 @@ class TestMisfits:
             ("FC10", "FC11"),
             ("encode  direct\n", ""),
             ("batch 200", "shift 8"),
+            ("on digits", "on event-folder"),
+            ("on digits {", "on image-folder {\n    shift 2"),
         ],
     )
-    def test_warnings_are_what_training_refuses(self, old: str, new: str) -> None:
+    def test_check_says_what_training_refuses(self, old: str, new: str) -> None:
         text = SMALL.replace(old, new)
         found = training_problems(read(text))
         assert [(d.code, d.span.text, d.message, d.help) for d in found] == complaints(text)
-        assert [d.severity for d in found] == [Severity.WARNING] * len(found)
+        assert [d.severity for d in found] == [Severity.ERROR] * len(found)
 
     @pytest.mark.parametrize("text", [SMALL, SMALL[: SMALL.index("train on")], SMALL.replace("PLIF", "PLIFF")])
     def test_nothing_where_all_fits_or_nothing_is_trained(self, text: str) -> None:

@@ -170,6 +170,10 @@ class DataSet(ABC):
         self.names: Sequence[str] = ()
         self.validation: SampleSet | None = None
 
+    def misfit(self) -> str:
+        """Why the network's input or the recipe does not fit, whatever files there are; empty: they do."""
+        return ""
+
     def find(self) -> str:
         """Looks whether all of the data is there, without reading it.
 
@@ -200,6 +204,10 @@ class DataSet(ABC):
 
 class DataError(UserError):
     """Data that is missing, not whole or damaged; the message says where it was looked for and what to do."""
+
+
+class DataMismatch(DataError):  # noqa: N818 -- what it is, not what went wrong
+    """Samples that are sound, but of another shape than the network's input: to resume does not help."""
 
 
 class MissingReader(DataError):  # noqa: N818 -- what is missing, not what went wrong

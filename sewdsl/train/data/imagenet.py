@@ -45,26 +45,30 @@ class ImageFolder(DataSet, name="image-folder"):
     counts: ClassVar[tuple[int, int] | None] = None
     source: ClassVar[str] = ""
 
+    def misfit(self) -> str:
+        """The input is no image, or the recipe has too many numbers, or moves what is cut out at random anyway."""
+        shape = self.setup.shape or self.shape or ()
+        if len(shape) != 3 or shape[0] not in {1, 3}:  # noqa: PLR2004 -- [C, H, W]
+            return f"images have 3 channels, or 1 for grey; the network's input is {'x'.join(map(str, shape))}"
+        if wrong := next((key for key, some in self._statistics().items() if len(some) not in {1, shape[0]}), None):
+            return f"'{wrong}' has a number for each channel, or one for all: the network's input has {shape[0]}"
+        if self.setup.augmentation.shift and self.setup.crop == "random":
+            return (
+                f"'shift' is not for {self.name}: its training images are random parts of photographs already, unless "
+                "'crop middle' or 'crop whole' says otherwise"
+            )
+        return ""
+
     def find(self) -> str:
         """Lists the images, without reading them; how many, and where.
 
         Raises:
-            DataError: there are none, not all are there, there are other classes than the network's, or the recipe
-                moves what is cut out at random anyway.
+            DataError: there are none, not all are there, there are other classes than the network's, or the network or
+                the recipe does not fit.
         """
-        shape, count = self.setup.shape or self.shape or (), self.classes or self.setup.classes
-        if len(shape) != 3 or shape[0] not in {1, 3}:  # noqa: PLR2004 -- [C, H, W]
-            message = f"images have 3 channels, or 1 for grey; the network's input is {'x'.join(map(str, shape))}"
-            raise DataError(message)
-        if wrong := next((key for key, some in self._statistics().items() if len(some) not in {1, shape[0]}), None):
-            message = f"'{wrong}' has a number for each channel, or one for all: the network's input has {shape[0]}"
-            raise DataError(message)
-        if self.setup.augmentation.shift and self.setup.crop == "random":
-            message = (
-                f"'shift' is not for {self.name}: its training images are random parts of photographs already, unless "
-                "'crop middle' or 'crop whole' says otherwise"
-            )
-            raise DataError(message)
+        count = self.classes or self.setup.classes
+        if reason := self.misfit():
+            raise DataError(reason)
         train, test = self._found.files
         found = (len(train), len(test))
         if self.counts not in (None, found) and not self.setup.subset:

@@ -21,22 +21,25 @@ class EventFolder(RecordedDataSet, name="event-folder"):
     source = ""
     layouts = (ClassFolders(suffixes=tuple(READERS), split=None),)
 
+    def misfit(self) -> str:
+        """The input is no map of two channels for two polarities."""
+        shape = self.setup.shape or (2, 1, 1)
+        if len(shape) != len("CHW"):
+            size = "x".join(map(str, shape))
+            hint = "make frames of your own, frame-folder"
+            return f"frames of events are maps, 2xHxW; the network's input is {size}: {hint}"
+        if shape[0] != 2:  # noqa: PLR2004 -- darker and brighter
+            return f"frames of events have 2 channels, for two polarities; the network's input has {shape[0]}"
+        return ""
+
     def find(self) -> str:
         """Looks for files, without reading them; how many, and where.
 
         Raises:
-            DataError: there are none, or the network's input is no map of two channels for two polarities.
+            DataError: there are none, or the network's input does not fit.
         """
-        shape = self.setup.shape or (2, 1, 1)
-        channels = shape[0]
-        if len(shape) != len("CHW"):
-            size = "x".join(map(str, shape))
-            message = f"frames of events are maps, 2xHxW; the network's input is {size}: make frames of your own, "
-            message += "frame-folder"
-            raise DataError(message)
-        if channels != 2:  # noqa: PLR2004 -- darker and brighter
-            message = f"frames of events have 2 channels, for two polarities; the network's input has {channels}"
-            raise DataError(message)
+        if reason := self.misfit():
+            raise DataError(reason)
         return super().find()
 
 
