@@ -265,19 +265,23 @@ class StatementParser:
                 reported = self.reports <= _MAX_REPORTS  # once too much is wrong, nothing is
                 accepted = cast("set[str]", parser.accepts()) if reported else set()  # type: ignore[no-untyped-call]
                 repaired = repair_token(self.source, before, stream[at:], accepted)
+                refused = False
                 try:
                     for missing in repaired.tokens if repaired is not None else ():
                         parser.feed_token(missing)
                     if repaired is not None:
                         result = None if repaired.skip else parser.feed_token(token)
                 except UnexpectedToken:
-                    repaired = None  # a fix after which the text is as wrong as before is none
-                if repaired is None:
+                    refused = True
+                # a fix after which the text is as wrong as before is none
+                if repaired is None or (refused and repaired.diagnostic.fixes):
                     if reported:
                         failure = ParseFailure(self.source, tokens, rule, before, token, accepted)
                         self.reporter.add(describe_unexpected(failure))
                     return None
                 self.reporter.add(repaired.diagnostic)
+                if refused:
+                    return None
                 faithful = faithful and repaired.faithful
                 passed = at + repaired.skip
             before = stream[max(at, passed - 1)]
