@@ -148,7 +148,7 @@ def run_errors(folder: Callable[[], RunFolder | None], *, resuming: bool = False
         folder: Of the run, once there is one.
         resuming: Whether the run was asked to go on: if that is refused, asking again is no help.
     """
-    from sewdsl.train.data.dataset import DataError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.data.dataset import DataError, DataMismatch  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above
     from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunInterrupted, RunUnfinished  # noqa: PLC0415 -- as above
 
@@ -167,7 +167,10 @@ def run_errors(folder: Callable[[], RunFolder | None], *, resuming: bool = False
             echo(f"{prefix}{error}", err=True)
         helps = isinstance(error, RunInterrupted | RunUnfinished) or not resuming
         if rank() == 0 and helps and run and not run.result.exists():
-            _say_ways_on(run)
+            if isinstance(error, DataMismatch):
+                echo(f"nothing was saved: change the network, and train it with --out {run.path} --overwrite", err=True)
+            else:
+                _say_ways_on(run)
         raise typer.Exit(code) from None
 
 

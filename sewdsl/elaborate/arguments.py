@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name
+from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name, rename
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter, argument_fields
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported
@@ -64,7 +64,7 @@ def validate_arguments(  # noqa: PLR0913 -- what, from what, where, and how to s
     found: list[Diagnostic] = []
     for name in unknown:
         place, known = given[name].span, ", ".join(fields) or "none"
-        near = advice(name, fields, place, f"its arguments: {known}")
+        near = _decay_elsewhere(fields, name, given[name]) or advice(name, fields, place, f"its arguments: {known}")
         message = f"{what} has no argument '{name}'"
         found.append(Diagnostic("unknown-argument", Severity.ERROR, message, place, path=path, **near))
     try:
@@ -72,6 +72,24 @@ def validate_arguments(  # noqa: PLR0913 -- what, from what, where, and how to s
     except ValidationError as error:
         return Reported(None, (*found, *_describe(error, model, what, given, span, path, said)))
     return Reported(None if unknown or said else instance, tuple(found))
+
+
+def _decay_elsewhere(fields: Collection[str], name: str, argument: GivenArgument) -> Advice | None:
+    """What ``beta=0.9`` of snnTorch is here; None: it is another argument."""
+    known = next((mine for mine in ("decay", "tau") if mine in fields), None)
+    if name != "beta" or known is None:
+        return None
+    beta = argument.value
+    number = isinstance(beta, int | float) and 0 <= beta < 1
+    if known == "decay":
+        written = f"decay={beta}"
+        return {
+            "help": f"its decay is the beta of snnTorch: write {written}",
+            "fixes": (rename(argument.span, written),),
+        }
+    written = f"tau={1 / (1 - beta):.6g}" if number else "tau=1/(1 - beta)"
+    hint = f"tau is 1/(1 - beta): write {written}; as in snnTorch, LIF1(decay={beta}) adds its whole input"
+    return {"help": hint, "fixes": (rename(argument.span, written),) if number else ()}
 
 
 def _describe(  # noqa: PLR0913 -- as above

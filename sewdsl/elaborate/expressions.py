@@ -20,6 +20,7 @@ from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, FeedbackSum, Join, Merge, Op, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal
+from sewdsl.ops.input import Input
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.reporter import InvalidText
@@ -716,6 +717,8 @@ class Walker:
         joins = isinstance(op, Join) and op.names(len(inputs)) == JOIN_OPERANDS
         label = one if len(inputs) == 1 else "branch and shortcut differ" if joins else "the operands do not fit"
         help_text = misfit.help
+        if misfit.code == "wrong-rank" and self._is_input(inputs[0]):
+            help_text = "a map is given as 'input CxHxW', e.g. --input 1x28x28; the layer of vectors is FC"
         if copy is not None and copy.copy > 1 and misfit.code == "spatial-size-exhausted":
             lasts = copy.copy - 1
             help_text = (
@@ -731,6 +734,13 @@ class Walker:
             path=frame.where(text),
         )
         self._misfits.update(self._reporter.found[count:])
+
+    def _is_input(self, place: int) -> bool:
+        """Whether a value has the shape of the network's input because nothing before has another."""
+        nodes = self._builder.nodes
+        while nodes[place].inputs and nodes[place].output.shape == nodes[nodes[place].inputs[0]].output.shape:
+            place = nodes[place].inputs[0]
+        return isinstance(nodes[place].op, Input)
 
     def _end(self, message: str, span: Span, frame: CallFrame) -> None:
         help_, path = "raise the limit with --limit nodes=N", frame.where(span.text[:40])

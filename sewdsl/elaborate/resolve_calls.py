@@ -10,7 +10,7 @@ from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.compact_arguments import FilledName, fill_name
 from sewdsl.elaborate.suggestions import rename
 from sewdsl.elaborate.values import ValueReader
-from sewdsl.elaborate.vocabulary import Vocabulary, check_unknown
+from sewdsl.elaborate.vocabulary import Vocabulary, check_unknown, did_you_mean_digits
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Op
 from sewdsl.reporter import InvalidText, Reporter
@@ -118,7 +118,8 @@ class CallResolver:
                 self._report_unknown(name, path)
                 return None
             if argument is None:
-                self._unknown_letter(kind, piece, span, path)
+                if not self._letters_for_digits(kind, name, span, path):
+                    self._unknown_letter(kind, piece, span, path)
                 return None
             if argument in given:
                 self._duplicate(argument, piece.letter, span, path)
@@ -148,7 +149,17 @@ class CallResolver:
             self._report_unknown(name, path)
             return
         span = name.at(error.start, error.end)
-        self.reporter.report("invalid-argument", f"'{kind.kind}': {error}", span, help=_letters(kind), path=path)
+        if not self._letters_for_digits(kind, name, span, path):
+            self.reporter.report("invalid-argument", f"'{kind.kind}': {error}", span, help=_letters(kind), path=path)
+
+    def _letters_for_digits(self, kind: type[Kind], name: FilledName, span: Span, path: tuple[str, ...]) -> bool:
+        """Reports letters that look like digits in the compact arguments of a call; whether there are any."""
+        digits = self.vocabulary.with_digits(name.text)
+        if digits is not None:
+            message, fixes = f"'{kind.kind}': '{span.text}' has letters for digits", (rename(name.span, digits),)
+            hint = did_you_mean_digits(digits)
+            self.reporter.report("invalid-argument", message, span, help=hint, path=path, fixes=fixes)
+        return digits is not None
 
     def _duplicate(self, argument: str, letter: str, span: Span, path: tuple[str, ...]) -> None:
         shown = f"{argument} ({letter}…)" if letter else argument

@@ -25,10 +25,10 @@ class Names:
 
     def __init__(self, known: Iterable[str]) -> None:
         self._known = sorted(set(known))
-        self._folded = {name.casefold(): name for name in self._known}
+        self._folded = {_folded(name): name for name in self._known}
 
     def nearest(self, name: str, cutoff: float = 0.6, budget: Budget | None = None) -> str | None:
-        """The known name that differs in case only, else the most similar one, else None.
+        """The known name that differs in case, or in ``_`` for ``-``, only; else the most similar one, else None.
 
         Args:
             name: As written.
@@ -36,7 +36,7 @@ class Names:
                 length of both.
             budget: Where the comparisons are counted; nothing is compared once it is spent.
         """
-        same = self._folded.get(name.casefold())
+        same = self._folded.get(_folded(name))
         if same is not None:
             return same
         if len(name) > MAX_LENGTH or (
@@ -57,6 +57,11 @@ class Names:
         return found
 
 
+def _folded(name: str) -> str:
+    """A name without what is easily confused."""
+    return name.casefold().replace("_", "-")
+
+
 def _common(places: dict[str, int], length: int, other: str) -> int:
     """The length of the longest common subsequence of a text and another (Hyyrö 2004), in steps of the other's length.
 
@@ -74,7 +79,7 @@ def _common(places: dict[str, int], length: int, other: str) -> int:
 
 
 def nearest_name(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that differs in case only, else the most similar one, else None; see :meth:`Names.nearest`."""
+    """The known name that is nearly the same, or None; see :meth:`Names.nearest`."""
     return Names(known).nearest(name, cutoff)
 
 

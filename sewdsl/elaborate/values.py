@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
+from sewdsl.elaborate.block_definitions import INPUT_CHANNELS_DEFAULT
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.ir.kind import Kind, argument_fields
@@ -182,6 +183,9 @@ class ValueReader:
             f"'{name}' is not a parameter of this block" if self.parameters else f"there is no parameter '{name}' here"
         )
         near = advice(name, self.parameters, parameter.span, known)
+        if name == INPUT_CHANNELS_DEFAULT:
+            hint = "'in' is the value of a parameter: write 'block NAME(i=in)', and i in the formula"
+            near = {"help": hint, "fixes": ()}
         return self.reporter.refuse("unknown-parameter", message, parameter.span, path=self.path, **near)
 
     def _apply(self, formula: Arithmetic, left: int, right: int) -> int:

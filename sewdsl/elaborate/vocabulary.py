@@ -27,6 +27,8 @@ from sewdsl.syntax.lexicon import IDENTITY, OWN_NEURON
 from sewdsl.syntax.tree import BlockDefinition
 from sewdsl.syntax.word_parts import LETTERED
 
+_LOOKALIKES = str.maketrans("lIOo", "1100")
+_DIGITS_AND_LOOKALIKES = re.compile(r"[lIOo]*[0-9][lIOo0-9]*")
 MAX_SPLIT = 100_000
 """Parts of unknown names of which it is asked, in one text, whether they are whole names."""
 
@@ -83,6 +85,19 @@ class Vocabulary:
         if head is None or (shipped is not None and not self.complete(text)):
             return None if shipped is None else (text, shipped)
         return head, self.layers[head]
+
+    def with_digits(self, text: str) -> str | None:
+        """The whole name that a word is once its l, I and O next to digits are digits too: ``FC10`` for ``FC1O``.
+
+        Returns:
+            None where there is no such name. A number before the name goes after it: ``FC10`` for ``l0FC``.
+        """
+        digits = _DIGITS_AND_LOOKALIKES.sub(lambda run: run[0].translate(_LOOKALIKES), text)
+        if digits == text or len(text) > MAX_LENGTH:
+            return None
+        name = digits.lstrip("0123456789")
+        number = digits[: len(digits) - len(name)]
+        return next((whole for whole in (digits, f"{name}{number}") if self.complete(whole)), None)
 
     @cached_property
     def meanings(self) -> Meanings:
@@ -191,12 +206,20 @@ def _other_form(name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...])
     return None
 
 
+def did_you_mean_digits(name: str) -> str:
+    """What is said of letters that look like digits."""
+    return f"did you mean '{name}', with digits in place of letters?"
+
+
 def _write(text: str) -> NameSuggestion:
     return NameSuggestion(text, f"write '{text}'")
 
 
 def _meant(name: FilledName, vocabulary: Vocabulary, values: Collection[str]) -> NameSuggestion | None:
     """A name that is nearly the same, unless a file next to it defines this very one."""
+    digits = vocabulary.with_digits(name.text)
+    if digits is not None:
+        return NameSuggestion(digits, did_you_mean_digits(digits))
     elsewhere = vocabulary.siblings.blocks.get(name.text) if vocabulary.siblings else None
     if elsewhere is not None:
         return NameSuggestion("", f"'{elsewhere}' defines it: add 'use \"{elsewhere}\"' to the file")

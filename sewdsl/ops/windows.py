@@ -9,6 +9,9 @@ from __future__ import annotations
 from sewdsl.ir.op import ShapeMismatch
 from sewdsl.ir.signal import Signal
 
+BEFORE_A_VECTOR = "put it before the layer that flattens (FC, Flatten or GAP)"
+"""What helps a layer of maps that reads a vector."""
+
 Pair = tuple[int, int]
 Lengths = tuple[int, ...]
 """One for each axis of a map: H and W, or L."""
@@ -30,21 +33,26 @@ def map_shape(op: str, signal: Signal) -> tuple[int, int, int]:
     return c, h, w
 
 
-def row_or_map_shape(op: str, signal: Signal) -> Lengths:
+def row_or_map_shape(op: str, signal: Signal, hint: str = BEFORE_A_VECTOR) -> Lengths:
     """C and the lengths of the axes of a signal: C, L or C, H, W.
+
+    Args:
+        op: What a message calls the layer.
+        signal: What it reads.
+        hint: What helps where that is a vector.
 
     Raises:
         ShapeMismatch: it is a vector.
     """
-    return _with_axes(op, signal, "a [C, H, W] or [C, L]")
+    return _with_axes(op, signal, "a [C, H, W] or [C, L]", hint)
 
 
-def _with_axes(op: str, signal: Signal, needed: str) -> Lengths:
+def _with_axes(op: str, signal: Signal, needed: str, hint: str = BEFORE_A_VECTOR) -> Lengths:
     if len(signal.shape) == 1:
         raise ShapeMismatch(
             "wrong-rank",
             f"{op} needs {needed} input, but the input here is the vector [{signal.size}]",
-            "put it before the layer that flattens (FC, Flatten or GAP)",
+            hint,
         )
     return signal.shape
 

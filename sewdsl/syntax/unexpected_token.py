@@ -80,7 +80,7 @@ def mistake_help(situation: ParseFailure) -> MistakeHelp:
     elif situation.rule == "equation":
         tries = (_no_number, _equation)
     elif situation.tokens[0].type in {"KEY", "SECTION", "_USE"}:
-        tries = (_shape, _commas, _change, _on, _entries, _network, _dashed, _path)
+        tries = (_shape, _commas, _change, _on, _entries, _hyphenated, _network, _dashed, _path)
     else:
         tries = (_group, _brackets, _spaced_number, _count)
     return next((advice for find in tries if (advice := find(situation))), MistakeHelp())
@@ -113,8 +113,12 @@ def _brackets(at: ParseFailure) -> MistakeHelp | None:
     if at.token.type != "_RSQB" or "_BAR" not in at.accepted:
         return None
     before = at.tokens[: at.index]
-    if before[0].type == "_BLOCK" and not any(token.type in {"_EQUAL", "LBRACE"} for token in before):
-        return MistakeHelp("a block reads one value as what flows into it: leave out the brackets")
+    outside = (token for token, depth in zip(before, _depths(before), strict=True) if depth == 0)
+    if before[0].type == "_BLOCK" and not any(token.type == "_EQUAL" for token in outside):
+        operand = before[-1]
+        return MistakeHelp(
+            f"what flows into a block has no name: leave out '[{operand}]', and write 'id' for {operand}"
+        )
     opened = max(i for i, token in enumerate(before) if token.type == "_LSQB")
     first = opened
     while first and before[first - 1].type == "WORD":
@@ -242,6 +246,15 @@ def _dashed(at: ParseFailure) -> MistakeHelp | None:
     hyphenated = any((dash.type, word.type) == ("_DASH", "WORD") for dash, word in pairwise(at.tokens))
     quoted = at.tokens[0].type == "KEY" and hyphenated
     return MistakeHelp("write a value with '-' in it between double quotes") if quoted else None
+
+
+def _hyphenated(at: ParseFailure) -> MistakeHelp | None:
+    """``label-smoothing 0.1``."""
+    if at.rule != "setting" or [token.type for token in at.tokens[:3]] != ["KEY", "_DASH", "WORD"]:
+        return None
+    name = f"{at.tokens[0]}_{at.tokens[2]}"
+    edit = Edit(at.span(at.tokens[1]), "_")
+    return MistakeHelp(f"names of settings have '_', not '-': {name}", (Fix(f"write '{name}'", (edit,), safe=False),))
 
 
 def _path(at: ParseFailure) -> MistakeHelp | None:

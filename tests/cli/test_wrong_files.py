@@ -88,7 +88,12 @@ ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import
         ),
         ("fifo", "spec-not-found", "cannot read 'fifo': it is a FIFO", "give a file, or '-' for the standard input"),
         ("/dev/zero", "spec-not-found", "cannot read '/dev/zero': it is a device", "give a file, or '-'"),
-        ("vgg11", "spec-not-found", "there is no file, run, network or layer 'vgg11'", LISTED),
+        (
+            "vgg11",
+            "spec-not-found",
+            "there is no file, run, network or layer 'vgg11'",
+            "did you mean 'spiking-vgg-11'?",
+        ),
         ("nope", "spec-not-found", "there is no file, run, network or layer 'nope'", LISTED),
         ("not-here", "spec-not-found", "there is no file, run, network or layer 'not-here'", LISTED),
         ("tiny-1", "spec-not-found", "there is no 'tiny-1'", "did you mean the run 'runs/tiny-1'?"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import sewdsl
@@ -77,3 +79,62 @@ def test_a_block_with_a_shortcut_is_one_of_several(name: str) -> None:
     assert said.startswith("the blocks here are SEW Block, Spiking Block, ")
     assert said.endswith(": write e.g. SEW Block (c64)")
     assert written == []
+
+
+HEAD = "sewdsl 1\ninput 4x8x8\nneuron LIF\n"
+MISTAKES = {
+    "body FC1l": "did you mean 'FC11', with digits in place of letters?",
+    "body l0FC": "did you mean 'FC10', with digits in place of letters?",
+    "body tcl6k2s2": "did you mean 'tc16k2s2', with digits in place of letters?",
+    "body cO8k3": "did you mean 'c08k3', with digits in place of letters?",
+    "body LIF(beta=0.9)": "tau is 1/(1 - beta): write tau=10; as in snnTorch, LIF1(decay=0.9) adds its whole input",
+    "body DLIF(beta=0.9)": "its decay is the beta of snnTorch: write decay=0.9",
+    "body FC8-tc4k2s2": (
+        "no layer makes a map of a vector: keep its places, by c64k1 for FC64 and MEAN(over=places) for GAP"
+    ),
+    "body FC8-c4k3": "put it before the layer that flattens (FC, Flatten or GAP)",
+    "block B(t=2) = c$(t*in)k3\nbody B": (
+        "'in' is the value of a parameter: write 'block NAME(i=in)', and i in the formula"
+    ),
+    "block B(c=in)[x] = x-BN\nbody B": "what flows into a block has no name: leave out '[x]', and write 'id' for x",
+    "block B(c=in)[x] {\ngive x\n}\nbody B": (
+        "what flows into a block has no name: leave out '[x]', and write 'id' for x"
+    ),
+    "body FC2\ntrain on digits {\noptimizer Adam\nlabel-smoothing 0.1\n}": (
+        "names of settings have '_', not '-': label_smoothing"
+    ),
+    "body FC2\nneuron N { h = {IF}*2 give h }": (
+        "an equation computes with numbers; layers are written in 'body', 'let' and 'block'"
+    ),
+}
+
+
+@pytest.mark.parametrize(("lines", "help_"), MISTAKES.items())
+def test_help_leads_to_the_right_fix(lines: str, help_: str) -> None:
+    first, *_ = sewdsl.read(f"{HEAD}{lines}\n").diagnostics
+    assert first.help == help_
+
+
+@pytest.mark.parametrize("body", ["c8k3-FC2", "BN-SN-c8k3-FC2", "tc8k2s2-FC2"])
+def test_a_vector_that_is_the_input_is_given_as_a_map(body: str) -> None:
+    said = sewdsl.read(body, input="128", neuron="LIF").diagnostics[-1]
+    assert said.help == "a map is given as 'input CxHxW', e.g. --input 1x28x28; the layer of vectors is FC"
+
+
+@pytest.mark.parametrize(
+    ("spec", "help_"),
+    [
+        ("mynet.net", "'sewdsl nets' lists what is shipped"),  # imagenet is a library
+        ("photos.net", "'sewdsl nets' lists what is shipped"),
+        ("mine.net", "did you mean 'mines'?"),
+        ("unet", "did you mean 'spiking-unet'?"),
+        ("sdt_8_384", "did you mean 'sdt-8-384'? 'sewdsl nets' lists all"),
+    ],
+)
+def test_names_of_networks(spec: str, help_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder with one of photographs and one with a network."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "cats").mkdir(parents=True)
+    (tmp_path / "mines").mkdir()
+    (tmp_path / "mines" / "spec.net").write_text(HEAD)
+    assert [said.help for said in sewdsl.read(spec).diagnostics] == [help_]

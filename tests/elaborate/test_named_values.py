@@ -254,7 +254,10 @@ def test_an_unused_value_is_removed_by_its_fix_and_leaves_no_nodes(line: str) ->
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("block A[ a ] = a-BN\nbody A-FC3", "a block reads one value as what flows into it: leave out the brackets"),
+        (
+            "block A[ a ] = a-BN\nbody A-FC3",
+            "what flows into a block has no name: leave out '[a]', and write 'id' for a",
+        ),
         ("body CAT[c4k3]-FC3", "a merge has two operands or more: write CAT[ one | other ]"),
     ],
 )

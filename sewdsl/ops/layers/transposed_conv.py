@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Pair = tuple[int, int]
 
+_KEEP_PLACES = "no layer makes a map of a vector: keep its places, by c64k1 for FC64 and MEAN(over=places) for GAP"
+
 
 class TransposedConv(Layer, kind="tc", key="transposed_conv"):
     """A transposed convolution of each time-step: each value gives a window of the output, and these are added up.
@@ -87,7 +89,7 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
 
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in the new shape."""
-        c, *size = row_or_map_shape("a transposed convolution", inputs[0])
+        c, *size = row_or_map_shape("a transposed convolution", inputs[0], _KEEP_PLACES)
         if c % self.groups or self.channels % self.groups:
             raise ShapeMismatch(
                 "groups-mismatch",

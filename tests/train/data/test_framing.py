@@ -46,7 +46,7 @@ def test_many_events_of_a_pixel() -> None:
 
 @pytest.mark.parametrize(("x", "y", "said"), [(34, 0, "x = 34"), (0, 40, "y = 40"), (-1, 0, "x = -1")])
 def test_outside(x: int, y: int, said: str) -> None:
-    with pytest.raises(ValueError, match=f"{said} lies outside a sensor of 34x34 pixels"):
+    with pytest.raises(ValueError, match=f"{said}, outside a sensor of 34x34 pixels"):
         frames(Events.of([0], [x], [y], [1]), 1, (34, 34))
 
 

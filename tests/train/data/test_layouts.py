@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typer
 
+from sewdsl.cli.run_setup import run_errors
 from sewdsl.train.data import datasets
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
-from sewdsl.train.data.dataset import DataError, DataOptions, DataSet, Samples, SampleSet
+from sewdsl.train.data.dataset import DataError, DataMismatch, DataOptions, DataSet, Samples, SampleSet
 from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.recorded_dataset import RecordedDataSet, Recordings
+from sewdsl.train.store.run_folder import RunFolder
 from tests.train.data import trees, writers
 from tests.train.data.writers import folder, some_events
 
@@ -274,8 +277,17 @@ class TestFolders:
             data("event-folder", tmp_path, shape=(2, 20, 20), classes=7).find()
         with pytest.raises(DataError, match=r"frames of events have 2 channels.* has 3"):
             data("event-folder", tmp_path, shape=(3, 20, 20), classes=8).find()
-        with pytest.raises(DataError, match="lies outside a sensor of 10x10 pixels"):
+        with pytest.raises(DataMismatch, match="outside a sensor of 10x10 pixels: the network's input is not"):
             whole(data("event-folder", tmp_path, shape=(2, 10, 10), classes=8).load().train)
+
+    def test_to_resume_is_not_proposed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "spec.net").touch()
+        error = DataMismatch("another shape")
+        with pytest.raises(typer.Exit), run_errors(lambda: RunFolder(tmp_path)):
+            raise error
+        said = capsys.readouterr().err
+        assert "--overwrite" in said
+        assert "--resume" not in said
 
 
 class TestMissing:

@@ -87,6 +87,10 @@ COUNTS = "counts of events, darker first, as they are"
 """What frames hold, in words."""
 
 
+class OutsideSensor(ValueError):  # noqa: N818 -- where the event is, not what went wrong
+    """An event that a sensor of this size cannot have."""
+
+
 def frames(events: Events, steps: int, size: tuple[int, int]) -> Counts:
     """Counts the events of each pixel and polarity in each of T slices with the same number of events.
 
@@ -103,7 +107,7 @@ def frames(events: Events, steps: int, size: tuple[int, int]) -> Counts:
         darker, the second where brighter.
 
     Raises:
-        ValueError: an event lies outside the sensor.
+        OutsideSensor: an event lies outside the sensor.
     """
     import numpy as np
 
@@ -111,8 +115,8 @@ def frames(events: Events, steps: int, size: tuple[int, int]) -> Counts:
     for name, values, length in (("x", events.x, W), ("y", events.y, H)):
         outside = (values < 0) | (values >= length)
         if outside.any():
-            message = f"an event at {name} = {values[outside][0]} lies outside a sensor of {H}x{W} pixels"
-            raise ValueError(message)
+            message = f"an event at {name} = {values[outside][0]}, outside a sensor of {H}x{W} pixels"
+            raise OutsideSensor(message)
     index = _slices(len(events.t), steps)
     cells = ((index * 2 + events.p) * H + events.y) * W + events.x
     counts = np.bincount(cells, minlength=steps * 2 * H * W).reshape(steps, 2, H, W)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data.cache import load_or_make
-from sewdsl.train.data.dataset import DataError
+from sewdsl.train.data.dataset import DataError, DataMismatch
 from sewdsl.train.data.events import event_stream
-from sewdsl.train.data.events.event_stream import Events
+from sewdsl.train.data.events.event_stream import Events, OutsideSensor
 from sewdsl.train.data.events.file_formats import read_events
 from sewdsl.train.data.numpy_files import ShapeError, read_array, read_arrays
 
@@ -71,6 +71,11 @@ class EventFile(Recording):
             source: tuple[Hashable, ...] = (str(self.path.resolve()), stat.st_size, stat.st_mtime_ns)
             key = (*source, self.start, self.end, steps, shape)
             return load_or_make(key, (steps, *shape), lambda: self._make(steps, shape))
+        except OutsideSensor as error:
+            message = (
+                f"'{self.path}' has {error}: the network's input is not the size of the sensor, or the file is damaged"
+            )
+            raise DataMismatch(message) from None
         except (OSError, ValueError) as error:
             raise DataError(damaged(self.path, error)) from None
 
@@ -106,7 +111,7 @@ class FrameFile(Recording):
                 f"'{self.path}' has frames of the shape {error.shape}, but the network's input is {wanted}, time-steps "
                 "first"
             )
-            raise DataError(message) from None
+            raise DataMismatch(message) from None
         except (OSError, ValueError) as error:
             raise DataError(damaged(self.path, error)) from None
         if found.dtype.kind not in "biuf" or not (np.abs(found.astype(np.float64)) <= np.finfo(np.float32).max).all():
