@@ -105,12 +105,8 @@ def compile_kernel(render: Callable[..., str], function: str, *arguments: object
     """
     if compile_ahead.is_rehearsing():
         compile_ahead.request(_source(render(*arguments, **options)))
-        return _compute_nothing
+        return lambda *_: None
     return _compiled(render, function, *arguments, **options)
-
-
-def _compute_nothing(*_: object) -> None:
-    """Stand in for a kernel in a rehearsal."""
 
 
 @cache
