@@ -201,7 +201,7 @@ class _Renderer:
         rows = ", ".join(
             [
                 "part(x, a, n)",
-                "part(line, 0, n) if past else part(given, b, n)",
+                "row",
                 *(f"part({name}, 0, n)" for name in v),
                 *filter(None, [self._passed(arguments)]),
             ]
@@ -218,6 +218,7 @@ class _Renderer:
             "    fetch(x, a + block, block)",
             "    if not past:",
             "        fetch(given, b + block, block)",
+            f"    row = {_row('given', 'b')}",
             f"    step({rows})",
             "    if past:",
             "        stream(part(line, 0, n), given, b)",
@@ -264,8 +265,8 @@ class _Renderer:
         charged = ", ".join(["part(x, a, n)", *rows, *(f"part({name}, r + block, n)" for name in v), *passed])
         lanes = [f"part(a{place}, {'r' if steps[place] else 0}, n)" for place in learned]
         g_rows = [f"part({name}, 0, n)" for name in g]
-        g_x = "part(line, 0, n) if past else part(g_x, c, n)" if self.variant.wants_x else "g_x"
-        pulls = ", ".join(["part(x, a, n)", *rows, "part(g_given, b, n)", *g_rows, g_x, *lanes, *passed])
+        g_x = _row("g_x", "c") if self.variant.wants_x else "g_x"
+        pulls = ", ".join(["part(x, a, n)", *rows, "part(g_given, b, n)", *g_rows, "row", *lanes, *passed])
         body = self._fill()
         if v:
             body += [
@@ -283,6 +284,7 @@ class _Renderer:
             "    fetch(g_given, b + block, block)",
             "    if not past:",
             "        fetch(g_x, c + block, block)",
+            f"    row = {g_x}",
             f"    pull({pulls})",
             "    if past:",
             "        stream(part(line, 0, n), g_x, c)",
@@ -321,6 +323,15 @@ _RANGES = "first, last, piece, T, N, block, stride"
 def _line(row: str, step: str) -> list[str]:
     """Lines that make room for what is moved past the caches, and say whether it is."""
     return [f"line = np.empty(block, {row}.dtype)", f"past = streams({row}, {step})"]
+
+
+def _row(row: str, begin: str) -> str:
+    """Where a time-step of a row is written.
+
+    It is chosen before a call and not in it: of more than 30 arguments, Python makes a list, which numba reads only
+    where nothing branches in between.
+    """
+    return f"part(line, 0, n) if past else part({row}, {begin}, n)"
 
 
 def _outer(name: str, types: str, arguments: str, lines: Sequence[str], body: Sequence[str]) -> str:

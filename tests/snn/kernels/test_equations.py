@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from itertools import product
 
 import pytest
@@ -11,9 +12,10 @@ from torch import Tensor
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
 from sewdsl.ir.op import LinearNeuron
 from sewdsl.ops import catalogue
-from sewdsl.ops.equation_neurons import EquationKind, equation_kind
+from sewdsl.ops.equation_neurons import EquationKind, defined_kind, equation_kind
 from sewdsl.snn import kernels
 from sewdsl.snn.equations import Equations
+from sewdsl.snn.kernels.render_equations import EquationKernelVariant, render_equations, render_equations_backward
 from sewdsl.snn.streamed_past import StreamedPast
 from tests.effort import factor
 from tests.snn.kernels.cases import LAYOUTS
@@ -141,8 +143,6 @@ def test_time_step_by_time_step(name: str) -> None:
 
 def test_no_number_is_compiled_in() -> None:
     """Other arguments have the same kernel."""
-    from sewdsl.snn.kernels.render_equations import EquationKernelVariant, render_equations_backward  # noqa: PLC0415
-
     texts = {
         render_equations_backward(
             EquationKernelVariant("float32", make("CUBA", 3, tau=tau).equations.text, (), "set 1.0")
@@ -150,6 +150,32 @@ def test_no_number_is_compiled_in() -> None:
         for tau in (2.0, 3.0, 5.0)
     }
     assert len(texts) == 1
+
+
+def of_states(count: int) -> EquationKind:
+    """A neuron of so many states, each of which reads the next."""
+    lines = [f"state s{i} = {i / 10}" for i in range(count)]
+    lines += [f"s{i} = 0.5*s{i} + 0.25*s{(i + 1) % count} + {1 + i % 3}*x" for i in range(count)]
+    text = "\n".join([*lines, "give " + " + ".join(f"s{i}" for i in range(count))])
+    return defined_kind(f"neuron Many {{\n{text}\n}}").model_validate({})
+
+
+@pytest.mark.parametrize("count", [14, 40, 99])
+def test_many_states_are_handed_over_without_branches(count: int) -> None:
+    """Of more than 30 arguments Python makes a list, in which numba reads no branch: a traceback from 14 states on."""
+    variant = EquationKernelVariant("float64", of_states(count).equations.text, ())
+    for kernel in (render_equations(variant), render_equations_backward(variant)):
+        calls = [node for node in ast.walk(ast.parse(kernel.text)) if isinstance(node, ast.Call)]
+        assert max(len(call.args) for call in calls) > count
+        branching = [call for call in calls if any(isinstance(node, ast.IfExp) for node in ast.walk(call))]
+        assert max((len(call.args) for call in branching), default=0) < 10
+
+
+def test_fourteen_states() -> None:
+    made, x_TN = module(of_states(14)), current()
+    (given, gradients), (wanted, wanted_gradients) = (outcome(made, x_TN, name) for name in ("fastest", "reference"))
+    assert all(map(torch.equal, given, wanted))
+    assert all(map(close, gradients, wanted_gradients))
 
 
 def test_second_derivatives_and_odd_inputs_are_answered() -> None:
