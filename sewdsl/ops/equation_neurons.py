@@ -63,9 +63,6 @@ def _in_range(value: object) -> object:
     return value
 
 
-_IN_RANGE = BeforeValidator(_in_range)
-
-
 class EquationKind(Activation):
     """What all neurons of a text have in common.
 
@@ -83,8 +80,8 @@ class EquationKind(Activation):
     defaults: ClassVar[Mapping[str, float]]
     families: ClassVar[dict[type[EquationKind], type[EquationKind]]]
 
-    v_threshold: Annotated[float, Field(gt=0), _IN_RANGE] = 1.0
-    v_reset: Annotated[float | None, _IN_RANGE] = 0.0
+    v_threshold: Annotated[float, Field(gt=0), BeforeValidator(_in_range)] = 1.0
+    v_reset: Annotated[float | None, BeforeValidator(_in_range)] = 0.0
     detach_reset: bool = True
     surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)
 
@@ -354,7 +351,8 @@ def read_kind(definition: NeuronDefinition) -> Reported[type[EquationKind] | Non
     read = read_equations(definition, defaults.value, ResetSettings())
     if read.value is None:
         return Reported(None, read.diagnostics)
-    return Reported(_kind_of(definition), ())
+    known = _KINDS.get(definition)
+    return Reported(known or _KINDS.setdefault(definition, _made(definition, EquationActivation, {})), ())
 
 
 def equation_kind(definition: NeuronDefinition) -> type[EquationKind]:
@@ -390,12 +388,6 @@ _KINDS: WeakValueDictionary[NeuronDefinition, type[EquationKind]] = WeakValueDic
 """The class of each definition that is in use; equal ones have one class, wherever they are written."""
 
 
-def _kind_of(definition: NeuronDefinition) -> type[EquationKind]:
-    """The class that the name of a definition means."""
-    known = _KINDS.get(definition)
-    return _KINDS.setdefault(definition, _made(definition, EquationActivation, {})) if known is None else known
-
-
 def _of_family(kind: type[EquationKind], family: type[EquationKind]) -> type[EquationKind]:
     """The class of the same definition that is of a family."""
     if family not in kind.families:
@@ -415,7 +407,7 @@ def _made(
     stepwise = any(learned.per_step for learned in step.learned.values())
     bases = (family, KnowsSteps) if stepwise else (family,)
     fields: dict[str, Any] = {
-        _field_name(place): (Annotated[int | float, _IN_RANGE], Field(value, alias=key))
+        _field_name(place): (Annotated[int | float, BeforeValidator(_in_range)], Field(value, alias=key))
         for place, (key, value) in enumerate(defaults.items())
     }
     if stepwise:
