@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +79,12 @@ def command(  # noqa: PLR0913 -- one parameter per option
     collapse: Annotated[
         bool, typer.Option("--collapse", help="Draw what a block is made of once, and a box from then on.")
     ] = False,
+    depth: Annotated[
+        int | None,
+        typer.Option(
+            "--depth", metavar="N", min=0, help="Levels of blocks and repeats to draw in full; deeper ones are boxes."
+        ),
+    ] = None,
     direction: Annotated[
         Direction, typer.Option("--direction", help="Down or to the right.", case_sensitive=False)
     ] = Direction.TB,
@@ -107,11 +115,11 @@ def command(  # noqa: PLR0913 -- one parameter per option
     options = compile_options(input, steps, neuron, settings, limit, dialect)
     compilation = read(read_spec_text(spec), **options)
     network = require_network(compilation)
-    _say_if_too_large(network, chosen, expand=expand, collapse=collapse)
+    _say_if_too_large(network, chosen, expand=expand, collapse=collapse, depth=depth)
     shown_as_text = out is None and chosen in {PictureFormat.DOT, PictureFormat.MERMAID}
     path = Path("-") if shown_as_text else Path(out or _file_name(compilation, chosen))
     require_free(path, overwrite=overwrite)
-    from sewdsl.draw import PictureLook, RenderingError, render_picture  # noqa: PLC0415 -- only this command draws
+    from sewdsl.draw import PictureLook, RenderingError, fitting_depth, render_picture  # noqa: PLC0415 -- only this command draws
 
     look = PictureLook(theme.value, title=not no_title, legend=not no_legend, width=length)
     boxes = (options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)
@@ -121,6 +129,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
             chosen.value,
             expand=expand,
             collapse=collapse,
+            depth=depth,
             direction=direction.value,
             look=look,
             max_boxes=boxes,
@@ -129,10 +138,22 @@ def command(  # noqa: PLR0913 -- one parameter per option
         fail(f"cannot draw {network.name}: {error}")
     write_file(path, content, str(path))
     if length is not None:
-        _say_if_higher_than_a_page(content, chosen, length, collapse=collapse)
+        find_depth = partial(
+            fitting_depth,
+            network,
+            expand=expand,
+            collapse=collapse,
+            depth=depth,
+            direction=direction.value,
+            look=look,
+            max_boxes=boxes,
+        )
+        _say_if_higher_than_a_page(content, chosen, length, find_depth, collapse=collapse)
 
 
-def _say_if_higher_than_a_page(content: bytes, form: PictureFormat, width: Length, *, collapse: bool) -> None:
+def _say_if_higher_than_a_page(
+    content: bytes, form: PictureFormat, width: Length, find_depth: Callable[[], int | None], *, collapse: bool
+) -> None:
     """Says of a picture of some width if no page has room for it, and what makes it lower."""
     from sewdsl.draw import aspect_ratio  # noqa: PLC0415 -- only this command draws
     from sewdsl.draw.lengths import LONGEST, PAGE_HEIGHT  # noqa: PLC0415 -- as above
@@ -143,8 +164,10 @@ def _say_if_higher_than_a_page(content: bytes, form: PictureFormat, width: Lengt
         case _:
             return
     if height > PAGE_HEIGHT:
-        ways = [*(["--collapse"] * (not collapse)), *(["a larger --width"] * (width.points < LONGEST))]
-        lower = f"; lower with {' or '.join(ways)}" if ways else ""
+        fits = find_depth()
+        ways = [*(["--collapse"] * (not collapse)), *([] if fits is None else [f"--depth {fits}"])]
+        ways += ["a larger --width"] * (width.points < LONGEST)
+        lower = f"; lower with {' or '.join(filter(None, [', '.join(ways[:-1]), *ways[-1:]]))}" if ways else ""
         echo(f"note: it is {height:.0f}pt high, and a page has {PAGE_HEIGHT:.0f}pt{lower}", err=True)
 
 
@@ -164,11 +187,15 @@ def _length(width: str | None, form: PictureFormat) -> Length | None:
         exit_with_usage_error(f"--width {error}")
 
 
-def _say_if_too_large(network: Network, form: PictureFormat, *, expand: bool, collapse: bool) -> None:
+def _say_if_too_large(
+    network: Network, form: PictureFormat, *, expand: bool, collapse: bool, depth: int | None
+) -> None:
     """Says of Mermaid text if a page will show an error in place of the picture."""
     from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid  # noqa: PLC0415 -- only this command draws
 
-    if form is PictureFormat.MERMAID and not fits_mermaid_limits(mermaid(network, expand=expand, collapse=collapse)):
+    if form is not PictureFormat.MERMAID:
+        return
+    if not fits_mermaid_limits(mermaid(network, expand=expand, collapse=collapse, depth=depth)):
         most = f"{MOST_EDGES} edges and {MOST_CHARACTERS:,} characters"
         echo(f"note: Mermaid draws {most} at most, unless a page allows more, and this is more", err=True)
 

@@ -18,7 +18,7 @@ from sewdsl.draw.picture_file import (
 )
 from sewdsl.draw.scene import Direction
 from sewdsl.draw.style import THEMES, PictureLook, ThemeName
-from sewdsl.draw.write_dot import RenderingError, dot
+from sewdsl.draw.write_dot import RenderingError, dot, fitting_depth
 from sewdsl.draw.write_mermaid import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "aspect_ratio",
     "dot",
     "fits_mermaid_limits",
+    "fitting_depth",
     "format_of",
     "mermaid",
     "read_length",

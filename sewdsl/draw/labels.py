@@ -10,7 +10,7 @@ from itertools import groupby
 
 from sewdsl.draw.geometry import text_width
 from sewdsl.draw.picture_items import PictureCall, PictureLayer
-from sewdsl.draw.style import STROKES, Stroke, ThemeColours
+from sewdsl.draw.style import FamilyStyle, ThemeColours
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.redundant_arguments import redundant_arguments
 from sewdsl.ir.network import Network
@@ -222,40 +222,62 @@ def frame_label(title: str, note: str, room: float, theme: ThemeColours) -> str:
     )
 
 
-LEGEND, LEGEND_SAMPLE = 9.0, 36.0
-"""Font size of a meaning; room for the line that has it, and around both."""
-STATIC = "the same at every time-step"
-"""What dashed lines mean."""
+LEGEND, SAMPLE, ENTRY_GAP = 9.0, 18.0, 20.0
+"""Font size of a meaning; how wide a sample is, and the room around an entry; in points."""
 
 
-def legend_label(looks: Sequence[Stroke], theme: ThemeColours, *, static: bool, wide: bool) -> str:
-    """What the lines mean, as an HTML-like label.
+@dataclass(frozen=True)
+class LegendEntry:
+    """A sample of what occurs in a picture, and what it means.
 
-    Args:
-        looks: Those that occur, in the light theme.
-        theme: Their colours.
-        static: Whether there are dashed lines.
-        wide: Whether there is room for one row; else one meaning is below the other.
+    Attributes:
+        sample: As cells of an HTML-like table.
+        meaning: In words.
     """
-    shown = [theme.stroke(look) for look in STROKES if look in looks]
-    entries = [_entry(look.sample, look, look.meaning, theme) for look in shown]
-    if static:
-        entries.append(_entry("- - -", theme.stroke(STROKES[-1]), STATIC, theme))
-    rows = [entries] if wide else [[entry] for entry in entries]
-    table = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return f'<<table border="0" cellborder="0" cellspacing="4" cellpadding="0">{table}</table>>'
+
+    sample: str
+    meaning: str
+
+    @property
+    def room(self) -> float:
+        """How wide it is."""
+        return SAMPLE + ENTRY_GAP + text_width(self.meaning, LEGEND)
 
 
-def legend_room(looks: Sequence[Stroke], *, static: bool, wide: bool) -> float:
-    """About how wide the legend is."""
-    meanings = [look.meaning for look in looks] + ([STATIC] if static else [])
-    rooms = [text_width(meaning, LEGEND) + LEGEND_SAMPLE for meaning in meanings]
-    return sum(rooms) if wide else max(rooms)
+def line_entry(sample: str, colour: str, meaning: str) -> LegendEntry:
+    """Return the entry of lines, or of dots on them, of a colour."""
+    return LegendEntry(f'<td><font color="{colour}"><b>{sample}</b></font></td>', meaning)
 
 
-def _entry(sample: str, look: Stroke, meaning: str, theme: ThemeColours) -> str:
-    line = f'<font color="{look.color}"><b>{sample}</b></font>'
-    return f'<td align="left">{line}<font color="{theme.muted}">&nbsp;&nbsp;{escape(meaning)}&nbsp;&nbsp;</font></td>'
+def box_entry(look: FamilyStyle, meaning: str) -> LegendEntry:
+    """Return the entry of boxes or frames of a look."""
+    border = "" if look.border == "solid" else f",{look.border}"
+    box = f'border="1" width="{SAMPLE:g}" height="9" fixedsize="true" bgcolor="{look.fill}" color="{look.edge}"'
+    return LegendEntry(f'<td {box} style="rounded{border}"></td>', meaning)
+
+
+def legend_rows(entries: Sequence[LegendEntry], room: float) -> list[list[LegendEntry]]:
+    """Return the entries in rows that are no wider than the room, if each entry is not."""
+    rows: list[list[LegendEntry]] = []
+    for entry in entries:
+        if rows and sum(each.room for each in rows[-1]) + entry.room <= room:
+            rows[-1].append(entry)
+        else:
+            rows.append([entry])
+    return rows
+
+
+def legend_label(rows: Sequence[Sequence[LegendEntry]], theme: ThemeColours) -> str:
+    """Return rows of entries, as many in each, as an HTML-like label."""
+    texts = []
+    for row in rows:
+        cells = []
+        for entry in row:
+            words = f'<font color="{theme.muted}">{escape(replace_unprintable(entry.meaning))}</font>'
+            room = entry.room - SAMPLE - ENTRY_GAP / 2  # also in a font that is wider than that of the renderer
+            cells.append(f'{entry.sample}<td width="{room:.0f}" align="left">&nbsp;{words}</td>')
+        texts.append(f"<tr>{''.join(cells)}</tr>")
+    return f'<<table border="0" cellborder="0" cellspacing="4" cellpadding="0">{"".join(texts)}</table>>'
 
 
 def layer_tooltip(network: Network, layer: PictureLayer) -> str:

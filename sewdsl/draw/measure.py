@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from sewdsl.draw.geometry import text_width
@@ -36,6 +37,7 @@ from sewdsl.draw.picture_items import (
     exit_layer,
     framed_items,
 )
+from sewdsl.ir.op import Neuron
 
 TEXT, SMALL = 11.0, 9.0
 """Font sizes: of a layer, of a label on an edge."""
@@ -129,9 +131,15 @@ class Measure:
         items: The whole tree.
         vertical: Whether the signal flows down rather than to the right.
         narrow: Whether long details take two lines.
+        legend: Whether details that all neurons of a kind have are in a legend, not in their boxes.
+
+    Attributes:
+        common: These details, by kind.
     """
 
-    def __init__(self, wiring: Wiring, items: PictureItems, *, vertical: bool, narrow: bool = False) -> None:
+    def __init__(
+        self, wiring: Wiring, items: PictureItems, *, vertical: bool, narrow: bool = False, legend: bool = False
+    ) -> None:
         self.lanes = Lanes(wiring, items)
         self.vertical, self.narrow = vertical, narrow
         self._wiring = wiring
@@ -143,6 +151,7 @@ class Measure:
             else labels.of(layer.nodes[0], wiring.delayed_value(layer))
             for layer in wiring.layers
         }
+        self.common = self._take_common_details() if legend else {}
         if narrow:
             self._labels = {layer: narrow_label(label) for layer, label in self._labels.items()}
         self._measured: dict[int, tuple[PictureItems | PictureItem, Extent]] = {}
@@ -152,6 +161,26 @@ class Measure:
         texts.append(text_width(self.readout_label.title, TEXT))
         texts += [text_width(line, DETAIL) for line in self.readout_label.details]
         self.width = max(72.0, *texts) + 14
+
+    def _take_common_details(self) -> dict[str, tuple[str, ...]]:
+        """Take the details from the labels of neurons that all of several neurons of one kind have."""
+        kinds: dict[str, list[PictureLayer]] = {}
+        for layer in self._wiring.layers:
+            op = self._wiring.network.nodes[layer.nodes[0]].op
+            if isinstance(op, Neuron) and not isinstance(layer, PictureCall):
+                kinds.setdefault(op.kind, []).append(layer)
+        common: dict[str, tuple[str, ...]] = {}
+        for kind, layers in kinds.items():
+            details = [self._labels[layer].details for layer in layers]
+            shared = tuple(each for each in details[0] if all(each in others for others in details))
+            if not shared or len(layers) == 1:
+                continue
+            common[kind] = shared
+            for layer in layers:
+                label = self._labels[layer]
+                left = tuple(each for each in label.details if each not in shared)
+                self._labels[layer] = replace(label, details=left)
+        return common
 
     @property
     def shortest_gap(self) -> float:
@@ -397,7 +426,8 @@ class Measure:
 
     def body(self, merge: PictureMerge) -> float:
         """The length of the longest operand."""
-        return max(JOIN, *(self.sequence(operand).length for operand in merge.operands))
+        shortest = JOIN if self._wiring.is_join(merge.layer) or any(merge.operands) else 0.0
+        return max(shortest, *(self.sequence(operand).length for operand in merge.operands))
 
     def merge_gap(self, merge: PictureMerge) -> tuple[float, str]:
         """The distance of the first operand and what merges it, and the label between."""

@@ -74,7 +74,6 @@ class PictureBlock:
         value: Whether it is a named value, which may be read by others than what follows it.
         gives: The layer whose output alone is read outside, if that is not the last.
         arguments: Those of the call.
-        depth: How many steps lead to it from the network.
         note: What is said below its name.
     """
 
@@ -83,7 +82,6 @@ class PictureBlock:
     value: bool = False
     gives: PictureLayer | None = None
     arguments: str = ""
-    depth: int = 0
     note: str = ""
 
 
@@ -353,7 +351,9 @@ Unfolded = bool | Collection[str]
 """Which repeats are drawn copy by copy: all, none, or those with these keys."""
 
 
-def picture_items(network: Network, *, expand: Unfolded = False, collapse: bool = False) -> PictureItems:
+def picture_items(
+    network: Network, *, expand: Unfolded = False, collapse: bool = False, depth: int | None = None
+) -> PictureItems:
     """The tree of a network, with its readout at the end.
 
     Args:
@@ -363,14 +363,33 @@ def picture_items(network: Network, *, expand: Unfolded = False, collapse: bool 
             :class:`PictureRepeat`.
         collapse: Draw what a block is made of once, and as a :class:`PictureCall` from then on. Calls that differ in
             widths and strides only are of one block.
+        depth: How many levels of blocks and repeats are drawn in full; deeper ones are a :class:`PictureCall` each.
+            None: all.
     """
     folder = _Folder(network, expand=expand)
     items = folder.sequence(network.nesting, "")
-    if collapse:
-        collapser = _Collapser(network)
-        collapser.sequence(items)  # finds how many blocks share a name
-        items = collapser.again().sequence(items)
+    if collapse or depth is not None:
+        boxer = _Boxer(network, collapse=collapse, depth=depth)
+        boxer.sequence(items)  # finds how many blocks share a name
+        items = boxer.again().sequence(items)
     return (*items, PictureReadout(network.output))
+
+
+def frame_depth(items: PictureItems) -> int:
+    """Return how many frames of blocks and repeats are one in another, at most."""
+    depth = 0
+    for item in items:
+        match item:
+            case PictureBlock() | PictureRepeat():
+                own = not (isinstance(item, PictureBlock) and item.value)
+                depth = max(depth, own + frame_depth(framed_items(item)[0]))
+            case PictureMerge(operands):
+                depth = max(depth, *map(frame_depth, operands))
+            case PictureLoop(feedback=feedback):
+                depth = max(depth, frame_depth(item.row), frame_depth(feedback))
+            case PictureLayer() | PictureReadout():
+                pass
+    return depth
 
 
 def _copies(layer: PictureLayer) -> tuple[tuple[int, ...], ...]:
@@ -386,71 +405,133 @@ def outside_sources(network: Network, indices: Sequence[int]) -> tuple[int, ...]
     return tuple(dict.fromkeys(i for index in indices for i in network.nodes[index].sources if i not in inside))
 
 
-class _Collapser:
-    """Draws blocks as boxes that were drawn before."""
+class _Boxer:
+    """Draws blocks as boxes that were drawn before, or that are nested deeply.
 
-    def __init__(self, network: Network, variants: dict[str, dict[Hashable, int]] | None = None) -> None:
+    Args:
+        collapse: Whether blocks that were drawn before are boxes.
+        depth: How many levels are drawn in full; None: all.
+        variants: How many blocks share a name, if that is known.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        collapse: bool,
+        depth: int | None,
+        variants: dict[str, dict[Hashable, int]] | None = None,
+    ) -> None:
         self._network, self._readers = network, network.graph.consumers
+        self._collapse, self._depth = collapse, depth
         self._variants = variants or {}
         self._numbered = variants is not None
         self._seen: set[tuple[str, Hashable]] = set()
 
-    def again(self) -> _Collapser:
+    def again(self) -> _Boxer:
         """One that knows which blocks there are."""
-        return _Collapser(self._network, self._variants)
+        return _Boxer(self._network, collapse=self._collapse, depth=self._depth, variants=self._variants)
 
-    def sequence(self, items: PictureItems) -> PictureItems:
-        """The items, those blocks as boxes that earlier ones had."""
-        return tuple(map(self._item, items))
+    def sequence(self, items: PictureItems, level: int = 0, copies: int = 1) -> PictureItems:
+        """The items, with blocks as boxes.
 
-    def _item(self, item: PictureItem) -> PictureItem:
+        Args:
+            items: Of one row.
+            level: How many blocks and repeats they are in.
+            copies: How many copies of them there are, in repeats that are folded.
+        """
+        return tuple(self._item(item, level, copies) for item in items)
+
+    def _item(self, item: PictureItem, level: int, copies: int) -> PictureItem:
         match item:
             case PictureBlock(value=True):
-                return replace(item, items=self.sequence(item.items))
+                return replace(item, items=self.sequence(item.items, level, copies))
             case PictureBlock():
-                return self._block(item)
+                return self._block(item, level, copies)
             case PictureRepeat():
-                inside = self.sequence(item.items)
-                match inside:
-                    case (PictureCall() as call,):
-                        return replace(call, note=copies_text(item))
-                return replace(item, items=inside)
+                return self._repeat(item, level, copies)
             case PictureMerge(operands, layer):
-                return PictureMerge(tuple(map(self.sequence, operands)), layer)
+                return PictureMerge(tuple(self.sequence(operand, level, copies) for operand in operands), layer)
             case PictureLoop(layer, body, feedback):
-                return PictureLoop(layer, self.sequence(body), (feedback[0], *self.sequence(feedback[1:])))
+                back = self.sequence(feedback[1:], level, copies)
+                return PictureLoop(layer, self.sequence(body, level, copies), (feedback[0], *back))
             case PictureLayer() | PictureReadout():
                 return item
 
-    def _block(self, block: PictureBlock) -> PictureItem:
+    def _repeat(self, fold: PictureRepeat, level: int, copies: int) -> PictureItem:
+        copies *= fold.last - fold.first + 1
+        match fold.items:
+            case (PictureBlock(value=False) as block,):  # shares the block's frame
+                inside = self._block(block, level, copies)
+                match inside:
+                    case PictureCall():
+                        return replace(inside, note=copies_text(fold))
+                    case PictureMerge(operands, PictureCall() as call):
+                        return PictureMerge(operands, replace(call, note=copies_text(fold)))
+                return replace(fold, items=(inside,))
+        if self._depth is not None and level >= self._depth:
+            box = self._call(fold.items, self._summary(fold.items), "", copies, copies_text(fold))
+            if box is not None:
+                return box
+        return replace(fold, items=self.sequence(fold.items, level + 1, copies))
+
+    def _block(self, block: PictureBlock, level: int, copies: int) -> PictureItem:
         kind = tuple(map(self._kind, block.items))
         alike = self._variants.setdefault(block.label, {})
         number = alike.setdefault(kind, len(alike))
-        letters = f" {_letters(number)}" if self._numbered and len(alike) > 1 else ""
+        letters = f" {_letters(number)}" if self._numbered and self._collapse and len(alike) > 1 else ""
         title, arguments = f"{block.label.strip() or 'block'}{letters}", block.arguments.removesuffix("s1")
-        if (block.label, kind) in self._seen:
-            call = self._call(block, title, arguments)
+        is_deep = self._depth is not None and level >= self._depth
+        if is_deep or (self._collapse and (block.label, kind) in self._seen):
+            call = self._call(block.items, title, arguments, copies)
             if call is not None:
                 return call
         self._seen.add((block.label, kind))
-        # what a block gives is one of its drawn layers: if that is not the last, no part of it becomes a box
-        items = block.items if block.gives else self.sequence(block.items)
-        return replace(block, label=title, note=arguments, items=items)
+        items, gives = self.sequence(block.items, level + 1, copies), block.gives
+        if gives is not None:  # the box that its layer may now be in
+            gives = next(layer for layer in drawn_layers(items) if gives.nodes[0] in layer.nodes)
+        note = arguments if self._collapse else block.note
+        return replace(block, label=title if self._collapse else block.label, note=note, items=items, gives=gives)
 
-    def _call(self, block: PictureBlock, title: str, arguments: str) -> PictureCall | None:
-        """A block as a box; None: it reads, or gives, more than one value."""
-        nodes = self._network.nodes
-        copies: dict[tuple[PathStep, ...], list[int]] = {}
-        for index in sorted(index for layer in drawn_layers(block.items) for index in layer.nodes):
-            copies.setdefault(nodes[index].path[: block.depth], []).append(index)
-        given = []
-        for copy in copies.values():
-            inside = set(copy)
-            out = [i for i in copy if i in self._network.given or not inside.issuperset(self._readers[i])]
-            if len(out) != 1 or len(outside_sources(self._network, copy)) != 1:
+    def _call(
+        self, items: PictureItems, title: str, arguments: str, copies: int, note: str = ""
+    ) -> PictureCall | PictureMerge | None:
+        """Items as a box, which reads several values as a merge does; None: others read more than one of its values."""
+        insides: list[list[int]] = [[] for _ in range(copies)]
+        for layer in drawn_layers(items):  # one node for each copy, and for each of those in it
+            each = len(layer.nodes) // copies
+            for number, inside in enumerate(insides):
+                inside.extend(layer.nodes[number * each : (number + 1) * each])
+        outputs, sources = [], []
+        for inside in insides:
+            inside.sort()
+            own = set(inside)
+            out = [i for i in inside if i in self._network.given or not own.issuperset(self._readers[i])]
+            if len(out) != 1:
                 return None
-            given += out
-        return PictureCall(tuple(given), title, arguments, tuple(map(tuple, copies.values())))
+            outputs += out
+            sources.append(outside_sources(self._network, inside))
+        if len(set(map(len, sources))) > 1:
+            return None
+        call = PictureCall(tuple(outputs), title, arguments, tuple(map(tuple, insides)), note)
+        return call if len(sources[0]) <= 1 else PictureMerge(((),) * len(sources[0]), call)
+
+    def _summary(self, items: PictureItems) -> str:
+        """What some items are, in a few words: ``c-BN-IF``."""
+        words = []
+        for item in items:
+            match item:
+                case PictureBlock(label):
+                    words.append(label.strip() or "block")
+                case PictureRepeat():
+                    words.append(f"{{{self._summary(item.items)}}}")
+                case PictureMerge(layer=layer) | PictureLoop(layer=layer):
+                    words.append(self._network.nodes[layer.nodes[0]].op.kind)
+                case PictureLayer(drawn):
+                    words.append(self._network.nodes[drawn[0]].op.kind)
+                case PictureReadout():
+                    pass
+        return "-".join(words)
 
     def _kind(self, item: PictureItem) -> Hashable:
         """What must be equal for two blocks to be one: all but widths and strides."""
@@ -507,9 +588,7 @@ class _Folder:
             case BlockItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
                 gives = self._given_by(item, inside)
-                path = self._nodes[next(nodes((item,)))].path
-                depth = path.index(step) + 1
-                return (PictureBlock(step.label, inside, gives=gives, arguments=step.arguments, depth=depth),)
+                return (PictureBlock(step.label, inside, gives=gives, arguments=step.arguments),)
             case ValueItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
                 if step.kind != "value":

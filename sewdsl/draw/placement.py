@@ -23,7 +23,7 @@ from sewdsl.draw.picture_items import (
     Wiring,
     framed_items,
 )
-from sewdsl.draw.scene import Anchor, Box, EdgeLine, Element, Fork, LineLabel, Route, Scene, TitledFrame
+from sewdsl.draw.scene import Anchor, Box, EdgeLine, Element, Fork, LineLabel, Route, Scene, TitledFrame, all_elements
 
 
 class Placer:
@@ -120,7 +120,7 @@ class Placer:
         self.scene.lines, forks = join_routes(self._wiring, self.routes)
         for fork in forks:
             _innermost(self.scene.elements, fork.centre).append(fork)
-        boxes = {box.name: box for box in _boxes(self.scene.elements)}
+        boxes = {box.name: box for box in all_elements(self.scene.elements) if isinstance(box, Box)}
         for source, target, _ in self._edges:
             start, end = boxes[self._wiring.name(source)], boxes[self._wiring.name(target)]
             leave = (start.centre[0] + start.along / 2, start.centre[1])
@@ -271,16 +271,6 @@ def _innermost(elements: list[Element], point: Point) -> list[Element]:
         ):
             return _innermost(element.elements, point)
     return elements
-
-
-def _boxes(elements: list[Element]) -> list[Box]:
-    found: list[Box] = []
-    for element in elements:
-        if isinstance(element, Box):
-            found.append(element)
-        elif isinstance(element, TitledFrame):
-            found += _boxes(element.elements)
-    return found
 
 
 LONGEST, TURN = 760.0, 22.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -54,6 +54,14 @@ class TitledFrame:
 
 
 Element = Box | Fork | TitledFrame
+
+
+def all_elements(inside: Iterable[Element]) -> Iterator[Element]:
+    """All elements, each frame before those in it."""
+    for element in inside:
+        yield element
+        if isinstance(element, TitledFrame):
+            yield from all_elements(element.elements)
 
 
 @dataclass(frozen=True)

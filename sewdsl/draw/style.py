@@ -45,12 +45,14 @@ class FamilyStyle:
 
 TERMINAL = FamilyStyle("terminal", "#FFFFFF", "#98A2B3")
 OTHER = FamilyStyle("other", "#F2F4F7", "#98A2B3")
+POOLING = FamilyStyle("pooling", "#DBEFDD", "#549A5C")
+NEURON = FamilyStyle("neuron", "#FDE3C4", "#D47F1E")
 FAMILIES: tuple[tuple[tuple[type[Op], ...], FamilyStyle], ...] = (
     ((Input,), TERMINAL),
     ((Conv, TransposedConv), FamilyStyle("convolution", "#D6E6F8", "#3F77B5")),
     ((Norm, GroupNorm, LayerNorm), FamilyStyle("norm", "#E9E6F5", "#8578B5")),
-    ((Activation,), FamilyStyle("neuron", "#FDE3C4", "#D47F1E")),
-    ((Pool, GlobalAvgPool, Upsample), FamilyStyle("pooling", "#DBEFDD", "#549A5C")),
+    ((Activation,), NEURON),
+    ((Pool, GlobalAvgPool, Upsample), POOLING),
     ((Linear,), FamilyStyle("linear", "#D3ECEC", "#2F8C8C")),
     ((Join,), FamilyStyle("join", "#FFFFFF", "#344054")),
 )

@@ -14,9 +14,9 @@ from sewdsl.draw.geometry import Point, round_corners, shorten_end, text_width
 from sewdsl.draw.labels import DETAIL
 from sewdsl.draw.lengths import PAGE_HEIGHT, Length
 from sewdsl.draw.measure import SMALL, TEXT, Measure
-from sewdsl.draw.picture_items import Unfolded, Wiring, picture_items
+from sewdsl.draw.picture_items import Unfolded, Wiring, frame_depth, picture_items
 from sewdsl.draw.placement import lay_out, possible_stops, widest_item
-from sewdsl.draw.scene import Box, Direction, EdgeLine, Element, Fork, Scene, TitledFrame
+from sewdsl.draw.scene import Box, Direction, EdgeLine, Element, Fork, Scene, TitledFrame, all_elements
 from sewdsl.draw.style import PLAIN, FamilyStyle, PictureLook
 from sewdsl.ir.network import Network
 from sewdsl.limits import DEFAULT_LIMITS, raise_limit_help
@@ -25,18 +25,31 @@ from sewdsl.user_error import UserError
 if TYPE_CHECKING:
     import graphviz
 
-ARROW, WIDE = 6.0, 420.0
-"""Length of an arrow's head; the width from which the legend is a row; in points."""
+ARROW = 6.0
+"""Length of an arrow's head, in points."""
 NODE = {"shape": "box", "style": "rounded,filled", "fixedsize": "true", "penwidth": "1.1"}
 EDGE = {"arrowsize": "0.6", "fontsize": f"{SMALL:g}"}
 MARGIN = 2.0
 """Around a picture of some width, in points; others have a quarter of an inch."""
+WIDER = 1.1
+"""The room for words on lines at the edge of a picture, in widths of these: a reader's font may be wider."""
 LEAST_TYPE = 5.0
 """The smallest type of a picture of some width, in points."""
 TITLE_AT, TITLE_HEIGHT = 30.0, 40.0
 """How far the title's centre is from what it is above of, and how high it is."""
 LEGEND_AT, LEGEND_ROW = 14.0, 16.0
 """How far the legend is from what it is below of, and how high each of its rows is."""
+STATIC, BRANCH, CALLED = "the same at every time-step", "a value branches", "a block as one box"
+"""The meaning of dashed lines, of dots, and of boxes that are blocks or repeats."""
+FRAMES = (
+    (style.BLOCK, "a block"),
+    (style.FOLD, "equal copies, drawn once"),
+    (style.FOLDED_BLOCK, "equal blocks, drawn once"),
+    (style.VALUE, "a named value"),
+)
+"""The meaning of frames."""
+BORDERED = ((style.POOLING, "pooling, upsampling"), (style.OTHER, "other layers"))
+"""The meaning of boxes whose borders are dashed or dotted in some theme."""
 TALL = 1.25
 """A picture of some width is no higher than this times its width, nor than a page, if it can be."""
 
@@ -62,6 +75,7 @@ def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     *,
     expand: Unfolded = False,
     collapse: bool = False,
+    depth: int | None = None,
     direction: Direction = "TB",
     look: PictureLook = PLAIN,
     max_boxes: int = DEFAULT_LIMITS.boxes,
@@ -77,6 +91,7 @@ def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
         network: What to draw.
         expand: Draw every copy of a repeat, or of those with these keys, rather than equal neighbours once.
         collapse: Draw what a block is made of once, and the block as a box from then on.
+        depth: How many levels of blocks and repeats to draw in full; deeper ones are boxes. None: all.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
         look: Its colours, what is left out, and how wide it is.
         max_boxes: Layers that are drawn at most.
@@ -85,7 +100,7 @@ def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
         RenderingError: it would have more boxes than that, or the type of a picture of that width would be too small.
     """
     try:
-        return _drawn(network, expand, direction, look, max_boxes, collapse=collapse).text()
+        return _drawn(network, expand, direction, look, max_boxes, collapse=collapse, depth=depth).text()
     except _IllegibleError as error:
         width, size = look.width or Length(0, "pt"), error.size
     needed = 2 * MARGIN + (width.points - 2 * MARGIN) * LEAST_TYPE / size
@@ -97,7 +112,8 @@ def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
         if way == asked:
             continue
         try:
-            _drawn(network, expand, along, replace(look, title=title), max_boxes, collapse=collapsed, ask=True)
+            narrower = replace(look, title=title)
+            _drawn(network, expand, along, narrower, max_boxes, collapse=collapsed, depth=depth, ask=True)
         except _IllegibleError:
             continue
         changed = {
@@ -114,6 +130,38 @@ def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     raise RenderingError(message)
 
 
+def fitting_depth(  # noqa: PLR0913 -- as above
+    network: Network,
+    *,
+    expand: Unfolded = False,
+    collapse: bool = False,
+    depth: int | None = None,
+    direction: Direction = "TB",
+    look: PictureLook = PLAIN,
+    max_boxes: int = DEFAULT_LIMITS.boxes,
+) -> int | None:
+    """Return the largest depth at which a picture of some width is no higher than a page; None: there is none.
+
+    Args:
+        network: As of :func:`dot`, and so are the others.
+        expand: Likewise.
+        collapse: Likewise.
+        depth: Smaller ones are tried.
+        direction: Likewise.
+        look: Likewise.
+        max_boxes: Likewise.
+    """
+    levels = frame_depth(picture_items(network, expand=expand, collapse=collapse, depth=depth))
+    for fewer in reversed(range(levels)):
+        try:
+            picture = _drawn(network, expand, direction, look, max_boxes, collapse=collapse, depth=fewer)
+        except _IllegibleError:
+            continue
+        if picture.height <= PAGE_HEIGHT:
+            return fewer
+    return None
+
+
 def _drawn(  # noqa: PLR0913 -- as above
     network: Network,
     expand: Unfolded,
@@ -122,6 +170,7 @@ def _drawn(  # noqa: PLR0913 -- as above
     max_boxes: int,
     *,
     collapse: bool,
+    depth: int | None,
     ask: bool = False,
 ) -> _Writer:
     """A placed picture; one of some width in the columns in which it has the largest type on a page.
@@ -133,13 +182,14 @@ def _drawn(  # noqa: PLR0913 -- as above
         look: Likewise.
         max_boxes: Likewise.
         collapse: Likewise.
+        depth: Likewise.
         ask: Whether it matters only if there is room: where one item is too wide, nothing is laid out.
 
     Raises:
         RenderingError: it would have too many boxes.
         _IllegibleError: its type would be too small in all columns.
     """
-    items = picture_items(network, expand=expand, collapse=collapse)
+    items = picture_items(network, expand=expand, collapse=collapse, depth=depth)
     wiring = Wiring(network, items)
     if len(wiring.layers) > max_boxes:
         message = (
@@ -148,7 +198,7 @@ def _drawn(  # noqa: PLR0913 -- as above
         )
         raise RenderingError(message)
     vertical, width = direction == "TB", look.width.points if look.width else 0.0
-    measure = Measure(wiring, items, vertical=vertical, narrow=width > 0)
+    measure = Measure(wiring, items, vertical=vertical, narrow=width > 0, legend=look.legend)
     if not width:
         return _Writer(wiring, measure, lay_out(wiring, measure, items), direction, look)
     room = width - 2 * MARGIN
@@ -172,9 +222,6 @@ class _Writer:
         self._quoted, self._wiring, self._measure, self._scene = graphviz.escape, wiring, measure, scene
         self._frames = 0
         self._look, self._theme = look, look.colours
-        strokes = [style.edge_style(line.signals) for line in scene.lines]
-        self._strokes = [stroke for stroke in style.STROKES if stroke in strokes]
-        self._static = any(wiring.is_static(line.signals) for line in scene.lines)
         self._graph: graphviz.Digraph = graphviz.Digraph(
             graphviz.escape(labels.short_name(wiring.network)),
             comment="Laid out for: neato -n2",
@@ -195,10 +242,15 @@ class _Writer:
         for line in self._scene.lines:
             self._line(line)
         if self._look.legend:
-            legend = labels.legend_label(self._strokes, self._theme, static=self._static, wide=self._wide_legend)
-            at = _at(((left + right) / 2, low - 14 - 8 * legend.count("<tr>")))
             look = {"shape": "plain", "fixedsize": "false", "style": "", "fontsize": f"{SMALL:g}"}
-            self._graph.node("/legend", legend, pos=at, **look)
+            rows = self._legend
+            # Entries below each other are one table, in which they begin at one place; other rows have one each.
+            tables = [rows] if all(len(row) == 1 for row in rows) else [[row] for row in rows]
+            top = low - LEGEND_AT
+            for number, table in enumerate(tables, start=1):
+                at = _at(((left + right) / 2, top - LEGEND_ROW * len(table) / 2))
+                self._graph.node(f"/legend/{number}", labels.legend_label(table, self._theme), pos=at, **look)
+                top -= LEGEND_ROW * len(table)
         return str(self._graph.source)
 
     @property
@@ -233,23 +285,44 @@ class _Writer:
         words = [(middle, 0.0)]
         for line in self._scene.lines:
             if line.label:
-                x, half = self._scene.xy(line.label_centre)[0], text_width(line.label, SMALL) / 2
+                x = self._scene.xy(line.label_centre)[0]
+                half = WIDER * text_width(line.label, SMALL) / 2
                 words += [(x, half)]
         if self._look.title:
             words.append((middle, labels.title_room(self._wiring.network) / 2))
             high += TITLE_AT + TITLE_HEIGHT / 2
         if self._look.legend:
-            room = labels.legend_room(self._strokes, static=self._static, wide=self._wide_legend)
-            words.append((middle, room / 2))
-            low -= LEGEND_AT + LEGEND_ROW * (1 if self._wide_legend else len(self._strokes) + self._static)
+            words += [(middle, sum(entry.room for entry in row) / 2) for row in self._legend]
+            low -= LEGEND_AT + LEGEND_ROW * len(self._legend)
         return min(left, *(x - half for x, half in words)), low, max(right, *(x + half for x, half in words)), high
 
-    @property
-    def _wide_legend(self) -> bool:
+    @cached_property
+    def _legend(self) -> list[list[labels.LegendEntry]]:
+        """The meaning of what this picture has: lines, dots, frames, unusual borders, arguments of all neurons."""
+        lines, theme, wiring = self._scene.lines, self._theme, self._wiring
+        strokes = {style.edge_style(line.signals) for line in lines}
+        shown = [theme.stroke(stroke) for stroke in style.STROKES if stroke in strokes]
+        entries = [labels.line_entry(stroke.sample, stroke.color, stroke.meaning) for stroke in shown]
+        if any(wiring.is_static(line.signals) for line in lines):
+            entries.append(labels.line_entry("- - -", theme.stroke(style.REALS).color, STATIC))
+        elements = list(all_elements(self._scene.elements))
+        if any(isinstance(element, Fork) for element in elements):
+            entries.append(labels.line_entry("●", theme.muted, BRANCH))
+        titles = [element.title for element in elements if isinstance(element, TitledFrame)]
+        frames = {style.frame_style(block=title.block, folds=title.folds, value=title.value) for title in titles}
+        entries += [labels.box_entry(theme.family(look), meaning) for look, meaning in FRAMES if look in frames]
+        boxes = {wiring.style(element.layer) for element in elements if isinstance(element, Box) and element.layer}
+        for look, meaning in BORDERED:
+            if look in boxes and theme.family(look).border != "solid":
+                entries.append(labels.box_entry(theme.family(look), meaning))
+        if style.CALL in boxes:
+            entries.append(labels.box_entry(theme.family(style.CALL), CALLED))
+        neuron = theme.family(style.NEURON)
+        for kind, details in self._measure.common.items():
+            entries.append(labels.box_entry(neuron, f"{kind}: {', '.join(details)}"))
         left, _, right, _ = self._corners
-        if self._look.width is None:
-            return right - left > WIDE
-        return right - left > labels.legend_room(self._strokes, static=self._static, wide=True)
+        title = labels.title_room(wiring.network) if self._look.title else 0.0
+        return labels.legend_rows(entries, max(right - left, title))
 
     def _elements(self, graph: graphviz.Digraph, elements: list[Element]) -> None:
         for element in elements:

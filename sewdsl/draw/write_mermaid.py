@@ -39,11 +39,12 @@ MOST_EDGES, MOST_CHARACTERS = 500, 50_000
 """What Mermaid draws at most, unless the settings of the page allow more; a diagram cannot raise them itself."""
 
 
-def mermaid(
+def mermaid(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     network: Network,
     *,
     expand: bool = False,
     collapse: bool = False,
+    depth: int | None = None,
     direction: Direction = "TB",
     look: PictureLook = PLAIN,
 ) -> str:
@@ -53,10 +54,11 @@ def mermaid(
         network: What to draw.
         expand: Draw every copy of a repeat, rather than equal neighbours once.
         collapse: Draw what a block is made of once, and the block as a box from then on.
+        depth: How many levels of blocks and repeats to draw in full; deeper ones are boxes. None: all.
         direction: ``TB``: the signal flows down; ``LR``: to the right.
         look: Its colours, and whether it has a title; there is no legend, and Mermaid decides about the width.
     """
-    items = picture_items(network, expand=expand, collapse=collapse)
+    items = picture_items(network, expand=expand, collapse=collapse, depth=depth)
     return "\n".join(_Writer(network, items, look, vertical=direction == "TB").lines(direction)) + "\n"
 
 

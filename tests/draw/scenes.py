@@ -17,6 +17,7 @@ from sewdsl.draw.measure import SMALL, Measure
 from sewdsl.draw.picture_items import Wiring, picture_items
 from sewdsl.draw.placement import lay_out, possible_stops
 from sewdsl.draw.scene import Box, EdgeLine, Element, Fork, Scene, TitledFrame
+from sewdsl.draw.scene import all_elements as elements
 from sewdsl.ir.network import Network
 
 CLEAR = 8.0
@@ -32,10 +33,11 @@ def scenes(
     narrow: bool = False,
     expand: bool = False,
     collapse: bool = False,
+    depth: int | None = None,
     room: float | None = None,
 ) -> Iterator[tuple[Wiring, Scene]]:
     """Lay a network out: once, or in all columns that are tried for a picture of some width."""
-    items = picture_items(network, expand=expand, collapse=collapse)
+    items = picture_items(network, expand=expand, collapse=collapse, depth=depth)
     wiring = Wiring(network, items)
     measure = Measure(wiring, items, vertical=vertical, narrow=narrow)
     for stops in [None] if room is None else possible_stops(measure, items, room):
@@ -45,14 +47,6 @@ def scenes(
 def scene(network: Network, *, vertical: bool = True, expand: bool = False) -> tuple[Wiring, Scene]:
     """Lay a network out."""
     return next(scenes(network, vertical=vertical, expand=expand))
-
-
-def elements(inside: list[Element]) -> Iterator[Element]:
-    """All elements, each frame before those in it."""
-    for element in inside:
-        yield element
-        if isinstance(element, TitledFrame):
-            yield from elements(element.elements)
 
 
 def boxes(inside: list[Element]) -> list[Box]:

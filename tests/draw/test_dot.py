@@ -87,7 +87,7 @@ def test_boxes_do_not_overlap(networks: Networks, parsed: Parse, name: str, dire
     drawing = parsed(dot(networks(name), expand=expand, direction="LR" if direction == "LR" else "TB"))
     boxes = []
     for item in drawing.nodes.values():
-        if item["name"] != "/legend":
+        if not item["name"].startswith("/legend"):
             x, y = map(float, item["pos"].split(","))
             boxes.append((x, y, 36 * float(item["width"]), 36 * float(item["height"])))
     for (x, y, w, h), (x2, y2, w2, h2) in combinations(boxes, 2):
@@ -216,7 +216,11 @@ def test_neither_the_input_nor_the_readout_has_a_row_of_its_own(parsed: Parse, t
     network = sewdsl.load(text, input="8x16x16", steps=2, neuron="IF")
     drawing = parsed(dot(network, expand=True, direction="LR" if direction == "LR" else "TB"))
     axis = 0 if direction == "TB" else 1
-    across = {name: float(item["pos"].split(",")[axis]) for name, item in drawing.nodes.items() if name != "/legend"}
+    across = {
+        name: float(item["pos"].split(",")[axis])
+        for name, item in drawing.nodes.items()
+        if not name.startswith("/legend")
+    }
     for name in ("input", "/readout"):
         near = [other for other in across if other != name and "/fork" not in other and across[other] == across[name]]
         assert near, name

@@ -17,11 +17,21 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.draw import THEMES, PictureLook, RenderingError, ThemeName, dot, mermaid, read_length, render_picture
 from sewdsl.draw.measure import Measure
-from sewdsl.draw.picture_items import PictureBlock, PictureCall, PictureItem, Wiring, drawn_layers, picture_items
+from sewdsl.draw.picture_items import (
+    PictureBlock,
+    PictureCall,
+    PictureItem,
+    Wiring,
+    drawn_layers,
+    frame_depth,
+    picture_items,
+)
 from sewdsl.draw.placement import possible_stops
-from sewdsl.draw.style import BLOCK, CALL, FAMILIES, FOLD, OTHER, STROKES, VALUE
+from sewdsl.draw.style import BLOCK, CALL, FAMILIES, FOLD, OTHER, PLAIN, STROKES, VALUE
 from sewdsl.ir.network import Network
 from tests.draw.conftest import Drawing
+from tests.draw.scenes import assert_readable, scenes
+from tests.draw.test_values import CROSSED
 
 Networks = Callable[[str], Network]
 Parse = Callable[[str], Drawing]
@@ -154,7 +164,7 @@ class TestWidth:
         for suffix in ("svg", "pdf", "png"):
             result = draw("sew-resnet-50", "--width", "397pt", "-o", f"a.{suffix}")
             assert re.fullmatch(
-                r"note: it is \d+pt high, and a page has 648pt; lower with --collapse or a larger --width\n",
+                r"note: it is \d+pt high, and a page has 648pt; lower with --collapse, --depth 0 or a larger --width\n",
                 result.stderr,
             )
         assert draw("7b-net", "--width", "397pt", "-o", "b.svg").stderr == ""
@@ -359,16 +369,19 @@ class TestCollapse:
         for layer in layers:
             if isinstance(layer, PictureCall):
                 assert len(layer.inside) == len(layer.nodes)
-                assert len(wiring.sources(layer)) == 1
 
-    def test_a_block_that_reads_two_values_stays_in_full(self) -> None:
+    def test_a_block_that_reads_two_values_is_a_box_too(self) -> None:
         text = (
             "sewdsl 1\ninput 2x4x4\nneuron IF\nblock Pair[a | b] = ADD[a-BN | b]\n"
             "let x = c2k1\nlet y = Pair[x | x-BN]\nbody Pair[x | y]-c3k1-GAP-FC3\n"
         )
-        full, boxes = self.calls(sewdsl.load(text))
-        assert full.count("Pair") == 2
-        assert boxes == []
+        network = sewdsl.load(text)
+        full, _ = self.calls(network)
+        assert full.count("Pair") == 1
+        ((wiring, made),) = scenes(network, collapse=True)
+        assert_readable(wiring, made)
+        (box,) = (layer for layer in wiring.layers if isinstance(layer, PictureCall))
+        assert [wiring.name(source) for source in wiring.sources(box)] == ["x.conv1", "y.pair1.add1"]
 
     def test_of_mermaid(self, networks: Networks) -> None:
         text = mermaid(networks("sew-resnet-18"), collapse=True)
@@ -381,6 +394,76 @@ class TestCollapse:
         assert draw("sew-resnet-18", "--collapse", "--format", "dot").stdout == dot(
             networks("sew-resnet-18"), collapse=True
         )
+
+
+class TestDepth:
+    @pytest.mark.parametrize(("name", "depth"), [("spikformer-8-512", 1), ("qkformer-10-768", 0)])
+    def test_large_networks_fit_a_page(self, draw: Callable[..., Result], name: str, depth: int) -> None:
+        arguments = (name, "--collapse", "--width", "397pt", "-o", "a.svg", "--overwrite")
+        assert f"lower with --depth {depth} or a larger --width\n" in draw(*arguments).stderr
+        result = draw(*arguments, "--depth", str(depth))
+        assert (result.exit_code, "pt high" in result.stderr) == (0, False)
+
+    @pytest.mark.parametrize("depth", range(3))
+    @pytest.mark.parametrize("name", ["qkformer-10-384", "spikedhs-cell", "snasnet-backward", "nested", "seven"])
+    def test_no_node_is_lost_and_every_edge_is_drawn(self, networks: Networks, name: str, depth: int) -> None:
+        network = networks(name)
+        items = picture_items(network, depth=depth)
+        assert frame_depth(items) <= depth
+        layers = drawn_layers(items)
+        nodes = [layer.inside if isinstance(layer, PictureCall) else (layer.nodes,) for layer in layers]
+        assert sorted(index for copies in nodes for copy in copies for index in copy) == list(range(len(network)))
+        for wiring, made in scenes(network, depth=depth):
+            assert_readable(wiring, made)
+
+    def test_repeats_are_boxes_too(self, networks: Networks) -> None:
+        layers = drawn_layers(picture_items(networks("nested"), depth=1))
+        (box,) = (layer for layer in layers if isinstance(layer, PictureCall))
+        assert (box.title, box.note, len(box.inside)) == ("c-BN-LIF", "×3", 6)
+
+    def test_all_levels_change_nothing(self, networks: Networks) -> None:
+        assert dot(networks("nested"), depth=2) == dot(networks("nested"))
+        assert mermaid(networks("nested"), depth=2) == mermaid(networks("nested"))
+        assert "×3 " not in mermaid(networks("nested"), depth=0)
+
+    def test_no_depth(self, draw: Callable[..., Result]) -> None:
+        assert draw("7b-net", "--depth", "-1").exit_code == 2
+
+
+class TestLegend:
+    def words(self, network: Network, look: PictureLook = PLAIN, *, collapse: bool = False) -> list[str]:
+        rows = [line for line in dot(network, look=look, collapse=collapse).splitlines() if '"/legend/' in line]
+        return [words for row in rows for words in re.findall("&nbsp;<font[^>]*>(.*?)</font>", row)]
+
+    def test_says_what_occurs(self, networks: Networks) -> None:
+        lines = ["spikes, 0 or 1", "real values"]
+        assert self.words(networks("plain")) == lines
+        assert self.words(networks("nested")) == [*lines, "equal copies, drawn once"]
+        assert self.words(networks("sides")) == ["spikes, 0 or 1", "counts, 0 to k", "real values", "a value branches"]
+        named = sewdsl.load(CROSSED)
+        assert self.words(named) == [*lines, "a value branches", "a block", "a named value"]
+        assert self.words(named, collapse=True)[-1] == "a block as one box"
+        assert self.words(networks("plain"), PictureLook("print")) == [*lines, "pooling, upsampling"]
+        assert self.words(networks("sew-resnet-18"))[3] == "the same at every time-step"
+
+    def test_has_the_arguments_of_all_neurons_of_a_kind(self) -> None:
+        text = "c4k3-LIF(tau=3.0)-c4k3-LIF(tau=3.0, v_threshold=0.5)-PLIF-c4k3-IF(v_reset=none)-FC2"
+        network = sewdsl.load(text, input="2x8x8", steps=2)
+        assert self.words(network)[-1] == "LIF: tau = 3.0"
+        drawn = dot(network)
+        assert ("tau = 3.0</font>" in drawn.partition("/legend/")[0], "v_threshold = 0.5" in drawn) == (False, True)
+        assert "v_reset = none" in drawn.partition("/legend/")[0]  # of a single one
+        bare = dot(network, look=PictureLook(legend=False))
+        assert bare.count("tau = 3.0</font>") == 2
+
+    def test_is_as_wide_as_the_picture(self, networks: Networks) -> None:
+        """More entries than have room take several rows, each below the other."""
+        drawn = dot(networks("sew-resnet-18"), collapse=True, look=PRINT)
+        rows = re.findall(r'"/legend/\d".* pos="([-\d.]+),([-\d.]+)"', drawn)
+        assert len(rows) > 1
+        assert len({x for x, _ in rows}) == 1
+        heights = [float(y) for _, y in rows]
+        assert heights == sorted(heights, reverse=True)
 
 
 class TestFirstCopies:

@@ -21,6 +21,10 @@ from tests.shipped import SHIPPED, shipped
 
 # A block whose second value reads the first and what comes into the block: once drawn with a dot where nothing parts.
 CROSSED = """\
+sewdsl 1
+input 2x8x8
+steps 3
+neuron IF
 block Conv1(c=in) = SN-c$(c)k1-BN
 block Conv3(c=in) = SN-c$(c)k3-BN
 block Cell {
@@ -33,7 +37,16 @@ body c4k3-BN-Cell-FC3
 SVG = "{http://www.w3.org/2000/svg}"
 COLUMNS: dict[str, Any] = {"collapse": True, "narrow": True, "room": 700.0}
 """As for a paper: in all columns that are tried."""
-TEXTS = {**NAMED, "crossed": f"sewdsl 1\ninput 2x8x8\nsteps 3\nneuron IF\n{CROSSED}"}
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"vertical": False},
+    {"expand": True},
+    {"depth": 0},
+    {"depth": 1, "collapse": True},
+    COLUMNS,
+    {**COLUMNS, "depth": 1},
+]
+TEXTS = {**NAMED, "crossed": CROSSED}
 
 
 @pytest.mark.parametrize("vertical", [True, False], ids=["down", "right"])
@@ -50,7 +63,7 @@ def test_pictures_of_shipped_networks(name: str) -> None:
         assert_readable(wiring, made)
 
 
-@given(named_networks(), st.sampled_from([{}, {"vertical": False}, {"expand": True}, COLUMNS, COLUMNS]))
+@given(named_networks(), st.sampled_from(OPTIONS))
 @examples(30)
 def test_pictures_of_random_networks(text: str, options: dict[str, Any]) -> None:
     for wiring, made in scenes(sewdsl.load(text), **options):
