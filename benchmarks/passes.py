@@ -2,12 +2,15 @@
 
 A training step in float32 at each level, at level 1 without each of its passes, at level 1 with each pass of level 2,
 and in SpikingJelly, if it is installed. Without a name, of 7B-Net and of SEW-ResNet-18 at 64x64 and 224x224. Runs of
-a network take turns in one process. The process keeps its memory unless ``--as-it-comes``. Times are medians of rounds,
-with the least in brackets. Ratios are medians of the ratios of each round.
+a network take turns in one process, which keeps its memory. With ``--as-it-comes``, each level and SpikingJelly run in
+a process of their own, with the allocator's defaults. Times are medians of rounds, with the least in brackets. Ratios
+are medians of the ratios of each round.
 """
 
 from __future__ import annotations
 
+import argparse
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -44,10 +47,10 @@ def programs(network: Network) -> Iterator[tuple[str, Program]]:
             yield f"level 1 {sign} {name}", program
 
 
-def steps(spec: str) -> dict[str, Callable[[], None]]:
-    """Return a training step of each way to compute a network."""
-    name, _, size = spec.partition(":")
-    network = sewdsl.load(name, input=f"3x{size}x{size}") if size else sewdsl.load(name)
+def steps(spec: str, way: str | None = None) -> dict[str, Callable[[], None]]:
+    """Return a training step of each way to compute a network, or of one."""
+    network_name, _, size = spec.partition(":")
+    network = sewdsl.load(network_name, input=f"3x{size}x{size}") if size else sewdsl.load(network_name)
     settings, generator = network.settings, torch.Generator().manual_seed(0)
     static = settings.encode == "direct"
     x = torch.randn(SAMPLES, *settings.input, generator=generator) + 0.5
@@ -60,38 +63,49 @@ def steps(spec: str) -> dict[str, Callable[[], None]]:
         torch.autograd.backward(functional.cross_entropy(forward(x), y))
         reset()
 
-    models = {way: lower(program, seed=0) for way, program in programs(network)}
-    runs: dict[str, Callable[[], None]] = {way: partial(step, model, model, bool) for way, model in models.items()}
-    if SPIKINGJELLY.installed:
-        workload = Workload(name, settings.input, settings.steps, SAMPLES, static=static)
+    models = {name: lower(program, seed=0) for name, program in programs(network) if way in {None, name}}
+    runs: dict[str, Callable[[], None]] = {name: partial(step, model, model, bool) for name, model in models.items()}
+    if SPIKINGJELLY.installed and way in {None, SPIKINGJELLY.name}:
+        workload = Workload(network_name, settings.input, settings.steps, SAMPLES, static=static)
         theirs = SPIKINGJELLY.build(workload)
         runs[SPIKINGJELLY.name] = partial(step, theirs.forward, theirs.module, theirs.reset)
     return runs
 
 
-def lines(spec: str, rounds: int) -> Iterator[str]:
-    """Yield what is printed of a network."""
-    runs = steps(spec)
-    seconds: dict[str, list[float]] = {way: [] for way in runs}
+def lines(spec: str, rounds: int, way: str | None = None) -> Iterator[str]:
+    """Yield what is printed of a network, or of one way to compute it."""
+    runs = steps(spec, way)
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 1):
-        for way, run in runs.items():
+        for name, run in runs.items():
             start = perf_counter()
             run()
             if turn:
-                seconds[way].append(perf_counter() - start)
-    for way, taken in seconds.items():
-        ratio = median(base / own for base, own in zip(seconds[BASE], taken, strict=True))
+                seconds[name].append(perf_counter() - start)
+    for name, taken in seconds.items():
+        ratio = median(base / own for base, own in zip(seconds.get(BASE, taken), taken, strict=True))
         times = f"{1000 * median(taken):.0f} ms ({1000 * min(taken):.0f})"
-        yield f"{spec}, {way}: {times}, {ratio:.2f} times as fast as {BASE}"
+        yield f"{spec}, {name}: {times}" + (f", {ratio:.2f} times as fast as {BASE}" if way is None else "")
 
 
 def main(arguments: list[str]) -> None:
     """Print all of it."""
-    if "--as-it-comes" not in arguments:
+    parser = argparse.ArgumentParser("python -m benchmarks.passes", description="Measures levels and passes.")
+    parser.add_argument("networks", nargs="*", metavar="NETWORK[:SIZE]", default=NETWORKS)
+    parser.add_argument("--as-it-comes", action="store_true", help="a process for each level, with default memory")
+    parser.add_argument("--way", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    ways = [*(f"level {level}" for level in LEVELS), *([SPIKINGJELLY.name] if SPIKINGJELLY.installed else [])]
+    if not options.as_it_comes and options.way is None:
         sewdsl.keep_memory()
     torch.set_num_threads(THREADS)
-    for spec in [each for each in arguments if not each.startswith("--")] or NETWORKS:
-        for line in lines(spec, ROUNDS):
+    for spec in options.networks:
+        if options.as_it_comes:
+            for way in ways:
+                command = [sys.executable, "-m", "benchmarks.passes", "--way", way, spec]
+                subprocess.run(command, check=True)  # noqa: S603 -- ours
+            continue
+        for line in lines(spec, ROUNDS, options.way):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
 

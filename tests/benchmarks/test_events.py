@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from benchmarks import events, own_loop
+from benchmarks import events, own_loop, passes
 
 
 def test_layers_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,6 +17,11 @@ def test_layers_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line.partition(":")[0] for line in said[2:]] == [
         f"tiny, {kind}, {level}" for kind in ("training", "inference") for level in events.LEVELS
     ]
+
+
+def test_levels_and_passes() -> None:
+    (line,) = passes.lines("tiny", 1, "level 1")
+    assert line.startswith("tiny, level 1: ")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
