@@ -18,8 +18,8 @@ PIECES_PER_THREAD = 4
 """Into how many pieces a thread's share is cut, so that one that is held up does not hold up all."""
 
 _pools: dict[int, ThreadPoolExecutor] = {}
-_forked = False
-"""Whether this process is a fork: threads of OpenMP do not survive it, and OpenMP waits for them."""
+_process = os.getpid()
+"""Process that loaded this module. Threads of OpenMP do not survive a fork, and OpenMP waits for them."""
 
 _Take = Callable[[], None]
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -45,7 +45,7 @@ def run_in_blocks(work: Callable[[int, int], object], neurons: int, block: int, 
         for first in firsts:  # the next of a range is handed out once, whoever asks
             at_hand[0](first, min(first + length, neurons))
 
-    if _openmp() is None or _forked:
+    if _openmp() is None or os.getpid() != _process:
         _run_in_pool(take, threads, at_hand)
     else:
         _run_on_openmp(take, threads)
@@ -100,12 +100,5 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return _pools[threads]
 
 
-def _forget_threads() -> None:
-    """Note that this process is a fork, which has none of its parent's threads."""
-    global _forked  # noqa: PLW0603 -- of the process
-    _forked = True
-    _pools.clear()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)
+    os.register_at_fork(after_in_child=_pools.clear)  # threads do not survive a fork
