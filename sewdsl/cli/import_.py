@@ -34,7 +34,7 @@ class ReadoutMode(StrEnum):
 Wanted = Annotated[str, typer.Argument(metavar="SOURCE", help="A graph of NIR; with --python, MODULE:CALLABLE.")]
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written: a .net file; weights go next to it.")]
 Python = Annotated[
-    bool, typer.Option("--python", help="Import MODULE, from here or where Python finds it, and call CALLABLE.")
+    bool, typer.Option("--python", help="Import MODULE, installed or from the current folder, and call CALLABLE.")
 ]
 Seconds = Annotated[
     float | None, typer.Option("--dt", metavar="SECONDS", help="Of NIR: length of a time-step, if the file is silent.")
@@ -108,11 +108,12 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
 def _from_python(
     source: str, shape: tuple[int, ...], steps: int | None, readout: ReadoutMode | None, name: str | None
 ) -> ImportedNetwork:
-    """Runs what the user named, as ``python -m`` would find it."""
+    """Import and call the callable that the user named; the current folder is searched after all other folders."""
     from sewdsl.exchange.read import torch_modules  # noqa: PLC0415 -- torch takes seconds
 
     place, _, attribute = source.partition(":")
-    sys.path.insert(0, "")
+    # Last, so that no other file in the folder takes the place of a module that torch imports later.
+    sys.path.append("")
     made = _called(place, attribute)
     try:
         return torch_modules.read_module(

@@ -73,10 +73,11 @@ def render(
 
 
 def renderers() -> tuple[Path, ...]:
-    """The programs that can draw: ``dot`` on the PATH, ``graphviz-pure`` next to this Python or on the PATH."""
+    """Return the programs that can draw: ``dot`` on the PATH, ``graphviz-pure`` next to this Python or on the PATH."""
     places = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), None]
     pure = next(filter(None, (shutil.which("graphviz-pure", path=place) for place in places)), None)
-    return tuple(Path(program) for program in (shutil.which("dot"), pure) if program)
+    # A relative path is a program in the current folder, which Windows searches first.
+    return tuple(Path(program) for program in (shutil.which("dot"), pure) if program and Path(program).is_absolute())
 
 
 def _run(program: Path, dot_text: str, options: list[str], timeout: float) -> bytes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Self, cast
 
+from sewdsl.child_process import python_command
 from sewdsl.plugins import plugin_files
 
 MAX_WORKERS = 8
@@ -29,8 +30,8 @@ IDLE = 60.0
 START = 60.0
 """Seconds that the start of a process may take."""
 
-BEGIN = "import sys; sys.path[:] = {path!r}; from sewdsl.serve.worker import main; main({plugins!r})"
-"""What a process runs. It finds modules where this one does, and none in the folder that the user happens to be in."""
+BEGIN = "from sewdsl.serve.worker import main; main({plugins!r})"
+"""The code of a worker."""
 _BUFFER = 2**20
 
 
@@ -77,7 +78,7 @@ class Worker:
         if sys.platform == "win32":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         plugins = [str(file.path) for file in plugin_files()]
-        command = [sys.executable, "-c", BEGIN.format(path=sys.path, plugins=plugins)]
+        command = python_command(BEGIN.format(plugins=plugins))
         try:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=_BUFFER, **group
@@ -120,6 +121,9 @@ class Worker:
             code = await self._process.wait()
             if sys.platform != "win32" and code == -signal.SIGXCPU:
                 raise TimeoutError from None
+            if sys.platform != "win32" and code == -signal.SIGKILL:
+                message = "the process that answers was killed, as the system does when memory runs out"
+                raise Problem(message, "close other programs, or use a smaller network", status=503) from None
             names = {-each: each.name for each in signal.Signals}
             message = f"the process that answers died ({names.get(code, f'exit status {code}')})"
             hint = "this is a defect of sewdsl or of a library: report it with the text"

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-QUICK = "import sys; sys.path[:] = {path!r}; from tests.serve.misbehaving import main; main()"
+QUICK = "from tests.serve.misbehaving import main; main()"
 """What takes the place of ``sewdsl.serve.pool.BEGIN``: a process that knows nothing of the language, so that it is
 there at once, and answers a text of the language with its number."""
-WHOLE = "import sys; sys.path[:] = {path!r}; from tests.serve.misbehaving import main; main(compiles=True)"
+WHOLE = "from tests.serve.misbehaving import main; main(compiles=True)"
 """The same, but a text of the language is answered as it is otherwise."""
 HANGS = "hangs"
 """The name that a process has, where Linux shows it, once it hangs."""
@@ -61,6 +61,8 @@ def _misbehave(text: str) -> int | str:
             time.sleep(0.3)
         case "die":
             os.kill(os.getpid(), signal.SIGSEGV)
+        case "is killed":
+            os.kill(os.getpid(), signal.SIGKILL)
         case "exit":
             sys.exit(3)
         case "raise":

@@ -142,6 +142,18 @@ def test_what_ends_soon_is_not_killed_for_being_stale() -> None:
     use(what, 30)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_a_process_killed_for_memory_is_not_called_a_defect() -> None:
+    async def what(processes: WorkerPool) -> None:
+        with pytest.raises(Problem, match="was killed, as the system does when memory runs out") as problem:
+            await ask(processes, "is killed")
+        assert problem.value.status == 503
+        assert "defect" not in problem.value.advice
+        assert await ask(processes, "next")
+
+    use(what, 30)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -218,7 +230,7 @@ def test_processes_that_are_not_needed_end(monkeypatch: pytest.MonkeyPatch) -> N
 def test_where_no_process_can_be_started_the_request_is_told(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pool, "BEGIN", "{path}; raise SystemExit('as is tested')")
+    monkeypatch.setattr(pool, "BEGIN", "raise SystemExit('as is tested')")
 
     async def what() -> None:
         async with WorkerPool(LIMIT) as processes:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from pydantic import ValidationError
 
+from sewdsl.child_process import python_command
 from sewdsl.train.study.worker import Job, RunMessage
 
 LINE_WIDTH = "200"
@@ -30,8 +30,8 @@ class Child:
     """
 
     def __init__(self, job: Job, show: Callable[[str], None], environment: Mapping[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "sewdsl.train.study.worker"],
+        self._process = subprocess.Popen(  # noqa: S603 -- our own Python
+            python_command("from sewdsl.train.study.worker import main; main()"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -199,6 +199,8 @@ class RayPool:
                 with _patient(address):
                     ray.init(
                         address=None if address == "ray" else address,
+                        # Ray puts the driver's current folder first on the workers' search path, except for clients.
+                        job_config=ray.job_config.JobConfig(_client_job=True),
                         log_to_driver=False,
                         logging_level="ERROR",
                         include_dashboard=False if address == "ray" else None,

@@ -1,4 +1,4 @@
-"""A process that trains one run of a study: ``python -m sewdsl.train.study.worker``.
+"""A process that trains one run of a study: :func:`main`, which :class:`~sewdsl.train.study.child.Child` starts.
 
 It reads a :class:`Job` from its standard input, a line of JSON, and writes what becomes of it to its standard output, a
 :class:`RunMessage` a line. What a user sees goes to the standard error. After a message with epochs it waits for a
@@ -158,7 +158,3 @@ def main() -> None:
     except (KeyboardInterrupt, BrokenPipeError):
         os._exit(128 + signal.SIGINT)  # who would be told is gone, or has asked for it
     os._exit(0)  # the thread that listens would wait for more
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sewdsl.child_process import python_command
 from sewdsl.elaborate.file_kinds import HDF5, MAX_HEAD_BYTES, identify_file, similar_siblings
 from sewdsl.exchange.errors import MissingLibrary
 from sewdsl.exchange.read.draft import ModelImportError
@@ -53,7 +53,8 @@ def _try_elsewhere(path: Path) -> None:
     if kind is not None and not head.startswith(HDF5):
         message = f"'{path}' is {kind.what}, not a graph of NIR: {kind.use.replace('FILE', str(path))}"
         raise ModelImportError(message)
-    command = [sys.executable, "-I", str(Path(safe_traverse.__file__)), str(path.absolute())]
+    script, file = safe_traverse.__file__, str(path.absolute())
+    command = python_command(f"import runpy; sys.argv[1:] = [{file!r}]; runpy.run_path({script!r}, None, '__main__')")
     try:
         tried = subprocess.run(  # noqa: S603 -- a script of ours
             command,
