@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import linecache
-import os
 import sys
 from contextlib import suppress
 from functools import cache
@@ -87,7 +86,8 @@ def _stored(name: str, text: str) -> Path | None:
 
 def _numba_folders(path: Path) -> list[Path]:
     """Return the folders where numba stores compiled code of a text."""
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    # numba reads its settings from the environment, and from .numba_config.yaml of the current folder.
+    chosen = getattr(getattr(sys.modules.get("numba"), "config", None), "CACHE_DIR", "")
     return [path.parent / "__pycache__", *(Path(chosen).glob(f"{path.parent.name}_*") if chosen else ())]
 
 

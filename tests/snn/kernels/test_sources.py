@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numba
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +78,18 @@ def test_damaged_machine_code_is_not_run(cache: Path, data: st.DataObject) -> No
     content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     file.write_bytes(content)
     assert [hits(), hits()] == [0, 1]
+
+
+@pytest.mark.usefixtures("cache")
+def test_damaged_machine_code_in_a_folder_of_numba_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current folder may set numba's folder, by ``.numba_config.yaml``."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    assert [hits(), hits()] == [0, 1]
+    (file,) = tmp_path.rglob("*.nbc")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert hits() == 0
 
 
 def test_code_without_digests_is_not_run(cache: Path) -> None:
