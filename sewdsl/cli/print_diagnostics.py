@@ -10,6 +10,7 @@ from typing import Any
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.source import Span
+from sewdsl.spreadsheet import plain_cell
 from sewdsl.terminal import echo, echo_styled, escape_controls, is_terminal
 
 MAX_DIAGNOSTICS = 200
@@ -141,9 +142,11 @@ def _place(span: Span) -> dict[str, Any]:
 
 
 def rows_to_csv(rows: Sequence[Mapping[str, object]]) -> str:
-    """Rows of the same keys, at least one, as a table for other programs."""
+    """Return rows of the same keys, at least one, as a table for other programs."""
     text = StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(rows[0])
+    writer.writerows(
+        [plain_cell(cell) for cell in cells] for cells in (names, *([row[n] for n in names] for row in rows))
+    )
     return text.getvalue()

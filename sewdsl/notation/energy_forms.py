@@ -23,6 +23,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_joules
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation.latex import tex
+from sewdsl.spreadsheet import plain_cell, plain_comment
 
 
 class EnergyForm(StrEnum):
@@ -308,9 +309,9 @@ def _csv(table: EnergyTable) -> str:
     """Numbers as they are, after lines with ``#`` that say what they are."""
     text = StringIO()
     for note in (f"{table.title}.", *table.notes()):
-        text.write(f"# {note}\n")
+        text.write(f"# {plain_comment(note)}\n")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEAD)
-    writer.writerows(table.row(line) for line in table.lines)
+    writer.writerows(map(plain_cell, table.row(line)) for line in table.lines)
     writer.writerows((table.totals(), table.energies()))
     return text.getvalue()

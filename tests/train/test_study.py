@@ -1,6 +1,7 @@
 """``sewdsl study``: variants one after another, what has ended is kept, and the table of it all."""
 
 import csv
+import io
 import json
 from pathlib import Path
 
@@ -145,6 +146,12 @@ class TestRun:
         outcome = Runs(diverge="variant=hot/seed-0").all(tmp_path, text)
         assert row_cells(outcome.rows[0])[2:] == ["1 diverged", "–", "–", "–", "0"]
         assert ",1,,,,,,,0.0\r\n" in table_to_csv(outcome)
+
+    def test_no_cell_is_a_formula(self, tmp_path: Path) -> None:
+        study = 'study {\n    variant "=1+1" "train.batch=50"\n    variant "-0.5" "train.batch=100"\n}\n'
+        table = table_to_csv(Runs().all(tmp_path, f"{SMALL}\n{study}"))
+        rows = list(csv.reader(io.StringIO(table)))
+        assert [row[0] for row in rows] == ["variant", "'=1+1", "-0.5"]
 
     def test_more_can_be_added(self, tmp_path: Path) -> None:
         runs = Runs()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sewdsl.elaborate import StudyVariant
 from sewdsl.elaborate.study_search import TRIAL
+from sewdsl.spreadsheet import plain_cell
 from sewdsl.train.records import STRICT, Positive, RecordError, Share, Text, contents, parse_record
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunError, open_group, write_run_file
@@ -305,7 +306,8 @@ def table_to_csv(outcome: Outcome) -> str:
     spreads = ("train_accuracy", "accuracy", "best_accuracy")
     columns = [name for spread in spreads for name in (spread, f"{spread}_deviation")]
     searched = [] if outcome.search is None else ["state", f"{outcome.search.metric}_accuracy_of_search"]
-    writer.writerow([*outcome.axes, *searched, "parameters", "seeds", "diverged", *columns, "seconds"])
+    axes = map(plain_cell, outcome.axes)
+    writer.writerow([*axes, *searched, "parameters", "seeds", "diverged", *columns, "seconds"])
     for row in outcome.rows:
         numbers: list[float | None] = []
         for name in spreads:
@@ -314,5 +316,5 @@ def table_to_csv(outcome: Outcome) -> str:
         counts = [row.parameters, len(row.seeds), len(row.diverged)]
         trial = outcome.trial(row)
         of_search = [] if trial is None else [trial.state, trial.accuracy]
-        writer.writerow([*row.labels.values(), *of_search, *counts, *numbers, row.seconds])
+        writer.writerow([*map(plain_cell, row.labels.values()), *of_search, *counts, *numbers, row.seconds])
     return text.getvalue()
