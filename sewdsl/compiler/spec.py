@@ -25,8 +25,8 @@ from sewdsl.source import Source, Span
 if TYPE_CHECKING:
     from sewdsl.dialects import Conventions
 
-_STATEMENT = re.compile(r"^(?:sewdsl|body|block)[ \t]", re.MULTILINE)
-"""What begins a line of a file but no compact string."""
+_STATEMENT = re.compile(r"^\ufeff?(?:sewdsl|body|block)[ \t]", re.MULTILINE)
+"""The first word of a line in a file; a compact string has no such line. A byte order mark may precede the first."""
 _NETWORK = re.compile(r"^(?:body|outputs)\b", re.MULTILINE)
 _NOTATION = re.compile(r"[{}<>()\[\]|*]")
 _ENDING = re.compile(r"^[^\s]*[A-Za-z_][^\s]*\.[A-Za-z]\w*$")

@@ -72,6 +72,8 @@ def small_digits(source: Source, offset: int) -> tuple[Span, str, tuple[Fix, ...
 _TYPOGRAPHIC = re.compile(f"[{''.join(TYPOGRAPHIC)}]")
 _SYMBOLS = re.compile(rf"[^\s\w\"#$(){{}}\[\]<>|=,*+/{ARROWS}{''.join(TYPOGRAPHIC)}-]*")
 _LINE_END = re.compile(r"[ \t.;]*(?:\r|\n|$)")
+BYTE_ORDER_MARK = "\ufeff"
+"""The first character of files of some programs on Windows. Files are read without it; other texts may have it."""
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _VERBATIM = frozenset({"STRING", "UNTERMINATED", "COMMENT"})
 
@@ -131,6 +133,8 @@ def _check_typographic(source: Source, tokens: list[Token]) -> Iterator[Diagnost
         offset = found.start()
         index = bisect_right(starts, offset) - 1
         if index >= 0 and offset < token_end(verbatim[index]):
+            continue
+        if offset == 0 and found.group() == BYTE_ORDER_MARK:
             continue
         character = found.group()
         ascii_text = to_ascii(

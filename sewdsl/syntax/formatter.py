@@ -262,11 +262,12 @@ def align_comments(rows: list[FormattedLine]) -> list[FormattedLine]:
 
 @put_off()
 def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
-    r"""The text of a ``.net`` file in canonical form; formatting it again changes nothing.
+    r"""Return the text of a ``.net`` file in canonical form; formatting it again changes nothing.
 
     Line breaks within statements stay where they are. So do comments, byte for byte, and those that are aligned with
-    each other stay aligned. Typographic characters are replaced, line ends become ``\n``, one blank line at most
-    stays where there were several, and a section has its braces on lines of their own or is on a single line.
+    each other stay aligned. Typographic characters are replaced, every line ends as the first one does (``\n``, or
+    ``\r\n`` where git checks files out so), one blank line at most stays where there were several, and a section has
+    its braces on lines of their own or is on a single line.
 
     Raises:
         SewdslError: the file has syntax errors, so that its layout is unknown; or it would become longer than a source
@@ -278,7 +279,7 @@ def format_source(source: Source, limits: Limits = DEFAULT_LIMITS) -> str:
     tokens = scan(source)
     lines = statements(tokens, match_brackets(source, tokens, limits))
     rows = LineLayout(lines).of(_split(tokens, lines))
-    text = "".join(f"{row.text}\n" for row in align_comments(_without_blanks(rows)))
+    text = "".join(f"{row.text}{source.line_end}" for row in align_comments(_without_blanks(rows)))
     if (size := len(text.encode())) > limits.source_bytes:
         message = f"formatted, the source would have {size} bytes, over the limit of {limits.source_bytes}"
         whole, hint = Span(source, 0, len(source.text)), raise_limit_help("source")
