@@ -126,7 +126,7 @@ def _values(fields: Mapping[str, Any], kinds: _Kinds) -> dict[str, Any]:
 def _read_value(value: Any, kinds: _Kinds) -> Any:
     if isinstance(value, Mapping):
         return _kind(value, kinds)
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(_read_value(item, kinds) for item in value) if isinstance(value, list) else value
 
 
 def _kind(data: Mapping[str, Any], kinds: _Kinds) -> Kind:

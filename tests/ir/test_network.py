@@ -35,6 +35,19 @@ def test_json_without_loss(network: Network) -> None:
     assert to_json(back) == to_json(network)
 
 
+def test_json_of_a_recipe_without_loss() -> None:
+    """Kinds in lists come back as kinds, and pairs as pairs."""
+    recipe = (
+        "epochs 2\noptimizer Adam(lr=0.1)\naugment RandomErasing Mixup\nlr fc1 10x\nfreeze conv1\nmean 0.5\nstd 0.25"
+    )
+    network = sewdsl.load(
+        f"sewdsl 1\ninput 1x8x8\nsteps 2\nencode direct\nbody c4k3-LIF-FC2\ntrain on folder {{\n{recipe}\n}}"
+    )
+    assert network.recipe is not None
+    assert [kind.kind for kind in network.recipe.augment] == ["RandomErasing", "Mixup"]
+    assert from_json(json.loads(json.dumps(to_json(network))), catalogue()) == network
+
+
 def test_json_refuses_another_version(network: Network) -> None:
     with pytest.raises(ValueError, match="version 2"):
         from_json({**to_json(network), "sewdsl": 2}, catalogue())
