@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import re
+import warnings
 from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Callable
@@ -342,6 +343,15 @@ class TestShows:
         result = run("show", saved(weights() | {"more": torch.ones(1)}, tmp_path / "in.pth"), *OPTIONS)
         assert result.exit_code == 1
         assert "not of this network: more" in result.stderr
+
+
+def test_torch_is_silent_on_a_file_that_is_rejected(tmp_path: Path) -> None:
+    file = tmp_path / "in.pth"
+    torch.jit.save(torch.jit.script(torch.nn.Identity()), file)  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings(record=True, action="always") as seen:
+        result = run("show", file)
+    assert result.exit_code != 0
+    assert not seen
 
 
 def test_the_options_name_all_schemes() -> None:

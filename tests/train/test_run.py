@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -17,6 +18,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.compiler import load, read
 from sewdsl.train.data.dataset import SampleSet
+from sewdsl.train.fit.checkpoints import read_state
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import Judging, Score, evaluate_samples
 from sewdsl.train.fit.load_run import load_model
@@ -279,6 +281,12 @@ class TestDamage:
         getattr(copy, name).write_bytes(data)
         with pytest.raises(RunError, match=rf"{name}\.safetensors' are damaged: the tensors do not have the SHA-256"):
             evaluate(copy)
+
+    def test_torch_is_silent_on_a_file_that_is_rejected(self, copy: RunFolder) -> None:
+        torch.jit.save(torch.jit.script(torch.nn.Identity()), copy.state)
+        with warnings.catch_warnings(record=True, action="always") as seen, pytest.raises(RunError, match="is damaged"):
+            read_state(copy.state)
+        assert not seen
 
     def test_weights_of_another_kind(self, copy: RunFolder) -> None:
         torch.save([1, 2, 3], copy.best)

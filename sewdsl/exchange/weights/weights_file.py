@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -90,7 +91,8 @@ def _loaded(data: bytes) -> Any:
             with ZipFile(BytesIO(data)) as archive:  # torch.load does not look at the checksums
                 if archive.testzip() is not None:
                     raise BadZipFile  # noqa: TRY301 -- damaged in one way or another
-        with torch.serialization.safe_globals([Namespace]):
+        # torch warns of files that it then rejects.
+        with torch.serialization.safe_globals([Namespace]), warnings.catch_warnings(action="ignore"):
             return torch.load(BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 -- a damaged pickle can end in any of them
         forbidden = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, UnpicklingError) else None

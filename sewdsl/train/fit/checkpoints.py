@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -46,7 +47,8 @@ def read_state(path: Path) -> dict[str, Any]:
     """
     state: Any = None
     try:
-        with ZipFile(path) as archive:  # torch.load does not look at the checksums
+        # torch.load does not look at the checksums, and warns of files that it then rejects.
+        with ZipFile(path) as archive, warnings.catch_warnings(action="ignore"):
             if archive.testzip() is None:
                 state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
