@@ -224,7 +224,8 @@ def _route(site: LivePage, answer: Answer) -> Callable[[Request], Awaitable[Resp
 
 async def _body(request: Request) -> dict[str, Any] | Response:
     """The JSON of a request; only a script of the page itself can send such a one."""
-    if request.headers.get("content-type", "").split(";")[0] != "application/json":
+    # Media types are case-insensitive, and blanks may surround them (RFC 9110, 8.3.1).
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         return PlainTextResponse("send application/json", status_code=415)
     data = bytearray()
     try:

@@ -240,6 +240,10 @@ class TestRefusals:
             response = client.post("/api/save", content=b'{"text": "x"}', headers={"content-type": kind})
             assert response.status_code == 415
 
+    @pytest.mark.parametrize("kind", ["Application/JSON", "application/json ; charset=utf-8", "APPLICATION/JSON"])
+    def test_media_types_have_no_case(self, client: TestClient, kind: str) -> None:
+        assert client.post("/api/start", content=b"{}", headers={"content-type": kind}).status_code == 200
+
     @pytest.mark.parametrize(
         ("content", "status"),
         [
