@@ -1,8 +1,8 @@
-"""``sewdsl doctor``: what is here, whether every kernel computes what it should, and how fast."""
+"""``sewdsl doctor``: versions, devices, a comparison of every kernel with plain PyTorch, and speed."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -14,8 +14,8 @@ from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import set_up_process
 from sewdsl.terminal import echo
 
-COLOURS = {"same": "green", "rounding": "green", "differs": "red", "fails": "red"}
-WORDS = {"same": "the same", "rounding": "the same, apart from rounding", "differs": "differs", "fails": "fails"}
+if TYPE_CHECKING:
+    from sewdsl.probe.examine_machine import KernelCheck
 
 
 def command(
@@ -23,7 +23,10 @@ def command(
     speed: Annotated[bool, typer.Option(help="Measure how fast it is too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, to paste into a report.")] = False,
 ) -> None:
-    """Say what is here, whether every kernel computes what it should, and how fast. Exit 1 if one does not."""
+    """Check the installation: versions, devices, kernels and speed.
+
+    Every kernel is compared with plain PyTorch: OK, or FAIL beyond the tolerance. Exit 1 if one fails.
+    """
     set_up_process()
     import torch  # noqa: PLC0415 -- after the process is set up, and it takes seconds
 
@@ -49,13 +52,21 @@ def command(
         out.print(f"kernels on {on}, compared with plain PyTorch", style="bold")
         for check in examine_machine.check_kernels(on):
             checks.append(check)
-            detail = f": {check.detail}" if check.detail else ""
-            text = f"  {check.name}, {check.dtype}: {WORDS[check.state]}{detail}"
-            out.print(text, style=COLOURS[check.state], markup=False, highlight=False)
+            text = f"  {'OK' if check.ok else 'FAIL':4}  {check.name}, {check.dtype}: {_differences(check)}"
+            out.print(text, style="green" if check.ok else "red", markup=False, highlight=False)
         if speed:
             _print_speed(list(examine_machine.measure_speed(on)))
-    if any(check.state in {"differs", "fails"} for check in checks):
+    if not all(check.ok for check in checks):
         raise typer.Exit(1)
+
+
+def _differences(check: KernelCheck) -> str:
+    """Return both differences with their tolerances, or why there are none."""
+    if check.spikes is None or check.gradient is None:
+        return check.error
+    spikes = f"{100 * check.spikes:.2g}% of the spikes differ (at most {100 * check.spike_tolerance:g}%)"
+    gradient = f"gradients by {100 * check.gradient:.2g}% (at most {100 * check.gradient_tolerance:g}%)"
+    return f"{spikes}, {gradient}"
 
 
 def _print_facts(title: str, values: dict[str, str]) -> None:

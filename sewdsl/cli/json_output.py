@@ -358,12 +358,16 @@ class ListedRun(TypedDict):
 
 @with_config(EXACT)
 class ExaminedKernel(TypedDict):
-    """What came of running a kernel next to plain PyTorch."""
+    """A comparison of kernels with plain PyTorch; the differences are None where there is an error."""
 
     name: str
     dtype: str
-    state: Literal["same", "rounding", "differs", "fails"]
-    detail: str
+    ok: bool
+    error: str
+    spikes: Share | None
+    spike_tolerance: Share
+    gradient: float | None
+    gradient_tolerance: float
     seconds: float
 
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import build_app
 from sewdsl.probe import examine_machine
 from sewdsl.snn.kernels import cpu_neuron
 from tests.cli.quick_doctor import FEW, make_quick
+from tests.effort import examples
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +37,10 @@ def test_it_says_what_is_here_and_that_all_is_well() -> None:
         "torch",
         "processor",
         "kernels on cpu",
-        "IF, LIF and PLIF, float32: the same",
+        "OK IF, LIF and PLIF, float32: 0% of the spikes differ (at most 0.1%), gradients by",
         "LIF neurons",
     ):
-        assert word in said
+        assert word in " ".join(said.split())
 
 
 def test_json() -> None:
@@ -46,7 +49,7 @@ def test_json() -> None:
     assert code == 0
     assert found["device"] == "cpu"
     assert found["versions"]["torch"] == torch.__version__
-    assert [(kernel["name"], kernel["state"] in {"same", "rounding"}) for kernel in found["kernels"]] == [
+    assert [(kernel["name"], kernel["ok"]) for kernel in found["kernels"]] == [
         (name, True) for name in FEW for _ in range(2)
     ]
     assert found["speed"] == []
@@ -66,15 +69,29 @@ FORWARD = cpu_neuron.forward
 
 
 @pytest.mark.parametrize(
-    ("forward", "word"), [(wrong, "differs: "), (broken, "fails: RuntimeError: no kernel image is available")]
+    ("forward", "result"),
+    [(wrong, "% of the spikes differ (at most 0.1%)"), (broken, ": RuntimeError: no kernel image is available")],
 )
-def test_kernels_that_are_wrong(monkeypatch: pytest.MonkeyPatch, forward: Any, word: str) -> None:
+def test_kernels_that_are_wrong(monkeypatch: pytest.MonkeyPatch, forward: Any, result: str) -> None:
     """They are named, and the exit code says that something is not as it should be."""
     monkeypatch.setattr(examine_machine, "CASES", {"neurons": "IF"})
     monkeypatch.setattr(cpu_neuron, "forward", forward)
     code, said = doctor("--device", "cpu", "--no-speed")
     assert code == 1
-    assert f"neurons, float32: {word}" in " ".join(said.split())
+    line = " ".join(said.split())
+    assert "FAIL neurons, float32: " in line
+    assert result in line
+
+
+@examples(10)
+@given(st.floats(0, 1), st.floats(0, 3), st.sampled_from([torch.float32, torch.bfloat16]))
+def test_a_difference_beyond_its_tolerance_fails(spikes: float, gradient: float, dtype: torch.dtype) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(examine_machine, "_outcome", lambda *_: ())
+        patch.setattr(examine_machine, "_differences", lambda *_: (spikes, gradient))
+        check = examine_machine._check("neurons", "IF", torch.device("cpu"), dtype, 2)
+    allowed = (1e-3, 0.1) if dtype is torch.float32 else (0.1, 1.0)
+    assert check.ok == (spikes <= allowed[0] and gradient <= allowed[1])
 
 
 def test_every_case_runs_the_kernels_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
