@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from sewdsl.snn.kernels import ChannelAffine, torch_operators
 from sewdsl.snn.streamed_past import ReadsPast
 from sewdsl.snn.time_steps import over_steps
+from sewdsl.snn.unsupported import TRAINING_BATCH_NORM, is_transformed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +61,8 @@ class BatchNorm(_BatchNorm):
         """
         if not self.training:
             return over_steps(self._normalise, x_TN)
+        if is_transformed() and not torch.jit.is_tracing():  # type: ignore[no-untyped-call, unused-ignore]
+            raise NotImplementedError(TRAINING_BATCH_NORM)
         values = self._count(x_TN, repeats)
         if repeats == 1:
             return over_steps(self._normalise, x_TN)

@@ -15,12 +15,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from sewdsl.snn.autocast import autocast_dtype
 from sewdsl.snn.kernels.event_convolution import EventConvolution, equals_dense
 from sewdsl.snn.kernels.winograd import Winograd
+from sewdsl.snn.unsupported import first_derivative_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +151,7 @@ class _Convolution(torch.autograd.Function):
         return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (g,), (needs_x, *needs) = gradients, ctx.needs_input_grad[:3]
         x, weight = ctx.saved_tensors

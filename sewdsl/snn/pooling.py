@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from sewdsl.snn import kernels
 from sewdsl.snn.kernels import max_pool
 from sewdsl.snn.limits import MAX_16_BIT_PLACES
 from sewdsl.snn.time_steps import over_steps
+from sewdsl.snn.unsupported import first_derivative_only
 
 
 class MaxPool2d(nn.MaxPool2d):
@@ -80,8 +81,13 @@ class AvgPool1d(AvgPool2d):
 
 
 def _learns(x: Tensor) -> bool:
-    """Whether there will be a gradient; torch's compiler plans memory by itself."""
-    return not torch.compiler.is_compiling() and torch.is_grad_enabled() and x.requires_grad
+    """Return whether a gradient follows that saves less than torch's own.
+
+    torch's compiler plans memory by itself. Plain PyTorch, which is the reference, has all derivatives.
+    """
+    if torch.compiler.is_compiling() or not kernels.may_run():
+        return False
+    return torch.is_grad_enabled() and x.requires_grad
 
 
 class _Form:
@@ -108,7 +114,7 @@ class _MaxPool(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (g,), (places,) = gradients, ctx.saved_tensors
         if ctx.fast:
@@ -128,7 +134,7 @@ class _AvgPool(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (g,) = gradients
         window = {"ceil_mode": False, "count_include_pad": True, "divisor_override": None}

@@ -331,8 +331,11 @@ class TestStrategy:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            (["--strategy", "fsdp"], "error: The strategy 'fsdp' requires a GPU"),
-            (["--strategy", "fsdp", "--repeat", "2"], "error: The strategy 'fsdp' requires a GPU"),
+            (["--strategy", "fsdp"], "error: --strategy fsdp requires a GPU; use --strategy ddp on processors"),
+            (
+                ["--strategy", "fsdp", "--repeat", "2"],
+                "error: --strategy fsdp requires a GPU; use --strategy ddp on processors",
+            ),
             (["--set", 'train.precision="16-mixed"'], "error: precision 16-mixed needs a GPU"),
         ],
     )

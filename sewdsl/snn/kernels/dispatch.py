@@ -36,6 +36,7 @@ from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad
 from sewdsl.snn.kernels.tapes import trace_surrogate
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from sewdsl.snn.protocols import EquationSpec, JoinSpec, LinearSpec, NeuronSpec
+from sewdsl.snn.unsupported import is_transformed
 
 Choice = Literal["fastest", "reference"]
 
@@ -64,9 +65,14 @@ def use_kernels(choice: Choice) -> Iterator[None]:
         _choice = before
 
 
+def may_run() -> bool:
+    """Return whether kernels may be used: they are not switched off, and have rules for what torch does with them."""
+    return _known(_choice) != "reference" and not is_transformed()
+
+
 def kernels_run_on(device: torch.device) -> bool:
     """Whether there are kernels for a device, they may be used, and can."""
-    if _known(_choice) == "reference" or device.type not in _KERNELS:
+    if device.type not in _KERNELS or not may_run():
         return False
     return device.type != "cuda" or torch.compiler.is_compiling() or _triton_runs(device)
 

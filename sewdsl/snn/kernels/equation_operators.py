@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sewdsl.snn.kernels import cpu_equations
 from sewdsl.snn.kernels.cpu_equations import EquationCall
+from sewdsl.snn.unsupported import refuse_second_derivative
 
 
 @torch.library.custom_op("sewdsl::equations", mutates_args=(), device_types="cpu")
@@ -92,3 +93,4 @@ def _differentiate(ctx: Any, g_given: Tensor | None, g_after: Tensor | None) -> 
 
 
 equations.register_autograd(_differentiate, setup_context=_keep)
+equations_backward.register_autograd(refuse_second_derivative)

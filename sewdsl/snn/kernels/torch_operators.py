@@ -24,6 +24,7 @@ from sewdsl.snn.kernels import (
 )
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad, parse_constants
 from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, NormGradients, RunningStatistics
+from sewdsl.snn.unsupported import refuse_second_derivative
 
 Gradients = tuple[Tensor, Tensor, Tensor]
 
@@ -161,6 +162,7 @@ def _by_factor(g_factors: Tensor, factors: Sequence[Tensor | None], needs: Seque
 
 
 neuron.register_autograd(_differentiate, setup_context=_keep)
+neuron_backward.register_autograd(refuse_second_derivative)
 
 
 @torch.library.custom_op(
@@ -301,6 +303,7 @@ def _differentiate_norm(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
 
 
 norm_neuron.register_autograd(_differentiate_norm, setup_context=_keep_norm)
+norm_neuron_backward.register_autograd(refuse_second_derivative)
 
 
 @torch.library.custom_op("sewdsl::pack", mutates_args=(), device_types="cuda")

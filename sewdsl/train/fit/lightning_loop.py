@@ -250,6 +250,9 @@ def _lightning(recipe: Recipe, processes: Processes, before: Precision | None, *
     if recipe.ema is not None and processes.strategy == "fsdp":
         message = "'ema' averages whole weights, and fsdp gives each process a part of them; take --strategy ddp"
         raise RunError(message)
+    if processes.strategy == "fsdp" and device_type(processes.accelerator) != "cuda":
+        message = "--strategy fsdp requires a GPU; use --strategy ddp on processors"
+        raise RunError(message)
     chosen = precision(recipe, device_type(processes.accelerator), before)
     try:
         return Trainer(
