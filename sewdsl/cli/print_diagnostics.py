@@ -146,7 +146,6 @@ def rows_to_csv(rows: Sequence[Mapping[str, object]]) -> str:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = list(rows[0])
-    writer.writerows(
-        [plain_cell(cell) for cell in cells] for cells in (names, *([row[n] for n in names] for row in rows))
-    )
+    writer.writerow(map(plain_cell, names))
+    writer.writerows([plain_cell(row[name]) for name in names] for row in rows)
     return text.getvalue()

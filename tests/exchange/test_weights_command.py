@@ -345,9 +345,10 @@ class TestShows:
         assert "not of this network: more" in result.stderr
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated")
 def test_torch_is_silent_on_a_file_that_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "in.pth"
-    torch.jit.save(torch.jit.script(torch.nn.Identity()), file)  # type: ignore[no-untyped-call]
+    torch.jit.save(torch.jit.script(torch.nn.Identity()), file)
     with warnings.catch_warnings(record=True, action="always") as seen:
         result = run("show", file)
     assert result.exit_code != 0

@@ -282,6 +282,7 @@ class TestDamage:
         with pytest.raises(RunError, match=rf"{name}\.safetensors' are damaged: the tensors do not have the SHA-256"):
             evaluate(copy)
 
+    @pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated")
     def test_torch_is_silent_on_a_file_that_is_rejected(self, copy: RunFolder) -> None:
         torch.jit.save(torch.jit.script(torch.nn.Identity()), copy.state)
         with warnings.catch_warnings(record=True, action="always") as seen, pytest.raises(RunError, match="is damaged"):

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numba
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,7 +82,7 @@ def test_damaged_machine_code_is_not_run(cache: Path, data: st.DataObject) -> No
 @pytest.mark.usefixtures("cache")
 def test_damaged_machine_code_in_a_folder_of_numba_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The current folder may set numba's folder, by ``.numba_config.yaml``."""
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
     assert [hits(), hits()] == [0, 1]
     (file,) = tmp_path.rglob("*.nbc")
     content = bytearray(file.read_bytes())

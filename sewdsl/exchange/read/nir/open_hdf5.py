@@ -53,8 +53,10 @@ def _try_elsewhere(path: Path) -> None:
     if kind is not None and not head.startswith(HDF5):
         message = f"'{path}' is {kind.what}, not a graph of NIR: {kind.use.replace('FILE', str(path))}"
         raise ModelImportError(message)
-    script, file = safe_traverse.__file__, str(path.absolute())
-    command = python_command(f"import runpy; sys.argv[1:] = [{file!r}]; runpy.run_path({script!r}, None, '__main__')")
+    script, argument = safe_traverse.__file__, str(path.absolute())
+    command = python_command(
+        f"import runpy; sys.argv[1:] = [{argument!r}]; runpy.run_path({script!r}, None, '__main__')"
+    )
     try:
         tried = subprocess.run(  # noqa: S603 -- a script of ours
             command,
