@@ -40,7 +40,7 @@ INPUT, STEPS, SAMPLES = (2, 32, 32), 8, 16
 MANY_STEPS = 20
 SPIKE_TOLERANCE = {4: 1e-3, 2: 1e-1}
 """Fraction of the spikes that may differ, by the bytes of a number. Kernels round sums otherwise than plain PyTorch: in
-16 bits a layer decides a few spikes of a thousand otherwise, and the layers behind it more."""
+16 bits a layer decides a few spikes of a thousand otherwise, and the layers after it more."""
 GRADIENT_TOLERANCE = {4: 1e-1, 2: 1.0}
 """Mean difference of the input gradient that is allowed, as a fraction of its mean: each other spike changes it."""
 TIMED_NEURONS, TIMED_STEPS = 1 << 20, 16

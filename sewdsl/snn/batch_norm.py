@@ -61,7 +61,7 @@ class BatchNorm(_BatchNorm):
         """
         if not self.training:
             return over_steps(self._normalise, x_TN)
-        if is_transformed() and not torch.jit.is_tracing():  # type: ignore[no-untyped-call, unused-ignore]
+        if is_transformed():
             raise NotImplementedError(TRAINING_BATCH_NORM)
         values = self._count(x_TN, repeats)
         if repeats == 1:

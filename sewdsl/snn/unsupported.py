@@ -21,17 +21,16 @@ TRAINING_BATCH_NORM = (
 
 
 def is_transformed() -> bool:
-    """Return whether torch transforms or traces what is computed: ``torch.func``, forward-mode AD or ``jit.trace``.
+    """Return whether a transform of ``torch.func`` is active, e.g. ``vmap``, ``grad`` or ``jvp``."""
+    # torch.autograd.Function uses the same private function. Its compiler cannot trace it, and has no transforms.
+    return not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active()  # noqa: SLF001
 
-    Plain PyTorch has rules for all of them; kernels do not.
-    """
+
+def needs_plain_torch() -> bool:
+    """Return whether only plain PyTorch has the rules: transforms of functions, forward-mode AD and ``jit.trace``."""
     if torch.compiler.is_compiling():
         return False
-    return (
-        torch._C._are_functorch_transforms_active()  # noqa: SLF001 -- torch.autograd.Function asks so too
-        or forward_ad._current_level >= 0  # noqa: SLF001 -- as above
-        or torch.jit.is_tracing()  # type: ignore[no-untyped-call, unused-ignore]
-    )
+    return is_transformed() or forward_ad._current_level >= 0 or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]  # noqa: SLF001
 
 
 def refuse_second_derivative(*_: Any) -> NoReturn:

@@ -54,7 +54,7 @@ def test_jvp_is_the_adjoint_of_the_gradient(model: nn.Module) -> None:
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_trace(model: nn.Module) -> None:
     x = sample()
-    traced = torch.jit.trace(model, (x,), check_trace=False)
+    traced = torch.jit.trace(model, (x,), check_trace=False)  # type: ignore[no-untyped-call]
     assert torch.equal(traced(sample(seed=1)), model(sample(seed=1)))
 
 

@@ -36,7 +36,7 @@ from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad
 from sewdsl.snn.kernels.tapes import trace_surrogate
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from sewdsl.snn.protocols import EquationSpec, JoinSpec, LinearSpec, NeuronSpec
-from sewdsl.snn.unsupported import is_transformed
+from sewdsl.snn.unsupported import needs_plain_torch
 
 Choice = Literal["fastest", "reference"]
 
@@ -67,7 +67,7 @@ def use_kernels(choice: Choice) -> Iterator[None]:
 
 def may_run() -> bool:
     """Return whether kernels may be used: they are not switched off, and have rules for what torch does with them."""
-    return _known(_choice) != "reference" and not is_transformed()
+    return _known(_choice) != "reference" and not needs_plain_torch()
 
 
 def kernels_run_on(device: torch.device) -> bool:
