@@ -34,7 +34,7 @@ LIGHT = [
 ]
 """Commands that answer at once, in the order in which one process runs them."""
 HEAVY = [
-    "train a.net --out run --logger csv",
+    "train a.net --out run --logger none",
     "eval run",
     "report run",
     "probe rates run",
