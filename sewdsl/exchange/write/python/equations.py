@@ -171,15 +171,20 @@ class EquationClass:
         return _Text(f"{first}.{name}()", level)
 
     def _where(self, condition: RealExpression, operands: list[_Text], level: int) -> _Text:
-        truth, one, other = operands
-        if not truth.tensor:
-            return _Text(f"({one.text} if {truth.text} else {other.text})", level)
+        truth = operands[0]
+        if not truth.tensor:  # either way a tensor of its level
+            chosen, left = (
+                each.for_all() if level == STEP else each.text if each.tensor else f"x.new_tensor({each.text})"
+                for each in operands[1:]
+            )
+            return _Text(f"({chosen} if {truth.text} else {left})", level)
+        _, one, other = operands
         said = truth.text.removesuffix(".to(x.dtype)").removeprefix("(").removesuffix(")")
         if not isinstance(condition, Infix) or condition.operator in _BINDING:
             said = f"{truth.within(1)} != 0"
         # of two numbers, torch would make a tensor of its own number format
-        chosen = one.text if one.tensor or other.tensor else f"x.new_tensor({one.text})"
-        return _Text(f"torch.where({said}, {chosen}, {other.text})", level)
+        first = one.text if one.tensor or other.tensor else f"x.new_tensor({one.text})"
+        return _Text(f"torch.where({said}, {first}, {other.text})", level)
 
     def _reset_call(self, operands: list[_Text], level: int) -> _Text:
         h, s, *by = operands
