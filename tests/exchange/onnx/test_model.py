@@ -144,7 +144,10 @@ def test_kinds_of_ones_own(body: str, axis: type[ScannedTime | UnrolledTime]) ->
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("c4k3-QIF-FC3", "qif1 (QIF) does not charge linearly, and only what does is translated into ONNX"),
+        (
+            "c4k3-QIF-FC3",
+            "qif1 (QIF) charges by Python code that is not linear; write the neuron as equations",
+        ),
         ("c4k3-MISH-FC3", "mish1 (MISH) is a Mish, for which there is no translation into ONNX"),
         ("c4k3-SAME-FC3", "same1 (SAME) pads in another way than with zeros, as many on each side"),
         ("c4k3-CEILING-FC3", "ceiling1 (CEILING) has arguments of max pooling that are not translated"),

@@ -37,7 +37,9 @@ class OnnxNeuronStep(NamedTuple):
         """
         spec = neuron.spec
         if not isinstance(spec, LinearSpec):
-            raise UnsupportedLayer(place.node, "does not charge linearly, and only what does is translated into ONNX")
+            raise UnsupportedLayer(
+                place.node, "charges by Python code that is not linear; write the neuron as equations"
+            )
         factors = spec.dynamics(**{name: value.detach().double() for name, value in neuron.learned.items()})
         decay, gain, drift = map(float, factors)
         return cls(decay, gain, drift, spec.rest, spec.v_threshold, spec.v_reset)

@@ -10,11 +10,14 @@ import numpy as np
 from onnx import numpy_helper
 
 from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.onnx.equation_steps import EquationSteps
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
 from sewdsl.exchange.write.onnx.time_axis import OnnxNeuronStep, TimeAxis, UnrolledTime
 from sewdsl.exchange.write.onnx.translate_layers import translate_join, translate_layer, translate_merge
 from sewdsl.ir.network import Network
+from sewdsl.ops.layers.delay import Delay as DelayOp
 from sewdsl.passes import ExecutionStep
+from sewdsl.snn.equations import Equations
 from sewdsl.snn.join import Join
 from sewdsl.snn.layers import Dropout
 from sewdsl.snn.neuron import Neuron
@@ -24,15 +27,36 @@ if TYPE_CHECKING:
 
 
 class LoopState(NamedTuple):
-    """What a node in a loop keeps from one time-step to the next.
+    """A value that a node in a loop keeps from one time-step to the next.
 
     Attributes:
-        shape: Of one sample.
-        start: What it is before the first time-step.
+        node: Index of the node.
+        name: The name of the state in the equations of a neuron; empty for the only state of another node.
+        start: The value before the first time-step.
     """
 
-    shape: tuple[int, ...]
+    node: int
+    name: str
     start: float
+
+    @property
+    def key(self) -> str:
+        """A name that no other state of the loop has."""
+        return f"{self.node}{self.name and '.'}{self.name}"
+
+
+class LoopValues(NamedTuple):
+    """Names of the values that a time-step of a loop reads.
+
+    Attributes:
+        sequences: Values from outside of the loop, by node.
+        states: States before the time-step, by :attr:`LoopState.key`.
+        factors: Numbers that neurons as equations have learned for the time-step, by node and index.
+    """
+
+    sequences: Mapping[int, str]
+    states: Mapping[str, str]
+    factors: Mapping[int, Mapping[int, str]]
 
 
 def loop_writer(
@@ -67,15 +91,20 @@ class LoopWriter(ABC):
     ) -> None:
         self._network, self._modules, self._step, self._graph, self._axis = network, modules, step, graph, axis
         self._name = network.nodes[step.nodes[0]].name + "/loop"
-        self._states: dict[int, LoopState] = {}
+        self._states: list[LoopState] = []
+        self._equations: dict[int, EquationSteps] = {}
         for index in step.nodes:
             node = network.nodes[index]
-            if node.delayed is not None:
-                self._states[index] = LoopState(node.output.shape, 0.0)
-            elif isinstance(module := modules(node.name), Neuron):
-                self._states[index] = LoopState(node.output.shape, module.spec.rest)
+            module = modules(node.name)
+            if isinstance(node.op, DelayOp):
+                self._states.append(LoopState(index, "", 0.0))
+            elif isinstance(module, Neuron):
+                self._states.append(LoopState(index, "", module.spec.rest))
+            elif isinstance(module, Equations):
+                steps = self._equations[index] = EquationSteps.of(module, node.output.shape)
+                self._states += [LoopState(index, name, value) for name, value in steps.start.items()]
             elif node.op.reads != "step":
-                why = "reads several time-steps in a loop, and only neurons and delays are translated there"
+                why = "reads several time-steps in a loop, and an ONNX file has such a layer outside of loops only"
                 raise UnsupportedLayer(node, why)
 
     @abstractmethod
@@ -91,40 +120,41 @@ class LoopWriter(ABC):
         sizes = self._axis.sizes(-1, *self._network.nodes[index].output.shape)
         return self._graph.add("Reshape", [value, sizes], f"{self._name}/Reshape")
 
-    def _initial(self, index: int, like: str) -> str:
-        """The state of a node before the first time-step, for as many samples as a sequence has."""
-        state = self._states[index]
-        name = f"{self._network.nodes[index].name}/initial"
+    def _initial(self, state: LoopState, like: str) -> str:
+        """Return the name of a state before the first time-step, for as many samples as a sequence has."""
+        node = self._network.nodes[state.node]
+        name = f"{node.name}/{state.name}{state.name and '_'}initial"
         count = self._graph.add("Shape", [like], f"{name}/N", start=1, end=2)
-        shape = self._graph.add("Concat", [count, self._graph.sizes(*state.shape)], f"{name}/shape", axis=0)
+        shape = self._graph.add("Concat", [count, self._graph.sizes(*node.output.shape)], f"{name}/shape", axis=0)
         start = numpy_helper.from_array(np.array([state.start], self._graph.dtype))
         return self._graph.add("ConstantOfShape", [shape], name, value=start)
 
-    def _time_step(
-        self, graph: OnnxGraph, values: Mapping[int, str], states: Mapping[int, str], mark: str
-    ) -> tuple[dict[int, str], dict[int, str]]:
-        """What is done at a time-step: the values of all nodes, ``[N, *]`` each, and the states after it.
+    def _time_step(self, graph: OnnxGraph, before: LoopValues, mark: str) -> tuple[dict[int, str], dict[str, str]]:
+        """Put a time-step into a graph; return the values of all nodes, ``[N, *]`` each, and the states after it.
 
         Args:
-            graph: Where it goes.
-            values: The names of what is read from outside.
-            states: Those of the states.
-            mark: What the names of values end with.
+            graph: The graph, or the body of an operation.
+            before: The names of the values that a time-step reads.
+            mark: The end of the names of values.
         """
-        found, after = dict(values), dict[int, str]()
+        found, after = dict(before.sequences), dict[str, str]()
         for index in self._step.nodes:
-            node = self._network.nodes[index]
-            if node.delayed is not None:
-                found[index] = states[index]
+            node, states = self._network.nodes[index], [state for state in self._states if state.node == index]
+            if isinstance(node.op, DelayOp):
+                found[index] = before.states[states[0].key]
                 continue
             module, shapes = self._modules(node.name), [signal.shape for signal in self._network.inputs(node)]
             place = NodeScope(graph, node, node.name, node.name + mark, shapes[0])
             operands = [found[i] for i in node.inputs]
             if isinstance(module, Neuron):
                 law = OnnxNeuronStep.of(place, module)
-                h = law.charge(place, law.drive(place, operands[0]), states[index])
+                h = law.charge(place, law.drive(place, operands[0]), before.states[states[0].key])
                 fired, found[index] = law.fire(place, h)
-                after[index] = law.reset(place, h, fired, found[index])
+                after[states[0].key] = law.reset(place, h, fired, found[index])
+            elif index in self._equations:
+                carried, factors = [before.states[state.key] for state in states], before.factors.get(index, {})
+                found[index], given = self._equations[index].write(place, operands[0], carried, factors)
+                after |= {state.key: name for state, name in zip(states, given, strict=True)}
             elif isinstance(module, Dropout):
                 found[index] = operands[0]
             elif isinstance(module, Join):
@@ -133,10 +163,10 @@ class LoopWriter(ABC):
                 found[index] = translate_merge(place, module, operands, shapes)
             else:
                 found[index] = translate_layer(place, module, operands[0])
-        for index in self._step.nodes:
-            delayed = self._network.nodes[index].delayed
-            if delayed is not None:
-                after[index] = found[delayed]
+        for state in self._states:
+            node = self._network.nodes[state.node]
+            if isinstance(node.op, DelayOp):
+                after[state.key] = found[node.sources[0]]
         return found, after
 
 
@@ -144,33 +174,52 @@ class _Scanned(LoopWriter):
     """One ``Scan`` around all of it."""
 
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
-        """Whatever the number of time-steps."""
+        """Whatever the number of time-steps, unless something is learned for each of them."""
         given = {index: self._sequence(index, value) for index, value in sequences.items()}
         like = next(iter(given.values()))
-        initial = [self._initial(index, like) for index in self._states]
+        initial = [self._initial(state, like) for state in self._states]
         inner = OnnxGraph(self._graph.dtype)
-        values = {index: f"{self._name}/x{index}" for index in sequences}
-        states = {index: f"{self._name}/state{index}" for index in self._states}
-        found, after = self._time_step(inner, values, states, "/step")
+        before = LoopValues(
+            {index: f"{self._name}/x{index}" for index in sequences},
+            {state.key: f"{self._name}/state{state.key}" for state in self._states},
+            {
+                index: {number: f"{self._name}/factor{index}.{number}" for number in steps.over_steps}
+                for index, steps in self._equations.items()
+            },
+        )
+        found, after = self._time_step(inner, before, "/step")
         # results of a Scan's body have to be its own, each once
-        kept = {index: inner.add("Identity", [after[index]], f"{self._name}/after{index}") for index in self._states}
+        kept = {key: inner.add("Identity", [after[key]], f"{self._name}/after{key}") for key in before.states}
         outputs = {i: inner.add("Identity", [found[i]], f"{self._name}/y{i}") for i in self._step.loop}
+        shapes = {i: (None, *self._network.nodes[i].output.shape) for i in {*self._step.nodes, *sequences}}
+        factors = {
+            name: self._graph.numbers(f"{self._network.nodes[index].name}.factor_{number}", steps.over_steps[number])
+            for index, steps in self._equations.items()
+            for number, name in before.factors[index].items()
+        }
+        ranks = {
+            name: self._equations[index].over_steps[number].ndim - 1
+            for index, names in before.factors.items()
+            for number, name in names.items()
+        }
         body = inner.proto(
             f"{self._name}/step",
             [
-                *(inner.value(states[i], [None, *state.shape]) for i, state in self._states.items()),
-                *(inner.value(values[i], [None, *self._network.nodes[i].output.shape]) for i in sequences),
+                *(inner.value(before.states[state.key], shapes[state.node]) for state in self._states),
+                *(inner.value(before.sequences[i], shapes[i]) for i in sequences),
+                *(inner.value(name, [None] * rank) for name, rank in ranks.items()),
             ],
             [
-                *(inner.value(kept[i], [None, *state.shape]) for i, state in self._states.items()),
-                *(inner.value(outputs[i], [None, *self._network.nodes[i].output.shape]) for i in self._step.loop),
+                *(inner.value(kept[state.key], shapes[state.node]) for state in self._states),
+                *(inner.value(outputs[i], shapes[i]) for i in self._step.loop),
             ],
         )
         self._graph.bytes += inner.bytes
-        last = [f"{self._name}/last{index}" for index in self._states]
+        last = [f"{self._name}/last{state.key}" for state in self._states]
         all_steps = [f"{self._name}/all{index}" for index in self._step.loop]
+        scanned = [*given.values(), *factors.values()]
         self._graph.add(
-            "Scan", [*initial, *given.values()], self._name, [*last, *all_steps], body=body, num_scan_inputs=len(given)
+            "Scan", [*initial, *scanned], self._name, [*last, *all_steps], body=body, num_scan_inputs=len(scanned)
         )
         given = {}
         for index, name in zip(self._step.loop, all_steps, strict=True):
@@ -186,7 +235,7 @@ class _Unrolled(LoopWriter):
         """For the network's number of time-steps."""
         given = {index: self._sequence(index, value) for index, value in sequences.items()}
         like = next(iter(given.values()))
-        states = {index: self._initial(index, like) for index in self._states}
+        states = {state.key: self._initial(state, like) for state in self._states}
         steps: dict[int, list[str]] = {}
         for index, name in given.items():
             parts = [f"{self._name}/x{index}_{t}" for t in range(1, self._axis.T + 1)]
@@ -197,10 +246,20 @@ class _Unrolled(LoopWriter):
         results: dict[int, list[str]] = {index: [] for index in self._step.loop}
         for t in range(self._axis.T):
             values = {index: parts[t] for index, parts in steps.items()}
-            found, states = self._time_step(self._graph, values, states, f"_{t + 1}")
+            found, states = self._time_step(self._graph, LoopValues(values, states, self._factors(t)), f"_{t + 1}")
             for index, parts in results.items():
                 parts.append(found[index])
         return {
             index: self._graph.add("Concat", parts, self._network.nodes[index].name, axis=0)
             for index, parts in results.items()
+        }
+
+    def _factors(self, t: int) -> dict[int, dict[int, str]]:
+        """Return the names of what equations have learned for a time-step."""
+        return {
+            index: {
+                number: self._graph.numbers(f"{self._network.nodes[index].name}.factor_{number}_{t}", values[t])
+                for number, values in steps.over_steps.items()
+            }
+            for index, steps in self._equations.items()
         }
