@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from sewdsl.cli.completion import complete_spec
-from sewdsl.cli.exported_folder import ExportOrigin, require_free_folder, write_exported_folder
+from sewdsl.cli.exported_folder import SOURCE, ExportOrigin, require_free_folder, write_exported_folder
 from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import (
     Best,
@@ -29,13 +33,15 @@ from sewdsl.cli.probe import ProbeSamples, SampleCount, is_run_folder, random_in
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
 from sewdsl.compiler import read
 from sewdsl.elaborate.suggestions import did_you_mean
-from sewdsl.exchange.errors import require_one_output
+from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS, load_format
 from sewdsl.notation.kind_text import mixture
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
-    from sewdsl.exchange.write.formats import ExportFormat
+    from torch import Tensor
+
+    from sewdsl.exchange.write.formats import ExportFormat, Outputs
     from sewdsl.ir.network import Network
     from sewdsl.lower import SpikingNetwork
 
@@ -75,7 +81,16 @@ License = Annotated[
 ]
 Check = Annotated[
     bool,
-    typer.Option("--check", help="Run what was written on test samples of the RUN, else on random input, and compare."),
+    typer.Option("--check", help="Compare outputs of the file with the network (exit code 1 beyond a tolerance)."),
+]
+
+Dt = Annotated[
+    float | None,
+    typer.Option(
+        "--dt",
+        metavar="SECONDS",
+        help="Seconds of a time-step (requires --to nir; 1 counts time in time-steps). [default: 0.0001]",
+    ),
 ]
 
 FOLDER = "folder"
@@ -86,6 +101,10 @@ NOISE = 2
 """How many samples of random input it shows, where there are none."""
 MAX_NAMES = 3
 """Layers that a message names."""
+ROUNDINGS = 4
+"""How often weights and input are changed by rounding, to measure how far the outputs move."""
+ROUNDING_FACTOR = 2
+"""Largest accepted difference, as a multiple of the largest change that rounding caused."""
 
 _OF_A_SPEC = "--weights, --input, --steps, --neuron, --set, --limit and --dialect"
 
@@ -99,6 +118,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     seed: Seed = 0,
     license: License = None,  # noqa: A002 -- the option's name
     check: Check = False,
+    dt: Dt = None,
     data: Data = None,
     input: Input = None,  # noqa: A002 -- the option's name
     steps: Steps = None,
@@ -120,12 +140,18 @@ def command(  # noqa: PLR0913 -- one parameter per option
         exit_with_usage_error("--data goes with --check and the folder of a run")
     if license is not None and not folder:
         exit_with_usage_error("--license goes with --to folder")
+    if dt is not None and name != "nir":
+        exit_with_usage_error("--dt requires --to nir")
+    if dt is not None and not 0 < dt < inf:
+        exit_with_usage_error(f"--dt must be above 0, got {dt:g}")
     if overwrite and folder:
         exit_with_usage_error("--overwrite replaces files, and no folder: choose another one")
     stated = _license(license)
     set_up_process()
     with exchange_errors():
         format_ = load_format(name)
+        if dt is not None:
+            format_ = replace(format_, write=partial(format_.write, dt=dt))
         if not folder and out.suffix not in format_.endings:
             exit_with_usage_error(f"OUT ends with {' or '.join(format_.endings)}, not with '{out.suffix}'")
         trained = run or weights is not None
@@ -150,9 +176,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
             model = compile_module(network, seed=seed, optimize=0).eval()
             if weights is not None:
                 _load(model, weights)
-        if check:
-            require_one_output(model.network, "what is compared")
         inputs = _inputs(model.network) if trained else ""
+        written = _written(model, format_, inputs, to_folder=folder) if check or not folder else b""
         if folder:
             from sewdsl.train.standalone import standalone_text  # noqa: PLC0415 -- not before it is needed
 
@@ -160,9 +185,6 @@ def command(  # noqa: PLR0913 -- one parameter per option
             said = _origin(Path(wanted) if run else None, weights, seed, best=best)
             path = Path(wanted) if run else None
             write_exported_folder(out, model, ExportOrigin(text, path, best, said, stated), inputs)
-        if folder and not check:
-            return
-        written = format_.write(model, inputs)
         if weights_file is not None:
             from sewdsl.exchange.weights import encode  # noqa: PLC0415 -- torch takes seconds
 
@@ -172,6 +194,23 @@ def command(  # noqa: PLR0913 -- one parameter per option
         if check:
             origin = Origin(Path(wanted)) if run else Origin(file=weights)
             _compare(model, format_, written, origin, data, seed)
+
+
+def _written(model: SpikingNetwork, format_: ExportFormat, inputs: str, *, to_folder: bool) -> bytes:
+    """Return the file; of a folder, the file that ``--check`` runs.
+
+    Raises:
+        ExportError: If the network cannot be written in the format.
+    """
+    try:
+        return format_.write(model, inputs)
+    except ExportError as error:
+        if not to_folder:
+            raise
+        message = (
+            f"--check runs {SOURCE}, which cannot be written: {error}; without --check, the folder has no {SOURCE}"
+        )
+        raise ExportError(message) from error
 
 
 def _format(out: Path, to: str | None) -> str:
@@ -249,19 +288,19 @@ class Origin(NamedTuple):
 def _compare(  # noqa: PLR0913 -- what is compared, and what is shown
     model: SpikingNetwork, format_: ExportFormat, written: bytes, origin: Origin, data: Path | None, seed: int
 ) -> None:
-    """Runs what was written next to the module, and says how far their outputs are apart, and on what.
+    """Run the file and the module, and print the difference of their outputs, the tolerance, and what was tested.
 
     Args:
-        model: In evaluation.
-        format_: Of the file.
+        model: Module in evaluation mode.
+        format_: Format of the file.
         written: The file.
         origin: Where the weights come from: a run has test samples.
-        data: Where the data of the run lies; None: where it says.
-        seed: Of random input, and of which test samples are shown.
+        data: Folder of the data of the run; None: as the run states.
+        seed: Seed of random input, and of the choice of test samples.
 
     Raises:
-        typer.Exit: the output does not depend on what is shown, so that the comparison shows nothing.
-        RunError, DataError: the data was named, and is missing or damaged.
+        typer.Exit: If an output differs by more than the tolerance, or no output depends on the input.
+        RunError, DataError: If the data was named, and is missing or damaged.
     """
     import torch  # noqa: PLC0415 -- torch takes seconds
 
@@ -270,21 +309,68 @@ def _compare(  # noqa: PLR0913 -- what is compared, and what is shown
     shown = _shown(model, origin, data, seed)
     x = next(iter(shown.batches))[0]
     fired = FiringRates()
+    if format_.double:
+        model, x = deepcopy(model).double(), x.double()
     with torch.no_grad():
-        ours = model(x, return_sequence=format_.sequence)
-        theirs = format_.run(written, x, *(() if format_.holds_weights else (model.state_dict(),)))
-        blank = model(torch.zeros_like(x), return_sequence=format_.sequence)
+        ours = _by_name(model(x, return_sequence=format_.sequence))
+        theirs = _by_name(format_.run(written, x, *(() if format_.holds_weights else (model.state_dict(),))))
+        blank = _by_name(model(torch.zeros_like(x), return_sequence=format_.sequence))
         with fired.watch(model):
             model(x)
     silent = [name for name, rate in fired.rates.items() if not rate]
-    if torch.equal(ours, blank):
+    ends = [f"for {shown}", *_layers(silent, len(fired.rates))]
+    if all(torch.equal(y, blank[name]) for name, y in ours.items()):
         message = f"the comparison shows nothing: the output is the same for {shown} as for an input of zeros"
-        lines = [message, *_layers(silent, len(fired.rates)), _advice(shown, origin)]
-        echo("error: " + "\n  ".join(lines), err=True)
+        echo("error: " + "\n  ".join([message, *ends[1:], _advice(shown, origin)]), err=True)
         raise typer.Exit(1)
+    differences = {name: _difference(y, theirs[name]) for name, y in ours.items()}
+    tolerances = {name: format_.tolerance * y.abs().max().item() for name, y in ours.items()}
+    if any(not differences[name] <= tolerance for name, tolerance in tolerances.items()):
+        # A spike that rounding moves changes the output by more than rounding does: measure by how much.
+        moved = _rounding_effects(model, x, ours, sequence=format_.sequence)
+        tolerances = {name: max(tolerance, ROUNDING_FACTOR * moved[name]) for name, tolerance in tolerances.items()}
     what = "outputs of all time-steps" if format_.sequence else "outputs"
-    difference = f"{what} differ by {(ours - theirs).abs().max().item():.1e} at most, of {ours.abs().max().item():.3g}"
-    echo("\n  ".join([difference, f"for {shown}", *_layers(silent, len(fired.rates))]))
+    lines = [
+        f"{f'{name}: ' if name else ''}{what} differ by {differences[name]:.1e} at most, of {y.abs().max().item():.3g} "
+        f"(tolerance {tolerances[name]:.1e})"
+        for name, y in ours.items()
+    ]
+    wrong = any(not differences[name] <= tolerance for name, tolerance in tolerances.items())
+    echo(("error: " if wrong else "") + "\n  ".join([*lines, *ends]), err=wrong)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _by_name(outputs: Outputs) -> dict[str, Tensor]:
+    """Return the outputs of a network by name; the only output has an empty name."""
+    return outputs if isinstance(outputs, dict) else {"": outputs}
+
+
+def _difference(ours: Tensor, theirs: Tensor) -> float:
+    """Return the largest difference of two outputs; NaN if an element is NaN in one of them."""
+    same = (ours == theirs) | (ours.isnan() & theirs.isnan())
+    return (ours - theirs).abs().masked_fill(same, 0.0).max().item()
+
+
+def _rounding_effects(model: SpikingNetwork, x: Tensor, ours: dict[str, Tensor], *, sequence: bool) -> dict[str, float]:
+    """Return the largest change of each output when weights and input change by the rounding of float32."""
+    import torch  # noqa: PLC0415 -- torch takes seconds
+
+    generator = torch.Generator().manual_seed(0)
+    effects = dict.fromkeys(ours, 0.0)
+
+    def nudge(values: Tensor) -> Tensor:
+        noise = torch.rand(values.shape, generator=generator, dtype=values.dtype) * 2 - 1
+        return values * (1 + torch.finfo(torch.float32).eps * noise)
+
+    for _ in range(ROUNDINGS):
+        nudged = deepcopy(model)
+        with torch.no_grad():
+            for parameter in nudged.parameters():
+                parameter.copy_(nudge(parameter))
+            outputs = _by_name(nudged(nudge(x), return_sequence=sequence))
+        effects = {name: max(effects[name], _difference(y, outputs[name])) for name, y in ours.items()}
+    return effects
 
 
 def _shown(model: SpikingNetwork, origin: Origin, data: Path | None, seed: int) -> ProbeSamples:

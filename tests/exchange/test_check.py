@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,11 @@ import torch
 from typer.testing import CliRunner, Result
 
 import sewdsl
+from sewdsl.cli import export as command
 from sewdsl.cli.app import app
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, load_format
+from sewdsl.lower import SpikingNetwork
 
 FORMATS = ("net.nir", "net.onnx", "net.py", "net.pt2")
 BIAS = "c4k3-BN-LIF(v_threshold=0.1)-c4k3-BN-LIF(v_threshold=0.5)-GAP-FC3"
@@ -75,6 +81,104 @@ def test_what_was_compared(spec: str, said: list[str], tmp_path: Path) -> None:
     _, difference, *more = result.stdout.splitlines()
     assert difference.startswith("outputs differ by ")
     assert more == ["  for 2 samples of random input", *said]
+
+
+FIRING = "c4k3-BN-LIF(v_threshold=0.1)-c4k3-BN-LIF(v_threshold=0.02)-GAP-FC3"
+
+
+@pytest.mark.parametrize("out", FORMATS)
+def test_a_file_of_other_outputs_ends_with_exit_code_1(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a writer that is off by a thousandth in one weight, or by the readout where weights are not in the file."""
+    format_ = load_format(FORMAT_BY_SUFFIX[Path(out).suffix])
+
+    def write(model: SpikingNetwork, inputs: str) -> bytes:
+        if not format_.holds_weights:
+            return format_.write(model, inputs).replace(b".mean(0)", b".sum(0)")
+        broken = deepcopy(model)
+        with torch.no_grad():
+            list(broken.parameters())[-2].mul_(1.001)
+        return format_.write(broken, inputs)
+
+    monkeypatch.setattr(command, "load_format", lambda _: replace(format_, write=write))
+    result = export(FIRING, tmp_path / out, *INPUT, "--steps", "2")
+    assert result.exit_code == 1, result.output
+    first, *more = result.stderr.splitlines()
+    assert first.startswith(("error: outputs differ by ", "error: outputs of all time-steps differ by "))
+    assert "(tolerance " in first
+    assert more == ["  for 2 samples of random input", "  all 2 layers of neurons fired"]
+    assert "differ" not in result.stdout
+
+
+def test_not_a_number_is_no_small_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    format_ = load_format("python")
+    monkeypatch.setattr(
+        command, "load_format", lambda _: replace(format_, run=lambda *given: format_.run(*given) * torch.nan)
+    )
+    result = export(FIRING, tmp_path / "net.py", *INPUT)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: outputs differ by nan at most")
+
+
+@pytest.mark.parametrize(("name", "factor", "code"), [("branch.fc1.bias", 1.0 - 2**-24, 0), ("fc1.weight", 9.0, 1)])
+def test_a_spike_that_rounding_moves_is_accepted(
+    name: str, factor: float, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neurons whose current is their threshold fire or not by the last digit; the outputs differ by whole spikes."""
+    spec = "ADD[FC8-LIF(tau=1.0001) | FC8-IF(v_threshold=0.01)]-FC3"
+    model = sewdsl.compile(spec, input="6", seed=0)
+    tensors = model.state_dict()
+    tensors["branch.fc1.weight"].zero_()
+    tensors["branch.fc1.bias"].fill_(1.0001)
+    torch.save(tensors, tmp_path / "w.pt")
+    format_ = load_format("onnx")
+
+    def write(model: SpikingNetwork, inputs: str) -> bytes:
+        other = deepcopy(model)
+        with torch.no_grad():
+            other.get_parameter(name).mul_(factor)
+        return format_.write(other, inputs)
+
+    monkeypatch.setattr(command, "load_format", lambda _: replace(format_, write=write))
+    result = export(spec, tmp_path / "net.onnx", "--input", "6", "--steps", "1", "--weights", tmp_path / "w.pt")
+    assert result.exit_code == code, result.output
+
+
+def test_each_output_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "two.net").write_text(
+        "sewdsl 1\ninput 2x8x8\nsteps 3\nneuron LIF(v_threshold=0.05)\nlet a = c4k3-BN-SN\n"
+        "let low = a-GAP-FC3\nlet high = a-c4k3-BN-SN-GAP-FC2\noutputs low high\n"
+    )
+    for out in FORMATS:
+        result = export(tmp_path / "two.net", tmp_path / out)
+        assert result.exit_code == 0, result.output
+        assert "\nlow: outputs" in result.stdout
+        assert "\n  high: outputs" in result.stdout
+    format_ = load_format("onnx")
+
+    def run(data: bytes, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        outputs = format_.run(data, x)
+        assert isinstance(outputs, dict)
+        return {**outputs, "high": outputs["high"] + 1}
+
+    monkeypatch.setattr(command, "load_format", lambda _: replace(format_, run=run))
+    result = export(tmp_path / "two.net", tmp_path / "net.onnx", "--overwrite")
+    assert result.exit_code == 1
+    assert "high: outputs differ by 1.0e+00 at most" in result.stderr
+
+
+def test_a_folder_without_source_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(model: SpikingNetwork, _: str) -> bytes:
+        raise UnsupportedLayer(model.network.nodes[1], "is a layer whose formula no file can have")
+
+    monkeypatch.setattr(command, "load_format", lambda _: replace(load_format("python"), write=write))
+    result = export(FIRING, tmp_path / "out", *INPUT, "--to", "folder")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        "error: --check runs network.py, which cannot be written: conv1 (c4k3s1p1d1g1b0) is"
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_data_is_that_of_a_run(tmp_path: Path) -> None:

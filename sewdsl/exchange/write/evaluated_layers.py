@@ -33,6 +33,7 @@ class EvaluatedLayer:
         learned: Its parameters and buffers by torch's names, in float64.
         norms: The batch norms that alone read it, in a row, with what they have learned.
         dtype: The dtype of the weights.
+        dt: Seconds of a time-step, where a format counts time in seconds.
     """
 
     node: Node
@@ -40,6 +41,7 @@ class EvaluatedLayer:
     learned: Mapping[str, Tensor]
     norms: tuple[tuple[BatchNorm, Mapping[str, Tensor]], ...]
     dtype: np.dtype[np.float64]
+    dt: float
 
     @property
     def text(self) -> str:
@@ -67,8 +69,13 @@ def factor_and_shift(norm: BatchNorm, learned: Mapping[str, Tensor]) -> tuple[Te
     return factor, learned["bias"] - factor * learned["running_mean"]
 
 
-def evaluated_layers(model: SpikingNetwork) -> Iterator[tuple[int, EvaluatedLayer]]:
-    """All nodes but the input and the batch norms that are part of others, with their indices."""
+def evaluated_layers(model: SpikingNetwork, dt: float) -> Iterator[tuple[int, EvaluatedLayer]]:
+    """All nodes but the input and the batch norms that are part of others, with their indices.
+
+    Args:
+        model: The network.
+        dt: Seconds of a time-step.
+    """
     network, hosts = model.network, foldable_norms(model.network)
     nodes = network.in_evaluation().nodes
     dtype = number_format(model)
@@ -82,7 +89,7 @@ def evaluated_layers(model: SpikingNetwork) -> Iterator[tuple[int, EvaluatedLaye
         if index and index not in hosts:
             norms = tuple((network.nodes[i].op, learned[i]) for i, host in hosts.items() if host == index)
             inputs = tuple(nodes[i].output for i in node.sources)
-            yield index, EvaluatedLayer(node, inputs, learned[index], norms, dtype)  # type: ignore[arg-type]
+            yield index, EvaluatedLayer(node, inputs, learned[index], norms, dtype, dt)  # type: ignore[arg-type]
 
 
 def foldable_norms(network: Network) -> dict[int, int]:

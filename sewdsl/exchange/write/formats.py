@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from sewdsl.lower import SpikingNetwork
 
+    Outputs = Tensor | dict[str, Tensor]
+    """The output of a network; of several outputs, each by its name."""
+
 
 FORMATS: dict[str, str] = {
     "nir": "sewdsl.exchange.write.nir",
@@ -39,15 +42,19 @@ class ExportFormat:
         write: The file of a module in evaluation mode, in the dtype of its parameters, which says how inputs
             are scaled; an empty text where that is not known. Raises :class:`~sewdsl.exchange.errors.ExportError` where
             it cannot be.
-        run: What the file gives for an input, ``[T, N, *]`` or static, with the library that files of this format are
-            for; to see that it is the same. Where the file does not hold the weights, it is given them too.
+        run: Outputs of the file for an input, ``[T, N, *]`` or static, computed by the library that files of this
+            format are for. If the file does not have the weights, they are the last argument.
+        tolerance: Largest difference that ``--check`` accepts, as a fraction of the largest output.
+        double: Whether ``run`` computes in float64 for an input in float64, whatever the dtype of the weights.
         sequence: Whether that is the output of each time-step, ``[T, N, *]``, and not one readout.
         holds_weights: Whether the weights are in the file; if not, they are written next to it.
     """
 
     endings: tuple[str, ...]
     write: Callable[[SpikingNetwork, str], bytes]
-    run: Callable[..., Tensor]
+    run: Callable[..., Outputs]
+    tolerance: float
+    double: bool = False
     sequence: bool = False
     holds_weights: bool = True
 

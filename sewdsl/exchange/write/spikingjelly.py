@@ -36,6 +36,8 @@ from sewdsl.ops.surrogates.triangle import Triangle
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sewdsl.exchange.write.formats import Outputs
+
 NODES: dict[type[Neuron], str] = {IF: "IFNode", LIF: "LIFNode", DLIF: "LIFNode", PLIF: "ParametricLIFNode"}
 """Their neurons: H[t] = V[t-1] + X[t], or V[t-1] + (X[t] - (V[t-1] - v_reset)) / tau, which is what ours do, or the
 latter without a division of X[t]: DLIF."""
@@ -246,7 +248,7 @@ def source(network: Network, inputs: str = "") -> str:
     return write_document(network, DIALECT, neutral_currents, inputs)
 
 
-def _run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+def _run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
     if find_spec("spikingjelly") is None:
         message = "this needs spikingjelly, which is not installed: pip install spikingjelly==2.0.0"
         raise ExportError(message)
@@ -257,5 +259,7 @@ target = ExportFormat(
     endings=(".py",),
     write=lambda model, inputs: source(model.network, inputs).encode(),
     run=_run,
+    tolerance=1e-8,
+    double=True,
     holds_weights=False,
 )

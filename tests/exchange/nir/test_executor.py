@@ -108,14 +108,23 @@ def test_the_input_is_not_changed() -> None:
     [
         (graph(neuron(nir.LI, tau=1.0, r=1.0, v_leak=0.0)), r"^li is a LI, which is not run here"),
         (
-            fan([("input", "output"), ("input", "more")], more=nir.Output(np.array([1]))),
-            r"^a graph of one input and one output .* 2 Output nodes$",
+            fan([("input", "output"), ("more", "output")], more=nir.Input(np.array([1]))),
+            r"^a graph of one input is run here, with an output; this one has 2 Input nodes$",
         ),
     ],
 )
 def test_is_refused(found: nir.NIRGraph, words: str) -> None:
     with pytest.raises(ExportError, match=words):
         run(found, 1.0)
+
+
+def test_several_outputs() -> None:
+    """By their names, without that of the node."""
+    twice = nir.Scale(np.array([2.0]))
+    edges = [("input", "output"), ("input", "twice"), ("twice", "output_more")]
+    outputs = NirExecutor(fan(edges, twice=twice, output_more=nir.Output(np.array([1])))).run(torch.ones(1, 1, 1))
+    assert isinstance(outputs, dict)
+    assert {name: float(y) for name, y in outputs.items()} == {"output": 1, "more": 2}
 
 
 def test_metadata_of_somebody_else() -> None:

@@ -15,13 +15,16 @@ from typer.testing import CliRunner, Result
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.exchange.nir_metadata import GraphMetadata, NodeMetadata
-from sewdsl.exchange.write.nir import target
+from sewdsl.exchange.read.nir import read_graph
+from sewdsl.exchange.write.evaluated_layers import evaluated_layers
+from sewdsl.exchange.write.nir import target, write_graph
 from sewdsl.exchange.write.nir.execute import NirExecutor
 from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes, to_graph
 from tests.exchange.nir.settled import noise, settled
 
 SAID = re.compile(
-    r"^(\S+): (.+) as nir, [\d,]+ bytes\noutputs of all time-steps differ by (\S+) at most, of (\S+)\n  for "
+    r"^(\S+): (.+) as nir, [\d,]+ bytes\noutputs of all time-steps differ by (\S+) at most, of (\S+) "
+    r"\(tolerance \S+\)\n  for "
 )
 
 
@@ -44,10 +47,43 @@ def test_the_command_writes_and_checks(tmp_path: Path) -> None:
 
 def test_the_check_sees_a_difference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Where the neurons were written for other time-steps than the file says."""
-    monkeypatch.setattr("sewdsl.exchange.write.nir.translate_layers.DEFAULT_DT", 2e-4)
-    found = SAID.match(export("tiny", tmp_path / "tiny.nir", "--check").stdout)
-    assert found is not None
-    assert float(found[3]) > 1e-3
+    monkeypatch.setattr(write_graph, "evaluated_layers", lambda model, dt: evaluated_layers(model, 2 * dt))
+    result = export("tiny", tmp_path / "tiny.nir", "--check")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: outputs of all time-steps differ by ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("net.nir", "--dt", "0"), "--dt must be above 0, got 0"),
+        (("net.nir", "--dt", "nan"), "--dt must be above 0, got nan"),
+        (("net.onnx", "--dt", "1"), "--dt requires --to nir"),
+    ],
+)
+def test_a_wrong_dt(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    out, *more = arguments
+    result = export("tiny", tmp_path / out, *more)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_time_in_time_steps(tmp_path: Path) -> None:
+    """For readers that take r of IF for 1 and tau of LIF for time-steps; the file comes back as the same network."""
+    first, second = "IF(v_threshold=0.1)", "LIF(tau=4.0, v_threshold=0.02)"
+    spec = f"FC8-{first}-LOOP[{second} | FC8]-DELAY-LOOP[id | SCALE(value=0.75)]-{second}-FC3"
+    out = tmp_path / "net.nir"
+    result = export(spec, out, "--input", "6", "--steps", "4", "--dt", "1", "--check")
+    assert result.exit_code == 0, result.output
+    graph = nir.read(out, type_check=False)
+    assert np.all(graph.nodes["if1"].r == 1)
+    assert np.all(graph.nodes["body.lif1"].tau == 4)
+    assert np.all(graph.nodes["delay1"].delay == 1)
+    said = GraphMetadata.of(graph.metadata)
+    assert said is not None
+    assert said.dt == 1.0
+    written = sewdsl.load(spec, input=(6,), steps=4)
+    assert [node.op for node in read_graph(out).network] == [node.op for node in written]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.export import ExportedProgram
 
+    from sewdsl.exchange.write.formats import Outputs
+
 
 METADATA_FILE = "sewdsl.json"
 """The file in an archive that says what it is of."""
@@ -127,7 +129,7 @@ def write_archive(model: SpikingNetwork, inputs: str = "") -> bytes:
     return file.getvalue()
 
 
-def run_archive(data: bytes, x: Tensor) -> Tensor:
-    """What an archive gives for an input."""
+def run_archive(data: bytes, x: Tensor) -> Outputs:
+    """Return the outputs of an archive for an input."""
     with torch.no_grad():
-        return cast("Tensor", torch.export.load(BytesIO(data)).module()(x))
+        return cast("Outputs", torch.export.load(BytesIO(data)).module()(x))

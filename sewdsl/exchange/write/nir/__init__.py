@@ -5,24 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import MissingLibrary
+from sewdsl.exchange.nir_metadata import DEFAULT_DT
 from sewdsl.exchange.write.formats import ExportFormat
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sewdsl.exchange.write.formats import Outputs
     from sewdsl.lower import SpikingNetwork
 
-__all__ = ["target"]
+__all__ = ["target", "write"]
 
 
-def _write(model: SpikingNetwork, inputs: str) -> bytes:
+def write(model: SpikingNetwork, inputs: str, dt: float = DEFAULT_DT) -> bytes:
+    """Return the file of a network in evaluation.
+
+    Args:
+        model: Module in evaluation mode.
+        inputs: How inputs are scaled, in words; may be empty.
+        dt: Seconds of a time-step, > 0.
+
+    Raises:
+        ExportError: If NIR cannot express the network, or nir is missing.
+    """
     _need_nir()
     from sewdsl.exchange.write.nir.write_graph import to_bytes  # noqa: PLC0415 -- needs nir
 
-    return to_bytes(model, inputs)
+    return to_bytes(model, inputs, dt)
 
 
-def _run(data: bytes, x: Tensor) -> Tensor:
+def _run(data: bytes, x: Tensor) -> Outputs:
     _need_nir()
     from sewdsl.exchange.write.nir.execute import NirExecutor  # noqa: PLC0415 -- needs nir
     from sewdsl.exchange.write.nir.write_graph import from_bytes  # noqa: PLC0415 -- as above
@@ -37,5 +49,5 @@ def _need_nir() -> None:
         raise MissingLibrary("nir") from None
 
 
-target = ExportFormat(endings=(".nir",), write=_write, run=_run, sequence=True)
+target = ExportFormat(endings=(".nir",), write=write, run=_run, tolerance=1e-4, double=True, sequence=True)
 """NIR files; what runs them is the reference of this package."""

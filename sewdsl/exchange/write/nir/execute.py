@@ -24,6 +24,8 @@ from sewdsl.exchange.nir_metadata import DEFAULT_DT, GraphMetadata
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from sewdsl.exchange.write.formats import Outputs
+
 
 NEURONS = (nir.IF, nir.LIF, nir.CubaLIF)
 
@@ -143,7 +145,7 @@ class NirExecutor:
         fires: ``at`` or ``above`` the threshold; None: as its metadata say, else ``above``, as NIR defines.
 
     Raises:
-        ExportError: cycles that nest too deep, or not one input and one output.
+        ExportError: cycles that nest too deep, several inputs, or no output.
     """
 
     def __init__(self, graph: nir.NIRGraph, *, dt: float | None = None, fires: str | None = None) -> None:
@@ -155,7 +157,7 @@ class NirExecutor:
         self._sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
         for source, reader in graph.edges:
             self._sources[reader].append(source)
-        self._input, self._output = _only(graph, nir.Input), _only(graph, nir.Output)
+        (self._input,), self._outputs = _nodes(graph, nir.Input, 1), _nodes(graph, nir.Output)
         delays = [name for name, node in graph.nodes.items() if isinstance(node, nir.Delay)]
         try:
             cut = cut_cycles(self._sources, delays)
@@ -171,8 +173,10 @@ class NirExecutor:
             self._sources[name] = []
         self._order = list(TopologicalSorter(self._sources).static_order())
 
-    def run(self, x: Tensor) -> Tensor:
-        """The output of every time-step, ``[T, N, *]``.
+    def run(self, x: Tensor) -> Outputs:
+        """Return the output of every time-step, ``[T, N, *]``; of several outputs, each by its name.
+
+        The name of an output is that of its node, without ``output_`` at its beginning.
 
         Args:
             x: The input of every time-step, ``[T, N, *]``; or a static one, ``[N, *]``, for graphs whose metadata say
@@ -181,7 +185,11 @@ class NirExecutor:
         Raises:
             ExportError: a node of a kind that is not known here.
         """
-        return torch.stack([values[self._output] for values in self.watch(x)])
+        steps = [[values[name] for name in self._outputs] for values in self.watch(x)]
+        outputs = [torch.stack(values) for values in zip(*steps, strict=True)]
+        if len(outputs) == 1:
+            return outputs[0]
+        return dict(zip((name.removeprefix("output_") for name in self._outputs), outputs, strict=True))
 
     def watch(self, x: Tensor) -> Iterator[dict[str, Tensor]]:
         """For each time-step, what every node gives, ``[N, *]`` by its name; ``x`` as for :meth:`run`."""
@@ -259,12 +267,17 @@ class NirExecutor:
         return state
 
 
-def _only(graph: nir.NIRGraph, kind: type[nir.NIRNode]) -> str:
+def _nodes(graph: nir.NIRGraph, kind: type[nir.NIRNode], most: int | None = None) -> list[str]:
+    """Return the names of the nodes of a kind.
+
+    Raises:
+        ExportError: there are none, or more than are run here.
+    """
     found: list[str] = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
-    if len(found) != 1:
-        message = f"a graph of one input and one output is run here; this one has {len(found)} {kind.__name__} nodes"
+    if not found or len(found) > (most or len(found)):
+        message = f"a graph of one input is run here, with an output; this one has {len(found)} {kind.__name__} nodes"
         raise ExportError(message)
-    return found[0]
+    return found
 
 
 def _sum(x: Sequence[Tensor]) -> Tensor:

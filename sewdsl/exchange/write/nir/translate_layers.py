@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.nir_metadata import DEFAULT_DT
 from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, factor_and_shift
 from sewdsl.ir.op import JOIN_OPERANDS, Join, LinearNeuron, Neuron, Op
 from sewdsl.ir.op import LinearDynamics as Dynamics
@@ -131,11 +130,11 @@ def leaky(tau: float, r: float, v_leak: float, v_threshold: float, v_reset: floa
     return nir.LIF(*(_full(shape, value) for value in (tau, r, v_leak, v_threshold, v_reset)))
 
 
-def current_based(neurons: nir.LIF, decay: float) -> nir.CubaLIF:
-    """Leaky neurons whose current decays by a factor in each time-step, and adds what comes in whole."""
-    tau_syn = DEFAULT_DT / (1 - decay)
+def current_based(neurons: nir.LIF, decay: float, dt: float) -> nir.CubaLIF:
+    """Leaky neurons whose current decays by a factor in each time-step of dt seconds, and adds what comes in whole."""
+    tau_syn = dt / (1 - decay)
     shape = neurons.tau.shape
-    times, weights = _full(shape, tau_syn), _full(shape, tau_syn / DEFAULT_DT)
+    times, weights = _full(shape, tau_syn), _full(shape, tau_syn / dt)
     others = neurons.v_leak, neurons.v_threshold, neurons.v_reset
     return nir.CubaLIF(times, neurons.tau, neurons.r, *others, weights)
 
@@ -343,7 +342,7 @@ def _(op: Add, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
 
 @layer_nodes.register
 def _(op: Delay, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
-    return [NirNode("", nir.Delay(_full(site.node.output.shape, DEFAULT_DT)))]
+    return [NirNode("", nir.Delay(_full(site.node.output.shape, site.dt)))]
 
 
 @layer_nodes.register
@@ -353,27 +352,28 @@ def _(op: Neuron, site: EvaluatedLayer) -> list[NirNode]:
             site.node, "subtracts its threshold where it fires (v_reset=none), which no neuron of NIR does"
         )
     dynamics = op.dynamics(**site.learned) if isinstance(op, LinearNeuron) else None
-    found = None if dynamics is None else _neuron(Dynamics(*map(float, dynamics)), op, site.inputs[0].shape)
+    found = None if dynamics is None else _neuron(Dynamics(*map(float, dynamics)), op, site)
     if found is None:
         raise UnsupportedLayer(site.node, "charges in a way that neither IF nor LIF of NIR does")
     return [NirNode("", found)]
 
 
-def _neuron(dynamics: Dynamics, op: Neuron, shape: tuple[int, ...]) -> nir.NIRNode | None:
-    """The differential equation whose Euler step of :data:`DEFAULT_DT` seconds is H = decay · V + gain · X + drift.
+def _neuron(dynamics: Dynamics, op: Neuron, site: EvaluatedLayer) -> nir.NIRNode | None:
+    """The differential equation whose Euler step of dt seconds is H = decay · V + gain · X + drift.
 
     IF, dv/dt = r I: one step adds dt r I. LIF, tau dv/dt = v_leak - v + r I: one step adds dt / tau times that.
     """
     decay, gain, drift = dynamics
+    dt, shape = site.dt, site.inputs[0].shape
     rate, reset = 1 - decay, op.rest
     if rate == 0 and drift == 0:
-        return integrate_and_fire(gain / DEFAULT_DT, op.v_threshold, reset, shape)
+        return integrate_and_fire(gain / dt, op.v_threshold, reset, shape)
     if not 0 < rate <= 1:
         return None
     if isclose(rate, gain, rel_tol=0, abs_tol=2**-52):  # LIF and PLIF, apart from rounding: then r is 1
         rate = gain
     leak = reset if isclose(drift, rate * reset, rel_tol=1e-12) else drift / rate
-    return leaky(DEFAULT_DT / rate, gain / rate, leak, op.v_threshold, reset, shape)
+    return leaky(dt / rate, gain / rate, leak, op.v_threshold, reset, shape)
 
 
 @layer_nodes.register(EquationActivation)
@@ -381,24 +381,25 @@ def _neuron(dynamics: Dynamics, op: Neuron, shape: tuple[int, ...]) -> nir.NIRNo
 def _(op: EquationActivation | EquationSpiking, site: EvaluatedLayer) -> list[NirNode]:
     if op.fixed_steps:
         raise UnsupportedLayer(site.node, "learns numbers for each time-step, and a node of NIR has the same for all")
-    step, shape = op.equations, site.inputs[0].shape
+    step = op.equations
     form = linear_form(step) if op.v_reset is not None else None
     if form is None:
         raise UnsupportedLayer(site.node, "has equations that no neuron of NIR has")
     rows = {name: value.reshape(-1) for name, value in site.learned.items()}
-    found = _of_channels([np.asarray(each, np.float64) for each in factor_numbers(step, form, rows)], op.v_reset, shape)
+    found = _of_channels([np.asarray(each, np.float64) for each in factor_numbers(step, form, rows)], op.v_reset, site)
     if found is None:
         raise UnsupportedLayer(site.node, "charges in a way that neither IF nor LIF of NIR does")
     return [NirNode("", found)]
 
 
-def _of_channels(numbers: list[Array], v_reset: float | None, shape: Shape) -> nir.NIRNode | None:
+def _of_channels(numbers: list[Array], v_reset: float | None, site: EvaluatedLayer) -> nir.NIRNode | None:
     """As :func:`_neuron`, with numbers for each channel: decay, gain, drift and threshold."""
+    dt, shape = site.dt, site.inputs[0].shape
     places = (-1, *[1] * (len(shape) - 1))
     decay, gain, drift, least = (np.broadcast_to(each.reshape(places), shape) for each in numbers)
     rate, reset = 1 - decay, _full(shape, v_reset or 0.0)
     if not rate.any() and not drift.any():
-        return nir.IF(gain / DEFAULT_DT, least, reset)
+        return nir.IF(gain / dt, least, reset)
     if ((rate <= 0) | (rate > 1)).any():
         return None
-    return nir.LIF(DEFAULT_DT / rate, gain / rate, drift / rate, least, reset)
+    return nir.LIF(dt / rate, gain / rate, drift / rate, least, reset)

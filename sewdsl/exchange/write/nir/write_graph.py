@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import nir
 import numpy as np
 
-from sewdsl.exchange.errors import require_one_output
-from sewdsl.exchange.nir_metadata import GraphMetadata, NodeMetadata
+from sewdsl.exchange.errors import ExportError
+from sewdsl.exchange.nir_metadata import DEFAULT_DT, GraphMetadata, NodeMetadata
 from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, evaluated_layers, number_format
 from sewdsl.exchange.write.nir import translate_layers
 from sewdsl.exchange.write.nir.translate_layers import layer_nodes
@@ -22,12 +22,13 @@ from sewdsl.ops.layers.scale import Scale
 if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
-INPUT, SUM, OUTPUT = "input", "output.sum", "output"
+INPUT, OUTPUT = "input", "output"
+"""Names of the nodes; of several outputs, each is named ``output_NAME``."""
 LATER = "/later"
 """After the name of a delay, where an edge begins whose node is not known yet; no node's name has a slash."""
 
 
-def to_graph(model: SpikingNetwork, inputs: str = "") -> nir.NIRGraph:
+def to_graph(model: SpikingNetwork, inputs: str = "", dt: float = DEFAULT_DT) -> nir.NIRGraph:
     """A network in evaluation, with what it has learned, as a graph of NIR.
 
     Each node is named as its layer is: ``repeat1.3.sew_block1.branch.conv2``. A batch norm is part of the layer before
@@ -36,17 +37,19 @@ def to_graph(model: SpikingNetwork, inputs: str = "") -> nir.NIRGraph:
     Args:
         model: The network.
         inputs: How they are scaled, in words.
+        dt: Seconds of a time-step, > 0; 1 for readers that count time in time-steps.
 
     Raises:
         UnsupportedLayer: a layer that NIR cannot express.
+        ExportError: a network of several outputs has a layer with the name of an output node.
     """
-    return _Graph(model).finished(inputs)
+    return _Graph(model, dt).finished(inputs)
 
 
-def to_bytes(model: SpikingNetwork, inputs: str = "") -> bytes:
+def to_bytes(model: SpikingNetwork, inputs: str = "", dt: float = DEFAULT_DT) -> bytes:
     """The same as a file."""
     buffer = io.BytesIO()
-    nir.write(buffer, to_graph(model, inputs))
+    nir.write(buffer, to_graph(model, inputs, dt))
     return buffer.getvalue()
 
 
@@ -62,9 +65,8 @@ def from_bytes(data: bytes) -> nir.NIRGraph:
 class _Graph:
     """A graph that grows."""
 
-    def __init__(self, model: SpikingNetwork) -> None:
-        self._network = model.network
-        require_one_output(self._network, "a graph of NIR as we write it")
+    def __init__(self, model: SpikingNetwork, dt: float) -> None:
+        self._network, self._dt = model.network, dt
         self._dtype = number_format(model)
         self._nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input(np.array(self._network.settings.input))}
         self._edges: list[tuple[str, str]] = []
@@ -73,8 +75,8 @@ class _Graph:
         graph = model.network.graph
         self._loops = {loop.delay for loop in find_loops(graph, model.network.given, model.network.sums)}
         self._synapses = dict(_synapses(model.network))
-        needed = graph.ancestors(model.network.output, 0)
-        for index, site in evaluated_layers(model):
+        needed = graph.lead_to(model.network.given)
+        for index, site in evaluated_layers(model, dt):
             if index in needed:
                 self._write(index, site)
 
@@ -82,21 +84,30 @@ class _Graph:
         """It, with its output, and how inputs are scaled."""
         network = self._network
         self._close()
-        shape, sources = network.nodes[network.output].output.shape, self._place(network.output)
-        if len(sources) > 1:  # the readers of nirtorch add up what goes into any node but the last
-            self._add(SUM, translate_layers.identity(shape, self._dtype), sources, {})
-            sources = (SUM,)
-        self._add(OUTPUT, nir.Output(np.array(shape)), sources, {})
+        for name, index in network.outputs or [("", network.output)]:
+            self._write_output(f"{OUTPUT}_{name}" if name else OUTPUT, index)
         settings = network.settings
         metadata = GraphMetadata(
             name=network.name,
             steps=settings.steps,
             encode=settings.encode,
             readout=settings.readout,
+            dt=self._dt,
             spec=network.nodes[network.output].span.source.text,
             inputs=inputs,
         )
         return nir.NIRGraph(self._nodes, self._edges, metadata.to_dict())
+
+    def _write_output(self, name: str, index: int) -> None:
+        """Append the output node of a value."""
+        if name in self._nodes:
+            message = f"a layer has the name of the output node {name}: give the output another name"
+            raise ExportError(message)
+        shape, sources = self._network.nodes[index].output.shape, self._place(index)
+        if len(sources) > 1:  # the readers of nirtorch add up what goes into any node but the last
+            self._add(f"{name}.sum", translate_layers.identity(shape, self._dtype), sources, {})
+            sources = (f"{name}.sum",)
+        self._add(name, nir.Output(np.array(shape)), sources, {})
 
     def _write(self, index: int, site: EvaluatedLayer) -> None:
         if any(index in {synapse.delay, synapse.scale} for synapse in self._synapses.values()):
@@ -116,10 +127,11 @@ class _Graph:
             (whole,) = found
             assert isinstance(whole.node, nir.LIF)  # noqa: S101 -- else it has no synapse
             decay = self._synapses[index].decay
-            found = [whole._replace(node=translate_layers.current_based(whole.node, decay))]
+            found = [whole._replace(node=translate_layers.current_based(whole.node, decay, self._dt))]
         # a sum needs no node if one node alone reads it, and none of its addends is a sum
         readers = self._network.graph.consumers[index]
-        single = len(readers) == 1 and readers[0] > index and all(len(operand) == 1 for operand in operands)
+        single = len(readers) + self._network.given.count(index) == 1 and readers[:1] > (index,)
+        single = single and all(len(operand) == 1 for operand in operands)
         if not found or (found[0].node is None and single):
             self._places[index] = tuple(source for operand in operands for source in operand)
             return
@@ -217,5 +229,5 @@ def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:
             continue
         neuron = nodes[later[0]].op
         dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) and neuron.v_reset is not None else None
-        if dynamics is not None and 0 <= dynamics.decay < 1 and total != network.output:
+        if dynamics is not None and 0 <= dynamics.decay < 1 and total not in network.given:
             yield later[0], _Synapse(op.value, delay, scale, total)

@@ -14,12 +14,16 @@ from sewdsl.exchange.write.formats import ExportFormat
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sewdsl.exchange.write.formats import Outputs
     from sewdsl.lower import SpikingNetwork
+
+LOGITS = "logits"
+"""Name of the readout in a file; ``NAME/logits`` of each of several outputs."""
 
 
 def format_for_axis(axis: Literal["ScannedTime", "UnrolledTime"]) -> ExportFormat:
     """The format that goes through time in one of the ways of :mod:`sewdsl.exchange.write.onnx.time_axis`."""
-    return ExportFormat(endings=(".onnx",), write=partial(_write, axis), run=_run)
+    return ExportFormat(endings=(".onnx",), write=partial(_write, axis), run=_run, tolerance=1e-4)
 
 
 def _write(axis: str, model: SpikingNetwork, inputs: str) -> bytes:
@@ -32,7 +36,7 @@ def _write(axis: str, model: SpikingNetwork, inputs: str) -> bytes:
     return data
 
 
-def _run(data: bytes, x: Tensor) -> Tensor:
+def _run(data: bytes, x: Tensor) -> Outputs:
     try:
         import onnxruntime  # noqa: PLC0415 -- as above
     except ModuleNotFoundError as error:
@@ -40,8 +44,9 @@ def _run(data: bytes, x: Tensor) -> Tensor:
     import torch  # noqa: PLC0415 -- torch takes seconds
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(["logits"], {"input": x.numpy()})
-    return torch.from_numpy(logits)
+    names = [output.name for output in session.get_outputs() if output.name.rpartition("/")[2] == LOGITS]
+    outputs = dict(zip(names, map(torch.from_numpy, session.run(names, {"input": x.numpy()})), strict=True))
+    return outputs[LOGITS] if LOGITS in outputs else {name.removesuffix(f"/{LOGITS}"): y for name, y in outputs.items()}
 
 
 target: ExportFormat = format_for_axis("ScannedTime")

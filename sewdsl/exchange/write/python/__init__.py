@@ -38,5 +38,7 @@ target = ExportFormat(
     endings=(".py",),
     write=lambda model, inputs: source(model.network, inputs).encode(),
     run=run_source,
+    tolerance=1e-8,
+    double=True,
     holds_weights=False,
 )

@@ -10,6 +10,8 @@ from sewdsl.ir.op import Activation
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from sewdsl.exchange.write.formats import Outputs
+
 
 def neutral_currents(activation: Activation | None, gives: int) -> float:
     """The constant current that makes an activation give a number at every time-step."""
@@ -26,9 +28,9 @@ def module_from_source(text: str) -> nn.Module:
     return made
 
 
-def run_source(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """What a file's network gives with these weights."""
+def run_source(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
+    """Return the outputs of a file's network with these weights, in the dtype of the input."""
     model = module_from_source(data.decode()).to(x.dtype).eval()
     model.load_state_dict(dict(weights))
-    y: Tensor = model(x)
+    y: Outputs = model(x)
     return y
