@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.user_error import UserError
 
@@ -22,23 +21,6 @@ class UnsupportedLayer(ExportError):  # noqa: N818 -- the network is as it shoul
     def __init__(self, node: Node, why: str) -> None:
         super().__init__(f"{node.name} ({str(node.op).split('(', maxsplit=1)[0]}) {why}")
         self.node = node
-
-
-def require_one_output(network: Network, what: str) -> None:
-    """Refuses a network of several outputs where there can be one.
-
-    Args:
-        network: The network.
-        what: What there can be one in: ``a graph of NIR``.
-
-    Raises:
-        ExportError: it gives several values.
-    """
-    if network.outputs:
-        names = ", ".join(name for name, _ in network.outputs)
-        write = f"write 'body {network.outputs[-1][0]}' in place of 'outputs'"
-        message = f"{network.name} gives {names}, and {what} has one output: {write}"
-        raise ExportError(message)
 
 
 class MissingLibrary(ExportError):  # noqa: N818 -- as above

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
 from sewdsl.exchange.write.formats import ExportFormat
 from sewdsl.exchange.write.python import equations
-from sewdsl.exchange.write.python.layers import LAYER_CALLS, LAYER_TEXTS, NORMS, WEIGHTED
+from sewdsl.exchange.write.python.layers import LAYER_CALLS, LAYER_TEXTS, NORMS, WEIGHTED, looped_text
 from sewdsl.exchange.write.python.sequences import SEQUENCE_TEXTS, SHARED, SHARED_BY, step_scaled_norm
-from sewdsl.exchange.write.source import Dialect, write_document
+from sewdsl.exchange.write.source import Dialect, loops, write_document
 from sewdsl.exchange.write.source.dialect import td_batch_norm
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.exchange.write.source.run_source import neutral_currents, run_source
@@ -20,6 +20,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
 from sewdsl.ops.equation_neurons import EquationKind
+from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
@@ -187,7 +188,8 @@ class SpikingJellyLayers:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._used: set[str] = set()
-        self._equations = equations.EquationClasses()
+        self._looped = bool(network.graph.looped)
+        self._equations = equations.EquationClasses(loops.BASE if self._looped else "nn.Module")
 
     def made(self, node: Node) -> PyCall:
         """The call that makes the module of a node.
@@ -199,8 +201,14 @@ class SpikingJellyLayers:
             slope = _surrogate(node, node.op.surrogate) if equations.fires(node.op) else ""
             (source,) = self._network.inputs(node)
             return self._equations.call(node.op, source, slope)
+        if isinstance(node.op, ParallelNeuron) and self._network.nodes.index(node) in self._network.graph.looped:
+            raise UnsupportedLayer(node, "is in a loop, and SpikingJelly's computes all time-steps at once")
         if isinstance(node.op, Spiking):
             made = neuron(node, node.op)
+            self._used.add(made.callee)
+            return made
+        if isinstance(node.op, Delay):
+            made = loops.delay_call(None if node.delayed is None else node.output)
             self._used.add(made.callee)
             return made
         if type(node.op) not in LAYER_CALLS:
@@ -218,8 +226,9 @@ class SpikingJellyLayers:
         """What the calls need that were asked for."""
         shared = [SHARED] if self._used.intersection(SHARED_BY) else []
         fire = [FIRE] if self._equations.fires else []
-        texts = [text for name, text in TEXTS.items() if name in self._used]
-        return [*shared, *texts, *fire, *self._equations.definitions()]
+        memory = loops.definitions(self._used, ("functional.reset_net(part)",), looped=self._looped)
+        texts = [looped_text(name, text, looped=self._looped) for name, text in TEXTS.items() if name in self._used]
+        return [*shared, *memory, *texts, *fire, *self._equations.definitions()]
 
 
 MODULES = ("functional", "layer", "neuron", "surrogate")

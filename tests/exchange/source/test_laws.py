@@ -60,7 +60,6 @@ def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, tr
 @examples(10)
 @given(drawn=nets())
 def test_same_readout(drawn: Drawn) -> None:
-    assume(not drawn.network.graph.delayed and all(node.op.kind != "DELAY" for node in drawn.network))  # are refused
     ours = build(drawn, Program.of(drawn.network)).eval()
     model = module_from_source(SOURCES["python"](drawn.network)).to(DOUBLE.dtype).eval()
     model.load_state_dict(ours.state_dict())

@@ -11,7 +11,6 @@ import pytest
 import sewdsl
 from sewdsl.compiler import shipped_networks
 from tests.exchange.source.files import OF_EQUATIONS, SOURCES
-from tests.shipped import LOOPED
 
 ROOT = Path(__file__).parents[3]
 ODD = {
@@ -20,8 +19,12 @@ ODD = {
     "surrogates": "c4k3-LIF(surrogate=Sigmoid)-LIF(surrogate=Sigmoid(alpha=2.0))-LIF(surrogate=ATan(scale=2.0))-FC3",
     "widths": "{c4k3-BN-IF}*40-{SEW Block(c6s2)-c8k3-IF}*3-FC12-BN-IF-FC12b0-APk3",
     "resets": "c4k3-LIF(v_reset=none)-PLIF(v_reset=-0.5)-IF(detach_reset=off)-Flatten",
+    "loops": "c4k3-LOOP[LOOP[id | SCALE(value=0.5)]-IF-DP-TEBN | c4k3-BN]-{DELAY-c6k3-BN-IF}*2-FC3",
+    "windows": "c4k3-LOOP[SlidingPSN(order=2)-MaskedPSN(order=2) | c4k3-BN]-FC3",
     "nothing": "id",
 }
+OF_PYTHON = {"surrogates", "windows"}
+"""Those that SpikingJelly does not have."""
 COMMANDS = {
     "check": ["check", "--isolated"],
     "check all": ["check", "--config", str(ROOT / "pyproject.toml"), "--ignore", "T201,INP001"],
@@ -38,7 +41,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     networks |= {name: sewdsl.load(body, input=(2, 16, 16), steps=2) for name, body in ODD.items()}
     for dialect, source in SOURCES.items():
         for name, network in networks.items():
-            if name not in OF_EQUATIONS | LOOPED and (dialect, name) != ("spikingjelly", "surrogates"):
+            if name not in OF_EQUATIONS and (dialect == "python" or name not in OF_PYTHON):
                 (folder / f"{dialect}_{name}.py").write_text(source(network), encoding="utf-8")
     return folder
 

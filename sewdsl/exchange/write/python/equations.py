@@ -10,6 +10,7 @@ from typing import NamedTuple
 from unicodedata import normalize
 
 from sewdsl.equations.tape import LEARNED, NUMBER, STEP
+from sewdsl.exchange.write.source import loops
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
 from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.op import KnowsSteps
@@ -44,7 +45,7 @@ NAMES = frozenset(HELPERS)
 """What files with such neurons define in addition to their classes."""
 _TAKEN = (
     frozenset({"self", "torch", "nn", "math", "fire", "given", "inputs", "t", "wide", "x", "channels", "steps"})
-    | frozenset({"Tensor", "partial", *HELPERS, *dir(builtins)})
+    | frozenset({"Tensor", "partial", loops.BASE, *HELPERS, *loops.ATTRIBUTES, *dir(builtins)})
     | MODULE_ATTRIBUTES
 )
 """What no parameter and no variable of a class can be called."""
@@ -109,10 +110,11 @@ class EquationClass:
         op: The neuron.
         name: What the class is called.
         surrogate: What ``fire`` is given in addition; empty: nothing.
+        base: The class that it derives from; ``Memory`` in a file with loops.
     """
 
-    def __init__(self, op: EquationKind, name: str, surrogate: str) -> None:
-        self.op, self.name, self.surrogate = op, name, surrogate
+    def __init__(self, op: EquationKind, name: str, surrogate: str, base: str) -> None:
+        self.op, self.name, self.surrogate, self.base = op, name, surrogate, base
         self.definition, self.step = op.definition, op.equations
         self.soft = op.v_reset is None
         self.used: set[str] = set()
@@ -208,7 +210,7 @@ class EquationClass:
         learned = self.step.learned
         channels = any(item.per_channel for item in learned.values())
         steps = any(item.per_step for item in learned.values())
-        yield f"class {self.name}(nn.Module):"
+        yield f"class {self.name}({self.base}):"
         yield f'    """Neurons of one kind, {self.definition.name.text}, one per element of [T, N, C, *]."""'
         yield ""
         given = [*(["channels: int"] if channels else []), *(["steps: int"] if steps else [])]
@@ -273,9 +275,16 @@ class EquationClass:
             start = starts.get(name, parameters[RESET_POTENTIAL].text)
             yield f"        {self.names[name]} = torch.full_like(inputs[0], {start}, dtype=wide)"
             known[name] = _Text(self.names[name], STEP)
+        states, looped = [self.names[name] for name in self.step.start], self.base != "nn.Module"
+        if looped and states:
+            yield from (
+                "        if self.loop_state:",
+                f"            {', '.join(states) if len(states) > 1 else f'({states[0]},)'} = self.loop_state",
+            )
         yield "        given = []"
         per_step = any(item.per_step for item in self.step.learned.values())
-        yield f"        for {'t, x in enumerate(inputs.to(wide))' if per_step else 'x in inputs.to(wide)'}:"
+        first = ", self.loop_time" if looped else ""
+        yield f"        for {f't, x in enumerate(inputs.to(wide){first})' if per_step else 'x in inputs.to(wide)'}:"
         known[INPUT] = _Text("x", STEP)
         for equation in self.definition.equations:
             match equation:
@@ -291,6 +300,8 @@ class EquationClass:
                     yield f"            given.append({self._text(value, known).for_all()})"
                 case StateDeclaration():
                     pass
+        if looped:
+            yield f"        self.keep_state({', '.join(states)})"
         yield "        return torch.stack(given).to(inputs.dtype)"
 
     def _learned(self, name: str, known: dict[str, _Text]) -> Iterator[str]:
@@ -320,9 +331,14 @@ def _number(name: str, texts: list[str]) -> _Text:
 
 
 class EquationClasses:
-    """The classes of the neurons as equations of a network."""
+    """The classes of the neurons as equations of a network.
 
-    def __init__(self) -> None:
+    Args:
+        base: The class that they derive from.
+    """
+
+    def __init__(self, base: str) -> None:
+        self._base = base
         self._made: dict[tuple[object, ...], EquationClass] = {}
 
     @property
@@ -342,7 +358,8 @@ class EquationClasses:
         if key not in self._made:
             begin, taken = f"{op.kind[0].upper()}{op.kind[1:]}", {made.name for made in self._made.values()}
             names = (f"{begin}{number}Neuron" for number in chain([""], count(2)))
-            self._made[key] = EquationClass(op, next(name for name in names if name not in taken), surrogate)
+            name = next(name for name in names if name not in taken)
+            self._made[key] = EquationClass(op, name, surrogate, self._base)
         made = self._made[key]
         arguments: list[Arg] = []
         if any(item.per_channel for item in made.step.learned.values()):

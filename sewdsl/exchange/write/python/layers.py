@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.python.neurons import Neurons
 from sewdsl.exchange.write.python.sequences import (
+    LOOPED_NORM,
     SEQUENCE_CALLS,
     SEQUENCE_TEXTS,
     SHARED,
     SHARED_BY,
     step_scaled_norm,
 )
+from sewdsl.exchange.write.source import loops
 from sewdsl.exchange.write.source.dialect import td_batch_norm
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
 from sewdsl.ir.network import Network
@@ -23,6 +25,7 @@ from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.drop_path import DropPath
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
@@ -111,6 +114,19 @@ class {name}(nn.Module):
             return x
         return x * nn.functional.dropout({mask}, self.p)
 '''
+LOOPED_DROPPING = (
+    ("(nn.Module):", "(Memory):"),
+    ("        return x * nn.functional.dropout(", "        ones = "),
+    (
+        ", self.p)\n",
+        """
+        mask = self.loop_state[0] if self.loop_state else nn.functional.dropout(ones, self.p)
+        self.keep_state(mask)
+        return x * mask
+""",
+    ),
+)
+"""What is another text in a file with loops, where one mask lasts for all time-steps."""
 NORMS = "BatchNorm1d", "BatchNorm2d"
 LAYER_TEXTS = {
     **REDUCTIONS,
@@ -377,12 +393,23 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
 """The call that makes each layer."""
 
 
+def looped_text(name: str, text: str, *, looped: bool) -> str:
+    """Return the class of a layer as files with loops have it, or as others do."""
+    if looped and name in {"Dropout", "DropPath"}:
+        for before, after in LOOPED_DROPPING:
+            text = text.replace(before, after)
+    if looped and name == "StepScaledBatchNorm":
+        text = text.replace("StepScaledBatchNorm(", "StepScaledBatchNorm(Memory, ").replace(*LOOPED_NORM)
+    return text
+
+
 class TorchLayers:
     """The layers of a network."""
 
     def __init__(self, network: Network) -> None:
         self._network, self._neurons = network, Neurons(network)
         self._used: set[str] = set()
+        self._looped = bool(network.graph.looped)
 
     def made(self, node: Node) -> PyCall:
         """The call that makes the module of a node.
@@ -392,6 +419,10 @@ class TorchLayers:
         """
         if isinstance(node.op, Spiking | EquationKind):
             return self._neurons.made(node, node.op, *self._network.inputs(node))
+        if isinstance(node.op, Delay):
+            found = loops.delay_call(None if node.delayed is None else node.output)
+            self._used.add(found.callee)
+            return found
         if type(node.op) not in LAYER_CALLS:
             raise UnsupportedLayer(node, "is a layer whose formula no file can have")
         found = LAYER_CALLS[type(node.op)](node.op, *self._network.inputs(node))
@@ -402,5 +433,6 @@ class TorchLayers:
         """What the calls need that were asked for."""
         helper = [EACH_STEP] if self._used & STEPPED else []
         helper += [SHARED] if self._used.intersection(SHARED_BY) else []
-        layers = [text for name, text in TEXTS.items() if name in self._used]
-        return [*helper, *layers, *self._neurons.definitions()]
+        memory = loops.definitions(self._used, (), looped=self._looped)
+        layers = [looped_text(name, text, looped=self._looped) for name, text in TEXTS.items() if name in self._used]
+        return [*helper, *memory, *layers, *self._neurons.definitions()]

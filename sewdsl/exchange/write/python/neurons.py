@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.python import equations
 from sewdsl.exchange.write.python.equations import EquationClasses
+from sewdsl.exchange.write.source import loops
 from sewdsl.exchange.write.source.class_text import init_head
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.ir.network import Network
@@ -222,6 +223,32 @@ class SlidingPSN(nn.Module):
 ''',
 }
 """Those without reset, a class each."""
+LOOPED_PARALLEL: dict[type[ParallelNeuron], tuple[tuple[str, str], ...]] = {
+    MaskedParallelSpikingNeuron: (
+        (
+            "            weight = self.weight.tril().triu(1 - self.order)\n",
+            """\
+            known = torch.cat((*self.loop_state, x.to(wide)))
+            now = slice(self.loop_time, len(known))
+            weight = self.weight.tril().triu(1 - self.order)[now, : len(known)]
+            self.keep_state(known)
+""",
+        ),
+        ("self.bias, weight, x.to(wide).flatten(1)", "self.bias[now], weight, known.flatten(1)"),
+    ),
+    SlidingParallelSpikingNeuron: (
+        (
+            "order, current = len(self.weight), x.to(wide)",
+            "order, current = len(self.weight), torch.cat((*self.loop_state, x.to(wide)))",
+        ),
+        ("min(order, len(x))", "min(order, len(current))"),
+        (
+            "        return fire(h + self.bias",
+            "        self.keep_state(current[1 - order :])\n        return fire(h[-len(x) :] + self.bias",
+        ),
+    ),
+}
+"""What is another text in a file with loops: windows reach back to the time-steps before."""
 NAMES = frozenset({"Neuron", "fire", *equations.NAMES, *(kind.kind for kind in (*KINDS, *PARALLEL))})
 
 
@@ -237,7 +264,8 @@ class Neurons:
         self._found["surrogate"] = Counter(op.surrogate for op in spiking)
         self._parallel: dict[type[ParallelNeuron], None] = {}
         self._taus: dict[type[Neuron], float | None] = {}
-        self._equations = EquationClasses()
+        self._base = loops.BASE if network.graph.looped else "nn.Module"
+        self._equations = EquationClasses(self._base)
 
     def made(self, node: Node, op: Spiking | EquationKind, source: Signal) -> PyCall:
         """The call that makes a neuron that reads a signal.
@@ -291,7 +319,12 @@ class Neurons:
         more = f", surrogate: {TYPES['surrogate']} = {self._default('surrogate')}" if several else ""
         for parallel in self._parallel:
             kept = "\n        self.surrogate = surrogate" if several else ""
-            yield PARALLEL[parallel].format(more=more, kept=kept, surrogate=", self.surrogate" if several else "")
+            text = PARALLEL[parallel]
+            if self._base != "nn.Module" and parallel in LOOPED_PARALLEL:
+                text = text.replace("(nn.Module)", f"({self._base})")
+                for before, after in LOOPED_PARALLEL[parallel]:
+                    text = text.replace(before, after)
+            yield text.format(more=more, kept=kept, surrogate=", self.surrogate" if several else "")
         if not self._taus:
             return
         yield "\n".join([*self._head(), "", *self._forward(), ""])
@@ -336,9 +369,10 @@ class Neurons:
     # --- the class -----------------------------------------------------------------------------------------
 
     def _head(self) -> Iterator[str]:
-        yield "class Neuron(nn.Module):"
+        yield f"class Neuron({self._base}):"
         yield '    """Spiking neurons, one per element: they charge, fire and reset at each time-step.'
-        yield from ("", "    No potential outlives a forward: each begins at rest.", "", "    Args:")
+        lasts = "a forward" if self._base == "nn.Module" else "a sequence"
+        yield from ("", f"    No potential outlives {lasts}: each begins at rest.", "", "    Args:")
         for name in self._names:
             yield f"        {name}: {SOFT if name == 'v_reset' and self._soft else BASE_CLASS_TEXT[name]}"
         yield from ("", "    Shape: [T, N, *] input current to [T, N, *] spikes, each 0 or 1.", '    """', "")
@@ -368,6 +402,9 @@ class Neurons:
         yield "        wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast"
         rest = "0.0" if not self._hard else "self.rest" if self._soft else "self.v_reset"
         yield f"        v = torch.full_like(x[0], {rest}, dtype=wide)"
+        looped = self._base != "nn.Module"
+        if looped:
+            yield from ("        if self.loop_state:", "            (v,) = self.loop_state")
         yield "        spikes = []"
         yield "        for current in x.to(wide):"
         yield "            h = self.charge(v, current)"
@@ -383,4 +420,7 @@ class Neurons:
             yield from (f"            {soft}", "            if self.v_reset is not None:", f"                {hard}")
         else:
             yield f"            {hard if self._hard else soft}"
-        yield from ("            spikes.append(spike)", "        return torch.stack(spikes).to(x.dtype)")
+        yield "            spikes.append(spike)"
+        if looped:
+            yield "        self.keep_state(v)"
+        yield "        return torch.stack(spikes).to(x.dtype)"

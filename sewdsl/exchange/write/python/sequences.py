@@ -132,6 +132,17 @@ class StepScaledBatchNorm({base}):
 '''
 
 
+LOOPED_NORM = (
+    "        return y * self.step_weight.reshape(-1, *[1] * (x.ndim - 1))\n",
+    """\
+        weight = self.step_weight[self.loop_time :][: len(x)]
+        self.keep_state()
+        return y * weight.reshape(-1, *[1] * (x.ndim - 1))
+""",
+)
+"""What is another text in a file with loops: a time-step has its own weight."""
+
+
 def temporal(op: TemporalAttention, *_: Signal) -> PyCall:
     """An attention to time-steps."""
     return PyCall("TemporalAttention", (_plain("steps", op.T), _plain("r", op.r)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
+from textwrap import wrap
 
 from sewdsl.exchange.write.source.class_parameters import IN, OUT, PROJECTION, STRIDE
 from sewdsl.exchange.write.source.comments import Notation
@@ -17,7 +18,7 @@ from sewdsl.exchange.write.source.python_text import (
     one_line_prose,
     string_literal,
 )
-from sewdsl.exchange.write.source.value_flow import MergePoint
+from sewdsl.exchange.write.source.value_flow import MergePoint, PassThrough, StepLoop
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge, Op
 from sewdsl.ir.signal import Signal
@@ -43,6 +44,7 @@ PARTS = {
     "shortcut": "The shortcut of a join",
     "operand": "An operand of a merge",
     "value": "A named value",
+    "loop": "A part of a loop",
 }
 MEANINGS = {
     IN: "Channels of the input.",
@@ -62,7 +64,8 @@ def class_text(made: ClassSpec, network: Network) -> list[str]:
     if made.params:
         meanings = {name: MEANINGS.get(name, "Differs from place to place.") for name in order_parameters(made.params)}
         lines += ["    Args:", *(f"        {name}: {meaning}" for name, meaning in meanings.items()), ""]
-    lines += [f"    Shape: {before} to {after}.", '    """', ""]
+    shape = wrap(f"Shape: {before} to {after}.", 120, initial_indent="    ", subsequent_indent="    ")
+    lines += [*shape, '    """', ""]
     lines += [*_signature(made), "        super().__init__()", *init_statements(made, network), ""]
     variables = "".join(f", {variable}: Tensor" for variable in made.section.variables)
     return [
@@ -88,9 +91,7 @@ def init_statements(made: ClassSpec, network: Network) -> Iterator[str]:
         kinds = dict.fromkeys(network.nodes[meet.node].op.kind for meet in made.section.meets)
         yield format_comment(f"At the start, {' and '.join(kinds)} gives the shortcut, whatever the input.", 8)
     for start in made.starts:
-        norm = f"self.{start.name}"
-        if not all(map(is_identifier, start.name.split("."))):
-            norm = f"self.get_submodule({string_literal(start.name)})"
+        norm = _module(start.name)
         yield f"        nn.init.zeros_({norm}.weight)"
         bias = repr(start.value.value) if isinstance(start.value, Literal) else ""
         yield f"        nn.init.constant_({norm}.bias, {bias})"
@@ -98,20 +99,76 @@ def init_statements(made: ClassSpec, network: Network) -> Iterator[str]:
 
 def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
     """The statements of a forward, from what comes in to what it returns."""
-    steps: list[tuple[str, str]] = []
-    for step in made.section.flow:
-        if isinstance(step, MergePoint):
-            pairs = zip(step.operands, step.reads, strict=True)
-            operands = [reads[0] if key is None else _through(key, reads) for key, reads in pairs]
-            node = network.nodes[step.node]
-            steps.append((step.gives, merge_formula(node.op, operands, network.inputs(node))))
-        else:
-            steps.append((step.gives, _through(step.key, step.reads)))
-    result = made.section.result
-    if steps and steps[-1][0] == result:
+    section = made.section
+    steps = [(step.gives, _step_value(step, network)) for step in section.flow]
+    result = section.result
+    if section.results:
+        result = _returned(section.results)
+    elif (
+        steps
+        and steps[-1][0] == result
+        and not section.delays
+        and not (section.loops and section.loops[-1].end == len(steps))
+    ):
         result = steps.pop()[1]
-    yield from (f"        {variable} = {value}" for variable, value in steps)
+    done = 0
+    for number, loop in enumerate(section.loops, start=1):
+        yield from _assigned(steps[done : loop.begin], 8)
+        yield from _loop_statements(loop, steps[loop.begin : loop.end], f"step{number if number > 1 else ''}")
+        done = loop.end
+    yield from _assigned(steps[done:], 8)
+    yield from _kept(section.delays, 8)
     yield f"        return {result}"
+
+
+def _step_value(step: PassThrough | MergePoint, network: Network) -> str:
+    """Return what a step computes, as an expression."""
+    if isinstance(step, PassThrough):
+        return _through(step.key, step.reads)
+    pairs = zip(step.operands, step.reads, strict=True)
+    operands = [reads[0] if key is None else _through(key, reads) for key, reads in pairs]
+    node = network.nodes[step.node]
+    return merge_formula(node.op, operands, network.inputs(node))
+
+
+def _assigned(steps: Sequence[tuple[str, str]], indent: int) -> Iterator[str]:
+    yield from (f"{' ' * indent}{variable} = {value}" for variable, value in steps)
+
+
+def _kept(delays: Sequence[tuple[str, str]], indent: int) -> Iterator[str]:
+    """Return the statements that hand values to their delays."""
+    for name, variable in delays:
+        yield f"{' ' * indent}{_module(name)}.keep_state({variable})"
+
+
+def _returned(results: Sequence[tuple[str, str]]) -> str:
+    """Return the outputs of a network as a dictionary."""
+    line = ", ".join(f"{string_literal(name)}: {variable}" for name, variable in results)
+    if len(line) + len("        return {}") <= WIDTH:
+        return f"{{{line}}}"
+    lines = [f"            {string_literal(name)}: {variable}," for name, variable in results]
+    return "\n".join(["{", *lines, "        }"])
+
+
+def _loop_statements(loop: StepLoop, steps: Sequence[tuple[str, str]], name: str) -> Iterator[str]:
+    """Yield the function of a time-step, and the call that runs it for all of them."""
+    comma = "," if len(loop.gives) == 1 else ""
+    gives = f"({', '.join(loop.gives)}{comma})"
+    head = f"        def {name}({', '.join(f'{variable}: Tensor' for variable in loop.reads)}) -> tuple[Tensor, ...]:"
+    yield ""
+    if len(head) <= WIDTH:
+        yield head
+    else:
+        yield f"        def {name}("
+        yield from (f"            {variable}: Tensor," for variable in loop.reads)
+        yield "        ) -> tuple[Tensor, ...]:"
+    yield '            """One time-step."""'
+    yield from _assigned(steps, 12)
+    yield from _kept(loop.delays, 12)
+    yield from (f"            return {gives}", "")
+    words = (Code("self"), Code(name), *map(Code, loop.reads))
+    call = PyCall("stepwise", tuple(Arg("", Literal(word), positional=True) for word in words))
+    yield from format_statement(f"{gives if comma else ', '.join(loop.gives)} = ", call, 8)
 
 
 def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> str:
@@ -155,8 +212,14 @@ def _assignment(attribute: Arg, indent: int) -> list[str]:
 
 
 def _through(key: str, reads: Sequence[str]) -> str:
-    module = f"self.{key}" if is_identifier(key) else f"self.get_submodule({string_literal(key)})"
-    return f"{module}({', '.join(reads)})"
+    return f"{_module(key)}({', '.join(reads)})"
+
+
+def _module(name: str) -> str:
+    """Return the expression for a module of the class, by its name with dots."""
+    if all(map(is_identifier, name.split("."))):
+        return f"self.{name}"
+    return f"self.get_submodule({string_literal(name)})"
 
 
 def _signature(made: ClassSpec) -> list[str]:

@@ -68,8 +68,9 @@ class Notation:
                 return self._sequence(item)
 
     def _sequence(self, section: SourceSection) -> str:
-        """A sequence with its merges; nothing of one that reads several values, whose names are not known in it."""
-        if section.others:
+        """A sequence with its merges; nothing of one in a loop, or of one that reads several values without names."""
+        looped = any(meet.node in self._network.graph.looped for meet in section.meets)
+        if section.others or section.loops or section.delays or looped:
             return ""
         items = {item.key: item for item in section.items}
         texts = []

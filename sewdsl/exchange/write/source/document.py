@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterable
 from textwrap import wrap
 
-from sewdsl.exchange.errors import UnsupportedLayer, require_one_output
-from sewdsl.exchange.write.source import class_text
+from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.source import class_text, loops
 from sewdsl.exchange.write.source.comments import Notation
 from sewdsl.exchange.write.source.dialect import Dialect
 from sewdsl.exchange.write.source.find_classes import ClassFinder, ClassSpec, Neutral
@@ -15,7 +15,6 @@ from sewdsl.exchange.write.source.python_text import one_line_prose
 from sewdsl.exchange.write.source.value_flow import tree
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge
-from sewdsl.ops.layers.delay import Delay
 
 WIDTH = 88
 """Of a line of text."""
@@ -64,7 +63,7 @@ if __name__ == "__main__":
     model = {name}()
     x = torch.rand(STEPS, 2, *INPUT)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(f"{{parameters:,}} parameters, {{list(x.shape)}} to {{list(model(x).shape)}}")
+    print(f"{{parameters:,}} parameters, {{list(x.shape)}} to {{{shape}}}")
 """
 
 
@@ -80,17 +79,11 @@ def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs:
     Raises:
         UnsupportedLayer: there is no such layer, or its values do not flow as its names nest.
     """
-    require_one_output(network, "a Python file")
     for node in network:
-        if node.delayed is not None or isinstance(node.op, Delay):
-            source = network.nodes[node.sources[0]].name
-            raise UnsupportedLayer(
-                node, f"gives {source} a time-step later, and layers of Python files read all at once"
-            )
         if isinstance(node.op, Merge) and not class_text.has_formula(node.op):
             raise UnsupportedLayer(node, "is a merge whose formula no file can have")
     layers = dialect.layers(network)
-    taken = {*NAMES, *dialect.reserved}
+    taken = {*NAMES, *dialect.reserved, *loops.NAMES}
     *blocks, root = ClassFinder(network, tree(network, taken), layers, neutral, taken).made
     classes = [
         *("\n".join([*class_text.class_text(made, network), ""]) for made in blocks),
@@ -99,7 +92,8 @@ def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs:
     parts = [*layers.definitions(), *classes]
     used = _used(parts)
     parts = [*layers.definitions(), *(helper for name, helper in HELPERS.items() if name in used), *classes]
-    parts.append(DEMO.format(name=root.name))
+    shape = "{name: list(y.shape) for name, y in model(x).items()}" if network.outputs else "list(model(x).shape)"
+    parts.append(DEMO.format(name=root.name, shape=shape))
     constants = f"STEPS = {network.settings.steps}\nINPUT = {network.settings.input!r}\n"
     head = "\n".join([*_head(network, dialect, inputs), "", *_imports(_used(parts), dialect), "", constants])
     return "\n\n".join([head, *parts])
@@ -152,6 +146,12 @@ def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
     before, after = made.shapes
     static = before.replace("[T, N", "[N")
     what, readout = READOUTS[settings.readout]
+    kind, output, read = "Tensor", "output", f"self.sequence(x){readout}"
+    if network.outputs:
+        sizes = (f"{name} [N, {', '.join(map(str, network.nodes[i].output.shape))}]" for name, i in network.outputs)
+        after, kind, output = ", ".join(sizes), "dict[str, Tensor]", "outputs"
+        read = f"{{name: y{readout} for name, y in self.sequence(x).items()}}"
+    indents = {"initial_indent": "    ", "subsequent_indent": "    "}
     lines = [
         f"class {made.name}(nn.Module):",
         f'    """{_title(network)}.',
@@ -160,7 +160,7 @@ def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
         "        steps: For how many time-steps T an input without them is shown.",
         "",
         f"    Shape: {before}, or {static},",
-        f"    to {after.replace('[T, N', '[N')}, {what} of all time-steps.",
+        *wrap(f"to {after.replace('[T, N', '[N')}, {what} of all time-steps.", WIDTH, **indents),
         '    """',
         "",
         "    def __init__(self, steps: int = STEPS) -> None:",
@@ -171,15 +171,15 @@ def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
         *(line.format(axes=axes, std=settings.init_std) for line in NORMAL if settings.init_std is not None),
         *(f"        {line}" for line in dialect.ready),
         "",
-        "    def forward(self, x: Tensor) -> Tensor:",
-        f'        """The output, {what} of all time-steps."""',
+        f"    def forward(self, x: Tensor) -> {kind}:",
+        f'        """The {output}, {what} of all time-steps."""',
         *(f"        {line}" for line in dialect.begin),
         "        if x.ndim == len(INPUT) + 1:  # no time-steps",
         "            x = x.expand(self.steps, *x.shape)",
-        f"        return self.sequence(x){readout}",
+        f"        return {read}",
         "",
-        "    def sequence(self, x: Tensor) -> Tensor:",
-        '        """The output at each time-step."""',
+        f"    def sequence(self, x: Tensor) -> {kind}:",
+        f'        """The {output} at each time-step."""',
         *class_text.forward_statements(made, network),
         "",
     ]

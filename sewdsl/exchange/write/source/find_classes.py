@@ -90,7 +90,9 @@ class _Instance:
             for step in self.section.flow
         )
         starts = tuple(start.name for start in self.starts)
-        return self.section.kind, self.section.title, self.section.variables, attributes, flow, starts
+        section = self.section
+        loops = section.loops, section.delays
+        return section.kind, section.title, section.variables, attributes, flow, loops, starts
 
 
 class ClassFinder:
@@ -131,6 +133,8 @@ class ClassFinder:
         inner = [self._height(item, found) for item in section.items if isinstance(item, SourceSection)]
         height = max(inner, default=0)
         plain = section.kind == "repeat" or (section.straight and not section.meets)
+        if section.inlined:
+            return height
         if section.kind == "block" or (not plain and section.kind != "network"):
             found.setdefault(height, []).append(section)
             return height + 1
@@ -153,7 +157,7 @@ class ClassFinder:
     def _note(self, group: Sequence[SourceItem]) -> Note | None:
         """What is said of items in a row; nothing of branches, since their layers speak for themselves."""
         last = group[-1]
-        if isinstance(last, SourceSection) and last.kind in {"branch", "shortcut", "operand"}:
+        if isinstance(last, SourceSection) and last.kind in {"branch", "shortcut", "operand", "loop"}:
             return None
         output = last.index if isinstance(last, Leaf) else last.output
         return Note(self._notation.of(*group), (self._network.nodes[output].output,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from itertools import count, filterfalse
 from typing import Literal
@@ -10,9 +10,21 @@ from typing import Literal
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source.python_text import is_identifier
 from sewdsl.ir.network import Network
-from sewdsl.ir.node import Node
-from sewdsl.ir.structure import BlockItem, Item, Items, LayerItem, MergeItem, ReadItem, RepeatItem, ValueItem, nodes
+from sewdsl.ir.node import PathStep
+from sewdsl.ir.structure import (
+    BlockItem,
+    Item,
+    Items,
+    LayerItem,
+    LoopItem,
+    MergeItem,
+    ReadItem,
+    RepeatItem,
+    ValueItem,
+    nodes,
+)
 from sewdsl.light_dataclass import dataclass
+from sewdsl.ops.layers.batch_norm import BatchNorm
 
 INPUT, ONWARD = "x", "y"
 """The variable of a value on its way through a section; what it is called where what came in is still read later."""
@@ -58,6 +70,29 @@ class MergePoint:
     gives: str = INPUT
 
 
+Kind = Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"]
+"""What a section is."""
+
+
+@dataclass(frozen=True)
+class StepLoop:
+    """Steps of a flow that are computed one time-step after the other.
+
+    Attributes:
+        begin: Index of the first step in the flow.
+        end: Index after the last step.
+        reads: The variables of values from before the loop.
+        gives: The variables of values that are read after the loop.
+        delays: For each delay in a loop, its name in the section and the variable of the value that it delays.
+    """
+
+    begin: int
+    end: int
+    reads: tuple[str, ...]
+    gives: tuple[str, ...]
+    delays: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class SourceSection:
     """A part of the network with a name of its own.
@@ -74,10 +109,14 @@ class SourceSection:
         others: Indices of more nodes whose values go in: named values that are read inside.
         variables: What the values that go in are called.
         result: What the value that comes out is called.
+        results: Of a network of several outputs, the name of each and its variable.
+        loops: The steps of the flow that are computed one time-step after the other.
+        delays: As those of a loop, in a section that is part of a loop.
+        inlined: Whether the section around it has its flow: it has some layers of a loop, and some that are none.
     """
 
     key: str
-    kind: Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"]
+    kind: Kind
     source: int
     output: int
     items: tuple[SourceItem, ...] = ()
@@ -87,6 +126,10 @@ class SourceSection:
     others: tuple[int, ...] = ()
     variables: tuple[str, ...] = (INPUT,)
     result: str = INPUT
+    results: tuple[tuple[str, str], ...] = ()
+    loops: tuple[StepLoop, ...] = ()
+    delays: tuple[tuple[str, str], ...] = ()
+    inlined: bool = False
 
     @property
     def meets(self) -> tuple[MergePoint, ...]:
@@ -97,6 +140,8 @@ class SourceSection:
     def straight(self) -> bool:
         """Whether one value goes through all items in a row."""
         pairs = zip(self.flow, self.items, strict=False)
+        if self.loops or self.delays or self.results:
+            return False
         return self.variables == (INPUT,) and all(step == PassThrough(item.key) for step, item in pairs)
 
 
@@ -117,10 +162,7 @@ def tree(network: Network, taken: Collection[str]) -> SourceSection:
         way = [step.key for step in node.path]
         if node.name != ".".join([*way, node.name.rpartition(".")[2]]):
             raise UnsupportedLayer(node, "is not named after the repeats and blocks that it is in")
-    root = _Reader(network.nodes, taken).section("", "network", network.nesting[1:], 0)
-    if root.output != network.output:
-        raise UnsupportedLayer(network.nodes[network.output], "is read out, but is not the last layer")
-    return root
+    return _Reader(network, taken).section(("", "network", ""), network.nesting[1:], 0, 0)
 
 
 def sections(section: SourceSection) -> Iterator[SourceSection]:
@@ -133,48 +175,115 @@ def sections(section: SourceSection) -> Iterator[SourceSection]:
 
 @dataclass(frozen=True)
 class _Step:
-    """A step of a section's flow, with the nodes that are read and given in place of their variables."""
+    """A step of a section's flow, with the nodes that are read and given in place of their variables.
+
+    Attributes:
+        inside: All nodes that the step computes.
+    """
 
     reads: tuple[tuple[int, ...], ...]
     gives: int
     keys: tuple[str | None, ...]
+    inside: frozenset[int]
     merge: int | None = None
     name: str = ""
+
+    @property
+    def all_reads(self) -> set[int]:
+        """The nodes that any operand reads."""
+        return {index for each in self.reads for index in each}
 
 
 @dataclass
 class _Growing:
-    """A section as far as it is read: its items, the steps of its flow, and the node whose value came out last."""
+    """A section as far as it is read.
 
+    Attributes:
+        prefix: The beginning of the names of its nodes, with a dot at the end.
+        start: The node whose value flows in; delays read it to know how many samples there are.
+        place: The node whose value came out last.
+    """
+
+    prefix: str
+    start: int
     place: int
     items: list[SourceItem] = field(default_factory=list)
     steps: list[_Step] = field(default_factory=list)
 
-    def add(self, item: SourceItem, reads: tuple[int, ...], output: int, name: str = "") -> None:
+    def add(
+        self, item: SourceItem, reads: tuple[int, ...], output: int, inside: frozenset[int], name: str = ""
+    ) -> None:
         """One more item."""
         self.items.append(item)
-        self.steps.append(_Step((reads,), output, (item.key,), name=name))
+        self.steps.append(_Step((reads,), output, (item.key,), inside, name=name))
         self.place = output
 
 
-class _Reader:
-    def __init__(self, nodes: tuple[Node, ...], taken: Collection[str]) -> None:
-        self._nodes, self._taken = nodes, taken
+@dataclass(frozen=True)
+class _Region:
+    """Steps of a section that are computed one time-step after the other: ``steps[begin:end]``."""
 
-    def section(
-        self,
-        key: str,
-        kind: Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"],
-        items: Items,
-        place: int,
-    ) -> SourceSection:
-        """A section with these items, where the value of a node flows to them."""
+    begin: int
+    end: int
+    inside: frozenset[int]
+
+
+class _Reader:
+    def __init__(self, network: Network, taken: Collection[str]) -> None:
+        self._network, self._nodes, self._taken = network, network.nodes, taken
+        self._loops = [*map(frozenset, network.graph.loops)]
+        self._apart: dict[str, list[_Step]] = {}  # the steps of sections that become steps of those around them
+
+    def section(self, named: tuple[str, Kind, str], items: Items, place: int, start: int) -> SourceSection:
+        """Return a section with these items.
+
+        Args:
+            named: Its key, its kind, and the beginning of the names of its nodes, with a dot at the end.
+            items: Its items.
+            place: The node whose value flows to them.
+            start: The node whose value flows in where no item reads one.
+        """
+        key, kind, prefix = named
         reads = self._reads(items, place)
-        growing = _Growing(reads[0] if reads else place)
+        growing = _Growing(prefix, *[reads[0] if reads else start] * 2)
         for item in items:
             self._add(growing, item)
-        made = SourceSection(key, kind, growing.place, growing.place, tuple(growing.items))
-        return self._flowing(replace(made, source=reads[0] if reads else place, others=reads[1:]), growing.steps)
+        inside = frozenset(nodes(items))
+        output = self._output(growing, inside, {growing.start, *reads})
+        made = SourceSection(key, kind, growing.start, output, tuple(growing.items), others=reads[1:])
+        # The section around computes a loop that leads out of this one, and nodes that need all time-steps.
+        crossing = [loop for loop in self._loops if not loop.isdisjoint(inside) and not loop <= inside]
+        if crossing and any(map(self._needs_all_steps, inside.difference(*crossing))):
+            self._apart[prefix] = growing.steps
+            return replace(made, inlined=True)
+        return self._flowing(made, growing)
+
+    def _output(self, growing: _Growing, inside: frozenset[int], incoming: set[int]) -> int:
+        """Return the node of a section whose value is read outside of it, or read out.
+
+        Raises:
+            UnsupportedLayer: there are several, or the value is hidden in a part of the section.
+        """
+        consumers, delayed = self._network.graph.consumers, self._network.graph.delayed
+        outputs = [
+            index
+            for index in sorted(inside)
+            if any(reader not in inside and reader not in delayed for reader in consumers[index])
+        ]
+        given = [index for index in self._network.given if index in inside or index in incoming]
+        whole = not growing.prefix
+        found = given if whole else list(dict.fromkeys([*outputs, *(i for i in given if i in inside)]))
+        known = incoming.union(step.gives for step in growing.steps)
+        hidden = next((index for index in found if index not in known), None)
+        if hidden is not None or (len(found) > 1 and not whole):
+            why = "is read outside of the part of the network that computes it, and not as its only value"
+            raise UnsupportedLayer(self._nodes[found[0] if hidden is None else hidden], why)
+        return found[-1] if found else growing.place
+
+    def _needs_all_steps(self, index: int) -> bool:
+        """Return whether a node takes statistics of all time-steps, reads them at once, or is in a loop."""
+        op = self._nodes[index].op
+        return isinstance(op, BatchNorm) or op.reads == "sequence" or index in self._network.graph.looped
 
     def _reads(self, items: Items, place: int) -> tuple[int, ...]:
         """The nodes outside of some items whose values they read; that whose value flows to them first."""
@@ -184,15 +293,19 @@ class _Reader:
         )
         return tuple(sorted(found, key=lambda index: index != place))
 
-    def _flowing(self, section: SourceSection, steps: list[_Step]) -> SourceSection:
+    def _flowing(self, section: SourceSection, growing: _Growing) -> SourceSection:
         """The section with its flow; a value that has a name, or is not read right away, has a variable of its own."""
         incoming = (section.source, *section.others)
+        regions, steps = self._regions(growing)
+        delayed = self._delayed(growing)
+        outputs = dict(self._network.outputs) if section.kind == "network" else {}
         kept, before = dict.fromkeys(section.others), section.source
         for step in steps:
             kept |= dict.fromkeys(index for each in step.reads for index in each if index != before)
             before = step.gives
         if section.output != before:
             kept[section.output] = None
+        kept |= dict.fromkeys([*(source for _, source in delayed.values()), *outputs.values()])
         kept |= dict.fromkeys(step.gives for step in steps if step.name)
         onward = ONWARD if section.source in kept else INPUT
         named = {step.gives: step.name for step in steps if step.name}
@@ -215,49 +328,216 @@ class _Reader:
             )
             for step in steps
         )
-        return replace(section, flow=flow, variables=tuple(map(called, incoming)), result=called(section.output))
+        held = {delay: (name, called(source)) for delay, (name, source) in delayed.items()}
+        ends = {section.output, *outputs.values()}
+        loops = tuple(self._loop(steps, region, ends, called, held) for region in regions)
+        looped = frozenset[int]().union(*(region.inside for region in regions))
+        return replace(
+            section,
+            flow=flow,
+            variables=tuple(map(called, incoming)),
+            result=called(section.output),
+            results=tuple((name, called(index)) for name, index in outputs.items()),
+            loops=loops,
+            delays=tuple(pair for delay, pair in held.items() if delay not in looped),
+        )
+
+    def _delayed(self, growing: _Growing) -> dict[int, tuple[str, int]]:
+        """Return delays in loops that no smaller section has with their value: the name here, and the delayed node.
+
+        Raises:
+            UnsupportedLayer: the delayed value is hidden in a part of the section.
+        """
+        found = {}
+        place = {index: step for step in growing.steps for index in step.inside}
+        for index, step in place.items():
+            node = self._nodes[index]
+            if node.delayed is None or place.get(node.delayed, step) is step:
+                continue
+            if place[node.delayed].gives != node.delayed:
+                source = self._nodes[node.delayed].name
+                raise UnsupportedLayer(node, f"delays {source}, a value that only another part of the file knows")
+            found[index] = node.name.removeprefix(growing.prefix), node.delayed
+        return found
+
+    def _regions(self, growing: _Growing) -> tuple[list[_Region], list[_Step]]:
+        """Return what is computed one time-step after the other, and the steps in an order that keeps it together."""
+        steps = growing.steps
+        everything = frozenset[int]().union(*(step.inside for step in steps))
+        loops = [loop for loop in self._loops if loop <= everything and not any(loop <= step.inside for step in steps)]
+        if not loops:
+            return [], steps
+        reads, before = _step_edges(steps)
+        groups: list[set[int]] = []
+        for loop in loops:
+            group = {number for number, step in enumerate(steps) if step.inside & loop}
+            while True:
+                between = {
+                    number
+                    for number in range(min(group), max(group))
+                    if before[number] & group and any(number in before[other] for other in group)
+                }
+                joined = group.union(between, *(other for other in groups if other & (group | between)))
+                if joined == group:
+                    break
+                group = joined
+            groups = [*(other for other in groups if not other & group), group]
+        regions, ordered = [], list[_Step]()
+        for unit in _in_order(len(steps), groups, reads):
+            if unit in groups:
+                inside = frozenset[int]().union(*(steps[number].inside for number in unit))
+                self._require_steps(inside, inside.intersection(*[frozenset[int]().union(*loops)]))
+                regions.append(_Region(len(ordered), len(ordered) + len(unit), inside))
+            ordered += [steps[number] for number in sorted(unit)]
+        return regions, ordered
+
+    def _require_steps(self, inside: frozenset[int], looped: frozenset[int]) -> None:
+        """Check that nodes outside of a loop give the same if they are computed one time-step after the other.
+
+        Raises:
+            UnsupportedLayer: one of them takes statistics of all time-steps, reads all, or is in a loop of its own.
+        """
+        for index in sorted(inside - looped):
+            if self._needs_all_steps(index):
+                raise UnsupportedLayer(
+                    self._nodes[index],
+                    "is in a repeat with layers of a loop, and in no loop itself; write the repeat as named values",
+                )
+
+    def _loop(
+        self,
+        steps: Sequence[_Step],
+        region: _Region,
+        ends: set[int],
+        called: Callable[[int], str],
+        held: Mapping[int, tuple[str, str]],
+    ) -> StepLoop:
+        """Return the loop of a region, with the variables that it reads and gives."""
+        inner = steps[region.begin : region.end]
+        produced = {step.gives for step in inner}
+        outside = dict.fromkeys(
+            index for step in inner for each in step.reads for index in each if index not in produced
+        )
+        later = ends.union(*(step.all_reads for step in steps[region.end :]))
+        return StepLoop(
+            region.begin,
+            region.end,
+            tuple(dict.fromkeys(map(called, outside))),
+            tuple(called(step.gives) for step in inner if step.gives in later),
+            tuple(pair for delay, pair in held.items() if delay in region.inside),
+        )
 
     def _add(self, growing: _Growing, item: Item) -> None:
         match item:
             case LayerItem(index):
                 node = self._nodes[index]
-                growing.add(Leaf(node.name.rpartition(".")[2], index), node.inputs, index)
+                reads = node.inputs or (growing.start,)
+                growing.add(Leaf(node.name.rpartition(".")[2], index), reads, index, frozenset({index}))
             case MergeItem(index):
                 self._merge(growing, item)
+            case LoopItem(index, delay, body, feedback, (body_step, feedback_step)):
+                entry, _ = self._nodes[index].inputs
+                if feedback_step is not None:
+                    behind = (LayerItem(delay), *feedback)
+                    self._part(growing, feedback_step, "loop", behind, entry)
+                growing.steps.append(
+                    _Step(
+                        tuple((i,) for i in self._nodes[index].inputs), index, (None, None), frozenset({index}), index
+                    )
+                )
+                growing.place = index
+                if body_step is not None:
+                    self._part(growing, body_step, "loop", body, entry)
             case BlockItem(step, items):
-                inner = self.section(step.key, "block", items, growing.place)
-                inner = replace(inner, title=step.label, arguments=step.arguments)
-                growing.add(inner, (inner.source, *inner.others), inner.output)
+                self._part(growing, step, "block", items, growing.start)
             case RepeatItem(steps, copies):
                 source, sections = growing.place, list[SourceSection]()
                 for step, copy in zip(steps, copies, strict=True):
                     entry = sections[-1].output if sections else source
-                    made = self.section(step.key.rpartition(".")[2], "copy", copy, entry)
+                    named: tuple[str, Kind, str] = (
+                        step.key.rpartition(".")[2],
+                        "copy",
+                        f"{growing.prefix}{step.key}.",
+                    )
+                    made = self.section(named, copy, entry, entry)
                     if (made.source, made.others) != (entry, ()) and (sections or made.others):
                         first = self._nodes[next(nodes(copy))]
                         raise UnsupportedLayer(first, "is in a repeat that reads more than what flows through it")
                     sections.append(made)
                 key, source, output = steps[0].key.rpartition(".")[0], sections[0].source, sections[-1].output
-                growing.add(SourceSection(key, "repeat", source, output, tuple(sections)), (source,), output)
+                inside = frozenset(index for copy in copies for index in nodes(copy))
+                growing.add(SourceSection(key, "repeat", source, output, tuple(sections)), (source,), output, inside)
             case ValueItem(step, items):
-                inner = self.section(step.key, step.kind, items, growing.place)
-                growing.add(inner, (inner.source, *inner.others), inner.output, step.key)
+                self._part(growing, step, step.kind, items, growing.start, step.key)
             case ReadItem():
                 pass  # only the view by edges has these
 
+    def _part(  # noqa: PLR0913 -- all that a part is made of
+        self, growing: _Growing, step: PathStep, kind: Kind, items: Items, start: int, name: str = ""
+    ) -> SourceSection:
+        """Append a section as a step of its own."""
+        prefix = f"{growing.prefix}{step.key}."
+        inner = self.section((step.key, kind, prefix), items, growing.place, start)
+        if kind == "block":
+            inner = replace(inner, title=step.label, arguments=step.arguments)
+        growing.add(inner, (inner.source, *inner.others), inner.output, frozenset(nodes(items)), name)
+        if inner.inlined:
+            growing.steps.pop()
+            growing.steps += [
+                replace(
+                    each,
+                    keys=tuple(key and f"{step.key}.{key}" for key in each.keys),
+                    name=name if each.gives == inner.output else "",
+                )
+                for each in self._apart.pop(prefix)
+            ]
+        return inner
+
     def _merge(self, growing: _Growing, item: MergeItem) -> None:
+        looped = not self._network.graph.looped.isdisjoint(nodes((item,)))
+        place = growing.place
         reads: list[tuple[int, ...]] = []
         keys: list[str | None] = []
         for step, items, source in zip(item.steps, item.operands, self._nodes[item.node].inputs, strict=True):
-            inner = self.section(step.key, step.kind, items, growing.place) if step is not None else None
-            if inner is None:
+            if step is None:
                 reads.append((source,))
                 keys.append(None)
                 continue
+            growing.place = place
+            inner = self._part(growing, step, step.kind, items, growing.start)
             if inner.output != source:
                 raise UnsupportedLayer(self._nodes[item.node], "reads something else than what its operands give")
-            growing.items.append(inner)
+            if looped:  # an operand outside of the loop is computed for all time-steps at once
+                reads.append((source,))
+                keys.append(None)
+                continue
+            growing.steps.pop()
             reads.append((inner.source, *inner.others))
             keys.append(inner.key)
-        growing.steps.append(_Step(tuple(reads), item.node, tuple(keys), merge=item.node))
+        inside = frozenset({item.node} if looped else nodes((item,)))
+        growing.steps.append(_Step(tuple(reads), item.node, tuple(keys), inside, item.node))
         growing.place = item.node
+
+
+def _step_edges(steps: Sequence[_Step]) -> tuple[list[set[int]], list[set[int]]]:
+    """Return for each step the steps whose values it reads, and all that lead to it."""
+    giver: dict[int, int] = {}
+    reads: list[set[int]] = []
+    before: list[set[int]] = []
+    for number, step in enumerate(steps):
+        reads.append({giver[index] for index in step.all_reads if index in giver})
+        before.append(reads[-1].union(*(before[other] for other in reads[-1])))
+        giver[step.gives] = number
+    return reads, before
+
+
+def _in_order(count: int, groups: Sequence[set[int]], reads: Sequence[set[int]]) -> Iterator[set[int]]:
+    """Yield groups of steps and the steps of none, each after those that it reads, else in the order of the steps."""
+    units = [*groups, *({number} for number in range(count) if not any(number in group for group in groups))]
+    done: set[int] = set()
+    while units:
+        ready = (unit for unit in units if set().union(*(reads[number] for number in unit)) <= done | unit)
+        unit = min(ready, key=min)
+        units.remove(unit)
+        done |= unit
+        yield unit
