@@ -365,9 +365,9 @@ def find_loops(graph: Graph, outputs: Sequence[int], sums: frozenset[int]) -> tu
     return ()
 
 
-def fed_back(graph: Graph, output: int, sums: frozenset[int]) -> set[int]:
+def fed_back(graph: Graph, outputs: tuple[int, ...], sums: frozenset[int]) -> set[int]:
     """The sums that loops could begin with, were their operands in the other order: what is fed back is the first."""
-    first = _delayed_sums(graph, (output,), sums, set(), either=True)
+    first = _delayed_sums(graph, outputs, sums, set(), either=True)
     return {total for total, place in first.values() if place == 0}
 
 

@@ -45,8 +45,7 @@ def absorb_scales(draft: Draft) -> None:
         for place in places:
             _multiply(draft, place, factor)
         draft.change(index, inputs=())  # it reads nothing any more
-        if index == draft.output:
-            draft.output = source
+        draft.outputs = {name: source if i == index else i for name, i in draft.outputs.items()}
         for reader in set(readers[index]) - {OUTPUT}:
             inputs = draft.items[reader].inputs
             if draft.items[reader].delayed is not None:

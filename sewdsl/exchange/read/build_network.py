@@ -68,15 +68,15 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
     _one_start(draft)
     _global_pools(draft)
     _without_flattening(draft)
-    items, output = _in_order(draft)
+    items, outputs = _in_order(draft)
     settings = _named_once(items, settings)
-    network = _network(items, output, name, settings)
+    network = _network(items, outputs, name, settings)
     for _ in range(MAX_REORDERINGS):
         order = _text_order(network)
         if order == [*range(len(network))]:
             break
-        items, output = _reordered(items, output, order)
-        network = _network(items, output, name, settings)
+        items, outputs = _reordered(items, outputs, order)
+        network = _network(items, outputs, name, settings)
     text, written = _written(network)
     tensors = {
         f"{node.name}.{key}": value
@@ -122,7 +122,7 @@ MAX_REORDERINGS = 4
 
 def _text_order(network: Network) -> list[int]:
     """The nodes in the order in which the text of a network makes them."""
-    if not network.graph.delayed:
+    if not network.graph.delayed and not network.outputs:
         return [*range(len(network))]
     try:
         return [0, *item_nodes(network_items(network))]
@@ -130,7 +130,9 @@ def _text_order(network: Network) -> list[int]:
         return [*range(len(network))]  # which is said later
 
 
-def _reordered(items: list[DraftLayer], output: int, order: list[int]) -> tuple[list[DraftLayer], int]:
+def _reordered(
+    items: list[DraftLayer], outputs: dict[str, int], order: list[int]
+) -> tuple[list[DraftLayer], dict[str, int]]:
     """The same items in another order."""
     places = {old: new for new, old in enumerate(order)}
 
@@ -138,17 +140,17 @@ def _reordered(items: list[DraftLayer], output: int, order: list[int]) -> tuple[
         delayed = None if item.delayed is None else places[item.delayed]
         return replace(item, inputs=tuple(places[i] for i in item.inputs), delayed=delayed)
 
-    return [moved(items[old]) for old in order], places[output]
+    return [moved(items[old]) for old in order], {name: places[index] for name, index in outputs.items()}
 
 
-def _in_order(draft: Draft) -> tuple[list[DraftLayer], int]:
-    """The items that the output depends on, as a text has them: a join's branch, its shortcut, the join.
+def _in_order(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
+    """The items that the outputs depend on, as a text has them: a join's branch, its shortcut, the join.
 
     Where it does not matter which operand of a join is the branch, it is the longer one; of a sum that a loop begins
     with, what flows in.
 
     Returns:
-        The items, and the index of the output.
+        The items, and the indices of the outputs by name.
     """
     depth: list[int] = []
     for item in draft.items:
@@ -166,9 +168,9 @@ def _in_order(draft: Draft) -> tuple[list[DraftLayer], int]:
 
     places: dict[int, int] = {0: 0}
     ordered: list[DraftLayer] = [draft.items[0]]
-    live = graph.ancestors(draft.output, 0)
+    live = graph.lead_to(draft.outputs.values())
     waiting = [
-        draft.output,
+        *reversed(draft.outputs.values()),
         *(item.delayed for i, item in enumerate(draft.items) if i in live and item.delayed is not None),
     ]
     while waiting:
@@ -183,13 +185,13 @@ def _in_order(draft: Draft) -> tuple[list[DraftLayer], int]:
             places[index] = len(ordered)
             ordered.append(replace(item, inputs=tuple(places[i] for i in operands(item))))
     closed = [item if item.delayed is None else replace(item, delayed=places[item.delayed]) for item in ordered]
-    output = places[draft.output]
+    outputs = {name: places[index] for name, index in draft.outputs.items()}
     delayed = {index: item.delayed for index, item in enumerate(closed) if item.delayed is not None}
     if delayed:
         adds = frozenset(index for index, item in enumerate(closed) if isinstance(item.op, Add))
-        for index in fed_back(Graph([item.inputs for item in closed], delayed), output, adds):
+        for index in fed_back(Graph([item.inputs for item in closed], delayed), tuple(outputs.values()), adds):
             closed[index] = replace(closed[index], inputs=closed[index].inputs[::-1])
-    return closed, output
+    return closed, outputs
 
 
 def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:
@@ -201,7 +203,7 @@ def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:
     return settings.model_copy(update=update)
 
 
-def _network(items: list[DraftLayer], output: int, name: str, settings: Settings) -> Network:
+def _network(items: list[DraftLayer], outputs: dict[str, int], name: str, settings: Settings) -> Network:
     """Nodes by the names that they have where they come from; types inferred again, since gains have gone."""
     nodes: list[Node] = []
     counts: Counter[str] = Counter()
@@ -211,7 +213,8 @@ def _network(items: list[DraftLayer], output: int, name: str, settings: Settings
         own = name_there if counts[name_there] == 1 else f"{name_there} ({counts[name_there]})"
         given = item.output if item.delayed is not None else item.op.infer(*(nodes[i].output for i in item.inputs))
         nodes.append(Node(own, item.op, item.inputs, given, delayed=item.delayed))
-    return Network(name, tuple(nodes), output, settings).validate()
+    named = () if "" in outputs else tuple(outputs.items())
+    return Network(name, tuple(nodes), max(outputs.values()), settings, outputs=named).validate()
 
 
 def _written(network: Network) -> tuple[str, Network]:
@@ -230,7 +233,7 @@ def _written(network: Network) -> tuple[str, Network]:
         said = "; ".join(diagnostic.message for diagnostic in error.diagnostics)
         message = f"{network.name} breaks a rule of the language: {said}"
         raise ModelImportError(message) from None
-    same = _edges(written) == _edges(network)
+    same = (_edges(written), written.outputs) == (_edges(network), network.outputs)
     if not same or written.settings != network.settings:
         message = f"{network.name} has no text of its own: what was written reads as another network"
         raise ModelImportError(message)

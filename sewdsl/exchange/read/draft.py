@@ -107,13 +107,13 @@ class Draft:
 
     Attributes:
         items: Those so far.
-        output: Index of the one whose output is read out over time.
+        outputs: Indices of the items that are read out over time, by name; the only one has an empty name.
     """
 
     def __init__(self, shape: Sequence[int], *, varies: bool = True) -> None:
         catalogue()  # defaults are found by name
         op = Input(shape=tuple(shape), varies=varies)
-        self.output = 0
+        self.outputs: dict[str, int] = {"": 0}
         self.dominators = DominatorTree()
         self.dominators.add(())
         self.items: list[DraftLayer] = [DraftLayer(op, (), SourcePart("input", "input"), op.infer())]
@@ -163,7 +163,8 @@ class Draft:
     def readers(self) -> list[list[int]]:
         """For each item, the indices of those that read it; :data:`OUTPUT` represents the reader of the network."""
         found: list[list[int]] = [[] for _ in self.items]
-        found[self.output].append(OUTPUT)
+        for index in self.outputs.values():
+            found[index].append(OUTPUT)
         for index, item in enumerate(self.items):
             for source in item.inputs if item.delayed is None else (item.delayed,):
                 found[source].append(index)

@@ -70,9 +70,9 @@ SHAPE = (2, 4, 4)
             r"no way from the Input to the Output leads through b$",
         ),
         (
-            {"a": conv(2, 2), "o": nir.Output(np.array([1]))},
-            "input a, a output, a o",
-            "2 nodes of type Output, not one",
+            {"a": conv(2, 2), "i": nir.Input(np.array(SHAPE))},
+            "input a, i a, a output",
+            "2 nodes of type Input, not one",
         ),
         ({"a": conv(2, 2)}, "input a, a output, a output", "output reads a twice"),
         ({"a": conv(2, 2)}, "input a, a b", "an edge names b, which is no node"),
@@ -97,6 +97,14 @@ def test_a_graph_whose_paths_cross_has_named_values() -> None:
     assert "let " in found.text
     assert sewdsl.read(Source("graph", found.text)).result() == found.network
     assert len(found.network) == len(nodes) + 3  # two sums of two, and the input
+
+
+def test_two_outputs_of_one_value() -> None:
+    """Both are named, one after the other."""
+    nodes = {"a": conv(2, 2), "output_more": nir.Output(np.array([1]))}
+    found = read_graph(graph(SHAPE, nodes, "input a", "a output", "a output_more"))
+    assert {name for name, _ in found.network.outputs} == {"output", "more"}
+    assert len({index for _, index in found.network.outputs}) == 1
 
 
 def test_an_input_of_four_axes() -> None:

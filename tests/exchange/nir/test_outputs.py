@@ -1,4 +1,4 @@
-"""Several outputs: a node of each, which gives what the network gives."""
+"""Several outputs: a node of each, which gives what the network gives, there and back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sewdsl
+from sewdsl.exchange.read.nir import read_graph
 from sewdsl.exchange.write.nir.execute import NirExecutor
 from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes
 from sewdsl.ir.network import Network
@@ -40,6 +41,14 @@ def test_each_gives_the_same(parts: list[str], ends: list[str], dt: float) -> No
     assert found.keys() == wanted.keys()
     for name, y in wanted.items():
         torch.testing.assert_close(found[name], y, rtol=1e-9, atol=1e-9)
+    again = read_graph(from_bytes(to_bytes(model, dt=dt)))
+    back = sewdsl.compile(again.network, optimize=0).double().eval()
+    back.load_state_dict(again.tensors)
+    with torch.no_grad():
+        outputs = back(x, return_sequence=True)
+    assert outputs.keys() == wanted.keys()
+    for name, y in wanted.items():
+        torch.testing.assert_close(outputs[name], y, rtol=1e-9, atol=1e-9)
 
 
 def test_names_of_nodes() -> None:

@@ -111,7 +111,7 @@ def plain_metadata(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def primitives(tree: Mapping[str, Any]) -> list[Primitive]:
-    """The nodes of a graph in order of computation, from its only Input to its only Output.
+    """The nodes of a graph in order of computation, from its only Input to its Outputs.
 
     Where it feeds back, nodes of the kind ``Delay`` that read nothing give what was at the time-step before.
 
@@ -177,7 +177,7 @@ def _flatten(
             message = f"{within}{target} reads {within}{source} twice"
             raise ModelImportError(message)
         reads[enters[target]].append(leaves[source])
-    return _only("Input", within, inner, nodes), _only("Output", within, inner, nodes)
+    return _only("Input", within, inner, nodes), _only("Output", within, inner, nodes, several=not within)
 
 
 def _edges(edges: Any) -> Iterator[tuple[str, str]]:
@@ -190,9 +190,17 @@ def _edges(edges: Any) -> Iterator[tuple[str, str]]:
         yield pair[0], pair[1]
 
 
-def _only(kind: str, within: str, inner: Mapping[str, Any], nodes: Mapping[str, tuple[str, Mapping[str, Any]]]) -> str:
+def _only(
+    kind: str,
+    within: str,
+    inner: Mapping[str, Any],
+    nodes: Mapping[str, tuple[str, Mapping[str, Any]]],
+    *,
+    several: bool = False,
+) -> str:
+    """Return the name of the only node of a kind, or of the first of several, where there may be several."""
     found = [within + str(key) for key in inner if nodes.get(within + str(key), ("",))[0] == kind]
-    if len(found) != 1:
+    if len(found) != 1 and not (found and several):
         names = f": {', '.join(found[:MAX_NAMES_LISTED])}" if found else ""
         message = f"{within.removesuffix('.') or 'the graph'} has {len(found)} nodes of type {kind}, not one{names}"
         raise ModelImportError(message)

@@ -82,7 +82,7 @@ def _read(graph: Mapping[str, Any], wanted: NirReadOptions, name: str) -> Import
     encode = said.encode if said else "none"
     shape = wanted.input or _shape(next(node for node in nodes if node.kind == "Input" and not node.reads))
     draft = Draft(shape, varies=encode == "none")
-    draft.output = _Graph(draft, nodes, dt, _delayed_types(nodes, shape, dt)).output
+    draft.outputs = _Graph(draft, nodes, dt, _delayed_types(nodes, shape, dt)).outputs
     settings = Settings(
         input=draft.shape(0),
         steps=wanted.steps or (said.steps if said else 1),
@@ -153,7 +153,10 @@ class _Graph:
         for node in nodes:
             if node.delayed:
                 draft.close(self._items[node.name], self._sums.of(node.delayed))
-        self.output = next((self._items[node.name] for node in reversed(nodes) if node.kind == "Output"), 0)
+        read = {name for node in nodes for name in (*node.reads, *node.delayed)}
+        ends = [node.name for node in nodes if node.kind == "Output" and node.name not in read]
+        names = [""] if len(ends) == 1 else [*map(output_name, ends)]
+        self.outputs = {name: self._items[end] for name, end in zip(names, ends, strict=True)}
 
     def given(self, names: Sequence[str]) -> Signal:
         """The type of the sum of some nodes, whatever else flows in: spikes, or any numbers."""
@@ -210,6 +213,11 @@ class _Graph:
                 raise node.origin.refusal("has factors that differ between the places of a channel")
             factor = factor[:, 0] if (factor != factor[0, 0]).any() else factor[0, :1]
         return self._draft.add(ScaleOp(), (source,), node.origin, factor=factor.reshape(-1))
+
+
+def output_name(node: str) -> str:
+    """Return the name of one of several outputs: that of its node, without ``output_``."""
+    return node.removeprefix("output_") or node
 
 
 def _passes_on(node: Primitive) -> bool:

@@ -101,7 +101,7 @@ def _read(  # noqa: PLR0913 -- all that was asked for
     samples = next(count for count in TRACE_SAMPLES if count != steps)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
     trace = Trace(draft, (steps, samples), dtype, VOCABULARY)
-    draft.output = _run(model, trace, form).place
+    draft.outputs = {"": _run(model, trace, form).place}
     if trace.repeated:
         draft.static()
     said = trace.readout or readout or "mean"
