@@ -197,7 +197,9 @@ def load_network(spec: str, options: Options) -> Network:
 Weights = Annotated[
     Path | None,
     typer.Option(
-        "--weights", metavar="FILE", help="Begin with what fits of the weights in this file, by our keys, or of a RUN."
+        "--weights",
+        metavar="FILE",
+        help="Weights file (sewdsl keys), run folder or exported folder to initialise matching layers from.",
     ),
 ]
 WeightsOnly = Annotated[
@@ -209,18 +211,16 @@ WeightsOnly = Annotated[
 
 
 def load_initial_weights(path: Path | None, network: Network, only: Sequence[str] = ()) -> InitialWeights | None:
-    """The weights in a file, or of the last epoch of a run, for a network; None where no file is given.
-
-    What fits is taken, layer by layer; what does not, and what begins anew, is said.
+    """Read the weights that a training starts from, and print which layers take them; None without a path.
 
     Args:
-        path: The file, or the folder of a run.
-        network: What they are for.
-        only: Patterns of the layers and parts that are to have them; none: all.
+        path: The file, the run folder (weights of the last epoch), or the exported folder.
+        network: The network to initialise.
+        only: Patterns of the layers and parts to initialise; empty for all.
 
     Raises:
-        RunError: there is no such file, its keys are not ours, nothing in it fits the network, or a pattern names
-            no layer of it.
+        RunError: If there is no such file, its keys are not sewdsl's, no layer of the network fits, or a pattern names
+            no layer.
     """
     if path is None:
         return None
@@ -230,12 +230,13 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
 
     from sewdsl.exchange import weights  # noqa: PLC0415 -- as above
     from sewdsl.train.fit.initial_weights import InitialWeights  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.exported_folder import WEIGHTS, is_exported  # noqa: PLC0415 -- as above
     from sewdsl.train.store.result import WeightsOrigin  # noqa: PLC0415 -- as above
     from sewdsl.train.store.run_folder import RunError, RunFolder  # noqa: PLC0415 -- as above
     from sewdsl.train.store.run_lookup import is_run  # noqa: PLC0415 -- as above
 
     ours = weights.SCHEMES["sewdsl"]
-    file = RunFolder(path).last if is_run(path) else path
+    file = path / WEIGHTS if is_exported(path) else RunFolder(path).last if is_run(path) else path
     try:
         found = weights.read_weights(file)
     except weights.WeightsError as error:

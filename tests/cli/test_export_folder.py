@@ -108,6 +108,7 @@ def test_other_commands_take_it(exported: Path, tmp_path: Path) -> None:
         ("check", exported),
         ("export", exported, tmp_path / "net.onnx"),
         ("probe", "rates", exported, "--batches", 1, "--device", "cpu"),
+        ("train", exported, "--weights", exported, "--out", tmp_path / "run", "--device", "cpu"),
     ):
         done = run(*words)
         assert done.exit_code == 0, done.output
