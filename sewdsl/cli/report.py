@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sewdsl.cli.files import fail
 from sewdsl.cli.options import Run, exit_with_usage_error
+from sewdsl.cli.print_diagnostics import print_diagnostics
+from sewdsl.diagnostics import SewdslError, errors_in
 from sewdsl.terminal import echo
+
+if TYPE_CHECKING:
+    from sewdsl.train.store.run_folder import RunError, RunFolder
 
 License = Annotated[
     str | None,
@@ -33,12 +41,37 @@ def command(run: Run, license: License = None) -> None:  # noqa: A002 -- the opt
             if not is_run(folder.path):
                 fail(missing_run_message(folder.path))
             write_run_file(folder.terms, terms.model_dump_json() + "\n")
-        wrong = write(folder)
+        refused = _find_refusals(folder)
+        wrong = write(
+            folder,
+            {name: _relative(why, folder.path) for name, why in refused.items() if name != folder.plugins.name},
+        )
         hide_machine(folder)
     except RunError as error:
         echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     for name, what in wrong.items():
         echo(f"warning: '{folder.path / name}' is damaged, and left out: {what}", err=True)
+    for name, refusal in refused.items():
+        if isinstance(refusal, SewdslError):
+            echo(f"warning: 'sewdsl eval' refuses this run: '{folder.path / name}' has errors", err=True)
+            print_diagnostics(errors_in(refusal.diagnostics))
+        else:
+            echo(f"warning: 'sewdsl eval' refuses this run: {refusal}", err=True)
     echo(str(folder.report))
     echo(str(folder.card))
+
+
+def _find_refusals(folder: RunFolder) -> Mapping[str, RunError | SewdslError]:
+    """Return the errors that ``sewdsl eval`` raises for the files of a run; empty in an install without torch."""
+    try:
+        from sewdsl.train.fit.load_run import find_refusals  # noqa: PLC0415 -- torch takes a second
+    except ModuleNotFoundError:
+        return {}
+    return find_refusals(folder)
+
+
+def _relative(error: Exception, folder: Path) -> str:
+    """Return the first line of a message, without the path of the run folder: the page may be published."""
+    first, *others = str(error).splitlines()
+    return first.replace(f"{folder}{os.sep}", "") + (f" (and {len(others)} more)" if others else "")

@@ -3,17 +3,27 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
+from sewdsl.diagnostics import SewdslError
+from sewdsl.tensor_file import encode_tensors
 from sewdsl.train import report
+from sewdsl.train.fit.load_run import find_refusals
+from sewdsl.train.fit.run_weights import read_weights
+from sewdsl.train.fit.train_run import evaluate
 from sewdsl.train.report.svg import svg_element
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError, RunFolder
+from tests.effort import examples
 
 from .conftest import SMALL, Run
 from .made import LIVELY, NEURONS, finished, unfinished
@@ -290,11 +300,93 @@ class TestSvg:
         )
 
 
-def test_command(tmp_path: Path) -> None:
-    folder = finished(tmp_path / "run")
+def test_command(run: Run, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(run.folder.path, folder.path)
     done = CliRunner().invoke(app, ["report", str(folder.path)])
     assert (done.exit_code, done.stdout, done.stderr) == (0, f"{folder.report}\n{folder.card}\n", "")
     Page(folder.report.read_text("utf-8"))
     refused = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert refused.stderr.startswith("error: ")
+
+
+def _flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at % len(data)] ^= 1 << (at % 8)
+    path.write_bytes(data)
+
+
+SPEC, LAST, BEST = "spec.net", "checkpoints/last.safetensors", "checkpoints/best.safetensors"
+DAMAGES: dict[str, Callable[[Path, int], object]] = {
+    "missing": lambda path, _: path.unlink(),
+    "cut": lambda path, at: path.write_bytes(path.read_bytes()[: at % path.stat().st_size]),
+    "flipped": _flip,
+    "wider": lambda path, _: path.write_bytes(
+        path.read_bytes().replace(b"c4k3", b"c5k3")
+        if path.suffix == ".net"
+        else encode_tensors({name: torch.cat([x, x]) if x.ndim else x for name, x in read_weights(path).items()})
+    ),
+    "whole": lambda *_: None,
+}
+
+
+@pytest.fixture(scope="module")
+def damaged(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, int], RunFolder]:
+    """Copies a run and damages one of its files."""
+
+    def copy(name: str, damage: str, at: int = -3) -> RunFolder:
+        folder = RunFolder(tmp_path_factory.mktemp("damaged") / "run")
+        shutil.copytree(run.folder.path, folder.path, ignore=shutil.ignore_patterns("tensorboard"))
+        DAMAGES[damage](folder.path / name, at)
+        return folder
+
+    return copy
+
+
+class TestOfWhatEvalRefuses:
+    @given(st.sampled_from([SPEC, LAST, BEST]), st.sampled_from([*DAMAGES]), st.integers(0, 10_000))
+    @examples(25)
+    def test_both_refuse_the_same(
+        self, damaged: Callable[[str, str, int], RunFolder], name: str, damage: str, at: int
+    ) -> None:
+        folder = damaged(name, damage, at)
+        refusals = [*map(str, find_refusals(folder).values())]
+        raised = None
+        try:
+            evaluate(folder)
+        except (RunError, SewdslError) as error:
+            raised = str(error)
+        assert (raised in refusals) if raised else (refusals == [])
+
+    @pytest.mark.parametrize("damage", ["missing", "flipped", "wider"])
+    @pytest.mark.parametrize("name", [SPEC, LAST, BEST])
+    def test_it_is_on_the_page_and_the_card(
+        self, damaged: Callable[[str, str], RunFolder], name: str, damage: str
+    ) -> None:
+        folder = damaged(name, damage)
+        refused = CliRunner().invoke(app, ["eval", str(folder.path)])
+        done = CliRunner().invoke(app, ["report", str(folder.path)])
+        assert (refused.exit_code, done.exit_code) == (1, 0)
+        assert done.stdout == f"{folder.report}\n{folder.card}\n"
+        assert "warning: 'sewdsl eval' refuses this run: " in done.stderr
+        assert refused.stderr.removeprefix("error: ").split("\n")[0] in done.stderr
+        page, card = Page(folder.report.read_text("utf-8")), folder.card.read_text("utf-8")
+        assert "sewdsl eval refuses this run: " in page.words
+        assert "**Not reproducible.** `sewdsl eval` refuses this run:" in card
+        assert str(folder.path) not in page.words + card
+        assert "sewdsl eval ." not in card
+        assert ("load_trained" in card) == ("sewdsl export . network.py" in card) == (name == BEST)
+        unreadable = name == SPEC and damage != "wider"  # only its weights are of another network
+        assert ("sewdsl train spec.net" in card) == (not unreadable)
+        assert ("sewdsl train spec.net" in page.words) == (not unreadable)
+
+    def test_a_run_that_has_not_ended_has_no_weights(self, tmp_path: Path) -> None:
+        assert find_refusals(unfinished(tmp_path / "run")) == {}
+
+    def test_an_exported_folder_has_weights_of_its_own(self, run: Run, tmp_path: Path) -> None:
+        out = tmp_path / "exported"
+        assert CliRunner().invoke(app, ["export", str(run.folder.path), str(out), "--to", "folder"]).exit_code == 0
+        assert find_refusals(RunFolder(out)) == {}
+        DAMAGES["cut"](out / "weights.safetensors", 1000)
+        assert [*find_refusals(RunFolder(out))] == ["weights.safetensors"]

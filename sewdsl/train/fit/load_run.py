@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sewdsl.compiler import Compilation, compile, load, read  # noqa: A004 -- what it does
+from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
 from sewdsl.train.data.batches import Batches
@@ -90,6 +91,31 @@ def exported_epoch(folder: RunFolder) -> str:
         RunError: If the file of weights is damaged.
     """
     return read_metadata(folder.path / WEIGHTS).get(EPOCH, "")
+
+
+def find_refusals(folder: RunFolder) -> dict[str, RunError | SewdslError]:
+    """Return the errors that ``sewdsl eval`` raises for the files of a run or an exported folder, by file name.
+
+    The weights of a run that has not ended are not looked at, nor is the data.
+    """
+    refusals: dict[str, RunError | SewdslError] = {}
+    model = None
+    try:
+        network, recipe, _ = plan_training(load_spec(folder))
+        model = compile(network, optimize=recipe.optimize)
+    except SewdslError as error:
+        refusals[folder.spec.name] = error
+    except RunError as error:
+        refusals[(folder.plugins if folder.spec.is_file() else folder.spec).name] = error
+    paths = (folder.path / WEIGHTS,) if is_exported(folder.path) else (folder.last, folder.best)
+    for path in paths if folder.result.exists() or is_exported(folder.path) else ():
+        try:
+            tensors = read_weights(path)
+            if model is not None:
+                load_weights(model, tensors, path)
+        except RunError as error:
+            refusals[path.name] = error
+    return refusals
 
 
 def random_batches(samples: SampleSet, size: int, batches: int | None, seed: int) -> Batches:

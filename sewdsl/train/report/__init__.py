@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from sewdsl import draw
 from sewdsl.html_templates import render_html
@@ -20,10 +21,14 @@ from sewdsl.train.store.run_record import RunRecord, load_record
 __all__ = ["write", "write_card"]
 
 
-def write(folder: RunFolder) -> Mapping[str, str]:
+def write(folder: RunFolder, refused: Mapping[str, str] | None = None) -> Mapping[str, str]:
     """Writes the page of a run and its model card, whole or not at all; the same files always give the same ones.
 
     What a run that did not end has not written is left out of the page, and so is what cannot be read.
+
+    Args:
+        folder: The run folder.
+        refused: See :class:`~sewdsl.train.store.run_record.RunRecord`.
 
     Returns:
         What is wrong with a file, by the file's name.
@@ -31,7 +36,7 @@ def write(folder: RunFolder) -> Mapping[str, str]:
     Raises:
         RunError: the folder holds no run, or the page cannot be written.
     """
-    facts = load_record(folder)
+    facts = replace(load_record(folder), refused=refused or {})
     write_run_file(folder.report, render_page(facts))
     _write_card(folder, facts)
     return facts.wrong

@@ -118,6 +118,9 @@ def _sections(facts: RunRecord, exported: ExportedFiles | None) -> Iterator[str]
             "Accuracies, firing rates, energy and whether claims hold are not known yet. "
             "In the folder above, `sewdsl train --resume RUN` goes on with it, which writes the card again."
         )
+    if facts.refused:
+        reasons = "\n".join(f"> - {_plain(why)}" for why in facts.refused.values())
+        yield f"> **Not reproducible.** `sewdsl eval` refuses this run:\n>\n{reasons}"
     if network is not None:
         picture = "![The network as a picture](diagram.svg)\n\n" if exported is None or exported.picture else ""
         yield f"{picture}{_fenced(facts.spec, 'text')}"
@@ -252,17 +255,19 @@ def _loading(facts: RunRecord, network: Network | None, exported: ExportedFiles 
     data = " --data DIR" if "--data DIR" in facts.command else ""
     imported = "".join(f"sewdsl.load_plugin({file!r})  # runs it\n" for file in facts.plugins)
     shape = "*" if network is None else ", ".join(map(str, network.settings.input))
-    parts = [_LOADING.replace("{imported}", imported).replace("{shape}", shape)]
-    if network is not None and network.recipe is not None:
+    loadable = facts.refused.keys() <= {"best.safetensors"}
+    loading = _LOADING.replace("{imported}", imported).replace("{shape}", shape)
+    parts = [loading if loadable else "## Loading it\n\nThe trained network cannot be loaded; the reasons are above."]
+    if network is not None and network.recipe is not None and not facts.refused:
         parts.append(_JUDGING.format(options=data + options))
     names = facts.confusion.classes
     if any(name != str(number) for number, name in enumerate(names)):
         parts.append(
             f"The classes, from 0: {_plain(', '.join(names[:MOST_CLASSES]))}{', …' * (len(names) > MOST_CLASSES)}."
         )
-    if exported is None:
+    if exported is None and loadable:
         parts.append(_CONVERTING.format(plugins=options))
-    elif exported.python:
+    elif exported is not None and exported.python:
         parts.append(_WITHOUT.format(name=exported.python))
     return "\n\n".join(parts)
 
@@ -286,6 +291,8 @@ def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
     rows |= {"start": f"{start.file}, SHA-256 {start.sha256}"} if start else {}
     table = _table(("what", "value"), [(key, value) for key, value in rows.items()])
     repeat = f"In the folder of this card, this repeats it:\n\n{_fenced(facts.command, 'sh')}"
+    if facts.spec_refused:
+        repeat = "It cannot be repeated without its network."
     if facts.result:
         versions = ", ".join(f"{package} {version}" for package, version in facts.result.get("versions", {}).items())
         repeat += (

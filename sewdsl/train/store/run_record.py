@@ -79,6 +79,7 @@ class RunRecord:
         license: Under which it may be used, by the Hugging Face hub's identifiers; empty: nothing was said.
         plugins: Copies of the files of code that the run was made with, in its folder.
         wrong: What is wrong with a file, by the file's name; what it concerns is left out above.
+        refused: Why ``sewdsl eval`` refuses a file, by the file's name; empty without that check.
     """
 
     name: str
@@ -92,6 +93,7 @@ class RunRecord:
     license: str = ""
     plugins: tuple[str, ...] = ()
     wrong: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def network(self) -> Network | None:
@@ -103,6 +105,11 @@ class RunRecord:
     def energy_table(self) -> EnergyTable | None:
         """The energy of one sample; None where operations were not counted, or not of this network."""
         return self.energy.table(self.network) if self.energy and self.network else None
+
+    @property
+    def spec_refused(self) -> bool:
+        """Whether the network cannot be trained again: its text is missing or has errors."""
+        return "spec.net" in self.refused
 
     @property
     def title(self) -> str:
