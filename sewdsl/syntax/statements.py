@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
+from sewdsl.syntax.characters import BYTE_ORDER_MARK
 from sewdsl.syntax.equation_lines import split_equations
 from sewdsl.syntax.lexicon import BLOCK_KEYWORDS, CONTINUATION_TOKENS, KEYWORDS, SETTINGS, VERSION
 from sewdsl.syntax.scanner import token_end, token_start
@@ -190,9 +191,10 @@ def _take_missing_version(source: Source, tokens: list[Token]) -> Diagnostic:
         fix = Fix("write 'sewdsl'", (Edit(span, "sewdsl"),), safe=False)
         first.type = "_VERSION"
     else:
-        span = Span(source, 0, min(1, len(source.text)))
+        start = 1 if source.text.startswith(BYTE_ORDER_MARK) else 0
+        span = Span(source, start, min(start + 1, len(source.text)))
         message = f"the file does not begin with its version, '{_FIRST}'"
-        fix = Fix(f"insert '{_FIRST}'", (Edit(Span(source, 0, 0), f"{_FIRST}{source.line_end}"),))
+        fix = Fix(f"insert '{_FIRST}'", (Edit(Span(source, start, start), f"{_FIRST}{source.line_end}"),))
     help_ = f"the first line of a file is '{_FIRST}'"
     label = f"expected '{_FIRST}'"
     return Diagnostic("missing-version", Severity.ERROR, message, span, label, help_, fixes=(fix,))

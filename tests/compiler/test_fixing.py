@@ -75,3 +75,14 @@ def test_fixes_end_and_leave_no_text_worse(text: str, unsafe: bool) -> None:  # 
     fixed = check_fixes(text, lambda each: _said(Source("t", each), {}), unsafe=unsafe)
     if text.startswith("sewdsl 1\n"):  # else it may be the name of a file
         assert (_fix(text, {}, unsafe=unsafe).fixed or text) == fixed
+
+
+@given(st.one_of(WHOLE, fragments.map("sewdsl 1\nbody ".__add__)), st.booleans())
+@example("sewdsl 1\ninput 2x8x8\nsteps 4\nbody c8k3-BN-IF-FC3\n", True)  # noqa: FBT003
+@examples(40)
+def test_a_byte_order_mark_stays_first(text: str, versioned: bool) -> None:  # noqa: FBT001 -- drawn
+    """Fixes are those of the text without it."""
+    text = text if versioned else text.removeprefix("sewdsl 1\n")
+    plain, marked = Source("t.net", text), Source("t.net", f"\ufeff{text}")
+    fixed = (apply_fixes(_said(source, {}).diagnostics, source) for source in (plain, marked))
+    assert f"\ufeff{next(fixed)}" == next(fixed)
