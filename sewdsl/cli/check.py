@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -30,9 +29,8 @@ from sewdsl.cli.print_diagnostics import (
 )
 from sewdsl.compiler import Compilation, Options, compile_variants
 from sewdsl.compiler.fixing import apply_fixes
-from sewdsl.diagnostics import Severity, errors_in, sort_diagnostics
+from sewdsl.diagnostics import Severity, errors_in
 from sewdsl.light_dataclass import dataclass
-from sewdsl.reporter import Reporter
 from sewdsl.source import Source
 from sewdsl.terminal import echo
 
@@ -93,16 +91,11 @@ class SpecReport:
 def _said(spec: str | Source, options: Options) -> Compilation:
     """What is known of a spec, with what is said of the variants of its study, and of each recipe and its dataset."""
     base, varied = compile_variants(spec, seeded=False, **options)
-    if base.network is None or base.study.probe:  # a probe does not ask the recipe
+    if base.network is None:
         return base
-    from sewdsl.train.training_plan import training_problems  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.training_plan import check_training  # noqa: PLC0415 -- not before it is needed
 
-    said, own = Reporter(), training_problems(base)
-    said.extend(own)
-    for one in varied:
-        found = (d for compilation in one.compilations for d in training_problems(compilation) if d not in own)
-        said.extend(replace(d, path=(one.variant.title, *d.path)) for d in found)
-    return replace(base, diagnostics=sort_diagnostics([*base.diagnostics, *said.found]))
+    return check_training(base, varied)
 
 
 def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:

@@ -22,7 +22,7 @@ from sewdsl.lsp.positions import Positions, Units
 from sewdsl.source import Source, Span
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.tree import Use
-from sewdsl.train.training_plan import training_problems
+from sewdsl.train.training_plan import check_training
 
 MAX_PROBLEMS = 200
 """Problems that are sent of one text: more cannot be read, but take their time."""
@@ -77,7 +77,7 @@ class OpenDocument:
     @cached_property
     def said(self) -> tuple[Diagnostic, ...]:
         """What the compiler says, and what does not fit the recipe's dataset."""
-        return (*self.view.compilation.diagnostics, *training_problems(self.view.compilation))
+        return check_training(self.view.compilation).diagnostics
 
 
 def to_diagnostics(document: OpenDocument) -> list[types.Diagnostic]:

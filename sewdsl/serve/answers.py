@@ -31,7 +31,7 @@ from sewdsl.serve.folder import FileAccessError, ServedFolder
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.train.data import datasets
-from sewdsl.train.training_plan import training_problems
+from sewdsl.train.training_plan import check_training
 
 MAX_PROBLEMS = 200
 """Problems that are sent, the worst ones: more cannot be read, but take their time."""
@@ -50,11 +50,12 @@ def overview(view: EditorView) -> dict[str, Any]:
     if network is not None:
         counts = f"{network.total_parameters:,} parameters, {network.total_macs:,} MACs a time-step"
         summary = f"{network.name}: {counts}, T = {network.settings.steps}"
-    said = [*compilation.diagnostics, *training_problems(compilation)]
+    checked = check_training(compilation)
+    said = [*checked.diagnostics]
     if len(said) > MAX_PROBLEMS:
         said.sort(key=lambda each: -each.severity)
     return {
-        "valid": compilation.valid,
+        "valid": checked.valid,
         "summary": summary,
         "problems": [_problem(view, each) for each in said[:MAX_PROBLEMS]],
         "more": max(0, len(said) - MAX_PROBLEMS),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from sewdsl.compiler import Compilation
+from sewdsl.compiler import Compilation, CompiledVariant
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SewdslError, errors_in, sort_diagnostics
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import EventTransform, ImageTransform, Recipe
-from sewdsl.reporter import Reported
+from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import BUILTIN, Span
 from sewdsl.train.data import datasets, find_dataset, search_path
 from sewdsl.train.data.augmentation import Augmentation
@@ -68,6 +69,25 @@ def dataset_of(network: Network, folder: Path | None = None) -> DataSet:
         message = f"unknown data set '{recipe.on}'"
         raise ValueError(message)
     return kind(_setup(network, recipe, folder))
+
+
+def check_training(base: Compilation, varied: Iterable[CompiledVariant] = ()) -> Compilation:
+    """Add the diagnostics of :func:`training_problems` to those of a spec and of the variants of its study.
+
+    A study that probes trains nothing, so nothing is added.
+
+    Args:
+        base: The spec.
+        varied: Its variants, see :func:`sewdsl.compiler.compile_variants`. A diagnostic of the spec is not repeated.
+    """
+    if base.network is None or base.study.probe:
+        return base
+    reporter, own = Reporter(), training_problems(base)
+    reporter.extend(own)
+    for one in varied:
+        fresh = (d for compilation in one.compilations for d in training_problems(compilation) if d not in own)
+        reporter.extend(replace(d, path=(one.variant.title, *d.path)) for d in fresh)
+    return replace(base, diagnostics=sort_diagnostics([*base.diagnostics, *reporter.found]))
 
 
 def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:

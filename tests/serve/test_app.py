@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
+from sewdsl.cli.app import app as cli
 from sewdsl.compiler import shipped_networks
 from sewdsl.serve.answers import markdown_to_html
 from sewdsl.serve.app import MAX_BODY, LivePage, app
@@ -69,9 +72,36 @@ def test_a_look(client: TestClient) -> None:
 
 
 def test_what_does_not_fit_the_data_is_a_problem(client: TestClient) -> None:
-    text = "sewdsl 1\ninput 1x28x28\nbody c4k3-BN-IF-FC9\ntrain on mnist5k {\n    optimizer Adam(lr=0.01)\n}\n"
-    (problem,) = ask(client, "look", text=text)["problems"]
+    found = ask(client, "look", text=MISFIT)
+    (problem,) = found["problems"]
     assert (problem["code"], problem["severity"], problem["line"]) == ("data-mismatch", "error", 3)
+    assert not found["valid"], "as 'sewdsl check' says"
+    assert found["summary"]
+    assert found["table"]
+    assert "svg" in ask(client, "picture", text=MISFIT)
+
+
+MISFIT = "sewdsl 1\ninput 1x28x28\nbody c4k3-BN-IF-FC9\ntrain on mnist5k {\n    optimizer Adam(lr=0.01)\n}\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        NET,
+        LIBRARY,
+        MISFIT,
+        MISFIT.replace("FC9", "FC10"),
+        MISFIT.replace("mnist5k", "mnist"),
+        f"{MISFIT}study {{\n    probe rates\n}}\n",
+        MISFIT.replace("IF", "IFF"),
+    ],
+)
+def test_the_verdict_is_that_of_check(client: TestClient, home: Path, text: str) -> None:
+    (home / "a.net").write_text(text)
+    checked = json.loads(CliRunner().invoke(cli, ["check", "--json", str(home / "a.net")]).stdout)
+    found = ask(client, "look", text=text)
+    assert found["valid"] == checked["valid"]
+    assert {p["code"] for p in found["problems"]} == {d["code"] for d in checked["diagnostics"]}
 
 
 def test_problems_and_fixes(client: TestClient) -> None:

@@ -161,7 +161,7 @@ async function look() {
   try {
     const found = await ask("look", asking(), signal);
     if (text() !== of) return; // something newer is on its way
-    const picture = found.valid ? draw(signal) : {}; // which the server draws while the rest is shown
+    const picture = drawable(found) ? draw(signal) : {}; // which the server draws while the rest is shown
     show(found, of);
     showPicture(found, await picture);
   } catch (error) {
@@ -171,6 +171,11 @@ async function look() {
   state.took = performance.now() - began;
   document.body.dataset.answered = String(asked);
   document.body.dataset.took = state.took.toFixed(0);
+}
+
+// Whether there is a network: one that does not fit its dataset is drawn too.
+function drawable(found) {
+  return found.valid || found.table !== null;
 }
 
 async function draw(signal, look = { theme: dark.matches ? "dark" : "light" }) {
@@ -225,11 +230,11 @@ function show(found, of) {
 }
 
 function showPicture(found, drawn) {
-  $("picture").classList.toggle("old", !found.valid);
+  $("picture").classList.toggle("old", !drawable(found));
   if (drawn.svg) {
     state.shown = drawn.svg;
     picture(drawn.svg);
-  } else if (found.valid) {
+  } else if (drawable(found)) {
     $("picture").replaceChildren(paragraph(drawn.error));
   } else if (!state.shown) {
     $("picture").replaceChildren(paragraph("The picture comes once nothing is wrong."));
