@@ -38,18 +38,17 @@ CASES = {
 """Networks that between them run every kernel there is, and give spikes or sums of them."""
 INPUT, STEPS, SAMPLES = (2, 32, 32), 8, 16
 MANY_STEPS = 20
-SPIKE_TOLERANCE = {4: 1e-3, 2: 1e-1}
-"""Fraction of the spikes that may differ, by the bytes of a number. Kernels round sums otherwise than plain PyTorch: in
-16 bits a layer decides a few spikes of a thousand otherwise, and the layers after it more."""
-GRADIENT_TOLERANCE = {4: 1e-1, 2: 1.0}
-"""Mean difference of the input gradient that is allowed, as a fraction of its mean: each other spike changes it."""
+MIN_SPIKE_TOLERANCE, MIN_GRADIENT_TOLERANCE = 1e-3, 1e-1
+"""Differences that are allowed where plain PyTorch has none: one other spike changes later layers and gradients."""
+ROUNDING_FACTOR = 2
+"""Differences that are allowed, as a multiple of those that plain PyTorch has in the same format, by rounding alone."""
 TIMED_NEURONS, TIMED_STEPS = 1 << 20, 16
 STEP_NETWORK = "c32k3-BN-LIF-{SEW Block (c32)-MPk2}*3-FC10"
 ROUNDS = 3
 
 
 class KernelCheck(NamedTuple):
-    """Comparison of a network that runs by kernels with the same network in plain PyTorch.
+    """Comparison of a network that runs by kernels with the same network in plain PyTorch in float64.
 
     Attributes:
         name: The kernels.
@@ -154,18 +153,25 @@ def _check(name: str, text: str, device: torch.device, dtype: torch.dtype, steps
     program = replace(optimize_program(network, 2), lean=True)
     x_TN = torch.rand(steps, SAMPLES, *INPUT, generator=torch.Generator().manual_seed(0)).to(device)
     begun, called = time.perf_counter(), str(dtype).removeprefix("torch.")
+    allowed = MIN_SPIKE_TOLERANCE, MIN_GRADIENT_TOLERANCE
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with kernels.use_kernels("reference"):
-                wanted = _outcome(Program.of(network), x_TN, dtype)
+                exact = _outcome(Program.of(network), x_TN, torch.float64)
+                plain = _outcome(Program.of(network), x_TN, dtype)
             outcome = _outcome(program, x_TN, dtype)
-        spikes, gradient = _differences(outcome, wanted, dtype)
+        # Rounding flips more spikes in narrow formats and deep networks: plain PyTorch shows how many.
+        plain_spikes, plain_gradient = _differences(plain, exact)
+        allowed = (
+            max(MIN_SPIKE_TOLERANCE, ROUNDING_FACTOR * plain_spikes),
+            max(MIN_GRADIENT_TOLERANCE, ROUNDING_FACTOR * plain_gradient),
+        )
+        spikes, gradient = _differences(outcome, exact)
         failure = ""
     except Exception as error:  # noqa: BLE001 -- broken kernels fail in many ways, each of which is reported
         reason = str(error).strip().splitlines()
         spikes, gradient, failure = None, None, f"{type(error).__name__}: {reason[0] if reason else ''}"
-    allowed = SPIKE_TOLERANCE[dtype.itemsize], GRADIENT_TOLERANCE[dtype.itemsize]
     ok = spikes is not None and gradient is not None and spikes <= allowed[0] and gradient <= allowed[1]
     seconds = time.perf_counter() - begun
     return KernelCheck(name, called, ok, failure, spikes, allowed[0], gradient, allowed[1], seconds)
@@ -173,21 +179,20 @@ def _check(name: str, text: str, device: torch.device, dtype: torch.dtype, steps
 
 def _outcome(program: Program, x_TN: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The spikes of all time-steps, and the gradient of the input."""
-    model = lower(program, seed=0).to(x_TN.device)
-    x_TN = x_TN.clone().requires_grad_()
-    if dtype == torch.float32:
+    wide = torch.promote_types(dtype, torch.float32)
+    model = lower(program, seed=0).to(x_TN.device, wide)
+    x_TN = x_TN.to(wide, copy=True).requires_grad_()
+    if dtype == wide:
         y_TN = model(x_TN, return_sequence=True)
     else:
         with torch.autocast(x_TN.device.type, dtype=dtype):
             y_TN = model(x_TN, return_sequence=True)
-    y_TN.float().mul(torch.linspace(0.5, 1.5, len(x_TN), device=x_TN.device).view(-1, 1, 1, 1, 1)).sum().backward()
+    y_TN.to(wide).mul(torch.linspace(0.5, 1.5, len(x_TN), device=x_TN.device).view(-1, 1, 1, 1, 1)).sum().backward()
     assert x_TN.grad is not None  # noqa: S101 -- it was asked for
     return y_TN.detach().double().cpu(), x_TN.grad.double().cpu()
 
 
-def _differences(
-    outcome: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor], dtype: torch.dtype
-) -> tuple[float, float]:
+def _differences(outcome: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> tuple[float, float]:
     """Return the fraction of the spikes that differ, and the mean difference of the gradient as a fraction of its mean.
 
     Raises:
@@ -198,7 +203,7 @@ def _differences(
         message = "values that are not finite"
         raise ArithmeticError(message)
     spikes = float((y != y_expected).double().mean())
-    gradient = float((g - g_expected).abs().mean() / (g_expected.abs().mean() + torch.finfo(dtype).tiny))
+    gradient = float((g - g_expected).abs().mean() / (g_expected.abs().mean() + torch.finfo(torch.float32).tiny))
     return spikes, gradient
 
 
