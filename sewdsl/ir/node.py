@@ -15,7 +15,8 @@ from sewdsl.source import BUILTIN, Span
 MODULE_ATTRIBUTES = frozenset({
     "T_destination", "add_module", "backend", "reset", "step_mode", "store_v_seq", "supported_backends",
     "apply", "at", "bfloat16", "buffers", "call_super_init", "children", "compile", "cpu",
-    "cuda", "double", "doubts_layout", "dump_patches", "eval", "event_listener", "example", "extra_repr", "float", "forward",
+    "cuda", "double", "doubts_layout", "dump_patches", "eval", "event_listener", "example", "extra_repr", "float",
+    "forward",
     "get_buffer", "get_extra_state", "get_parameter", "get_submodule", "half", "ipu", "layers", "load_state_dict",
     "modules", "mtia", "named_buffers", "named_children", "named_modules", "named_parameters", "network", "parameters",
     "path", "program", "read_input", "register_backward_hook", "register_buffer", "register_forward_hook",

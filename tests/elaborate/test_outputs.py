@@ -9,8 +9,6 @@ import torch
 
 import sewdsl
 from sewdsl.draw import dot
-from sewdsl.exchange.errors import ExportError
-from sewdsl.exchange.write.formats import load_format
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
@@ -128,12 +126,6 @@ def test_a_used_file_keeps_its_outputs(tmp_path: Path) -> None:
 
 def test_another_body_takes_their_place() -> None:
     assert sewdsl.read(HEAD + HEADS, set={"body": "c4k3-SN"}).result().outputs == ()
-
-
-@pytest.mark.parametrize("name", ["nir", "python", "spikingjelly"])
-def test_formats_of_one_output_refuse(name: str) -> None:
-    with pytest.raises(ExportError, match=r"gives low, high, and .* has one output: write 'body high'"):
-        load_format(name).write(built().float().eval(), "")
 
 
 def test_a_loss_is_of_one_output() -> None:

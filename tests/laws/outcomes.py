@@ -74,6 +74,7 @@ def run(model: SpikingNetwork, drawn: Drawn, numbers: Numbers, *, nudge: float =
     """Forward and backward, for random gradients of the output, each off by about a share ``nudge`` of it."""
     x = drawn.x.to(numbers.dtype).requires_grad_()
     torch.manual_seed(drawn.seed)  # for dropout
+    model.doubts_layout = False  # T is drawn apart from the network's steps
     try:
         with torch.autocast("cpu", torch.bfloat16, enabled=numbers.autocast):
             y = model(x, return_sequence=True)

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 from sewdsl.ir.network import Network
 from sewdsl.light_dataclass import dataclass
 from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.plugins import installed_version
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sewdsl.lower import SpikingNetwork
-
-    Outputs = Tensor | dict[str, Tensor]
-    """The output of a network; of several outputs, each by its name."""
-
+Outputs: TypeAlias = Any
+"""The output of a module: a tensor, or a dictionary of tensors by the names of several outputs."""
 
 FORMATS: dict[str, str] = {
     "nir": "sewdsl.exchange.write.nir",
@@ -40,8 +34,8 @@ class ExportFormat:
     Attributes:
         endings: How its files end.
         write: The file of a module in evaluation mode, in the dtype of its parameters, which says how inputs
-            are scaled; an empty text where that is not known. Raises :class:`~sewdsl.exchange.errors.ExportError` where
-            it cannot be.
+            are scaled; an empty text where that is not known. The one of NIR also has ``dt``, a time-step in s. Raises
+            :class:`~sewdsl.exchange.errors.ExportError` where it cannot be.
         run: Outputs of the file for an input, ``[T, N, *]`` or static, computed by the library that files of this
             format are for. If the file does not have the weights, they are the last argument.
         tolerance: Largest difference that ``--check`` accepts, as a fraction of the largest output.
@@ -51,7 +45,7 @@ class ExportFormat:
     """
 
     endings: tuple[str, ...]
-    write: Callable[[SpikingNetwork, str], bytes]
+    write: Callable[..., bytes]
     run: Callable[..., Outputs]
     tolerance: float
     double: bool = False

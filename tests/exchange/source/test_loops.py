@@ -95,8 +95,7 @@ def test_same(name: str, dialect: str) -> None:
 
 @pytest.mark.parametrize("name", ["srnn-shd", "snasnet-backward"])
 def test_shipped(name: str) -> None:
-    size = {"input": "700"} if name == "srnn-shd" else {"input": "3x8x8"}
-    network = narrow(sewdsl.read(name, steps=3, **size).result(), 32)
+    network = narrow(sewdsl.read(name, steps=3, input="700" if name == "srnn-shd" else "3x8x8").result(), 32)
     found, wanted = both(network, "python", training=True)
     same(found, wanted)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from textwrap import wrap
+from textwrap import fill, indent, wrap
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source import class_text, loops
@@ -151,7 +151,6 @@ def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
         sizes = (f"{name} [N, {', '.join(map(str, network.nodes[i].output.shape))}]" for name, i in network.outputs)
         after, kind, output = ", ".join(sizes), "dict[str, Tensor]", "outputs"
         read = f"{{name: y{readout} for name, y in self.sequence(x).items()}}"
-    indents = {"initial_indent": "    ", "subsequent_indent": "    "}
     lines = [
         f"class {made.name}(nn.Module):",
         f'    """{_title(network)}.',
@@ -160,7 +159,7 @@ def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
         "        steps: For how many time-steps T an input without them is shown.",
         "",
         f"    Shape: {before}, or {static},",
-        *wrap(f"to {after.replace('[T, N', '[N')}, {what} of all time-steps.", WIDTH, **indents),
+        *indent(fill(f"to {after.replace('[T, N', '[N')}, {what} of all time-steps.", WIDTH - 4), "    ").splitlines(),
         '    """',
         "",
         "    def __init__(self, steps: int = STEPS) -> None:",

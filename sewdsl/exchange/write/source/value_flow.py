@@ -245,7 +245,8 @@ class _Reader:
         """
         key, kind, prefix = named
         reads = self._reads(items, place)
-        growing = _Growing(prefix, *[reads[0] if reads else start] * 2)
+        begin = reads[0] if reads else start
+        growing = _Growing(prefix, begin, begin)
         for item in items:
             self._add(growing, item)
         inside = frozenset(nodes(items))
