@@ -120,7 +120,9 @@ LOOPED_DROPPING = (
     (
         ", self.p)\n",
         """
-        mask = self.loop_state[0] if self.loop_state else nn.functional.dropout(ones, self.p)
+        mask = self.loop_state[0] if self.loop_state else None
+        if mask is None:
+            mask = nn.functional.dropout(ones, self.p)
         self.keep_state(mask)
         return x * mask
 """,
