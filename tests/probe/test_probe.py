@@ -321,7 +321,7 @@ class TestEnergy:
         ]
 
     def test_table(self) -> None:
-        result = CliRunner().invoke(app, self.WORDS)
+        result = CliRunner().invoke(app, [*self.WORDS, "--wide"])
         assert result.exit_code == 0, result.output
         title = "network: operations of one sample, T = 3, before training, on 3 samples of random input"
         assert result.stdout.startswith(title)
