@@ -185,11 +185,11 @@ CALLEES = {
 class SpikingJellyLayers:
     """The layers of a network."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, taken: set[str]) -> None:
         self._network = network
         self._used: set[str] = set()
         self._looped = bool(network.graph.looped)
-        self._equations = equations.EquationClasses(loops.BASE if self._looped else "nn.Module")
+        self._equations = equations.EquationClasses(loops.BASE if self._looped else "nn.Module", taken)
 
     def made(self, node: Node) -> PyCall:
         """The call that makes the module of a node.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import sewdsl
@@ -17,7 +17,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
 from sewdsl.source import Source, Span
 from tests.effort import examples
-from tests.exchange.source.files import SOURCES
+from tests.exchange.source.files import SOURCES, made
 
 HOSTILE = (
     *(
@@ -155,3 +155,43 @@ def test_class_names_are_different_identifiers(texts: list[str]) -> None:
 )
 def test_class_name(text: str, name: str) -> None:
     assert class_name(text, "Network", set()) == name
+
+
+CLASHING = """\
+sewdsl 1
+network "{network}"
+input   2x6x6
+steps   3
+neuron {neuron}(decay=0.5) {{
+    h = decay*v + x
+    s = fire(h - v_threshold)
+    v = reset(h, s)
+    give s
+}}
+block {block}(c=2) = ADD[c$(c)k3-BN-{neuron} | id]
+body    c2k3-BN-{neuron}-{block}-{neuron}(v_reset=none)-{block}-FC3
+"""
+SOME_NAMES = ("A Neuron", "ANeuron", "A", "A2", "ANeuron2", "A Neuron Block", "A Block", "Neuron", "Network", "Memory")
+
+
+@pytest.mark.parametrize("dialect", SOURCES)
+@examples(15)
+@given(
+    neuron=st.sampled_from([name for name in SOME_NAMES if " " not in name]),
+    block=st.sampled_from(SOME_NAMES),
+    title=st.sampled_from(SOME_NAMES),
+)
+@example(neuron="A", block="A Neuron", title="A")
+@example(neuron="A", block="A", title="A Neuron")
+@example(neuron="A", block="ANeuron2", title="A")
+def test_a_class_has_a_name_of_its_own(dialect: str, neuron: str, block: str, title: str) -> None:
+    text = CLASHING.format(neuron=neuron, block=block, network=title)
+    compilation = sewdsl.read(Source("t.net", text))
+    assume(neuron != block.replace(" ", ""))
+    assert compilation.valid, compilation.diagnostics
+    written = SOURCES[dialect](compilation.result())
+    names = [node.name for node in ast.parse(written).body if isinstance(node, ast.ClassDef)]
+    assert len({*names}) == len(names)
+    model = sewdsl.compile(compilation.result(), optimize=0).double().eval()
+    x = torch.rand(3, 2, 2, 6, 6, dtype=torch.float64)
+    assert made(written, model).double().eval()(x).allclose(model(x))

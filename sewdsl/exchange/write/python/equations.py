@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, count
 from keyword import iskeyword
 from typing import NamedTuple
 from unicodedata import normalize
@@ -12,6 +11,7 @@ from unicodedata import normalize
 from sewdsl.equations.tape import LEARNED, NUMBER, STEP
 from sewdsl.exchange.write.source import loops
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
+from sewdsl.exchange.write.source.python_text import class_name
 from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.op import KnowsSteps
 from sewdsl.ir.signal import Signal
@@ -335,10 +335,11 @@ class EquationClasses:
 
     Args:
         base: The class that they derive from.
+        taken: Names of the file that no class may have; those of the classes are added.
     """
 
-    def __init__(self, base: str) -> None:
-        self._base = base
+    def __init__(self, base: str, taken: set[str]) -> None:
+        self._base, self._taken = base, taken
         self._made: dict[tuple[object, ...], EquationClass] = {}
 
     @property
@@ -356,9 +357,7 @@ class EquationClasses:
         """
         key = op.definition, op.v_reset is None, op.detach_reset, op.equations.signed, surrogate
         if key not in self._made:
-            begin, taken = f"{op.kind[0].upper()}{op.kind[1:]}", {made.name for made in self._made.values()}
-            names = (f"{begin}{number}Neuron" for number in chain([""], count(2)))
-            name = next(name for name in names if name not in taken)
+            name = class_name(f"{op.kind}Neuron", "Neuron", self._taken)
             self._made[key] = EquationClass(op, name, surrogate, self._base)
         made = self._made[key]
         arguments: list[Arg] = []

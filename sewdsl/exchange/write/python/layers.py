@@ -408,8 +408,8 @@ def looped_text(name: str, text: str, *, looped: bool) -> str:
 class TorchLayers:
     """The layers of a network."""
 
-    def __init__(self, network: Network) -> None:
-        self._network, self._neurons = network, Neurons(network)
+    def __init__(self, network: Network, taken: set[str]) -> None:
+        self._network, self._neurons = network, Neurons(network, taken)
         self._used: set[str] = set()
         self._looped = bool(network.graph.looped)
 

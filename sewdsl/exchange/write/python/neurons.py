@@ -253,9 +253,9 @@ NAMES = frozenset({"Neuron", "fire", *equations.NAMES, *(kind.kind for kind in (
 
 
 class Neurons:
-    """The neurons of a network."""
+    """The neurons of a network; ``taken`` are the names of the file."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, taken: set[str]) -> None:
         neurons = [node.op for node in network if isinstance(node.op, Spiking | EquationKind)]
         spiking = [op for op in neurons if not isinstance(op, EquationKind) or equations.fires(op)]
         ops = [op for op in spiking if isinstance(op, Neuron) and not isinstance(op, EquationKind)]
@@ -265,7 +265,7 @@ class Neurons:
         self._parallel: dict[type[ParallelNeuron], None] = {}
         self._taus: dict[type[Neuron], float | None] = {}
         self._base = loops.BASE if network.graph.looped else "nn.Module"
-        self._equations = EquationClasses(self._base)
+        self._equations = EquationClasses(self._base, taken)
 
     def made(self, node: Node, op: Spiking | EquationKind, source: Signal) -> PyCall:
         """The call that makes a neuron that reads a signal.

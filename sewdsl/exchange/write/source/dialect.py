@@ -31,7 +31,8 @@ class Dialect:
 
     Attributes:
         title: What files are written in: ``plain PyTorch``.
-        layers: How the layers of a network are made.
+        layers: How the layers of a network are made, from the network and the names of the file; names of classes that
+            the layers need are added to these.
         imports: Modules in addition to torch, each with the names that are taken from it.
         reserved: Names that the files use, so that no block may have them.
         ready: Statements at the end of the constructor.
@@ -39,7 +40,7 @@ class Dialect:
     """
 
     title: str
-    layers: Callable[[Network], Layers]
+    layers: Callable[[Network, set[str]], Layers]
     imports: Mapping[str, tuple[str, ...]]
     reserved: frozenset[str]
     ready: Sequence[str] = ()

@@ -82,8 +82,8 @@ def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs:
     for node in network:
         if isinstance(node.op, Merge) and not class_text.has_formula(node.op):
             raise UnsupportedLayer(node, "is a merge whose formula no file can have")
-    layers = dialect.layers(network)
     taken = {*NAMES, *dialect.reserved, *loops.NAMES}
+    layers = dialect.layers(network, taken)
     *blocks, root = ClassFinder(network, tree(network, taken), layers, neutral, taken).made
     classes = [
         *("\n".join([*class_text.class_text(made, network), ""]) for made in blocks),
