@@ -19,6 +19,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe
 from sewdsl.lower.spiking_network import SpikingNetwork
 from sewdsl.snn.batch_norm import BatchNorm
+from sewdsl.tensor_file import tensor_digest
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit import train_run
@@ -26,6 +27,7 @@ from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
 from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, training_loss
 from sewdsl.train.fit.process_setup import quiet_lightning
+from sewdsl.train.fit.run_weights import read_weights
 from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunFolder
@@ -215,12 +217,13 @@ class TestLoss:
 
 def test_validation_chooses_the_best_epoch(small: Path, tmp_path: Path) -> None:
     compiled = read(small, set={"train.validation": 0.2})
-    result = start_run(compiled, plan_training(compiled), RunFolder(tmp_path))
-    found = measurements.read_metrics(RunFolder(tmp_path).metrics)
+    folder = RunFolder(tmp_path)
+    result = start_run(compiled, plan_training(compiled), folder)
+    found = measurements.read_metrics(folder.metrics)
     assert all("validation_accuracy" in row and "test_accuracy" not in row for row in found.values())
     best = max(found, key=lambda epoch: found[epoch]["validation_accuracy"])
-    saved = torch.load(RunFolder(tmp_path).best, weights_only=True)
-    assert saved["epoch"] + 1 == best
+    best_weights, last_weights = (tensor_digest(read_weights(file)) for file in (folder.best, folder.last))
+    assert (best_weights == last_weights) == (best == max(found))
     for share, samples in ((found[1]["validation_accuracy"], 288), (result.accuracy, 359), (result.best_accuracy, 359)):
         assert share * samples == pytest.approx(round(share * samples), abs=1e-3)
 

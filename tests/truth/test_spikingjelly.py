@@ -96,7 +96,7 @@ def test_sew_resnet(depth: int, neurons: int) -> None:
 
 
 def test_sew_resnet_in_single_precision() -> None:
-    x = torch.randn(3, 2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(2, 3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     compare(sew(18, x), x)
 
 

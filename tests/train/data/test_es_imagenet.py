@@ -111,7 +111,10 @@ def test_table_that_cannot_be_read(text: str | None, said: str, tmp_path: Path) 
         ({"pos": np.zeros((2, 3))}, "it has pos; neg is missing"),
         ({"pos": np.zeros((2, 4)), "neg": np.zeros((2, 3))}, r"pos has the shape \(2, 4\), expected rows of 3 numbers"),
         ({"pos": np.zeros((0, 3)), "neg": np.zeros((0, 3))}, "it holds no event"),
-        ({"pos": np.full((1, 3), 256), "neg": np.zeros((0, 3))}, "has an event at x = 256, outside a sensor of 256x256 pixels"),
+        (
+            {"pos": np.full((1, 3), 256), "neg": np.zeros((0, 3))},
+            "has an event at x = 256, outside a sensor of 256x256 pixels",
+        ),
     ],
 )
 def test_damaged_two_polarities(arrays: dict[str, Any], said: str, tmp_path: Path) -> None:
