@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,7 @@ def command(run: Run, license: License = None) -> None:  # noqa: A002 -- the opt
     from sewdsl.train.report import write  # noqa: PLC0415 -- matplotlib takes a second
     from sewdsl.train.store.run_folder import RunError, RunFolder, hide_machine, write_run_file  # noqa: PLC0415 -- not before it is needed
     from sewdsl.train.store.run_lookup import is_run, missing_run_message  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_record import load_record  # noqa: PLC0415 -- as above
     from sewdsl.train.store.terms import Terms, parse_license  # noqa: PLC0415 -- as above
 
     folder = RunFolder(run)
@@ -41,11 +43,10 @@ def command(run: Run, license: License = None) -> None:  # noqa: A002 -- the opt
             if not is_run(folder.path):
                 fail(missing_run_message(folder.path))
             write_run_file(folder.terms, terms.model_dump_json() + "\n")
+        facts = load_record(folder)
         refused = _find_refusals(folder)
-        wrong = write(
-            folder,
-            {name: _relative(why, folder.path) for name, why in refused.items() if name != folder.plugins.name},
-        )
+        said = {name: _relative(why, folder.path) for name, why in refused.items() if name != folder.plugins.name}
+        wrong = write(folder, replace(facts, refused=said))
         hide_machine(folder)
     except RunError as error:
         echo(f"error: {error}", err=True)

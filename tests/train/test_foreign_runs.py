@@ -171,6 +171,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def warnings(stderr: str) -> list[str]:
+    """All but those of the missing checkpoints."""
+    return [line for line in stderr.splitlines() if not line.endswith(".safetensors' are missing")]
+
+
 @pytest.fixture
 def spoil(made: Path, tmp_path: Path) -> Callable[[str, bytes], RunFolder]:
     """Makes a copy with another file."""
@@ -309,7 +314,7 @@ class TestFiles:
         folder = spoil("metrics.csv", b"epoch,train_loss,test_loss,gradient_norm/total\n1,inf,nan,3\n2,1,,inf\n")
         assert load_record(folder).wrong == {}
         done = CliRunner().invoke(app, ["report", str(folder.path)])
-        assert (done.exit_code, done.stderr) == (0, "")
+        assert (done.exit_code, warnings(done.stderr)) == (0, [])
 
     def test_a_file_that_is_too_long(
         self, spoil: Callable[[str, bytes], RunFolder], monkeypatch: pytest.MonkeyPatch
@@ -322,7 +327,7 @@ class TestFiles:
         folder = spoil("metrics.csv", b"epoch\n0\n")
         said = "line 2: epoch is '0', expected a whole number from 1"
         done = CliRunner().invoke(app, ["report", str(folder.path)])
-        assert done.stderr == f"warning: '{folder.metrics}' is damaged, and left out: {said}\n"
+        assert warnings(done.stderr) == [f"warning: '{folder.metrics}' is damaged, and left out: {said}"]
         assert "Left out, since metrics.csv is damaged: line 2" in folder.report.read_text("utf-8")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 
 from sewdsl import draw
 from sewdsl.html_templates import render_html
@@ -21,14 +20,14 @@ from sewdsl.train.store.run_record import RunRecord, load_record
 __all__ = ["write", "write_card"]
 
 
-def write(folder: RunFolder, refused: Mapping[str, str] | None = None) -> Mapping[str, str]:
+def write(folder: RunFolder, facts: RunRecord | None = None) -> Mapping[str, str]:
     """Writes the page of a run and its model card, whole or not at all; the same files always give the same ones.
 
     What a run that did not end has not written is left out of the page, and so is what cannot be read.
 
     Args:
         folder: The run folder.
-        refused: See :class:`~sewdsl.train.store.run_record.RunRecord`.
+        facts: The facts of the run; None: read from the folder.
 
     Returns:
         What is wrong with a file, by the file's name.
@@ -36,7 +35,7 @@ def write(folder: RunFolder, refused: Mapping[str, str] | None = None) -> Mappin
     Raises:
         RunError: the folder holds no run, or the page cannot be written.
     """
-    facts = replace(load_record(folder), refused=refused or {})
+    facts = facts or load_record(folder)
     write_run_file(folder.report, render_page(facts))
     _write_card(folder, facts)
     return facts.wrong
