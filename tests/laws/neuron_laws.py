@@ -37,7 +37,7 @@ def both(neuron: RandomNeuron, body: str = "N") -> tuple[Network, Network] | Non
     called, default = (neuron.compiled(body, called=called) for called in (True, False))
     if called.network is None or not called.valid:
         # the definition is wrong with its own numbers, or the call is, and then these are no defaults either
-        assert not default.valid or any(said.span.line < 2 + len(neuron.lines) for said in called.diagnostics)
+        assert not default.valid or any(said.span.line <= 2 + len(neuron.lines) for said in called.diagnostics)
         return None
     if default.network is None or not default.valid:
         assert neuron.settings, default.diagnostics  # the defaults are read with the usual settings
