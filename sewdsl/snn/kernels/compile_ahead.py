@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import torch
 
+from sewdsl.child_process import python_command
 from sewdsl.snn.kernels import compile_cache
 from sewdsl.terminal import echo_styled, is_terminal
 
@@ -42,12 +43,12 @@ KERNELS_PER_PROCESS = 2
 POLL_SECONDS = 0.1
 """Time between two looks at Ctrl-C."""
 BEGIN = (
-    "import sys; from types import ModuleType; sys.path[:] = {path!r}; "
+    "from types import ModuleType; "
     "package = sys.modules[{package!r}] = ModuleType({package!r}); package.__path__ = [{folder!r}]; "
     "from sewdsl.snn.kernels.compile_worker import main; main()"
 )
-"""Program of a process. It finds modules where this process does, and none in the current folder. The package is made
-by hand because importing it imports PyTorch, which takes longer than compiling a kernel."""
+"""Program of a process. The package is made by hand because importing it imports PyTorch, which takes longer than
+compiling a kernel."""
 
 _logger = logging.getLogger("sewdsl")
 _lock = Lock()
@@ -143,9 +144,9 @@ def _compile(sources: Sequence[KernelSource], processes: int) -> None:
 
 def _start_worker() -> subprocess.Popen[str]:
     """Start a process of :mod:`sewdsl.snn.kernels.compile_worker`, which ends with its standard input."""
-    program = BEGIN.format(path=sys.path, package=__package__, folder=str(Path(__file__).parent))
+    program = BEGIN.format(package=__package__, folder=str(Path(__file__).parent))
     return subprocess.Popen(  # noqa: S603 -- a program of this package
-        [sys.executable, "-c", program],
+        python_command(program),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
