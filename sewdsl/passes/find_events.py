@@ -19,6 +19,8 @@ def find_events(program: Program) -> tuple[Program, str]:
     nearer to the exact ones.
     """
     network = program.network
+    if not program.channels_last:  # the kernels read the channels of a place side by side
+        return program, ""
     found: dict[int, EventInput] = {}
     for index, node in enumerate(network.nodes):
         op = node.op

@@ -123,3 +123,12 @@ def test_one_channel_and_a_stride_wider_than_high(body: str, input_: str) -> Non
         )
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "layouts"), [(32, (False, False)), (64, (False, True)), (112, (True, True))])
+def test_small_maps_of_many_channels_stay_row_by_row(size: int, layouts: tuple[bool, bool]) -> None:
+    """At 32x32, 93 % of SEW-ResNet-18's multiplications are on maps up to 4x4; at 64x64 46 %, at 112x112 28 %."""
+    network = sewdsl.load("sew-resnet-18", input=f"3x{size}x{size}")
+    programs = [optimize_program(network, level) for level in (1, 2)]
+    assert tuple(program.channels_last for program in programs) == layouts
+    assert [bool(program.events) for program in programs] == [layouts[0]] * 2
