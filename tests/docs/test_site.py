@@ -26,6 +26,15 @@ def test_every_page_can_be_reached() -> None:
     assert len(nav) == len(set(nav))
 
 
+def test_each_decision_has_a_date_and_a_status() -> None:
+    records = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+    assert records
+    for record in records:
+        number, heading = int(record.name[:4]), record.read_text(encoding="utf-8").splitlines()[:3]
+        assert heading[0].startswith(f"# {number}. "), record.name
+        assert re.fullmatch(r"\*20\d\d-\d\d-\d\d · (accepted|superseded)( · .+)?\*", heading[2]), record.name
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_what_is_made_from_the_code_is_as_the_code_is_now(page: str) -> None:
     """Otherwise ``python -m docs.site.pages`` writes it again."""
