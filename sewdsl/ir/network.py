@@ -14,7 +14,8 @@ from sewdsl.ir.op import JOIN_OPERANDS, KnowsSteps
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ir.signal import Signal, widest_range
-from sewdsl.ir.structure import Items, Sequences, nesting, wiring
+from sewdsl.ir.structure import Items, nesting
+from sewdsl.ir.wiring import Sequences, wiring
 from sewdsl.light_dataclass import dataclass
 
 if TYPE_CHECKING:

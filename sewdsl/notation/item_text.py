@@ -19,7 +19,8 @@ from sewdsl.ir.op import JOIN_OPERANDS, Activation, Op
 from sewdsl.ir.op import Join as JoinOp
 from sewdsl.ir.op import Layer as LayerOp
 from sewdsl.ir.op import Merge as MergeOp
-from sewdsl.ir.structure import DelayedItem, Item, Items, LayerItem, LoopItem, MergeItem, ReadItem, UnstructuredError
+from sewdsl.ir.structure import DelayedItem, Item, Items, LayerItem, LoopItem, MergeItem, ReadItem
+from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.input import Input
 from sewdsl.ops.merges.loop import Loop

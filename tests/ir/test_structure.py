@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 import sewdsl
 from sewdsl.ir.graph import Graph
 from sewdsl.ir.structure import (
-    MAX_MERGE_DEPTH,
     BlockItem,
     Item,
     Items,
@@ -21,12 +20,10 @@ from sewdsl.ir.structure import (
     MergeItem,
     ReadItem,
     RepeatItem,
-    Sequences,
-    UnstructuredError,
     children,
     nodes,
-    wiring,
 )
+from sewdsl.ir.wiring import MAX_MERGE_DEPTH, Sequences, UnstructuredError, wiring
 from tests.effort import examples
 from tests.shipped import SHIPPED, shipped
 

@@ -11,7 +11,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Op
 from sewdsl.ir.settings import Settings
-from sewdsl.ir.structure import find_loops
+from sewdsl.ir.wiring import find_loops
 from sewdsl.ops import catalogue
 from sewdsl.ops.input import Input
 from sewdsl.ops.joins.add import Add

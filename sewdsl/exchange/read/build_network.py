@@ -16,7 +16,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Neuron
 from sewdsl.ir.settings import Settings
-from sewdsl.ir.structure import fed_back
+from sewdsl.ir.wiring import fed_back
 from sewdsl.light_dataclass import dataclass
 from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.notation.item_text import item_nodes, network_items

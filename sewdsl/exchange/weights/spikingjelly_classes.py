@@ -13,9 +13,9 @@ from typing import ClassVar, final
 from sewdsl.exchange.errors import NoPlaceError, WeightsError
 from sewdsl.exchange.weights.scheme import Place
 from sewdsl.exchange.weights.sequence_reader import SequenceReader, layer_place
-from sewdsl.ir import structure
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
+from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
@@ -62,7 +62,7 @@ class SpikingJellyClass(ABC):
         """
         try:
             found = network.wiring
-        except structure.UnstructuredError as error:
+        except UnstructuredError as error:
             message = "its layers are not those of a text"
             raise WeightsError(message) from error
         if found.values:

@@ -16,7 +16,7 @@ from sewdsl.exchange.write.nir import translate_layers
 from sewdsl.exchange.write.nir.translate_layers import layer_nodes
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import LinearNeuron
-from sewdsl.ir.structure import find_loops
+from sewdsl.ir.wiring import find_loops
 from sewdsl.ops.layers.scale import Scale
 
 if TYPE_CHECKING:
