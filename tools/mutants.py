@@ -1,4 +1,4 @@
-"""How many small mistakes in the package the tests find: ``python -m tests.mutants results.json --count 200``.
+"""How many small mistakes in the package the tests find: ``python -m tools.mutants results.json --count 200``.
 
 Each mutant is one expression of one function, changed: another comparison, sum, constant or condition, or None in place
 of what is returned. All are written into one copy of the project, in which a number says which of them is in force. So
@@ -200,7 +200,7 @@ def run(copy: Path, tests: list[str], *options: str, seconds: float | None = Non
 
 def main() -> None:
     """Draws, runs, and says what was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)

@@ -8,9 +8,9 @@ from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
 from tests.effort import examples
-from tests.fuzz.damaged import numbered_text
-from tests.fuzz.fixing_law import check_fixes
 from tests.syntax.strategies import fragments
+from tools.fuzz.damaged import numbered_text
+from tools.fuzz.fixing_law import check_fixes
 
 SOURCE = Source("t", "abcdefghij")
 spans = st.tuples(st.integers(0, 10), st.integers(0, 3)).map(lambda at: (at[0], min(sum(at), 10)))

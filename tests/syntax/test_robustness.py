@@ -10,9 +10,9 @@ from sewdsl.syntax.highlight_tokens import tokens
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
 from sewdsl.syntax.printer import print_document
 from tests.effort import examples
-from tests.fuzz.fixing_law import MARKS
 from tests.syntax.fixing import apply_fix
 from tests.syntax.strategies import fragments
+from tools.fuzz.fixing_law import MARKS
 
 anything = st.one_of(
     fragments,

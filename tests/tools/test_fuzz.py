@@ -9,9 +9,9 @@ import pytest
 
 from sewdsl.ir.op import Activation, Layer, Merge
 from sewdsl.ops import catalogue
-from tests.fuzz import networks
-from tests.fuzz.running import Outcome, run
-from tests.fuzz.texts import MAX_BYTES, numbered_text
+from tools.fuzz import networks
+from tools.fuzz.running import Outcome, run
+from tools.fuzz.texts import MAX_BYTES, numbered_text
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the limit of processor time is POSIX's")
 

@@ -10,8 +10,8 @@ import pytest
 import sewdsl
 from sewdsl.ir.op import Neuron, Op, Surrogate
 from sewdsl.ops import catalogue
-from tests.snapshot import inputs
-from tests.snapshot.comparison import compare
+from tools.snapshot import inputs
+from tools.snapshot.comparison import compare
 
 ROOT = Path(__file__).parents[2]
 TEXTS = {text.name: text for text in inputs.texts(ROOT)}
@@ -56,7 +56,7 @@ def test_wrong_texts_have_every_code(tmp_path: Path) -> None:
 
 
 def run(out: Path, tree: Path) -> None:
-    command = [sys.executable, "-m", "tests.snapshot", "run", str(out), "--tree", str(tree), "--jobs", "1"]
+    command = [sys.executable, "-m", "tools.snapshot", "run", str(out), "--tree", str(tree), "--jobs", "1"]
     command += ["--nets", "tiny", "--only", "network", "--only", "messages"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 

@@ -1,12 +1,13 @@
-"""``python -m tests.fuzz TARGET --count N --seed N``; exit code 1 where something does not hold."""
+"""``python -m tools.fuzz TARGET --count N --seed N``; exit code 1 where something does not hold."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from time import monotonic
 
-from tests.fuzz.running import ROOT, Outcome, run
+from tools.fuzz.running import Outcome, run
 
 EVERY = 30
 """Seconds between two lines about how far it is."""
@@ -15,9 +16,8 @@ PARTS = ("__main__", "fixing_law", "running", "texts", "worker")
 
 def main() -> int:
     """Runs a target, prints what does not hold as it is found, and the slowest texts at the end."""
-    targets = sorted(path.stem for path in (ROOT / "tests" / "fuzz").glob("*.py"))
-    targets = [name for name in targets if name not in PARTS and not name.startswith("test_")]
-    options = argparse.ArgumentParser("python -m tests.fuzz", description="Asks a target about hostile texts.")
+    targets = sorted({path.stem for path in Path(__file__).parent.glob("*.py")} - {*PARTS})
+    options = argparse.ArgumentParser("python -m tools.fuzz", description="Asks a target about hostile texts.")
     options.add_argument("target", choices=targets)
     options.add_argument("--count", type=int, default=1000, help="how many texts (default 1000)")
     options.add_argument("--seed", type=int, default=1, help="of the texts (default 1)")

@@ -6,7 +6,7 @@ import os
 import re
 from random import Random
 
-from tests.fuzz.texts import numbered_text
+from tools.fuzz.texts import numbered_text
 
 SECONDS = 1.0
 _NUMBERS = {numbered_text(1, number): number for number in range(6)}

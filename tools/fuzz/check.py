@@ -17,7 +17,7 @@ from sewdsl.highlight.pygments_lexer import CompactLexer, NetLexer
 from sewdsl.source import Source, Span
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.highlight_tokens import compact_tokens, tokens
-from tests.fuzz.fixing_law import check_fixes
+from tools.fuzz.fixing_law import check_fixes
 
 SECONDS = 60.0
 """Processor time for each text, all of the below together."""

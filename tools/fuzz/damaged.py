@@ -22,11 +22,11 @@ from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.printer import print_document
-from tests.fuzz.check import check_said
-from tests.fuzz.fixing_law import check_fixes
-from tests.fuzz.texts import cut, phrase, piece
 from tests.notation.same import compiled, unordered
-from tests.snapshot.generated import network
+from tools.fuzz.check import check_said
+from tools.fuzz.fixing_law import check_fixes
+from tools.fuzz.texts import cut, phrase, piece
+from tools.snapshot.generated import network
 
 SECONDS = 60.0
 """Processor time for each text, all of the below together."""

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 from sewdsl.compiler import read
 from sewdsl.draw import THEMES, PictureLook, RenderingError, dot, mermaid, read_length, render_picture
 from sewdsl.source import Source
-from tests.fuzz.texts import numbered_text as hostile
+from tools.fuzz.texts import numbered_text as hostile
 
 SECONDS = 180.0
 """Processor time for each text: its ten pictures together, of 200,000 layers at most, and reading it."""

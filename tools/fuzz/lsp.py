@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from tests.fuzz.texts import piece
 from tests.lsp.wire import Wire
+from tools.fuzz.texts import piece
 
 SECONDS = 60.0
 """Processor time for each text, with some ten requests about it."""

@@ -34,7 +34,7 @@ from tests.exchange.source.files import SOURCES
 from tests.laws.drawn import Drawn
 from tests.laws.outcomes import DOUBLE, Outcome, build, differences, expected, run
 from tests.notation.same import compiled, essence
-from tests.snapshot.generated import network as generated
+from tools.snapshot.generated import network as generated
 
 SECONDS = 120.0
 """Processor time for each network, with the kernels that it is the first to need."""

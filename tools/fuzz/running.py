@@ -20,7 +20,7 @@ from tempfile import TemporaryFile
 from time import monotonic
 from typing import Any
 
-from tests.fuzz.texts import numbered_text
+from tools.fuzz.texts import numbered_text
 
 ROOT = Path(__file__).parents[2]
 SLOWEST = 10
@@ -29,7 +29,7 @@ SLOWEST = 10
 
 def text_for(target: str) -> Callable[[int, int], str]:
     """What gives a target the text of a seed and a number."""
-    found: Callable[[int, int], str] = getattr(import_module(f"tests.fuzz.{target}"), "numbered_text", numbered_text)
+    found: Callable[[int, int], str] = getattr(import_module(f"tools.fuzz.{target}"), "numbered_text", numbered_text)
     return found
 
 
@@ -45,7 +45,7 @@ class Failure:
     def __str__(self) -> str:
         text = text_for(self.target)(self.seed, self.number)
         shown = repr(text[:300]) + (f" … {len(text):,} characters" if len(text) > 300 else "")
-        command = f"python -m tests.fuzz {self.target} --seed {self.seed} --first {self.number} --count 1"
+        command = f"python -m tools.fuzz {self.target} --seed {self.seed} --first {self.number} --count 1"
         return f"{command}\n{shown}\n{self.reason}"
 
 
@@ -77,7 +77,7 @@ def run(
         bound: Processor seconds for each; None: the target's own.
         limit: Seconds after which no further text is begun; None: no limit.
     """
-    seconds: float = bound or import_module(f"tests.fuzz.{target}").SECONDS
+    seconds: float = bound or import_module(f"tools.fuzz.{target}").SECONDS
     outcome, number, begun = Outcome(), first, monotonic()
     while number < first + count:
         with TemporaryFile("w+") as errors:
@@ -107,7 +107,7 @@ def run(
 
 
 def _worker(target: str, seed: int, first: int, stop: int, seconds: float, errors: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.fuzz.worker", target, *map(str, (seed, first, stop, seconds))]
+    command = [sys.executable, "-m", "tools.fuzz.worker", target, *map(str, (seed, first, stop, seconds))]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True)
 
 

@@ -16,12 +16,12 @@ import traceback
 from random import Random
 from time import process_time
 
-from tests.fuzz.running import text_for
+from tools.fuzz.running import text_for
 
 
 def main(target: str, seed: int, first: int, stop: int, seconds: float) -> None:
     """Asks about the texts of the numbers from ``first`` up to ``stop``."""
-    ask, texts = importlib.import_module(f"tests.fuzz.{target}").ask, text_for(target)
+    ask, texts = importlib.import_module(f"tools.fuzz.{target}").ask, text_for(target)
     ask("", Random(0))  # noqa: S311 -- what is built at first need is no text's fault
     faulthandler.register(signal.SIGXCPU, file=sys.stderr, all_threads=False, chain=True)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)

@@ -1,4 +1,4 @@
-"""``python -m tests.snapshot``: writes down what the program does, and compares two such accounts."""
+"""``python -m tools.snapshot``: writes down what the program does, and compares two such accounts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.snapshot", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.snapshot", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (("run", "write a snapshot into a folder"), ("work", argparse.SUPPRESS)):
         run = commands.add_parser(name, help=text)
