@@ -32,13 +32,16 @@ def run_of(i, n, low, stride, C):
 def spread(values, out, low, stride, C):
     """Sets each element of ``out`` to the value of its channel; the first belongs to the neuron ``low``."""
     i = int64(0)
-    while i < out.size:
-        channel, run = run_of(i, out.size, low, stride, C)
-        if stride == 1:
+    if stride == 1:
+        while i < out.size:
+            channel, run = run_of(i, out.size, low, stride, C)
             for k in range(run):
                 out[i + k] = values[channel + k]
-        else:
-            fill(part(out, i, run), values[channel])
+            i += run
+        return
+    while i < out.size:
+        channel, run = run_of(i, out.size, low, stride, C)
+        fill(part(out, i, run), values[channel])
         i += run
 
 
