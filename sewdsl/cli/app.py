@@ -13,7 +13,7 @@ import typer
 
 from sewdsl.cli.missing_packages import missing_packages
 from sewdsl.cli.output import standard_streams
-from sewdsl.cli.plugin_option import with_plugins
+from sewdsl.cli.parameters import with_parameters
 from sewdsl.cli.usage_errors import Command, CommandGroup
 from sewdsl.plugins import installed_version
 from sewdsl.terminal import echo
@@ -81,7 +81,7 @@ def build_app(names: Collection[str] = (*COMMANDS, *GROUPS), *, completing: bool
     for name in COMMANDS:
         if name in names:
             module = import_module(f"sewdsl.cli.{name}{'_' * iskeyword(name)}")
-            app.command(name, cls=Command)(with_plugins(module.command))
+            app.command(name, cls=Command)(with_parameters(module.command))
     for name in GROUPS:
         if name in names:
             app.add_typer(import_module(f"sewdsl.cli.{name}").group, name=name)

@@ -8,17 +8,7 @@ import typer
 
 from sewdsl.cli import files
 from sewdsl.cli.completion import complete_spec
-from sewdsl.cli.options import (
-    Dialect,
-    Input,
-    Limit,
-    Neuron,
-    Set,
-    Steps,
-    compile_options,
-    exit_with_usage_error,
-    read_spec_text,
-)
+from sewdsl.cli.options import AS_WRITTEN, SpecOptions, read_spec_text, require
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.print_diagnostics import (
     DiagnosticFormat,
@@ -45,12 +35,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
             metavar="SPEC", help="Files, shipped names, compact strings, or -.", autocompletion=complete_spec
         ),
     ],
-    input: Input = None,  # noqa: A002 -- the option's name
-    steps: Steps = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    limit: Limit = None,
-    dialect: Dialect = None,
+    spec_options: SpecOptions = AS_WRITTEN,
     fix: Annotated[
         bool,
         typer.Option("--fix", help="Rewrite the files with the fixes that have one reading only; print fixed strings."),
@@ -62,9 +47,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     json_: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Check specs: syntax, names, shapes, ranges, figures, datasets of recipes. Exit code 1 where there are errors."""
-    options = compile_options(input, steps, neuron, settings, limit, dialect)
-    if unsafe_fixes and not fix:
-        exit_with_usage_error("--unsafe-fixes goes with --fix")
+    options = spec_options.compile_options
+    require((unsafe_fixes, fix, "--unsafe-fixes goes with --fix"))
     results = [
         _fix(spec, options, unsafe=unsafe_fixes) if fix else SpecReport(spec, _said(read_spec_text(spec), options))
         for spec in specs

@@ -9,17 +9,12 @@ import typer
 
 from sewdsl.cli.network_tables import plan_to_json, print_plan
 from sewdsl.cli.options import (
-    Dialect,
-    Input,
+    AS_WRITTEN,
     Json,
-    Limit,
-    Neuron,
-    Set,
     Spec,
-    Steps,
-    compile_options,
-    exit_with_usage_error,
+    SpecOptions,
     read_spec_text,
+    require,
     require_network,
 )
 from sewdsl.cli.output import echo_json, write_output
@@ -45,22 +40,17 @@ class Stage(StrEnum):
     DOT = "dot"
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     spec: Spec,
     emit: Annotated[Stage, typer.Option("--emit", help="The stage to print.")] = Stage.NETWORK,
-    input: Input = None,  # noqa: A002 -- the option's name
-    steps: Steps = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    limit: Limit = None,
-    dialect: Dialect = None,
+    spec_options: SpecOptions = AS_WRITTEN,
     optimize: Optimize = 1,
     json_: Json = False,
 ) -> None:
     """Compile a spec and print a stage: its text, the network as JSON, what passes did, how it runs, module, or DOT."""
-    if json_ and emit not in {Stage.NETWORK, Stage.PASSES, Stage.PLAN}:
-        exit_with_usage_error("--json goes with --emit passes and plan; the network is JSON already")
-    options = compile_options(input, steps, neuron, settings, limit, dialect)
+    has_json = emit in {Stage.NETWORK, Stage.PASSES, Stage.PLAN}
+    require((json_, has_json, "--json goes with --emit passes and plan; the network is JSON already"))
+    options = spec_options.compile_options
     compilation = read(read_spec_text(spec), **options)
     network = require_network(compilation)
     if emit is Stage.TREE:

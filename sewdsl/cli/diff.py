@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.completion import complete_spec
-from sewdsl.cli.options import Dialect, Input, Json, Limit, Neuron, Set, Steps, compile_options, load_network
+from sewdsl.cli.options import AS_WRITTEN, Json, SpecOptions, load_network
 from sewdsl.cli.output import echo_json
-from sewdsl.compiler import Options
 from sewdsl.compiler.spec import SpecSource, find_source
 from sewdsl.ir.network import Network
 from sewdsl.notation.item_text import UnwritableNetwork
@@ -35,15 +34,10 @@ One = Annotated[
 Other = Annotated[str, typer.Argument(metavar="B", help="Another one.", autocompletion=complete_spec)]
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     one: One,
     other: Other,
-    input: Input = None,  # noqa: A002 -- the option's name
-    steps: Steps = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    limit: Limit = None,
-    dialect: Dialect = None,
+    spec_options: SpecOptions = AS_WRITTEN,
     json_: Json = False,
 ) -> None:
     """Say what makes network B another than network A: settings, layers, joins, blocks, recipe.
@@ -51,8 +45,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     Exit code 0 where nothing does, 1 where something does, 2 where one of them cannot be read. What networks are
     called, expect and claim does not count. Options go with both, and --dialect with those that are strings.
     """
-    options = compile_options(input, steps, neuron, settings, limit, dialect)
-    before, after = _network(one, options), _network(other, options)
+    before, after = _network(one, spec_options), _network(other, spec_options)
     try:
         found = diff_networks(before, after)
     except UnwritableNetwork as error:
@@ -65,10 +58,10 @@ def command(  # noqa: PLR0913 -- one parameter per option
     raise typer.Exit(1 if found else 0)
 
 
-def _network(spec: str, options: Options) -> Network:
+def _network(spec: str, options: SpecOptions) -> Network:
     found = find_source(spec, dialect=True)
     if isinstance(found, SpecSource) and found.file is not None:
-        options = {**options, "dialect": None}
+        options = options._replace(dialect=None)
     try:
         return load_network(spec, options)
     except typer.Exit:

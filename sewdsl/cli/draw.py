@@ -12,19 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.files import Overwrite, fail, require_free, write_file
-from sewdsl.cli.options import (
-    Dialect,
-    Input,
-    Limit,
-    Neuron,
-    Set,
-    Spec,
-    Steps,
-    compile_options,
-    exit_with_usage_error,
-    read_spec_text,
-    require_network,
-)
+from sewdsl.cli.options import AS_WRITTEN, Spec, SpecOptions, exit_with_usage_error, read_spec_text, require_network
 from sewdsl.compiler import Compilation, read
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
@@ -101,18 +89,13 @@ def command(  # noqa: PLR0913 -- one parameter per option
     ] = Theme.LIGHT,
     no_title: Annotated[bool, typer.Option("--no-title", help="Leave out the name and the facts above.")] = False,
     no_legend: Annotated[bool, typer.Option("--no-legend", help="Leave out what lines mean.")] = False,
-    input: Input = None,  # noqa: A002 -- the option's name
-    steps: Steps = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    limit: Limit = None,
-    dialect: Dialect = None,
+    spec_options: SpecOptions = AS_WRITTEN,
     overwrite: Overwrite = False,
 ) -> None:
     """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
     chosen = _format(out, form)
     length = _length(width, chosen)
-    options = compile_options(input, steps, neuron, settings, limit, dialect)
+    options = spec_options.compile_options
     compilation = read(read_spec_text(spec), **options)
     network = require_network(compilation)
     _say_if_too_large(network, chosen, expand=expand, collapse=collapse, depth=depth)

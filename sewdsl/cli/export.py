@@ -15,18 +15,15 @@ from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.exported_folder import SOURCE, ExportOrigin, require_free_folder, write_exported_folder
 from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import (
+    AS_WRITTEN,
+    SPEC_OPTIONS,
     Best,
     Data,
-    Dialect,
-    Input,
-    Limit,
-    Neuron,
-    Set,
-    Steps,
-    compile_options,
+    SpecOptions,
     exit_with_usage_error,
     not_among,
     read_spec_text,
+    require,
     require_network,
 )
 from sewdsl.cli.probe import ProbeSamples, SampleCount, is_run_folder, random_input, samples_of_run
@@ -106,8 +103,6 @@ ROUNDINGS = 4
 ROUNDING_FACTOR = 2
 """Largest accepted difference, as a multiple of the largest change that rounding caused."""
 
-_OF_A_SPEC = "--weights, --input, --steps, --neuron, --set, --limit and --dialect"
-
 
 def command(  # noqa: PLR0913 -- one parameter per option
     wanted: Wanted,
@@ -120,32 +115,27 @@ def command(  # noqa: PLR0913 -- one parameter per option
     check: Check = False,
     dt: Dt = None,
     data: Data = None,
-    input: Input = None,  # noqa: A002 -- the option's name
-    steps: Steps = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    limit: Limit = None,
-    dialect: Dialect = None,
+    spec_options: SpecOptions = AS_WRITTEN,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a network for another library, or as a folder: with the weights of a run, of a file, or initial ones."""
     folder = to == FOLDER
     name = "python" if folder else _format(out, to)
     run = is_run_folder(wanted)
-    if run and (weights or input or steps or neuron or settings or limit or dialect):
-        exit_with_usage_error(f"a run is as it was trained: {_OF_A_SPEC} go with a SPEC")
-    if best and not run:
-        exit_with_usage_error("--best goes with the folder of a run")
-    if data and not (run and check):
-        exit_with_usage_error("--data goes with --check and the folder of a run")
-    if license is not None and not folder:
-        exit_with_usage_error("--license goes with --to folder")
-    if dt is not None and name != "nir":
-        exit_with_usage_error("--dt requires --to nir")
+    require(
+        (
+            weights or any(spec_options),
+            not run,
+            f"a run is as it was trained: --weights, {SPEC_OPTIONS} go with a SPEC",
+        ),
+        (best, run, "--best goes with the folder of a run"),
+        (data, run and check, "--data goes with --check and the folder of a run"),
+        (license is not None, folder, "--license goes with --to folder"),
+        (dt is not None, name == "nir", "--dt requires --to nir"),
+        (overwrite, not folder, "--overwrite replaces files, and no folder: choose another one"),
+    )
     if dt is not None and not 0 < dt < inf:
         exit_with_usage_error(f"--dt must be above 0, got {dt:g}")
-    if overwrite and folder:
-        exit_with_usage_error("--overwrite replaces files, and no folder: choose another one")
     stated = _license(license)
     set_up_process()
     with exchange_errors():
@@ -167,9 +157,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
             model = load_model(RunFolder(Path(wanted)), best=best)
         else:
-            compilation = read(
-                read_spec_text(wanted), **compile_options(input, steps, neuron, settings, limit, dialect)
-            )
+            compilation = read(read_spec_text(wanted), **spec_options.compile_options)
             network = require_network(compilation)
             from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- not before the spec is known to be good
 

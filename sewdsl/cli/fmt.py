@@ -15,10 +15,10 @@ from sewdsl.cli.options import (
     Limit,
     Neuron,
     Set,
+    SpecOptions,
     Steps,
-    compile_options,
-    exit_with_usage_error,
     read_spec_text,
+    require,
 )
 from sewdsl.cli.output import write_output
 from sewdsl.cli.print_diagnostics import print_diagnostics
@@ -55,15 +55,22 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
     Comments are kept as they are; a file with syntax errors is never touched.
     """
-    options = compile_options(input, steps, neuron, settings, limit, dialect)
+    options = SpecOptions(input, steps, neuron, settings, limit, dialect).compile_options
     bounds = limits(options)
     print_diagnostics(sort_diagnostics(bounds.diagnostics))
-    if dialect is not None and (check or diff or len(files) > 1):
-        exit_with_usage_error("--dialect prints one string as a file of ours, without --check and --diff")
-    if dialect is None and (input or steps or neuron or settings or out or overwrite):
-        exit_with_usage_error(
-            "--input, --steps, --neuron, --set, --out and --overwrite go with --dialect: a file is formatted in place"
-        )
+    of_strings = "--input, --steps, --neuron, --set, --out and --overwrite"
+    require(
+        (
+            dialect is not None,
+            not (check or diff or len(files) > 1),
+            "--dialect prints one string as a file of ours, without --check and --diff",
+        ),
+        (
+            input or steps or neuron or settings or out or overwrite,
+            dialect is not None,
+            f"{of_strings} go with --dialect: a file is formatted in place",
+        ),
+    )
     if errors_in(bounds.diagnostics):
         raise typer.Exit(1)
     if dialect is not None:

@@ -6,13 +6,14 @@ import re
 import sys
 from enum import StrEnum
 from importlib import import_module
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sewdsl.cli.files import Overwrite, require_free, write_file
-from sewdsl.cli.options import Input, exit_with_usage_error
+from sewdsl.cli.options import Input, exit_with_usage_error, require
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.read.build_network import parse_input_size
@@ -62,10 +63,9 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if out.suffix != ".net":
         exit_with_usage_error(f"OUT ends with .net, unlike '{out}'")
     require_free(out, out.with_suffix(".safetensors"), overwrite=overwrite)
-    if dt is not None and (python or not 0 < dt < float("inf")):
+    if dt is not None and (python or not 0 < dt < inf):
         exit_with_usage_error("--dt takes a number of seconds above 0, and goes with a file of NIR")
-    if python and input is None:
-        exit_with_usage_error("with --python, --input says what the module reads, e.g. --input 2x128x128")
+    require((python, input is not None, "with --python, --input says what the module reads, e.g. --input 2x128x128"))
     shape = _shape(input)
     set_up_process()
     with exchange_errors():

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sewdsl.cli.completion import complete_network
 from sewdsl.cli.console import console
-from sewdsl.cli.options import Json, exit_with_usage_error
+from sewdsl.cli.options import Json, exit_with_usage_error, require
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import read, shipped_networks
 from sewdsl.elaborate.suggestions import did_you_mean
@@ -60,8 +60,7 @@ def command(
 ) -> None:
     """List the shipped networks, print one, or list every name that a .net file can use."""
     files = shipped_networks()
-    if json_ and name in files:
-        exit_with_usage_error("--json goes with a list; the file of a network is printed as it is")
+    require((json_, name not in files, "--json goes with a list; the file of a network is printed as it is"))
     if kinds:
         named = list_names()
         if json_:

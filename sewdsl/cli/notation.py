@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import Overwrite, fail, require_free, write_file
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, Spec, Steps, compile_options, load_network, not_among
+from sewdsl.cli.options import AS_WRITTEN, Spec, SpecOptions, load_network, not_among
 from sewdsl.ir.network import Network
 from sewdsl.notation.compact_text import compact_text
 from sewdsl.notation.item_text import UnwritableNetwork
@@ -36,17 +36,12 @@ Out = Annotated[
 ]
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     spec: Spec,
     form: As = None,
     out: Out = None,
     overwrite: Overwrite = False,
-    input: Input = None,  # noqa: A002 -- the option's name
-    steps: Steps = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    limit: Limit = None,
-    dialect: Dialect = None,
+    spec_options: SpecOptions = AS_WRITTEN,
 ) -> None:
     """Write a network back: as papers print it, folded into repeats and named blocks, or as a whole .net file."""
     if form is not None and form not in FORMS:
@@ -54,7 +49,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     name = form or ENDINGS.get(out.suffix if out else "", next(iter(FORMS)))
     if out is not None:
         require_free(out, overwrite=overwrite)
-    network = load_network(spec, compile_options(input, steps, neuron, settings, limit, dialect))
+    network = load_network(spec, spec_options)
     try:
         text = f"{FORMS[name](network).rstrip()}\n"
     except UnwritableNetwork as error:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
@@ -98,6 +98,18 @@ Limit = Annotated[
 ]
 
 
+def require(*rules: tuple[object, object, str]) -> None:
+    """Exit with a usage error for the first option that is given without what it requires.
+
+    Args:
+        rules: Option, requirement and message, in order of precedence. An option is given if its value is true. A rule
+            for options that exclude each other has them as the option, and a requirement that is false.
+    """
+    for option, requirement, message in rules:
+        if option and not requirement:
+            exit_with_usage_error(message)
+
+
 def exit_with_usage_error(message: str, hint: str = "", context: Any = None) -> NoReturn:
     """Ends with a usage error, exit code 2.
 
@@ -141,27 +153,37 @@ def reading_options(readers: int | None, in_memory: str | None = None) -> Readin
     return Reading(readers, limit)
 
 
-def compile_options(  # noqa: PLR0913 -- one parameter per option
-    input: str | None,  # noqa: A002 -- the option's name
-    steps: str | None,
-    neuron: str | None,
-    settings: list[str] | None,
-    limit: list[str] | None,
-    dialect: str | None = None,
-) -> Options:
-    """The options of a compilation from those of the command line."""
-    limits = _pairs(limit, "--limit", "nodes=1000000")
-    for name, value in limits.items():
-        if not (value.isascii() and value.isdigit() and len(value) <= 18):  # noqa: PLR2004 -- more than any limit
-            exit_with_usage_error(f"--limit {name} takes a whole number, not '{value[:40]}'")
-    return {
-        "input": input,
-        "steps": steps,
-        "neuron": neuron,
-        "set": _pairs(settings, "--set", "steps=8"),
-        "limit": {name: int(value) for name, value in limits.items()},
-        "dialect": dialect,
-    }
+class SpecOptions(NamedTuple):
+    """Options of a command that compiles a spec; each is an option of the command line."""
+
+    input: Input = None
+    steps: Steps = None
+    neuron: Neuron = None
+    settings: Set = None
+    limit: Limit = None
+    dialect: Dialect = None
+
+    @property
+    def compile_options(self) -> Options:
+        """The options of a compilation; exits with a usage error if a value is malformed."""
+        limits = _pairs(self.limit, "--limit", "nodes=1000000")
+        for name, value in limits.items():
+            if not (value.isascii() and value.isdigit() and len(value) <= 18):  # noqa: PLR2004 -- more than any limit
+                exit_with_usage_error(f"--limit {name} takes a whole number, not '{value[:40]}'")
+        return {
+            "input": self.input,
+            "steps": self.steps,
+            "neuron": self.neuron,
+            "set": _pairs(self.settings, "--set", "steps=8"),
+            "limit": {name: int(value) for name, value in limits.items()},
+            "dialect": self.dialect,
+        }
+
+
+SPEC_OPTIONS = "--input, --steps, --neuron, --set, --limit and --dialect"
+"""These options in a message."""
+AS_WRITTEN = SpecOptions()
+"""No option: the network is what the spec says."""
 
 
 def require_network(compilation: Compilation) -> Network:
@@ -189,8 +211,9 @@ def read_spec_text(spec: str) -> str | Source:
     return Source("<stdin>", content)
 
 
-def load_network(spec: str, options: Options) -> Network:
+def load_network(spec: str, spec_options: SpecOptions = AS_WRITTEN) -> Network:
     """The network of a spec; prints what is wrong and ends with exit code 1 where there are errors."""
+    options = spec_options.compile_options
     return require_network(read(read_spec_text(spec), **options))
 
 

@@ -22,23 +22,19 @@ from sewdsl.cli.files import Overwrite, make_folder, require_free, write_file
 from sewdsl.cli.network_tables import energy_to_json as energy_as_json
 from sewdsl.cli.network_tables import measured_energy, print_energy
 from sewdsl.cli.options import (
+    AS_WRITTEN,
+    SPEC_OPTIONS,
     Best,
     Data,
     Device,
-    Dialect,
-    Input,
     Json,
-    Limit,
     MemoryPrices,
-    Neuron,
     Prices,
     Readers,
     RunsOn,
-    Set,
-    Steps,
-    compile_options,
-    exit_with_usage_error,
+    SpecOptions,
     read_spec_text,
+    require,
     require_network,
 )
 from sewdsl.cli.output import dump, echo_json
@@ -326,8 +322,6 @@ ENDINGS = ("csv", "json", "png")
 Found = tuple["tuple[NamedResidual, ...]", Mapping[str, Sequence[float | None]]]
 """The blocks, and the curves by name."""
 
-_OF_A_SPEC = "--input, --steps, --neuron, --set, --limit and --dialect"
-
 
 def command(  # noqa: PLR0913 -- one parameter per option
     quantity: Asked,
@@ -337,12 +331,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     readers: Readers = None,
     best: Best = False,
     device: RunsOn = Device.AUTO,
-    input: Input = None,  # noqa: A002 -- the option's name
-    steps: Steps = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    limit: Limit = None,
-    dialect: Dialect = None,
+    spec_options: SpecOptions = AS_WRITTEN,
     batch: Samples = None,
     batches: Batches = None,
     seed: Seed = 0,
@@ -356,27 +345,25 @@ def command(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Look into a network, before training or trained, on random input or on the test samples of its dataset."""
     run = is_run_folder(target)
-    if run and (input or steps or neuron or settings or limit or dialect):
-        exit_with_usage_error(f"a run is looked at as it was trained: {_OF_A_SPEC} go with a SPEC")
-    if best and not run:
-        exit_with_usage_error("--best goes with the folder of a run")
-    if data is not None and on is ProbeInput.NOISE:
-        exit_with_usage_error("one of --data and --on noise")
-    if readers is not None and (on is ProbeInput.NOISE or not (run or on or data)):
-        exit_with_usage_error("--readers goes with samples of a data set, and what is shown is noise")
-    for option, given in (
-        ("--costs", costs),
-        ("--memory-costs", memory_costs),
-        ("--as", form),
-        ("--wide", wide or None),
-    ):
-        if given is not None and quantity is not ProbeQuantity.ENERGY:
-            exit_with_usage_error(f"{option} goes with energy")
-    if form is not None and json_:
-        exit_with_usage_error("one of --as and --json")
+    energy, noise = quantity is ProbeQuantity.ENERGY, on is ProbeInput.NOISE
+    require(
+        (any(spec_options), not run, f"a run is looked at as it was trained: {SPEC_OPTIONS} go with a SPEC"),
+        (best, run, "--best goes with the folder of a run"),
+        (data, not noise, "one of --data and --on noise"),
+        (
+            readers is not None,
+            not noise and (run or on or data),
+            "--readers goes with samples of a data set, and what is shown is noise",
+        ),
+        (costs, energy, "--costs goes with energy"),
+        (memory_costs, energy, "--memory-costs goes with energy"),
+        (form, energy, "--as goes with energy"),
+        (wide, energy, "--wide goes with energy"),
+        (form, not json_, "one of --as and --json"),
+    )
     if out is not None:
         require_free(*(out / f"{quantity}.{ending}" for ending in ENDINGS), overwrite=overwrite)
-    options = compile_options(input, steps, neuron, settings, limit, dialect)
+    options = spec_options.compile_options
     amount = SampleCount(batch, batches, seed, readers)
     set_up_process()
     with run_errors(lambda: None):

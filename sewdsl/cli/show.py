@@ -13,19 +13,7 @@ from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_m
 from sewdsl.cli.network_tables import energy_bounds, predict_memory, print_energy, print_memory, print_network
 from sewdsl.cli.network_tables import energy_to_json as energy_as_json
 from sewdsl.cli.network_tables import memory_to_json as memory_as_json
-from sewdsl.cli.options import (
-    Dialect,
-    Input,
-    Limit,
-    Neuron,
-    Prices,
-    Set,
-    Spec,
-    Steps,
-    compile_options,
-    exit_with_usage_error,
-    load_network,
-)
+from sewdsl.cli.options import AS_WRITTEN, Prices, Spec, SpecOptions, load_network, require
 from sewdsl.cli.output import echo_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation
@@ -43,12 +31,7 @@ class PredictedDevice(StrEnum):
 
 def command(  # noqa: PLR0913 -- one parameter per option
     spec: Spec,
-    input: Input = None,  # noqa: A002 -- the option's name
-    steps: Steps = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    limit: Limit = None,
-    dialect: Dialect = None,
+    spec_options: SpecOptions = AS_WRITTEN,
     expand: Annotated[bool, typer.Option("--expand", help="Every layer, also those inside blocks.")] = False,
     memory: Annotated[bool, typer.Option("--memory", help="Predict the memory of a training step instead.")] = False,
     batch: Annotated[
@@ -62,15 +45,13 @@ def command(  # noqa: PLR0913 -- one parameter per option
     json_: Annotated[bool, typer.Option("--json", help="As JSON, always expanded.")] = False,
 ) -> None:
     """Show a network: layers, shapes, value ranges, parameters, operations, and all values in force."""
-    if batch is not None and not memory:
-        exit_with_usage_error("--batch goes with --memory")
-    if device is not PredictedDevice.CPU and not memory:
-        exit_with_usage_error("--device goes with --memory")
-    if costs is not None and not energy:
-        exit_with_usage_error("--costs goes with --energy")
-    if energy and memory:
-        exit_with_usage_error("one of --energy and --memory")
-    network = load_network(spec, compile_options(input, steps, neuron, settings, limit, dialect))
+    require(
+        (batch, memory, "--batch goes with --memory"),
+        (device is not PredictedDevice.CPU, memory, "--device goes with --memory"),
+        (costs, energy, "--costs goes with --energy"),
+        (energy, not memory, "one of --energy and --memory"),
+    )
+    network = load_network(spec, spec_options)
     if memory:
         found = predict_memory(network, batch, device.value)
         if json_:

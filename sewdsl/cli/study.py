@@ -24,9 +24,10 @@ from sewdsl.cli.options import (
     RunsOn,
     Set,
     Spec,
-    compile_options,
+    SpecOptions,
     exit_with_usage_error,
     reading_options,
+    require,
     require_network,
 )
 from sewdsl.cli.output import echo_json
@@ -96,7 +97,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
     The same command goes on where a training stopped.
     """
-    options = compile_options(None, None, None, settings, limit)
+    options = SpecOptions(settings=settings, limit=limit).compile_options
     base, found = compile_variants(spec, **options)
     require_network(base)
     if not base.study.variants:
@@ -106,27 +107,28 @@ def command(  # noqa: PLR0913 -- one parameter per option
 
     assert base.found is not None  # noqa: S101 -- it has a network
     folder = StudyFolder(out or Path("studies") / (base.found.file.stem if base.found.file else "study"))
-    if base.study.search and (only or (list_ and json_)):
-        option = "--only" if only else "--list --json"
-        exit_with_usage_error(f"a search chooses its variants as it goes on, so that there is nothing for {option}")
-    found = found if base.study.search else _chosen(found, only, seeds)
+    search, probe = base.study.search, base.study.probe
+    chosen_by_search = "a search chooses its variants as it goes on, so that there is nothing for"
+    require(
+        (only, not search, f"{chosen_by_search} --only"),
+        (list_ and json_, not search, f"{chosen_by_search} --list --json"),
+    )
+    found = found if search else _chosen(found, only, seeds)
     study = replace(base.study, seeds=base.study.seeds[:seeds])
     if list_:
         _print_list(study, found, folder, json_=json_)
         return
-    if base.study.probe and json_:
-        exit_with_usage_error(f"a study that probes writes its JSON into its folder: {base.study.probe}.json")
+    require((json_, not probe, f"a study that probes writes its JSON into its folder: {probe}.json"))
     reading = reading_options(readers, in_memory)
     of_data = {"--data": data, "--readers": readers, "--in-memory": in_memory}
     of_runs = {"--jobs": jobs, "--threads": threads, "--on": on, "--logger": logger}
-    if base.study.probe and (given := [name for name, value in of_data.items() if value is not None]):
-        exit_with_usage_error(f"a study that probes shows noise: it takes no {given[0]}")
-    if base.study.probe and (given := [name for name, value in of_runs.items() if value is not None]):
-        exit_with_usage_error(f"a study that probes trains nothing: it takes no {given[0]}")
+    for what, others in (("shows noise", of_data), ("trains nothing", of_runs)):
+        message = f"a study that probes {what}: it takes no"
+        require(*((value is not None, not probe, f"{message} {name}") for name, value in others.items()))
     if on is not None and on != "ray" and not on.startswith("ray://"):
         exit_with_usage_error(f"--on takes ray, or ray://HOST:PORT, not '{on[:40]}'")
     set_up_process()
-    if base.study.probe:
+    if probe:
         with run_errors(lambda: None):
             chosen = replace(study, variants=tuple(one.variant for one in found))
             probe_variants(chosen, found, folder.path, device)

@@ -16,26 +16,21 @@ from rich.table import Table
 
 from sewdsl.cli.console import console
 from sewdsl.cli.options import (
+    AS_WRITTEN,
     Data,
     Device,
-    Dialect,
     InMemory,
-    Input,
     Json,
-    Limit,
-    Neuron,
     Readers,
     RunsOn,
-    Set,
     Spec,
-    Steps,
+    SpecOptions,
     Weights,
     WeightsOnly,
-    compile_options,
-    exit_with_usage_error,
     load_initial_weights,
     not_among,
     reading_options,
+    require,
     require_network,
 )
 from sewdsl.cli.output import echo_json
@@ -177,28 +172,31 @@ def command(  # noqa: PLR0913 -- one parameter per option
     devices: Devices = None,
     nodes: Nodes = None,
     strategy: Strategy = None,
-    input: Input = None,  # noqa: A002 -- the option's name
-    steps: Steps = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    limit: Limit = None,
-    dialect: Dialect = None,
+    spec_options: SpecOptions = AS_WRITTEN,
     json_: Json = False,
 ) -> None:
     """Train a network as the 'train' section of its file says, and keep everything about the run in a folder."""
-    if (spec is None) == (resume is None):
-        exit_with_usage_error("give a SPEC to train, or with --resume the folder of a run to go on with")
-    if resume and any((out, overwrite, weights, weights_only, input, steps, neuron, limit, dialect)):
-        exit_with_usage_error(
-            "a run goes on as it began: with --resume, only --set train.epochs=N changes what it does"
-        )
-    if weights_only and not weights:
-        exit_with_usage_error("--weights-only says which weights to take of the file of --weights")
-    if overwrite and not out:
-        exit_with_usage_error("--overwrite needs --out, the folder whose run is removed")
-    if repeat > 1 and (resume or overwrite):
-        exit_with_usage_error("with --repeat, the same command with the same --out goes on with what has not ended")
-    options = compile_options(input, steps, neuron, settings, limit, dialect)
+    other_options = any((out, overwrite, weights, weights_only, *spec_options._replace(settings=None)))
+    require(
+        (
+            (spec is None) == (resume is None),
+            False,
+            "give a SPEC to train, or with --resume the folder of a run to go on with",
+        ),
+        (
+            other_options,
+            not resume,
+            "a run goes on as it began: with --resume, only --set train.epochs=N changes what it does",
+        ),
+        (weights_only, weights, "--weights-only says which weights to take of the file of --weights"),
+        (overwrite, out, "--overwrite needs --out, the folder whose run is removed"),
+        (
+            repeat > 1,
+            not (resume or overwrite),
+            "with --repeat, the same command with the same --out goes on with what has not ended",
+        ),
+    )
+    options = spec_options.compile_options
     reading = reading_options(readers, in_memory)
     processes = _processes(device, devices, nodes, strategy)
     with run_errors(lambda: None), rank_zero_only():
@@ -207,9 +205,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
     begin_with = partial(load_initial_weights, weights, only=weights_only or ())
     if resume:
         _resume(resume, options, data, way, json_=json_)
-    elif repeat > 1 and processes.total > 1:
-        exit_with_usage_error("--repeat trains one network after another in one process")
     elif repeat > 1:
+        require((repeat, processes.total == 1, "--repeat trains one network after another in one process"))
         with run_errors(lambda: None):
             check = partial(_check, processes=processes)
             train_repeats(spec or "", options, out, data, begin_with, repeat, check, way, json_=json_)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from enum import StrEnum
-from inspect import unwrap
 from pathlib import Path
 from types import NoneType
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
@@ -63,7 +62,7 @@ class Command(TyperCommand):
     def _bad_value(self, parameter: Any, found: Any, ctx: Any) -> None:
         """Ends with what a parameter takes, where its declaration tells; nothing found means that it is missing."""
         callback: Any = self.callback
-        hints = get_type_hints(unwrap(callback), include_extras=True)
+        hints = get_type_hints(callback, include_extras=True)
         if parameter.name not in hints:
             return  # what every command has, and typer says enough about
         declared, info = get_args(hints[parameter.name])[:2]  # Annotated: a type, and what typer is passed with it

@@ -11,9 +11,9 @@ import typer
 
 from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.files import Overwrite, require_free, write_file
-from sewdsl.cli.options import Dialect, Input, Json, Neuron, Set, compile_options, exit_with_usage_error, load_network
+from sewdsl.cli.options import Dialect, Input, Json, Neuron, Set, SpecOptions, exit_with_usage_error, load_network
 from sewdsl.cli.output import echo_json
-from sewdsl.cli.plugin_option import with_plugins
+from sewdsl.cli.parameters import with_parameters
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
 from sewdsl.cli.usage_errors import Command, CommandGroup
 from sewdsl.notation.kind_text import mixture, neurons
@@ -67,7 +67,7 @@ group = typer.Typer(
 
 
 @group.command("convert", cls=Command)
-@with_plugins
+@with_parameters
 def convert(  # noqa: PLR0913 -- one parameter per option
     source: In,
     out: Out,
@@ -85,7 +85,7 @@ def convert(  # noqa: PLR0913 -- one parameter per option
         exit_with_usage_error(f"OUT ends with .safetensors, .pt or .pth, not with '{out.suffix}'")
     require_free(out, overwrite=overwrite)
     set_up_process()
-    known = load_network(net, compile_options(input, None, neuron, settings, None, dialect))
+    known = load_network(net, SpecOptions(input, None, neuron, settings, None, dialect))
     with exchange_errors():
         from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
 
@@ -98,7 +98,7 @@ def convert(  # noqa: PLR0913 -- one parameter per option
 
 
 @group.command("show", cls=Command)
-@with_plugins
+@with_parameters
 def show(  # noqa: PLR0913 -- one parameter per option
     source: In,
     net: AnyNet = None,
@@ -110,7 +110,7 @@ def show(  # noqa: PLR0913 -- one parameter per option
 ) -> None:
     """Print what is in a file of weights, and with --net whose keys these are and whether they fit."""
     set_up_process()
-    known = None if net is None else load_network(net, compile_options(input, None, neuron, settings, None, dialect))
+    known = None if net is None else load_network(net, SpecOptions(input, None, neuron, settings, None, dialect))
     with exchange_errors():
         from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
 
