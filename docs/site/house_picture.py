@@ -1,0 +1,121 @@
+"""Draws ``docs/pictures/architecture.svg``, the packages by floors: ``python -m docs.site.house_picture``.
+
+Floors are the layers of the contract in ``pyproject.toml``. ``tests/docs/test_house_picture.py`` compares.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PICTURE = ROOT / "docs" / "pictures" / "architecture.svg"
+
+ROOMS = {
+    "cli": "commands: options in, text and files out",
+    "lsp": "editors",
+    "notebook": "cells",
+    "serve": "the live page",
+    "own_code": "a user's own Python files",
+    "train": "recipe and data → run folder; studies",
+    "exchange": "NIR, ONNX, source, weights",
+    "probe": "module → firing rates, gradients, operations",
+    "editing": "what an editor asks of a text: complete, hover, rename",
+    "compiler": "every stage in order: read, load, compile",
+    "notation": "network → text, LaTeX, TikZ",
+    "lower": "program → torch module",
+    "draw": "network → pictures",
+    "highlight": "colours of text",
+    "passes": "network → program: what is computed together, and how it is stored",
+    "checks": "network → diagnostics, a rule a file",
+    "dialects": "other papers' notation → tree",
+    "elaborate": "tree → network: names, blocks and repeats get their meaning",
+    "analysis": "network → residual blocks, counts of operations, tables",
+    "ops": "kinds: layers, neurons, joins, surrogates, optimizers, losses",
+    "syntax": "text → tree → text",
+    "ir": "what a network is",
+    "snn": "layers over time, kernels",
+    "equations": "a neuron's equations → tape, gradient, ranges",
+}
+"""What each room does. Rooms are packages and the modules that stand on a floor with packages or alone above them."""
+
+STATIONS = ("cli", "compiler", "syntax", "elaborate", "checks", "passes", "lower", "train", "exchange")
+"""The rooms in which a spec is, one after the other."""
+
+GROUND = "diagnostics, reporter, source, paths, files, terminal, limits, plug-ins, errors"
+"""What single modules below all packages are for."""
+
+LEFT, WIDTH, HEIGHT, STEP, TOP = 20, 940, 38, 46, 52
+NO_TORCH, TORCH, PLAIN = "#e0ecff", "#ffe9d6", "#f3f4f6"
+
+
+def contracts() -> dict[str, dict[str, Any]]:
+    """Return the contracts of import-linter by their ids."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return {contract["id"]: contract for contract in settings["tool"]["importlinter"]["contracts"]}
+
+
+def floors() -> list[list[str]]:
+    """Return the rooms of each floor, from the roof down; single modules of the ground are left out."""
+    layers = ([name.strip() for name in layer.split("|")] for layer in contracts()["layers"]["layers"])
+    return [rooms for layer in layers if (rooms := [name for name in layer if name in ROOMS])]
+
+
+def draw() -> str:
+    """Return the picture, as SVG."""
+    return "".join(f"{line}\n" for line in _lines())
+
+
+def _lines() -> Iterator[str]:
+    rows = floors()
+    bottom = TOP + STEP * (len(rows) + 1)
+    free = {name.removeprefix("sewdsl.") for name in contracts()["front-end"]["source_modules"]}
+    yield (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 980 {bottom + 6}" '
+        'font-family="Helvetica, Arial, sans-serif" font-size="15">'
+    )
+    yield "<title>The packages of sewdsl by floors: each imports only from floors below its own</title>"
+    yield f'<rect width="980" height="{bottom + 6}" fill="white"/>'
+    yield from _legend()
+    for number, rooms in enumerate(rows):
+        width = (WIDTH - 8 * (len(rooms) - 1)) / len(rooms)
+        for place, room in enumerate(rooms):
+            x, y = LEFT + place * (width + 8), TOP + STEP * number
+            yield from _room(x, y, width, (room, ROOMS[room]), NO_TORCH if room in free else TORCH)
+            if room in STATIONS:
+                yield _station(x + width - 22, y + HEIGHT / 2, STATIONS.index(room) + 1)
+    yield from _room(LEFT, TOP + STEP * len(rows), WIDTH, ("ground", GROUND), PLAIN)
+    yield "</svg>"
+
+
+def _legend() -> Iterator[str]:
+    yield f'<text x="{LEFT}" y="28">Imports go down, never up.</text>'
+    yield f'<rect x="290" y="14" width="22" height="18" rx="4" fill="{NO_TORCH}" stroke="#374151"/>'
+    yield '<text x="320" y="28">never imports torch</text>'
+    yield f'<rect x="500" y="14" width="22" height="18" rx="4" fill="{TORCH}" stroke="#374151"/>'
+    yield '<text x="530" y="28">may import torch</text>'
+    yield _station(712, 23, 1)
+    yield '<text x="732" y="28">where a spec is, in this order</text>'
+
+
+def _room(x: float, y: float, width: float, words: tuple[str, str], fill: str) -> Iterator[str]:
+    name, purpose = words
+    yield (
+        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{HEIGHT}" rx="6" fill="{fill}" stroke="#374151"/>'
+        f'<text x="{x + 12:g}" y="{y + 24:g}"><tspan font-weight="bold">{name}</tspan>'
+        f'<tspan dx="10" font-size="13" fill="#374151">{escape(purpose)}</tspan></text>'
+    )
+
+
+def _station(x: float, y: float, number: int) -> str:
+    return (
+        f'<circle cx="{x:g}" cy="{y:g}" r="11" fill="#b91c1c"/>'
+        f'<text x="{x:g}" y="{y + 5:g}" fill="white" font-size="13" text-anchor="middle">{number}</text>'
+    )
+
+
+if __name__ == "__main__":
+    PICTURE.write_text(draw(), encoding="utf-8")
