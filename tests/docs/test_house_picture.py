@@ -1,4 +1,4 @@
-"""The picture in ``docs/architecture.md`` shows the packages and floors of the code, and the page names what is there."""
+"""The picture in ``docs/architecture.md`` shows the packages and floors of the code; places that the page names exist."""
 
 from __future__ import annotations
 
