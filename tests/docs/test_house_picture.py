@@ -1,4 +1,4 @@
-"""The picture in ``docs/architecture.md`` shows the packages and floors of the code; places that the page names exist."""
+"""The picture in ``docs/architecture.md`` shows the packages and floors of the code, and the places named there exist."""
 
 from __future__ import annotations
 
