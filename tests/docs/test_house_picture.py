@@ -1,4 +1,4 @@
-"""The picture in ``docs/architecture.md`` shows the packages and floors of the code, and the places named there exist."""
+"""The picture in ``docs/architecture.md`` shows the packages and floors of the code; places on the page exist."""
 
 from __future__ import annotations
 
