@@ -9,12 +9,12 @@ INTERRUPTED = 130
 def main() -> None:
     """Runs the command line. Ctrl-C ends it without a traceback, also while it is still loading."""
     try:
-        from sewdsl.child_process import leave_out_current_folder  # noqa: PLC0415 -- as above
-        from sewdsl.garbage import put_off  # noqa: PLC0415 -- nothing before Ctrl-C is heard
+        from sewdsl.child_process import leave_out_current_folder
+        from sewdsl.garbage import put_off  # nothing before Ctrl-C is heard
 
         leave_out_current_folder()
         with put_off():
-            from sewdsl.cli.app import main as run  # noqa: PLC0415 -- it takes a while
+            from sewdsl.cli.app import main as run
 
         run()
     except KeyboardInterrupt:

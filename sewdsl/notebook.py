@@ -68,7 +68,7 @@ class NotebookRun:
     """
 
     def __init__(self, path: str | Path) -> None:
-        from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- torch takes seconds
+        from sewdsl.train.store.run_folder import RunFolder
 
         self._folder = RunFolder(Path(path).absolute())
         self.result: Result = self._folder.read_result()
@@ -80,7 +80,7 @@ class NotebookRun:
 
     def model(self, *, best: bool = False) -> SpikingNetwork:
         """The trained network, in evaluation mode: of the last epoch, or of the best one."""
-        from sewdsl.train.fit.load_run import load_model  # noqa: PLC0415 -- as above
+        from sewdsl.train.fit.load_run import load_model
 
         return load_model(self._folder, best=best)
 
@@ -124,12 +124,12 @@ def train(  # noqa: PLR0913 -- what the command has as options
     """
     compilation = read(spec, **options)
     name = compilation.result().name
-    from sewdsl.train.fit import train_run  # noqa: PLC0415 -- torch and Lightning take seconds
-    from sewdsl.train.fit.lightning_loop import RunOptions  # noqa: PLC0415 -- as above
-    from sewdsl.train.fit.loggers import check_loggers  # noqa: PLC0415 -- as above
-    from sewdsl.train.fit.own_callbacks import plugin_callbacks  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_folder import make_numbered  # noqa: PLC0415 -- as above
-    from sewdsl.train.training_plan import plan_training  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit import train_run
+    from sewdsl.train.fit.lightning_loop import RunOptions
+    from sewdsl.train.fit.loggers import check_loggers
+    from sewdsl.train.fit.own_callbacks import plugin_callbacks
+    from sewdsl.train.store.run_folder import make_numbered
+    from sewdsl.train.training_plan import plan_training
 
     planned = plan_training(compilation, Path(data) if data else None)
     planned.data.find()
@@ -146,7 +146,7 @@ def _folder(path: Path, *, overwrite: bool) -> RunFolder:
     Raises:
         RunError: it holds a run that is to stay, or something else than a run, or it cannot be made.
     """
-    from sewdsl.train.store.run_folder import (  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.store.run_folder import (
         RunError,
         RunFolder,
         clear_and_lock,
@@ -163,7 +163,7 @@ def _folder(path: Path, *, overwrite: bool) -> RunFolder:
 
 def _callbacks() -> Iterator[Callback]:
     """A line for each epoch, and in a notebook a bar over all of them."""
-    from sewdsl.train.fit.progress import EpochLines  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.progress import EpochLines
 
     bar = _bar()
     if bar is not None:
@@ -174,13 +174,13 @@ def _callbacks() -> Iterator[Callback]:
 def _bar() -> Callback | None:
     """A bar that fills as the batches go by; None outside a notebook."""
     try:
-        from IPython import get_ipython  # noqa: PLC0415 -- there in notebooks alone
-        from IPython.display import ProgressBar  # noqa: PLC0415 -- as above
+        from IPython import get_ipython  # there in notebooks alone
+        from IPython.display import ProgressBar
     except ImportError:
         return None
     if get_ipython() is None:
         return None
-    from lightning.pytorch import Callback  # noqa: PLC0415 -- as above
+    from lightning.pytorch import Callback
 
     class Bar(Callback):
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 -- a hook

@@ -126,7 +126,7 @@ def import_plugin_file(path: Path) -> PluginFile:
     Raises:
         PluginError: it cannot be read, is no Python, raises, or has the name of another module.
     """
-    from hashlib import sha256  # noqa: PLC0415 -- it loads OpenSSL, and most commands import no file
+    from hashlib import sha256
 
     where = path.absolute()
     try:
@@ -170,7 +170,7 @@ def describe_failure(path: Path, error: BaseException) -> str:
         path: The file, as it is to be named.
         error: What it raised.
     """
-    import traceback  # noqa: PLC0415 -- where nothing fails it is not needed
+    import traceback
 
     what = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, SyntaxError) and error.filename == str(path.absolute()):
@@ -185,7 +185,7 @@ def describe_failure(path: Path, error: BaseException) -> str:
 
 def failed_plugin(error: BaseException) -> PluginFile | None:
     """The plugin file that an error came out of, at any depth below it; None where there is none."""
-    import traceback  # noqa: PLC0415 -- as above
+    import traceback
 
     files = {str(file.path): file for file in plugin_files()}
     frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]

@@ -14,7 +14,7 @@ class UserError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return the traceback as IPython prints it: the user's frames up to the call of sewdsl, and the message."""
-        from traceback import (  # noqa: PLC0415 -- most programs end without an error
+        from traceback import (
             extract_tb,
             format_exception_only,
             format_list,

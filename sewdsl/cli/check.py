@@ -77,7 +77,7 @@ def _said(spec: str | Source, options: Options) -> Compilation:
     base, varied = compile_variants(spec, seeded=False, **options)
     if base.network is None:
         return base
-    from sewdsl.train.training_plan import check_training  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.training_plan import check_training
 
     return check_training(base, varied)
 
@@ -87,7 +87,7 @@ def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
         echo_json(_as_json(results))
         return
     if form is DiagnosticFormat.SARIF:
-        from sewdsl.cli.sarif import diagnostics_to_sarif  # noqa: PLC0415 -- only this form reads the pages on codes
+        from sewdsl.cli.sarif import diagnostics_to_sarif
 
         echo_json(diagnostics_to_sarif(d for result in results for d in result.compilation.diagnostics))
         for result in results:

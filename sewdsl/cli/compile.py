@@ -54,11 +54,11 @@ def command(
     compilation = read(read_spec_text(spec), **options)
     network = require_network(compilation)
     if emit is Stage.TREE:
-        from sewdsl.train.standalone import standalone_text  # noqa: PLC0415 -- only this stage needs it
+        from sewdsl.train.standalone import standalone_text
 
         write_output(standalone_text(compilation))
     elif emit is Stage.DOT:
-        from sewdsl.draw import RenderingError, dot  # noqa: PLC0415 -- only this stage needs it
+        from sewdsl.draw import RenderingError, dot
 
         try:
             write_output(dot(network, max_boxes=(options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)))
@@ -85,6 +85,6 @@ def command(
             echo(f"error: {error}", err=True)
             raise typer.Exit(1) from None
     else:
-        from sewdsl.ir.json import to_json  # noqa: PLC0415 -- only this stage needs it
+        from sewdsl.ir.json import to_json
 
         echo_json(to_json(network))

@@ -35,7 +35,7 @@ def complete_code(incomplete: str) -> list[str]:
 
 def complete_schema(incomplete: str) -> list[str]:
     """Outputs with a schema that begin so."""
-    from sewdsl.cli.json_output import outputs  # noqa: PLC0415 -- the types are needed for this alone
+    from sewdsl.cli.json_output import outputs
 
     return [name for name in outputs() if name.startswith(incomplete)]
 

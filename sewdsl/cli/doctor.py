@@ -28,9 +28,9 @@ def command(
     Every kernel is compared with plain PyTorch: OK, or FAIL beyond the tolerance. Exit 1 if one fails.
     """
     set_up_process()
-    import torch  # noqa: PLC0415 -- after the process is set up, and it takes seconds
+    import torch  # after the process is set up, and it takes seconds
 
-    from sewdsl.probe import examine_machine  # noqa: PLC0415 -- as above
+    from sewdsl.probe import examine_machine
 
     there = torch.cuda.is_available()
     if device is Device.CUDA and not there:

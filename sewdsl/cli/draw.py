@@ -102,7 +102,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     shown_as_text = out is None and chosen in {PictureFormat.DOT, PictureFormat.MERMAID}
     path = Path("-") if shown_as_text else Path(out or _file_name(compilation, chosen))
     require_free(path, overwrite=overwrite)
-    from sewdsl.draw import PictureLook, RenderingError, fitting_depth, render_picture  # noqa: PLC0415 -- only this command draws
+    from sewdsl.draw import PictureLook, RenderingError, fitting_depth, render_picture
 
     look = PictureLook(theme.value, title=not no_title, legend=not no_legend, width=length)
     boxes = (options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)
@@ -138,8 +138,8 @@ def _say_if_higher_than_a_page(
     content: bytes, form: PictureFormat, width: Length, find_depth: Callable[[], int | None], *, collapse: bool
 ) -> None:
     """Says of a picture of some width if no page has room for it, and what makes it lower."""
-    from sewdsl.draw import aspect_ratio  # noqa: PLC0415 -- only this command draws
-    from sewdsl.draw.lengths import LONGEST, PAGE_HEIGHT  # noqa: PLC0415 -- as above
+    from sewdsl.draw import aspect_ratio
+    from sewdsl.draw.lengths import LONGEST, PAGE_HEIGHT
 
     match form.value:
         case "svg" | "png" | "pdf" as rendered:
@@ -158,7 +158,7 @@ def _length(width: str | None, form: PictureFormat) -> Length | None:
     """The width asked for."""
     if width is None:
         return None
-    from sewdsl.draw import read_length  # noqa: PLC0415 -- only this command draws
+    from sewdsl.draw import read_length
 
     if form is PictureFormat.MERMAID:
         exit_with_usage_error(
@@ -174,7 +174,7 @@ def _say_if_too_large(
     network: Network, form: PictureFormat, *, expand: bool, collapse: bool, depth: int | None
 ) -> None:
     """Says of Mermaid text if a page will show an error in place of the picture."""
-    from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid  # noqa: PLC0415 -- only this command draws
+    from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid
 
     if form is not PictureFormat.MERMAID:
         return
@@ -189,7 +189,7 @@ def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
         return form
     if out is None or out == "-":
         return PictureFormat.SVG
-    from sewdsl.draw import SUFFIXES, format_of  # noqa: PLC0415 -- only this command draws
+    from sewdsl.draw import SUFFIXES, format_of
 
     found = format_of(Path(out))
     if found is None:

@@ -30,15 +30,15 @@ def command(
     reading = reading_options(readers, in_memory)
     set_up_process()
     with run_errors(lambda: None):
-        from sewdsl.train.store.exported_folder import is_exported  # noqa: PLC0415 -- not before it is needed
-        from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+        from sewdsl.train.store.exported_folder import is_exported
+        from sewdsl.train.store.run_folder import RunFolder
 
         folder = RunFolder(run)
         if is_exported(run) or (not is_there(run) and str(run) in trained_networks()):
             _evaluate_weights(folder, data, device, reading)
             return
         folder.read_result()  # says at once if this is no run
-        from sewdsl.train.fit.train_run import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
+        from sewdsl.train.fit.train_run import evaluate
 
         reported, found, samples = evaluate(folder, data, device.value, reading)
         network = read(folder.spec).result()
@@ -57,8 +57,8 @@ def command(
 
 def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, reading: Reading) -> None:
     """Evaluate an exported folder, or a shipped network with its trained weights."""
-    from sewdsl.train.fit.evaluate import evaluate  # noqa: PLC0415 -- torch and Lightning take seconds
-    from sewdsl.train.fit.load_run import exported_epoch  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.evaluate import evaluate
+    from sewdsl.train.fit.load_run import exported_epoch
 
     found = evaluate(folder.path, data, device=device.value, reading=reading)
     echo(f"accuracy {found.accuracy:.2%}, on all {found.samples:,} test samples of {found.data}")

@@ -35,6 +35,6 @@ def _print(page: str) -> None:
     if not is_terminal():
         write_output(page)
         return
-    from rich.markdown import Markdown  # noqa: PLC0415 -- only a terminal shows it
+    from rich.markdown import Markdown
 
     console().print(Markdown(page))

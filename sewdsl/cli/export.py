@@ -152,14 +152,14 @@ def command(  # noqa: PLR0913 -- one parameter per option
         else:
             require_free(*filter(None, (out, weights_file)), overwrite=overwrite)
         if run:
-            from sewdsl.train.fit.load_run import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
-            from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+            from sewdsl.train.fit.load_run import load_model
+            from sewdsl.train.store.run_folder import RunFolder
 
             model = load_model(RunFolder(Path(wanted)), best=best)
         else:
             compilation = read(read_spec_text(wanted), **spec_options.compile_options)
             network = require_network(compilation)
-            from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- not before the spec is known to be good
+            from sewdsl.compiler import compile as compile_module
 
             model = compile_module(network, seed=seed, optimize=0).eval()
             if weights is not None:
@@ -167,14 +167,14 @@ def command(  # noqa: PLR0913 -- one parameter per option
         inputs = _inputs(model.network) if trained else ""
         written = _written(model, format_, inputs, to_folder=folder) if check or not folder else b""
         if folder:
-            from sewdsl.train.standalone import standalone_text  # noqa: PLC0415 -- not before it is needed
+            from sewdsl.train.standalone import standalone_text
 
             text = (Path(wanted) / "spec.net").read_text("utf-8") if run else standalone_text(compilation)
             said = _origin(Path(wanted) if run else None, weights, seed, best=best)
             path = Path(wanted) if run else None
             write_exported_folder(out, model, ExportOrigin(text, path, best, said, stated), inputs)
         if weights_file is not None:
-            from sewdsl.exchange.weights import encode  # noqa: PLC0415 -- torch takes seconds
+            from sewdsl.exchange.weights import encode
 
             write_file(weights_file, encode(model.state_dict(), weights_file.suffix), f"{weights_file}: its weights")
         if not folder:
@@ -216,7 +216,7 @@ def _format(out: Path, to: str | None) -> str:
 
 def _license(text: str | None) -> str:
     """The identifier of a licence; empty where none is given."""
-    from sewdsl.train.store.terms import parse_license  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.terms import parse_license
 
     try:
         return parse_license(text) if text is not None else ""
@@ -229,7 +229,7 @@ def _origin(run: Path | None, weights: Path | None, seed: int, *, best: bool) ->
     if run is not None:
         return f"The weights in this folder are those of the {'best' if best else 'last'} epoch of a run."
     if weights is not None:
-        from hashlib import sha256  # noqa: PLC0415 -- it loads OpenSSL
+        from hashlib import sha256
 
         digest = sha256(weights.read_bytes()).hexdigest()
         return (
@@ -241,7 +241,7 @@ def _origin(run: Path | None, weights: Path | None, seed: int, *, best: bool) ->
 
 def _load(model: SpikingNetwork, path: Path) -> None:
     """Loads weights, by whatever scheme names them."""
-    from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.exchange import weights
 
     found = weights.read_weights(path)
     scheme, *_ = weights.detect_schemes(found.tensors, model.network)
@@ -254,7 +254,7 @@ def _load(model: SpikingNetwork, path: Path) -> None:
 
 def _inputs(network: Network) -> str:
     """How inputs are scaled, by the recipe's dataset; empty where that is not known."""
-    from sewdsl.train.data import DataOptions, find_dataset  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.data import DataOptions, find_dataset
 
     known = find_dataset(network.recipe.on) if network.recipe else None
     scaling = known(DataOptions(shape=network.settings.input)).scaling() if known else ""
@@ -290,9 +290,9 @@ def _compare(  # noqa: PLR0913 -- what is compared, and what is shown
         typer.Exit: If an output differs by more than the tolerance, or no output depends on the input.
         RunError, DataError: If the data was named, and is missing or damaged.
     """
-    import torch  # noqa: PLC0415 -- torch takes seconds
+    import torch
 
-    from sewdsl.train.watch import FiringRates  # noqa: PLC0415 -- as above
+    from sewdsl.train.watch import FiringRates
 
     shown = _shown(model, origin, data, seed)
     x = next(iter(shown.batches))[0]
@@ -342,7 +342,7 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
 
 def _rounding_effects(model: SpikingNetwork, x: Tensor, ours: dict[str, Tensor], *, sequence: bool) -> dict[str, float]:
     """Return the largest change of each output when weights and input change by the rounding of float32."""
-    import torch  # noqa: PLC0415 -- torch takes seconds
+    import torch
 
     generator = torch.Generator().manual_seed(0)
     effects = dict.fromkeys(ours, 0.0)
@@ -363,7 +363,7 @@ def _rounding_effects(model: SpikingNetwork, x: Tensor, ours: dict[str, Tensor],
 
 def _shown(model: SpikingNetwork, origin: Origin, data: Path | None, seed: int) -> ProbeSamples:
     """Test samples of the run where they can be had, else random input."""
-    from sewdsl.train.data.dataset import DataError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.data.dataset import DataError
 
     if origin.run is not None:
         try:

@@ -90,10 +90,10 @@ def write_exported_folder(out: Path, model: SpikingNetwork, origin: ExportOrigin
 
 def _files(model: SpikingNetwork, origin: ExportOrigin, inputs: str) -> Mapping[str, bytes]:
     """The contents by name; no path of this machine is among them."""
-    from sewdsl.exchange.errors import ExportError  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.exchange.write.python import source  # noqa: PLC0415 -- as above
-    from sewdsl.tensor_file import encode_tensors  # noqa: PLC0415 -- as above
-    from sewdsl.train.report.model_card import ExportedFiles, render_card  # noqa: PLC0415 -- as above
+    from sewdsl.exchange.errors import ExportError
+    from sewdsl.exchange.write.python import source
+    from sewdsl.tensor_file import encode_tensors
+    from sewdsl.train.report.model_card import ExportedFiles, render_card
 
     network = read(Source("spec.net", origin.text)).result()  # its lines are named after the file that lies beside
     epoch = "best" if origin.best else "last"
@@ -127,9 +127,9 @@ def _files(model: SpikingNetwork, origin: ExportOrigin, inputs: str) -> Mapping[
 
 def _facts(name: str, origin: ExportOrigin) -> RunRecord:
     """What the card says: of a run all that is known of the weights that are written."""
-    from sewdsl.train.store import measurements  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_record import RunRecord, load_record  # noqa: PLC0415 -- as above
+    from sewdsl.train.store import measurements
+    from sewdsl.train.store.run_folder import RunFolder
+    from sewdsl.train.store.run_record import RunRecord, load_record
 
     if origin.run is None:
         recipe = read(Source("spec.net", origin.text)).result().recipe

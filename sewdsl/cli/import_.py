@@ -72,7 +72,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
         if python:
             found = _from_python(source, shape or (), steps, readout, name)
         else:
-            from sewdsl.exchange.read import nir  # noqa: PLC0415 -- torch takes seconds
+            from sewdsl.exchange.read import nir
 
             wanted = nir.NirReadOptions(dt, shape, steps, None if readout is None else readout.value, name)
             found = nir.read_graph(Path(source), wanted)
@@ -109,7 +109,7 @@ def _from_python(
     source: str, shape: tuple[int, ...], steps: int | None, readout: ReadoutMode | None, name: str | None
 ) -> ImportedNetwork:
     """Import and call the callable that the user named; the current folder is searched after all other folders."""
-    from sewdsl.exchange.read import torch_modules  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.exchange.read import torch_modules
 
     place, _, attribute = source.partition(":")
     # Last, so that no other file in the folder takes the place of a module that torch imports later.
@@ -129,7 +129,7 @@ def _from_python(
 
 def _called(place: str, attribute: str) -> Any:
     """What a callable of a module gives, which is to be a module of torch."""
-    from torch import nn  # noqa: PLC0415 -- torch takes seconds
+    from torch import nn
 
     try:
         made = getattr(import_module(place), attribute)()
@@ -143,7 +143,7 @@ def _called(place: str, attribute: str) -> Any:
 
 
 def _write(found: ImportedNetwork, source: str, out: Path) -> None:
-    from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.exchange import weights
 
     weights_file = out.with_suffix(".safetensors")
     first, rest = found.text.split("\n", 1)

@@ -8,8 +8,8 @@ from importlib.metadata import version
 
 def command() -> None:
     """Answer an editor over standard input and output, as the Language Server Protocol says."""
-    from sewdsl.lsp.server import is_failure, serve  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.data import datasets  # noqa: PLC0415 -- as above
+    from sewdsl.lsp.server import is_failure, serve
+    from sewdsl.train.data import datasets
 
     logging.getLogger("pygls").setLevel(logging.ERROR)  # a text that changes while it is asked about is no news
     logging.getLogger("pygls.protocol.json_rpc").addFilter(is_failure)

@@ -159,8 +159,8 @@ def _dataset(name: str, texts: Mapping[str, str]) -> str | None:
 
 def list_names() -> list[ListedName]:
     """Every name that a file can use: kinds by family, words of the language, neurons and blocks."""
-    from sewdsl.elaborate.neuron_kinds import shipped_neurons  # noqa: PLC0415 -- only this form needs the vocabulary
-    from sewdsl.ops import catalogue, plugins  # noqa: PLC0415
+    from sewdsl.elaborate.neuron_kinds import shipped_neurons
+    from sewdsl.ops import catalogue, plugins
 
     plugins()
     named: list[ListedName] = []

@@ -145,7 +145,7 @@ def _pairs(items: list[str] | None, option: str, example: str) -> dict[str, str]
 
 def reading_options(readers: int | None, in_memory: str | None = None) -> Reading:
     """How samples are read, from the options of the command line."""
-    from sewdsl.train.data.dataset import IN_MEMORY_BYTES, Reading  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.data.dataset import IN_MEMORY_BYTES, Reading
 
     limit = IN_MEMORY_BYTES if in_memory is None else 0 if in_memory == "0" else parse_memory(in_memory)
     if limit is None:
@@ -247,16 +247,16 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
     """
     if path is None:
         return None
-    from hashlib import sha256  # noqa: PLC0415 -- it loads OpenSSL
+    from hashlib import sha256
 
-    import torch  # noqa: PLC0415 -- torch takes seconds
+    import torch
 
-    from sewdsl.exchange import weights  # noqa: PLC0415 -- as above
-    from sewdsl.train.fit.initial_weights import InitialWeights  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.exported_folder import WEIGHTS, is_exported  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.result import WeightsOrigin  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_folder import RunError, RunFolder  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_lookup import is_run  # noqa: PLC0415 -- as above
+    from sewdsl.exchange import weights
+    from sewdsl.train.fit.initial_weights import InitialWeights
+    from sewdsl.train.store.exported_folder import WEIGHTS, is_exported
+    from sewdsl.train.store.result import WeightsOrigin
+    from sewdsl.train.store.run_folder import RunError, RunFolder
+    from sewdsl.train.store.run_lookup import is_run
 
     ours = weights.SCHEMES["sewdsl"]
     file = path / WEIGHTS if is_exported(path) else RunFolder(path).last if is_run(path) else path

@@ -45,7 +45,7 @@ def with_parameters(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(plugin: list[str] | None = None, **options: Any) -> None:
         if plugin:
-            from sewdsl.own_code import load_plugin  # noqa: PLC0415 -- most commands import no file
+            from sewdsl.own_code import load_plugin
 
             try:
                 with output_as_messages():

@@ -139,8 +139,8 @@ class ProbeTarget:
 
     def on(self, device: DeviceType) -> ProbeTarget:
         """The same on a device; what is trained computes there in the precision of its training."""
-        from sewdsl.probe import move_batches  # noqa: PLC0415 -- torch takes seconds
-        from sewdsl.train.fit.processes import judged_precision  # noqa: PLC0415 -- as above
+        from sewdsl.probe import move_batches
+        from sewdsl.train.fit.processes import judged_precision
 
         recipe = None if self.run is None else self.network.recipe
         precision = judged_precision(recipe, device, self.noted) if recipe else self.precision
@@ -162,7 +162,7 @@ class ProbeTarget:
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Lets the device compute as in a training: in TF32 if the recipe says so, and in this precision."""
-        from sewdsl.train.fit.arithmetic import autocast, tf32_allowed  # noqa: PLC0415 -- torch takes seconds
+        from sewdsl.train.fit.arithmetic import autocast, tf32_allowed
 
         recipe = self.network.recipe
         with tf32_allowed(recipe.tf32 if recipe else None), autocast(self.precision, self.device):
@@ -182,11 +182,11 @@ def target_from_run(
     Raises:
         RunError, DataError, SewdslError: something in the folder, or the data, is missing or damaged.
     """
-    from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.run_folder import RunFolder
 
     folder = RunFolder(path)
     noted = folder.read_result().precision  # says at once if this is no run
-    from sewdsl.train.fit.load_run import load_model  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.fit.load_run import load_model
 
     shown = None if on is ProbeInput.NOISE else _samples(_plan_again(folder, data), amount)
     model = load_model(folder, best=best)
@@ -199,14 +199,14 @@ def samples_of_run(path: Path, data: Path | None, amount: SampleCount) -> ProbeS
     Raises:
         RunError, DataError, SewdslError: something in the folder, or the data, is missing or damaged.
     """
-    from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.run_folder import RunFolder
 
     return _samples(_plan_again(RunFolder(path), data), amount)
 
 
 def _plan_again(folder: RunFolder, data: Path | None) -> TrainingPlan:
-    from sewdsl.train.fit.load_run import load_spec  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_data_path import plan_resumed_run  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.load_run import load_spec
+    from sewdsl.train.store.run_data_path import plan_resumed_run
 
     return plan_resumed_run(load_spec(folder), folder, data)
 
@@ -223,9 +223,9 @@ def target_from_spec(
     """
     compilation = read(read_spec_text(spec), **options)
     network = require_network(compilation)
-    from sewdsl.compiler import compile as compile_module  # noqa: PLC0415 -- not before the spec is known to be good
-    from sewdsl.probe import set_untrained_mode  # noqa: PLC0415 -- as above
-    from sewdsl.train.training_plan import plan_training  # noqa: PLC0415 -- as above
+    from sewdsl.compiler import compile as compile_module
+    from sewdsl.probe import set_untrained_mode
+    from sewdsl.train.training_plan import plan_training
 
     wanted = on is ProbeInput.DATA or data is not None
     shown = _samples(plan_training(compilation, data), amount) if wanted else random_input(network, amount)
@@ -235,7 +235,7 @@ def target_from_spec(
 
 def random_input(network: Network, amount: SampleCount) -> ProbeSamples:
     """Random input for a network."""
-    from sewdsl.probe import random_inputs  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe import random_inputs
 
     size, batches = amount.batch or 4, amount.batches or 1
     return ProbeSamples(
@@ -244,8 +244,8 @@ def random_input(network: Network, amount: SampleCount) -> ProbeSamples:
 
 
 def _samples(planned: TrainingPlan, amount: SampleCount) -> ProbeSamples:
-    from sewdsl.train.data.split import split_off_validation  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train.fit.load_run import random_batches  # noqa: PLC0415 -- as above
+    from sewdsl.train.data.split import split_off_validation
+    from sewdsl.train.fit.load_run import random_batches
 
     samples = split_off_validation(planned.data.load(), 0, planned.recipe.seed).test
     batches = random_batches(samples, amount.batch or planned.recipe.batch, amount.batches, amount.seed)
@@ -396,7 +396,7 @@ def _energy(  # noqa: PLR0913 -- what was found, what it takes, and where it goe
     wide: bool,
     json_: bool,
 ) -> None:
-    from sewdsl.probe import MeasuredActivations, measure_operations  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe import MeasuredActivations, measure_operations
 
     activations = MeasuredActivations()
     with probe_errors():
@@ -430,8 +430,8 @@ def _energy(  # noqa: PLR0913 -- what was found, what it takes, and where it goe
 
 
 def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, json_: bool) -> None:
-    from sewdsl.lower.event_shares import EventShares  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.probe import named_residuals  # noqa: PLC0415 -- as above
+    from sewdsl.lower.event_shares import EventShares
+    from sewdsl.probe import named_residuals
 
     if not named_residuals(probed.network):
         echo(f"error: '{probed.network.name}' has no residual block to look at", err=True)
@@ -443,7 +443,7 @@ def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, j
 
 
 def _rates(probed: ProbeTarget) -> Found:
-    from sewdsl.probe import block_rates  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe import block_rates
 
     with probe_errors():
         found = block_rates(probed.model, probed.shown.batches)
@@ -455,7 +455,7 @@ def _rates(probed: ProbeTarget) -> Found:
 
 
 def _gradients(probed: ProbeTarget) -> Found:
-    from sewdsl.probe import block_gradients  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe import block_gradients
 
     with probe_errors():
         found = block_gradients(probed.model, probed.shown.batches)
@@ -490,7 +490,7 @@ def _show(  # noqa: PLR0913 -- what was found, and where it goes
         "by_events": by_events,
     }
     if out is not None:
-        from sewdsl.probe.plots import plot_curves  # noqa: PLC0415 -- matplotlib takes a second
+        from sewdsl.probe.plots import plot_curves
 
         picture = BytesIO()
         plot_curves(blocks, curves, quantity, probed.title(quantity), scale).savefig(picture, dpi=150, format="png")

@@ -41,10 +41,10 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
     Raises:
         RunError: the folder holds something else, a file cannot be written, or there is no such device.
     """
-    from sewdsl.probe import named_residuals  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.probe.compare_networks import block_curves  # noqa: PLC0415 -- as above
-    from sewdsl.train.fit.arithmetic import tf32_allowed  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_folder import open_group  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.probe import named_residuals
+    from sewdsl.probe.compare_networks import block_curves
+    from sewdsl.train.fit.arithmetic import tf32_allowed
+    from sewdsl.train.store.run_folder import open_group
 
     on = probe_device(device)
     networks = [varied.compilations[0].result() for varied in found]
@@ -80,8 +80,8 @@ def _write(  # noqa: PLR0913 -- what was found, of what, and where it goes
     folder: Path,
     device: str,
 ) -> None:
-    from sewdsl.probe.plots import plot_panels  # noqa: PLC0415 -- matplotlib takes a second
-    from sewdsl.train.store.run_folder import write_run_file  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.probe.plots import plot_panels
+    from sewdsl.train.store.run_folder import write_run_file
 
     picture = BytesIO()
     plot_panels(every, _title(networks, seeds)).savefig(picture, dpi=130, format="png")
@@ -93,7 +93,7 @@ def _write(  # noqa: PLR0913 -- what was found, of what, and where it goes
 
 def _title(networks: Sequence[Network], seeds: Sequence[int]) -> str:
     """What all of them share."""
-    from sewdsl.probe.compare_networks import SAMPLES  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe.compare_networks import SAMPLES
 
     shapes = {"x".join(map(str, network.settings.input)) for network in networks}
     steps = {network.settings.steps for network in networks}
@@ -123,7 +123,7 @@ def _rows(curve: BlockCurve, seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def _as_json(networks: Sequence[Network], seeds: Sequence[int], every: Sequence[BlockCurve]) -> dict[str, Any]:
-    from sewdsl.probe.compare_networks import SAMPLES  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.probe.compare_networks import SAMPLES
 
     return {
         "name": networks[0].name,

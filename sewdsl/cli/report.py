@@ -27,11 +27,11 @@ License = Annotated[
 
 def command(run: Run, license: License = None) -> None:  # noqa: A002 -- the option's name
     """Make report.html and README.md of a run again, also of one that has not ended, from the files of its folder."""
-    from sewdsl.train.report import write  # noqa: PLC0415 -- matplotlib takes a second
-    from sewdsl.train.store.run_folder import RunError, RunFolder, hide_machine, write_run_file  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.store.run_lookup import is_run, missing_run_message  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_record import load_record  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.terms import Terms, parse_license  # noqa: PLC0415 -- as above
+    from sewdsl.train.report import write
+    from sewdsl.train.store.run_folder import RunError, RunFolder, hide_machine, write_run_file
+    from sewdsl.train.store.run_lookup import is_run, missing_run_message
+    from sewdsl.train.store.run_record import load_record
+    from sewdsl.train.store.terms import Terms, parse_license
 
     folder = RunFolder(run)
     try:
@@ -66,7 +66,7 @@ def command(run: Run, license: License = None) -> None:  # noqa: A002 -- the opt
 def _find_refusals(folder: RunFolder) -> Mapping[str, RunError | SewdslError]:
     """Return the errors that ``sewdsl eval`` raises for the files of a run; empty in an install without torch."""
     try:
-        from sewdsl.train.fit.load_run import find_refusals  # noqa: PLC0415 -- torch takes a second
+        from sewdsl.train.fit.load_run import find_refusals
     except ModuleNotFoundError:
         return {}
     return find_refusals(folder)

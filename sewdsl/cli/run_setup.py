@@ -87,7 +87,7 @@ def logger_names(asked: list[str] | None) -> tuple[LoggerName, ...] | None:
     """
     if asked is None:
         return None
-    from sewdsl.train.store.run_loggers import LOGGERS  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.run_loggers import LOGGERS
 
     words = list(dict.fromkeys(word.strip() for text in asked for word in text.split(",")))
     if words == [NO_LOGGER]:
@@ -99,7 +99,7 @@ def logger_names(asked: list[str] | None) -> tuple[LoggerName, ...] | None:
             not_among("--logger", [*LOGGERS, NO_LOGGER], word)
     names = tuple(name for name in LOGGERS if name in words)
     if set(names) & {"wandb", "mlflow"}:
-        from sewdsl.train.fit.loggers import check_loggers  # noqa: PLC0415 -- Lightning takes seconds
+        from sewdsl.train.fit.loggers import check_loggers
 
         check_loggers(names)
     return names
@@ -109,10 +109,10 @@ def run_options(
     processes: Processes, save_every: float, reading: Reading, loggers: tuple[LoggerName, ...] | None
 ) -> RunOptions:
     """How a run goes: with a progress bar, in the first process, and the callbacks of plugin files."""
-    from sewdsl.train.fit.lightning_loop import RunOptions  # noqa: PLC0415 -- torch and Lightning take seconds
-    from sewdsl.train.fit.own_callbacks import plugin_callbacks  # noqa: PLC0415 -- as above
-    from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above
-    from sewdsl.train.fit.progress import callbacks  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.lightning_loop import RunOptions
+    from sewdsl.train.fit.own_callbacks import plugin_callbacks
+    from sewdsl.train.fit.processes import rank
+    from sewdsl.train.fit.progress import callbacks
 
     shown = callbacks() if rank() == 0 else ()
     return RunOptions(shown, processes, save_every, reading=reading, callbacks=plugin_callbacks, loggers=loggers)
@@ -121,9 +121,9 @@ def run_options(
 @contextmanager
 def rank_zero_only() -> Iterator[None]:
     """Lets only the first process say what all find alike; what ends one is said by the first on its machine too."""
-    from sewdsl.train.data.dataset import DataError  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.fit.processes import is_first_on_machine, rank  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_folder import RunError  # noqa: PLC0415 -- as above
+    from sewdsl.train.data.dataset import DataError
+    from sewdsl.train.fit.processes import is_first_on_machine, rank
+    from sewdsl.train.store.run_folder import RunError
 
     if rank() == 0:
         yield
@@ -148,9 +148,9 @@ def run_errors(folder: Callable[[], RunFolder | None], *, resuming: bool = False
         folder: Of the run, once there is one.
         resuming: Whether the run was asked to go on: if that is refused, asking again is no help.
     """
-    from sewdsl.train.data.dataset import DataError, DataMismatch  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunInterrupted, RunUnfinished  # noqa: PLC0415 -- as above
+    from sewdsl.train.data.dataset import DataError, DataMismatch
+    from sewdsl.train.fit.processes import rank
+    from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunInterrupted, RunUnfinished
 
     try:
         yield
@@ -177,9 +177,9 @@ def run_errors(folder: Callable[[], RunFolder | None], *, resuming: bool = False
 @contextmanager
 def exchange_errors() -> Iterator[None]:
     """Says what cannot be written for, or read from, another library, and ends with exit code 1."""
-    from sewdsl.exchange.errors import ExportError, WeightsError  # noqa: PLC0415 -- as above
-    from sewdsl.train.data.dataset import DataError  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_folder import RunError, RunUnfinished  # noqa: PLC0415 -- as above
+    from sewdsl.exchange.errors import ExportError, WeightsError
+    from sewdsl.train.data.dataset import DataError
+    from sewdsl.train.store.run_folder import RunError, RunUnfinished
 
     try:
         yield
@@ -199,7 +199,7 @@ def probe_device(device: Device) -> Literal["cpu", "cuda"]:
     Raises:
         RunError: a GPU is asked for, and there is none.
     """
-    from sewdsl.train.fit.processes import device_type  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.fit.processes import device_type
 
     return "cuda" if device_type(device.value) == "cuda" else "cpu"
 
@@ -221,8 +221,8 @@ def probe_errors() -> Iterator[None]:
 
 def _say_ways_on(run: RunFolder) -> None:
     """The commands that make something of a run that has not ended: only those that would do."""
-    from sewdsl.train.fit.resume_checks import CHANGEABLE_SETTING, fewest_epochs  # noqa: PLC0415 -- torch takes seconds
-    from sewdsl.train.store.run_lookup import is_run  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.resume_checks import CHANGEABLE_SETTING, fewest_epochs
+    from sewdsl.train.store.run_lookup import is_run
 
     going_on = _going_on(run)
     if not run.state.exists():
@@ -240,9 +240,9 @@ def _say_ways_on(run: RunFolder) -> None:
 
 def _going_on(run: RunFolder) -> str:
     """The command that goes on with a run, on the same data: the folder remembers it, but the variable comes first."""
-    from sewdsl.train.data.search_path import data_folder_variable  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_data_path import read_data_path  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_folder import RunError  # noqa: PLC0415 -- as above
+    from sewdsl.train.data.search_path import data_folder_variable
+    from sewdsl.train.store.run_data_path import read_data_path
+    from sewdsl.train.store.run_folder import RunError
 
     lay, variable = None, data_folder_variable()
     with suppress(RunError):
@@ -270,7 +270,7 @@ def make_runners(
         announce: Told of each run that starts.
         begin: The weights that each starts with; None: random ones.
     """
-    from sewdsl.train.fit.train_run import resume_run, start_run  # noqa: PLC0415 -- torch and Lightning take seconds
+    from sewdsl.train.fit.train_run import resume_run, start_run
 
     def start(compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
         announce(planned)

@@ -78,8 +78,8 @@ def command(
     json_: Json = False,
 ) -> None:
     """List the runs below a folder: network, data, epochs, accuracies, and whether each has ended."""
-    from sewdsl.train.store.list_runs import list_runs  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_folder import RunError  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.list_runs import list_runs
+    from sewdsl.train.store.run_folder import RunError
 
     try:
         found = sort_runs(list(list_runs(folder)), sort) if folder != RUNS or is_there(folder) else []

@@ -22,7 +22,7 @@ def command(
     ] = None,
 ) -> None:
     """Print the JSON Schema of what a command prints with --json, or list all that there are."""
-    from sewdsl.cli.json_output import make_schema, outputs  # noqa: PLC0415 -- the types are not needed to print JSON
+    from sewdsl.cli.json_output import make_schema, outputs  # the types are not needed to print JSON
 
     known = outputs()
     if name is None:

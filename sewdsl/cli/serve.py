@@ -58,7 +58,7 @@ def command(
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
 ) -> None:
     """Edit a network in the browser: picture, shapes and problems as you type. Nothing is loaded from elsewhere."""
-    from sewdsl.serve.app import run  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.serve.app import run
 
     site = _site(file)
     listening = _listen(host, port)
@@ -76,8 +76,8 @@ def command(
 
 
 def _site(file: Path | None) -> LivePage:
-    from sewdsl.serve.app import LivePage  # noqa: PLC0415 -- as above
-    from sewdsl.serve.folder import FileAccessError, ServedFolder  # noqa: PLC0415 -- as above
+    from sewdsl.serve.app import LivePage
+    from sewdsl.serve.folder import FileAccessError, ServedFolder
 
     if file is None or is_folder(file):
         text = shipped_networks()[DEFAULT_NETWORK].read_text(encoding="utf-8")

@@ -103,7 +103,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
     if not base.study.variants:
         echo(f"error: {spec} has no variants: add 'study {{ vary join ADD AND IAND }}' to the file", err=True)
         raise typer.Exit(1)
-    from sewdsl.train.study.outcome import StudyFolder  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.study.outcome import StudyFolder
 
     assert base.found is not None  # noqa: S101 -- it has a network
     folder = StudyFolder(out or Path("studies") / (base.found.file.stem if base.found.file else "study"))
@@ -155,9 +155,9 @@ class _Way:
     @property
     def job(self) -> Job:
         """What the jobs of all runs have in common."""
-        import torch  # noqa: PLC0415 -- it takes seconds
+        import torch
 
-        from sewdsl.train.study.worker import Job  # noqa: PLC0415 -- not before it is needed
+        from sewdsl.train.study.worker import Job
 
         share = 1 if self.on else max(1, torch.get_num_threads() // (self.jobs or 1))
         return Job(
@@ -176,25 +176,25 @@ class _Way:
     def pool(self) -> RunPool:
         """What trains them."""
         if self.on is not None:
-            from sewdsl.train.study.ray_pool import RayPool  # noqa: PLC0415 -- not before it is needed
+            from sewdsl.train.study.ray_pool import RayPool
 
             return RayPool(self.on, self.job, self.jobs)
         if self.jobs is not None and self.jobs > 1:
-            from sewdsl.train.study.process_pool import ProcessPool, visible_gpus  # noqa: PLC0415 -- as above
+            from sewdsl.train.study.process_pool import ProcessPool, visible_gpus
 
             return ProcessPool(self.jobs, self.job, () if self.device is Device.CPU else visible_gpus())
-        from sewdsl.train.study.pool import InTurn  # noqa: PLC0415 -- as above
+        from sewdsl.train.study.pool import InTurn
 
         if self.threads is not None:
-            import torch  # noqa: PLC0415 -- as above
+            import torch
 
             torch.set_num_threads(self.threads)
         return InTurn(self.runners)
 
     def runners(self, watch: Watch | None) -> tuple[Start, GoOn]:
         """What starts one run in this process, and what goes on with one."""
-        from sewdsl.train.fit.processes import Processes  # noqa: PLC0415 -- torch and Lightning take seconds
-        from sewdsl.train.study.epoch_watch import EpochWatch  # noqa: PLC0415 -- as above
+        from sewdsl.train.fit.processes import Processes
+        from sewdsl.train.study.epoch_watch import EpochWatch
 
         def how() -> RunOptions:
             processes = Processes(accelerator=self.device.value)
@@ -224,10 +224,10 @@ def _train(  # noqa: PLR0913 -- what a run needs, and which runs
     *,
     json_: bool,
 ) -> None:
-    from sewdsl.train.fit.processes import device_type  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_folder import RunInterrupted  # noqa: PLC0415 -- torch and Lightning take seconds
-    from sewdsl.train.study.run_study import EveryRun, plan_runs, run_study  # noqa: PLC0415 -- as above
-    from sewdsl.train.study.search_turns import SearchTurns  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.processes import device_type
+    from sewdsl.train.store.run_folder import RunInterrupted
+    from sewdsl.train.study.run_study import EveryRun, plan_runs, run_study
+    from sewdsl.train.study.search_turns import SearchTurns
 
     def announce(number: int, total: int, varied: CompiledVariant, planned: TrainingPlan) -> None:
         where = f"{varied.variant.title}, seed {planned.recipe.seed}"
@@ -278,7 +278,7 @@ def describe_search(search: SearchOutcome) -> str:
 
 
 def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyFolder, *, json_: bool) -> None:
-    from sewdsl.train.study.outcome import folder_name  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.study.outcome import folder_name
 
     if study.search is not None:
         seeds = ", ".join(map(str, study.numbers))
@@ -310,7 +310,7 @@ def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyF
 
 def study_table(outcome: Outcome) -> Table:
     """A row for each variant."""
-    from sewdsl.train.study.outcome import column_names, outcome_cells  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.study.outcome import column_names, outcome_cells
 
     grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in column_names(outcome):

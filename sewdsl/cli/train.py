@@ -84,9 +84,9 @@ def train_repeats(  # noqa: PLR0913 -- what a run needs, and how often
     """
     compilation = read(spec, **options)
     name = require_network(compilation).name
-    from sewdsl.train.store.run_folder import RunInterrupted, make_numbered  # noqa: PLC0415 -- not before the spec is known to be good
-    from sewdsl.train.study.repeats import open_folder, repeat, summary_file  # noqa: PLC0415 -- as above
-    from sewdsl.train.training_plan import plan_training  # noqa: PLC0415 -- as above
+    from sewdsl.train.store.run_folder import RunInterrupted, make_numbered
+    from sewdsl.train.study.repeats import open_folder, repeat, summary_file
+    from sewdsl.train.training_plan import plan_training
 
     first = plan_training(compilation, data)
     first.data.find()
@@ -217,8 +217,8 @@ def command(  # noqa: PLR0913 -- one parameter per option
 def _processes(device: Device, devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
     set_up_process()
     require_packages("lightning", "safetensors", "tensorboard", "torchmetrics", "yaml")  # all before there is a folder
-    from sewdsl.train.fit.processes import Processes  # noqa: PLC0415 -- not before it is needed
-    from sewdsl.train.store.run_record import STRATEGIES  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.processes import Processes
+    from sewdsl.train.store.run_record import STRATEGIES
 
     known = next((name for name in STRATEGIES if name == strategy), None)
     if strategy is not None and known is None:
@@ -228,11 +228,11 @@ def _processes(device: Device, devices: int | None, nodes: int | None, strategy:
 
 def _check(recipe: Recipe, processes: Processes) -> None:
     """Looks whether devices are there, if any are asked for: Lightning, which knows, takes seconds to load."""
-    from sewdsl.train.fit.processes import Processes as Usual  # noqa: PLC0415 -- as above
+    from sewdsl.train.fit.processes import Processes as Usual
 
     if processes != Usual() or recipe.precision == "16-mixed":
-        from sewdsl.train.fit.lightning_loop import check_devices  # noqa: PLC0415 -- as above
-        from sewdsl.train.fit.process_setup import quiet_lightning  # noqa: PLC0415 -- as above
+        from sewdsl.train.fit.lightning_loop import check_devices
+        from sewdsl.train.fit.process_setup import quiet_lightning
 
         with quiet_lightning():
             check_devices(recipe, processes)
@@ -257,8 +257,8 @@ class _Place(NamedTuple):
         Raises:
             RunError: there is something already, it cannot be made, or processes would make one each.
         """
-        from sewdsl.train.fit.processes import rank  # noqa: PLC0415 -- as above
-        from sewdsl.train.store.run_folder import (  # noqa: PLC0415 -- as above
+        from sewdsl.train.fit.processes import rank
+        from sewdsl.train.store.run_folder import (
             RunError,
             RunFolder,
             clear_and_lock,
@@ -294,7 +294,7 @@ def _start(  # noqa: PLR0913 -- as above
         if compilation.study.variants and network.recipe is not None:
             count = len(compilation.study.variants)
             echo(f"this trains the file's own network; 'sewdsl study {spec}' does its {count} variants", err=True)
-    from sewdsl.train.training_plan import plan_training  # noqa: PLC0415 -- not before the spec is known to be good
+    from sewdsl.train.training_plan import plan_training
 
     folder = None
     with run_errors(lambda: folder):
@@ -306,17 +306,17 @@ def _start(  # noqa: PLR0913 -- as above
             _check(planned.recipe, processes)
             folder = place.folder(network.name, processes)
             _print_recipe(planned.network, planned.recipe, processes, found, folder)
-        from sewdsl.train.fit.train_run import start_run  # noqa: PLC0415 -- torch and Lightning take seconds
+        from sewdsl.train.fit.train_run import start_run
 
         _print_result(start_run(compilation, planned, folder, way(), begin), folder, json_=json_)
 
 
 def _resume(run: Path, options: Options, data: Path | None, way: Callable[[], RunOptions], *, json_: bool) -> None:
-    from sewdsl.train.store.run_folder import RunFolder  # noqa: PLC0415 -- not before it is needed
+    from sewdsl.train.store.run_folder import RunFolder
 
     folder = RunFolder(run)
     with run_errors(lambda: folder, resuming=True):
-        from sewdsl.train.fit.train_run import resume_run  # noqa: PLC0415 -- torch and Lightning take seconds
+        from sewdsl.train.fit.train_run import resume_run
 
         changes = {key: str(value) for key, value in (options["set"] or {}).items()}
         _print_result(resume_run(folder, data, changes, way()), folder, json_=json_)

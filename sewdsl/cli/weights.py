@@ -87,7 +87,7 @@ def convert(  # noqa: PLR0913 -- one parameter per option
     set_up_process()
     known = load_network(net, SpecOptions(input, None, neuron, settings, None, dialect))
     with exchange_errors():
-        from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
+        from sewdsl.exchange import weights
 
         found = weights.read_weights(source)
         read = weights.detect_schemes(found.tensors, known) if from_ is SourceScheme.AUTO else (weights.SCHEMES[from_],)
@@ -112,7 +112,7 @@ def show(  # noqa: PLR0913 -- one parameter per option
     set_up_process()
     known = None if net is None else load_network(net, SpecOptions(input, None, neuron, settings, None, dialect))
     with exchange_errors():
-        from sewdsl.exchange import weights  # noqa: PLC0415 -- torch takes seconds
+        from sewdsl.exchange import weights
 
         found = weights.read_weights(source)
         read: tuple[Scheme, ...] = ()

@@ -70,8 +70,8 @@ def compile(  # noqa: A001 -- what it does
         TypeError: options given with a network, which is final.
         ValueError: there is no such level of optimization, or there are no such weights.
     """
-    from sewdsl.lower import lower  # noqa: PLC0415 -- torch takes seconds to import, and the front end needs none
-    from sewdsl.passes import optimize_program  # noqa: PLC0415 -- as above
+    from sewdsl.lower import lower
+    from sewdsl.passes import optimize_program
 
     if isinstance(spec, Network) and options:
         message = f"a network takes no options, but got {', '.join(options)}; give them to load()"
@@ -81,7 +81,7 @@ def compile(  # noqa: A001 -- what it does
     model = lower(optimize_program(network, optimize), seed=seed)
     if file is None:
         return model
-    from sewdsl.tensor_file import decode_tensors  # noqa: PLC0415 -- as above
+    from sewdsl.tensor_file import decode_tensors
 
     try:
         model.load_state_dict(decode_tensors(file.read_bytes())[0])

@@ -172,7 +172,7 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
     if isinstance(found, Diagnostic):
         return Compilation(None, None, None, None, sort_diagnostics([*bounds.diagnostics, found]))
     if asked is not None:
-        from sewdsl.dialects import parse_conventions  # noqa: PLC0415 -- most texts are in no dialect
+        from sewdsl.dialects import parse_conventions
 
         found = reporter.take(found.in_dialect(reporter.take(parse_conventions(asked, bounds.value))))
         if reporter.errors:
@@ -238,7 +238,7 @@ class _FrontEnd:
         if self.found.dialect is None:
             read = parse_compact if self.found.compact else parse
             return Parsed(self.reporter.take(read(source, limits)))
-        from sewdsl.dialects import translate  # noqa: PLC0415 -- most texts are in no dialect
+        from sewdsl.dialects import translate
 
         neuron = any(change.key == "neuron" for change in self.changes)
         translation = self.reporter.take(translate(source, self.found.dialect, limits, neuron=neuron))
@@ -264,7 +264,7 @@ class _FrontEnd:
         assembly, elaboration, network = elaborated.assembly, elaborated.elaboration, elaborated.elaboration.network
         if network is not None:
             if inputs := elaborated.assembled.parsed.inputs:
-                from sewdsl.dialects import check_inputs  # noqa: PLC0415 -- most texts are in no dialect
+                from sewdsl.dialects import check_inputs
 
                 self.reporter.extend(check_inputs(network, inputs))
             said = [*check(network, whole=elaboration.whole)]
@@ -354,7 +354,7 @@ def _check_memory(network: Network, assembly: Assembly) -> Iterator[Diagnostic]:
     section, recipe = assembly.sections.get("train"), network.recipe
     if section is None or recipe is None or recipe.budget is None:
         return
-    from sewdsl.passes import memory_shortage  # noqa: PLC0415 -- most recipes allow what it takes
+    from sewdsl.passes import memory_shortage
 
     least = memory_shortage(network)
     if least is None:

@@ -217,7 +217,7 @@ def _drawn(  # noqa: PLR0913 -- as above
 
 class _Writer:
     def __init__(self, wiring: Wiring, measure: Measure, scene: Scene, direction: Direction, look: PictureLook) -> None:
-        import graphviz  # noqa: PLC0415 -- only this command needs it
+        import graphviz
 
         self._quoted, self._wiring, self._measure, self._scene = graphviz.escape, wiring, measure, scene
         self._frames = 0

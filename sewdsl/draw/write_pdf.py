@@ -32,10 +32,10 @@ def pdf(svg: bytes) -> bytes:
     Args:
         svg: As Graphviz writes it: its size in ``pt``, one group with a transform.
     """
-    import matplotlib as mpl  # noqa: PLC0415 -- only PDF needs it
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf  # noqa: PLC0415 -- as above
-    from matplotlib.figure import Figure  # noqa: PLC0415 -- as above
-    from matplotlib.transforms import Affine2D  # noqa: PLC0415 -- as above
+    import matplotlib as mpl
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Affine2D
 
     root = ET.fromstring(svg)  # noqa: S314 -- a renderer of ours wrote it
     _, _, width, height = _numbers(root.attrib["viewBox"])
@@ -62,9 +62,9 @@ def _numbers(text: str) -> list[float]:
 
 def _artists(graph: ET.Element, zoom: float, to_page: Transform) -> Iterator[Artist]:
     """What is drawn, from back to front."""
-    from matplotlib.font_manager import fontManager  # noqa: PLC0415 -- as above
-    from matplotlib.patches import Ellipse, PathPatch, Polygon  # noqa: PLC0415 -- as above
-    from matplotlib.text import Text  # noqa: PLC0415 -- as above
+    from matplotlib.font_manager import fontManager
+    from matplotlib.patches import Ellipse, PathPatch, Polygon
+    from matplotlib.text import Text
 
     here = set(fontManager.get_font_names())
     fonts = [font for font in FONTS if font in here]
@@ -111,7 +111,7 @@ def _paint(said: dict[str, str], zoom: float) -> dict[str, Any]:
 
 def _path(text: str) -> Any:
     """Straight lines and Bézier curves, all absolute."""
-    from matplotlib.path import Path  # noqa: PLC0415 -- as above
+    from matplotlib.path import Path
 
     codes: list[Any] = []
     points: list[tuple[float, float]] = []

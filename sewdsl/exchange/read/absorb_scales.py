@@ -85,7 +85,7 @@ def _multiply(draft: Draft, index: int, factor: Tensor) -> None:
 
 def _shortest(number: float, dtype: torch.dtype) -> float:
     """The number of fewest digits that is the same in a dtype: 0.9, of the 0.8999999762 that float32 has."""
-    import torch  # noqa: PLC0415 -- whoever asks only for the size of an input needs none
+    import torch  # whoever asks only for the size of an input needs none
 
     tried = (float(f"{number:.{digits}g}") for digits in range(1, 17))
     wanted = torch.tensor(number, dtype=dtype)

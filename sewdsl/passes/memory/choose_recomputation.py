@@ -41,9 +41,9 @@ def min_cost_cover(costs: Mapping[int, int], needs: Sequence[SavingTarget]) -> f
         costs: Of the things, >= 0.
         needs: What is needed.
     """
-    import numpy as np  # noqa: PLC0415 -- these take longer to import than a small network to compile
-    from scipy.optimize import Bounds, LinearConstraint, milp  # noqa: PLC0415
-    from scipy.sparse import csr_array  # noqa: PLC0415
+    import numpy as np
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_array
 
     needs = [need for need in needs if need.bytes > 0]
     if not needs:

@@ -123,7 +123,7 @@ def open_loggers(module: Classifier, folder: RunFolder, asked: Sequence[LoggerNa
 
 def _wandb_logger(folder: RunFolder, title: str, run: str) -> Logger:
     """A run of W&B; it asks nothing, waits for no server longer than it must, and sends neither code nor output."""
-    import wandb  # noqa: PLC0415 -- it takes seconds, and may not be installed
+    import wandb  # it takes seconds, and may not be installed
 
     options: dict[str, Any] = {"init_timeout": PATIENCE, "console": "off", "disable_git": True, "disable_code": True}
     if "finish_timeout" in getattr(wandb.Settings, "model_fields", ()):
@@ -169,7 +169,7 @@ def _log_settings(logger: Logger, module: Classifier, *, goes_on: bool) -> None:
     settings = {"network": network.name, "parameters": network.total_parameters, **recipe}
     if isinstance(logger, TensorBoardLogger):
         if not goes_on:
-            from torch.utils.tensorboard.summary import hparams  # noqa: PLC0415 -- only where something is written
+            from torch.utils.tensorboard.summary import hparams
 
             logger.hparams.update(settings)  # which Lightning writes into hparams.yaml
             known = {key: value for key, value in settings.items() if value is not None}

@@ -105,7 +105,7 @@ def device_type(accelerator: Accelerator) -> DeviceType:
     Raises:
         RunError: a GPU is asked for, and there is none that torch can use.
     """
-    import torch  # noqa: PLC0415 -- which process this is must be known before it is loaded
+    import torch  # which process this is must be known before it is loaded
 
     if accelerator != "cpu" and torch.cuda.is_available():
         return "cuda"
@@ -167,6 +167,6 @@ def judged_precision(recipe: Recipe, device: DeviceType, noted: Precision | None
 
 def _has_bfloat16() -> bool:
     """Whether the GPU computes in bfloat16, and not by way of float32: those from 2020 on do."""
-    import torch  # noqa: PLC0415 -- as above
+    import torch
 
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))

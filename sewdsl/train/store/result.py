@@ -145,7 +145,7 @@ def describe_machine(device: str) -> str:
     Args:
         device: ``cpu``, ``cuda`` or ``mps``.
     """
-    import torch  # noqa: PLC0415 -- tables of runs need none
+    import torch  # tables of runs need none
 
     parts = [f"{platform.system()} {platform.machine()}", f"{os.cpu_count()} cores"]
     if device == "cuda":

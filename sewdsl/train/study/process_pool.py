@@ -150,7 +150,7 @@ class ProcessPool:
 
 def visible_gpus() -> tuple[str, ...]:
     """Numbers of the GPUs that torch sees, as ``CUDA_VISIBLE_DEVICES`` takes them."""
-    import torch  # noqa: PLC0415 -- not before it is needed
+    import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]

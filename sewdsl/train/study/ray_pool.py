@@ -96,7 +96,7 @@ class Mailbox:
     """What workers send while they train, and what they are answered: an actor on the head node."""
 
     def __init__(self) -> None:
-        import asyncio  # noqa: PLC0415 -- where the actor is
+        import asyncio  # where the actor is
 
         self._sent: asyncio.Queue[tuple[str, str, Any]] = asyncio.Queue()
         self._answers: dict[str, asyncio.Queue[bool]] = {}
@@ -119,7 +119,7 @@ class Mailbox:
         return await self._of(key).get()
 
     def _of(self, key: str) -> asyncio.Queue[bool]:
-        import asyncio  # noqa: PLC0415 -- as above
+        import asyncio
 
         return self._answers.setdefault(key, asyncio.Queue())
 
@@ -137,7 +137,7 @@ def train_on_node(  # noqa: PLR0913 -- what Ray sends to a worker
         mailbox: Who hears of it.
         version: Of sewdsl, where the study was started.
     """
-    import ray  # noqa: PLC0415 -- not before it is needed
+    import ray
 
     if installed_version("sewdsl") != version:
         text = f"a worker has sewdsl {installed_version('sewdsl')}, and this is {version}: install the same everywhere"

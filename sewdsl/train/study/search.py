@@ -54,7 +54,7 @@ def suggest_values(search: Search, axes: Axes, number: int, before: Iterable[Tri
         number: Of the trial; with the search's seed it decides what is random.
         before: The trials so far. Those that still run are taken to be bad, so that others are tried meanwhile.
     """
-    import optuna  # noqa: PLC0415 -- not before it is needed
+    import optuna
 
     seed = int(np.random.SeedSequence([search.seed, number]).generate_state(1)[0])
     with warnings.catch_warnings():
@@ -78,7 +78,7 @@ def should_prune(search: Search, axes: Axes, trial: Trial, others: Iterable[Tria
     """
     if search.prune is None or not trial.epochs:
         return False
-    import optuna  # noqa: PLC0415 -- not before it is needed
+    import optuna
 
     pruner = optuna.pruners.MedianPruner()
     return bool(pruner.prune(_study(axes, others), _told(axes, trial)))
@@ -86,7 +86,7 @@ def should_prune(search: Search, axes: Axes, trial: Trial, others: Iterable[Tria
 
 def _study(axes: Axes, trials: Iterable[Trial], **options: Any) -> OptunaStudy:
     """A study of Optuna's in memory that knows these trials."""
-    import optuna  # noqa: PLC0415 -- not before it is needed
+    import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", **options)
@@ -96,7 +96,7 @@ def _study(axes: Axes, trials: Iterable[Trial], **options: Any) -> OptunaStudy:
 
 def _told(axes: Axes, trial: Trial) -> FrozenTrial:
     """A trial as Optuna has it; one that diverged is the worst of those that were pruned."""
-    from optuna.trial import TrialState, create_trial  # noqa: PLC0415 -- as above
+    from optuna.trial import TrialState, create_trial
 
     states = {
         "running": TrialState.RUNNING,
@@ -120,7 +120,7 @@ def _told(axes: Axes, trial: Trial) -> FrozenTrial:
 
 def _distributions(axes: Axes) -> dict[str, BaseDistribution]:
     """What each value is drawn from."""
-    from optuna.distributions import (  # noqa: PLC0415 -- as above
+    from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,
         IntDistribution,

@@ -76,22 +76,22 @@ class RunMessage(BaseModel):
 
 def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
     """Trains a run, or goes on with it; how it ended."""
-    import torch  # noqa: PLC0415 -- not before threads and memory are set up
+    import torch  # not before threads and memory are set up
 
-    from sewdsl.compiler import read  # noqa: PLC0415 -- as above
-    from sewdsl.diagnostics import SewdslError  # noqa: PLC0415 -- as above
-    from sewdsl.plugins import PluginError, import_plugin_file  # noqa: PLC0415 -- as above
-    from sewdsl.source import Source  # noqa: PLC0415 -- as above
-    from sewdsl.train.data.dataset import DataError, Reading  # noqa: PLC0415 -- as above
-    from sewdsl.train.fit.lightning_loop import RunOptions  # noqa: PLC0415 -- as above
-    from sewdsl.train.fit.own_callbacks import plugin_callbacks  # noqa: PLC0415 -- as above
-    from sewdsl.train.fit.processes import Processes  # noqa: PLC0415 -- as above
-    from sewdsl.train.fit.progress import callbacks  # noqa: PLC0415 -- as above
-    from sewdsl.train.fit.train_run import resume_run, start_run  # noqa: PLC0415 -- as above
-    from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned  # noqa: PLC0415 -- as above
-    from sewdsl.train.study.epoch_watch import EpochWatch  # noqa: PLC0415 -- as above
-    from sewdsl.train.study.repeats import finish_run  # noqa: PLC0415 -- as above
-    from sewdsl.train.training_plan import plan_training  # noqa: PLC0415 -- as above
+    from sewdsl.compiler import read
+    from sewdsl.diagnostics import SewdslError
+    from sewdsl.plugins import PluginError, import_plugin_file
+    from sewdsl.source import Source
+    from sewdsl.train.data.dataset import DataError, Reading
+    from sewdsl.train.fit.lightning_loop import RunOptions
+    from sewdsl.train.fit.own_callbacks import plugin_callbacks
+    from sewdsl.train.fit.processes import Processes
+    from sewdsl.train.fit.progress import callbacks
+    from sewdsl.train.fit.train_run import resume_run, start_run
+    from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
+    from sewdsl.train.study.epoch_watch import EpochWatch
+    from sewdsl.train.study.repeats import finish_run
+    from sewdsl.train.training_plan import plan_training
 
     torch.set_num_threads(job.threads)
     data = None if job.data is None else Path(job.data)

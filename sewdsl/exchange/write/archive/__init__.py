@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def _write(model: SpikingNetwork, inputs: str) -> bytes:
-    from sewdsl.exchange.write.archive.program import write_archive  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.exchange.write.archive.program import write_archive
 
     return write_archive(model, inputs)
 
 
 def _run(data: bytes, x: Tensor) -> Outputs:
-    from sewdsl.exchange.write.archive.program import run_archive  # noqa: PLC0415 -- as above
+    from sewdsl.exchange.write.archive.program import run_archive
 
     return run_archive(data, x)
 

@@ -29,22 +29,22 @@ def write(model: SpikingNetwork, inputs: str, dt: float = DEFAULT_DT) -> bytes:
         ExportError: If NIR cannot express the network, or nir is missing.
     """
     _need_nir()
-    from sewdsl.exchange.write.nir.write_graph import to_bytes  # noqa: PLC0415 -- needs nir
+    from sewdsl.exchange.write.nir.write_graph import to_bytes
 
     return to_bytes(model, inputs, dt)
 
 
 def _run(data: bytes, x: Tensor) -> Outputs:
     _need_nir()
-    from sewdsl.exchange.write.nir.execute import NirExecutor  # noqa: PLC0415 -- needs nir
-    from sewdsl.exchange.write.nir.write_graph import from_bytes  # noqa: PLC0415 -- as above
+    from sewdsl.exchange.write.nir.execute import NirExecutor
+    from sewdsl.exchange.write.nir.write_graph import from_bytes
 
     return NirExecutor(from_bytes(data)).run(x)
 
 
 def _need_nir() -> None:
     try:
-        import nir  # noqa: F401, PLC0415 -- an extra that may not be there
+        import nir  # noqa: F401 -- an extra that may not be there
     except ImportError:
         raise MissingLibrary("nir") from None
 

@@ -28,8 +28,8 @@ def format_for_axis(axis: Literal["ScannedTime", "UnrolledTime"]) -> ExportForma
 
 def _write(axis: str, model: SpikingNetwork, inputs: str) -> bytes:
     try:
-        from sewdsl.exchange.write.onnx import time_axis as axes  # noqa: PLC0415 -- onnx need not be installed
-        from sewdsl.exchange.write.onnx.write_model import to_onnx  # noqa: PLC0415 -- as above
+        from sewdsl.exchange.write.onnx import time_axis as axes  # onnx need not be installed
+        from sewdsl.exchange.write.onnx.write_model import to_onnx
     except ModuleNotFoundError as error:
         raise MissingLibrary(error.name or "onnx") from None
     data: bytes = to_onnx(model, getattr(axes, axis), inputs).SerializeToString(deterministic=True)
@@ -38,10 +38,10 @@ def _write(axis: str, model: SpikingNetwork, inputs: str) -> bytes:
 
 def _run(data: bytes, x: Tensor) -> Outputs:
     try:
-        import onnxruntime  # noqa: PLC0415 -- as above
+        import onnxruntime
     except ModuleNotFoundError as error:
         raise MissingLibrary(error.name or "onnxruntime") from None
-    import torch  # noqa: PLC0415 -- torch takes seconds
+    import torch
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs() if output.name.rpartition("/")[2] == LOGITS]

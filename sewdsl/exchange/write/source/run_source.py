@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def neutral_currents(activation: Activation | None, gives: int) -> float:
     """The constant current that makes an activation give a number at every time-step."""
-    from sewdsl.lower.build_module import neutral_current  # noqa: PLC0415 -- torch takes seconds, and few networks ask
+    from sewdsl.lower.build_module import neutral_current
 
     return neutral_current(activation, gives)
 
