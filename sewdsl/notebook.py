@@ -183,7 +183,7 @@ def _bar() -> Callback | None:
     from lightning.pytorch import Callback
 
     class Bar(Callback):
-        def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002 -- a hook
+        def on_train_start(self, trainer: Any, pl_module: Any) -> None:
             self._bar = ProgressBar(int(trainer.estimated_stepping_batches))
             self._bar.display()
 

@@ -122,15 +122,15 @@ class Op(Kind):
             ShapeMismatch: it does not fit them.
         """
 
-    def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002 -- most ops have none, whatever the input
+    def parameters(self, *inputs: Signal) -> int:
         """How many learnable parameters it has."""
         return 0
 
-    def macs(self, *inputs: Signal) -> int:  # noqa: ARG002
+    def macs(self, *inputs: Signal) -> int:
         """Multiply-accumulate operations per time-step and sample."""
         return 0
 
-    def fan_out(self, *inputs: Signal) -> FanOut | None:  # noqa: ARG002 -- most ops have no weights
+    def fan_out(self, *inputs: Signal) -> FanOut | None:
         """How many weights each value of its input meets; None: it has no weights to meet."""
         return None
 
@@ -151,7 +151,7 @@ class Op(Kind):
         """The op that does in every mode what this one does in evaluation; most ops know no modes."""
         return self
 
-    def over_steps(self, steps: int) -> Self:  # noqa: ARG002
+    def over_steps(self, steps: int) -> Self:
         """The op in a network of so many time-steps; most ops do the same whatever their number.
 
         Raises:
@@ -159,7 +159,7 @@ class Op(Kind):
         """
         return self
 
-    def settle(self, downstream: Downstream) -> Self:  # noqa: ARG002
+    def settle(self, downstream: Downstream) -> Self:
         """The op with the arguments filled in that depend on what follows."""
         return self
 
@@ -304,12 +304,12 @@ class Neuron(Spiking):
         """H[t] from V[t-1], X[t] and the learnable scalars (Eq. 1)."""
 
     @final
-    def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002
+    def parameters(self, *inputs: Signal) -> int:
         """One for each learnable scalar."""
         return len(self.learnable())
 
     @final
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """The multi-step neuron of the runtime."""
         return runtime.Neuron(self)
 

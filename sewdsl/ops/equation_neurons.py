@@ -189,7 +189,7 @@ class _AnyEquations(EquationKind):
         """For how many time-steps it learns numbers of their own; 1 where it does not."""
         return self.T if isinstance(self, KnowsSteps) else 1
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Its input: the states are recomputed."""
         return SavedForBackward((0,))
 
@@ -229,7 +229,7 @@ class EquationNeuron(EquationKind, LinearNeuron):
         """What it learns, at the start."""
         return {name: learned.initial for name, learned in self.equations.learned.items()}
 
-    def dynamics(self, /, *args: Any, **learned: Any) -> LinearDynamics:  # noqa: ARG002
+    def dynamics(self, /, *args: Any, **learned: Any) -> LinearDynamics:
         """(decay, gain, drift), read off the normal form."""
         step = self.equations
         h = _charged(step)

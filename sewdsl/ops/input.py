@@ -24,11 +24,11 @@ class Input(Op, kind="input"):
     shape: tuple[int, ...]
     varies: bool = True
 
-    def infer(self, *inputs: Signal) -> Signal:  # noqa: ARG002
+    def infer(self, *inputs: Signal) -> Signal:
         """Real values: nothing is known of what the caller passes in."""
         return Signal(self.shape, REAL, self.varies)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """Passes its input on."""
         return runtime.Identity()
 

@@ -163,10 +163,10 @@ class SlidingNeuron(WindowedNeuron):
         self.weight = nn.Parameter(0.5 ** torch.arange(order - 1, -1, -1, dtype=torch.get_default_dtype()))
         self.bias = nn.Parameter(torch.tensor(-float(spec.v_threshold)))
 
-    def factors(self, lag: int, begin: int, end: int) -> Tensor:  # noqa: ARG002, D102 -- at all time-steps the same
+    def factors(self, lag: int, begin: int, end: int) -> Tensor:  # noqa: D102 -- at all time-steps the same
         return self.weight[self.order - 1 - lag]
 
-    def biases(self, begin: int, end: int) -> Tensor:  # noqa: ARG002, D102
+    def biases(self, begin: int, end: int) -> Tensor:  # noqa: D102
         return self.bias
 
 

@@ -71,7 +71,7 @@ class FiringRateLog(Callback):
     def __init__(self) -> None:
         self._rates, self._events, self._watching = FiringRates(), EventShares(), ExitStack()
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Counts from zero."""
         self._rates, self._events = FiringRates(), EventShares()
         model = pl_module.get_submodule("model")
@@ -79,14 +79,14 @@ class FiringRateLog(Callback):
         if isinstance(model, SpikingNetwork):
             self._watching.enter_context(self._events.watch(model))
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs the pass; of several processes, their mean."""
         self._watching.close()
         pl_module.log_dict({FIRING_RATE + name: rate for name, rate in self._rates.rates.items()}, sync_dist=True)
         # processes may have batches of different sizes, of which some are too small: none waits for another here
         pl_module.log_dict({BY_EVENTS + name: part for name, part in self._events.shares.items()}, rank_zero_only=True)
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002 -- a hook
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Stops counting."""
         self._watching.close()
 
@@ -106,7 +106,7 @@ class DeadLayers(Callback):
         self._before: dict[str, float] = {}
         self._said: set[str] = set()
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Says what is new."""
         logged = {
             name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(FIRING_RATE)
@@ -183,7 +183,7 @@ class GradientNorms(Callback):
     The norm is Euclidean, over all weights of a layer. To measure every step would cost more than it tells.
     """
 
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002 -- a hook
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Measures, if it is the last batch."""
         if trainer.is_last_batch:
             pl_module.log_dict(

@@ -27,7 +27,7 @@ class Add(Join, kind="ADD"):
         """A + S."""
         return branch + identity
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Nothing: the gradient passes to both."""
         return SavedForBackward()
 

@@ -25,6 +25,6 @@ class And(Join, kind="AND"):
         """A · S."""
         return branch * identity
 
-    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # noqa: ARG002 -- spikes whatever the spikes
+    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # spikes whatever the spikes
         """Spikes."""
         return BINARY

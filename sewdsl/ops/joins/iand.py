@@ -24,6 +24,6 @@ class IAnd(Join, kind="IAND"):
         """(1 - A) · S."""
         return (1 - branch) * identity
 
-    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # noqa: ARG002 -- spikes whatever the spikes
+    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # spikes whatever the spikes
         """Spikes."""
         return BINARY

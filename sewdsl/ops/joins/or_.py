@@ -26,6 +26,6 @@ class Or(Join, kind="OR"):
         """A + S - A · S."""
         return branch + identity - branch * identity
 
-    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # noqa: ARG002 -- spikes whatever the spikes
+    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # spikes whatever the spikes
         """Spikes."""
         return BINARY

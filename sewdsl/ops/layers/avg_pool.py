@@ -59,7 +59,7 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
         """Places of the input along each axis that no window reaches; a voting layer reaches all."""
         return (0,) if len(signal.shape) == 1 else super().cropped(signal)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Nothing: a mean needs no more than its shape."""
         return SavedForBackward()
 

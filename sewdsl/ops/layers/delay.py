@@ -28,10 +28,10 @@ class Delay(Layer, kind="DELAY"):
         """The same values, and zeros at the first time-step, so that they vary over time."""
         return Signal(inputs[0].shape, inputs[0].values, varies=True)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Nothing: the gradient passes to the time-step before."""
         return SavedForBackward()
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A shift by one time-step."""
         return runtime.Delay()

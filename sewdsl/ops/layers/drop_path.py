@@ -42,10 +42,10 @@ class DropPath(Layer, kind="DropPath", key="drop_path"):
         """Nothing is dropped."""
         return self.replace(p=0.0)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """The factor of each sample."""
         return SavedForBackward(once=4)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A mask of samples, for all time-steps."""
         return runtime.DropPath(self.p)

@@ -43,6 +43,6 @@ class Dropout(Layer, kind="DP", key="dropout"):
         """The mask of each sample, a number for each element."""
         return SavedForBackward(once=4 * inputs[0].elements)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A dropout with one mask for all time-steps."""
         return runtime.Dropout(self.p)

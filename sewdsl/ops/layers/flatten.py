@@ -27,10 +27,10 @@ class Flatten(Layer, kind="Flatten"):
         """The same values in a vector."""
         return Signal((inputs[0].elements,), inputs[0].values, inputs[0].varies)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Nothing."""
         return SavedForBackward()
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step flatten."""
         return runtime.Flatten()

@@ -27,10 +27,10 @@ class GlobalAvgPool(Layer, kind="GAP"):
         c, *_ = row_or_map_shape("global average pooling", inputs[0])
         return Signal((c,), varies=inputs[0].varies)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Nothing: a mean needs no more than its shape."""
         return SavedForBackward()
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step global average pooling."""
         return runtime.GlobalAvgPool()

@@ -46,7 +46,7 @@ class GroupNorm(Layer, kind="GN", key="group_norm"):
         """Weight and bias of each channel."""
         return 2 * inputs[0].channels
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What it reads, and mean and deviation of each group."""
         return SavedForBackward((0,), aside=8 * self.groups)
 

@@ -30,6 +30,6 @@ class Mean(Reduction, kind="MEAN"):
         """Real values."""
         return Signal(self.reduce_shape(inputs[0]).shape, varies=inputs[0].varies)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step mean."""
         return runtime.Mean(self.groups if self.over == "channels" else None)

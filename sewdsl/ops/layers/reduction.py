@@ -62,6 +62,6 @@ class Reduction(Layer):
             )
         return Reduced((self.groups, *signal.shape[1:]), signal.channels // self.groups)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Nothing: each value gets the same gradient."""
         return SavedForBackward()

@@ -43,14 +43,14 @@ class Scale(Layer, kind="SCALE"):
             values = counts_up_to(source.values.upper, source.values.unit * self.value, source.values.lower)
         return Signal(source.shape, values, source.varies)
 
-    def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002
+    def parameters(self, *inputs: Signal) -> int:
         """The number, if it is learned."""
         return int(self.learn)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What it reads, if the number has a gradient."""
         return SavedForBackward((0,) if self.learn else ())
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multiplication."""
         return runtime.Scale(self.value, learn=self.learn)

@@ -57,7 +57,7 @@ class SpatialAttention(Layer, KnowsSteps, kind="SA"):
         map_shape("spatial attention", inputs[0])
         return Signal(inputs[0].shape, varies=inputs[0].varies)
 
-    def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002
+    def parameters(self, *inputs: Signal) -> int:
         """The kernels of the mean and of the maximum."""
         return 2 * self.k**2
 
@@ -66,6 +66,6 @@ class SpatialAttention(Layer, KnowsSteps, kind="SA"):
         _, h, w = inputs[0].shape
         return -(-2 * self.k**2 * h * w // self.T)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A spatial attention."""
         return runtime.SpatialAttention(self.k)

@@ -36,6 +36,6 @@ class Sum(Reduction, kind="SUM"):
         )
         return Signal(shape, counted, source.varies)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step sum."""
         return runtime.Sum(self.groups if self.over == "channels" else None)

@@ -44,14 +44,14 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
         reduced_width(self, self.T, "more time-steps")
         return Signal(inputs[0].shape, varies=True)
 
-    def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002
+    def parameters(self, *inputs: Signal) -> int:
         """Both layers, without bias."""
         return 2 * self.T * (self.T // self.r)
 
-    def macs(self, *inputs: Signal) -> int:  # noqa: ARG002
+    def macs(self, *inputs: Signal) -> int:
         """Both layers, of the mean and of the maximum, once for T time-steps."""
         return 4 * (self.T // self.r)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A temporal attention for T time-steps."""
         return runtime.TemporalAttention(self.T, self.T // self.r)

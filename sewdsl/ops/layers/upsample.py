@@ -39,10 +39,10 @@ class Upsample(Layer, kind="UP", key="upsample"):
         values = inputs[0].values if self.mode == "nearest" else REAL
         return Signal((c, *(length * self.factor for length in size)), values, inputs[0].varies)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Nothing: the gradient needs no more than the shape."""
         return SavedForBackward()
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step upsampling."""
         return runtime.Upsample(self.factor, self.mode)

@@ -38,10 +38,10 @@ class Concatenation(Merge, kind="CAT"):
         """Whether height and width are equal."""
         return len(first.shape) == len(other.shape) and first.shape[1:] == other.shape[1:]
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Nothing: each operand gets its part of the gradient."""
         return SavedForBackward()
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step concatenation."""
         return runtime.Concatenation()

@@ -39,10 +39,10 @@ class Loop(FeedbackSum, kind="LOOP"):
             )
         return Signal(into.shape, Add().values(into.values, feedback.values), varies=True)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Nothing: the gradient passes to both."""
         return SavedForBackward()
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """The runtime's sum of two."""
         return runtime.Join(Add())

@@ -25,6 +25,6 @@ class Maximum(Merge, kind="MAX"):
         values = widest_range(signal.values for signal in inputs)
         return Signal(common_shape("MAX", *inputs), values, any(signal.varies for signal in inputs))
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step maximum."""
         return runtime.Maximum()

@@ -44,7 +44,7 @@ class Product(Merge, kind="MUL"):
         """Whether one is a gate for the other."""
         return gates(first.shape, other.shape) or gates(other.shape, first.shape)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A multi-step product that writes no gate out."""
         return runtime.Product()
 

@@ -23,6 +23,6 @@ class GELU(Activation, kind="GELU"):
     Shape: any, unchanged. What it gives is real, of spikes too.
     """
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A GELU."""
         return runtime.GELU()

@@ -31,10 +31,10 @@ class Logistic(Activation, kind="Logistic"):
         """Not it: of 0 it gives 1/2."""
         return False
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What it gives, of which the slope is y (1 - y)."""
         return SavedForBackward(output=True)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A logistic function."""
         return runtime.Sigmoid()

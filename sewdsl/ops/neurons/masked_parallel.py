@@ -39,10 +39,10 @@ class MaskedParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="MaskedPSN"):
     order: Positive = 2
     steps: Positive | None = None
 
-    def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002
+    def parameters(self, *inputs: Signal) -> int:
         """W, masked weights among them, and b."""
         return self.T**2 + self.T
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """Masked parallel neurons for T time-steps."""
         return runtime.MaskedNeuron(self, self.T, self.order)

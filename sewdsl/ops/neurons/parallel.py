@@ -37,10 +37,10 @@ class ParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="PSN"):
 
     steps: Positive | None = None
 
-    def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002
+    def parameters(self, *inputs: Signal) -> int:
         """W and b."""
         return self.T**2 + self.T
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """Parallel neurons for T time-steps."""
         return runtime.ParallelNeuron(self, self.T)

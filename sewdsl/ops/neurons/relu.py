@@ -26,10 +26,10 @@ class ReLU(Activation, kind="ReLU"):
         """Like the input: integers from 0 up pass unchanged, those below become 0, real values stay real."""
         return replace(inputs[0], values=replace(inputs[0].values, lower=0)) if inputs[0].values.lower else inputs[0]
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What it gives, which says where the gradient passes."""
         return SavedForBackward(output=True)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A ReLU."""
         return runtime.ReLU()

@@ -23,6 +23,6 @@ class SiLU(Activation, kind="SiLU"):
     Shape: any, unchanged. What it gives is real, of spikes too.
     """
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A SiLU."""
         return runtime.SiLU()

@@ -35,10 +35,10 @@ class SlidingParallelSpikingNeuron(ParallelNeuron, kind="SlidingPSN"):
 
     order: Positive = 2
 
-    def parameters(self, *inputs: Signal) -> int:  # noqa: ARG002
+    def parameters(self, *inputs: Signal) -> int:
         """W and b."""
         return self.order + 1
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """Sliding parallel neurons."""
         return runtime.SlidingNeuron(self, self.order)

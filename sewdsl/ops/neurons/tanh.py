@@ -21,10 +21,10 @@ class Tanh(Activation, kind="Tanh"):
     Shape: any, unchanged. What it gives is real, of spikes too.
     """
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:  # noqa: ARG002
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What it gives, of which the slope is 1 - y²."""
         return SavedForBackward(output=True)
 
-    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:  # noqa: ARG002
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A hyperbolic tangent."""
         return runtime.Tanh()

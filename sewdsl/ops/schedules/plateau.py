@@ -34,6 +34,6 @@ class Plateau(Schedule, kind="Plateau"):
     cooldown: Natural = 0
     min_lr: float = Field(default=0.0, ge=0)
 
-    def factor(self, epoch: int, epochs: int) -> float:  # noqa: ARG002 -- what comes of the validation part decides
+    def factor(self, epoch: int, epochs: int) -> float:
         """1: what is known before the training begins."""
         return 1.0

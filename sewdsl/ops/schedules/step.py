@@ -23,6 +23,6 @@ class StepLR(Schedule, kind="Step"):
     size: Positive
     gamma: float = Field(default=0.1, gt=0)
 
-    def factor(self, epoch: int, epochs: int) -> float:  # noqa: ARG002 -- the steps do not depend on the end
+    def factor(self, epoch: int, epochs: int) -> float:
         """Gamma to the number of steps so far."""
         return self.gamma ** (epoch // self.size)

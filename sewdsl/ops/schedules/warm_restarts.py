@@ -23,7 +23,7 @@ class WarmRestarts(Schedule, kind="WarmRestarts"):
     T_0: Positive
     T_mult: Positive = 1
 
-    def factor(self, epoch: int, epochs: int) -> float:  # noqa: ARG002 -- the periods do not depend on the end
+    def factor(self, epoch: int, epochs: int) -> float:
         """Half a cosine and a half, of the period that the epoch is in."""
         length = self.T_0
         while epoch >= length:

@@ -21,6 +21,6 @@ class DropEvent(EventTransform, kind="DropEvent"):
 
     p: float = Field(default=0.1, ge=0, lt=1)
 
-    def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:  # noqa: ARG002 -- of any size
+    def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:  # of any size
         """As a function of tonic's arrays of events."""
         return library.DropEvent(p=self.p)

@@ -21,6 +21,6 @@ class RandomFlipPolarity(EventTransform, kind="RandomFlipPolarity"):
 
     p: float = Field(default=0.5, ge=0, le=1)
 
-    def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:  # noqa: ARG002 -- of any size
+    def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:  # of any size
         """As a function of tonic's arrays of events."""
         return library.RandomFlipPolarity(p=self.p)

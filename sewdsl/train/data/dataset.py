@@ -64,7 +64,7 @@ class Samples(NamedTuple):
         """None are needed."""
         return 0
 
-    def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:  # noqa: ARG002 -- nothing to augment
+    def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
         """Some of the samples, as they are."""
         return Samples(self.x[indices], self.y[indices])
 

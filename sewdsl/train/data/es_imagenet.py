@@ -50,7 +50,7 @@ class TwoPolarities(EventFile):
 class PublishedFolder(Layout):
     """A folder for each class to learn from; for the test, one folder and a table that says the class of each file."""
 
-    def find(self, folder: Path, steps: int) -> Listing | None:  # noqa: ARG002 -- the same for any number
+    def find(self, folder: Path, steps: int) -> Listing | None:
         """What lies in the folder, or in one of the archive's name."""
         for base in (folder, folder / "ES-imagenet-0.18", folder / "extract" / "ES-imagenet-0.18"):
             train, val = class_folders.find_subfolder(base, "train"), base / "val"
@@ -60,7 +60,7 @@ class PublishedFolder(Layout):
                 return Listing(base, _in_classes(train, TwoPolarities), test)
         return None
 
-    def pattern(self, steps: int) -> str:  # noqa: ARG002 -- as above
+    def pattern(self, steps: int) -> str:
         """The folders and the table."""
         return "[ES-imagenet-0.18/]{train/class<number>/*.npz,val/*.npz,vallabel.txt}"
 

@@ -94,7 +94,7 @@ class SpikeFiles(Layout):
 
     prefix: str
 
-    def find(self, folder: Path, steps: int) -> Listing | None:  # noqa: ARG002 -- the same for any number
+    def find(self, folder: Path, steps: int) -> Listing | None:
         """What lies in the folder, or in one that SpikingJelly makes in it."""
         for base in (folder / marker for marker in MARKERS):
             train, test = (base / f"{self.prefix}_{part}.h5" for part in ("train", "test"))
@@ -102,7 +102,7 @@ class SpikeFiles(Layout):
                 return Listing(base, read_words(train), read_words(test))
         return None
 
-    def pattern(self, steps: int) -> str:  # noqa: ARG002 -- as above
+    def pattern(self, steps: int) -> str:
         """Both files."""
         return f"{self.prefix}_train.h5, {self.prefix}_test.h5"
 

@@ -122,7 +122,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         super().__init__()
         self._folder = folder
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ARG002 -- Lightning's signature
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write the best weights alone, or the last weights and the state.
 
         Raises:
@@ -144,8 +144,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self,
         path: str | Path,
-        map_location: Any = None,  # noqa: ARG002 -- Lightning moves what it needs
-        weights_only: bool | None = None,  # noqa: ARG002, FBT001 -- always
+        map_location: Any = None,  # Lightning moves what it needs
+        weights_only: bool | None = None,  # noqa: FBT001 -- always
     ) -> dict[str, Any]:
         """Read a state and its weights.
 
@@ -174,7 +174,7 @@ class RunCheckpointer(Checkpoint):
         self._saved = monotonic()
         self.signal = 0
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listens to signals from here on; Lightning gives them back to who had them when the training ends."""
         self._saved = monotonic()
         with suppress(ValueError):  # only the main thread may listen
@@ -184,9 +184,9 @@ class RunCheckpointer(Checkpoint):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,  # noqa: ARG002 -- a hook
-        outputs: Any,  # noqa: ARG002 -- a hook
-        batch: Any,  # noqa: ARG002 -- a hook
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Saves if it is time to."""

@@ -279,18 +279,18 @@ class Confusion(Callback):
         counts: list[list[int]] = [] if self._counts is None else self._counts.tolist()
         return counts
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Counts from zero."""
         self._counts = None
 
     def on_validation_batch_end(  # noqa: PLR0913 -- a hook
         self,
-        trainer: Trainer,  # noqa: ARG002 -- a hook
-        pl_module: LightningModule,  # noqa: ARG002 -- a hook
+        trainer: Trainer,
+        pl_module: LightningModule,
         outputs: Any,
         batch: Samples,
-        batch_idx: int,  # noqa: ARG002 -- a hook
-        dataloader_idx: int = 0,  # noqa: ARG002 -- a hook
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Counts a batch; ``outputs`` are the logits ``[N, classes]`` that the validation step returns."""
         counts = multiclass_confusion_matrix(outputs, batch[1], outputs.shape[1], validate_args=False)

@@ -41,11 +41,11 @@ class EpochLines(Callback):
     def __init__(self) -> None:
         self._start = 0.0
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock, also in the middle of an epoch."""
         self._start = perf_counter()
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock again."""
         self._start = perf_counter()
 
@@ -65,15 +65,15 @@ class EpochLines(Callback):
 class KernelLine(Callback):
     """A line that says that kernels are being compiled, where there is no bar to show it."""
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start to print."""
         compile_ahead.set_listener(self.show_kernels)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop printing."""
         compile_ahead.set_listener(None)
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002 -- a hook
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Stop printing."""
         compile_ahead.set_listener(None)
 
@@ -96,7 +96,7 @@ class Bar(Callback):
         self._start: float | None = None
         self._batches, self._samples = 0, 0
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Shows the line; starts the clock, also in the middle of an epoch."""
         self._clear()
         compile_ahead.set_listener(self.show_kernels)
@@ -105,7 +105,7 @@ class Bar(Callback):
         )
         self._live.start()
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock again."""
         self._clear()
 
@@ -113,7 +113,7 @@ class Bar(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,  # noqa: ARG002 -- a hook
+        outputs: Any,
         batch: Any,
         batch_idx: int,
     ) -> None:
@@ -134,20 +134,20 @@ class Bar(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Any,  # noqa: ARG002 -- a hook
-        batch: Any,  # noqa: ARG002 -- a hook
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
-        dataloader_idx: int = 0,  # noqa: ARG002 -- a hook
+        dataloader_idx: int = 0,
     ) -> None:
         """Shows how much has been judged."""
         judge = cast("Classifier", pl_module).judge
         self._show(trainer, f" {judge}", batch_idx + 1, int(sum(trainer.num_val_batches)))
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 -- a hook
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Removes the line."""
         self._stop()
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002 -- a hook
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Removes the line."""
         self._stop()
 

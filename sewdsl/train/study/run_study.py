@@ -159,7 +159,7 @@ class EveryRun:
         index, group = self._left.popleft()
         return group, index
 
-    def watch(self, group: VariantRuns, index: int) -> Watch | None:  # noqa: ARG002 -- nothing ends early
+    def watch(self, group: VariantRuns, index: int) -> Watch | None:
         """Nothing."""
         return None
 

@@ -108,7 +108,7 @@ TRIALS = ("trials_to_train.txt", "trials_to_test.txt")
 class TonicGesture(Layout):
     """A folder for each user and light, and in it a file for each class."""
 
-    def find(self, folder: Path, steps: int) -> Listing | None:  # noqa: ARG002 -- the same for any number
+    def find(self, folder: Path, steps: int) -> Listing | None:
         """What lies in the folder, or in ``DVSGesture`` in it."""
         for base in (folder, folder / "DVSGesture"):
             train, test = (self._recordings(base / part) for part in TONIC)
@@ -116,7 +116,7 @@ class TonicGesture(Layout):
                 return Listing(base, train, test)
         return None
 
-    def pattern(self, steps: int) -> str:  # noqa: ARG002 -- as above
+    def pattern(self, steps: int) -> str:
         """Both folders."""
         return "{ibmGestureTrain,ibmGestureTest}/<user>_<light>/<class>.npy"
 
@@ -134,7 +134,7 @@ class RawGesture(Layout):
     A class counts from 1 in the table and from 0 here. It may occur there twice; each row is a trial.
     """
 
-    def find(self, folder: Path, steps: int) -> Listing | None:  # noqa: ARG002 -- the same for any number
+    def find(self, folder: Path, steps: int) -> Listing | None:
         """What lies in the folder, or in ``DvsGesture`` in it."""
         for base in (folder, folder / "DvsGesture", folder / "extract" / "DvsGesture"):
             if any((base / name).is_file() for name in TRIALS):
@@ -142,7 +142,7 @@ class RawGesture(Layout):
                 return Listing(base, train, test)
         return None
 
-    def pattern(self, steps: int) -> str:  # noqa: ARG002 -- as above
+    def pattern(self, steps: int) -> str:
         """The recordings and what goes with them."""
         return "[DvsGesture/]{<user>_<light>.aedat,<user>_<light>_labels.csv,trials_to_train.txt,trials_to_test.txt}"
 
