@@ -46,7 +46,7 @@ class Group(nn.Module):
         self._keep(name, None)
         super().__delattr__(name)
 
-    def add_module(self, name: str, module: nn.Module | None) -> None:  # noqa: D102 -- torch's
+    def add_module(self, name: str, module: nn.Module | None) -> None:
         self._keep(name, module)
         super().add_module(name, module)
 
@@ -103,13 +103,13 @@ class ModuleGroup(Group):
         )
         raise TypeError(message)
 
-    def register_full_backward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102 -- torch's, as those below
+    def register_full_backward_hook(self, *_: Any, **__: Any) -> NoReturn:
         self._refuse()
 
-    def register_full_backward_pre_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
+    def register_full_backward_pre_hook(self, *_: Any, **__: Any) -> NoReturn:
         self._refuse()
 
-    def register_backward_hook(self, *_: Any, **__: Any) -> NoReturn:  # noqa: D102
+    def register_backward_hook(self, *_: Any, **__: Any) -> NoReturn:
         self._refuse()
 
 
@@ -348,7 +348,7 @@ class SpikingNetwork(Group):
         """A parameter that shows the dtype; None without parameters."""
         return next(self.parameters(), None)
 
-    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+    def extra_repr(self) -> str:
         settings = self.network.settings
         size = "x".join(map(str, settings.input))
         return f"{self.network.name!r}, input={size}, steps={settings.steps}, readout={settings.readout}"
@@ -390,7 +390,7 @@ class ValuesAt(nn.Module):
         found = {path: values[index] for path, index in self._gives.items()}
         return found if len(self.paths) > 1 else found[self.paths[0]]
 
-    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+    def extra_repr(self) -> str:
         return ", ".join(self.paths)
 
 

@@ -156,7 +156,7 @@ class BatchNorm(_BatchNorm):
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 -- torch's name
         """Any rank will do."""
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:
         scale = "" if self.scale == 1 else f", scale={self.scale}"
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}{scale}"
 

@@ -66,7 +66,7 @@ class Equations(ReadsPast):
                 learned[name] = learned[name][first : first + len(x_TN)]
         return kernels.run_equations(self.spec, x_TN, start, learned, final=True)
 
-    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+    def extra_repr(self) -> str:
         return str(self.spec)
 
 

@@ -23,10 +23,10 @@ class Join(nn.Module):
         super().__init__()
         self.spec = spec
 
-    def forward(self, branch: Tensor, identity: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, branch: Tensor, identity: Tensor) -> Tensor:
         return self.spec.combine(branch=branch, identity=identity)
 
-    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+    def extra_repr(self) -> str:
         return str(self.spec)
 
 

@@ -27,7 +27,7 @@ class Conv2d(nn.Conv2d):
     ``run`` says what is done to take less memory and time.
     """
 
-    def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:
         return self._slide(x_TN, self.weight, self.bias, run)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
@@ -48,7 +48,7 @@ class Conv1d(nn.Conv1d):
     It is computed as that of a map of one row, as torch does itself. ``run``: as in :class:`Conv2d`.
     """
 
-    def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:
         return self._slide(x_TN, self.weight, self.bias, run)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
@@ -91,7 +91,7 @@ def _misreads_channels_last(window: ConvWindow, x_TN: Tensor) -> bool:
 class Linear(nn.Linear):
     """``[T, N, C, H, W]`` (flattened first) or ``[T, N, F]`` to ``[T, N, F']``; torch's arguments."""
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x_TN: Tensor) -> Tensor:
         return super().forward(x_TN.flatten(2))
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm) -> Tensor:
@@ -117,14 +117,14 @@ def _folded(layer: Conv2d | Conv1d | Linear, norm: BatchNorm, shape: tuple[int, 
 class ConvTranspose2d(nn.ConvTranspose2d):
     """Transposed convolution of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``; torch's arguments."""
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]
         return over_steps(super().forward, x_TN)
 
 
 class ConvTranspose1d(nn.ConvTranspose1d):
     """Transposed convolution of every time-step: ``[T, N, C, L]`` to ``[T, N, C', L']``; torch's arguments."""
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]
         return over_steps(super().forward, x_TN)
 
 
@@ -140,11 +140,11 @@ class Upsample(nn.Module):
         super().__init__()
         self.factor, self.mode = factor, mode
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x_TN: Tensor) -> Tensor:
         mode = "linear" if self.mode == "bilinear" and x_TN.ndim == SEQUENCE_OF_ROWS_NDIM else self.mode
         return over_steps(lambda x: functional.interpolate(x, scale_factor=self.factor, mode=mode), x_TN)
 
-    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+    def extra_repr(self) -> str:
         return f"factor={self.factor}, mode={self.mode}"
 
 
@@ -159,14 +159,14 @@ class LayerNorm(nn.LayerNorm):
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__(channels, eps)
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x_TN: Tensor) -> Tensor:
         return super().forward(x_TN.movedim(2, -1)).movedim(-1, 2)
 
 
 class GroupNorm(nn.GroupNorm):
     """Group norm of every time-step of ``[T, N, C, H, W]``, or ``[T, N, F]``; torch's arguments."""
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x_TN: Tensor) -> Tensor:
         return over_steps(super().forward, x_TN)
 
 
@@ -181,7 +181,7 @@ class PReLU(nn.PReLU):
     def __init__(self, slopes: int, start: float = 0.25) -> None:
         super().__init__(slopes, start)
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x_TN: Tensor) -> Tensor:
         return over_steps(super().forward, x_TN)
 
 
@@ -198,17 +198,17 @@ class Scale(nn.Module):
         self.value = value
         self.weight = nn.Parameter(torch.tensor(value)) if learn else None
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x_TN: Tensor) -> Tensor:
         return x_TN * (self.value if self.weight is None else self.weight)
 
-    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+    def extra_repr(self) -> str:
         return f"{self.value}, learn={self.weight is not None}"
 
 
 class Flatten(nn.Module):
     """``[T, N, C, H, W]`` to ``[T, N, C·H·W]``."""
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x_TN: Tensor) -> Tensor:
         return x_TN.flatten(2)
 
 
@@ -235,7 +235,7 @@ class Dropout(nn.Module):
         """What all time-steps are multiplied by in training, for an input ``[T, N, *]``."""
         return functional.dropout(x_TN.new_ones(x_TN.shape[1:]), self.p)
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:
         return f"p={self.p}"
 
 

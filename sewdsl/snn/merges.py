@@ -24,10 +24,10 @@ class JoinOfMany(nn.Module):
         super().__init__()
         self.spec = spec
 
-    def forward(self, *operands: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, *operands: Tensor) -> Tensor:
         return reduce(lambda branch, identity: self.spec.combine(branch=branch, identity=identity), operands)
 
-    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+    def extra_repr(self) -> str:
         return str(self.spec)
 
 
@@ -37,7 +37,7 @@ class Concatenation(nn.Module):
     Shape: ``[T, N, C1, *]``, ``[T, N, C2, *]``, … to ``[T, N, C1 + C2 + …, *]``.
     """
 
-    def forward(self, *operands: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, *operands: Tensor) -> Tensor:
         return torch.cat(operands, dim=2)
 
 
@@ -47,7 +47,7 @@ class Maximum(nn.Module):
     Shape: each ``[T, N, *]``, to the same.
     """
 
-    def forward(self, *operands: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, *operands: Tensor) -> Tensor:
         return reduce(torch.maximum, operands)
 
 
@@ -57,7 +57,7 @@ class Product(nn.Module):
     Shape: ``[T, N, C, *]``, gates with a divisor of C for channels and 1 or the same for places.
     """
 
-    def forward(self, *operands: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, *operands: Tensor) -> Tensor:
         return reduce(_multiply, operands)
 
 
@@ -92,7 +92,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.scale, self.keys_first = heads, scale, keys_first
 
-    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         given, places = q, q.shape[3:]
         with without_autocast(q.device.type):
             # [T, N, heads, channels of a head, places]
@@ -101,7 +101,7 @@ class Attention(nn.Module):
             y = (y * self.scale).flatten(2, 3).reshape(*q.shape[:2], -1, *places)
         return _result(y, given)
 
-    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+    def extra_repr(self) -> str:
         return f"heads={self.heads}, scale={self.scale}"
 
 
@@ -128,7 +128,7 @@ class Sum(nn.Module):
         super().__init__()
         self.groups = groups
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:
         y = _at_least_float32(x)
         y = y.sum(tuple(range(3, x.ndim)), keepdim=True) if self.groups is None else _grouped(y, self.groups).sum(3)
         return _result(y, x)
@@ -137,7 +137,7 @@ class Sum(nn.Module):
 class Mean(Sum):
     """The mean over the channels of each group, or over places; the axes stay, as 1."""
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x: Tensor) -> Tensor:
         y = _at_least_float32(x)
         y = y.mean(tuple(range(3, x.ndim)), keepdim=True) if self.groups is None else _grouped(y, self.groups).mean(3)
         return _result(y, x)

@@ -88,7 +88,7 @@ class Neuron(SpikingModule):
         spikes_TN, v_N = kernels.run_neurons_from(self.spec, x_N[None], v_N, self.learned)
         return spikes_TN[0], v_N
 
-    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+    def extra_repr(self) -> str:
         return str(self.spec)
 
 

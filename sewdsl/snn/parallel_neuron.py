@@ -49,13 +49,13 @@ class ParallelNeuron(SpikingModule):
         nn.init.kaiming_uniform_(self.weight, a=sqrt(5))
         self.bias = nn.Parameter(torch.full((steps, 1), -float(spec.v_threshold)))
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor) -> Tensor:
         with without_autocast(x_TN.device.type):
             weight, bias, current_TN = _wide(self.weight), _wide(self.bias), _wide(x_TN)
             u_TN = torch.addmm(bias, weight, current_TN.flatten(1)).view(x_TN.shape)
             return reference.heaviside(u_TN, self.spec.surrogate).to(x_TN.dtype)
 
-    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+    def extra_repr(self) -> str:
         return str(self.spec)
 
 
@@ -116,7 +116,7 @@ class WindowedNeuron(SpikingModule, ReadsPast):
         past.after = known_TN[max(0, len(known_TN) - self.order + 1) :]
         return h_TN + _along_time(self.biases(t, t + 1), x_TN)
 
-    def extra_repr(self) -> str:  # noqa: D102 -- torch's hook
+    def extra_repr(self) -> str:
         return str(self.spec)
 
 
@@ -139,10 +139,10 @@ class MaskedNeuron(WindowedNeuron):
         nn.init.kaiming_uniform_(self.weight, a=sqrt(5))
         self.bias = nn.Parameter(torch.full((steps, 1), -float(spec.v_threshold)))
 
-    def factors(self, lag: int, begin: int, end: int) -> Tensor:  # noqa: D102 -- the base says it
+    def factors(self, lag: int, begin: int, end: int) -> Tensor:
         return self.weight.diagonal(-lag)[begin - lag : end - lag]
 
-    def biases(self, begin: int, end: int) -> Tensor:  # noqa: D102
+    def biases(self, begin: int, end: int) -> Tensor:
         return self.bias[begin:end, 0]
 
 
@@ -163,10 +163,10 @@ class SlidingNeuron(WindowedNeuron):
         self.weight = nn.Parameter(0.5 ** torch.arange(order - 1, -1, -1, dtype=torch.get_default_dtype()))
         self.bias = nn.Parameter(torch.tensor(-float(spec.v_threshold)))
 
-    def factors(self, lag: int, begin: int, end: int) -> Tensor:  # noqa: D102 -- at all time-steps the same
+    def factors(self, lag: int, begin: int, end: int) -> Tensor:
         return self.weight[self.order - 1 - lag]
 
-    def biases(self, begin: int, end: int) -> Tensor:  # noqa: D102
+    def biases(self, begin: int, end: int) -> Tensor:
         return self.bias
 
 

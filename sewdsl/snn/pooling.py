@@ -25,7 +25,7 @@ class MaxPool2d(nn.MaxPool2d):
     With ``byte_places``, the place of each maximum is kept in a byte, where there is a kernel for such maps.
     """
 
-    def forward(self, x_TN: Tensor, *, byte_places: bool = False) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor, *, byte_places: bool = False) -> Tensor:
         return over_steps(lambda x: self._pool(x, byte_places=byte_places), x_TN)
 
     def _pool(self, x: Tensor, *, byte_places: bool) -> Tensor:
@@ -40,7 +40,7 @@ class MaxPool2d(nn.MaxPool2d):
 class AvgPool2d(nn.AvgPool2d):
     """Average pooling of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C, H', W']``; padded zeros count."""
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x_TN: Tensor) -> Tensor:
         return over_steps(self._pool if _learns(x_TN) else super().forward, x_TN)
 
     def _pool(self, x: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class MaxPool1d(MaxPool2d):
     def __init__(self, kernel: tuple[int], stride: tuple[int], padding: tuple[int]) -> None:
         super().__init__((1, *kernel), (1, *stride), (0, *padding))
 
-    def forward(self, x_TN: Tensor, *, byte_places: bool = False) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor, *, byte_places: bool = False) -> Tensor:
         return super().forward(x_TN.unsqueeze(3), byte_places=byte_places).squeeze(3)
 
 
@@ -76,7 +76,7 @@ class AvgPool1d(AvgPool2d):
     def __init__(self, kernel: tuple[int], stride: tuple[int], padding: tuple[int]) -> None:
         super().__init__((1, *kernel), (1, *stride), (0, *padding))
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor) -> Tensor:
         return super().forward(x_TN.unsqueeze(3)).squeeze(3)
 
 
@@ -156,7 +156,7 @@ def _pairs(window: max_pool.Window) -> tuple[tuple[int, int], ...]:
 class GlobalAvgPool(nn.Module):
     """The mean over height and width, or over the length: ``[T, N, C, *]`` to ``[T, N, C]``."""
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x_TN: Tensor) -> Tensor:
         return x_TN.mean(tuple(range(3, x_TN.ndim)))
 
 
@@ -171,9 +171,9 @@ class VotingPool(nn.Module):
         super().__init__()
         self.kernel = kernel
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, x_TN: Tensor) -> Tensor:
         *steps, features = x_TN.shape
         return x_TN.reshape(*steps, features // self.kernel, self.kernel).mean(-1)
 
-    def extra_repr(self) -> str:  # noqa: D102
+    def extra_repr(self) -> str:
         return f"kernel={self.kernel}"

@@ -43,7 +43,7 @@ class TemporalAttention(_SharedLayers):
     Shape: ``[T, N, *]``, unchanged.
     """
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor) -> Tensor:
         factors_TN = self.factors(x_TN.transpose(0, 1)).t()
         return x_TN * _like(x_TN, factors_TN, x_TN.ndim - factors_TN.ndim)
 
@@ -54,7 +54,7 @@ class ChannelAttention(_SharedLayers):
     Shape: ``[T, N, C, *]``, unchanged.
     """
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor) -> Tensor:
         factors_N = self.factors(x_TN.movedim(0, 2))
         return x_TN * _like(x_TN, factors_N, x_TN.ndim - 1 - factors_N.ndim)
 
@@ -72,7 +72,7 @@ class SpatialAttention(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=False)
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor) -> Tensor:
         maps_N = x_TN.transpose(0, 1).flatten(1, 2)  # [N, T·C, H, W]
         pooled_N = torch.stack((maps_N.mean(1), maps_N.max(1).values), 1)
         return x_TN * _like(x_TN, self.conv(pooled_N).sigmoid(), 0)
@@ -95,7 +95,7 @@ class TemporalChannelAttention(nn.Module):
         self.temporal = nn.Conv1d(steps, steps, kernel_t, bias=False)
         self.channel = nn.Conv1d(channels, channels, kernel_c, bias=False)
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor) -> Tensor:
         mean_N = x_TN.mean(tuple(range(3, x_TN.ndim))).transpose(0, 1)  # [N, T, C]
         product_N = _same_length(self.temporal, mean_N) * _same_length(self.channel, mean_N.mT).mT
         return x_TN * _like(x_TN, product_N.sigmoid().transpose(0, 1), x_TN.ndim - 3)
