@@ -11,7 +11,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ops.joins.and_ import And
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Sec. 4.1: each AND keeps only the spikes at which its branch fires too, so that deep layers fall silent."""
 
     def conjoined(block: ResidualBlock) -> bool:

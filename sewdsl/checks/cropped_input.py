@@ -9,7 +9,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ops.layers.pool import Pool
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Warns where rows or columns of the input change nothing."""
     for node in network:
         if not isinstance(node.op, Pool):

@@ -57,7 +57,7 @@ def claimed_value(claim: Expectation) -> PrintedNumber | None:
     return _PARSERS[claim.quantity](claim.value)
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Compares every figure with the network's; nothing is compared in a network that is not whole."""
     known = quantities(network)
     for expectation in network.expectations:

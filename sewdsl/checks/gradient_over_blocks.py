@@ -27,7 +27,7 @@ MAX_BOUNDS = 20
 Chain = tuple[LinearNeuron, ...]
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Eq. 8 for the file's neurons and time-steps: what consecutive blocks with neutral branches make of a gradient.
 
     SEW blocks leave it as it is (Eq. 11).

@@ -11,7 +11,7 @@ from sewdsl.ops.joins.add import Add
 from sewdsl.ops.neurons.relu import ReLU
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Eq. 10: Y = ReLU(F(X)) + X is never less than X.
 
     k SEW blocks with ADD give at most k + 1 (Sec. 3.3), which the ranges of ``sewdsl show`` say exactly.

@@ -9,7 +9,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """AND and IAND need binary operands: (1 - A) · S is no spike where S counts to 2 (Table 1)."""
     for node in network:
         if not (isinstance(node.op, Join) and node.op.spikes_only):

@@ -20,7 +20,7 @@ MAX_NEURONS = 200
 """Neurons, each with other arguments, whose potentials are followed; the rest of many is not judged."""
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Sec. 3.2: with F = 0 a Spiking block gives SN(S), which is S for IF with 0 < v_threshold <= 1.
 
     A SEW block needs no such neuron: its join gives S where the branch is neutral (Sec. 3.3).

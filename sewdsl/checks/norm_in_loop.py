@@ -9,7 +9,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ops.layers.norm import Norm
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Notes, once, that statistics in a loop are not those over all time-steps, as they are elsewhere."""
     found = [network.nodes[index] for index in network.graph.looped]
     norms = sorted((node for node in found if isinstance(node.op, Norm)), key=lambda node: node.span.start)

@@ -12,7 +12,7 @@ MAX_USUAL_KERNEL = 7
 """The largest kernel that deep stages slide over smaller maps: a 3x3 kernel over 1x1 is no slip."""
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Warns of kernels that are larger than usual and than their input."""
     for node in network:
         if not isinstance(node.op, Conv):

@@ -18,7 +18,7 @@ NON_INCREASING_LAYERS = (AvgPool, GlobalAvgPool, MaxPool, Flatten)
 """Layers whose output is never greater than their input's."""
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Logits between 0 and b give the right class at most e^b / (e^b + K - 1) of the softmax over K classes."""
     recipe, output = network.recipe, network.nodes[network.output]
     if network.outputs:

@@ -12,7 +12,7 @@ MIN_SIDE = 16
 """From this length on, both numbers may be those of an image; rows have fewer channels or are longer."""
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Notes, once, that convolutions of an input ``HxW`` are along one axis: it is read as ``CxL``."""
     shape = network.settings.input
     if len(shape) != len("CL") or (shape[0] != shape[1] and min(shape) < MIN_SIDE):

@@ -9,7 +9,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ops.layers.delay import Delay
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Warns of a delay that only silences the first time-step: what it reads does not depend on time."""
     for node in network:
         if isinstance(node.op, Delay) and not any(signal.varies for signal in network.inputs(node)):

@@ -9,7 +9,7 @@ from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Table 1: g(A, S) takes the branch A first. IAND is another function of them swapped."""
     for index, node in enumerate(network):
         if not is_residual(network, index):

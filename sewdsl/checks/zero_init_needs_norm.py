@@ -9,7 +9,7 @@ from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Sec. 3.3: the last batch norm of the branch is what makes the branch neutral."""
     if not (network.settings.zero_init and whole):
         return

@@ -13,7 +13,7 @@ SAMPLE_DISTANCES = [0.0, *(sign * 2.0**exponent for sign in (-1, 1) for exponent
 """Distances from the threshold at which a surrogate is looked at, however narrow it is."""
 
 
-def check(network: Network, whole: bool) -> Iterator[Diagnostic]:  # noqa: ARG001, FBT001 -- the signature of all rules
+def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     """Appendix A.5: 0/1 gradients neither vanish nor explode by Eq. 8, and yet learn less or nothing (Table 9).
 
     In SEW ResNet, those that are 0 away from the threshold learn as well as others.

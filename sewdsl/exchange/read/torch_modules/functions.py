@@ -168,7 +168,7 @@ def _expand(trace: Trace, a: TracedTensor, *sizes: Any) -> TracedTensor:
     return Unsqueezed(_step(trace, a)).expand(*wanted)
 
 
-def _mean(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False, **_: Any) -> TracedTensor:  # noqa: FBT001, FBT002 -- torch's signature
+def _mean(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False, **_: Any) -> TracedTensor:
     axes = {axis % a.ndim for axis in ((dim,) if isinstance(dim, int) else dim or range(a.ndim))}
     places = {a.ndim - 2, a.ndim - 1}
     own = len(trace.draft.shape(a.place))
@@ -182,7 +182,7 @@ def _mean(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False,
     return a
 
 
-def _sum(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False, **_: Any) -> TracedTensor:  # noqa: FBT001, FBT002
+def _sum(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False, **_: Any) -> TracedTensor:
     if dim in (0, (0,), [0]) and a.form is LeadingAxes.SEQUENCE and not keepdim:
         return _read(trace, a, "sum")
     raise trace.refusal("takes a sum over other axes than time-steps")
@@ -209,7 +209,7 @@ def _read(trace: Trace, a: TracedTensor, how: str) -> TracedTensor:
     return made
 
 
-def _relu(trace: Trace, a: TracedTensor, inplace: bool = False) -> TracedTensor:  # noqa: FBT001, FBT002
+def _relu(trace: Trace, a: TracedTensor, inplace: bool = False) -> TracedTensor:
     made = trace.add(ReLU(), a)
     return trace.overwritten(a, made) if inplace else made
 
@@ -218,13 +218,13 @@ def _dropout(
     trace: Trace,
     a: TracedTensor,
     p: float = 0.5,
-    training: bool = True,  # noqa: ARG001, FBT001, FBT002 -- torch's signature
-    inplace: bool = False,  # noqa: ARG001, FBT001, FBT002
+    training: bool = True,
+    inplace: bool = False,
 ) -> TracedTensor:
     return trace.add(make_op(Dropout, trace.origin, p=float(p)), a)
 
 
-def _same(trace: Trace, a: TracedTensor, *args: Any, **kwargs: Any) -> TracedTensor:  # noqa: ARG001
+def _same(trace: Trace, a: TracedTensor, *args: Any, **kwargs: Any) -> TracedTensor:
     return trace.tensor(a.checked().place, a.form, like=a, complement=a.complement)
 
 
@@ -235,8 +235,8 @@ def _max_pool(  # noqa: PLR0913 -- torch's signature
     stride: Any = None,
     padding: Any = 0,
     dilation: Any = 1,
-    ceil_mode: bool = False,  # noqa: FBT001, FBT002
-    return_indices: bool = False,  # noqa: FBT001, FBT002
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> TracedTensor:
     window = layers.PoolingWindow(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, return_indices)
     return layers.max_pool(trace, a, window)
@@ -248,8 +248,8 @@ def _avg_pool(  # noqa: PLR0913 -- torch's signature
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
-    ceil_mode: bool = False,  # noqa: FBT001, FBT002
-    count_include_pad: bool = True,  # noqa: FBT001, FBT002
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> TracedTensor:
     unusual = divisor_override is not None or (not count_include_pad and layers.pair(padding) != (0, 0))

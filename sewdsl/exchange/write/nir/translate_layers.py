@@ -190,7 +190,7 @@ def _(op: Conv, site: EvaluatedLayer) -> list[NirNode]:
 
 
 @layer_nodes.register
-def _(op: Linear, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+def _(op: Linear, site: EvaluatedLayer) -> list[NirNode]:
     weight, bias = site.folded()
     node = nir.Linear(weight) if bias is None else nir.Affine(weight, bias)
     shape = site.inputs[0].shape
@@ -216,7 +216,7 @@ def _(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
 
 @layer_nodes.register(Dropout)
 @layer_nodes.register(DropPath)
-def _(op: Dropout | DropPath, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+def _(op: Dropout | DropPath, site: EvaluatedLayer) -> list[NirNode]:
     return []
 
 
@@ -228,7 +228,7 @@ def _(op: Scale, site: EvaluatedLayer) -> list[NirNode]:
 
 @layer_nodes.register(ReLU)
 @layer_nodes.register(PReLU)
-def _(op: ReLU | PReLU, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+def _(op: ReLU | PReLU, site: EvaluatedLayer) -> list[NirNode]:
     if site.inputs[0].values.upper is None or site.inputs[0].values.lower:
         what = "real values" if site.inputs[0].values.upper is None else "values below 0"
         raise UnsupportedLayer(site.node, f"rectifies {what}, and NIR has no node that does")
@@ -236,7 +236,7 @@ def _(op: ReLU | PReLU, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
 
 
 @layer_nodes.register
-def _(op: Flatten, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+def _(op: Flatten, site: EvaluatedLayer) -> list[NirNode]:
     shape = site.inputs[0].shape
     return [] if len(shape) == 1 else [NirNode("", flatten(shape))]
 
@@ -253,7 +253,7 @@ def _(op: AvgPool, site: EvaluatedLayer) -> list[NirNode]:
 
 
 @layer_nodes.register
-def _(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+def _(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:
     if len(site.inputs[0].shape) < MAP_NDIM:
         c, length = site.inputs[0].shape
         whole = AvgPool(kernel=(length, length))
@@ -336,12 +336,12 @@ def _signs(op: Join) -> tuple[int, int, float] | None:
 
 
 @layer_nodes.register
-def _(op: Add, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+def _(op: Add, site: EvaluatedLayer) -> list[NirNode]:
     return [NirNode("", None, tuple(range(len(site.inputs))))]
 
 
 @layer_nodes.register
-def _(op: Delay, site: EvaluatedLayer) -> list[NirNode]:  # noqa: ARG001
+def _(op: Delay, site: EvaluatedLayer) -> list[NirNode]:
     return [NirNode("", nir.Delay(_full(site.node.output.shape, site.dt)))]
 
 
