@@ -28,7 +28,7 @@ MAX_READ, LEAST_READ = 5_000_000, 1_000
 """Characters that are read at most while fixes bring to light what others then fix; what a text counts at least."""
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     specs: Annotated[
         list[str],
         typer.Argument(

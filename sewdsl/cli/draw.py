@@ -59,7 +59,7 @@ Form = Annotated[
 ]
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     spec: Spec,
     out: Out = None,
     form: Form = None,

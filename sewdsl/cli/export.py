@@ -104,7 +104,7 @@ ROUNDING_FACTOR = 2
 """Largest accepted difference, as a multiple of the largest change that rounding caused."""
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     wanted: Wanted,
     out: Out,
     to: To = None,
@@ -273,7 +273,7 @@ class Origin(NamedTuple):
     file: Path | None = None
 
 
-def _compare(  # noqa: PLR0913 -- what is compared, and what is shown
+def _compare(
     model: SpikingNetwork, format_: ExportFormat, written: bytes, origin: Origin, data: Path | None, seed: int
 ) -> None:
     """Run the file and the module, and print the difference of their outputs, the tolerance, and what was tested.

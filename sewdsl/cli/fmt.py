@@ -36,7 +36,7 @@ from sewdsl.terminal import echo
 Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="With --dialect: where to write it.")]
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Files to format in place, or - for a filter.")],
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit code 1 where something would change.")

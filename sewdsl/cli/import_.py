@@ -47,7 +47,7 @@ Name = Annotated[
 ]
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     source: Wanted,
     out: Out,
     python: Python = False,

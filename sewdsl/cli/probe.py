@@ -323,7 +323,7 @@ Found = tuple["tuple[NamedResidual, ...]", Mapping[str, Sequence[float | None]]]
 """The blocks, and the curves by name."""
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     quantity: Asked,
     target: Target,
     on: Shown = None,
@@ -386,7 +386,7 @@ def command(  # noqa: PLR0913 -- one parameter per option
                 _curves(probed, quantity, out, json_=json_)
 
 
-def _energy(  # noqa: PLR0913 -- what was found, what it takes, and where it goes
+def _energy(
     probed: ProbeTarget,
     costs: EnergyCosts,
     memory: MemoryCosts,
@@ -462,7 +462,7 @@ def _gradients(probed: ProbeTarget) -> Found:
     return tuple(each.block for each in found), {"S": [each.amplitude for each in found]}
 
 
-def _show(  # noqa: PLR0913 -- what was found, and where it goes
+def _show(
     probed: ProbeTarget,
     found: Found,
     by_events: Mapping[str, float],

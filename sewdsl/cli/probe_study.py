@@ -72,7 +72,7 @@ def study_seeds(study: Study, network: Network) -> tuple[int, ...]:
     return study.numbers or (network.recipe.seed if network.recipe else 0,)
 
 
-def _write(  # noqa: PLR0913 -- what was found, of what, and where it goes
+def _write(
     probe: str,
     networks: Sequence[Network],
     seeds: Sequence[int],

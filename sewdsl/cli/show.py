@@ -29,7 +29,7 @@ class PredictedDevice(StrEnum):
     CUDA = "cuda"
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     spec: Spec,
     spec_options: SpecOptions = AS_WRITTEN,
     expand: Annotated[bool, typer.Option("--expand", help="Every layer, also those inside blocks.")] = False,

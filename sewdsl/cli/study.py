@@ -74,7 +74,7 @@ On = Annotated[
 List = Annotated[bool, typer.Option("--list", help="Print the variants and their folders, and do nothing else.")]
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     spec: Annotated[str, Spec.__metadata__[0]],
     out: Out = None,
     data: Data = None,
@@ -215,7 +215,7 @@ def _chosen(
     return tuple(replace(one, compilations=one.compilations[:seeds]) for one in chosen)
 
 
-def _train(  # noqa: PLR0913 -- what a run needs, and which runs
+def _train(
     base: Compilation,
     found: tuple[CompiledVariant, ...],
     folder: StudyFolder,

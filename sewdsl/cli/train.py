@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from sewdsl.train.training_plan import TrainingPlan
 
 
-def train_repeats(  # noqa: PLR0913 -- what a run needs, and how often
+def train_repeats(
     spec: str,
     options: Options,
     out: Path | None,
@@ -155,7 +155,7 @@ Repeat = Annotated[
 ]
 
 
-def command(  # noqa: PLR0913 -- one parameter per option
+def command(
     spec: Annotated[str | None, Spec.__metadata__[0]] = None,
     out: Out = None,
     overwrite: Overwrite = False,
@@ -278,7 +278,7 @@ class _Place(NamedTuple):
         return make_run_folder(self.out)
 
 
-def _start(  # noqa: PLR0913 -- as above
+def _start(
     spec: str,
     options: Options,
     place: _Place,

@@ -68,7 +68,7 @@ group = typer.Typer(
 
 @group.command("convert", cls=Command)
 @with_parameters
-def convert(  # noqa: PLR0913 -- one parameter per option
+def convert(
     source: In,
     out: Out,
     net: Net,
@@ -99,7 +99,7 @@ def convert(  # noqa: PLR0913 -- one parameter per option
 
 @group.command("show", cls=Command)
 @with_parameters
-def show(  # noqa: PLR0913 -- one parameter per option
+def show(
     source: In,
     net: AnyNet = None,
     input: Input = None,  # noqa: A002 -- the option's name

@@ -164,7 +164,7 @@ SUFFIXES: dict[str, PictureFormat] = {
 """Formats by the suffix of a file, in lower case."""
 
 
-def render_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
+def render_picture(
     network: Network,
     format: PictureFormat = "svg",  # noqa: A002 -- the option's name
     *,
@@ -203,7 +203,7 @@ def render_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     return text.encode() if format == "dot" else render(text, format, width=look.width)
 
 
-def write_picture(  # noqa: PLR0913 -- the options of ``sewdsl draw``
+def write_picture(
     network: Network,
     path: Path,
     format: PictureFormat | None = None,  # noqa: A002 -- the option's name

@@ -70,7 +70,7 @@ class _IllegibleError(Exception):
         self.size = size
 
 
-def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
+def dot(
     network: Network,
     *,
     expand: Unfolded = False,
@@ -130,7 +130,7 @@ def dot(  # noqa: PLR0913 -- the options of ``sewdsl draw``
     raise RenderingError(message)
 
 
-def fitting_depth(  # noqa: PLR0913 -- as above
+def fitting_depth(
     network: Network,
     *,
     expand: Unfolded = False,
@@ -162,7 +162,7 @@ def fitting_depth(  # noqa: PLR0913 -- as above
     return None
 
 
-def _drawn(  # noqa: PLR0913 -- as above
+def _drawn(
     network: Network,
     expand: Unfolded,
     direction: Direction,

@@ -39,7 +39,7 @@ MOST_EDGES, MOST_CHARACTERS = 500, 50_000
 """What Mermaid draws at most, unless the settings of the page allow more; a diagram cannot raise them itself."""
 
 
-def mermaid(  # noqa: PLR0913 -- the options of ``sewdsl draw``
+def mermaid(
     network: Network,
     *,
     expand: bool = False,

@@ -41,7 +41,7 @@ class GivenArgument:
     span: Span
 
 
-def validate_arguments(  # noqa: PLR0913 -- what, from what, where, and how to say it
+def validate_arguments(
     model: type[Model],
     what: str,
     given: Mapping[str, GivenArgument],
@@ -92,7 +92,7 @@ def _decay_elsewhere(fields: Collection[str], name: str, argument: GivenArgument
     return {"help": hint, "fixes": (rename(argument.span, written),) if number else ()}
 
 
-def _describe(  # noqa: PLR0913 -- as above
+def _describe(
     error: ValidationError,
     model: type[BaseModel],
     what: str,

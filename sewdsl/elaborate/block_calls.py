@@ -70,7 +70,7 @@ class BlockCalls:
         self._scopes: dict[tuple[tuple[str, str], ...], int] = {}
         self._neurons: list[Activation | None] = []
 
-    def frame(  # noqa: PLR0913 -- what is called, and where
+    def frame(
         self, key: str, name: str, outer: CallFrame, binding: Binding, nearest: Activation | None, line: int
     ) -> CallFrame:
         """The frame of a block's expression.
@@ -95,7 +95,7 @@ class BlockCalls:
             names={},
         )
 
-    def binding(  # noqa: PLR0913 -- a call, what surrounds it, and where the work is counted
+    def binding(
         self,
         call: Call | MergeOf,
         key: str,

@@ -536,7 +536,7 @@ class Walker:
             return None
         return op
 
-    def _alternative(  # noqa: PLR0913 -- what, where, and what it is to go with
+    def _alternative(
         self,
         operand: Alternative,
         at: Place,
@@ -654,7 +654,7 @@ class Walker:
         path = frame.where(item.name.span.text)
         self._reporter.report("operand-count", message, item.span, help=hint, path=path)
 
-    def _expand(  # noqa: PLR0913 -- what is called, where, and with what
+    def _expand(
         self,
         call: Call | MergeOf,
         key: str,
@@ -694,9 +694,7 @@ class Walker:
         with self._reporter.at(call.span):
             return self.scope(definition.lets, definition.expression, at, replace(inner, site=call.span))
 
-    def _add(  # noqa: PLR0913 -- what reads what, and where
-        self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame, name: str = ""
-    ) -> Place:
+    def _add(self, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame, name: str = "") -> Place:
         """The place after one more node, if it fits; unless it is given, its name is the next of its kind."""
         if len(self._builder.nodes) > self._limits.nodes:
             limit = self._limits.nodes
@@ -708,7 +706,7 @@ class Walker:
             return None
         return index
 
-    def _misfit(  # noqa: PLR0913 -- what does not fit what, and where
+    def _misfit(
         self, misfit: ShapeMismatch, op: Op, inputs: tuple[int, ...], span: Span, text: str, frame: CallFrame
     ) -> None:
         copy = next((step for step in reversed(frame.path) if step.kind == "repeat"), None)

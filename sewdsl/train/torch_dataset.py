@@ -110,7 +110,7 @@ class _Plugins:
         return _Plugins, (self.paths,)
 
 
-def dataset(  # noqa: PLR0913 -- what a run says in its recipe and options
+def dataset(
     name: str,
     split: Split = "train",
     data: str | Path | None = None,

@@ -41,7 +41,7 @@ def find_dataset(name: str) -> type[DataSet] | None:
     return found
 
 
-def load(  # noqa: PLR0913 -- what a run says in its recipe and options
+def load(
     name: str,
     folder: str | Path | None = None,
     *,
@@ -70,7 +70,7 @@ def load(  # noqa: PLR0913 -- what a run says in its recipe and options
     return make_dataset(name, folder, steps=steps, shape=shape, subset=subset, in_memory=in_memory).load()
 
 
-def make_dataset(  # noqa: PLR0913 -- as above
+def make_dataset(
     name: str,
     folder: str | Path | None,
     *,

@@ -283,7 +283,7 @@ class Confusion(Callback):
         """Counts from zero."""
         self._counts = None
 
-    def on_validation_batch_end(  # noqa: PLR0913 -- a hook
+    def on_validation_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,

@@ -130,7 +130,7 @@ class Bar(Callback):
             figures += [f"{minutes}:{rest:02} left", f"{self._samples / seconds:.0f} samples/s"]
         self._show(trainer, "", batch_idx + 1, total, *figures)
 
-    def on_validation_batch_end(  # noqa: PLR0913 -- Lightning's signature
+    def on_validation_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,

@@ -35,7 +35,7 @@ class TrainedRun(NamedTuple):
     result: Result
 
 
-def train_network(  # noqa: PLR0913 -- what the command has as options
+def train_network(
     spec: str | Path,
     out: str | Path | None = None,
     *,
@@ -72,7 +72,7 @@ def train_network(  # noqa: PLR0913 -- what the command has as options
     return TrainedRun(folder.path, start_run(compilation, planned, folder, way))
 
 
-def resume_training(  # noqa: PLR0913 -- as above
+def resume_training(
     run: str | Path,
     *,
     epochs: int | None = None,

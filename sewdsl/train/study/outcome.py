@@ -49,7 +49,7 @@ class VariantResult(BaseModel):
     seconds: float = 0.0
 
     @classmethod
-    def of(  # noqa: PLR0913 -- what a row holds
+    def of(
         cls,
         labels: dict[str, str],
         folder: str,

@@ -124,7 +124,7 @@ class Mailbox:
         return self._answers.setdefault(key, asyncio.Queue())
 
 
-def train_on_node(  # noqa: PLR0913 -- what Ray sends to a worker
+def train_on_node(
     job: Job, key: str, begun: bytes, plugins: list[tuple[str, bytes]], mailbox: Any, version: str | None
 ) -> tuple[RunMessage | None, str, bytes]:
     """Trains a run in a process of the worker's node; how it ended, or how its process died, and its files.
