@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sewdsl.allocator import memory_kept as memory_kept
     from sewdsl.compiler import Compilation as Compilation
     from sewdsl.compiler import Options as Options
-    from sewdsl.compiler import compile, load, networks  # noqa: A004 -- what it does
+    from sewdsl.compiler import compile, load, networks
     from sewdsl.compiler import read as read
     from sewdsl.diagnostics import Diagnostic as Diagnostic
     from sewdsl.diagnostics import SewdslError as SewdslError

@@ -29,7 +29,7 @@ class Reported(Generic[Value_co]):
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-class InvalidText(Exception):  # noqa: N818 -- not an error of the program
+class InvalidText(Exception):
     """Raised where a part of a text has no meaning, which is reported already: nothing follows from it."""
 
 
@@ -72,7 +72,7 @@ class Reporter:
         *,
         severity: Severity = Severity.ERROR,
         label: str = "",
-        help: str = "",  # noqa: A002 -- the field's name in the printed form
+        help: str = "",
         path: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> None:
@@ -86,7 +86,7 @@ class Reporter:
         span: Span,
         *,
         label: str = "",
-        help: str = "",  # noqa: A002 -- as above
+        help: str = "",
         path: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> InvalidText:

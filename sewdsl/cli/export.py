@@ -111,7 +111,7 @@ def command(
     weights: Weights = None,
     best: Best = False,
     seed: Seed = 0,
-    license: License = None,  # noqa: A002 -- the option's name
+    license: License = None,
     check: Check = False,
     dt: Dt = None,
     data: Data = None,

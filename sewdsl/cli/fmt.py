@@ -44,7 +44,7 @@ def command(
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
     limit: Limit = None,
     dialect: Dialect = None,
-    input: Input = None,  # noqa: A002 -- the option's name
+    input: Input = None,
     steps: Steps = None,
     neuron: Neuron = None,
     settings: Set = None,

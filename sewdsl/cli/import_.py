@@ -52,7 +52,7 @@ def command(
     out: Out,
     python: Python = False,
     dt: Seconds = None,
-    input: Input = None,  # noqa: A002 -- the option's name
+    input: Input = None,
     steps: Count = None,
     readout: Read = None,
     name: Name = None,

@@ -25,7 +25,7 @@ License = Annotated[
 ]
 
 
-def command(run: Run, license: License = None) -> None:  # noqa: A002 -- the option's name
+def command(run: Run, license: License = None) -> None:
     """Make report.html and README.md of a run again, also of one that has not ended, from the files of its folder."""
     from sewdsl.train.report import write
     from sewdsl.train.store.run_folder import RunError, RunFolder, hide_machine, write_run_file

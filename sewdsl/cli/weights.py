@@ -74,7 +74,7 @@ def convert(
     net: Net,
     from_: Read = SourceScheme.AUTO,
     to: Written = TargetScheme.OURS,
-    input: Input = None,  # noqa: A002 -- the option's name
+    input: Input = None,
     neuron: Neuron = None,
     settings: Set = None,
     dialect: Dialect = None,
@@ -102,7 +102,7 @@ def convert(
 def show(
     source: In,
     net: AnyNet = None,
-    input: Input = None,  # noqa: A002 -- the option's name
+    input: Input = None,
     neuron: Neuron = None,
     settings: Set = None,
     dialect: Dialect = None,

@@ -42,7 +42,7 @@ def load(spec: str | Path, **options: Unpack[Options]) -> Network:
     return read(spec, **options).result()
 
 
-def compile(  # noqa: A001 -- what it does
+def compile(
     spec: str | Path | Network,
     *,
     seed: int | None = None,

@@ -38,7 +38,7 @@ PIXELS = 96
 
 def render(
     dot_text: str,
-    format: RenderedFormat,  # noqa: A002 -- its usual name
+    format: RenderedFormat,
     *,
     timeout: float = TIMEOUT,
     width: Length | None = None,
@@ -145,7 +145,7 @@ _ASPECT = {
 }
 
 
-def aspect_ratio(picture: bytes, format: RenderedFormat) -> float:  # noqa: A002 -- as above
+def aspect_ratio(picture: bytes, format: RenderedFormat) -> float:
     """The height of a rendered picture as a multiple of its width."""
     if format == "png":
         width, height = struct.unpack(">II", picture[16:24])
@@ -166,7 +166,7 @@ SUFFIXES: dict[str, PictureFormat] = {
 
 def render_picture(
     network: Network,
-    format: PictureFormat = "svg",  # noqa: A002 -- the option's name
+    format: PictureFormat = "svg",
     *,
     expand: bool = False,
     collapse: bool = False,
@@ -206,7 +206,7 @@ def render_picture(
 def write_picture(
     network: Network,
     path: Path,
-    format: PictureFormat | None = None,  # noqa: A002 -- the option's name
+    format: PictureFormat | None = None,
     *,
     expand: bool = False,
     collapse: bool = False,

@@ -53,7 +53,7 @@ LENGTH_SEPARATOR = "x"
 """What is between two lengths: in ``c4x1`` it cannot be a parameter."""
 
 
-class RenameProblem(Exception):  # noqa: N818 -- not a failure of the program
+class RenameProblem(Exception):
     """Raised where a name cannot be given; the message says why."""
 
 

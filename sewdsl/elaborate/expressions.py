@@ -41,7 +41,7 @@ PLACEHOLDER = "…"
 """Represents arguments in a hint."""
 
 
-class ExpansionLimitExceeded(Exception):  # noqa: N818 -- not an error of the program
+class ExpansionLimitExceeded(Exception):
     """Raised where the expansion passes a limit; reported. Nothing after it can be said."""
 
 

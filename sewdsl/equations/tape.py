@@ -24,7 +24,7 @@ MAX_NUMBER = 3.4028234663852886e38
 """The largest number that equations may need: that of float32, in which most of them are computed."""
 
 
-class TapeTooLong(Exception):  # noqa: N818 -- not a failure of the program: too much is asked for
+class TapeTooLong(Exception):
     """Raised where a tape would have more results than :data:`MAX_ENTRIES`."""
 
 

@@ -10,7 +10,7 @@ class ExportError(UserError):
     """A network that cannot be written, or a library for it that is missing; the message says which, and why."""
 
 
-class UnsupportedLayer(ExportError):  # noqa: N818 -- the network is as it should be: the format has no word for it
+class UnsupportedLayer(ExportError):
     """A layer that a format cannot express.
 
     Args:
@@ -23,7 +23,7 @@ class UnsupportedLayer(ExportError):  # noqa: N818 -- the network is as it shoul
         self.node = node
 
 
-class MissingLibrary(ExportError):  # noqa: N818 -- as above
+class MissingLibrary(ExportError):
     """A library that is not installed.
 
     Args:

@@ -16,7 +16,7 @@ Reads = Mapping[str, Sequence[str]]
 """For each node, the nodes whose sum it reads."""
 
 
-class EndlessCycle(ValueError):  # noqa: N818 -- not a failure of the program: a graph that cannot be cut
+class EndlessCycle(ValueError):
     """Raised of cycles that nest too deep; the message names the nodes of one."""
 
 

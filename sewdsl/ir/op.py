@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-class ShapeMismatch(Exception):  # noqa: N818 -- not a failure of the program: an op that does not fit its input
+class ShapeMismatch(Exception):
     """Raised by ``infer`` where an op does not fit its input.
 
     Attributes:
@@ -32,7 +32,7 @@ class ShapeMismatch(Exception):  # noqa: N818 -- not a failure of the program: a
         help: How to fix it.
     """
 
-    def __init__(self, code: str, message: str, help: str = "") -> None:  # noqa: A002 -- the diagnostic's field
+    def __init__(self, code: str, message: str, help: str = "") -> None:
         super().__init__(message)
         self.code, self.message, self.help = code, message, help
 

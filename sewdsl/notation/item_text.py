@@ -254,7 +254,7 @@ def item_nodes(items: TextItems) -> Iterator[int]:
             yield item.node
 
 
-class UnwritableNetwork(ValueError):  # noqa: N818 -- not a failure of the program: a network that no text gives
+class UnwritableNetwork(ValueError):
     """Raised of a network that no text of the language compiles to; names the node, where one is to blame."""
 
     def __init__(self, node: Node | None, reason: str) -> None:

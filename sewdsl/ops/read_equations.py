@@ -84,7 +84,7 @@ class ResetSettings(NamedTuple):
     detach_reset: bool = True
 
 
-class _Wrong(Exception):  # noqa: N818 -- carries what is said of a text
+class _Wrong(Exception):
     """Something that an equation cannot say; None: it is said already."""
 
     def __init__(self, said: Diagnostic | None) -> None:

@@ -227,7 +227,7 @@ def answer(texts: Texts, what: str, asked: dict[str, Any]) -> Any:
         raise Refusal(str(refusal)) from None
 
 
-class Refusal(Exception):  # noqa: N818 -- not a failure
+class Refusal(Exception):
     """Raised if a request cannot be answered; the message says why."""
 
 

@@ -35,7 +35,7 @@ BEGIN = "from sewdsl.serve.worker import main; main({plugins!r})"
 _BUFFER = 2**20
 
 
-class Problem(Exception):  # noqa: N818 -- what is said to whoever asked, not a failure of the server
+class Problem(Exception):
     """Raised if a request gets no answer.
 
     Args:

@@ -153,7 +153,7 @@ class BatchNorm(_BatchNorm):
             raise ValueError(message)
         return values
 
-    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 -- torch's name
+    def _check_input_dim(self, input: Tensor) -> None:
         """Any rank will do."""
 
     def extra_repr(self) -> str:

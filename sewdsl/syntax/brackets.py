@@ -168,7 +168,7 @@ class _Matcher:
         self.brackets.diagnostics = tuple(self.reporter.found)
         return self.brackets
 
-    def _report(self, code: str, message: str, token: Token, *, label: str, help: str) -> None:  # noqa: A002
+    def _report(self, code: str, message: str, token: Token, *, label: str, help: str) -> None:
         if self.too_deep and code != "nesting-too-deep":
             return
         self.reporter.report(code, message, self._span(token), label=label, help=help)

@@ -10,7 +10,7 @@ from typer.core import TyperGroup as Group
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
-from sewdsl import compile  # noqa: A004 -- what it does
+from sewdsl import compile
 from sewdsl.cli.app import app
 
 TEXT = "4C3-AP2-8FC-10"

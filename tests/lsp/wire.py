@@ -44,10 +44,10 @@ class Wire:
         name = {"uri": uri, "version": version}
         self.ask("textDocument/didChange", {"textDocument": name, "contentChanges": [{"text": text}]})
 
-    def answers(self, id: Any) -> list[dict[str, Any]]:  # noqa: A002 -- as the protocol has it
+    def answers(self, id: Any) -> list[dict[str, Any]]:
         return [message for message in self.sent if "method" not in message and message.get("id") == id]
 
-    async def answer(self, id: Any) -> dict[str, Any]:  # noqa: A002 -- as above
+    async def answer(self, id: Any) -> dict[str, Any]:
         """Waits for the answer to a request."""
         while not self.answers(id):  # noqa: ASYNC110 -- as a client that knows no more
             await asyncio.sleep(0.001)

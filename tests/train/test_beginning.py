@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
 from sewdsl.cli.options import load_initial_weights
-from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
+from sewdsl.compiler import compile, read
 from sewdsl.exchange.weights import take_weights
 from sewdsl.train.fit.initial_weights import InitialWeights
 from sewdsl.train.fit.initial_weights import read_initial_weights as read_beginning

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch._dynamo import lookup_backend
 
-from sewdsl.compiler import Compilation, compile, read  # noqa: A004 -- what it does
+from sewdsl.compiler import Compilation, compile, read
 from sewdsl.source import Source
 from sewdsl.train.fit import compiled_network, train_run
 from sewdsl.train.fit.compiled_network import CompiledNetwork, compile_network

@@ -13,7 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from sewdsl.analysis.named_parts import enclosing_parts, fold_parts, match_nodes, part_names
-from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
+from sewdsl.compiler import compile, read
 from sewdsl.elaborate.train_section import read_train_section
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
 from sewdsl.cli.run_setup import EXIT_GRACE_SECONDS
-from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
+from sewdsl.compiler import compile, read
 from sewdsl.ir.recipe import Recipe
 from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.train.data.batches import Batches

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, log_softmax, mse_loss, one_hot
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
-from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
+from sewdsl.compiler import compile, read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import Recipe

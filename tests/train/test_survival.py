@@ -17,7 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import load_file
 
 from sewdsl.atomic_write import write_atomically
-from sewdsl.compiler import compile, read  # noqa: A004 -- what it does
+from sewdsl.compiler import compile, read
 from sewdsl.tensor_file import tensor_digest
 from sewdsl.train.fit import checkpoints
 from sewdsl.train.fit.classifier import first_nonfinite

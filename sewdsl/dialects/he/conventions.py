@@ -83,7 +83,7 @@ class Assumptions:
     reporter: Reporter
     _said: set[str] = field(default_factory=set)
 
-    def say(self, message: str, span: Span, *, label: str, help: str = "") -> None:  # noqa: A002 -- the printed name
+    def say(self, message: str, span: Span, *, label: str, help: str = "") -> None:
         """Notes an assumption, once however often it applies."""
         if message not in self._said:
             self._said.add(message)

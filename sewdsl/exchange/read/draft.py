@@ -28,7 +28,7 @@ class ModelImportError(ExportError):
     """A model that cannot be read as a network; the message says which part, and why."""
 
 
-class UnsupportedPart(ModelImportError):  # noqa: N818 -- named after what is wrong, as all errors of users are
+class UnsupportedPart(ModelImportError):
     """A part of a model that has no place in the language.
 
     Args:

@@ -206,11 +206,11 @@ class DataError(UserError):
     """Data that is missing, not whole or damaged; the message says where it was looked for and what to do."""
 
 
-class DataMismatch(DataError):  # noqa: N818 -- what it is, not what went wrong
+class DataMismatch(DataError):
     """Samples that are sound, but of another shape than the network's input: to resume does not help."""
 
 
-class MissingReader(DataError):  # noqa: N818 -- what is missing, not what went wrong
+class MissingReader(DataError):
     """A package that reads a format, and is not installed.
 
     Args:

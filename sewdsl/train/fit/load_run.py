@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sewdsl.compiler import Compilation, compile, load, read  # noqa: A004 -- what it does
+from sewdsl.compiler import Compilation, compile, load, read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork

@@ -15,7 +15,7 @@ from lightning.pytorch import seed_everything
 
 from sewdsl import draw
 from sewdsl.allocator import return_memory
-from sewdsl.compiler import Compilation, compile  # noqa: A004 -- what it does
+from sewdsl.compiler import Compilation, compile
 from sewdsl.ir.kind import Kind
 from sewdsl.probe import MeasuredActivations, measure_operations
 from sewdsl.snn.batch_norm import synchronise_statistics

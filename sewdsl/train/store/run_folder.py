@@ -29,7 +29,7 @@ class RunError(UserError):
     """A run that cannot start or go on; the message says which, and why."""
 
 
-class RunInterrupted(RunError):  # noqa: N818 -- nothing went wrong
+class RunInterrupted(RunError):
     """A run that was asked to stop.
 
     Attributes:
@@ -41,19 +41,19 @@ class RunInterrupted(RunError):  # noqa: N818 -- nothing went wrong
         self.code = 128 + number
 
 
-class RunDiverged(RunError):  # noqa: N818 -- the field's word
+class RunDiverged(RunError):
     """A run whose loss or gradients stopped being numbers."""
 
 
-class RunPruned(RunError):  # noqa: N818 -- the field's word
+class RunPruned(RunError):
     """A run that a search ends early, since others had been better by then."""
 
 
-class RunAlreadyEnded(RunError):  # noqa: N818 -- nothing went wrong
+class RunAlreadyEnded(RunError):
     """A run that is to go on, but has nothing left to do."""
 
 
-class RunUnfinished(RunError):  # noqa: N818 -- nothing went wrong
+class RunUnfinished(RunError):
     """A run that is to be looked at before it has ended.
 
     Attributes:

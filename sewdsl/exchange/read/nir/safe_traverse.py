@@ -25,7 +25,7 @@ ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError)
 """What h5py raises of a damaged file."""
 
 
-class DamagedFile(Exception):  # noqa: N818 -- of a file
+class DamagedFile(Exception):
     """What is wrong with a file, in words that go on after its name."""
 
     @classmethod

@@ -23,7 +23,7 @@ TRACE_SAMPLES = (7, 11)
 
 def from_torch(
     model: nn.Module,
-    input: str | tuple[int, ...],  # noqa: A002 -- as everywhere
+    input: str | tuple[int, ...],
     steps: int = 1,
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,
@@ -52,7 +52,7 @@ def from_torch(
 
 def read_module(
     model: nn.Module,
-    input: tuple[int, ...],  # noqa: A002 -- as everywhere
+    input: tuple[int, ...],
     steps: int | None = None,
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,

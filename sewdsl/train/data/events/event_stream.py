@@ -87,7 +87,7 @@ COUNTS = "counts of events, darker first, as they are"
 """What frames hold, in words."""
 
 
-class OutsideSensor(ValueError):  # noqa: N818 -- where the event is, not what went wrong
+class OutsideSensor(ValueError):
     """An event that a sensor of this size cannot have."""
 
 
