@@ -206,6 +206,7 @@ def test_data_set_is_found_and_loaded(home: Path) -> None:
 
 
 def test_examples_are_in_style(home: Path) -> None:
-    command = [sys.executable, "-m", "ruff", "check", "--ignore=INP001", f"--config={ROOT}/pyproject.toml", str(home)]
+    of_their_folders = "--ignore=ARG001,ARG002,FBT001,INP001"  # sewdsl/ops and sewdsl/checks have these signatures
+    command = [sys.executable, "-m", "ruff", "check", of_their_folders, f"--config={ROOT}/pyproject.toml", str(home)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
