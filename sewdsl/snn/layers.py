@@ -89,7 +89,10 @@ def _misreads_channels_last(window: ConvWindow, x_TN: Tensor) -> bool:
 
 
 class Linear(nn.Linear):
-    """``[T, N, C, H, W]`` (flattened first) or ``[T, N, F]`` to ``[T, N, F']``; torch's arguments."""
+    """A linear layer on maps: ``[T, N, C, H, W]`` to ``[T, N, F]``.
+
+    Vectors ``[T, N, F]`` are not flattened. The arguments are torch's.
+    """
 
     def forward(self, x_TN: Tensor) -> Tensor:
         return super().forward(x_TN.flatten(2))
@@ -149,15 +152,10 @@ class Upsample(nn.Module):
 
 
 class LayerNorm(nn.LayerNorm):
-    """Normalises the channels of each place of ``[T, N, C, H, W]``, or ``[T, N, F]``, then scales and shifts each.
+    """Layer norm over the channels of each place: ``[T, N, C, H, W]`` or ``[T, N, F]``, unchanged.
 
-    Args:
-        channels: C or F.
-        eps: Added to the variance.
+    The arguments are torch's; the normalised shape is C or F.
     """
-
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
-        super().__init__(channels, eps)
 
     def forward(self, x_TN: Tensor) -> Tensor:
         return super().forward(x_TN.movedim(2, -1)).movedim(-1, 2)
@@ -186,11 +184,13 @@ class PReLU(nn.PReLU):
 
 
 class Scale(nn.Module):
-    """``[T, N, *]`` times one number.
+    """Everything times one number, which may be learned.
 
     Args:
         value: The number, or where it starts.
         learn: Whether it is a parameter, ``weight``.
+
+    Shape: ``[T, N, *]``, unchanged.
     """
 
     def __init__(self, value: float, *, learn: bool) -> None:

@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
 from sewdsl.exchange.write.formats import ExportFormat
 from sewdsl.exchange.write.python import equations
-from sewdsl.exchange.write.python.layers import LAYER_CALLS, LAYER_TEXTS, NORMS, WEIGHTED, looped_text
-from sewdsl.exchange.write.python.sequences import SEQUENCE_TEXTS, SHARED, SHARED_BY, step_scaled_norm
+from sewdsl.exchange.write.python.layers import (
+    LAYER_CALLS,
+    LAYER_TEXTS,
+    SEQUENCE_TEXTS,
+    SHARED,
+    SHARED_BY,
+    looped_text,
+)
+from sewdsl.exchange.write.python.norm_classes import norm_texts, weighted_norm_texts
 from sewdsl.exchange.write.source import Dialect, loops, write_document
-from sewdsl.exchange.write.source.dialect import td_batch_norm
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.exchange.write.source.run_source import neutral_currents, run_source
 from sewdsl.ir.network import Network
@@ -123,14 +129,13 @@ def fire(u: Tensor, spikes: nn.Module) -> Tensor:
 '''
 TEXTS = {
     **LAYER_TEXTS,
-    **{f"Weighted{name}": WEIGHTED.format(name=name, base="layer") for name in NORMS},
-    "TdBatchNorm2d": td_batch_norm(
-        "layer.BatchNorm2d",
+    **weighted_norm_texts("layer"),
+    **norm_texts(
+        "layer",
         "functional.seq_to_ann_forward(x, self._normalise)",
         "weight * scale * (x - mean) / sqrt(var + eps) + bias. SpikingJelly's own keeps\n"
         "    weight * scale as its weight, and so learns at another rate.",
     ),
-    "StepScaledBatchNorm": step_scaled_norm("layer.BatchNorm2d", "functional.seq_to_ann_forward(x, self._normalise)"),
     **SEQUENCE_TEXTS,
     "MaskedPSN": '''\
 class MaskedPSN(neuron.MaskedPSN):

@@ -53,4 +53,4 @@ class ChannelAttention(Layer, KnowsSteps, kind="CA"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A channel attention."""
-        return runtime.ChannelAttention(inputs[0].channels, inputs[0].channels // self.r)
+        return runtime.ChannelAttention(inputs[0].channels, self.r)

@@ -54,4 +54,4 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A temporal attention for T time-steps."""
-        return runtime.TemporalAttention(self.T, self.T // self.r)
+        return runtime.TemporalAttention(self.T, self.r)

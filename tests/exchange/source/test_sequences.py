@@ -9,6 +9,7 @@ import torch
 
 import sewdsl
 from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.source.runtime_class import runtime_class
 from sewdsl.ir.network import Network
 from tests.exchange.source.files import DOUBLE, SOURCES, made, outcome, same
 
@@ -41,3 +42,21 @@ def test_a_threshold_that_spikingjelly_does_not_begin_at() -> None:
     check(network, "python")
     with pytest.raises(UnsupportedLayer, match=re.escape("psn1 (PSN) begins at v_threshold 0.5, and SpikingJelly's")):
         SOURCES["spikingjelly"](network)
+
+
+def test_classes_of_the_runtime() -> None:
+    """Suffixes of shapes, methods for printing and further lines of the docstring are left out."""
+    expected = '''\
+class Scale(nn.Module):
+    """Everything times one number, which may be learned."""
+
+    def __init__(self, value: float, *, learn: bool) -> None:
+        super().__init__()
+        self.value = value
+        self.weight = nn.Parameter(torch.tensor(value)) if learn else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return x * (self.value if self.weight is None else self.weight)
+'''
+    assert runtime_class("layers", "Scale") == expected

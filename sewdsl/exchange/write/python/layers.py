@@ -6,17 +6,15 @@ from collections.abc import Callable, Sequence
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.python.neurons import Neurons
-from sewdsl.exchange.write.python.sequences import (
-    LOOPED_NORM,
-    SEQUENCE_CALLS,
-    SEQUENCE_TEXTS,
-    SHARED,
-    SHARED_BY,
-    step_scaled_norm,
+from sewdsl.exchange.write.python.norm_classes import (
+    LOOPED_STEP_SCALED_NORM,
+    NORMS,
+    norm_texts,
+    weighted_norm_texts,
 )
 from sewdsl.exchange.write.source import loops
-from sewdsl.exchange.write.source.dialect import td_batch_norm
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
+from sewdsl.exchange.write.source.runtime_class import runtime_class
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Op, Spiking
@@ -24,6 +22,7 @@ from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.channel_attention import ChannelAttention
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.drop_path import DropPath
@@ -36,8 +35,12 @@ from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.ops.layers.mean import Mean
 from sewdsl.ops.layers.scale import Scale
+from sewdsl.ops.layers.spatial_attention import SpatialAttention
 from sewdsl.ops.layers.sum_ import Sum
 from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
+from sewdsl.ops.layers.temporal_attention import TemporalAttention
+from sewdsl.ops.layers.temporal_channel_attention import TemporalChannelAttention
+from sewdsl.ops.layers.temporal_effective_batch_norm import TemporalEffectiveBatchNorm
 from sewdsl.ops.layers.transposed_conv import TransposedConv
 from sewdsl.ops.layers.upsample import Upsample
 from sewdsl.ops.neurons.gelu import GELU
@@ -81,20 +84,6 @@ REDUCTIONS = {
     for name in ("Sum", "Mean")
     for axes, places in (("", "(3, 4)"), ("1d", "3"))
 }
-WEIGHTED = '''\
-class Weighted{name}({base}.{name}):
-    """Batch norm whose weights start with another number than 1."""
-
-    def __init__(
-        self,
-        channels: int,
-        weight: float,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-    ) -> None:
-        super().__init__(channels, eps, momentum)
-        nn.init.constant_(self.weight, weight)
-'''
 STEPWISE = '''
     def forward(self, x: Tensor) -> Tensor:
         """All time-steps."""
@@ -128,18 +117,15 @@ LOOPED_DROPPING = (
 """,
     ),
 )
-"""What is another text in a file with loops, where one mask lasts for all time-steps."""
-NORMS = "BatchNorm1d", "BatchNorm2d"
+LOOPED = {
+    "Dropout": LOOPED_DROPPING,
+    "DropPath": LOOPED_DROPPING,
+    "StepScaledBatchNorm": LOOPED_STEP_SCALED_NORM,
+}
+"""What is another text in a file with loops, by class: one mask lasts for all time-steps."""
 LAYER_TEXTS = {
     **REDUCTIONS,
-    "LayerNorm": '''\
-class LayerNorm(nn.LayerNorm):
-    """Layer norm over the channels of each place: [T, N, C, H, W] or [T, N, F], unchanged."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
-        return super().forward(x.movedim(2, -1)).movedim(-1, 2)
-''',
+    "LayerNorm": runtime_class("layers", "LayerNorm"),
     "PReLU": '''\
 class PReLU(nn.PReLU):
     """max(x, 0) + weight * min(x, 0), with a weight for each channel: [T, N, C, *], unchanged."""
@@ -148,19 +134,7 @@ class PReLU(nn.PReLU):
         """All time-steps."""
         return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 ''',
-    "Scale": '''\
-class Scale(nn.Module):
-    """Everything times one number, which may be learned."""
-
-    def __init__(self, value: float, *, learn: bool) -> None:
-        super().__init__()
-        self.value = value
-        self.weight = nn.Parameter(torch.tensor(value)) if learn else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
-        return x * (self.value if self.weight is None else self.weight)
-''',
+    "Scale": runtime_class("layers", "Scale"),
     "DropPath": DROPPING.format(
         name="DropPath",
         what="Silences all of a sample in training, at all its time-steps: [T, N, *], unchanged.",
@@ -168,6 +142,13 @@ class Scale(nn.Module):
     ),
 }
 """Classes that are the same in files of SpikingJelly's layers."""
+SHARED = runtime_class("sequence_attention", "SharedLayers")
+SHARED_BY = ("TemporalAttention", "ChannelAttention")
+"""The classes that derive from :data:`SHARED`."""
+SEQUENCE_TEXTS = {
+    name: runtime_class("sequence_attention", name)
+    for name in (*SHARED_BY, "SpatialAttention", "TemporalChannelAttention")
+}
 TEXTS = {
     **LAYER_TEXTS,
     "ConvTranspose2d": WRAPPED.format(
@@ -182,14 +163,13 @@ TEXTS = {
     "Conv1d": WRAPPED.format(name="Conv1d", what=f"A convolution of each time-step: {ROWS} to [T, N, C', L']."),
     "BatchNorm2d": WRAPPED.format(name="BatchNorm2d", what=f"Batch norm of {SAME}, over T, N, H and W jointly."),
     "BatchNorm1d": WRAPPED.format(name="BatchNorm1d", what="Batch norm of [T, N, C, *], over all but the channels."),
-    "TdBatchNorm2d": td_batch_norm(
-        "nn.BatchNorm2d",
+    **norm_texts(
+        "nn",
         "each_step(self._normalise, x)",
         "weight * scale * (x - mean) / sqrt(var + eps) + bias, over all but the channels.",
     ),
-    "StepScaledBatchNorm": step_scaled_norm("nn.BatchNorm2d", "each_step(self._normalise, x)"),
     **SEQUENCE_TEXTS,
-    **{f"Weighted{name}": WEIGHTED.format(name=name, base="nn") + STEPWISE for name in NORMS},
+    **weighted_norm_texts("nn", STEPWISE),
     "MaxPool2d": WRAPPED.format(
         name="MaxPool2d", what=f"The largest value of each window: {SAME} to [T, N, C, H', W']."
     ),
@@ -224,14 +204,7 @@ class VotingPool(nn.Module):
         """All time-steps."""
         return x.unflatten(-1, (-1, self.voters)).mean(-1)
 ''',
-    "Linear": '''\
-class Linear(nn.Linear):
-    """A linear layer on maps: [T, N, C, H, W] to [T, N, F]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
-        return super().forward(x.flatten(2))
-''',
+    "Linear": runtime_class("layers", "Linear"),
     "Dropout": DROPPING.format(
         name="Dropout", what="Dropout with one mask for all time-steps of a sample.", mask="torch.ones_like(x[0])"
     ),
@@ -366,6 +339,36 @@ def reduction(op: Sum | Mean, *inputs: Signal) -> PyCall:
     return PyCall(f"{type(op).__name__}{'1d' if row else ''}", (Arg("groups", Literal(groups), positional=True),))
 
 
+def temporal_attention(op: TemporalAttention, *_: Signal) -> PyCall:
+    """An attention to time-steps."""
+    return PyCall("TemporalAttention", (_plain("steps", op.T), _plain("r", op.r)))
+
+
+def channel_attention(op: ChannelAttention, *inputs: Signal) -> PyCall:
+    """An attention to channels."""
+    return PyCall("ChannelAttention", (_channels(inputs[0]), _plain("r", op.r)))
+
+
+def joint_attention(op: TemporalChannelAttention, *inputs: Signal) -> PyCall:
+    """A joint attention to time-steps and channels."""
+    kernels = _plain("kernel_t", op.kernel_t), _plain("kernel_c", op.kernel_c)
+    return PyCall("TemporalChannelAttention", (_plain("steps", op.T), _channels(inputs[0]), *kernels))
+
+
+def step_scaled_norm(op: TemporalEffectiveBatchNorm, *inputs: Signal) -> PyCall:
+    """A batch norm with a weight for each time-step."""
+    shared = (Arg("eps", Literal(op.eps), 1e-5), Arg("momentum", Literal(op.momentum), 0.1))
+    return PyCall("StepScaledBatchNorm", (_channels(inputs[0]), _plain("steps", op.T), *shared))
+
+
+def _plain(name: str, value: int) -> Arg:
+    return Arg(name, Literal(value), positional=True)
+
+
+def _channels(signal: Signal) -> Arg:
+    return Arg("channels", Literal(signal.channels), positional=True, channels="out")
+
+
 LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Conv: conv,
     BatchNorm: norm,
@@ -390,18 +393,19 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
     Scale: scale,
     Sum: reduction,
     Mean: reduction,
-    **SEQUENCE_CALLS,
+    TemporalAttention: temporal_attention,
+    ChannelAttention: channel_attention,
+    SpatialAttention: lambda op, *_: PyCall("SpatialAttention", (_plain("kernel", op.k),)),
+    TemporalChannelAttention: joint_attention,
+    TemporalEffectiveBatchNorm: step_scaled_norm,
 }
 """The call that makes each layer."""
 
 
 def looped_text(name: str, text: str, *, looped: bool) -> str:
     """Return the class of a layer as files with loops have it, or as others do."""
-    if looped and name in {"Dropout", "DropPath"}:
-        for before, after in LOOPED_DROPPING:
-            text = text.replace(before, after)
-    if looped and name == "StepScaledBatchNorm":
-        text = text.replace("StepScaledBatchNorm(", "StepScaledBatchNorm(Memory, ").replace(*LOOPED_NORM)
+    for before, after in LOOPED.get(name, ()) if looped else ():
+        text = text.replace(before, after)
     return text
 
 
