@@ -26,7 +26,6 @@ from sewdsl.cli.options import (
     require,
     require_network,
 )
-from sewdsl.cli.probe import ProbeSamples, SampleCount, is_run_folder, random_input, samples_of_run
 from sewdsl.cli.run_setup import exchange_errors, set_up_process
 from sewdsl.compiler import read
 from sewdsl.elaborate.suggestions import did_you_mean
@@ -34,13 +33,13 @@ from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS, load_format
 from sewdsl.notation.kind_text import mixture
 from sewdsl.terminal import echo
+from sewdsl.train.store.run_lookup import is_run_folder
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sewdsl.exchange.write.formats import ExportFormat, Outputs
+    from sewdsl.exchange.write.formats import ExportFormat
     from sewdsl.ir.network import Network
     from sewdsl.lower import SpikingNetwork
+    from sewdsl.train.probe_target import ProbeSamples
 
 Wanted = Annotated[
     str,
@@ -98,10 +97,6 @@ NOISE = 2
 """How many samples of random input it shows, where there are none."""
 MAX_NAMES = 3
 """Layers that a message names."""
-ROUNDINGS = 4
-"""How often weights and input are changed by rounding, to measure how far the outputs move."""
-ROUNDING_FACTOR = 2
-"""Largest accepted difference, as a multiple of the largest change that rounding caused."""
 
 
 def command(
@@ -292,6 +287,7 @@ def _compare(
     """
     import torch
 
+    from sewdsl.exchange.write.compare_outputs import compare_outputs
     from sewdsl.train.watch import FiringRates
 
     shown = _shown(model, origin, data, seed)
@@ -299,71 +295,31 @@ def _compare(
     fired = FiringRates()
     if format_.double:
         model, x = deepcopy(model).double(), x.double()
-    with torch.no_grad():
-        ours = _by_name(model(x, return_sequence=format_.sequence))
-        theirs = _by_name(format_.run(written, x, *(() if format_.holds_weights else (model.state_dict(),))))
-        blank = _by_name(model(torch.zeros_like(x), return_sequence=format_.sequence))
-        with fired.watch(model):
-            model(x)
+    found = compare_outputs(model, format_, written, x)
+    with torch.no_grad(), fired.watch(model):
+        model(x)
     silent = [name for name, rate in fired.rates.items() if not rate]
     ends = [f"for {shown}", *_layers(silent, len(fired.rates))]
-    if all(torch.equal(y, blank[name]) for name, y in ours.items()):
+    if not found.depends_on_input:
         message = f"the comparison shows nothing: the output is the same for {shown} as for an input of zeros"
         echo("error: " + "\n  ".join([message, *ends[1:], _advice(shown, origin)]), err=True)
         raise typer.Exit(1)
-    differences = {name: _difference(y, theirs[name]) for name, y in ours.items()}
-    tolerances = {name: format_.tolerance * y.abs().max().item() for name, y in ours.items()}
-    if any(not differences[name] <= tolerance for name, tolerance in tolerances.items()):
-        # A spike that rounding moves changes the output by more than rounding does: measure by how much.
-        moved = _rounding_effects(model, x, ours, sequence=format_.sequence)
-        tolerances = {name: max(tolerance, ROUNDING_FACTOR * moved[name]) for name, tolerance in tolerances.items()}
     what = "outputs of all time-steps" if format_.sequence else "outputs"
     lines = [
-        f"{f'{name}: ' if name else ''}{what} differ by {differences[name]:.1e} at most, of {y.abs().max().item():.3g} "
-        f"(tolerance {tolerances[name]:.1e})"
-        for name, y in ours.items()
+        f"{f'{output.name}: ' if output.name else ''}{what} differ by {output.difference:.1e} at most, "
+        f"of {output.largest:.3g} (tolerance {output.tolerance:.1e})"
+        for output in found.outputs
     ]
-    wrong = any(not differences[name] <= tolerance for name, tolerance in tolerances.items())
+    wrong = not all(output.accepted for output in found.outputs)
     echo(("error: " if wrong else "") + "\n  ".join([*lines, *ends]), err=wrong)
     if wrong:
         raise typer.Exit(1)
 
 
-def _by_name(outputs: Outputs) -> dict[str, Tensor]:
-    """Return the outputs of a network by name; the only output has an empty name."""
-    return outputs if isinstance(outputs, dict) else {"": outputs}
-
-
-def _difference(ours: Tensor, theirs: Tensor) -> float:
-    """Return the largest difference of two outputs; NaN if an element is NaN in one of them."""
-    same = (ours == theirs) | (ours.isnan() & theirs.isnan())
-    return (ours - theirs).abs().masked_fill(same, 0.0).max().item()
-
-
-def _rounding_effects(model: SpikingNetwork, x: Tensor, ours: dict[str, Tensor], *, sequence: bool) -> dict[str, float]:
-    """Return the largest change of each output when weights and input change by the rounding of float32."""
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    effects = dict.fromkeys(ours, 0.0)
-
-    def nudge(values: Tensor) -> Tensor:
-        noise = torch.rand(values.shape, generator=generator, dtype=values.dtype) * 2 - 1
-        return values * (1 + torch.finfo(torch.float32).eps * noise)
-
-    for _ in range(ROUNDINGS):
-        nudged = deepcopy(model)
-        with torch.no_grad():
-            for parameter in nudged.parameters():
-                parameter.copy_(nudge(parameter))
-            outputs = _by_name(nudged(nudge(x), return_sequence=sequence))
-        effects = {name: max(effects[name], _difference(y, outputs[name])) for name, y in ours.items()}
-    return effects
-
-
 def _shown(model: SpikingNetwork, origin: Origin, data: Path | None, seed: int) -> ProbeSamples:
     """Test samples of the run where they can be had, else random input."""
     from sewdsl.train.data.dataset import DataError
+    from sewdsl.train.probe_target import SampleCount, random_input, samples_of_run
 
     if origin.run is not None:
         try:
