@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+RUNS = Path("runs")
+"""Folder of runs unless the user states another one."""
+SPEC_FILE = "spec.net"
+"""Network in the folder of a run, or in one that was exported: the folder stands for it."""
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Mapping, Sequence
+from io import StringIO
 
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _SEPARATED_FORMULA = re.compile(r"(?<=[,;\t])(?=[=+\-@])")
@@ -25,3 +28,13 @@ def plain_cell(value: object) -> object:
 def plain_comment(line: str) -> str:
     """Return a comment line of a CSV file without formulas: spreadsheets split it into cells, as any other line."""
     return _SEPARATED_FORMULA.sub("'", line)
+
+
+def rows_to_csv(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return rows of the same keys, at least one, as a table for other programs."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(rows[0])
+    writer.writerow(map(plain_cell, names))
+    writer.writerows([plain_cell(row[name]) for name in names] for row in rows)
+    return text.getvalue()

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sewdsl.cli.print_diagnostics import rows_to_csv
-from sewdsl.spreadsheet import plain_cell, plain_comment
+from sewdsl.spreadsheet import plain_cell, plain_comment, rows_to_csv
 
 SIGNS = ("=", "+", "-", "@", "\t")
 texts = st.text(st.sampled_from([*SIGNS, *"0.5e,; A(\"'"]), max_size=6)

@@ -1,16 +1,13 @@
-"""Diagnostics as text with carets, one a line, as JSON, and as annotations of a code host; and rows as CSV."""
+"""Diagnostics as text with carets, one a line, as JSON, and as annotations of a code host."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from io import StringIO
 from typing import Any
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.source import Span
-from sewdsl.spreadsheet import plain_cell
 from sewdsl.terminal import echo, echo_styled, escape_controls, is_terminal
 
 MAX_DIAGNOSTICS = 200
@@ -139,13 +136,3 @@ def _place(span: Span) -> dict[str, Any]:
         "start": span.start,
         "end": span.end,
     }
-
-
-def rows_to_csv(rows: Sequence[Mapping[str, object]]) -> str:
-    """Return rows of the same keys, at least one, as a table for other programs."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = list(rows[0])
-    writer.writerow(map(plain_cell, names))
-    writer.writerows([plain_cell(row[name]) for name in names] for row in rows)
-    return text.getvalue()

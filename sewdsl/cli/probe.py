@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -38,25 +37,17 @@ from sewdsl.cli.options import (
     require_network,
 )
 from sewdsl.cli.output import dump, echo_json
-from sewdsl.cli.print_diagnostics import rows_to_csv
 from sewdsl.cli.run_setup import probe_device, probe_errors, run_errors, set_up_process
-from sewdsl.compiler import Options, read, shipped_networks
+from sewdsl.compiler import read
 from sewdsl.ir.printed_values import format_joules
-from sewdsl.light_dataclass import dataclass
 from sewdsl.notation.energy_forms import EnergyForm, EnergyTable, write_energy_table
-from sewdsl.paths import is_folder
+from sewdsl.spreadsheet import rows_to_csv
 from sewdsl.terminal import echo
+from sewdsl.train.store.run_lookup import is_run_folder
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sewdsl.ir.network import Network
-    from sewdsl.lower import SpikingNetwork
     from sewdsl.probe import NamedResidual
-    from sewdsl.train.fit.processes import DeviceType
-    from sewdsl.train.store.result import Precision
-    from sewdsl.train.store.run_folder import RunFolder
-    from sewdsl.train.training_plan import TrainingPlan
+    from sewdsl.train.probe_target import ProbeTarget
 
 
 class ProbeInput(StrEnum):
@@ -64,193 +55,6 @@ class ProbeInput(StrEnum):
 
     DATA = "data"
     NOISE = "noise"
-
-
-class ProbeSamples(NamedTuple):
-    """What a network is shown.
-
-    Attributes:
-        batches: Inputs and classes.
-        data: Name of the dataset; None: random input.
-        samples: How many there are in all batches together.
-        of: Test samples of the dataset.
-    """
-
-    batches: Iterable[tuple[Tensor, Tensor]]
-    data: str | None
-    samples: int
-    of: int
-
-    def __str__(self) -> str:
-        if self.data is None:
-            return f"{self.samples:,} samples of random input"
-        share = f"all {self.of:,}" if self.samples == self.of else f"{self.samples:,} of {self.of:,}"
-        return f"{share} test samples of {self.data}"
-
-
-class SampleCount(NamedTuple):
-    """How much is shown, as far as the user said, and how it is read.
-
-    Attributes:
-        batch: Samples of a batch; None: of random input 4, of data as many as in the recipe.
-        batches: How many batches; None: of random input one, of data all that there are.
-        seed: Of random input, of the order of the samples, and of weights that are not trained.
-        readers: Threads that read samples ahead; None: as many as the dataset asks for.
-    """
-
-    batch: int | None
-    batches: int | None
-    seed: int
-    readers: int | None = None
-
-
-@dataclass(frozen=True)
-class ProbeTarget:
-    """A network, and what it is shown.
-
-    Attributes:
-        model: In the mode in which it is to be looked at.
-        shown: What it is shown.
-        run: The folder of the run that has trained it; None: it is not trained.
-        best: Whether with the weights of the run's best epoch, not of its last.
-        noted: The precision of its training, if the run has noted it.
-        device: Where the network is.
-        precision: In which floats it computes there.
-    """
-
-    model: SpikingNetwork
-    shown: ProbeSamples
-    run: Path | None = None
-    best: bool = False
-    noted: Precision | None = None
-    device: DeviceType = "cpu"
-    precision: Precision = "32-true"
-
-    @property
-    def network(self) -> Network:
-        """The network as data."""
-        return self.model.network
-
-    def title(self, quantity: str) -> str:
-        """One line that says what was found of what."""
-        epoch = "best" if self.best else "last"
-        state = "before training" if self.run is None else f"after the {epoch} epoch of {self.run}"
-        return f"{self.network.name}: {quantity}, {state}, on {self.shown}"
-
-    def on(self, device: DeviceType) -> ProbeTarget:
-        """The same on a device; what is trained computes there in the precision of its training."""
-        from sewdsl.probe import move_batches
-        from sewdsl.train.fit.processes import judged_precision
-
-        recipe = None if self.run is None else self.network.recipe
-        precision = judged_precision(recipe, device, self.noted) if recipe else self.precision
-        shown = self.shown._replace(batches=move_batches(self.shown.batches, device))
-        return replace(self, model=self.model.to(device), shown=shown, device=device, precision=precision)
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return {
-            "run": None if self.run is None else self.run.as_posix(),
-            "weights": "initial" if self.run is None else "best" if self.best else "last",
-            "mode": "training" if self.model.training else "evaluation",
-            "data": self.shown.data,
-            "samples": self.shown.samples,
-            "device": self.device,
-            "precision": self.precision,
-        }
-
-    @contextmanager
-    def computing(self) -> Iterator[None]:
-        """Lets the device compute as in a training: in TF32 if the recipe says so, and in this precision."""
-        from sewdsl.train.fit.arithmetic import autocast, tf32_allowed
-
-        recipe = self.network.recipe
-        with tf32_allowed(recipe.tf32 if recipe else None), autocast(self.precision, self.device):
-            yield
-
-
-def is_run_folder(target: str) -> bool:
-    """Whether it is a folder, and not the name of a shipped network, as everywhere else."""
-    return target not in shipped_networks() and is_folder(Path(target))
-
-
-def target_from_run(
-    path: Path, on: ProbeInput | None, data: Path | None, amount: SampleCount, *, best: bool
-) -> ProbeTarget:
-    """The trained network of a run, on its test samples unless random input is asked for.
-
-    Raises:
-        RunError, DataError, SewdslError: something in the folder, or the data, is missing or damaged.
-    """
-    from sewdsl.train.store.run_folder import RunFolder
-
-    folder = RunFolder(path)
-    noted = folder.read_result().precision  # says at once if this is no run
-    from sewdsl.train.fit.load_run import load_model
-
-    shown = None if on is ProbeInput.NOISE else _samples(_plan_again(folder, data), amount)
-    model = load_model(folder, best=best)
-    return ProbeTarget(model, shown or random_input(model.network, amount), path, best, noted)
-
-
-def samples_of_run(path: Path, data: Path | None, amount: SampleCount) -> ProbeSamples:
-    """Test samples of a run.
-
-    Raises:
-        RunError, DataError, SewdslError: something in the folder, or the data, is missing or damaged.
-    """
-    from sewdsl.train.store.run_folder import RunFolder
-
-    return _samples(_plan_again(RunFolder(path), data), amount)
-
-
-def _plan_again(folder: RunFolder, data: Path | None) -> TrainingPlan:
-    from sewdsl.train.fit.load_run import load_spec
-    from sewdsl.train.store.run_data_path import plan_resumed_run
-
-    return plan_resumed_run(load_spec(folder), folder, data)
-
-
-def target_from_spec(
-    spec: str, options: Options, on: ProbeInput | None, data: Path | None, amount: SampleCount
-) -> ProbeTarget:
-    """A network that is not trained, on random input unless its recipe's data is asked for.
-
-    Batch norm takes the statistics of each batch: it has no others that are of use.
-
-    Raises:
-        DataError, SewdslError: the data is missing or damaged, or the spec has no recipe that says which.
-    """
-    compilation = read(read_spec_text(spec), **options)
-    network = require_network(compilation)
-    from sewdsl.compiler import compile as compile_module
-    from sewdsl.probe import set_untrained_mode
-    from sewdsl.train.training_plan import plan_training
-
-    wanted = on is ProbeInput.DATA or data is not None
-    shown = _samples(plan_training(compilation, data), amount) if wanted else random_input(network, amount)
-    model = set_untrained_mode(compile_module(network, seed=amount.seed, optimize=0))
-    return ProbeTarget(model, shown)
-
-
-def random_input(network: Network, amount: SampleCount) -> ProbeSamples:
-    """Random input for a network."""
-    from sewdsl.probe import random_inputs
-
-    size, batches = amount.batch or 4, amount.batches or 1
-    return ProbeSamples(
-        random_inputs(network, samples=size, batches=batches, seed=amount.seed), None, size * batches, 0
-    )
-
-
-def _samples(planned: TrainingPlan, amount: SampleCount) -> ProbeSamples:
-    from sewdsl.train.data.split import split_off_validation
-    from sewdsl.train.fit.load_run import random_batches
-
-    samples = split_off_validation(planned.data.load(), 0, planned.recipe.seed).test
-    batches = random_batches(samples, amount.batch or planned.recipe.batch, amount.batches, amount.seed)
-    batches.readers = amount.readers
-    return ProbeSamples(batches, planned.data.name, len(batches.samples.y), len(samples.y))
 
 
 MAX_AMOUNT = 10**6
@@ -364,14 +168,19 @@ def command(
     if out is not None:
         require_free(*(out / f"{quantity}.{ending}" for ending in ENDINGS), overwrite=overwrite)
     options = spec_options.compile_options
-    amount = SampleCount(batch, batches, seed, readers)
     set_up_process()
     with run_errors(lambda: None):
         where = probe_device(device)
-        if run:
-            probed = target_from_run(Path(target), on, data, amount, best=best)
+        compilation = None if run else read(read_spec_text(target), **options)
+        if compilation is not None:
+            require_network(compilation)
+        from sewdsl.train.probe_target import SampleCount, target_from_run, target_from_spec
+
+        amount = SampleCount(batch, batches, seed, readers)
+        if compilation is None:
+            probed = target_from_run(Path(target), data, amount, best=best, noise=noise)
         else:
-            probed = target_from_spec(target, options, on, data, amount)
+            probed = target_from_spec(compilation, data, amount, noise=data is None and on is not ProbeInput.DATA)
         with probe_errors():
             probed = probed.on(where)
         if quantity is ProbeQuantity.GRADIENTS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -14,12 +14,12 @@ from rich.table import Table
 from sewdsl.cli.console import console
 from sewdsl.cli.options import Device
 from sewdsl.cli.output import dump
-from sewdsl.cli.print_diagnostics import rows_to_csv
 from sewdsl.cli.run_setup import probe_device, probe_errors
 from sewdsl.compiler import CompiledVariant
 from sewdsl.elaborate import Study
 from sewdsl.elaborate.study_section import PROBE_QUANTITIES
 from sewdsl.ir.network import Network
+from sewdsl.spreadsheet import rows_to_csv
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
@@ -42,9 +42,15 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
         RunError: the folder holds something else, a file cannot be written, or there is no such device.
     """
     from sewdsl.probe import named_residuals
-    from sewdsl.probe.compare_networks import block_curves
+    from sewdsl.probe.compare_networks import (
+        block_curves,
+        curve_rows,
+        curves_to_json,
+        describe_curves,
+    )
+    from sewdsl.probe.plots import plot_panels
     from sewdsl.train.fit.arithmetic import tf32_allowed
-    from sewdsl.train.store.run_folder import open_group
+    from sewdsl.train.store.run_folder import open_group, write_run_file
 
     on = probe_device(device)
     networks = [varied.compilations[0].result() for varied in found]
@@ -62,7 +68,11 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
         echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
         with probe_errors(), tf32_allowed(network.recipe.tf32 if network.recipe else None):
             every += block_curves(network, varied.variant.labels, study.probe, seeds, on)
-    _write(study.probe, networks, seeds, every, folder, on)
+    picture = BytesIO()
+    plot_panels(every, describe_curves(every, seeds)).savefig(picture, dpi=130, format="png")
+    write_run_file(folder / f"{study.probe}.csv", rows_to_csv(curve_rows(every, seeds)))
+    write_run_file(folder / f"{study.probe}.json", dump({**curves_to_json(every, seeds), "device": on}) + "\n")
+    write_run_file(folder / f"{study.probe}.png", picture.getvalue())
     console().print(_table(every))
     echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
 
@@ -70,79 +80,6 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
 def study_seeds(study: Study, network: Network) -> tuple[int, ...]:
     """The study's, or the recipe's, or zero."""
     return study.numbers or (network.recipe.seed if network.recipe else 0,)
-
-
-def _write(
-    probe: str,
-    networks: Sequence[Network],
-    seeds: Sequence[int],
-    every: Sequence[BlockCurve],
-    folder: Path,
-    device: str,
-) -> None:
-    from sewdsl.probe.plots import plot_panels
-    from sewdsl.train.store.run_folder import write_run_file
-
-    picture = BytesIO()
-    plot_panels(every, _title(networks, seeds)).savefig(picture, dpi=130, format="png")
-    rows = [row for curve in every for row in _rows(curve, seeds)]
-    write_run_file(folder / f"{probe}.csv", rows_to_csv(rows))
-    write_run_file(folder / f"{probe}.json", dump({**_as_json(networks, seeds, every), "device": device}) + "\n")
-    write_run_file(folder / f"{probe}.png", picture.getvalue())
-
-
-def _title(networks: Sequence[Network], seeds: Sequence[int]) -> str:
-    """What all of them share."""
-    from sewdsl.probe.compare_networks import SAMPLES
-
-    shapes = {"x".join(map(str, network.settings.input)) for network in networks}
-    steps = {network.settings.steps for network in networks}
-    said = [
-        f"{networks[0].name}: before training",
-        " ".join(["random input", *(shapes if len(shapes) == 1 else ())]),
-        *(f"T = {T}" for T in steps if len(steps) == 1),
-        f"N = {SAMPLES}",
-        *([f"mean and range of {len(seeds)} seeds"] if len(seeds) > 1 else []),
-    ]
-    return ", ".join(said)
-
-
-def _rows(curve: BlockCurve, seeds: Sequence[int]) -> list[dict[str, Any]]:
-    return [
-        {
-            **curve.labels,
-            "quantity": curve.quantity,
-            "block": block.index,
-            "name": block.name,
-            "downsample": block.downsample,
-            "mean": curve.values[i],
-            **{f"seed {seed}": run[i] for seed, run in zip(seeds, curve.runs, strict=True)},
-        }
-        for i, block in enumerate(curve.blocks)
-    ]
-
-
-def _as_json(networks: Sequence[Network], seeds: Sequence[int], every: Sequence[BlockCurve]) -> dict[str, Any]:
-    from sewdsl.probe.compare_networks import SAMPLES
-
-    return {
-        "name": networks[0].name,
-        "samples": SAMPLES,
-        "seeds": list(seeds),
-        "curves": [
-            {
-                "labels": dict(curve.labels),
-                "input": list(curve.network.settings.input),
-                "steps": curve.network.settings.steps,
-                "quantity": curve.quantity,
-                "blocks": [block.name for block in curve.blocks],
-                "downsample": [block.downsample for block in curve.blocks],
-                "values": list(curve.values),
-                "runs": [list(run) for run in curve.runs],
-            }
-            for curve in every
-        ],
-    }
 
 
 def _table(every: Sequence[BlockCurve]) -> Table:

@@ -17,8 +17,7 @@ from rich.text import Text
 from sewdsl.cli.console import print_fitting
 from sewdsl.cli.options import Json
 from sewdsl.cli.output import echo_json
-from sewdsl.compiler.spec import RUNS
-from sewdsl.paths import is_there
+from sewdsl.paths import RUNS, is_there
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS, Limits
 from sewdsl.ops import find as find_kind
-from sewdsl.paths import is_file, is_folder, is_link, is_there
+from sewdsl.paths import RUNS, SPEC_FILE, is_file, is_folder, is_link, is_there
 from sewdsl.reporter import Reported
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
@@ -37,10 +37,6 @@ SHORTEST_PART = 4
 """Characters of a part of a network's name that it is known by."""
 MAX_NAMED = 3
 """Networks that a message names."""
-RUNS = Path("runs")
-"""Where runs are unless the user says otherwise."""
-NETWORK_OF_A_FOLDER = "spec.net"
-"""The network in the folder of a run, or in one that was exported: the folder stands for it."""
 MAX_NAME_LENGTH = 200
 """Characters of a string that may be the name of a file or a network."""
 
@@ -137,7 +133,7 @@ def _check_missing(text: str, *, dialect: bool) -> Diagnostic | None:
     cutoff = 0.6 if "-" in text else 0.8  # a word alone is more often a layer
     near = nearest_name(text, _with_body(), cutoff)
     file = similar_siblings(Path(f"{text}.net"), lambda other: other.suffix == ".net" and other.is_file(), cutoff)
-    run = similar_siblings(RUNS / text, lambda other: is_file(other / "spec.net"))
+    run = similar_siblings(RUNS / text, lambda other: is_file(other / SPEC_FILE))
     if file is not None:
         return _missing(text, f"there is no '{text}'", f"did you mean '{file}'?")
     if run is not None and run.name == text:
@@ -178,8 +174,8 @@ def _looks_like_path(text: str) -> bool:
 
 
 def _read(path: Path, spec: str | Path, shown: str, limits: Limits) -> SpecSource | Diagnostic:
-    if is_folder(path) and is_file(path / NETWORK_OF_A_FOLDER):  # of a run, or exported
-        path, shown = path / NETWORK_OF_A_FOLDER, str(Path(shown) / NETWORK_OF_A_FOLDER)
+    if is_folder(path) and is_file(path / SPEC_FILE):  # of a run, or exported
+        path, shown = path / SPEC_FILE, str(Path(shown) / SPEC_FILE)
     try:
         text = read_text(path, shown, _nowhere(shown), limits)
     except OSError as error:

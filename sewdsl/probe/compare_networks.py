@@ -80,3 +80,57 @@ def block_curves(
             blocks = tuple(each.block for each in amplitudes)
             found.setdefault("S", []).append(tuple(each.amplitude for each in amplitudes))
     return [BlockCurve(network, labels, quantity, blocks, tuple(runs)) for quantity, runs in found.items()]
+
+
+def describe_curves(every: Sequence[BlockCurve], seeds: Sequence[int]) -> str:
+    """What all networks of some curves share, as the title of a figure."""
+    settings = [curve.network.settings for curve in every]
+    shapes = {"x".join(map(str, each.input)) for each in settings}
+    steps = {each.steps for each in settings}
+    said = [
+        f"{every[0].network.name}: before training",
+        " ".join(["random input", *(shapes if len(shapes) == 1 else ())]),
+        *(f"T = {T}" for T in steps if len(steps) == 1),
+        f"N = {SAMPLES}",
+        *([f"mean and range of {len(seeds)} seeds"] if len(seeds) > 1 else []),
+    ]
+    return ", ".join(said)
+
+
+def curve_rows(every: Sequence[BlockCurve], seeds: Sequence[int]) -> list[dict[str, object]]:
+    """A row for each block of each curve."""
+    return [
+        {
+            **curve.labels,
+            "quantity": curve.quantity,
+            "block": block.index,
+            "name": block.name,
+            "downsample": block.downsample,
+            "mean": curve.values[i],
+            **{f"seed {seed}": run[i] for seed, run in zip(seeds, curve.runs, strict=True)},
+        }
+        for curve in every
+        for i, block in enumerate(curve.blocks)
+    ]
+
+
+def curves_to_json(every: Sequence[BlockCurve], seeds: Sequence[int]) -> dict[str, object]:
+    """The same as plain data."""
+    return {
+        "name": every[0].network.name,
+        "samples": SAMPLES,
+        "seeds": list(seeds),
+        "curves": [
+            {
+                "labels": dict(curve.labels),
+                "input": list(curve.network.settings.input),
+                "steps": curve.network.settings.steps,
+                "quantity": curve.quantity,
+                "blocks": [block.name for block in curve.blocks],
+                "downsample": [block.downsample for block in curve.blocks],
+                "values": list(curve.values),
+                "runs": [list(run) for run in curve.runs],
+            }
+            for curve in every
+        ],
+    }

@@ -15,9 +15,8 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 from sewdsl.atomic_write import PARTIAL, write_atomically
-from sewdsl.compiler.spec import RUNS
 from sewdsl.light_dataclass import dataclass
-from sewdsl.paths import explain
+from sewdsl.paths import RUNS, explain
 from sewdsl.train.records import RecordError, contents
 from sewdsl.train.store import result
 from sewdsl.train.store.result import Result

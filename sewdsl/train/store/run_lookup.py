@@ -8,10 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from sewdsl.compiler import shipped_networks
-from sewdsl.compiler.spec import RUNS
 from sewdsl.elaborate.file_kinds import MAX_NAMES_SCANNED
 from sewdsl.elaborate.suggestions import nearest_name
-from sewdsl.paths import is_file, is_folder, is_link, is_there
+from sewdsl.paths import RUNS, is_file, is_folder, is_link, is_there
 
 MAX_RUNS_NAMED = 3
 """Runs that are named."""
@@ -20,6 +19,11 @@ MAX_RUNS_NAMED = 3
 def is_run(path: Path) -> bool:
     """Whether two files of a run are there; one that was killed at once has left no recipe."""
     return is_file(path / "spec.net") and any(is_file(path / name) for name in ("recipe.json", "lock"))
+
+
+def is_run_folder(target: str) -> bool:
+    """Return whether a target is a folder, and not the name of a shipped network, which comes first everywhere."""
+    return target not in shipped_networks() and is_folder(Path(target))
 
 
 def missing_run_message(path: Path) -> str:

@@ -1,0 +1,178 @@
+"""Networks to probe, and the samples that they are shown: those of a run, or untrained ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from sewdsl.compiler import Compilation
+from sewdsl.compiler import compile as compile_module
+from sewdsl.ir.network import Network
+from sewdsl.light_dataclass import dataclass
+from sewdsl.lower import SpikingNetwork
+from sewdsl.probe import move_batches, random_inputs, set_untrained_mode
+from sewdsl.train.data.split import split_off_validation
+from sewdsl.train.fit.arithmetic import autocast, tf32_allowed
+from sewdsl.train.fit.load_run import load_model, load_spec, random_batches
+from sewdsl.train.fit.processes import judged_precision
+from sewdsl.train.store.run_data_path import plan_resumed_run
+from sewdsl.train.store.run_folder import RunFolder
+from sewdsl.train.training_plan import TrainingPlan, plan_training
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sewdsl.train.fit.processes import DeviceType
+    from sewdsl.train.store.result import Precision
+
+
+class ProbeSamples(NamedTuple):
+    """What a network is shown.
+
+    Attributes:
+        batches: Inputs and classes.
+        data: Name of the dataset; None: random input.
+        samples: How many there are in all batches together.
+        of: Test samples of the dataset.
+    """
+
+    batches: Iterable[tuple[Tensor, Tensor]]
+    data: str | None
+    samples: int
+    of: int
+
+    def __str__(self) -> str:
+        if self.data is None:
+            return f"{self.samples:,} samples of random input"
+        share = f"all {self.of:,}" if self.samples == self.of else f"{self.samples:,} of {self.of:,}"
+        return f"{share} test samples of {self.data}"
+
+
+class SampleCount(NamedTuple):
+    """How much is shown, as far as the user said, and how it is read.
+
+    Attributes:
+        batch: Samples of a batch; None: of random input 4, of data as many as in the recipe.
+        batches: How many batches; None: of random input one, of data all that there are.
+        seed: Of random input, of the order of the samples, and of weights that are not trained.
+        readers: Threads that read samples ahead; None: as many as the dataset asks for.
+    """
+
+    batch: int | None
+    batches: int | None
+    seed: int
+    readers: int | None = None
+
+
+@dataclass(frozen=True)
+class ProbeTarget:
+    """A network, and what it is shown.
+
+    Attributes:
+        model: In the mode in which it is to be looked at.
+        shown: What it is shown.
+        run: The folder of the run that has trained it; None: it is not trained.
+        best: Whether with the weights of the run's best epoch, not of its last.
+        noted: The precision of its training, if the run has noted it.
+        device: Where the network is.
+        precision: In which floats it computes there.
+    """
+
+    model: SpikingNetwork
+    shown: ProbeSamples
+    run: Path | None = None
+    best: bool = False
+    noted: Precision | None = None
+    device: DeviceType = "cpu"
+    precision: Precision = "32-true"
+
+    @property
+    def network(self) -> Network:
+        """The network as data."""
+        return self.model.network
+
+    def title(self, quantity: str) -> str:
+        """One line that says what was found of what."""
+        epoch = "best" if self.best else "last"
+        state = "before training" if self.run is None else f"after the {epoch} epoch of {self.run}"
+        return f"{self.network.name}: {quantity}, {state}, on {self.shown}"
+
+    def on(self, device: DeviceType) -> ProbeTarget:
+        """The same on a device; what is trained computes there in the precision of its training."""
+        recipe = None if self.run is None else self.network.recipe
+        precision = judged_precision(recipe, device, self.noted) if recipe else self.precision
+        shown = self.shown._replace(batches=move_batches(self.shown.batches, device))
+        return replace(self, model=self.model.to(device), shown=shown, device=device, precision=precision)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        return {
+            "run": None if self.run is None else self.run.as_posix(),
+            "weights": "initial" if self.run is None else "best" if self.best else "last",
+            "mode": "training" if self.model.training else "evaluation",
+            "data": self.shown.data,
+            "samples": self.shown.samples,
+            "device": self.device,
+            "precision": self.precision,
+        }
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Lets the device compute as in a training: in TF32 if the recipe says so, and in this precision."""
+        recipe = self.network.recipe
+        with tf32_allowed(recipe.tf32 if recipe else None), autocast(self.precision, self.device):
+            yield
+
+
+def target_from_run(path: Path, data: Path | None, amount: SampleCount, *, best: bool, noise: bool) -> ProbeTarget:
+    """The trained network of a run, on its test samples or on random input.
+
+    Raises:
+        RunError, DataError, SewdslError: something in the folder, or the data, is missing or damaged.
+    """
+    folder = RunFolder(path)
+    noted = folder.read_result().precision  # says at once if this is no run
+    shown = None if noise else samples_of_run(path, data, amount)
+    model = load_model(folder, best=best)
+    return ProbeTarget(model, shown or random_input(model.network, amount), path, best, noted)
+
+
+def target_from_spec(compilation: Compilation, data: Path | None, amount: SampleCount, *, noise: bool) -> ProbeTarget:
+    """A network that is not trained, on random input or on the data of its recipe.
+
+    Batch norm takes the statistics of each batch: it has no others that are of use.
+
+    Raises:
+        DataError, SewdslError: the data is missing or damaged, or the spec has no recipe that says which.
+    """
+    network = compilation.result()
+    shown = random_input(network, amount) if noise else _samples(plan_training(compilation, data), amount)
+    return ProbeTarget(set_untrained_mode(compile_module(network, seed=amount.seed, optimize=0)), shown)
+
+
+def samples_of_run(path: Path, data: Path | None, amount: SampleCount) -> ProbeSamples:
+    """Test samples of a run.
+
+    Raises:
+        RunError, DataError, SewdslError: something in the folder, or the data, is missing or damaged.
+    """
+    folder = RunFolder(path)
+    return _samples(plan_resumed_run(load_spec(folder), folder, data), amount)
+
+
+def random_input(network: Network, amount: SampleCount) -> ProbeSamples:
+    """Random input for a network."""
+    size, batches = amount.batch or 4, amount.batches or 1
+    return ProbeSamples(
+        random_inputs(network, samples=size, batches=batches, seed=amount.seed), None, size * batches, 0
+    )
+
+
+def _samples(planned: TrainingPlan, amount: SampleCount) -> ProbeSamples:
+    samples = split_off_validation(planned.data.load(), 0, planned.recipe.seed).test
+    batches = random_batches(samples, amount.batch or planned.recipe.batch, amount.batches, amount.seed)
+    batches.readers = amount.readers
+    return ProbeSamples(batches, planned.data.name, len(batches.samples.y), len(samples.y))
