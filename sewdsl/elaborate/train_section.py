@@ -35,9 +35,6 @@ def resolve_key_alias(name: str) -> str | None:
     return KEY_ALIASES.get(name.removeprefix("train.").lstrip("-").replace("-", "_"))
 
 
-SHORT_LOSSES = {"mean": "CrossEntropy", "tet": "TET"}
-"""Losses by the words that recipes have had for them."""
-
 KEYS = tuple(name for name in Recipe.model_fields if name != "on")
 PARTS = {"freeze": "conv1 sew_block1", "lr": "fc1 10x"}
 """Keys whose values name layers and parts of the network, and an example of each."""
@@ -97,8 +94,6 @@ class _RecipeReader:
         value = setting.values[0]
         try:
             read = ValueReader(self.reporter).read(value)
-            if setting.key.text == "loss" and read in SHORT_LOSSES:
-                read = catalogue()[SHORT_LOSSES[read]]()
             return GivenArgument(read, value.span)
         except InvalidText:
             return None

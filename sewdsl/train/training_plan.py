@@ -278,7 +278,7 @@ def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places) ->
         whose = "the loss of each time-step" if recipe.loss.each_step else f"the loss {recipe.loss.kind}"
         goes = " or ".join(f"'readout {word}'" for word in recipe.loss.readouts)
         message = f"{whose} goes with {goes}, not with 'readout {settings.readout}'"
-        yield Diagnostic("invalid-argument", error, message, place.recipe("loss"), help="write 'loss mean'")
+        yield Diagnostic("invalid-argument", error, message, place.recipe("loss"), help="write 'loss CrossEntropy'")
     if recipe.T_train is not None and recipe.T_train > settings.steps:
         message = f"T_train {recipe.T_train} is more than the network's {settings.steps} time-steps"
         yield Diagnostic("invalid-argument", error, message, place.recipe("T_train"), help=f"at most {settings.steps}")

@@ -90,5 +90,6 @@ def finished(path: Path, text: str = SMALL, **changes: object) -> RunFolder:
     """The folder of a run that ended, with other fields in its result."""
     folder = unfinished(path, text)
     folder.result.write_text(result(**changes).model_dump_json(), "utf-8")
-    folder.confusion.write_text(json.dumps([[9 if i == j else int(j == i + 1) for j in range(10)] for i in range(10)]))
+    counts = [[9 if i == j else int(j == i + 1) for j in range(10)] for i in range(10)]
+    folder.confusion.write_text(json.dumps({"counts": counts}))
     return folder

@@ -298,8 +298,8 @@ class TestFiles:
             ("metrics.csv", b"epoch,train_loss\n1\n", "line 2: found 1 values, expected 2"),
             ("metrics.csv", b"epoch\n" + b"9" * 200_000, "line 2: field larger than field limit (131072)"),
             ("metrics.csv", b"", "it holds no epoch"),
-            ("confusion.json", b"[[1, 2], [3]]", "expected 2 counts in each of its 2 rows"),
-            ("confusion.json", b"[[-1]]", "counts.0.0 is -1, expected at least 0"),
+            ("confusion.json", b'{"counts": [[1, 2], [3]]}', "expected 2 counts in each of its 2 rows"),
+            ("confusion.json", b'{"counts": [[-1]]}', "counts.0.0 is -1, expected at least 0"),
             ("spec.net", b"\xff", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
         ],
     )

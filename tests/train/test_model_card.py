@@ -210,9 +210,3 @@ def test_a_machine_s_name_goes(tmp_path: Path) -> None:
     (tmp_path / "tensorboard" / f"events.out.tfevents.17.{socket.gethostname()}.lab.example.7.0").touch()
     hide_machine(RunFolder(tmp_path))
     assert [file.name for file in (tmp_path / "tensorboard").iterdir()] == ["events.out.tfevents.17.run.7.0"]
-
-
-def test_notes_of_older_runs_are_read(tmp_path: Path) -> None:
-    folder = finished(tmp_path / "run")
-    folder.older_local.write_text('{"folder": "/my data"}', "utf-8")
-    assert "sewdsl train spec.net --data DIR" in written(folder)[1]

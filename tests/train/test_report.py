@@ -174,14 +174,15 @@ class TestMadeUp:
 
     def test_many_classes_are_a_picture(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run")
-        folder.confusion.write_text(json.dumps([[int(i == j) for j in range(100)] for i in range(100)]), "utf-8")
+        counts = [[int(i == j) for j in range(100)] for i in range(100)]
+        folder.confusion.write_text(json.dumps({"counts": counts}), "utf-8")
         page = written(folder)
         assert page.tags.count("img") == 1
         assert "No sample is taken for another class." in page.words
 
     def test_classes_have_names(self, tmp_path: Path) -> None:
         folder = finished(tmp_path / "run")
-        counts = json.loads(folder.confusion.read_text("utf-8"))
+        counts = json.loads(folder.confusion.read_text("utf-8"))["counts"]
         measurements.write_confusion(folder.confusion, counts, ["cat", "dog", EVIL])
         page = written(folder)
         assert f"cat taken for dog (1 of 10), dog taken for {EVIL} (1 of 10), {EVIL} taken for 3" in page.words
@@ -239,8 +240,8 @@ class TestMissing:
             ("result.json", b"{"),
             ("metrics.csv", b"epoch\nx"),
             ("metrics.csv", b"a,b\n1,2\n"),
-            ("confusion.json", b"[[1, 2], [3]]"),
-            ("confusion.json", b'[["1"]]'),
+            ("confusion.json", b'{"counts": [[1, 2], [3]]}'),
+            ("confusion.json", b'{"counts": [["1"]]}'),
             ("confusion.json", b'{"classes": ["a"]}'),
             ("confusion.json", b'{"classes": 3, "counts": [[1]]}'),
             ("diagram.svg", b"<svg><a>"),

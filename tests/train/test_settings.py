@@ -140,14 +140,14 @@ def test_the_validation_part_decides_when_the_rate_falls(tmp_path: Path) -> None
 
 class TestLoss:
     @pytest.mark.parametrize("smoothing", [0.0, 0.25])
-    @pytest.mark.parametrize("loss", ["mean", "tet"])
+    @pytest.mark.parametrize("loss", ["CrossEntropy", "TET"])
     def test_by_hand(self, loss: str, smoothing: float) -> None:
         model = compile(PLAIN, seed=1)
         x, y = torch.randn(5, 1, 8, 8), torch.arange(5)
         logits, found = training_loss(model, x, y, recipe(PLAIN, loss=loss, label_smoothing=smoothing))
         sequence = model(x, return_sequence=True)
         targets = (1 - smoothing) * torch.eye(10)[y] + smoothing / 10
-        shown = sequence if loss == "tet" else sequence.mean(0, keepdim=True)
+        shown = sequence if loss == "TET" else sequence.mean(0, keepdim=True)
         by_hand = [-(targets * log_softmax(step, dim=1)).sum(1).mean().item() for step in shown]
         assert found.item() == pytest.approx(sum(by_hand) / len(by_hand), rel=1e-5)
         assert torch.allclose(logits, sequence.mean(0), atol=1e-6)
@@ -206,12 +206,12 @@ class TestLoss:
 
     def test_each_step_has_a_loss_only_in_a_mean(self) -> None:
         text = SMALL.replace("encode  direct", "encode  direct\nreadout last").replace(
-            "epochs 2", "epochs 2\n    loss tet"
+            "epochs 2", "epochs 2\n    loss TET"
         )
         with pytest.raises(SewdslError) as caught:
             plan_training(read(text))
         ((code, span, message),) = [(d.code, d.span.text, d.message) for d in caught.value.diagnostics]
-        assert (code, span) == ("invalid-argument", "loss tet")
+        assert (code, span) == ("invalid-argument", "loss TET")
         assert message == "the loss of each time-step goes with 'readout mean', not with 'readout last'"
 
 

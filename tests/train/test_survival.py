@@ -497,7 +497,7 @@ class TestFolder:
         found = {path.name for path in run.folder.path.iterdir()} - {"lock"}
         assert sorted(RUN_FILES) == sorted(
             found
-            | {"data.json", "local.json", "processes.json", "terms.json", "loggers.json", "plugins.json", "plugins"}
+            | {"local.json", "processes.json", "terms.json", "loggers.json", "plugins.json", "plugins"}
             | {"wandb", "mlflow"}
         )
 

@@ -30,7 +30,7 @@ RECIPES = (
     "train on digits { epochs 2; batch 16; optimizer SGD(lr=0.1, momentum=0.9); schedule Cosine }",
     "train on digits { optimizer AdamW(lr=0.004); memory 200MB; batch 4 }",
     "train on mnist5k { epochs 3; optimizer Adam(lr=0.001, weight_decay=0.1); schedule Step(size=2, gamma=0.5) }",
-    "train on mnist5k { epochs 3; optimizer Adam; warmup 1; clip 1.0; loss tet; label_smoothing 0.1; precision mixed }",
+    "train on mnist5k { epochs 3; optimizer Adam; warmup 1; clip 1.0; loss TET; label_smoothing 0.1; precision mixed }",
     "train on frame-folder { epochs 4; T_train 2; accumulate 2; optimizer SGD(lr=0.05, nesterov=on, momentum=0.5) }",
     "train on frame-folder { optimizer Adam(lr=0.1); validation 0.2; shift 2; flip on; subset on }",
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class CrossEntropy(Loss, kind="CrossEntropy"):
     """The cross-entropy between the softmax of the readout O and the class y.
 
-    In a file: ``loss CrossEntropy``, which is what a recipe has unless it says otherwise; also written ``loss mean``.
+    In a file: ``loss CrossEntropy``, which is what a recipe has unless it says otherwise.
     """
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:

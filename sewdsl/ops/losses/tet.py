@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class TET(Loss, kind="TET"):
     """The mean over the time-steps of the cross-entropy of each step's output, with a pull of outputs to one value.
 
-    In a file: ``loss TET``, also written ``loss tet``, or ``loss TET(weight=0.05, phi=1.0)``::
+    In a file: ``loss TET`` or ``loss TET(weight=0.05, phi=1.0)``::
 
         L = (1 - weight) · 1/T · Σ CE(O[t], y) + weight · 1/T · Σ MSE(O[t], phi)
 

@@ -135,12 +135,7 @@ def write_confusion(path: Path, counts: list[list[int]], names: Sequence[str]) -
 
 
 def parse_confusion(data: bytes) -> tuple[ConfusionFile, list[str]]:
-    """What the contents of a file say, and what is wrong with them.
-
-    Files of the first version hold the counts alone.
-    """
-    if data.lstrip().startswith(b"["):
-        data = b'{"counts": ' + data + b"}"
+    """What the contents of a file say, and what is wrong with them."""
     found, wrong = salvage(data, _File)
     counts = found.get("counts", [])
     return ConfusionFile(_named(len(counts), found.get("classes", [])), counts), wrong

@@ -18,7 +18,6 @@ from sewdsl.train.training_plan import TrainingPlan, plan_training
 NOT_PUBLISHED = """\
 # Of this machine alone. git leaves these out, and so does the Hugging Face hub.
 /local.json
-/data.json
 /lock
 /wandb/
 /mlflow/
@@ -57,7 +56,7 @@ def read_data_path(folder: RunFolder) -> Path | None:
     Raises:
         RunError: the note cannot be read.
     """
-    file = folder.older_local if not folder.local.exists() and folder.older_local.exists() else folder.local
+    file = folder.local
     try:
         return Path(parse_record(contents(file), Lay).folder)
     except FileNotFoundError:

@@ -90,11 +90,6 @@ class RunFolder:
         return self.path / "local.json"
 
     @property
-    def older_local(self) -> Path:
-        """The same in runs of sewdsl before 0.2."""
-        return self.path / "data.json"
-
-    @property
     def ignored(self) -> Path:
         """Names what is of this machine alone, for git and the Hugging Face hub."""
         return self.path / ".gitignore"
@@ -279,7 +274,6 @@ RUN_FILES = (
     "confusion.json",
     "metrics.csv",
     "diagram.svg",
-    "data.json",
     "processes.json",
     "loggers.json",
     "plugins.json",

@@ -164,9 +164,7 @@ def load_record(folder: RunFolder) -> RunRecord:
 
     nothing: dict[str, Any] = {}
     result = found(folder.result, nothing, lambda data: salvage(data, Result))
-    lay = found(folder.local, nothing, lambda data: salvage(data, Lay)) or found(
-        folder.older_local, nothing, lambda data: salvage(data, Lay)
-    )
+    lay = found(folder.local, nothing, lambda data: salvage(data, Lay))
     terms = found(folder.terms, nothing, lambda data: salvage(data, Terms))
     energy = found(folder.energy, None, lambda data: (parse_record(data, EnergyRecord), ()))
     shared = found(folder.processes, nothing, lambda data: salvage(data, ProcessRecord))
