@@ -10,9 +10,8 @@ from typing import Any, Literal
 from sewdsl.ir.recipe import Recipe
 from sewdsl.light_dataclass import dataclass
 from sewdsl.terminal import echo
-from sewdsl.train.records import RecordError, contents, parse_record
 from sewdsl.train.store.result import Precision
-from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
+from sewdsl.train.store.run_folder import RunError, RunFolder, read_record, write_run_file
 from sewdsl.train.store.run_record import Accelerator, ProcessRecord, Strategy
 
 DeviceType = Literal["cpu", "cuda", "mps"]
@@ -84,19 +83,13 @@ def as_before(folder: RunFolder, processes: Processes) -> Processes:
     """
     if processes.strategy is not None and processes.accelerator != "auto":
         return processes
-    try:
-        noted = parse_record(contents(folder.processes), ProcessRecord)
-        strategy = noted.strategy if processes.strategy is None else processes.strategy
-        accelerator = noted.accelerator if processes.accelerator == "auto" else processes.accelerator
-        return replace(processes, strategy=strategy, accelerator=accelerator)
-    except FileNotFoundError:
+    remedy = "; --strategy NAME with --device NAME takes its place"
+    noted = read_record(folder.processes, ProcessRecord, remedy=remedy)
+    if noted is None:
         return processes
-    except OSError as error:
-        message = f"cannot read '{folder.processes}': {error.strerror}"
-        raise RunError(message) from None
-    except RecordError as error:
-        message = f"'{folder.processes}' is damaged: {error}; --strategy NAME with --device NAME takes its place"
-        raise RunError(message) from None
+    strategy = noted.strategy if processes.strategy is None else processes.strategy
+    accelerator = noted.accelerator if processes.accelerator == "auto" else processes.accelerator
+    return replace(processes, strategy=strategy, accelerator=accelerator)
 
 
 def device_type(accelerator: Accelerator) -> DeviceType:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 from collections.abc import Iterator, Sequence
 from math import isfinite
 from pathlib import Path
@@ -12,9 +14,9 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel
 
-from sewdsl.train.records import MAX_COUNT, STRICT, Count, RecordError, Text, contents, named, quoted, salvage
+from sewdsl.train.records import MAX_COUNT, STRICT, Count, RecordError, Text, named, quoted, salvage
 from sewdsl.train.store.neuron_populations import BY_EVENTS, FIRING_RATE
-from sewdsl.train.store.run_folder import RunError, write_run_file
+from sewdsl.train.store.run_folder import RunError, read_run_file, write_run_file
 
 Epochs = dict[int, dict[str, float]]
 """Figures by name, by epoch counted from 1."""
@@ -29,14 +31,11 @@ def read_metrics(path: Path) -> Epochs:
     Raises:
         RunError: it cannot be read, holds no epoch, or a figure is out of bounds.
     """
-    try:
-        return parse_metrics(contents(path))
-    except OSError as error:
-        message = f"cannot read '{path}': {error.strerror}"
-        raise RunError(message) from None
-    except RecordError as error:
-        message = f"'{path}' is damaged: {error}"
-        raise RunError(message) from None
+    epochs = read_run_file(path, parse_metrics)
+    if epochs is None:
+        message = f"cannot read '{path}': {os.strerror(errno.ENOENT)}"
+        raise RunError(message)
+    return epochs
 
 
 def parse_metrics(data: bytes) -> Epochs:

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from sewdsl.compiler import Compilation
 from sewdsl.train.data import search_path
 from sewdsl.train.data.dataset import DataError
-from sewdsl.train.records import STRICT, RecordError, contents, parse_record
-from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
+from sewdsl.train.records import STRICT
+from sewdsl.train.store.run_folder import RunError, RunFolder, read_record, write_run_file
 from sewdsl.train.training_plan import TrainingPlan, plan_training
 
 NOT_PUBLISHED = """\
@@ -56,17 +56,8 @@ def read_data_path(folder: RunFolder) -> Path | None:
     Raises:
         RunError: the note cannot be read.
     """
-    file = folder.local
-    try:
-        return Path(parse_record(contents(file), Lay).folder)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        message = f"cannot read '{file}': {error.strerror}"
-        raise RunError(message) from None
-    except RecordError as error:
-        message = f"'{file}', which says where the data lay, is damaged: {error}"
-        raise RunError(message) from None
+    record = read_record(folder.local, Lay, about=", which says where the data lay,")
+    return None if record is None else Path(record.folder)
 
 
 def plan_resumed_run(compilation: Compilation, folder: RunFolder, said: Path | None) -> TrainingPlan:

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import lock_descriptor
 
 from sewdsl.atomic_write import PARTIAL, write_atomically
 from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import RUNS, explain
-from sewdsl.train.records import RecordError, contents
+from sewdsl.train.records import Contents, RecordError, contents, parse_record
 from sewdsl.train.store import result
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_lookup import is_run, missing_run_message
@@ -215,6 +216,37 @@ def hide_machine(folder: RunFolder) -> None:
             plain = re.sub(r"^(events\.out\.tfevents\.\d+)\..*\.(\d+\.\d+)$", r"\1.run.\2", file.name)
             if plain != file.name:
                 file.rename(file.with_name(plain))
+
+
+Parsed = TypeVar("Parsed")
+
+
+def read_run_file(path: Path, parse: Callable[[bytes], Parsed], *, about: str = "", remedy: str = "") -> Parsed | None:
+    """Read a file that a run or a study has written; None if it does not exist.
+
+    Args:
+        path: The file.
+        parse: Parser of its contents, which raises :class:`sewdsl.train.records.RecordError`.
+        about: Clause on its contents, for the message about a damaged file.
+        remedy: End of that message.
+
+    Raises:
+        RunError: If the file cannot be read or is damaged.
+    """
+    try:
+        return parse(contents(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        message = f"cannot read '{path}': {error.strerror}"
+    except RecordError as error:
+        message = f"'{path}'{about} is damaged: {error}{remedy}"
+    raise RunError(message)
+
+
+def read_record(path: Path, model: type[Contents], *, about: str = "", remedy: str = "") -> Contents | None:
+    """Read a JSON file into a model, see :func:`read_run_file`."""
+    return read_run_file(path, lambda data: parse_record(data, model), about=about, remedy=remedy)
 
 
 def write_run_file(path: Path, data: bytes | str, *, keep_as: Path | None = None) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field
 
-from sewdsl.train.records import STRICT, RecordError, contents, parse_record
-from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
+from sewdsl.train.records import STRICT
+from sewdsl.train.store.run_folder import RunFolder, read_record, write_run_file
 
 LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 LOGGERS: tuple[LoggerName, ...] = get_args(LoggerName)
@@ -50,13 +50,5 @@ def read_loggers(folder: RunFolder) -> LoggerRecord:
     Raises:
         RunError: the note cannot be read.
     """
-    try:
-        return parse_record(contents(folder.loggers), LoggerRecord)
-    except FileNotFoundError:
-        return LoggerRecord()
-    except OSError as error:
-        message = f"cannot read '{folder.loggers}': {error.strerror}"
-        raise RunError(message) from None
-    except RecordError as error:
-        message = f"'{folder.loggers}', which says where the run logs, is damaged: {error}; --logger takes its place"
-        raise RunError(message) from None
+    about, remedy = ", which says where the run logs,", "; --logger takes its place"
+    return read_record(folder.loggers, LoggerRecord, about=about, remedy=remedy) or LoggerRecord()

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from sewdsl.plugins import plugin_files
 from sewdsl.terminal import echo
-from sewdsl.train.records import STRICT, Digest, RecordError, contents, parse_record
-from sewdsl.train.store.run_folder import RunError, RunFolder, write_run_file
+from sewdsl.train.records import STRICT, Digest
+from sewdsl.train.store.run_folder import RunError, RunFolder, read_record, write_run_file
 
 
 class PluginNote(BaseModel):
@@ -59,16 +59,9 @@ def read_plugins(folder: RunFolder) -> list[PluginNote]:
     Raises:
         RunError: the note cannot be read.
     """
-    try:
-        return parse_record(contents(folder.plugins), PluginRecord).files
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        message = f"cannot read '{folder.plugins}': {error.strerror}"
-        raise RunError(message) from None
-    except RecordError as error:
-        message = f"'{folder.plugins}', which says what code the run was made with, is damaged: {error}"
-        raise RunError(message) from None
+    about = ", which says what code the run was made with,"
+    record = read_record(folder.plugins, PluginRecord, about=about)
+    return [] if record is None else record.files
 
 
 def require_plugins(folder: RunFolder, *, same: bool = False) -> None:

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from sewdsl.elaborate import StudyVariant
 from sewdsl.elaborate.study_search import TRIAL
 from sewdsl.spreadsheet import plain_cell
-from sewdsl.train.records import STRICT, Positive, RecordError, Share, Text, contents, parse_record
+from sewdsl.train.records import STRICT, Positive, Share, Text
 from sewdsl.train.store.result import Result
-from sewdsl.train.store.run_folder import RunError, open_group, write_run_file
+from sewdsl.train.store.run_folder import open_group, read_record, write_run_file
 from sewdsl.train.study.repeats import Spread
 
 
@@ -222,16 +222,9 @@ class StudyFolder:
         Raises:
             RunError: it cannot be read.
         """
-        try:
-            return parse_record(contents(self.outcome), Outcome).search
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            message = f"cannot read '{self.outcome}': {error.strerror}"
-            raise RunError(message) from None
-        except RecordError as error:
-            message = f"'{self.outcome}', which says what was searched, is damaged: {error}; choose another folder"
-            raise RunError(message) from None
+        about, remedy = ", which says what was searched,", "; choose another folder"
+        outcome = read_record(self.outcome, Outcome, about=about, remedy=remedy)
+        return None if outcome is None else outcome.search
 
 
 def folder_name(variant: StudyVariant) -> str:
