@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
     from sewdsl.train.store.result import Result
     from sewdsl.train.store.run_folder import RunFolder
-    from sewdsl.train.store.run_loggers import LoggerName
+    from sewdsl.train.store.run_notes import LoggerName
 
 ROWS, BOXES, NODES = 200, 200, 20_000
 """Lines of a table, layers of a picture, and nodes of a network that is drawn at all, at most."""

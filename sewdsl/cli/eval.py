@@ -13,7 +13,7 @@ from sewdsl.cli.train import top5_lines
 from sewdsl.compiler import read, trained_networks
 from sewdsl.paths import is_there
 from sewdsl.terminal import echo
-from sewdsl.train.store.accuracy_claims import accuracy_claims
+from sewdsl.train.store.result import accuracy_claims
 
 if TYPE_CHECKING:
     from sewdsl.train.data.dataset import Reading
@@ -30,8 +30,8 @@ def command(
     reading = reading_options(readers, in_memory)
     set_up_process()
     with run_errors(lambda: None):
-        from sewdsl.train.store.exported_folder import is_exported
         from sewdsl.train.store.run_folder import RunFolder
+        from sewdsl.train.store.run_lookup import is_exported
 
         folder = RunFolder(run)
         if is_exported(run) or (not is_there(run) and str(run) in trained_networks()):

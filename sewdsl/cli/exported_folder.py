@@ -19,7 +19,7 @@ from sewdsl.compiler import read
 from sewdsl.paths import explain, is_folder, is_there
 from sewdsl.source import Source
 from sewdsl.terminal import echo
-from sewdsl.train.store.exported_folder import EPOCH, WEIGHTS
+from sewdsl.train.store.run_lookup import EPOCH, WEIGHTS
 
 if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork

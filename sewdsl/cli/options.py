@@ -253,10 +253,9 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
 
     from sewdsl.exchange import weights
     from sewdsl.train.fit.initial_weights import InitialWeights
-    from sewdsl.train.store.exported_folder import WEIGHTS, is_exported
     from sewdsl.train.store.result import WeightsOrigin
     from sewdsl.train.store.run_folder import RunError, RunFolder
-    from sewdsl.train.store.run_lookup import is_run
+    from sewdsl.train.store.run_lookup import WEIGHTS, is_exported, is_run
 
     ours = weights.SCHEMES["sewdsl"]
     file = path / WEIGHTS if is_exported(path) else RunFolder(path).last if is_run(path) else path

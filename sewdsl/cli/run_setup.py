@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sewdsl.train.fit.processes import Processes
     from sewdsl.train.store.result import Result
     from sewdsl.train.store.run_folder import RunFolder
-    from sewdsl.train.store.run_loggers import LoggerName
+    from sewdsl.train.store.run_notes import LoggerName
     from sewdsl.train.training_plan import TrainingPlan
 
 SaveEvery = Annotated[
@@ -87,7 +87,7 @@ def logger_names(asked: list[str] | None) -> tuple[LoggerName, ...] | None:
     """
     if asked is None:
         return None
-    from sewdsl.train.store.run_loggers import LOGGERS
+    from sewdsl.train.store.run_notes import LOGGERS
 
     words = list(dict.fromkeys(word.strip() for text in asked for word in text.split(",")))
     if words == [NO_LOGGER]:
@@ -241,8 +241,8 @@ def _say_ways_on(run: RunFolder) -> None:
 def _going_on(run: RunFolder) -> str:
     """The command that goes on with a run, on the same data: the folder remembers it, but the variable comes first."""
     from sewdsl.train.data.search_path import data_folder_variable
-    from sewdsl.train.store.run_data_path import read_data_path
     from sewdsl.train.store.run_folder import RunError
+    from sewdsl.train.store.run_notes import read_data_path
 
     lay, variable = None, data_folder_variable()
     with suppress(RunError):

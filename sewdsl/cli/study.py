@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sewdsl.cli.json_output import ListedVariant
     from sewdsl.train.data.dataset import Reading
     from sewdsl.train.fit.lightning_loop import RunOptions
-    from sewdsl.train.store.run_loggers import LoggerName
+    from sewdsl.train.store.run_notes import LoggerName
     from sewdsl.train.study.outcome import Outcome, SearchOutcome, StudyFolder
     from sewdsl.train.study.pool import RunPool, Watch
     from sewdsl.train.study.repeats import GoOn, Start

@@ -52,8 +52,7 @@ from sewdsl.ir.recipe import LISTS, Recipe
 from sewdsl.passes import run_passes
 from sewdsl.paths import is_there
 from sewdsl.terminal import echo, is_terminal
-from sewdsl.train.store.accuracy_claims import accuracy_claims
-from sewdsl.train.store.neuron_populations import SATURATED
+from sewdsl.train.store.result import SATURATED, accuracy_claims
 
 if TYPE_CHECKING:
     from sewdsl.train.fit.initial_weights import InitialWeights
@@ -218,7 +217,7 @@ def _processes(device: Device, devices: int | None, nodes: int | None, strategy:
     set_up_process()
     require_packages("lightning", "safetensors", "tensorboard", "torchmetrics", "yaml")  # all before there is a folder
     from sewdsl.train.fit.processes import Processes
-    from sewdsl.train.store.run_record import STRATEGIES
+    from sewdsl.train.store.run_notes import STRATEGIES
 
     known = next((name for name in STRATEGIES if name == strategy), None)
     if strategy is not None and known is None:

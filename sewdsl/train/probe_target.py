@@ -18,8 +18,8 @@ from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit.arithmetic import autocast, tf32_allowed
 from sewdsl.train.fit.load_run import load_model, load_spec, random_batches
 from sewdsl.train.fit.processes import judged_precision
-from sewdsl.train.store.run_data_path import plan_resumed_run
 from sewdsl.train.store.run_folder import RunFolder
+from sewdsl.train.store.run_notes import plan_resumed_run
 from sewdsl.train.training_plan import TrainingPlan, plan_training
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from torch import Tensor
 from sewdsl.lower import SpikingNetwork
 from sewdsl.lower.event_shares import EventShares
 from sewdsl.snn.neuron import SpikingModule
-from sewdsl.train.store.neuron_populations import BY_EVENTS, DEAD, EDGES, FIRING_RATE, GRADIENT_NORM, Population
+from sewdsl.train.store.measurements import BY_EVENTS, FIRING_RATE, GRADIENT_NORM
+from sewdsl.train.store.result import DEAD, EDGES, Population
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.train.store.accuracy_claims import accuracy_claims
+from sewdsl.train.store.result import accuracy_claims
 
 FILE = "sewdsl 1\ninput 1x8x8\nsteps 2\nencode direct\nneuron LIF\nbody c4k3-BN-SN-FC10\n"
 

@@ -11,7 +11,7 @@ from sewdsl.analysis.operation_bounds import operation_bounds
 from sewdsl.compiler import read
 from sewdsl.ir.kind import Kind
 from sewdsl.source import Source
-from sewdsl.train.store.energy_record import EnergyRecord, LayerRecord
+from sewdsl.train.store.measurements import EnergyRecord, LayerRecord
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.watch import count_population

@@ -19,7 +19,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.train.fit import loggers
 from sewdsl.train.store.run_folder import RunError, RunFolder
-from sewdsl.train.store.run_loggers import read_loggers
+from sewdsl.train.store.run_notes import read_loggers
 
 FIGURES = {"learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "gradient_norm/total"}
 

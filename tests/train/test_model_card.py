@@ -18,7 +18,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.train import report
 from sewdsl.train.report import model_card
-from sewdsl.train.store.energy_record import COUNTED_SAMPLES
+from sewdsl.train.store.measurements import COUNTED_SAMPLES
 from sewdsl.train.store.run_folder import RunFolder, hide_machine
 from sewdsl.train.store.run_record import load_record
 

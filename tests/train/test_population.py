@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import sewdsl
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.neuron import Neuron
-from sewdsl.train.store.neuron_populations import EDGES, Population
+from sewdsl.train.store.result import EDGES, Population
 from sewdsl.train.watch import FiringRates, NeuronRates, count_population
 
 CHANCES = 1000

@@ -38,7 +38,7 @@ from sewdsl.train.fit.processes import (
 )
 from sewdsl.train.store.result import Precision, describe_machine
 from sewdsl.train.store.run_folder import RunError, RunFolder
-from sewdsl.train.store.run_record import Accelerator
+from sewdsl.train.store.run_notes import Accelerator
 
 from .conftest import Run
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sewdsl.train.report.firing_section import format_share, join_names
-from sewdsl.train.store.neuron_populations import Population
+from sewdsl.train.store.result import Population
 from sewdsl.train.watch import count_population
 
 from .conftest import SMALL

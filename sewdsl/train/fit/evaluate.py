@@ -17,9 +17,8 @@ from sewdsl.train.fit.load_run import load_model, load_spec
 from sewdsl.train.fit.process_setup import quiet_lightning
 from sewdsl.train.fit.processes import device_type
 from sewdsl.train.store.result import Precision
-from sewdsl.train.store.run_data_path import plan_resumed_run
 from sewdsl.train.store.run_folder import RunFolder
-from sewdsl.train.store.run_record import Accelerator
+from sewdsl.train.store.run_notes import Accelerator, plan_resumed_run
 from sewdsl.train.training_plan import dataset_of, plan_training
 
 

@@ -28,11 +28,9 @@ from sewdsl.train.fit.loggers import open_loggers
 from sewdsl.train.fit.loss_and_accuracy import TOP5_CLASSES
 from sewdsl.train.fit.own_callbacks import require_plain_state
 from sewdsl.train.fit.processes import DeviceType, Processes, device_type, judged_precision, precision
-from sewdsl.train.store.neuron_populations import Population
-from sewdsl.train.store.result import Precision
+from sewdsl.train.store.result import Population, Precision
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
-from sewdsl.train.store.run_loggers import LoggerName
-from sewdsl.train.store.run_record import Accelerator
+from sewdsl.train.store.run_notes import Accelerator, LoggerName
 from sewdsl.train.watch import FiringRateLog, GradientNorms, NeuronRates
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from sewdsl.lower import SpikingNetwork
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import SampleSet
 from sewdsl.train.fit.run_weights import load_weights, read_metadata, read_weights
-from sewdsl.train.store.exported_folder import EPOCH, WEIGHTS, is_exported
 from sewdsl.train.store.run_folder import RunError, RunFolder
-from sewdsl.train.store.run_plugins import require_plugins
+from sewdsl.train.store.run_lookup import EPOCH, WEIGHTS, is_exported
+from sewdsl.train.store.run_notes import require_plugins
 from sewdsl.train.training_plan import plan_training
 
 

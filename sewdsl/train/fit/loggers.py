@@ -25,7 +25,7 @@ from sewdsl.terminal import echo
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.store.run_folder import RunError, RunFolder
-from sewdsl.train.store.run_loggers import LoggerName, LoggerRecord, read_loggers, remember_loggers
+from sewdsl.train.store.run_notes import LoggerName, LoggerRecord, read_loggers, remember_loggers
 
 PROJECT = "sewdsl"
 """Where runs are listed by W&B, unless WANDB_PROJECT says otherwise."""

@@ -12,7 +12,7 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.terminal import echo
 from sewdsl.train.store.result import Precision
 from sewdsl.train.store.run_folder import RunError, RunFolder, read_record, write_run_file
-from sewdsl.train.store.run_record import Accelerator, ProcessRecord, Strategy
+from sewdsl.train.store.run_notes import Accelerator, ProcessRecord, Strategy
 
 DeviceType = Literal["cpu", "cuda", "mps"]
 

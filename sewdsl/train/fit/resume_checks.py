@@ -20,9 +20,8 @@ from sewdsl.train.fit import checkpoints
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.records import Count, Positive, Seconds, Text, Threads, complaint
 from sewdsl.train.store.result import Precision, WeightsOrigin
-from sewdsl.train.store.run_data_path import plan_resumed_run
 from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunFolder, write_run_file
-from sewdsl.train.store.run_plugins import require_plugins
+from sewdsl.train.store.run_notes import plan_resumed_run, require_plugins
 from sewdsl.train.training_plan import TrainingPlan
 
 CHANGEABLE_SETTING = "train.epochs"
@@ -72,7 +71,7 @@ def check_resumable(
     Args:
         folder: Of the run.
         checkpoint: Where it left off; see :func:`last_checkpoint`.
-        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_data_path.plan_resumed_run`.
+        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
         changes: Settings to change, by key.
 
     Raises:

@@ -15,8 +15,7 @@ from sewdsl.train.fit.processes import Processes
 from sewdsl.train.fit.train_run import resume_run, start_run
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunFolder, make_numbered, make_run_folder
-from sewdsl.train.store.run_loggers import LoggerName
-from sewdsl.train.store.run_record import Accelerator
+from sewdsl.train.store.run_notes import Accelerator, LoggerName
 from sewdsl.train.training_plan import plan_training
 
 if TYPE_CHECKING:

@@ -51,9 +51,8 @@ from sewdsl.train.fit.run_weights import load_weights, read_weights
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store import measurements
-from sewdsl.train.store.energy_record import COUNTED_SAMPLES, EnergyRecord, LayerRecord
+from sewdsl.train.store.measurements import COUNTED_SAMPLES, EnergyRecord, LayerRecord
 from sewdsl.train.store.result import Result, WeightsOrigin, describe_machine, package_versions
-from sewdsl.train.store.run_data_path import plan_resumed_run, write_data_path
 from sewdsl.train.store.run_folder import (
     RunError,
     RunFolder,
@@ -63,8 +62,7 @@ from sewdsl.train.store.run_folder import (
     write_run_file,
 )
 from sewdsl.train.store.run_lookup import missing_run_message
-from sewdsl.train.store.run_plugins import remember_plugins
-from sewdsl.train.store.run_record import Accelerator
+from sewdsl.train.store.run_notes import Accelerator, plan_resumed_run, remember_plugins, write_data_path
 from sewdsl.train.training_plan import TrainingPlan
 
 
@@ -105,7 +103,7 @@ def resume_run(
 
     Args:
         folder: Of the run.
-        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_data_path.plan_resumed_run`.
+        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
         changes: Settings to change, by key; see :func:`sewdsl.train.fit.resume_checks.check_resumable`.
         options: How it runs, see :class:`RunOptions`.
 
@@ -272,7 +270,7 @@ def evaluate(
 
     Args:
         folder: Of the run.
-        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_data_path.plan_resumed_run`.
+        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
         accelerator: What the networks run on; ``auto``: a GPU if there is one.
         reading: How samples are read.
 

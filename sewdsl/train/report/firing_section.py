@@ -9,7 +9,7 @@ from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
 from sewdsl.ops.layers.norm import Norm
-from sewdsl.train.store.neuron_populations import DEAD, EDGES, SATURATED, Population
+from sewdsl.train.store.result import DEAD, EDGES, SATURATED, Population
 from sewdsl.train.store.run_record import RunRecord
 
 MAX_LAYERS = 40

@@ -17,7 +17,7 @@ from sewdsl.ir.printed_values import format_joules
 from sewdsl.notation.energy_forms import EnergyForm, write_energy_table
 from sewdsl.train.data import DataOptions, find_dataset
 from sewdsl.train.report import details_section, header_section
-from sewdsl.train.store.accuracy_claims import accuracy_claims
+from sewdsl.train.store.result import accuracy_claims
 from sewdsl.train.store.run_record import RunRecord
 
 ON_THE_HUB = {

@@ -1,4 +1,4 @@
-"""Measurements of each epoch as files: ``metrics.csv`` and ``confusion.json``."""
+"""Measurements of a run as files: ``metrics.csv``, ``confusion.json`` and ``energy.json``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,36 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 
-from sewdsl.train.records import MAX_COUNT, STRICT, Count, RecordError, Text, named, quoted, salvage
-from sewdsl.train.store.neuron_populations import BY_EVENTS, FIRING_RATE
+from sewdsl.analysis.energy_table import LayerCounts, MemoryCosts, energy_lines
+from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
+from sewdsl.ir.network import Network
+from sewdsl.notation.energy_forms import EnergyTable
+from sewdsl.train.records import (
+    MAX_COUNT,
+    STRICT,
+    Count,
+    Positive,
+    RecordError,
+    Share,
+    Text,
+    Word,
+    named,
+    quoted,
+    salvage,
+)
 from sewdsl.train.store.run_folder import RunError, read_run_file, write_run_file
 
 Epochs = dict[int, dict[str, float]]
 """Figures by name, by epoch counted from 1."""
+
+FIRING_RATE = "firing_rate/"
+"""Before a layer's name: spikes per neuron, sample and time-step."""
+BY_EVENTS = "by_events/"
+"""Before a convolution's name: the share of batches in which it was computed from what is active of its input."""
+GRADIENT_NORM = "gradient_norm/"
+"""Before a layer's name, or ``total``: Euclidean norm of the gradient of the last batch."""
 
 MAX_FIGURE = 1e100
 """Largest figure that is finite; losses and norms of gradients are in float32, or sums of such."""
@@ -156,3 +178,54 @@ class _File(BaseModel):
 
     classes: list[Text] = []
     counts: Annotated[list[list[Count]], AfterValidator(_square)]
+
+
+COUNTED_SAMPLES = 16
+"""Test samples on which a run counts its operations: ``sewdsl probe energy RUN`` counts on all."""
+
+_Figure = Annotated[float, Field(ge=0, le=1e100)]
+
+
+class LayerRecord(BaseModel):
+    """What a layer computed for one sample, see :class:`sewdsl.analysis.energy_table.LayerCounts`."""
+
+    model_config = STRICT
+
+    events: _Figure
+    accumulations: _Figure
+    rate: Share
+    largest: _Figure
+
+
+class EnergyRecord(BaseModel):
+    """The contents of ``energy.json``.
+
+    Attributes:
+        data: The dataset's name.
+        samples: Test samples that were shown, with the weights of the last epoch.
+        of: How many there are.
+        sparsity: Share of what neurons gave that was zero.
+        layers: Counts of each layer with weights, by the node's name; means over samples.
+    """
+
+    model_config = STRICT
+
+    data: Word
+    samples: Positive
+    of: Count
+    sparsity: Share
+    layers: dict[Text, LayerRecord]
+
+    def table(self, network: Network) -> EnergyTable | None:
+        """The whole table, at the usual energies of an operation; None: the counts are of another network."""
+        bounds = list(operation_bounds(network))
+        if {most.node.name for most in bounds} != set(self.layers):
+            return None
+        counted = [LayerCounts(most, **self.layers[most.node.name].model_dump()) for most in bounds]
+        shown = f"{self.samples:,} of {self.of:,}" if self.samples != self.of else f"all {self.of:,}"
+        title = (
+            f"{network.name}: operations of one sample, T = {network.settings.steps}, after the last epoch, "
+            f"on {shown} test samples of {self.data}"
+        )
+        lines = energy_lines(network, counted)
+        return EnergyTable(network, title, lines, self.sparsity, EnergyCosts(), MemoryCosts(), trained=True)

@@ -6,10 +6,13 @@ import json
 import os
 import platform
 import re
-from typing import Annotated, Literal
+from math import prod, sqrt
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from sewdsl.checks.expectation import claimed_value, measured_claims
+from sewdsl.ir.network import Network
 from sewdsl.plugins import installed_version
 from sewdsl.train.records import (
     STRICT,
@@ -25,7 +28,95 @@ from sewdsl.train.records import (
     Word,
     parse_record,
 )
-from sewdsl.train.store.neuron_populations import Population
+
+DEAD, SATURATED = 0.01, 0.9
+"""Rates under the one or over the other are worth a warning: such a layer says little about its input."""
+
+
+EDGES = (0.001, 0.003, DEAD, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, SATURATED)
+"""The highest rate of each bin: half decades where most neurons of spiking networks are, then tenths.
+
+The first bin begins above 0, each other one above the edge before it."""
+
+MAX_AXES = 8
+"""Axes of a layer's output; those of the language have at most three."""
+
+
+class Population(BaseModel):
+    """How many neurons of a layer never fire, nearly always, or in between.
+
+    A neuron's rate is its spikes per sample and time-step. A channel or a place is counted as dead or saturated where
+    all its neurons are; of a layer without places, each neuron is a channel.
+
+    Attributes:
+        shape: ``[C, H, W]`` or ``[F]``, one neuron for each element.
+        dead: Neurons that never fire.
+        saturated: Neurons whose rate is over 0.9.
+        always: Those of them that fire at every time-step of every sample.
+        dead_channels: Of C.
+        dead_places: Of H · W.
+        saturated_channels: Of C.
+        histogram: Neurons that are neither dead nor saturated in the 13 bins that end at 0.001, 0.003, 0.01, 0.03,
+            0.1, 0.2, … 0.9; an edge belongs to the bin that it ends.
+    """
+
+    model_config = STRICT
+
+    shape: tuple[Positive, ...] = Field(min_length=1, max_length=MAX_AXES)
+    dead: Count
+    saturated: Count
+    always: Count
+    dead_channels: Count
+    dead_places: Count
+    saturated_channels: Count
+    histogram: tuple[Count, ...] = Field(min_length=len(EDGES), max_length=len(EDGES))
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if sum(self.bins) != self.neurons:
+            message = f"{sum(self.bins)} neurons are counted of {self.neurons}"
+            raise ValueError(message)
+        parts = {
+            "always": (self.always, self.saturated),
+            "dead_channels": (self.dead_channels, self.shape[0]),
+            "saturated_channels": (self.saturated_channels, self.shape[0]),
+            "dead_places": (self.dead_places, self.places),
+        }
+        for name, (part, of) in parts.items():
+            if part > of:
+                message = f"{name} is {part}, expected at most {of}"
+                raise ValueError(message)
+        return self
+
+    @property
+    def neurons(self) -> int:
+        """All of them."""
+        return prod(self.shape)
+
+    @property
+    def dead_share(self) -> float:
+        """Of all, in [0, 1]."""
+        return self.dead / self.neurons
+
+    @property
+    def saturated_share(self) -> float:
+        """Of all, in [0, 1]."""
+        return self.saturated / self.neurons
+
+    @property
+    def places(self) -> int:
+        """H · W; 1 where there are none."""
+        return prod(self.shape[1:])
+
+    @property
+    def scattered_dead(self) -> int:
+        """Dead neurons in channels and at places that are not dead as a whole."""
+        return self.dead - self.dead_channels * self.places - self.dead_places * (self.shape[0] - self.dead_channels)
+
+    @property
+    def bins(self) -> tuple[int, ...]:
+        """The dead, the histogram, the saturated: 15 counts, every neuron in one of them."""
+        return (self.dead, *self.histogram, self.saturated)
 
 
 class WeightsOrigin(BaseModel):
@@ -151,3 +242,31 @@ def describe_machine(device: str) -> str:
     if device == "cuda":
         parts += [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return ", ".join(parts)
+
+
+def accuracy_claims(network: Network, last: float, best: float, samples: int | None = None) -> list[str]:
+    """A line for each claim about accuracy: whether it holds, and by how much it does not.
+
+    Args:
+        network: With its claims.
+        last: Share of the test samples that the last weights get right.
+        best: The same of the best epoch's weights.
+        samples: How many test samples there are; None: not known.
+    """
+    found = []
+    for claim in measured_claims(network, "accuracy"):
+        figure = claimed_value(claim)
+        if figure is None:  # the network would not be valid
+            continue
+        head = f"claim accuracy {claim.value}{f' ({claim.source})' if claim.source else ''}"
+        holding = [name for name, share in (("last", last), ("best", best)) if figure.holds(share)]
+        if holding:
+            found.append(f"{head}: holds for the {' and the '.join(holding)} epoch")
+            continue
+        by = 100 * (best - float(figure.value))
+        said = f"does not hold: the best epoch is {abs(by):.2f} points {'above' if by > 0 else 'below'} it"
+        if samples:
+            error = 100 * sqrt(best * (1 - best) / samples)
+            said += f"; the standard error of {samples:,} samples is {error:.2f}"
+        found.append(f"{head}: {said}")
+    return found

@@ -1,4 +1,4 @@
-"""Where the folder of a run was expected and is none: what is there instead, and which one may be intended."""
+"""Kinds of folders: a run, an exported network, or neither, with a message that names what may be intended."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ from sewdsl.compiler import shipped_networks
 from sewdsl.elaborate.file_kinds import MAX_NAMES_SCANNED
 from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.paths import RUNS, is_file, is_folder, is_link, is_there
+
+WEIGHTS = "weights.safetensors"
+"""The weights, by the keys of ``sewdsl.compile(…).state_dict()``."""
+EPOCH = "epoch"
+"""The key in the metadata of that file under which it says whose weights they are: ``last`` or ``best``."""
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a network and its weights are there."""
+    return is_file(path / "spec.net") and is_file(path / WEIGHTS)
+
 
 MAX_RUNS_NAMED = 3
 """Runs that are named."""

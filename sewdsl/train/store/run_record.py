@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,32 +19,17 @@ from sewdsl.paths import is_file
 from sewdsl.source import Source
 from sewdsl.train.records import STRICT, Positive, RecordError, Seed, Text, contents, parse_record, salvage
 from sewdsl.train.store import measurements
-from sewdsl.train.store.energy_record import EnergyRecord
-from sewdsl.train.store.neuron_populations import FIRING_RATE, Population
-from sewdsl.train.store.result import Result
-from sewdsl.train.store.run_data_path import Lay
+from sewdsl.train.store.measurements import FIRING_RATE, EnergyRecord
+from sewdsl.train.store.result import Population, Result
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_lookup import missing_run_message
-from sewdsl.train.store.run_plugins import PluginRecord
+from sewdsl.train.store.run_notes import Lay, PluginRecord, ProcessRecord
 from sewdsl.train.store.terms import Terms
 
 Found = TypeVar("Found")
-Accelerator = Literal["auto", "cpu", "cuda"]
-Strategy = Literal["auto", "ddp", "fsdp"]
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-"""How processes share the work, by Lightning's names; ``auto`` is ddp where there are several."""
 
 SHOWN = 3
 """Complaints about one file that are listed."""
-
-
-class ProcessRecord(BaseModel):
-    """The contents of ``processes.json``."""
-
-    model_config = STRICT
-
-    strategy: Strategy = "auto"
-    accelerator: Accelerator = "auto"
 
 
 class _Recipe(BaseModel):

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from sewdsl.allocator import keep_memory
 from sewdsl.train.fit.process_setup import set_passive_waiting
 from sewdsl.train.records import STRICT, Positive, Seconds, Share, Text, Threads
-from sewdsl.train.store.run_loggers import LoggerName
+from sewdsl.train.store.run_notes import LoggerName
 
 Accelerator = Literal["auto", "cpu", "cuda"]
 

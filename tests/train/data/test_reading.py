@@ -18,7 +18,7 @@ from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import IN_MEMORY_BYTES, DataOptions, Reading, Samples
 from sewdsl.train.data.own_recordings import FrameFolder
 from sewdsl.train.data.recorded_dataset import Recordings
-from sewdsl.train.store.energy_record import COUNTED_SAMPLES
+from sewdsl.train.store.measurements import COUNTED_SAMPLES
 from sewdsl.train.store.result import Result as RunResult
 from sewdsl.train.store.run_folder import RunFolder
 from tests.train.data import trees

@@ -1,0 +1,237 @@
+"""Notes in a run folder for resuming: the place of the data, the processes, the loggers, the code that was imported."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, Field
+
+from sewdsl.compiler import Compilation
+from sewdsl.plugins import plugin_files
+from sewdsl.terminal import echo
+from sewdsl.train.data import search_path
+from sewdsl.train.data.dataset import DataError
+from sewdsl.train.records import STRICT, Digest
+from sewdsl.train.store.run_folder import RunError, RunFolder, read_record, write_run_file
+from sewdsl.train.training_plan import TrainingPlan, plan_training
+
+NOT_PUBLISHED = """\
+# Of this machine alone. git leaves these out, and so does the Hugging Face hub.
+/local.json
+/lock
+/wandb/
+/mlflow/
+.*.partial
+"""
+
+
+class Lay(BaseModel):
+    """The contents of ``local.json``, which is of one machine and is not published.
+
+    Attributes:
+        folder: Where the data lay when the run began.
+    """
+
+    model_config = STRICT
+
+    folder: Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
+
+
+def write_data_path(folder: RunFolder, planned: TrainingPlan) -> None:
+    """Notes where the data lies, unless it travels with a package, and that such notes are not to be published.
+
+    Raises:
+        RunError: it cannot be written.
+        DataError: it is not there.
+    """
+    write_run_file(folder.ignored, NOT_PUBLISHED)
+    place = planned.data.setup.folder
+    if place is not None and planned.data.find():
+        write_run_file(folder.local, json.dumps({"folder": str(place.absolute())}, indent=2) + "\n")
+
+
+def read_data_path(folder: RunFolder) -> Path | None:
+    """Where the data lay; None where that was not noted.
+
+    Raises:
+        RunError: the note cannot be read.
+    """
+    record = read_record(folder.local, Lay, about=", which says where the data lay,")
+    return None if record is None else Path(record.folder)
+
+
+def plan_resumed_run(compilation: Compilation, folder: RunFolder, said: Path | None) -> TrainingPlan:
+    """The plan of a run that has a folder; its data is looked for before anything is done.
+
+    Args:
+        compilation: The run's spec.
+        folder: The run's.
+        said: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says, or where it lay.
+
+    Raises:
+        SewdslError: see :func:`sewdsl.train.training_plan.plan_training`.
+        DataError: the data is not there.
+    """
+    lay, note = None, ""
+    if not (said or search_path.data_folder_variable()):
+        try:
+            lay = read_data_path(folder)
+            note = f"'{lay}' is where it lay when the run began" if lay else ""
+        except RunError as error:
+            note = str(error)
+    planned = plan_training(compilation, said or lay)
+    try:
+        planned.data.find()
+    except DataError as error:
+        if not note:
+            raise
+        message = f"{error}\n  {note}; --data DIR says where it lies now"
+        raise DataError(message) from None
+    return planned
+
+
+Accelerator = Literal["auto", "cpu", "cuda"]
+Strategy = Literal["auto", "ddp", "fsdp"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+"""How processes share the work, by Lightning's names; ``auto`` is ddp where there are several."""
+
+
+class ProcessRecord(BaseModel):
+    """The contents of ``processes.json``."""
+
+    model_config = STRICT
+
+    strategy: Strategy = "auto"
+    accelerator: Accelerator = "auto"
+
+
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
+LOGGERS: tuple[LoggerName, ...] = get_args(LoggerName)
+"""What figures can be logged to."""
+USUAL: tuple[LoggerName, ...] = ("tensorboard",)
+"""What they are logged to unless something else is asked for."""
+
+_Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class LoggerRecord(BaseModel):
+    """The contents of ``loggers.json``.
+
+    Attributes:
+        loggers: Those that the run logs to.
+        ids: What the run is called by services that number runs themselves.
+    """
+
+    model_config = STRICT
+
+    loggers: Annotated[list[LoggerName], Field(max_length=len(LOGGERS))] = list(USUAL)
+    ids: dict[LoggerName, _Id] = {}
+
+
+def remember_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict[LoggerName, str]) -> None:
+    """Notes where a run logs, unless as usual.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    record = LoggerRecord(loggers=list(loggers), ids=ids)
+    if record != LoggerRecord() or folder.loggers.is_file():
+        write_run_file(folder.loggers, record.model_dump_json(indent=2) + "\n")
+
+
+def read_loggers(folder: RunFolder) -> LoggerRecord:
+    """Where a run has logged so far.
+
+    Raises:
+        RunError: the note cannot be read.
+    """
+    about, remedy = ", which says where the run logs,", "; --logger takes its place"
+    return read_record(folder.loggers, LoggerRecord, about=about, remedy=remedy) or LoggerRecord()
+
+
+class PluginNote(BaseModel):
+    """A file.
+
+    Attributes:
+        sha256: Of what was run.
+        copy_name: Its name among the copies, in the folder ``plugins`` of the run.
+    """
+
+    model_config = STRICT
+
+    sha256: Digest
+    copy_name: Annotated[str, Field(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f/\\]+\.py$")]
+
+
+class PluginRecord(BaseModel):
+    """The contents of ``plugins.json``."""
+
+    model_config = STRICT
+
+    files: Annotated[list[PluginNote], Field(max_length=1000)]
+
+
+def remember_plugins(folder: RunFolder) -> None:
+    """Notes the plugin files that were imported, and keeps a copy of each; nothing where there are none.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    notes: list[PluginNote] = []
+    for file in plugin_files():
+        name, taken = file.path.name, {note.copy_name for note in notes}
+        if name in taken:  # of another folder
+            name = next(f"{file.path.stem}-{k}.py" for k in count(2) if f"{file.path.stem}-{k}.py" not in taken)
+        write_run_file(folder.plugins.with_suffix("") / name, file.content)
+        notes.append(PluginNote(sha256=file.sha256, copy_name=name))
+    if notes:
+        write_run_file(folder.plugins, PluginRecord(files=notes).model_dump_json(indent=2) + "\n")
+
+
+def read_plugins(folder: RunFolder) -> list[PluginNote]:
+    """The files that a run was made with; none where none were noted.
+
+    Raises:
+        RunError: the note cannot be read.
+    """
+    about = ", which says what code the run was made with,"
+    record = read_record(folder.plugins, PluginRecord, about=about)
+    return [] if record is None else record.files
+
+
+def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
+    """Looks whether the plugin files of a run were imported; code in a folder is never run because it lies there.
+
+    Args:
+        folder: Of the run.
+        same: Whether a file that has changed since is refused; otherwise that is said.
+
+    Raises:
+        RunError: one was not, or has changed; the message has the option that imports it.
+    """
+    digests = {file.sha256 for file in plugin_files()}
+    names = {file.path.name for file in plugin_files()}
+    missing: list[str] = []
+    for note in read_plugins(folder):
+        if note.sha256 in digests:
+            continue
+        copy = folder.plugins.with_suffix("") / note.copy_name
+        if note.copy_name not in names:
+            missing += ["--plugin", str(copy)]
+            continue
+        changed = f"'{note.copy_name}' is not what the run in '{folder.path}' began with; that is '{copy}'"
+        if same:
+            message = f"{changed}: with other code it is another run"
+            raise RunError(message)
+        echo(f"note: {changed}", err=True)
+    if missing:
+        message = (
+            f"the run in '{folder.path}' was made with code of its own, which is never imported unasked; "
+            f"if you trust it, add {shlex.join(missing)}"
+        )
+        raise RunError(message)
