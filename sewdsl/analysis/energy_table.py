@@ -18,12 +18,11 @@ at each time-step, all as words of 32 bits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from math import isfinite
+from typing import Any, NamedTuple
 
 from sewdsl.analysis.operation_bounds import EnergyCosts, LayerOperations
-from sewdsl.ir.network import Network
-from sewdsl.ir.node import Node
-from sewdsl.ir.op import Activation, Merge, Neuron
+from sewdsl.ir.op import Merge
 
 GAPS = {
     "padding": "the estimate adds at taps on padding, and counts what strides leave out as often as the rest",
@@ -49,72 +48,6 @@ class MemoryCosts(NamedTuple):
     membrane: float = 5.0
 
 
-class LayerCounts(NamedTuple):
-    """What a layer computed for one sample; means over samples.
-
-    Attributes:
-        most: The layer, and what it computes at most.
-        events: Operations, a count being one event.
-        accumulations: Operations, a count k being k spikes.
-        rate: Share of the values of its input that are not zero, in [0, 1].
-        largest: The greatest value of its input, by size.
-    """
-
-    most: LayerOperations
-    events: float
-    accumulations: float
-    rate: float
-    largest: float
-
-
-class EnergyLine(NamedTuple):
-    """A row of the table: operations and words of a layer for one sample, at all time-steps.
-
-    Attributes:
-        counts: What was counted.
-        first: Whether the input reaches the layer without a neuron.
-        product: Whether it is a product of values, such as attention's, and no layer with weights.
-        flops: Multiply-accumulates of one time-step, padding included.
-        synapses: Connections that its input meets at all time-steps, all of it being other than zero.
-        macs: Counted multiply-accumulates.
-        acs: Counted accumulations.
-        estimated_macs: Multiply-accumulates of the usual estimate.
-        estimated_acs: Accumulations of the usual estimate.
-        weights: Weights that are read.
-        membranes: States of neurons that are read and written, of those that the layer is the last one before.
-    """
-
-    counts: LayerCounts
-    first: bool
-    product: bool
-    flops: int
-    synapses: int
-    macs: float
-    acs: float
-    estimated_macs: float
-    estimated_acs: float
-    weights: float
-    membranes: int
-
-    @property
-    def node(self) -> Node:
-        """The layer."""
-        return self.counts.most.node
-
-    @property
-    def binary(self) -> bool:
-        """Whether no value of its input was anything but 0 and 1."""
-        return not self.counts.most.real and self.counts.largest <= 1
-
-    def counted(self, costs: EnergyCosts) -> float:
-        """Energy in J of what was counted."""
-        return (self.macs * costs.mac + self.acs * costs.ac) * 1e-12
-
-    def estimated(self, costs: EnergyCosts) -> float:
-        """Energy in J of the usual estimate."""
-        return (self.estimated_macs * costs.mac + self.estimated_acs * costs.ac) * 1e-12
-
-
 class SynapticOperations(NamedTuple):
     """NeuroBench's figures of one sample, by its names.
 
@@ -129,96 +62,152 @@ class SynapticOperations(NamedTuple):
     Dense: float
 
 
-def energy_lines(network: Network, counted: Iterable[LayerCounts]) -> list[EnergyLine]:
-    """A row for each layer that was counted, in order."""
-    T = network.settings.steps
-    counted = list(counted)
-    traffic = _membrane_traffic(network, [each.most.node for each in counted])
-    behind_neurons = _nodes_after_neurons(network)
-    lines = []
-    for counts in counted:
-        most, node = counts.most, counts.most.node
-        first, flops = node.name not in behind_neurons, most.dense // most.steps
-        lines.append(
-            EnergyLine(
-                counts,
-                first,
-                isinstance(node.op, Merge),
-                flops,
-                most.meetings * most.steps,
-                macs=counts.events if most.real else 0,
-                acs=0 if most.real else counts.accumulations,
-                estimated_macs=flops * most.steps if first else 0,
-                estimated_acs=0 if first else counts.rate * flops * T,
-                weights=0 if isinstance(node.op, Merge) else counts.events,
-                membranes=traffic.get(node.name, 0),
-            )
-        )
-    return lines
+class LayerCounts(NamedTuple):
+    """Operations of a layer for one sample, at all time-steps: counted, as means over samples, or at most.
+
+    Attributes:
+        most: The layer, and what it computes at most.
+        dense: Multiply-accumulates at every tap.
+        events: Operations, a count being one event.
+        accumulations: Operations, a count k being k spikes.
+        rate: Share of the values of its input that are not zero, in [0, 1].
+        largest: The greatest value of its input, by size.
+        activity: Share of the values that are not zero, each as often as it meets a weight, in [0, 1]; None: not
+            counted.
+    """
+
+    most: LayerOperations
+    dense: float
+    events: float
+    accumulations: float
+    rate: float = 1.0
+    largest: float = 1.0
+    activity: float | None = None
+
+    @classmethod
+    def at_most(cls, most: LayerOperations) -> LayerCounts:
+        """Return the operations of a layer if every neuron fires at every time-step."""
+        return cls(most, most.dense, most.events, most.accumulations)
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+        return self.most.node.name
+
+    @property
+    def product(self) -> bool:
+        """Whether the layer is a product of values, such as attention's, and has no weights."""
+        return isinstance(self.most.node.op, Merge)
+
+    @property
+    def binary(self) -> bool:
+        """Whether no value of its input was anything but 0 and 1."""
+        return not self.most.real and self.largest <= 1
+
+    @property
+    def flops(self) -> int:
+        """Multiply-accumulates of one time-step, padding included."""
+        return self.most.dense // self.most.steps
+
+    @property
+    def macs(self) -> float:
+        """Counted multiply-accumulates."""
+        return self.events if self.most.real else 0
+
+    @property
+    def acs(self) -> float:
+        """Counted accumulations."""
+        return 0 if self.most.real else self.accumulations
+
+    @property
+    def estimated_macs(self) -> float:
+        """Multiply-accumulates of the usual estimate."""
+        return self.flops * self.most.steps if self.most.first else 0
+
+    @property
+    def estimated_acs(self) -> float:
+        """Accumulations of the usual estimate."""
+        return 0 if self.most.first else self.rate * self.flops * self.most.T
+
+    @property
+    def weights(self) -> float:
+        """Weights that are read."""
+        return 0 if self.product else self.events
+
+    @property
+    def synaptic_operations(self) -> SynapticOperations:
+        """NeuroBench's figures of the layer, which it runs at each time-step, whether or not the input changes."""
+        if self.product:
+            return SynapticOperations(0, 0, 0)
+        again = self.most.T / self.most.steps
+        events = self.events * again
+        return SynapticOperations(0 if self.binary else events, events if self.binary else 0, self.most.events * again)
+
+    def counted(self, costs: EnergyCosts) -> float:
+        """Energy in J of what was counted."""
+        return (self.macs * costs.mac + self.acs * costs.ac) * 1e-12
+
+    def estimated(self, costs: EnergyCosts) -> float:
+        """Energy in J of the usual estimate."""
+        return (self.estimated_macs * costs.mac + self.estimated_acs * costs.ac) * 1e-12
+
+    def as_json(self, costs: EnergyCosts) -> dict[str, Any]:
+        """Return the layer as plain data; the rate, the estimate and what follows are those of a counted layer."""
+        even = self.most.break_even(costs)
+        row = {
+            "path": self.name,
+            "multiplies": self.most.real,
+            "steps": self.most.steps,
+            "dense": self.dense,
+            "events": self.events,
+            "accumulations": self.accumulations,
+            "activity": self.activity,
+            "breaks_even_at": even if isfinite(even) else None,
+        }
+        if self.activity is None:
+            del row["activity"]
+            return row
+        return {
+            **row,
+            "rate": self.rate,
+            "estimate": self.estimated_macs + self.estimated_acs,
+            "weights_read": self.weights,
+            "membranes_read_and_written": self.most.membranes,
+            **self.synaptic_operations._asdict(),
+        }
 
 
-def neurobench(network: Network, line: EnergyLine) -> SynapticOperations:
-    """What NeuroBench counts of a layer, which it runs at each time-step, whether or not the input changes."""
-    if line.product:
-        return SynapticOperations(0, 0, 0)
-    again = network.settings.steps / line.counts.most.steps
-    events = line.counts.events * again
-    return SynapticOperations(0 if line.binary else events, events if line.binary else 0, line.synapses * again)
+def total_energies(layers: Iterable[LayerCounts], costs: EnergyCosts) -> tuple[float, float, float]:
+    """Return the energy in J of all layers: by dense arithmetic, by events, and by accumulations."""
+    layers = list(layers)
+    dense = sum(layer.dense * costs.mac * 1e-12 for layer in layers)
+    events = sum(layer.most.energy(layer.events, costs) for layer in layers)
+    return dense, events, sum(layer.most.energy(layer.accumulations, costs) for layer in layers)
 
 
-def energy_gaps(lines: Iterable[EnergyLine], costs: EnergyCosts) -> dict[str, float]:
+def energy_gaps(layers: Iterable[LayerCounts], costs: EnergyCosts) -> dict[str, float]:
     """What lies between the usual estimate and what was counted, in J, by the names of :data:`GAPS`.
 
     Their sum is the counted energy less the estimated one.
     """
     gaps = dict.fromkeys(GAPS, 0.0)
-    for line in lines:
-        counts, most = line.counts, line.counts.most
-        if line.product:
-            gaps["attention"] += line.counted(costs) - line.estimated(costs)
+    for layer in layers:
+        first = layer.most.first
+        if layer.product:
+            gaps["attention"] += layer.counted(costs) - layer.estimated(costs)
             continue
-        price = costs.mac if line.first else costs.ac
-        share = 1.0 if line.first else counts.rate
-        inside, met = share * line.synapses * price, counts.events * price
-        gaps["padding"] += inside * 1e-12 - line.estimated(costs)
-        gaps["zeros" if line.first else "places"] += (met - inside) * 1e-12
-        last = "input of spikes" if line.first else "real values" if most.real else "counts"
-        gaps[last] += line.counted(costs) - met * 1e-12
+        price = costs.mac if first else costs.ac
+        share = 1.0 if first else layer.rate
+        inside, met = share * layer.most.events * price, layer.events * price
+        gaps["padding"] += inside * 1e-12 - layer.estimated(costs)
+        gaps["zeros" if first else "places"] += (met - inside) * 1e-12
+        last = "input of spikes" if first else "real values" if layer.most.real else "counts"
+        gaps[last] += layer.counted(costs) - met * 1e-12
     return gaps
 
 
-def implied_rate(lines: Sequence[EnergyLine], energy: float, costs: EnergyCosts, steps: int) -> float | None:
+def implied_rate(layers: Sequence[LayerCounts], energy: float, costs: EnergyCosts, steps: int) -> float | None:
     """The mean rate, weighted by FLOPs, at which the usual estimate is so many J; None: no layer adds."""
-    fixed = sum(line.estimated_macs for line in lines) * costs.mac * 1e-12
-    adding = sum(line.flops for line in lines if not line.first) * steps * costs.ac * 1e-12
+    fixed = sum(layer.estimated_macs for layer in layers) * costs.mac * 1e-12
+    adding = sum(layer.flops for layer in layers if not layer.most.first) * steps * costs.ac * 1e-12
     return (energy - fixed) / adding if adding else None
-
-
-def _nodes_after_neurons(network: Network) -> set[str]:
-    """Return the names of the nodes that a neuron or another activation precedes, also by way of delays in loops."""
-    todo = [index for index, node in enumerate(network) if isinstance(node.op, Activation)]
-    after: set[int] = set()
-    while todo:
-        readers = set(network.graph.consumers[todo.pop()]) - after
-        after |= readers
-        todo += readers
-    return {network.nodes[index].name for index in after}
-
-
-def _membrane_traffic(network: Network, layers: Sequence[Node]) -> dict[str, int]:
-    """Words of states that are read and written at all time-steps, by the last layer before their neuron."""
-    known = {node.name for node in layers}
-    last: list[str] = []  # of each node, the last layer on a way to it
-    order = {node.name: number for number, node in enumerate(network)}
-    traffic: dict[str, int] = {}
-    for node in network:
-        before = [last[i] for i in node.inputs if i < len(last) and last[i]]
-        here = node.name if node.name in known else max(before, key=order.__getitem__, default="")
-        last.append(here)
-        equations = getattr(node.op, "equations", None)  # a neuron of a text has the states that it names
-        states = int(isinstance(node.op, Neuron)) if equations is None else len(equations.after)
-        words = 2 * states * node.output.elements * network.settings.steps
-        if states and layers:
-            owner = here or layers[0].name
-            traffic[owner] = traffic.get(owner, 0) + words
-    return traffic

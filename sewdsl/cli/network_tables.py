@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from itertools import groupby
-from math import isfinite
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from sewdsl.analysis.energy_table import LayerCounts, total_energies
 from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows, outermost_block
-from sewdsl.analysis.operation_bounds import EnergyCosts, LayerOperations, operation_bounds, uncounted_kinds
+from sewdsl.analysis.operation_bounds import EnergyCosts, uncounted_kinds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.cli.console import console, print_fitting
 from sewdsl.ir.network import Network
@@ -25,8 +25,7 @@ from sewdsl.passes.plan import Kernel
 from sewdsl.passes.program import Program
 
 if TYPE_CHECKING:
-    from sewdsl.cli.json_output import EnergyOfLayer, MeasuredActivity, PlanOfSteps, PlanStep, ShownEnergy, ShownMemory
-    from sewdsl.probe.measured_operations import MeasuredOperations
+    from sewdsl.cli.json_output import PlanOfSteps, PlanStep, ShownMemory
 
 
 SHORT_FOOTNOTE = (
@@ -40,42 +39,6 @@ ENERGY_FOOTNOTE = (
 )
 
 
-class EnergyRow(NamedTuple):
-    """A layer's operations for one sample; a mean over samples need not be whole.
-
-    Attributes:
-        most: The layer, and what it computes at most.
-        dense: Multiply-accumulates at every tap.
-        events: Operations, a count being one event.
-        accumulations: Operations, a count k being k spikes.
-        activity: Share of values that are not zero, in [0, 1]; None: not measured.
-    """
-
-    most: LayerOperations
-    dense: float
-    events: float
-    accumulations: float
-    activity: float | None = None
-
-    def energies(self, costs: EnergyCosts) -> tuple[float, float, float]:
-        """Energy in J of the three."""
-        one, each = (self.most.energy(count, costs) for count in (self.events, self.accumulations))
-        return self.dense * costs.mac * 1e-12, one, each
-
-
-def energy_bounds(network: Network) -> list[EnergyRow]:
-    """If every neuron fires at every time-step."""
-    return [EnergyRow(most, most.dense, most.events, most.accumulations) for most in operation_bounds(network)]
-
-
-def measured_energy(found: Sequence[MeasuredOperations]) -> list[EnergyRow]:
-    """On average over the samples that were shown."""
-    return [
-        EnergyRow(m.most, m.dense / m.samples, m.events / m.samples, m.accumulations / m.samples, m.activity)
-        for m in found
-    ]
-
-
 COUNTS = ("dense", "events", "accumulations")
 """Ways of counting operations."""
 DETAILS = ("layer", "breaks even at", "input", "events")
@@ -83,7 +46,7 @@ DETAILS = ("layer", "breaks even at", "input", "events")
 
 
 def print_energy(
-    network: Network, lines: Sequence[EnergyRow], title: str, costs: EnergyCosts, *, short: bool = False
+    network: Network, lines: Sequence[LayerCounts], title: str, costs: EnergyCosts, *, short: bool = False
 ) -> None:
     """Print a line for each layer with weights, the totals, and what they rest on; if short, without ``DETAILS``."""
     others = uncounted_kinds(network)
@@ -98,45 +61,9 @@ def print_energy(
     out.print(f"{costs.mac:g} pJ a multiply-accumulate, {costs.ac:g} pJ an accumulation. {footnote}{more}", style="dim")
 
 
-def energy_to_json(network: Network, lines: Sequence[EnergyRow], costs: EnergyCosts) -> ShownEnergy:
-    """The same as plain data; energies in joules."""
-    dense, events, accumulations = _sums(lines, costs)
-    return {
-        "name": network.name,
-        "steps": network.settings.steps,
-        "costs_pj": {"mac": costs.mac, "ac": costs.ac},
-        "dense_energy": dense,
-        "event_energy": events,
-        "accumulation_energy": accumulations,
-        "layers": [energy_row_to_json(line, costs) for line in lines],
-    }
-
-
-def energy_row_to_json(line: EnergyRow, costs: EnergyCosts) -> EnergyOfLayer:
-    """A line as plain data; None where events take less however many they are."""
-    even = line.most.break_even(costs)
-    measured: MeasuredActivity = {} if line.activity is None else {"activity": line.activity}
-    return {
-        "path": line.most.node.name,
-        "multiplies": line.most.real,
-        "steps": line.most.steps,
-        "dense": line.dense,
-        "events": line.events,
-        "accumulations": line.accumulations,
-        **measured,
-        "breaks_even_at": even if isfinite(even) else None,
-    }
-
-
-def _sums(lines: Sequence[EnergyRow], costs: EnergyCosts) -> tuple[float, float, float]:
-    """Energy of all layers, in J."""
-    dense, events, accumulations = zip(*(line.energies(costs) for line in lines), strict=True) if lines else [()] * 3
-    return sum(dense), sum(events), sum(accumulations)
-
-
-def _table(lines: Sequence[EnergyRow], costs: EnergyCosts, dropped: Collection[str] = ()) -> Table:
+def _table(lines: Sequence[LayerCounts], costs: EnergyCosts, dropped: Collection[str] = ()) -> Table:
     table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    sums = dict(zip(COUNTS, _sums(lines, costs), strict=True))
+    sums = dict(zip(COUNTS, total_energies(lines, costs), strict=True))
     totals = {
         name: f"{round(sum(getattr(line, name) for line in lines)):,}\n{format_joules(sums[name])}" for name in COUNTS
     }

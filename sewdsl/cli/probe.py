@@ -13,13 +13,12 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.analysis.energy_table import MemoryCosts, energy_lines
+from sewdsl.analysis.energy_table import MemoryCosts
 from sewdsl.analysis.operation_bounds import EnergyCosts
 from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.console import console
 from sewdsl.cli.files import Overwrite, make_folder, require_free, write_file
-from sewdsl.cli.network_tables import energy_to_json as energy_as_json
-from sewdsl.cli.network_tables import measured_energy, print_energy
+from sewdsl.cli.network_tables import print_energy
 from sewdsl.cli.options import (
     AS_WRITTEN,
     SPEC_OPTIONS,
@@ -210,17 +209,14 @@ def _energy(
     activations = MeasuredActivations()
     with probe_errors():
         measured = measure_operations(probed.model, probed.shown.batches, activations)
-    lines = measured_energy(measured)
+    lines = [each.counts for each in measured]
     if not lines:
         echo(f"error: '{probed.network.name}' has no layer with weights to look at", err=True)
         raise typer.Exit(1)
     network = probed.network
     title = probed.title(f"operations of one sample, T = {network.settings.steps}")
-    rows = energy_lines(network, (each.counts for each in measured))
-    table = EnergyTable(network, title, rows, activations.sparsity, costs, memory, probed.run is not None)
-    found = {**energy_as_json(network, lines, costs), **table.as_json(), **probed.as_json()}
-    for layer, row in zip(found["layers"], rows, strict=True):
-        layer.update(table.layer_as_json(row))
+    table = EnergyTable(network, title, lines, activations.sparsity, costs, memory, probed.run is not None)
+    found = {**table.as_json(), **probed.as_json()}
     if out is not None:
         data = {"csv": rows_to_csv(found["layers"]).encode(), "json": (dump(found) + "\n").encode()}
         _write(out, ProbeQuantity.ENERGY, data)

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sewdsl.analysis.energy_table import LayerCounts
 from sewdsl.analysis.listing import ListingRow, layer_rows
-from sewdsl.analysis.operation_bounds import EnergyCosts
+from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
-from sewdsl.cli.network_tables import energy_bounds, predict_memory, print_energy, print_memory, print_network
-from sewdsl.cli.network_tables import energy_to_json as energy_as_json
 from sewdsl.cli.network_tables import memory_to_json as memory_as_json
+from sewdsl.cli.network_tables import predict_memory, print_energy, print_memory, print_network
 from sewdsl.cli.options import AS_WRITTEN, Prices, Spec, SpecOptions, load_network, require
 from sewdsl.cli.output import echo_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation
+from sewdsl.notation.energy_forms import energy_to_json
 
 if TYPE_CHECKING:
     from sewdsl.cli.json_output import Figure, ShownLayer, ShownNetwork
@@ -67,9 +68,9 @@ def command(
 
 
 def _energy(network: Network, costs: EnergyCosts, *, json_: bool) -> None:
-    lines = energy_bounds(network)
+    lines = [*map(LayerCounts.at_most, operation_bounds(network))]
     if json_:
-        echo_json(energy_as_json(network, lines, costs))
+        echo_json(energy_to_json(network, lines, costs))
     else:
         T = network.settings.steps
         title = f"{network.name}: operations of one sample, T = {T}, if every neuron fires at every time-step"

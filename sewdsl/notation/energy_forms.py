@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from sewdsl.analysis.energy_table import (
     GAPS,
-    EnergyLine,
+    LayerCounts,
     MemoryCosts,
     SynapticOperations,
     energy_gaps,
     implied_rate,
-    neurobench,
+    total_energies,
 )
 from sewdsl.analysis.operation_bounds import EnergyCosts, uncounted_kinds
 from sewdsl.checks.expectation import claimed_value, measured_claims
@@ -57,6 +57,27 @@ _TRAFFIC = (
 )
 
 
+def energy_row(line: LayerCounts) -> tuple[str | float, ...]:
+    """Return a layer's values of the columns of :data:`HEAD`."""
+    counts = (line.macs, line.acs, line.events, *line.synaptic_operations)
+    estimated = line.estimated_macs + line.estimated_acs
+    return (line.most.node.op.label, line.name, *counts, line.rate, estimated, line.weights, line.most.membranes)
+
+
+def energy_to_json(network: Network, lines: Sequence[LayerCounts], costs: EnergyCosts) -> dict[str, Any]:
+    """Return the operations of all layers and their energy as plain data; energies in joules."""
+    dense, events, accumulations = total_energies(lines, costs)
+    return {
+        "name": network.name,
+        "steps": network.settings.steps,
+        "costs_pj": costs._asdict(),
+        "dense_energy": dense,
+        "event_energy": events,
+        "accumulation_energy": accumulations,
+        "layers": [line.as_json(costs) for line in lines],
+    }
+
+
 class EnergyTable(NamedTuple):
     """All that is known of the energy of one sample.
 
@@ -72,7 +93,7 @@ class EnergyTable(NamedTuple):
 
     network: Network
     title: str
-    lines: Sequence[EnergyLine]
+    lines: Sequence[LayerCounts]
     sparsity: float
     costs: EnergyCosts
     memory: MemoryCosts
@@ -92,7 +113,7 @@ class EnergyTable(NamedTuple):
     def repeated(self) -> float:
         """Energy in J of the usual estimate with the first layer at each time-step, though its input is static."""
         T = self.network.settings.steps
-        again = sum(line.flops * T - line.estimated_macs for line in self.lines if line.first)
+        again = sum(line.flops * T - line.estimated_macs for line in self.lines if line.most.first)
         return self.estimated + again * self.costs.mac * 1e-12
 
     @property
@@ -103,23 +124,16 @@ class EnergyTable(NamedTuple):
     @property
     def membrane_energy(self) -> float:
         """Energy in J of reading and writing membranes."""
-        return sum(line.membranes for line in self.lines) * self.memory.membrane * 1e-12
+        return sum(line.most.membranes for line in self.lines) * self.memory.membrane * 1e-12
 
     @property
     def synaptic_operations(self) -> SynapticOperations:
         """NeuroBench's figures of the network."""
-        each = [neurobench(self.network, line) for line in self.lines]
-        return SynapticOperations(*map(sum, zip(*each, strict=True)))
-
-    def row(self, line: EnergyLine) -> tuple[str | float, ...]:
-        """What a layer's row holds, as numbers."""
-        estimated = line.estimated_macs + line.estimated_acs
-        counts = (line.macs, line.acs, line.counts.events, *neurobench(self.network, line))
-        return (line.node.op.label, line.node.name, *counts, line.counts.rate, estimated, line.weights, line.membranes)
+        return SynapticOperations(*map(sum, zip(*(line.synaptic_operations for line in self.lines), strict=True)))
 
     def totals(self) -> tuple[str | float, ...]:
         """The last row but one: sums."""
-        columns = list(zip(*(self.row(line)[TEXT_COLUMNS:] for line in self.lines), strict=True))
+        columns = list(zip(*(energy_row(line)[TEXT_COLUMNS:] for line in self.lines), strict=True))
         sums: list[str | float] = [sum(value for value in column if not isinstance(value, str)) for column in columns]
         sums[RATE - TEXT_COLUMNS] = ""  # a mean would need weights
         return ("total", "", *sums)
@@ -134,8 +148,9 @@ class EnergyTable(NamedTuple):
         return ("energy", "", *counted, *benched, dense, "", self.estimated, self.weight_energy, self.membrane_energy)
 
     def as_json(self) -> dict[str, Any]:
-        """What a table says apart from its rows, as plain data; energies in joules."""
+        """Return the table as plain data; energies in joules."""
         return {
+            **energy_to_json(self.network, self.lines, self.costs),
             "counted_energy": self.counted,
             "estimated_energy": self.estimated,
             "weight_energy": self.weight_energy,
@@ -144,16 +159,6 @@ class EnergyTable(NamedTuple):
             "differences": energy_gaps(self.lines, self.costs),
             "neurobench": {**self.synaptic_operations._asdict(), "activation_sparsity": self.sparsity},
             "claims": [self._claim_as_json(claim) for claim in measured_claims(self.network, "energy")],
-        }
-
-    def layer_as_json(self, line: EnergyLine) -> dict[str, Any]:
-        """What a row says that those of the plain table do not."""
-        return {
-            "rate": line.counts.rate,
-            "estimate": line.estimated_macs + line.estimated_acs,
-            "weights_read": line.weights,
-            "membranes_read_and_written": line.membranes,
-            **neurobench(self.network, line)._asdict(),
         }
 
     def _claim_as_json(self, claim: Expectation) -> dict[str, Any]:
@@ -253,7 +258,7 @@ def _cells(row: Sequence[str | float], *, energies: bool = False) -> list[str]:
 
 def _rows(table: EnergyTable) -> tuple[list[list[str]], list[list[str]]]:
     """The cells of the layers, and of the last two rows."""
-    layers = [_cells(table.row(line)) for line in table.lines]
+    layers = [_cells(energy_row(line)) for line in table.lines]
     return layers, [_cells(table.totals()), _cells(table.energies(), energies=True)]
 
 
@@ -312,6 +317,6 @@ def _csv(table: EnergyTable) -> str:
         text.write(f"# {plain_comment(note)}\n")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEAD)
-    writer.writerows(map(plain_cell, table.row(line)) for line in table.lines)
+    writer.writerows(map(plain_cell, energy_row(line)) for line in table.lines)
     writer.writerows((table.totals(), table.energies()))
     return text.getvalue()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sewdsl.analysis.energy_table import LayerCounts
-from sewdsl.analysis.operation_bounds import LayerOperations
-from sewdsl.analysis.operation_bounds import operation_bounds as at_most
+from sewdsl.analysis.operation_bounds import LayerOperations, operation_bounds
 from sewdsl.ir.op import Activation
 from sewdsl.probe.capture_outputs import capture_inputs, capture_outputs
 from sewdsl.probe.untrained import active_dropouts
@@ -54,8 +53,9 @@ class MeasuredOperations:
     @property
     def counts(self) -> LayerCounts:
         """The same for one sample, on average."""
-        events, accumulations = self.events / self.samples, self.accumulations / self.samples
-        return LayerCounts(self.most, events, accumulations, self.rate, self.largest)
+        dense, events = self.dense / self.samples, self.events / self.samples
+        accumulations = self.accumulations / self.samples
+        return LayerCounts(self.most, dense, events, accumulations, self.rate, self.largest, self.activity)
 
     @property
     def dense(self) -> int:
@@ -114,7 +114,7 @@ def measure_operations(
     for name in active_dropouts(model):
         message = f"{name} is in training mode and scales spikes: see sewdsl.probe.set_untrained_mode"
         raise ValueError(message)
-    found = {most.node.name: MeasuredOperations(most) for most in at_most(network)}
+    found = {most.node.name: MeasuredOperations(most) for most in operation_bounds(network)}
     places = {name: _places(network, measured.most) for name, measured in found.items()}
     static = False
 

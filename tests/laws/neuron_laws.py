@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 import sewdsl
-from sewdsl.analysis.operation_bounds import EnergyCosts
-from sewdsl.cli.network_tables import energy_bounds, energy_to_json
+from sewdsl.analysis.energy_table import LayerCounts
+from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
 from sewdsl.cli.show import network_to_json
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.nir.write_graph import to_graph
@@ -20,6 +20,7 @@ from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
 from sewdsl.notation import write_net
+from sewdsl.notation.energy_forms import energy_to_json
 from sewdsl.ops import catalogue
 from sewdsl.ops.equation_neurons import EquationKind, defined_kind
 from sewdsl.snn import kernels
@@ -71,7 +72,8 @@ def _neuron(network: Network) -> EquationKind:
 
 def _facts(network: Network) -> Any:
     """Types, sizes, counts and energy of all layers: what is shown of a network, but for its text."""
-    shown, energy = network_to_json(network), energy_to_json(network, energy_bounds(network), EnergyCosts())
+    shown, lines = network_to_json(network), [*map(LayerCounts.at_most, operation_bounds(network))]
+    energy = energy_to_json(network, lines, EnergyCosts())
     layers = [{key: value for key, value in layer.items() if key != "text"} for layer in shown["layers"]]
     return layers, [shown[key] for key in ("parameters", "macs", "activations", "output")], energy["layers"]
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from itertools import product
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,10 @@ from typer.testing import CliRunner
 
 import sewdsl
 from sewdsl.analysis.energy_table import (
-    EnergyLine,
+    LayerCounts,
     MemoryCosts,
     energy_gaps,
-    energy_lines,
     implied_rate,
-    neurobench,
 )
 from sewdsl.analysis.operation_bounds import EnergyCosts
 from sewdsl.cli.app import app
@@ -55,8 +54,8 @@ def shown(model: SpikingNetwork) -> list[tuple[Tensor, Tensor]]:
     return [(3 * x.double(), y) for x, y in random_inputs(model.network, samples=2, batches=2, seed=1)]
 
 
-def lines_of(model: SpikingNetwork, batches: list[tuple[Tensor, Tensor]]) -> list[EnergyLine]:
-    return energy_lines(model.network, (found.counts for found in measure_operations(model, batches)))
+def lines_of(model: SpikingNetwork, batches: list[tuple[Tensor, Tensor]]) -> list[LayerCounts]:
+    return [found.counts for found in measure_operations(model, batches)]
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -92,9 +91,9 @@ def test_each_difference_has_its_cause(name: str, causes: set[str]) -> None:
 def test_an_input_of_spikes_is_added() -> None:
     model = compiled("c4k3p0-BN-SN-FC3", "2x5x5")
     x = (torch.rand(3, 2, 2, 5, 5) < 0.3).double()
-    first = energy_lines(model.network, [m.counts for m in measure_operations(model, [(x, torch.zeros(2))])])[0]
-    assert first.first
-    assert first.estimated_macs == 3 * model.network.macs(first.node)
+    first = measure_operations(model, [(x, torch.zeros(2))])[0].counts
+    assert first.most.first
+    assert first.estimated_macs == 3 * model.network.macs(first.most.node)
     assert first.counted(COSTS) < first.estimated(COSTS)
     gaps = energy_gaps([first], COSTS)
     assert gaps["zeros"] < 0
@@ -108,17 +107,18 @@ def test_the_estimate_is_the_formula(name: str) -> None:
     batches, network = shown(model), model.network
     seen: dict[str, list[tuple[Tensor, ...]]] = {}
     lines = lines_of(model, batches)
-    names = [line.node.name for line in lines]
+    names = [line.name for line in lines]
     with torch.no_grad(), capture_inputs(model, names, lambda node, x: seen.setdefault(node, []).append(x)):
         for x, _ in batches:
             model(x)
     for line in lines:
-        fans = line.node.op.fan_outs(*network.inputs(line.node))
-        read = [x for xs in seen[line.node.name] for x, fan in zip(xs, fans, strict=True) if fan is not None]
+        node = line.most.node
+        fans = node.op.fan_outs(*network.inputs(node))
+        read = [x for xs in seen[line.name] for x, fan in zip(xs, fans, strict=True) if fan is not None]
         rate = sum(int((x != 0).sum()) for x in read) / sum(x.numel() for x in read)
-        flops = network.macs(line.node)
-        assert line.first == (line is lines[0] or line.node.name == "ms_block1.shortcut.conv1")
-        if line.first:
+        flops = network.macs(node)
+        assert line.most.first == (line is lines[0] or line.name == "ms_block1.shortcut.conv1")
+        if line.most.first:
             assert line.estimated(COSTS) == pytest.approx(4.6e-12 * flops * 3)
         else:
             assert line.estimated(COSTS) == pytest.approx(0.9e-12 * rate * flops * 3)
@@ -130,8 +130,8 @@ def test_neurobenchs_figures_are_its_forwards_of_ones(name: str) -> None:
     model = compiled(*NETS[name])
     batches = shown(model)
     lines = lines_of(model, batches)
-    found = {line.node.name: neurobench(model.network, line) for line in lines}
-    sums = {line.node.name: [0.0, 0.0, 0.0] for line in lines}
+    found = {line.name: line.synaptic_operations for line in lines}
+    sums = {line.name: [0.0, 0.0, 0.0] for line in lines}
     binary = dict.fromkeys(sums, True)
 
     def count(node: str, inputs: tuple[Tensor, ...]) -> None:
@@ -175,12 +175,12 @@ def test_memory_traffic() -> None:
     """A weight for each event, none of products; two words for each state, place and time-step."""
     model = compiled("c4k3-BN-SN-c2k3-BN-SN-FC3-PSN", "1x5x5")
     lines = lines_of(model, shown(model))
-    assert [line.membranes for line in lines] == [2 * 4 * 25 * 3, 2 * 2 * 25 * 3, 0]
-    assert [line.weights for line in lines] == [line.counts.events for line in lines]
+    assert [line.most.membranes for line in lines] == [2 * 4 * 25 * 3, 2 * 2 * 25 * 3, 0]
+    assert [line.weights for line in lines] == [line.events for line in lines]
     model = compiled(*NETS["attention"])
-    product_of = next(line for line in lines_of(model, shown(model)) if line.node.op.kind == "ATTN")
-    assert (product_of.weights, product_of.membranes) == (0, 2 * 8 * 16 * 3)
-    assert neurobench(model.network, product_of) == (0, 0, 0)
+    product_of = next(line for line in lines_of(model, shown(model)) if line.most.node.op.kind == "ATTN")
+    assert (product_of.weights, product_of.most.membranes) == (0, 2 * 8 * 16 * 3)
+    assert product_of.synaptic_operations == (0, 0, 0)
 
 
 def test_states_of_equations() -> None:
@@ -190,15 +190,15 @@ def test_states_of_equations() -> None:
     )
     network = sewdsl.compile(text, seed=0, optimize=0)
     line = lines_of(network, random_inputs(network.network, samples=2))[0]  # type: ignore[arg-type]
-    assert line.membranes == 2 * 2 * 4 * 5
+    assert line.most.membranes == 2 * 2 * 4 * 5
 
 
 def test_the_implied_rate_is_the_one_that_gives_the_energy() -> None:
     model = compiled("c4k3-BN-SN-c3k3-BN-SN-FC3", "2x6x6")
     lines = lines_of(model, shown(model))
     rate = implied_rate(lines, sum(line.estimated(COSTS) for line in lines), COSTS, 3)
-    adding = [line for line in lines if not line.first]
-    mean = sum(line.counts.rate * line.flops for line in adding) / sum(line.flops for line in adding)
+    adding = [line for line in lines if not line.most.first]
+    mean = sum(line.rate * line.flops for line in adding) / sum(line.flops for line in adding)
     assert rate == pytest.approx(mean)
     assert implied_rate(lines[:1], 1.0, COSTS, 3) is None
 
@@ -207,7 +207,7 @@ def table(text: str, *, trained: bool = False, title: str = "50% of a_b") -> Ene
     network = sewdsl.compile(text, seed=0, optimize=0)
     activations = MeasuredActivations()
     measured = measure_operations(set_untrained_mode(network), random_inputs(network.network, samples=2), activations)
-    lines = energy_lines(network.network, [m.counts for m in measured])
+    lines = [m.counts for m in measured]
     return EnergyTable(network.network, title, lines, activations.sparsity, COSTS, MemoryCosts(), trained)
 
 
@@ -262,10 +262,10 @@ def test_csv_holds_the_numbers() -> None:
     text = write_energy_table(found, EnergyForm.CSV)
     rows = list(csv.reader(line for line in text.splitlines() if not line.startswith("#")))
     assert rows[0] == list(HEAD)
-    assert [row[1] for row in rows[1:-2]] == [line.node.name for line in found.lines]
-    for column, of in ((2, "macs"), (3, "acs"), (10, "weights"), (11, "membranes")):
-        assert [float(row[column]) for row in rows[1:-2]] == [getattr(line, of) for line in found.lines]
-    assert float(rows[-2][4]) == pytest.approx(sum(line.counts.events for line in found.lines))
+    assert [row[1] for row in rows[1:-2]] == [line.name for line in found.lines]
+    for column, of in ((2, "macs"), (3, "acs"), (10, "weights"), (11, "most.membranes")):
+        assert [float(row[column]) for row in rows[1:-2]] == [attrgetter(of)(line) for line in found.lines]
+    assert float(rows[-2][4]) == pytest.approx(sum(line.events for line in found.lines))
     assert float(rows[-1][9]) == pytest.approx(found.estimated)
     assert float(rows[-1][2]) + float(rows[-1][3]) == pytest.approx(found.counted)
 
@@ -281,7 +281,7 @@ def test_csv_holds_the_numbers() -> None:
 )
 def test_claims(written: str, expected: str) -> None:
     found = table(FILE)
-    first = next(line for line in found.lines if line.first)
+    first = next(line for line in found.lines if line.most.first)
     assert found.repeated == pytest.approx(found.estimated + 3 * first.estimated(COSTS))
     written = written.format(right=f"{found.estimated * 1e9:.2f}nJ", again=f"{found.repeated * 1e9:.2f}nJ")
     (said,) = table(f'{FILE}claim energy {written} "Tab. 2"\n').claims()

@@ -214,8 +214,7 @@ def _count_operations(
         measured = measure_operations(model, few, activations)
     if not measured:
         return
-    counts = {each.most.node.name: each.counts._asdict() for each in measured}
-    layers = {name: LayerRecord(**{k: v for k, v in each.items() if k != "most"}) for name, each in counts.items()}
+    layers = {each.most.node.name: LayerRecord.model_validate(each.counts, from_attributes=True) for each in measured}
     record = EnergyRecord(
         data=planned.data.name,
         samples=measured[0].samples,

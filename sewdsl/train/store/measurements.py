@@ -14,7 +14,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from sewdsl.analysis.energy_table import LayerCounts, MemoryCosts, energy_lines
+from sewdsl.analysis.energy_table import LayerCounts, MemoryCosts
 from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
 from sewdsl.ir.network import Network
 from sewdsl.notation.energy_forms import EnergyTable
@@ -221,11 +221,10 @@ class EnergyRecord(BaseModel):
         bounds = list(operation_bounds(network))
         if {most.node.name for most in bounds} != set(self.layers):
             return None
-        counted = [LayerCounts(most, **self.layers[most.node.name].model_dump()) for most in bounds]
+        lines = [LayerCounts(most, most.dense, **self.layers[most.node.name].model_dump()) for most in bounds]
         shown = f"{self.samples:,} of {self.of:,}" if self.samples != self.of else f"all {self.of:,}"
         title = (
             f"{network.name}: operations of one sample, T = {network.settings.steps}, after the last epoch, "
             f"on {shown} test samples of {self.data}"
         )
-        lines = energy_lines(network, counted)
         return EnergyTable(network, title, lines, self.sparsity, EnergyCosts(), MemoryCosts(), trained=True)
