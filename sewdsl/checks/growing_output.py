@@ -8,7 +8,7 @@ from sewdsl.analysis.residual_blocks import ResidualBlock, identity_chains
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ops.joins.add import Add
-from sewdsl.ops.neurons.relu import ReLU
+from sewdsl.ops.neurons.activations import ReLU
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:

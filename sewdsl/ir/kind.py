@@ -1,6 +1,6 @@
 """The base of everything that a ``.net`` file can name: layers, neurons, surrogates, joins, optimizers.
 
-A kind is one frozen pydantic class in one file. Its fields are its arguments; a field annotated with a
+A kind is one frozen pydantic class. Its fields are its arguments; a field annotated with a
 :class:`Letter` can also be written in the compact notation. Defining the class registers it.
 """
 

@@ -1,4 +1,4 @@
-"""The vocabulary of the language: one file per kind, found by looking, never listed.
+"""The vocabulary of the language: a class per kind, found by looking, never listed.
 
 Kinds of other packages are found through the entry-point group ``sewdsl.kinds``, each entry naming a package or module.
 """

@@ -22,7 +22,7 @@ from sewdsl.diagnostics import Diagnostic
 from sewdsl.ir.op import Activation, LinearNeuron, Neuron
 from sewdsl.ir.signal import Signal
 from sewdsl.ops import catalogue
-from sewdsl.ops.neurons.relu import ReLU
+from sewdsl.ops.neurons.activations import ReLU
 from sewdsl.snn.kernels import run_neurons
 from sewdsl.snn.runtime import Runtime
 

@@ -12,10 +12,9 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.notation.kind_text import value_text
-from sewdsl.ops.losses.tet import TET
-from sewdsl.ops.optimizers.adam import Adam
-from sewdsl.ops.transforms.cutmix import CutMix
-from sewdsl.ops.transforms.nda import NDA
+from sewdsl.ops.losses import TET
+from sewdsl.ops.optimizers import Adam
+from sewdsl.ops.transforms import NDA, CutMix
 from tests.notation.handmade import network
 from tests.notation.same import anonymous, compiled, essence
 

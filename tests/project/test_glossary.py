@@ -30,7 +30,7 @@ PAIRS = {
     "Maximum": {"ops.merges.max_", "snn.merges"},
     "Mean": {"ops.layers.mean", "snn.merges"},
     "Neuron": {"ir.op", "snn.neuron"},
-    "PReLU": {"ops.neurons.prelu", "snn.layers"},
+    "PReLU": {"ops.neurons.activations", "snn.layers"},
     "ParallelNeuron": {"ir.op", "snn.parallel_neuron"},
     "Product": {"ops.merges.mul", "snn.merges"},
     "Scale": {"ops.layers.scale", "snn.layers"},

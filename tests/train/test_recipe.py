@@ -7,16 +7,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmResta
 
 from sewdsl.ir.recipe import Optimizer, Schedule
 from sewdsl.ops import catalogue
-from sewdsl.ops.optimizers.adam import Adam
-from sewdsl.ops.optimizers.adamw import AdamW
-from sewdsl.ops.optimizers.nadam import NAdam
-from sewdsl.ops.optimizers.radam import RAdam
-from sewdsl.ops.optimizers.rmsprop import RMSprop
-from sewdsl.ops.optimizers.sgd import SGD
-from sewdsl.ops.schedules.cosine import Cosine
-from sewdsl.ops.schedules.one_cycle import OneCycle
-from sewdsl.ops.schedules.step import StepLR
-from sewdsl.ops.schedules.warm_restarts import WarmRestarts
+from sewdsl.ops.optimizers import SGD, Adam, AdamW, NAdam, RAdam, RMSprop
+from sewdsl.ops.schedules import Cosine, OneCycle, StepLR, WarmRestarts
 
 OPTIMIZERS = [kind for kind in catalogue().values() if issubclass(kind, Optimizer)]
 SCHEDULES = [kind for kind in catalogue().values() if issubclass(kind, Schedule)]

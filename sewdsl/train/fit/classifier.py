@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 from sewdsl.analysis.named_parts import match_nodes
 from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
-from sewdsl.ops.schedules.plateau import Plateau
+from sewdsl.ops.schedules import Plateau
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.fit.compiled_network import CompiledNetwork
 from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, temporal_delete, training_loss

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sewdsl.ops.transforms.drop_event import DropEvent
+from sewdsl.ops.transforms import DropEvent
 from sewdsl.train.data import datasets
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.dataset import DataOptions, Reading

@@ -14,17 +14,19 @@ from sewdsl.ir.recipe import (
     Transform,
 )
 from sewdsl.ops import catalogue
-from sewdsl.ops.transforms.color_jitter import ColorJitter
-from sewdsl.ops.transforms.cutmix import CutMix
-from sewdsl.ops.transforms.drop_event import DropEvent
-from sewdsl.ops.transforms.event_drop import EventDrop
-from sewdsl.ops.transforms.mixup import Mixup
-from sewdsl.ops.transforms.nda import NDA
-from sewdsl.ops.transforms.rand_augment import RandAugment
-from sewdsl.ops.transforms.random_erasing import RandomErasing
-from sewdsl.ops.transforms.random_flip_polarity import RandomFlipPolarity
-from sewdsl.ops.transforms.spatial_jitter import SpatialJitter
-from sewdsl.ops.transforms.uniform_noise import UniformNoise
+from sewdsl.ops.transforms import (
+    NDA,
+    ColorJitter,
+    CutMix,
+    DropEvent,
+    EventDrop,
+    Mixup,
+    RandAugment,
+    RandomErasing,
+    RandomFlipPolarity,
+    SpatialJitter,
+    UniformNoise,
+)
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DataError, Samples

@@ -16,7 +16,7 @@ from sewdsl.ops.joins.and_ import And
 from sewdsl.ops.joins.iand import IAnd
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
-from sewdsl.ops.neurons.relu import ReLU
+from sewdsl.ops.neurons.activations import ReLU
 
 _HARMLESS = frozenset({
     "dim", "size", "numel", "__len__", "stride", "is_floating_point", "is_contiguous", "get_device", "__repr__",

@@ -15,13 +15,10 @@ from sewdsl.exchange.read.torch_modules import layers
 from sewdsl.exchange.read.torch_modules.functions import flatten
 from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, Leaf, Trace, TracedTensor
 from sewdsl.ir.op import Activation, Neuron, Surrogate
+from sewdsl.ops.neurons.activations import Logistic, ReLU, SiLU, Tanh
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
-from sewdsl.ops.neurons.logistic import Logistic
 from sewdsl.ops.neurons.parametric_lif import PLIF
-from sewdsl.ops.neurons.relu import ReLU
-from sewdsl.ops.neurons.silu import SiLU
-from sewdsl.ops.neurons.tanh import Tanh
 from sewdsl.ops.surrogates.atan import ATan
 from sewdsl.ops.surrogates.constant import Constant
 from sewdsl.ops.surrogates.rectangular import Rectangular

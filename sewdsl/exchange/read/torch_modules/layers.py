@@ -18,8 +18,7 @@ from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.ops.layers.transposed_conv import TransposedConv
 from sewdsl.ops.layers.upsample import Upsample
-from sewdsl.ops.neurons.gelu import GELU
-from sewdsl.ops.neurons.prelu import PReLU
+from sewdsl.ops.neurons.activations import GELU, PReLU
 
 
 class PoolingWindow(NamedTuple):

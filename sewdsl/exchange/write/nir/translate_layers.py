@@ -31,8 +31,7 @@ from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.max_pool import MaxPool
 from sewdsl.ops.layers.scale import Scale
-from sewdsl.ops.neurons.prelu import PReLU
-from sewdsl.ops.neurons.relu import ReLU
+from sewdsl.ops.neurons.activations import PReLU, ReLU
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -43,12 +43,7 @@ from sewdsl.ops.layers.temporal_channel_attention import TemporalChannelAttentio
 from sewdsl.ops.layers.temporal_effective_batch_norm import TemporalEffectiveBatchNorm
 from sewdsl.ops.layers.transposed_conv import TransposedConv
 from sewdsl.ops.layers.upsample import Upsample
-from sewdsl.ops.neurons.gelu import GELU
-from sewdsl.ops.neurons.logistic import Logistic
-from sewdsl.ops.neurons.prelu import PReLU
-from sewdsl.ops.neurons.relu import ReLU
-from sewdsl.ops.neurons.silu import SiLU
-from sewdsl.ops.neurons.tanh import Tanh
+from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, ReLU, SiLU, Tanh
 
 EACH_STEP = '''\
 def each_step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -1,0 +1,82 @@
+"""Losses: what a training makes small."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from sewdsl.ir.recipe import Loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class CrossEntropy(Loss, kind="CrossEntropy"):
+    """The cross-entropy between the softmax of the readout O and the class y.
+
+    In a file: ``loss CrossEntropy``, which is what a recipe has unless it says otherwise.
+    """
+
+    def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        """A mean over the samples."""
+        loss: Tensor = functional.cross_entropy(outputs, target, label_smoothing=smoothing)
+        return loss
+
+
+class MSE(Loss, kind="MSE"):
+    """The mean squared distance between the readout and a vector that is 1 at the class and 0 elsewhere.
+
+    In a file: ``loss MSE``, for networks that end in neurons or in votes of theirs, whose readout is a rate in [0, 1]::
+
+        L = 1 / (N · K) · Σ (O[n, k] - Y[n, k])²
+
+    Source: Fang et al. 2021, Incorporating Learnable Membrane Time Constant; ``F.mse_loss(rate, one_hot)``
+    in the recipes of SpikingJelly.
+    """
+
+    of_rates: ClassVar[bool] = True
+    readouts: ClassVar[tuple[str, ...]] = ("mean", "last")
+
+    def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        """A mean over samples and classes."""
+        classes = outputs.shape[-1]
+        shares = functional.one_hot(target, classes) if target.ndim == 1 else target
+        wanted = shares.to(outputs.dtype) * (1 - smoothing) + smoothing / classes
+        loss: Tensor = functional.mse_loss(outputs, wanted)
+        return loss
+
+    def judge(self, functional: ModuleType, readout: Tensor, target: Tensor) -> Tensor:
+        """The same."""
+        return self.value(functional, readout, target)
+
+
+class TET(Loss, kind="TET"):
+    """The mean over the time-steps of the cross-entropy of each step's output, with a pull of outputs to one value.
+
+    In a file: ``loss TET`` or ``loss TET(weight=0.05, phi=1.0)``::
+
+        L = (1 - weight) · 1/T · Σ CE(O[t], y) + weight · 1/T · Σ MSE(O[t], phi)
+
+    Source: Deng et al. 2022, Temporal Efficient Training, equation 9, and its regulariser, where weight is λ.
+
+    Attributes:
+        weight: Share of the regulariser, in [0, 1]; 0: there is none.
+        phi: The value that it pulls all outputs towards.
+    """
+
+    each_step: ClassVar[bool] = True
+    readouts: ClassVar[tuple[str, ...]] = ("mean",)
+
+    weight: float = Field(default=0.0, ge=0, le=1)
+    phi: float = 1.0
+
+    def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        """A mean over time-steps and samples; ``outputs`` are those of each step, ``[T, N, classes]``."""
+        repeated = target.repeat(len(outputs), *([1] * (target.ndim - 1)))
+        loss: Tensor = functional.cross_entropy(outputs.flatten(0, 1), repeated, label_smoothing=smoothing)
+        if not self.weight:
+            return loss
+        regulariser: Tensor = functional.mse_loss(outputs, outputs.new_full(outputs.shape, self.phi))
+        return (1 - self.weight) * loss + self.weight * regulariser

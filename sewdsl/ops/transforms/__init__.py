@@ -1,1 +1,0 @@
-"""Transforms of training samples, what ``augment`` lists: one file per kind."""
