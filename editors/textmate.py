@@ -13,9 +13,8 @@ from typing import Any
 
 from sewdsl.highlight.pygments_lexer import LOOKS
 from sewdsl.syntax.highlight_tokens import TokenType
-from sewdsl.syntax.lexicon import EQUATION_KEYWORDS, KEYWORDS, NEURON, PER, SETTINGS
+from sewdsl.syntax.lexicon import ARGUMENTS, EQUATION_KEYWORDS, HEAD, KEYWORDS, LETTERED, NEURON, NUMBER, PER, SETTINGS
 from sewdsl.syntax.scanner import parser
-from sewdsl.syntax.word_parts import ARGUMENTS, HEAD, LETTERED, NUMBER
 
 PATH = Path(__file__).parent / "vscode" / "syntaxes" / "sewdsl.tmLanguage.json"
 LANGUAGE = "sewdsl"

@@ -12,8 +12,8 @@ from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.printed_values import number_text
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Span
+from sewdsl.syntax.lexicon import NUMBER
 from sewdsl.syntax.tree import Name, Word
-from sewdsl.syntax.word_parts import NUMBER
 
 if TYPE_CHECKING:
     from sewdsl.ir.kind import Kind

@@ -23,9 +23,8 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue, plugins
 from sewdsl.plugins import plugin_changes
 from sewdsl.source import Span
-from sewdsl.syntax.lexicon import IDENTITY, OWN_NEURON
+from sewdsl.syntax.lexicon import IDENTITY, LETTERED, OWN_NEURON
 from sewdsl.syntax.tree import BlockDefinition
-from sewdsl.syntax.word_parts import LETTERED
 
 _LOOKALIKES = str.maketrans("lIOo", "1100")
 _DIGITS_AND_LOOKALIKES = re.compile(r"[lIOo]*[0-9][lIOo0-9]*")

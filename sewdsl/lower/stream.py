@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, Protocol, final
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
 from sewdsl.lower.step_state import StepState
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Dropout
 
-if TYPE_CHECKING:
-    from sewdsl.lower.spiking_network import SpikingNetwork
+
+class StreamedModel(Protocol):
+    """What a stream needs of the module of a network."""
+
+    @property
+    def network(self) -> Network:
+        """What it computes."""
+
+    @property
+    def example(self) -> Tensor | None:
+        """A parameter, whose dtype inputs are converted to."""
+
+    def run(self, x_TN: Tensor, step: StepState | None = None) -> dict[int, Tensor]:
+        """What is read out at every time-step, by node."""
+
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """All modules in it by name."""
 
 
 @final
@@ -66,7 +82,7 @@ class Stream:
         ValueError: a layer reads whole sequences, so that nothing can be given before all time-steps are there.
     """
 
-    def __init__(self, model: SpikingNetwork) -> None:
+    def __init__(self, model: StreamedModel) -> None:
         self._model = model
         whole = next((node for node in model.network if node.op.reads == "sequence"), None)
         if whole is not None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Literal
 
 from sewdsl.garbage import put_off
 from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
-from sewdsl.syntax.lexicon import EQUATION_KEYWORDS, PER
+from sewdsl.syntax.lexicon import ARGUMENTS, EQUATION_KEYWORDS, HEAD, LETTERED, NUMBER, PER
 from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.statements import mark_alternatives, statements
-from sewdsl.syntax.word_parts import split_after_formula, split_block_arguments, split_name, split_quantity
 
 if TYPE_CHECKING:
     from lark import Token
@@ -86,6 +86,12 @@ _BEGINS: dict[str, _Context] = {
 }
 _IN_PLACE = frozenset({"WORD", "INTEGER", "DECIMAL", "QUANTITY", "SIZE"})
 
+_NAME = re.compile(rf"({HEAD})({ARGUMENTS})")
+_NAME_BEFORE_FORMULA = re.compile(rf"({HEAD})({ARGUMENTS}[a-z]?)")
+_LETTERED = re.compile(LETTERED)
+_LETTERED_OPEN = re.compile(rf"{LETTERED}[a-z]?")
+_PART = re.compile(rf"([a-z])|{NUMBER}")
+
 
 class _Walk:
     """One walk over the tokens of a statement, an entry of a section, or a compact text."""
@@ -116,7 +122,7 @@ class _Walk:
         if self.context == "place" and self._in_place(index):
             self._add(token, "value")
         elif token.type == "QUANTITY":
-            self.pieces += split_quantity(token, token_start(token))
+            self.pieces += _split_quantity(token, token_start(token))
         elif len(self.open) > 1 and token in _CLOSES[self.open[-1][0]]:
             opener, _ = self.open.pop()
             self._add(token, "formula" if opener == "_OPEN" else "bracket")
@@ -163,7 +169,7 @@ class _Walk:
             called: TokenType = "name" if self._type(index + 1) == "_LPAR" else "argument"
             self._add(token, "keyword" if token in {*EQUATION_KEYWORDS, PER} else called)
         elif self._behind_formula(index):
-            self.pieces += split_after_formula(token, token_start(token))
+            self.pieces += _split_after_formula(token, token_start(token))
         elif self.context in simple:
             self._add(token, simple[self.context])
         elif self.context == "arguments" and self._type(index + 1) == "_EQUAL":
@@ -190,11 +196,11 @@ class _Walk:
         """The pieces of a word that is a whole name, or none."""
         token = self.tokens[index]
         goes_on = self._type(index + 1) == "_OPEN" and self._touched(index)
-        if self.context == "arguments" and (found := split_block_arguments(token, token_start(token), goes_on=goes_on)):
+        if self.context == "arguments" and (found := _split_arguments(token, token_start(token), goes_on=goes_on)):
             return found
         called = self._type(index + 1) in {"_LPAR", "_LSQB"}
         if self.context == "expression" or called or token[0].isupper():
-            return split_name(token, token_start(token), goes_on=goes_on)
+            return _split_name(token, token_start(token), goes_on=goes_on)
         return [("value", token_start(token), token_end(token))]
 
     def _behind_formula(self, index: int) -> bool:
@@ -205,6 +211,39 @@ class _Walk:
             and self.pieces[-1][0] == "formula"
             and self._touched(index - 1)
         )
+
+
+def _split_name(text: str, offset: int, *, goes_on: bool) -> list[Piece]:
+    """The pieces of a name; where a ``$(…)`` touches its end it goes on, and may end with an argument's letter."""
+    found = (_NAME_BEFORE_FORMULA if goes_on else _NAME).fullmatch(text)
+    if not found:
+        return [("name", offset, offset + len(text))]
+    return [("name", offset, offset + found.end(1)), *_parts(found[2], offset + found.start(2))]
+
+
+def _split_arguments(text: str, offset: int, *, goes_on: bool) -> list[Piece] | None:
+    """The pieces of compact arguments in parentheses, as ``c128s2``; None: it is something else."""
+    found = (_LETTERED_OPEN if goes_on else _LETTERED).fullmatch(text)
+    return _parts(text, offset) if found else None
+
+
+def _split_after_formula(text: str, offset: int) -> list[Piece]:
+    """The pieces of a word that goes on after a ``$(…)``."""
+    found = _LETTERED_OPEN.fullmatch(text)
+    return _parts(text, offset) if found else [("name", offset, offset + len(text))]
+
+
+def _split_quantity(text: str, offset: int) -> list[Piece]:
+    """The number and the unit."""
+    split = offset + len(text.rstrip("%kKMGTPiBmunpJx"))
+    return [("number", offset, split), ("unit", split, offset + len(text))]
+
+
+def _parts(text: str, offset: int) -> list[Piece]:
+    return [
+        ("argument" if found[1] else "number", offset + found.start(), offset + found.end())
+        for found in _PART.finditer(text)
+    ]
 
 
 def _statement(source: Source, lines: Lines) -> list[Piece]:

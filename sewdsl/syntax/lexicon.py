@@ -1,4 +1,4 @@
-"""The words and characters that syntax itself gives a meaning."""
+"""The words and characters that syntax itself gives a meaning, and the forms of words, whose vocabulary is open."""
 
 from __future__ import annotations
 
@@ -40,6 +40,22 @@ IDENTITY, OWN_NEURON, OWN_JOIN = "id", "SN", "g"
 
 VERSION = 1
 """The version of the language that this compiler reads."""
+
+# ``c32k3s1`` is a name with compact arguments. A name that begins with upper-case letters, as ``MPk2``, ends with them;
+# one in lower case ends at the first digit. Words of any other form, as ``ResNet152``, are names as a whole.
+# An atomic group keeps whatever it has matched: there is one way to read a word, and it takes time in proportion.
+
+NUMBER = r"(?>[0-9]+(?:\.[0-9]+)?(?:[x×][0-9]+)?)"
+"""The value of a compact argument."""
+
+HEAD = r"(?>[A-Z]+|[a-z]+)"
+"""A name that compact arguments may follow."""
+
+ARGUMENTS = rf"(?>{NUMBER}?(?:[a-z]{NUMBER})*)"
+"""Compact arguments after a name; the first may have no letter."""
+
+LETTERED = rf"(?>(?:[a-z]{NUMBER})*)"
+"""Compact arguments that all have a letter."""
 
 _DASHES = "\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212\uff0d\ufffe"
 _SPACES = "\u00a0\u2007\u2009\u202f"

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, OPENERS, OWN_JOIN
+from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, LETTERED, OPENERS, OWN_JOIN
 from sewdsl.syntax.scanner import token_end, token_start
-from sewdsl.syntax.word_parts import LETTERED
 
 if TYPE_CHECKING:
     from lark import Token
