@@ -10,8 +10,8 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Spiking
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops.layers.max_pool import MaxPool
-from sewdsl.ops.layers.norm import Norm
+from sewdsl.ops.layers.batch_norm import Norm
+from sewdsl.ops.layers.pool import MaxPool
 
 MAX_TRIED = 64
 """Activations after one node of which it is asked whether they lead to the end of a branch."""

@@ -13,7 +13,7 @@ from sewdsl.analysis.spike_transmission import surrogate_slopes
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import LinearNeuron
-from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.pool import MaxPool
 
 MIN_GRADIENT_CHANGE = 10
 """By how much a row must multiply or divide a gradient to be warned of."""

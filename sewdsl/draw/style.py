@@ -10,12 +10,12 @@ from sewdsl.draw.lengths import Length
 from sewdsl.ir.op import Activation, Join, Op
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.input import Input
+from sewdsl.ops.layers.batch_norm import Norm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.group_norm import GroupNorm
 from sewdsl.ops.layers.layer_norm import LayerNorm
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.norm import Norm
 from sewdsl.ops.layers.pool import Pool
 from sewdsl.ops.layers.transposed_conv import TransposedConv
 from sewdsl.ops.layers.upsample import Upsample

@@ -14,7 +14,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.op import Spiking
 from sewdsl.lower.parts import PartCall
 from sewdsl.lower.saved_tensors import SavedTensors
-from sewdsl.lower.step_state import StepState
+from sewdsl.lower.stream import StepState
 from sewdsl.passes.plan import ExecutionPlan, PlannedStep
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.convolution import ConvRun

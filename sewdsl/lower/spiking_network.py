@@ -14,8 +14,7 @@ from sewdsl.lower import inputs
 from sewdsl.lower.forward_pass import ForwardPass
 from sewdsl.lower.parts import PartCall, PartNodes, find_part
 from sewdsl.lower.rehearsal import Rehearsal
-from sewdsl.lower.step_state import StepState
-from sewdsl.lower.stream import Stream
+from sewdsl.lower.stream import StepState, Stream
 from sewdsl.passes import Program
 from sewdsl.passes.plan import AS_BUILT, ExecutionContext, ExecutionPlan, ModuleState, PlanOutline
 from sewdsl.snn import kernels

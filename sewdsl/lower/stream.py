@@ -9,9 +9,99 @@ from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
-from sewdsl.lower.step_state import StepState
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Dropout
+from sewdsl.snn.neuron import Neuron, Potential
+from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
+
+
+class StepState:
+    """What is kept around one time-step, of a stream or of a loop.
+
+    Args:
+        before: What nodes kept of the time-steps before, by name; None: this is the first.
+        t: How many there were.
+        masks: Of dropouts, which are the same at all time-steps of a loop; those that are missing are drawn.
+
+    Attributes:
+        after: What they keep of this time-step and those before, by name.
+    """
+
+    def __init__(self, before: Mapping[str, Tensor] | None, t: int, masks: dict[str, Tensor] | None = None) -> None:
+        self._before, self._t, self._masks = before, t, {} if masks is None else masks
+        self.after: dict[str, Tensor] = {}
+
+    def advance(self, name: str, module: nn.Module, x_TN: Tensor) -> Tensor:
+        """What a module that reads the past, such as a neuron, makes of the time-step ``[1, N, *]``.
+
+        Raises:
+            ValueError: what was kept is that of another network or batch.
+            TypeError: it is not one of our modules, which leave what they keep.
+        """
+        if isinstance(module, Dropout):
+            if name not in self._masks:
+                self._masks[name] = module.draw_mask(x_TN)
+            dropped: Tensor = module(x_TN, self._masks[name])
+            return dropped
+        if isinstance(module, ReadsPast):
+            past = StreamedPast(self._t)
+            if self._before is not None and module.keeps_inputs:
+                past.before = self._kept(name, x_TN.shape[1:], 1)
+            y_TN: Tensor = module(x_TN, past=past)
+            if past.after is not None:
+                self.after[name] = past.after
+            return y_TN
+        if not isinstance(module, Neuron):
+            message = f"{name} is {type(module).__name__}, not one of our neurons: nothing can keep its state"
+            raise TypeError(message)
+        return self._fire(name, module, x_TN)
+
+    def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
+        """Spikes of the time-step, and the potential after it."""
+        potential = Potential(self._potential(name, module, x_TN))
+        spikes_TN: Tensor = module(x_TN, potential=potential)
+        if potential.after is None:
+            message = f"{name} has a forward of its own, which leaves no potential for the next time-step"
+            raise TypeError(message)
+        self.after[name] = potential.after
+        return spikes_TN
+
+    def _potential(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
+        """The potential of neurons before the time-step."""
+        return module.initial(x_TN[0]) if self._before is None else self._kept(name, x_TN.shape[1:])
+
+    def begin(self, masks: dict[str, Tensor]) -> StepState:  # noqa: ARG002 -- a stream has one time-step
+        """What is kept around the first time-step of a loop.
+
+        Args:
+            masks: Of the dropouts in it.
+        """
+        return self
+
+    def following(self, masks: dict[str, Tensor]) -> StepState:
+        """What is kept around the next time-step of a loop."""
+        return type(self)(self.after, self._t + 1, masks)
+
+    def delayed(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """What a delay in a loop gives, ``[1, N, *]``: zeros at the first time-step.
+
+        Args:
+            name: Of the delay.
+            shape: ``[N, *]``.
+            like: A tensor of the dtype and device that zeros have.
+        """
+        return like.new_zeros((1, *shape)) if self._before is None else self._kept(name, shape, 1)
+
+    def _kept(self, name: str, shape: tuple[int, ...], more: int = 0) -> Tensor:
+        """What was kept of a node, shaped as a step of its input, with so many axes more in front."""
+        if self._before is None or name not in self._before:
+            message = f"the state has nothing for {name}: it belongs to another network"
+            raise ValueError(message)
+        kept = self._before[name]
+        if kept.ndim != len(shape) + more or tuple(kept.shape[more:]) != tuple(shape):
+            message = f"the state of {name} is {list(kept.shape)}, but this step needs {list(shape)}"
+            raise ValueError(message)
+        return kept
 
 
 class StreamedModel(Protocol):

@@ -6,16 +6,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sewdsl.ir.network import Network
-from sewdsl.passes.channels_last import use_channels_last
-from sewdsl.passes.find_events import find_events, use_event_outputs
+from sewdsl.passes.convolutions import find_events, use_channels_last, use_event_outputs, use_winograd
 from sewdsl.passes.fold_batch_norm import fold_batch_norm
 from sewdsl.passes.fuse_neurons import fuse_neurons
 from sewdsl.passes.hoist_static import hoist_static
 from sewdsl.passes.memory import peak_memory, training_load
-from sewdsl.passes.pack_bits import pack_bits
 from sewdsl.passes.program import ExecutionStep, Pass, Program
-from sewdsl.passes.recompute_values import recompute_values
-from sewdsl.passes.use_winograd import use_winograd
+from sewdsl.passes.saved_values import pack_bits, recompute_values
 
 __all__ = [
     "LEVELS",

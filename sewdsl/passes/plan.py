@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from sewdsl.ir.op import Join, LinearNeuron, Op
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.pool import MaxPool
 from sewdsl.passes.program import EventInput, Program
 from sewdsl.snn.limits import MAX_BYTE_PLACES, MAX_REGISTER_STEPS
 

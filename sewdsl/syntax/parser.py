@@ -15,8 +15,13 @@ from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import BracketPairs, match_brackets
 from sewdsl.syntax.characters import check_arrows, check_characters
 from sewdsl.syntax.lexicon import SETTINGS
-from sewdsl.syntax.other_notations import check_other_notation, check_own_notation
-from sewdsl.syntax.pasted_text import add_missing_body, rejoin_lines, strip_citation
+from sewdsl.syntax.pasted_text import (
+    add_missing_body,
+    check_other_notation,
+    check_own_notation,
+    rejoin_lines,
+    strip_citation,
+)
 from sewdsl.syntax.repair import repair_token
 from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_end, token_start
 from sewdsl.syntax.scanner import parser as language_parser

@@ -12,15 +12,21 @@ from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
 from sewdsl.syntax.characters import BYTE_ORDER_MARK
-from sewdsl.syntax.equation_lines import split_equations
-from sewdsl.syntax.lexicon import BLOCK_KEYWORDS, CONTINUATION_TOKENS, KEYWORDS, SETTINGS, VERSION
+from sewdsl.syntax.lexicon import (
+    BLOCK_KEYWORDS,
+    CONTINUATION_TOKENS,
+    EQUATION_KEYWORDS,
+    KEYWORDS,
+    PER,
+    SETTINGS,
+    VERSION,
+)
 from sewdsl.syntax.scanner import token_end, token_start
 
 if TYPE_CHECKING:
     from lark import Token
 
     from sewdsl.syntax.brackets import BracketPairs
-
 
 _BEHIND_A_KEYWORD = frozenset({"WORD", "STRING", "INTEGER", "SIZE", "LBRACE", "LESS"})
 """What follows a keyword but hardly the first word of a layer: ``-`` at a line's end, then ``expect parameters``."""
@@ -204,3 +210,47 @@ def _misplaced_version(source: Source, lines: Lines, code: str, message: str) ->
     span = Span(source, token_start(lines.tokens[0]), token_end(lines.tokens[-1]))
     label = "move this line to the top" if code == "missing-version" else "remove this line"
     return Diagnostic(code, Severity.ERROR, message, span, label, f"a file begins with '{_FIRST}', once")
+
+
+_NUMBERS = frozenset({"INTEGER", "DECIMAL", "SIZE", "QUANTITY"})
+_ENDS = _NUMBERS | {"WORD", "_RPAR"}
+"""What a complete sum ends with, or one that is refused."""
+_DEPTH = {"_LPAR": 1, "_RPAR": -1}
+
+
+def split_equations(tokens: list[Token]) -> list[list[Token]]:
+    """The statements between the braces of a neuron, their first words as keywords where they are.
+
+    Nothing separates them, not even the end of a line: after a complete sum, a name can only begin the next statement.
+
+    Args:
+        tokens: All that is between the braces, without comments and ends of lines.
+    """
+    found: list[list[Token]] = []
+    depth = 0
+    for token in tokens:
+        if not found or (depth <= 0 and token.type == "WORD" and _is_complete(found[-1], token)):
+            found.append([])
+            depth = 0
+            if token.type == "WORD":
+                token.type = EQUATION_KEYWORDS.get(token, token.type)
+        elif token == PER and _declares(found[-1], "_LEARN") and token.type == "WORD":
+            token.type = "_PER"
+        depth += _DEPTH.get(token.type, 0)
+        found[-1].append(token)
+    return found
+
+
+def _is_complete(statement: list[Token], following: Token) -> bool:
+    """Whether a statement can end before a word."""
+    last = statement[-1]
+    if last.type not in _ENDS:
+        return False
+    if _declares(statement, "_LEARN") and following == PER:
+        return False
+    return last.type not in _NUMBERS or token_end(last) != token_start(following)  # 2x is 2*x forgotten
+
+
+def _declares(statement: list[Token], keyword: str) -> bool:
+    """Whether a statement is a keyword and a name so far."""
+    return len(statement) == 2 and statement[0].type == keyword  # noqa: PLR2004

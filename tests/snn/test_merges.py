@@ -14,7 +14,7 @@ from sewdsl.ir.op import ShapeMismatch
 from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.joins.or_ import Or
-from sewdsl.ops.layers.sum_ import Sum
+from sewdsl.ops.layers.reduction import Sum
 from sewdsl.ops.merges.attn import Attention
 from sewdsl.ops.merges.cat import Concatenation
 from sewdsl.ops.merges.max_ import Maximum

@@ -22,10 +22,10 @@ from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.notation.item_text import item_nodes, network_items
 from sewdsl.ops.joins.add import Add
 from sewdsl.ops.joins.and_ import And
-from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.pool import AvgPool
 from sewdsl.ops.neurons.parametric_lif import PLIF
 from sewdsl.source import Source
 

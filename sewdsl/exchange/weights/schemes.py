@@ -14,11 +14,10 @@ from sewdsl.exchange.weights.spikingjelly_classes import CLASSES
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
 from sewdsl.ir.op import Op
-from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
-from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.pool import AvgPool, MaxPool
 from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron
 from sewdsl.ops.neurons.sliding_parallel import SlidingParallelSpikingNeuron
 

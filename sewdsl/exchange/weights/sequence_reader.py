@@ -11,7 +11,6 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Merge, Op
 from sewdsl.ops.joins.add import Add
-from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.channel_attention import ChannelAttention
 from sewdsl.ops.layers.conv import Conv
@@ -20,7 +19,7 @@ from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.pool import AvgPool, MaxPool
 from sewdsl.ops.layers.spatial_attention import SpatialAttention
 from sewdsl.ops.layers.temporal_attention import TemporalAttention
 from sewdsl.ops.layers.temporal_effective_batch_norm import TemporalEffectiveBatchNorm

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
 from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.layers.norm import Norm
+from sewdsl.ops.layers.batch_norm import Norm
 from sewdsl.ops.windows import Lengths, along_axes, output_size, row_or_map_shape, window_counts
 
 if TYPE_CHECKING:

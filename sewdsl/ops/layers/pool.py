@@ -1,15 +1,24 @@
-"""What max and average pooling share: a window and its step."""
+"""Max and average pooling, ``MPk2s2`` and ``APk2s2``: a window and its step."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import model_validator
 
 from sewdsl.ir.kind import Letter, NaturalPair, PositivePair
-from sewdsl.ir.op import Layer
+from sewdsl.ir.op import Layer, SavedForBackward, ShapeMismatch
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.windows import Lengths, along_axes, row_or_map_shape, unreached_edges
+from sewdsl.ops.windows import Lengths, along_axes, output_size, row_or_map_shape, unreached_edges
+from sewdsl.snn.limits import MAX_16_BIT_PLACES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
 
 
 class Pool(Layer):
@@ -63,3 +72,89 @@ class Pool(Layer):
         """Places of the input along each axis that no window reaches: rows and columns."""
         _, *size = row_or_map_shape("pooling", signal)
         return unreached_edges(tuple(size), *self.window(signal))
+
+
+class AvgPool(Pool, kind="AP", key="avg_pool"):
+    """The mean of each window; on a vector, the voting layer: k neurons vote for each class.
+
+    In a network: ``APk2``, ``APk10s10``.
+
+    Attributes:
+        kernel: Height and width of the window; its length on ``[C, L]``; voters per class on a vector.
+        stride: Step of the window; the kernel's size unless stated. On a vector it must be the kernel's size.
+        padding: Zeros on each side, counted in the mean, at most half the kernel. None on a vector.
+
+    Shape: ``[C, H, W]`` to ``[C, H', W']`` and ``[C, L]`` to ``[C, L']``, rounded down; ``[F]`` to ``[F / k]``.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values in a smaller shape."""
+        if len(inputs[0].shape) == 1:
+            return Signal((self._classes(inputs[0]),), varies=inputs[0].varies)
+        c, *size = row_or_map_shape("average pooling", inputs[0])
+        lengths = output_size(f"average pooling {self.short}", tuple(size), *self.window(inputs[0]))
+        return Signal((c, *lengths), varies=inputs[0].varies)
+
+    def _classes(self, signal: Signal) -> int:
+        voters, features = self.kernel[0], signal.shape[0]
+        if self.kernel != (voters, voters) or self.stride != self.kernel or self.padding != (0, 0):
+            raise ShapeMismatch(
+                "voting-mismatch",
+                f"average pooling {self.short} on the vector [{features}] is a voting layer, whose windows must not "
+                "overlap or leave gaps",
+                f"use k{voters}s{voters} without padding",
+            )
+        if features % voters:
+            raise ShapeMismatch(
+                "voting-mismatch",
+                f"{features} neurons cannot vote in groups of {voters}",
+                f"make the layer before it a multiple of {voters} wide, e.g. FC{(features // voters + 1) * voters}",
+            )
+        return features // voters
+
+    def cropped(self, signal: Signal) -> Lengths:
+        """Places of the input along each axis that no window reaches; a voting layer reaches all."""
+        return (0,) if len(signal.shape) == 1 else super().cropped(signal)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """Nothing: a mean needs no more than its shape."""
+        return SavedForBackward()
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step average pooling."""
+        if len(inputs[0].shape) == 1:
+            return runtime.VotingPool(self.kernel[0])
+        window = self.window(inputs[0])
+        made: Callable[..., nn.Module] = runtime.AvgPool2d if len(window[0]) > 1 else runtime.AvgPool1d
+        return made(*window)
+
+
+class MaxPool(Pool, kind="MP", key="max_pool"):
+    """The largest value in each window.
+
+    In a network: ``MPk2s2``, ``MPk4`` (stride = kernel), ``MPk3s2p1``.
+
+    Attributes:
+        kernel: Height and width of the window; its length on ``[C, L]``, where the others have one number too.
+        stride: Step of the window; the kernel's size unless stated.
+        padding: Rows and columns on each side that never win, at most half the kernel.
+
+    Shape: ``[C, H, W]`` to ``[C, H', W']`` and ``[C, L]`` to ``[C, L']``, rounded down. The range of values stays.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """The range of the input, in a smaller shape."""
+        c, *size = row_or_map_shape("max pooling", inputs[0])
+        lengths = output_size(f"max pooling {self.short}", tuple(size), *self.window(inputs[0]))
+        return Signal((c, *lengths), inputs[0].values, inputs[0].varies)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """The place of each maximum in its map, as an integer of 16 or 32 bits."""
+        places = prod(inputs[0].shape[1:])
+        return SavedForBackward(aside=(2 if places <= MAX_16_BIT_PLACES else 4) * self.infer(*inputs).elements)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step max pooling."""
+        window = self.window(inputs[0])
+        made: Callable[..., nn.Module] = runtime.MaxPool2d if len(window[0]) > 1 else runtime.MaxPool1d
+        return made(*window)

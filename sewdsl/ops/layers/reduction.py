@@ -1,13 +1,18 @@
-"""What sums and means over an axis have in common."""
+"""Sums and means over channels or places, ``SUM`` and ``MEAN``."""
 
 from __future__ import annotations
 
 from math import prod
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sewdsl.ir.kind import Positive
 from sewdsl.ir.op import Layer, SavedForBackward, ShapeMismatch
-from sewdsl.ir.signal import Signal
+from sewdsl.ir.signal import REAL, Signal, counts_up_to
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
 
 
 class Reduced(NamedTuple):
@@ -65,3 +70,53 @@ class Reduction(Layer):
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Nothing: each value gets the same gradient."""
         return SavedForBackward()
+
+
+class Mean(Reduction, kind="MEAN"):
+    """The mean over channels, all or in groups, or over places; the axes stay, as 1.
+
+    In a network: ``MUL[ MEAN(over=places)-c8k1-ReLU-c32k1 | id ]``.
+
+    Attributes:
+        over: ``channels``, or ``places``: height and width.
+        groups: Over channels: in so many groups of channels in a row, each for itself, at least 1.
+
+    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``; over channels ``[C, H, W]`` to
+    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values."""
+        return Signal(self.reduce_shape(inputs[0]).shape, varies=inputs[0].varies)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step mean."""
+        return runtime.Mean(self.groups if self.over == "channels" else None)
+
+
+class Sum(Reduction, kind="SUM"):
+    """The sum over channels, all or in groups, or over places; the axes stay, as 1.
+
+    In a network: ``SUM(over=channels, groups=8)``, ``SUM(over=places)``. Of n spikes it is a count from 0 to n.
+
+    Attributes:
+        over: ``channels``, or ``places``: height and width.
+        groups: Over channels: in so many groups of channels in a row, each for itself, at least 1.
+
+    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``; over channels ``[C, H, W]`` to
+    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """So many times the range."""
+        (source,) = inputs
+        shape, terms = self.reduce_shape(source)
+        values = source.values
+        counted = (
+            REAL if values.upper is None else counts_up_to(values.upper * terms, values.unit, values.lower * terms)
+        )
+        return Signal(shape, counted, source.varies)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step sum."""
+        return runtime.Sum(self.groups if self.over == "channels" else None)

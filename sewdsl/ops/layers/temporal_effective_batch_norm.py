@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from sewdsl.ir.kind import Positive
 from sewdsl.ir.op import KnowsSteps, SavedForBackward
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.layers.norm import Norm
+from sewdsl.ops.layers.batch_norm import Norm
 
 if TYPE_CHECKING:
     from torch import nn

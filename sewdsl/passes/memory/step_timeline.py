@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.pool import MaxPool
 from sewdsl.passes.memory.value_sizes import NARROW, TrainingLoad, ValueSizes
 from sewdsl.passes.plan import PlannedStep
 from sewdsl.passes.program import Program

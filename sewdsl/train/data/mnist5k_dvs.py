@@ -13,9 +13,8 @@ from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import COUNTS, Events
 from sewdsl.train.data.events.recording import Recording, Shape
 from sewdsl.train.data.events.simulated_sensor import Sensor
-from sewdsl.train.data.events.tonic_transforms import check_installed
 from sewdsl.train.data.mnist5k import read_digits
-from sewdsl.train.data.recorded_dataset import Recordings
+from sewdsl.train.data.recorded_dataset import Recordings, check_tonic
 from sewdsl.train.data.split import split_stratified
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Mnist5kDvs(DataSet, name="mnist5k-dvs"):
         Raises:
             DataError: it is not.
         """
-        check_installed(self.setup.augmentation.of_tonic)
+        check_tonic(self.setup.augmentation.of_tonic)
         return super().find()
 
     def scaling(self) -> str:

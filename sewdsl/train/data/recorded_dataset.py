@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import field, replace
 from functools import cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sewdsl.light_dataclass import dataclass
@@ -16,7 +19,6 @@ from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import COUNTS
 from sewdsl.train.data.events.folder_layouts import Layout, Listing
 from sewdsl.train.data.events.recording import Recording, damaged
-from sewdsl.train.data.events.tonic_transforms import check_installed, load_transforms
 from sewdsl.train.data.search_path import near_misses
 from sewdsl.train.data.split import draw_share
 
@@ -89,7 +91,7 @@ class Recordings:
             events = recording.events()
         except (OSError, ValueError) as error:
             raise DataError(damaged(recording.path, error)) from None
-        changed = self.augmentation.of_events(events, size, index, draw, load_transforms(self.augmentation.of_tonic))
+        changed = self.augmentation.of_events(events, size, index, draw, load_tonic(self.augmentation.of_tonic))
         return self._resized(event_stream.frames(changed, self.steps, (size[0], size[1])))
 
     def _resized(self, frames: NDArray[Any]) -> NDArray[Any]:
@@ -141,7 +143,7 @@ class RecordedDataSet(DataSet):
         Raises:
             DataError: it is not.
         """
-        check_installed(self.setup.augmentation.of_tonic)
+        check_tonic(self.setup.augmentation.of_tonic)
         self._check(self.listing)
         train, test = map(len, self.part(self.listing))
         return f"{train:,} recordings for training and {test:,} for the test in '{self.listing.place}'"
@@ -255,3 +257,27 @@ class RecordedDataSet(DataSet):
 
     def _near(self) -> list[str]:
         return near_misses(search_path.candidate_folders(self.setup.folder, self.folders), self.setup.steps)
+
+
+def load_tonic(kind: str) -> ModuleType:
+    """Return the module ``tonic.transforms``.
+
+    Args:
+        kind: The transform that needs it.
+
+    Raises:
+        DataError: If tonic is not installed.
+    """
+    check_tonic(kind)
+    return importlib.import_module("tonic.transforms")
+
+
+def check_tonic(kind: str) -> None:
+    """Check that tonic is installed, without loading it; for no transform, do nothing.
+
+    Raises:
+        DataError: If tonic is not installed.
+    """
+    if kind and importlib.util.find_spec("tonic") is None:
+        message = f"{kind} is tonic's, which is not installed: pip install 'sewdsl[data]'"
+        raise DataError(message)

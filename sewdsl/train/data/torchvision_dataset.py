@@ -1,4 +1,4 @@
-"""What the small image sets of torchvision have in common."""
+"""The small image sets of torchvision: ``cifar10``, ``cifar100``, ``mnist`` and ``fashion-mnist``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from sewdsl.train.data import search_path
+from sewdsl.train.data import mnist5k, search_path
 from sewdsl.train.data.dataset import DataError, DataSet, Splits
 from sewdsl.train.data.image_samples import Images, scaling
 
@@ -118,3 +118,62 @@ class VisionDataSet(DataSet):
             if not check_integrity(str(place / name), digest):
                 return f"'{name}' is not the file that was published"
         return ""
+
+
+class CIFAR10(VisionDataSet, name="cifar10"):
+    """CIFAR-10 (Krizhevsky 2009): 50,000 photographs for training and 10,000 for the test.
+
+    The usual augmentation is ``shift 4`` and ``flip on``.
+    """
+
+    shape = (3, 32, 32)
+    classes = 10
+    marker = "cifar-10-batches-py"
+    files = "{data_batch_1,…,data_batch_5,test_batch}"
+    counts = (50_000, 10_000)
+    size = "170 MB"
+    mean = (0.4914, 0.4822, 0.4465)
+    deviation = (0.2470, 0.2435, 0.2616)
+
+
+class CIFAR100(VisionDataSet, name="cifar100"):
+    """CIFAR-100 (Krizhevsky 2009): the same for 100 classes."""
+
+    shape = (3, 32, 32)
+    classes = 100
+    marker = "cifar-100-python"
+    files = "{train,test}"
+    counts = (50_000, 10_000)
+    size = "170 MB"
+    mean = (0.5071, 0.4865, 0.4409)
+    deviation = (0.2673, 0.2564, 0.2762)
+
+
+MNIST_FILES = "raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"
+
+
+class MNIST(VisionDataSet, name="mnist"):
+    """MNIST (LeCun et al. 1998): 60,000 digits for training and 10,000 for the test."""
+
+    shape = (1, 28, 28)
+    classes = 10
+    marker = "MNIST"
+    files = MNIST_FILES
+    counts = (60_000, 10_000)
+    size = "12 MB"
+    mean = (mnist5k.MEAN,)
+    deviation = (mnist5k.DEVIATION,)
+    named = False
+
+
+class FashionMNIST(VisionDataSet, name="fashion-mnist"):
+    """Fashion-MNIST (Xiao et al. 2017): 60,000 pieces of clothing for training and 10,000 for the test."""
+
+    shape = (1, 28, 28)
+    classes = 10
+    marker = "FashionMNIST"
+    files = MNIST_FILES
+    counts = (60_000, 10_000)
+    size = "31 MB"
+    mean = (0.2860,)
+    deviation = (0.3530,)

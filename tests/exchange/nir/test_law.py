@@ -11,9 +11,8 @@ from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes
 from sewdsl.ir.op import Activation, Merge, Neuron, Op
 from sewdsl.ops.layers.group_norm import GroupNorm
 from sewdsl.ops.layers.layer_norm import LayerNorm
-from sewdsl.ops.layers.max_pool import MaxPool
-from sewdsl.ops.layers.mean import Mean
-from sewdsl.ops.layers.sum_ import Sum
+from sewdsl.ops.layers.pool import MaxPool
+from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.transposed_conv import TransposedConv
 from sewdsl.ops.layers.upsample import Upsample
 from sewdsl.passes import Program

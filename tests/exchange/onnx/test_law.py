@@ -19,7 +19,7 @@ from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, Unrolled
 from sewdsl.exchange.write.onnx.write_model import to_onnx
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import ParallelNeuron
-from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.pool import MaxPool
 from sewdsl.passes import Program
 from tests.effort import examples
 from tests.exchange.onnx.running import run

@@ -12,7 +12,7 @@ from sewdsl.train.data import datasets
 from sewdsl.train.data.dataset import DataError, DataOptions, DataSet
 from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import Events
-from sewdsl.train.data.ncaltech101 import CLASSES
+from sewdsl.train.data.published_recordings import CALTECH_CLASSES
 from tests.train.data import writers
 from tests.train.data.writers import folder, some_events
 
@@ -70,4 +70,4 @@ def test_ncaltech101(marker: str, suffix: str, write: Callable[..., None], tmp_p
 
 def test_names() -> None:
     """In the order of their characters."""
-    assert (len(CLASSES), list(CLASSES)) == (101, sorted(CLASSES))
+    assert (len(CALTECH_CLASSES), list(CALTECH_CLASSES)) == (101, sorted(CALTECH_CLASSES))

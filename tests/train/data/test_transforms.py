@@ -31,8 +31,8 @@ from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DataError, Samples
 from sewdsl.train.data.events.event_stream import Events
-from sewdsl.train.data.events.tonic_transforms import load_transforms
 from sewdsl.train.data.image_samples import Images
+from sewdsl.train.data.recorded_dataset import load_tonic
 
 KINDS = sorted((kind for kind in catalogue().values() if issubclass(kind, Transform)), key=lambda kind: kind.kind)
 IMAGE = [kind for kind in KINDS if issubclass(kind, ImageTransform)]
@@ -212,4 +212,4 @@ class TestEvents:
     def test_without_tonic(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
         with pytest.raises(DataError, match=r"EventDrop is tonic's, .* pip install 'sewdsl\[data\]'"):
-            load_transforms(Augmentation(transforms=(EventDrop(),)).of_tonic)
+            load_tonic(Augmentation(transforms=(EventDrop(),)).of_tonic)

@@ -13,7 +13,7 @@ from sewdsl.exchange.read.nir.primitives import Primitive
 from sewdsl.ir.op import Join
 from sewdsl.ops import catalogue, plugins
 from sewdsl.ops.joins.add import Add
-from sewdsl.ops.layers.max_pool import MaxPool
+from sewdsl.ops.layers.pool import MaxPool
 
 Level = tuple[MaxPool, frozenset[str]]
 """A pooling, and the nodes whose sum is pooled."""

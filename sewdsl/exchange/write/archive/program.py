@@ -13,7 +13,7 @@ from torch.export import Dim
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import file_metadata
 from sewdsl.lower import SpikingNetwork
-from sewdsl.lower.step_state import StepState
+from sewdsl.lower.stream import StepState
 from sewdsl.passes import Program
 from sewdsl.passes.hoist_static import hoist_static
 from sewdsl.snn.kernels import reference

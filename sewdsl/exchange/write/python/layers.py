@@ -20,7 +20,6 @@ from sewdsl.ir.node import Node
 from sewdsl.ir.op import Op, Spiking
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.layers.avg_pool import AvgPool
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.channel_attention import ChannelAttention
 from sewdsl.ops.layers.conv import Conv
@@ -32,11 +31,10 @@ from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.group_norm import GroupNorm
 from sewdsl.ops.layers.layer_norm import LayerNorm
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.max_pool import MaxPool
-from sewdsl.ops.layers.mean import Mean
+from sewdsl.ops.layers.pool import AvgPool, MaxPool
+from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.scale import Scale
 from sewdsl.ops.layers.spatial_attention import SpatialAttention
-from sewdsl.ops.layers.sum_ import Sum
 from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
 from sewdsl.ops.layers.temporal_attention import TemporalAttention
 from sewdsl.ops.layers.temporal_channel_attention import TemporalChannelAttention

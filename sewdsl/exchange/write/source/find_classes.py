@@ -29,9 +29,9 @@ from sewdsl.exchange.write.source.value_flow import Leaf, PassThrough, SourceIte
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Join
 from sewdsl.light_dataclass import dataclass
+from sewdsl.ops.layers.batch_norm import Norm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.norm import Norm
 
 Neutral = Callable[[Activation | None, int], float]
 """The constant current that makes an activation give a number at every time-step."""

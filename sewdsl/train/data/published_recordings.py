@@ -1,0 +1,213 @@
+"""Recordings by event sensors, as published and as SpikingJelly and tonic have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from math import ceil
+
+from sewdsl.train.data.events.folder_layouts import FRAMES, ClassFolders, Listing, RawGesture, TonicGesture
+from sewdsl.train.data.events.recording import Recording
+from sewdsl.train.data.recorded_dataset import RecordedDataSet
+
+CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+class Cifar10Dvs(RecordedDataSet, name="cifar10-dvs"):
+    """CIFAR10-DVS (Li et al. 2017): 1,000 images of each class of CIFAR-10, recorded by a sensor of 128x128 pixels.
+
+    It has no split of its own. As in the paper, the first 90 % of each class are for training, in the order of the
+    characters of their names.
+    """
+
+    shape = (2, 128, 128)
+    classes = 10
+    called = CIFAR_CLASSES
+    folders = ("cifar10-dvs", "cifar10_dvs", "CIFAR10-DVS", "CIFAR10DVS")
+    source = (
+        "https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671, an archive per class, 16 GB unpacked; "
+        "unpack them all into one folder. tonic's copy: its CIFAR10DVS.zip, and the ten archives in it"
+    )
+    layouts = tuple(
+        ClassFolders(
+            marker=marker,
+            suffixes=(suffix,),
+            frames=suffix == ".npz" and marker == FRAMES,
+            split=False,
+            known=CIFAR_CLASSES,
+            counts=(10_000, 0),
+            owner=owner,
+        )
+        for marker, suffix, owner in (
+            (FRAMES, ".npz", "SpikingJelly"),
+            ("events_np", ".npz", "SpikingJelly"),
+            ("", ".aedat", "as published"),
+            ("extract", ".aedat", "SpikingJelly"),
+            ("", ".aedat4", "tonic"),
+        )
+    )
+
+    def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
+        """The first 90 % of each class, rounded up, and the rest."""
+        train: list[Recording] = []
+        test: list[Recording] = []
+        for _label, group in groupby(listing.train, key=lambda recording: recording.label):
+            members = sorted(group, key=lambda recording: recording.path.stem)
+            first = ceil(0.9 * len(members))
+            train += members[:first]
+            test += members[first:]
+        return train, test
+
+
+GESTURE_COUNTS = (1_176, 288)
+GESTURES = tuple(map(str, range(11)))
+
+
+class Dvs128Gesture(RecordedDataSet, name="dvs128-gesture"):
+    """DVS128 Gesture (Amir et al. 2017): 11 gestures of 29 people in three lights, a sensor of 128x128 pixels.
+
+    The first 23 people are for training. There are 1,176 and 288 trials, but 1,077 and 264 in the copy that tonic has.
+    """
+
+    shape = (2, 128, 128)
+    classes = 11
+    folders = ("dvs128-gesture", "dvs128_gesture", "DVS128Gesture", "DVSGesture", "DvsGesture")
+    source = "https://research.ibm.com/interactive/dvsgesture, DvsGesture.tar.gz, 3 GB, and 5 GB unpacked; unpack it"
+    called = (
+        "hand clapping",
+        "right hand wave",
+        "left hand wave",
+        "right arm clockwise",
+        "right arm counter-clockwise",
+        "left arm clockwise",
+        "left arm counter-clockwise",
+        "arm roll",
+        "air drums",
+        "air guitar",
+        "other gestures",
+    )
+    layouts = (
+        ClassFolders(
+            marker=FRAMES, suffixes=(".npz",), frames=True, known=GESTURES, counts=GESTURE_COUNTS, owner="SpikingJelly"
+        ),
+        ClassFolders(
+            marker="events_np", suffixes=(".npz",), known=GESTURES, counts=GESTURE_COUNTS, owner="SpikingJelly"
+        ),
+        TonicGesture(counts=(1_077, 264), owner="tonic"),
+        RawGesture(counts=GESTURE_COUNTS, owner="as published"),
+    )
+
+
+_WORDS = """
+accused action allow allowed america american another around attacks banks become being benefit benefits between
+billion called capital challenge change chief couple court death described difference different during economic
+education election england evening everything exactly general germany giving ground happen happened having heavy house
+hundreds immigration judge labour leaders legal little london majority meeting military million minutes missing needs
+number numbers paying perhaps point potential press price question really right russia russian saying security several
+should significant spend spent started still support syria syrian taken taking terms these thing think times tomorrow
+under warning water welcome words worst years young
+"""
+WORDS = tuple(_WORDS.split())
+"""In the order of their characters, as tonic and SpikingJelly have them."""
+
+
+class DvsLip(RecordedDataSet, name="dvs-lip"):
+    """DVS-Lip (Tan et al. 2022): 100 English words, lips before a sensor, 128x128 pixels of it.
+
+    The split is that of the authors. How many recordings it has is not held against the folder, but each word has some
+    in both parts.
+    """
+
+    shape = (2, 128, 128)
+    classes = 100
+    called = WORDS
+    folders = ("dvs-lip", "dvs_lip", "DVS-Lip", "DVSLip", "DVSLip/DVS-Lip", "extract/DVS-Lip")
+    source = "https://sites.google.com/view/event-based-lipreading, DVS-Lip.zip, from Google Drive; unpack it"
+    layouts = (
+        ClassFolders(marker=FRAMES, suffixes=(".npz",), frames=True, known=WORDS, owner="SpikingJelly"),
+        ClassFolders(marker="events_np", suffixes=(".npy",), known=WORDS, owner="SpikingJelly"),
+        ClassFolders(suffixes=(".npy",), known=WORDS, owner="as published; tonic"),
+    )
+
+    def find(self) -> str:
+        """Looks whether each word has files in both parts, without reading them; how many, and where.
+
+        Raises:
+            DataError: one has none.
+        """
+        found = super().find()
+        self.check_parts(self.listing)
+        return found
+
+
+_CALTECH_CLASSES = """
+BACKGROUND_Google Faces_easy Leopards Motorbikes accordion airplanes anchor ant barrel bass beaver binocular bonsai
+brain brontosaurus buddha butterfly camera cannon car_side ceiling_fan cellphone chair chandelier cougar_body
+cougar_face crab crayfish crocodile crocodile_head cup dalmatian dollar_bill dolphin dragonfly electric_guitar
+elephant emu euphonium ewer ferry flamingo flamingo_head garfield gerenuk gramophone grand_piano hawksbill headphone
+hedgehog helicopter ibis inline_skate joshua_tree kangaroo ketch lamp laptop llama lobster lotus mandolin mayfly
+menorah metronome minaret nautilus octopus okapi pagoda panda pigeon pizza platypus pyramid revolver rhino rooster
+saxophone schooner scissors scorpion sea_horse snoopy soccer_ball stapler starfish stegosaurus stop_sign strawberry
+sunflower tick trilobite umbrella watch water_lilly wheelchair wild_cat windsor_chair wrench yin_yang
+"""
+CALTECH_CLASSES = tuple(_CALTECH_CLASSES.split())
+"""In the order of their characters, as SpikingJelly has them: 100 objects and the background, without ``Faces``."""
+
+
+class NCaltech101(RecordedDataSet, name="n-caltech101"):
+    """N-Caltech101 (Orchard et al. 2015): 8,709 images of Caltech101 in three saccades, up to 240x180 pixels each.
+
+    All are taken as 180 rows of 240 pixels, an image in the upper left corner, as in SpikingJelly. It has no split of
+    its own: a fifth of each class is for the test, drawn once and for all.
+    """
+
+    shape = (2, 180, 240)
+    classes = 101
+    called = CALTECH_CLASSES
+    folders = ("n-caltech101", "ncaltech101", "N-Caltech101", "NCaltech101", "NCALTECH101")
+    source = (
+        "https://www.garrickorchard.com/datasets/n-caltech101, N-Caltech101-archive.zip and in it Caltech101.zip; "
+        "unpack both"
+    )
+    layouts = tuple(
+        ClassFolders(
+            marker=marker,
+            suffixes=(suffix,),
+            frames=marker == FRAMES,
+            split=False,
+            known=CALTECH_CLASSES,
+            counts=(8_709, 0),
+            owner=owner,
+        )
+        for marker, suffix, owner in (
+            (FRAMES, ".npz", "SpikingJelly"),
+            ("events_np", ".npz", "SpikingJelly"),
+            ("Caltech101", ".bin", "as published; tonic"),
+            ("extract/Caltech101", ".bin", "SpikingJelly"),
+            ("", ".bin", ""),
+        )
+    )
+
+
+NMNIST_COUNTS = (60_000, 10_000)
+DIGITS = tuple(map(str, range(10)))
+
+
+class NMnist(RecordedDataSet, name="nmnist"):
+    """N-MNIST (Orchard et al. 2015): MNIST's 70,000 digits, recorded in three saccades by a 34x34 sensor.
+
+    Where only a subset is there, and no test set in it, a fifth of each class is for the test, drawn once and for all.
+    """
+
+    shape = (2, 34, 34)
+    classes = 10
+    folders = ("nmnist", "NMNIST", "N-MNIST")
+    source = "https://www.garrickorchard.com/datasets/n-mnist, Train.zip and Test.zip, 1.2 GB; unpack both"
+    layouts = (
+        ClassFolders(
+            marker=FRAMES, suffixes=(".npz",), frames=True, known=DIGITS, counts=NMNIST_COUNTS, owner="SpikingJelly"
+        ),
+        ClassFolders(marker="events_np", suffixes=(".npz",), known=DIGITS, counts=NMNIST_COUNTS, owner="SpikingJelly"),
+        ClassFolders(suffixes=(".bin",), known=DIGITS, counts=NMNIST_COUNTS, owner="as published; tonic"),
+        ClassFolders(marker="extract", suffixes=(".bin",), known=DIGITS, counts=NMNIST_COUNTS, owner="SpikingJelly"),
+    )
