@@ -8,7 +8,6 @@ Units are points, 1/72 inch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from math import hypot
 
 Point = tuple[float, float]
@@ -42,18 +41,6 @@ def shorten_end(corners: Sequence[Point], length: float) -> list[Point]:
     """The corners with the last stretch cut by a length, to make room for an arrow's head."""
     *others, before, end = corners
     return [*others, before, _towards(end, before, min(length, _distance(before, end) * 0.9))]
-
-
-def drop_collinear(corners: Sequence[Point]) -> list[Point]:
-    """The corners without repetitions and without those that lie on a straight stretch."""
-    points = [corners[0]]
-    for (a0, c0), (a1, c1) in pairwise(corners):
-        if (a0, c0) == (a1, c1):
-            continue
-        if len(points) > 1 and (points[-2][0] == a0 == a1 or points[-2][1] == c0 == c1):
-            points.pop()
-        points.append((a1, c1))
-    return points
 
 
 def _distance(one: Point, other: Point) -> float:
