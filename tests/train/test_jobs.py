@@ -17,8 +17,7 @@ from typer.testing import CliRunner
 from sewdsl.cli.app import app
 from sewdsl.train.store.run_folder import RunError, RunFolder, run_lock
 from sewdsl.train.study import process_pool
-from sewdsl.train.study.child import Child
-from sewdsl.train.study.worker import Job
+from sewdsl.train.study.worker import Child, Job
 from tests.plugin_files import COUNTING, NEURON, left_out, written
 
 from .conftest import SMALL

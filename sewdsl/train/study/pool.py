@@ -35,6 +35,10 @@ class StudyRun:
     place: RunFolder
     watch: Watch | None = None
 
+    def goes_on(self, epochs: Mapping[int, float]) -> bool:
+        """Return whether a run with these accuracies, by epoch from 1, is to go on."""
+        return self.watch is None or self.watch(epochs)
+
 
 class Ending(NamedTuple):
     """How a run ended: with a result in its folder, early, or because its process died; ``message`` says why."""

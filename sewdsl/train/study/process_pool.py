@@ -1,4 +1,4 @@
-"""Several runs of a study at once, each in a process of this machine."""
+"""Several runs of a study at once, each in a process: what pools of processes share, and the pool of this machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import queue
 import signal
 import threading
+from abc import abstractmethod
 from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
@@ -14,34 +15,78 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.terminal import echo
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store.run_folder import RunError, RunInterrupted
-from sewdsl.train.study.child import Child
-from sewdsl.train.study.pool import Ending, StudyRun
-from sewdsl.train.study.worker import Job, RunMessage
+from sewdsl.train.study.pool import Ending, RunPool, StudyRun
+from sewdsl.train.study.worker import Child, Job, RunMessage
 
 PATIENCE = 1.0
 """Seconds after which it is looked whether a signal has come, on systems where waiting hides it."""
 
 
-def make_job(run: StudyRun, like: Job) -> Job:
-    """The job of a run."""
-    return like.model_copy(update={"text": standalone_text(run.compilation), "folder": str(run.place.path)})
+class StudyPool(RunPool):
+    """Trains runs in processes of their own, wherever these are.
 
+    Within the pool, SIGTERM interrupts the study as Ctrl-C does.
 
-def ending_of(run: StudyRun, message: RunMessage | None, death: str) -> Ending:
-    """How a run ended whose process said this last.
-
-    Raises:
-        RunInterrupted: it was asked to stop.
-        RunError: it cannot start or go on.
+    Args:
+        like: Job with everything that the jobs of all runs have in common.
     """
-    if message is None or message.kind == "epochs":
-        return Ending(run, "died", death)
-    if message.kind == "interrupted":
-        raise RunInterrupted(message.code - 128)
-    if message.kind == "failed":
-        text = f"{run.title}: {message.text}"
-        raise RunError(text)
-    return Ending(run, message.kind, message.text)
+
+    def __init__(self, like: Job) -> None:
+        self._like = like
+        self._before: Any = signal.getsignal(signal.SIGTERM)
+
+    def __enter__(self) -> Self:
+        def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+            raise RunInterrupted(number)
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.stop()
+        finally:
+            if self._before is not None and threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, self._before)
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the runs that have not ended."""
+
+    def job(self, run: StudyRun) -> Job:
+        """Return the job of a run."""
+        text = standalone_text(run.compilation)
+        return self._like.model_copy(update={"text": text, "folder": str(run.place.path)})
+
+    @staticmethod
+    def show(run: StudyRun, line: str) -> None:
+        """Print a line about a run to the standard error."""
+        echo(f"{run.title}: {line}", err=True)
+
+    @staticmethod
+    def ending(run: StudyRun, message: RunMessage | None, death: str) -> Ending:
+        """Return how a run ended.
+
+        Args:
+            run: The run.
+            message: Last message of its process.
+            death: How the process ended.
+
+        Raises:
+            RunInterrupted: The run was asked to stop.
+            RunError: The run cannot start or go on.
+        """
+        if message is None or message.kind == "epochs":
+            return Ending(run, "died", death)
+        if message.kind == "interrupted":
+            raise RunInterrupted(message.code - 128)
+        if message.kind == "failed":
+            text = f"{run.title}: {message.text}"
+            raise RunError(text)
+        return Ending(run, message.kind, message.text)
 
 
 @dataclass
@@ -52,7 +97,7 @@ class _Slot:
     child: Child | None = None
 
 
-class ProcessPool:
+class ProcessPool(StudyPool):
     """Trains several runs at once, each in a process with its share of the threads, and with one GPU if there are any.
 
     Args:
@@ -62,31 +107,18 @@ class ProcessPool:
     """
 
     def __init__(self, size: int, like: Job, gpus: Sequence[str] = ()) -> None:
-        self.size, self._like = size, like
+        super().__init__(like)
+        self._size = size
         self._slots = [
             _Slot({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}) for number in range(size)
         ]
         self._came: queue.Queue[tuple[_Slot, StudyRun, RunMessage | None, str]] = queue.Queue()
-        self._before: Any = None
         self._stopping = False
 
-    def __enter__(self) -> Self:
-        def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-            raise RunInterrupted(number)
-
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, interrupt)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Asks what still runs to save and stop, and waits for it; a second Ctrl-C ends it at once."""
-        try:
-            self._stop()
-        finally:
-            if self._before is not None:
-                signal.signal(signal.SIGTERM, self._before)
+    @property
+    def size(self) -> int:
+        """How many at once."""
+        return self._size
 
     def begin(self, run: StudyRun) -> None:
         """Starts a process for it."""
@@ -95,9 +127,9 @@ class ProcessPool:
 
         def show(line: str) -> None:
             if not self._stopping:
-                echo(f"{run.title}: {line}", err=True)
+                self.show(run, line)
 
-        slot.child = Child(make_job(run, self._like), show, slot.environment)
+        slot.child = Child(self.job(run), show, slot.environment)
         threading.Thread(target=self._follow, args=(slot, run, slot.child), daemon=True).start()
 
     def wait(self) -> Ending:
@@ -113,9 +145,9 @@ class ProcessPool:
             assert slot.child is not None  # noqa: S101 -- a message came from it
             if death:
                 slot.child = None
-                return ending_of(run, last, death)
+                return self.ending(run, last, death)
             if last is not None:
-                slot.child.answer(go_on=run.watch is None or run.watch(last.epochs))
+                slot.child.answer(go_on=run.goes_on(last.epochs))
 
     def _follow(self, slot: _Slot, run: StudyRun, child: Child) -> None:
         """Hands on what a process says, in a thread of its own."""
@@ -125,8 +157,8 @@ class ProcessPool:
                 self._came.put((slot, run, last, ""))
         self._came.put((slot, run, last, child.death))
 
-    def _stop(self) -> None:
-        """Ends what still runs."""
+    def stop(self) -> None:
+        """Asks what still runs to save and stop, and waits for it; a second Ctrl-C ends it at once."""
         self._stopping = True  # what a process says that is stopped while it starts is no news
         left = [slot for slot in self._slots if slot.child is not None]
         try:

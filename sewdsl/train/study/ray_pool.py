@@ -17,16 +17,13 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any
 
 from sewdsl.plugins import installed_version, plugin_files
-from sewdsl.terminal import echo
 from sewdsl.train.store.run_folder import RUN_FILES, RunError, RunFolder, RunInterrupted, write_run_file
-from sewdsl.train.study.child import Child
 from sewdsl.train.study.pool import Ending, StudyRun
-from sewdsl.train.study.process_pool import ending_of, make_job
-from sewdsl.train.study.worker import Job, RunMessage
+from sewdsl.train.study.process_pool import PATIENCE, StudyPool
+from sewdsl.train.study.worker import Child, Job, RunMessage
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,8 +34,6 @@ HEAD = {"node:__internal_head__": 0.001}
 """Ray's name for the head node, which stays as long as the cluster."""
 START_PATIENCE = 180
 """Seconds that a cluster has to answer: where its head node fails while it begins, Ray asks it again without end."""
-PATIENCE = 1.0
-"""Seconds after which it is looked whether there is more room, or a signal."""
 
 
 @contextmanager
@@ -172,7 +167,7 @@ def train_on_node(
         return last, child.death, pack_run(folder)
 
 
-class RayPool:
+class RayPool(StudyPool):
     """Trains runs on a cluster, as many at once as it has room for.
 
     Args:
@@ -191,8 +186,8 @@ class RayPool:
         except ImportError:
             message = "--on ray needs Ray: pip install 'sewdsl[cluster]'"
             raise RunError(message) from None
-        self._ray, self._like, self._most = ray, like, jobs
-        self._before: Any = signal.getsignal(signal.SIGTERM)
+        super().__init__(like)  # before Ray sets a handler of signals of its own
+        self._ray, self._most = ray, jobs
         self._began = not ray.is_initialized()
         if self._began:
             try:
@@ -224,17 +219,7 @@ class RayPool:
         room = int(found.get("GPU", 0)) if self._gpus else int(found.get("CPU", 0)) // self._like.threads
         return max(1, min(room, self._most or room))
 
-    def __enter__(self) -> Self:
-        def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-            raise RunInterrupted(number)
-
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, interrupt)  # Ray has set one of its own
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
         """Ends what still runs: what the workers have sent is in the study's folder."""
         for task in self._tasks:
             with suppress(Exception):  # the cluster may be gone
@@ -245,8 +230,6 @@ class RayPool:
             self._ray.kill(self._mailbox)
         if self._began:
             self._ray.shutdown()
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._before)
 
     def begin(self, run: StudyRun) -> None:
         """Hands it to a worker."""
@@ -276,7 +259,7 @@ class RayPool:
         )
         version = installed_version("sewdsl")
         plugins = [(file.path.name, file.content) for file in plugin_files()]
-        task = remote.remote(make_job(run, self._like), key, begun, plugins, self._mailbox, version)
+        task = remote.remote(self.job(run), key, begun, plugins, self._mailbox, version)
         self._tasks[task] = (run, attempt, key)
 
     def _read_mail(self) -> None:
@@ -290,11 +273,11 @@ class RayPool:
         if run is None:
             return  # of a worker that was given up
         if kind == "line":
-            echo(f"{run.title}: {content}", err=True)
+            self.show(run, content)
         elif kind == "files":
             unpack_run(content, run.place)
         else:
-            self._mailbox.answer.remote(key, run.watch is None or run.watch(content))
+            self._mailbox.answer.remote(key, run.goes_on(content))
 
     def _end(self, task: Any) -> Ending | None:
         """How a run ended; None where another worker goes on with it."""
@@ -309,7 +292,7 @@ class RayPool:
         if files:
             unpack_run(files, run.place)
         if (last is None or last.kind == "epochs") and attempt < TRIES:
-            echo(f"{run.title}: {death}; another goes on with it", err=True)
+            self.show(run, f"{death}; another goes on with it")
             self._submit(run, attempt + 1)
             return None
-        return ending_of(run, last, death)
+        return self.ending(run, last, death)
