@@ -21,7 +21,7 @@ from sewdsl.exchange.write.python.layers import (
 from sewdsl.exchange.write.python.norm_classes import norm_texts, weighted_norm_texts
 from sewdsl.exchange.write.source import Dialect, loops, write_document
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
-from sewdsl.exchange.write.source.run_source import neutral_currents, run_source
+from sewdsl.exchange.write.source.run_source import run_source
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
@@ -259,7 +259,7 @@ def source(network: Network, inputs: str = "") -> str:
     Raises:
         UnsupportedLayer: SpikingJelly has no such layer, neuron, surrogate or join.
     """
-    return write_document(network, DIALECT, neutral_currents, inputs)
+    return write_document(network, DIALECT, inputs)
 
 
 def _run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sewdsl.exchange.write.formats import ExportFormat
 from sewdsl.exchange.write.python import layers, neurons
 from sewdsl.exchange.write.source import Dialect, write_document
-from sewdsl.exchange.write.source.run_source import neutral_currents, run_source
+from sewdsl.exchange.write.source.run_source import run_source
 from sewdsl.ir.network import Network
 
 __all__ = ["source", "target"]
@@ -31,7 +31,7 @@ def source(network: Network, inputs: str = "") -> str:
     Raises:
         UnsupportedLayer: a layer, neuron, surrogate or join is of a kind that is not sewdsl's own.
     """
-    return write_document(network, DIALECT, neutral_currents, inputs)
+    return write_document(network, DIALECT, inputs)
 
 
 target = ExportFormat(

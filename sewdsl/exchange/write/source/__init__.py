@@ -1,6 +1,5 @@
 """From a network to a file of Python that makes it: what all dialects share. Nothing here needs torch."""
 
-from sewdsl.exchange.write.source.dialect import Dialect
-from sewdsl.exchange.write.source.document import write_document
+from sewdsl.exchange.write.source.document import Dialect, write_document
 
 __all__ = ["Dialect", "write_document"]

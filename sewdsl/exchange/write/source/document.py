@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from textwrap import fill, indent, wrap
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source import class_text, loops
 from sewdsl.exchange.write.source.comments import Notation
-from sewdsl.exchange.write.source.dialect import Dialect
-from sewdsl.exchange.write.source.find_classes import ClassFinder, ClassSpec, Neutral
+from sewdsl.exchange.write.source.find_classes import ClassFinder, ClassSpec, Layers
 from sewdsl.exchange.write.source.python_text import one_line_prose
 from sewdsl.exchange.write.source.value_flow import tree
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge
+from sewdsl.light_dataclass import dataclass
 
 WIDTH = 88
 """Of a line of text."""
@@ -67,13 +67,34 @@ if __name__ == "__main__":
 """
 
 
-def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs: str) -> str:
+@dataclass(frozen=True)
+class Dialect:
+    """A library.
+
+    Attributes:
+        title: What files are written in: ``plain PyTorch``.
+        layers: How the layers of a network are made, from the network and the names of the file; names of classes that
+            the layers need are added to these.
+        imports: Modules in addition to torch, each with the names that are taken from it.
+        reserved: Names that the files use, so that no block may have them.
+        ready: Statements at the end of the constructor.
+        begin: Statements at the beginning of a forward.
+    """
+
+    title: str
+    layers: Callable[[Network, set[str]], Layers]
+    imports: Mapping[str, tuple[str, ...]]
+    reserved: frozenset[str]
+    ready: Sequence[str] = ()
+    begin: Sequence[str] = ()
+
+
+def write_document(network: Network, dialect: Dialect, inputs: str) -> str:
     """A file that makes a network.
 
     Args:
         network: The network.
         dialect: Whose layers it is made of.
-        neutral: See :data:`~sewdsl.exchange.write.source.find_classes.Neutral`.
         inputs: How they are scaled, in words; empty: unknown.
 
     Raises:
@@ -84,7 +105,7 @@ def write_document(network: Network, dialect: Dialect, neutral: Neutral, inputs:
             raise UnsupportedLayer(node, "is a merge whose formula no file can have")
     taken = {*NAMES, *dialect.reserved, *loops.NAMES}
     layers = dialect.layers(network, taken)
-    *blocks, root = ClassFinder(network, tree(network, taken), layers, neutral, taken).made
+    *blocks, root = ClassFinder(network, tree(network, taken), layers, taken).made
     classes = [
         *("\n".join([*class_text.class_text(made, network), ""]) for made in blocks),
         _root(root, network, dialect),

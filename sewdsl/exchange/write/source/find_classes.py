@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import Protocol
 
 from sewdsl.analysis.residual_blocks import branch_end, is_residual
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source.class_parameters import IN, OUT, PARAMS, PROJECTION, STRIDE, Column, Scope
 from sewdsl.exchange.write.source.comments import Notation
-from sewdsl.exchange.write.source.dialect import Layers
 from sewdsl.exchange.write.source.expressions import (
     Arg,
     Expr,
@@ -27,14 +27,26 @@ from sewdsl.exchange.write.source.expressions import (
 from sewdsl.exchange.write.source.python_text import class_name
 from sewdsl.exchange.write.source.value_flow import Leaf, PassThrough, SourceItem, SourceSection
 from sewdsl.ir.network import Network
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.batch_norm import Norm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 
-Neutral = Callable[[Activation | None, int], float]
-"""The constant current that makes an activation give a number at every time-step."""
+
+class Layers(Protocol):
+    """How the layers of one network are made."""
+
+    def made(self, node: Node) -> PyCall:
+        """The call that makes the module of a node.
+
+        Raises:
+            UnsupportedLayer: there is no such module.
+        """
+
+    def definitions(self) -> Sequence[str]:
+        """Functions and classes that the calls need which were asked for, in order."""
 
 
 @dataclass(frozen=True)
@@ -102,17 +114,14 @@ class ClassFinder:
         network: The network.
         root: The same as a tree.
         layers: How its layers are made.
-        neutral: See ``Neutral``; asked where residual blocks begin as an identity.
         taken: Names that no class may have.
 
     Attributes:
         made: The classes, each after those that it needs; the last is the network's.
     """
 
-    def __init__(
-        self, network: Network, root: SourceSection, layers: Layers, neutral: Neutral, taken: set[str]
-    ) -> None:
-        self._network, self._layers, self._neutral = network, layers, neutral
+    def __init__(self, network: Network, root: SourceSection, layers: Layers, taken: set[str]) -> None:
+        self._network, self._layers = network, layers
         self._variables = {*taken, "self", "x"}
         self._notation = Notation(network)
         self._params: frozenset[str] = frozenset()
@@ -175,6 +184,8 @@ class ClassFinder:
         """The batch norms that make branches neutral at the start."""
         if not self._network.settings.zero_init:
             return
+        from sewdsl.lower.build_module import neutral_current  # torch takes seconds, and few networks start so
+
         for meet in section.meets:
             node = self._network.nodes[meet.node]
             if not is_residual(self._network, meet.node):
@@ -183,7 +194,7 @@ class ClassFinder:
             if end.norm is None or not isinstance(node.op, Join):
                 raise UnsupportedLayer(node, f"cannot be an identity at the start: its branch ends in {end.why}")
             way = end.norm.name.removeprefix(node.name.rpartition(".")[0]).removeprefix(".")
-            yield Arg(way, Literal(self._neutral(end.activation, node.op.neutral_branch)))
+            yield Arg(way, Literal(neutral_current(end.activation, node.op.neutral_branch)))
 
     # --- classes -------------------------------------------------------------------------------------------
 

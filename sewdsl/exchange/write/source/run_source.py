@@ -1,23 +1,14 @@
-"""What needs torch: running a file, and the currents that make branches neutral."""
+"""Running a file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Activation
-
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from sewdsl.exchange.write.formats import Outputs
-
-
-def neutral_currents(activation: Activation | None, gives: int) -> float:
-    """The constant current that makes an activation give a number at every time-step."""
-    from sewdsl.lower.build_module import neutral_current
-
-    return neutral_current(activation, gives)
 
 
 def module_from_source(text: str) -> nn.Module:
