@@ -107,7 +107,6 @@ def call_label(call: PictureCall, *, narrow: bool) -> Label:
     """The label of a block that is a box: its name, which copies, its arguments.
 
     Args:
-        call: The block.
         narrow: Whether the copies are not on the line of the name.
     """
     title = call.title if narrow else f"{call.title} {call.note}".strip()
@@ -232,7 +231,6 @@ class LegendEntry:
 
     Attributes:
         sample: As cells of an HTML-like table.
-        meaning: In words.
     """
 
     sample: str

@@ -79,11 +79,7 @@ class ZoneLanes:
 
 
 class Lanes:
-    """All lanes of a picture.
-
-    Args:
-        items: The whole tree.
-    """
+    """All lanes of a picture."""
 
     def __init__(self, wiring: Wiring, items: PictureItems) -> None:
         self._wiring, self._items = wiring, items
@@ -146,7 +142,6 @@ class Lanes:
         """Plan a row, and return the values that it reads from lanes outside.
 
         Args:
-            items: The row.
             start: The value that its first item reads along the axis.
             closed: Whether something is on its far side, so that values from outside need lanes here.
             gives: The value that leaves the row at its end.

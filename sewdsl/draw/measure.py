@@ -127,8 +127,6 @@ class Measure:
     """The measures of one picture.
 
     Args:
-        wiring: The edges.
-        items: The whole tree.
         vertical: Whether the signal flows down rather than to the right.
         narrow: Whether long details take two lines.
         legend: Whether details that all neurons of a kind have are in a legend, not in their boxes.

@@ -178,7 +178,6 @@ def render_picture(
     """A network as the bytes of a picture, or of its text in UTF-8.
 
     Args:
-        network: What to draw.
         format: ``svg``, ``png``, ``pdf``, ``dot`` or ``mermaid``.
         expand: Draw every copy of a repeat, rather than equal neighbours once.
         collapse: Draw what a block is made of once, and the block as a box from then on.
@@ -219,7 +218,6 @@ def write_picture(
     """Draws a network into a file, which is written whole or not at all; its path.
 
     Args:
-        network: What to draw.
         path: Where to; its folder must exist.
         format: As for :func:`render_picture`; None: what the suffix of the path says.
         expand: Draw every copy of a repeat, rather than equal neighbours once.

@@ -69,8 +69,6 @@ class PictureBlock:
     """A call of a named block, or a named value.
 
     Attributes:
-        label: What it is called.
-        items: What is inside.
         value: Whether it is a named value, which may be read by others than what follows it.
         gives: The layer whose output alone is read outside, if that is not the last.
         arguments: Those of the call.
@@ -246,7 +244,6 @@ class Wiring:
     """The edges of a picture.
 
     Attributes:
-        network: What is drawn.
         layers: The drawn layers, in order of computation.
     """
 

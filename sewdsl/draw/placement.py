@@ -287,9 +287,7 @@ def lay_out(wiring: Wiring, measure: Measure, items: PictureItems, stops: Sequen
     """The scene of a tree in columns, or rows where the signal flows to the right, read one after the other.
 
     Args:
-        wiring: The edges.
         measure: How much room everything takes.
-        items: The tree.
         stops: Where columns end, as numbers of items; None: so that the picture has a good format.
     """
     placer = Placer(wiring, measure)
@@ -369,7 +367,6 @@ class _Row:
     """The items in a row, to be broken into columns.
 
     Attributes:
-        lengths: Of each item.
         gaps: Before each item; none where a column begins.
     """
 

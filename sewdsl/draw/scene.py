@@ -43,7 +43,6 @@ class TitledFrame:
         start: The corner where the flow begins, on the near side.
         end: The opposite corner.
         text: Centre of title and note, off the line that enters.
-        elements: What is inside.
     """
 
     title: Title
@@ -155,7 +154,6 @@ class Scene:
     Attributes:
         vertical: Whether the signal flows down rather than to the right.
         elements: Boxes, forks and frames.
-        lines: Edges.
     """
 
     vertical: bool

@@ -30,7 +30,6 @@ class FamilyStyle:
 
     Attributes:
         name: ``convolution``; also the class name in Mermaid.
-        fill: Colour of the box.
         edge: Colour of its border.
         border: How that is drawn, in the words of Graphviz: ``solid``, ``dashed`` or ``dotted``.
         width: Of the border, in points; None: as of all others.
@@ -122,7 +121,6 @@ class ThemeColours:
     """The colours of a picture.
 
     Attributes:
-        background: Of the picture.
         ink: Of the words on boxes and frames.
         muted: Of the words on lines, of notes and of the legend.
         families: The look of families and frames, by name; that of the others is the light one.

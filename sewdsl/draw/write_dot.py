@@ -88,7 +88,6 @@ def dot(
     one. The frame of folded copies has the ``id`` ``fold:KEY``.
 
     Args:
-        network: What to draw.
         expand: Draw every copy of a repeat, or of those with these keys, rather than equal neighbours once.
         collapse: Draw what a block is made of once, and the block as a box from then on.
         depth: How many levels of blocks and repeats to draw in full; deeper ones are boxes. None: all.
@@ -144,12 +143,7 @@ def fitting_depth(
 
     Args:
         network: As of :func:`dot`, and so are the others.
-        expand: Likewise.
-        collapse: Likewise.
         depth: Smaller ones are tried.
-        direction: Likewise.
-        look: Likewise.
-        max_boxes: Likewise.
     """
     levels = frame_depth(picture_items(network, expand=expand, collapse=collapse, depth=depth))
     for fewer in reversed(range(levels)):
@@ -177,12 +171,6 @@ def _drawn(
 
     Args:
         network: As of :func:`dot`, and so are the others.
-        expand: Likewise.
-        direction: Likewise.
-        look: Likewise.
-        max_boxes: Likewise.
-        collapse: Likewise.
-        depth: Likewise.
         ask: Whether it matters only if there is room: where one item is too wide, nothing is laid out.
 
     Raises:

@@ -51,7 +51,6 @@ def mermaid(
     """A network as a Mermaid flowchart; Mermaid finds the places itself.
 
     Args:
-        network: What to draw.
         expand: Draw every copy of a repeat, rather than equal neighbours once.
         collapse: Draw what a block is made of once, and the block as a box from then on.
         depth: How many levels of blocks and repeats to draw in full; deeper ones are boxes. None: all.

@@ -40,7 +40,6 @@ class PathStep:
         label: ``SEW Block`` for a block, the name of an operand or a value, else the kind.
         key: Its part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
         copy: Which copy of a repeat, or operand of a merge or loop, from 1.
-        copies: How many there are.
         arguments: The values of a block's parameters, ``c128s2``.
         line: Where the user's text calls a block of its own; 0 for other steps. No part of what a network is.
     """
@@ -69,7 +68,6 @@ class Node:
     Attributes:
         name: Unique, readable and stable; the prefix of its parameters in the ``state_dict``:
             ``repeat1.3.sew_block1.branch.conv2``.
-        op: What it does.
         inputs: Indices of the nodes it reads, all smaller than its own; (branch, identity) for a join.
         output: The type of what it gives.
         path: The way to it through repeats, blocks and joins.

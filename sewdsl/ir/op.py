@@ -27,7 +27,6 @@ class ShapeMismatch(Exception):
     """Raised by ``infer`` where an op does not fit its input.
 
     Attributes:
-        code: The diagnostic's code.
         message: One sentence with the actual values.
         help: How to fix it.
     """
@@ -69,7 +68,6 @@ class FanOut(NamedTuple):
 
     Attributes:
         rows: For each row of the input, the rows of the output that it reaches; one row of ``[C, L]`` and of a vector.
-        columns: Likewise.
         outputs: Channels or features that each channel reaches.
     """
 

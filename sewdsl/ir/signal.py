@@ -87,7 +87,6 @@ class Signal:
 
     Attributes:
         shape: ``(C, H, W)``, ``(C, L)`` or ``(F,)``, per time-step and sample.
-        values: What values it takes.
         varies: Whether it depends on the time-step; False means that all T slices are equal.
     """
 

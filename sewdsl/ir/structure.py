@@ -110,7 +110,6 @@ class ValueItem:
 
     Attributes:
         step: Its name; ``branch``, ``shortcut`` or ``operand`` where no merge follows.
-        items: The items.
     """
 
     step: PathStep

@@ -126,7 +126,6 @@ def find_loops(graph: Graph, outputs: Sequence[int], sums: frozenset[int]) -> tu
     """The loops that text can write as such: what flows around in each enters by one sum and leaves by one node.
 
     Args:
-        graph: The edges.
         outputs: The nodes that are read out.
         sums: The nodes that add two operands: what flows in, and what the feedback gives.
     """
@@ -200,9 +199,7 @@ class _Sequencer:
     """Makes the sequences of a network from its edges.
 
     Args:
-        graph: The edges.
         outputs: The nodes that are read out.
-        loops: Its loops.
         named: Whether what is read out is named, not the body.
     """
 

@@ -46,7 +46,6 @@ class Part:
     Attributes:
         item: A layer, a join, or a call.
         sides: The parts of a merge's operands; of what a call represents, or a named value.
-        place: Where it is.
     """
 
     item: LayerText | MergeText | BlockText | ReadText | LetText

@@ -65,7 +65,6 @@ def body_with_own_blocks(network: Network, *, nameless: bool = True) -> tuple[tu
     """The body of a network as a tree, and the blocks of its own that it calls.
 
     Args:
-        network: Any network.
         nameless: Whether blocks that the network has no name for get one, such as ``Block A``.
 
     Raises:

@@ -82,7 +82,6 @@ class EnergyTable(NamedTuple):
     """All that is known of the energy of one sample.
 
     Attributes:
-        network: What was looked at.
         title: One line that says what was found of what.
         lines: A row for each layer that was counted.
         sparsity: Share of what neurons and other activations gave that was zero, in [0, 1].

@@ -53,7 +53,6 @@ class MergeText:
     Attributes:
         name: What precedes the operands: ``ADD``, ``ATTN(heads=8)``, or ``g`` for the join of the header.
         operands: Each a sequence; empty: the identity.
-        op: What it is.
         node: Index of the node that it represents; inside a repeat, in the first copy.
         fitting: Whether the last operand is the identity where that fits: ``id or …``; only in definitions.
         delay: Of a loop, whose node is its sum, index of the delay that its feedback begins with.
@@ -117,7 +116,6 @@ class ReadText:
     """A named value, at the beginning of a sequence: ``low``.
 
     Attributes:
-        name: What it is called.
         node: Index of the node that gives it; inside a repeat, in the first copy.
     """
 
@@ -143,7 +141,6 @@ class Definition:
     """``block NAME(c, s=1) = …``.
 
     Attributes:
-        title: The block's name.
         parameters: ``c, s=1``; empty: there are none.
         items: What it represents, with ``$(c)`` in the texts of layers.
     """

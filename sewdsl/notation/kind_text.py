@@ -135,7 +135,6 @@ class NodeTexts:
     """Knows what the header and the surroundings of a node make superfluous.
 
     Args:
-        network: The network.
         order: Its nodes but the input as the compiler will order them: where a node has several readers, what follows
             from the nearest of them depends on it.
     """

@@ -62,7 +62,6 @@ class BlockPattern:
     """Tells quickly what a block cannot represent.
 
     Attributes:
-        block: The definition.
         vocabulary: What the names in it mean.
     """
 
@@ -222,7 +221,6 @@ class Blocks:
     A block is tried for what looks like it, and represents it if its call expands to the same text.
 
     Args:
-        network: The network.
         wording: The texts of its nodes.
         items: Its body, without repeats and calls.
         own: Blocks of the text's own, in addition to those that every text may call.

@@ -49,7 +49,6 @@ def wrap_sequence(items: TextItems, indent: int, used: int = 0) -> str:
     """A sequence that goes on in the next line where a line is full, after a ``-``; joins are opened up.
 
     Args:
-        items: The sequence.
         indent: Blanks that the formatter will put in front of each line.
         used: Characters that precede the sequence in its first line; others are as short.
     """

@@ -60,13 +60,7 @@ class _Found:
 
 
 def body_changes(network: Network, one: Parts, other: Parts) -> Iterator[Change]:
-    """What makes one body another, in order.
-
-    Args:
-        network: The first network.
-        one: Its body.
-        other: The other one's.
-    """
+    """What makes one body another, in order."""
     found: dict[object, list[_Found]] = {}
     for item in _Comparison(network).sequences(
         one, other, _Found(Change("", "", "after", network.nodes[0].name), ItemPosition())
@@ -87,8 +81,6 @@ class _Comparison:
         """Changes of a sequence.
 
         Args:
-            one: As it was.
-            other: As it is.
             around: Where changes are if nothing was in it.
         """
         pairs = list(self._alignment.pairs(one, other))
@@ -220,10 +212,6 @@ def diff_networks(one: Network, other: Network) -> Difference:
     Bodies are compared item by item, as they are in a text; so a layer that came in between is one change, though the
     nodes after it move. Where headers differ in their neuron, or in their join, ``SN`` and ``g`` mean these, and
     it is not said of every layer that it changed with them.
-
-    Args:
-        one: Any network.
-        other: Any other.
 
     Raises:
         UnwritableNetwork: no text of the language gives one of them; the message names a node.

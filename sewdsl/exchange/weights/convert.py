@@ -31,7 +31,6 @@ class TensorKey:
     """A tensor of a network.
 
     Attributes:
-        node: Whose it is.
         ours: Its key in our scheme.
         theirs: Its key in another one.
         like: A tensor of its shape and kind, without contents.
@@ -154,8 +153,6 @@ def to_node_paths(
 
     Args:
         tensors: The weights, by their keys in a scheme.
-        network: What they are for.
-        scheme: Which scheme.
 
     Raises:
         WeightsError: the scheme has no place for a layer, or keys or shapes do not fit; all of them are listed.
@@ -233,8 +230,6 @@ def to_scheme_keys(tensors: Mapping[str, Tensor], network: Network, scheme: Sche
 
     Args:
         tensors: All weights of the network, by our keys.
-        network: Which network.
-        scheme: Which scheme.
 
     Raises:
         WeightsError: the scheme has no place for a layer.

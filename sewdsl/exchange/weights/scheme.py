@@ -22,7 +22,6 @@ class Place:
     """Where a scheme has the tensors of a layer.
 
     Attributes:
-        node: The layer.
         prefix: What its keys begin with.
         names: What they end with, by the ends of our keys; those that are missing end alike.
         part: Which part of the tensors along their first axis, from 0, where several layers are one there.

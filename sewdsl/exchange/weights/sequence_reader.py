@@ -41,7 +41,6 @@ def layer_place(network: Network, node: Node, prefix: str, ones: int = 0) -> Pla
 
     Args:
         network: Whose layer it is.
-        node: The layer.
         prefix: What its keys begin with.
         ones: As in :class:`Place`.
     """
@@ -54,14 +53,10 @@ class SequenceReader:
     """A sequence of layers and merges, read from its front.
 
     Args:
-        network: Whose it is.
-        items: What is in it.
         place_activation: The places of an activation, by what its keys begin with; None: several share one there.
-        places: Where the places go.
         after: What is before it.
 
     Attributes:
-        network: Whose it is.
         places: Of the layers that were read, also by the readers of operands.
     """
 

@@ -35,7 +35,6 @@ class SpikingJellyClass(ABC):
     """A class of SpikingJelly.
 
     Attributes:
-        name: The class.
         networks: The shipped networks that it builds.
         marks: Keys that no other class has, but for those of which it is one.
     """

@@ -50,7 +50,6 @@ def take_weights(tensors: Mapping[str, Tensor], network: Network, only: Sequence
 
     Args:
         tensors: The weights, by our keys.
-        network: What they are for.
         only: Patterns of the layers and parts that are to have them, see
             :func:`sewdsl.analysis.named_parts.match_nodes`; none: all.
 

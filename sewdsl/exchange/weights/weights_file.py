@@ -145,7 +145,6 @@ def encode(tensors: Mapping[str, Tensor], suffix: str) -> bytes:
     """The contents of a file of weights; the same weights give the same bytes.
 
     Args:
-        tensors: The weights.
         suffix: One of :data:`SUFFIXES`.
     """
     if suffix == ".safetensors":

@@ -48,9 +48,7 @@ class Signals(NamedTuple):
     """What a block's signals are called.
 
     Attributes:
-        read: What it reads.
         branch: What the branch of its join gives, if that is spikes.
-        given: What it gives.
     """
 
     read: str
@@ -68,7 +66,6 @@ class _Start(NamedTuple):
     """Where the next node goes.
 
     Attributes:
-        node: What it reads.
         place: ``below=of bn1``.
         way: ``(bn1) --``.
     """
@@ -141,7 +138,6 @@ class Picture:
         """Writes a sequence; what follows it starts at the end that is returned.
 
         Args:
-            items: The sequence.
             start: Where it begins.
             gives: The node whose output the sequence gives; None: that is not to be noted.
         """

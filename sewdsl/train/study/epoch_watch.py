@@ -18,9 +18,6 @@ class EpochWatch(Checkpoint):
     """Tells the accuracies that judge a run when an epoch has been saved, and before a run goes on.
 
     It is a checkpoint to Lightning, which calls these last, in the order in which they are given: the epoch is saved.
-
-    Args:
-        watch: Whom it tells.
     """
 
     def __init__(self, watch: Watch) -> None:

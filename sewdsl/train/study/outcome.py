@@ -27,7 +27,6 @@ class VariantResult(BaseModel):
     Attributes:
         labels: What makes it another than the rest, by axis.
         folder: Where its runs lie, seen from the study's folder.
-        parameters: Learnable parameters.
         seeds: Of the runs that have ended.
         diverged: Of those whose numbers stopped being numbers: where, by seed.
         accuracy: Share of the test samples, after the last epoch; None before the first run has ended.
@@ -128,8 +127,6 @@ class Outcome(BaseModel):
     """The contents of ``study.json``.
 
     Attributes:
-        network: The network's name.
-        data: The dataset's.
         runs: How many the study asks for.
         machine: What the last run ran on, in words.
         rows: In the order of the file; of a search, in that of the trials, but for those that make no network.
@@ -185,7 +182,6 @@ class StudyFolder:
     """Files of a study, apart from its runs.
 
     Attributes:
-        path: The folder.
         outcome: All figures, as JSON.
         table: The table, in Markdown.
         csv: The same for other programs.

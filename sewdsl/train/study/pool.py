@@ -23,9 +23,6 @@ class StudyRun:
 
     Attributes:
         title: In words: ``join AND, seed 1``.
-        compilation: Its spec.
-        planned: What it trains.
-        place: Where to.
         watch: Told of each epoch; None: it does not end early.
     """
 
@@ -72,11 +69,7 @@ Runners = Callable[[Watch | None], tuple[Start, GoOn]]
 
 
 class InTurn:
-    """Trains one run after another in this process.
-
-    Args:
-        runners: What does it.
-    """
+    """Trains one run after another in this process."""
 
     size = 1
 

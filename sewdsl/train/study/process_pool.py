@@ -71,7 +71,6 @@ class StudyPool(RunPool):
         """Return how a run ended.
 
         Args:
-            run: The run.
             message: Last message of its process.
             death: How the process ended.
 
@@ -101,7 +100,6 @@ class ProcessPool(StudyPool):
     """Trains several runs at once, each in a process with its share of the threads, and with one GPU if there are any.
 
     Args:
-        size: How many.
         like: What all jobs have in common.
         gpus: Numbers of the GPUs; more runs than GPUs share them.
     """

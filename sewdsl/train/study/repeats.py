@@ -47,8 +47,6 @@ class Summary(BaseModel):
     """The contents of ``summary.json``: the repeats that have ended, out of those asked for.
 
     Attributes:
-        network: The network's name.
-        data: The dataset's.
         repeats: How many were asked for.
         seeds: Of those that have ended.
         accuracy: After the last epoch.
@@ -95,7 +93,6 @@ def repeat(
         planned: The same spec with different seeds.
         folder: See :func:`open_folder`.
         start: Trains one into a new folder.
-        go_on: Goes on with one.
         origin: Where the weights come from that each begins with; None: they are random.
 
     Raises:

@@ -37,8 +37,6 @@ class VariantRuns:
     """One variant and its runs.
 
     Attributes:
-        varied: Which one.
-        folder: Of its runs.
         plans: What each trains, seed by seed.
         results: Of those that have ended.
         diverged: Where the numbers stopped being numbers, by seed.
@@ -84,7 +82,6 @@ def plan_runs(
 
     Args:
         variants: What is to be trained.
-        folder: Where to.
         data: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
         others: Variants of the same study that are left out this time, and whose folders may be there.
 
@@ -138,11 +135,7 @@ class Turns(Protocol):
 
 
 class EveryRun:
-    """Every variant with every seed; seeds change slowest: the first of them gives a table of all variants early.
-
-    Args:
-        found: The variants.
-    """
+    """Every variant with every seed; seeds change slowest: the first of them gives a table of all variants early."""
 
     search = None
 

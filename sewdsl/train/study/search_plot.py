@@ -29,13 +29,7 @@ BEST = colormaps["tab10"](3)
 
 
 def draw(outcome: Outcome, search: SearchOutcome, path: Path) -> None:
-    """Writes it.
-
-    Args:
-        outcome: Of the study.
-        search: What it has found.
-        path: Of the picture.
-    """
+    """Write the picture of a search."""
     count = 2 + len(search.space)
     columns = min(COLUMNS, key=lambda columns: (ceil(count / columns), ceil(count / columns) * columns - count))
     rows = ceil(count / columns)

@@ -29,9 +29,7 @@ class SearchTurns:
 
     Args:
         study: What is searched, and how.
-        folder: Of the study.
         data: Where the data lies.
-        compile_trial: Compiles one.
         example: A variant of the study, as a trial is.
 
     Raises:

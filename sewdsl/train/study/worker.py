@@ -36,7 +36,6 @@ class Job(BaseModel):
 
     Attributes:
         text: The spec, which needs no other file.
-        folder: Of the run.
         data: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
         device: What it runs on.
         save_every: Minutes from one save within an epoch to the next.
@@ -171,7 +170,6 @@ class Child:
     It is in a session of its own, so that Ctrl-C does not reach it before it is asked to stop.
 
     Args:
-        job: What it trains.
         show: Given each line that it writes for a user, in a thread of its own.
         environment: Variables in addition to ours.
     """

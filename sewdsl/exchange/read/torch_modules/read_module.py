@@ -33,11 +33,7 @@ def from_torch(
     See :func:`read_module`, which also gives the text of a ``.net`` file.
 
     Args:
-        model: As there.
         input: As there, or as text: ``"2x128x128"``, ``(2, 128, 128)``, ``"784"``.
-        steps: As there.
-        readout: As there.
-        name: As there.
 
     Raises:
         ModelImportError: as there.

@@ -25,7 +25,6 @@ def source(network: Network, inputs: str = "") -> str:
     The same network gives the same file. Its class is the last in the file, and has the ``state_dict`` of our module.
 
     Args:
-        network: The network.
         inputs: How they are scaled, in words.
 
     Raises:

@@ -78,7 +78,6 @@ class _Text(NamedTuple):
     """A part of an equation in Python.
 
     Attributes:
-        text: It.
         level: What it depends on: 0 on numbers alone, 1 on what is learned, 2 on the input or a state.
         binding: How tightly its outermost operator binds.
     """
@@ -107,7 +106,6 @@ class EquationClass:
     """The class of a neuron, for one way to reset and one surrogate.
 
     Args:
-        op: The neuron.
         name: What the class is called.
         surrogate: What ``fire`` is given in addition; empty: nothing.
         base: The class that it derives from; ``Memory`` in a file with loops.
@@ -351,8 +349,6 @@ class EquationClasses:
         """The call that makes a neuron.
 
         Args:
-            op: The neuron.
-            source: What it reads.
             surrogate: What ``fire`` is given in addition.
         """
         key = op.definition, op.v_reset is None, op.detach_reset, op.equations.signed, surrogate

@@ -27,7 +27,6 @@ class Scope:
     """The arguments that the instances of a class are made with.
 
     Args:
-        sources: What flows into each.
         arguments: The values of each block's parameters, ``c128s2``; empty where it is no block.
         taken: Names that no parameter may have.
 

@@ -176,7 +176,6 @@ def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> 
 
     Args:
         op: The merge; one of :data:`FORMULAS`, or one of those below.
-        operands: An expression for each.
         inputs: What each gives.
     """
     match op:

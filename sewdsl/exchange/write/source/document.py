@@ -93,7 +93,6 @@ def write_document(network: Network, dialect: Dialect, inputs: str) -> str:
     """A file that makes a network.
 
     Args:
-        network: The network.
         dialect: Whose layers it is made of.
         inputs: How they are scaled, in words; empty: unknown.
 

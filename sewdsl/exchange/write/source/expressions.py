@@ -52,8 +52,6 @@ class Arg:
     """An argument.
 
     Attributes:
-        name: Of the parameter.
-        value: What is given.
         default: What leaving it out means.
         positional: Whether it is written without its name.
         channels: For numbers of channels: whether they go ``in`` or come ``out``.
@@ -82,7 +80,6 @@ class CopySequence:
 
     Attributes:
         body: One copy.
-        count: How many there are.
         names: Variables in the body.
         rows: Their values, copy by copy; empty without variables.
     """

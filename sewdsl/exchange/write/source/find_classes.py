@@ -54,7 +54,6 @@ class ClassSpec:
     """A class of the file.
 
     Attributes:
-        name: Its name.
         section: The first of its instances.
         params: Its parameters, with the value of each instance.
         attributes: Its modules, with the comment above each.
@@ -111,7 +110,6 @@ class ClassFinder:
     """Finds the classes of a network.
 
     Args:
-        network: The network.
         root: The same as a tree.
         layers: How its layers are made.
         taken: Names that no class may have.

@@ -31,7 +31,6 @@ def runtime_class(module: str, name: str) -> str:
 
     Args:
         module: Module of the class: ``layers``. The class uses nothing else of the runtime than classes of this module.
-        name: Name of the class.
     """
     lines = _lines(module)
     definition = next(

@@ -152,7 +152,6 @@ def tree(network: Network, taken: Collection[str]) -> SourceSection:
     """The network as one section.
 
     Args:
-        network: The network.
         taken: Names that no variable may have.
 
     Raises:
@@ -239,7 +238,6 @@ class _Reader:
 
         Args:
             named: Its key, its kind, and the beginning of the names of its nodes, with a dot at the end.
-            items: Its items.
             place: The node whose value flows to them.
             start: The node whose value flows in where no item reads one.
         """
