@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from os.path import relpath
 from pathlib import Path
 from types import NoneType
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 from sewdsl.analysis.named_parts import part_names
 from sewdsl.checks.expectation import MEASURED, QUANTITIES, quantities
 from sewdsl.editing import kind_docs
-from sewdsl.editing.cursor import CursorContext, cursor_context
+from sewdsl.editing.cursor import CursorContext, cursor_context, statements_before
 from sewdsl.editing.editor_view import EditorView
-from sewdsl.editing.neuron_names import equation_words
 from sewdsl.elaborate.assembly import HEADER, OUTPUTS
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.imports import project_folder
@@ -24,12 +23,10 @@ from sewdsl.elaborate.train_section import PARTS
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
-from sewdsl.ops import catalogue, find
-from sewdsl.source import Source, Span
-from sewdsl.syntax.brackets import match_brackets
-from sewdsl.syntax.lexicon import CLOSERS, NEURON, OPENERS
-from sewdsl.syntax.scanner import scan
-from sewdsl.syntax.statements import statements
+from sewdsl.ops import catalogue
+from sewdsl.ops.read_equations import FUNCTIONS
+from sewdsl.source import Span
+from sewdsl.syntax.lexicon import AXES, CLOSERS, EQUATION_KEYWORDS, NEURON, OPENERS, PER
 from sewdsl.syntax.tree import Section
 
 if TYPE_CHECKING:
@@ -85,7 +82,7 @@ def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]
         defined = where.first == "_GIVE" or any(token.type == "_EQUAL" for token in where.statement)
         return _items(view, where) if defined else iter(())
     if where.section and where.name == NEURON:
-        return _equation(view, where)
+        return _equation(where)
     if where.section:
         return _entries(view, where)
     match where.first:
@@ -113,22 +110,31 @@ def _proposals(view: EditorView, where: CursorContext, datasets: Collection[str]
         case "KEY" if where.opened:
             return _arguments(view, where)
         case "KEY" if where.key == OUTPUTS:
-            return _named_values(view, where)
+            return _named_values(where)
         case "KEY" if len(where.statement) == 1 or where.key == "init":
             return _of_type(view, _HEADER.get(where.key))
         case _:
             return iter(())
 
 
-def _equation(view: EditorView, where: CursorContext) -> Iterator[Completion]:
-    """What can be in an equation of a neuron: keywords, functions, and the names that its definition has so far."""
-    before = Source(view.source.name, view.source.text[: where.written.start])
-    found = scan(before)
-    lines = statements(found, match_brackets(before, found))
-    head = [token for entry in (lines[-1].tokens[2:], *lines[-1].entries) for token in entry] if lines else []
-    kinds: dict[str, Literal["statement", "layer", "value"]] = {"keyword": "statement", "function": "layer"}
-    for text, what, about in equation_words(where.statement, head):
-        yield Completion(text, kinds.get(what, "value"), about=about)
+def _equation(where: CursorContext) -> Iterator[Completion]:
+    """Keywords, functions, and the names so far of a definition, where they can be in an equation."""
+    tokens, last = where.statement, where.last
+    if where.first == "_LEARN" and len(tokens) == len(("learn", "NAME")):
+        yield Completion(PER, "statement", about=kind_docs.EQUATION_LINES[PER])
+        return
+    if last == "_PER" or (last == "_COMMA" and any(token.type == "_PER" for token in tokens)):
+        yield from (Completion(axis, "statement", about=kind_docs.EQUATION_LINES[axis]) for axis in AXES)
+        return
+    if not tokens or last in {"WORD", "INTEGER", "DECIMAL", "_RPAR"}:
+        yield from (Completion(word, "statement", about=kind_docs.EQUATION_LINES[word]) for word in EQUATION_KEYWORDS)
+    if tokens and last not in {"WORD", "INTEGER", "DECIMAL", "_RPAR", "_LEARN", "_STATE"}:
+        yield from (Completion(f"{name}(", "layer", about=about) for name, about in kind_docs.FUNCTIONS.items())
+        lines = statements_before(where.written.source, where.written.start)
+        head = [token for entry in (lines[-1].tokens[2:], *lines[-1].entries) for token in entry] if lines else []
+        words = dict.fromkeys(str(token) for token in (*head, *tokens) if token.type == "WORD")
+        known = {**kind_docs.EQUATION_NAMES, **{word: "" for word in words if word not in {*FUNCTIONS, *AXES}}}
+        yield from (Completion(name, "value", about=kind_docs.EQUATION_NAMES.get(name, "")) for name in known)
 
 
 def _statements(view: EditorView) -> Iterator[Completion]:
@@ -141,14 +147,12 @@ def _statements(view: EditorView) -> Iterator[Completion]:
         yield Completion(word, "statement", about=about)
 
 
-def _named_values(view: EditorView, where: CursorContext) -> Iterator[Completion]:
+def _named_values(where: CursorContext) -> Iterator[Completion]:
     """The named values that a sequence at a place can begin with: those before it in the same block, or in the file."""
-    before = Source(view.source.name, view.source.text[: where.written.start])
-    found = scan(before)
-    lines = statements(found, match_brackets(before, found))
     if not where.section and where.first == "_BLOCK":
         yield from (Completion(str(token), "value") for token in _operands(where.statement))
         return
+    lines = statements_before(where.written.source, where.written.start)
     if where.section:
         yield from (Completion(str(token), "value") for token in _operands(lines[-1].tokens))
     rows = lines[-1].entries if where.section else [line.tokens for line in lines]
@@ -193,7 +197,7 @@ def _items(view: EditorView, where: CursorContext) -> Iterator[Completion]:
         yield from _arguments(view, where)
     elif where.last in {"_BODY", "_GIVE", "_EQUAL", "_DASH", "LBRACE", "LESS", "_LSQB", "_BAR", "_OR"}:
         if where.last != "_DASH":
-            yield from _named_values(view, where)
+            yield from _named_values(where)
         yield from _layers(view)
         if "_LSQB" in {kind for kind, _ in where.opened}:
             yield Completion("id", "value", about=kind_docs.NAMES["id"])
@@ -224,8 +228,7 @@ def _parameters(where: CursorContext) -> Iterator[Completion]:
     """The parameters of the block that is being defined, inside ``$(…)``."""
     if where.first != "_BLOCK" or where.last not in {"_OPEN", "_LPAR", "_PLUS", "_DASH", "_STAR", "_SLASH"}:
         return
-    head = where.statement[: [token.type for token in where.statement].index("_RPAR")]
-    for before, token in pairwise(head):
+    for before, token in pairwise(takewhile(lambda token: token.type != "_RPAR", where.statement)):
         if before.type in {"_LPAR", "_COMMA"}:
             yield Completion(str(token), "argument")
 
@@ -238,7 +241,7 @@ def _arguments(view: EditorView, where: CursorContext) -> Iterator[Completion]:
         given = {str(a) for a, b in pairwise(inner) if b.type == "_EQUAL"}
         yield from (p for p in _names(view, name) if p.text.removesuffix("=") not in given)
     elif where.last == "_EQUAL" and len(where.statement) > 1:
-        argument, kind = str(where.statement[-2]), _kind(view, name)
+        argument, kind = str(where.statement[-2]), view.vocabulary.any_kind(name)
         if name in view.vocabulary.blocks and argument in {"g", "SN"}:
             yield from _kinds(view, Join if argument == "g" else Activation)
         elif kind is not None and argument in argument_fields(kind):
@@ -263,16 +266,12 @@ def _names(view: EditorView, name: str) -> Iterator[Completion]:
         yield Completion("g=", "argument", about=kind_docs.NAMES["g"])
         yield Completion("SN=", "argument", about=kind_docs.NAMES["SN"])
         return
-    kind = _kind(view, name)
+    kind = view.vocabulary.any_kind(name)
     if kind is not None:
         letters = set(kind.letters().values())
         for field, about in kind_docs.field_docs(kind).items():
             if field not in letters:
                 yield Completion(f"{field}=", "argument", about=about)
-
-
-def _kind(view: EditorView, name: str) -> type[Kind] | None:
-    return view.vocabulary.neurons.find(name) or find(view.vocabulary.symbol(name) or "")
 
 
 def _of_type(view: EditorView, annotation: Any) -> Iterator[Completion]:

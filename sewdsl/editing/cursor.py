@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import field
 from typing import TYPE_CHECKING
 
@@ -13,26 +12,10 @@ from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.lexicon import CLOSERS, CONTINUATION_TOKENS, OPENERS
 from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.statements import Lines, statements
-from sewdsl.syntax.tree import Document, SyntaxNode
+from sewdsl.syntax.tree import Document, SyntaxNode, child_nodes
 
 if TYPE_CHECKING:
     from lark import Token
-
-
-def child_nodes(node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """What a node consists of, in the order of its fields."""
-    for name in node.__dataclass_fields__:
-        value = getattr(node, name)
-        for item in value if isinstance(value, tuple) else (value,):
-            if isinstance(item, SyntaxNode):
-                yield item
-
-
-def walk_syntax(node: SyntaxNode) -> Iterator[SyntaxNode]:
-    """A node and all that is in it, outermost first."""
-    yield node
-    for child in child_nodes(node):
-        yield from walk_syntax(child)
 
 
 def nodes_at(document: Document, offset: int, *, ending: bool = False) -> tuple[SyntaxNode, ...]:
@@ -98,6 +81,13 @@ class CursorContext:
     def inner(self) -> list[Token]:
         """The tokens after the innermost bracket that is open."""
         return self.statement[self.opened[-1][1] + 1 :] if self.opened else self.statement
+
+
+def statements_before(source: Source, offset: int) -> list[Lines]:
+    """Return the tokens of each statement up to a character."""
+    before = Source(source.name, source.text[:offset])
+    tokens = scan(before)
+    return statements(tokens, match_brackets(before, tokens))
 
 
 def cursor_context(source: Source, offset: int) -> CursorContext | None:

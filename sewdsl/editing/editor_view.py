@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from sewdsl.compiler.front_end import Compilation, parse_and_assemble, run_front_end
 from sewdsl.compiler.spec import SpecSource
 from sewdsl.diagnostics import sort_diagnostics
-from sewdsl.editing.cursor import walk_syntax
 from sewdsl.elaborate import Expansion
 from sewdsl.elaborate.block_library import shipped_blocks
+from sewdsl.elaborate.name_table import NameTable
 from sewdsl.elaborate.neuron_definitions import read_neurons
 from sewdsl.elaborate.read_text import ON_DISK, FileAccess
 from sewdsl.elaborate.vocabulary import Vocabulary
@@ -21,7 +21,7 @@ from sewdsl.source import Source, Span
 from sewdsl.syntax.brackets import match_brackets
 from sewdsl.syntax.scanner import scan, token_end, token_start
 from sewdsl.syntax.statements import Lines, statements
-from sewdsl.syntax.tree import BlockDefinition, Call, Document, MergeOf
+from sewdsl.syntax.tree import Document
 
 if TYPE_CHECKING:
     from lark import Token
@@ -64,9 +64,9 @@ class EditorView:
         return statements(self.tokens, match_brackets(self.source, self.tokens))
 
     @cached_property
-    def named(self) -> list[BlockDefinition | Call | MergeOf]:
-        """Every definition of a block, and everything that may call one."""
-        return [node for node in walk_syntax(self.document) if isinstance(node, BlockDefinition | Call | MergeOf)]
+    def names(self) -> NameTable:
+        """What each name of the text refers to."""
+        return NameTable(self.document, self.compilation.assembly, self.vocabulary)
 
     @property
     def unread(self) -> list[Span]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sewdsl.checks.expectation import MEASURED, compute_quantity, quantities
 from sewdsl.diagnostics import Severity
@@ -10,29 +10,35 @@ from sewdsl.editing import kind_docs
 from sewdsl.editing.cursor import nodes_at
 from sewdsl.editing.editor_view import EditorView
 from sewdsl.editing.item_summary import item_flows, summarize_item
-from sewdsl.editing.neuron_names import describe_equation_token, describe_name, name_at
-from sewdsl.editing.references import Named, value_at
-from sewdsl.elaborate.block_calls import block_title
-from sewdsl.elaborate.vocabulary import Vocabulary
-from sewdsl.ops import find
+from sewdsl.elaborate.name_table import Meaning, neuron_words
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import BLOCK_KEYWORDS
 from sewdsl.syntax.scanner import token_end, token_start
 from sewdsl.syntax.tree import (
     Allow,
     Argument,
+    Assignment,
     BlockDefinition,
     Call,
     Claim,
     Expect,
+    Item,
+    Learn,
     Let,
     MergeOf,
     NeuronDefinition,
     Repeat,
     Section,
     Setting,
+    StateDeclaration,
     SyntaxNode,
 )
+
+if TYPE_CHECKING:
+    from lark import Token
+
+    from sewdsl.syntax.statements import Lines
 
 
 class Hover(NamedTuple):
@@ -58,18 +64,10 @@ def hover(view: EditorView, offset: int) -> Hover | None:
 def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover | None:
     *outer, node = nodes
     match node:
-        case Call() if (value := value_at(view, tuple(outer), node, offset)) is not None:
-            return Hover(_named_value(view, value), node.span)
-        case Call():
-            return _of_call(view, node)
-        case Let(name=name) if _touches(name.span, offset):
-            return Hover(_named_value(view, Named(node, name)), name.span)
-        case Repeat() | MergeOf():
-            found = summarize_item(view, node)
-            name = (node.name.plain or "") if isinstance(node, MergeOf) else ""
-            block = view.vocabulary.blocks.get(name)
-            text = _block(block) if block is not None else _kind(view, name) if name else ""
-            return Hover("\n\n".join(filter(None, (found, text))), node.span) if found or text else None
+        case Call() | MergeOf() | Repeat():
+            return _of_item(view, node)
+        case Let(name=name) if _touches(name.span, offset) and (value := view.names.meaning(name)) is not None:
+            return Hover(_named_value(view, value), name.span)
         case Argument(name=str(name)) if offset <= node.span.start + len(name):
             return _of_argument(view, name, outer, node.span.part(0, len(name)))
         case Setting(key=key) if _touches(key.span, offset):
@@ -82,8 +80,9 @@ def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover |
             return _of_figure(view, quantity.text, quantity.span)
         case BlockDefinition(name=name) if _touches(name.span, offset):
             return Hover(_block(node), name.span)
-        case NeuronDefinition() if (word := name_at(node, offset)) is not None:
-            return Hover(describe_name(view, node, word.text), word.span)
+        case NeuronDefinition():
+            words = (word for word in (node.name, *neuron_words(node)) if _touches(word.span, offset))
+            return next((Hover(_of_equation_name(view, node, word.text), word.span) for word in words), None)
         case _:
             return None
 
@@ -92,23 +91,29 @@ def _touches(span: Span, offset: int) -> bool:
     return span.start <= offset <= span.end
 
 
-def _of_call(view: EditorView, call: Call) -> Hover | None:
-    name = call.name.plain
-    found = summarize_item(view, call)
-    if name is not None and name in view.vocabulary.blocks:
-        text = _block(view.vocabulary.blocks[name])
-    else:
-        text = _kind(view, name or call.name.span.text, signature=not found)
-    return Hover("\n\n".join(filter(None, (found, text))), call.span) if found or text else None
+def _of_item(view: EditorView, item: Item) -> Hover | None:
+    """What flows through an item, and what its name means."""
+    meaning = view.names.meaning(item.name) if not isinstance(item, Repeat) else None
+    if meaning is not None and meaning.family == "value":
+        return Hover(_named_value(view, meaning), item.span)
+    flow, text = summarize_item(view, item), ""
+    if meaning is not None and isinstance(meaning.definition, BlockDefinition):
+        text = _block(meaning.definition)
+    elif isinstance(item, Call):
+        text = _kind(view, item.name.plain or item.name.span.text, signature=not flow)
+    elif isinstance(item, MergeOf):
+        text = _kind(view, item.name.plain or "")
+    return Hover("\n\n".join(filter(None, (flow, text))), item.span) if flow or text else None
 
 
-def _named_value(view: EditorView, value: Named) -> str:
+def _named_value(view: EditorView, value: Meaning) -> str:
     """What flows out of a named value, and the line that names it; of an operand, that it is one."""
-    if not isinstance(value.definition, Let):
-        return f"An operand of {block_title(value.definition)}."
-    signals = dict.fromkeys(str(flow.after) for flow in item_flows(view, value.definition.expression.items[-1]))
-    said = [f"`{value.definition.span.text}`"]
-    return "\n\n".join([", ".join(f"`{signal}`" for signal in signals), *said] if signals else said)
+    line = value.definition
+    if not isinstance(line, Let):
+        return f"An operand of {value.title}."
+    signals = dict.fromkeys(str(flow.after) for flow in item_flows(view, line.expression.items[-1]))
+    shapes = ", ".join(f"`{signal}`" for signal in signals)
+    return "\n\n".join(filter(None, (shapes, f"`{line.span.text}`")))
 
 
 def _block(definition: BlockDefinition) -> str:
@@ -119,7 +124,7 @@ def _kind(view: EditorView, word: str, *, signature: bool = True) -> str:
     """What a name means that is no block: a kind, with or without compact arguments, or a name of the language."""
     if word in kind_docs.NAMES:
         return kind_docs.NAMES[word]
-    kind = view.vocabulary.neurons.find(word) or find(Vocabulary().symbol(word) or "")
+    kind = view.vocabulary.any_kind(word)
     if kind is None or kind.key == "input":
         return ""
     arguments = [f"- `{name}`: {text}" for name, text in kind_docs.field_docs(kind).items()]
@@ -131,13 +136,28 @@ def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Spa
     call = next((node for node in reversed(outer) if isinstance(node, Call | MergeOf)), None)
     if call is None:
         return None
-    plain = call.name.plain or ""
-    if plain in view.vocabulary.blocks:
-        text = kind_docs.NAMES.get(name) or f"A parameter of {block_title(view.vocabulary.blocks[plain])}."
-        return Hover(text, span)
-    kind = view.vocabulary.neurons.find(plain)
+    meaning = view.names.meaning(call.name)
+    if meaning is not None and isinstance(meaning.definition, BlockDefinition):
+        return Hover(kind_docs.NAMES.get(name) or f"A parameter of {meaning.title}.", span)
+    kind = view.vocabulary.neurons.find(call.name.plain or "")
     text = kind_docs.field_docs(kind).get(name, "") if kind else ""
     return Hover(text, span) if text else None
+
+
+def _of_equation_name(view: EditorView, neuron: NeuronDefinition, name: str) -> str:
+    """What a name in the definition of a neuron means there."""
+    if name == neuron.name.text:
+        kind = view.vocabulary.neurons.own.get(name)
+        return kind_docs.kind_description(kind) if kind is not None else f"```sewdsl\n{neuron.span.text}\n```"
+    for parameter in neuron.parameters:
+        if parameter.name.text == name:
+            return f"A parameter of {neuron.name.text}, {parameter.default.span.text} unless a call says otherwise."
+    lines = [
+        f"`{' '.join(each.span.text.split())}`"
+        for each in neuron.equations
+        if isinstance(each, Learn | StateDeclaration | Assignment) and each.name.text == name
+    ]
+    return "\n\n".join(filter(None, (kind_docs.EQUATION_NAMES.get(name, ""), *lines)))
 
 
 def _of_figure(view: EditorView, quantity: str, span: Span) -> Hover | None:
@@ -157,7 +177,7 @@ def _of_token(view: EditorView, offset: int) -> Hover | None:
         for token in (*line.tokens, *(token for entry in line.entries for token in entry)):
             if token_start(token) <= offset < token_end(token):
                 if line.neuron:
-                    text = describe_equation_token(view, line, token)
+                    text = _of_equation_token(view, line, token)
                 elif line.tokens and token is line.tokens[0] and token in kind_docs.STATEMENTS:
                     text = kind_docs.STATEMENTS[token]
                 elif token.type in BLOCK_KEYWORDS.values():
@@ -166,3 +186,13 @@ def _of_token(view: EditorView, offset: int) -> Hover | None:
                     text = _kind(view, str(token)) if token.type == "WORD" else ""
                 return Hover(text, Span(view.source, token_start(token), token_end(token))) if text else None
     return None
+
+
+def _of_equation_token(view: EditorView, line: Lines, token: Token) -> str:
+    """What a word of a neuron's definition means by itself: a keyword, a function, a name that every neuron has."""
+    if token is line.tokens[0]:
+        return kind_docs.STATEMENTS[str(token)]
+    kind = view.vocabulary.neurons.find(str(token)) if token in line.tokens else None
+    if kind is not None and issubclass(kind, EquationKind):
+        return kind_docs.kind_description(kind)
+    return {**kind_docs.EQUATION_LINES, **kind_docs.FUNCTIONS, **kind_docs.EQUATION_NAMES}.get(str(token), "")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sewdsl.editing.cursor import child_nodes
 from sewdsl.editing.editor_view import EditorView
 from sewdsl.ir.signal import Signal
-from sewdsl.syntax.tree import Body, Call, Item, Let, MergeOf, Repeat, SyntaxNode
+from sewdsl.syntax.tree import Body, Call, Item, Let, MergeOf, Repeat, SyntaxNode, child_nodes
 
 MAX_SHAPES = 4
 """Different shapes of one item that are listed, the last among them."""

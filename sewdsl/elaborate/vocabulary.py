@@ -20,7 +20,7 @@ from sewdsl.elaborate.suggestions import MAX_LENGTH
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, FeedbackSum, Layer, Merge
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops import catalogue, plugins
+from sewdsl.ops import catalogue, find, plugins
 from sewdsl.plugins import plugin_changes
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import IDENTITY, LETTERED, OWN_NEURON
@@ -84,6 +84,10 @@ class Vocabulary:
         if head is None or (shipped is not None and not self.complete(text)):
             return None if shipped is None else (text, shipped)
         return head, self.layers[head]
+
+    def any_kind(self, text: str) -> type[Kind] | None:
+        """The kind that a word names, of any family: by its whole name, or of a layer with compact arguments."""
+        return self.neurons.find(text) or find(self.symbol(text) or "")
 
     def with_digits(self, text: str) -> str | None:
         """The whole name that a word is once its l, I and O next to digits are digits too: ``FC10`` for ``FC1O``.
@@ -160,7 +164,8 @@ def check_unknown(
     if other is not None:
         families = [base.__name__.lower() for base in other.__mro__[1:] if base.__module__.startswith("sewdsl.ir")]
         family = "merge" if issubclass(other, FeedbackSum) else families[0]
-        message, help_text, edits = f"'{name.text}' is {_article(family)}, not a layer or a block", _place(other), []
+        article = "an" if family[0] in "aeiou" else "a"
+        message, help_text, edits = f"'{name.text}' is {article} {family}, not a layer or a block", _place(other), []
         layers = vocabulary.layers.values()
         wanted = next((kind for kind in layers if issubclass(kind, Activation) and kind.elsewhere == name.text), None)
         if wanted is not None:
@@ -246,10 +251,6 @@ def _lost_hyphen(name: FilledName, cuts: tuple[int, ...], path: tuple[str, ...])
         path=path,
         fixes=(Fix("insert the missing '-'", tuple(edits)),),
     )
-
-
-def _article(word: str) -> str:
-    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
 
 
 def _place(kind: type[Kind]) -> str:

@@ -202,7 +202,7 @@ def answer_references(
 def answer_prepare_rename(document: OpenDocument, position: types.Position) -> types.PrepareRenamePlaceholder | None:
     """The name at a position, if it can be another."""
     found = referent_at(document.view, document.at.offset(position))
-    return types.PrepareRenamePlaceholder(document.at.range(found.place), found.name) if found else None
+    return types.PrepareRenamePlaceholder(document.at.range(found.span), found.name) if found else None
 
 
 def answer_rename(

@@ -13,7 +13,7 @@ from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
-from sewdsl.editing.references import RenameProblem, ValueReferent, referent_at
+from sewdsl.editing.references import RenameProblem, referent_at
 from sewdsl.lsp import convert
 from sewdsl.lsp.convert import OpenDocument
 from sewdsl.lsp.open_documents import MAX_SEARCH, Documents, UnreadError
@@ -207,11 +207,9 @@ def _answer_about_names(server: Server) -> None:
     def around(uri: str, position: types.Position, *new: str) -> tuple[OpenDocument, list[OpenDocument]]:
         document = server.documents[uri]
         found = referent_at(document.view, document.at.offset(position))
-        if found is None:
+        if found is None or found.meaning.family == "value":  # no other text can read a value
             return document, [document]
-        if isinstance(found, ValueReferent):  # no other text can read it
-            return document, [document]
-        words = [found.key, *(name.replace(" ", "") for name in new if name)]
+        words = [found.meaning.key, *(name.replace(" ", "") for name in new if name)]
         try:
             return document, list(server.documents.around(uri, words))
         except UnreadError:

@@ -5,6 +5,7 @@ Equality ignores spans, so that ``parse(print(tree)) == tree``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import field
 from functools import cached_property
 from typing import Literal
@@ -385,3 +386,22 @@ class Document(SyntaxNode):
 
     statements: tuple[Statement, ...]
     unread: frozenset[str] = frozenset()
+
+
+# --- walks -------------------------------------------------------------------------------------------------
+
+
+def child_nodes(node: SyntaxNode) -> Iterator[SyntaxNode]:
+    """What a node consists of, in the order of its fields."""
+    for name in node.__dataclass_fields__:
+        value = getattr(node, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, SyntaxNode):
+                yield item
+
+
+def walk_syntax(node: SyntaxNode) -> Iterator[SyntaxNode]:
+    """A node and all that is in it, outermost first."""
+    yield node
+    for child in child_nodes(node):
+        yield from walk_syntax(child)

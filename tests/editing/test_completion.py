@@ -97,6 +97,7 @@ ACTIVATIONS = " ".join(sorted(NeuronKinds().names(Activation)))
         ("body My Net (c8, SN=‸", ACTIVATIONS, ""),
         ("block X(width, n=2) = c$(‸", "width n", ""),
         ("block X(width, n=2) = c$(2*wi‸", "width n", "wi"),
+        ("block X = c$(‸", "", ""),
         ("neuron ‸", ACTIVATIONS, ""),
         ("neuron PLIF(tau=3.0, surrogate=Sig‸", "ATan Constant Rectangular Sigmoid Triangle", "Sig"),
         ("join ‸", "ADD AND IAND OR", ""),

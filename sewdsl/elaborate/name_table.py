@@ -1,0 +1,273 @@
+"""What each name of a text refers to: a block, a parameter, a named value, a neuron, or a name in its equations.
+
+The table follows the rules by which the elaborator reads names, and needs no network: it exists for blocks that nothing
+calls, for texts with errors, and for files that are only searched. It is filled when it is first read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from sewdsl.elaborate.assembly import OUTPUTS, Assembly
+from sewdsl.elaborate.block_calls import block_title
+from sewdsl.elaborate.compact_arguments import CompactError, split_arguments
+from sewdsl.elaborate.named_values import value_name
+from sewdsl.elaborate.neuron_kinds import shipped_neurons
+from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.light_dataclass import dataclass
+from sewdsl.ops import find
+from sewdsl.ops.read_equations import GIVEN_NAMES, names_in
+from sewdsl.source import Span
+from sewdsl.syntax.tree import (
+    Argument,
+    BlockDefinition,
+    Call,
+    Document,
+    Let,
+    MergeOf,
+    NeuronDefinition,
+    Parameter,
+    Sequence,
+    Setting,
+    SyntaxNode,
+    Word,
+    walk_syntax,
+)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Definition that a name refers to.
+
+    Attributes:
+        family: What is defined; ``variable``: a parameter of a neuron, or a name that its equations define.
+        definition: The definition; of an operand and a variable, the word.
+        scope: The definition itself of a block and a neuron; else the block, the neuron or the file that it is in.
+        name: The name as it is defined: ``SEW Block``.
+        span: The name in its definition.
+    """
+
+    family: Literal["block", "parameter", "value", "neuron", "variable"]
+    definition: SyntaxNode
+    scope: SyntaxNode
+    name: str
+    span: Span
+
+    @property
+    def title(self) -> str:
+        """Name of the block or neuron that is defined, or that it belongs to."""
+        match self.scope:
+            case BlockDefinition() as block:
+                return block_title(block)
+            case NeuronDefinition(name=word):
+                return word.text
+            case _:
+                return self.name
+
+    @property
+    def key(self) -> str:
+        """The title without white space, which every text with this meaning contains."""
+        return self.title.replace(" ", "")
+
+    def is_same(self, other: Meaning) -> bool:
+        """Return whether two are the same definition, perhaps read twice from one file."""
+        if self is other:
+            return True
+        alike = (self.name, self.span.start) == (other.name, other.span.start)
+        return alike and Path(self.span.source.name).resolve() == Path(other.span.source.name).resolve()
+
+
+class NameUse(NamedTuple):
+    """A name in a text.
+
+    Attributes:
+        span: The name there.
+        meaning: What it refers to.
+        defines: Whether it is defined there.
+    """
+
+    span: Span
+    meaning: Meaning
+    defines: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name as it is defined."""
+        return self.meaning.name
+
+
+class NameTable:
+    """Names of one text.
+
+    Args:
+        document: The text.
+        assembly: Its statements with those of used files; None where the text nests too deep to be read.
+        vocabulary: The blocks that can be called.
+    """
+
+    def __init__(self, document: Document, assembly: Assembly | None, vocabulary: Vocabulary) -> None:
+        self._document, self._blocks = document, vocabulary.blocks
+        self._neurons = assembly.neurons if assembly is not None else {}
+        self._entries: dict[int, tuple[Meaning, dict[str, Meaning]]] = {}
+
+    @cached_property
+    def uses(self) -> list[NameUse]:
+        """Every name that refers to a definition, and those of the definitions, in the order of the text."""
+        return sorted(self._statements(), key=lambda use: use.span.start)
+
+    def at(self, offset: int) -> NameUse | None:
+        """Return the name around or right before a character."""
+        return next((use for use in self.uses if use.span.start <= offset <= use.span.end), None)
+
+    def meaning(self, name: SyntaxNode) -> Meaning | None:
+        """Return what a name of the tree refers to; None: a kind, a word of the language, or nothing."""
+        use = self.at(name.span.start)
+        return use.meaning if use is not None and use.span == name.span else None
+
+    def references(self, meaning: Meaning) -> Iterator[NameUse]:
+        """Yield the names of this text that refer to a definition."""
+        return (use for use in self.uses if use.meaning.is_same(meaning))
+
+    def _statements(self) -> Iterator[NameUse]:
+        values = scope_values(self._document)
+        for statement in self._document.statements:
+            match statement:
+                case BlockDefinition():
+                    yield from self._block(statement)
+                case NeuronDefinition(name=name):
+                    meaning, variables = self._entry(statement)
+                    yield NameUse(name.span, meaning, defines=True)
+                    for word in neuron_words(statement):
+                        if (variable := variables.get(word.text)) is not None:
+                            yield NameUse(word.span, variable, variable.span == word.span)
+                case Let():
+                    yield from self._let(statement, self._document, values, {})
+                case _:
+                    yield from self._part(statement, values, {})
+
+    def _block(self, block: BlockDefinition) -> Iterator[NameUse]:
+        (meaning, parameters), values = self._entry(block), scope_values(block)
+        yield NameUse(block.name.span, meaning, defines=True)
+        for parameter in block.parameters:
+            span, own = parameter.span.part(0, len(parameter.name)), parameters[parameter.name]
+            yield NameUse(span, own, own.definition is parameter)
+        for word in block.operands:
+            yield NameUse(word.span, _value(word, word, block), defines=True)
+        for let in block.lets:
+            yield from self._let(let, block, values, parameters)
+        yield from self._part(block.expression, values, parameters)
+
+    def _let(
+        self, let: Let, scope: SyntaxNode, values: Mapping[str, Meaning], parameters: Mapping[str, Meaning]
+    ) -> Iterator[NameUse]:
+        yield NameUse(let.name.span, _value(let, let.name, scope), defines=True)
+        yield from self._part(let.expression, values, parameters)
+
+    def _part(
+        self, part: SyntaxNode, values: Mapping[str, Meaning], parameters: Mapping[str, Meaning]
+    ) -> Iterator[NameUse]:
+        """Yield the names in an expression or a statement, with these values and parameters around it."""
+        reads: set[int] = set()  # ids of the calls that are names of values where there is such a value
+        for node in walk_syntax(part):
+            match node:
+                case Sequence(items=items):
+                    reads.add(id(items[0]))
+                case Setting(key=key) if key.text == OUTPUTS:
+                    reads.update(map(id, node.values))
+                case Call() if id(node) in reads and value_name(node) in values:
+                    yield NameUse(node.name.span, values[node.name.plain or ""])
+                case Call() | MergeOf():
+                    yield from self._call(node)
+                case Parameter(name=name) if name in parameters:
+                    yield NameUse(node.span, parameters[name])
+
+    def _call(self, call: Call | MergeOf) -> Iterator[NameUse]:
+        """Yield the name of a block or of a neuron that is called, and those of its parameters."""
+        name = call.name.plain or ""
+        if name in self._blocks:
+            meaning, parameters = self._entry(self._blocks[name])
+            yield NameUse(call.name.span, meaning)
+            for argument in call.arguments:
+                yield from _parameters_given(argument, parameters)
+        elif isinstance(call, Call) and (name in self._neurons or (name in shipped_neurons() and find(name) is None)):
+            neuron = self._neurons[name] if name in self._neurons else shipped_neurons()[name]
+            meaning, variables = self._entry(neuron)
+            yield NameUse(call.name.span, meaning)
+            own = {parameter.name.text for parameter in neuron.parameters}
+            for argument in call.arguments:
+                if argument.name in own and argument.name in variables:
+                    yield NameUse(argument.span.part(0, len(argument.name)), variables[argument.name])
+
+    def _entry(self, definition: BlockDefinition | NeuronDefinition) -> tuple[Meaning, dict[str, Meaning]]:
+        """Return the meaning of a block or a neuron, and those of its parameters and of what its equations define."""
+        if id(definition) not in self._entries:
+            if isinstance(definition, BlockDefinition):
+                title, span = block_title(definition), definition.name.span
+                meaning = Meaning("block", definition, definition, title, span)
+            else:
+                word = definition.name
+                meaning = Meaning("neuron", definition, definition, word.text, word.span)
+            self._entries[id(definition)] = meaning, scope_members(definition)
+        return self._entries[id(definition)]
+
+
+def scope_values(scope: SyntaxNode) -> dict[str, Meaning]:
+    """Return the named values of a file or of a block by name; of two with one name, the first."""
+    values: dict[str, Meaning] = {}
+    parts: tuple[SyntaxNode, ...] = ()
+    if isinstance(scope, Document):
+        parts = scope.statements
+    elif isinstance(scope, BlockDefinition):
+        parts = (*scope.operands, *scope.lets)
+    for part in parts:
+        if isinstance(part, Let | Word):
+            word = part if isinstance(part, Word) else part.name
+            values.setdefault(word.text, _value(part, word, scope))
+    return values
+
+
+def _value(definition: SyntaxNode, word: Word, scope: SyntaxNode) -> Meaning:
+    return Meaning("value", definition, scope, word.text, word.span)
+
+
+def scope_members(scope: SyntaxNode) -> dict[str, Meaning]:
+    """Return the parameters of a block, or the names that a neuron defines in its head and its equations."""
+    members: dict[str, Meaning] = {}
+    if isinstance(scope, BlockDefinition):
+        for each in scope.parameters:
+            span = each.span.part(0, len(each.name))
+            members.setdefault(each.name, Meaning("parameter", each, scope, each.name, span))
+    elif isinstance(scope, NeuronDefinition):
+        for word in neuron_words(scope):
+            if word.text not in GIVEN_NAMES:
+                members.setdefault(word.text, Meaning("variable", word, scope, word.text, word.span))
+    return members
+
+
+def neuron_words(neuron: NeuronDefinition) -> Iterator[Word]:
+    """Yield the names in a neuron but its own and those of functions, in the order of the text."""
+    yield from (parameter.name for parameter in neuron.parameters)
+    yield from names_in(neuron.equations)
+
+
+def _parameters_given(argument: Argument, parameters: Mapping[str, Meaning]) -> Iterator[NameUse]:
+    """Yield the names of a block's parameters in an argument: ``c`` and ``s`` of ``c32s2``, ``c`` of ``c=32``."""
+    if argument.name is not None:
+        if argument.name in parameters:
+            yield NameUse(argument.span.part(0, len(argument.name)), parameters[argument.name])
+        return
+    parts = argument.value.name.parts if isinstance(argument.value, Call) else ()
+    for part in parts if isinstance(next(iter(parts), None), Word) else ():
+        if not isinstance(part, Word):
+            continue
+        try:  # an interpolation is the number after the last letter of the word before it
+            pieces = split_arguments(part.text if part is parts[-1] else f"{part.text}0")
+        except CompactError:
+            continue
+        for piece in pieces:
+            if piece.letter in parameters:
+                span = part.span.part(piece.start, piece.start + len(piece.letter))
+                yield NameUse(span, parameters[piece.letter])
