@@ -88,6 +88,7 @@ def dot(
     one. The frame of folded copies has the ``id`` ``fold:KEY``.
 
     Args:
+        network: What to draw.
         expand: Draw every copy of a repeat, or of those with these keys, rather than equal neighbours once.
         collapse: Draw what a block is made of once, and the block as a box from then on.
         depth: How many levels of blocks and repeats to draw in full; deeper ones are boxes. None: all.
@@ -141,9 +142,7 @@ def fitting_depth(
 ) -> int | None:
     """Return the largest depth at which a picture of some width is no higher than a page; None: there is none.
 
-    Args:
-        network: As of :func:`dot`, and so are the others.
-        depth: Smaller ones are tried.
+    The arguments are those of :func:`dot`. Depths below ``depth`` are tried.
     """
     levels = frame_depth(picture_items(network, expand=expand, collapse=collapse, depth=depth))
     for fewer in reversed(range(levels)):
@@ -169,9 +168,8 @@ def _drawn(
 ) -> _Writer:
     """A placed picture; one of some width in the columns in which it has the largest type on a page.
 
-    Args:
-        network: As of :func:`dot`, and so are the others.
-        ask: Whether it matters only if there is room: where one item is too wide, nothing is laid out.
+    The arguments are those of :func:`dot`. With ``ask``, it matters only if there is room: where one item is too wide,
+    nothing is laid out.
 
     Raises:
         RenderingError: it would have too many boxes.

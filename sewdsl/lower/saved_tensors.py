@@ -81,14 +81,7 @@ def _casting() -> Callable[[], AbstractContextManager[object]]:
 
 
 class SavedView(NamedTuple):
-    """How a layer saw a value that it keeps: under which shape, layout and dtype.
-
-    Attributes:
-        kept: The value.
-        shape: Of what the layer keeps.
-        strides: Likewise.
-        dtype: Likewise.
-    """
+    """How a layer saw a value that it keeps: under which shape, layout and dtype."""
 
     kept: SavedValue
     shape: tuple[int, ...]

@@ -71,9 +71,6 @@ class ModuleGroup(Group):
 
     The network runs its layers one by one; the hooks that wait for it to be called are called before the first of them,
     and after the last, as if it was. Another module may take its place.
-
-    Attributes:
-        path: Its name in the network.
     """
 
     def __init__(self, path: str) -> None:

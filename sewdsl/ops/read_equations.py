@@ -321,13 +321,7 @@ def reset_potential(
 def read_equations(
     definition: NeuronDefinition, arguments: Mapping[str, float], settings: ResetSettings
 ) -> Reported[NeuronStep | None]:
-    """The time-step of a neuron, or None with all that is wrong with its equations.
-
-    Args:
-        definition: The neuron.
-        arguments: A number for each parameter.
-        settings: Of the reset.
-    """
+    """The time-step of a neuron, or None with all that is wrong with its equations."""
     tape = Tape()
     reading = _Reading(definition, _Reader(tape, {}, settings, frozenset()))
     step = reading.step(arguments)

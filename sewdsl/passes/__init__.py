@@ -48,13 +48,7 @@ LEVELS = (0, 1, 2)
 
 
 class PassResult(NamedTuple):
-    """What a pass did.
-
-    Attributes:
-        name: Of the pass.
-        said: In a sentence; empty: nothing.
-        program: After it.
-    """
+    """What a pass did."""
 
     name: str
     said: str
@@ -63,10 +57,6 @@ class PassResult(NamedTuple):
 
 def run_passes(network: Network, level: int = 1) -> Iterator[PassResult]:
     """The program of a network, pass by pass; every one of them is whole.
-
-    Args:
-        network: What to compute.
-        level: One of :data:`LEVELS`.
 
     Raises:
         ValueError: there is no such level.

@@ -170,11 +170,7 @@ class _Step(NamedTuple):
 
 
 class PlanOutline:
-    """What all plans of a program have in common. Numbers and names only, which torch's compiler can follow.
-
-    Args:
-        program: What is to run.
-    """
+    """What all plans of a program have in common. Numbers and names only, which torch's compiler can follow."""
 
     def __init__(self, program: Program) -> None:
         network = program.network

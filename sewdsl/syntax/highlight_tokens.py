@@ -122,7 +122,8 @@ class _Walk:
         if self.context == "place" and self._in_place(index):
             self._add(token, "value")
         elif token.type == "QUANTITY":
-            self.pieces += _split_quantity(token, token_start(token))
+            unit = token_start(token) + len(token.rstrip("%kKMGTPiBmunpJx"))
+            self.pieces += [("number", token_start(token), unit), ("unit", unit, token_end(token))]
         elif len(self.open) > 1 and token in _CLOSES[self.open[-1][0]]:
             opener, _ = self.open.pop()
             self._add(token, "formula" if opener == "_OPEN" else "bracket")
@@ -196,8 +197,8 @@ class _Walk:
         """The pieces of a word that is a whole name, or none."""
         token = self.tokens[index]
         goes_on = self._type(index + 1) == "_OPEN" and self._touched(index)
-        if self.context == "arguments" and (found := _split_arguments(token, token_start(token), goes_on=goes_on)):
-            return found
+        if self.context == "arguments" and (_LETTERED_OPEN if goes_on else _LETTERED).fullmatch(token):
+            return _parts(token, token_start(token))
         called = self._type(index + 1) in {"_LPAR", "_LSQB"}
         if self.context == "expression" or called or token[0].isupper():
             return _split_name(token, token_start(token), goes_on=goes_on)
@@ -221,22 +222,10 @@ def _split_name(text: str, offset: int, *, goes_on: bool) -> list[Piece]:
     return [("name", offset, offset + found.end(1)), *_parts(found[2], offset + found.start(2))]
 
 
-def _split_arguments(text: str, offset: int, *, goes_on: bool) -> list[Piece] | None:
-    """The pieces of compact arguments in parentheses, as ``c128s2``; None: it is something else."""
-    found = (_LETTERED_OPEN if goes_on else _LETTERED).fullmatch(text)
-    return _parts(text, offset) if found else None
-
-
 def _split_after_formula(text: str, offset: int) -> list[Piece]:
     """The pieces of a word that goes on after a ``$(…)``."""
     found = _LETTERED_OPEN.fullmatch(text)
     return _parts(text, offset) if found else [("name", offset, offset + len(text))]
-
-
-def _split_quantity(text: str, offset: int) -> list[Piece]:
-    """The number and the unit."""
-    split = offset + len(text.rstrip("%kKMGTPiBmunpJx"))
-    return [("number", offset, split), ("unit", split, offset + len(text))]
 
 
 def _parts(text: str, offset: int) -> list[Piece]:

@@ -41,13 +41,7 @@ Reads = Callable[[list[Token], str], bool]
 
 
 def rejoin_lines(source: Source, statements: list[Lines], reads: Reads) -> Reported[list[Lines]]:
-    """The statements, each with the lines after it that only a lost hyphen keeps from being part of it.
-
-    Args:
-        source: The text.
-        statements: Those of a file, in order.
-        reads: Whether tokens follow a rule.
-    """
+    """The statements, each with the lines after it that only a lost hyphen keeps from being part of it."""
     with_body = any(lines.tokens[0].type == "_BODY" for lines in statements)
     within_names = {
         pair
@@ -185,12 +179,7 @@ _NUMBERS = ["INTEGER", "_DASH", "INTEGER"]
 
 
 def check_other_notation(source: Source, tokens: list[Token]) -> list[Diagnostic]:
-    """What is to be said of a network in another notation; nothing of one that is in ours.
-
-    Args:
-        source: The text.
-        tokens: Those of a body.
-    """
+    """What is to be said of a network in another notation; nothing of one that is in ours."""
     body = [token for token in tokens if token.type != "_BODY"]
     if _ours(tokens) is not None:
         return [*_check_layers(source, body)]

@@ -176,7 +176,9 @@ class TreeBuilder:
     # --- expressions
 
     def _sequence(self, children: Children, span: Span) -> tree.Sequence:
-        return tree.Sequence(tuple(item for item in self._all(children) if not _missing(item)), span=span)
+        # A call without a name only marks where an item is missing.
+        items = (item for item in self._all(children) if not (isinstance(item, tree.Call) and item.name.plain == ""))
+        return tree.Sequence(tuple(items), span=span)
 
     def _call(self, children: Children, span: Span) -> tree.Call:
         name, *arguments = children
@@ -276,8 +278,3 @@ class TreeBuilder:
 
     def _divide(self, children: Children, span: Span) -> tree.Arithmetic:
         return tree.Arithmetic("/", *self._all(children), span=span)
-
-
-def _missing(item: tree.Item) -> bool:
-    """Whether an item only marks where one is missing."""
-    return isinstance(item, tree.Call) and item.name.plain == ""

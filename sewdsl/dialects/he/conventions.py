@@ -74,11 +74,7 @@ def _read_conventions(text: str, reporter: Reporter) -> Conventions | None:
 
 @dataclass
 class Assumptions:
-    """The notes of one text.
-
-    Attributes:
-        reporter: Gets them.
-    """
+    """The notes of one text."""
 
     reporter: Reporter
     _said: set[str] = field(default_factory=set)

@@ -19,13 +19,7 @@ _RATE = re.compile(r"0?\.\d+")
 
 @dataclass(frozen=True)
 class RepeatedWords:
-    """Layers that come several times.
-
-    Attributes:
-        items: What is in the brackets.
-        count: How often.
-        span: All of it.
-    """
+    """Layers that come several times."""
 
     items: tuple[Item, ...]
     count: tree.Number

@@ -62,12 +62,7 @@ Inputs = tuple[tuple[Span, NumberSlot], ...]
 
 
 def check_inputs(network: Network, stated: Inputs) -> Iterator[Diagnostic]:
-    """Complains of layers that read another number of values than their text says.
-
-    Args:
-        network: What became of the text.
-        stated: What it says.
-    """
+    """Complains of layers that read another number of values than their text says."""
     said = dict(stated)
     for node in network:
         number = said.get(node.span) if node.op.kind == "FC" else None

@@ -75,12 +75,7 @@ class LoopBytes(NamedTuple):
 
 @dataclass(frozen=True)
 class ValueSizes:
-    """The bytes of a program's values under a load.
-
-    Attributes:
-        program: What runs.
-        load: On what.
-    """
+    """The bytes of a program's values under a load."""
 
     program: Program
     load: TrainingLoad

@@ -75,11 +75,7 @@ class _Stored:
 
 
 class ShapeError(ValueError):
-    """An array of another shape than expected.
-
-    Attributes:
-        shape: Of the array.
-    """
+    """An array of another shape than expected."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__(f"an array has the shape {shape}")
@@ -160,12 +156,7 @@ def _member(archive: ZipFile, name: str) -> ZipInfo:
 
 
 def _header(file: IO[bytes], size: int) -> _Stored:
-    """Reads the header of an array.
-
-    Args:
-        file: Where it begins.
-        size: Bytes of the file.
-    """
+    """Reads the header of an array."""
     import numpy as np
 
     start = file.read(8)

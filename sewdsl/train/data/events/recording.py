@@ -24,12 +24,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Recording(ABC):
-    """One sample on disk.
-
-    Attributes:
-        label: Its class.
-        path: The file it lies in.
-    """
+    """One sample on disk."""
 
     label: int
     path: Path
