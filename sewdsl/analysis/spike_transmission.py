@@ -6,7 +6,7 @@ from collections import deque
 from functools import lru_cache
 from typing import NamedTuple
 
-from sewdsl.ir.op import LinearNeuron, Neuron
+from sewdsl.ir.op import LinearNeuron, Neuron, Op
 from sewdsl.ir.signal import ValueRange
 from sewdsl.ops.equation_neurons import EquationKind
 
@@ -124,3 +124,20 @@ def first_equation_violation(neuron: EquationKind, values: ValueRange, steps: in
                 seen.add(after)
                 todo.append((after, number + 1))
     return None
+
+
+def equation_failure(op: Op, values: ValueRange, steps: int) -> str:
+    """Return what keeps a neuron as equations from giving what it is sent; empty: nothing, or it is not known.
+
+    Of any other op, nothing is known.
+    """
+    if not isinstance(op, EquationKind):
+        return ""
+    wrong = first_equation_violation(op, values, steps)
+    if wrong is not None:
+        at = ", ".join(f"{name} = {value:.3g}" for name, value in wrong.states)
+        return f"is not an identity: sent {wrong.sent} at {at or 'any time'}, {op.kind} gives {wrong.given:.3g}"
+    learned = ", ".join(op.equations.learned)
+    if learned and values.largest is not None:
+        return f"may cease to be an identity: {op.kind} learns {learned}, and with it what it passes on"
+    return ""

@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sewdsl.analysis.residual_blocks import identity_blocks
-from sewdsl.analysis.spike_transmission import (
-    IdentityViolation,
-    first_equation_violation,
-    first_identity_violation,
-)
+from sewdsl.analysis.spike_transmission import IdentityViolation, equation_failure, first_identity_violation
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
-from sewdsl.ir.signal import ValueRange
-from sewdsl.ops.equation_neurons import EquationKind
 
 MAX_NEURONS = 200
 """Neurons, each with other arguments, whose potentials are followed; the rest of many is not judged."""
@@ -28,10 +22,10 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
     failures: dict[Neuron, IdentityViolation | None] = {}
     for block in identity_blocks(network):
         neuron, join = network.nodes[block.end].op, network.nodes[block.join]
-        if block.activation is None or not isinstance(neuron, Neuron | EquationKind):
+        if block.activation is None:
             continue
         if not isinstance(neuron, Neuron):
-            said = _of_equations(neuron, network.nodes[block.source].output.values, network.settings.steps)
+            said = equation_failure(neuron, network.nodes[block.source].output.values, network.settings.steps)
             if said:
                 yield Diagnostic(
                     "no-identity-mapping",
@@ -71,15 +65,3 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
             help=help_,
             path=join.where,
         )
-
-
-def _of_equations(neuron: EquationKind, values: ValueRange, steps: int) -> str:
-    """What keeps a neuron as equations from giving what it is sent; empty: nothing, or it is not known."""
-    wrong = first_equation_violation(neuron, values, steps)
-    if wrong is not None:
-        at = ", ".join(f"{name} = {value:.3g}" for name, value in wrong.states)
-        return f"is not an identity: sent {wrong.sent} at {at or 'any time'}, {neuron.kind} gives {wrong.given:.3g}"
-    learned = ", ".join(neuron.equations.learned)
-    if learned and values.largest is not None:
-        return f"may cease to be an identity: {neuron.kind} learns {learned}, and with it what it passes on"
-    return ""

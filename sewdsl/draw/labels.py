@@ -85,13 +85,13 @@ class Labels:
         self._ops = [node.op for node in network]
         self._followers = FollowerIndex(self._ops, network.graph.consumers, network.settings.steps)
 
-    def of(self, index: int, delayed: str = "") -> Label:
-        """The label of a node; that of a delay says which value it gives back, if that has to be said.
+    def of(self, index: int, source: str = "") -> Label:
+        """The label of a node, with the value that it reads where no line shows it.
 
         An argument is shown only if leaving it out would give another layer; channels, kernel and stride always.
         """
         label = _label(self._ops[index], Followers(self._followers, index))
-        return replace(label, details=(*label.details, cut(f"{delayed}[t-1]"))) if delayed else label
+        return replace(label, details=(*label.details, cut(source))) if source else label
 
 
 def arguments_text(arguments: str) -> str:

@@ -146,7 +146,7 @@ class Measure:
         self._labels = {
             layer: call_label(layer, narrow=narrow)
             if isinstance(layer, PictureCall)
-            else labels.of(layer.nodes[0], wiring.delayed_value(layer))
+            else labels.of(layer.nodes[0], wiring.unseen_source(layer))
             for layer in wiring.layers
         }
         self.common = self._take_common_details() if legend else {}

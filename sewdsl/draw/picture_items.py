@@ -271,13 +271,14 @@ class Wiring:
         """What a layer looks like."""
         return CALL if isinstance(layer, PictureCall) else layer_style(self.network.nodes[layer.nodes[0]].op)
 
-    def delayed_value(self, layer: PictureLayer) -> str:
-        """The name of the value that a delay gives back, if no line leads to it; else empty."""
+    def unseen_source(self, layer: PictureLayer) -> str:
+        """The value that a delay gives, ``h[t-1]``, if no line leads to it; else empty."""
         node = self.network.nodes[layer.nodes[0]]
         if node.delayed is None or layer in self._looped or isinstance(layer, PictureCall):
             return ""
         source = self.network.nodes[node.delayed]
-        return next((step.label for step in reversed(source.path) if step.kind == "value"), source.name)
+        name = next((step.label for step in reversed(source.path) if step.kind == "value"), source.name)
+        return f"{name}[t-1]"
 
     def operand_names(self, layer: PictureLayer) -> tuple[str, ...]:
         """What the operands of a merge are called, if they have names of their own: ``q``, ``k``, ``v``."""
@@ -290,7 +291,7 @@ class Wiring:
 
         Of what leads backward only what a loop has: other delays name what they give back.
         """
-        return tuple(edge for edge in self.all_edges if not self.delayed_value(edge[1]))
+        return tuple(edge for edge in self.all_edges if not self.unseen_source(edge[1]))
 
     @cached_property
     def all_edges(self) -> tuple[Edge, ...]:

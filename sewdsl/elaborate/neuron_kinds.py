@@ -23,10 +23,12 @@ def shipped_neurons() -> Mapping[str, NeuronDefinition]:
     return ShippedDefinitions(LIBRARY, NeuronDefinition)
 
 
-def is_shipped(kind: type[EquationKind]) -> bool:
-    """Whether the name of a neuron means it in every text, without a definition."""
+def is_shipped(kind: type[Kind]) -> bool:
+    """Whether the name of a neuron as equations means it in every text, without a definition."""
     name = kind.kind
-    return name in shipped_neurons() and name not in catalogue() and shipped_neurons()[name] == kind.definition
+    if not issubclass(kind, EquationKind) or name not in shipped_neurons() or name in catalogue():
+        return False
+    return shipped_neurons()[name] == kind.definition
 
 
 @dataclass(frozen=True)

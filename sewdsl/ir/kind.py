@@ -52,12 +52,14 @@ class Kind(BaseModel):
     Attributes:
         kind: The name in the language, case-sensitive.
         key: The name in ``state_dict`` keys, lower case: ``conv``, ``bn``, ``plif``.
+        defined_by_text: Whether a text of the language defines it, :meth:`definition_text`, and no class of Python.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
 
     kind: ClassVar[str]
     key: ClassVar[str]
+    defined_by_text: ClassVar[bool] = False
 
     def __init_subclass__(cls, kind: str = "", key: str = "", **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

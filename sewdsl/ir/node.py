@@ -90,6 +90,11 @@ class Node:
         return self.inputs if self.delayed is None else (self.delayed,)
 
     @property
+    def stores_nothing(self) -> bool:
+        """Whether its value, one time-step at a time, lies in the memory of the one that it reads."""
+        return self.op.view or self.delayed is not None
+
+    @property
     def where(self) -> tuple[str, ...]:
         """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
         return ("body", *(step.where for step in self.path), self.op.label)

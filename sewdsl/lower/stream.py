@@ -58,14 +58,17 @@ class StepState:
 
     def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
         """Spikes of the time-step, and the potential after it."""
-        before = module.initial(x_TN[0]) if self._before is None else self._kept(name, x_TN.shape[1:])
-        potential = Potential(before)
+        potential = Potential(self._potential(name, module, x_TN))
         spikes_TN: Tensor = module(x_TN, potential=potential)
         if potential.after is None:
             message = f"{name} has a forward of its own, which leaves no potential for the next time-step"
             raise TypeError(message)
         self.after[name] = potential.after
         return spikes_TN
+
+    def _potential(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
+        """The potential of neurons before the time-step."""
+        return module.initial(x_TN[0]) if self._before is None else self._kept(name, x_TN.shape[1:])
 
     def begin(self, masks: dict[str, Tensor]) -> StepState:  # noqa: ARG002 -- a stream has one time-step
         """What is kept around the first time-step of a loop."""

@@ -16,7 +16,6 @@ from sewdsl.ir.op import Activation, Merge, Op
 from sewdsl.ir.printed_values import format_value
 from sewdsl.notation.item_text import UnwritableNetwork
 from sewdsl.ops import find
-from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.syntax.lexicon import OWN_JOIN
 
 ALWAYS_WRITTEN = "s"
@@ -42,7 +41,7 @@ def kind_text(kind: Some, settle: Callable[[Some], Some] | None = None, default:
     Raises:
         ValueError: no text is read as this, or an argument has a value that cannot be written.
     """
-    if find(kind.kind) is not type(kind) and not isinstance(kind, EquationKind):
+    if find(kind.kind) is not type(kind) and not kind.defined_by_text:
         message = f"'{kind.kind}' is not a name of the language"
         raise ValueError(message)
     unsaid = redundant_arguments(kind, settle, default)

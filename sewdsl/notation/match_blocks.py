@@ -298,9 +298,10 @@ class Blocks:
     def _call(self, shape: BlockPattern, items: TextItems) -> BlockText | None:
         """The call of a block that expands to some items."""
         begin = first_node(items[0])
-        if self._network.nodes[begin].delayed is not None:
+        inputs = self._network.nodes[begin].inputs
+        if not inputs:
             return None
-        (source, *_) = self._network.nodes[begin].inputs
+        source = inputs[0]
         neuron = self._network.settings.neuron or self._nearest[begin]
         surroundings = self._network.nodes[source].output.shape, neuron
         key = shape.title, items, surroundings

@@ -31,7 +31,6 @@ from sewdsl.notation.item_text import (
     walk_items,
 )
 from sewdsl.notation.kind_text import kind_text, quote_text, value_text
-from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.input import Input
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
@@ -132,7 +131,7 @@ def neuron_definitions(network: Network) -> list[str]:
             raise UnwritableNetwork(node, f"there is another {kind.kind}")
     if network.settings.neuron is not None:
         found.setdefault(network.settings.neuron.kind, network.settings.neuron.named())
-    own = (kind for kind in found.values() if issubclass(kind, EquationKind) and not is_shipped(kind))
+    own = (kind for kind in found.values() if kind.defined_by_text and not is_shipped(kind))
     return [kind.definition_text() for kind in own]
 
 

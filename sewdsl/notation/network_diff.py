@@ -28,7 +28,6 @@ from sewdsl.notation.item_text import (
     split_lets,
 )
 from sewdsl.notation.kind_text import NodeTexts, kind_text
-from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
 
 
@@ -250,7 +249,7 @@ def _settings(network: Network) -> dict[str, str]:
 def _definitions(network: Network) -> dict[str, str]:
     """The equations of its neurons that texts define, each in a line."""
     ops = (*(node.op for node in network), network.settings.neuron)
-    own = dict.fromkeys(op.named() for op in ops if isinstance(op, EquationKind))
+    own = dict.fromkeys(op.named() for op in ops if op is not None and op.defined_by_text)
     return {f"neuron {kind.kind}": " ".join(kind.definition_text().partition("{")[2].split())[:-2] for kind in own}
 
 

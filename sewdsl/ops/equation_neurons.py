@@ -76,6 +76,8 @@ class EquationKind(Activation):
         surrogate: Derivative of the step function in the backward pass.
     """
 
+    defined_by_text: ClassVar[bool] = True
+
     definition: ClassVar[NeuronDefinition]
     defaults: ClassVar[Mapping[str, float]]
     families: ClassVar[dict[type[EquationKind], type[EquationKind]]]

@@ -165,7 +165,7 @@ class ValueSizes:
     def _stored(self, index: int) -> int:
         """The node in whose memory the value of one in a loop is."""
         node = self.network.nodes[index]
-        while node.delayed is not None or node.op.view:
+        while node.stores_nothing:
             index = node.sources[0]
             node = self.network.nodes[index]
         return index
