@@ -139,7 +139,7 @@ def _say_if_higher_than_a_page(
 ) -> None:
     """Says of a picture of some width if no page has room for it, and what makes it lower."""
     from sewdsl.draw import aspect_ratio
-    from sewdsl.draw.lengths import LONGEST, PAGE_HEIGHT
+    from sewdsl.draw.geometry import LONGEST, PAGE_HEIGHT
 
     match form.value:
         case "svg" | "png" | "pdf" as rendered:

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sewdsl import draw
-from sewdsl.atomic_write import PARTIAL
 from sewdsl.cli.files import fail
 from sewdsl.compiler import read
-from sewdsl.paths import explain, is_folder, is_there
+from sewdsl.paths import PARTIAL, explain, is_folder, is_there
 from sewdsl.source import Source
 from sewdsl.terminal import echo
 from sewdsl.train.store.run_lookup import EPOCH, WEIGHTS

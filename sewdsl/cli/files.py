@@ -11,9 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from sewdsl.atomic_write import write_atomically
 from sewdsl.cli.output import write_output
-from sewdsl.paths import explain, is_file, is_there, write_stream
+from sewdsl.paths import explain, is_file, is_there, write_atomically, write_stream
 from sewdsl.terminal import echo
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]

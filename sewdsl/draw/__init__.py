@@ -5,7 +5,7 @@ A network becomes items in which equal copies are folded (``picture_items``), th
 (``picture_file``).
 """
 
-from sewdsl.draw.lengths import Length, read_length
+from sewdsl.draw.geometry import Length, read_length
 from sewdsl.draw.picture_file import (
     FORMATS,
     SUFFIXES,

@@ -16,8 +16,7 @@ import sysconfig
 from pathlib import Path
 from typing import Literal, get_args
 
-from sewdsl.atomic_write import write_atomically
-from sewdsl.draw.lengths import Length
+from sewdsl.draw.geometry import Length
 from sewdsl.draw.scene import Direction
 from sewdsl.draw.style import PLAIN, PictureLook
 from sewdsl.draw.write_dot import RenderingError, dot
@@ -25,6 +24,7 @@ from sewdsl.draw.write_mermaid import mermaid
 from sewdsl.draw.write_pdf import pdf
 from sewdsl.ir.network import Network
 from sewdsl.limits import DEFAULT_LIMITS
+from sewdsl.paths import write_atomically
 
 RenderedFormat = Literal["svg", "png", "pdf"]
 

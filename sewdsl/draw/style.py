@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from sewdsl.draw.lengths import Length
+from sewdsl.draw.geometry import Length
 from sewdsl.ir.op import Activation, Join, Op
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.input import Input

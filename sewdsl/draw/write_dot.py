@@ -10,9 +10,8 @@ from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from sewdsl.draw import labels, style
-from sewdsl.draw.geometry import Point, round_corners, shorten_end, text_width
+from sewdsl.draw.geometry import PAGE_HEIGHT, Length, Point, round_corners, shorten_end, text_width
 from sewdsl.draw.labels import DETAIL
-from sewdsl.draw.lengths import PAGE_HEIGHT, Length
 from sewdsl.draw.measure import SMALL, TEXT, Measure
 from sewdsl.draw.picture_items import Unfolded, Wiring, frame_depth, picture_items
 from sewdsl.draw.placement import lay_out, possible_stops, widest_item

@@ -10,10 +10,10 @@ import threading
 from pathlib import Path
 from typing import NamedTuple
 
-from sewdsl.atomic_write import write_atomically
 from sewdsl.compiler import shipped_networks
 from sewdsl.elaborate.project_files import net_files
 from sewdsl.limits import DEFAULT_LIMITS
+from sewdsl.paths import write_atomically
 
 MAX_LISTED_FILES = 500
 """Files that are offered at most."""

@@ -13,8 +13,8 @@ from zlib import crc32
 import lark
 from lark import Lark, Token
 
-from sewdsl.atomic_write import write_atomically
 from sewdsl.light_dataclass import dataclass
+from sewdsl.paths import write_atomically
 from sewdsl.resources import code_cache_folder, resource_folder
 from sewdsl.syntax.lexicon import ARROWS, COMPARISON_TOKENS, NEURON
 

@@ -15,9 +15,8 @@ from sewdsl.ir.op import KnowsSteps, ShapeMismatch
 from sewdsl.ir.signal import BINARY, Signal
 from sewdsl.notation.net_file import write_net
 from sewdsl.ops import catalogue
-from sewdsl.ops.layers.channel_attention import ChannelAttention
+from sewdsl.ops.layers.attention import ChannelAttention, TemporalAttention
 from sewdsl.ops.layers.spatial_attention import SpatialAttention
-from sewdsl.ops.layers.temporal_attention import TemporalAttention
 from sewdsl.ops.layers.temporal_channel_attention import TemporalChannelAttention
 from sewdsl.passes import optimize_program
 from sewdsl.source import Source

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "sewdsl"
 PAIRS = {
     "Attention": {"ops.merges.attn", "snn.merges"},
     "BatchNorm": {"ops.layers.batch_norm", "snn.batch_norm"},
-    "ChannelAttention": {"ops.layers.channel_attention", "snn.sequence_attention"},
+    "ChannelAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "Concatenation": {"ops.merges.cat", "snn.merges"},
     "Delay": {"ops.layers.delay", "snn.delay"},
     "DropPath": {"ops.layers.drop_path", "snn.layers"},
@@ -36,7 +36,7 @@ PAIRS = {
     "Scale": {"ops.layers.scale", "snn.layers"},
     "SpatialAttention": {"ops.layers.spatial_attention", "snn.sequence_attention"},
     "Sum": {"ops.layers.reduction", "snn.merges"},
-    "TemporalAttention": {"ops.layers.temporal_attention", "snn.sequence_attention"},
+    "TemporalAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "TemporalChannelAttention": {"ops.layers.temporal_channel_attention", "snn.sequence_attention"},
     "Upsample": {"ops.layers.upsample", "snn.layers"},
 }

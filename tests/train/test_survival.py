@@ -16,8 +16,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from safetensors.torch import load_file
 
-from sewdsl.atomic_write import write_atomically
 from sewdsl.compiler import compile, read
+from sewdsl.paths import write_atomically
 from sewdsl.tensor_file import tensor_digest
 from sewdsl.train.fit import checkpoints
 from sewdsl.train.fit.classifier import first_nonfinite

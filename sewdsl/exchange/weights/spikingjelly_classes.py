@@ -17,6 +17,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.ops.joins.add import Add
+from sewdsl.ops.layers.attention import TemporalAttention
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.dropout import Dropout
@@ -24,7 +25,6 @@ from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.pool import AvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Sum
-from sewdsl.ops.layers.temporal_attention import TemporalAttention
 from sewdsl.ops.merges.attn import Attention
 from sewdsl.ops.merges.mul import Product
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sewdsl import resources
-from sewdsl.atomic_write import write_atomically
+from sewdsl.paths import write_atomically
 
 END_OF_SHARED = "# what comes before this line is shared with other kernels\n"
 """A line before which a text has definitions that are loaded once for all texts that begin with the same."""

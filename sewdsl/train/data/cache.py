@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sewdsl import resources
-from sewdsl.atomic_write import write_atomically
+from sewdsl.paths import write_atomically
 from sewdsl.train.data.numpy_files import read_arrays
 
 if TYPE_CHECKING:

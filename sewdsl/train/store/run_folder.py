@@ -15,9 +15,8 @@ from typing import TypeVar
 
 from filelock import lock_descriptor
 
-from sewdsl.atomic_write import PARTIAL, write_atomically
 from sewdsl.light_dataclass import dataclass
-from sewdsl.paths import RUNS, explain
+from sewdsl.paths import PARTIAL, RUNS, explain, write_atomically
 from sewdsl.train.records import Contents, RecordError, contents, parse_record
 from sewdsl.train.store import result
 from sewdsl.train.store.result import Result
@@ -250,7 +249,7 @@ def read_record(path: Path, model: type[Contents], *, about: str = "", remedy: s
 
 
 def write_run_file(path: Path, data: bytes | str, *, keep_as: Path | None = None) -> None:
-    """Writes a file at once, see :func:`sewdsl.atomic_write.write_atomically`; its folder is made where it is missing.
+    """Writes a file at once, see :func:`sewdsl.paths.write_atomically`; its folder is made where it is missing.
 
     Args:
         path: The file.
@@ -338,7 +337,7 @@ def clear_run_folder(folder: RunFolder) -> None:
 
 
 def _cut_short(name: str) -> bool:
-    """Whether it is what :func:`sewdsl.atomic_write.write_atomically` leaves where it is killed."""
+    """Whether it is what :func:`sewdsl.paths.write_atomically` leaves where it is killed."""
     return name.startswith(".") and name.endswith(PARTIAL)
 
 

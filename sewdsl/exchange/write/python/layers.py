@@ -20,8 +20,8 @@ from sewdsl.ir.node import Node
 from sewdsl.ir.op import Op, Spiking
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
+from sewdsl.ops.layers.attention import ChannelAttention, TemporalAttention
 from sewdsl.ops.layers.batch_norm import BatchNorm
-from sewdsl.ops.layers.channel_attention import ChannelAttention
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.drop_path import DropPath
@@ -36,7 +36,6 @@ from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.scale import Scale
 from sewdsl.ops.layers.spatial_attention import SpatialAttention
 from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
-from sewdsl.ops.layers.temporal_attention import TemporalAttention
 from sewdsl.ops.layers.temporal_channel_attention import TemporalChannelAttention
 from sewdsl.ops.layers.temporal_effective_batch_norm import TemporalEffectiveBatchNorm
 from sewdsl.ops.layers.transposed_conv import TransposedConv

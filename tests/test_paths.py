@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sewdsl.atomic_write import write_atomically
+from sewdsl.paths import write_atomically
 
 
 def test_a_new_file(tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""Attention over channels and over time-steps, ``CA`` and ``TA``, whose inner width is divided by r."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from sewdsl.ir.kind import Positive
+from sewdsl.ir.op import KnowsSteps, Layer, Op, ShapeMismatch
+from sewdsl.ir.signal import Signal
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sewdsl.snn.runtime import Runtime
+
+
+def reduced_width(op: Op, count: int, more: str) -> int:
+    """So many divided by an op's r, rounding down.
+
+    Args:
+        op: Has the argument ``r``.
+        count: What is divided.
+        more: What there might be in place of a smaller r.
+
+    Raises:
+        ShapeMismatch: nothing is left.
+    """
+    r: int = dict(op)["r"]
+    if r > count:
+        raise ShapeMismatch(
+            "invalid-argument",
+            f"r of {op.kind} is {r}, but there are only {count} to be divided by it",
+            f"make r at most {count}, or use {more}",
+        )
+    return count // r
+
+
+class ChannelAttention(Layer, KnowsSteps, kind="CA"):
+    """Scales each channel by what it weighs among all of them (Yao et al., MA-SNN, TPAMI 2023).
+
+    In a network: ``CA(r=8)``::
+
+        Y[c] = sigmoid(g(mean X) + g(max X))[c] · X[c],   g(z) = W2 ReLU(W1 z)
+
+    Mean and maximum go over time-steps and places, and give C numbers a sample each; both take the same two layers g.
+    It reads all time-steps to give any of them, so that it cannot be streamed.
+
+    Attributes:
+        r: By what the C numbers are divided between the two layers, rounding down, from 1 to C.
+        steps: T, which the network fills in; only the count of operations needs it.
+
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C floor(C / r) parameters; multiply-accumulates are those
+    of g, which are done once for T time-steps, per time-step and rounded up.
+    """
+
+    reads: ClassVar[Literal["step", "past", "sequence"]] = "sequence"
+
+    r: Positive = 8
+    steps: Positive | None = None
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values, each time-step's times the same factors."""
+        reduced_width(self, inputs[0].channels, "more channels")
+        return Signal(inputs[0].shape, varies=inputs[0].varies)
+
+    def parameters(self, *inputs: Signal) -> int:
+        """Both layers, without bias."""
+        return 2 * inputs[0].channels * (inputs[0].channels // self.r)
+
+    def macs(self, *inputs: Signal) -> int:
+        """Both layers, of the mean and of the maximum; of each time-step its share."""
+        return -(-2 * self.parameters(*inputs) // self.T)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A channel attention."""
+        return runtime.ChannelAttention(inputs[0].channels, self.r)
+
+
+class TemporalAttention(Layer, KnowsSteps, kind="TA"):
+    """Scales each time-step by what it weighs among all of them (Yao et al., MA-SNN, TPAMI 2023).
+
+    In a network: ``TA(r=5)``::
+
+        Y[t] = sigmoid(g(mean X) + g(max X))[t] · X[t],   g(z) = W2 ReLU(W1 z)
+
+    Mean and maximum go over channels and places, and give T numbers a sample each; both take the same two layers g.
+    It reads all time-steps to give any of them, so that it cannot be streamed, and its weights are those of one T.
+
+    Attributes:
+        r: By what the T numbers are divided between the two layers, rounding down, from 1 to T.
+        steps: T, which the network fills in.
+
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 T floor(T / r) parameters; multiply-accumulates are those
+    of g.
+    """
+
+    reads: ClassVar[Literal["step", "past", "sequence"]] = "sequence"
+    fixed_steps = True
+
+    r: Positive = 5
+    steps: Positive | None = None
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values, which vary over time, since their factors do."""
+        reduced_width(self, self.T, "more time-steps")
+        return Signal(inputs[0].shape, varies=True)
+
+    def parameters(self, *inputs: Signal) -> int:
+        """Both layers, without bias."""
+        return 2 * self.T * (self.T // self.r)
+
+    def macs(self, *inputs: Signal) -> int:
+        """Both layers, of the mean and of the maximum, once for T time-steps."""
+        return 4 * (self.T // self.r)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A temporal attention for T time-steps."""
+        return runtime.TemporalAttention(self.T, self.r)
