@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import sys
 from contextlib import suppress
@@ -130,7 +129,7 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
     Raises:
         OSError: it cannot be written, as on a full disk; the old contents stay.
     """
-    fresh = path.with_name(f".{secrets.token_hex(8)}{PARTIAL}")  # short: a long name may be as long as names can be
+    fresh = path.with_name(f".{os.urandom(8).hex()}{PARTIAL}")  # short: a long name may be as long as names can be
     try:
         with fresh.open("xb") as file:
             file.write(data)

@@ -423,7 +423,7 @@ def test_the_least_loss_of_rates() -> None:
 
 @pytest.mark.parametrize(
     ("loss", "help_"),
-    [("mean", "FC, or take 'readout sum', or train with 'loss MSE'"), ("tet", "FC, or train with 'loss MSE'")],
+    [("CrossEntropy", "FC, or take 'readout sum', or train with 'loss MSE'"), ("TET", "FC, or train with 'loss MSE'")],
 )
 def test_what_helps_goes_with_the_loss(loss: str, help_: str) -> None:
     text = "sewdsl 1\ninput 2x16x16\nbody FC110-IF-APk10\ntrain on dvs128-gesture {\noptimizer Adam(lr=0.001)\n"
