@@ -14,7 +14,7 @@ import typer
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.cli.options import compile_options
+from sewdsl.cli.options import SpecOptions
 from sewdsl.compiler import Options, shipped_networks
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def parsed(words: list[str]) -> None:
         command = command.commands[name]
     given = command.make_context(command.name, words).params
     keys = ("input", "steps", "neuron", "settings", "limit", "dialect")
-    options = compile_options(**{key: given.get(key) for key in keys})
+    options = SpecOptions(**{key: given.get(key) for key in keys}).compile_options
     for parameter in command.params:
         if "SPEC" in (parameter.metavar or ""):
             _compiles(given[parameter.name], options)
