@@ -24,7 +24,6 @@ def match_nodes(network: Network, pattern: str) -> frozenset[int]:
     """Indices of the nodes that a pattern names, by themselves or by a part that they lie in; empty: it names none.
 
     Args:
-        network: The network.
         pattern: A name, in which ``*`` represents any characters, dots included, ``?`` one, and ``[…]`` one of several.
     """
     return frozenset(
@@ -38,7 +37,6 @@ def fold_parts(network: Network, nodes: Iterable[int], among: Iterable[int]) -> 
     """The names of nodes, those of a whole part as its one name, in order of computation.
 
     Args:
-        network: The network.
         nodes: Their indices.
         among: Indices of the nodes that count: a part is whole if all of them that lie in it are there.
     """

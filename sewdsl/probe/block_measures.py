@@ -21,7 +21,6 @@ class BlockRate(NamedTuple):
     """How much a block fires, for each neuron, sample and time-step.
 
     Attributes:
-        block: Which one.
         branch: Firing rate of A, the neuron that ends the branch, in [0, 1]; None: none does.
         output: Mean of O; with ADD a mean count, which can be more than 1.
     """
@@ -67,7 +66,6 @@ class GradientAmplitude(NamedTuple):
     """How large the gradient is that arrives at a block's input.
 
     Attributes:
-        block: Which one.
         amplitude: Euclidean norm of the loss's gradient by S, over all neurons, samples and time-steps of a batch; the
             mean over batches.
     """

@@ -23,8 +23,6 @@ def capture_outputs(model: SpikingNetwork, names: Iterable[str], see: Callable[[
     give at each time-step is put together, and shown after the forward.
 
     Args:
-        model: The network.
-        names: Of the nodes.
         see: Takes a name and the output ``[T, N, *]``.
     """
     steps = _Steps(model, lambda name, found: see(name, torch.cat(found)))
@@ -47,8 +45,6 @@ def capture_inputs(
     """Shows the inputs of some nodes, as :func:`capture_outputs` does their output.
 
     Args:
-        model: The network.
-        names: Of the nodes.
         see: Takes a name and the inputs, each ``[T, N, *]``, or ``[1, N, *]`` where they are the same at all
             time-steps and the node is computed once.
     """
@@ -69,7 +65,6 @@ class _Steps:
     """What passes in loops, time-step by time-step.
 
     Args:
-        model: The network.
         see: Takes the name of a node in a loop and what passed at each time-step of a forward.
     """
 

@@ -28,7 +28,6 @@ class BlockCurve:
     """One quantity over the blocks of one network.
 
     Attributes:
-        network: Which one.
         labels: What makes it another than the rest, by axis.
         quantity: One of :data:`QUANTITIES`.
         blocks: In order.

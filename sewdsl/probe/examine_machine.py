@@ -77,7 +77,6 @@ class Speed(NamedTuple):
     """How long something takes, and how long something else does.
 
     Attributes:
-        name: What.
         milliseconds: Of the fastest of a few rounds.
         other: What it is compared with.
         ratio: How many times as long that takes.

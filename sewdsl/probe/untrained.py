@@ -47,10 +47,7 @@ def random_inputs(
     event at a tenth of all places.
 
     Args:
-        network: What it is for.
         samples: N of each batch.
-        batches: How many.
-        seed: Of all numbers.
 
     Yields:
         ``[N, C, H, W]`` or ``[T, N, C, H, W]``, and classes ``[N]``.

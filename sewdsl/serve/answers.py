@@ -215,7 +215,6 @@ def answer(texts: Texts, what: str, asked: dict[str, Any]) -> Any:
 
     Args:
         texts: What is known already.
-        what: The name of the request.
         asked: The request, with the ``folder`` whose files count and the ``seconds`` that the answer may take.
 
     Raises:

@@ -48,7 +48,6 @@ class LocalOnlyGuard:
     A page elsewhere can let a name of its own lead here, but it cannot ask by an address: that would be another site.
 
     Args:
-        app: What answers.
         hosts: Names that are known.
     """
 
@@ -101,7 +100,6 @@ class LivePage:
     Args:
         folder: The files that can be opened.
         text: What the editor shows at first.
-        name: What it is called.
     """
 
     def __init__(self, folder: ServedFolder, text: str, name: str) -> None:
@@ -115,7 +113,6 @@ def app(site: LivePage, hosts: list[str], pool: WorkerPool) -> Starlette:
     """The application.
 
     Args:
-        site: What it knows.
         hosts: The names under which it may be asked: no page elsewhere can get at it by a name of its own.
         pool: The processes that answer about texts; they run as long as the application does.
     """
@@ -138,7 +135,6 @@ def run(site: LivePage, hosts: list[str], listening: socket.socket, seconds: flo
     """Answers requests until a signal ends it.
 
     Args:
-        site: What the server knows.
         hosts: The names under which it may be asked.
         listening: Where it listens.
         seconds: How long the answer to a request about a text may take.

@@ -24,11 +24,7 @@ class FileAccessError(Exception):
 
 
 class FileChangedError(FileAccessError):
-    """Raised where the file on the disk is not what was opened.
-
-    Args:
-        name: Of the file.
-    """
+    """Raised where the file on the disk is not what was opened."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"'{name}' has changed on the disk since it was opened")
@@ -65,7 +61,6 @@ class ServedFolder:
     """A folder whose ``.net`` files can be opened and saved.
 
     Args:
-        path: The folder.
         file: The one file that can be saved; None: none can.
     """
 

@@ -39,7 +39,6 @@ class Problem(Exception):
     """Raised if a request gets no answer.
 
     Args:
-        message: What has happened.
         advice: What to do.
         status: As in HTTP.
     """

@@ -73,7 +73,6 @@ class ProbeTarget:
 
     Attributes:
         model: In the mode in which it is to be looked at.
-        shown: What it is shown.
         run: The folder of the run that has trained it; None: it is not trained.
         best: Whether with the weights of the run's best epoch, not of its last.
         noted: The precision of its training, if the run has noted it.

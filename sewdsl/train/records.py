@@ -91,7 +91,6 @@ def salvage(data: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[s
     """The fields of a JSON object that are in bounds, by name, and what is wrong with the others.
 
     Args:
-        data: The text.
         model: What it should hold. Its bounds are those of single fields; if it allows others, they are scalars.
     """
     try:

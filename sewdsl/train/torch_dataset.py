@@ -28,7 +28,6 @@ class SampleDataset(Dataset[Sample]):
     however they are started; they import the plugin files that this process has imported.
 
     Args:
-        samples: The split.
         varies: Whether its samples are sequences.
         classes: How many classes there are; None: that is known to the network alone.
         names: Of the classes, in order; empty where they are numbers.

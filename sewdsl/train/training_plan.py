@@ -32,7 +32,6 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
     """Everything that a run needs, found and checked before anything is loaded or built.
 
     Args:
-        compilation: The spec.
         folder: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
 
     Raises:
@@ -54,7 +53,6 @@ def dataset_of(network: Network, folder: Path | None = None) -> DataSet:
     """Return the dataset of a network's recipe, set up for the network.
 
     Args:
-        network: A network that has been trained.
         folder: Folder of the dataset. None: environment variable ``SEWDSL_DATA``.
 
     Raises:
@@ -77,7 +75,6 @@ def check_training(base: Compilation, varied: Iterable[CompiledVariant] = ()) ->
     A study that probes trains nothing, so nothing is added.
 
     Args:
-        base: The spec.
         varied: Its variants, see :func:`sewdsl.compiler.compile_variants`. A diagnostic of the spec is not repeated.
     """
     if base.network is None or base.study.probe:
@@ -178,8 +175,6 @@ class _Places:
         line says.
 
         Args:
-            key: The setting.
-            value: Its new value.
             safe: Whether the dataset leaves no other value.
         """
         settings = self._assembly.settings if self._assembly else {}

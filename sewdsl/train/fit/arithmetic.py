@@ -31,7 +31,6 @@ def autocast(precision: Precision, device: str) -> torch.autocast:
     """Rounds to 16 bits where it is safe, as a training in this precision does; in ``32-true`` nothing.
 
     Args:
-        precision: The training's.
         device: Where what is computed lies: ``cpu``, ``cuda`` or ``mps``.
     """
     dtype = torch.float16 if precision == "16-mixed" else torch.bfloat16

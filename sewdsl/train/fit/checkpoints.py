@@ -71,7 +71,6 @@ def read_checkpoint(folder: RunFolder, path: Path) -> dict[str, Any]:
     are then the previous ones.
 
     Args:
-        folder: The run folder.
         path: The state, the last or the previous one.
 
     Raises:
@@ -113,9 +112,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     Each file is written at once or not at all. The last weights and the last state become the previous ones before
     they are replaced.
-
-    Args:
-        folder: The run folder.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -162,7 +158,6 @@ class RunCheckpointer(Checkpoint):
     been judged. A second signal stops it at once: it goes on from what was saved last.
 
     Args:
-        folder: The run's.
         every: Seconds from one save within an epoch to the next; 0: after every step.
 
     Attributes:

@@ -68,7 +68,6 @@ def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> 
 
     Args:
         model: The network; its gradients are overwritten.
-        x: Its input.
         loss: Runs it on the input.
     """
     if not is_finite(x):
@@ -141,7 +140,6 @@ class Classifier(LightningModule):
 
     Attributes:
         model: The network, ``[N, C, H, W]`` or ``[T, N, C, H, W]`` to ``[N, classes]``.
-        recipe: How to train it.
         judge: What each epoch is judged by: ``test``, or ``validation`` where the recipe has a validation part.
         train_tally: Of the epoch's training batches, each counted before the step that it leads to.
         test_tally: Of the last pass over the samples that judge.

@@ -63,10 +63,6 @@ def compile_network(model: SpikingNetwork, *, gpu: bool) -> CompiledNetwork | No
 
     Where there is no compiler, that is said, and the network stays as it is: the numbers are nearly the same.
 
-    Args:
-        model: The network.
-        gpu: Whether it runs on one.
-
     Returns:
         What runs it compiled; None where there is no compiler.
     """

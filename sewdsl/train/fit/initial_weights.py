@@ -21,7 +21,6 @@ class InitialWeights:
     """What a run begins with.
 
     Attributes:
-        origin: Where it came from.
         tensors: Weights of the network, by our keys: all of them, or those of the layers that do not begin anew.
     """
 

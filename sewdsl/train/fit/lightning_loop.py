@@ -45,10 +45,8 @@ class RunOptions(NamedTuple):
 
     Attributes:
         shown: Callbacks that show how it goes.
-        processes: Where it runs.
         save_every: Minutes from one save within an epoch to the next; 0: after every step.
         before: Of a run that goes on, the precision so far; None: it begins, or has not noted it.
-        reading: How samples are read.
         callbacks: What makes callbacks of the user's own, called once for each run.
         loggers: Where figures are logged; None: where they were before, or as usual.
     """
@@ -108,11 +106,9 @@ class Score(NamedTuple):
     """How a network did.
 
     Attributes:
-        accuracy: The share of right answers.
         top5_accuracy: The share whose class is among the five likeliest; None: there are fewer than 20.
         firing_rates: Of each layer, by the node's name.
         neurons: Of each layer, by how much they fire.
-        confusion: What is taken for what.
     """
 
     accuracy: float
@@ -129,7 +125,6 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
         module: What to train, in place.
         parts: On what, and by what to judge it after each epoch.
         folder: Where the checkpoints and the logs go.
-        options: How it runs.
 
     Raises:
         RunInterrupted: it was asked to stop.
@@ -200,8 +195,6 @@ def check_devices(recipe: Recipe, processes: Processes, before: Precision | None
     """Looks whether the devices of a run are there, and work as they are asked to, before anything is made.
 
     Args:
-        recipe: The run's.
-        processes: What it asks for.
         before: See :class:`RunOptions`.
 
     Raises:
@@ -303,8 +296,6 @@ def evaluate_samples(
     """Shows the samples to a network, in evaluation mode and in one process.
 
     Args:
-        module: The network.
-        samples: What it is shown.
         how: On what, and in which floats.
 
     Raises:

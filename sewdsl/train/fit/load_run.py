@@ -125,7 +125,6 @@ def random_batches(samples: SampleSet, size: int, batches: int | None, seed: int
         samples: From which they are drawn, each at most once.
         size: Samples in a batch; the last batch has what is left.
         batches: How many at most; None: all that there are.
-        seed: Of the order.
     """
     order = np.random.default_rng(seed).permutation(len(samples.y))
     chosen = torch.from_numpy(order if batches is None else order[: size * batches])

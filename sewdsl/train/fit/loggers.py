@@ -76,7 +76,6 @@ def open_loggers(module: Classifier, folder: RunFolder, asked: Sequence[LoggerNa
 
     Args:
         module: What is trained; its recipe, its text and its size are logged first.
-        folder: Of the run.
         asked: Which loggers; None: those of before, or as usual.
 
     Raises:

@@ -31,10 +31,7 @@ def training_loss(model: Callable[..., Tensor], x: Tensor, y: Tensor, recipe: Re
     A loss of each time-step gets the output of each; the readout is their mean then.
 
     Args:
-        model: The network.
-        x: A batch.
         y: Its classes ``[N]``, or the share of each class, ``[N, classes]``.
-        recipe: Names the loss.
     """
     if not recipe.loss.each_step:
         logits = model(x)
@@ -75,7 +72,6 @@ class AccuracyTally:
 
     Attributes:
         right: Samples whose class was found.
-        seen: All samples.
         total_loss: Sum of their losses.
         among_five: Samples whose class was among the five that were found likeliest; of equal logits, the first class
             comes first.

@@ -117,8 +117,6 @@ def precision(recipe: Recipe, device: DeviceType, before: Precision | None = Non
     float16 on GPUs that have no bfloat16.
 
     Args:
-        recipe: The recipe.
-        device: What the process runs on.
         before: What it was so far; None: nothing was trained, or it was not noted.
 
     Raises:
@@ -148,7 +146,6 @@ def judged_precision(recipe: Recipe, device: DeviceType, noted: Precision | None
     """In what a run's networks are looked at, on whatever device: in what they were trained.
 
     Args:
-        recipe: The run's.
         device: What the process runs on. All that are there can show samples in 16-bit floats, though only GPUs are
             fast in float16.
         noted: What the run has noted; None: nothing, and ``mixed`` is what it would be in a training there.

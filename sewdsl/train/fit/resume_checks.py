@@ -69,7 +69,6 @@ def check_resumable(
     """What a run trains from here on. It must be what a run with the changes from the start would do from here on.
 
     Args:
-        folder: Of the run.
         checkpoint: Where it left off; see :func:`last_checkpoint`.
         data_folder: Where the data lies; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
         changes: Settings to change, by key.

@@ -84,7 +84,6 @@ def resume_training(
     """Goes on with a run that did not end, or for more epochs with one that did.
 
     Args:
-        run: Its folder.
         epochs: How many there are to be in all; None: as many as the recipe says.
         data: Where the data lies; None: where the environment variable says, or where it lay.
         callbacks: The same as before, in the same order: each gets its state back.

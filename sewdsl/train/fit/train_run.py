@@ -78,10 +78,8 @@ def start_run(
     Of several processes only the first leaves anything in the folder, and only it returns.
 
     Args:
-        compilation: The spec.
         planned: What :func:`sewdsl.train.training_plan.plan_training` found in it.
         folder: An empty folder for all that comes out.
-        options: How it runs, see :class:`RunOptions`.
         start: The weights to begin with; None: random ones, by the recipe's seed.
 
     Raises:
@@ -102,10 +100,8 @@ def resume_run(
     """Goes on with a run that did not end, or for more epochs with one that did.
 
     Args:
-        folder: Of the run.
         data_folder: Where the data lies; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
         changes: Settings to change, by key; see :func:`sewdsl.train.fit.resume_checks.check_resumable`.
-        options: How it runs, see :class:`RunOptions`.
 
     Raises:
         RunError: what is in the folder cannot be used, or the changes would not give what a run with them from the
@@ -249,7 +245,6 @@ class RunEvaluation(NamedTuple):
     """What a run's networks do, found again.
 
     Attributes:
-        reported: What the run reported.
         found: The same with the accuracies, the firing rates and the neurons found now.
         samples: Test samples on which they were judged.
     """
@@ -268,10 +263,8 @@ def evaluate(
     """Judges the networks of a run again, from its folder and the data alone.
 
     Args:
-        folder: Of the run.
         data_folder: Where the data lies; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
         accelerator: What the networks run on; ``auto``: a GPU if there is one.
-        reading: How samples are read.
 
     Raises:
         RunError: something in the folder is missing or damaged, or the GPU that is asked for.

@@ -26,7 +26,6 @@ def write(folder: RunFolder, facts: RunRecord | None = None) -> Mapping[str, str
     What a run that did not end has not written is left out of the page, and so is what cannot be read.
 
     Args:
-        folder: The run folder.
         facts: The facts of the run; None: read from the folder.
 
     Returns:

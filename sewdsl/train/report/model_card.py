@@ -40,7 +40,6 @@ class ExportedFiles(NamedTuple):
         origin: Where its weights come from, in a sentence.
         python: The class in ``network.py``; empty: there is no such file.
         epoch: Whose weights they are, if they come from a run: ``last`` or ``best``.
-        picture: Whether there is a picture.
     """
 
     origin: str
@@ -55,7 +54,6 @@ def render_card(facts: RunRecord, own: str = "", exported: ExportedFiles | None 
     No path of a machine is in it, and no name of one.
 
     Args:
-        facts: What is known of the run.
         own: What its author has added, after :data:`OWN_PART`.
         exported: What lies next to it; None: the folder of the run itself.
     """

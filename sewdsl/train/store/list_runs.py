@@ -22,19 +22,13 @@ class RunSummary:
     """A run at a glance. What is not known is None.
 
     Attributes:
-        path: Its folder.
-        network: Name of the network.
-        data: Name of the dataset.
         epochs: Epochs completed.
         planned: Epochs of the recipe.
         accuracy: Share of the test samples, after the last epoch.
         best_accuracy: The same after the best epoch.
-        parameters: Learnable parameters.
         seconds: Wall-clock time of the training; None before it has ended.
-        seed: The recipe's.
         state: ``finished``; ``running``: a process on this machine holds the folder; ``interrupted``: none does, and it
             has not ended; ``broken``: a file that is needed is missing or damaged.
-        problem: What is broken.
     """
 
     path: Path

@@ -201,7 +201,6 @@ class EnergyRecord(BaseModel):
     """The contents of ``energy.json``.
 
     Attributes:
-        data: The dataset's name.
         samples: Test samples that were shown, with the weights of the last epoch.
         of: How many there are.
         sparsity: Share of what neurons gave that was zero.

@@ -248,7 +248,6 @@ def accuracy_claims(network: Network, last: float, best: float, samples: int | N
     """A line for each claim about accuracy: whether it holds, and by how much it does not.
 
     Args:
-        network: With its claims.
         last: Share of the test samples that the last weights get right.
         best: The same of the best epoch's weights.
         samples: How many test samples there are; None: not known.

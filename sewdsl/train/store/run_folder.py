@@ -53,11 +53,7 @@ class RunAlreadyEnded(RunError):
 
 
 class RunUnfinished(RunError):
-    """A run that is to be looked at before it has ended.
-
-    Attributes:
-        folder: Of the run.
-    """
+    """A run that is to be looked at before it has ended."""
 
     def __init__(self, folder: RunFolder) -> None:
         super().__init__(f"the run in '{folder.path}' has not ended")
@@ -66,11 +62,7 @@ class RunUnfinished(RunError):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where everything of one run lies.
-
-    Attributes:
-        path: The folder.
-    """
+    """Where everything of one run lies."""
 
     path: Path
 
@@ -224,7 +216,6 @@ def read_run_file(path: Path, parse: Callable[[bytes], Parsed], *, about: str = 
     """Read a file that a run or a study has written; None if it does not exist.
 
     Args:
-        path: The file.
         parse: Parser of its contents, which raises :class:`sewdsl.train.records.RecordError`.
         about: Clause on its contents, for the message about a damaged file.
         remedy: End of that message.
@@ -252,7 +243,6 @@ def write_run_file(path: Path, data: bytes | str, *, keep_as: Path | None = None
     """Writes a file at once, see :func:`sewdsl.paths.write_atomically`; its folder is made where it is missing.
 
     Args:
-        path: The file.
         data: Its contents; text is written in UTF-8.
         keep_as: Where to keep the old contents, if there are any.
 
@@ -345,7 +335,6 @@ def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
     """Makes a folder for several runs, or accepts one that holds nothing else already.
 
     Args:
-        path: The folder.
         belongs: Whether a name in it does.
         group: What it is for, in words: ``repeat``, ``part of this study``.
 

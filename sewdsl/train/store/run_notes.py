@@ -69,8 +69,6 @@ def plan_resumed_run(compilation: Compilation, folder: RunFolder, said: Path | N
     """The plan of a run that has a folder; its data is looked for before anything is done.
 
     Args:
-        compilation: The run's spec.
-        folder: The run's.
         said: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says, or where it lay.
 
     Raises:
@@ -123,7 +121,6 @@ class LoggerRecord(BaseModel):
     """The contents of ``loggers.json``.
 
     Attributes:
-        loggers: Those that the run logs to.
         ids: What the run is called by services that number runs themselves.
     """
 
@@ -208,7 +205,6 @@ def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
     """Looks whether the plugin files of a run were imported; code in a folder is never run because it lies there.
 
     Args:
-        folder: Of the run.
         same: Whether a file that has changed since is refused; otherwise that is said.
 
     Raises:

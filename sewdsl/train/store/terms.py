@@ -36,11 +36,7 @@ def parse_license(text: str) -> str:
 
 
 class Terms(BaseModel):
-    """The contents of ``terms.json``.
-
-    Attributes:
-        license: One of :data:`LICENSES`.
-    """
+    """The contents of ``terms.json``."""
 
     model_config = STRICT
 
