@@ -23,7 +23,7 @@ from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from sewdsl.train.data.dataset import Reading
-    from sewdsl.train.fit.initial_weights import InitialWeights
+    from sewdsl.train.fit.run_weights import InitialWeights
 
 
 class Device(StrEnum):
@@ -252,7 +252,7 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
     import torch
 
     from sewdsl.exchange import weights
-    from sewdsl.train.fit.initial_weights import InitialWeights
+    from sewdsl.train.fit.run_weights import InitialWeights
     from sewdsl.train.store.result import WeightsOrigin
     from sewdsl.train.store.run_folder import RunError, RunFolder
     from sewdsl.train.store.run_lookup import WEIGHTS, is_exported, is_run

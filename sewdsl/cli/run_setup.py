@@ -21,13 +21,13 @@ from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
 from sewdsl.plugins import plugin_files
 from sewdsl.terminal import echo
-from sewdsl.train.fit.process_setup import set_passive_waiting
+from sewdsl.train.fit.processes import set_passive_waiting
 
 if TYPE_CHECKING:
     from sewdsl.train.data.dataset import Reading
-    from sewdsl.train.fit.initial_weights import InitialWeights
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.processes import Processes
+    from sewdsl.train.fit.run_weights import InitialWeights
     from sewdsl.train.store.result import Result
     from sewdsl.train.store.run_folder import RunFolder
     from sewdsl.train.store.run_notes import LoggerName

@@ -55,9 +55,9 @@ from sewdsl.terminal import echo, is_terminal
 from sewdsl.train.store.result import SATURATED, accuracy_claims
 
 if TYPE_CHECKING:
-    from sewdsl.train.fit.initial_weights import InitialWeights
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.processes import Processes
+    from sewdsl.train.fit.run_weights import InitialWeights
     from sewdsl.train.store.result import Result
     from sewdsl.train.store.run_folder import RunFolder
     from sewdsl.train.study.repeats import Summary
@@ -230,8 +230,7 @@ def _check(recipe: Recipe, processes: Processes) -> None:
     from sewdsl.train.fit.processes import Processes as Usual
 
     if processes != Usual() or recipe.precision == "16-mixed":
-        from sewdsl.train.fit.lightning_loop import check_devices
-        from sewdsl.train.fit.process_setup import quiet_lightning
+        from sewdsl.train.fit.lightning_loop import check_devices, quiet_lightning
 
         with quiet_lightning():
             check_devices(recipe, processes)

@@ -17,9 +17,9 @@ from sewdsl.cli.app import app
 from sewdsl.cli.options import load_initial_weights
 from sewdsl.compiler import compile, read
 from sewdsl.exchange.weights import take_weights
-from sewdsl.train.fit.initial_weights import InitialWeights
-from sewdsl.train.fit.initial_weights import read_initial_weights as read_beginning
 from sewdsl.train.fit.lightning_loop import RunOptions
+from sewdsl.train.fit.run_weights import InitialWeights
+from sewdsl.train.fit.run_weights import read_initial_weights as read_beginning
 from sewdsl.train.fit.train_run import resume_run, start_run
 from sewdsl.train.store.result import WeightsOrigin
 from sewdsl.train.store.run_folder import RunError, RunFolder

@@ -24,9 +24,8 @@ from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit import lightning_loop
 from sewdsl.train.fit.classifier import Classifier, random_state
-from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
+from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs, quiet_lightning
 from sewdsl.train.fit.loss_and_accuracy import training_loss
-from sewdsl.train.fit.process_setup import quiet_lightning
 from sewdsl.train.fit.processes import (
     DeviceType,
     Processes,

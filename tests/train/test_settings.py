@@ -24,9 +24,8 @@ from sewdsl.train.data.dataset import Samples
 from sewdsl.train.data.split import Parts
 from sewdsl.train.fit import train_run
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs
+from sewdsl.train.fit.lightning_loop import RunOptions, fit_epochs, quiet_lightning
 from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, training_loss
-from sewdsl.train.fit.process_setup import quiet_lightning
 from sewdsl.train.fit.run_weights import read_weights
 from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.store import measurements

@@ -12,9 +12,8 @@ from sewdsl.paths import is_folder
 from sewdsl.train.data.dataset import DataSet, Reading
 from sewdsl.train.fit.arithmetic import tf32_allowed
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.fit.lightning_loop import Judging, evaluate_samples
+from sewdsl.train.fit.lightning_loop import Judging, evaluate_samples, quiet_lightning
 from sewdsl.train.fit.load_run import load_model, load_spec
-from sewdsl.train.fit.process_setup import quiet_lightning
 from sewdsl.train.fit.processes import device_type
 from sewdsl.train.store.result import Precision
 from sewdsl.train.store.run_folder import RunFolder

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -38,6 +41,32 @@ if TYPE_CHECKING:
 
 SAVE_INTERVAL_MINUTES = 5.0
 """From one save within an epoch to the next."""
+
+
+ADVISING_LOGGERS = ("lightning.pytorch", "lightning.fabric")
+HARMLESS_WARNINGS = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # between Lightning and torch
+    r"GPU available but not used",  # which is what --device cpu asks for
+    r"Dynamo detected a call to a `functools.lru_cache`",  # what is cached here depends on the arguments alone
+    r"Found \d+ module\(s\) in eval mode at the start of training",  # which are what 'freeze' names
+    r"It is recommended to use `self.log\(.*sync_dist=True",  # what is logged is of all processes already
+)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Hides advice and announcements; warnings and errors pass, but for those that are known not to matter."""
+    levels = {name: logging.getLogger(name).level for name in ADVISING_LOGGERS}
+    for name in ADVISING_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for message in HARMLESS_WARNINGS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 class RunOptions(NamedTuple):

@@ -1,4 +1,4 @@
-"""The processes that train one network together, and where each of them runs."""
+"""The processes that train one network together: how they wait, which is which, where each runs and how precisely."""
 
 from __future__ import annotations
 
@@ -15,6 +15,15 @@ from sewdsl.train.store.run_folder import RunError, RunFolder, read_record, writ
 from sewdsl.train.store.run_notes import Accelerator, ProcessRecord, Strategy
 
 DeviceType = Literal["cpu", "cuda", "mps"]
+
+
+def set_passive_waiting() -> None:
+    """Lets threads that wait sleep; only good before torch is imported, and only where the user has not decided.
+
+    By default they wait in a busy loop. On a machine with other work, it takes the core from the thread that it waits
+    for, and training becomes many times slower.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def rank() -> int:

@@ -23,11 +23,10 @@ from sewdsl.tensor_file import tensor_digest
 from sewdsl.train import report
 from sewdsl.train.data.dataset import Reading, SampleSet
 from sewdsl.train.data.split import split_off_validation
-from sewdsl.train.fit import initial_weights, resume_checks
+from sewdsl.train.fit import resume_checks, run_weights
 from sewdsl.train.fit.arithmetic import autocast, tf32_allowed
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.compiled_network import compile_network
-from sewdsl.train.fit.initial_weights import InitialWeights
 from sewdsl.train.fit.lightning_loop import (
     FitResult,
     Judging,
@@ -35,9 +34,9 @@ from sewdsl.train.fit.lightning_loop import (
     check_devices,
     evaluate_samples,
     fit_epochs,
+    quiet_lightning,
 )
 from sewdsl.train.fit.load_run import load_spec, random_batches
-from sewdsl.train.fit.process_setup import quiet_lightning
 from sewdsl.train.fit.processes import (
     Processes,
     as_before,
@@ -47,7 +46,7 @@ from sewdsl.train.fit.processes import (
     rank,
 )
 from sewdsl.train.fit.processes import remember as remember_processes
-from sewdsl.train.fit.run_weights import load_weights, read_weights
+from sewdsl.train.fit.run_weights import InitialWeights, load_weights, read_weights
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store import measurements
@@ -120,7 +119,7 @@ def resume_run(
         options = options._replace(processes=as_before(folder, options.processes), before=before)
         note_precision_change(planned.recipe, device_type(options.processes.accelerator), before)
         return _run(
-            compilation, planned, folder, options, None if checkpoint else initial_weights.read_initial_weights(folder)
+            compilation, planned, folder, options, None if checkpoint else run_weights.read_initial_weights(folder)
         )
 
 
@@ -156,9 +155,7 @@ def _run(
             load_weights(module.model, read_weights(folder.last), folder.last)  # says at once if it does not fit
         if rank() == 0:
             if start is not None:
-                initial_weights.write_initial_weights(
-                    folder, start
-                )  # before the spec, which makes it the folder of a run
+                run_weights.write_initial_weights(folder, start)  # before the spec, which makes it the folder of a run
             _describe(compilation, planned, folder, options.processes)
             folder.result.unlink(missing_ok=True)
             report.write_card(folder)  # says that the run has not ended, if it never does
@@ -187,7 +184,7 @@ def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeigh
     module = Classifier(compile(planned.network, optimize=planned.recipe.optimize), planned.recipe)
     module.spec = standalone_text(compilation)
     if start is not None:
-        initial_weights.load_into(module.model, start)
+        run_weights.load_into(module.model, start)
         module.start = start.origin.model_dump()
     if planned.recipe.sync_bn:
         synchronise_statistics(module.model)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from sewdsl import draw
 from sewdsl.html_templates import render_html
 from sewdsl.train.records import RecordError, contents
-from sewdsl.train.report import details_section, header_section, model_card
+from sewdsl.train.report import model_card, run_facts
 from sewdsl.train.report.confusion_section import confusion_section
 from sewdsl.train.report.epoch_curves import curve_svgs
 from sewdsl.train.report.firing_section import firing_section, neurons_section
@@ -69,18 +69,18 @@ def render_page(facts: RunRecord) -> str:
         "train/report/page.html",
         facts=facts,
         network=network,
-        summary=header_section.summary(facts),
-        accuracies=header_section.accuracies(facts),
-        macs=header_section.format_short(network.total_macs) if network else "",
-        choice=header_section.choice(facts),
+        summary=run_facts.summary(facts),
+        accuracies=run_facts.accuracies(facts),
+        macs=run_facts.format_short(network.total_macs) if network else "",
+        choice=run_facts.choice(facts),
         curves=curve_svgs(facts.epochs),
         firing=firing_section(facts),
         neurons=neurons_section(facts),
         confusion=confusion_section(facts.confusion),
         diagram=diagram,
-        recipe=details_section.recipe(facts),
-        layers=list(details_section.layer_rows(network)) if network else [],
-        provenance=details_section.provenance(facts),
+        recipe=run_facts.recipe(facts),
+        layers=list(run_facts.layer_rows(network)) if network else [],
+        provenance=run_facts.provenance(facts),
         DEAD=f"{DEAD:.0%}",
         SATURATED=f"{SATURATED:.0%}",
     )

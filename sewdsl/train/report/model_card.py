@@ -16,7 +16,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_joules
 from sewdsl.notation.energy_forms import EnergyForm, write_energy_table
 from sewdsl.train.data import DataOptions, find_dataset
-from sewdsl.train.report import details_section, header_section
+from sewdsl.train.report import run_facts
 from sewdsl.train.store.result import accuracy_claims
 from sewdsl.train.store.run_record import RunRecord
 
@@ -154,7 +154,7 @@ def _results(facts: RunRecord, network: Network | None) -> Iterator[str]:
             for epoch, share in (("last", last), ("best", best))
         ]
         table = _table(("weights of the", f"accuracy on the {shown}", "standard error, points"), rows)
-        yield f"## Results\n\n{table}\n\n{header_section.choice(facts)}"
+        yield f"## Results\n\n{table}\n\n{run_facts.choice(facts)}"
     if network is None:
         return
     claims = [] if last is None or best is None else accuracy_claims(network, last, best, samples or None)
@@ -184,7 +184,7 @@ def _layers(network: Network, rates: dict[str, float]) -> str:
             f"{row.macs:,}" if row.macs else "",
             f"{rates[row.node.name]:.2%}" if row.node.name in rates else "",
         )
-        for row in details_section.layer_rows(network)
+        for row in run_facts.layer_rows(network)
     ]
     total = ("in all", "", "", f"{network.total_parameters:,}", f"{network.total_macs:,}", "")
     return _table(head, [*rows, total], numbers=3)
@@ -284,7 +284,7 @@ def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
     if not facts.command:  # no run is known
         yield _MEANING
         return
-    rows = {**details_section.recipe(facts), **details_section.provenance(facts)}
+    rows = {**run_facts.recipe(facts), **run_facts.provenance(facts)}
     start = result.get("start")
     rows |= {"start": f"{start.file}, SHA-256 {start.sha256}"} if start else {}
     table = _table(("what", "value"), [(key, value) for key, value in rows.items()])
@@ -294,7 +294,7 @@ def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
     if facts.result:
         versions = ", ".join(f"{package} {version}" for package, version in facts.result.get("versions", {}).items())
         repeat += (
-            f"\n\nTrained {_plain(header_section.summary(facts))}, "
+            f"\n\nTrained {_plain(run_facts.summary(facts))}, "
             f"precision {facts.result.get('precision') or 'unknown'}; {_plain(versions)}."
         )
     yield f"## Training\n\n{repeat}\n\n{_folded(table, LONG_TABLE, 'the whole recipe, versions and machine')}"

@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from pydantic import BaseModel, ConfigDict
 
 from sewdsl.compiler import Compilation
-from sewdsl.train.fit import initial_weights
+from sewdsl.train.fit.run_weights import read_initial_weights
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store.result import Result, WeightsOrigin
 from sewdsl.train.store.run_folder import RunError, RunFolder, open_group, write_run_file
@@ -137,7 +137,7 @@ def _began(place: RunFolder) -> WeightsOrigin | None:
     """Where the weights came from that a run began with; None: they were random."""
     if place.result.is_file():
         return place.read_result().start
-    found = initial_weights.read_initial_weights(place)
+    found = read_initial_weights(place)
     return None if found is None else found.origin
 
 

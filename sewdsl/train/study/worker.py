@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 
 from sewdsl.allocator import keep_memory
 from sewdsl.child_process import python_command
-from sewdsl.train.fit.process_setup import set_passive_waiting
+from sewdsl.train.fit.processes import set_passive_waiting
 from sewdsl.train.records import STRICT, Positive, Seconds, Share, Text, Threads
 from sewdsl.train.store.run_notes import LoggerName
 
