@@ -47,7 +47,7 @@ def evaluate(
     *,
     best: bool = False,
     device: Accelerator = "auto",
-    reading: Reading = Reading(),  # noqa: B008 -- frozen
+    reading: Reading = Reading(),
 ) -> Evaluation:
     """Evaluate a trained network on the test samples of the dataset in its recipe.
 
@@ -88,7 +88,7 @@ def _evaluate(
     data: DataSet,
     device: Accelerator,
     precision: Precision | None = None,
-    reading: Reading = Reading(),  # noqa: B008 -- frozen
+    reading: Reading = Reading(),
 ) -> Evaluation:
     device_type(device)  # an error at once where it is missing
     recipe = model.network.recipe

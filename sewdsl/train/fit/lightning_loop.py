@@ -320,7 +320,7 @@ class Confusion(Callback):
 def evaluate_samples(
     module: Classifier,
     samples: SampleSet,
-    how: Judging = Judging(),  # noqa: B008 -- it has no state
+    how: Judging = Judging(),
 ) -> Score:
     """Shows the samples to a network, in evaluation mode and in one process.
 

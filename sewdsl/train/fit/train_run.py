@@ -69,7 +69,7 @@ def start_run(
     compilation: Compilation,
     planned: TrainingPlan,
     folder: RunFolder,
-    options: RunOptions = RunOptions(),  # noqa: B008 -- frozen
+    options: RunOptions = RunOptions(),
     start: InitialWeights | None = None,
 ) -> Result:
     """Trains the network of a spec as its recipe says.
@@ -94,7 +94,7 @@ def resume_run(
     folder: RunFolder,
     data_folder: Path | None = None,
     changes: Mapping[str, str] | None = None,
-    options: RunOptions = RunOptions(),  # noqa: B008 -- frozen
+    options: RunOptions = RunOptions(),
 ) -> Result:
     """Goes on with a run that did not end, or for more epochs with one that did.
 
@@ -255,7 +255,7 @@ def evaluate(
     folder: RunFolder,
     data_folder: Path | None = None,
     accelerator: Accelerator = "auto",
-    reading: Reading = Reading(),  # noqa: B008 -- frozen
+    reading: Reading = Reading(),
 ) -> RunEvaluation:
     """Judges the networks of a run again, from its folder and the data alone.
 

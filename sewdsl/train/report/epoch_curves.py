@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
 from io import BytesIO
 from math import isfinite
 from pathlib import Path
@@ -119,8 +118,7 @@ def _svg(figure: Figure) -> str:
     out = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sewdsl"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    replace: Callable[[re.Match[str]], str] = lambda match: f"var({COLOURS[match[0]]})"  # noqa: E731 -- a type for mypy
-    return re.sub("|".join(COLOURS), replace, out.getvalue())
+    return re.sub("|".join(COLOURS), lambda match: f"var({COLOURS[match[0]]})", out.getvalue())
 
 
 PART_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#c44e52"}

@@ -62,12 +62,11 @@ def choice(facts: RunRecord) -> str:
 
 def format_duration(seconds: float) -> str:
     """Seconds as people say them: ``28 s``, ``4 min 10 s``, ``3 h 5 min``."""
-    whole = round(seconds)
-    if whole < 60:  # noqa: PLR2004 -- a minute
-        return f"{whole} s"
-    if whole < 3600:  # noqa: PLR2004 -- an hour
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def format_short(number: int) -> str:

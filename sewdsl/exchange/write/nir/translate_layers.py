@@ -137,7 +137,7 @@ def current_based(neurons: nir.LIF, decay: float, dt: float) -> nir.CubaLIF:
     return nir.CubaLIF(times, neurons.tau, neurons.r, *others, weights)
 
 
-def _full(shape: Shape, value: float, dtype: np.dtype[np.float64] = np.dtype(np.float64)) -> Array:  # noqa: B008 -- a constant
+def _full(shape: Shape, value: float, dtype: np.dtype[np.float64] = np.dtype(np.float64)) -> Array:
     """One number at every place, without the memory of all of them."""
     return np.broadcast_to(np.array(value, dtype), shape)
 
