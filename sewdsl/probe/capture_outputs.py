@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from sewdsl.lower import SpikingNetwork
 
 
-@contextmanager
-def capture_outputs(model: SpikingNetwork, names: Iterable[str], see: Callable[[str, Tensor], None]) -> Iterator[None]:
+def capture_outputs(
+    model: SpikingNetwork, names: Iterable[str], see: Callable[[str, Tensor], None]
+) -> AbstractContextManager[None]:
     """Shows the output of some nodes in each forward within.
 
     A watched node is computed by itself, not in one kernel with others, so that it has an output. What nodes in loops
@@ -25,73 +26,55 @@ def capture_outputs(model: SpikingNetwork, names: Iterable[str], see: Callable[[
     Args:
         see: Takes a name and the output ``[T, N, *]``.
     """
-    steps = _Steps(model, lambda name, found: see(name, torch.cat(found)))
-
-    def show(name: str, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
-        if not steps.take(name, output):
-            see(name, output)
-
-    with ExitStack() as hooks:
-        hooks.enter_context(steps.shown())
-        for name in dict.fromkeys(names):
-            hooks.callback(model.get_submodule(name).register_forward_hook(partial(show, name)).remove)
-        yield
+    return _capture(model, names, "register_forward_hook", see, torch.cat)
 
 
-@contextmanager
 def capture_inputs(
     model: SpikingNetwork, names: Iterable[str], see: Callable[[str, tuple[Tensor, ...]], None]
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Shows the inputs of some nodes, as :func:`capture_outputs` does their output.
 
     Args:
         see: Takes a name and the inputs, each ``[T, N, *]``, or ``[1, N, *]`` where they are the same at all
             time-steps and the node is computed once.
     """
-    steps = _Steps(model, lambda name, found: see(name, tuple(map(torch.cat, zip(*found, strict=True)))))
-
-    def show(name: str, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if not steps.take(name, inputs):
-            see(name, inputs)
-
-    with ExitStack() as hooks:
-        hooks.enter_context(steps.shown())
-        for name in dict.fromkeys(names):
-            hooks.callback(model.get_submodule(name).register_forward_pre_hook(partial(show, name)).remove)
-        yield
+    return _capture(
+        model, names, "register_forward_pre_hook", see, lambda steps: tuple(map(torch.cat, zip(*steps, strict=True)))
+    )
 
 
-class _Steps:
-    """What passes in loops, time-step by time-step.
+@contextmanager
+def _capture(
+    model: SpikingNetwork,
+    names: Iterable[str],
+    register: str,
+    see: Callable[[str, Any], None],
+    join: Callable[[list[Any]], Any],
+) -> Iterator[None]:
+    """Show what passes at some nodes.
 
     Args:
-        see: Takes the name of a node in a loop and what passed at each time-step of a forward.
+        register: Method of a module that registers a hook, whose last argument is shown.
+        join: Joins what passed at the time-steps of a node in a loop.
     """
+    network = model.network
+    looped = {network.nodes[index].name for index in network.graph.looped}
+    by_step: dict[str, list[Any]] = {}
 
-    def __init__(self, model: SpikingNetwork, see: Callable[[str, list[Any]], None]) -> None:
-        self._model, self._see = model, see
-        self._looped = {model.network.nodes[index].name for index in model.network.graph.looped}
-        self._found: dict[str, list[Any]] = {}
+    def show(name: str, *arguments: Any) -> None:
+        if name in looped:
+            by_step.setdefault(name, []).append(arguments[-1])
+        else:
+            see(name, arguments[-1])
 
-    def take(self, name: str, passed: object) -> bool:
-        """Keeps what passes at a time-step, if the node is in a loop."""
-        if name in self._looped:
-            self._found.setdefault(name, []).append(passed)
-        return name in self._looped
+    def show_looped(*_: Any) -> None:
+        for name, steps in by_step.items():
+            see(name, join(steps))
+        by_step.clear()
 
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Shows, after each forward within, what passed in it."""
-        if not self._looped:
-            yield
-            return
-        hook = self._model.register_forward_hook(self._show)
-        try:
-            yield
-        finally:
-            hook.remove()
-
-    def _show(self, *_: Any) -> None:
-        for name, found in self._found.items():
-            self._see(name, found)
-        self._found.clear()
+    with ExitStack() as hooks:
+        if looped:
+            hooks.callback(model.register_forward_hook(show_looped).remove)
+        for name in dict.fromkeys(names):
+            hooks.callback(getattr(model.get_submodule(name), register)(partial(show, name)).remove)
+        yield

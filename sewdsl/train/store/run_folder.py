@@ -60,126 +60,73 @@ class RunUnfinished(RunError):
         self.folder = folder
 
 
+class RunFile:
+    """Path of a file in a run folder, as an attribute of :class:`RunFolder`.
+
+    Args:
+        *names: Folders and the file below the run folder.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def __get__(self, folder: RunFolder, _: type[RunFolder]) -> Path:
+        """Return the path of the file in a folder."""
+        return folder.path.joinpath(*self._names)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Where everything of one run lies."""
 
     path: Path
 
-    @property
-    def spec(self) -> Path:
-        """The network as compiled, in the language, with every override applied."""
-        return self.path / "spec.net"
-
-    @property
-    def recipe(self) -> Path:
-        """The recipe with every value in force."""
-        return self.path / "recipe.json"
-
-    @property
-    def local(self) -> Path:
-        """Where the data lies on this machine, unless it travels with a package: no file to publish."""
-        return self.path / "local.json"
-
-    @property
-    def ignored(self) -> Path:
-        """Names what is of this machine alone, for git and the Hugging Face hub."""
-        return self.path / ".gitignore"
-
-    @property
-    def card(self) -> Path:
-        """The model card: what a stranger needs to know and to do."""
-        return self.path / "README.md"
-
-    @property
-    def terms(self) -> Path:
-        """What the author of the run says of its use; see :class:`sewdsl.train.store.terms.Terms`."""
-        return self.path / "terms.json"
-
-    @property
-    def energy(self) -> Path:
-        """The operations of the last weights, counted."""
-        return self.path / "energy.json"
-
-    @property
-    def processes(self) -> Path:
-        """How several processes share the work, unless in the usual way."""
-        return self.path / "processes.json"
-
-    @property
-    def plugins(self) -> Path:
-        """Which plugin files were imported, if any were; copies of them lie in a folder next to it."""
-        return self.path / "plugins.json"
-
-    @property
-    def loggers(self) -> Path:
-        """Where figures are logged, unless to TensorBoard alone."""
-        return self.path / "loggers.json"
-
-    @property
-    def result(self) -> Path:
-        """What came out; see :class:`Result`."""
-        return self.path / "result.json"
-
-    @property
-    def best(self) -> Path:
-        """The weights of the epoch with the best accuracy; of the first of them if there are several."""
-        return self.path / "checkpoints" / "best.safetensors"
-
-    @property
-    def last(self) -> Path:
-        """The last weights."""
-        return self.path / "checkpoints" / "last.safetensors"
-
-    @property
-    def previous(self) -> Path:
-        """The weights of the save before the last."""
-        return self.path / "checkpoints" / "previous.safetensors"
-
-    @property
-    def state(self) -> Path:
-        """State of the run without its weights, which it names by their SHA-256."""
-        return self.path / "checkpoints" / "last.ckpt"
-
-    @property
-    def previous_state(self) -> Path:
-        """The state of the save before the last."""
-        return self.path / "checkpoints" / "previous.ckpt"
-
-    @property
-    def start(self) -> Path:
-        """The weights that it began with, unless those were random."""
-        return self.path / "checkpoints" / "start.safetensors"
-
-    @property
-    def lock(self) -> Path:
-        """Says which process is at work here."""
-        return self.path / "lock"
-
-    @property
-    def confusion(self) -> Path:
-        """Which classes the last weights take for which, over the test samples."""
-        return self.path / "confusion.json"
-
-    @property
-    def report(self) -> Path:
-        """Everything about the run on one page."""
-        return self.path / "report.html"
-
-    @property
-    def metrics(self) -> Path:
-        """The figures of each epoch, a table."""
-        return self.path / "metrics.csv"
-
-    @property
-    def curves(self) -> Path:
-        """Loss and accuracy over the epochs, a picture."""
-        return self.path / "curves.png"
-
-    @property
-    def diagram(self) -> Path:
-        """The network, a picture."""
-        return self.path / "diagram.svg"
+    spec = RunFile("spec.net")
+    """The network as compiled, in the language, with every override applied."""
+    recipe = RunFile("recipe.json")
+    """The recipe with every value in force."""
+    local = RunFile("local.json")
+    """Where the data lies on this machine, unless it travels with a package: no file to publish."""
+    ignored = RunFile(".gitignore")
+    """Names what is of this machine alone, for git and the Hugging Face hub."""
+    card = RunFile("README.md")
+    """The model card: what a stranger needs to know and to do."""
+    terms = RunFile("terms.json")
+    """What the author of the run says of its use; see :class:`sewdsl.train.store.terms.Terms`."""
+    energy = RunFile("energy.json")
+    """The operations of the last weights, counted."""
+    processes = RunFile("processes.json")
+    """How several processes share the work, unless in the usual way."""
+    plugins = RunFile("plugins.json")
+    """Which plugin files were imported, if any were; copies of them lie in a folder next to it."""
+    loggers = RunFile("loggers.json")
+    """Where figures are logged, unless to TensorBoard alone."""
+    result = RunFile("result.json")
+    """What came out; see :class:`Result`."""
+    best = RunFile("checkpoints", "best.safetensors")
+    """The weights of the epoch with the best accuracy; of the first of them if there are several."""
+    last = RunFile("checkpoints", "last.safetensors")
+    """The last weights."""
+    previous = RunFile("checkpoints", "previous.safetensors")
+    """The weights of the save before the last."""
+    state = RunFile("checkpoints", "last.ckpt")
+    """State of the run without its weights, which it names by their SHA-256."""
+    previous_state = RunFile("checkpoints", "previous.ckpt")
+    """The state of the save before the last."""
+    start = RunFile("checkpoints", "start.safetensors")
+    """The weights that it began with, unless those were random."""
+    lock = RunFile("lock")
+    """Says which process is at work here."""
+    confusion = RunFile("confusion.json")
+    """Which classes the last weights take for which, over the test samples."""
+    report = RunFile("report.html")
+    """Everything about the run on one page."""
+    metrics = RunFile("metrics.csv")
+    """The figures of each epoch, a table."""
+    curves = RunFile("curves.png")
+    """Loss and accuracy over the epochs, a picture."""
+    diagram = RunFile("diagram.svg")
+    """The network, a picture."""
 
     def read_result(self) -> Result:
         """What came out.
