@@ -317,11 +317,7 @@ class Confusion(Callback):
         self._counts = counts if self._counts is None else self._counts + counts
 
 
-def evaluate_samples(
-    module: Classifier,
-    samples: SampleSet,
-    how: Judging = Judging(),
-) -> Score:
+def evaluate_samples(module: Classifier, samples: SampleSet, how: Judging = Judging()) -> Score:
     """Shows the samples to a network, in evaluation mode and in one process.
 
     Args:

@@ -110,12 +110,7 @@ class Bar(Callback):
         self._clear()
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Takes the figures of the epoch so far, and the samples a second."""
         tally, total = cast("Classifier", pl_module).train_tally, int(trainer.num_training_batches)
