@@ -47,11 +47,7 @@ def absorb_scales(draft: Draft) -> None:
         draft.change(index, inputs=())  # it reads nothing any more
         draft.outputs = {name: source if i == index else i for name, i in draft.outputs.items()}
         for reader in set(readers[index]) - {OUTPUT}:
-            inputs = draft.items[reader].inputs
-            if draft.items[reader].delayed is not None:
-                draft.close(reader, source)
-                continue
-            draft.change(reader, inputs=tuple(source if i == index else i for i in inputs))
+            draft.reconnect(reader, index, source)
 
 
 def _places(draft: Draft, index: int, factor: Tensor, readers: Sequence[Sequence[int]]) -> list[int] | None:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
 from sewdsl.exchange.read.absorb_scales import absorb_scales
-from sewdsl.exchange.read.draft import OUTPUT, Draft, DraftLayer, ModelImportError
-from sewdsl.ir.graph import Graph
+from sewdsl.exchange.read.draft import (
+    OUTPUT,
+    Draft,
+    DraftLayer,
+    ModelImportError,
+    ordered_items,
+    reordered_items,
+)
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Neuron
 from sewdsl.ir.settings import Settings
-from sewdsl.ir.wiring import fed_back
 from sewdsl.light_dataclass import dataclass
 from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.notation.item_text import item_nodes, network_items
-from sewdsl.ops.joins.add import Add
-from sewdsl.ops.joins.and_ import And
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
@@ -68,14 +70,14 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
     _one_start(draft)
     _global_pools(draft)
     _without_flattening(draft)
-    items, outputs = _in_order(draft)
+    items, outputs = ordered_items(draft)
     settings = _named_once(items, settings)
     network = _network(items, outputs, name, settings)
     for _ in range(MAX_REORDERINGS):
         order = _text_order(network)
         if order == [*range(len(network))]:
             break
-        items, outputs = _reordered(items, outputs, order)
+        items, outputs = reordered_items(items, outputs, order)
         network = _network(items, outputs, name, settings)
     text, written = _written(network)
     tensors = {
@@ -122,76 +124,12 @@ MAX_REORDERINGS = 4
 
 def _text_order(network: Network) -> list[int]:
     """The nodes in the order in which the text of a network makes them."""
-    if not network.graph.delayed and not network.outputs:
+    if not network.graph.loops and not network.outputs:
         return [*range(len(network))]
     try:
         return [0, *item_nodes(network_items(network))]
     except UnwritableNetwork:
         return [*range(len(network))]  # which is said later
-
-
-def _reordered(
-    items: list[DraftLayer], outputs: dict[str, int], order: list[int]
-) -> tuple[list[DraftLayer], dict[str, int]]:
-    """The same items in another order."""
-    places = {old: new for new, old in enumerate(order)}
-
-    def moved(item: DraftLayer) -> DraftLayer:
-        delayed = None if item.delayed is None else places[item.delayed]
-        return replace(item, inputs=tuple(places[i] for i in item.inputs), delayed=delayed)
-
-    return [moved(items[old]) for old in order], {name: places[index] for name, index in outputs.items()}
-
-
-def _in_order(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
-    """The items that the outputs depend on, as a text has them: a join's branch, its shortcut, the join.
-
-    Where it does not matter which operand of a join is the branch, it is the longer one; of a sum that a loop begins
-    with, what flows in.
-
-    Returns:
-        The items, and the indices of the outputs by name.
-    """
-    depth: list[int] = []
-    for item in draft.items:
-        depth.append(1 + max((depth[i] for i in item.inputs), default=0))
-    graph = draft.graph()
-    back: list[bool] = []  # whether an item follows from what is fed back alone
-    for index, item in enumerate(draft.items):
-        back.append(index > 0 and all(back[i] for i in item.inputs))
-
-    def operands(item: DraftLayer) -> tuple[int, ...]:
-        if isinstance(item.op, Add) and any(back[i] for i in item.inputs):
-            return tuple(sorted(item.inputs, key=back.__getitem__))
-        symmetric = isinstance(item.op, Add | And)
-        return tuple(sorted(item.inputs, key=lambda i: -depth[i])) if symmetric else item.inputs
-
-    places: dict[int, int] = {0: 0}
-    ordered: list[DraftLayer] = [draft.items[0]]
-    live = graph.lead_to(draft.outputs.values())
-    waiting = [
-        *reversed(draft.outputs.values()),
-        *(item.delayed for i, item in enumerate(draft.items) if i in live and item.delayed is not None),
-    ]
-    while waiting:
-        index = waiting[-1]
-        item = draft.items[index]
-        first = next((i for i in operands(item) if i not in places), None)
-        if index not in places and first is not None:
-            waiting.append(first)
-            continue
-        waiting.pop()
-        if index not in places:
-            places[index] = len(ordered)
-            ordered.append(replace(item, inputs=tuple(places[i] for i in operands(item))))
-    closed = [item if item.delayed is None else replace(item, delayed=places[item.delayed]) for item in ordered]
-    outputs = {name: places[index] for name, index in draft.outputs.items()}
-    delayed = {index: item.delayed for index, item in enumerate(closed) if item.delayed is not None}
-    if delayed:
-        adds = frozenset(index for index, item in enumerate(closed) if isinstance(item.op, Add))
-        for index in fed_back(Graph([item.inputs for item in closed], delayed), tuple(outputs.values()), adds):
-            closed[index] = replace(closed[index], inputs=closed[index].inputs[::-1])
-    return closed, outputs
 
 
 def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:
@@ -211,8 +149,7 @@ def _network(items: list[DraftLayer], outputs: dict[str, int], name: str, settin
         name_there = item.origin.name or item.op.key
         counts[name_there] += 1
         own = name_there if counts[name_there] == 1 else f"{name_there} ({counts[name_there]})"
-        given = item.output if item.delayed is not None else item.op.infer(*(nodes[i].output for i in item.inputs))
-        nodes.append(Node(own, item.op, item.inputs, given, delayed=item.delayed))
+        nodes.append(item.to_node(own, nodes))
     named = () if "" in outputs else tuple(outputs.items())
     return Network(name, tuple(nodes), max(outputs.values()), settings, outputs=named).validate()
 
@@ -242,7 +179,7 @@ def _written(network: Network) -> tuple[str, Network]:
 
 def _edges(network: Network) -> list[tuple[object, ...]]:
     """What has to be the same of a network and its text."""
-    return [(node.op, node.inputs, node.delayed) for node in network]
+    return [(node.op, node.inputs, node.sources) for node in network]
 
 
 def header_assumptions(network: Network, *, steps: bool, readout: bool) -> tuple[str, ...]:

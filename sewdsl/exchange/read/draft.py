@@ -11,11 +11,15 @@ from pydantic import ValidationError
 from sewdsl.exchange.errors import ExportError
 from sewdsl.ir.graph import DominatorTree, Graph
 from sewdsl.ir.kind import Kind
+from sewdsl.ir.node import Node
 from sewdsl.ir.op import Layer, Op, ShapeMismatch
 from sewdsl.ir.signal import Signal
+from sewdsl.ir.wiring import fed_back
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue
 from sewdsl.ops.input import Input
+from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins.and_ import And
 from sewdsl.ops.layers.delay import Delay
 
 if TYPE_CHECKING:
@@ -79,6 +83,21 @@ class DraftLayer:
     output: Signal
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     delayed: int | None = None
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The items whose values it reads, be it those of the time-step before."""
+        return self.inputs if self.delayed is None else (self.delayed,)
+
+    def moved(self, places: Mapping[int, int]) -> DraftLayer:
+        """The same operation where items have other indices."""
+        delayed = None if self.delayed is None else places[self.delayed]
+        return replace(self, inputs=tuple(places[i] for i in self.inputs), delayed=delayed)
+
+    def to_node(self, name: str, nodes: Sequence[Node]) -> Node:
+        """The node after some others; its type is inferred again, but for that of what is fed back."""
+        inferred = self.op.infer(*(nodes[i].output for i in self.inputs)) if self.delayed is None else self.output
+        return Node(name, self.op, self.inputs, inferred, delayed=self.delayed)
 
 
 class ScaleOp(Layer):
@@ -160,20 +179,88 @@ class Draft:
                 continue
             self.change(index, output=item.op.infer(*(self.items[i].output for i in item.inputs)))
 
+    def reconnect(self, reader: int, before: int, after: int) -> None:
+        """Lets an item read another one."""
+        item = self.items[reader]
+        self.items[reader] = item.moved({i: after if i == before else i for i in item.sources})
+
     def readers(self) -> list[list[int]]:
         """For each item, the indices of those that read it; :data:`OUTPUT` represents the reader of the network."""
         found: list[list[int]] = [[] for _ in self.items]
         for index in self.outputs.values():
             found[index].append(OUTPUT)
         for index, item in enumerate(self.items):
-            for source in item.inputs if item.delayed is None else (item.delayed,):
+            for source in item.sources:
                 found[source].append(index)
         return found
 
     def graph(self) -> Graph:
         """The edges."""
-        delayed = {index: item.delayed for index, item in enumerate(self.items) if item.delayed is not None}
-        return Graph([item.inputs for item in self.items], delayed)
+        return _edges(self.items)
+
+
+def _edges(items: Sequence[DraftLayer]) -> Graph:
+    delayed = {index: item.delayed for index, item in enumerate(items) if item.delayed is not None}
+    return Graph([item.inputs for item in items], delayed)
+
+
+def reordered_items(
+    items: list[DraftLayer], outputs: dict[str, int], order: list[int]
+) -> tuple[list[DraftLayer], dict[str, int]]:
+    """The same items in another order."""
+    places = {old: new for new, old in enumerate(order)}
+    return [items[old].moved(places) for old in order], {name: places[index] for name, index in outputs.items()}
+
+
+def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
+    """The items that the outputs depend on, as a text has them: a join's branch, its shortcut, the join.
+
+    Where it does not matter which operand of a join is the branch, it is the longer one; of a sum that a loop begins
+    with, what flows in.
+
+    Returns:
+        The items, and the indices of the outputs by name.
+    """
+    depth: list[int] = []
+    for item in draft.items:
+        depth.append(1 + max((depth[i] for i in item.inputs), default=0))
+    graph = draft.graph()
+    back: list[bool] = []  # whether an item follows from what is fed back alone
+    for index, item in enumerate(draft.items):
+        back.append(index > 0 and all(back[i] for i in item.inputs))
+
+    def operands(item: DraftLayer) -> tuple[int, ...]:
+        if isinstance(item.op, Add) and any(back[i] for i in item.inputs):
+            return tuple(sorted(item.inputs, key=back.__getitem__))
+        symmetric = isinstance(item.op, Add | And)
+        return tuple(sorted(item.inputs, key=lambda i: -depth[i])) if symmetric else item.inputs
+
+    places: dict[int, int] = {0: 0}
+    ordered: list[DraftLayer] = [draft.items[0]]
+    live = graph.lead_to(draft.outputs.values())
+    waiting = [
+        *reversed(draft.outputs.values()),
+        *(source for delay, source in graph.delayed.items() if delay in live),
+    ]
+    while waiting:
+        index = waiting[-1]
+        item = draft.items[index]
+        first = next((i for i in operands(item) if i not in places), None)
+        if index not in places and first is not None:
+            waiting.append(first)
+            continue
+        waiting.pop()
+        if index not in places:
+            places[index] = len(ordered)
+            ordered.append(replace(item, inputs=tuple(places[i] for i in operands(item))))
+    closed = [item if item.delayed is None else replace(item, delayed=places[item.delayed]) for item in ordered]
+    again = _edges(closed)
+    outputs = {name: places[index] for name, index in draft.outputs.items()}
+    if again.delayed:
+        adds = frozenset(index for index, item in enumerate(closed) if isinstance(item.op, Add))
+        for index in fed_back(again, tuple(outputs.values()), adds):
+            closed[index] = replace(closed[index], inputs=closed[index].inputs[::-1])
+    return closed, outputs
 
 
 Made = TypeVar("Made", bound=Kind)

@@ -213,7 +213,7 @@ class SpikingJellyLayers:
             self._used.add(made.callee)
             return made
         if isinstance(node.op, Delay):
-            made = loops.delay_call(None if node.delayed is None else node.output)
+            made = loops.delay_call(node)
             self._used.add(made.callee)
             return made
         if type(node.op) not in LAYER_CALLS:

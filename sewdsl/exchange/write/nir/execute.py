@@ -245,7 +245,7 @@ class NirExecutor:
             raise ExportError(message) from None
 
     def _zeros(self, x_N: Tensor) -> dict[str, Tensor]:
-        """What is fed back, or delayed, before the first time-step, in the shapes that follow from what is not."""
+        """What is fed back before the first time-step, also by delays, in the shapes that follow from what is not."""
         known = {self._input: x_N}
         for _round in self._order:
             count = len(known)

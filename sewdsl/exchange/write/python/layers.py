@@ -418,7 +418,7 @@ class TorchLayers:
         if isinstance(node.op, Spiking | EquationKind):
             return self._neurons.made(node, node.op, *self._network.inputs(node))
         if isinstance(node.op, Delay):
-            found = loops.delay_call(None if node.delayed is None else node.output)
+            found = loops.delay_call(node)
             self._used.add(found.callee)
             return found
         if type(node.op) not in LAYER_CALLS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
-from sewdsl.ir.signal import Signal
+from sewdsl.ir.node import Node
 
 NAMES = frozenset({"Memory", "Feedback", "Delay", "stepwise", "step"})
 """Names that files with loops use."""
@@ -92,14 +92,11 @@ def delay(*, looped: bool) -> str:
     return DELAY.format(base=BASE, body="\n        ".join(lines))
 
 
-def delay_call(source: Signal | None) -> PyCall:
-    """Return the call that makes a delay.
-
-    Args:
-        source: The value that a delay in a cycle gives back; None: a delay that reads its value.
-    """
-    if source is None:
+def delay_call(node: Node) -> PyCall:
+    """Return the call that makes a delay: in a cycle one that gives a value back, else one that reads its value."""
+    if node.delayed is None:
         return PyCall("Delay")
+    source = node.output
     channels = Arg("channels", Literal(source.channels), positional=True, channels="out")
     sizes = (Arg(name, Literal(size), positional=True) for name, size in zip("hw", source.shape[1:], strict=False))
     return PyCall("Feedback", (channels, *sizes))
