@@ -11,8 +11,8 @@ import numpy as np
 from onnx import GraphProto, numpy_helper
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.onnx.equation_steps import EquationSteps
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
+from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.protocols import LinearSpec

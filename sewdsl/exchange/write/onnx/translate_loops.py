@@ -10,8 +10,8 @@ import numpy as np
 from onnx import numpy_helper
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.onnx.equation_steps import EquationSteps
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
+from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps
 from sewdsl.exchange.write.onnx.time_axis import OnnxNeuronStep, TimeAxis, UnrolledTime
 from sewdsl.exchange.write.onnx.translate_layers import translate_join, translate_layer, translate_merge
 from sewdsl.ir.network import Network

@@ -11,8 +11,8 @@ from onnx import GraphProto, ModelProto, ValueInfoProto, helper
 
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import file_metadata
-from sewdsl.exchange.write.onnx.equation_steps import EquationSteps
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
+from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps
 from sewdsl.exchange.write.onnx.time_axis import TimeAxis
 from sewdsl.exchange.write.onnx.translate_layers import (
     translate_join,
