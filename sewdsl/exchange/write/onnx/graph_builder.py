@@ -95,14 +95,19 @@ class NodeScope:
         node: The node, or where a batch norm is folded into a layer, the layer.
         name: What operations are named by.
         gives: The name of the value.
-        shape: What it reads first, ``(C, H, W)`` or ``(F,)``.
+        shapes: Those of the values that it reads, ``(C, H, W)`` or ``(F,)`` each.
     """
 
     graph: OnnxGraph
     node: Node
     name: str
     gives: str
-    shape: tuple[int, ...]
+    shapes: Sequence[tuple[int, ...]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the first value that it reads."""
+        return self.shapes[0]
 
     def add(self, op: str, *inputs: str, **attributes: Any) -> str:
         """An operation on the way to the node's value; the name of its result."""

@@ -1,18 +1,23 @@
-"""A time-step of neurons as equations in operations of ONNX: every operation has one."""
+"""A time-step of neurons in operations of ONNX: every operation of equations has one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from sewdsl.equations.step import NeuronStep
 from sewdsl.equations.tape import STEP, TapeEntry, needed
+from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
+from sewdsl.ir.node import Node
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.kernels.equation_reference import factor_values
+from sewdsl.snn.neuron import Neuron
+from sewdsl.snn.protocols import LinearSpec
 
 PLAIN = {
     "add": "Add",
@@ -37,6 +42,83 @@ PLAIN = {
 """Operations that ONNX has too; its Round is to the even number as well."""
 COMPARED = {"less": "Less", "most": "LessOrEqual"}
 Numbers = NDArray[Any]
+
+
+class LinearSteps(NamedTuple):
+    """H[t] = decay · V[t-1] + gain · X[t] + drift, and what follows; see :class:`sewdsl.ir.op.Neuron`."""
+
+    decay: float
+    gain: float
+    drift: float
+    rest: float
+    v_threshold: float
+    v_reset: float | None
+
+    @classmethod
+    def of(cls, node: Node, neuron: Neuron) -> LinearSteps:
+        """With what it has learned, computed in float64.
+
+        Raises:
+            UnsupportedLayer: it charges in another way.
+        """
+        spec = neuron.spec
+        if not isinstance(spec, LinearSpec):
+            raise UnsupportedLayer(node, "charges by Python code that is not linear; write the neuron as equations")
+        factors = spec.dynamics(**{name: value.detach().double() for name, value in neuron.learned.items()})
+        decay, gain, drift = map(float, factors)
+        return cls(decay, gain, drift, spec.rest, spec.v_threshold, spec.v_reset)
+
+    @property
+    def start(self) -> Mapping[str, float]:
+        """The potential before the first time-step."""
+        return {"": self.rest}
+
+    @property
+    def over_steps(self) -> Mapping[int, Numbers]:
+        """No factor differs between time-steps."""
+        return {}
+
+    def write(
+        self,
+        place: NodeScope,
+        x: str,
+        states: Sequence[str],
+        factors: Mapping[int, str],  # noqa: ARG002 -- it has none
+    ) -> tuple[str, list[str]]:
+        """As :meth:`EquationSteps.write`."""
+        h = self.charge(place, self.drive(place, x), *states)
+        fired, spikes = self.fire(place, h)
+        return spikes, [self.reset(place, h, fired, spikes)]
+
+    def drive(self, place: NodeScope, x: str) -> str:
+        """gain · X + drift, for however many time-steps."""
+        scaled = x if self.gain == 1 else place.add("Mul", x, place.numbers("gain", self.gain))
+        return scaled if self.drift == 0 else place.add("Add", scaled, place.numbers("drift", self.drift))
+
+    def charge(self, place: NodeScope, drive: str, v: str | None) -> str:
+        """The name of H[t].
+
+        Args:
+            place: Where this goes.
+            drive: Of the time-step.
+            v: V[t-1]; None: rest.
+        """
+        if v is None and self.rest == 0:
+            return drive
+        v = v or place.numbers("rest", self.rest)
+        kept = v if self.decay == 1 else place.add("Mul", v, place.numbers("decay", self.decay))
+        return place.add("Add", kept, drive)
+
+    def fire(self, place: NodeScope, h: str) -> tuple[str, str]:
+        """The names of the spikes, as truths and as numbers."""
+        fired = place.add("GreaterOrEqual", h, place.numbers("v_threshold", self.v_threshold))
+        return fired, place.add("Cast", fired, to=place.graph.type)
+
+    def reset(self, place: NodeScope, h: str, fired: str, spikes: str) -> str:
+        """The name of V[t]."""
+        if self.v_reset is not None:
+            return place.add("Where", fired, place.numbers("v_reset", self.v_reset), h)
+        return place.add("Sub", h, place.add("Mul", spikes, place.numbers("v_threshold", self.v_threshold)))
 
 
 class EquationSteps(NamedTuple):
@@ -73,10 +155,6 @@ class EquationSteps(NamedTuple):
     def start(self) -> Mapping[str, float]:
         """The states before the first time-step."""
         return self.step.start
-
-    def alone(self, place: NodeScope, x: str) -> str:
-        """What neurons without a state give, under the name of the node's value."""
-        return place.last("Identity", self.write(place, x, [], {})[0])
 
     def write(
         self, place: NodeScope, x: str, states: Sequence[str], factors: Mapping[int, str]
@@ -115,3 +193,17 @@ class EquationSteps(NamedTuple):
         else:
             truth = place.add(COMPARED[entry.operation], *operands)
         return place.add("Cast", truth, to=place.graph.type)
+
+
+def neuron_steps(node: Node, module: Neuron | Equations, shape: tuple[int, ...]) -> LinearSteps | EquationSteps:
+    """What the neurons of a node compute in a time-step, for inputs of a shape.
+
+    Raises:
+        UnsupportedLayer: they do not charge linearly, and are no equations.
+    """
+    return LinearSteps.of(node, module) if isinstance(module, Neuron) else EquationSteps.of(module, shape)
+
+
+def keeps_state(module: nn.Module) -> TypeGuard[Neuron | Equations]:
+    """Whether a module is a layer of neurons with a state; those without one are equations of their input alone."""
+    return isinstance(module, Neuron) or (isinstance(module, Equations) and bool(module.spec.equations.after))

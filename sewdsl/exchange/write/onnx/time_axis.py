@@ -1,78 +1,19 @@
-"""How an ONNX graph iterates over time, and what a neuron does at one time-step."""
+"""How an ONNX graph iterates over time."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import partial
-from typing import ClassVar, NamedTuple, final
+from typing import ClassVar, final
 
 import numpy as np
 from onnx import GraphProto, numpy_helper
 
-from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
-from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps
+from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps, LinearSteps, neuron_steps
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.neuron import Neuron
-from sewdsl.snn.protocols import LinearSpec
-
-
-class OnnxNeuronStep(NamedTuple):
-    """H[t] = decay · V[t-1] + gain · X[t] + drift, and what follows; see :class:`sewdsl.ir.op.Neuron`."""
-
-    decay: float
-    gain: float
-    drift: float
-    rest: float
-    v_threshold: float
-    v_reset: float | None
-
-    @classmethod
-    def of(cls, place: NodeScope, neuron: Neuron) -> OnnxNeuronStep:
-        """With what it has learned, computed in float64.
-
-        Raises:
-            UnsupportedLayer: it charges in another way.
-        """
-        spec = neuron.spec
-        if not isinstance(spec, LinearSpec):
-            raise UnsupportedLayer(
-                place.node, "charges by Python code that is not linear; write the neuron as equations"
-            )
-        factors = spec.dynamics(**{name: value.detach().double() for name, value in neuron.learned.items()})
-        decay, gain, drift = map(float, factors)
-        return cls(decay, gain, drift, spec.rest, spec.v_threshold, spec.v_reset)
-
-    def drive(self, place: NodeScope, x: str) -> str:
-        """gain · X + drift, for however many time-steps."""
-        scaled = x if self.gain == 1 else place.add("Mul", x, place.numbers("gain", self.gain))
-        return scaled if self.drift == 0 else place.add("Add", scaled, place.numbers("drift", self.drift))
-
-    def charge(self, place: NodeScope, drive: str, v: str | None) -> str:
-        """The name of H[t].
-
-        Args:
-            place: Where this goes.
-            drive: Of the time-step.
-            v: V[t-1]; None: rest.
-        """
-        if v is None and self.rest == 0:
-            return drive
-        v = v or place.numbers("rest", self.rest)
-        kept = v if self.decay == 1 else place.add("Mul", v, place.numbers("decay", self.decay))
-        return place.add("Add", kept, drive)
-
-    def fire(self, place: NodeScope, h: str) -> tuple[str, str]:
-        """The names of the spikes, as truths and as numbers."""
-        fired = place.add("GreaterOrEqual", h, place.numbers("v_threshold", self.v_threshold))
-        return fired, place.add("Cast", fired, to=place.graph.type)
-
-    def reset(self, place: NodeScope, h: str, fired: str, spikes: str) -> str:
-        """The name of V[t]."""
-        if self.v_reset is not None:
-            return place.add("Where", fired, place.numbers("v_reset", self.v_reset), h)
-        return place.add("Sub", h, place.add("Mul", spikes, place.numbers("v_threshold", self.v_threshold)))
 
 
 class TimeAxis(ABC):
@@ -97,8 +38,8 @@ class TimeAxis(ABC):
         self._known: dict[tuple[int, ...], str] = {}
 
     @final
-    def neurons(self, place: NodeScope, module: Neuron, x: str, *, once: bool) -> str:
-        """Puts a layer of neurons into the graph; the name of their spikes, ``[T·N, *]``.
+    def neurons(self, place: NodeScope, module: Neuron | Equations, x: str, *, once: bool) -> str:
+        """Puts a layer of neurons into the graph; the name of what they give, ``[T·N, *]``.
 
         Args:
             place: Where they go.
@@ -107,26 +48,16 @@ class TimeAxis(ABC):
             once: Whether that is one time-step, ``[N, *]``, which represents all.
 
         Raises:
-            UnsupportedLayer: they do not charge linearly.
+            UnsupportedLayer: they do not charge linearly, and are no equations.
         """
-        law = OnnxNeuronStep.of(place, module)
-        return self.spikes(place, law, law.drive(place, x), once=once)
+        steps = neuron_steps(place.node, module, place.shape)
+        if isinstance(steps, LinearSteps):
+            return self.spikes(place, steps, steps.drive(place, x), once=once)
+        return self.computed(place, steps, x, once=once)
 
     @abstractmethod
-    def spikes(self, place: NodeScope, law: OnnxNeuronStep, drive: str, *, once: bool) -> str:
+    def spikes(self, place: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
         """The same, of what they are charged with."""
-
-    @final
-    def equations(self, place: NodeScope, module: Equations, x: str, *, once: bool) -> str:
-        """Puts a layer of neurons as equations into the graph; the name of what they give, ``[T·N, *]``.
-
-        Args:
-            place: Where they go.
-            module: The neurons.
-            x: Their input, ``[T·N, *]``.
-            once: Whether that is one time-step, ``[N, *]``, which represents all.
-        """
-        return self.computed(place, EquationSteps.of(module, place.shape), x, once=once)
 
     @abstractmethod
     def computed(self, place: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
@@ -150,7 +81,7 @@ class ScannedTime(TimeAxis):
 
     any_length = True
 
-    def spikes(self, place: NodeScope, law: OnnxNeuronStep, drive: str, *, once: bool) -> str:
+    def spikes(self, place: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
         """A ``Scan``, in which the neurons of all samples are one row."""
         rows = place.add("Reshape", drive, self._graph.sizes(1, -1) if once else self.sizes(-1))
         if once:
@@ -186,7 +117,7 @@ class ScannedTime(TimeAxis):
         place.add("Scan", *carried, *read, outputs=outputs, body=body, num_scan_inputs=len(read))
         return place.last("Reshape", outputs[-1], self._graph.sizes(-1, *place.shape))
 
-    def _step(self, place: NodeScope, law: OnnxNeuronStep) -> GraphProto:
+    def _step(self, place: NodeScope, law: LinearSteps) -> GraphProto:
         """What is done at each time-step, to a row of neurons."""
         inner = replace(place, graph=OnnxGraph(self._graph.dtype), name=f"{place.name}/step")
         before, x = f"{inner.name}/v", f"{inner.name}/x"
@@ -202,7 +133,7 @@ class UnrolledTime(TimeAxis):
 
     any_length = False
 
-    def spikes(self, place: NodeScope, law: OnnxNeuronStep, drive: str, *, once: bool) -> str:
+    def spikes(self, place: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
         """One time-step after the other."""
         drives = [drive] * self.T
         if not once and self.T > 1:

@@ -1,8 +1,8 @@
-"""Layers and joins as ONNX operations on ``[T·N, *]``: all time-steps as one batch."""
+"""Layers and merges as ONNX operations on ``[T·N, *]``: all time-steps as one batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,9 @@ from torch import nn
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
+from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps
 from sewdsl.snn import batch_norm, layers, merges, pooling
+from sewdsl.snn.equations import Equations, SpikingEquations
 from sewdsl.snn.join import Join
 from sewdsl.snn.kernels import tapes
 from sewdsl.snn.protocols import JoinSpec
@@ -22,22 +24,22 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-Shape = tuple[int, ...]
 Weighted = layers.Conv2d | layers.Conv1d | layers.Linear
-Translate = Callable[[NodeScope, Any, str], str]
-"""Puts a layer into a graph: its place, its module and the name of its input; the name of what it gives."""
+Translate = Callable[..., str]
+"""Puts a layer into a graph: its place, its module and the names of its inputs; the name of what it gives."""
 
 
-def translate_layer(place: NodeScope, module: nn.Module, x: str) -> str:
-    """Puts a layer into a graph; the name of what it gives.
+def translate_layer(place: NodeScope, module: nn.Module, *operands: str) -> str:
+    """Puts a layer, a join or another merge into a graph; the name of what it gives.
 
     Raises:
-        UnsupportedLayer: it is of a class that is not known here, or has an argument that ONNX means otherwise.
+        UnsupportedLayer: it is of a class that is not known here, computes more than plain arithmetic, or has an
+            argument that ONNX means otherwise.
     """
     known = TRANSLATIONS.get(type(module))  # not a class derived from one: who knows what that does
     if known is None:
         raise UnsupportedLayer(place.node, f"is a {type(module).__name__}, for which there is no translation into ONNX")
-    return known(place, module, x)
+    return known(place, module, *operands)
 
 
 def translate_with_norm(place: NodeScope, layer: Weighted, after: batch_norm.BatchNorm, x: str) -> str:
@@ -193,6 +195,95 @@ def _gelu(place: NodeScope, _: nn.GELU, x: str) -> str:
     return place.last("Mul", twice, place.numbers("half", 0.5))
 
 
+def _channel_sum(place: NodeScope, layer: merges.Sum, x: str) -> str:
+    """A sum, or a mean, which is that times a number."""
+    mean = isinstance(layer, merges.Mean)
+    if layer.groups is None:
+        if mean:
+            return place.last("ReduceMean", x, axes=[*range(2, len(place.shape) + 1)])
+        return place.last("ReduceSum", x, place.graph.sizes(*range(2, len(place.shape) + 1)))
+    groups = place.graph.sizes(0, layer.groups, -1, *place.shape[1:])
+    grouped = place.add("Reshape", x, groups)
+    if mean:
+        return place.last("ReduceMean", grouped, axes=[2], keepdims=0)
+    return place.last("ReduceSum", grouped, place.graph.sizes(2), keepdims=0)
+
+
+def _join_of_many(place: NodeScope, module: merges.JoinOfMany, first: str, *others: str) -> str:
+    """Two operands at a time."""
+    for number, other in enumerate(others, start=1):
+        first = _join(place, module.spec, first, other, last=number == len(others))
+    return first
+
+
+def _product(place: NodeScope, _: merges.Product, value: str, *others: str) -> str:
+    """In groups where a gate has fewer channels."""
+    shape = place.shape
+    for other, other_shape in zip(others, place.shapes[1:], strict=True):
+        few, many = sorted((shape[0], other_shape[0]))
+        whole = max(shape, other_shape, key=prod)
+        if few in {1, many}:
+            value = place.add("Mul", value, other)
+        else:
+            grouped = [
+                place.add("Reshape", x, place.graph.sizes(0, few, size[0] // few, *size[1:]))
+                for x, size in ((value, shape), (other, other_shape))
+            ]
+            value = place.add("Reshape", place.add("Mul", *grouped), place.graph.sizes(0, *whole))
+        shape = whole
+    return place.last("Identity", value)
+
+
+def _attention(place: NodeScope, module: merges.Attention, *operands: str) -> str:
+    """Of each head ``[channels, places]``."""
+    q, k, v = (
+        place.add("Reshape", x, place.graph.sizes(0, module.heads, shape[0] // module.heads, prod(shape[1:])))
+        for x, shape in zip(operands, place.shapes, strict=True)
+    )
+    turned = place.add("Transpose", k, perm=[0, 1, 3, 2])
+    if module.keys_first:
+        y = place.add("MatMul", place.add("MatMul", v, turned), q)
+    else:
+        y = place.add("MatMul", v, place.add("MatMul", turned, q))
+    scaled = place.add("Mul", y, place.numbers("scale", module.scale))
+    return place.last("Reshape", scaled, place.graph.sizes(0, place.shapes[2][0], *place.shape[1:]))
+
+
+INSTRUCTIONS = {
+    "add": "Add",
+    "sub": "Sub",
+    "mul": "Mul",
+    "div": "Div",
+    "neg": "Neg",
+    "abs": "Abs",
+    "less": "Less",
+    "most": "LessOrEqual",
+    "set": "Identity",
+}
+"""ONNX's names of what is in the tape of a join, see :mod:`sewdsl.snn.kernels.tapes`."""
+
+
+def _join(place: NodeScope, spec: JoinSpec, branch: str, identity: str, *, last: bool) -> str:
+    """g of two values; the last of several gives the node's value."""
+    tape = tapes.trace_join(spec, branch=True)
+    if tape is None:
+        raise UnsupportedLayer(place.node, "computes more than plain arithmetic, and ONNX has no word for that")
+    values, entries = {"s": branch, "z": identity}, tape.split("; ")
+    for number, entry in enumerate(entries):
+        instruction, *words = entry.split()
+        operands = [values[word] if word in values else place.numbers(word, float(word)) for word in words]
+        compares = instruction in {"less", "most"}
+        ends = last and number == len(entries) - 1
+        found = (place.last if ends and not compares else place.add)(INSTRUCTIONS[instruction], *operands)
+        values[f"t{number}"] = place.add("Cast", found, to=place.graph.type) if compares else found
+    return found
+
+
+def _stateless(place: NodeScope, module: Equations, x: str) -> str:
+    """Neurons as equations that keep no state."""
+    return place.last("Identity", EquationSteps.of(module, place.shape).write(place, x, [], {})[0])
+
+
 TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.Conv2d: _alone,
     layers.Linear: _alone,
@@ -224,124 +315,15 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
         "ReduceMean", x, axes=[*range(2, len(place.shape) + 1)], keepdims=0
     ),
     pooling.VotingPool: _voting,
+    merges.Sum: _channel_sum,
+    merges.Mean: _channel_sum,
+    merges.JoinOfMany: _join_of_many,
+    merges.Concatenation: lambda place, _, *operands: place.last("Concat", *operands, axis=1),
+    merges.Maximum: lambda place, _, *operands: place.last("Max", *operands),
+    merges.Product: _product,
+    merges.Attention: _attention,
+    Join: lambda place, module, *operands: _join(place, module.spec, *operands, last=True),
+    Equations: _stateless,
+    SpikingEquations: _stateless,
 }
 """By the module's class. A layer of one's own that builds one of these needs nothing; another one puts its own here."""
-
-
-def _channel_sum(place: NodeScope, layer: merges.Sum, x: str) -> str:
-    """A sum, or a mean, which is that times a number."""
-    mean = isinstance(layer, merges.Mean)
-    if layer.groups is None:
-        if mean:
-            return place.last("ReduceMean", x, axes=[*range(2, len(place.shape) + 1)])
-        return place.last("ReduceSum", x, place.graph.sizes(*range(2, len(place.shape) + 1)))
-    groups = place.graph.sizes(0, layer.groups, -1, *place.shape[1:])
-    grouped = place.add("Reshape", x, groups)
-    if mean:
-        return place.last("ReduceMean", grouped, axes=[2], keepdims=0)
-    return place.last("ReduceSum", grouped, place.graph.sizes(2), keepdims=0)
-
-
-TRANSLATIONS |= {merges.Sum: _channel_sum, merges.Mean: _channel_sum}
-
-
-def translate_merge(place: NodeScope, module: nn.Module, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
-    """Puts a merge into a graph; the name of what it gives.
-
-    Args:
-        place: Where.
-        module: Its module.
-        operands: The names of what it reads.
-        shapes: Of those, ``(C, H, W)`` or ``(F,)``.
-
-    Raises:
-        UnsupportedLayer: it is of a class that is not known here, or more than plain arithmetic.
-    """
-    match module:
-        case merges.JoinOfMany():
-            first, *others = operands
-            for number, other in enumerate(others, start=1):
-                first = _join(place, module.spec, first, other, last=number == len(others))
-            return first
-        case merges.Concatenation():
-            return place.last("Concat", *operands, axis=1)
-        case merges.Maximum():
-            return place.last("Max", *operands)
-        case merges.Product():
-            return _product(place, operands, shapes)
-        case merges.Attention():
-            return _attention(place, module, operands, shapes)
-    what = type(module).__name__
-    raise UnsupportedLayer(place.node, f"is a {what}, for which there is no translation into ONNX")
-
-
-def _product(place: NodeScope, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
-    """In groups where a gate has fewer channels."""
-    value, shape = operands[0], shapes[0]
-    for other, other_shape in zip(operands[1:], shapes[1:], strict=True):
-        few, many = sorted((shape[0], other_shape[0]))
-        whole = max(shape, other_shape, key=prod)
-        if few in {1, many}:
-            value = place.add("Mul", value, other)
-        else:
-            grouped = [
-                place.add("Reshape", x, place.graph.sizes(0, few, size[0] // few, *size[1:]))
-                for x, size in ((value, shape), (other, other_shape))
-            ]
-            value = place.add("Reshape", place.add("Mul", *grouped), place.graph.sizes(0, *whole))
-        shape = whole
-    return place.last("Identity", value)
-
-
-def _attention(place: NodeScope, module: merges.Attention, operands: Sequence[str], shapes: Sequence[Shape]) -> str:
-    """Of each head ``[channels, places]``."""
-    q, k, v = (
-        place.add("Reshape", x, place.graph.sizes(0, module.heads, shape[0] // module.heads, prod(shape[1:])))
-        for x, shape in zip(operands, shapes, strict=True)
-    )
-    turned = place.add("Transpose", k, perm=[0, 1, 3, 2])
-    if module.keys_first:
-        y = place.add("MatMul", place.add("MatMul", v, turned), q)
-    else:
-        y = place.add("MatMul", v, place.add("MatMul", turned, q))
-    scaled = place.add("Mul", y, place.numbers("scale", module.scale))
-    return place.last("Reshape", scaled, place.graph.sizes(0, shapes[2][0], *shapes[0][1:]))
-
-
-INSTRUCTIONS = {
-    "add": "Add",
-    "sub": "Sub",
-    "mul": "Mul",
-    "div": "Div",
-    "neg": "Neg",
-    "abs": "Abs",
-    "less": "Less",
-    "most": "LessOrEqual",
-    "set": "Identity",
-}
-"""ONNX's names of what is in the tape of a join, see :mod:`sewdsl.snn.kernels.tapes`."""
-
-
-def translate_join(place: NodeScope, module: Join, branch: str, identity: str) -> str:
-    """Puts g(A, S) into a graph, also that of a join of one's own; the name of what it gives.
-
-    Raises:
-        UnsupportedLayer: it is more than plain arithmetic.
-    """
-    return _join(place, module.spec, branch, identity, last=True)
-
-
-def _join(place: NodeScope, spec: JoinSpec, branch: str, identity: str, *, last: bool) -> str:
-    """g of two values; the last of several gives the node's value."""
-    tape = tapes.trace_join(spec, branch=True)
-    if tape is None:
-        raise UnsupportedLayer(place.node, "computes more than plain arithmetic, and ONNX has no word for that")
-    values, entries = {"s": branch, "z": identity}, tape.split("; ")
-    for number, entry in enumerate(entries):
-        instruction, *words = entry.split()
-        operands = [values[word] if word in values else place.numbers(word, float(word)) for word in words]
-        compares = instruction in {"less", "most"}
-        ends = last and number == len(entries) - 1
-        found = (place.last if ends and not compares else place.add)(INSTRUCTIONS[instruction], *operands)
-        values[f"t{number}"] = place.add("Cast", found, to=place.graph.type) if compares else found
-    return found

@@ -11,15 +11,13 @@ from onnx import numpy_helper
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
-from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps
-from sewdsl.exchange.write.onnx.time_axis import OnnxNeuronStep, TimeAxis, UnrolledTime
-from sewdsl.exchange.write.onnx.translate_layers import translate_join, translate_layer, translate_merge
+from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps, LinearSteps, neuron_steps
+from sewdsl.exchange.write.onnx.time_axis import TimeAxis, UnrolledTime
+from sewdsl.exchange.write.onnx.translate_layers import translate_layer
 from sewdsl.ir.network import Network
 from sewdsl.ops.layers.delay import Delay as DelayOp
 from sewdsl.passes import ExecutionStep
 from sewdsl.snn.equations import Equations
-from sewdsl.snn.join import Join
-from sewdsl.snn.layers import Dropout
 from sewdsl.snn.neuron import Neuron
 
 if TYPE_CHECKING:
@@ -92,16 +90,14 @@ class LoopWriter(ABC):
         self._network, self._modules, self._step, self._graph, self._axis = network, modules, step, graph, axis
         self._name = network.nodes[step.nodes[0]].name + "/loop"
         self._states: list[LoopState] = []
-        self._equations: dict[int, EquationSteps] = {}
+        self._neurons: dict[int, LinearSteps | EquationSteps] = {}
         for index in step.nodes:
             node = network.nodes[index]
             module = modules(node.name)
             if isinstance(node.op, DelayOp):
                 self._states.append(LoopState(index, "", 0.0))
-            elif isinstance(module, Neuron):
-                self._states.append(LoopState(index, "", module.spec.rest))
-            elif isinstance(module, Equations):
-                steps = self._equations[index] = EquationSteps.of(module, node.output.shape)
+            elif isinstance(module, Neuron | Equations):
+                steps = self._neurons[index] = neuron_steps(node, module, node.output.shape)
                 self._states += [LoopState(index, name, value) for name, value in steps.start.items()]
             elif node.op.reads != "step":
                 why = "reads several time-steps in a loop, and an ONNX file has such a layer outside of loops only"
@@ -143,26 +139,15 @@ class LoopWriter(ABC):
             if isinstance(node.op, DelayOp):
                 found[index] = before.states[states[0].key]
                 continue
-            module, shapes = self._modules(node.name), [signal.shape for signal in self._network.inputs(node)]
-            place = NodeScope(graph, node, node.name, node.name + mark, shapes[0])
+            shapes = [signal.shape for signal in self._network.inputs(node)]
+            place = NodeScope(graph, node, node.name, node.name + mark, shapes)
             operands = [found[i] for i in node.inputs]
-            if isinstance(module, Neuron):
-                law = OnnxNeuronStep.of(place, module)
-                h = law.charge(place, law.drive(place, operands[0]), before.states[states[0].key])
-                fired, found[index] = law.fire(place, h)
-                after[states[0].key] = law.reset(place, h, fired, found[index])
-            elif index in self._equations:
+            if index in self._neurons:
                 carried, factors = [before.states[state.key] for state in states], before.factors.get(index, {})
-                found[index], given = self._equations[index].write(place, operands[0], carried, factors)
+                found[index], given = self._neurons[index].write(place, operands[0], carried, factors)
                 after |= {state.key: name for state, name in zip(states, given, strict=True)}
-            elif isinstance(module, Dropout):
-                found[index] = operands[0]
-            elif isinstance(module, Join):
-                found[index] = translate_join(place, module, *operands)
-            elif len(operands) > 1:
-                found[index] = translate_merge(place, module, operands, shapes)
             else:
-                found[index] = translate_layer(place, module, operands[0])
+                found[index] = translate_layer(place, self._modules(node.name), *operands)
         for state in self._states:
             node = self._network.nodes[state.node]
             if isinstance(node.op, DelayOp):
@@ -184,7 +169,7 @@ class _Scanned(LoopWriter):
             {state.key: f"{self._name}/state{state.key}" for state in self._states},
             {
                 index: {number: f"{self._name}/factor{index}.{number}" for number in steps.over_steps}
-                for index, steps in self._equations.items()
+                for index, steps in self._neurons.items()
             },
         )
         found, after = self._time_step(inner, before, "/step")
@@ -194,11 +179,11 @@ class _Scanned(LoopWriter):
         shapes = {i: (None, *self._network.nodes[i].output.shape) for i in {*self._step.nodes, *sequences}}
         factors = {
             name: self._graph.numbers(f"{self._network.nodes[index].name}.factor_{number}", steps.over_steps[number])
-            for index, steps in self._equations.items()
+            for index, steps in self._neurons.items()
             for number, name in before.factors[index].items()
         }
         ranks = {
-            name: self._equations[index].over_steps[number].ndim - 1
+            name: self._neurons[index].over_steps[number].ndim - 1
             for index, names in before.factors.items()
             for number, name in names.items()
         }
@@ -261,5 +246,5 @@ class _Unrolled(LoopWriter):
                 number: self._graph.numbers(f"{self._network.nodes[index].name}.factor_{number}_{t}", values[t])
                 for number, values in steps.over_steps.items()
             }
-            for index, steps in self._equations.items()
+            for index, steps in self._neurons.items()
         }

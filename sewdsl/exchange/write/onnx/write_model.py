@@ -12,14 +12,9 @@ from onnx import GraphProto, ModelProto, ValueInfoProto, helper
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import file_metadata
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
-from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps
+from sewdsl.exchange.write.onnx.neuron_steps import keeps_state
 from sewdsl.exchange.write.onnx.time_axis import TimeAxis
-from sewdsl.exchange.write.onnx.translate_layers import (
-    translate_join,
-    translate_layer,
-    translate_merge,
-    translate_with_norm,
-)
+from sewdsl.exchange.write.onnx.translate_layers import translate_layer, translate_with_norm
 from sewdsl.exchange.write.onnx.translate_loops import loop_writer
 from sewdsl.exchange.write.onnx.translate_sequences import translate_sequence
 from sewdsl.ir.network import Network
@@ -27,10 +22,7 @@ from sewdsl.passes import ExecutionStep, Program
 from sewdsl.passes.fold_batch_norm import fold_batch_norm
 from sewdsl.passes.hoist_static import hoist_static
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.equations import Equations
-from sewdsl.snn.join import Join
 from sewdsl.snn.layers import Conv1d, Conv2d, Linear
-from sewdsl.snn.neuron import Neuron
 
 if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
@@ -92,34 +84,23 @@ class OnnxModelWriter:
             self._values |= loop.written(read)
             return
         first, *norms = (self._network.nodes[i] for i in step.nodes)
-        shape = self._network.inputs(first)[0].shape
-        place = NodeScope(self._graph, first, first.name, self._network.nodes[step.gives].name, shape)
+        shapes = [signal.shape for signal in self._network.inputs(first)]
+        place = NodeScope(self._graph, first, first.name, self._network.nodes[step.gives].name, shapes)
         module = self._modules(first.name)
         if step.once:
             self._once.add(step.gives)
-        if isinstance(module, Neuron):
+        if keeps_state(module):
             x, once = self._values[step.operands[0]], step.operands[0] in self._once
             self._values[step.gives] = self._axis.neurons(place, module, x, once=once)
             return
-        if isinstance(module, Equations) and module.spec.equations.after:
-            x, once = self._values[step.operands[0]], step.operands[0] in self._once
-            self._values[step.gives] = self._axis.equations(place, module, x, once=once)
-            return
         operands = [self._values[i] if step.once else self._at_all_steps(i) for i in step.operands]
-        if isinstance(module, Join):
-            self._values[step.gives] = translate_join(place, module, *operands)
-        elif len(operands) > 1:
-            shapes = [signal.shape for signal in self._network.inputs(first)]
-            self._values[step.gives] = translate_merge(place, module, operands, shapes)
-        elif norms:
+        if norms:
             layer, norm = cast("Conv2d | Conv1d | Linear", module), cast("BatchNorm", self._modules(norms[0].name))
             self._values[step.gives] = translate_with_norm(place, layer, norm, operands[0])
         else:
             sizes = partial(self._graph.sizes, 1) if step.once else self._axis.sizes
             given = translate_sequence(place, module, operands[0], sizes)
-            if isinstance(module, Equations):  # without a state, and the same at all time-steps
-                given = EquationSteps.of(module, place.shape).alone(place, operands[0])
-            self._values[step.gives] = given or translate_layer(place, module, operands[0])
+            self._values[step.gives] = given or translate_layer(place, module, *operands)
 
     def model(self, inputs: str) -> ModelProto:
         """The model of what was written, read out as the network says, and how inputs are scaled."""
