@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
+from sewdsl.cli.commands import Command, CommandGroup
 from sewdsl.cli.missing_packages import missing_packages
 from sewdsl.cli.output import standard_streams
 from sewdsl.cli.parameters import with_parameters
-from sewdsl.cli.usage_errors import Command, CommandGroup
 from sewdsl.plugins import installed_version
 from sewdsl.terminal import echo
 
