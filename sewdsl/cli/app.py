@@ -11,10 +11,9 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.commands import Command, CommandGroup
+from sewdsl.cli.commands import Command, CommandGroup, with_parameters
 from sewdsl.cli.missing_packages import missing_packages
 from sewdsl.cli.output import standard_streams
-from sewdsl.cli.parameters import with_parameters
 from sewdsl.plugins import installed_version
 from sewdsl.terminal import echo
 
