@@ -32,7 +32,6 @@ _NOTATION = re.compile(r"[{}<>()\[\]|*]")
 _ENDING = re.compile(r"^[^\s]*[A-Za-z_][^\s]*\.[A-Za-z]\w*$")
 """Of a file's name; in the notation, numbers follow dots."""
 _NAME = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*")
-_BODY = re.compile(r"^(?:body|outputs)\b", re.MULTILINE)
 SHORTEST_PART = 4
 """Characters of a part of a network's name that it is known by."""
 MAX_NAMED = 3
@@ -131,7 +130,7 @@ def _check_missing(text: str, *, dialect: bool) -> Diagnostic | None:
     if all(map(vocabulary.complete, words)):
         return None
     cutoff = 0.6 if "-" in text else 0.8  # a word alone is more often a layer
-    near = nearest_name(text, _with_body(), cutoff)
+    near = nearest_name(text, networks(), cutoff)
     file = similar_siblings(Path(f"{text}.net"), lambda other: other.suffix == ".net" and other.is_file(), cutoff)
     run = similar_siblings(RUNS / text, lambda other: is_file(other / SPEC_FILE))
     if file is not None:
@@ -143,17 +142,12 @@ def _check_missing(text: str, *, dialect: bool) -> Diagnostic | None:
         return _missing(text, f"no network '{text}' is shipped", hint)
     if not (dialect or words[0].isdigit() or any(_may_be_layer(word, vocabulary) for word in words)):
         part = text.casefold().replace("-", "").replace("_", "")
-        names = [name for name in _with_body() if part in name.replace("-", "")] if len(part) >= SHORTEST_PART else []
+        names = [name for name in networks() if part in name.replace("-", "")] if len(part) >= SHORTEST_PART else []
         quoted = " or ".join(f"'{name}'" for name in names[:MAX_NAMED]) + (", …" if names[MAX_NAMED:] else "")
         hint = f"did you mean {quoted}?" if names else "'sewdsl nets' lists networks, 'sewdsl nets --kinds' layers"
         hint = f"did you mean the run '{run}'?" if run else hint
         return _missing(text, f"there is no file, run, network or layer '{text}'", hint)
     return None
-
-
-def _with_body() -> list[str]:
-    """The names of the shipped networks that are no libraries."""
-    return [name for name, path in shipped_networks().items() if _BODY.search(path.read_text(encoding="utf-8"))]
 
 
 def _may_be_layer(word: str, vocabulary: Vocabulary) -> bool:
@@ -200,7 +194,7 @@ def _hint(path: Path, *, known: bool) -> str:
     )
     if lies is not None:
         return f"did you mean '{lies}'?"
-    near = nearest_name(path.name.removesuffix(".net"), _with_body(), 0.7) if known else None
+    near = nearest_name(path.name.removesuffix(".net"), networks(), 0.7) if known else None
     return f"a network named '{near}' is shipped: use the name alone" if near else "'sewdsl nets' lists what is shipped"
 
 

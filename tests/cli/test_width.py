@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from sewdsl.cli import console, nets
 from sewdsl.cli.app import app
-from sewdsl.cli.nets import list_networks
 from sewdsl.cli.runs import DROPPED, Column, runs_table
 from sewdsl.compiler import shipped_networks
+from sewdsl.compiler.catalogue import list_networks
 from sewdsl.train.store.list_runs import RunSummary
 from tests.effort import examples
 
@@ -90,14 +90,14 @@ def test_a_text_lists_the_networks_that_contain_it() -> None:
 
 
 def test_sources_do_not_end_at_a_colon_and_have_data_and_parameters() -> None:
-    known = {network["name"]: network for network in list_networks(shipped_networks())}
-    assert known["klif-resnet-19"]["source"].startswith(
+    known = {network.name: network for network in list_networks()}
+    assert known["klif-resnet-19"].source.startswith(
         'Spiking ResNet-19 with KLIF neurons, after Jiang and Zhang, "KLIF: '
     )
-    assert known["sew-resnet-152"]["data"] == "imagenet"  # of the library that it uses
-    assert known["tiny"]["data"] is None
-    assert known["tiny"]["parameters"] == 822  # compiled, since its file does not state it
-    assert known["7b-net"]["parameters"] == 130_938  # its file states 0.13M
+    assert known["sew-resnet-152"].data == "imagenet"  # of the library that it uses
+    assert known["tiny"].data is None
+    assert known["tiny"].parameters == 822  # compiled, since its file does not state it
+    assert known["7b-net"].parameters == 130_938  # its file states 0.13M
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -1,0 +1,109 @@
+"""Catalogue of what comes with sewdsl: networks with what their files state, and the names of the language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sewdsl.compiler.front_end import read
+from sewdsl.compiler.spec import shipped_networks
+from sewdsl.elaborate.neuron_kinds import shipped_neurons
+from sewdsl.ir.recipe import Transform
+from sewdsl.ops import catalogue, plugins
+
+_NETWORK = re.compile(r'^network\s+"([^"]*)"', re.MULTILINE)
+_COMMENT = re.compile(r"(?:^#.*\n)+", re.MULTILINE)
+_SENTENCE = re.compile(r"(?:\([^)]*\)|.)*?(?=[.;] [A-Z]|\.$|$)")
+_DATA = re.compile(r"^train\s+on\s+([\w-]+)", re.MULTILINE)
+_PARAMETERS = re.compile(r"^expect\s+parameters\s+(\d+)\s*(?:#|$)", re.MULTILINE)
+_USE = re.compile(r'^use\s+"([^"/]+)\.net"', re.MULTILINE)
+_STUDY = re.compile(r"^study\b", re.MULTILINE)
+_BLOCK = re.compile(r"^block\s+([^(=]+)", re.MULTILINE)
+
+NEURON_FAMILIES = {"LinearNeuron": "neuron", "ParallelNeuron": "neuron"}
+"""Families that are one to a user."""
+RESERVED_NAMES = {
+    "SN": "The neuron of the file, or the one nearest before.",
+    "g": "The join of the file, as in g[ branch | shortcut ].",
+    "id": "The identity, as a shortcut.",
+}
+
+
+class ShippedNetwork(NamedTuple):
+    """A shipped file.
+
+    Attributes:
+        network: Title; None for a library of blocks or neurons.
+        data: Dataset of the recipe; None without one.
+        parameters: None for libraries and studies.
+        source: First sentence of the first comment.
+    """
+
+    name: str
+    network: str | None
+    data: str | None
+    parameters: int | None
+    source: str
+
+    def contains(self, text: str) -> bool:
+        """Return whether a text is part of the name, title, dataset or source, in any case."""
+        words = (self.name, self.network, self.data, self.source)
+        return any(text.casefold() in word.casefold() for word in words if word)
+
+
+def list_networks() -> list[ShippedNetwork]:
+    """Return each file with what it states of itself; a network is compiled if it states no number of parameters."""
+    networks = []
+    texts = {name: path.read_text(encoding="utf-8") for name, path in shipped_networks().items()}
+    for name, text in texts.items():
+        title = _NETWORK.search(text)
+        comment = _COMMENT.search(text)
+        words = " ".join(line.lstrip("# ") for line in comment[0].splitlines()) if comment else ""
+        sentence = _SENTENCE.match(words)
+        stated = _PARAMETERS.search(text)
+        parameters = None if stated is None else int(stated[1])
+        if title is not None and parameters is None and not _STUDY.search(text):
+            network = read(name).network
+            parameters = None if network is None else network.total_parameters
+        source = sentence[0] if sentence else words
+        networks.append(ShippedNetwork(name, title[1] if title else None, _dataset(name, texts), parameters, source))
+    return networks
+
+
+def _dataset(name: str, texts: Mapping[str, str]) -> str | None:
+    """Return the dataset of a file's recipe, or of that of a file that it uses."""
+    data = _DATA.search(texts.get(name, ""))
+    if data is not None:
+        return data[1]
+    return next((found for used in _USE.findall(texts.get(name, "")) if (found := _dataset(used, texts))), None)
+
+
+class LanguageName(NamedTuple):
+    """A name of the language."""
+
+    name: str
+    family: str
+    meaning: str
+
+
+def list_names() -> list[LanguageName]:
+    """Return every name that a file can use: kinds by family, words of the language, neurons and blocks."""
+    plugins()
+    kinds = []
+    for name, kind in catalogue().items():
+        if name != "input":  # the family is the nearest base that the intermediate representation defines
+            base = next(base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("sewdsl.ir."))
+            family = "transform" if issubclass(kind, Transform) else NEURON_FAMILIES.get(base, base.lower())
+            kinds.append(LanguageName(name, family, (kind.__doc__ or "").strip().partition("\n")[0]))
+    blocks = _BLOCK.findall(shipped_networks()["blocks"].read_text(encoding="utf-8"))
+    return [
+        *sorted(kinds, key=lambda each: (each.family, each.name)),
+        *(LanguageName(name, "language", meaning) for name, meaning in RESERVED_NAMES.items()),
+        *(
+            LanguageName(name, "neuron", "see 'sewdsl nets neurons'")
+            for name in shipped_neurons()
+            if name not in catalogue()
+        ),
+        *(LanguageName(block.strip(), "block", "see 'sewdsl nets blocks'") for block in blocks),
+    ]
