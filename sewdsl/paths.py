@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -144,6 +145,35 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
     finally:
         with suppress(OSError):  # where no folder can be, no file is either
             fresh.unlink(missing_ok=True)
+
+
+def write_folder_atomically(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder, whole or not at all.
+
+    Args:
+        folder: A folder that does not exist or is empty.
+        files: Contents by the path within the folder, at most one folder deep.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    from shutil import rmtree  # noqa: PLC0415 -- it loads libraries of compression
+
+    fresh = folder.absolute().with_name(f".{os.urandom(8).hex()}{PARTIAL}")
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    fresh.mkdir()
+    try:
+        for name, content in files.items():
+            (fresh / name).parent.mkdir(exist_ok=True)
+            with (fresh / name).open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        if is_there(folder):
+            folder.rmdir()  # it is empty; Windows renames to no name that is taken
+        fresh.rename(folder.absolute())
+    finally:
+        rmtree(fresh, ignore_errors=True)
 
 
 def keep_old(path: Path, name: Path) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sewdsl import draw
 from sewdsl.cli.files import fail
 from sewdsl.compiler import read
-from sewdsl.paths import PARTIAL, explain, is_folder, is_there
+from sewdsl.paths import explain, is_folder, is_there, write_folder_atomically
 from sewdsl.source import Source
 from sewdsl.terminal import echo
 from sewdsl.train.store.run_lookup import EPOCH, WEIGHTS
@@ -66,22 +63,8 @@ def write_exported_folder(out: Path, model: SpikingNetwork, origin: ExportOrigin
         inputs: How inputs are scaled, in words; may be empty.
     """
     files = _files(model, origin, inputs)
-    fresh = out.absolute().with_name(f".{secrets.token_hex(8)}{PARTIAL}")
     try:
-        fresh.parent.mkdir(parents=True, exist_ok=True)
-        fresh.mkdir()
-        try:
-            for name, content in files.items():
-                (fresh / name).parent.mkdir(exist_ok=True)
-                with (fresh / name).open("xb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-            if is_there(out):
-                out.rmdir()  # it is empty; Windows renames to no name that is taken
-            fresh.rename(out.absolute())
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+        write_folder_atomically(out, files)
     except OSError as error:
         fail(f"cannot write '{out}': {explain(error, out)}")
     echo(f"{out}: {model.network.name}, with {', '.join(files)}; {sum(map(len, files.values())):,} bytes")
