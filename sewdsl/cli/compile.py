@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sewdsl.cli.files import fail
 from sewdsl.cli.network_tables import plan_to_json, print_plan
 from sewdsl.cli.options import (
     AS_WRITTEN,
@@ -82,8 +83,7 @@ def command(
         try:
             echo(str(compile_module(network, optimize=optimize)))
         except ValueError as error:
-            echo(f"error: {error}", err=True)
-            raise typer.Exit(1) from None
+            fail(str(error))
     else:
         from sewdsl.ir.json import to_json
 

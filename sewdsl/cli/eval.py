@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from sewdsl.cli.files import fail
 from sewdsl.cli.options import Data, Device, InMemory, Readers, Run, RunsOn, reading_options
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.cli.train import top5_lines
@@ -51,8 +50,7 @@ def command(
     if (found.accuracy, found.best_accuracy) != (reported.accuracy, reported.best_accuracy):
         was = f"{reported.accuracy:.2%} and {reported.best_accuracy:.2%}"
         versions = ", ".join(f"{name} {version}" for name, version in reported.versions.items())
-        echo(f"error: the run reported {was}, with {versions}", err=True)
-        raise typer.Exit(1)
+        fail(f"the run reported {was}, with {versions}")
 
 
 def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, reading: Reading) -> None:
@@ -73,5 +71,4 @@ def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, read
     reported = result.best_accuracy if exported_epoch(folder) == "best" else result.accuracy
     if reported != found.accuracy:
         versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-        echo(f"error: the run reported {reported:.2%}, with {versions}", err=True)
-        raise typer.Exit(1)
+        fail(f"the run reported {reported:.2%}, with {versions}")

@@ -13,7 +13,7 @@ import typer
 
 from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.exported_folder import SOURCE, ExportOrigin, require_free_folder, write_exported_folder
-from sewdsl.cli.files import Overwrite, require_free, write_file
+from sewdsl.cli.files import Overwrite, fail, require_free, write_file
 from sewdsl.cli.options import (
     AS_WRITTEN,
     SPEC_OPTIONS,
@@ -302,18 +302,17 @@ def _compare(
     ends = [f"for {shown}", *_layers(silent, len(fired.rates))]
     if not found.depends_on_input:
         message = f"the comparison shows nothing: the output is the same for {shown} as for an input of zeros"
-        echo("error: " + "\n  ".join([message, *ends[1:], _advice(shown, origin)]), err=True)
-        raise typer.Exit(1)
+        fail("\n  ".join([message, *ends[1:], _advice(shown, origin)]))
     what = "outputs of all time-steps" if format_.sequence else "outputs"
     lines = [
         f"{f'{output.name}: ' if output.name else ''}{what} differ by {output.difference:.1e} at most, "
         f"of {output.largest:.3g} (tolerance {output.tolerance:.1e})"
         for output in found.outputs
     ]
-    wrong = not all(output.accepted for output in found.outputs)
-    echo(("error: " if wrong else "") + "\n  ".join([*lines, *ends]), err=wrong)
-    if wrong:
-        raise typer.Exit(1)
+    text = "\n  ".join([*lines, *ends])
+    if not all(output.accepted for output in found.outputs):
+        fail(text)
+    echo(text)
 
 
 def _shown(model: SpikingNetwork, origin: Origin, data: Path | None, seed: int) -> ProbeSamples:

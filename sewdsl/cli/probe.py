@@ -17,7 +17,7 @@ from sewdsl.analysis.energy_table import MemoryCosts
 from sewdsl.analysis.operation_bounds import EnergyCosts
 from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.console import console
-from sewdsl.cli.files import Overwrite, make_folder, require_free, write_file
+from sewdsl.cli.files import Overwrite, fail, make_folder, require_free, write_file
 from sewdsl.cli.network_tables import print_energy
 from sewdsl.cli.options import (
     AS_WRITTEN,
@@ -211,8 +211,7 @@ def _energy(
         measured = measure_operations(probed.model, probed.shown.batches, activations)
     lines = [each.counts for each in measured]
     if not lines:
-        echo(f"error: '{probed.network.name}' has no layer with weights to look at", err=True)
-        raise typer.Exit(1)
+        fail(f"'{probed.network.name}' has no layer with weights to look at")
     network = probed.network
     title = probed.title(f"operations of one sample, T = {network.settings.steps}")
     table = EnergyTable(network, title, lines, activations.sparsity, costs, memory, probed.run is not None)
@@ -236,35 +235,22 @@ def _energy(
 
 def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, json_: bool) -> None:
     from sewdsl.lower.event_shares import EventShares
-    from sewdsl.probe import named_residuals
+    from sewdsl.probe import block_gradients, block_rates, named_residuals
 
     if not named_residuals(probed.network):
-        echo(f"error: '{probed.network.name}' has no residual block to look at", err=True)
-        raise typer.Exit(1)
+        fail(f"'{probed.network.name}' has no residual block to look at")
     events = EventShares()
-    with events.watch(probed.model):
-        found = _rates(probed) if quantity is ProbeQuantity.RATES else _gradients(probed)
-    _show(probed, found, events.shares, quantity, out, json_=json_)
-
-
-def _rates(probed: ProbeTarget) -> Found:
-    from sewdsl.probe import block_rates
-
-    with probe_errors():
-        found = block_rates(probed.model, probed.shown.batches)
-    curves: dict[str, Sequence[float | None]] = {
-        "A": [rate.branch for rate in found],
-        "O": [rate.output for rate in found],
-    }
-    return tuple(rate.block for rate in found), curves
-
-
-def _gradients(probed: ProbeTarget) -> Found:
-    from sewdsl.probe import block_gradients
-
-    with probe_errors():
-        found = block_gradients(probed.model, probed.shown.batches)
-    return tuple(each.block for each in found), {"S": [each.amplitude for each in found]}
+    curves: Mapping[str, Sequence[float | None]]
+    with events.watch(probed.model), probe_errors():
+        if quantity is ProbeQuantity.RATES:
+            rates = block_rates(probed.model, probed.shown.batches)
+            curves = {"A": [rate.branch for rate in rates], "O": [rate.output for rate in rates]}
+            blocks = tuple(rate.block for rate in rates)
+        else:
+            gradients = block_gradients(probed.model, probed.shown.batches)
+            curves = {"S": [each.amplitude for each in gradients]}
+            blocks = tuple(each.block for each in gradients)
+    _show(probed, (blocks, curves), events.shares, quantity, out, json_=json_)
 
 
 def _show(

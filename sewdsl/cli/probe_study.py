@@ -7,11 +7,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sewdsl.cli.console import console
+from sewdsl.cli.files import fail
 from sewdsl.cli.options import Device
 from sewdsl.cli.output import dump
 from sewdsl.cli.run_setup import probe_device, probe_errors
@@ -56,11 +56,9 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
     networks = [varied.compilations[0].result() for varied in found]
     for network, varied in zip(networks, found, strict=True):
         if not named_residuals(network):
-            echo(f"error: '{varied.variant.title}' has no residual block to look at", err=True)
-            raise typer.Exit(1)
+            fail(f"'{varied.variant.title}' has no residual block to look at")
     if len({study_seeds(study, network) for network in networks}) > 1:
-        echo("error: networks are compared with the same seeds: write 'vary seed', not 'train.seed'", err=True)
-        raise typer.Exit(1)
+        fail("networks are compared with the same seeds: write 'vary seed', not 'train.seed'")
     open_group(folder, PROBE_FILES.__contains__, "part of this study")
     every: list[BlockCurve] = []
     seeds = study_seeds(study, networks[0])

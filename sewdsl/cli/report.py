@@ -49,8 +49,7 @@ def command(run: Run, license: License = None) -> None:
         wrong = write(folder, replace(facts, refused=said))
         hide_machine(folder)
     except RunError as error:
-        echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
+        fail(str(error))
     for name, what in wrong.items():
         echo(f"warning: '{folder.path / name}' is damaged, and left out: {what}", err=True)
     for name, refusal in refused.items():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sewdsl.allocator import keep_memory
+from sewdsl.cli.files import fail
 from sewdsl.cli.options import Device, exit_with_usage_error, not_among
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Compilation
@@ -210,13 +211,11 @@ def probe_errors() -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
+        fail(str(error))
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
             raise
-        echo("error: out of memory; fewer samples at once take less", err=True)
-        raise typer.Exit(1) from None
+        fail("out of memory; fewer samples at once take less")
 
 
 def _say_ways_on(run: RunFolder) -> None:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sewdsl.cli.console import print_fitting
+from sewdsl.cli.files import fail
 from sewdsl.cli.options import Json
 from sewdsl.cli.output import echo_json
 from sewdsl.paths import RUNS, is_there
@@ -83,8 +84,7 @@ def command(
     try:
         found = sort_runs(list(list_runs(folder)), sort) if folder != RUNS or is_there(folder) else []
     except RunError as error:
-        echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
+        fail(str(error))
     if json_:
         echo_json([{**asdict(run), "path": run.path.as_posix()} for run in found])
     elif found:

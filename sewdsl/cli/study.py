@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sewdsl.cli.console import console
+from sewdsl.cli.files import fail
 from sewdsl.cli.options import (
     Data,
     Device,
@@ -101,8 +102,7 @@ def command(
     base, found = compile_variants(spec, **options)
     require_network(base)
     if not base.study.variants:
-        echo(f"error: {spec} has no variants: add 'study {{ vary join ADD AND IAND }}' to the file", err=True)
-        raise typer.Exit(1)
+        fail(f"{spec} has no variants: add 'study {{ vary join ADD AND IAND }}' to the file")
     from sewdsl.train.study.outcome import StudyFolder
 
     assert base.found is not None  # noqa: S101 -- it has a network

@@ -68,19 +68,16 @@ def file_metadata(network: Network, inputs: str) -> dict[str, str]:
     ``version`` of sewdsl that wrote it, empty if not installed.
     """
     settings = network.settings
+    try:
+        spec = write_net(network)
+    except UnwritableNetwork:
+        spec = ""
     return {
         "name": network.name,
         "steps": str(settings.steps),
         "encode": settings.encode,
         "readout": settings.readout,
-        "spec": _spec(network),
+        "spec": spec,
         "inputs": inputs,
         "version": installed_version("sewdsl"),
     }
-
-
-def _spec(network: Network) -> str:
-    try:
-        return write_net(network)
-    except UnwritableNetwork:
-        return ""

@@ -209,7 +209,7 @@ def _channel_sum(place: NodeScope, layer: merges.Sum, x: str) -> str:
     return place.last("ReduceSum", grouped, place.graph.sizes(2), keepdims=0)
 
 
-def _join_of_many(place: NodeScope, module: merges.JoinOfMany, first: str, *others: str) -> str:
+def _joined(place: NodeScope, module: Join | merges.JoinOfMany, first: str, *others: str) -> str:
     """Two operands at a time."""
     for number, other in enumerate(others, start=1):
         first = _join(place, module.spec, first, other, last=number == len(others))
@@ -317,12 +317,12 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     pooling.VotingPool: _voting,
     merges.Sum: _channel_sum,
     merges.Mean: _channel_sum,
-    merges.JoinOfMany: _join_of_many,
+    merges.JoinOfMany: _joined,
     merges.Concatenation: lambda place, _, *operands: place.last("Concat", *operands, axis=1),
     merges.Maximum: lambda place, _, *operands: place.last("Max", *operands),
     merges.Product: _product,
     merges.Attention: _attention,
-    Join: lambda place, module, *operands: _join(place, module.spec, *operands, last=True),
+    Join: _joined,
     Equations: _stateless,
     SpikingEquations: _stateless,
 }
