@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from sewdsl.analysis.energy_table import LayerCounts, total_energies
-from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows, outermost_block
+from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows
 from sewdsl.analysis.operation_bounds import EnergyCosts, uncounted_kinds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.cli.console import console, print_fitting
 from sewdsl.ir.network import Network
-from sewdsl.ir.node import Node
 from sewdsl.ir.printed_values import format_bytes, format_joules, format_value
-from sewdsl.passes import optimize_program
-from sewdsl.passes.memory import PeakMemory, TrainingLoad, peak_memory, training_load
+from sewdsl.passes.memory import PeakMemory, training_load
 from sewdsl.passes.memory.value_sizes import ValueSizes
-from sewdsl.passes.plan import Kernel
 from sewdsl.passes.program import Program
+from sewdsl.passes.step_report import (
+    MemoryRow,
+    describe_load,
+    kept_values,
+    kept_values_by_block,
+    peak_node,
+    planned_steps,
+)
 
 if TYPE_CHECKING:
     from sewdsl.cli.json_output import PlanOfSteps, PlanStep, ShownMemory
@@ -96,39 +100,15 @@ def _table(lines: Sequence[LayerCounts], costs: EnergyCosts, dropped: Collection
     return table
 
 
-class MemoryRow(NamedTuple):
-    """What waits for the backward pass, of one node or of a block.
-
-    Attributes:
-        layer: As the notation writes it.
-        path: The node's name, or the block's.
-        how: In which form.
-        bytes: How much.
-    """
-
-    layer: str
-    path: str
-    how: str
-    bytes: int
-
-
 SHOWN = 5
 """Layers that a note names."""
-
-
-def predict_memory(network: Network, batch: int | None, device: Literal["cpu", "cuda"]) -> PeakMemory:
-    """The memory of a training step of the network as its recipe says, with another batch if one is given."""
-    recipe = network.recipe
-    if recipe is not None and batch is not None:
-        network = network.with_recipe(recipe.model_copy(update={"batch": batch}))
-    return peak_memory(optimize_program(network), training_load(network.recipe, batch, device))
 
 
 def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
     """Prints what is kept, layer by layer, and the totals."""
     out = console()
-    out.print(f"{network.name}: a training step on {_load(found.sizes)}", style="bold")
-    out.print(_memory_layers(_kept(network, found) if expand else _by_block(network, found)))
+    out.print(f"{network.name}: a training step on {describe_load(found.sizes)}", style="bold")
+    out.print(_memory_layers(kept_values(network, found) if expand else kept_values_by_block(network, found)))
     out.print(_totals(found))
     names = found.sizes.not_predicted
     if names:
@@ -148,60 +128,16 @@ def memory_to_json(network: Network, found: PeakMemory) -> ShownMemory:
         "device": load.device,
         "not_predicted": list(found.sizes.not_predicted),
         "peak": found.bytes,
-        "at": _at(found).name,
+        "at": peak_node(found).name,
         "backward": found.moment.backward,
         "standing": found.sizes.standing,
         "kept": sum(found.kept.values()),
         "computed_again_macs": found.again,
         "layers": [
             {"layer": kept.layer, "path": kept.path, "how": kept.how, "bytes": kept.bytes}
-            for kept in _kept(network, found)
+            for kept in kept_values(network, found)
         ],
     }
-
-
-def _load(sizes: ValueSizes) -> str:
-    load: TrainingLoad = sizes.load
-    samples, steps = f"{load.samples} sample{'' if load.samples == 1 else 's'}", f"T = {sizes.T}"
-    where = "" if load.device == "cpu" else ", on a GPU"
-    return f"{samples}, {steps}, {'mixed precision' if load.mixed else 'float32'}{where}"
-
-
-def _kept(network: Network, found: PeakMemory) -> list[MemoryRow]:
-    again = found.sizes.program.again
-    return [
-        MemoryRow(node.op.label, node.name, _how(found, i), found.kept.get(i, 0))
-        for i, node in enumerate(network)
-        if i in again or found.kept.get(i)
-    ]
-
-
-def _by_block(network: Network, found: PeakMemory) -> list[MemoryRow]:
-    """One for each node outside blocks, and one for each call of a block."""
-    rows = []
-    kept = {row.path: row for row in _kept(network, found)}
-    for block, group in groupby(network, key=outermost_block):
-        inside = [kept[node.name] for node in group if node.name in kept]
-        if block is None:
-            rows += inside
-        elif inside:
-            path, _, text = block
-            rows.append(MemoryRow(text, path, ", ".join(dict.fromkeys(row.how for row in inside)), _sum(inside)))
-    return rows
-
-
-def _how(found: PeakMemory, index: int) -> str:
-    program = found.sizes.program
-    if index in program.again:
-        return "computed again"
-    if found.sizes.kept(index) is None or not found.kept.get(index):
-        return "as it is"
-    bits = program.bits[index]
-    return f"{bits} bit{'' if bits == 1 else 's'} a number"
-
-
-def _sum(rows: Sequence[MemoryRow]) -> int:
-    return sum(row.bytes for row in rows)
 
 
 def _memory_layers(rows: Sequence[MemoryRow]) -> Table:
@@ -209,7 +145,9 @@ def _memory_layers(rows: Sequence[MemoryRow]) -> Table:
     table.add_column("kept for the backward pass", "total", overflow="fold", footer_style="bold")
     table.add_column("path", overflow="fold", style="dim")
     table.add_column("as", overflow="fold")
-    table.add_column("bytes", format_bytes(_sum(rows)), justify="right", footer_style="bold", no_wrap=True)
+    table.add_column(
+        "bytes", format_bytes(sum(row.bytes for row in rows)), justify="right", footer_style="bold", no_wrap=True
+    )
     for row in rows:
         table.add_row(row.layer, row.path, row.how, format_bytes(row.bytes) if row.bytes else "")
     return table
@@ -223,23 +161,11 @@ def _totals(found: PeakMemory) -> Table:
     for name, count in found.sizes.standing.items():
         table.add_row(name, format_bytes(count), "")
     way = "gradient of" if found.moment.backward else "output of"
-    table.add_row("peak", format_bytes(found.bytes), f"while the {way} {_at(found).name} is computed")
+    table.add_row("peak", format_bytes(found.bytes), f"while the {way} {peak_node(found).name} is computed")
     if found.again:
         macs = 3 * sum(map(found.sizes.macs, found.sizes.plan.steps))
         table.add_row("computed again", f"{found.again / macs:.1%}", "of a step's work")
     return table
-
-
-def _at(found: PeakMemory) -> Node:
-    """The node at whose computation the peak is."""
-    return found.sizes.network.nodes[found.sizes.plan.steps[found.moment.step].gives]
-
-
-_BY_EVENTS = {
-    True: "by events if few, to the bit",
-    False: "by events if few",
-}
-"""How a convolution runs that reads spikes, by whether every bit has to stay the same."""
 
 
 def print_plan(program: Program) -> None:
@@ -257,37 +183,12 @@ def print_plan(program: Program) -> None:
 
 def plan_to_json(program: Program) -> PlanOfSteps:
     """The same as plain data."""
-    network, load = program.network, training_load(program.network.recipe)
-    sizes = ValueSizes(program, load)
-    kept = {i for step in sizes.plan.steps for i in step.keeps}
-    steps: list[PlanStep] = []
-    for step in sizes.plan.steps:
-        runs = [_KERNELS[step.kernel]] if len(step.nodes) > 1 else []
-        runs += ["for one time-step"] if step.once else []
-        runs += [_BY_EVENTS[step.exact]] if step.events else []
-        runs += ["by Winograd's algorithm if large"] if step.winograd else []
-        runs += ["giving up its input early"] if step.frees_input else []
-        runs += ["a byte for each maximum"] if step.byte_places else []
-        maps = len(network.nodes[step.gives].output.shape) == len("CHW")
-        layout = ("channels last" if program.channels_last else "row by row") if maps else ""
-        names = [network.nodes[i].name for i in step.nodes]
-        bits = sizes.plan.bits.get(step.gives)
-        if step.gives not in kept:
-            storage = "no"
-        elif step.recomputed:
-            storage = "computed again"
-        else:
-            storage = "as it is" if bits is None else f"{bits} bit{'' if bits == 1 else 's'} a number"
-        steps.append({"nodes": names, "runs": runs, "stored": layout, "kept": storage})
-    return {"name": network.name, "on": _load(sizes), "steps": steps}
-
-
-_KERNELS: dict[Kernel, str] = {
-    "norm_neuron": "in one kernel",
-    "folded": "as one layer",
-    "module": "by itself",
-    "loop": "time-step by time-step",
-}
+    sizes = ValueSizes(program, training_load(program.network.recipe))
+    steps: list[PlanStep] = [
+        {"nodes": step.nodes, "runs": step.runs, "stored": step.stored, "kept": step.kept}
+        for step in planned_steps(sizes)
+    ]
+    return {"name": program.network.name, "on": describe_load(sizes), "steps": steps}
 
 
 def print_network(network: Network, *, expand: bool) -> None:

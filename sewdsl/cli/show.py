@@ -12,12 +12,13 @@ from sewdsl.analysis.listing import ListingRow, layer_rows
 from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.cli.network_tables import memory_to_json as memory_as_json
-from sewdsl.cli.network_tables import predict_memory, print_energy, print_memory, print_network
+from sewdsl.cli.network_tables import print_energy, print_memory, print_network
 from sewdsl.cli.options import AS_WRITTEN, Prices, Spec, SpecOptions, load_network, require
 from sewdsl.cli.output import echo_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation
 from sewdsl.notation.energy_forms import energy_to_json
+from sewdsl.passes.step_report import predict_memory
 
 if TYPE_CHECKING:
     from sewdsl.cli.json_output import Figure, ShownLayer, ShownNetwork
