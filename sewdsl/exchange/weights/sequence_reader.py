@@ -120,6 +120,11 @@ class SequenceReader:
             raise NoPlaceError(node, "has another kernel than 1")
         self.places.append(Place(node, prefix, part=part, parts=parts, ones=-1 if flat else 0))
 
+    def conv_norm(self, conv: str, norm: str, *, bias: bool, flat: bool = False) -> None:
+        """A convolution with its norm."""
+        self.conv(conv, bias=bias, flat=flat)
+        self.norm(norm)
+
     def norm(self, prefix: str, part: int = 0, parts: int = 1) -> None:
         """A batch norm."""
         node = self.take("batch norm", BatchNorm)
@@ -135,8 +140,7 @@ class SequenceReader:
         self, conv: str, norm: str, neuron: str, *, bias: bool, flat: bool = False, pool: bool = False
     ) -> None:
         """A convolution with its norm and its neuron, with max pooling in between if it may be there."""
-        self.conv(conv, bias=bias, flat=flat)
-        self.norm(norm)
+        self.conv_norm(conv, norm, bias=bias, flat=flat)
         if pool:
             self.skip(MaxPool)
         self.neuron(neuron)

@@ -92,8 +92,7 @@ class MSResNet(SpikingJellyClass):
 
     def read(self, reader: SequenceReader) -> None:
         """Stem, blocks, head."""
-        reader.conv("stem.0", bias=False)
-        reader.norm("stem.1")
+        reader.conv_norm("stem.0", "stem.1", bias=False)
         reader.skip(MaxPool)
         stage, number = 1, 0
         while reader.starts(Add):
@@ -112,8 +111,7 @@ class MSResNet(SpikingJellyClass):
         branch, shortcut = reader.merge(Add, TWO)
         for half in (1, 2):
             branch.neuron(f"{within}spike{half}")
-            branch.conv(f"{within}conv{half}", bias=False)
-            branch.norm(f"{within}bn{half}")
+            branch.conv_norm(f"{within}conv{half}", f"{within}bn{half}", bias=False)
             if half == 1:
                 branch.skip(MaxPool)
         if self.attends:
@@ -124,8 +122,7 @@ class MSResNet(SpikingJellyClass):
             if self.attends and shortcut.starts(AvgPool):
                 shortcut.skip(AvgPool)
                 first = 1
-            shortcut.conv(f"{within}downsample.{first}", bias=False)
-            shortcut.norm(f"{within}downsample.{first + 1}")
+            shortcut.conv_norm(f"{within}downsample.{first}", f"{within}downsample.{first + 1}", bias=False)
         shortcut.end()
 
 
@@ -150,8 +147,7 @@ class MASNN(SpikingJellyClass):
         number = 0
         while number == 0 or reader.starts(Conv):
             within = f"conv_blocks.{number}."
-            reader.conv(f"{within}conv", bias=True)
-            reader.norm(f"{within}bn")
+            reader.conv_norm(f"{within}conv", f"{within}bn", bias=True)
             reader.skip(AvgPool)
             reader.attention(f"{within}attn")
             reader.neuron(f"{within}cell")
@@ -300,8 +296,7 @@ def membrane_mlp(reader: SequenceReader, within: str) -> None:
     branch = reader.residual()
     for half in (1, 2):
         branch.neuron(f"{within}lif{half}")
-        branch.conv(f"{within}fc{half}", bias=True)
-        branch.norm(f"{within}bn{half}")
+        branch.conv_norm(f"{within}fc{half}", f"{within}bn{half}", bias=True)
     branch.end()
 
 
@@ -318,13 +313,11 @@ class SpikeDrivenTransformer(SpikingJellyClass):
             within = f"patch_embed.stages.{stage}."
             reader.unit(f"{within}0", f"{within}1", f"{within}2", bias=True)
             reader.skip(MaxPool)
-        reader.conv("patch_embed.final_stage.0", bias=True)
-        reader.norm("patch_embed.final_stage.1")
+        reader.conv_norm("patch_embed.final_stage.0", "patch_embed.final_stage.1", bias=True)
         reader.skip(MaxPool)
         branch = reader.residual()
         branch.neuron("patch_embed.final_lif")
-        branch.conv("patch_embed.rpe_conv", bias=False)
-        branch.norm("patch_embed.rpe_bn")
+        branch.conv_norm("patch_embed.rpe_conv", "patch_embed.rpe_bn", bias=False)
         branch.end()
         number = 0
         while number == 0 or reader.starts(Add):
@@ -345,8 +338,7 @@ class SpikeDrivenTransformer(SpikingJellyClass):
         rest.take("sum", Sum)
         rest.neuron(f"{within}attn_lif")
         rest.end()
-        branch.conv(f"{within}proj_conv", bias=True)
-        branch.norm(f"{within}proj_bn")
+        branch.conv_norm(f"{within}proj_conv", f"{within}proj_bn", bias=True)
         branch.end()
 
 
@@ -382,22 +374,18 @@ class MaxFormer(SpikingJellyClass):
         """The first embedding, and whether it is that for CIFAR."""
         first = reader.next
         if first is not None and isinstance(first.op, Conv) and not first.op.bias:
-            reader.conv("patch_embed1.conv", bias=False)
-            reader.norm("patch_embed1.bn")
+            reader.conv_norm("patch_embed1.conv", "patch_embed1.bn", bias=False)
             for operand, name in zip(reader.merge(Add, TWO), ("branch", "shortcut"), strict=True):
                 operand.neuron(f"patch_embed1.{name}.0")
-                operand.conv(f"patch_embed1.{name}.1", bias=False)
-                operand.norm(f"patch_embed1.{name}.2")
+                operand.conv_norm(f"patch_embed1.{name}.1", f"patch_embed1.{name}.2", bias=False)
                 operand.end()
             return True
         reader.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True)
         branch, shortcut = reader.merge(Add, TWO)
         branch.unit("patch_embed1.conv2", "patch_embed1.bn2", "patch_embed1.lif2", bias=True)
-        branch.conv("patch_embed1.conv3", bias=True)
-        branch.norm("patch_embed1.bn3")
+        branch.conv_norm("patch_embed1.conv3", "patch_embed1.bn3", bias=True)
         branch.end()
-        shortcut.conv("patch_embed1.shortcut.0", bias=True)
-        shortcut.norm("patch_embed1.shortcut.1")
+        shortcut.conv_norm("patch_embed1.shortcut.0", "patch_embed1.shortcut.1", bias=True)
         shortcut.end()
         return False
 
@@ -405,11 +393,9 @@ class MaxFormer(SpikingJellyClass):
         reader.neuron(f"{within}lif1")
         branch, shortcut = reader.merge(Add, TWO)
         branch.unit(f"{within}conv1", f"{within}bn1", f"{within}lif2", bias=bias, pool=True)
-        branch.conv(f"{within}conv2", bias=bias)
-        branch.norm(f"{within}bn2")
+        branch.conv_norm(f"{within}conv2", f"{within}bn2", bias=bias)
         branch.end()
-        shortcut.conv(f"{within}shortcut.0", bias=bias)
-        shortcut.norm(f"{within}shortcut.1")
+        shortcut.conv_norm(f"{within}shortcut.0", f"{within}shortcut.1", bias=bias)
         shortcut.skip(MaxPool)
         shortcut.end()
 
@@ -417,8 +403,7 @@ class MaxFormer(SpikingJellyClass):
         branch = reader.residual()
         if not attends:
             branch.neuron(f"{within}lif")
-            branch.conv(f"{within}dwconv", bias=True)
-            branch.norm(f"{within}bn")
+            branch.conv_norm(f"{within}dwconv", f"{within}bn", bias=True)
         elif cifar:
             branch.neuron(f"{within}attn.input_lif")
             for part, operand in enumerate(branch.merge(Attention, THREE)):
@@ -426,8 +411,7 @@ class MaxFormer(SpikingJellyClass):
                 operand.neuron(None)
                 operand.end()
             branch.neuron(f"{within}attn.attn_lif")
-            branch.conv(f"{within}attn.proj.0", bias=True, flat=True)
-            branch.norm(f"{within}attn.proj.1")
+            branch.conv_norm(f"{within}attn.proj.0", f"{within}attn.proj.1", bias=True, flat=True)
         else:
             self_attention(branch, f"{within}attn.")
         branch.end()

@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
-from sewdsl.exchange.write.formats import ExportFormat
 from sewdsl.exchange.write.python import equations
 from sewdsl.exchange.write.python.layers import (
     LAYER_CALLS,
@@ -19,7 +18,7 @@ from sewdsl.exchange.write.python.layers import (
     looped_text,
 )
 from sewdsl.exchange.write.python.norm_classes import norm_texts, weighted_norm_texts
-from sewdsl.exchange.write.source import Dialect, loops, write_document
+from sewdsl.exchange.write.source import Dialect, loops
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.exchange.write.source.run_source import run_source
 from sewdsl.ir.network import Network
@@ -247,21 +246,6 @@ DIALECT = Dialect(
 )
 
 
-def source(network: Network, inputs: str = "") -> str:
-    """A file that makes a network of SpikingJelly's layers.
-
-    The same network gives the same file. Its class is the last in the file, and has the ``state_dict`` of our module.
-
-    Args:
-        network: The network.
-        inputs: How they are scaled, in words.
-
-    Raises:
-        UnsupportedLayer: SpikingJelly has no such layer, neuron, surrogate or join.
-    """
-    return write_document(network, DIALECT, inputs)
-
-
 def _run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
     if find_spec("spikingjelly") is None:
         message = "this needs spikingjelly, which is not installed: pip install spikingjelly==2.0.0"
@@ -269,11 +253,5 @@ def _run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
     return run_source(data, x, weights)
 
 
-target = ExportFormat(
-    endings=(".py",),
-    write=lambda model, inputs: source(model.network, inputs).encode(),
-    run=_run,
-    tolerance=1e-8,
-    double=True,
-    holds_weights=False,
-)
+source = DIALECT.source
+target = DIALECT.target(_run)

@@ -1,5 +1,5 @@
 """From a network to a file of Python that makes it: what all dialects share. Nothing here needs torch."""
 
-from sewdsl.exchange.write.source.document import Dialect, write_document
+from sewdsl.exchange.write.source.document import Dialect
 
-__all__ = ["Dialect", "write_document"]
+__all__ = ["Dialect"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from textwrap import fill, indent, wrap
 
 from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.formats import ExportFormat, Outputs
 from sewdsl.exchange.write.source import class_text, loops
 from sewdsl.exchange.write.source.comments import Notation
 from sewdsl.exchange.write.source.find_classes import ClassFinder, ClassSpec, Layers
@@ -88,35 +89,52 @@ class Dialect:
     ready: Sequence[str] = ()
     begin: Sequence[str] = ()
 
+    def source(self, network: Network, inputs: str = "") -> str:
+        """A file that makes a network.
 
-def write_document(network: Network, dialect: Dialect, inputs: str) -> str:
-    """A file that makes a network.
+        The same network gives the same file. Its class is the last in the file, and has the ``state_dict`` of the
+        module.
 
-    Args:
-        dialect: Whose layers it is made of.
-        inputs: How they are scaled, in words; empty: unknown.
+        Args:
+            inputs: How they are scaled, in words; empty: unknown.
 
-    Raises:
-        UnsupportedLayer: there is no such layer, or its values do not flow as its names nest.
-    """
-    for node in network:
-        if isinstance(node.op, Merge) and not class_text.has_formula(node.op):
-            raise UnsupportedLayer(node, "is a merge whose formula no file can have")
-    taken = {*NAMES, *dialect.reserved, *loops.NAMES}
-    layers = dialect.layers(network, taken)
-    *blocks, root = ClassFinder(network, tree(network, taken), layers, taken).made
-    classes = [
-        *("\n".join([*class_text.class_text(made, network), ""]) for made in blocks),
-        _root(root, network, dialect),
-    ]
-    parts = [*layers.definitions(), *classes]
-    used = _used(parts)
-    parts = [*layers.definitions(), *(helper for name, helper in HELPERS.items() if name in used), *classes]
-    shape = "{name: list(y.shape) for name, y in model(x).items()}" if network.outputs else "list(model(x).shape)"
-    parts.append(DEMO.format(name=root.name, shape=shape))
-    constants = f"STEPS = {network.settings.steps}\nINPUT = {network.settings.input!r}\n"
-    head = "\n".join([*_head(network, dialect, inputs), "", *_imports(_used(parts), dialect), "", constants])
-    return "\n\n".join([head, *parts])
+        Raises:
+            UnsupportedLayer: the library has no such layer, neuron, surrogate or join, or the values of the network do
+                not flow as its names nest.
+        """
+        for node in network:
+            if isinstance(node.op, Merge) and not class_text.has_formula(node.op):
+                raise UnsupportedLayer(node, "is a merge whose formula no file can have")
+        taken = {*NAMES, *self.reserved, *loops.NAMES}
+        layers = self.layers(network, taken)
+        *blocks, root = ClassFinder(network, tree(network, taken), layers, taken).made
+        classes = [
+            *("\n".join([*class_text.class_text(made, network), ""]) for made in blocks),
+            _root(root, network, self),
+        ]
+        parts = [*layers.definitions(), *classes]
+        used = _used(parts)
+        parts = [*layers.definitions(), *(helper for name, helper in HELPERS.items() if name in used), *classes]
+        shape = "{name: list(y.shape) for name, y in model(x).items()}" if network.outputs else "list(model(x).shape)"
+        parts.append(DEMO.format(name=root.name, shape=shape))
+        constants = f"STEPS = {network.settings.steps}\nINPUT = {network.settings.input!r}\n"
+        head = "\n".join([*_head(network, self, inputs), "", *_imports(_used(parts), self), "", constants])
+        return "\n\n".join([head, *parts])
+
+    def target(self, run: Callable[..., Outputs]) -> ExportFormat:
+        """The format of these files.
+
+        Args:
+            run: See :attr:`~sewdsl.exchange.write.formats.ExportFormat.run`.
+        """
+        return ExportFormat(
+            endings=(".py",),
+            write=lambda model, inputs: self.source(model.network, inputs).encode(),
+            run=run,
+            tolerance=1e-8,
+            double=True,
+            holds_weights=False,
+        )
 
 
 def _used(parts: Iterable[str]) -> set[str]:
