@@ -110,7 +110,7 @@ class ProcessPool(StudyPool):
         self._slots = [
             _Slot({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}) for number in range(size)
         ]
-        self._came: queue.Queue[tuple[_Slot, StudyRun, RunMessage | None, str]] = queue.Queue()
+        self._came: queue.Queue[tuple[_Slot, Child, StudyRun, RunMessage | None, str]] = queue.Queue()
         self._stopping = False
 
     @property
@@ -135,25 +135,24 @@ class ProcessPool(StudyPool):
         last: RunMessage | None
         while True:
             try:
-                slot, run, last, death = self._came.get(timeout=PATIENCE)
+                slot, child, run, last, death = self._came.get(timeout=PATIENCE)
             except queue.Empty:
                 continue
             except KeyboardInterrupt:
                 raise RunInterrupted(signal.SIGINT) from None
-            assert slot.child is not None  # noqa: S101 -- a message came from it
             if death:
                 slot.child = None
                 return self.ending(run, last, death)
             if last is not None:
-                slot.child.answer(go_on=run.goes_on(last.epochs))
+                child.answer(go_on=run.goes_on(last.epochs))
 
     def _follow(self, slot: _Slot, run: StudyRun, child: Child) -> None:
         """Hands on what a process says, in a thread of its own."""
         last: RunMessage | None = None
         for last in child.messages():
             if last.kind == "epochs":
-                self._came.put((slot, run, last, ""))
-        self._came.put((slot, run, last, child.death))
+                self._came.put((slot, child, run, last, ""))
+        self._came.put((slot, child, run, last, child.death))
 
     def stop(self) -> None:
         """Asks what still runs to save and stop, and waits for it; a second Ctrl-C ends it at once."""
@@ -161,17 +160,17 @@ class ProcessPool(StudyPool):
         left = [slot for slot in self._slots if slot.child is not None]
         try:
             for slot in left:
-                assert slot.child is not None  # noqa: S101 -- chosen so
-                slot.child.interrupt()
+                if slot.child is not None:
+                    slot.child.interrupt()
             while any(slot.child is not None for slot in left):
                 try:
-                    slot, _, _, death = self._came.get(timeout=PATIENCE)
+                    slot, child, _, _, death = self._came.get(timeout=PATIENCE)
                 except queue.Empty:
                     continue
                 if death:
                     slot.child = None
-                elif slot.child is not None:
-                    slot.child.answer(go_on=True)  # it has saved, and stops for the signal
+                else:
+                    child.answer(go_on=True)  # it has saved, and stops for the signal
         except (KeyboardInterrupt, RunInterrupted):
             for slot in left:
                 if slot.child is not None:

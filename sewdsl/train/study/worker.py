@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -186,6 +186,8 @@ class Child:
             env={**os.environ, "COLUMNS": LINE_WIDTH, "OMP_NUM_THREADS": str(job.threads), **(environment or {})},
             start_new_session=True,
         )
+        pipes = self._process.stdin, self._process.stdout, self._process.stderr
+        self._input, self._output, self._errors = (cast("TextIO", pipe) for pipe in pipes)
         self._last = ""
         self._show = show
         self._shown = threading.Thread(target=self._read_lines, daemon=True)
@@ -194,16 +196,14 @@ class Child:
 
     def messages(self) -> Iterator[RunMessage]:
         """What becomes of the run; ends when the process has ended, at best with a message that is not of epochs."""
-        assert self._process.stdout is not None  # noqa: S101 -- it is a pipe
-        with self._process.stdout as said:
+        with self._output as said:
             for line in said:
                 with suppress(ValidationError):  # it was killed while it wrote
                     yield RunMessage.model_validate_json(line)
         self._process.wait()
         self._shown.join(timeout=1)
-        assert self._process.stdin is not None  # noqa: S101 -- it is a pipe
         with suppress(OSError):  # what was not read is nobody's
-            self._process.stdin.close()
+            self._input.close()
 
     @property
     def death(self) -> str:
@@ -234,14 +234,12 @@ class Child:
         self._process.wait()
 
     def _say(self, line: str) -> None:
-        assert self._process.stdin is not None  # noqa: S101 -- it is a pipe
         with suppress(OSError, ValueError):  # it has died, which ends its messages
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
+            self._input.write(line + "\n")
+            self._input.flush()
 
     def _read_lines(self) -> None:
-        assert self._process.stderr is not None  # noqa: S101 -- it is a pipe
-        with self._process.stderr as lines:
+        with self._errors as lines:
             for line in lines:
                 if line.strip():
                     self._last = line.strip()
