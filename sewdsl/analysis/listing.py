@@ -31,8 +31,6 @@ class ListingRow:
         kind: The kind of layer, or the block's title.
         text: With every argument in force.
         label: Without those that need a name, which are listed once below the table.
-        signal: What it gives.
-        parameters: Learnable parameters.
         macs: Multiply-accumulates per time-step and sample.
     """
 

@@ -38,7 +38,6 @@ class LayerOperations(NamedTuple):
     """What a layer computes for one sample, over all its time-steps.
 
     Attributes:
-        node: The layer.
         real: Whether its input is not integers, and has to be multiplied.
         steps: How often it computes: T, or once for an input that is the same at each time-step.
         dense: Multiply-accumulates at every tap.

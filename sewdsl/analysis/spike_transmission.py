@@ -91,7 +91,6 @@ class EquationViolation(NamedTuple):
     Attributes:
         states: Its states before it, by name.
         sent: What it is sent.
-        given: What it gives.
     """
 
     states: tuple[tuple[str, float], ...]

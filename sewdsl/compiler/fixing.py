@@ -14,7 +14,6 @@ def apply_fixes(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bo
 
     Args:
         diagnostics: What was said, in order.
-        source: The text to change.
         unsafe: Also apply fixes that are likely, not certain, to be right.
     """
     pieces, done = [], 0
@@ -33,7 +32,6 @@ def edits_of_fixes(fixes: Iterable[Fix], source: Source, *, unsafe: bool = False
 
     Args:
         fixes: In order of precedence.
-        source: The text to change.
         unsafe: Also take fixes that are likely, not certain, to be right.
     """
     taken: list[Edit] = []

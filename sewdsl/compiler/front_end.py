@@ -53,7 +53,6 @@ class Parsed:
     """A text as a tree, whatever it is written in.
 
     Attributes:
-        document: The tree.
         inputs: What a text in a dialect states of the inputs of its layers.
     """
 
@@ -66,7 +65,6 @@ class Assembled:
     """The statements of a text and of the files that it uses.
 
     Attributes:
-        parsed: The text.
         assembly: Its statements with those of the files, as written.
         diagnostics: What was said of both, not of the options; another elaboration can begin here.
     """
@@ -81,8 +79,7 @@ class Elaborated:
     """The network that follows from the statements and the overrides.
 
     Attributes:
-        assembled: The statements, as written.
-        assembly: With the overrides.
+        assembly: The statements with the overrides.
         elaboration: The network, if there is one, and what became of each item.
     """
 
@@ -114,7 +111,6 @@ class Compilation:
 
     Attributes:
         found: The text; None where the spec names none.
-        document: Its tree.
         assembly: Its statements with those of used files and the overrides.
         network: The network; with errors it ends before what is broken, or is None.
         diagnostics: All that was said, sorted.
@@ -192,9 +188,6 @@ def run_front_end(
     """What becomes of a text with overrides put over it.
 
     Args:
-        found: The text.
-        changes: The overrides, in order.
-        limits: Those in force.
         said: What was said of the options already.
         variant: Whether it is another network than the text says, to which what it expects and claims does not apply.
     """
@@ -220,8 +213,6 @@ class _FrontEnd:
     """The stages for one text, and where they report.
 
     Args:
-        found: The text.
-        changes: The overrides, in order.
         reporter: Knows what was said before the stages begin.
         variant: Whether what the text expects and claims does not apply.
     """

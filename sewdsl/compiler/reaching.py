@@ -33,7 +33,6 @@ def check_reach(
     Args:
         network: The whole network, with the overrides.
         named: Indices of neurons that the text names.
-        changes: The overrides.
         body: The expression, with the overrides.
         recompile: Compiles the text with some of the overrides.
     """

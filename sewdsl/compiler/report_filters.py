@@ -81,7 +81,6 @@ def downgrade_to_notes(
     Args:
         said: What the rules say of the network.
         lines: Those of figures that hold for the file as written, and not with the changes.
-        network: With the changes.
         changes: What the user has put over the file.
     """
     yield from (one for one in said if not (one.span in lines and one.code in STALE_FIGURE_CODES))

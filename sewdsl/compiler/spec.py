@@ -105,8 +105,6 @@ def find_source(
     A file of that name comes first, then a shipped network, then the string itself. A source is taken as it is.
 
     Args:
-        spec: What the user gave.
-        limits: Of a file.
         dialect: Whether a string may be in another language, of whose words nothing is known here.
     """
     if isinstance(spec, Source):

@@ -27,7 +27,6 @@ class CompiledVariant:
     """A variant of a study, with each of its seeds.
 
     Attributes:
-        variant: Which one.
         compilations: One for each seed; where it has errors, only one.
     """
 
@@ -79,7 +78,6 @@ def compile_trial(
         base: The spec, as :func:`compile_variants` returned it.
         number: Of the trial.
         values: By axis.
-        **options: As there.
     """
     assert base.found is not None  # noqa: S101 -- it has a search
     variant = base.study.trial(number, values)

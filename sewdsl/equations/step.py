@@ -34,8 +34,6 @@ class NeuronStep:
     """What a neuron computes in one time-step.
 
     Attributes:
-        tape: All results.
-        given: What it gives.
         after: Its states after the time-step.
         start: Their names, and their values before the first time-step.
         learned: What is learned, by name.
@@ -94,7 +92,6 @@ class NeuronStep:
         """What it gives, and the states after it, before anything is learned.
 
         Args:
-            x: The input.
             states: The states before it.
             margin: How near a number may be to where ``fire`` or ``round`` changes without being equal to it.
 
@@ -158,7 +155,6 @@ class StepLaw(NamedTuple):
     """A time-step as what a kernel needs of it: numbers are in it, learned factors are given with each call.
 
     Attributes:
-        given: What it gives.
         after: Its states after it.
         start: Their values before the first time-step.
         factors: The leaves that are given with each call, in order.
@@ -209,7 +205,6 @@ def parse_step(text: str, slope: Slope | None = None) -> StepLaw:
     """The time-step that :func:`step_text` wrote, on a tape of its own.
 
     Args:
-        text: The line.
         slope: The derivative of the surrogate, for the gradient.
     """
     tape = Tape(slope)

@@ -33,7 +33,6 @@ class TapeEntry:
     """A result on a tape: an operation and its operands, or a leaf.
 
     Attributes:
-        tape: Where it is.
         operation: A name of :data:`sewdsl.equations.operations.OPERATIONS`; of a leaf, ``number``, ``learned``,
             ``x``, ``state``, ``g_given`` or ``g_state``.
         operands: Other results; none of a leaf.
@@ -125,7 +124,6 @@ class Tape:
         """A number.
 
         Args:
-            value: The number.
             origin: What it follows from, such as the name of an argument, so that one that is equal by chance is
                 another; None: the text writes it.
         """
@@ -213,7 +211,6 @@ def needed(roots: Iterable[TapeEntry], stop: int = NUMBER) -> list[TapeEntry]:
     """What results depend on, in an order in which it can be computed.
 
     Args:
-        roots: The results.
         stop: What is below this level counts as given: what that depends on is left out.
     """
     found: dict[int, TapeEntry] = {}
@@ -295,12 +292,7 @@ def normal_form(entry: TapeEntry, ends: frozenset[int] | set[int]) -> TapeEntry:
 
 
 def linear_terms(entry: TapeEntry, ends: frozenset[int] | set[int]) -> dict[TapeEntry | None, TapeEntry]:
-    """The factors of a sum by what they multiply; of None, what is added by itself.
-
-    Args:
-        entry: A result.
-        ends: As of :func:`normal_form`.
-    """
+    """The factors of a sum by what they multiply; of None, what is added by itself."""
     if entry.level < STEP:
         return {None: entry}
     tape = entry.tape

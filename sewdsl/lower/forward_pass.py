@@ -27,8 +27,6 @@ class ForwardPass:
     """A pass over one input.
 
     Args:
-        network: What is computed.
-        plan: How.
         modules: By node; None for the input.
         T: Time-steps of the input.
         step: What nodes keep, if the input is one time-step of a stream.

@@ -16,7 +16,6 @@ class PartNodes(NamedTuple):
     """A layer or a part of a network.
 
     Attributes:
-        path: Its name.
         nodes: Indices of its nodes.
         reads: Of the nodes outside it whose values it reads, in order.
         gives: Index of the node whose value it gives.

@@ -22,7 +22,6 @@ class Positions:
     A place after the end of a line is at its end, one after the last line at the end of the text.
 
     Attributes:
-        source: The text.
         units: In what a column is counted.
     """
 

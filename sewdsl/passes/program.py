@@ -59,7 +59,6 @@ class Program:
     """Steps that compute a network.
 
     Attributes:
-        network: What they compute.
         steps: In order.
         channels_last: Whether maps are stored with the channels of a place side by side.
         bits: In how many bits a value of a node is kept for the backward pass, by the node's index; none: as it is.

@@ -51,7 +51,6 @@ class KernelCheck(NamedTuple):
     """Comparison of a network that runs by kernels with the same network in plain PyTorch in float64.
 
     Attributes:
-        name: The kernels.
         dtype: The format of the numbers.
         ok: Whether both differences are within their tolerances.
         error: Why the kernels do not run, or give no finite numbers; empty where they do.

@@ -32,9 +32,7 @@ def plot_curves(
     """A figure with a line for each curve; dotted vertical lines mark the downsample blocks.
 
     Args:
-        found: The blocks.
         curves: By name: a value for each block; None: it has none.
-        quantity: What they are.
         title: Over the figure.
         scale: Of the values; on a logarithmic one, zeros are left out.
     """

@@ -35,7 +35,6 @@ class OpenFile(NamedTuple):
 
     Attributes:
         name: The way to it from the folder, or a shipped network's name.
-        text: What it holds.
         mark: Of its bytes, by which a change is seen.
     """
 
@@ -109,7 +108,6 @@ class ServedFolder:
         """Saves the one file, as a whole or not at all, with the line ends and the permissions that it had.
 
         Args:
-            text: What to save.
             mark: Of what the file held when it was opened; None: it was not there.
             anyway: Whether to save also where something else has changed the file since.
 

@@ -113,9 +113,6 @@ def to_ascii(character: str, before: str, after: str, *, dash: bool = False) -> 
     """The ASCII text that a typographic character represents between its neighbours.
 
     Args:
-        character: The character.
-        before: What precedes it.
-        after: What follows it.
         dash: Whether it is read as a dash there.
     """
     if character == "\u00d7" and before.isdecimal() and after.isdecimal():

@@ -41,7 +41,6 @@ class Spacing:
     Attributes:
         padded: Whether the statement's values begin in the common column; false in sections.
         head: The first token of the statement or entry.
-        previous: The token before.
         open: Kinds of the brackets that are open inside the statement.
         formula_closed: Whether the token before closes a ``$(``.
         name_spaced: Whether the name that precedes, or is being read, has several words.

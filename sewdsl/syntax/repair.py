@@ -49,7 +49,6 @@ def repair_token(
     """Recognises a known mistake at a token that the parser did not expect.
 
     Args:
-        source: The text.
         before: The token that the parser took last, if any.
         ahead: The one that it refused, and all after it; of these, the last is the end.
         accepted: Kinds of tokens that it would have taken.

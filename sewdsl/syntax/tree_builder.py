@@ -23,7 +23,6 @@ class TreeBuilder:
     """Builds the nodes of one source; nesting is limited, so recursion is.
 
     Attributes:
-        source: The text.
         reporter: Gets what is wrong with it, and knows how many copies a repeat may have.
     """
 

@@ -39,7 +39,6 @@ def min_cost_cover(costs: Mapping[int, int], needs: Sequence[SavingTarget]) -> f
 
     Args:
         costs: Of the things, >= 0.
-        needs: What is needed.
     """
     import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
@@ -153,7 +152,6 @@ class RecomputationChoice(NamedTuple):
     """A program and what a step of it takes.
 
     Attributes:
-        program: What to run.
         peak: Its memory.
         fits: Whether that is no more than was allowed; else nothing is known that takes less.
     """

@@ -26,7 +26,6 @@ class SavedRecord:
     """What is kept of a value.
 
     Attributes:
-        index: Its node.
         store: Its bits, or the value itself; None: it is recomputed.
         raw: Whether the value itself.
         operands: What it is computed from.
