@@ -20,7 +20,6 @@ class CodePage:
 
     Attributes:
         code: Such as ``missing-hyphen``.
-        severity: How bad it is.
         group: What it is about: ``syntax``, ``shapes``, ``theory``.
         description: What it means, in a paragraph of one line, in Markdown.
         text: The whole page, in Markdown.

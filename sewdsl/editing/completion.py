@@ -40,8 +40,6 @@ class Completion(NamedTuple):
     """Something that can be written.
 
     Attributes:
-        text: The text itself.
-        kind: What it is.
         detail: A few words next to it.
         about: What hovering over it would say, as Markdown.
     """
@@ -60,13 +58,7 @@ class CompletionList(NamedTuple):
 
 
 def complete(view: EditorView, offset: int, datasets: Collection[str] = ()) -> CompletionList:
-    """What can be written at a place, for the editor to choose from by what is written already.
-
-    Args:
-        view: The text.
-        offset: The place.
-        datasets: Names of the datasets.
-    """
+    """What can be written at a place, for the editor to choose from by what is written already."""
     where = cursor_context(view.source, offset)
     if where is None:
         return CompletionList(Span(view.source, offset, offset), [])

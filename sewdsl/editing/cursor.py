@@ -22,8 +22,6 @@ def nodes_at(document: Document, offset: int, *, ending: bool = False) -> tuple[
     """The nodes around a character, outermost first, the document left out.
 
     Args:
-        document: The tree.
-        offset: Of the character.
         ending: Whether the word that ends at the offset is around it too, unless another begins there.
     """
     found: list[SyntaxNode] = []

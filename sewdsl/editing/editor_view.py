@@ -32,7 +32,6 @@ class EditorView:
     """One version of a text.
 
     Attributes:
-        source: The text.
         file: Where it is saved; None: nowhere yet, so that it can use no other file.
         compilation: What the compiler makes of it.
         reach: Where the files lie that it may use, and what counts as their text.

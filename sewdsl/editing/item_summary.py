@@ -17,8 +17,6 @@ class ItemFlow(NamedTuple):
     """What flows in and out of an item, in one or more of its copies.
 
     Attributes:
-        before: What flows in.
-        after: What flows out.
         copies: Which copies, counted from 1 in the order of computation.
     """
 

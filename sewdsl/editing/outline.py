@@ -30,12 +30,8 @@ class OutlineEntry(NamedTuple):
     """An entry of the outline.
 
     Attributes:
-        name: What it is called.
         detail: A few words next to it.
-        kind: What it is.
-        span: All of it.
         head: The part to jump to, inside it.
-        children: What it consists of.
     """
 
     name: str

@@ -73,7 +73,6 @@ def find_references(views: Iterable[EditorView], use: NameUse) -> Iterator[NameU
 
     Args:
         views: The texts, that of the definition among them.
-        use: The name.
     """
     for view in views:
         yield from view.names.references(use.meaning)

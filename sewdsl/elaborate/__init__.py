@@ -92,9 +92,6 @@ def elaborate(assembly: Assembly, document: Document, context: Context, reporter
     A file that neither names a network nor has a body is a library for others to use, and no problem.
 
     Args:
-        assembly: The statements.
-        document: The file's own tree.
-        context: What surrounds it.
         reporter: Gets all that is wrong, knows what was wrong before, and how large the network may become.
     """
     return _Elaborator(assembly, document, context, reporter).elaborate()

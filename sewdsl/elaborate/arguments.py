@@ -52,11 +52,8 @@ def validate_arguments(
     """An instance, or None with every problem.
 
     Args:
-        model: The pydantic class.
         what: What a message calls it, with an article: ``a convolution``.
-        given: The arguments by name.
         span: The whole call, for what is missing.
-        path: The way to the call.
         said: Arguments that are there but wrong, which is said already.
     """
     fields = argument_fields(model)

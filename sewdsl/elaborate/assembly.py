@@ -64,7 +64,6 @@ class Assembly:
         blocks: Definitions by name without white space.
         neurons: Definitions by name.
         sections: ``train``, by name.
-        body: The expression.
         lets: The named values of the file itself, in order.
         figures: ``expect`` and ``claim`` lines.
         allowed: ``allow`` lines of the file itself; of a compiled one, those that took something back.
@@ -111,7 +110,6 @@ def assemble(document: Document, use: Callable[[Use], Assembly | None]) -> Repor
     """Collects the statements of a document; says which of them occur twice or mean nothing.
 
     Args:
-        document: The tree of the file.
         use: Gives the assembly of a used file, or None where it cannot be had.
     """
     used = Assembly()

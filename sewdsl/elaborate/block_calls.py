@@ -46,7 +46,6 @@ class Binding:
     Attributes:
         stated: What an enclosing call says that ``SN`` means.
         join: What ``g`` means.
-        parameters: Values of the block's parameters.
         scope: The number of these values.
         title: The block's name as defined: ``SEW Block``.
         arguments: The values of the parameters, as a way shows them: ``c128s2``.
@@ -78,8 +77,6 @@ class BlockCalls:
         Args:
             key: The block's name without white space.
             name: The part of its nodes' names that they share: ``sew_block1``.
-            outer: The frame of the call.
-            binding: What the call says.
             nearest: The activation nearest before, which ``SN`` means where nothing is stated.
             line: Where the user's text calls a block of its own; else 0.
         """
@@ -108,10 +105,7 @@ class BlockCalls:
         """What a call says of the inside of its block; worked out once for the same surroundings.
 
         Args:
-            call: The call.
             key: The block's name without white space.
-            definition: The block.
-            outer: The frame of the call.
             nearest: The activation nearest before it.
             before: What flows into the block; None where that is broken.
             budget: Where the work is counted.

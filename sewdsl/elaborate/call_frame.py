@@ -18,12 +18,10 @@ class CallFrame:
     """The surroundings of a sequence.
 
     Attributes:
-        parameters: Values of the enclosing block's parameters.
         scope: A number that frames with the same parameters of the same walk share.
         neuron: What ``SN`` means here; None: the activation nearest before.
         stated: What the header or an enclosing call says that ``SN`` means.
         join: What ``g`` means.
-        path: The way here.
         prefix: The keys of its steps, each followed by a dot.
         calls: Names of the blocks being expanded.
         site: Inside a block of the shipped library, the call in the user's text.

@@ -100,7 +100,6 @@ class FilledName:
         text: ``SEWBlock``, ``c32k3s1``.
         pieces: Where each part begins in ``text``, its span, and whether its characters are the user's own.
         gaps: Offsets in ``text`` at which the user wrote white space.
-        span: The whole name.
     """
 
     text: str

@@ -49,7 +49,6 @@ class Walker:
     """Walks one body.
 
     Args:
-        builder: Gets the nodes.
         calls: Finds the op of a call, knows what names mean, and reports; the limits are its reporter's.
         budget: Where the work is counted; None: as much as the limits allow.
         expanded: Blocks whose expressions need not be walked again; None: a block is walked wherever it is called.
@@ -108,7 +107,6 @@ class Walker:
 
         Args:
             lets: The named values; those that nothing reads are walked, but leave no nodes.
-            expression: What it gives.
             at: What flows in: sequences that do not begin with a name begin there.
             frame: The surroundings of all; its names, those of operands, can be read too.
         """
@@ -131,7 +129,6 @@ class Walker:
         Args:
             lets: The named values; those that nothing reads are walked, but leave no nodes.
             expression: What reads all outputs.
-            outputs: The names of the values that are read.
             at: What flows in.
             frame: The surroundings of all.
         """
@@ -149,10 +146,8 @@ class Walker:
         first until all shapes are known, then with the ranges that were found, until these stay the same.
 
         Args:
-            lets: The named values.
             dead: Names of those that leave no nodes.
             at: What flows in.
-            frame: The surroundings; its names can be read too.
         """
         early = early_names(lets) - {*dead} if at is not None else set[str]()
         if not early:
@@ -195,10 +190,8 @@ class Walker:
         shapes that it began with.
 
         Args:
-            lets: The named values.
             dead: Names of those that leave no nodes.
             at: What flows in.
-            frame: The surroundings.
             early: Names of those that delays read before they are computed.
         """
         mark, nearest, said = self._builder.mark(), self._nearest, len(self._reporter.found)
@@ -235,10 +228,8 @@ class Walker:
         """Reports that a value has no shape that it keeps, unless something else is reported, which is why.
 
         Args:
-            value: The value.
             known: Its type as the last pass began; None: it has none.
             said: How much was reported before the first pass; what does not fit in a guess alone is no reason.
-            frame: The surroundings.
         """
         fresh = self._reporter.found[said:]
         if any(diagnostic not in self._misfits for diagnostic in fresh):

@@ -64,7 +64,6 @@ def identify_file(name: str, head: bytes) -> FileKind | None:
 
     Args:
         name: Its name, of which the ending counts.
-        head: Its first bytes.
     """
     if not is_binary(head):
         return None

@@ -86,12 +86,7 @@ class Meanings:
         return self._found[text]
 
     def of_value(self, text: str, values: Collection[str]) -> NameSuggestion | None:
-        """The value whose name is nearly a name that is unknown; None: there is none.
-
-        Args:
-            text: The name without white space.
-            values: Names of values.
-        """
+        """The value whose name is nearly a name that is unknown; None: there is none."""
         near = (
             Names(values).nearest(text, NEAR_VALUE, self._budget)
             if values and self._budget.spend(len(values))

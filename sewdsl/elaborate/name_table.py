@@ -84,7 +84,6 @@ class NameUse(NamedTuple):
     """A name in a text.
 
     Attributes:
-        span: The name there.
         meaning: What it refers to.
         defines: Whether it is defined there.
     """
@@ -103,9 +102,7 @@ class NameTable:
     """Names of one text.
 
     Args:
-        document: The text.
         assembly: Its statements with those of used files; None where the text nests too deep to be read.
-        vocabulary: The blocks that can be called.
     """
 
     def __init__(self, document: Document, assembly: Assembly | None, vocabulary: Vocabulary) -> None:

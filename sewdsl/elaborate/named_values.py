@@ -132,10 +132,7 @@ def check_names(
     """Complains of the names of one file, or of one block: those that mean something else, and that nothing reads.
 
     Args:
-        operands: The block's operands.
-        lets: Its named values.
         expression: What it gives; None: that is broken, and may read anything.
-        vocabulary: What other names mean.
     """
     words = [*operands, *(let.name for let in lets)]
     first: dict[str, Word] = {}

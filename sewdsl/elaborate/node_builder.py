@@ -50,11 +50,7 @@ class BuilderMark(NamedTuple):
 class NodeBuilder:
     """Nodes in order of computation.
 
-    Args:
-        steps: Time-steps of the network.
-
     Attributes:
-        nodes: The nodes so far.
         visits: What became of each item of the user's own texts, in the order in which they end.
         called: Names of the blocks that were called.
         named: Indices of neurons that a text names, where it could say ``SN``.

@@ -65,8 +65,6 @@ def apply_overrides(
     """An assembly with every override put over it, in order.
 
     Args:
-        assembly: What the file says.
-        overrides: What to put over it.
         reporter: Gets those that cannot be, and knows the limits of the texts.
         library: Names of the blocks that every file may call.
     """

@@ -21,7 +21,6 @@ def net_files(folder: Path, most: int) -> list[Path]:
     """The ``.net`` files in and below a folder, sorted; hidden folders and those of installed packages are left out.
 
     Args:
-        folder: The folder.
         most: How many are given at most, those further up first.
     """
     found: list[Path] = []

@@ -36,7 +36,6 @@ def read_text(path: Path, shown: str, span: Span, limits: Limits) -> str | Diagn
     """The text of a file, or what is said where it is none.
 
     Args:
-        path: The file.
         shown: What messages call it.
         span: What the diagnostic is about.
         limits: How large it may be: a larger file is not even read.

@@ -79,11 +79,9 @@ def replace_block(
     The assembly stays as it is where the old block is not called, or the text is not the call of a block.
 
     Args:
-        assembly: What the file says.
         old: The one to replace, without white space; empty: the only one that is called.
         place: The new one, as a call: ``Spiking Block``, ``SEW Block (g=IAND)``; its arguments win over the old call's.
         known: Names of all blocks.
-        limits: Of the text.
     """
     if assembly.expression is None:
         return Reported(assembly)
@@ -118,11 +116,6 @@ def replace_classes(assembly: Assembly, values: tuple[Value, ...], place: Span) 
     """Set the width of the last linear layer of the body so that the network has a number of classes.
 
     Where an average pool of ``k`` votes follows, ``FC110-LIF-APk10``, the width is ``k`` times as large.
-
-    Args:
-        assembly: Statements of the file.
-        values: The number of classes.
-        place: The number in its source.
     """
 
     def refuse(code: str, message: str, hint: str) -> Reported[Assembly]:

@@ -23,9 +23,7 @@ class CallResolver:
     """Resolves the calls of one text.
 
     Attributes:
-        vocabulary: What names mean.
         default: The neuron of the header.
-        reporter: Gets what is wrong.
     """
 
     def __init__(self, vocabulary: Vocabulary, default: Activation | None, reporter: Reporter) -> None:
@@ -49,9 +47,6 @@ class CallResolver:
         """The op that a call names; None where that failed, with every problem reported.
 
         Args:
-            call: The call.
-            name: Its name as text.
-            frame: Where it is.
             nearest: The activation nearest before it.
             unsure: Whether something before it was not understood, which may have been an activation.
         """

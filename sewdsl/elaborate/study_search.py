@@ -61,7 +61,6 @@ class StudyRange:
     """A key of ``vary`` whose values are the numbers from one to another.
 
     Attributes:
-        name: The key.
         scale: One of :data:`SCALES`.
         low: The override that sets it to the least.
         high: The same with the greatest.

@@ -17,11 +17,7 @@ MAX_LISTED = 40
 
 
 class Names:
-    """Names of which one may be intended.
-
-    Args:
-        known: All that there are.
-    """
+    """Names of which one may be intended."""
 
     def __init__(self, known: Iterable[str]) -> None:
         self._known = sorted(set(known))
@@ -31,7 +27,6 @@ class Names:
         """The known name that differs in case, or in ``_`` for ``-``, only; else the most similar one, else None.
 
         Args:
-            name: As written.
             cutoff: How similar it must be, from 0 to 1: twice the characters that both have in the same order, by the
                 length of both.
             budget: Where the comparisons are counted; nothing is compared once it is spent.
@@ -67,8 +62,6 @@ def _common(places: dict[str, int], length: int, other: str) -> int:
 
     Args:
         places: Where each character of the text is, as bits.
-        length: Of the text.
-        other: The other one.
     """
     everywhere = (1 << length) - 1
     free = everywhere
@@ -103,8 +96,6 @@ def advice(name: str, known: Iterable[str], span: Span, otherwise: str = "") -> 
     """Proposes the near name, and a fix that writes it, where there is one.
 
     Args:
-        name: What is not known.
-        known: What there is.
         span: What the diagnostic is about. There is no fix where the name is not in it, as on the command line, or in
             more than one place of it.
         otherwise: What helps where nothing is near.

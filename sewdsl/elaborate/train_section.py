@@ -44,7 +44,6 @@ def read_train_section(section: Section, *, library: bool = False) -> Reported[R
     """The recipe of a ``train`` section; None where it has problems, of which all are said.
 
     Args:
-        section: As written.
         library: The section is of a file without a network, and need not be complete.
     """
     reader = _RecipeReader(section, library)
@@ -142,12 +141,7 @@ class _RecipeReader:
 
 
 def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
-    """What a recipe says of layers and parts that the network does not have, or that learn nothing there.
-
-    Args:
-        network: With its recipe.
-        section: The recipe as written.
-    """
+    """What a recipe says of layers and parts that the network does not have, or that learn nothing there."""
     recipe = network.recipe
     if recipe is None or not (recipe.freeze or recipe.lr):
         return

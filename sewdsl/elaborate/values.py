@@ -33,8 +33,6 @@ class ValueReader:
     """Reads the values at one place of a text; one that is wrong is reported, and raised as :class:`InvalidText`.
 
     Attributes:
-        reporter: Gets what is wrong.
-        path: The way to the place.
         parameters: The values of the enclosing block's parameters, for ``$(…)``; none outside of blocks.
         neuron: What ``SN`` means here, for ``SN=SN(detach_reset=on)``; None: nothing.
         kinds: What names of kinds mean.
@@ -132,7 +130,6 @@ class ValueReader:
         """The value of what is in ``$(…)``: of a name alone any number, of arithmetic a whole one.
 
         Args:
-            formula: What is between the parentheses.
             signed: Whether a name alone may be below 0, as arguments may that are written by name.
 
         Raises:

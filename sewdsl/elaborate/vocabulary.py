@@ -151,9 +151,6 @@ def check_unknown(
     """Says that a name means nothing, and what may be intended; nothing where a file that is missing may define it.
 
     Args:
-        name: The name.
-        vocabulary: What other names mean.
-        path: Where it is.
         values: Names of the values that could be read there.
     """
     splits = vocabulary.splits(name.text)

@@ -61,7 +61,6 @@ class OpenDocument:
 
     Attributes:
         uri: Its name in the protocol.
-        view: What is known of it.
         units: In what columns are counted.
     """
 

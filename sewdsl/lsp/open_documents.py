@@ -43,7 +43,6 @@ class _Known(NamedTuple):
     """A text as it was read.
 
     Attributes:
-        document: What is known of it.
         used: What the files held that it uses, through others too, before they were read.
     """
 

@@ -41,12 +41,7 @@ def is_failure(record: logging.LogRecord) -> bool:
 
 
 class Server(LanguageServer):
-    """Says what is wrong with the open texts, whenever they or the files that they use change.
-
-    Args:
-        version: Of sewdsl.
-        datasets: Names of the datasets.
-    """
+    """Says what is wrong with the open texts, whenever they or the files that they use change."""
 
     protocol: Protocol
 
