@@ -17,7 +17,7 @@ from docs.site.zoo import zoo
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.compiler import read, shipped_networks
 from sewdsl.editing import kind_docs
-from sewdsl.editing.code_page import read_code_pages
+from sewdsl.editing.kind_docs import read_code_pages
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Layer, Merge, Surrogate

@@ -14,8 +14,8 @@ from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Compilation, Options, read
 from sewdsl.diagnostics import Diagnostic, SewdslError
-from sewdsl.elaborate.read_text import decode_text
 from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.text_files import decode_text
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import parse_memory
 from sewdsl.source import Source, Span

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sewdsl.diagnostics import Diagnostic, Fix, Severity
-from sewdsl.editing.code_page import CodePage, read_code_pages
+from sewdsl.editing.kind_docs import CodePage, read_code_pages
 from sewdsl.paths import is_file
 from sewdsl.plugins import installed_version
 from sewdsl.source import Source, Span

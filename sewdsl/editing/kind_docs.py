@@ -1,16 +1,19 @@
-"""What the code itself says of kinds and settings, taken from its docstrings, as Markdown."""
+"""Markdown on kinds and settings, from docstrings of the code, and on codes, from their pages."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from inspect import getdoc
 from typing import TYPE_CHECKING
 
+from sewdsl.diagnostics import Severity
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Settings
+from sewdsl.light_dataclass import dataclass
 from sewdsl.resources import resource_folder
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 _SECTION = re.compile(r"^(Attributes|Args|Raises|Returns|Shape):", re.MULTILINE)
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n(?: {8}.*|$))*)", re.MULTILINE)
 _ROLE = re.compile(r":\w+:`~?([^`]*)`")
+_PAGE_HEAD = re.compile(r"^\*(\w+) · ([^*]+)\*$", re.MULTILINE)
+_SENTENCE_END = re.compile(r"\.\s+(?=[A-Z`'])")
+"""'Fang et al. 2021' and 'Sec. 3' are no ends of one."""
 
 HEADER = {
     "network": "The network's name, between double quotes.",
@@ -164,6 +170,46 @@ def _default(kind: type[Kind], name: str) -> str:
 def code_pages() -> dict[str, str]:
     """The page of each diagnostic's code."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(resource_folder("codes").glob("*.md"))}
+
+
+@dataclass(frozen=True)
+class CodePage:
+    """What a page says of a code.
+
+    Attributes:
+        code: Such as ``missing-hyphen``.
+        group: What it is about: ``syntax``, ``shapes``, ``theory``.
+        description: What it means, in a paragraph of one line, in Markdown.
+        text: The whole page, in Markdown.
+    """
+
+    code: str
+    severity: Severity
+    group: str
+    description: str
+    text: str
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the description, without its full stop."""
+        return _SENTENCE_END.split(self.description)[0].rstrip(".")
+
+
+def read_code_pages() -> Mapping[str, CodePage]:
+    """Return every page, by its code, in the order of the codes.
+
+    Raises:
+        ValueError: If a page has no line with its severity and group.
+    """
+    pages: dict[str, CodePage] = {}
+    for code, text in code_pages().items():
+        head = _PAGE_HEAD.search(text)
+        if head is None:
+            message = f"the page on {code} has no line such as '*error · syntax*'"
+            raise ValueError(message)
+        description = text[head.end() :].partition("\n```")[0].strip().replace("\n", " ")
+        pages[code] = CodePage(code, Severity[head[1].upper()], head[2].strip(), description, text)
+    return pages
 
 
 def _plain(text: str) -> str:

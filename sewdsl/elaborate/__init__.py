@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import OUTPUTS, Assembly, assemble
-from sewdsl.elaborate.block_definitions import check_shadowed_blocks
+from sewdsl.elaborate.block_definitions import check_shadowed_blocks, default_number
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, NodeCounter, Walker
 from sewdsl.elaborate.header import HeaderReader
 from sewdsl.elaborate.imports import Importer
-from sewdsl.elaborate.named_values import check_block_names, check_names
-from sewdsl.elaborate.neuron_definitions import check_blocks_and_neurons, read_neurons
+from sewdsl.elaborate.named_values import NamedValue, check_block_names, check_names
+from sewdsl.elaborate.neuron_kinds import check_blocks_and_neurons, read_neurons
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.overrides import CLASSES, Override, apply_overrides
-from sewdsl.elaborate.project_files import SiblingBlocks
 from sewdsl.elaborate.resolve_calls import CallResolver
 from sewdsl.elaborate.study_search import Search, StudyRange
 from sewdsl.elaborate.study_section import Study, StudyVariant, read_study_section
 from sewdsl.elaborate.suggestions import advice
+from sewdsl.elaborate.text_files import SiblingBlocks
 from sewdsl.elaborate.train_section import check_parts, read_train_section
-from sewdsl.elaborate.uncalled_blocks import check_uncalled_blocks
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import graph_of
@@ -51,6 +51,13 @@ __all__ = [
     "elaborate",
     "read_study_section",
 ]
+
+CALL_DEPENDENT_CODES = frozenset(
+    {"invalid-formula", "missing-neuron", "zero-count", "nesting-too-deep", "repeat-too-large"}
+)
+"""Codes that depend on the call of a block: of a block without one, they are not reported."""
+PLACEHOLDER_VALUE = 16
+"""Value of every parameter but those that are a fraction by default; a power of 2, so that most divisions are exact."""
 
 
 @dataclass(frozen=True)
@@ -151,8 +158,25 @@ class _Elaborator:
         return Elaboration(network, whole, tuple(builder.visits), tuple(builder.named))
 
     def _check_uncalled(self, names: Iterable[str]) -> None:
-        limits = self.reporter.limits
-        self.reporter.extend(check_uncalled_blocks(names, self.vocabulary, self.header, limits, self.budget))
+        """Reports unknown names, letters and parameters in blocks that no call has reached, whatever one would give."""
+        expanded: set[str] = set()  # each block is walked once, however many others call it
+        for name in names:
+            expanded.add(name)
+            definition, reporter = self.vocabulary.blocks[name], Reporter(self.reporter.limits)
+            defaults = ((parameter.name, default_number(parameter)) for parameter in definition.parameters)
+            parameters = {
+                parameter: default if isinstance(default, float) else PLACEHOLDER_VALUE
+                for parameter, default in defaults
+            }
+            neuron = self.header.neuron()
+            operands = {word.text: NamedValue(word.span, computed=True) for word in definition.operands}
+            frame = CallFrame(self.header.join(), neuron, neuron, parameters, calls=(name,), names=operands)
+            walker = Walker(NodeBuilder(), CallResolver(self.vocabulary, neuron, reporter), self.budget, expanded)
+            with suppress(ExpansionLimitExceeded):
+                walker.scope(definition.lets, definition.expression, None, frame)
+            self.reporter.extend(said for said in reporter.sorted if said.code not in CALL_DEPENDENT_CODES)
+            if self.budget.spent:
+                break
 
     def _check_names(self) -> list[Diagnostic]:
         """Reports names of values that mean something else, and finds those that nothing reads."""

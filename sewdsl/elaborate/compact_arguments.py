@@ -8,7 +8,6 @@ from collections.abc import Collection
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from sewdsl.elaborate.values import ValueReader
 from sewdsl.ir.printed_values import number_text
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Span
@@ -16,6 +15,7 @@ from sewdsl.syntax.lexicon import NUMBER
 from sewdsl.syntax.tree import Name, Word
 
 if TYPE_CHECKING:
+    from sewdsl.elaborate.values import ValueReader
     from sewdsl.ir.kind import Kind
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.assembly import Assembly, assemble
-from sewdsl.elaborate.read_text import ON_DISK, FileAccess, read_text
+from sewdsl.elaborate.text_files import ON_DISK, FileAccess, read_text
 from sewdsl.paths import explain, is_link
 from sewdsl.reporter import Reporter
 from sewdsl.resources import resource_folder

@@ -5,28 +5,51 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
-from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate.assembly import HEADER, SECTIONS, Assembly
+from sewdsl.diagnostics import Diagnostic, Severity, errors_in
+from sewdsl.elaborate.assembly import HEADER, OUTPUTS, SECTIONS, Assembly
 from sewdsl.elaborate.header import EXPECTED, describe_wrong
-from sewdsl.elaborate.neuron_definitions import read_neurons
-from sewdsl.elaborate.neuron_kinds import NeuronKinds
-from sewdsl.elaborate.replace_expression import replace_block, replace_body, replace_classes, set_parameter
-from sewdsl.elaborate.suggestions import did_you_mean
+from sewdsl.elaborate.named_values import live_names
+from sewdsl.elaborate.neuron_kinds import NeuronKinds, read_neurons
+from sewdsl.elaborate.suggestions import did_you_mean, listed
 from sewdsl.elaborate.train_section import resolve_key_alias
 from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
-from sewdsl.syntax.parser import parse_excerpt, parse_value
-from sewdsl.syntax.tree import Argument, Call, Name, Section, Setting, Text, Value, Word
+from sewdsl.syntax.parser import parse_compact, parse_excerpt, parse_value
+from sewdsl.syntax.tree import (
+    Alternative,
+    Argument,
+    BlockDefinition,
+    Body,
+    Call,
+    Let,
+    MergeOf,
+    Name,
+    Number,
+    Repeat,
+    Section,
+    Setting,
+    Text,
+    Value,
+    Word,
+    walk_syntax,
+)
+from sewdsl.syntax.tree import Sequence as Expression
 
 _DATA = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _DASHED = re.compile(r"[A-Za-z][A-Za-z0-9_]*(-[A-Za-z0-9_]+)+")
 """A text that a file has between quotes, which a shell would take away: ``bf16-mixed``."""
+_LINEAR = re.compile(r"FC[0-9]+((?:b[01])?)")
+_VOTES = re.compile(r"APk([0-9]+)(?:s\1)?")
+"""An average pool of consecutive features, each of which votes for the same class."""
 
 BODY, BLOCK, CLASSES = "body", "block", "classes"
 """Keys that are no settings: the expression itself, the block that is called in it, and the width of its last layer."""
+
+Called = TypeVar("Called", Call, MergeOf)
 
 
 @dataclass(frozen=True)
@@ -88,15 +111,14 @@ class _Replacement:
     reporter: Reporter
 
     def apply(self, library: Collection[str]) -> Assembly:
-        item, limits = self.item, self.reporter.limits
+        item = self.item
         head, *rest = item.key.split(".")
         if head in SECTIONS and rest == ["on"]:
             return self._with_data(head, item.text.strip())
         if head == BODY and not rest:
-            return self.reporter.take(replace_body(self.assembly, item.place, limits))
+            return self._with_body()
         if head == BLOCK and len(rest) <= 1:
-            known = {*library, *self.assembly.blocks, *self.assembly.unread}
-            return self.reporter.take(replace_block(self.assembly, "".join(rest), item.place, known, limits))
+            return self._with_block("".join(rest), {*library, *self.assembly.blocks, *self.assembly.unread})
         values = self._values() if is_key(item.key) else None
         if values is not None:
             return self._with_values(head, rest, values)
@@ -117,13 +139,13 @@ class _Replacement:
         return self.reporter.take(read)
 
     def _with_values(self, head: str, rest: Sequence[str], values: tuple[Value, ...]) -> Assembly:
-        assembly, span = self.assembly, self.item.place
+        assembly = self.assembly
         if head in SECTIONS:
             return self._in_section(head, rest, values)
         if head == BODY and len(rest) == 1:
-            return self.reporter.take(set_parameter(assembly, rest[0], values, span))
+            return self._with_parameter(rest[0], values)
         if head == CLASSES and not rest:
-            return self.reporter.take(replace_classes(assembly, values, span))
+            return self._with_classes(values)
         if head not in HEADER:
             return self._unknown()
         changed = self._setting(assembly.settings.get(head), head, rest, values)
@@ -143,10 +165,107 @@ class _Replacement:
     def _with_data(self, name: str, data: str) -> Assembly:
         span = self.item.place
         if not _DATA.fullmatch(data):
-            message = f"'{data}' is not the name of a data set"
-            self.reporter.report("invalid-argument", message, span, help="e.g. mnist5k")
-            return self.assembly
+            return self._refuse("invalid-argument", f"'{data}' is not the name of a data set", "e.g. mnist5k")
         return self._with_section(name, replace(self._section(name), on=data, span=span))
+
+    def _refuse(self, code: str, message: str, hint: str) -> Assembly:
+        self.reporter.report(code, message, self.item.place, help=hint)
+        return self.assembly
+
+    def _with_body(self) -> Assembly:
+        """Another expression in place of the body, with those named values that it reads."""
+        assembly = self.assembly
+        document = self.reporter.take(parse_excerpt(self.item.place, parse_compact, self.reporter.limits))
+        for statement in document.statements:
+            if isinstance(statement, Body):
+                live = live_names(assembly.lets, statement.expression)
+                lets = tuple(let for let in assembly.lets if let.name.text in live)
+                settings = {key: setting for key, setting in assembly.settings.items() if key != OUTPUTS}
+                body = replace(statement, span=self.item.place)  # which is in place of outputs too
+                return replace(assembly, body=body, lets=lets, settings=settings)
+        return assembly
+
+    def _with_parameter(self, name: str, values: tuple[Value, ...]) -> Assembly:
+        """Another argument for the block that is all of the body: n of ``body Net(n=4)``."""
+        assembly = self.assembly
+        items = assembly.body.expression.items if assembly.body else ()
+        call = items[0] if len(items) == 1 else None
+        if assembly.body is None or not isinstance(call, Call) or (call.name.plain or "") not in assembly.blocks:
+            message = f"the body is not one block of this file, of which '{name}' could be a parameter"
+            hint = f"write the network as a block, e.g. 'block Net({name}) = …', and 'body Net({name}=4)'"
+            return self._refuse("unknown-setting", message, hint)
+        if len(values) != 1:
+            return self._refuse("invalid-argument", f"'{name}' takes one value", "write a number")
+        changed = _with_arguments(call, (Argument(name, values[0], span=self.item.place),))
+        expression = replace(assembly.body.expression, items=(changed,))
+        return replace(assembly, body=replace(assembly.body, expression=expression))
+
+    def _with_block(self, old: str, known: Collection[str]) -> Assembly:
+        """Another block wherever one is called, in the body and in the blocks of the file and of what it uses.
+
+        The text is the new one as a call, ``SEW Block (g=IAND)``, whose arguments win over those of the old call.
+
+        Args:
+            old: The one to replace, without white space; empty: the only one that is called.
+            known: Names of all blocks.
+        """
+        assembly, place = self.assembly, self.item.place
+        if assembly.expression is None:
+            return assembly
+        scopes = [(assembly.lets, assembly.expression)]
+        scopes += [(block.lets, block.expression) for block in assembly.blocks.values()]
+        parts = (part for lets, last in scopes for part in (*(let.expression for let in lets), last))
+        calls = (node for part in parts for node in walk_syntax(part) if isinstance(node, Call | MergeOf))
+        called = [*dict.fromkeys(name for call in calls if (name := call.name.plain or "") in known)]
+        old = old or (called[0] if len(called) == 1 else "")
+        if old not in called:
+            if old:
+                message = f"the network does not call '{old}'"
+                hint = did_you_mean(old, called) or f"it calls {listed(called) or 'no block'}"
+            elif called:
+                message = "the network calls several blocks"
+                hint = f"say which: {listed(f'block.{name}' for name in called)}"
+            else:
+                message, hint = "the network calls no block that could be another", "give another 'body'"
+            return self._refuse("unknown-setting", message, hint)
+        read = parse_excerpt(place, parse_compact, self.reporter.limits)
+        statements = self.reporter.take(read).statements
+        items = statements[0].expression.items if statements and isinstance(statements[0], Body) else ()
+        new = items[0] if len(items) == 1 else None
+        if not isinstance(new, Call):
+            if errors_in(read.diagnostics):
+                return assembly
+            message = f"'{place.text}' is not the call of one block"
+            return self._refuse("invalid-argument", message, "e.g. Spiking Block, or SEW Block (g=IAND)")
+        body, lets = assembly.body and _swapped(assembly.body, old, new), _swapped(assembly.lets, old, new)
+        blocks = {name: _swapped(block, old, new) for name, block in assembly.blocks.items()}
+        return replace(assembly, body=body, lets=lets, blocks=blocks)
+
+    def _with_classes(self, values: tuple[Value, ...]) -> Assembly:
+        """Another width of the last linear layer of the body, so that the network has a number of classes.
+
+        Where an average pool of ``k`` votes follows, ``FC110-LIF-APk10``, the width is ``k`` times as large.
+        """
+        assembly, place, body = self.assembly, self.item.place, self.assembly.body
+        match values:
+            case (Number(value=int(classes)),) if classes > 0:
+                pass
+            case _:
+                return self._refuse("invalid-argument", "classes is a whole number from 1", "e.g. 10")
+        items = list(body.expression.items) if body else []
+        votes = 1
+        for index in reversed(range(len(items))):
+            item = items[index]
+            name = item.name.plain or "" if isinstance(item, Call) else ""
+            if pool := _VOTES.fullmatch(name):
+                votes *= int(pool[1])
+            elif body is not None and isinstance(item, Call) and (linear := _LINEAR.fullmatch(name)):
+                word = Word(f"FC{classes * votes}{linear[1]}", span=place)
+                items[index] = replace(item, name=Name((word,), (False,), span=place))
+                expression = replace(body.expression, items=tuple(items))
+                return replace(assembly, body=replace(body, expression=expression))
+        message = "the body has no last linear layer, such as FC10, whose width could be the number of classes"
+        return self._refuse("unknown-setting", message, "write another 'body'")
 
     def _in_section(self, name: str, way: Sequence[str], values: tuple[Value, ...]) -> Assembly:
         section = self._section(name)
@@ -217,3 +336,35 @@ def _default(call: Call, name: str, span: Span, kinds: NeuronKinds) -> Call | No
     if not isinstance(default, Kind):
         return None
     return Call(Name((Word(default.kind, span=span),), (False,), span=span), span=span)
+
+
+def _swapped(node: Any, old: str, new: Call) -> Any:
+    """A part of a tree, or several, with another block in place of one wherever that is called."""
+    match node:
+        case tuple():
+            return tuple(_swapped(each, old, new) for each in node)
+        case Call(name=name) if name.plain == old:
+            return replace(_with_arguments(node, new.arguments), name=new.name)
+        case Expression(items=items):
+            return replace(node, items=_swapped(items, old, new))
+        case Repeat(body=body):
+            return replace(node, body=_swapped(body, old, new))
+        case MergeOf(name=name, operands=operands):
+            if name.plain == old:
+                node = replace(_with_arguments(node, new.arguments), name=new.name)
+            return replace(node, operands=_swapped(operands, old, new))
+        case Alternative(first=first, second=second):
+            return replace(node, first=_swapped(first, old, new), second=_swapped(second, old, new))
+        case BlockDefinition(lets=lets, expression=expression):
+            return replace(node, lets=_swapped(lets, old, new), expression=_swapped(expression, old, new))
+        case Let(expression=expression) | Body(expression=expression):
+            return replace(node, expression=_swapped(expression, old, new))
+        case _:
+            return node
+
+
+def _with_arguments(call: Called, arguments: tuple[Argument, ...]) -> Called:
+    """A call with further arguments, in place of its own of the same name."""
+    names = {argument.name for argument in arguments if argument.name is not None}
+    kept: tuple[Argument, ...] = tuple(argument for argument in call.arguments if argument.name not in names)
+    return replace(call, arguments=(*kept, *arguments), called=bool(kept or arguments) or call.called)

@@ -1,9 +1,10 @@
-"""The definitions of a shipped file, each of which is parsed when its name is first asked for."""
+"""Definitions of the shipped files, each of which is parsed when its name is first looked up."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Generic, TypeVar
 
 from sewdsl.diagnostics import SewdslError
@@ -72,3 +73,9 @@ _KEYWORDS: dict[type[BlockDefinition | NeuronDefinition], str] = {
     NeuronDefinition: "neuron",
 }
 _DEFINED = re.compile(r"^(?P<keyword>block|neuron) (?P<name>[A-Za-z][A-Za-z0-9_ ]*)", re.MULTILINE)
+
+
+@cache
+def shipped_blocks() -> Mapping[str, BlockDefinition]:
+    """Blocks of ``nets/blocks.net`` by name without white space; a damaged one raises SewdslError when it is read."""
+    return ShippedDefinitions("blocks.net", BlockDefinition)

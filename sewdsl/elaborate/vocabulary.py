@@ -15,8 +15,8 @@ from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.compact_arguments import FilledName
 from sewdsl.elaborate.name_suggestions import Meanings, NameSuggestion
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
-from sewdsl.elaborate.project_files import SiblingBlocks
 from sewdsl.elaborate.suggestions import MAX_LENGTH
+from sewdsl.elaborate.text_files import SiblingBlocks
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, FeedbackSum, Layer, Merge
 from sewdsl.light_dataclass import dataclass

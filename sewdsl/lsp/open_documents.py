@@ -14,8 +14,7 @@ from pygls.uris import to_fs_path
 
 from sewdsl.editing.editor_view import EditorView, compile_for_editor, resolve_names
 from sewdsl.elaborate.imports import project_folder
-from sewdsl.elaborate.project_files import net_files
-from sewdsl.elaborate.read_text import FileAccess
+from sewdsl.elaborate.text_files import FileAccess, net_files
 from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.lsp.convert import OpenDocument
 from sewdsl.lsp.positions import Units

@@ -23,7 +23,7 @@ from sewdsl.editing.completion import complete
 from sewdsl.editing.hover import hover
 from sewdsl.editing.item_summary import shape_hints
 from sewdsl.editing.kind_docs import code_pages
-from sewdsl.elaborate.read_text import FileAccess
+from sewdsl.elaborate.text_files import FileAccess
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.python import source
 from sewdsl.ir.network import Network

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sewdsl.compiler import shipped_networks
-from sewdsl.elaborate.project_files import net_files
+from sewdsl.elaborate.text_files import net_files
 from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.paths import write_atomically
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from sewdsl.cli.app import app
 from sewdsl.cli.sarif import diagnostics_to_sarif
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
-from sewdsl.editing.code_page import read_code_pages
+from sewdsl.editing.kind_docs import read_code_pages
 from sewdsl.source import Source, Span
 
 SCHEMA = json.loads((Path(__file__).parent / "schemas" / "sarif-2.1.0-rtm.5.json").read_text(encoding="utf-8"))

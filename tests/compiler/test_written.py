@@ -11,7 +11,7 @@ from sewdsl.compiler.front_end import run_front_end
 from sewdsl.compiler.options import overrides
 from sewdsl.compiler.spec import SpecSource
 from sewdsl.diagnostics import Severity
-from sewdsl.elaborate.read_text import FileAccess
+from sewdsl.elaborate.text_files import FileAccess
 from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.source import Source
 from sewdsl.train.standalone import standalone_text

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from sewdsl.elaborate.project_files import net_files
+from sewdsl.elaborate.text_files import net_files
 
 
 def test_files_further_up_come_first(tmp_path: Path) -> None:

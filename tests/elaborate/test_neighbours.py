@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import sewdsl
-from sewdsl.elaborate.project_files import MAX_SIBLING_FILES, SiblingBlocks
+from sewdsl.elaborate.text_files import MAX_SIBLING_FILES, SiblingBlocks
 
 BODY = "sewdsl 1\ninput 2x8x8\nbody c4k3-BN-IF-My Block (c4)-FC10\n"
 MINE = "sewdsl 1\nblock Other(c) = BN\n  block  My  Block (c=in) = BN\n"

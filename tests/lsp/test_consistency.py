@@ -10,7 +10,7 @@ import pytest
 from lsprotocol import types as lsp
 
 from sewdsl.editing import compile_for_editor
-from sewdsl.elaborate.read_text import FileAccess
+from sewdsl.elaborate.text_files import FileAccess
 from sewdsl.lsp.convert import OpenDocument, to_diagnostics
 from tests.lsp.editor import Editor, edit
 

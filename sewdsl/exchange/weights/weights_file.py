@@ -15,7 +15,7 @@ from zipfile import BadZipFile, ZipFile
 import torch
 from torch import Tensor
 
-from sewdsl.elaborate.file_kinds import ARCHIVE, MAX_HEAD_BYTES, WEIGHTS, identify_file, similar_siblings
+from sewdsl.elaborate.text_files import ARCHIVE, MAX_HEAD_BYTES, WEIGHTS, identify_file, similar_siblings
 from sewdsl.exchange.errors import WeightsError
 from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import is_folder, open_file

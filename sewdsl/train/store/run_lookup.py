@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from sewdsl.compiler import shipped_networks
-from sewdsl.elaborate.file_kinds import MAX_NAMES_SCANNED
 from sewdsl.elaborate.suggestions import nearest_name
+from sewdsl.elaborate.text_files import MAX_NAMES_SCANNED
 from sewdsl.paths import RUNS, is_file, is_folder, is_link, is_there
 
 WEIGHTS = "weights.safetensors"

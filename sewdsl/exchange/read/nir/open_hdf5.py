@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sewdsl.child_process import python_command
-from sewdsl.elaborate.file_kinds import HDF5, MAX_HEAD_BYTES, identify_file, similar_siblings
+from sewdsl.elaborate.text_files import HDF5, MAX_HEAD_BYTES, identify_file, similar_siblings
 from sewdsl.exchange.errors import MissingLibrary
 from sewdsl.exchange.read.draft import ModelImportError
 from sewdsl.exchange.read.nir import safe_traverse
