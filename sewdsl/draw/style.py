@@ -13,8 +13,7 @@ from sewdsl.ops.input import Input
 from sewdsl.ops.layers.batch_norm import Norm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
-from sewdsl.ops.layers.group_norm import GroupNorm
-from sewdsl.ops.layers.layer_norm import LayerNorm
+from sewdsl.ops.layers.group_norm import GroupNorm, LayerNorm
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.pool import Pool
 from sewdsl.ops.layers.transposed_conv import TransposedConv

@@ -15,9 +15,7 @@ from sewdsl.ir.op import KnowsSteps, ShapeMismatch
 from sewdsl.ir.signal import BINARY, Signal
 from sewdsl.notation.net_file import write_net
 from sewdsl.ops import catalogue
-from sewdsl.ops.layers.attention import ChannelAttention, TemporalAttention
-from sewdsl.ops.layers.spatial_attention import SpatialAttention
-from sewdsl.ops.layers.temporal_channel_attention import TemporalChannelAttention
+from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention, TemporalChannelAttention
 from sewdsl.passes import optimize_program
 from sewdsl.source import Source
 from sewdsl.train.training_plan import plan_training

@@ -20,9 +20,8 @@ from sewdsl.notation import UnwritableNetwork, compact_text, write_net
 from sewdsl.notation.network_diff import diff_networks
 from sewdsl.ops.input import Input
 from sewdsl.ops.joins.add import Add
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.batch_norm import BatchNorm, TdBatchNorm
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from tests.effort import examples
 from tests.notation.handmade import network, shuffled

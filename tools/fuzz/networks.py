@@ -24,8 +24,7 @@ from sewdsl.ir.op import ParallelNeuron
 from sewdsl.notation import write_net
 from sewdsl.ops import catalogue
 from sewdsl.ops.equation_neurons import defined_kind
-from sewdsl.ops.layers.attention import ChannelAttention
-from sewdsl.ops.layers.spatial_attention import SpatialAttention
+from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention
 from sewdsl.passes import Program, optimize_program, plan
 from sewdsl.passes.memory import peak_memory, training_load
 from sewdsl.snn import kernels

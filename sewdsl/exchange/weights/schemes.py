@@ -18,8 +18,7 @@ from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.pool import AvgPool, MaxPool
-from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron
-from sewdsl.ops.neurons.sliding_parallel import SlidingParallelSpikingNeuron
+from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron, SlidingParallelSpikingNeuron
 
 
 class NodePathScheme(Scheme):

@@ -29,10 +29,8 @@ from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
-from sewdsl.ops.neurons.masked_parallel import MaskedParallelSpikingNeuron
-from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron
+from sewdsl.ops.neurons.parallel import MaskedParallelSpikingNeuron, ParallelSpikingNeuron, SlidingParallelSpikingNeuron
 from sewdsl.ops.neurons.parametric_lif import PLIF
-from sewdsl.ops.neurons.sliding_parallel import SlidingParallelSpikingNeuron
 from sewdsl.ops.surrogates.atan import ATan
 from sewdsl.ops.surrogates.constant import Constant
 from sewdsl.ops.surrogates.rectangular import Rectangular

@@ -1,12 +1,13 @@
-"""Batch normalisation, ``BN``."""
+"""Batch normalisation and its variants, ``BN``, ``tdBN`` and ``TEBN``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from sewdsl.ir.op import Layer
+from sewdsl.ir.kind import Positive
+from sewdsl.ir.op import Downstream, KnowsSteps, Layer, SavedForBackward, Spiking
 from sewdsl.ir.signal import Signal
 
 if TYPE_CHECKING:
@@ -59,3 +60,73 @@ class BatchNorm(Norm, kind="BN"):
         """A multi-step batch norm."""
         made = runtime.BatchNorm(inputs[0].channels, scale=self.scale, eps=self.eps, momentum=self.momentum)
         return made if self.weight == 1 else made.started(self.weight)
+
+
+class TdBatchNorm(BatchNorm, kind="tdBN"):
+    """Batch norm that brings the current to the neuron's threshold (Zheng et al. 2021, reference 64).
+
+    In a network: ``tdBN``, ``tdBN(alpha=0.7071)``::
+
+        y = weight · alpha · v_threshold · (x - mean) / sqrt(var + eps) + bias
+
+    Attributes:
+        alpha: 1; 1/sqrt(2) where two normalised currents are added before one neuron.
+        v_threshold: Threshold of the neuron it feeds; None: that of the nearest neuron after it.
+
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
+    """
+
+    alpha: float = Field(default=1.0, gt=0)
+    v_threshold: float | None = Field(default=None, gt=0)
+
+    @property
+    def scale(self) -> float:
+        """alpha · v_threshold."""
+        return self.alpha * (1.0 if self.v_threshold is None else self.v_threshold)
+
+    def settle(self, downstream: Downstream) -> Self:
+        """Takes the threshold of the neuron it feeds."""
+        if self.v_threshold is not None:
+            return self
+        neuron = downstream.nearest(Spiking)
+        return self.replace(v_threshold=neuron.v_threshold if isinstance(neuron, Spiking) else 1.0)
+
+
+class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
+    """Batch norm that learns how much each time-step counts (Duan et al., NeurIPS 2022).
+
+    In a network: ``TEBN`` or ``TEBN(eps=1e-5, momentum=0.1)``::
+
+        y[t] = p[t] · (weight · (x[t] - mean) / sqrt(var + eps) + bias)
+
+    Mean and variance are those over time, batch, height and width jointly, as of ``BN``. Its weights are those of one
+    number of time-steps T.
+
+    Attributes:
+        eps: Added to the variance, > 0.
+        momentum: Weight of the newest batch in the running statistics, in [0, 1].
+        steps: T, which the network fills in.
+
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C + T parameters; p starts as 1.
+    """
+
+    reads: ClassVar[Literal["step", "past", "sequence"]] = "past"
+    fixed_steps = True
+
+    steps: Positive | None = None
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values, which vary over time, since p does."""
+        return Signal(inputs[0].shape, varies=True)
+
+    def parameters(self, *inputs: Signal) -> int:
+        """Weight and bias of each channel, and p."""
+        return 2 * inputs[0].channels + self.T
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """What it reads, and what it gives before p."""
+        return SavedForBackward((0,), aside=4 * inputs[0].elements)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step batch norm with a weight for each of T time-steps."""
+        return runtime.StepScaledBatchNorm(inputs[0].channels, self.T, eps=self.eps, momentum=self.momentum)

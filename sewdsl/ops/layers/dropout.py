@@ -1,4 +1,4 @@
-"""Dropout, ``DP``."""
+"""Values and branches left out in training, ``DP`` and ``DropPath``."""
 
 from __future__ import annotations
 
@@ -46,3 +46,38 @@ class Dropout(Layer, kind="DP", key="dropout"):
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         """A dropout with one mask for all time-steps."""
         return runtime.Dropout(self.p)
+
+
+class DropPath(Layer, kind="DropPath", key="drop_path"):
+    """Silences all of a sample in training, at all its time-steps or at none: a residual branch is left out.
+
+    In a network: at the end of a branch, ``ADD[ SN-c32k3-BN-DropPath(p=0.1) | id ]``, ``DropPath0.1``. Huang et al.
+    2016, Sec. 3. One mask for all time-steps of a sample: timm's ``DropPath`` of ``[T, N, *]`` takes the first axis for
+    samples, and so drops whole time-steps of the batch.
+
+    Attributes:
+        p: Probability that a sample is silenced, in [0, 1).
+
+    Shape: any, unchanged. What is left is scaled by 1 / (1 - p) in training, so spikes become real values.
+    """
+
+    repeatable: ClassVar[bool] = False
+    weighs_as_a_whole: ClassVar[bool] = True
+
+    p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.1
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values, unless nothing is dropped; a mask does not vary over time, so neither need the output."""
+        return Signal(inputs[0].shape, REAL if self.p else inputs[0].values, inputs[0].varies)
+
+    def in_evaluation(self) -> Self:
+        """Nothing is dropped."""
+        return self.replace(p=0.0)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """The factor of each sample."""
+        return SavedForBackward(once=4)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A mask of samples, for all time-steps."""
+        return runtime.DropPath(self.p)

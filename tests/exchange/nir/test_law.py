@@ -9,8 +9,7 @@ from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.nir.execute import NirExecutor
 from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes
 from sewdsl.ir.op import Activation, Merge, Neuron, Op
-from sewdsl.ops.layers.group_norm import GroupNorm
-from sewdsl.ops.layers.layer_norm import LayerNorm
+from sewdsl.ops.layers.group_norm import GroupNorm, LayerNorm
 from sewdsl.ops.layers.pool import MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.transposed_conv import TransposedConv

@@ -11,8 +11,7 @@ from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.dataset import DataOptions, Reading
 from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.simulated_sensor import Sensor
-from sewdsl.train.data.mnist5k import read_digits
-from sewdsl.train.data.mnist5k_dvs import SENSOR, SimulatedDigit
+from sewdsl.train.data.mnist5k import SENSOR, SimulatedDigit, read_digits
 from sewdsl.train.data.recorded_dataset import Recordings
 
 

@@ -23,8 +23,7 @@ from sewdsl.ops.joins.add import Add
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.delay import Delay
-from sewdsl.ops.layers.drop_path import DropPath
-from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.dropout import Dropout, DropPath
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear

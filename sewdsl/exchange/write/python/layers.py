@@ -20,24 +20,18 @@ from sewdsl.ir.node import Node
 from sewdsl.ir.op import Op, Spiking
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.layers.attention import ChannelAttention, TemporalAttention
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention, TemporalChannelAttention
+from sewdsl.ops.layers.batch_norm import BatchNorm, TdBatchNorm, TemporalEffectiveBatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.delay import Delay
-from sewdsl.ops.layers.drop_path import DropPath
-from sewdsl.ops.layers.dropout import Dropout
+from sewdsl.ops.layers.dropout import Dropout, DropPath
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
-from sewdsl.ops.layers.group_norm import GroupNorm
-from sewdsl.ops.layers.layer_norm import LayerNorm
+from sewdsl.ops.layers.group_norm import GroupNorm, LayerNorm
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.pool import AvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.scale import Scale
-from sewdsl.ops.layers.spatial_attention import SpatialAttention
-from sewdsl.ops.layers.td_batch_norm import TdBatchNorm
-from sewdsl.ops.layers.temporal_channel_attention import TemporalChannelAttention
-from sewdsl.ops.layers.temporal_effective_batch_norm import TemporalEffectiveBatchNorm
 from sewdsl.ops.layers.transposed_conv import TransposedConv
 from sewdsl.ops.layers.upsample import Upsample
 from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, ReLU, SiLU, Tanh
