@@ -125,7 +125,7 @@ def first_equation_violation(neuron: EquationKind, values: ValueRange, steps: in
     return None
 
 
-def equation_failure(op: Op, values: ValueRange, steps: int) -> str:
+def activation_failure(op: Op, values: ValueRange, steps: int) -> str:
     """Return what keeps a neuron as equations from giving what it is sent; empty: nothing, or it is not known.
 
     Of any other op, nothing is known.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sewdsl.analysis.residual_blocks import identity_blocks
-from sewdsl.analysis.spike_transmission import IdentityViolation, equation_failure, first_identity_violation
+from sewdsl.analysis.spike_transmission import IdentityViolation, activation_failure, first_identity_violation
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Neuron
@@ -25,7 +25,7 @@ def check(network: Network, whole: bool) -> Iterator[Diagnostic]:
         if block.activation is None:
             continue
         if not isinstance(neuron, Neuron):
-            said = equation_failure(neuron, network.nodes[block.source].output.values, network.settings.steps)
+            said = activation_failure(neuron, network.nodes[block.source].output.values, network.settings.steps)
             if said:
                 yield Diagnostic(
                     "no-identity-mapping",
