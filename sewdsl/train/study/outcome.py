@@ -27,6 +27,7 @@ class VariantResult(BaseModel):
     Attributes:
         labels: What makes it another than the rest, by axis.
         folder: Where its runs lie, seen from the study's folder.
+        parameters: Learnable parameters.
         seeds: Of the runs that have ended.
         diverged: Of those whose numbers stopped being numbers: where, by seed.
         accuracy: Share of the test samples, after the last epoch; None before the first run has ended.
@@ -127,6 +128,8 @@ class Outcome(BaseModel):
     """The contents of ``study.json``.
 
     Attributes:
+        network: The network's name.
+        data: The dataset's.
         runs: How many the study asks for.
         machine: What the last run ran on, in words.
         rows: In the order of the file; of a search, in that of the trials, but for those that make no network.

@@ -47,6 +47,8 @@ class Summary(BaseModel):
     """The contents of ``summary.json``: the repeats that have ended, out of those asked for.
 
     Attributes:
+        network: The network's name.
+        data: The dataset's.
         repeats: How many were asked for.
         seeds: Of those that have ended.
         accuracy: After the last epoch.
