@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypeAlias, get_origin
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
-from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
+from typing_extensions import TypedDict, is_typeddict  # pydantic takes no other before Python 3.12
 
 SCHEMA_VERSION = "https://json-schema.org/draft/2020-12/schema"
 EXACT = ConfigDict(extra="forbid")
-"""Nothing is printed that a schema does not name."""
+"""Nothing is printed that a schema does not name. Types within another type take its configuration."""
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
 def make_schema(kind: Any) -> dict[str, Any]:
     """The JSON Schema of a type."""
-    return {"$schema": SCHEMA_VERSION, **TypeAdapter(kind).json_schema(mode="serialization")}
+    if is_typeddict(kind):
+        adapter = TypeAdapter[Any](with_config(EXACT)(kind))
+    else:
+        adapter = TypeAdapter(kind, config=EXACT if get_origin(kind) is list else None)
+    return {"$schema": SCHEMA_VERSION, **adapter.json_schema(mode="serialization")}
 
 
-@with_config(EXACT)
 class TextPlace(TypedDict):
     """Part of a text: lines and columns from 1, offsets from 0; what ends it is not part of it."""
 
@@ -34,14 +37,12 @@ class TextPlace(TypedDict):
     end: Count
 
 
-@with_config(EXACT)
 class TextEdit(TextPlace):
     """A part of a text, and what replaces it."""
 
     text: str
 
 
-@with_config(EXACT)
 class TextFix(TypedDict):
     """A change that solves a problem; safe: there is one reading only."""
 
@@ -50,7 +51,6 @@ class TextFix(TypedDict):
     edits: list[TextEdit]
 
 
-@with_config(EXACT)
 class FoundProblem(TextPlace):
     """A diagnostic."""
 
@@ -63,14 +63,12 @@ class FoundProblem(TextPlace):
     fixes: list[TextFix]
 
 
-@with_config(EXACT)
 class SpecProblem(FoundProblem):
     """A diagnostic of one of several specs."""
 
     spec: str
 
 
-@with_config(EXACT)
 class CheckedSpecs(TypedDict):
     """Of ``check``; fixed: the texts of strings after ``--fix``, by spec."""
 
@@ -79,7 +77,6 @@ class CheckedSpecs(TypedDict):
     fixed: dict[str, str]
 
 
-@with_config(EXACT)
 class ShownLayer(TypedDict):
     """A node of a network."""
 
@@ -93,7 +90,6 @@ class ShownLayer(TypedDict):
     macs: Count
 
 
-@with_config(EXACT)
 class Figure(TypedDict):
     """What an ``expect`` or ``claim`` line says, and what is computed; holds: None where what it says is no figure."""
 
@@ -105,7 +101,6 @@ class Figure(TypedDict):
     holds: bool | None
 
 
-@with_config(EXACT)
 class ShownNetwork(TypedDict):
     """Of ``show``; multiply-accumulates are those of a time-step and sample."""
 
@@ -120,7 +115,6 @@ class ShownNetwork(TypedDict):
     layers: list[ShownLayer]
 
 
-@with_config(EXACT)
 class KeptValue(TypedDict):
     """What waits for the backward pass."""
 
@@ -130,7 +124,6 @@ class KeptValue(TypedDict):
     bytes: Count
 
 
-@with_config(EXACT)
 class ShownMemory(TypedDict):
     """Of ``show --memory``: a training step, in bytes."""
 
@@ -149,7 +142,6 @@ class ShownMemory(TypedDict):
     layers: list[KeptValue]
 
 
-@with_config(EXACT)
 class Costs(TypedDict):
     """Energy of an operation, in pJ."""
 
@@ -163,7 +155,6 @@ class MeasuredActivity(TypedDict):
     activity: NotRequired[float]
 
 
-@with_config(EXACT)
 class EnergyOfLayer(MeasuredActivity):
     """Operations of a layer for one sample; activity: the measured share of its inputs that are not zero."""
 
@@ -187,14 +178,12 @@ class TotalEnergy(TypedDict):
     accumulation_energy: float
 
 
-@with_config(EXACT)
 class ShownEnergy(TotalEnergy):
     """Of ``show --energy``: operations of one sample, and energies in J."""
 
     layers: list[EnergyOfLayer]
 
 
-@with_config(EXACT)
 class Probed(TypedDict):
     """What was looked at, and what it was shown; data: None for random input."""
 
@@ -207,7 +196,6 @@ class Probed(TypedDict):
     precision: str
 
 
-@with_config(EXACT)
 class ProbedEnergyOfLayer(EnergyOfLayer):
     """The same of a layer that was looked at: its share that is not zero, the usual estimate, memory, NeuroBench's."""
 
@@ -220,7 +208,6 @@ class ProbedEnergyOfLayer(EnergyOfLayer):
     Dense: float
 
 
-@with_config(EXACT)
 class MemoryPricesShown(TypedDict):
     """Energy of a word that is read or written, in pJ."""
 
@@ -228,7 +215,6 @@ class MemoryPricesShown(TypedDict):
     membrane: float
 
 
-@with_config(EXACT)
 class NeuroBenchFigures(TypedDict):
     """Of one sample, by NeuroBench's names."""
 
@@ -238,7 +224,6 @@ class NeuroBenchFigures(TypedDict):
     activation_sparsity: float
 
 
-@with_config(EXACT)
 class EnergyClaim(TypedDict):
     """What a source prints, next to the usual estimate in J, and the mean rate that it implies."""
 
@@ -250,7 +235,6 @@ class EnergyClaim(TypedDict):
     implied_rate: float | None
 
 
-@with_config(EXACT)
 class ProbedEnergy(TotalEnergy, Probed):
     """Of ``probe energy``: operations of one sample, and energies in J."""
 
@@ -265,7 +249,6 @@ class ProbedEnergy(TotalEnergy, Probed):
     claims: list[EnergyClaim]
 
 
-@with_config(EXACT)
 class BlockOfRates(TypedDict):
     """A residual block: the firing rate of its branch A, the mean of its output O."""
 
@@ -276,7 +259,6 @@ class BlockOfRates(TypedDict):
     O: float | None  # noqa: E741 -- as the paper calls it
 
 
-@with_config(EXACT)
 class BlockOfGradients(TypedDict):
     """A residual block: the norm of the loss's gradient by its input S."""
 
@@ -286,7 +268,6 @@ class BlockOfGradients(TypedDict):
     S: float | None
 
 
-@with_config(EXACT)
 class ProbedRates(Probed):
     """Of ``probe rates``; by_events: the share of the batches in which a convolution looked at active inputs alone."""
 
@@ -296,7 +277,6 @@ class ProbedRates(Probed):
     by_events: dict[str, Share]
 
 
-@with_config(EXACT)
 class ProbedGradients(Probed):
     """Of ``probe gradients``."""
 
@@ -306,7 +286,6 @@ class ProbedGradients(Probed):
     by_events: dict[str, Share]
 
 
-@with_config(EXACT)
 class ChangedValue(TypedDict):
     """A setting, a part of the recipe, or a figure."""
 
@@ -315,7 +294,6 @@ class ChangedValue(TypedDict):
     after: str
 
 
-@with_config(EXACT)
 class ChangedLayer(TypedDict):
     """A layer; None where nothing was or is."""
 
@@ -326,7 +304,6 @@ class ChangedLayer(TypedDict):
     copies: list[list[int]]
 
 
-@with_config(EXACT)
 class Differences(TypedDict):
     """Of ``diff``."""
 
@@ -338,7 +315,6 @@ class Differences(TypedDict):
     figures: list[ChangedValue]
 
 
-@with_config(EXACT)
 class ListedRun(TypedDict):
     """A run; what is not known is None."""
 
@@ -356,7 +332,6 @@ class ListedRun(TypedDict):
     problem: str | None
 
 
-@with_config(EXACT)
 class ExaminedKernel(TypedDict):
     """A comparison of kernels with plain PyTorch; the differences are None where there is an error."""
 
@@ -371,7 +346,6 @@ class ExaminedKernel(TypedDict):
     seconds: float
 
 
-@with_config(EXACT)
 class MeasuredSpeed(TypedDict):
     """How long something takes, and how many times as long something else."""
 
@@ -381,7 +355,6 @@ class MeasuredSpeed(TypedDict):
     ratio: float
 
 
-@with_config(EXACT)
 class Examined(TypedDict):
     """Of ``doctor``."""
 
@@ -393,7 +366,6 @@ class Examined(TypedDict):
     speed: list[MeasuredSpeed]
 
 
-@with_config(EXACT)
 class ListedNetwork(TypedDict):
     """A shipped file.
 
@@ -410,7 +382,6 @@ class ListedNetwork(TypedDict):
     source: str
 
 
-@with_config(EXACT)
 class ListedName(TypedDict):
     """A name of the language."""
 
@@ -419,7 +390,6 @@ class ListedName(TypedDict):
     meaning: str
 
 
-@with_config(EXACT)
 class PlanStep(TypedDict):
     """One step of a plan, in words: its nodes, how they run, how its value lies in memory and what is kept of it."""
 
@@ -429,7 +399,6 @@ class PlanStep(TypedDict):
     kept: str
 
 
-@with_config(EXACT)
 class PlanOfSteps(TypedDict):
     """Of ``compile --emit plan``."""
 
@@ -438,7 +407,6 @@ class PlanOfSteps(TypedDict):
     steps: list[PlanStep]
 
 
-@with_config(EXACT)
 class DonePass(TypedDict):
     """What a pass did, in words; empty: nothing."""
 
@@ -446,7 +414,6 @@ class DonePass(TypedDict):
     said: str
 
 
-@with_config(EXACT)
 class ListedTensor(TypedDict):
     """A tensor of a file of weights."""
 
@@ -455,7 +422,6 @@ class ListedTensor(TypedDict):
     shape: list[int]
 
 
-@with_config(EXACT)
 class ShownWeights(TypedDict):
     """Of ``weights show``; schemes: whose keys these are, where a network says of what."""
 
@@ -466,7 +432,6 @@ class ShownWeights(TypedDict):
     tensors: list[ListedTensor]
 
 
-@with_config(EXACT)
 class ListedVariant(TypedDict):
     """Of ``study --list``."""
 
