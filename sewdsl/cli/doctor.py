@@ -37,7 +37,7 @@ def command(
         echo("error: there is no GPU that torch can use; --device cpu examines the processor", err=True)
         raise typer.Exit(2)
     on = "cpu" if device is Device.CPU or not there else "cuda"
-    facts = {"versions": examine_machine.package_versions(), "machine": examine_machine.describe_machine()}
+    facts = {"versions": examine_machine.installed_versions(), "machine": examine_machine.machine_facts()}
     checks, missing = [], examine_machine.list_missing(on)
     if as_json:
         checks = list(examine_machine.check_kernels(on))

@@ -37,9 +37,9 @@ def command(
             _evaluate_weights(folder, data, device, reading)
             return
         folder.read_result()  # says at once if this is no run
-        from sewdsl.train.fit.train_run import evaluate
+        from sewdsl.train.fit.train_run import evaluate_run
 
-        reported, found, samples = evaluate(folder, data, device.value, reading)
+        reported, found, samples = evaluate_run(folder, data, device.value, reading)
         network = read(folder.spec).result()
     accuracies = f"accuracy {found.accuracy:.2%} in the last epoch, {found.best_accuracy:.2%} in the best"
     echo(f"{accuracies}, on all {samples:,} test samples of {found.data}")

@@ -87,7 +87,7 @@ class Speed(NamedTuple):
     ratio: float
 
 
-def package_versions() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     """Of sewdsl, Python, the C library and the packages that are installed."""
     library, number = platform.libc_ver()
     found = {"sewdsl": installed_version("sewdsl") or "from its sources", "python": platform.python_version()}
@@ -95,7 +95,7 @@ def package_versions() -> dict[str, str]:
     return found | {name: version for name in PACKAGES if (version := installed_version(name))}
 
 
-def describe_machine() -> dict[str, str]:
+def machine_facts() -> dict[str, str]:
     """Processor, memory, devices, and the settings that change numbers or speed."""
     model = re.search(r"^model name\s*: (.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
     memory = re.search(r"^MemTotal:\s+(\d+)", _text("/proc/meminfo"), re.MULTILINE)

@@ -216,5 +216,5 @@ def test_where_numbers_end_is_found_in_a_compiled_network(tmp_path: Path, compil
 def test_a_run_of_a_compiled_network_can_be_judged_again(tmp_path: Path, compilations: list[torch.Size]) -> None:
     compilation, folder = spec(compile="on", epochs=1), RunFolder(tmp_path)
     result = start_run(compilation, plan_training(compilation), folder)
-    assert train_run.evaluate(folder)[1] == result
+    assert train_run.evaluate_run(folder)[1] == result
     assert len(compilations) == 1

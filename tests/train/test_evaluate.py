@@ -13,7 +13,7 @@ from docs.site.zoo import MEASURED
 from sewdsl.cli.app import app
 from sewdsl.compiler import trained_networks
 from sewdsl.tensor_file import DIGEST, decode_tensors
-from sewdsl.train.fit.train_run import evaluate as evaluate_run
+from sewdsl.train.fit.train_run import evaluate_run
 
 from .conftest import Run
 

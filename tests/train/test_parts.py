@@ -26,7 +26,7 @@ from sewdsl.train.fit.classifier import Classifier, first_nonfinite, weight_grou
 from sewdsl.train.fit.lightning_loop import RunOptions, check_devices
 from sewdsl.train.fit.load_run import load_model
 from sewdsl.train.fit.processes import Processes
-from sewdsl.train.fit.train_run import evaluate, resume_run, start_run
+from sewdsl.train.fit.train_run import evaluate_run, resume_run, start_run
 from sewdsl.train.report import write
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_record import load_record
@@ -221,7 +221,7 @@ class TestFreezing:
         start_run(compilation, plan_training(compilation), RunFolder(tmp_path))
         model = load_model(tmp_path)
         assert all(weight.requires_grad for weight in model.parameters())
-        again = evaluate(RunFolder(tmp_path))
+        again = evaluate_run(RunFolder(tmp_path))
         assert again.found == again.reported
 
 
@@ -298,7 +298,7 @@ class TestAverage:
 
     def test_it_is_judged_and_kept(self, averaged: Run, run: Run) -> None:
         assert averaged.result.accuracy != run.result.accuracy
-        again = evaluate(averaged.folder)
+        again = evaluate_run(averaged.folder)
         assert again.found == again.reported
         model = load_model(averaged.folder)
         last = load_file(averaged.folder.last)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork
-from sewdsl.train.fit.train_run import evaluate, resume_run
+from sewdsl.train.fit.train_run import evaluate_run, resume_run
 from sewdsl.train.store.run_folder import RunError, RunFolder
 
 from .conftest import Run
@@ -82,7 +82,7 @@ def test_it_is_judged_and_probed_as_it_was_trained(
 ) -> None:
     """What is not noted is what it would be here."""
     folder = copied(mixed, tmp_path, precision=noted)
-    found = evaluate(folder).found
+    found = evaluate_run(folder).found
     assert formats(seen) == {expected}
     seen.clear()
     rates = probed("rates", folder)
@@ -105,7 +105,7 @@ def test_gradients_are_of_single_precision(mixed: Run, seen: set[Any]) -> None:
 
 def test_a_run_of_single_precision_stays_so(run: Run, tmp_path: Path, seen: set[Any]) -> None:
     folder = copied(run, tmp_path, precision=...)
-    assert evaluate(folder).found.accuracy == run.result.accuracy
+    assert evaluate_run(folder).found.accuracy == run.result.accuracy
     assert probed("rates", folder)["precision"] == "32-true"
     assert formats(seen) == {torch.float32}
 
@@ -126,7 +126,7 @@ def test_what_is_no_precision(mixed: Run, tmp_path: Path) -> None:
     folder = copied(mixed, tmp_path, precision="8-mixed")
     expected = r"precision is '8-mixed', expected '32-true', '16-mixed' or 'bf16-mixed'"
     with pytest.raises(RunError, match=expected):
-        evaluate(folder)
+        evaluate_run(folder)
     folder.result.unlink()
     with pytest.raises(RunError, match=expected):
         resume_run(folder)
@@ -151,7 +151,7 @@ class TestTF32:
 
     def test_a_run_is_probed_as_it_is_judged(self, trained: Callable[..., Run], seen: set[Any]) -> None:
         folder = trained(epochs=1, batch=500, tf32="on").folder
-        for look in (lambda: evaluate(folder), lambda: probed("rates", folder)):
+        for look in (lambda: evaluate_run(folder), lambda: probed("rates", folder)):
             seen.clear()
             look()
             assert seen == {(torch.float32, True, True)}

@@ -19,7 +19,7 @@ from sewdsl.tensor_file import encode_tensors
 from sewdsl.train import report
 from sewdsl.train.fit.load_run import find_refusals
 from sewdsl.train.fit.run_weights import read_weights
-from sewdsl.train.fit.train_run import evaluate
+from sewdsl.train.fit.train_run import evaluate_run
 from sewdsl.train.report.svg import svg_element
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError, RunFolder
@@ -355,7 +355,7 @@ class TestOfWhatEvalRefuses:
         refusals = [*map(str, find_refusals(folder).values())]
         raised = None
         try:
-            evaluate(folder)
+            evaluate_run(folder)
         except (RunError, SewdslError) as error:
             raised = str(error)
         assert (raised in refusals) if raised else (refusals == [])

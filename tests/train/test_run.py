@@ -22,7 +22,7 @@ from sewdsl.train.fit.checkpoints import read_state
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import Judging, Score, evaluate_samples
 from sewdsl.train.fit.load_run import load_model
-from sewdsl.train.fit.train_run import evaluate
+from sewdsl.train.fit.train_run import evaluate_run
 from sewdsl.train.report import epoch_curves
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError, RunFolder
@@ -139,7 +139,7 @@ class TestRepeats:
         assert not torch.equal(*(load_file(one.folder.last)["conv1.weight"] for one in (run, other)))
 
     def test_evaluation_finds_the_same(self, run: Run) -> None:
-        reported, found, samples = evaluate(run.folder)
+        reported, found, samples = evaluate_run(run.folder)
         assert reported == found == run.result
         assert samples == 359
 
@@ -152,7 +152,7 @@ class TestRepeats:
             for model in (load_model(folder, best=best), sewdsl.load_trained(folder.path, best=best)):
                 assert all(torch.equal(value, altered[key]) for key, value in model.state_dict().items())
         threes = sum(int(label) == 3 for label in plan_training(read(folder.spec)).data.load().test.y)
-        found = evaluate(folder).found
+        found = evaluate_run(folder).found
         assert (found.accuracy, found.best_accuracy) == (threes / 359, threes / 359)
         done = CliRunner().invoke(app, ["eval", str(folder.path), "--device", "cpu"])
         assert done.exit_code == 1
@@ -171,7 +171,7 @@ class TestRepeats:
 
     def test_evaluation_in_mixed_precision_with_deleted_steps(self, trained: Callable[..., Run]) -> None:
         mixed = trained(epochs=1, batch=500, precision="mixed", T_train=2)
-        assert evaluate(mixed.folder)[1] == mixed.result
+        assert evaluate_run(mixed.folder)[1] == mixed.result
 
     def test_the_same_weights_are_judged_once(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         judged: list[Score] = []
@@ -181,7 +181,7 @@ class TestRepeats:
             return judged[-1]
 
         monkeypatch.setattr("sewdsl.train.fit.train_run.evaluate_samples", judge_and_note)
-        assert evaluate(run.folder)[1] == run.result
+        assert evaluate_run(run.folder)[1] == run.result
         assert len(judged) == 1
         assert run.result.accuracy == run.result.best_accuracy == judged[0].accuracy
 
@@ -189,7 +189,7 @@ class TestRepeats:
         """The learning rate of the second epoch ruins what the first has learnt."""
         worse = trained(schedule="Step(size=1, gamma=1000)")
         assert worse.result.best_accuracy > worse.result.accuracy
-        assert evaluate(worse.folder)[1] == worse.result
+        assert evaluate_run(worse.folder)[1] == worse.result
 
 
 def test_deleted_steps_are_not_seen(small: Path) -> None:
@@ -221,7 +221,7 @@ class TestDamage:
 
     def test_no_folder(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"there is no folder '.*nowhere'"):
-            evaluate(RunFolder(tmp_path / "nowhere"))
+            evaluate_run(RunFolder(tmp_path / "nowhere"))
 
     @pytest.mark.parametrize(
         ("text", "said"),
@@ -238,7 +238,7 @@ class TestDamage:
     def test_damaged_result(self, copy: RunFolder, text: str, said: str) -> None:
         copy.result.write_text(text, "utf-8")
         with pytest.raises(RunError, match=r"result\.json' is damaged, or of another version: " + said):
-            evaluate(copy)
+            evaluate_run(copy)
 
     @pytest.mark.parametrize(
         ("changes", "said"),
@@ -253,26 +253,26 @@ class TestDamage:
         found = json.loads(copy.result.read_text("utf-8"))
         copy.result.write_text(json.dumps({**found, **changes, "versions": {"sewdsl": "9.1"}}), "utf-8")
         with pytest.raises(RunError, match=re.escape(said)):
-            evaluate(copy)
+            evaluate_run(copy)
 
     def test_result_from_before_neurons_were_counted(self, run: Run, copy: RunFolder) -> None:
         found = json.loads(copy.result.read_text("utf-8"))
         del found["neurons"]
         copy.result.write_text(json.dumps(found), "utf-8")
-        reported, again, _ = evaluate(copy)
+        reported, again, _ = evaluate_run(copy)
         assert (reported.neurons, again) == ({}, run.result)
 
     @pytest.mark.parametrize("name", ["result.json", "spec.net", "best.safetensors", "last.safetensors"])
     def test_missing_file(self, copy: RunFolder, name: str) -> None:
         next(copy.path.rglob(name)).unlink()
         with pytest.raises(RunError, match=name):
-            evaluate(copy)
+            evaluate_run(copy)
 
     @pytest.mark.parametrize("keep", [0, 100, 2_000])
     def test_truncated_weights(self, copy: RunFolder, keep: int) -> None:
         copy.last.write_bytes(copy.last.read_bytes()[:keep])
         with pytest.raises(RunError, match=r"last\.safetensors' are damaged"):
-            evaluate(copy)
+            evaluate_run(copy)
 
     @pytest.mark.parametrize("name", ["best", "last"])
     def test_one_bit(self, copy: RunFolder, name: str) -> None:
@@ -280,7 +280,7 @@ class TestDamage:
         data[-5] ^= 1
         getattr(copy, name).write_bytes(data)
         with pytest.raises(RunError, match=rf"{name}\.safetensors' are damaged: the tensors do not have the SHA-256"):
-            evaluate(copy)
+            evaluate_run(copy)
 
     @pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated")
     def test_torch_is_silent_on_a_file_that_is_rejected(self, copy: RunFolder) -> None:
@@ -292,9 +292,9 @@ class TestDamage:
     def test_weights_of_another_kind(self, copy: RunFolder) -> None:
         torch.save([1, 2, 3], copy.best)
         with pytest.raises(RunError, match=r"best\.safetensors' are damaged"):
-            evaluate(copy)
+            evaluate_run(copy)
 
     def test_weights_of_another_network(self, copy: RunFolder) -> None:
         copy.spec.write_text(copy.spec.read_text("utf-8").replace("c4k3", "c6k3"), "utf-8")
         with pytest.raises(RunError, match=r"best\.safetensors' are of another network: size mismatch"):
-            evaluate(copy)
+            evaluate_run(copy)

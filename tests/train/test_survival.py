@@ -22,7 +22,7 @@ from sewdsl.tensor_file import tensor_digest
 from sewdsl.train.fit import checkpoints
 from sewdsl.train.fit.classifier import first_nonfinite
 from sewdsl.train.fit.lightning_loop import RunOptions
-from sewdsl.train.fit.train_run import evaluate, resume_run, start_run
+from sewdsl.train.fit.train_run import evaluate_run, resume_run, start_run
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import (
     RUN_FILES,
@@ -159,7 +159,7 @@ class TestKilled:
         assert torch.load(folder.state, weights_only=True)["global_step"] == KILLED_AT, ended.said
         assert not folder.result.exists()
         with pytest.raises(RunError, match="has not ended"):
-            evaluate(folder)
+            evaluate_run(folder)
         resume_run(folder)
         assert_same(folder, run.folder)
 

@@ -251,7 +251,7 @@ class RunEvaluation(NamedTuple):
     samples: int
 
 
-def evaluate(
+def evaluate_run(
     folder: RunFolder,
     data_folder: Path | None = None,
     accelerator: Accelerator = "auto",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from sewdsl import draw
+from sewdsl.analysis.listing import layer_rows
 from sewdsl.html_templates import render_html
 from sewdsl.train.records import RecordError, contents
 from sewdsl.train.report import model_card, run_facts
@@ -79,7 +80,7 @@ def render_page(facts: RunRecord) -> str:
         confusion=confusion_section(facts.confusion),
         diagram=diagram,
         recipe=run_facts.recipe(facts),
-        layers=list(run_facts.layer_rows(network)) if network else [],
+        layers=layer_rows(network)[1:] if network else [],
         provenance=run_facts.provenance(facts),
         DEAD=f"{DEAD:.0%}",
         SATURATED=f"{SATURATED:.0%}",

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from sewdsl.analysis.listing import layer_rows
 from sewdsl.checks.expectation import measured_claims
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_joules
@@ -177,14 +178,14 @@ def _layers(network: Network, rates: dict[str, float]) -> str:
     head = ("layer", "path", "output", "parameters", "MACs of a time-step", "firing rate")
     rows = [
         (
-            row.kind,
-            row.node.name,
-            "x".join(map(str, row.node.output.shape)),
+            row.text.partition("(")[0],
+            row.path,
+            "x".join(map(str, row.signal.shape)),
             f"{row.parameters:,}" if row.parameters else "",
             f"{row.macs:,}" if row.macs else "",
-            f"{rates[row.node.name]:.2%}" if row.node.name in rates else "",
+            f"{rates[row.path]:.2%}" if row.path in rates else "",
         )
-        for row in run_facts.layer_rows(network)
+        for row in layer_rows(network)[1:]
     ]
     total = ("in all", "", "", f"{network.total_parameters:,}", f"{network.total_macs:,}", "")
     return _table(head, [*rows, total], numbers=3)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-from sewdsl.ir.network import Network
-from sewdsl.ir.node import Node
 from sewdsl.ir.printed_values import format_value
 from sewdsl.train.store.run_record import RunRecord
 
@@ -75,24 +73,6 @@ def format_short(number: int) -> str:
         if number >= size:
             return f"{number / size:.3g}\N{NO-BREAK SPACE}{unit}"
     return str(number)
-
-
-class LayerRow(NamedTuple):
-    """A layer, its kind and size, and its share of all MACs in percent."""
-
-    node: Node
-    kind: str
-    parameters: int
-    macs: int
-    share: str
-
-
-def layer_rows(network: Network) -> Iterator[LayerRow]:
-    """The rows of ``layers.html``."""
-    for node in network.nodes[1:]:
-        macs = network.macs(node)
-        share = f"{100 * macs / network.total_macs:.1f}" if macs else ""
-        yield LayerRow(node, str(node.op).partition("(")[0], network.parameters(node), macs, share)
 
 
 SHOWN_ELSEWHERE = {
