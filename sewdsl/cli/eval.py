@@ -28,7 +28,7 @@ def command(
     """
     reading = reading_options(readers, in_memory)
     set_up_process()
-    with run_errors(lambda: None):
+    with run_errors():
         from sewdsl.train.store.run_folder import RunFolder
         from sewdsl.train.store.run_lookup import is_exported
 

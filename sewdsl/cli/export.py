@@ -26,7 +26,7 @@ from sewdsl.cli.options import (
     require,
     require_network,
 )
-from sewdsl.cli.run_setup import exchange_errors, set_up_process
+from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.compiler import read
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.exchange.errors import ExportError
@@ -133,7 +133,7 @@ def command(
         exit_with_usage_error(f"--dt must be above 0, got {dt:g}")
     stated = _license(license)
     set_up_process()
-    with exchange_errors():
+    with run_errors():
         format_ = load_format(name)
         if dt is not None:
             format_ = replace(format_, write=partial(format_.write, dt=dt))

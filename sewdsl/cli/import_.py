@@ -14,7 +14,7 @@ import typer
 
 from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import Input, exit_with_usage_error, require
-from sewdsl.cli.run_setup import exchange_errors, set_up_process
+from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.read.build_network import parse_input_size
 from sewdsl.notation.kind_text import mixture
@@ -68,7 +68,7 @@ def command(
     require((python, input is not None, "with --python, --input says what the module reads, e.g. --input 2x128x128"))
     shape = _shape(input)
     set_up_process()
-    with exchange_errors():
+    with run_errors():
         if python:
             found = _from_python(source, shape or (), steps, readout, name)
         else:

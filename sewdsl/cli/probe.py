@@ -168,7 +168,7 @@ def command(
         require_free(*(out / f"{quantity}.{ending}" for ending in ENDINGS), overwrite=overwrite)
     options = spec_options.compile_options
     set_up_process()
-    with run_errors(lambda: None):
+    with run_errors():
         where = probe_device(device)
         compilation = None if run else read(read_spec_text(target), **options)
         if compilation is not None:

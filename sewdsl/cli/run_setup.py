@@ -23,6 +23,7 @@ from sewdsl.diagnostics import SewdslError
 from sewdsl.plugins import plugin_files
 from sewdsl.terminal import echo
 from sewdsl.train.fit.processes import set_passive_waiting
+from sewdsl.user_error import UserError
 
 if TYPE_CHECKING:
     from sewdsl.train.data.dataset import Reading
@@ -122,9 +123,7 @@ def run_options(
 @contextmanager
 def rank_zero_only() -> Iterator[None]:
     """Lets only the first process say what all find alike; what ends one is said by the first on its machine too."""
-    from sewdsl.train.data.dataset import DataError
     from sewdsl.train.fit.processes import is_first_on_machine, rank
-    from sewdsl.train.store.run_folder import RunError
 
     if rank() == 0:
         yield
@@ -133,7 +132,7 @@ def rank_zero_only() -> Iterator[None]:
     try:
         with redirect_stderr(said):
             yield
-    except (typer.Exit, SewdslError, DataError, RunError) as end:
+    except (typer.Exit, UserError) as end:
         if not is_first_on_machine():
             time.sleep(EXIT_GRACE_SECONDS)
             raise typer.Exit(1) from None
@@ -142,26 +141,26 @@ def rank_zero_only() -> Iterator[None]:
 
 
 @contextmanager
-def run_errors(folder: Callable[[], RunFolder | None], *, resuming: bool = False) -> Iterator[None]:
-    """Says why a run ends before its end, and how to go on; the exit code of a signal is a shell's.
+def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resuming: bool = False) -> Iterator[None]:
+    """Says what is wrong, and how a run goes on that ends before its end; the exit code of a signal is a shell's.
 
     Args:
         folder: Of the run, once there is one.
         resuming: Whether the run was asked to go on: if that is refused, asking again is no help.
     """
-    from sewdsl.train.data.dataset import DataError, DataMismatch
-    from sewdsl.train.fit.processes import rank
-    from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunInterrupted, RunUnfinished
-
     try:
         yield
     except SewdslError as error:
         print_diagnostics(error.diagnostics)
         raise typer.Exit(1) from None
-    except RunAlreadyEnded as error:
-        echo(str(error), err=True)
-        raise typer.Exit(0) from None
-    except (DataError, RunError) as error:
+    except UserError as error:
+        from sewdsl.train.data.dataset import DataMismatch
+        from sewdsl.train.fit.processes import rank
+        from sewdsl.train.store.run_folder import RunAlreadyEnded, RunInterrupted, RunUnfinished
+
+        if isinstance(error, RunAlreadyEnded):
+            echo(str(error), err=True)
+            raise typer.Exit(0) from None
         code, prefix = (error.code, "") if isinstance(error, RunInterrupted) else (1, "error: ")
         run = error.folder if isinstance(error, RunUnfinished) else folder()
         if rank() == 0 or code == 1:
@@ -173,25 +172,6 @@ def run_errors(folder: Callable[[], RunFolder | None], *, resuming: bool = False
             else:
                 _say_ways_on(run)
         raise typer.Exit(code) from None
-
-
-@contextmanager
-def exchange_errors() -> Iterator[None]:
-    """Says what cannot be written for, or read from, another library, and ends with exit code 1."""
-    from sewdsl.exchange.errors import ExportError, WeightsError
-    from sewdsl.train.data.dataset import DataError
-    from sewdsl.train.store.run_folder import RunError, RunUnfinished
-
-    try:
-        yield
-    except SewdslError as error:
-        print_diagnostics(error.diagnostics)
-        raise typer.Exit(1) from None
-    except (DataError, ExportError, WeightsError, RunError) as error:
-        echo(f"error: {error}", err=True)
-        if isinstance(error, RunUnfinished):
-            _say_ways_on(error.folder)
-        raise typer.Exit(1) from None
 
 
 def probe_device(device: Device) -> Literal["cpu", "cuda"]:

@@ -129,11 +129,11 @@ def command(
         exit_with_usage_error(f"--on takes ray, or ray://HOST:PORT, not '{on[:40]}'")
     set_up_process()
     if probe:
-        with run_errors(lambda: None):
+        with run_errors():
             chosen = replace(study, variants=tuple(one.variant for one in found))
             probe_variants(chosen, found, folder.path, device)
         return
-    with run_errors(lambda: None):
+    with run_errors():
         way = _Way(data, reading, device, save_every, logger_names(logger), jobs, threads, on)
     compiled = replace(base, study=study)
     _train(compiled, found, folder, way, partial(compile_trial, compiled, **options), json_=json_)
@@ -233,7 +233,7 @@ def _train(
         where = f"{varied.variant.title}, seed {planned.recipe.seed}"
         echo(f"run {number} of {total} in {folder.path}: {where}", err=True)
 
-    with run_errors(lambda: None):
+    with run_errors():
         if way.on is None:
             device_type(way.device.value)  # says at once if it is not there
         if base.study.search:

@@ -198,7 +198,7 @@ def command(
     options = spec_options.compile_options
     reading = reading_options(readers, in_memory)
     processes = _processes(device, devices, nodes, strategy)
-    with run_errors(lambda: None), rank_zero_only():
+    with run_errors(), rank_zero_only():
         loggers = logger_names(logger)
     way = partial(run_options, processes, save_every, reading, loggers)
     begin_with = partial(load_initial_weights, weights, only=weights_only or ())
@@ -206,7 +206,7 @@ def command(
         _resume(resume, options, data, way, json_=json_)
     elif repeat > 1:
         require((repeat, processes.total == 1, "--repeat trains one network after another in one process"))
-        with run_errors(lambda: None):
+        with run_errors():
             check = partial(_check, processes=processes)
             train_repeats(spec or "", options, out, data, begin_with, repeat, check, way, json_=json_)
     else:

@@ -14,7 +14,7 @@ from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.files import Overwrite, require_free, write_file
 from sewdsl.cli.options import Dialect, Input, Json, Neuron, Set, SpecOptions, exit_with_usage_error, load_network
 from sewdsl.cli.output import echo_json
-from sewdsl.cli.run_setup import exchange_errors, set_up_process
+from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.notation.kind_text import mixture, neurons
 from sewdsl.terminal import echo
 
@@ -85,7 +85,7 @@ def convert(
     require_free(out, overwrite=overwrite)
     set_up_process()
     known = load_network(net, SpecOptions(input, None, neuron, settings, None, dialect))
-    with exchange_errors():
+    with run_errors():
         from sewdsl.exchange import weights
 
         found = weights.read_weights(source)
@@ -110,7 +110,7 @@ def show(
     """Print what is in a file of weights, and with --net whose keys these are and whether they fit."""
     set_up_process()
     known = None if net is None else load_network(net, SpecOptions(input, None, neuron, settings, None, dialect))
-    with exchange_errors():
+    with run_errors():
         from sewdsl.exchange import weights
 
         found = weights.read_weights(source)
