@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+import networkx as nx
+
 MAX_ROUNDS = 100
 """How deep cycles may nest."""
 
@@ -62,38 +64,8 @@ def _cut_one(members: frozenset[str], reads: Reads) -> set[tuple[str, str]]:
 
 
 def _cycles(reads: Reads) -> Iterator[frozenset[str]]:
-    """The parts of a graph in which each node leads to each other, or a node to itself (Tarjan)."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    placed: set[str] = set()
-    for root in reads:
-        if root in index:
-            continue
-        todo: list[tuple[str, Iterator[str]]] = []
-
-        def enter(node: str, todo: list[tuple[str, Iterator[str]]] = todo) -> None:
-            index[node] = low[node] = len(index)
-            stack.append(node)
-            todo.append((node, iter(reads.get(node, ()))))
-
-        enter(root)
-        while todo:
-            node, sources = todo[-1]
-            source = next(sources, None)
-            if source is not None:
-                if source not in index:
-                    enter(source)
-                elif source not in placed:
-                    low[node] = min(low[node], index[source])
-                continue
-            todo.pop()
-            if todo:
-                low[todo[-1][0]] = min(low[todo[-1][0]], low[node])
-            if low[node] == index[node]:
-                members = set[str]()
-                while node not in members:
-                    members.add(stack.pop())
-                placed |= members
-                if len(members) > 1 or node in reads.get(node, ()):
-                    yield frozenset(members)
+    """The parts of a graph in which each node leads to each other, or a node to itself."""
+    graph = nx.DiGraph((source, node) for node, sources in reads.items() for source in sources)
+    for members in nx.strongly_connected_components(graph):
+        if len(members) > 1 or graph.has_edge(*members, *members):
+            yield frozenset(members)
