@@ -7,12 +7,18 @@ from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sewdsl.cli.completion import complete_spec
-from sewdsl.cli.exported_folder import SOURCE, ExportOrigin, require_free_folder, write_exported_folder
+from sewdsl.cli.exported_folder import (
+    SOURCE,
+    ExportedNetwork,
+    WeightsSource,
+    require_free_folder,
+    write_exported_folder,
+)
 from sewdsl.cli.files import Overwrite, fail, require_free, write_file
 from sewdsl.cli.options import (
     AS_WRITTEN,
@@ -139,6 +145,7 @@ def command(
             format_ = replace(format_, write=partial(format_.write, dt=dt))
         if not folder and out.suffix not in format_.endings:
             exit_with_usage_error(f"OUT ends with {' or '.join(format_.endings)}, not with '{out.suffix}'")
+        origin = WeightsSource(Path(wanted) if run else None, weights, best, seed)
         trained = run or weights is not None
         beside = trained and not format_.holds_weights and not folder
         weights_file = out.with_suffix(".safetensors") if beside else None
@@ -165,9 +172,7 @@ def command(
             from sewdsl.train.standalone import standalone_text
 
             text = (Path(wanted) / "spec.net").read_text("utf-8") if run else standalone_text(compilation)
-            said = _origin(Path(wanted) if run else None, weights, seed, best=best)
-            path = Path(wanted) if run else None
-            write_exported_folder(out, model, ExportOrigin(text, path, best, said, stated), inputs)
+            write_exported_folder(out, ExportedNetwork(model, text, origin, inputs, stated))
         if weights_file is not None:
             from sewdsl.exchange.weights import encode
 
@@ -175,8 +180,7 @@ def command(
         if not folder:
             write_file(out, written, f"{out}: {model.network.name} as {name}, {len(written):,} bytes")
         if check:
-            origin = Origin(Path(wanted)) if run else Origin(file=weights)
-            _compare(model, format_, written, origin, data, seed)
+            _compare(model, format_, written, origin, data)
 
 
 def _written(model: SpikingNetwork, format_: ExportFormat, inputs: str, *, to_folder: bool) -> bytes:
@@ -219,21 +223,6 @@ def _license(text: str | None) -> str:
         exit_with_usage_error(f"--license: {error}")
 
 
-def _origin(run: Path | None, weights: Path | None, seed: int, *, best: bool) -> str:
-    """Where the weights of an exported folder come from, in a sentence without the folders of this machine."""
-    if run is not None:
-        return f"The weights in this folder are those of the {'best' if best else 'last'} epoch of a run."
-    if weights is not None:
-        from hashlib import sha256
-
-        digest = sha256(weights.read_bytes()).hexdigest()
-        return (
-            f"The weights come from the file `{weights.name.replace('`', '')}`, SHA-256 `{digest}`. "
-            "How they were trained, and how well, is not known here."
-        )
-    return f"**Not trained**: the weights are initial ones, of seed {seed}."
-
-
 def _load(model: SpikingNetwork, path: Path) -> None:
     """Loads weights, by whatever scheme names them."""
     from sewdsl.exchange import weights
@@ -256,20 +245,8 @@ def _inputs(network: Network) -> str:
     return f"{scaling}, as in {known.name}" if known and scaling else ""
 
 
-class Origin(NamedTuple):
-    """Where the weights of an exported network come from.
-
-    Attributes:
-        run: The folder of a run; None: of none.
-        file: A file of weights; None: of none.
-    """
-
-    run: Path | None = None
-    file: Path | None = None
-
-
 def _compare(
-    model: SpikingNetwork, format_: ExportFormat, written: bytes, origin: Origin, data: Path | None, seed: int
+    model: SpikingNetwork, format_: ExportFormat, written: bytes, origin: WeightsSource, data: Path | None
 ) -> None:
     """Run the file and the module, and print the difference of their outputs, the tolerance, and what was tested.
 
@@ -277,9 +254,9 @@ def _compare(
         model: Module in evaluation mode.
         format_: Format of the file.
         written: The file.
-        origin: Where the weights come from: a run has test samples.
+        origin: Where the weights come from: a run has test samples. Its seed is that of random input, too, and of the
+            choice of test samples.
         data: Folder of the data of the run; None: as the run states.
-        seed: Seed of random input, and of the choice of test samples.
 
     Raises:
         typer.Exit: If an output differs by more than the tolerance, or no output depends on the input.
@@ -290,7 +267,7 @@ def _compare(
     from sewdsl.exchange.write.compare_outputs import compare_outputs
     from sewdsl.train.watch import FiringRates
 
-    shown = _shown(model, origin, data, seed)
+    shown = _shown(model, origin, data)
     x = next(iter(shown.batches))[0]
     fired = FiringRates()
     if format_.double:
@@ -315,20 +292,20 @@ def _compare(
     echo(text)
 
 
-def _shown(model: SpikingNetwork, origin: Origin, data: Path | None, seed: int) -> ProbeSamples:
+def _shown(model: SpikingNetwork, origin: WeightsSource, data: Path | None) -> ProbeSamples:
     """Test samples of the run where they can be had, else random input."""
     from sewdsl.train.data.dataset import DataError
     from sewdsl.train.probe_target import SampleCount, random_input, samples_of_run
 
     if origin.run is not None:
         try:
-            return samples_of_run(origin.run, data, SampleCount(SAMPLES, 1, seed))
+            return samples_of_run(origin.run, data, SampleCount(SAMPLES, 1, origin.seed))
         except DataError as error:
             if data is not None:
                 raise
             lines = [f"note: random input is shown, since the test samples of the run are missing: {error}"]
             echo("\n  ".join([*lines, "--data DIR says where they lie"]), err=True)
-    return random_input(model.network, SampleCount(NOISE, 1, seed))
+    return random_input(model.network, SampleCount(NOISE, 1, origin.seed))
 
 
 def _layers(silent: list[str], count: int) -> list[str]:
@@ -341,7 +318,7 @@ def _layers(silent: list[str], count: int) -> list[str]:
     return [f"{count - len(silent)} of {count} layers of neurons fired; not tested, since they were silent: {names}"]
 
 
-def _advice(shown: ProbeSamples, origin: Origin) -> str:
+def _advice(shown: ProbeSamples, origin: WeightsSource) -> str:
     """How a comparison comes to show something."""
     if origin.run is not None:
         data = "--data DIR says where the test samples of the run lie" if shown.data is None else ""

@@ -18,6 +18,7 @@ from sewdsl.terminal import echo
 from sewdsl.train.store.run_lookup import EPOCH, WEIGHTS
 
 if TYPE_CHECKING:
+    from sewdsl.ir.network import Network
     from sewdsl.lower import SpikingNetwork
     from sewdsl.train.store.run_record import RunRecord
 
@@ -25,22 +26,52 @@ SOURCE = "network.py"
 """The network in plain PyTorch."""
 
 
-class ExportOrigin(NamedTuple):
-    """Where a network that is written comes from.
+class WeightsSource(NamedTuple):
+    """Where the weights of an exported network come from.
 
     Attributes:
+        run: The folder of a run; None: of none.
+        file: A file of weights; None: of none.
+        best: Whether the weights are those of the run's best epoch, not of its last.
+        seed: Seed of the initial weights.
+    """
+
+    run: Path | None
+    file: Path | None
+    best: bool
+    seed: int
+
+    def describe(self) -> str:
+        """The same in sentences without the folders of this machine."""
+        if self.run is not None:
+            return f"The weights in this folder are those of the {'best' if self.best else 'last'} epoch of a run."
+        if self.file is not None:
+            from hashlib import sha256
+
+            digest = sha256(self.file.read_bytes()).hexdigest()
+            return (
+                f"The weights come from the file `{self.file.name.replace('`', '')}`, SHA-256 `{digest}`. "
+                "How they were trained, and how well, is not known here."
+            )
+        return f"**Not trained**: the weights are initial ones, of seed {self.seed}."
+
+
+class ExportedNetwork(NamedTuple):
+    """A network that is written as a folder.
+
+    Attributes:
+        model: The network with its weights.
         text: The network with all that it uses, as a file.
-        run: The folder of the run that has trained it; None: of none.
-        best: Whether with the weights of the run's best epoch.
-        said: Where the weights come from, in a sentence.
+        origin: Where the weights come from.
+        inputs: How inputs are scaled, in words; may be empty.
         license: Under which it may be used; empty: what the run says.
     """
 
+    model: SpikingNetwork
     text: str
-    run: Path | None
-    best: bool
-    said: str
-    license: str = ""
+    origin: WeightsSource
+    inputs: str
+    license: str
 
 
 def require_free_folder(out: Path) -> None:
@@ -53,37 +84,31 @@ def require_free_folder(out: Path) -> None:
         fail(f"'{out}' exists, and is no empty folder; choose another one")
 
 
-def write_exported_folder(out: Path, model: SpikingNetwork, origin: ExportOrigin, inputs: str) -> None:
-    """Writes a trained network as a folder, whole or not at all, and says what is in it.
-
-    Args:
-        out: The folder, which is not there or empty.
-        model: The network with its weights.
-        origin: Where it comes from.
-        inputs: How inputs are scaled, in words; may be empty.
-    """
-    files = _files(model, origin, inputs)
+def write_exported_folder(out: Path, exported: ExportedNetwork) -> None:
+    """Writes a network as a folder that is not there or empty, whole or not at all, and says what is in it."""
+    files = _files(exported)
     try:
         write_folder_atomically(out, files)
     except OSError as error:
         fail(f"cannot write '{out}': {explain(error, out)}")
-    echo(f"{out}: {model.network.name}, with {', '.join(files)}; {sum(map(len, files.values())):,} bytes")
+    echo(f"{out}: {exported.model.network.name}, with {', '.join(files)}; {sum(map(len, files.values())):,} bytes")
 
 
-def _files(model: SpikingNetwork, origin: ExportOrigin, inputs: str) -> Mapping[str, bytes]:
+def _files(exported: ExportedNetwork) -> Mapping[str, bytes]:
     """The contents by name; no path of this machine is among them."""
     from sewdsl.exchange.errors import ExportError
     from sewdsl.exchange.write.python import source
     from sewdsl.tensor_file import encode_tensors
     from sewdsl.train.report.model_card import ExportedFiles, render_card
 
-    network = read(Source("spec.net", origin.text)).result()  # its lines are named after the file that lies beside
+    text, origin = exported.text, exported.origin
+    network = read(Source("spec.net", text)).result()  # its lines are named after the file that lies beside
     epoch = "best" if origin.best else "last"
     known = {EPOCH: epoch} if origin.run else {}
-    files = {"spec.net": origin.text.encode(), WEIGHTS: encode_tensors(model.state_dict(), known)}
+    files = {"spec.net": text.encode(), WEIGHTS: encode_tensors(exported.model.state_dict(), known)}
     name = ""
     try:
-        code = source(network, inputs).replace("net.safetensors", WEIGHTS)
+        code = source(network, exported.inputs).replace("net.safetensors", WEIGHTS)
         name = next(node.name for node in reversed(ast.parse(code).body) if isinstance(node, ast.ClassDef))
         files[SOURCE] = code.encode()
     except ExportError as error:
@@ -92,7 +117,7 @@ def _files(model: SpikingNetwork, origin: ExportOrigin, inputs: str) -> Mapping[
         files["diagram.svg"] = draw.render_picture(network)
     except draw.RenderingError as error:
         echo(f"note: there will be no diagram.svg: {error}", err=True)
-    facts = _facts(network.name, origin)
+    facts = _facts(network, exported)
     if origin.run is not None:
         files["result.json"] = (origin.run / "result.json").read_bytes()
         for plugin in facts.plugins:
@@ -103,21 +128,21 @@ def _files(model: SpikingNetwork, origin: ExportOrigin, inputs: str) -> Mapping[
             files["energy.json"] = (facts.energy.model_dump_json(indent=2) + "\n").encode()
     if facts.license:
         files["terms.json"] = (json.dumps({"license": facts.license}) + "\n").encode()
-    card = render_card(facts, exported=ExportedFiles(origin.said, name, epoch, "diagram.svg" in files))
+    card = render_card(facts, exported=ExportedFiles(origin.describe(), name, epoch, "diagram.svg" in files))
     return {"README.md": card.encode(), **files}
 
 
-def _facts(name: str, origin: ExportOrigin) -> RunRecord:
+def _facts(network: Network, exported: ExportedNetwork) -> RunRecord:
     """What the card says: of a run all that is known of the weights that are written."""
     from sewdsl.train.store import measurements
     from sewdsl.train.store.run_folder import RunFolder
     from sewdsl.train.store.run_record import RunRecord, load_record
 
+    text, origin = exported.text, exported.origin
     if origin.run is None:
-        recipe = read(Source("spec.net", origin.text)).result().recipe
-        data = {"on": recipe.on} if recipe else {}
-        return RunRecord(name, origin.text, data, {}, {}, measurements.NONE, "", license=origin.license)
+        data = {"on": network.recipe.on} if network.recipe else {}
+        return RunRecord(network.name, text, data, {}, {}, measurements.NONE, "", license=exported.license)
     facts = load_record(RunFolder(origin.run))
     command = facts.command.replace("--weights checkpoints/start.safetensors", "--weights FILE")  # they stay behind
-    facts = replace(facts, spec=origin.text, command=command, license=origin.license or facts.license)
+    facts = replace(facts, spec=text, command=command, license=exported.license or facts.license)
     return replace(facts, energy=None) if origin.best else facts  # operations were counted with the last weights
