@@ -87,11 +87,6 @@ def slide(op: AvgPool | MaxPool, site: EvaluatedLayer, shape: Shape, value: floa
     return conv1d(site.array(weight), site.array(torch.zeros(channels)), shapes, window=(stride, padding, 1))
 
 
-def sum_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.SumPool2d:
-    """The sum of each window; padding adds zeros."""
-    return nir.SumPool2d(np.array(kernel), np.array(stride), np.array(padding))
-
-
 def avg_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.AvgPool2d:
     """The mean of each window; padded zeros count."""
     return nir.AvgPool2d(np.array(kernel), np.array(stride), np.array(padding))
@@ -115,16 +110,6 @@ def threshold(value: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Th
 def identity(shape: Shape, dtype: np.dtype[np.float64]) -> nir.NIRNode:
     """Gives the sum of its edges: of maps, a pooling of windows of one, which every reader knows."""
     return avg_pool((1, 1), (1, 1), (0, 0)) if len(shape) == MAP_NDIM else scale(1.0, shape, dtype)
-
-
-def integrate_and_fire(r: float, v_threshold: float, v_reset: float, shape: Shape) -> nir.IF:
-    """Neurons of one kind. Seconds are divided by time-steps, so their numbers are float64 whatever the weights are."""
-    return nir.IF(*(_full(shape, value) for value in (r, v_threshold, v_reset)))
-
-
-def leaky(tau: float, r: float, v_leak: float, v_threshold: float, v_reset: float, shape: Shape) -> nir.LIF:  # noqa: PLR0913
-    """As :func:`integrate_and_fire`."""
-    return nir.LIF(*(_full(shape, value) for value in (tau, r, v_leak, v_threshold, v_reset)))
 
 
 def current_based(neurons: nir.LIF, decay: float, dt: float) -> nir.CubaLIF:
@@ -270,10 +255,10 @@ def _(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
         raise UnsupportedLayer(
             site.node, "takes the maximum of real values, and NIR can express that of spikes and counts only"
         )
-    window = op.kernel, op.stride, op.padding
+    window = np.array(op.kernel), np.array(op.stride), np.array(op.padding)
 
     def total() -> nir.NIRNode:
-        return sum_pool(*window) if len(before) == MAP_NDIM else slide(op, site, after, 1.0)
+        return nir.SumPool2d(*window) if len(before) == MAP_NDIM else slide(op, site, after, 1.0)
 
     if upper == 1:
         return [
@@ -359,18 +344,19 @@ def _neuron(dynamics: Dynamics, op: Neuron, site: EvaluatedLayer) -> nir.NIRNode
     """The differential equation whose Euler step of dt seconds is H = decay · V + gain · X + drift.
 
     IF, dv/dt = r I: one step adds dt r I. LIF, tau dv/dt = v_leak - v + r I: one step adds dt / tau times that.
+    Seconds are divided by time-steps, so the numbers are float64 whatever the weights are.
     """
     decay, gain, drift = dynamics
     dt, shape = site.dt, site.inputs[0].shape
     rate, reset = 1 - decay, op.rest
     if rate == 0 and drift == 0:
-        return integrate_and_fire(gain / dt, op.v_threshold, reset, shape)
+        return nir.IF(*(_full(shape, value) for value in (gain / dt, op.v_threshold, reset)))
     if not 0 < rate <= 1:
         return None
     if isclose(rate, gain, rel_tol=0, abs_tol=2**-52):  # LIF and PLIF, apart from rounding: then r is 1
         rate = gain
     leak = reset if isclose(drift, rate * reset, rel_tol=1e-12) else drift / rate
-    return leaky(dt / rate, gain / rate, leak, op.v_threshold, reset, shape)
+    return nir.LIF(*(_full(shape, value) for value in (dt / rate, gain / rate, leak, op.v_threshold, reset)))
 
 
 @layer_nodes.register(EquationActivation)
