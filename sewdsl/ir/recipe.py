@@ -153,6 +153,7 @@ class Recipe(BaseModel):
         batch: Samples that are shown at once; with several processes, to each of them.
         accumulate: Batches per step of the optimizer: their gradients are averaged.
         T_train: Time-steps kept per training sample (random temporal delete, appendix A.2); None: all.
+        optimizer: What changes the weights.
         schedule: How the learning rate changes; None: it does not.
         freeze: Layers and parts, by name or pattern, whose weights and running statistics stay as they are: they
             compute as in evaluation. ``freeze conv1 sew_block1 stem.*``.
