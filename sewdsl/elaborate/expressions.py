@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import count
 
 from sewdsl.diagnostics import Diagnostic
-from sewdsl.elaborate.arguments import validate_arguments
 from sewdsl.elaborate.block_calls import BlockCalls, block_key, block_title
 from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
 from sewdsl.elaborate.call_frame import CallFrame
@@ -287,12 +286,7 @@ class Walker:
         for let in lets:
             name = let.name.text
             names.setdefault(name, NamedValue(let.name.span, assumed=assumed.get(name)))
-        self._compute(lets, dead, at, frame.with_names(names))
-        return names
-
-    def _compute(self, lets: tuple[Let, ...], dead: Collection[str], at: Place, frame: CallFrame) -> None:
-        """Makes the nodes of named values once."""
-        names, keys = frame.names, value_keys(frame.names)
+        frame, keys = frame.with_names(names), value_keys(names)
         for let in lets:
             name = let.name.text
             if names[name].computed:  # it is defined twice, which is reported elsewhere
@@ -303,6 +297,7 @@ class Walker:
             if name in dead:
                 self._builder.cut(mark)
                 self._nearest, names[name].place = nearest, None
+        return names
 
     def _read(self, item: Item, name: str, following: Item | None, frame: CallFrame, *, first: bool) -> Place:
         """The place of a named value; of one that is computed further down, that of the delay that follows."""
@@ -408,19 +403,8 @@ class Walker:
         op = self._merge_op(item, frame)
         if isinstance(op, FeedbackSum):
             return self._loop(item, op, at, frame)
-        operands = len(item.operands)
-        places: list[Place] = []
-        begin, strided = len(self._builder.nodes), False
-        for operand, step in zip(item.operands, frame.operands((op or Merge).names(operands)), strict=True):
-            inside = frame.inside(step)
-            if isinstance(operand, Alternative):
-                places.append(
-                    self._alternative(operand, at, op.fits if op is not None else None, places[0], strided, inside)
-                )
-            else:
-                places.append(self.sequence(operand, at, inside))
-            if len(places) == 1:
-                strided = any(node.op.strided for node in self._builder.nodes[begin:])
+        steps = frame.operands((op or Merge).names(len(item.operands)))
+        places = self._operands(item, steps, op.fits if op is not None else None, at, frame)
         known = next((place for place in places if place is not None), None)
         if op is None or known is None:
             return None
@@ -430,6 +414,27 @@ class Walker:
             self._guessing = True
         inputs = tuple(known if place is None else place for place in places)
         return self._add(op, inputs, item.span, item.name.span.text, frame)
+
+    def _operands(
+        self,
+        item: MergeOf,
+        steps: Iterable[PathStep],
+        fits: Callable[[Signal, Signal], bool] | None,
+        at: Place,
+        frame: CallFrame,
+    ) -> list[Place]:
+        """Makes the nodes of operands; of ``id or X``, the one that fits the first operand is taken."""
+        places: list[Place] = []
+        begin, strided = len(self._builder.nodes), False
+        for operand, step in zip(item.operands, steps, strict=True):
+            inside = frame.inside(step)
+            if isinstance(operand, Alternative):
+                places.append(self._alternative(operand, at, fits, places[0], strided, inside))
+            else:
+                places.append(self.sequence(operand, at, inside))
+            if len(places) == 1:
+                strided = any(node.op.strided for node in self._builder.nodes[begin:])
+        return places
 
     def _loop(self, item: MergeOf, op: FeedbackSum, at: Place, frame: CallFrame) -> Place:
         """Makes the nodes of a loop: the delay of what its body gives, its feedback, the sum, its body.
@@ -498,10 +503,9 @@ class Walker:
         elif kind is not None and issubclass(kind, Merge):
             call = Call(name, item.arguments, span=name.span)
             try:
-                given = self._calls.reader(path, frame).read_arguments(call)
+                made = self._calls.reader(path, frame).instantiate(call)
             except InvalidText:
                 return None
-            made = self._reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, name.span, path))
             op = made if isinstance(made, Merge) else None
         elif text in frame.names:
             message, hint = f"'{text}' names a value, which takes no operands", f"join it to others: CAT[ {text} | id ]"
@@ -621,18 +625,10 @@ class Walker:
             self._refuse_operands(item, definition, frame)
             return None
         name, steps = frame.call(block_key(definition), [word.text for word in definition.operands])
+        places = self._operands(item, steps, Merge.same_shape, at, frame)
         values: dict[str, NamedValue] = {}
-        places: list[Place] = []
-        begin, strided = len(self._builder.nodes), False
-        for word, step, operand in zip(definition.operands, steps, item.operands, strict=True):
-            inside = frame.inside(step)
-            if isinstance(operand, Alternative):
-                places.append(self._alternative(operand, at, Merge.same_shape, places[0], strided, inside))
-            else:
-                places.append(self.sequence(operand, at, inside))
-            if len(places) == 1:
-                strided = any(node.op.strided for node in self._builder.nodes[begin:])
-            values.setdefault(word.text, NamedValue(word.span, places[-1], computed=True))
+        for word, place in zip(definition.operands, places, strict=True):
+            values.setdefault(word.text, NamedValue(word.span, place, computed=True))
         return self._expand(item, key, definition, places[0], frame, name, values)
 
     def _refuse_operands(self, item: Call | MergeOf, definition: BlockDefinition, frame: CallFrame) -> None:

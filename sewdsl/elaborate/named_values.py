@@ -59,20 +59,20 @@ def value_name(item: Item) -> str | None:
     return item.name.plain if isinstance(item, Call) else None
 
 
-def names_read(part: tree.Sequence | Alternative | Item) -> Iterator[str]:
-    """The names that may be read in a part of an expression; also where none can be, which is said elsewhere."""
+def _sequences(part: tree.Sequence | Alternative | Item) -> Iterator[tree.Sequence]:
+    """The sequences in a part of an expression."""
     match part:
         case tree.Sequence(items=items):
-            yield from filter(None, map(value_name, items))
+            yield part
             for item in items:
-                yield from names_read(item)
+                yield from _sequences(item)
         case Alternative(first=first, second=second):
-            yield from (*names_read(first), *names_read(second))
+            yield from (*_sequences(first), *_sequences(second))
         case Repeat(body=body):
-            yield from names_read(body)
+            yield from _sequences(body)
         case MergeOf(operands=operands):
             for operand in operands:
-                yield from names_read(operand)
+                yield from _sequences(operand)
         case Call():
             return
 
@@ -87,23 +87,11 @@ def early_names(lets: Sequence[Let]) -> set[str]:
     return early
 
 
-def _delayed(part: tree.Sequence | Alternative | Item) -> Iterator[str]:
+def _delayed(part: tree.Sequence) -> Iterator[str]:
     """The names that sequences begin with, before a delay."""
-    match part:
-        case tree.Sequence(items=items):
-            if len(items) > 1 and value_name(items[1]) == Delay.kind and (name := value_name(items[0])):
-                yield name
-            for item in items:
-                yield from _delayed(item)
-        case Alternative(first=first, second=second):
-            yield from (*_delayed(first), *_delayed(second))
-        case Repeat(body=body):
-            yield from _delayed(body)
-        case MergeOf(operands=operands):
-            for operand in operands:
-                yield from _delayed(operand)
-        case Call():
-            return
+    for first, *rest in (sequence.items for sequence in _sequences(part)):
+        if rest and value_name(rest[0]) == Delay.kind and (name := value_name(first)):
+            yield name
 
 
 def is_free_name(name: str, vocabulary: Vocabulary) -> bool:
@@ -120,7 +108,8 @@ def live_names(lets: Sequence[Let], expression: tree.Sequence) -> set[str]:
     live: set[str] = set()
     todo = [expression]
     while todo:
-        new = set(names_read(todo.pop())) - live
+        items = (item for sequence in _sequences(todo.pop()) for item in sequence.items)
+        new = {name for item in items if (name := value_name(item))} - live
         live |= new
         todo += [definitions[name].expression for name in new & definitions.keys()]
     return live

@@ -14,7 +14,7 @@ from sewdsl.elaborate.overrides import Override
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.values import ValueReader
 from sewdsl.light_dataclass import dataclass
-from sewdsl.reporter import InvalidText, Reported, Reporter
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Number, Setting, Value
 
@@ -103,61 +103,58 @@ def is_range(values: Sequence[Value]) -> bool:
     return named and (len(values) == 1 or any(isinstance(value, Number) for value in values[1:]))
 
 
-def read_range(name: str, setting: Setting) -> Reported[StudyRange | None]:
-    """The range that a line says; None where it has problems, which are said."""
-    reporter = Reporter()
+def read_range(name: str, setting: Setting, reporter: Reporter) -> StudyRange:
+    """The range that a line says.
+
+    Raises:
+        InvalidText: it has problems, which are reported.
+    """
     scale, *bounds = setting.values[1:]
     numbers = [value for value in bounds if isinstance(value, Number)]
     if len(bounds) != BOUNDS or len(numbers) != BOUNDS:
         wrong = next((value.span for value in bounds if not isinstance(value, Number)), setting.span)
-        reporter.report("invalid-argument", "a range goes from one number to another", wrong, help=_RANGE)
-        return Reported(None, tuple(reporter.found))
+        raise reporter.refuse("invalid-argument", "a range goes from one number to another", wrong, help=_RANGE)
     low, high = numbers
     if low.value >= high.value:
         message = f"the range begins at {low.text} and ends at {high.text}"
         span, turned = low.span.to(high.span), f"{high.text} {low.text}"
         fixes = (Fix(f"write '{turned}'", (Edit(span, turned),), safe=False),) if low.value > high.value else ()
-        reporter.report("invalid-argument", message, span, help="begin with the lesser of two numbers", fixes=fixes)
-        return Reported(None, tuple(reporter.found))
+        hint = "begin with the lesser of two numbers"
+        raise reporter.refuse("invalid-argument", message, span, help=hint, fixes=fixes)
     if scale.span.text == "log" and low.value <= 0:
         message = f"a range on a logarithmic scale cannot begin at {low.text}"
         fixes = (Fix("write 'linear'", (Edit(scale.span, "linear"),), safe=False),)
-        help_ = "begin above 0, or write 'linear'"
-        reporter.report("invalid-argument", message, low.span, help=help_, fixes=fixes)
-        return Reported(None, tuple(reporter.found))
+        hint = "begin above 0, or write 'linear'"
+        raise reporter.refuse("invalid-argument", message, low.span, help=hint, fixes=fixes)
     whole = isinstance(low.value, int) and isinstance(high.value, int)
     ends = [Override(name, bound.text, within=bound.span) for bound in numbers]
-    return Reported(StudyRange(name, scale.span.text, ends[0], ends[1], whole))
+    return StudyRange(name, scale.span.text, ends[0], ends[1], whole)
 
 
-def read_search(setting: Setting) -> Reported[Search | None]:
-    """How a line says to search; None where it has problems, which are said."""
-    reporter = Reporter()
+def read_search(setting: Setting, reporter: Reporter) -> Search | None:
+    """How a line says to search; None where arguments are wrong, which is reported.
+
+    Raises:
+        InvalidText: it has other problems, which are reported.
+    """
     if len(setting.values) != 1 or not isinstance(setting.values[0], Call):
         message = "'search' says what chooses the values, and how many trials there are"
-        reporter.report("invalid-argument", message, setting.span, help=_SEARCH)
-        return Reported(None, tuple(reporter.found))
+        raise reporter.refuse("invalid-argument", message, setting.span, help=_SEARCH)
     call = setting.values[0]
     name = call.name.plain or ""
     if name not in METHODS:
         near = advice(name, METHODS, call.name.span, _SEARCH)
-        reporter.report("unknown-name", f"a study cannot search with '{name}'", call.name.span, **near)
-        return Reported(None, tuple(reporter.found))
+        raise reporter.refuse("unknown-name", f"a study cannot search with '{name}'", call.name.span, **near)
     given: dict[str, GivenArgument] = {"method": GivenArgument(name, call.name.span)}
     for argument in call.arguments:
         if argument.name is None or argument.name == "method":
             message = f"{name} has no argument '{argument.span.text}'"
-            reporter.report("unknown-argument", message, argument.span, help=_SEARCH)
-            return Reported(None, tuple(reporter.found))
+            raise reporter.refuse("unknown-argument", message, argument.span, help=_SEARCH)
         if argument.name in given:
             message = f"{name} has '{argument.name}' twice"
-            reporter.report("duplicate-argument", message, argument.span, help="keep one")
-            return Reported(None, tuple(reporter.found))
-        try:
-            given[argument.name] = GivenArgument(ValueReader(reporter).read(argument.value), argument.value.span)
-        except InvalidText:
-            return Reported(None, tuple(reporter.found))
-    return validate_arguments(Search, name, given, call.span)
+            raise reporter.refuse("duplicate-argument", message, argument.span, help="keep one")
+        given[argument.name] = GivenArgument(ValueReader(reporter).read(argument.value), argument.value.span)
+    return reporter.take(validate_arguments(Search, name, given, call.span))
 
 
 def describe_unsearched(name: str, span: Span) -> Diagnostic:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import field
 from itertools import product
 from math import prod
@@ -19,7 +20,7 @@ from sewdsl.elaborate.study_search import (
 )
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.light_dataclass import dataclass
-from sewdsl.reporter import Reported, Reporter
+from sewdsl.reporter import InvalidText, Reported, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Section, Setting, Text, Value
 
@@ -119,7 +120,8 @@ def _read(section: Section, reader: _Reader) -> Study:
         message = "a study is of the network of its own file, on the data set of its recipe"
         reader.reporter.report("unexpected-token", message, section.span, help="write 'study { … }'")
     for setting in section.settings:
-        reader.take(setting)
+        with suppress(InvalidText):
+            reader.take(setting)
     axes, seeds = reader.axes()
     listed = [axis for axis in axes if isinstance(axis, StudyAxis)]
     if reader.search is None and len(listed) < len(axes):
@@ -205,8 +207,7 @@ class _Reader:
         key, *values = setting.values
         if not isinstance(key, Call) or key.arguments:
             message = f"'{key.span.text}' is not the key of a setting"
-            self.reporter.report("invalid-argument", message, key.span, help=_EXAMPLE)
-            return
+            raise self.reporter.refuse("invalid-argument", message, key.span, help=_EXAMPLE)
         name = key.name.plain or ""
         name = SEED if name == "seed" else name
         if not is_key(name):
@@ -214,17 +215,15 @@ class _Reader:
             return
         if not values:
             message = f"'{name}' has no values to vary over"
-            self.reporter.report("missing-argument", message, setting.span, help=_EXAMPLE)
-            return
+            raise self.reporter.refuse("missing-argument", message, setting.span, help=_EXAMPLE)
         if name in self.varied:
-            self.reporter.report("duplicate-setting", f"'{name}' is varied twice", setting.span, help="keep one")
-            return
+            message = f"'{name}' is varied twice"
+            raise self.reporter.refuse("duplicate-setting", message, setting.span, help="keep one")
         if is_range(values):
             if name == SEED:
                 message, hint = "seeds are no range to search", "list them: vary seed 0 1 2"
-                self.reporter.report("invalid-argument", message, setting.span, help=hint)
-            elif (found := self.reporter.take(read_range(name, setting))) is not None:
-                self.varied[name], self.ranges[name] = found, setting.span
+                raise self.reporter.refuse("invalid-argument", message, setting.span, help=hint)
+            self.varied[name], self.ranges[name] = read_range(name, setting, self.reporter), setting.span
             return
         choices: dict[str, AxisValue] = {}
         for place in map(_inside, values):
@@ -242,10 +241,10 @@ class _Reader:
 
     def _search(self, setting: Setting) -> None:
         if "search" in self.lines:
-            self.reporter.report("duplicate-setting", "'search' is written twice", setting.span, help="keep one")
-            return
-        self.lines["search"] = setting.span
-        self.search = self.reporter.take(read_search(setting))
+            message = "'search' is written twice"
+            raise self.reporter.refuse("duplicate-setting", message, setting.span, help="keep one")
+        self.lines["search"], self.misread = setting.span, True
+        self.search = read_search(setting, self.reporter)
         self.misread = self.search is None
 
     def _probe(self, setting: Setting) -> None:
@@ -264,22 +263,19 @@ class _Reader:
         title, *changes = setting.values
         if not all(isinstance(value, Text) for value in setting.values) or not title.span.text.strip('" '):
             message = "a variant has a name and what it changes, each between double quotes"
-            self.reporter.report("invalid-argument", message, setting.span, help=_NAMED)
-            return
+            raise self.reporter.refuse("invalid-argument", message, setting.span, help=_NAMED)
         label = " ".join(_inside(title).text.split())
         if label in self.named:
-            self.reporter.report("duplicate-setting", f"variant '{label}' is written twice", title.span, help="")
-            return
-        found = [self._change(_inside(value)) for value in changes]
-        self.named[label] = AxisValue(label, tuple(item for item in found if item is not None))
-
-    def _change(self, place: Span) -> Override | None:
-        key, equals, text = place.text.partition("=")
-        if not (key.strip() and equals and text.strip()):
-            message = f"'{place.text}' is not KEY=VALUE"
-            self.reporter.report("invalid-argument", message, place, help="e.g. join=AND")
-            return None
-        return Override(key.strip(), text, within=place.part(len(key) + 1, len(place.text)))
+            raise self.reporter.refuse("duplicate-setting", f"variant '{label}' is written twice", title.span)
+        overrides: list[Override] = []
+        for place in map(_inside, changes):
+            key, equals, text = place.text.partition("=")
+            if key.strip() and equals and text.strip():
+                overrides.append(Override(key.strip(), text, within=place.part(len(key) + 1, len(place.text))))
+            else:
+                message = f"'{place.text}' is not KEY=VALUE"
+                self.reporter.report("invalid-argument", message, place, help="e.g. join=AND")
+        self.named[label] = AxisValue(label, tuple(overrides))
 
 
 def _inside(value: Value) -> Span:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any
+from typing import Any, TypeVar
 
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.block_definitions import INPUT_CHANNELS_DEFAULT
@@ -19,12 +19,10 @@ from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.syntax.lexicon import OWN_NEURON
 from sewdsl.syntax.tree import Arithmetic, Call, Formula, Interpolation, Number, Parameter, Quantity, Size, Text, Value
 
+Made = TypeVar("Made", bound=Kind)
+
 MAX_FORMULA_VALUE = 999_999_999
-
-
 _WORDS: dict[str, Any] = {"none": None, "on": True, "true": True, "off": False, "false": False}
-
-
 _NO_NEURONS = NeuronKinds()
 
 
@@ -88,7 +86,9 @@ class ValueReader:
         """
         kind = self.kinds.find(call.name.plain or "")
         assert kind is not None  # noqa: S101 -- as the caller has seen
-        given = self.read_arguments(call)
+        return self._make(kind, self.read_arguments(call), call)
+
+    def _make(self, kind: type[Made], given: Mapping[str, GivenArgument], call: Call) -> Made:
         made = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, call.span, self.path))
         if made is None:
             raise InvalidText
@@ -103,10 +103,7 @@ class ValueReader:
         if not call.arguments:
             return neuron
         given = {name: GivenArgument(value, call.span) for name, value in neuron} | self.read_arguments(call)
-        made = self.reporter.take(validate_arguments(type(neuron), f"'{neuron.kind}'", given, call.span, self.path))
-        if made is None:
-            raise InvalidText
-        return made
+        return self._make(type(neuron), given, call)
 
     def read_arguments(self, call: Call) -> dict[str, GivenArgument]:
         """The ``name=value`` arguments of a call; of one that is given twice, the first.
