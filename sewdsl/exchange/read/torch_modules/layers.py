@@ -78,19 +78,7 @@ def conv(trace: Trace, module: nn.Conv2d | nn.Conv1d, a: TracedTensor) -> Traced
         padding = pair([each // 2 if module.padding == "same" else 0 for each in reach])
     else:
         padding = pair(module.padding)
-    op = make_op(
-        Conv,
-        trace.origin,
-        channels=module.out_channels,
-        kernel=pair(module.kernel_size),
-        stride=pair(module.stride),
-        padding=padding,
-        dilation=pair(module.dilation),
-        groups=module.groups,
-        bias=module.bias is not None,
-    )
-    _width(trace, a, module.in_channels)
-    return trace.add(op, a, **copy_parameters(module))
+    return _convolution(trace, module, a, Conv, padding=padding, dilation=pair(module.dilation))
 
 
 def transposed_conv(trace: Trace, module: nn.ConvTranspose2d | nn.ConvTranspose1d, a: TracedTensor) -> TracedTensor:
@@ -98,16 +86,22 @@ def transposed_conv(trace: Trace, module: nn.ConvTranspose2d | nn.ConvTranspose1
     require_axes(trace, a, len(module.kernel_size))
     if pair(module.dilation) != (1, 1):
         raise trace.refusal("dilates its kernel, which no transposed convolution here does")
+    pads = {"padding": pair(module.padding), "output_padding": pair(module.output_padding)}
+    return _convolution(trace, module, a, TransposedConv, **pads)
+
+
+def _convolution(
+    trace: Trace, module: Any, a: TracedTensor, kind: type[Conv | TransposedConv], **own: tuple[int, int]
+) -> TracedTensor:
     op = make_op(
-        TransposedConv,
+        kind,
         trace.origin,
         channels=module.out_channels,
         kernel=pair(module.kernel_size),
         stride=pair(module.stride),
-        padding=pair(module.padding),
-        output_padding=pair(module.output_padding),
         groups=module.groups,
         bias=module.bias is not None,
+        **own,
     )
     _width(trace, a, module.in_channels)
     return trace.add(op, a, **copy_parameters(module))

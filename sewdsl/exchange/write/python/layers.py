@@ -211,33 +211,27 @@ def axes(*inputs: Signal) -> str:
 
 def conv(op: Conv, *inputs: Signal) -> PyCall:
     """A convolution."""
-    return PyCall(
-        f"Conv{axes(*inputs)}",
-        (
-            Arg("in_channels", Literal(inputs[0].channels), positional=True, channels="in"),
-            Arg("out_channels", Literal(op.channels), positional=True, channels="out"),
-            Arg("kernel_size", Literal(side(op.kernel)), positional=True),
-            Arg("stride", Literal(side(op.stride)), 1, positional=True),
-            Arg("padding", Literal(side(op.pads)), 0),
-            Arg("dilation", Literal(side(op.dilation)), 1),
-            Arg("groups", Literal(op.groups), 1),
-            Arg("bias", Literal(bool(op.bias)), default=True),
-        ),
-    )
+    padding = Arg("padding", Literal(side(op.pads)), 0)
+    return _convolution("Conv", op, inputs, padding, Arg("dilation", Literal(side(op.dilation)), 1))
 
 
 def transposed_conv(op: TransposedConv, *inputs: Signal) -> PyCall:
     """A transposed convolution."""
-    padding, output_padding = op.pads
+    padding, output_padding = (Literal(side(pads)) for pads in op.pads)
+    return _convolution(
+        "ConvTranspose", op, inputs, Arg("padding", padding, 0), Arg("output_padding", output_padding, 0)
+    )
+
+
+def _convolution(name: str, op: Conv | TransposedConv, inputs: Sequence[Signal], *own: Arg) -> PyCall:
     return PyCall(
-        f"ConvTranspose{axes(*inputs)}",
+        f"{name}{axes(*inputs)}",
         (
             Arg("in_channels", Literal(inputs[0].channels), positional=True, channels="in"),
             Arg("out_channels", Literal(op.channels), positional=True, channels="out"),
             Arg("kernel_size", Literal(side(op.kernel)), positional=True),
             Arg("stride", Literal(side(op.stride)), 1, positional=True),
-            Arg("padding", Literal(side(padding)), 0),
-            Arg("output_padding", Literal(side(output_padding)), 0),
+            *own,
             Arg("groups", Literal(op.groups), 1),
             Arg("bias", Literal(bool(op.bias)), default=True),
         ),
