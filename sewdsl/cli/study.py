@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from sewdsl.train.study.pool import RunPool, Watch
     from sewdsl.train.study.repeats import GoOn, Start
     from sewdsl.train.study.run_study import Turns
-    from sewdsl.train.study.search_turns import CompileTrial
+    from sewdsl.train.study.search import CompileTrial
     from sewdsl.train.study.worker import Job
     from sewdsl.train.training_plan import TrainingPlan
 
@@ -227,7 +227,7 @@ def _train(
     from sewdsl.train.fit.processes import device_type
     from sewdsl.train.store.run_folder import RunInterrupted
     from sewdsl.train.study.run_study import EveryRun, plan_runs, run_study
-    from sewdsl.train.study.search_turns import SearchTurns
+    from sewdsl.train.study.search import SearchTurns
 
     def announce(number: int, total: int, varied: CompiledVariant, planned: TrainingPlan) -> None:
         where = f"{varied.variant.title}, seed {planned.recipe.seed}"

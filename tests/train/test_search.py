@@ -15,13 +15,12 @@ from sewdsl.source import Source
 from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
-from sewdsl.train.study import search_turns
+from sewdsl.train.study import search
 from sewdsl.train.study.outcome import Outcome, StudyFolder, Trial, table_to_csv, table_to_markdown
 from sewdsl.train.study.pool import InTurn, Watch
 from sewdsl.train.study.repeats import GoOn, Start
 from sewdsl.train.study.run_study import run_study
-from sewdsl.train.study.search import should_prune, suggest_values
-from sewdsl.train.study.search_turns import SearchTurns
+from sewdsl.train.study.search import SearchTurns, should_prune, suggest_values
 from sewdsl.train.training_plan import TrainingPlan
 
 from .conftest import SMALL
@@ -218,7 +217,7 @@ class TestRun:
             judged.append(max(trial.epochs))
             return False
 
-        monkeypatch.setattr(search_turns, "should_prune", judge)
+        monkeypatch.setattr(search, "should_prune", judge)
         Runs().all(tmp_path, *VARY, "search TPE(trials=2, prune=median)")
         assert judged == [*range(1, EPOCHS)] * 2
 

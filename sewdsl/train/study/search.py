@@ -1,22 +1,33 @@
-"""What a search chooses next, and which trial it ends early: Optuna's samplers and pruners, asked anew each time.
+"""The trials of a search: what Optuna suggests, which trial ends early, and the turns of the runs.
 
-Optuna gets every trial that the study's folder remembers, and is asked for one more. So what it answers follows from
-the search, the number of the trial and the trials before it, and from no state that a process would lose.
+A trial is chosen when there is room for a run, and trained with one seed after another. Optuna gets every trial that
+the study's folder remembers, and is asked for one more. So what it answers follows from the search, the number of the
+trial and the trials before it, and from no state that a process would lose.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sewdsl.elaborate import Search, StudyRange
+from sewdsl.compiler import CompiledVariant
+from sewdsl.diagnostics import SewdslError
+from sewdsl.elaborate import Search, Study, StudyRange
+from sewdsl.elaborate.study_search import TRIAL
 from sewdsl.elaborate.study_section import StudyAxis
+from sewdsl.terminal import echo
+from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError
-from sewdsl.train.study.outcome import Trial
+from sewdsl.train.study.outcome import SearchOutcome, StudyFolder, Trial
+from sewdsl.train.study.pool import Ending, Watch
+from sewdsl.train.study.run_study import VariantRuns, plan_variant
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -136,3 +147,162 @@ def _distributions(axes: Axes) -> dict[str, BaseDistribution]:
         else:
             found[axis.name] = FloatDistribution(*axis.bounds, log=axis.scale == "log")
     return found
+
+
+CompileTrial = Callable[[int, Mapping[str, str]], CompiledVariant]
+"""Compiles a trial of a number with its values by axis, once for each seed."""
+
+
+class SearchTurns:
+    """Chooses the trials of a search, and knows how they ended: those of an earlier call too.
+
+    Args:
+        study: What is searched, and how.
+        data: Where the data lies.
+        example: A variant of the study, as a trial is.
+
+    Raises:
+        RunError: the folder holds something else, or Optuna is missing.
+        SewdslError, DataError: what is searched does not fit its data, or that is missing.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        folder: StudyFolder,
+        data: Path | None,
+        compile_trial: CompileTrial,
+        example: CompiledVariant,
+    ) -> None:
+        assert study.search is not None  # noqa: S101 -- its caller looked
+        require_optuna()
+        self._study, self._folder, self._data, self._compile = study, folder, data, compile_trial
+        self._search = study.search
+        planned = plan_variant(example, folder, data).plans[0][1]
+        planned.data.find()
+        self._metric: Any = "validation" if planned.recipe.validation else "test"
+        self._space = search_space(study.axes)
+        self._repeats = max(1, len(study.seeds))
+        self.total = study.search.trials * self._repeats
+        before = folder.read_search()
+        self._trials: list[Trial] = self._remembered(before) if before is not None else []
+        numbers = range(max(study.search.trials, len(self._trials)))
+        folder.open(f"{TRIAL}-{number}" for number in numbers)
+        self._groups: dict[int, VariantRuns] = {}
+        self._due: deque[tuple[VariantRuns, int]] = deque()
+        for trial in self._trials:
+            if trial.state != "invalid":
+                self._remember(trial)
+
+    @property
+    def groups(self) -> list[VariantRuns]:
+        """The trials that make a network, in the order in which they were chosen."""
+        return [self._groups[number] for number in sorted(self._groups)]
+
+    @property
+    def search(self) -> SearchOutcome:
+        """What was found so far."""
+        ended = [trial for trial in self._trials if trial.accuracy is not None]
+        best = max(ended, key=lambda trial: (trial.accuracy or 0.0, -trial.number), default=None)
+        return SearchOutcome(
+            method=self._search.method,
+            trials=self._search.trials,
+            seed=self._search.seed,
+            prune=self._search.prune,
+            metric=self._metric,
+            space=self._space,
+            best=None if best is None else best.number,
+            history=self._trials,
+        )
+
+    def next(self) -> tuple[VariantRuns, int] | None:
+        """The next seed of a trial that has begun, or a new trial."""
+        while not self._due and len(self._trials) < self._search.trials:
+            self._begin()
+        return self._due.popleft() if self._due else None
+
+    def watch(self, group: VariantRuns, index: int) -> Watch | None:
+        """Of the first seed, whether it is worse than others were; further ones are trained to their end."""
+        if index or self._search.prune is None:
+            return None
+        number, judged = self._number(group), 0
+
+        def watch(epochs: Mapping[int, float]) -> bool:
+            nonlocal judged
+            for epoch in sorted(each for each in epochs if each > judged):  # of a run that goes on, all that it has had
+                judged = epoch
+                known = {each: accuracy for each, accuracy in epochs.items() if each <= epoch}
+                trial = self._change(number, epochs=known)
+                others = [other for other in self._trials if other.number != number]
+                if should_prune(self._search, self._study.axes, trial, others):
+                    return False
+            return True
+
+        return watch
+
+    def take(self, group: VariantRuns, index: int, ending: Ending) -> None:
+        """Notes how a run ended; the trial goes on with its next seed, or has ended too."""
+        number = self._number(group)
+        if ending.kind == "pruned":
+            self._change(number, state="pruned")
+        elif ending.kind == "diverged":
+            self._change(number, state="diverged")
+        elif ending.kind == "ended":
+            if index == 0:
+                self._change(number, epochs=self._epochs(group, 0))
+            if index + 1 < len(group.plans):
+                self._due.appendleft((group, index + 1))
+            else:
+                last = [(found := self._epochs(group, each))[max(found)] for each in range(len(group.plans))]
+                self._change(number, state="ended", accuracy=fmean(last))
+
+    def _begin(self) -> None:
+        """Chooses a trial; one whose values make no network has ended with that."""
+        number = len(self._trials)
+        values = suggest_values(self._search, self._study.axes, number, self._trials)
+        self._trials.append(Trial(number=number, values=values))
+        try:
+            group = plan_variant(self._compile(number, values), self._folder, self._data)
+        except SewdslError as error:
+            self._change(number, state="invalid")
+            shown = ", ".join(f"{axis} {text}" for axis, text in values.items())
+            echo(f"trial {number} is no network: {shown}: {error.diagnostics[0].message}", err=True)
+            return
+        group.check_folders()
+        self._groups[number] = group
+        self._due.append((group, 0))
+
+    def _remembered(self, before: SearchOutcome) -> list[Trial]:
+        """The trials of an earlier call; they must be of this search, but for how many there are to be."""
+        now = (self._search.method, self._search.seed, self._search.prune, self._metric, self._space)
+        if (before.method, before.seed, before.prune, before.metric, before.space) != now:
+            message = f"'{self._folder.path}' holds a search of other values, or by other means; choose another folder"
+            raise RunError(message)
+        return list(before.history)
+
+    def _remember(self, trial: Trial) -> None:
+        """Takes up a trial of an earlier call; one that had not ended goes on."""
+        group = plan_variant(self._compile(trial.number, trial.values), self._folder, self._data)
+        group.check_folders()
+        self._groups[trial.number] = group
+        if trial.state == "running":
+            self._due.append((group, 0))
+            return
+        for seed in group.seeds:
+            if group.place(seed).result.is_file():
+                group.results.append(group.place(seed).read_result())
+        if trial.state == "diverged":
+            seed = group.seeds[len(group.results)]
+            group.diverged[seed] = "it diverged in an earlier call"
+
+    def _epochs(self, group: VariantRuns, index: int) -> dict[int, float]:
+        """The accuracy that judges a run, by epoch."""
+        found = measurements.read_metrics(group.place(group.seeds[index]).metrics)
+        return {epoch: row[f"{self._metric}_accuracy"] for epoch, row in found.items()}
+
+    def _number(self, group: VariantRuns) -> int:
+        return int(group.varied.variant.labels[TRIAL])
+
+    def _change(self, number: int, **fields: Any) -> Trial:
+        self._trials[number] = self._trials[number].model_copy(update=fields)
+        return self._trials[number]
