@@ -8,15 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
-from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.overrides import Override
-from sewdsl.elaborate.suggestions import advice
-from sewdsl.elaborate.values import ValueReader
 from sewdsl.light_dataclass import dataclass
-from sewdsl.reporter import Reporter
-from sewdsl.source import Span
-from sewdsl.syntax.tree import Call, Number, Setting, Value
+from sewdsl.syntax.tree import Call, Number, Value
 
 SCALES = ("log", "linear")
 """How a range is walked through."""
@@ -27,9 +21,6 @@ SIGNIFICANT_DIGITS = 4
 BOUNDS = 2
 TRIAL = "trial"
 """The column of the numbers of trials."""
-
-_RANGE = "write 'vary train.optimizer.lr log 0.0001 0.1'"
-_SEARCH = "write 'search TPE(trials=20)' or 'search Random(trials=20)'"
 
 
 class Search(BaseModel):
@@ -101,66 +92,3 @@ def is_range(values: Sequence[Value]) -> bool:
     first = values[0] if values else None
     named = isinstance(first, Call) and not first.called and first.name.plain in SCALES
     return named and (len(values) == 1 or any(isinstance(value, Number) for value in values[1:]))
-
-
-def read_range(name: str, setting: Setting, reporter: Reporter) -> StudyRange:
-    """The range that a line says.
-
-    Raises:
-        InvalidText: it has problems, which are reported.
-    """
-    scale, *bounds = setting.values[1:]
-    numbers = [value for value in bounds if isinstance(value, Number)]
-    if len(bounds) != BOUNDS or len(numbers) != BOUNDS:
-        wrong = next((value.span for value in bounds if not isinstance(value, Number)), setting.span)
-        raise reporter.refuse("invalid-argument", "a range goes from one number to another", wrong, help=_RANGE)
-    low, high = numbers
-    if low.value >= high.value:
-        message = f"the range begins at {low.text} and ends at {high.text}"
-        span, turned = low.span.to(high.span), f"{high.text} {low.text}"
-        fixes = (Fix(f"write '{turned}'", (Edit(span, turned),), safe=False),) if low.value > high.value else ()
-        hint = "begin with the lesser of two numbers"
-        raise reporter.refuse("invalid-argument", message, span, help=hint, fixes=fixes)
-    if scale.span.text == "log" and low.value <= 0:
-        message = f"a range on a logarithmic scale cannot begin at {low.text}"
-        fixes = (Fix("write 'linear'", (Edit(scale.span, "linear"),), safe=False),)
-        hint = "begin above 0, or write 'linear'"
-        raise reporter.refuse("invalid-argument", message, low.span, help=hint, fixes=fixes)
-    whole = isinstance(low.value, int) and isinstance(high.value, int)
-    ends = [Override(name, bound.text, within=bound.span) for bound in numbers]
-    return StudyRange(name, scale.span.text, ends[0], ends[1], whole)
-
-
-def read_search(setting: Setting, reporter: Reporter) -> Search | None:
-    """How a line says to search; None where arguments are wrong, which is reported.
-
-    Raises:
-        InvalidText: it has other problems, which are reported.
-    """
-    if len(setting.values) != 1 or not isinstance(setting.values[0], Call):
-        message = "'search' says what chooses the values, and how many trials there are"
-        raise reporter.refuse("invalid-argument", message, setting.span, help=_SEARCH)
-    call = setting.values[0]
-    name = call.name.plain or ""
-    if name not in METHODS:
-        near = advice(name, METHODS, call.name.span, _SEARCH)
-        raise reporter.refuse("unknown-name", f"a study cannot search with '{name}'", call.name.span, **near)
-    given: dict[str, GivenArgument] = {"method": GivenArgument(name, call.name.span)}
-    for argument in call.arguments:
-        if argument.name is None or argument.name == "method":
-            message = f"{name} has no argument '{argument.span.text}'"
-            raise reporter.refuse("unknown-argument", message, argument.span, help=_SEARCH)
-        if argument.name in given:
-            message = f"{name} has '{argument.name}' twice"
-            raise reporter.refuse("duplicate-argument", message, argument.span, help="keep one")
-        given[argument.name] = GivenArgument(ValueReader(reporter).read(argument.value), argument.value.span)
-    return reporter.take(validate_arguments(Search, name, given, call.span))
-
-
-def describe_unsearched(name: str, span: Span) -> Diagnostic:
-    """What is said of a range where the section does not say how to search it."""
-    line = "search TPE(trials=20)"
-    fix = Fix(f"add '{line}'", (Edit(span.after, f"\n    {line}"),), safe=False)
-    message = f"'{name}' is a range, and the study does not say how to search it"
-    hint = f"add '{line}', or list values"
-    return Diagnostic("missing-argument", Severity.ERROR, message, span, help=hint, fixes=(fix,))

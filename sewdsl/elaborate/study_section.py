@@ -8,21 +8,16 @@ from dataclasses import field
 from itertools import product
 from math import prod
 
+from sewdsl.diagnostics import Edit, Fix
+from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
 from sewdsl.elaborate.overrides import Override, describe_unknown_key, is_key
-from sewdsl.elaborate.study_search import (
-    TRIAL,
-    Search,
-    StudyRange,
-    describe_unsearched,
-    is_range,
-    read_range,
-    read_search,
-)
+from sewdsl.elaborate.study_search import BOUNDS, METHODS, TRIAL, Search, StudyRange, is_range
 from sewdsl.elaborate.suggestions import advice
+from sewdsl.elaborate.values import ValueReader
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import InvalidText, Reported, Reporter
 from sewdsl.source import Span
-from sewdsl.syntax.tree import Call, Section, Setting, Text, Value
+from sewdsl.syntax.tree import Call, Number, Section, Setting, Text, Value
 
 SEED = "train.seed"
 """The key that makes repeats of one variant rather than variants."""
@@ -34,6 +29,8 @@ PROBE_QUANTITIES = ("rates", "gradients")
 """What a study may look at instead of training."""
 
 _EXAMPLE = "write 'vary join ADD AND IAND'"
+_RANGE = "write 'vary train.optimizer.lr log 0.0001 0.1'"
+_SEARCH = "write 'search TPE(trials=20)' or 'search Random(trials=20)'"
 _LOOK = "write 'probe rates' or 'probe gradients'"
 _NAMED = """write 'variant "SEW AND" "join=AND" "train.optimizer.lr=0.03"'"""
 
@@ -127,7 +124,11 @@ def _read(section: Section, reader: _Reader) -> Study:
     if reader.search is None and len(listed) < len(axes):
         if not reader.misread:
             for name, span in reader.ranges.items():
-                reader.reporter.add(describe_unsearched(name, span))
+                line = "search TPE(trials=20)"
+                fix = Fix(f"add '{line}'", (Edit(span.after, f"\n    {line}"),), safe=False)
+                message = f"'{name}' is a range, and the study does not say how to search it"
+                hint = f"add '{line}', or list values"
+                reader.reporter.report("missing-argument", message, span, help=hint, fixes=(fix,))
         return Study()
     if reader.search is not None and reader.probe:
         message = "a study that probes trains nothing, so there is nothing to search by"
@@ -223,7 +224,7 @@ class _Reader:
             if name == SEED:
                 message, hint = "seeds are no range to search", "list them: vary seed 0 1 2"
                 raise self.reporter.refuse("invalid-argument", message, setting.span, help=hint)
-            self.varied[name], self.ranges[name] = read_range(name, setting, self.reporter), setting.span
+            self.varied[name], self.ranges[name] = self._range(name, setting), setting.span
             return
         choices: dict[str, AxisValue] = {}
         for place in map(_inside, values):
@@ -244,8 +245,54 @@ class _Reader:
             message = "'search' is written twice"
             raise self.reporter.refuse("duplicate-setting", message, setting.span, help="keep one")
         self.lines["search"], self.misread = setting.span, True
-        self.search = read_search(setting, self.reporter)
+        if len(setting.values) != 1 or not isinstance(setting.values[0], Call):
+            message = "'search' says what chooses the values, and how many trials there are"
+            raise self.reporter.refuse("invalid-argument", message, setting.span, help=_SEARCH)
+        call = setting.values[0]
+        name = call.name.plain or ""
+        if name not in METHODS:
+            near = advice(name, METHODS, call.name.span, _SEARCH)
+            raise self.reporter.refuse("unknown-name", f"a study cannot search with '{name}'", call.name.span, **near)
+        given: dict[str, GivenArgument] = {"method": GivenArgument(name, call.name.span)}
+        for argument in call.arguments:
+            if argument.name is None or argument.name == "method":
+                message = f"{name} has no argument '{argument.span.text}'"
+                raise self.reporter.refuse("unknown-argument", message, argument.span, help=_SEARCH)
+            if argument.name in given:
+                message = f"{name} has '{argument.name}' twice"
+                raise self.reporter.refuse("duplicate-argument", message, argument.span, help="keep one")
+            given[argument.name] = GivenArgument(ValueReader(self.reporter).read(argument.value), argument.value.span)
+        self.search = self.reporter.take(validate_arguments(Search, name, given, call.span))
         self.misread = self.search is None
+
+    def _range(self, name: str, setting: Setting) -> StudyRange:
+        """The range that a line says.
+
+        Raises:
+            InvalidText: it has problems, which are reported.
+        """
+        scale, *bounds = setting.values[1:]
+        numbers = [value for value in bounds if isinstance(value, Number)]
+        if len(bounds) != BOUNDS or len(numbers) != BOUNDS:
+            wrong = next((value.span for value in bounds if not isinstance(value, Number)), setting.span)
+            raise self.reporter.refuse(
+                "invalid-argument", "a range goes from one number to another", wrong, help=_RANGE
+            )
+        low, high = numbers
+        if low.value >= high.value:
+            message = f"the range begins at {low.text} and ends at {high.text}"
+            span, turned = low.span.to(high.span), f"{high.text} {low.text}"
+            fixes = (Fix(f"write '{turned}'", (Edit(span, turned),), safe=False),) if low.value > high.value else ()
+            hint = "begin with the lesser of two numbers"
+            raise self.reporter.refuse("invalid-argument", message, span, help=hint, fixes=fixes)
+        if scale.span.text == "log" and low.value <= 0:
+            message = f"a range on a logarithmic scale cannot begin at {low.text}"
+            fixes = (Fix("write 'linear'", (Edit(scale.span, "linear"),), safe=False),)
+            hint = "begin above 0, or write 'linear'"
+            raise self.reporter.refuse("invalid-argument", message, low.span, help=hint, fixes=fixes)
+        whole = isinstance(low.value, int) and isinstance(high.value, int)
+        ends = [Override(name, bound.text, within=bound.span) for bound in numbers]
+        return StudyRange(name, scale.span.text, ends[0], ends[1], whole)
 
     def _probe(self, setting: Setting) -> None:
         text = " ".join(value.span.text for value in setting.values)
