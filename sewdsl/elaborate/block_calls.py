@@ -223,7 +223,7 @@ class BlockCalls:
             elif argument.name is not None:
                 yield argument.name, GivenArgument(self._value(value, reader), argument.span)
             elif isinstance(value, Call) and not value.called:
-                spelled = fill_name(value.name, reader)
+                spelled = fill_name(value.name, reader.evaluate)
                 for piece in split_arguments(spelled.text):
                     yield piece.letter, GivenArgument(piece.value, spelled.at(piece.start, piece.end))
             else:

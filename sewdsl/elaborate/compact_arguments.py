@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,9 @@ from sewdsl.ir.printed_values import number_text
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import NUMBER
-from sewdsl.syntax.tree import Name, Word
+from sewdsl.syntax.tree import Formula, Name, Word
 
 if TYPE_CHECKING:
-    from sewdsl.elaborate.values import ValueReader
     from sewdsl.ir.kind import Kind
 
 
@@ -118,11 +117,11 @@ class FilledName:
         return self.pieces[bisect_right(self.pieces, offset, key=itemgetter(0)) - 1]
 
 
-def fill_name(name: Name, reader: ValueReader) -> FilledName:
-    """Puts the values of the interpolations into a name.
+def fill_name(name: Name, evaluate: Callable[[Formula], float]) -> FilledName:
+    """Put the values of the interpolations into a name.
 
     Raises:
-        InvalidText: one has no value.
+        InvalidText: If an interpolation has no value.
     """
     text, pieces, gaps = "", [], []
     for part, spaced in zip(name.parts, name.spaced, strict=True):
@@ -130,5 +129,5 @@ def fill_name(name: Name, reader: ValueReader) -> FilledName:
             gaps.append(len(text))
         written = isinstance(part, Word)
         pieces.append((len(text), part.span, written))
-        text += part.text if isinstance(part, Word) else number_text(reader.evaluate(part.formula))
+        text += part.text if isinstance(part, Word) else number_text(evaluate(part.formula))
     return FilledName(text, tuple(pieces), tuple(gaps), name.span)

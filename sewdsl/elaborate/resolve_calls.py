@@ -39,7 +39,7 @@ class CallResolver:
         Raises:
             InvalidText: an interpolation has no value.
         """
-        return fill_name(call.name, self.reader(frame.where(call.span.text), frame))
+        return fill_name(call.name, self.reader(frame.where(call.span.text), frame).evaluate)
 
     def op(
         self, call: Call, name: FilledName, frame: CallFrame, nearest: Activation | None, *, unsure: bool = False
