@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.table import Table
 
 from sewdsl.terminal import escape_controls, is_terminal
 
 if TYPE_CHECKING:
     from rich.segment import Segment
-    from rich.table import Table
     from rich.text import Text
 
 PIPE_WIDTH = 160
@@ -36,6 +37,11 @@ class _Console(Console):
 def console() -> Console:
     """Where tables go: as wide as the terminal, or wide enough where there is none."""
     return _Console(highlight=False, markup=False, emoji=False, width=None if is_terminal() else PIPE_WIDTH)
+
+
+def make_table(*, footer: bool = False) -> Table:
+    """An empty table as commands print it, with a footer for totals if asked for."""
+    return Table(header_style="bold", show_footer=footer, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def print_fitting(table: Callable[[Collection[str]], Table], droppable: Sequence[str], more: str = "--json") -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.cli.console import console
+from sewdsl.cli.console import console, make_table
 from sewdsl.cli.options import Device
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import set_up_process
@@ -91,7 +90,7 @@ def _print_missing(missing: list[str]) -> None:
 
 
 def _print_speed(speeds: list[Any]) -> None:
-    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = make_table()
     for title in ("speed", "ms", "compared with", "which takes"):
         table.add_column(title, justify="right" if title in {"ms", "which takes"} else "left")
     for each in speeds:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +12,7 @@ from sewdsl.analysis.energy_table import LayerCounts, total_energies
 from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows
 from sewdsl.analysis.operation_bounds import EnergyCosts, uncounted_kinds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
-from sewdsl.cli.console import console, print_fitting
+from sewdsl.cli.console import console, make_table, print_fitting
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_bytes, format_joules, format_value
 from sewdsl.passes.memory import PeakMemory, training_load
@@ -66,7 +65,7 @@ def print_energy(
 
 
 def _table(lines: Sequence[LayerCounts], costs: EnergyCosts, dropped: Collection[str] = ()) -> Table:
-    table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = make_table(footer=True)
     sums = dict(zip(COUNTS, total_energies(lines, costs), strict=True))
     totals = {
         name: f"{round(sum(getattr(line, name) for line in lines)):,}\n{format_joules(sums[name])}" for name in COUNTS
@@ -141,7 +140,7 @@ def memory_to_json(network: Network, found: PeakMemory) -> ShownMemory:
 
 
 def _memory_layers(rows: Sequence[MemoryRow]) -> Table:
-    table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = make_table(footer=True)
     table.add_column("kept for the backward pass", "total", overflow="fold", footer_style="bold")
     table.add_column("path", overflow="fold", style="dim")
     table.add_column("as", overflow="fold")
@@ -171,7 +170,7 @@ def _totals(found: PeakMemory) -> Table:
 def print_plan(program: Program) -> None:
     """Prints how a training step runs on a CPU: each step's kernel, layout, and what is kept of its value."""
     found = plan_to_json(program)
-    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = make_table()
     for title in ("step", "runs", "stored", "kept for the backward pass"):
         table.add_column(title, overflow="fold")
     for step in found["steps"]:
@@ -215,7 +214,7 @@ def _settings(network: Network) -> Table:
 
 
 def _layers(network: Network, rows: list[ListingRow]) -> Table:
-    table = Table(header_style="bold", show_footer=True, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = make_table(footer=True)
     table.add_column("layer", "total", overflow="fold", footer_style="bold")
     table.add_column("path", overflow="fold", style="dim")
     table.add_column("shape", overflow="fold", no_wrap=True)

@@ -7,10 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
-from sewdsl.cli.console import console
+from sewdsl.cli.console import console, make_table
 from sewdsl.cli.files import fail
 from sewdsl.cli.options import Device
 from sewdsl.cli.output import dump
@@ -23,6 +20,8 @@ from sewdsl.spreadsheet import rows_to_csv
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from sewdsl.probe.compare_networks import BlockCurve
 
 PROBE_FILES = {f"{probe}.{ending}" for probe in PROBE_QUANTITIES for ending in ("csv", "json", "png")}
@@ -82,7 +81,7 @@ def study_seeds(study: Study, network: Network) -> tuple[int, ...]:
 
 def _table(every: Sequence[BlockCurve]) -> Table:
     """The ends of each curve, and how far it goes."""
-    grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid = make_table()
     for axis in every[0].labels:
         grid.add_column(axis)
     for column in ("", "first block", "last block", "least", "most"):

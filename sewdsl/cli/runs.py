@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.console import print_fitting
+from sewdsl.cli.console import make_table, print_fitting
 from sewdsl.cli.files import fail
 from sewdsl.cli.options import Json
 from sewdsl.cli.output import echo_json
@@ -22,6 +20,8 @@ from sewdsl.paths import RUNS, is_there
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from sewdsl.train.store.list_runs import RunSummary
 
 STATE_COLOURS = {"finished": "green", "running": "cyan", "interrupted": "yellow", "broken": "red"}
@@ -107,7 +107,7 @@ def sort_runs(found: list[RunSummary], by: Column) -> list[RunSummary]:
 
 def runs_table(found: list[RunSummary], folder: Path, dropped: Collection[str] = ()) -> Table:
     """Return a table with a row for each run, without some columns. Nothing in it is broken."""
-    grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid = make_table()
     columns = [column for column in Column if column.value not in dropped]
     for column in columns:
         words = column in {Column.RUN, Column.NETWORK, Column.DATA, Column.STATE}

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.console import console
+from sewdsl.cli.console import console, make_table
 from sewdsl.cli.files import fail
 from sewdsl.cli.options import (
     Data,
@@ -41,6 +39,8 @@ from sewdsl.plugins import plugin_files
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from sewdsl.cli.json_output import ListedVariant
     from sewdsl.train.data.dataset import Reading
     from sewdsl.train.fit.lightning_loop import RunOptions
@@ -312,7 +312,7 @@ def study_table(outcome: Outcome) -> Table:
     """A row for each variant."""
     from sewdsl.train.study.outcome import column_names, outcome_cells
 
-    grid = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid = make_table()
     for column in column_names(outcome):
         grid.add_column(Text(column), justify="left" if column in (*outcome.axes, "state") else "right")
     for cells in outcome_cells(outcome):

@@ -14,7 +14,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.cli.console import console
+from sewdsl.cli.console import console, make_table
 from sewdsl.cli.options import (
     AS_WRITTEN,
     Data,
@@ -119,7 +119,7 @@ def train_repeats(
 
 def repeats_table(summary: Summary) -> Table:
     """A row for each run, and one for their mean."""
-    grid = Table(header_style="bold", box=SIMPLE_HEAD, show_footer=True, padding=(0, 1, 0, 0))
+    grid = make_table(footer=True)
     grid.add_column("seed", "mean", justify="right")
     grid.add_column("last", f"{summary.accuracy.mean:.2%}", justify="right")
     grid.add_column("best", f"{summary.best_accuracy.mean:.2%}", justify="right")
