@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
+import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
@@ -209,25 +210,14 @@ def _only(
 
 def _check_ways(nodes: Mapping[str, tuple[str, Mapping[str, Any]]], reads: Mapping[str, Sequence[str]]) -> None:
     """Every node lies on a way from the Input of the whole graph to its Output."""
-    readers: dict[str, list[str]] = {name: [] for name in nodes}
-    for name, sources in reads.items():
-        for source in sources:
-            readers[source].append(name)
-    after = _reached([name for name, (kind, _) in nodes.items() if kind == "Input" and not reads[name]], readers)
-    before = _reached([name for name, (kind, _) in nodes.items() if kind == "Output" and not readers[name]], reads)
-    left_out = [name for name in nodes if name not in after & before]
+    graph = nx.DiGraph((source, name) for name, sources in reads.items() for source in sources)
+    graph.add_nodes_from(nodes)
+    begins = [name for name, (kind, _) in nodes.items() if kind == "Input" and not reads[name]]
+    ends = [name for name, (kind, _) in nodes.items() if kind == "Output" and not graph[name]]
+    after = {*begins}.union(*(nx.descendants(graph, name) for name in begins))
+    before = {*ends}.union(*(nx.ancestors(graph, name) for name in ends))
+    left_out = [name for name in nodes if name not in after or name not in before]
     if left_out:
         more = f" and {len(left_out) - MAX_NAMES_LISTED} more" if len(left_out) > MAX_NAMES_LISTED else ""
         message = f"no way from the Input to the Output leads through {', '.join(left_out[:MAX_NAMES_LISTED])}{more}"
         raise ModelImportError(message)
-
-
-def _reached(begin: Iterable[str], ways: Mapping[str, Sequence[str]]) -> set[str]:
-    """The names that ways lead to from some, these among them."""
-    todo = [*begin]
-    found = {*todo}
-    while todo:
-        new = {name for name in ways[todo.pop()] if name not in found}
-        found |= new
-        todo += new
-    return found
