@@ -1,4 +1,4 @@
-"""A network one time-step at a time, its state in the caller's hands."""
+"""A network one time-step at a time: what its nodes keep, in loops and in streams, whose state the caller holds."""
 
 from __future__ import annotations
 

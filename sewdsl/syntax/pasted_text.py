@@ -170,6 +170,8 @@ def _is_network(tokens: list[Token]) -> bool:
     return joined and rest[0].type in {"_LPAR", "_LSQB"}
 
 
+# --- other notations: 128C3-AP2-10FC where ours is expected, and ours where theirs is ----------------------
+
 _LAYERS = re.compile(r"(?:C|Conv)[0-9]+\w*|FC[0-9]*|[ox][0-9]*C?[0-9]*", re.IGNORECASE)
 """What directly follows a number there, and no number in ours."""
 _OURS = re.compile(r"c[0-9]+k[0-9]\w*|[MA]Pk[0-9]\w*|SEW\w*")

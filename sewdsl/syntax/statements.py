@@ -212,6 +212,8 @@ def _misplaced_version(source: Source, lines: Lines, code: str, message: str) ->
     return Diagnostic(code, Severity.ERROR, message, span, label, f"a file begins with '{_FIRST}', once")
 
 
+# --- between the braces of a neuron ------------------------------------------------------------------------
+
 _NUMBERS = frozenset({"INTEGER", "DECIMAL", "SIZE", "QUANTITY"})
 _ENDS = _NUMBERS | {"WORD", "_RPAR"}
 """What a complete sum ends with, or one that is refused."""
