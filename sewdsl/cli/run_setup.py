@@ -22,7 +22,6 @@ from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
 from sewdsl.plugins import plugin_files
 from sewdsl.terminal import echo
-from sewdsl.train.fit.processes import set_passive_waiting
 from sewdsl.user_error import UserError
 
 if TYPE_CHECKING:
@@ -65,6 +64,8 @@ def set_up_process() -> None:
         ModuleNotFoundError: there is no torch, as in a small install: said before anything is made.
     """
     require_packages("torch")
+    from sewdsl.train.fit.processes import set_passive_waiting
+
     set_passive_waiting()
     keep_memory()
 
