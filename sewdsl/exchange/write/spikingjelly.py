@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
 from sewdsl.exchange.write.python import equations
-from sewdsl.exchange.write.python.layers import (
-    LAYER_CALLS,
-    LAYER_TEXTS,
-    SEQUENCE_TEXTS,
-    SHARED,
-    SHARED_BY,
-    looped_text,
-)
+from sewdsl.exchange.write.python.layers import LAYER_TEXTS, SEQUENCE_TEXTS, layer_call, layer_definitions
 from sewdsl.exchange.write.python.norm_classes import norm_texts, weighted_norm_texts
 from sewdsl.exchange.write.source import Dialect, loops
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
@@ -25,7 +17,6 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
@@ -209,28 +200,18 @@ class SpikingJellyLayers:
             made = neuron(node, node.op)
             self._used.add(made.callee)
             return made
-        if isinstance(node.op, Delay):
-            made = loops.delay_call(node)
-            self._used.add(made.callee)
-            return made
-        if type(node.op) not in LAYER_CALLS:
-            raise UnsupportedLayer(node, "is a layer that SpikingJelly does not have")
-        torch = LAYER_CALLS[type(node.op)](node.op, *self._network.inputs(node))
-        if torch.callee in TEXTS:
-            self._used.add(torch.callee)
-            return torch
-        found = replace(torch, callee=CALLEES.get(torch.callee, f"layer.{torch.callee}"))
-        if torch.callee == "nn.Flatten":
-            return replace(found, args=())
-        return found
+        call = layer_call(node, self._network, "is a layer that SpikingJelly does not have")
+        self._used.add(call.callee)
+        if call.callee in TEXTS or call.callee in loops.NAMES:
+            return call
+        callee = CALLEES.get(call.callee, f"layer.{call.callee}")
+        return PyCall(callee, () if call.callee == "nn.Flatten" else call.args)
 
     def definitions(self) -> Sequence[str]:
         """What the calls need that were asked for."""
-        shared = [SHARED] if self._used.intersection(SHARED_BY) else []
+        layers = layer_definitions(TEXTS, self._used, ("functional.reset_net(part)",), looped=self._looped)
         fire = [FIRE] if self._equations.fires else []
-        memory = loops.definitions(self._used, ("functional.reset_net(part)",), looped=self._looped)
-        texts = [looped_text(name, text, looped=self._looped) for name, text in TEXTS.items() if name in self._used]
-        return [*shared, *memory, *texts, *fire, *self._equations.definitions()]
+        return [*layers, *fire, *self._equations.definitions()]
 
 
 MODULES = ("functional", "layer", "neuron", "surrogate")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.python.neurons import Neurons
@@ -382,11 +382,32 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
 """The call that makes each layer."""
 
 
-def looped_text(name: str, text: str, *, looped: bool) -> str:
-    """Return the class of a layer as files with loops have it, or as others do."""
-    for before, after in LOOPED.get(name, ()) if looped else ():
-        text = text.replace(before, after)
-    return text
+def layer_call(node: Node, network: Network, unsupported: str) -> PyCall:
+    """The call that makes a layer or a delay, by the names of the classes in files of PyTorch.
+
+    Args:
+        unsupported: What to say of a layer that is not among :data:`LAYER_CALLS`.
+
+    Raises:
+        UnsupportedLayer: it is not.
+    """
+    if isinstance(node.op, Delay):
+        return loops.delay_call(node)
+    if type(node.op) not in LAYER_CALLS:
+        raise UnsupportedLayer(node, unsupported)
+    return LAYER_CALLS[type(node.op)](node.op, *network.inputs(node))
+
+
+def layer_definitions(texts: Mapping[str, str], used: set[str], reset: Sequence[str], *, looped: bool) -> list[str]:
+    """The classes of the layers that a file uses, in the order of the texts; see :func:`loops.definitions`."""
+    shared = [SHARED] if used.intersection(SHARED_BY) else []
+    layers = []
+    for name in filter(used.__contains__, texts):
+        text = texts[name]
+        for before, after in LOOPED.get(name, ()) if looped else ():
+            text = text.replace(before, after)
+        layers.append(text)
+    return [*shared, *loops.definitions(used, reset, looped=looped), *layers]
 
 
 class TorchLayers:
@@ -405,20 +426,12 @@ class TorchLayers:
         """
         if isinstance(node.op, Spiking | EquationKind):
             return self._neurons.made(node, node.op, *self._network.inputs(node))
-        if isinstance(node.op, Delay):
-            found = loops.delay_call(node)
-            self._used.add(found.callee)
-            return found
-        if type(node.op) not in LAYER_CALLS:
-            raise UnsupportedLayer(node, "is a layer whose formula no file can have")
-        found = LAYER_CALLS[type(node.op)](node.op, *self._network.inputs(node))
-        self._used.add(found.callee)
-        return found
+        call = layer_call(node, self._network, "is a layer whose formula no file can have")
+        self._used.add(call.callee)
+        return call
 
     def definitions(self) -> Sequence[str]:
         """What the calls need that were asked for."""
         helper = [EACH_STEP] if self._used & STEPPED else []
-        helper += [SHARED] if self._used.intersection(SHARED_BY) else []
-        memory = loops.definitions(self._used, (), looped=self._looped)
-        layers = [looped_text(name, text, looped=self._looped) for name, text in TEXTS.items() if name in self._used]
-        return [*helper, *memory, *layers, *self._neurons.definitions()]
+        layers = layer_definitions(TEXTS, self._used, (), looped=self._looped)
+        return [*helper, *layers, *self._neurons.definitions()]
