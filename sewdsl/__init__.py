@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from sewdsl.ir.network import Network as Network
     from sewdsl.ir.node import Node as Node
     from sewdsl.own_code import load_plugin as load_plugin
-    from sewdsl.train.fit.evaluate import evaluate
+    from sewdsl.train.fit.from_python import evaluate, train_network
+    from sewdsl.train.fit.from_python import resume_training as resume_training
     from sewdsl.train.fit.load_run import load_trained
-    from sewdsl.train.fit.train_network import resume_training as resume_training
-    from sewdsl.train.fit.train_network import train_network
     from sewdsl.train.torch_dataset import dataset
 
     __version__: str
@@ -53,13 +52,13 @@ _HOMES = {
     **dict.fromkeys(("Diagnostic", "SewdslError"), "sewdsl.diagnostics"),
     "Network": "sewdsl.ir.network",
     "Node": "sewdsl.ir.node",
-    "evaluate": "sewdsl.train.fit.evaluate",
+    "evaluate": "sewdsl.train.fit.from_python",
     "from_torch": "sewdsl.exchange.read.torch_modules",
     "load_trained": "sewdsl.train.fit.load_run",
     **dict.fromkeys(("keep_memory", "memory_kept"), "sewdsl.allocator"),
     "dataset": "sewdsl.train.torch_dataset",
     "load_plugin": "sewdsl.own_code",
-    **dict.fromkeys(("train_network", "resume_training"), "sewdsl.train.fit.train_network"),
+    **dict.fromkeys(("train_network", "resume_training"), "sewdsl.train.fit.from_python"),
 }
 """Modules of the names in ``__all__``, and of those that only some programs need: errors, types, further functions."""
 

@@ -125,9 +125,9 @@ def train(  # noqa: PLR0913 -- what the command has as options
     compilation = read(spec, **options)
     name = compilation.result().name
     from sewdsl.train.fit import train_run
+    from sewdsl.train.fit.callbacks import plugin_callbacks
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.loggers import check_loggers
-    from sewdsl.train.fit.own_callbacks import plugin_callbacks
     from sewdsl.train.store.run_folder import make_numbered
     from sewdsl.train.training_plan import plan_training
 
@@ -163,7 +163,7 @@ def _folder(path: Path, *, overwrite: bool) -> RunFolder:
 
 def _callbacks() -> Iterator[Callback]:
     """A line for each epoch, and in a notebook a bar over all of them."""
-    from sewdsl.train.fit.progress import EpochLines
+    from sewdsl.train.fit.callbacks import EpochLines
 
     bar = _bar()
     if bar is not None:

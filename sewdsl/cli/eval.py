@@ -55,7 +55,7 @@ def command(
 
 def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, reading: Reading) -> None:
     """Evaluate an exported folder, or a shipped network with its trained weights."""
-    from sewdsl.train.fit.evaluate import evaluate
+    from sewdsl.train.fit.from_python import evaluate
     from sewdsl.train.fit.load_run import exported_epoch
 
     found = evaluate(folder.path, data, device=device.value, reading=reading)

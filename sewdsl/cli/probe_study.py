@@ -48,7 +48,7 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
         describe_curves,
     )
     from sewdsl.probe.plots import plot_panels
-    from sewdsl.train.fit.arithmetic import tf32_allowed
+    from sewdsl.train.fit.execution import tf32_allowed
     from sewdsl.train.store.run_folder import open_group, write_run_file
 
     on = probe_device(device)

@@ -112,12 +112,11 @@ def run_options(
     processes: Processes, save_every: float, reading: Reading, loggers: tuple[LoggerName, ...] | None
 ) -> RunOptions:
     """How a run goes: with a progress bar, in the first process, and the callbacks of plugin files."""
+    from sewdsl.train.fit.callbacks import plugin_callbacks, progress_callbacks
     from sewdsl.train.fit.lightning_loop import RunOptions
-    from sewdsl.train.fit.own_callbacks import plugin_callbacks
     from sewdsl.train.fit.processes import rank
-    from sewdsl.train.fit.progress import callbacks
 
-    shown = callbacks() if rank() == 0 else ()
+    shown = progress_callbacks() if rank() == 0 else ()
     return RunOptions(shown, processes, save_every, reading=reading, callbacks=plugin_callbacks, loggers=loggers)
 
 

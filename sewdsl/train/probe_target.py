@@ -15,7 +15,7 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.lower import SpikingNetwork
 from sewdsl.probe import move_batches, random_inputs, set_untrained_mode
 from sewdsl.train.data.split import split_off_validation
-from sewdsl.train.fit.arithmetic import autocast, tf32_allowed
+from sewdsl.train.fit.execution import autocast, tf32_allowed
 from sewdsl.train.fit.load_run import load_model, load_spec, random_batches
 from sewdsl.train.fit.processes import judged_precision
 from sewdsl.train.store.run_folder import RunFolder

@@ -18,8 +18,8 @@ from torch._dynamo import lookup_backend
 
 from sewdsl.compiler import Compilation, compile, read
 from sewdsl.source import Source
-from sewdsl.train.fit import compiled_network, train_run
-from sewdsl.train.fit.compiled_network import CompiledNetwork, compile_network
+from sewdsl.train.fit import execution, train_run
+from sewdsl.train.fit.execution import CompiledNetwork, compile_network
 from sewdsl.train.fit.lightning_loop import RunOptions
 from sewdsl.train.fit.train_run import resume_run, start_run
 from sewdsl.train.store.run_folder import RunDiverged, RunFolder, RunInterrupted
@@ -34,7 +34,7 @@ FULL = 2
 
 @pytest.fixture(autouse=True)
 def _a_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(compiled_network, "find_spec", lambda _name: object())
+    monkeypatch.setattr(execution, "find_spec", lambda _name: object())
     monkeypatch.setenv("CXX", sys.executable)
     torch._dynamo.reset()
     yield
@@ -83,7 +83,7 @@ def test_one_graph_for_all_epochs(
 ) -> None:
     """Neither the last batch of an epoch nor the pass that judges makes another; what is learnt is the same."""
     ran: list[int] = []
-    forward = compiled_network.CompiledNetwork.for_batch
+    forward = execution.CompiledNetwork.for_batch
 
     def note(network: CompiledNetwork, samples: int, compiled: int) -> Callable[..., Tensor]:
         ran.append(samples)

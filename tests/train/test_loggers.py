@@ -92,7 +92,7 @@ def test_one_that_fails_costs_no_training(
     monkeypatch.setattr(loggers, "check_loggers", lambda _: None)
     monkeypatch.setattr(loggers, "_wandb_logger", lambda folder, *_: CSVLogger(folder.path, "", "wandb"))
     monkeypatch.setattr(CSVLogger, "save", full)
-    monkeypatch.setattr("sewdsl.train.fit.train_network.check_loggers", lambda _: None)
+    monkeypatch.setattr("sewdsl.train.fit.from_python.check_loggers", lambda _: None)
     done = sewdsl.train_network(small, tmp_path / "out", loggers=["wandb", "tensorboard"], progress_bar=False)
     said = capsys.readouterr().err
     assert done.result.epochs == 2

@@ -10,8 +10,8 @@ import rich
 from rich.console import Console
 
 from sewdsl.compiler import read
+from sewdsl.train.fit.callbacks import Bar, EpochLines
 from sewdsl.train.fit.lightning_loop import RunOptions
-from sewdsl.train.fit.progress import Bar, EpochLines
 from sewdsl.train.fit.train_run import start_run
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.training_plan import plan_training

@@ -19,7 +19,6 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from sewdsl.tensor_file import tensor_digest
 from sewdsl.terminal import echo
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.fit.own_callbacks import require_plain_state
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.fit.run_weights import read_weights, write_weights
 from sewdsl.train.store import measurements
@@ -105,6 +104,29 @@ def restore_last_weights(folder: RunFolder, checkpoint: dict[str, Any]) -> None:
 def _network_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Return the weights in a checkpoint by the network's own keys."""
     return {name.removeprefix(PREFIX): value for name, value in checkpoint["state_dict"].items()}
+
+
+def require_plain_state(states: dict[str, Any]) -> None:
+    """Refuses what a callback wants to keep in a checkpoint and could not be read back from it, where nothing is run.
+
+    Args:
+        states: What their ``state_dict`` gave, by their names.
+
+    Raises:
+        RunError: one gave something else than numbers, texts, tensors, and lists and dicts of these.
+    """
+    for name, state in states.items():
+        buffer = BytesIO()
+        try:
+            torch.save(state, buffer)
+            buffer.seek(0)
+            torch.load(buffer, weights_only=True)
+        except Exception:  # noqa: BLE001 -- pickle ends in any of them
+            message = (
+                f"what the callback {name} keeps by state_dict() could not be read from a checkpoint again: "
+                "it may hold numbers, texts, tensors, lists and dicts alone"
+            )
+            raise RunError(message) from None
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -22,7 +22,7 @@ from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.schedules import Plateau
 from sewdsl.train.data.dataset import Samples
-from sewdsl.train.fit.compiled_network import CompiledNetwork
+from sewdsl.train.fit.execution import CompiledNetwork
 from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, temporal_delete, training_loss
 from sewdsl.train.store.run_folder import RunDiverged, RunError
 

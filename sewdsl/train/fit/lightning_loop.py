@@ -25,11 +25,10 @@ from sewdsl.train.data.augmentation import Augmentation
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DataError, Reading, Samples, SampleSet
 from sewdsl.train.data.split import Parts
-from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer
+from sewdsl.train.fit.checkpoints import AtomicCheckpointIO, RunCheckpointer, require_plain_state
 from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.loggers import open_loggers
 from sewdsl.train.fit.loss_and_accuracy import TOP5_CLASSES
-from sewdsl.train.fit.own_callbacks import require_plain_state
 from sewdsl.train.fit.processes import DeviceType, Processes, device_type, judged_precision, precision
 from sewdsl.train.store.result import Population, Precision
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted

@@ -24,9 +24,8 @@ from sewdsl.train import report
 from sewdsl.train.data.dataset import Reading, SampleSet
 from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit import resume_checks, run_weights
-from sewdsl.train.fit.arithmetic import autocast, tf32_allowed
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.fit.compiled_network import compile_network
+from sewdsl.train.fit.execution import autocast, compile_network, tf32_allowed
 from sewdsl.train.fit.lightning_loop import (
     FitResult,
     Judging,

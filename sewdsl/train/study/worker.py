@@ -87,10 +87,9 @@ def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
     from sewdsl.plugins import PluginError, import_plugin_file
     from sewdsl.source import Source
     from sewdsl.train.data.dataset import DataError, Reading
+    from sewdsl.train.fit.callbacks import plugin_callbacks, progress_callbacks
     from sewdsl.train.fit.lightning_loop import RunOptions
-    from sewdsl.train.fit.own_callbacks import plugin_callbacks
     from sewdsl.train.fit.processes import Processes
-    from sewdsl.train.fit.progress import callbacks
     from sewdsl.train.fit.train_run import resume_run, start_run
     from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
     from sewdsl.train.study.epoch_watch import EpochWatch
@@ -100,7 +99,7 @@ def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
     torch.set_num_threads(job.threads)
     data = None if job.data is None else Path(job.data)
     options = RunOptions(
-        (*callbacks(), EpochWatch(watch)),
+        (*progress_callbacks(), EpochWatch(watch)),
         Processes(accelerator=job.device),
         job.save_every,
         reading=Reading(job.readers, job.in_memory),

@@ -1,10 +1,11 @@
-"""A network that torch compiles, for training batches of one size."""
+"""How torch runs a network: compiled or not, in TF32 or not, in 16-bit floats or not."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from sewdsl.lower import SpikingNetwork
 from sewdsl.terminal import echo
+from sewdsl.train.store.result import Precision
 
 
 class CompiledNetwork:
@@ -75,3 +77,30 @@ def compile_network(model: SpikingNetwork, *, gpu: bool) -> CompiledNetwork | No
         return CompiledNetwork(model, gpu=gpu)
     echo(f"note: the network is not compiled, for there is no {compiler} here", err=True)
     return None
+
+
+@contextmanager
+def tf32_allowed(allowed: bool | None) -> Iterator[None]:  # noqa: FBT001 -- a setting of the recipe
+    """Lets GPUs round the factors of convolutions and other products to TF32, or not, while something runs.
+
+    Args:
+        allowed: Whether they may; None: as torch has it.
+    """
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    if allowed is not None:
+        convolutions.allow_tf32 = products.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
+
+
+def autocast(precision: Precision, device: str) -> torch.autocast:
+    """Rounds to 16 bits where it is safe, as a training in this precision does; in ``32-true`` nothing.
+
+    Args:
+        device: Where what is computed lies: ``cpu``, ``cuda`` or ``mps``.
+    """
+    dtype = torch.float16 if precision == "16-mixed" else torch.bfloat16
+    return torch.autocast(device, dtype, enabled=precision != "32-true", cache_enabled=False)

@@ -1,4 +1,4 @@
-"""What a run says while it goes on, on the standard error."""
+"""Callbacks of a run: those that show its progress on the standard error, and those of plugin files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sewdsl.plugins import PluginFile, describe_failure, plugin_files
 from sewdsl.snn.kernels import compile_ahead
 from sewdsl.terminal import is_terminal
 from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.store.run_folder import RunError
 from sewdsl.train.watch import DeadLayers
 
 REFRESHES = 4
@@ -181,8 +183,44 @@ class Bar(Callback):
         return line
 
 
-def callbacks() -> list[Callback]:
+def progress_callbacks() -> list[Callback]:
     """A line for each epoch, warnings of layers that hardly fire, and on a terminal a bar."""
     rich.reconfigure(stderr=True)
     bar = is_terminal(err=True) and not rich.get_console().is_dumb_terminal
     return [Bar() if bar else KernelLine(), EpochLines(), DeadLayers()]
+
+
+def plugin_callbacks() -> list[Callback]:
+    """New callbacks from the function ``callbacks`` of each plugin file that has one, in the order of the files.
+
+    Raises:
+        RunError: it raises, or gives something else.
+    """
+    found: list[Callback] = []
+    for file in plugin_files():
+        make = getattr(file.module, "callbacks", None)
+        if make is None:
+            continue
+        if not callable(make):
+            message = (
+                f"'{file.path}': 'callbacks' is a function that gives a list, so that each run has callbacks of "
+                "its own: def callbacks(): return [...]"
+            )
+            raise RunError(message)
+        try:
+            made = list(make())
+        except Exception as error:  # noqa: BLE001 -- whatever the code of others does
+            raise RunError(describe_failure(file.path, error)) from None
+        found += made
+        _require_callbacks(file, made)
+    return found
+
+
+def _require_callbacks(file: PluginFile, made: list[Any]) -> None:
+    for each in made:
+        if not isinstance(each, Callback):
+            message = (
+                f"'{file.path}': callbacks() gives objects of classes derived from lightning.pytorch.Callback, "
+                f"not {type(each).__module__}.{type(each).__qualname__}"
+            )
+            raise RunError(message)

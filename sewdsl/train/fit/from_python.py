@@ -1,0 +1,201 @@
+"""Training and evaluation as functions, for scripts with callbacks, neurons or datasets of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Unpack
+
+from sewdsl.compiler import Options, read, trained_networks
+from sewdsl.compiler import compile as compile_network
+from sewdsl.lower import SpikingNetwork
+from sewdsl.paths import is_folder
+from sewdsl.train.data.dataset import DataSet, Reading
+from sewdsl.train.fit.callbacks import plugin_callbacks, progress_callbacks
+from sewdsl.train.fit.classifier import Classifier
+from sewdsl.train.fit.execution import tf32_allowed
+from sewdsl.train.fit.lightning_loop import Judging, RunOptions, evaluate_samples, quiet_lightning
+from sewdsl.train.fit.load_run import load_model, load_spec
+from sewdsl.train.fit.loggers import check_loggers
+from sewdsl.train.fit.processes import Processes, device_type
+from sewdsl.train.fit.train_run import resume_run, start_run
+from sewdsl.train.store.result import Precision, Result
+from sewdsl.train.store.run_folder import RunFolder, make_numbered, make_run_folder
+from sewdsl.train.store.run_notes import Accelerator, LoggerName, plan_resumed_run
+from sewdsl.train.training_plan import dataset_of, plan_training
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback
+
+
+class TrainedRun(NamedTuple):
+    """A training that has ended.
+
+    Attributes:
+        folder: Where everything about it lies.
+        result: What came out: ``.accuracy`` and ``.best_accuracy`` in [0, 1], ``.firing_rates`` and more.
+    """
+
+    folder: Path
+    result: Result
+
+
+def train_network(
+    spec: str | Path,
+    out: str | Path | None = None,
+    *,
+    data: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[LoggerName] | None = None,
+    device: Accelerator = "auto",
+    progress_bar: bool = True,
+    **options: Unpack[Options],
+) -> TrainedRun:
+    """Trains the network of a spec as its recipe says, in this process, and keeps everything in a folder.
+
+    Args:
+        spec: A path, the name of a shipped network, or a compact string.
+        out: A new folder for the run; None: ``runs/NAME-N``.
+        data: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
+        callbacks: Lightning's, called after sewdsl's own and those of plugin files.
+        loggers: Of ``tensorboard``, ``wandb`` and ``mlflow``; None: TensorBoard alone.
+        device: What it runs on; ``auto``: a GPU if there is one.
+        progress_bar: Whether lines about each epoch, and on a terminal a bar, are printed.
+        **options: See :class:`sewdsl.Options`: ``set={"train.epochs": "3", "train.on": "digits"}``.
+
+    Raises:
+        SewdslError: the spec has errors or no recipe, or does not fit its data.
+        DataError: the data is missing or damaged.
+        RunError: the folder holds something already, a logger cannot be opened, or the training cannot go on.
+    """
+    compilation = read(spec, **options)
+    planned = plan_training(compilation, None if data is None else Path(data))
+    planned.data.find()
+    check_loggers(loggers or ())
+    folder = make_numbered(planned.network.name) if out is None else make_run_folder(Path(out))
+    way = _way(callbacks, loggers, device, progress_bar=progress_bar)
+    return TrainedRun(folder.path, start_run(compilation, planned, folder, way))
+
+
+def resume_training(
+    run: str | Path,
+    *,
+    epochs: int | None = None,
+    data: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[LoggerName] | None = None,
+    device: Accelerator = "auto",
+    progress_bar: bool = True,
+) -> TrainedRun:
+    """Goes on with a run that did not end, or for more epochs with one that did.
+
+    Args:
+        epochs: How many there are to be in all; None: as many as the recipe says.
+        data: Where the data lies; None: where the environment variable says, or where it lay.
+        callbacks: The same as before, in the same order: each gets its state back.
+        loggers: None: those of before.
+        device: As for :func:`train_network`.
+        progress_bar: As for :func:`train_network`.
+
+    Raises:
+        RunAlreadyEnded: nothing is left to do.
+        RunError: what is in the folder cannot be used, or its plugin files were not imported.
+        DataError, SewdslError: as for :func:`train_network`.
+    """
+    folder, changes = RunFolder(Path(run)), {} if epochs is None else {"train.epochs": str(epochs)}
+    way = _way(callbacks, loggers, device, progress_bar=progress_bar)
+    return TrainedRun(folder.path, resume_run(folder, None if data is None else Path(data), changes, way))
+
+
+def _way(
+    callbacks: Sequence[Callback], loggers: Sequence[LoggerName] | None, device: Accelerator, *, progress_bar: bool
+) -> RunOptions:
+    """How a run goes."""
+    shown = progress_callbacks() if progress_bar else ()
+    return RunOptions(
+        shown,
+        Processes(accelerator=device),
+        callbacks=lambda: [*plugin_callbacks(), *callbacks],
+        loggers=loggers,
+    )
+
+
+class Evaluation(NamedTuple):
+    """Results on all test samples.
+
+    Attributes:
+        data: Name of the dataset.
+        samples: Number of its test samples.
+        accuracy: Fraction of correct samples.
+        top5_accuracy: Fraction of samples whose class is among the five largest logits; None below 20 classes.
+        firing_rates: Spikes per neuron, sample and time-step, by layer.
+        confusion: Row i, column j: samples of class i that are classified as j.
+    """
+
+    data: str
+    samples: int
+    accuracy: float
+    top5_accuracy: float | None
+    firing_rates: dict[str, float]
+    confusion: list[list[int]]
+
+
+def evaluate(
+    trained: str | Path | SpikingNetwork,
+    data: str | Path | None = None,
+    *,
+    best: bool = False,
+    device: Accelerator = "auto",
+    reading: Reading = Reading(),
+) -> Evaluation:
+    """Evaluate a trained network on the test samples of the dataset in its recipe.
+
+    Args:
+        trained: A run folder or an exported one, the name of a shipped network with trained weights, or a module of
+            :func:`sewdsl.compile` whose network has a recipe. A module keeps its mode.
+        data: Folder of the dataset. None: environment variable ``SEWDSL_DATA``, or for a run its folder of then.
+        best: Whether to load the weights of a run's best epoch in place of its last.
+        device: ``auto`` takes a GPU if there is one.
+        reading: Number of threads that prefetch samples, and memory for samples.
+
+    Raises:
+        RunError: If the folder has no finished run or a damaged file, or the device is missing.
+        DataError: If the dataset is missing or damaged.
+        SewdslError: If the network has errors.
+        ValueError: If a module's network has no recipe.
+    """
+    folder = None if data is None else Path(data)
+    if isinstance(trained, SpikingNetwork):
+        mode = trained.training
+        try:
+            return _evaluate(trained, dataset_of(trained.network, folder), device, None, reading)
+        finally:
+            trained.train(mode)
+    name = str(trained)
+    if name in trained_networks() and not is_folder(Path(name)):
+        _, recipe, dataset = plan_training(read(name), folder)
+        model = compile_network(name, weights="trained", optimize=recipe.optimize)
+        return _evaluate(model, dataset, device, None, reading)
+    run = RunFolder(Path(trained))
+    model = load_model(run, best=best)
+    precision = run.read_result().precision if run.result.exists() else None
+    return _evaluate(model, plan_resumed_run(load_spec(run), run, folder).data, device, precision, reading)
+
+
+def _evaluate(
+    model: SpikingNetwork,
+    data: DataSet,
+    device: Accelerator,
+    precision: Precision | None = None,
+    reading: Reading = Reading(),
+) -> Evaluation:
+    device_type(device)  # an error at once where it is missing
+    recipe = model.network.recipe
+    assert recipe is not None  # noqa: S101 -- the dataset comes from it
+    data.read_by(reading)
+    samples = data.load().test
+    with quiet_lightning(), tf32_allowed(recipe.tf32):
+        score = evaluate_samples(Classifier(model, recipe), samples, Judging(device, precision, reading.readers))
+    return Evaluation(
+        data.name, len(samples.y), score.accuracy, score.top5_accuracy, score.firing_rates, score.confusion
+    )
