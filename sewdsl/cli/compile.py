@@ -55,9 +55,7 @@ def command(
     compilation = read(read_spec_text(spec), **options)
     network = require_network(compilation)
     if emit is Stage.TREE:
-        from sewdsl.train.standalone import standalone_text
-
-        write_output(standalone_text(compilation))
+        write_output(compilation.standalone_text())
     elif emit is Stage.DOT:
         from sewdsl.draw import RenderingError, dot
 

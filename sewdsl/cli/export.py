@@ -169,9 +169,7 @@ def command(
         inputs = _inputs(model.network) if trained else ""
         written = _written(model, format_, inputs, to_folder=folder) if check or not folder else b""
         if folder:
-            from sewdsl.train.standalone import standalone_text
-
-            text = (Path(wanted) / "spec.net").read_text("utf-8") if run else standalone_text(compilation)
+            text = (Path(wanted) / "spec.net").read_text("utf-8") if run else compilation.standalone_text()
             write_exported_folder(out, ExportedNetwork(model, text, origin, inputs, stated))
         if weights_file is not None:
             from sewdsl.exchange.weights import encode

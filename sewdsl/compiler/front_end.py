@@ -42,7 +42,8 @@ from sewdsl.limits import Limits
 from sewdsl.reporter import NestingError, Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.parser import parse, parse_compact
-from sewdsl.syntax.tree import Document
+from sewdsl.syntax.printer import print_document
+from sewdsl.syntax.tree import Document, Number, Setting, Statement, Text, Version, Word
 
 if TYPE_CHECKING:
     from sewdsl.dialects import Inputs
@@ -144,6 +145,29 @@ class Compilation:
             message, span = "this is a library: it has no network of its own", self.document.span
             said.append(Diagnostic("missing-body", Severity.ERROR, message, span, help=self._body()))
         raise SewdslError(sort_diagnostics(said))
+
+    def standalone_text(self) -> str:
+        """The canonical text of a valid spec: it needs no other file and compiles to the same network anywhere.
+
+        Definitions of used files are part of it, and overrides are applied.
+
+        Raises:
+            SewdslError: the spec has errors.
+        """
+        name, assembly = self.result().name, self.assembly or Assembly()
+        settings = {"network": Setting(Word("network"), (Text(name),)), **assembly.settings}
+        statements: list[Statement] = [
+            Version(Number("1")),
+            *settings.values(),
+            *assembly.neurons.values(),
+            *assembly.blocks.values(),
+            *assembly.lets,
+            *([] if assembly.body is None else [assembly.body]),
+            *assembly.figures,
+            *assembly.allowed,
+            *assembly.sections.values(),
+        ]
+        return print_document(Document(tuple(statements)))
 
     def _body(self) -> str:
         """How a library gets a network, or what to give in its place."""

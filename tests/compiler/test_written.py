@@ -14,7 +14,6 @@ from sewdsl.diagnostics import Severity
 from sewdsl.elaborate.text_files import FileAccess
 from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.source import Source
-from sewdsl.train.standalone import standalone_text
 
 FILE = "sewdsl 1\ninput 2x16x16\nneuron PLIF\nbody c4k3-BN-SN-GAP-FC3\n"
 FIGURE = "expect parameters 96\n"
@@ -48,7 +47,7 @@ def test_what_is_measured_is_of_the_file_as_written() -> None:
         ("figure-overridden", "energy: 4mJ is claimed of the file as written, not with --neuron LIF"),
     ]
     assert found.result().expectations == ()
-    assert "claim" not in standalone_text(found)
+    assert "claim" not in found.standalone_text()
     same = read(FILE + claims, set={"train.on": "digits", "train.optimizer": "SGD(lr=0.1)"})
     assert same.diagnostics == ()
     assert len(same.result().expectations) == 2
@@ -90,7 +89,7 @@ def test_nothing_is_said_of_warnings_that_only_the_file_has(options: Options) ->
 
 def test_a_run_keeps_no_figure_that_is_not_its_own() -> None:
     found = read(FILE + FIGURE + "expect output 3\n", **LIF)
-    text = standalone_text(found)
+    text = found.standalone_text()
     assert "expect  output 3" in text
     assert read(text).diagnostics == ()
     assert read(text).result().total_parameters == 95

@@ -19,7 +19,6 @@ from sewdsl.ops.equation_neurons import EquationKind, defined_kind, equation_kin
 from sewdsl.ops.read_equations import MODULE_WORDS
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.neuron import Neuron
-from sewdsl.train.standalone import standalone_text
 
 HALF = "neuron Half(keep=0.5) { h = keep*v + x   s = fire(h - v_threshold)   v = reset(h, s)   give s }\n"
 LINEAR = {"IF", "LIF", "PLIF", "LIF1"}
@@ -247,7 +246,7 @@ def test_a_run_keeps_definitions(tmp_path: Path) -> None:
     """A text that needs no other file has the neurons of those that were used."""
     write(tmp_path / "lib.net", HALF)
     compiled = sewdsl.read(write(tmp_path / "a.net", 'use "lib.net"\ninput 3\nneuron Half\nbody FC4-SN-FC2\n'))
-    text = standalone_text(compiled)
+    text = compiled.standalone_text()
     assert (
         sewdsl.read(write(tmp_path / "b.net", text.removeprefix("sewdsl 1\n"))).result().nodes
         == compiled.result().nodes

@@ -5,7 +5,6 @@ import pytest
 from sewdsl.compiler import Compilation, compile_trial, compile_variants, read
 from sewdsl.elaborate import StudyRange
 from sewdsl.source import Source
-from sewdsl.train.standalone import standalone_text
 
 NET = """\
 sewdsl 1
@@ -95,7 +94,7 @@ def test_overrides_lie_beneath() -> None:
 
 def test_a_run_of_a_variant_is_a_file_without_study() -> None:
     _, found = compile_variants(study('variant "B" "block=Spiking Block"', "vary seed 4"))
-    text = standalone_text(found[0].compilations[0])
+    text = found[0].compilations[0].standalone_text()
     assert "study" not in text
     assert "SEW Block" not in text.partition("body")[2]
     again = read(Source("spec.net", text))

@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 from sewdsl.cli.app import app
 from sewdsl.compiler import Compilation, read
 from sewdsl.source import Source
-from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.study.repeats import Spread, Summary, open_folder, repeat, summary_file
@@ -35,7 +34,7 @@ class Runs:
     def start(self, compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
         seed = planned.recipe.seed
         self.started.append(seed)
-        folder.spec.write_text(standalone_text(compilation), "utf-8")
+        folder.spec.write_text(compilation.standalone_text(), "utf-8")
         if seed == self.stop_at:
             raise RunInterrupted(2)
         return self._end(folder, seed)

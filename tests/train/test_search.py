@@ -12,7 +12,6 @@ from sewdsl.cli.app import app
 from sewdsl.compiler import Compilation, CompiledVariant, compile_trial, compile_variants
 from sewdsl.elaborate import Search
 from sewdsl.source import Source
-from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
 from sewdsl.train.study import search
@@ -51,7 +50,7 @@ class Runs:
 
     def runners(self, watch: Watch | None) -> tuple[Start, GoOn]:
         def start(compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
-            folder.spec.write_text(standalone_text(compilation), "utf-8")
+            folder.spec.write_text(compilation.standalone_text(), "utf-8")
             return self._train(planned, folder, watch)
 
         def go_on(folder: RunFolder) -> Result:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from sewdsl.compiler import Options, compile_variants, load, read, shipped_networks
-from sewdsl.train.standalone import standalone_text
 
 from .conftest import SMALL
 
@@ -21,7 +20,7 @@ def reread(text: str, tmp_path: Path) -> object:
 @pytest.mark.parametrize("name", ["mnist5k", "7b-net", "plif-net-dvs-gesture", "sew-resnet-18"])
 def test_shipped(name: str, tmp_path: Path) -> None:
     assert name in shipped_networks()
-    assert reread(standalone_text(read(name)), tmp_path) == load(name)
+    assert reread(read(name).standalone_text(), tmp_path) == load(name)
 
 
 @pytest.mark.parametrize(
@@ -35,12 +34,12 @@ def test_shipped(name: str, tmp_path: Path) -> None:
 def test_overrides_are_applied(options: Options, tmp_path: Path) -> None:
     network = read(SMALL, **options).result()
     assert network != load(SMALL)
-    assert reread(standalone_text(read(SMALL, **options)), tmp_path) == network
+    assert reread(read(SMALL, **options).standalone_text(), tmp_path) == network
 
 
 def test_compact_string(tmp_path: Path) -> None:
     options: Options = {"input": "2x8x8", "steps": 3, "neuron": "IF"}
-    text = standalone_text(read("c4k3-BN-SN-SEW Block-FC3", **options))
+    text = read("c4k3-BN-SN-SEW Block-FC3", **options).standalone_text()
     assert text.startswith("sewdsl 1\n")
     assert reread(text, tmp_path) == load("c4k3-BN-SN-SEW Block-FC3", **options)
 
@@ -49,7 +48,7 @@ def test_used_files_are_put_in(tmp_path: Path) -> None:
     (tmp_path / "parts.net").write_text("sewdsl 1\nsteps 5\nblock Twice(c) = c$(c)k3-BN-SN-c$(c)k3-BN-SN\n", "utf-8")
     path = tmp_path / "main.net"
     path.write_text('sewdsl 1\nuse "parts.net"\ninput 1x8x8\nneuron IF\nbody Twice (c4)-FC10\n', "utf-8")
-    text = standalone_text(read(path))
+    text = read(path).standalone_text()
     assert "use" not in text
     assert reread(text, tmp_path) == load(path)
 
@@ -58,7 +57,7 @@ def test_named_values_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "main.net"
     text = "sewdsl 1\ninput 1x8x8\nneuron IF\nlet low = c4k3-SN\nlet high = low-BN\nbody ADD[ low | high ]-FC10\n"
     path.write_text(text, "utf-8")
-    assert reread(standalone_text(read(path)), tmp_path) == load(path)
+    assert reread(read(path).standalone_text(), tmp_path) == load(path)
 
 
 def test_warnings_that_were_taken_back_stay_so(tmp_path: Path) -> None:
@@ -66,7 +65,7 @@ def test_warnings_that_were_taken_back_stay_so(tmp_path: Path) -> None:
     allowed = []
     for index, variant in enumerate(found):
         path = tmp_path / f"{index}.net"
-        path.write_text(standalone_text(variant.compilations[0]), encoding="utf-8")
+        path.write_text(variant.compilations[0].standalone_text(), encoding="utf-8")
         assert read(path).diagnostics == ()
         allowed.append(path.read_text("utf-8").count("\nallow "))
     assert set(allowed) == {0, 1, 2}  # SEW ADD needs none, SEW AND one, Spiking ResNet two

@@ -12,7 +12,6 @@ from sewdsl.cli.app import app
 from sewdsl.compiler import Compilation, CompiledVariant, compile_variants
 from sewdsl.elaborate import StudyVariant
 from sewdsl.source import Source
-from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted
 from sewdsl.train.study import plots
@@ -55,7 +54,7 @@ class Runs:
     def start(self, compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
         name = f"{folder.path.parent.name}/{folder.path.name}"
         self.started.append(name)
-        folder.spec.write_text(standalone_text(compilation), "utf-8")
+        folder.spec.write_text(compilation.standalone_text(), "utf-8")
         if name == self.stop:
             raise RunInterrupted(2)
         if name == self.diverge:

@@ -47,7 +47,6 @@ from sewdsl.train.fit.processes import (
 from sewdsl.train.fit.processes import remember as remember_processes
 from sewdsl.train.fit.run_weights import InitialWeights, load_weights, read_weights
 from sewdsl.train.report import epoch_curves
-from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store import measurements
 from sewdsl.train.store.measurements import COUNTED_SAMPLES, EnergyRecord, LayerRecord
 from sewdsl.train.store.result import Result, WeightsOrigin, describe_machine, package_versions
@@ -181,7 +180,7 @@ def _run(
 def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeights | None) -> Classifier:
     """What is trained, with the weights that it begins with."""
     module = Classifier(compile(planned.network, optimize=planned.recipe.optimize), planned.recipe)
-    module.spec = standalone_text(compilation)
+    module.spec = compilation.standalone_text()
     if start is not None:
         run_weights.load_into(module.model, start)
         module.start = start.origin.model_dump()
@@ -284,7 +283,7 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
     """Writes down what is going to be trained, how, and on which data."""
     remember_processes(folder, processes)
     remember_plugins(folder)
-    write_run_file(folder.spec, standalone_text(compilation))
+    write_run_file(folder.spec, compilation.standalone_text())
     recipe = {
         name: [*map(str, value)] if name == "augment" else str(value) if isinstance(value, Kind) else value
         for name, value in planned.recipe

@@ -13,7 +13,6 @@ from typing import Any, NoReturn, Self
 
 from sewdsl.light_dataclass import dataclass
 from sewdsl.terminal import echo
-from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store.run_folder import RunError, RunInterrupted
 from sewdsl.train.study.pool import Ending, RunPool, StudyRun
 from sewdsl.train.study.worker import Child, Job, RunMessage
@@ -58,7 +57,7 @@ class StudyPool(RunPool):
 
     def job(self, run: StudyRun) -> Job:
         """Return the job of a run."""
-        text = standalone_text(run.compilation)
+        text = run.compilation.standalone_text()
         return self._like.model_copy(update={"text": text, "folder": str(run.place.path)})
 
     @staticmethod

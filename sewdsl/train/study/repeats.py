@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict
 
 from sewdsl.compiler import Compilation
 from sewdsl.train.fit.run_weights import read_initial_weights
-from sewdsl.train.standalone import standalone_text
 from sewdsl.train.store.result import Result, WeightsOrigin
 from sewdsl.train.store.run_folder import RunError, RunFolder, open_group, write_run_file
 from sewdsl.train.training_plan import TrainingPlan
@@ -127,7 +126,7 @@ def check_same_run(compilation: Compilation, place: RunFolder, origin: WeightsOr
     Raises:
         RunError: it does.
     """
-    if place.spec.is_file() and place.spec.read_bytes() != standalone_text(compilation).encode():
+    if place.spec.is_file() and place.spec.read_bytes() != compilation.standalone_text().encode():
         message = f"'{place.path}' holds a run of another spec or recipe; choose another folder"
         raise RunError(message)
     if place.spec.is_file() and _asked(_began(place)) != _asked(origin):
