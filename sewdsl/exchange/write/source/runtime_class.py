@@ -17,12 +17,14 @@ ALL_STEPS = '        """All time-steps."""'
 
 
 @cache
-def _lines(module: str) -> tuple[str, ...]:
+def _classes(module: str) -> tuple[tuple[str, ...], dict[str, ast.ClassDef]]:
+    """Return the lines of a module, without what files leave out of lines, and its classes by name."""
     text = files("sewdsl.snn").joinpath(f"{module}.py").read_text("utf-8")  # an import would take as long as torch's
-    return tuple(SHAPE_SUFFIX.sub("", LINTER_COMMENT.sub("", line)).replace("``", "") for line in text.splitlines())
+    lines = [SHAPE_SUFFIX.sub("", LINTER_COMMENT.sub("", line)).replace("``", "") for line in text.splitlines()]
+    found = ast.parse("\n".join(lines)).body
+    return tuple(lines), {node.name: node for node in found if isinstance(node, ast.ClassDef)}
 
 
-@cache
 def runtime_class(module: str, name: str) -> str:
     """Return a class of :mod:`sewdsl.snn` as files have it.
 
@@ -32,10 +34,8 @@ def runtime_class(module: str, name: str) -> str:
     Args:
         module: Module of the class: ``layers``. The class uses nothing else of the runtime than classes of this module.
     """
-    lines = _lines(module)
-    definition = next(
-        node for node in ast.parse("\n".join(lines)).body if isinstance(node, ast.ClassDef) and node.name == name
-    )
+    lines, classes = _classes(module)
+    definition = classes[name]
     summary = (ast.get_docstring(definition) or "").partition("\n")[0]
     text = [lines[definition.lineno - 1], f'    """{summary}"""']
     for method in definition.body:
