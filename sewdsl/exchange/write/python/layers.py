@@ -19,7 +19,6 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Op, Spiking
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention, TemporalChannelAttention
 from sewdsl.ops.layers.batch_norm import BatchNorm, TdBatchNorm, TemporalEffectiveBatchNorm
 from sewdsl.ops.layers.conv import Conv
@@ -424,8 +423,8 @@ class TorchLayers:
         Raises:
             UnsupportedLayer: it is of a kind that is not sewdsl's own.
         """
-        if isinstance(node.op, Spiking | EquationKind):
-            return self._neurons.made(node, node.op, *self._network.inputs(node))
+        if isinstance(node.op, Spiking) or node.op.defined_by_text:
+            return self._neurons.made(node, *self._network.inputs(node))
         call = layer_call(node, self._network, "is a layer whose formula no file can have")
         self._used.add(call.callee)
         return call

@@ -265,12 +265,13 @@ class Neurons:
         self._base = loops.BASE if network.graph.looped else "nn.Module"
         self._equations = EquationClasses(self._base, taken)
 
-    def made(self, node: Node, op: Spiking | EquationKind, source: Signal) -> PyCall:
+    def made(self, node: Node, source: Signal) -> PyCall:
         """The call that makes a neuron that reads a signal.
 
         Raises:
             UnsupportedLayer: it is of somebody else's kind.
         """
+        op = node.op
         if isinstance(op, EquationKind):
             several = equations.fires(op) and self._varies("surrogate")
             return self._equations.call(op, source, str(self._surrogates.name(node, op.surrogate)) if several else "")

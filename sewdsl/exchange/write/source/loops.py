@@ -94,7 +94,7 @@ def delay(*, looped: bool) -> str:
 
 def delay_call(node: Node) -> PyCall:
     """Return the call that makes a delay: in a cycle one that gives a value back, else one that reads its value."""
-    if node.delayed is None:
+    if node.inputs:
         return PyCall("Delay")
     source = node.output
     channels = Arg("channels", Literal(source.channels), positional=True, channels="out")
