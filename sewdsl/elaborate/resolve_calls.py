@@ -13,7 +13,7 @@ from sewdsl.elaborate.values import ValueReader
 from sewdsl.elaborate.vocabulary import Vocabulary, check_unknown, did_you_mean_digits
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Op
-from sewdsl.reporter import InvalidText, Reporter
+from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OWN_NEURON
 from sewdsl.syntax.tree import Call
@@ -49,6 +49,9 @@ class CallResolver:
         Args:
             nearest: The activation nearest before it.
             unsure: Whether something before it was not understood, which may have been an activation.
+
+        Raises:
+            InvalidText: the value of an argument has no meaning, which is reported too.
         """
         path = frame.where(call.span.text)
         if name.text == OWN_NEURON:
@@ -63,10 +66,7 @@ class CallResolver:
             return None
         symbol, kind = found
         given = self._compact(kind, name, len(symbol), path)
-        try:
-            named = self.reader(path, frame).read_arguments(call)
-        except InvalidText:
-            return None
+        named = self.reader(path, frame).read_arguments(call)
         if given is None or not self._merge(given, named, path):
             return None
         if self.default is not None and kind.named() is self.default.named():
@@ -82,18 +82,10 @@ class CallResolver:
         if neuron is None and "neuron" in self.vocabulary.unread:
             return None
         if neuron is None:
-            self.reporter.report(
-                "missing-neuron",
-                "'SN' is the file's neuron, but none is set and none comes before it",
-                call.span,
-                help="add 'neuron PLIF' to the file, or --neuron PLIF",
-                path=path,
-            )
-            return None
-        try:
-            return self.reader(path, frame).change_neuron(neuron, call)
-        except InvalidText:
-            return None
+            message = "'SN' is the file's neuron, but none is set and none comes before it"
+            hint = "add 'neuron PLIF' to the file, or --neuron PLIF"
+            raise self.reporter.refuse("missing-neuron", message, call.span, help=hint, path=path)
+        return self.reader(path, frame).change_neuron(neuron, call)
 
     def _compact(
         self, kind: type[Kind], name: FilledName, start: int, path: tuple[str, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import field
 
 from sewdsl.analysis.named_parts import fold_parts, match_nodes, part_names
@@ -59,8 +60,9 @@ class _RecipeReader:
     def read(self) -> Recipe | None:
         section, given, wrong = self.section, dict[str, GivenArgument](), set[str]()
         for setting in section.settings:
-            key = setting.key.text
-            value = self._value(setting)
+            key, value = setting.key.text, None
+            with suppress(InvalidText):
+                value = self._value(setting)
             if key not in KEYS:
                 self.reporter.add(_describe_unknown(setting.key))
                 wrong.add(nearest_name(key, KEYS) or key)
@@ -79,7 +81,7 @@ class _RecipeReader:
         made = self.reporter.take(validate_arguments(Recipe, "the recipe", given, section.name.span, said=said))
         return made if section.on is not None else None
 
-    def _value(self, setting: Setting) -> GivenArgument | None:
+    def _value(self, setting: Setting) -> GivenArgument:
         if setting.key.text in LISTS:
             return self._list(setting)
         if setting.key.text in PARTS:
@@ -88,21 +90,13 @@ class _RecipeReader:
             texts = " and ".join(f"'{value.span.text}'" for value in setting.values)
             message = f"'{setting.key.text}' takes one value, and this reads as {len(setting.values)}: {texts}"
             hint = f"write '{setting.key.text} VALUE'"
-            self.reporter.report("invalid-argument", message, setting.span, help=hint)
-            return None
+            raise self.reporter.refuse("invalid-argument", message, setting.span, help=hint)
         value = setting.values[0]
-        try:
-            read = ValueReader(self.reporter).read(value)
-            return GivenArgument(read, value.span)
-        except InvalidText:
-            return None
+        return GivenArgument(ValueReader(self.reporter).read(value), value.span)
 
-    def _list(self, setting: Setting) -> GivenArgument | None:
+    def _list(self, setting: Setting) -> GivenArgument:
         """Several values; ``none`` alone is none of them."""
-        try:
-            found = [ValueReader(self.reporter).read(value) for value in setting.values]
-        except InvalidText:
-            return None
+        found = [ValueReader(self.reporter).read(value) for value in setting.values]
         whole = setting.values[0].span.to(setting.values[-1].span)
         if setting.key.text == "augment":
             for value, made in zip(setting.values, found, strict=True):
@@ -110,12 +104,11 @@ class _RecipeReader:
                     names = sorted(name for name, kind in catalogue().items() if issubclass(kind, Transform))
                     near = advice(str(made), names, value.span, f"known: {', '.join(names)}")
                     message = f"'augment' of the recipe lists transforms, and '{value.span.text}' is none"
-                    self.reporter.add(Diagnostic("invalid-argument", Severity.ERROR, message, value.span, **near))
-                    return None
+                    raise self.reporter.refuse("invalid-argument", message, value.span, **near)
             return GivenArgument(() if found == [None] else tuple(found), whole)
         return GivenArgument(None if found == [None] else tuple(found), whole)
 
-    def _parts(self, setting: Setting) -> GivenArgument | None:
+    def _parts(self, setting: Setting) -> GivenArgument:
         """Names of layers and parts, each with a learning rate if the key is ``lr``; ``none``: there are none."""
         key, values = setting.key.text, setting.values
         texts = [value.text if isinstance(value, Text) else value.span.text for value in values]
@@ -136,8 +129,7 @@ class _RecipeReader:
             hint = f"the learning rate of all is the optimizer's, '{whole}'; for that of a part, {hint}"
         said = "layers and parts, each with its learning rate," if key == "lr" else "names of layers and parts,"
         message = f"'{key}' takes {said} and this is '{' '.join(texts)}'"
-        self.reporter.report("invalid-argument", message, setting.span, help=hint)
-        return None
+        raise self.reporter.refuse("invalid-argument", message, setting.span, help=hint)
 
 
 def check_parts(network: Network, section: Section) -> Iterator[Diagnostic]:
