@@ -440,14 +440,6 @@ class TestResumed:
             with pytest.raises(RunError, match=r"last\.ckpt' has no optimizer_states: a run cannot be resumed from it"):
                 resume_run(copy)
 
-    def test_a_checkpoint_that_does_not_name_its_spec(self, run: Run, copy: RunFolder) -> None:
-        for path in (copy.state, copy.previous_state):
-            found = torch.load(path, weights_only=True)
-            del found["run"]["spec"]
-            torch.save(found, path)
-        resume_run(copy)
-        assert_same(copy, run.folder)
-
     def test_what_is_no_run(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"is not the folder of a run: it holds no spec\.net"):
             resume_run(RunFolder(tmp_path))

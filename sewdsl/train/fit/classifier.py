@@ -244,7 +244,7 @@ class Classifier(LightningModule):
             RunError: it was saved by another number of processes.
         """
         self.state = checkpoint["run"]
-        self.start = self.state.get("start")
+        self.start = self.state["start"]
         self.history = {int(epoch): dict(figures) for epoch, figures in self.state["history"].items()}
         saved, now = len(self.state["processes"]), self.trainer.world_size
         if saved != now:

@@ -38,7 +38,7 @@ class _Tally(BaseModel):
     right: Count
     seen: Count
     total_loss: Finite
-    among_five: Count = 0
+    among_five: Count
 
 
 class _Process(BaseModel):
@@ -52,10 +52,10 @@ class _Run(BaseModel):
     processes: Annotated[list[_Process], Field(min_length=1)]
     history: dict[Positive, dict[str, float]]
     seconds: Seconds
-    precision: Precision | None = None
+    precision: Precision
     threads: Threads
-    spec: Text = ""
-    start: WeightsOrigin | None = None
+    spec: Text
+    start: WeightsOrigin | None
 
 
 class _Standing(BaseModel):
@@ -86,8 +86,8 @@ def check_resumable(
     require_plugins(folder, same=True)
     compilation = read(folder.spec, set=dict(changes))
     now = compilation.result()
-    spec = checkpoint["run"].get("spec") if checkpoint else None
-    began = (read(Source("spec.net", spec)).network if spec else None) or read(folder.spec).result()
+    began = read(Source("spec.net", checkpoint["run"]["spec"])).network if checkpoint else None
+    began = began or read(folder.spec).result()
     _compare(began, now, folder)
     if began.recipe and now.recipe:
         _compare_rates(began.recipe, now.recipe, checkpoint)

@@ -113,7 +113,7 @@ def resume_run(
         compilation, planned = resume_checks.check_resumable(folder, checkpoint, data_folder, changes or {})
         if checkpoint:
             torch.set_num_threads(checkpoint["run"]["threads"])  # another number rounds sums in another order
-        before = checkpoint["run"].get("precision") if checkpoint else None
+        before = checkpoint["run"]["precision"] if checkpoint else None
         options = options._replace(processes=as_before(folder, options.processes), before=before)
         note_precision_change(planned.recipe, device_type(options.processes.accelerator), before)
         return _run(
