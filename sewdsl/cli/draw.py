@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -106,31 +106,21 @@ def command(
 
     look = PictureLook(theme.value, title=not no_title, legend=not no_legend, width=length)
     boxes = (options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)
+    drawn: dict[str, Any] = {
+        "expand": expand,
+        "collapse": collapse,
+        "depth": depth,
+        "direction": direction.value,
+        "look": look,
+        "max_boxes": boxes,
+    }
     try:
-        content = render_picture(
-            network,
-            chosen.value,
-            expand=expand,
-            collapse=collapse,
-            depth=depth,
-            direction=direction.value,
-            look=look,
-            max_boxes=boxes,
-        )
+        content = render_picture(network, chosen.value, **drawn)
     except RenderingError as error:
         fail(f"cannot draw {network.name}: {error}")
     write_file(path, content, str(path))
     if length is not None:
-        find_depth = partial(
-            fitting_depth,
-            network,
-            expand=expand,
-            collapse=collapse,
-            depth=depth,
-            direction=direction.value,
-            look=look,
-            max_boxes=boxes,
-        )
+        find_depth = partial(fitting_depth, network, **drawn)
         _say_if_higher_than_a_page(content, chosen, length, find_depth, collapse=collapse)
 
 
