@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from shutil import get_terminal_size
@@ -57,30 +57,51 @@ from sewdsl.train.store.result import SATURATED, accuracy_claims
 if TYPE_CHECKING:
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.processes import Processes
-    from sewdsl.train.fit.run_weights import InitialWeights
     from sewdsl.train.store.result import Result
     from sewdsl.train.store.run_folder import RunFolder
     from sewdsl.train.study.repeats import Summary
     from sewdsl.train.training_plan import TrainingPlan
 
 
-def train_repeats(
-    spec: str,
-    options: Options,
-    out: Path | None,
-    data: Path | None,
-    begin_with: Callable[[Network], InitialWeights | None],
-    times: int,
-    check: Callable[[Recipe], None],
-    way: Callable[[], RunOptions],
-    *,
-    json_: bool,
-) -> None:
+class _Training(NamedTuple):
+    """How a command trains.
+
+    Attributes:
+        options: Options of the compilation.
+        data: Folder of the data; None: as the recipe's dataset finds it.
+        weights: Where the weights to start from are; None: random ones.
+        weights_only: Patterns of the layers that take them; empty: all.
+        processes: Processes that train together.
+        way: Makes the options of a run.
+        json_: Whether the result is printed as JSON.
+    """
+
+    options: Options
+    data: Path | None
+    weights: Path | None
+    weights_only: Sequence[str]
+    processes: Processes
+    way: Callable[[], RunOptions]
+    json_: bool
+
+    def check_devices(self, recipe: Recipe) -> None:
+        """Looks whether devices are there, if any are asked for: Lightning, which knows, takes seconds to load."""
+        from sewdsl.train.fit.processes import Processes as Usual
+
+        if self.processes != Usual() or recipe.precision == "16-mixed":
+            from sewdsl.train.fit.lightning_loop import check_devices, quiet_lightning
+
+            with quiet_lightning():
+                check_devices(recipe, self.processes)
+
+
+def _train_repeats(spec: str, out: Path | None, times: int, how: _Training) -> None:
     """Trains with the recipe's seed and those after it, each into a folder of its own, and prints the spread.
 
     Raises:
         SewdslError, DataError, RunError: as a single run.
     """
+    options, data, json_ = how.options, how.data, how.json_
     compilation = read(spec, **options)
     name = require_network(compilation).name
     from sewdsl.train.store.run_folder import RunInterrupted, make_numbered
@@ -89,18 +110,18 @@ def train_repeats(
 
     first = plan_training(compilation, data)
     first.data.find()
-    check(first.recipe)
+    how.check_devices(first.recipe)
     overrides = options.get("set") or {}
     seeds = [str(first.recipe.seed + index) for index in range(times)]
     seeded = [read(spec, **(options | {"set": {**overrides, "train.seed": seed}})) for seed in seeds]
-    begin = begin_with(first.network)
+    begin = load_initial_weights(how.weights, first.network, how.weights_only)
     folder = out or make_numbered(name).path
     open_folder(folder)
 
     def announce(planned: TrainingPlan) -> None:
         echo(f"training {name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
 
-    start, go_on = make_runners(data, way, announce, begin)
+    start, go_on = make_runners(data, how.way, announce, begin)
     origin = None if begin is None else begin.origin
     try:
         summary = repeat([(one, plan_training(one, data)) for one in seeded], folder, start, go_on, origin)
@@ -201,16 +222,15 @@ def command(
     with run_errors(), rank_zero_only():
         loggers = logger_names(logger)
     way = partial(run_options, processes, save_every, reading, loggers)
-    begin_with = partial(load_initial_weights, weights, only=weights_only or ())
+    how = _Training(options, data, weights, weights_only or (), processes, way, json_)
     if resume:
-        _resume(resume, options, data, way, json_=json_)
+        _resume(resume, how)
     elif repeat > 1:
         require((repeat, processes.total == 1, "--repeat trains one network after another in one process"))
         with run_errors():
-            check = partial(_check, processes=processes)
-            train_repeats(spec or "", options, out, data, begin_with, repeat, check, way, json_=json_)
+            _train_repeats(spec or "", out, repeat, how)
     else:
-        _start(spec or "", options, _Place(out, overwrite), _Given(data, begin_with), processes, way, json_=json_)
+        _start(spec or "", out, how, overwrite=overwrite)
 
 
 def _processes(device: Device, devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
@@ -225,69 +245,28 @@ def _processes(device: Device, devices: int | None, nodes: int | None, strategy:
     return Processes(devices, nodes, known, device.value)
 
 
-def _check(recipe: Recipe, processes: Processes) -> None:
-    """Looks whether devices are there, if any are asked for: Lightning, which knows, takes seconds to load."""
-    from sewdsl.train.fit.processes import Processes as Usual
+def _make_folder(out: Path | None, name: str, processes: Processes, *, overwrite: bool) -> RunFolder:
+    """The folder of a new run, made by the first process.
 
-    if processes != Usual() or recipe.precision == "16-mixed":
-        from sewdsl.train.fit.lightning_loop import check_devices, quiet_lightning
+    Raises:
+        RunError: there is something already, it cannot be made, or processes would make one each.
+    """
+    from sewdsl.train.fit.processes import rank
+    from sewdsl.train.store.run_folder import RunError, RunFolder, clear_and_lock, make_numbered, make_run_folder
 
-        with quiet_lightning():
-            check_devices(recipe, processes)
-
-
-class _Given(NamedTuple):
-    """What a run is given in addition to its spec: where its data lies, and the weights that it begins with."""
-
-    data: Path | None
-    begin_with: Callable[[Network], InitialWeights | None]
-
-
-class _Place(NamedTuple):
-    """Where a new run goes, and whether the run that is there already is removed."""
-
-    out: Path | None
-    overwrite: bool
-
-    def folder(self, name: str, processes: Processes) -> RunFolder:
-        """The folder, made by the first process.
-
-        Raises:
-            RunError: there is something already, it cannot be made, or processes would make one each.
-        """
-        from sewdsl.train.fit.processes import rank
-        from sewdsl.train.store.run_folder import (
-            RunError,
-            RunFolder,
-            clear_and_lock,
-            make_numbered,
-            make_run_folder,
-        )
-
-        if self.out is None:
-            if processes.total > 1:
-                message = "several processes need one folder: say which with --out RUN"
-                raise RunError(message)
-            return make_numbered(name)
-        if rank():
-            return RunFolder(self.out)
-        if self.overwrite and is_there(self.out):
-            return clear_and_lock(self.out)
-        return make_run_folder(self.out)
+    if out is None:
+        if processes.total > 1:
+            message = "several processes need one folder: say which with --out RUN"
+            raise RunError(message)
+        return make_numbered(name)
+    if rank():
+        return RunFolder(out)
+    return clear_and_lock(out) if overwrite and is_there(out) else make_run_folder(out)
 
 
-def _start(
-    spec: str,
-    options: Options,
-    place: _Place,
-    given: _Given,
-    processes: Processes,
-    way: Callable[[], RunOptions],
-    *,
-    json_: bool,
-) -> None:
+def _start(spec: str, out: Path | None, how: _Training, *, overwrite: bool) -> None:
     with rank_zero_only():
-        compilation = read(spec, **options)
+        compilation = read(spec, **how.options)
         network = require_network(compilation)
         if compilation.study.variants and network.recipe is not None:
             count = len(compilation.study.variants)
@@ -297,27 +276,28 @@ def _start(
     folder = None
     with run_errors(lambda: folder):
         with rank_zero_only():
-            planned = plan_training(compilation, given.data)
-            found, begin = planned.data.find(), given.begin_with(planned.network)
-            if given.data and not found:
-                found = f"{planned.recipe.on} comes with a package, so that nothing is read from '{given.data}'"
-            _check(planned.recipe, processes)
-            folder = place.folder(network.name, processes)
-            _print_recipe(planned.network, planned.recipe, processes, found, folder)
+            planned = plan_training(compilation, how.data)
+            found = planned.data.find()
+            begin = load_initial_weights(how.weights, planned.network, how.weights_only)
+            if how.data and not found:
+                found = f"{planned.recipe.on} comes with a package, so that nothing is read from '{how.data}'"
+            how.check_devices(planned.recipe)
+            folder = _make_folder(out, network.name, how.processes, overwrite=overwrite)
+            _print_recipe(planned.network, planned.recipe, how.processes, found, folder)
         from sewdsl.train.fit.train_run import start_run
 
-        _print_result(start_run(compilation, planned, folder, way(), begin), folder, json_=json_)
+        _print_result(start_run(compilation, planned, folder, how.way(), begin), folder, json_=how.json_)
 
 
-def _resume(run: Path, options: Options, data: Path | None, way: Callable[[], RunOptions], *, json_: bool) -> None:
+def _resume(run: Path, how: _Training) -> None:
     from sewdsl.train.store.run_folder import RunFolder
 
     folder = RunFolder(run)
     with run_errors(lambda: folder, resuming=True):
         from sewdsl.train.fit.train_run import resume_run
 
-        changes = {key: str(value) for key, value in (options["set"] or {}).items()}
-        _print_result(resume_run(folder, data, changes, way()), folder, json_=json_)
+        changes = {key: str(value) for key, value in (how.options["set"] or {}).items()}
+        _print_result(resume_run(folder, how.data, changes, how.way()), folder, json_=how.json_)
 
 
 def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str, folder: RunFolder) -> None:
