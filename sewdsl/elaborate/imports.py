@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.text_files import ON_DISK, FileAccess, read_text
 from sewdsl.paths import explain, is_link
-from sewdsl.reporter import Reporter
+from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
 from sewdsl.syntax.parser import parse
@@ -46,40 +47,31 @@ class Importer:
     def use(self, statement: Use) -> Assembly | None:
         """The assembly of a used file; None where it cannot be had, which is reported."""
         span = statement.path.span
-        path = self._resolve(statement.path.text, span)
-        if path is None:
-            return None
-        if path not in self._known:
-            self._known[path] = self._read(path, span)
-        return self._known[path]
+        with suppress(InvalidText):
+            path = self._resolve(statement.path.text, span)
+            if path not in self._known:
+                self._known[path] = None
+                self._known[path] = self._read(path, span)
+            return self._known[path]
+        return None
 
-    def _resolve(self, text: str, span: Span) -> Path | None:
+    def _resolve(self, text: str, span: Span) -> Path:
         if self._project is None:
-            self._say("use-not-found", "a string cannot use files", span, "write it to a .net file")
-            return None
+            raise self._refuse("use-not-found", "a string cannot use files", span, "write it to a .net file")
         try:
             path = Path(os.path.realpath(self._chain[-1][0].parent / text))
         except ValueError:  # a NUL
-            self._say("use-not-found", f"'{text}' is no path", span, "the path is relative to the file that uses it")
-            return None
+            hint = "the path is relative to the file that uses it"
+            raise self._refuse("use-not-found", f"'{text}' is no path", span, hint) from None
         if Path(text).is_absolute() or not path.is_relative_to(self._project):
-            self._say(
-                "use-outside-project",
-                f"'{text}' lies outside the project's folder",
-                span,
-                "use a relative path inside it",
-            )
-            return None
+            message = f"'{text}' lies outside the project's folder"
+            raise self._refuse("use-outside-project", message, span, "use a relative path inside it")
         if path in [file for file, _ in self._chain]:
-            names = [name for _, name in self._chain]
-            self._say(
-                "use-cycle", f"files use each other in a circle: {' > '.join([*names, text])}", span, "remove one 'use'"
-            )
-            return None
+            names = " > ".join([*(name for _, name in self._chain), text])
+            raise self._refuse("use-cycle", f"files use each other in a circle: {names}", span, "remove one 'use'")
         if len(self._chain) > self._limits.imports:
             message = f"uses nest {len(self._chain)} deep, but the limit is {self._limits.imports}"
-            self._say("import-too-deep", message, span, "raise it with --limit imports=N")
-            return None
+            raise self._refuse("import-too-deep", message, span, "raise it with --limit imports=N")
         return path
 
     def _read(self, path: Path, span: Span) -> Assembly | None:
@@ -96,8 +88,7 @@ class Importer:
             hint = "the path is relative to the file that uses it"
             if (resource_folder("nets") / name).is_file():
                 hint = f"a file of this name is shipped: 'sewdsl nets {Path(name).stem} > {shown}' writes it there"
-            self._say("use-not-found", f"cannot read '{name}': {reason}", span, hint)
-            return None
+            raise self._refuse("use-not-found", f"cannot read '{name}': {reason}", span, hint) from None
         if isinstance(text, Diagnostic):
             self._reporter.add(text)
             return None
@@ -108,5 +99,5 @@ class Importer:
         finally:
             self._chain.pop()
 
-    def _say(self, code: str, message: str, span: Span, hint: str) -> None:
-        self._reporter.report(code, message, span, help=hint)
+    def _refuse(self, code: str, message: str, span: Span, hint: str) -> InvalidText:
+        return self._reporter.refuse(code, message, span, help=hint)
