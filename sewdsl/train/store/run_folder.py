@@ -68,23 +68,19 @@ class RunFile:
     """
 
     def __init__(self, *names: str) -> None:
-        self._names = names
+        self.names = names
 
     def __get__(self, folder: RunFolder, _: type[RunFolder]) -> Path:
         """Return the path of the file in a folder."""
-        return folder.path.joinpath(*self._names)
+        return folder.path.joinpath(*self.names)
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where everything of one run lies."""
+    """Where everything of one run lies; what makes a folder that of a run comes last, see :data:`RUN_FILES`."""
 
     path: Path
 
-    spec = RunFile("spec.net")
-    """The network as compiled, in the language, with every override applied."""
-    recipe = RunFile("recipe.json")
-    """The recipe with every value in force."""
     local = RunFile("local.json")
     """Where the data lies on this machine, unless it travels with a package: no file to publish."""
     ignored = RunFile(".gitignore")
@@ -127,6 +123,10 @@ class RunFolder:
     """Loss and accuracy over the epochs, a picture."""
     diagram = RunFile("diagram.svg")
     """The network, a picture."""
+    recipe = RunFile("recipe.json")
+    """The recipe with every value in force."""
+    spec = RunFile("spec.net")
+    """The network as compiled, in the language, with every override applied."""
 
     def read_result(self) -> Result:
         """What came out.
@@ -226,28 +226,9 @@ def make_run_folder(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
-RUN_FILES = (
-    "README.md",
-    "terms.json",
-    "energy.json",
-    ".gitignore",
-    "local.json",
-    "tensorboard",
-    "wandb",
-    "mlflow",
-    "checkpoints",
-    "result.json",
-    "report.html",
-    "curves.png",
-    "confusion.json",
-    "metrics.csv",
-    "diagram.svg",
-    "processes.json",
-    "loggers.json",
-    "plugins.json",
-    "plugins",
-    "recipe.json",
-    "spec.net",
+_LISTED_FILES = [file.names[0] for file in vars(RunFolder).values() if isinstance(file, RunFile)]
+RUN_FILES = tuple(
+    name for name in dict.fromkeys(["tensorboard", "wandb", "mlflow", "plugins", *_LISTED_FILES]) if name != "lock"
 )
 """Names of what a run leaves; without the last ones, a folder is no run, and nothing else of it would be removed."""
 
