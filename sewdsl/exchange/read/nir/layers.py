@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sewdsl.exchange import nir_metadata
 from sewdsl.exchange.read.draft import Draft, make_op
 from sewdsl.exchange.read.nir.open_hdf5 import read_value
 from sewdsl.exchange.read.nir.primitives import Primitive
@@ -97,21 +96,12 @@ def linear(draft: Draft, node: Primitive, source: int) -> int:
         hint = "; a Flatten belongs before it" if len(shape) > 1 else ""
         raise node.origin.refusal(f"has weights {list(weight.shape)}, but reads {_size(shape)}{hint}")
     voters = shape[0] // len(weight)
-    if bias is None and _written_for(node, "AP"):
+    if bias is None and node.written_for.startswith("APk"):  # GAP is no AP
         votes = torch.kron(torch.eye(len(weight)), torch.full((1, voters), 1 / voters, dtype=torch.float64))
         if torch.equal(weight, votes.to(weight.dtype)):
             return draft.add(make_op(AvgPool, node.origin, kernel=(voters, voters)), (source,), node.origin)
     op = make_op(Linear, node.origin, features=len(weight), bias=bias is not None)
     return draft.add(op, (source,), node.origin, weight=weight, bias=bias)
-
-
-def _written_for(node: Primitive, kind: str) -> bool:
-    """Whether a node says that it represents a layer of ours; GAP is no AP."""
-    try:
-        origin = nir_metadata.NodeMetadata.of(node.metadata)
-    except ValueError:
-        return False
-    return origin is not None and origin.op.startswith(f"{kind}k")
 
 
 def average(draft: Draft, node: Primitive, source: int) -> int:

@@ -163,7 +163,7 @@ def _firing(node: Primitive) -> dict[str, float]:
 
 def _said(node: Primitive, op: LinearNeuron) -> tuple[LinearNeuron, dict[str, float]] | None:
     """The neuron that a node was written for, with its surrogate, and what it has learned, if it computes the same."""
-    said = _origin(node)
+    said = _neuron(node.written_for)
     if said is None or (said.v_threshold, said.v_reset) != (op.v_threshold, op.v_reset):
         return None
     learned = {"w": -log(op.tau - 1)} if isinstance(said, PLIF) and isinstance(op, LIF) else dict(said.learnable())
@@ -176,17 +176,9 @@ def _said(node: Primitive, op: LinearNeuron) -> tuple[LinearNeuron, dict[str, fl
     return said, learned
 
 
-def _origin(node: Primitive) -> LinearNeuron | None:
-    """The neuron that a node says it was written for; None: it says nothing, or nothing that can be understood."""
-    try:
-        origin = nir_metadata.NodeMetadata.of(node.metadata)
-    except ValueError:
-        return None
-    return None if origin is None else _neuron(origin.op)
-
-
 @lru_cache(maxsize=1024)
 def _neuron(text: str) -> LinearNeuron | None:
+    """The neuron of a text; None: it is none, or nothing that can be understood."""
     try:
         said = load(text, input=(1,)).nodes[-1].op
     except SewdslError:

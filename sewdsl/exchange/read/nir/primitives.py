@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sewdsl.exchange.nir_cycles import EndlessCycle, cut_cycles
+from sewdsl.exchange.nir_metadata import NodeMetadata
 from sewdsl.exchange.read.draft import ModelImportError, SourcePart
 from sewdsl.exchange.read.nir.open_hdf5 import read_value
 from sewdsl.light_dataclass import dataclass
@@ -50,6 +51,15 @@ class Primitive:
         """What it says in addition to its arguments."""
         found = self.fields.get("metadata")
         return plain_metadata(found) if isinstance(found, Mapping) else {}
+
+    @property
+    def written_for(self) -> str:
+        """The layer that it says it represents, with its arguments; empty if it says nothing that can be understood."""
+        try:
+            origin = NodeMetadata.of(self.metadata)
+        except ValueError:
+            return ""
+        return "" if origin is None else origin.op
 
     def array(self, key: str) -> npt.NDArray[Any]:
         """An argument as an array of floating-point numbers.
