@@ -31,7 +31,7 @@ class OutlineEntry(NamedTuple):
 
     Attributes:
         detail: A few words next to it.
-        head: The part to jump to, inside it.
+        head: The part to jump to, inside the span.
     """
 
     name: str

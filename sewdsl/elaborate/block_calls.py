@@ -46,7 +46,7 @@ class Binding:
     Attributes:
         stated: What an enclosing call says that ``SN`` means.
         join: What ``g`` means.
-        scope: The number of these values.
+        scope: A number that calls with the same values of the parameters share.
         title: The block's name as defined: ``SEW Block``.
         arguments: The values of the parameters, as a way shows them: ``c128s2``.
     """

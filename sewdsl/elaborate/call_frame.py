@@ -22,7 +22,7 @@ class CallFrame:
         neuron: What ``SN`` means here; None: the activation nearest before.
         stated: What the header or an enclosing call says that ``SN`` means.
         join: What ``g`` means.
-        prefix: The keys of its steps, each followed by a dot.
+        prefix: The keys of the steps of the path, each followed by a dot.
         calls: Names of the blocks being expanded.
         site: Inside a block of the shipped library, the call in the user's text.
         names: The named values that sequences may begin with.

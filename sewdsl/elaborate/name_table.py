@@ -84,8 +84,8 @@ class NameUse(NamedTuple):
     """A name in a text.
 
     Attributes:
-        meaning: What it refers to.
-        defines: Whether it is defined there.
+        meaning: What the name refers to.
+        defines: Whether the name is defined there.
     """
 
     span: Span

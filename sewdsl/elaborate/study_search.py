@@ -53,8 +53,8 @@ class StudyRange:
 
     Attributes:
         scale: One of :data:`SCALES`.
-        low: The override that sets it to the least.
-        high: The same with the greatest.
+        low: The override that sets the key to the least number.
+        high: The same with the greatest number.
         whole: Whether its values are whole numbers.
     """
 
