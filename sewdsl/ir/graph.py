@@ -1,8 +1,8 @@
 """The edges of a network: who reads what, and what every path leads through.
 
 Nodes are indices in topological order: whatever a node reads has a smaller index. That makes each of these a few lines
-of linear time; networkx, which takes longer to import than a network takes to check, is left to users
-(:meth:`sewdsl.ir.network.Network.to_networkx`).
+of linear time; networkx, which takes longer to import than a network takes to check, is left to graphs
+of NIR and to users (:meth:`sewdsl.ir.network.Network.to_networkx`).
 """
 
 from __future__ import annotations

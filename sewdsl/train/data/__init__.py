@@ -1,4 +1,4 @@
-"""Datasets by name: one file per dataset, found by looking, never listed.
+"""Datasets by name: classes in the modules of this folder, found by looking, never listed.
 
 Its shape and its classes are known before its samples are read, and ``sewdsl check`` asks for them: the modules here
 import torch and numpy inside the functions that need them.
