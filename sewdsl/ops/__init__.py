@@ -17,9 +17,12 @@ GROUP = "sewdsl.kinds"
 
 @cache
 def catalogue() -> dict[str, type[Kind]]:
-    """Every kind that ships with sewdsl, by name."""
+    """Every kind by name: those that ship with sewdsl in the order of the alphabet, then those of others."""
     for name in submodules(sys.modules[__name__]):
         importlib.import_module(name)
+    kinds = sorted(CATALOGUE.items(), key=lambda item: item[0].casefold())
+    CATALOGUE.clear()
+    CATALOGUE.update(kinds)
     return CATALOGUE
 
 
