@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -67,6 +67,11 @@ class NeuronStep:
         """The time-step as one line, see :func:`step_text`."""
         return step_text(self)
 
+    @property
+    def entries(self) -> int:
+        """Results of the time-step: how much of a kernel it is."""
+        return self.text.count("; ")
+
     @cached_property
     def factors(self) -> tuple[TapeEntry, ...]:
         """What depends on what is learned alone, that which the time-step uses first at the end.
@@ -114,31 +119,32 @@ class NeuronStep:
         return found[self.given.index], tuple(found[entry.index] for entry in self.after)
 
 
-def pull_back(given: TapeEntry, after: tuple[TapeEntry, ...]) -> dict[TapeEntry, TapeEntry]:
-    """The gradients of a time-step, as results of the same tape.
+def pull_back(
+    roots: Sequence[tuple[TapeEntry, TapeEntry]],
+    last: tuple[TapeEntry, TapeEntry] | None = None,
+    stop: TapeEntry | None = None,
+) -> dict[TapeEntry, TapeEntry]:
+    """Return the gradients of leaves, and of ``stop``, as results of the same tape; those left out are zero.
 
     Args:
-        given: What it gives, whose gradient is the leaf ``g_given``.
-        after: Its states after it, whose gradients are the leaves ``g_state``.
-
-    Returns:
-        The gradients of the input, of the states before and of factors; of those left out, it is zero.
+        roots: Results and their gradients.
+        last: One more root, whose gradient is added last: PyTorch adds the gradient of a step's output so.
+        stop: A result that is not differentiated further.
     """
-    tape = given.tape
     parts: dict[TapeEntry, list[TapeEntry]] = {}
-    for number, entry in enumerate(after):
-        parts.setdefault(entry, []).append(tape.leaf("g_state", number))
+    for entry, gradient in roots:
+        parts.setdefault(entry, []).append(gradient)
     found: dict[TapeEntry, TapeEntry] = {}
-    for entry in reversed(needed([given, *after], STEP)):
+    for entry in reversed(needed([entry for entry, _ in (*roots, *((last,) if last else ()))], STEP)):
         terms = parts.pop(entry, [])
-        if entry is given:
-            terms.append(tape.leaf("g_given"))  # last, as torch's autograd adds them up
+        if last is not None and entry is last[0]:
+            terms.append(last[1])
         if not terms or entry.level == NUMBER:
             continue
         gradient = terms[0]
         for term in terms[1:]:
             gradient = gradient + term
-        if not entry.operands or entry.level == LEARNED:
+        if entry is stop or not entry.operands or entry.level == LEARNED:
             found[entry] = gradient
             continue
         pulled = OPERATIONS[entry.operation].pull(entry, gradient, *entry.operands)
@@ -152,7 +158,7 @@ def pull_back(given: TapeEntry, after: tuple[TapeEntry, ...]) -> dict[TapeEntry,
 
 
 class StepLaw(NamedTuple):
-    """A time-step as what a kernel needs of it: numbers are in it, learned factors are given with each call.
+    """A time-step as a kernel needs it: numbers are in it, learned factors are given with each call.
 
     Attributes:
         after: Its states after it.
@@ -165,17 +171,16 @@ class StepLaw(NamedTuple):
     start: tuple[float, ...]
     factors: tuple[TapeEntry, ...]
 
-    @property
-    def tape(self) -> Tape:
-        """All results."""
-        return self.given.tape
 
-
-def step_text(step: NeuronStep) -> str:
+def step_text(step: NeuronStep, factors: Sequence[TapeEntry] | None = None) -> str:
     """A time-step as one line, which an operator of torch can be given, and :func:`parse_step` reads.
 
     Results are separated by ``; ``: ``number 0.5``, ``factor``, ``x``, ``state 0``, or an operation with the places of
     its operands. The last entries say what is given, the states after and the states at the start.
+
+    Args:
+        step: The time-step.
+        factors: Its factors, in the order in which they are given; None: that of the step.
     """
     places: dict[TapeEntry, int] = {}
     lines: list[str] = []
@@ -184,7 +189,7 @@ def step_text(step: NeuronStep) -> str:
         places[entry] = len(lines)
         lines.append(line)
 
-    for factor in step.factors:
+    for factor in step.factors if factors is None else factors:
         place(factor, "factor")
     for entry in needed([step.given, *step.after], STEP):
         if entry in places:
@@ -201,23 +206,24 @@ def step_text(step: NeuronStep) -> str:
     return "; ".join(lines)
 
 
-def parse_step(text: str, slope: Slope | None = None) -> StepLaw:
-    """The time-step that :func:`step_text` wrote, on a tape of its own.
+def parse_step(text: str, tape: Tape, x: TapeEntry | None = None) -> StepLaw:
+    """Put the time-step that :func:`step_text` wrote on a tape.
 
     Args:
-        slope: The derivative of the surrogate, for the gradient.
+        x: Input of the time-step; None: a leaf.
     """
-    tape = Tape(slope)
     entries: list[TapeEntry] = []
-    *lines, give, after, start = text.split("; ")
+    *lines, give, after, start = text.partition(LINEAR)[0].split("; ")
     for number, line in enumerate(lines):
         operation, *operands = line.split()
         if operation == "factor":
             entries.append(tape.leaf("factor", number, LEARNED))
         elif operation in {"number", "literal"}:
             entries.append(tape.number(float(operands[0]), number if operation == "number" else None))
-        elif operation in {"x", "state"}:
-            entries.append(tape.leaf(operation, int(operands[0])))
+        elif operation == "x":
+            entries.append(tape.leaf("x") if x is None else x)
+        elif operation == "state":
+            entries.append(tape.leaf("state", int(operands[0])))
         else:
             entries.append(tape.put(operation, *(entries[int(each)] for each in operands)))
     factors = tuple(entry for entry in entries if entry.operation == "factor")
@@ -229,6 +235,88 @@ def parse_step(text: str, slope: Slope | None = None) -> StepLaw:
     )
 
 
+class LinearConstants(NamedTuple):
+    """Neurons that charge by H = decay · V + gain · X + drift, fire and reset.
+
+    Attributes:
+        decay: Factor of V; None: a factor is given with each call.
+        gain: Factor of X; likewise.
+        drift: What is added; likewise.
+        rest: The potential before the first time-step.
+        v_threshold: Membrane potential at which they fire.
+        v_reset: Potential after a spike; None: v_threshold is subtracted.
+        detach_reset: Whether the spike in the reset is a constant to the gradient.
+    """
+
+    decay: float | None
+    gain: float | None
+    drift: float | None
+    rest: float
+    v_threshold: float
+    v_reset: float | None
+    detach_reset: bool
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Which of decay, gain and drift are given with each call, in the order of the factors of the step."""
+        return tuple(place for place in range(3) if self[place] is None)
+
+
+LINEAR = "; linear "
+"""What separates the text of a step from the constants of linear neurons."""
+
+
+@lru_cache(maxsize=1024)
+def linear_text(constants: LinearConstants) -> str:
+    """Return the time-step of linear neurons as one line, which ends with the constants themselves."""
+    tape = Tape()
+
+    def number(name: str) -> TapeEntry:
+        value = getattr(constants, name)
+        return tape.leaf("learned", name, LEARNED) if value is None else tape.number(value, name)
+
+    v, x = tape.leaf("state"), tape.leaf("x")
+    drive = number("gain") * x
+    h = number("decay") * v + (number("drift") + drive)
+    spikes = tape.put("fire", h - number("v_threshold"))
+    reset = tape.put("detach", spikes) if constants.detach_reset else spikes
+    if constants.v_reset is None:
+        after = h - number("v_threshold") * reset
+    else:
+        after = h * (1 - reset) + number("v_reset") * reset
+    names = [LinearConstants._fields[place] for place in constants.order]
+    step = NeuronStep(tape, spikes, (after,), {"v": constants.rest}, {name: Learned(0.0) for name in names})
+    ordered = [tape.leaf("learned", name, LEARNED) for name in names]
+    return step_text(step, ordered) + LINEAR + ", ".join(map(repr, constants))
+
+
+@lru_cache(maxsize=1024)
+def read_linear(text: str) -> LinearConstants | None:
+    """Return the constants that :func:`linear_text` wrote; None of other neurons."""
+    constants = text.partition(LINEAR)[2]
+    if not constants:
+        return None
+    *numbers, detach_reset = constants.split(", ")
+    decay, gain, drift, rest, v_threshold, v_reset = (None if each == "None" else float(each) for each in numbers)
+    return LinearConstants(decay, gain, drift, rest or 0.0, v_threshold or 0.0, v_reset, detach_reset == "True")
+
+
+def read_tape(tape: Tape, text: str, names: Mapping[str, TapeEntry]) -> TapeEntry:
+    """Put a text of instructions, as joins and surrogates have, on a tape of results.
+
+    Args:
+        tape: The tape.
+        text: Instructions separated by ``; ``, as :mod:`sewdsl.snn.kernels.tapes` traces them.
+        names: Results that the text names.
+    """
+    known, result = dict(names), tape.number(0.0)
+    for number, line in enumerate(text.split("; ")):
+        instruction, *operands = line.split()
+        given = [known[each] if each in known else tape.number(float(each)) for each in operands]
+        result = known[f"t{number}"] = given[0] if instruction == "set" else tape.put(instruction, *given)
+    return result
+
+
 @lru_cache(maxsize=256)
 def surrogate_slope(tape: str) -> Slope:
     """The derivative of a surrogate, of which a text of instructions is known, on a tape of results.
@@ -236,13 +324,4 @@ def surrogate_slope(tape: str) -> Slope:
     Args:
         tape: Instructions separated by ``; ``, as :mod:`sewdsl.snn.kernels.tapes` traces them.
     """
-
-    def slope(u: TapeEntry) -> TapeEntry:
-        names = {"u": u}
-        for number, line in enumerate(tape.split("; ")):
-            instruction, *operands = line.split()
-            given = [names[each] if each in names else u.tape.number(float(each)) for each in operands]
-            names[f"t{number}"] = given[0] if instruction == "set" else u.tape.put(instruction, *given)
-        return names[f"t{len(names) - 2}"]
-
-    return slope
+    return lambda u: read_tape(u.tape, tape, {"u": u})

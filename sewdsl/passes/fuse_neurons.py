@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import LinearNeuron
+from sewdsl.ir.op import LinearNeuron, Op
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.passes.program import ExecutionStep, Program
+from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
 
 
 def fuse_neurons(program: Program) -> tuple[Program, str]:
@@ -40,8 +42,18 @@ def _norms(network: Network) -> dict[int, int]:
         and len(readers) == 1
         and network.graph.looped.isdisjoint((i, *readers))
         and i not in network.given
-        and isinstance(network.nodes[readers[0]].op, LinearNeuron)
+        and _has_kernel(network.nodes[readers[0]].op)
     }
+
+
+def _has_kernel(op: Op) -> bool:
+    """Return whether there is a kernel that normalises the input of a neuron.
+
+    Neurons as equations without a state are left alone: of an input that is the same at all time-steps, they run once.
+    """
+    if isinstance(op, LinearNeuron):
+        return True
+    return isinstance(op, EquationKind) and bool(op.equations.after) and op.equations.entries <= MAX_KERNEL_ENTRIES
 
 
 def _joins(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from sewdsl.ir.op import Join, LinearNeuron, Op
+from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.pool import MaxPool
@@ -29,7 +30,10 @@ one kernel that stores neither the current nor the potential. ``folded``: by a l
 in them. ``loop``: node by node, one time-step after the other.
 """
 
-PartKind = Literal["convolution", "max pooling", "batch norm", "neuron", "join", "other"]
+PartKind = Literal["convolution", "max pooling", "batch norm", "neuron", "equations", "join", "other"]
+
+_NEURONS = (["neuron"], ["equations"])
+"""Kinds of the part after a batch norm in a step that may run in one kernel."""
 
 
 class ModuleState(NamedTuple):
@@ -196,7 +200,7 @@ class PlanOutline:
                 op, inputs = network.nodes[node].op, network.nodes[node].inputs
                 kept = frozenset(inputs[place] for place in op.keeps(*network.inputs(network.nodes[node])).inputs)
                 # of equal time-steps, a norm that runs without the neurons after it needs one
-                once = step.once or (kind == "batch norm" and "neuron" in kinds and static.issuperset(inputs))
+                once = step.once or (kind == "batch norm" and kinds[1:2] in _NEURONS and static.issuperset(inputs))
                 planned = PlannedStep((node,), inputs, kept, tuple(spent.get(node, ())), once)
                 parts.append(_Part(planned, kind, network.nodes[inputs[0]].output.elements))
                 static |= {node} if once else set()
@@ -233,8 +237,9 @@ class PlanOutline:
     def _together(self, step: _Step, context: ExecutionContext) -> tuple[int, Kernel]:
         """How many of the first nodes of a step run in one kernel, and in which; 0: none do."""
         kinds, alone = [part.kind for part in step.parts], [context.module(i).alone for i in step.all_parts.nodes]
-        if kinds[:2] == ["batch norm", "neuron"]:
+        if kinds[:1] == ["batch norm"] and kinds[1:2] in _NEURONS:
             possible = context.kernels and not (alone[0] or alone[1])
+            possible = possible and (context.device == "cpu" or kinds[1] == "neuron")
             possible = possible and (context.device == "cpu" or context.T <= MAX_REGISTER_STEPS)
             large = step.parts[0].elements * context.T * context.N >= LARGE_VALUE_ELEMENTS
             if possible and (self._lean or large or context.device != "cpu"):  # elsewhere, few kernels are worth more
@@ -294,6 +299,8 @@ def _kind(op: Op) -> PartKind:
             return "batch norm"
         case LinearNeuron():
             return "neuron"
+        case EquationKind():
+            return "equations"
         case Join():
             return "join"
     return "other"

@@ -9,7 +9,8 @@ from torch import distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sewdsl.snn.kernels import ChannelAffine, torch_operators
+from sewdsl.snn.kernels import ChannelAffine
+from sewdsl.snn.kernels.neuron import operators
 from sewdsl.snn.streamed_past import ReadsPast
 from sewdsl.snn.time_steps import over_steps
 from sewdsl.snn.unsupported import TRAINING_BATCH_NORM, is_transformed
@@ -100,7 +101,7 @@ class BatchNorm(_BatchNorm):
         momentum = self.momentum if self.momentum is not None else 1 / (float(self.num_batches_tracked) + 1)
         with torch.no_grad():
             running = self.running_mean, self.running_var, self.num_batches_tracked
-            mean, rstd = torch_operators.batch_statistics(x_TN, *running, momentum, repeats, self.eps)
+            mean, rstd = operators.batch_statistics(x_TN, *running, momentum, repeats, self.eps)
         return ChannelAffine(weight, bias, mean, rstd, batch=True)
 
     @property

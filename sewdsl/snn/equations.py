@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
-from sewdsl.snn.neuron import SpikingModule
+from sewdsl.snn.batch_norm import BatchNorm
+from sewdsl.snn.join import PendingJoin
+from sewdsl.snn.neuron import SpikingModule, run_normalised
 from sewdsl.snn.protocols import EquationSpec
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
@@ -51,6 +53,20 @@ class Equations(ReadsPast):
         y_TN, after = self.run(x_TN, past.before, past.t)
         past.after = after if self.keeps_inputs else None
         return y_TN
+
+    def normalised(self, x_TN: Tensor, norm: BatchNorm, joint: PendingJoin | None = None) -> Tensor:
+        """Return what the neurons give for the current that a batch norm makes, and what a join makes of it.
+
+        If there is a kernel for all of that, neither the current nor the states nor the output of the neurons are
+        stored.
+
+        Args:
+            x_TN: Input of the batch norm, ``[T, N, C, *]``.
+            norm: The batch norm.
+            joint: The join; None: there is none.
+        """
+        kernel = kernels.find_norm_equations(self.spec, x_TN, self.learned)
+        return run_normalised(self, kernel, x_TN, norm, joint)
 
     def run(self, x_TN: Tensor, start: Tensor | None = None, first: int = 0) -> tuple[Tensor, Tensor]:
         """What the neurons give, and their states after the last time-step, ``[S, N, *]``, in float32 at least.

@@ -76,12 +76,7 @@ class Neuron(SpikingModule):
             joint: The join; None: there is none.
         """
         kernel = kernels.find_norm_kernel(self.spec, x_TN, self.learned)
-        if kernel is None:
-            spikes_TN: Tensor = self(normalised(norm, x_TN))
-            return spikes_TN if joint is None else joint.of(spikes_TN)
-        fused = None if joint is None else joint.fused(x_TN)
-        y_TN = kernels.run_norm_neurons(kernel, x_TN, norm.channels(x_TN), fused)
-        return y_TN if joint is None or fused else joint.of(y_TN)
+        return run_normalised(self, kernel, x_TN, norm, joint)
 
     def step(self, x_N: Tensor, v_N: Tensor) -> tuple[Tensor, Tensor]:
         """Spikes of one time-step and the membrane potential after it."""
@@ -90,6 +85,26 @@ class Neuron(SpikingModule):
 
     def extra_repr(self) -> str:
         return str(self.spec)
+
+
+def run_normalised(
+    module: nn.Module, kernel: kernels.StepKernel | None, x_TN: Tensor, norm: BatchNorm, joint: PendingJoin | None
+) -> Tensor:
+    """Return what neurons give for the current that a batch norm makes, and what a join makes of it.
+
+    Args:
+        module: The neurons.
+        kernel: Their kernel for such an input; None: norm, neurons and join run one after the other.
+        x_TN: Input of the batch norm, ``[T, N, C, *]``.
+        norm: The batch norm.
+        joint: The join; None: there is none.
+    """
+    if kernel is None:
+        y_TN: Tensor = module(normalised(norm, x_TN))
+        return y_TN if joint is None else joint.of(y_TN)
+    fused = None if joint is None else joint.fused(x_TN)
+    y_TN = kernels.run_norm_neurons(kernel, x_TN, norm.channels(x_TN), fused)
+    return y_TN if joint is None or fused else joint.of(y_TN)
 
 
 def normalised(norm: BatchNorm, x_TN: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from sewdsl.cli.app import build_app
 from sewdsl.probe import examine_machine
-from sewdsl.snn.kernels import cpu_neuron
+from sewdsl.snn.kernels.neuron import on_cpu
 from tests.cli.quick_doctor import FEW, make_quick
 from tests.effort import examples
 
@@ -65,7 +65,7 @@ def broken(*_: Any, **__: Any) -> Any:
     raise RuntimeError(message)
 
 
-FORWARD = cpu_neuron.forward
+FORWARD = on_cpu.forward
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ FORWARD = cpu_neuron.forward
 def test_kernels_that_are_wrong(monkeypatch: pytest.MonkeyPatch, forward: Any, result: str) -> None:
     """They are named, and the exit code says that something is not as it should be."""
     monkeypatch.setattr(examine_machine, "CASES", {"neurons": "IF"})
-    monkeypatch.setattr(cpu_neuron, "forward", forward)
+    monkeypatch.setattr(on_cpu, "forward", forward)
     code, said = doctor("--device", "cpu", "--no-speed")
     assert code == 1
     line = " ".join(said.split())
@@ -113,7 +113,7 @@ def test_a_wrong_kernel_fails_in_16_bits_too(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(examine_machine, "CASES", {"neurons": "IF"})
     right = examine_machine._check("neurons", "IF", torch.device("cpu"), torch.bfloat16, 4)
     assert right.ok, right
-    monkeypatch.setattr(cpu_neuron, "forward", slightly_wrong)
+    monkeypatch.setattr(on_cpu, "forward", slightly_wrong)
     wrong_ones = examine_machine._check("neurons", "IF", torch.device("cpu"), torch.bfloat16, 4)
     assert not wrong_ones.ok, wrong_ones
 

@@ -20,9 +20,9 @@ from sewdsl.lower import lower, saved_tensors
 from sewdsl.lower.spiking_network import MAX_PLANS
 from sewdsl.passes import LEVELS, Program, optimize_program, plan
 from sewdsl.passes.plan import AS_BUILT, ExecutionContext, ExecutionPlan, ModuleState, plan_execution
-from sewdsl.snn import layers
+from sewdsl.snn import kernels, layers
 from sewdsl.snn.batch_norm import synchronise_statistics
-from sewdsl.snn.kernels import max_pool, torch_operators
+from sewdsl.snn.kernels import max_pool
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.effort import examples
 from tests.laws.drawn import Drawn, nets
@@ -103,7 +103,7 @@ def test_the_forward_pass_does_what_is_planned(drawn: Drawn, level: int, large: 
     program = replace(optimize_program(drawn.network, level), lean=lean)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plan, "LARGE_VALUE_ELEMENTS", large)
-        _count(patch, torch_operators, "norm_neuron", counts)
+        _count(patch, kernels, "run_norm_neurons", counts)
         _count(patch, layers, "conv2d_low_memory", counts)
         _count(patch, max_pool, "forward", counts)
         _count(patch, saved_tensors, "PackedTensor", counts)
@@ -111,7 +111,7 @@ def test_the_forward_pass_does_what_is_planned(drawn: Drawn, level: int, large: 
         context = ExecutionContext(drawn.T, drawn.N, drawn.static and drawn.T > 1)
         found = plan_execution(program, context)
     kept = {i for step in found.steps for i in step.keeps}
-    assert counts["norm_neuron"] == sum(step.kernel == "norm_neuron" for step in found.steps)
+    assert counts["run_norm_neurons"] == sum(step.kernel == "norm_neuron" for step in found.steps)
     assert counts["conv2d_low_memory"] == sum(step.frees_input or step.events is not None for step in found.steps)
     assert counts["forward"] == sum(step.byte_places for step in found.steps)
     assert counts["PackedTensor"] == len(kept & found.bits.keys())

@@ -18,23 +18,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sewdsl.equations.step import NeuronStep
+from sewdsl.equations.step import LinearConstants, linear_text
 from sewdsl.snn.kernels import (
     cuda_max_pool,
     cuda_neuron,
     cuda_norm_neuron,
     cuda_packed_bits,
-    equation_operators,
     equation_reference,
     reference,
-    render_equations,
     tapes,
-    torch_operators,
 )
+from sewdsl.snn.kernels.neuron import operators
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
 from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad
 from sewdsl.snn.kernels.tapes import trace_surrogate
-from sewdsl.snn.limits import MAX_REGISTER_STEPS
+from sewdsl.snn.limits import MAX_KERNEL_ENTRIES, MAX_REGISTER_STEPS
 from sewdsl.snn.protocols import EquationSpec, JoinSpec, LinearSpec, NeuronSpec
 from sewdsl.snn.unsupported import needs_plain_torch
 
@@ -126,20 +124,24 @@ class Joint(NamedTuple):
     other: Tensor
 
 
-class NormKernel(NamedTuple):
-    """A kernel that normalises an input and runs neurons over it, as :func:`find_norm_kernel` finds it.
+class StepKernel(NamedTuple):
+    """A kernel of neurons, for inputs like the one that it was found for.
 
     Attributes:
-        factors: Decay, gain and drift, each a number or what is learned.
-        law: All other constants, as text.
+        factors: Learned numbers of the time-step, one after the other; None without any.
+        shapes: Time-steps and channels of each factor, one pair after the other.
+        law: The time-step, as text.
+        slope: Tape of the surrogate's derivative.
     """
 
-    factors: tuple[Any, Any, Any]
+    factors: Tensor | None
+    shapes: list[int]
     law: str
+    slope: str
 
 
-def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> NormKernel | None:
-    """The kernel that normalises such an input and runs such neurons over it; None where there is none.
+def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
+    """Return the kernel that normalises such an input and runs such neurons over it; None where there is none.
 
     It normalises each number once in the forward pass and twice in the backward, and stores none.
 
@@ -150,8 +152,20 @@ def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tenso
     """
     if x_TN.device.type != "cpu" and (len(x_TN) > MAX_REGISTER_STEPS or not cuda_neuron.has_tuples()):
         return None
-    found = _kernel(spec, x_TN, None, learned) if x_TN.numel() else None
-    return None if found is None else NormKernel(found[0], _law(spec, *found))
+    return _linear_kernel(spec, x_TN, None, learned) if x_TN.numel() else None
+
+
+def find_norm_equations(spec: EquationSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
+    """Return the same for neurons as equations.
+
+    Args:
+        spec: What the neurons compute.
+        x_TN: What is normalised, ``[T, N, C, *]``.
+        learned: What is learned by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
+    """
+    if not x_TN.numel():
+        return None
+    return _equation_kernel(spec, x_TN, None, equation_reference.factor_values(spec.equations, learned, spec.surrogate))
 
 
 def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
@@ -170,24 +184,24 @@ def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -
     return None if tape is None else Joint(tape, other.to(x_TN.dtype))
 
 
-def run_norm_neurons(kernel: NormKernel, x_TN: Tensor, channels: ChannelAffine, joint: Joint | None = None) -> Tensor:
-    """Normalises the input and runs neurons over it, from rest.
+def run_norm_neurons(kernel: StepKernel, x_TN: Tensor, channels: ChannelAffine, joint: Joint | None = None) -> Tensor:
+    """Normalises the input and runs neurons over it, from their first states.
 
     Args:
         kernel: As it was found for that input.
         x_TN: What is normalised, ``[T, N, C, *]``.
         channels: How.
-        joint: What takes the spikes.
+        joint: What takes the output of the neurons.
 
     Returns:
-        Spikes ``[T, N, C, *]``, or what the join makes of them.
+        Output ``[T, N, C, *]``, or what the join makes of it.
     """
     *numbers, batch = channels
     tape, other = joint or ("", None)
-    fast: Tensor = torch_operators.norm_neuron(
-        x_TN, other, *numbers, *_tensors(kernel.factors), kernel.law, tape, batch=batch
+    fast: tuple[Tensor, Tensor] = operators.neurons(
+        x_TN, None, other, *numbers, *kernel, tape, final=False, batch=batch
     )
-    return fast
+    return fast[0]
 
 
 def run_neurons_from(
@@ -225,60 +239,65 @@ def run_equations(
     """
     step = spec.equations
     factors = equation_reference.factor_values(step, learned, spec.surrogate)
-    slope = tapes.trace_surrogate(spec.surrogate)
-    if slope is None or not _suits_equations(step, x_TN, start, factors):
+    kernel = _equation_kernel(spec, x_TN, start, factors)
+    if kernel is None:
         return equation_reference.integrate(step, spec.surrogate, x_TN, start, factors)
-    wide = torch.promote_types(x_TN.dtype, torch.float32)
-    numbers = (
-        torch.cat([factor.reshape(-1) for factor in factors]).to(wide) if factors else x_TN.new_empty(0, dtype=wide)
-    )
-    shapes = [length for factor in factors for length in factor.shape]
-    fast: tuple[Tensor, Tensor] = equation_operators.equations(
-        x_TN, start, numbers, shapes, step.text, slope, final=final
-    )
+    return _run_kernel(kernel, x_TN, start, final=final)
+
+
+def _run_kernel(kernel: StepKernel, x_TN: Tensor, start: Tensor | None, *, final: bool) -> tuple[Tensor, Tensor]:
+    """Return what neurons give, and their states after the last time-step."""
+    fast: tuple[Tensor, Tensor] = operators.neurons(x_TN, start, *[None] * 5, *kernel, "", final=final, batch=False)
     return fast
 
 
-def _suits_equations(step: NeuronStep, x_TN: Tensor, start: Tensor | None, factors: Sequence[Tensor]) -> bool:
-    """Whether there is a kernel for such neurons and tensors."""
+def _equation_kernel(
+    spec: EquationSpec, x_TN: Tensor, start: Tensor | None, factors: Sequence[Tensor]
+) -> StepKernel | None:
+    """Return the kernel of neurons as equations, if there is one for such neurons and tensors."""
+    step, slope = spec.equations, tapes.trace_surrogate(spec.surrogate)
     first = None if start is None or not len(start) else start[0]
-    if x_TN.device.type != "cpu" or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
-        return False
+    if slope is None or x_TN.device.type != "cpu" or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
+        return None
     alike = all(
         factor.shape[0] in {1, x_TN.shape[0]}
         and factor.shape[1] in {1, x_TN.shape[CHANNEL_AXIS]}
         and factor.device == x_TN.device
         for factor in factors
     )
-    return alike and render_equations.is_small(step.text)
+    if not alike or step.entries > MAX_KERNEL_ENTRIES:
+        return None
+    wide = torch.promote_types(x_TN.dtype, torch.float32)
+    numbers = torch.cat([factor.reshape(-1) for factor in factors]).to(wide) if factors else None
+    return StepKernel(numbers, [length for factor in factors for length in factor.shape], step.text, slope)
 
 
 def _run(
     spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor], *, final: bool
 ) -> tuple[Tensor, Tensor]:
-    found = _kernel(spec, x_TN, v_N, learned)
-    if found is None:
+    kernel = _linear_kernel(spec, x_TN, v_N, learned)
+    if kernel is None:
         return reference.integrate(spec, x_TN, v_N, learned)
-    factors, slope = found
-    fast: tuple[Tensor, Tensor] = torch_operators.neuron(
-        x_TN, v_N, *_tensors(factors), _law(spec, factors, slope), final=final
-    )
-    return fast
+    spikes_TN, after = _run_kernel(kernel, x_TN, None if v_N is None else v_N[None], final=final)
+    return spikes_TN, after[0] if final else after
 
 
-def _kernel(
+def _linear_kernel(
     spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]
-) -> tuple[tuple[Any, Any, Any], str] | None:
-    """The factors and the tape of the surrogate's derivative, if there is a kernel for such neurons and tensors."""
+) -> StepKernel | None:
+    """Return the kernel of neurons that charge linearly, if there is one for such neurons and tensors."""
     if not isinstance(spec, LinearSpec) or not _suits(x_TN, v_N):
         return None
-    factors, slope = spec.dynamics(**learned), trace_surrogate(spec.surrogate)
-    return (factors, slope) if slope is not None and all(_scalar(f, x_TN.device) for f in factors) else None
-
-
-def _tensors(factors: tuple[Any, Any, Any]) -> list[Tensor | None]:
-    """Those that are learned."""
-    return [factor if isinstance(factor, Tensor) else None for factor in factors]
+    dynamics, slope = spec.dynamics(**learned), trace_surrogate(spec.surrogate)
+    if slope is None or not all(_scalar(each, x_TN.device) for each in dynamics):
+        return None
+    tensors = [each for each in dynamics if isinstance(each, Tensor)]
+    decay, gain, drift = (None if isinstance(each, Tensor) else float(each) for each in dynamics)
+    v_reset = None if spec.v_reset is None else float(spec.v_reset)
+    rest, v_threshold, detach_reset = float(spec.rest), float(spec.v_threshold), bool(spec.detach_reset)
+    law = linear_text(LinearConstants(decay, gain, drift, rest, v_threshold, v_reset, detach_reset))
+    factors = torch.stack(tensors) if len(tensors) > 1 else tensors[0][None] if tensors else None
+    return StepKernel(factors, [1, 1] * len(tensors), law, slope)
 
 
 def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:
@@ -382,13 +401,6 @@ def _scalar(factor: Any, device: torch.device) -> bool:
     if isinstance(factor, Tensor):
         return factor.ndim == 0 and factor.device == device
     return isinstance(factor, int | float)
-
-
-def _law(spec: NeuronSpec, factors: tuple[Any, Any, Any], slope: str) -> str:
-    decay, gain, drift = (0.0 if isinstance(factor, Tensor) else float(factor) for factor in factors)
-    v_reset = None if spec.v_reset is None else float(spec.v_reset)
-    rest, v_threshold, detach_reset = float(spec.rest), float(spec.v_threshold), bool(spec.detach_reset)
-    return NeuronConstants(decay, gain, drift, rest, v_threshold, v_reset, detach_reset, slope).text()
 
 
 def _known(choice: str) -> str:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sewdsl.snn.kernels import compile_ahead, cpu_neuron, dispatch, memory_layout, render_kernels, thread_blocks
+from sewdsl.snn.kernels import compile_ahead, dispatch, memory_layout, render_kernels, thread_blocks
+from sewdsl.snn.kernels.compile_kernel import compile_kernel
 from sewdsl.snn.limits import EVENT_CHANNELS, MAX_EVENT_KERNEL
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class EventConvolution(NamedTuple):
         """Whether no more than a part of an input is active, by a sample of it that depends on its size alone."""
         lanes = self._mask_lanes
         pieces = x.numel() // lanes
-        kernel = cpu_neuron.compile_kernel(render_kernels.render_event_convolution, "count", self._variant(1), "count")
+        kernel = compile_kernel(render_kernels.render_event_convolution, "count", self._variant(1), "count")
         found = np.zeros(1, np.int64)
         kernel(memory_layout.flat_row(x), found, 0, pieces, LOOKED_AT)
         return bool(found[0] <= most * lanes * len(range(0, pieces, LOOKED_AT)))
@@ -142,7 +143,7 @@ class EventConvolution(NamedTuple):
             *(memory_layout.flat_row(y), other),
         )
         variant = self._variant(self._vectors(FORWARD_VECTORS))
-        kernel = cpu_neuron.compile_kernel(render_kernels.render_event_convolution, "forward", variant, "forward")
+        kernel = compile_kernel(render_kernels.render_event_convolution, "forward", variant, "forward")
         # what a strip reads of its neighbours is listed twice: no more of them than the threads need
         strips = max(1, min(size[0] // STRIP_ROWS, -(-thread_blocks.PIECES_PER_THREAD * torch.get_num_threads() // N)))
         sizes = strips, H, W, C, self.outputs, *size, sh, sw, ph, pw
@@ -181,9 +182,7 @@ class EventConvolution(NamedTuple):
         other = np.zeros(1, np.int64)
         arrays = memory_layout.flat_row(x), memory_layout.flat_row(g), partial.view(-1).numpy(), other
         variant = self._variant(vectors)
-        kernel = cpu_neuron.compile_kernel(
-            render_kernels.render_event_convolution, "weight_gradient", variant, "weight_gradient"
-        )
+        kernel = compile_kernel(render_kernels.render_event_convolution, "weight_gradient", variant, "weight_gradient")
         sizes = per, N, H, W, C, self.outputs, *g.shape[2:], ph, pw, samples, high, wide
         thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), groups, 1, parallel=groups > 1)
         if other[0] or compile_ahead.is_rehearsing():

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import cpu_neuron, dispatch, memory_layout, render_kernels, thread_blocks, torch_operators
+from sewdsl.snn.kernels import dispatch, memory_layout, render_kernels, thread_blocks, torch_operators
+from sewdsl.snn.kernels.compile_kernel import compile_kernel
 from sewdsl.snn.limits import MAX_BYTE_PLACES
 
 Window = tuple[int, int, int, int, int, int]
@@ -50,12 +51,12 @@ def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     y = torch.empty((samples, C, *size), dtype=x.dtype, memory_format=torch.channels_last)
     places = torch.empty(y.numel(), dtype=torch.uint8)
     arrays = memory_layout.flat_row(x), memory_layout.flat_row(y), places.numpy()
-    kernel = cpu_neuron.compile_kernel(render_kernels.render_max_pool, "forward", memory_layout.dtype_name(x))
+    kernel = compile_kernel(render_kernels.render_max_pool, "forward", memory_layout.dtype_name(x))
     thread_blocks.run_in_blocks(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
         samples * size[0],
         1,
-        parallel=x.numel() > cpu_neuron.MIN_PARALLEL_STEPS,
+        parallel=x.numel() > thread_blocks.MIN_PARALLEL_STEPS,
     )
     return y, places
 
@@ -78,11 +79,11 @@ def backward(g: Tensor, places: Tensor, shape: Sequence[int], window: Window) ->
     arrays = memory_layout.flat_row(g), places.numpy(), memory_layout.flat_row(g_x)
     kh, kw, sh, sw, _, _ = window
     stored, overlap = memory_layout.dtype_name(g), sh < kh or sw < kw
-    kernel = cpu_neuron.compile_kernel(render_kernels.render_max_pool_backward, "backward", stored, overlap=overlap)
+    kernel = compile_kernel(render_kernels.render_max_pool_backward, "backward", stored, overlap=overlap)
     thread_blocks.run_in_blocks(
         lambda a, b: kernel(*arrays, a, b, C, H, W, *size, *window),
         samples * H,
         1,
-        parallel=g_x.numel() > cpu_neuron.MIN_PARALLEL_STEPS,
+        parallel=g_x.numel() > thread_blocks.MIN_PARALLEL_STEPS,
     )
     return g_x

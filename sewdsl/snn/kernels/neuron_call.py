@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -14,9 +13,6 @@ from sewdsl.snn.kernels import memory_layout
 
 class NeuronConstants(NamedTuple):
     """The constants of neurons that charge by H = decay · V + gain · X + drift.
-
-    An operator's arguments must be numbers, texts and tensors. As a text, a law is also readable in an exported
-    program.
 
     Attributes:
         decay: Factor of V; where it is learned, a tensor takes its place.
@@ -42,27 +38,6 @@ class NeuronConstants(NamedTuple):
     def reset(self) -> str:
         """What a spike does to the potential: "hard" sets it, "soft" subtracts from it."""
         return "soft" if self.v_reset is None else "hard"
-
-    def text(self) -> str:
-        """One line that ``parse`` reads."""
-        return ", ".join([*map(repr, self[:-1]), self.slope])
-
-
-@lru_cache(maxsize=1024)
-def parse_constants(text: str) -> NeuronConstants:
-    """The law of a line."""
-    *numbers, v_reset, detach_reset, slope = text.split(", ")
-    decay, gain, drift, rest, v_threshold = map(float, numbers)
-    return NeuronConstants(
-        decay,
-        gain,
-        drift,
-        rest,
-        v_threshold,
-        None if v_reset == "None" else float(v_reset),
-        detach_reset == "True",
-        slope,
-    )
 
 
 class NeuronNeedsGrad(NamedTuple):

@@ -7,7 +7,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import cpu_neuron, memory_layout, render_kernels, thread_blocks, torch_operators
+from sewdsl.snn.kernels import memory_layout, render_kernels, thread_blocks, torch_operators
+from sewdsl.snn.kernels.compile_kernel import Kernel, compile_kernel
 
 MIN_PARALLEL_ELEMENTS = 1 << 16
 """Up to so many numbers, waking a thread takes longer than the work."""
@@ -31,7 +32,7 @@ class PackedTensor:
             return
         groups = -(-x.numel() // (render_kernels.LANES * 8 // bits))
         self._bytes = torch.empty(groups * render_kernels.LANES, dtype=torch.uint8)
-        kernel = cpu_neuron.compile_kernel(render_kernels.render_pack, "pack", memory_layout.dtype_name(x), bits)
+        kernel = compile_kernel(render_kernels.render_pack, "pack", memory_layout.dtype_name(x), bits)
         self._run(kernel, memory_layout.with_strides(x, self._strides))
 
     @property
@@ -48,10 +49,10 @@ class PackedTensor:
             return numbers
         x = torch.empty_strided(self._shape, self._strides, dtype=self._dtype)
         stored = memory_layout.dtype_name(x)
-        self._run(cpu_neuron.compile_kernel(render_kernels.render_unpack, "unpack", stored, self._bits), x)
+        self._run(compile_kernel(render_kernels.render_unpack, "unpack", stored, self._bits), x)
         return x
 
-    def _run(self, kernel: cpu_neuron.Kernel, x: Tensor) -> None:
+    def _run(self, kernel: Kernel, x: Tensor) -> None:
         row, octets = memory_layout.flat_row(x), self._bytes.numpy()
         groups = len(octets) // render_kernels.LANES
         thread_blocks.run_in_blocks(

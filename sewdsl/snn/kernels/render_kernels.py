@@ -53,21 +53,6 @@ LANES = 64
 MAX_WHOLE_PERIOD = 4096
 """Up to this many neurons, a period of channels is held as a whole."""
 
-CPU_INSTRUCTIONS = {
-    "set": "{0}",
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
-    "div": "{0} / {1}",
-    "neg": "-{0}",
-    "abs": "abs({0})",
-    "less": "one if {0} < {1} else zero",
-    "most": "one if {0} <= {1} else zero",
-    "sqrt": "sqrt({0})",
-    "exp": "exp({0})",
-}
-"""A tape's instructions in a CPU kernel."""
-
 CUDA_INSTRUCTIONS = {
     "set": "{0} + 0.0 * u",
     "add": "{0} + {1}",
@@ -85,52 +70,6 @@ CUDA_INSTRUCTIONS = {
 
 TAPE_RESULTS = {"surrogate_slope": "t", "join": "y", "join_slope_by_spikes": "d", "join_slope_by_other": "o"}
 """The functions of ``templates/variant.py`` that are replaced by tapes, and what the results of each are called."""
-
-
-class NeuronKernelVariant(NamedTuple):
-    """What distinguishes one backward kernel of neurons from another.
-
-    Attributes:
-        stored: Dtype of input and spikes.
-        reset: "hard", or "soft" if a spike subtracts the threshold.
-        detach_reset: Whether the spike in the reset is a constant to the gradient.
-        slope: Tape of the surrogate's derivative.
-        wants_x: Whether the gradient of the input is computed.
-        wants_factors: Whether the gradients of decay, gain and drift are computed.
-    """
-
-    stored: str
-    reset: str
-    detach_reset: bool
-    slope: str
-    wants_x: bool
-    wants_factors: bool
-
-
-class NormKernelVariant(NamedTuple):
-    """What distinguishes one backward kernel of batch norm, neurons and join from another.
-
-    Attributes:
-        stored: Dtype of input, spikes and gradients.
-        reset: "hard", or "soft" if a spike subtracts the threshold.
-        detach_reset: Whether the spike in the reset is a constant to the gradient.
-        slope: Tape of the surrogate's derivative.
-        join: Tape of the join that takes the spikes; empty without a join.
-        wants_x: Whether the gradient of the input is computed.
-        wants_sums: Whether the sums over each channel are computed.
-        wants_factors: Whether the gradients of decay, gain and drift are computed.
-        wants_other: Whether the gradient of the join's other operand is computed.
-    """
-
-    stored: str
-    reset: str
-    detach_reset: bool
-    slope: str
-    join: str
-    wants_x: bool
-    wants_sums: bool
-    wants_factors: bool
-    wants_other: bool
 
 
 class EventConvolutionVariant(NamedTuple):
@@ -208,62 +147,14 @@ def render_max_pool_backward(stored: str, *, overlap: bool) -> str:
     return _render_cpu("max_pool", "backward", stored, {"WINDOWS_OVERLAP": overlap})
 
 
-def render_neurons(stored: str, reset: str) -> str:
-    """A module with the function ``forward``; the constants of the neuron are its arguments."""
-    return _render_cpu("cpu_neuron", "forward", stored, {"SOFT_RESET": reset == "soft"})
-
-
-def render_neurons_backward(variant: NeuronKernelVariant) -> str:
-    """A module with the function ``backward``."""
-    constants = {
-        "SOFT_RESET": variant.reset == "soft",
-        "DETACH_RESET": variant.detach_reset,
-        "WANTS_X": variant.wants_x,
-        "WANTS_FACTORS": variant.wants_factors,
-    }
-    return _render_cpu("cpu_neuron", "backward", variant.stored, constants, {"surrogate_slope": variant.slope})
-
-
 def render_statistics(stored: str) -> str:
     """A module with the function ``statistics``: for each group and channel, the sum of x and of its square."""
     return _render_cpu("statistics", "statistics", stored)
 
 
-def render_norm_neurons(stored: str, reset: str, join: str) -> str:
-    """A module with the function ``forward``, which gives spikes, or the result of a join whose tape is not empty."""
-    constants = {
-        "SOFT_RESET": reset == "soft",
-        "HAS_JOIN": bool(join),
-        "READS_OTHER": "z" in join.replace(";", "").split(),
-    }
-    return _render_cpu("cpu_norm_neuron", "forward", stored, constants, {"join": join} if join else {})
-
-
-def render_norm_neurons_backward(variant: NormKernelVariant) -> str:
-    """A module with the function ``backward``: all gradients, that of the input without the statistics' terms."""
-    slopes = differentiate_join(variant.join) if variant.join else None  # there are some: other joins are not fused
-    if slopes is not None and slopes.spikes == ONE and not variant.wants_other:
-        slopes = None  # The gradient of the spikes is that of the join: the kernel without a join computes the same.
-    constants = {
-        "SOFT_RESET": variant.reset == "soft",
-        "DETACH_RESET": variant.detach_reset,
-        "HAS_JOIN": slopes is not None,
-        "READS_OTHER": slopes is not None and slopes.read_other,
-        "PASSES_SPIKES": slopes is not None and slopes.spikes == ONE,
-        "WANTS_X": variant.wants_x,
-        "WANTS_SUMS": variant.wants_sums,
-        "WANTS_FACTORS": variant.wants_factors,
-        "WANTS_OTHER": variant.wants_other,
-    }
-    tapes = {"surrogate_slope": variant.slope}
-    if slopes is not None:
-        tapes |= {"join_slope_by_spikes": slopes.spikes, "join_slope_by_other": slopes.other}
-    return _render_cpu("cpu_norm_neuron", "backward", variant.stored, constants, tapes)
-
-
 def render_statistics_terms(stored: str) -> str:
     """A module with the function ``settle``, which adds the statistics' terms to the gradient of the input."""
-    return _render_cpu("cpu_norm_neuron", "settle", stored)
+    return _render_cpu("settle", "settle", stored)
 
 
 def render_cuda_neurons(slope: str) -> str:
@@ -336,19 +227,9 @@ def render_generated(text: str, function: str, stored: str) -> str:
     return _shared_part(stored) + _render("entry_points", {function}, {}, {}, SHARED, ast.parse(text).body)
 
 
-def _render_cpu(
-    template: str,
-    function: str,
-    stored: str,
-    constants: Mapping[str, int | str] | None = None,
-    tapes: Mapping[str, str] | None = None,
-) -> str:
-    """A module with a function of a CPU template, for a dtype of input and spikes."""
-    lines = {
-        name: tape_to_lines(tape, CPU_INSTRUCTIONS, "number({})", TAPE_RESULTS[name])
-        for name, tape in (tapes or {}).items()
-    }
-    return _shared_part(stored) + _render(template, {function}, {"STORED": stored, **(constants or {})}, lines, SHARED)
+def _render_cpu(template: str, function: str, stored: str, constants: Mapping[str, int | str] | None = None) -> str:
+    """A module with a function of a CPU template, for a dtype of input and output."""
+    return _shared_part(stored) + _render(template, {function}, {"STORED": stored, **(constants or {})}, {}, SHARED)
 
 
 @cache

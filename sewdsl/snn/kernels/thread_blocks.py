@@ -14,6 +14,8 @@ from functools import cache
 
 import torch
 
+MIN_PARALLEL_STEPS = 1 << 17
+"""Up to so many steps of neurons, waking a thread takes longer than the work."""
 PIECES_PER_THREAD = 4
 """Into how many pieces a thread's share is cut, so that one that is held up does not hold up all."""
 

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sewdsl.snn.kernels import cpu_neuron, dispatch, memory_layout, render_kernels, thread_blocks
+from sewdsl.snn.kernels import dispatch, memory_layout, render_kernels, thread_blocks
+from sewdsl.snn.kernels.compile_kernel import Kernel, compile_kernel
 from sewdsl.snn.kernels.event_convolution import has_instructions
 from sewdsl.snn.kernels.render_kernels import TILES_TOGETHER
 from sewdsl.snn.limits import WINOGRAD_CHANNELS, WINOGRAD_KERNEL
@@ -265,10 +266,8 @@ class Winograd(NamedTuple):
         vectors = next(v for v in (4, 2, 1) if v <= most and channels % (v * self.vector) == 0)
         return vectors, 4 if vectors == most else 8
 
-    def _kernel(self, tile: int, vectors: int, rows: int, function: str) -> cpu_neuron.Kernel:
-        return cpu_neuron.compile_kernel(
-            render_kernels.render_winograd, function, tile, self.vector, vectors, rows, function
-        )
+    def _kernel(self, tile: int, vectors: int, rows: int, function: str) -> Kernel:
+        return compile_kernel(render_kernels.render_winograd, function, tile, self.vector, vectors, rows, function)
 
 
 def _settle_doubts(doubts: Tensor, x: Tensor, weight: Tensor, padding: tuple[int, int], y: Tensor) -> None:

@@ -18,11 +18,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from sewdsl.ir.op import LinearNeuron, Neuron
+from sewdsl.ir.op import Neuron
 from sewdsl.ops import catalogue
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import (
-    cpu_norm_neuron,
     cuda_max_pool,
     cuda_neuron,
     cuda_norm_neuron,
@@ -30,10 +29,11 @@ from sewdsl.snn.kernels import (
     dispatch,
     max_pool,
     tapes,
-    torch_operators,
 )
-from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants
-from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, NormGradients, RunningStatistics
+from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, operators, partition
+from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients
+from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
+from sewdsl.snn.kernels.norm_call import KernelChannels, RunningStatistics
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.effort import examples
 from tests.snn.kernels.cases import LAYOUTS, SURROGATES, Case, assert_near, assert_same, cases, current, make, run
@@ -46,7 +46,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 def interpreted() -> None:
     """The operator uses these kernels for tensors on the CPU too."""
     if INTERPRETED:
-        torch_operators.cpu_neuron = cuda_neuron  # type: ignore[attr-defined]
+        operators.on_cpu = on_cuda  # type: ignore[attr-defined]
 
 
 def placed(case: Case) -> Case:
@@ -150,37 +150,30 @@ def norm_case(neuron: str, join: str, shape: tuple[int, ...], device: str) -> No
     return Norm(spec, learned, KernelChannels(*numbers), tape, other_TN)
 
 
-def norm_call(case: Norm, x_TN: Tensor) -> NeuronCall:
-    assert isinstance(case.spec, LinearNeuron)
-    factors = case.spec.dynamics(**case.learned)
-    tensors = [factor if isinstance(factor, Tensor) else None for factor in factors]
-    numbers = [0.0 if isinstance(factor, Tensor) else float(factor) for factor in factors]
-    spec = case.spec
-    decay, gain, drift = numbers
-    slope = tapes.trace_surrogate(spec.surrogate) or ""
-    law = NeuronConstants(decay, gain, drift, spec.rest, spec.v_threshold, spec.v_reset, spec.detach_reset, slope)
-    decays, gains, drifts = tensors
-    return NeuronCall(x_TN, None, decays, gains, drifts, law)
+def norm_call(case: Norm, x_TN: Tensor) -> LayerCall:
+    kernel = kernels.find_norm_kernel(case.spec, x_TN, case.learned)
+    assert kernel is not None
+    other_TN = None if case.other_TN is None else case.other_TN.to(x_TN.device, x_TN.dtype)
+    return LayerCall(x_TN, None, other_TN, *case.channels, *kernel, case.join)
 
 
-def beside_the_cpu(case: Norm, x_TN: Tensor, g_TN: Tensor, wanted: NeedsGrad, *, batch: bool) -> None:
+def beside_the_cpu(case: Norm, x_TN: Tensor, g_TN: Tensor, wanted: LayerNeedsGrad, *, batch: bool) -> None:
     """The result is the same to the bit, gradients are up to the order of sums."""
-    device = x_TN.device
-    joint = FusedJoin(case.join, case.other_TN if case.other_TN is None else case.other_TN.to(device, x_TN.dtype))
-    found = cuda_norm_neuron.forward(norm_call(case, x_TN), case.channels, joint)
-    gradients = cuda_norm_neuron.gradients(norm_call(case, x_TN), g_TN, case.channels, joint, wanted, batch=batch)
+    call = norm_call(case, x_TN)
+    found, _ = on_cuda.forward(call, final=False)
+    gradients = on_cuda.backward(call, g_TN, None, wanted, batch=batch)
     here = case._replace(
         learned={name: value.cpu() for name, value in case.learned.items()},
         channels=KernelChannels(*(number.cpu() for number in case.channels)),
     )
-    call, joint = norm_call(here, x_TN.cpu()), FusedJoin(case.join, None if joint.other is None else joint.other.cpu())
-    expected = cpu_norm_neuron.forward(call, here.channels, joint)
+    call = norm_call(here, x_TN.cpu())
+    expected, _ = on_cpu.forward(call, final=False)
     assert torch.equal(found.cpu(), expected)
-    others = cpu_norm_neuron.gradients(call, g_TN.cpu(), here.channels, joint, wanted, batch=batch)
-    wants = wanted.x, wanted.channels, wanted.channels, wanted.factors, wanted.other
+    others = on_cpu.backward(call, g_TN.cpu(), None, wanted, batch=batch)
+    wants = wanted.x, wanted.start, wanted.channels, wanted.channels, wanted.factors, wanted.other
     tolerance = 1e-5 if x_TN.dtype == torch.float32 else 2e-3
-    for name, one, other, asked in zip(NormGradients._fields, gradients, others, wants, strict=True):
-        if asked:
+    for name, one, other, asked in zip(LayerGradients._fields, gradients, others, wants, strict=True):
+        if asked and other.numel():
             assert one.dtype == other.dtype, name
             assert_near(one.cpu(), other, tolerance, other.abs().max() + 1e-3)
 
@@ -196,7 +189,9 @@ def test_norm_neurons_and_join(layout: str, neuron: str, join: str, *, batch: bo
     device, shape = "cpu" if INTERPRETED else "cuda", NORM_SHAPE
     x_TN, g_TN = LAYOUTS[layout](current(*shape)).to(device), current(*shape, seed=1).to(device)
     case = norm_case(neuron, join, shape, device)
-    wanted = NeedsGrad(x=True, channels=True, factors=bool(case.learned), other=join not in {"", "ADD"})
+    wanted = LayerNeedsGrad(
+        x=True, start=False, channels=True, factors=bool(case.learned), other=join not in {"", "ADD"}
+    )
     beside_the_cpu(case, x_TN, g_TN, wanted, batch=batch)
 
 
@@ -210,17 +205,17 @@ def test_norm_neurons_and_join_in_16_bits(join: str, dtype: torch.dtype) -> None
         case,
         x_TN,
         current(*shape, dtype=dtype, seed=1).to(device),
-        NeedsGrad(x=True, channels=True, factors=False, other=True),
+        LayerNeedsGrad(x=True, start=False, channels=True, factors=False, other=True),
         batch=False,
     )
 
 
-@pytest.mark.parametrize("wanted", [(True, False, False, False), (False, False, True, True)])
+@pytest.mark.parametrize("wanted", [(True, False, False, False, False), (False, False, False, True, True)])
 def test_what_is_not_wanted_is_not_computed(wanted: tuple[bool, ...]) -> None:
     device, shape = "cpu" if INTERPRETED else "cuda", NORM_SHAPE
     case = norm_case("PLIF, soft", "IAND", shape, device)
     beside_the_cpu(
-        case, current(*shape).to(device), current(*shape, seed=1).to(device), NeedsGrad(*wanted), batch=False
+        case, current(*shape).to(device), current(*shape, seed=1).to(device), LayerNeedsGrad(*wanted), batch=False
     )
 
 
@@ -247,7 +242,7 @@ def test_statistics(size: str, layout: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cuda_norm_neuron, "PROGRAMS", 40)  # several tiles for each
         found = cuda_norm_neuron.statistics(x_TN, RunningStatistics(running[0], running[1], 0.3, counts[0], 2), 1e-5)
-    expected = cpu_norm_neuron.statistics(x_TN.cpu(), RunningStatistics(here[0], here[1], 0.3, counts[1], 2), 1e-5)
+    expected = partition.statistics(x_TN.cpu(), RunningStatistics(here[0], here[1], 0.3, counts[1], 2), 1e-5)
     torch.testing.assert_close(found.cpu(), expected, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close([each.cpu() for each in running], here, rtol=1e-6, atol=1e-6)
     assert [int(count) for count in counts] == [4, 4]
@@ -260,7 +255,7 @@ def test_sums_of_several_tiles(size: str) -> None:
     case = norm_case("PLIF, through the reset", "", shape, device)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cuda_norm_neuron, "PROGRAMS", 40)
-        wanted = NeedsGrad(x=True, channels=True, factors=True, other=False)
+        wanted = LayerNeedsGrad(x=True, start=False, channels=True, factors=True, other=False)
         beside_the_cpu(case, current(*shape).to(device), current(*shape, seed=1).to(device), wanted, batch=True)
 
 
@@ -334,5 +329,5 @@ def test_another_operand_that_is_the_same_at_all_steps() -> None:
     case = norm_case("LIF", "IAND", shape, device)
     assert case.other_TN is not None
     case = case._replace(other_TN=LAYOUTS["static"](case.other_TN))
-    wanted = NeedsGrad(x=True, channels=True, factors=False, other=True)
+    wanted = LayerNeedsGrad(x=True, start=False, channels=True, factors=False, other=True)
     beside_the_cpu(case, current(*shape).to(device), current(*shape, seed=1).to(device), wanted, batch=False)

@@ -13,10 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from sewdsl.equations.step import LinearConstants, linear_text
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import (
-    cpu_neuron,
-    cpu_norm_neuron,
     cuda_max_pool,
     cuda_neuron,
     cuda_norm_neuron,
@@ -24,8 +23,12 @@ from sewdsl.snn.kernels import (
     dispatch,
     max_pool,
     reference,
-    torch_operators,
 )
+from sewdsl.snn.kernels.neuron import on_cpu, operators, partition
+from sewdsl.snn.kernels.neuron.layer_call import LayerCall
+from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
+from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad
+from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, NormGradients
 from tests.snn.kernels.cases import current, make
 
 ROOT = Path(__file__).parents[3]
@@ -43,7 +46,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return noted
 
-    monkeypatch.setattr(torch_operators, "neuron", noting("fast", torch_operators.neuron))
+    monkeypatch.setattr(operators, "neurons", noting("fast", operators.neurons))
     monkeypatch.setattr(reference, "integrate", noting("reference", reference.integrate))
     return names
 
@@ -65,13 +68,45 @@ def test_linear_neurons_run_fast(ran: list[str]) -> None:
     assert ran == ["fast"] * 3
 
 
+def layer(work: NeuronCall, channels: KernelChannels | None = None, joint: FusedJoin | None = None) -> LayerCall:
+    """The call of the CPU's kernel that does what Triton's would."""
+    law = work.law
+    text = linear_text(LinearConstants(*law[:7]))
+    tape, other_TN = joint or ("", None)
+    weight, bias, mean, rstd = channels or (None, None, None, None)
+    return LayerCall(work.x_TN, None, other_TN, weight, bias, mean, rstd, None, [], text, law.slope, tape)
+
+
+def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
+    return on_cpu.forward(layer(work), final=final)
+
+
+def backward(work: NeuronCall, g: Tensor, _g_final: None, wants: NeuronNeedsGrad) -> tuple[Tensor, Tensor, Tensor]:
+    wanted = LayerNeedsGrad(wants.x, wants.v, channels=False, factors=False, other=False)
+    found = on_cpu.backward(layer(work), g, None, wanted, batch=False)
+    return found.x_TN, found.start, found.factors
+
+
+def norm_forward(work: NeuronCall, channels: KernelChannels, joint: FusedJoin) -> Tensor:
+    return on_cpu.forward(layer(work, channels, joint), final=False)[0]
+
+
+def norm_gradients(
+    work: NeuronCall, g: Tensor, channels: KernelChannels, joint: FusedJoin, wanted: NeedsGrad, *, batch: bool
+) -> NormGradients:
+    needs = LayerNeedsGrad(wanted.x, False, *wanted[1:])  # noqa: FBT003 -- no first states
+    found = on_cpu.backward(layer(work, channels, joint), g, None, needs, batch=batch)
+    return NormGradients(found.x_TN, found.weight, found.bias, found.factors, found.other_TN)
+
+
 @pytest.fixture
 def triton(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Triton as it would be on a GPU: the CPU's kernels are in its place."""
-    monkeypatch.setattr(cuda_neuron, "forward", cpu_neuron.forward)
-    monkeypatch.setattr(cuda_neuron, "backward", cpu_neuron.backward)
-    for name in ("statistics", "forward", "gradients"):
-        monkeypatch.setattr(cuda_norm_neuron, name, getattr(cpu_norm_neuron, name))
+    monkeypatch.setattr(cuda_neuron, "forward", forward)
+    monkeypatch.setattr(cuda_neuron, "backward", backward)
+    monkeypatch.setattr(cuda_norm_neuron, "statistics", partition.statistics)
+    monkeypatch.setattr(cuda_norm_neuron, "forward", norm_forward)
+    monkeypatch.setattr(cuda_norm_neuron, "gradients", norm_gradients)
     for name in ("forward", "backward"):
         monkeypatch.setattr(cuda_max_pool, name, getattr(max_pool, name))
     monkeypatch.setattr(cuda_packed_bits, "pack", lambda x, _bits: x)
@@ -109,7 +144,7 @@ def test_triton_that_does_not_launch_is_not_used(triton: pytest.MonkeyPatch, fun
 @pytest.mark.parametrize("place", [0, 1])
 def test_triton_that_gives_other_numbers_is_not_used(triton: pytest.MonkeyPatch, place: int) -> None:
     function = ("forward", "backward")[place]
-    plain = getattr(cpu_neuron, function)
+    plain: Callable[..., Any] = (forward, backward)[place]
 
     def wrong(*arguments: Any, **named: Any) -> Any:
         first, *others = plain(*arguments, **named)

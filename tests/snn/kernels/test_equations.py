@@ -14,8 +14,11 @@ from sewdsl.ir.op import LinearNeuron
 from sewdsl.ops import catalogue
 from sewdsl.ops.equation_neurons import EquationKind, defined_kind, equation_kind
 from sewdsl.snn import kernels
+from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.equations import Equations
-from sewdsl.snn.kernels.render_equations import EquationKernelVariant, render_equations, render_equations_backward
+from sewdsl.snn.join import Join, PendingJoin
+from sewdsl.snn.kernels.neuron.plan_kernel import KernelVariant, LayerNeedsGrad
+from sewdsl.snn.kernels.neuron.write_numba import render_backward, render_forward
 from sewdsl.snn.streamed_past import StreamedPast
 from tests.effort import factor
 from tests.snn.kernels.cases import LAYOUTS
@@ -23,6 +26,9 @@ from tests.snn.kernels.cases import LAYOUTS
 T, C = 6, 5
 RESETS = ((0.0, True), (-0.2, False), (None, True), (-0.2, True), (0.0, False), (None, False))
 NAMES = [*shipped_neurons()]
+PLAIN = False, "", True
+"""A kernel without batch norm and join, with first and final states."""
+EVERYTHING = LayerNeedsGrad(x=True, start=True, channels=False, factors=True, other=False)
 
 
 def make(name: str, number: int = 0, surrogate: str = "ATan", **arguments: float) -> EquationKind:
@@ -144,8 +150,8 @@ def test_time_step_by_time_step(name: str) -> None:
 def test_no_number_is_compiled_in() -> None:
     """Other arguments have the same kernel."""
     texts = {
-        render_equations_backward(
-            EquationKernelVariant("float32", make("CUBA", 3, tau=tau).equations.text, (), "set 1.0")
+        render_backward(
+            KernelVariant("float32", make("CUBA", 3, tau=tau).equations.text, (), "set 1.0", *PLAIN), EVERYTHING
         ).text
         for tau in (2.0, 3.0, 5.0)
     }
@@ -163,8 +169,8 @@ def of_states(count: int) -> EquationKind:
 @pytest.mark.parametrize("count", [14, 40, 99])
 def test_many_states_are_handed_over_without_branches(count: int) -> None:
     """Of more than 30 arguments Python makes a list, in which numba reads no branch: a traceback from 14 states on."""
-    variant = EquationKernelVariant("float64", of_states(count).equations.text, ())
-    for kernel in (render_equations(variant), render_equations_backward(variant)):
+    variant = KernelVariant("float64", of_states(count).equations.text, (), "", *PLAIN)
+    for kernel in (render_forward(variant), render_backward(variant, EVERYTHING)):
         calls = [node for node in ast.walk(ast.parse(kernel.text)) if isinstance(node, ast.Call)]
         assert max(len(call.args) for call in calls) > count
         branching = [call for call in calls if any(isinstance(node, ast.IfExp) for node in ast.walk(call))]
@@ -185,3 +191,29 @@ def test_second_derivatives_and_odd_inputs_are_answered() -> None:
     empty = torch.empty(T, 0, C, dtype=torch.float64, requires_grad=True)
     made(empty).sum().backward()
     assert empty.grad is not None
+
+
+JOINED = ("ADD", "IAND", "AND", "OR")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if make(name).equations.after])
+def test_batch_norm_and_join_in_one_kernel(name: str) -> None:
+    """Output and running statistics are those of norm, neurons and join in turn; gradients differ by rounding."""
+    number = NAMES.index(name)
+    layout = [*LAYOUTS.values()][number % 6]
+    x_TN, g_TN, other_TN = layout(current()), current(seed=3), (current(seed=4) > 0.5).double()
+    results = []
+    for at_once in (True, False):
+        norm, neuron = BatchNorm(C).double().train(number % 3 > 0), module(make(name, number))
+        pending = PendingJoin(Join(catalogue()[JOINED[number % 4]]()), other_TN.requires_grad_(), number % 2 == 0)
+        x = x_TN.detach().requires_grad_()
+        with kernels.use_kernels("fastest" if at_once else "reference"):
+            y_TN = neuron.normalised(x, norm, pending) if at_once else pending.of(neuron(norm(x)))
+        parameters = [*norm.parameters(), *neuron.parameters()]
+        results.append([y_TN, norm.running_var, *torch.autograd.grad(y_TN, [x, other_TN, *parameters], g_TN)])
+    (found, variance, *gradients), (expected, other_variance, *others) = results
+    assert kernels.find_norm_equations(neuron.spec, x_TN, neuron.learned) is not None
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(variance, other_variance)
+    for one, other in zip(gradients, others, strict=True):
+        assert (one - other).abs().max() <= 1e-9 * max(other.abs().max(), others[2].abs().max())

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sewdsl.equations.step import LinearConstants, linear_text
 from sewdsl.ir.op import Neuron
-from sewdsl.snn.kernels import cpu_norm_neuron, reference, render_kernels, torch_operators
-from sewdsl.snn.kernels.neuron_call import NeuronConstants
-from sewdsl.snn.kernels.tapes import trace_surrogate
+from sewdsl.snn import kernels
+from sewdsl.snn.kernels import ChannelAffine, reference, render_kernels
+from sewdsl.snn.kernels.neuron import operators, partition
 from tests.snn.kernels.cases import LAYOUTS, assert_near, current, make
 
 NEURONS = {
@@ -49,21 +50,15 @@ def layer(neuron: str, C: int, dtype: torch.dtype, *, training: bool) -> Layer:
 def at_once(layer: Layer, x_TN: Tensor) -> Tensor:
     spec = layer.spec
     if layer.running is None:
-        statistics = torch_operators.batch_statistics(x_TN.detach(), None, None, None, 0.1, 1, EPS).unbind()
+        statistics = operators.batch_statistics(x_TN.detach(), None, None, None, 0.1, 1, EPS).unbind()
     else:
         mean, variance = layer.running
         statistics = mean, (variance + EPS).rsqrt()
-    factors = spec.dynamics(**layer.learned)  # type: ignore[attr-defined]
-    tensors = [factor if isinstance(factor, Tensor) else None for factor in factors]
-    numbers = [0.0 if isinstance(factor, Tensor) else factor for factor in factors]
-    decay, gain, drift = numbers
-    constants = spec.rest, spec.v_threshold, spec.v_reset, spec.detach_reset
-    law = NeuronConstants(decay, gain, drift, *constants, trace_surrogate(spec.surrogate) or "").text()
-    batch = layer.running is None
-    spikes: Tensor = torch_operators.norm_neuron(
-        x_TN, None, layer.weight, layer.bias, *statistics, *tensors, law, "", batch=batch
-    )
-    return spikes
+    kernel = kernels.find_norm_kernel(spec, x_TN, layer.learned)
+    assert kernel is not None
+    mean, rstd = statistics
+    channels = ChannelAffine(layer.weight, layer.bias, mean, rstd, batch=layer.running is None)
+    return kernels.run_norm_neurons(kernel, x_TN, channels)
 
 
 def in_turn(layer: Layer, x_TN: Tensor) -> Tensor:
@@ -118,7 +113,7 @@ def test_formats_and_shapes(dtype: torch.dtype, name: str, layout: str) -> None:
     assert spikes.dtype == dtype
 
     wide_TN = x_TN.detach().float().requires_grad_()
-    mean, variance = cpu_norm_neuron.moments(x_TN.detach())
+    mean, variance = partition.moments(x_TN.detach())
     places = [0, 1, *range(3, len(shape))]
     torch.testing.assert_close(mean, wide_TN.mean(places))
     torch.testing.assert_close(variance, wide_TN.var(places, correction=0))
@@ -170,13 +165,14 @@ def test_only_the_input_and_numbers_for_each_channel_are_kept() -> None:
 def test_opcheck(*, batch: bool) -> None:
     x_TN = LAYOUTS["channels last"](current(3, 2, 4, 3, 3)).detach().requires_grad_()
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
-    law = NeuronConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, True, "set 1.0").text()  # noqa: FBT003
-    decay = torch.tensor(0.5, requires_grad=True)
-    arguments = x_TN, None, *channels, decay, None, None, law, ""
+    law = linear_text(LinearConstants(None, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True))
+    decay = torch.tensor([0.5], requires_grad=True)
+    texts = [1, 1], law, "set 1.0", ""
     running = torch.zeros(4), torch.ones(4), torch.tensor(3)
     for each in (running, (None, None, None)):
-        torch.library.opcheck(torch_operators.batch_statistics, (x_TN.detach(), *each, 0.1, 1, EPS))
-    torch.library.opcheck(torch_operators.norm_neuron, arguments, {"batch": batch})
-    tensors = torch.ones_like(x_TN), x_TN.detach(), None, *channels, decay.detach(), None, None
-    wants = [True, True, batch, False]
-    torch.library.opcheck(torch_operators.norm_neuron_backward, (*tensors, law, "", wants), {"batch": batch})
+        torch.library.opcheck(operators.batch_statistics, (x_TN.detach(), *each, 0.1, 1, EPS))
+    arguments = x_TN, None, None, *channels, decay, *texts
+    torch.library.opcheck(operators.neurons, arguments, {"final": False, "batch": batch})
+    tensors = torch.ones_like(x_TN), None, x_TN.detach(), None, None, *channels, decay.detach()
+    wants = [True, False, True, batch, False]
+    torch.library.opcheck(operators.neurons_backward, (*tensors, *texts, wants), {"batch": batch})

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sewdsl.equations.step import LinearConstants, linear_text
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.join import Join, PendingJoin
-from sewdsl.snn.kernels import torch_operators
-from sewdsl.snn.kernels.neuron_call import NeuronConstants
+from sewdsl.snn.kernels.neuron import operators
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.protocols import JoinSpec
 from tests.effort import factor
@@ -84,14 +84,14 @@ def assert_same(layer: Layer, x_TN: Tensor, other_TN: Tensor, tolerance: float) 
 def fused(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tapes of joins that were computed by the kernel."""
     tapes: list[str] = []
-    run = torch_operators.norm_neuron
+    run = operators.neurons
 
-    def noted(*arguments: object, batch: bool) -> Tensor:
+    def noted(*arguments: object, final: bool, batch: bool) -> tuple[Tensor, Tensor]:
         tapes.append(str(arguments[-1]))
-        y: Tensor = run(*arguments, batch=batch)
-        return y
+        found: tuple[Tensor, Tensor] = run(*arguments, final=final, batch=batch)
+        return found
 
-    monkeypatch.setattr(torch_operators, "norm_neuron", noted)
+    monkeypatch.setattr(operators, "neurons", noted)
     return tapes
 
 
@@ -268,9 +268,10 @@ def test_opcheck(join: str) -> None:
         LAYOUTS["channels last"](current(3, 2, 4, 3, 3, seed=seed)).detach().requires_grad_() for seed in (0, 1)
     )
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
-    law = NeuronConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, True, "set 1.0").text()  # noqa: FBT003
-    arguments = x, other, *channels, None, None, None, law, join
-    torch.library.opcheck(torch_operators.norm_neuron, arguments, {"batch": True})
-    tensors = torch.ones_like(x), x.detach(), other.detach(), *channels, None, None, None
-    wants = [True, True, False, True]
-    torch.library.opcheck(torch_operators.norm_neuron_backward, (*tensors, law, join, wants), {"batch": True})
+    law = linear_text(LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True))
+    texts: tuple[list[int], str, str, str] = [], law, "set 1.0", join
+    arguments = x, None, other, *channels, None, *texts
+    torch.library.opcheck(operators.neurons, arguments, {"final": False, "batch": True})
+    tensors = torch.ones_like(x), None, x.detach(), None, other.detach(), *channels, None
+    wants = [True, False, True, False, True]
+    torch.library.opcheck(operators.neurons_backward, (*tensors, *texts, wants), {"batch": True})

@@ -9,36 +9,42 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sewdsl.equations.step import LinearConstants, linear_text, read_linear
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import cpu_neuron, torch_operators
-from sewdsl.snn.kernels.neuron_call import NeuronConstants, parse_constants
+from sewdsl.snn.kernels.neuron import on_cpu, operators
+from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.tapes import trace_surrogate
 from sewdsl.snn.neuron import Neuron
 from tests.snn.kernels.cases import LAYOUTS, current, make
 
 SLOPE = trace_surrogate(make("IF").surrogate) or ""
 LAWS = [
-    NeuronConstants(0.5, 0.5, 0.1, 0.0, 0.8, 0.0, True, SLOPE),  # noqa: FBT003 -- in the order of the class
-    NeuronConstants(1.0, 1.0, 0.0, 0.0, 0.8, None, False, SLOPE),  # noqa: FBT003
+    LinearConstants(0.5, 0.5, 0.1, 0.0, 0.8, 0.0, detach_reset=True),
+    LinearConstants(1.0, 1.0, 0.0, 0.0, 0.8, None, detach_reset=False),
+    LinearConstants(None, 1.0, None, 0.0, 0.8, -0.4, detach_reset=False),
 ]
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_a_law_survives_as_text(law: NeuronConstants) -> None:
-    assert parse_constants(law.text()) == law
+def test_a_law_survives_as_text(law: LinearConstants) -> None:
+    assert read_linear(linear_text(law)) == law
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own, from 2.15 on
 @pytest.mark.parametrize(
-    ("law", "layout", "final"), list(product(LAWS, ("row by row", "channels last"), (True, False)))
+    ("law", "layout", "final"), list(product(LAWS[:2], ("row by row", "channels last"), (True, False)))
 )
-def test_opcheck(law: NeuronConstants, layout: str, *, final: bool) -> None:
+def test_opcheck(law: LinearConstants, layout: str, *, final: bool) -> None:
     x_TN = LAYOUTS[layout](current(3, 2, 4, 3, 3)).requires_grad_()
-    v_N = torch.zeros(2, 4, 3, 3).requires_grad_() if final else None
-    decay = torch.tensor(0.7, requires_grad=True) if final else None
-    torch.library.opcheck(torch_operators.neuron, (x_TN, v_N, decay, None, None, law.text()), {"final": final})
-    tensors = torch.ones_like(x_TN), None, x_TN.detach(), None, torch.tensor(0.7), None, None
-    torch.library.opcheck(torch_operators.neuron_backward, (*tensors, law.text(), [True, False, final]))
+    start = torch.zeros(1, 2, 4, 3, 3).requires_grad_() if final else None
+    decay = torch.tensor([0.7], requires_grad=True) if final else None
+    none = [None] * 5
+    texts = [1, 1] * final, linear_text(law._replace(decay=None) if final else law), SLOPE, ""
+    torch.library.opcheck(operators.neurons, (x_TN, start, *none, decay, *texts), {"final": final, "batch": False})
+    decay = None if decay is None else decay.detach()
+    tensors = torch.ones_like(x_TN), None, x_TN.detach(), None, *none, decay
+    wants = [True, False, False, final, False]
+    torch.library.opcheck(operators.neurons_backward, (*tensors, *texts, wants), {"batch": False})
 
 
 class Stack(nn.Module):
@@ -78,7 +84,7 @@ def test_exports(tmp_path: object, *, strict: bool) -> None:
     exported = torch.export.export(module, (x_TN,), dynamic_shapes=(dynamic,), strict=strict)
     torch.export.save(exported, f"{tmp_path}/net.pt2")
     loaded = torch.export.load(f"{tmp_path}/net.pt2").module()
-    assert "sewdsl.neuron.default" in str(exported.graph)
+    assert "sewdsl.neurons.default" in str(exported.graph)
     for shape in ((4, 3, 5), (9, 2, 5)):
         assert torch.equal(loaded(current(*shape)), module(current(*shape)))
 
@@ -93,15 +99,15 @@ def test_a_second_derivative_is_refused() -> None:
 
 def test_only_what_is_needed_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[bool, ...]] = []
-    whole = cpu_neuron.backward
+    whole = on_cpu.backward
 
-    def spy(work: object, g_spikes: object, g_final: object, wants: object) -> object:
-        asked.append(tuple(wants))  # type: ignore[arg-type]
-        results = whole(work, g_spikes, g_final, wants)  # type: ignore[arg-type]
-        assert [bool(result.numel()) for result in results[:2]] == list(asked[-1][:2])
+    def spy(call: object, g: object, g_after: object, wanted: LayerNeedsGrad, *, batch: bool) -> object:
+        asked.append((wanted.x, wanted.start, wanted.factors))
+        results = whole(call, g, g_after, wanted, batch=batch)  # type: ignore[arg-type]
+        assert [bool(results.x_TN.numel()), bool(results.start.numel())] == list(asked[-1][:2])
         return results
 
-    monkeypatch.setattr(cpu_neuron, "backward", spy)
+    monkeypatch.setattr(on_cpu, "backward", spy)
     x_TN, v_N, w = current(3, 2, 4), torch.zeros(2, 4), torch.tensor(0.1)
     for needs in product((True, False), repeat=3):
         if any(needs):
@@ -117,7 +123,7 @@ def test_only_the_input_is_kept_for_the_backward() -> None:
     x_TN = current(8, 2, 64).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):  # type: ignore[func-returns-value]
         kernels.run_neurons(make("PLIF"), x_TN, {"w": torch.tensor(0.0, requires_grad=True)})
-    assert [tensor.data_ptr() for tensor in kept if tensor.ndim] == [x_TN.data_ptr()]
+    assert [tensor.data_ptr() for tensor in kept if tensor.numel() > 2] == [x_TN.data_ptr()]
 
 
 def test_an_input_that_changes_before_the_backward_is_noticed() -> None:

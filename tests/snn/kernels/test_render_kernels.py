@@ -10,12 +10,14 @@ from itertools import product
 
 import pytest
 
+from sewdsl.equations.step import LinearConstants, linear_text
 from sewdsl.snn.kernels import render_kernels
-from sewdsl.snn.kernels.render_kernels import NeuronKernelVariant, NormKernelVariant
+from sewdsl.snn.kernels.neuron.plan_kernel import FactorAxes, KernelVariant, LayerNeedsGrad
+from sewdsl.snn.kernels.neuron.write_numba import render_backward, render_forward
 
 SLOPE = "mul u u; exp t0"
 JOINS = ("", "add s z", "mul s z")
-RESETS = ("hard", "soft")
+RESETS = (0.0, None)
 FLAGS = (False, True)
 
 
@@ -39,15 +41,30 @@ def _cpu_texts(stored: str) -> Iterator[str]:
     yield render_kernels.render_statistics_terms(stored)
     for flag in FLAGS:
         yield render_kernels.render_max_pool_backward(stored, overlap=flag)
-    for reset in RESETS:
-        yield render_kernels.render_neurons(stored, reset)
-        for detach, *wants in product(flags, repeat=3):
-            yield render_kernels.render_neurons_backward(NeuronKernelVariant(stored, reset, detach, SLOPE, *wants))
-        for join in JOINS:
-            yield render_kernels.render_norm_neurons(stored, reset, join)
-            for detach, wants_all in product(flags, repeat=2):
-                variant = NormKernelVariant(stored, reset, detach, SLOPE, join, *[wants_all] * 4)
-                yield render_kernels.render_norm_neurons_backward(variant)
+    for reset, norm, join in product(RESETS, FLAGS, JOINS):
+        if join and not norm:
+            continue
+        for detach, wants_all in product(flags, repeat=2):
+            variant = neuron(reset, detach=detach, norm=norm, join=join, stored=stored)
+            yield render_forward(variant).text
+            yield render_backward(
+                variant, LayerNeedsGrad(wants_all, wants_all, wants_all, wants_all, wants_all and bool(join))
+            ).text
+
+
+def neuron(
+    v_reset: float | None,
+    *,
+    detach: bool,
+    norm: bool = False,
+    join: str = "",
+    stored: str = "float32",
+    slope: str = SLOPE,
+) -> KernelVariant:
+    """A neuron that learns its decay for each time-step, and its gain."""
+    law = linear_text(LinearConstants(None, None, 0.0, 0.0, 1.0, v_reset, detach_reset=detach))
+    axes = FactorAxes(channels=True, steps=True), FactorAxes(channels=False, steps=False)
+    return KernelVariant(stored, law, axes, SLOPE, norm, join, not norm)
 
 
 def lines(text: str, function: str) -> list[str]:
@@ -75,7 +92,7 @@ def test_nothing_is_left_to_fill_in(stored: str) -> None:
 
 def test_every_definition_is_used() -> None:
     texts = "\n".join(text for stored in render_kernels.WIDTHS for text in cpu_texts(stored))
-    for template in ("channels", "cpu_neuron", "cpu_norm_neuron", "max_pool", "number_formats", "packed_bits"):
+    for template in ("channels", "settle", "max_pool", "number_formats", "packed_bits"):
         defined = {node.name for node in parse_template(template).body if isinstance(node, ast.FunctionDef)}
         assert {name for name in defined if f"def {name}(" not in texts} == set()
 
@@ -85,30 +102,41 @@ def test_tapes_are_functions_of_the_variant() -> None:
     assert functions == render_kernels.TAPE_RESULTS.keys()
 
 
-def test_branches_and_tapes_of_neurons() -> None:
-    variant = NeuronKernelVariant("float32", "soft", False, SLOPE, True, False)  # noqa: FBT003
-    assert lines(render_kernels.render_neurons_backward(variant), "pull") == [
-        "for i in range(charged.size):",
-        "h = charged[i]",
-        "u = h - v_threshold",
-        "s = (one if u >= zero else zero) + (u - u)",
-        "t0 = u * u",
-        "t1 = exp(t0)",
-        "slope = t1",
-        "g_h = (read(g_spikes[i]) - g[i] * v_threshold) * slope + g[i]",
-        "g_x[i] = write(gain * g_h)",
-        "g[i] = decay * g_h",
+def test_a_time_step_of_neurons() -> None:
+    """The gradient is that of the tape, and scalars are named in the order of their use."""
+    law = linear_text(LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, None, detach_reset=False))
+    variant = KernelVariant("float32", law, (), SLOPE, False, "", False)  # noqa: FBT003 -- neither norm nor states
+    wanted = LayerNeedsGrad(x=True, start=False, channels=False, factors=False, other=False)
+    assert lines(render_backward(variant, wanted).text, "pull") == [
+        "for i in range(x.size):",
+        "t0 = k0[i]",
+        "t1 = read(g_y[i])",
+        "t2 = g0[i]",
+        "t3 = t2 * c2",
+        "t4 = t1 - t3",
+        "t5 = t0 * t0",
+        "t6 = exp(t5)",
+        "t7 = t4 * t6",
+        "t8 = t2 + t7",
+        "t9 = t8 * c1",
+        "t10 = t8 * c0",
+        "g0[i] = t9",
+        "g_x[i] = write(t10)",
     ]
 
 
-def test_branches_and_tapes_of_joins() -> None:
-    assert lines(render_kernels.render_norm_neurons("float32", "hard", "mul s z"), "fire")[-4:] == [
-        "z = read(others[i])",
-        "y0 = s * z",
-        "y[i] = write(y0)",
-        "v[i] = h * (one - s) + v_reset * s",
-    ]
-    assert "y[i] = write(s)" in lines(render_kernels.render_norm_neurons("float32", "hard", ""), "fire")
+def test_numbers_and_learned_factors_share_a_kernel() -> None:
+    texts = set()
+    for decay, axes in ((0.5, ()), (None, (FactorAxes(channels=False, steps=False),))):
+        law = linear_text(LinearConstants(decay, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True))
+        texts.add(render_forward(KernelVariant("float32", law, axes, "", True, "add s z", False)).text)  # noqa: FBT003
+    assert len(texts) == 1
+
+
+def test_joins_of_neurons() -> None:
+    text = lines(render_forward(neuron(0.0, detach=True, norm=True, join="mul s z")).text, "charge")
+    (product,) = (line for line in text if line == "t17 = t1 * t12")
+    assert f"y[i] = write({product[:3]})" in text
 
 
 def test_branches_and_tapes_of_cuda_kernels() -> None:

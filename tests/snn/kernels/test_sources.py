@@ -14,7 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewdsl import resources
+from sewdsl.equations.step import LinearConstants, linear_text
 from sewdsl.snn.kernels import compile_cache, render_kernels
+from sewdsl.snn.kernels.neuron.plan_kernel import KernelVariant
+from sewdsl.snn.kernels.neuron.write_numba import render_forward
 from tests.effort import examples
 
 ROOT = Path(__file__).parents[3]
@@ -33,6 +36,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEWDSL_CACHE", str(folder))
         yield folder
+
+
+def forward_text(v_reset: float | None) -> str:
+    """The kernel of LIF neurons."""
+    law = linear_text(LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, v_reset, detach_reset=True))
+    variant = KernelVariant("float32", law, (), slope="", norm=False, join="", states=False)
+    return render_forward(variant).text
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
@@ -128,7 +138,7 @@ def test_a_folder_that_cannot_be_used_does_no_harm(tmp_path: Path, monkeypatch: 
 
 def test_what_kernels_share_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
-    texts = (render_kernels.render_neurons("float32", reset) for reset in ("hard", "soft"))
+    texts = (forward_text(v_reset) for v_reset in (0.0, None))
     hard, soft = (compile_cache.load_source(text, "a test of what is shared") for text in texts)
     assert hard.forward is not soft.forward
     assert hard.fetch is soft.fetch
@@ -149,7 +159,7 @@ def test_a_changed_file_is_not_believed(tmp_path: Path, monkeypatch: pytest.Monk
 def test_nothing_is_contracted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A multiplication and an addition in one rounding would move a spike."""
     monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
-    kernel = compile_cache.load_source(render_kernels.render_neurons("float32", "hard"), "a test").forward
+    kernel = compile_cache.load_source(forward_text(0.0), "a test").forward
     assembly = "\n".join(kernel.inspect_asm().values())
     assert "mulps" in assembly
     assert "fmadd" not in assembly

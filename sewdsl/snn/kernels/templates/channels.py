@@ -10,7 +10,7 @@ from numba import float64, int64, njit
 from sewdsl.snn.kernels.templates.number_formats import fill, inner, part, plus, zero
 from sewdsl.snn.kernels.templates.variant import MAX_WHOLE_PERIOD
 
-cube, wide, group_range = float64[:, :, ::1], float64[::1], [int64] * 3
+cube, group_range = float64[:, :, ::1], [int64] * 3
 
 
 @njit(**inner)

@@ -33,7 +33,7 @@ stored, numbers, table = (
     types.float64[::1] if STORED == "float64" else types.float32[::1],
     float64[:, ::1],
 )
-size, ranges, scalars = int64, [int64] * 4, [types.float64 if STORED == "float64" else types.float32] * 6
+size = int64
 
 
 @intrinsic

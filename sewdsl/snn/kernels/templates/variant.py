@@ -63,12 +63,6 @@ BLOCK = 32
 ROWS = 4
 """Rows of a matrix that are multiplied at once: tiles or channels."""
 
-SOFT_RESET = False
-"""Whether a spike subtracts the threshold; else it sets the potential to ``v_reset``."""
-
-DETACH_RESET = False
-"""Whether the spike in the reset is a constant to the gradient."""
-
 HAS_JOIN = False
 """Whether a join takes the spikes."""
 
@@ -77,18 +71,6 @@ READS_OTHER = False
 
 PASSES_SPIKES = False
 """Whether the derivative of the join by the spikes is 1."""
-
-WANTS_X = True
-"""Whether the gradient of the input is computed."""
-
-WANTS_SUMS = True
-"""Whether the sums over each channel are computed."""
-
-WANTS_FACTORS = True
-"""Whether the gradients of decay, gain and drift are computed."""
-
-WANTS_OTHER = True
-"""Whether the gradient of the join's other operand is computed."""
 
 
 def surrogate_slope(u):

@@ -1,0 +1,1 @@
+"""Kernels of batch norm, neurons and join: one generator for all neurons."""

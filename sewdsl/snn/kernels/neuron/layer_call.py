@@ -1,0 +1,115 @@
+"""The arguments of a neuron kernel, on any device, and its gradients."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sewdsl.snn.kernels import memory_layout
+from sewdsl.snn.kernels.neuron.plan_kernel import FactorAxes, KernelVariant, LayerNeedsGrad
+from sewdsl.snn.kernels.norm_call import KernelChannels
+
+
+class LayerCall(NamedTuple):
+    """Batch norm, neurons and join, and their inputs: the arguments of the operator ``sewdsl::neurons``.
+
+    Attributes:
+        x_TN: Input, ``[T, N, C, *]``, or ``[T, N]`` without batch norm.
+        start: States before the first time-step, ``[S, N, *]``, in float32 at least; None: those of the law.
+        other_TN: Other operand of the join, in the shape and dtype of the input; None without a join that reads it.
+        weight: Of each channel, ``[C]``; the four of batch norm in float32 at least, None without batch norm.
+        bias: Of each channel.
+        mean: Of each channel.
+        rstd: 1 / sqrt(variance + eps) of each channel.
+        factors: Numbers of all factors, one after the other; None without factors.
+        shapes: Time-steps and channels of each factor, one pair after the other.
+        law: The time-step, as :func:`sewdsl.equations.step.step_text` writes it.
+        slope: Tape of the surrogate's derivative; empty if nothing fires.
+        join: Tape of the join, whose result replaces the output of the neurons; empty without one.
+    """
+
+    x_TN: Tensor
+    start: Tensor | None
+    other_TN: Tensor | None
+    weight: Tensor | None
+    bias: Tensor | None
+    mean: Tensor | None
+    rstd: Tensor | None
+    factors: Tensor | None
+    shapes: list[int]
+    law: str
+    slope: str
+    join: str
+
+    @property
+    def channels(self) -> KernelChannels | None:
+        """Batch norm of each channel."""
+        if self.weight is None or self.bias is None or self.mean is None or self.rstd is None:
+            return None
+        return KernelChannels(self.weight, self.bias, self.mean, self.rstd)
+
+    @property
+    def states(self) -> int:
+        """Number of states."""
+        return len(self.law.partition("; linear ")[0].rpartition("; start")[2].split())
+
+    @property
+    def wide(self) -> torch.dtype:
+        """The dtype of states: that of the input, and float32 at least."""
+        return torch.promote_types(self.x_TN.dtype, torch.float32)
+
+    def given(self) -> Tensor:
+        """Memory for the output, or for the gradient of the input, laid out as the input is."""
+        return memory_layout.empty(self.x_TN)
+
+    def states_after(self) -> Tensor:
+        """Memory for states, each laid out as a time-step of the input is."""
+        strides, neurons = memory_layout.step_strides(self.x_TN), prod(self.x_TN.shape[1:])
+        return self.x_TN.new_empty_strided((self.states, *self.x_TN.shape[1:]), (neurons, *strides), dtype=self.wide)
+
+    def nothing(self, dtype: torch.dtype | None = None) -> Tensor:
+        """An empty tensor, by default in the dtype of states."""
+        return self.x_TN.new_empty(0, dtype=dtype or self.wide)
+
+    def variant(self, *, states: bool, backward: bool) -> KernelVariant:
+        """The variant of its kernel."""
+        pairs = zip(self.shapes[::2], self.shapes[1::2], strict=True)
+        axes = tuple(FactorAxes(channels=channels > 1, steps=steps > 1) for steps, channels in pairs)
+        slope = self.slope if backward else ""
+        return KernelVariant(
+            memory_layout.dtype_name(self.x_TN), self.law, axes, slope, self.weight is not None, self.join, states
+        )
+
+
+class LayerGradients(NamedTuple):
+    """Gradients. Those that are not wanted are empty or zero.
+
+    Attributes:
+        x_TN: Of the input.
+        start: Of the states before the first time-step.
+        weight: Of the weight of each channel, ``[C]``.
+        bias: Of the bias of each channel, ``[C]``.
+        factors: Of all numbers of all factors, float64.
+        other_TN: Of the join's other operand.
+    """
+
+    x_TN: Tensor
+    start: Tensor
+    weight: Tensor
+    bias: Tensor
+    factors: Tensor
+    other_TN: Tensor
+
+    @classmethod
+    def empty(cls, call: LayerCall, wanted: LayerNeedsGrad) -> LayerGradients:
+        """Memory for the gradients of a call."""
+        none = call.x_TN.dtype
+        g_x_TN, g_other_TN = (call.given() if wants else call.nothing(none) for wants in (wanted.x, wanted.other))
+        g_start = call.states_after() if wanted.start else call.nothing()
+        g_weight, g_bias = (call.nothing() if call.weight is None else torch.empty_like(call.weight) for _ in range(2))
+        count = call.factors.numel() if call.factors is not None and wanted.factors else 0
+        factors = call.x_TN.new_empty(count, dtype=torch.float64)
+        return cls(g_x_TN, g_start, g_weight, g_bias, factors, g_other_TN)

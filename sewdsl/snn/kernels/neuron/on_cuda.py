@@ -1,0 +1,65 @@
+"""Neuron kernels on a CUDA device: those of neurons that charge linearly, which are written by hand for Triton."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sewdsl.equations.step import read_linear
+from sewdsl.snn.kernels import cuda_neuron, cuda_norm_neuron
+from sewdsl.snn.kernels.cuda_norm_neuron import statistics
+from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients
+from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
+from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
+from sewdsl.snn.kernels.norm_call import FusedJoin, NeedsGrad
+
+__all__ = ["backward", "forward", "statistics"]
+
+
+def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
+    """Return the output, and the states after the last time-step; an empty tensor if these are not wanted."""
+    work, channels = _linear(call), call.channels
+    if channels is not None:
+        return cuda_norm_neuron.forward(work, channels, FusedJoin(call.join, call.other_TN)), call.nothing()
+    y_TN, v_N = cuda_neuron.forward(work, final=final)
+    return y_TN, v_N[None] if final else v_N
+
+
+def backward(
+    call: LayerCall, g_TN: Tensor | None, g_after: Tensor | None, wanted: LayerNeedsGrad, *, batch: bool
+) -> LayerGradients:
+    """Return the gradients of :func:`forward`, as :func:`sewdsl.snn.kernels.neuron.on_cpu.backward` does."""
+    work, channels = _linear(call), call.channels
+    none = call.nothing()
+    if channels is None:
+        g_v_N = None if g_after is None else g_after[0]
+        needs = NeuronNeedsGrad(wanted.x, wanted.start, wanted.factors)
+        g_x_TN, g_start, sums = cuda_neuron.backward(work, g_TN, g_v_N, needs)
+        g_start = g_start[None] if wanted.start else g_start
+        return LayerGradients(
+            g_x_TN, g_start, none, none.clone(), _learned(call, sums, wanted), call.nothing(call.x_TN.dtype)
+        )
+    joint, needs_norm = FusedJoin(call.join, call.other_TN), NeedsGrad(wanted.x, *wanted[2:])
+    g_TN = call.given().zero_() if g_TN is None else g_TN
+    found = cuda_norm_neuron.gradients(work, g_TN, channels, joint, needs_norm, batch=batch)
+    return LayerGradients(
+        found.x_TN, none, found.weight, found.bias, _learned(call, found.factors, wanted), found.other_TN
+    )
+
+
+def _linear(call: LayerCall) -> NeuronCall:
+    """Return the call of a hand-written kernel."""
+    constants = read_linear(call.law)
+    assert constants is not None  # noqa: S101 -- there are kernels for no others: the dispatch knows
+    learned = dict(zip(constants.order, () if call.factors is None else call.factors.unbind(), strict=True))
+    decay, gain, drift = (number or 0.0 for number in constants[:3])
+    law = NeuronConstants(decay, gain, drift, *constants[3:], slope=call.slope)
+    v_N = None if call.start is None else call.start[0]
+    return NeuronCall(call.x_TN, v_N, learned.get(0), learned.get(1), learned.get(2), law)
+
+
+def _learned(call: LayerCall, sums: Tensor, wanted: LayerNeedsGrad) -> Tensor:
+    """Return the gradients of the factors that are given with the call, from those of decay, gain and drift."""
+    constants = read_linear(call.law)
+    order = constants.order if constants is not None and wanted.factors else ()
+    return torch.stack([sums[place] for place in order]) if order else sums.new_empty(0)

@@ -1,0 +1,93 @@
+"""Shares of neurons, and the statistics of batch norm on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sewdsl.snn.kernels import memory_layout, render_kernels, thread_blocks
+from sewdsl.snn.kernels.compile_kernel import compile_kernel
+from sewdsl.snn.kernels.norm_call import RunningStatistics
+from sewdsl.snn.kernels.thread_blocks import MIN_PARALLEL_STEPS
+
+ROW_BYTES = 512
+"""Bytes of a time-step of a block: so few that all its steps, and those of the next block, which are asked for
+meanwhile, stay in the nearest cache."""
+MAX_GROUPS = 64
+"""The greatest number of groups of blocks, each of which has sums of its own."""
+
+
+def block_size(x_TN: Tensor) -> int:
+    """Return how many neurons are dealt with at once; it depends on nothing else, such as the number of threads."""
+    return ROW_BYTES // x_TN.dtype.itemsize
+
+
+class Partition(NamedTuple):
+    """Shares of the neurons of an input, by its shape, layout and dtype alone.
+
+    Attributes:
+        groups: Number of groups of blocks.
+        T: Time-steps.
+        neurons: Number of neurons.
+        block: Neurons in a block.
+        stride: Distance in memory of the channels of a place.
+        C: Channels.
+    """
+
+    groups: int
+    T: int
+    neurons: int
+    block: int
+    stride: int
+    C: int
+
+    @classmethod
+    def of(cls, x_TN: Tensor, groups: int = MAX_GROUPS) -> Partition:
+        """Return the shares of an input in at most so many groups; 0: each block is a group."""
+        T, neurons, C = len(x_TN), x_TN[0].numel(), x_TN.shape[2] if x_TN.ndim > 2 else 1  # noqa: PLR2004 -- [T, N, C, *]
+        block = block_size(x_TN)
+        blocks = -(-neurons // block)
+        stride = memory_layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
+        return cls(min(groups or blocks, blocks), T, neurons, block, stride, C)
+
+    def run(self, kernel: Callable[..., None], arrays: tuple[Any, ...]) -> None:
+        """Call a kernel on all groups."""
+
+        def work(first: int, last: int) -> None:
+            kernel(*arrays, first, last, *self)
+
+        thread_blocks.run_in_blocks(work, self.groups, 1, parallel=self.neurons * self.T > MIN_PARALLEL_STEPS)
+
+
+def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> Tensor:
+    """Return the statistics of ``[T, N, C, *]`` for batch norm, which go into the running statistics too.
+
+    Args:
+        x_TN: Input of batch norm.
+        running: Running statistics; None: there are none.
+        eps: Added to the variance.
+
+    Returns:
+        Mean and 1 / sqrt(variance + eps) of every channel over all else, ``[2, C]``, float32 at least.
+    """
+    mean, variance = moments(x_TN)
+    if running is not None:
+        running.batches.add_(1)
+        running.mean.lerp_(mean.to(running.mean.dtype), running.momentum)
+        running.var.lerp_((variance * running.unbias(x_TN)).to(running.var.dtype), running.momentum)
+    return torch.stack([mean, (variance + eps).rsqrt()])
+
+
+def moments(x_TN: Tensor) -> Tensor:
+    """Return mean and biased variance of every channel of ``[T, N, C, *]``, ``[2, C]``, float32 at least."""
+    share = Partition.of(x_TN)
+    sums = np.zeros((share.groups, share.C, 2))
+    arrays = *memory_layout.step_rows(x_TN, memory_layout.step_strides(x_TN)), sums
+    share.run(compile_kernel(render_kernels.render_statistics, "statistics", memory_layout.dtype_name(x_TN)), arrays)
+    mean, square = sums.sum(0).T / (x_TN.numel() // share.C)
+    found = torch.from_numpy(np.stack([mean, np.maximum(square - mean * mean, 0)]))
+    return found.to(torch.promote_types(x_TN.dtype, torch.float32))

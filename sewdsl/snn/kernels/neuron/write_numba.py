@@ -1,0 +1,419 @@
+"""The text of the CPU kernels of neurons, for numba.
+
+Neurons are taken in blocks so small that their scratch memory stays in the nearest caches. Over a block, time runs
+inside: a function does one time-step on contiguous rows, which the compiler turns into vector instructions. Operations
+are those of the reference, in its order. Nothing is contracted or reordered, so that outputs are equal. Only sums over
+neurons are taken in an order that the compiler chooses.
+
+Nothing of the forward pass is stored for the backward pass, which computes the states again from the input.
+
+A text contains no number but 0, 1 and 2, and scalars are named in the order of their use: neurons that differ in their
+numbers share a kernel, and so do numbers and learned factors.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from sewdsl.equations.operations import OPERATIONS
+from sewdsl.equations.tape import TapeEntry
+from sewdsl.snn.kernels.neuron.plan_kernel import (
+    BackwardPlan,
+    Derived,
+    KernelVariant,
+    LayerNeedsGrad,
+    Results,
+    Sum,
+    compose,
+    needed_for,
+    ordered_operands,
+    plan_backward,
+    write_lines,
+)
+from sewdsl.snn.kernels.render_kernels import render_generated
+
+INLINE_NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two"}
+"""Numbers that a text may contain, if the equations write them, by their names."""
+ARGUMENTS = {
+    **dict.fromkeys(("x", "others", "y", "g_y", "g_others", "g_x"), "stored"),
+    **dict.fromkeys(("x_step", "other_step", "step", "g_step", "g_other_step"), "size"),
+    **dict.fromkeys(("start", "final", "g_final", "g_start", "rest", "scalars", "factors"), "numbers"),
+    **dict.fromkeys(("line0", "line1", "line2"), "numbers"),
+    "places": "places",
+    "channel_sums": "layers",
+    "totals": "table",
+}
+"""Types of the arguments of kernels. A kernel takes those that it uses, in this order."""
+RANGES = "first, last, groups, T, N, block, stride, C"
+STORED = frozenset({"y", "g_x", "g_others"})
+"""Rows in the dtype of the input."""
+
+
+class Kernel(NamedTuple):
+    """The text of a kernel, and the arguments for calling it.
+
+    Attributes:
+        text: A module with the function ``forward`` or ``backward``.
+        arguments: Names of its arguments, keys of :data:`ARGUMENTS`.
+        scalars: Numbers, or places of factors, that it takes as ``scalars``.
+        start: States before the first time-step, where none are given.
+        sums: Of a backward kernel, the sums that it takes.
+        gain: Numbers, or places of factors, by which the host multiplies core.
+        derived: Factors whose gradients the host derives.
+    """
+
+    text: str
+    arguments: tuple[str, ...]
+    scalars: tuple[float | int, ...]
+    start: tuple[float, ...]
+    sums: tuple[Sum, ...] = ()
+    gain: tuple[float | int, ...] = ()
+    derived: tuple[Derived, ...] = ()
+
+
+@lru_cache(maxsize=256)
+def render_forward(variant: KernelVariant) -> Kernel:
+    """Return the kernel of the function ``forward``."""
+    return _Writer(variant).forward()
+
+
+@lru_cache(maxsize=256)
+def render_backward(variant: KernelVariant, wanted: LayerNeedsGrad) -> Kernel:
+    """Return the kernel of the function ``backward``."""
+    return _Writer(variant).backward(wanted)
+
+
+class _Names(NamedTuple):
+    """Names in the loop over a block.
+
+    Attributes:
+        names: Of leaves and numbers.
+        rows: Rows that the loop is given besides those of the pass, and their parts of the block.
+        scalars: Numbers, or places of factors, in the order of ``c0``, ``c1`` …
+    """
+
+    names: dict[TapeEntry, str]
+    rows: dict[str, str]
+    scalars: list[float | int]
+
+
+class _Writer:
+    """Writes the kernels of a variant."""
+
+    def __init__(self, variant: KernelVariant) -> None:
+        self.variant, self.layer = variant, compose(variant)
+        self.states = range(len(self.layer.states))
+        self.axes = dict(zip(self.layer.factors, variant.axes, strict=True))
+
+    # --- the loop over a block
+
+    def _names(self, roots: Sequence[TapeEntry], plan: BackwardPlan | None = None) -> _Names:
+        """Return the names of everything that loops are given."""
+        layer, tape = self.layer, self.layer.given.tape
+        names = {layer.raw: "read(x[i])", layer.other: "read(others[i])", tape.leaf("g_given"): "read(g_y[i])"}
+        rows, scalars = dict[str, str](), list[float | int]()
+        for number, state in enumerate(layer.states):
+            names[state], names[tape.leaf("g_state", number)] = f"v{number}[i]", f"g{number}[i]"
+        for number, entry in enumerate(layer.line):
+            names[entry], rows[f"spread{number}"] = f"spread{number}[i]", f"part(spread{number}, p, n)"
+        if plan is not None:
+            names |= {leaf: f"{row}[i]" for row, leaf in plan.later.items()}
+        entries = needed_for(roots)
+        used = [operand for entry in entries for operand in ordered_operands(entry)]
+        for entry in dict.fromkeys([*used, *entries]):
+            axes = self.axes.get(entry)
+            place = layer.factors.index(entry) if axes else 0
+            if axes and axes.channels:
+                names[entry] = f"f{place}[i]"
+                rows[f"f{place}"] = f"part(f{place}, {'t * spread_over + ' if axes.steps else ''}p, n)"
+            elif axes and axes.steps:
+                names[entry] = f"f{place}"
+                rows[f"f{place}"] = f"factors[places[{place}, 0] + t]"
+            elif entry.literal and entry.number in INLINE_NUMBERS:
+                names[entry] = INLINE_NUMBERS[entry.number]
+            elif axes or entry.number is not None:
+                names[entry] = name = f"c{len(scalars)}"
+                rows[name] = name
+                scalars.append(place if entry.number is None else float(entry.number))
+        return _Names(names, rows, scalars)
+
+    def _loop(
+        self,
+        name: str,
+        rows: Mapping[str, str],
+        names: Mapping[TapeEntry, str],
+        results: Results,
+        known: Sequence[TapeEntry] = (),
+    ) -> tuple[str, str]:
+        """Return a function of one time-step of a block, which reads everything before it writes, and its call.
+
+        Args:
+            name: Its name.
+            rows: What the caller passes for each name.
+            names: Names of leaves and of known results.
+            results: What it computes, and the rows that take it.
+            known: Results that it is given.
+        """
+        spelling = {operation: record.kernel for operation, record in OPERATIONS.items()}
+        roots = [entry for entry, _ in results if entry is not None]
+        lines, named = write_lines(dict(names), roots, spelling, known)
+        for result, row in results:
+            value = "zero" if result is None else named[result]
+            if row == "g_x" and self.layer.line:
+                value = f"spread2[i] * {value}"
+            value = f"write({value})" if row in STORED else value
+            lines.append(f"{row}[i] {'+=' if row[0] == 's' else '='} {value}")
+        body = "\n        ".join(lines) or "pass"
+        used = _words(body) | {"x"}
+        head = [each for each in rows if each in used]
+        text = f"@njit(**apart)\ndef {name}({', '.join(head)}):\n    for i in range(x.size):\n        {body}\n\n"
+        return text, f"{name}({', '.join(rows[each] for each in head)})"
+
+    # --- around it
+
+    def _spread(self, rows: Iterable[str]) -> dict[str, str]:
+        """Return the values of the rows of channels, by row."""
+        values = {}
+        for row in rows:
+            if row.startswith("spread"):
+                values[row] = f"line{row[6:]}"
+            elif row[0] == "f":
+                axes, place = self.variant.axes[int(row[1:])], row[1:]
+                first = f"places[{place}, 0]" + (" + t * C" if axes.steps else "")
+                if axes.channels:
+                    values[row] = f"part(factors, {first}, C)"
+        return values
+
+    def _over_steps(self, row: str) -> bool:
+        """Return whether a row of channels has numbers for each time-step."""
+        return row[0] == "f" and self.variant.axes[int(row[1:])].steps
+
+    def _spreading(self, rows: Mapping[str, str], *, whole: bool) -> list[str]:
+        """Return lines that spread the values of channels over a period, or over the neurons of a block."""
+        lines = []
+        for row, values in rows.items():
+            steps = self._over_steps(row)
+            first, count, low = (
+                ("t * spread_over" if steps else "0"),
+                *(("spread_over", "int64(0)") if whole else ("n", "low")),
+            )
+            lines += ["for t in range(T):"] if steps else []
+            lines.append(f"{'    ' * steps}spread({values}, part({row}, {first}, {count}), {low}, stride, C)")
+        return lines
+
+    def _setup(self, scalars: Sequence[object], rows: Mapping[str, str], *, sums: bool) -> list[str]:
+        """Return lines at the beginning of a kernel."""
+        lines = [f"c{number} = scalars[{number}]" for number in range(len(scalars))]
+        if rows or sums:
+            lines.append("whole, spread_over = span(block, stride, C)")
+        lines += [f"{row} = np.empty({'T * ' if self._over_steps(row) else ''}spread_over, number)" for row in rows]
+        if rows:
+            lines += ["if whole:", *_indented(self._spreading(rows, whole=True))]
+        return lines
+
+    def _begin(self, rows: Mapping[str, str], *, sums: bool) -> list[str]:
+        """Return lines at the beginning of a block."""
+        lines = ["low = index * block", "n = min(block, N - low)"]
+        if rows or sums:
+            lines.append("p = low % (stride * C) if whole else 0")
+        if rows:
+            lines += ["if not whole:", *_indented(self._spreading(rows, whole=False))]
+        for number in self.states:
+            lines += self._first_row(f"v{number}", "start", number, f"rest[{number}]")
+        return lines
+
+    def _first_row(self, row: str, given: str, number: int, otherwise: str) -> list[str]:
+        """Return lines that set a row to a given state, or to a number."""
+        if not self.variant.states:
+            return [f"fill(part({row}, 0, n), {otherwise})"]
+        value = f"{given}[{number} * N + low + i] if {given}.size else {otherwise}"
+        return ["for i in range(n):", f"    {row}[i] = {value}"]
+
+    def _last_row(self, row: str, wanted: str, number: int) -> list[str]:
+        """Return lines that store a state, or its gradient."""
+        if not self.variant.states:
+            return []
+        return [f"for i in range(n if {wanted}.size else 0):", f"    {wanted}[{number} * N + low + i] = {row}[i]"]
+
+    def forward(self) -> Kernel:
+        """Return the kernel of the output, and of the states after the last time-step."""
+        layer = self.layer
+        names = self._names([layer.joined, *layer.after])
+        spread = self._spread(names.rows)
+        states = [f"v{number}" for number in self.states]
+        rows = {"x": "part(x, i, n)", "others": "part(others, j, n)", "y": "row", **_rows(states), **names.rows}
+        results = [(layer.joined, "y"), *zip(layer.after, states, strict=True)]
+        text, call = self._loop("charge", rows, names.names, results)
+        lines = [*self._setup(names.scalars, spread, sums=False)]
+        lines += [f"{state} = np.empty(block, number)" for state in states]
+        lines += ["line = np.empty(block, y.dtype)", "past = streams(y, step)"]
+        body = [
+            *self._begin(spread, sums=False),
+            "for t in range(T):",
+            "    i, k = t * x_step + low, t * step + low",
+            "    fetch(x, i + block, block)",
+            *(["    j = t * other_step + low", "    fetch(others, j + block, block)"] if "others" in call else []),
+            "    if not past:",
+            "        fetch(y, k + block, block)",
+            "    row = part(line, 0, n) if past else part(y, k, n)",
+            f"    {call}",
+            "    if past:",
+            "        stream(part(line, 0, n), y, k)",
+        ]
+        for number, state in enumerate(states):
+            body += self._last_row(state, "final", number)
+        return self._finished("forward", text, names, lines, body, ["past"])
+
+    def backward(self, wanted: LayerNeedsGrad) -> Kernel:
+        """Return the kernel of all gradients, and of the sums that they are made of."""
+        layer, plan = self.layer, plan_backward(self.layer, self.variant, wanted)
+        names = self._names([*plan.roots, *layer.after], plan)
+        if layer.line and wanted.x:
+            names.rows["spread2"] = "part(spread2, p, n)"
+        spread = self._spread(names.rows)
+        v, g = ([f"{letter}{number}" for number in self.states] for letter in "vg")
+        k = [f"k{number}" for number in range(len(plan.kept))]
+        saved = {name: f"part({name}, r, n)" for name in k}
+        rows = {"x": "part(x, i, n)", **_rows(v), **saved, **names.rows}
+        results = [*zip(plan.kept, k, strict=True), *zip(layer.after, v, strict=True)]
+        text, charge = self._loop("charge", rows, names.names, results)
+        sums = {f"s{number}": each for number, each in enumerate(plan.sums)}
+        delayed = {f"s{number}": f"w{number}" for number, each in enumerate(plan.sums) if each.state is not None}
+        rows = {"x": "part(x, i, n)", **saved, "others": "part(others, e, n)", "g_y": "part(g_y, j, n)"}
+        rows |= {"g_others": "row_others", "g_x": "row", **_rows([*g, *delayed.values()]), **names.rows}
+        rows |= {row: f"part({row}, {'t * block' if each.steps else '0'}, n)" for row, each in sums.items()}
+        pull_names = names.names | {entry: f"{name}[i]" for entry, name in zip(plan.kept, k, strict=True)}
+        pull_text, pull = self._loop("pull", rows, pull_names, plan.results, plan.kept)
+        each_channel = [row for row, each in sums.items() if each.channels]
+        lines = [
+            *self._setup(names.scalars, spread, sums=bool(each_channel)),
+            *(f"{name} = np.empty(block, number)" for name in [*v, *g, *delayed.values()]),
+            *(f"{name} = np.empty(T * block, number)" for name in k),
+        ]
+        for row, each in sums.items():
+            steps = "T * " if each.steps else ""
+            lines.append(f"{row} = np.zeros({steps}block, number)")
+            lines += [f"all_{row} = np.zeros({steps}spread_over)"] if each.channels else []
+        written = [("g_x", "row", "line", "past", "step", "k")] if wanted.x else []
+        written += (
+            [("g_others", "row_others", "line_others", "past_others", "g_other_step", "f")] if wanted.other else []
+        )
+        for name, _, line, past, step, _ in written:
+            lines += [f"{line} = np.empty(block, {name}.dtype)", f"{past} = streams({name}, {step})"]
+        body = self._begin(spread, sums=bool(each_channel))
+        if v:
+            body += ["for t in range(T):", "    i, r = t * x_step + low, t * block", "    fetch(x, i + block, block)"]
+            body.append(f"    {charge}")
+        for number, name in enumerate(g):
+            body += self._first_row(name, "g_final", number, "zero")
+        body += [f"fill(part({name}, 0, n), zero)" for name in delayed.values()]
+        body += ["for t in range(T - 1, -1, -1):", "    i, r, j = t * x_step + low, t * block, t * g_step + low"]
+        body.append("    fetch(g_y, j + block, block)")
+        for name, row, line, past, step, place in written:
+            body += [
+                f"    {place} = t * {step} + low",
+                f"    if not {past}:",
+                f"        fetch({name}, {place} + block, block)",
+            ]
+            body.append(f"    {row} = part({line}, 0, n) if {past} else part({name}, {place}, n)")
+        if "part(others" in pull:
+            body += ["    e = t * other_step + low", "    fetch(others, e + block, block)"]
+        body.append(f"    {pull}")
+        for name, _, line, past, _, place in written:
+            body += [f"    if {past}:", f"        stream(part({line}, 0, n), {name}, {place})"]
+        for number, name in enumerate(g):
+            body += self._last_row(name, "g_start", number)
+        end = self._ending(sums, delayed, body)
+        made = self._finished("backward", text + pull_text, names, lines, body, [each[3] for each in written], end)
+        return made._replace(sums=plan.sums, gain=plan.gain, derived=plan.derived)
+
+    def _ending(self, sums: Mapping[str, Sum], delayed: Mapping[str, str], body: list[str]) -> list[str]:
+        """Add lines that take the sums of a block, and return those that take the sums of a group."""
+        end = list[str]()
+        kinds = [(row, each, self._in_total(each)) for row, each in sums.items()]
+        column = 0
+        for row, each, in_total in kinds:
+            if row in delayed and not in_total:
+                begin = f"rest[{each.state}]"
+                if self.variant.states:
+                    begin = f"(start[{each.state} * N + low + i] if start.size else {begin})"
+                body += ["for i in range(n):", f"    {row}[i] += {delayed[row]}[i] * {begin}"]
+            if each.channels:
+                continue
+            first = f" + rest[{each.state}] * total(part({delayed[row]}, 0, n))" if in_total else ""
+            if self.variant.norm:
+                body.append(f"totals[group, {column}] += total({row}){first}")
+            else:
+                body.append(f"totals[index, {column}] = total(part({row}, 0, n))")
+            body.append(f"fill({row}, zero)")
+            column += 1
+        rows = [(row, each.steps) for row, each in sums.items() if each.channels]
+        count = sum(not steps for _, steps in rows)
+        places = iter(range(len(rows)))
+        gathered, whole = list[str](), list[str]()
+        for row, steps in sorted(rows, key=lambda each: each[1]):
+            number = next(places)
+            column_text = f"{count} + {number - count} * T + t" if steps else f"{number}"
+            first, at, over = ("t * spread_over", "t * block", "t * spread_over + p") if steps else ("0", "0", "p")
+            into = f"channel_sums[group], {{}}, stride, C, int64({column_text})"
+            each_row = [
+                f"move(part({row}, {at}, n), part(all_{row}, {over}, n))",
+                f"gather(part(all_{row}, {first}, n), {into.format('low')})",
+                f"gather(part(all_{row}, {first}, spread_over), {into.format('int64(0)')})",
+            ]
+            loop = ["for t in range(T):"] if steps else []
+            moved, block, period = ([*loop, f"{'    ' * steps}{line}"] for line in each_row)
+            body += moved
+            gathered += block
+            whole += period
+        if rows:
+            body += ["if not whole:", *_indented(gathered)]
+            end += ["if whole:", *_indented(whole)]
+        return end
+
+    def _in_total(self, each: Sum) -> bool:
+        """Return whether the product with the first state is taken of a delayed sum as a whole."""
+        return each.state is not None and not each.channels and self.variant.norm and not self.variant.states
+
+    def _finished(  # noqa: PLR0913 -- the parts of a text
+        self,
+        function: str,
+        text: str,
+        names: _Names,
+        lines: Sequence[str],
+        body: Sequence[str],
+        streamed: Sequence[str],
+        end: Sequence[str] = (),
+    ) -> Kernel:
+        """Return the kernel: loops over groups of blocks around the parts of its text."""
+        loops = [
+            *lines,
+            "blocks = (N + block - 1) // block",
+            "for group in range(first, last):",
+            "    for index in range(blocks * group // groups, blocks * (group + 1) // groups):",
+            *_indented(_indented(body)),
+            *_indented(end),
+            *([f"if {' or '.join(streamed)}:", "    finish_stores()"] if streamed else []),
+        ]
+        inside = "\n".join(_indented(loops))
+        arguments = tuple(name for name in ARGUMENTS if name in _words(inside))
+        head = f"@njit(types.void({', '.join(ARGUMENTS[name] for name in arguments)}, *[int64] * 8), **outer)\n"
+        head += f"def {function}({', '.join(arguments)}, {RANGES}):\n"
+        whole = render_generated(f"{text}{head}{inside}\n", function, self.variant.stored)
+        return Kernel(whole, arguments, tuple(names.scalars), self.layer.start)
+
+
+def _rows(names: Sequence[str]) -> dict[str, str]:
+    """Return the rows of a block that scratch memory has, as they are passed."""
+    return {name: f"part({name}, 0, n)" for name in names}
+
+
+def _words(text: str) -> set[str]:
+    return {*re.findall(r"[a-z_]+[0-9]*", text)}
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
