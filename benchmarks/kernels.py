@@ -328,11 +328,13 @@ def first(checkouts: dict[str, Checkout]) -> None:
             show(f"{name} {who}: forward {middle - start:.2f} s, backward {perf_counter() - middle:.2f} s")
 
 
-def main(folder: str, what: str, *dtypes: str) -> None:
-    """Compare."""
+def main(folder: str, what: str, *options: str) -> None:
+    """Compare; times may be restricted to dtypes and numbers of time-steps."""
     torch.set_num_threads(2)
     old = Checkout(Path(folder), "sewdsl_old")
     checkouts = {"new": Checkout(Path(__file__).parents[1], "sewdsl"), "old": old}
+    with old:
+        sys.modules["sewdsl"].keep_memory()
     if what == "bits":
         bits(checkouts["new"], old)
     elif what == "fused":
@@ -341,8 +343,11 @@ def main(folder: str, what: str, *dtypes: str) -> None:
         first(checkouts)
     else:
         small = what == "small"
-        shapes, repeats = ([(4, 8, 64, 8, 8)], 100) if small else ([(4, 4, 128, 64, 64), (16, 4, 128, 64, 64)], 1)
-        pairs = product(dtypes or ("float32", "bfloat16"), shapes)
+        repeats = 50 if small else 1
+        T = [int(option) for option in options if option.isdigit()] or [4, *([] if small else [16])]
+        dtypes = [option for option in options if not option.isdigit()] or ["float32", "bfloat16"]
+        shapes = [(steps, 8, 64, 16, 16) if small else (steps, 4, 128, 64, 64) for steps in T]
+        pairs = product(dtypes, shapes)
         summary([each for name, shape in pairs for each in compare(checkouts, shape, getattr(torch, name), repeats)])
 
 

@@ -198,10 +198,8 @@ def run_norm_neurons(kernel: StepKernel, x_TN: Tensor, channels: ChannelAffine, 
     """
     *numbers, batch = channels
     tape, other = joint or ("", None)
-    fast: tuple[Tensor, Tensor] = operators.neurons(
-        x_TN, None, other, *numbers, *kernel, tape, final=False, batch=batch
-    )
-    return fast[0]
+    y_TN: Tensor = operators.norm_neurons(x_TN, other, *numbers, *kernel, tape, batch=batch)
+    return y_TN
 
 
 def run_neurons_from(
@@ -247,7 +245,7 @@ def run_equations(
 
 def _run_kernel(kernel: StepKernel, x_TN: Tensor, start: Tensor | None, *, final: bool) -> tuple[Tensor, Tensor]:
     """Return what neurons give, and their states after the last time-step."""
-    fast: tuple[Tensor, Tensor] = operators.neurons(x_TN, start, *[None] * 5, *kernel, "", final=final, batch=False)
+    fast: tuple[Tensor, Tensor] = operators.neurons(x_TN, start, *kernel, final=final)
     return fast
 
 

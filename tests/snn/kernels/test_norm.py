@@ -171,8 +171,7 @@ def test_opcheck(*, batch: bool) -> None:
     running = torch.zeros(4), torch.ones(4), torch.tensor(3)
     for each in (running, (None, None, None)):
         torch.library.opcheck(operators.batch_statistics, (x_TN.detach(), *each, 0.1, 1, EPS))
-    arguments = x_TN, None, None, *channels, decay, *texts
-    torch.library.opcheck(operators.neurons, arguments, {"final": False, "batch": batch})
-    tensors = torch.ones_like(x_TN), None, x_TN.detach(), None, None, *channels, decay.detach()
-    wants = [True, False, True, batch, False]
-    torch.library.opcheck(operators.neurons_backward, (*tensors, *texts, wants), {"batch": batch})
+    torch.library.opcheck(operators.norm_neurons, (x_TN, None, *channels, decay, *texts), {"batch": batch})
+    tensors = torch.ones_like(x_TN), x_TN.detach(), None, *channels, decay.detach()
+    wants = [True, True, batch, False]
+    torch.library.opcheck(operators.norm_neurons_backward, (*tensors, *texts, wants), {"batch": batch})

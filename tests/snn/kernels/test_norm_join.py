@@ -84,14 +84,14 @@ def assert_same(layer: Layer, x_TN: Tensor, other_TN: Tensor, tolerance: float) 
 def fused(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tapes of joins that were computed by the kernel."""
     tapes: list[str] = []
-    run = operators.neurons
+    run = operators.norm_neurons
 
-    def noted(*arguments: object, final: bool, batch: bool) -> tuple[Tensor, Tensor]:
+    def noted(*arguments: object, batch: bool) -> Tensor:
         tapes.append(str(arguments[-1]))
-        found: tuple[Tensor, Tensor] = run(*arguments, final=final, batch=batch)
-        return found
+        y: Tensor = run(*arguments, batch=batch)
+        return y
 
-    monkeypatch.setattr(operators, "neurons", noted)
+    monkeypatch.setattr(operators, "norm_neurons", noted)
     return tapes
 
 
@@ -270,8 +270,7 @@ def test_opcheck(join: str) -> None:
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
     law = linear_text(LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True))
     texts: tuple[list[int], str, str, str] = [], law, "set 1.0", join
-    arguments = x, None, other, *channels, None, *texts
-    torch.library.opcheck(operators.neurons, arguments, {"final": False, "batch": True})
-    tensors = torch.ones_like(x), None, x.detach(), None, other.detach(), *channels, None
-    wants = [True, False, True, False, True]
-    torch.library.opcheck(operators.neurons_backward, (*tensors, *texts, wants), {"batch": True})
+    torch.library.opcheck(operators.norm_neurons, (x, other, *channels, None, *texts), {"batch": True})
+    tensors = torch.ones_like(x), x.detach(), other.detach(), *channels, None
+    wants = [True, True, False, True]
+    torch.library.opcheck(operators.norm_neurons_backward, (*tensors, *texts, wants), {"batch": True})

@@ -38,13 +38,11 @@ def test_opcheck(law: LinearConstants, layout: str, *, final: bool) -> None:
     x_TN = LAYOUTS[layout](current(3, 2, 4, 3, 3)).requires_grad_()
     start = torch.zeros(1, 2, 4, 3, 3).requires_grad_() if final else None
     decay = torch.tensor([0.7], requires_grad=True) if final else None
-    none = [None] * 5
-    texts = [1, 1] * final, linear_text(law._replace(decay=None) if final else law), SLOPE, ""
-    torch.library.opcheck(operators.neurons, (x_TN, start, *none, decay, *texts), {"final": final, "batch": False})
+    texts = [1, 1] * final, linear_text(law._replace(decay=None) if final else law), SLOPE
+    torch.library.opcheck(operators.neurons, (x_TN, start, decay, *texts), {"final": final})
     decay = None if decay is None else decay.detach()
-    tensors = torch.ones_like(x_TN), None, x_TN.detach(), None, *none, decay
-    wants = [True, False, False, final, False]
-    torch.library.opcheck(operators.neurons_backward, (*tensors, *texts, wants), {"batch": False})
+    tensors = torch.ones_like(x_TN), None, x_TN.detach(), None, decay
+    torch.library.opcheck(operators.neurons_backward, (*tensors, *texts, [True, False, final]))
 
 
 class Stack(nn.Module):

@@ -42,13 +42,16 @@ class _Prepared(NamedTuple):
 
 def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
     """Return the output, and the states after the last time-step; an empty tensor if these are not wanted."""
+    strides = memory_layout.step_strides(call.x_TN)
     y_TN, after = call.given(), call.states_after() if final else call.nothing()
     variant = call.variant(states=final or call.start is not None, backward=False)
     prepared = _prepare(variant, None, tuple(call.shapes))
     rows = {"x": (call.x_TN, "x_step"), "others": (call.other_TN, "other_step"), "y": (y_TN, "step")}
     lines = () if call.channels is None else call.channels.line()
-    arrays = _rows(call, rows) | {"start": _states(call.start, call), "final": memory_layout.flat_row(after)}
-    _run(prepared, "forward", call, arrays, lines, Partition.of(call.x_TN, MAX_GROUPS if lines else 0))
+    arrays = _rows(strides, rows)
+    if variant.states:
+        arrays |= _states(call, strides, start=call.start, final=after)
+    _run(prepared, "forward", call, arrays, lines, Partition.of(call.x_TN, strides, MAX_GROUPS if lines else 0))
     return y_TN, after
 
 
@@ -64,6 +67,7 @@ def backward(
         wanted: Gradients to compute.
         batch: Whether mean and rstd are those of the input, so that it has a gradient through them.
     """
+    strides = memory_layout.step_strides(call.x_TN)
     channels, batch = call.channels, batch and wanted.x and call.channels is not None
     g_TN = call.given().zero_() if g_TN is None else g_TN
     found = LayerGradients.empty(call, wanted)
@@ -72,16 +76,17 @@ def backward(
     prepared = _prepare(variant, sums_wanted, tuple(call.shapes))
     kernel, C = prepared.kernel, call.x_TN.shape[2] if call.x_TN.ndim > 2 else 1  # noqa: PLR2004 -- [T, N, C, *]
     each_channel = [each for each in kernel.sums if each.channels]
-    share = Partition.of(call.x_TN, MAX_GROUPS if channels is not None or each_channel else 0)
+    share = Partition.of(call.x_TN, strides, MAX_GROUPS if channels is not None or each_channel else 0)
     columns = sum(len(call.x_TN) if each.steps else 1 for each in each_channel)
     sums = np.zeros((share.groups, C, columns))
     one_each = share.groups if channels is not None else -(-share.neurons // share.block)
     totals = np.zeros((one_each, len(kernel.sums) - len(each_channel)))
     rows = {"x": (call.x_TN, "x_step"), "others": (call.other_TN, "other_step"), "g_y": (g_TN, "g_step")}
     rows |= {"g_others": (found.other_TN, "g_other_step"), "g_x": (found.x_TN, "step")}
-    arrays = _rows(call, rows)
-    more = {"start": _states(call.start, call), "g_final": _states(g_after, call)}
-    more |= {"g_start": memory_layout.flat_row(found.start), "channel_sums": sums, "totals": totals}
+    arrays = _rows(strides, rows)
+    more: dict[str, Any] = {"channel_sums": sums, "totals": totals}
+    if variant.states:
+        more |= _states(call, strides, start=call.start, g_final=g_after, g_start=found.start)
     gains = [_gain(call, prepared, each) for each in kernel.gain]
     lines: tuple[Tensor, ...] = ()
     if channels is not None:
@@ -197,17 +202,20 @@ def _gain(call: LayerCall, prepared: _Prepared, gain: float) -> Any:
     return call.factors[first : first + channels].to(call.wide) if channels > 1 else call.factors[first].item()
 
 
-def _rows(call: LayerCall, sequences: dict[str, tuple[Tensor | None, str]]) -> dict[str, Any]:
+def _rows(strides: memory_layout.Strides, sequences: dict[str, tuple[Tensor | None, str]]) -> dict[str, Any]:
     """Return memory and step of sequences, by the names of arguments."""
-    strides, found = memory_layout.step_strides(call.x_TN), dict[str, Any]()
+    found: dict[str, Any] = {}
     for name, (tensor, step) in sequences.items():
         if tensor is not None:
             found[name], found[step] = memory_layout.step_rows(tensor, strides)
     return found
 
 
-def _states(states: Tensor | None, call: LayerCall) -> NDArray[Any]:
+def _states(call: LayerCall, strides: memory_layout.Strides, **states: Tensor | None) -> dict[str, Any]:
     """Return the memory of states, each laid out as a time-step of the input; empty for None."""
-    if states is None or not states.numel():
-        return memory_layout.flat_row(call.nothing())
-    return memory_layout.flat_row(memory_layout.with_strides(states, memory_layout.step_strides(call.x_TN)))
+    return {
+        name: memory_layout.flat_row(
+            call.nothing() if each is None or not each.numel() else memory_layout.with_strides(each, strides)
+        )
+        for name, each in states.items()
+    }

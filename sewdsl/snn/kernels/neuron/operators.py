@@ -36,49 +36,33 @@ def _kernels_of(x: Tensor) -> DeviceKernels:
     return on_cuda if x.device.type == "cuda" else on_cpu
 
 
+def _plain(x: Tensor, start: Tensor | None, *rest: Any) -> LayerCall:
+    """Return the call of neurons alone."""
+    return LayerCall(x, start, None, None, None, None, None, *rest, join="")
+
+
+def _normalised(x: Tensor, other: Tensor | None, *rest: Any) -> LayerCall:
+    """Return the call of batch norm, neurons and join."""
+    return LayerCall(x, None, other, *rest)
+
+
+# torch takes time for each argument, squared: neurons alone have an operator of their own
+
+
 @torch.library.custom_op("sewdsl::neurons", mutates_args=(), device_types=("cpu", "cuda"))
 def neurons(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
-    x: Tensor,
-    start: Tensor | None,
-    other: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    mean: Tensor | None,
-    rstd: Tensor | None,
-    factors: Tensor | None,
-    shapes: list[int],
-    law: str,
-    slope: str,
-    join: str,
-    *,
-    final: bool,
-    batch: bool,  # noqa: ARG001 -- only the gradient depends on it
+    x: Tensor, start: Tensor | None, factors: Tensor | None, shapes: list[int], law: str, slope: str, *, final: bool
 ) -> tuple[Tensor, Tensor]:
-    """Output ``[T, N, *]`` of batch norm, neurons and join, and the states after the last time-step ``[S, N, *]``.
+    """Output ``[T, N, *]`` of neurons, and their states after the last time-step ``[S, N, *]``.
 
-    Args:
-        x: Input; it and the following ones are described in :class:`LayerCall`.
-        start: States before the first time-step.
-        other: Other operand of the join.
-        weight: Of each channel.
-        bias: Of each channel.
-        mean: Of each channel.
-        rstd: 1 / sqrt(variance + eps) of each channel.
-        factors: Learned numbers of the time-step.
-        shapes: Time-steps and channels of each factor.
-        law: The time-step.
-        slope: Tape of the surrogate's derivative.
-        join: Tape of the join.
-        final: Whether the final states are wanted; else an empty tensor takes their place.
-        batch: Whether mean and rstd are those of x, so that x has a gradient through them too.
+    The arguments are those of :class:`LayerCall`. Final states that are not wanted are empty.
     """
-    call = LayerCall(x, start, other, weight, bias, mean, rstd, factors, shapes, law, slope, join)
-    return _kernels_of(x).forward(call, final=final)
+    return _kernels_of(x).forward(_plain(x, start, factors, shapes, law, slope), final=final)
 
 
 @neurons.register_fake
-def _(*inputs: Any, final: bool, batch: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG001
-    call = LayerCall(*inputs)
+def _(*inputs: Any, final: bool) -> tuple[Tensor, Tensor]:
+    call = _plain(*inputs)
     return call.given(), call.states_after() if final else call.nothing()
 
 
@@ -88,11 +72,94 @@ def neurons_backward(  # noqa: PLR0913
     g_after: Tensor | None,
     x: Tensor,
     start: Tensor | None,
+    factors: Tensor | None,
+    shapes: list[int],
+    law: str,
+    slope: str,
+    wants: list[bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of x, start and factors (float64), as far as they are wanted; else they are empty."""
+    call = _plain(x, start, factors, shapes, law, slope)
+    found = _kernels_of(x).backward(call, g, g_after, _plain_wanted(wants), batch=False)
+    return found.x_TN, found.start, found.factors
+
+
+def _plain_wanted(wants: list[bool]) -> LayerNeedsGrad:
+    x, start, factors = wants
+    return LayerNeedsGrad(x, start, channels=False, factors=factors, other=False)
+
+
+@neurons_backward.register_fake
+def _(_g: Any, _g_after: Any, *inputs: Any) -> tuple[Tensor, ...]:
+    *given, wants = inputs
+    found = LayerGradients.empty(_plain(*given), _plain_wanted(wants))
+    return found.x_TN, found.start, found.factors
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
+    """Keep nothing but the input: the states are recomputed."""
+    *tensors, ctx.shapes, ctx.law, ctx.slope = inputs
+    ctx.final = keyword_only_inputs["final"]
+    ctx.save_for_backward(*tensors)
+    ctx.set_materialize_grads(False)
+
+
+def _differentiate(ctx: Any, g: Tensor | None, g_after: Tensor | None) -> tuple[Tensor | None, ...]:
+    tensors, wants = ctx.saved_tensors, [*ctx.needs_input_grad[:3]]
+    texts = ctx.shapes, ctx.law, ctx.slope
+    g_x, g_start, g_factors = neurons_backward(g, g_after if ctx.final else None, *tensors, *texts, wants)
+    return (
+        g_x if wants[0] else None,
+        g_start if wants[1] else None,
+        g_factors.to(tensors[2].dtype) if wants[2] else None,
+        None,
+        None,
+        None,
+    )
+
+
+neurons.register_autograd(_differentiate, setup_context=_keep)
+neurons_backward.register_autograd(refuse_second_derivative)
+
+
+@torch.library.custom_op("sewdsl::norm_neurons", mutates_args=(), device_types=("cpu", "cuda"))
+def norm_neurons(  # noqa: PLR0913
+    x: Tensor,
     other: Tensor | None,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    mean: Tensor | None,
-    rstd: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    factors: Tensor | None,
+    shapes: list[int],
+    law: str,
+    slope: str,
+    join: str,
+    *,
+    batch: bool,  # noqa: ARG001 -- only the gradient depends on it
+) -> Tensor:
+    """Output ``[T, N, C, *]`` of batch norm, neurons and join, whose arguments are those of :class:`LayerCall`.
+
+    With ``batch``, mean and rstd are those of x, so that x has a gradient through them too.
+    """
+    call = _normalised(x, other, weight, bias, mean, rstd, factors, shapes, law, slope, join)
+    return _kernels_of(x).forward(call, final=False)[0]
+
+
+@norm_neurons.register_fake
+def _(*inputs: Any, batch: bool) -> Tensor:  # noqa: ARG001
+    return _normalised(*inputs).given()
+
+
+@torch.library.custom_op("sewdsl::norm_neurons_backward", mutates_args=(), device_types=("cpu", "cuda"))
+def norm_neurons_backward(  # noqa: PLR0913
+    g: Tensor,
+    x: Tensor,
+    other: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
     factors: Tensor | None,
     shapes: list[int],
     law: str,
@@ -101,50 +168,53 @@ def neurons_backward(  # noqa: PLR0913
     wants: list[bool],
     *,
     batch: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, start, weight, bias, factors (float64) and other; empty or zero where not wanted.
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of x, other, weight, bias and factors (float64); empty or zero where they are not wanted.
 
-    ``wants`` are the fields of :class:`LayerNeedsGrad`. ``other`` may be None if no gradient depends on it.
+    ``other`` may be None if no gradient depends on it. ``wants`` are the fields of :class:`LayerNeedsGrad` but start.
     """
-    call = LayerCall(x, start, other, weight, bias, mean, rstd, factors, shapes, law, slope, join)
-    return _kernels_of(x).backward(call, g, g_after, LayerNeedsGrad(*wants), batch=batch)
+    call = _normalised(x, other, weight, bias, mean, rstd, factors, shapes, law, slope, join)
+    found = _kernels_of(x).backward(call, g, None, _norm_wanted(wants), batch=batch)
+    return found.x_TN, found.other_TN, found.weight, found.bias, found.factors
 
 
-@neurons_backward.register_fake
-def _(_g: Any, _g_after: Any, *inputs: Any, batch: bool) -> tuple[Tensor, ...]:  # noqa: ARG001
+def _norm_wanted(wants: list[bool]) -> LayerNeedsGrad:
+    x, channels, factors, other = wants
+    return LayerNeedsGrad(x, start=False, channels=channels, factors=factors, other=other)
+
+
+@norm_neurons_backward.register_fake
+def _(_g: Any, *inputs: Any, batch: bool) -> tuple[Tensor, ...]:  # noqa: ARG001
     *given, wants = inputs
-    return LayerGradients.empty(LayerCall(*given), LayerNeedsGrad(*wants))
+    found = LayerGradients.empty(_normalised(*given), _norm_wanted(wants))
+    return found.x_TN, found.other_TN, found.weight, found.bias, found.factors
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
-    """Keep nothing but the input, and the other operand if gradients depend on it: of a sum, they do not."""
-    call = LayerCall(*inputs)
-    needs = join_needs(call.join) if call.join else None
-    ctx.texts = call.shapes, call.law, call.slope, call.join
-    ctx.final, ctx.batch = keyword_only_inputs["final"], keyword_only_inputs["batch"]
+def _keep_norm(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
+    """Keep the input, and the other operand only if gradients depend on it: of a sum, they do not."""
+    x, other, *tensors, shapes, law, slope, join = inputs
+    needs = join_needs(join) if join else None
+    ctx.texts, ctx.batch = (shapes, law, slope, join), keyword_only_inputs["batch"]
     ctx.passes_other = needs is not None and needs.passes_other
-    other = call.other_TN if needs is not None and needs.reads_other else None
-    ctx.save_for_backward(call.x_TN, call.start, other, *call[3:8])
-    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(x, other if needs is not None and needs.reads_other else None, *tensors)
 
 
-def _differentiate(ctx: Any, g: Tensor | None, g_after: Tensor | None) -> tuple[Tensor | None, ...]:
+def _differentiate_norm(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     """Mean and rstd are computed from x, or constants: they have no gradient of their own.
 
     If the gradient of the other operand is that of the result, as of a sum, it is the same tensor.
     """
-    x, start, other, weight, bias, _mean, _rstd, factors, *_ = needs = ctx.needs_input_grad
-    wants = [x, start, weight or bias, factors, other and not ctx.passes_other]
-    tensors, g_after = ctx.saved_tensors, g_after if ctx.final else None
-    found = LayerGradients(*neurons_backward(g, g_after, *tensors, *ctx.texts, wants, batch=ctx.batch))
-    gradients = found.x_TN, found.start, g if ctx.passes_other else found.other_TN, found.weight, found.bias
+    x, other, weight, bias, _mean, _rstd, factors, *_ = needs = ctx.needs_input_grad
+    wants = [x, weight or bias, factors, other and not ctx.passes_other]
+    tensors = ctx.saved_tensors
+    g_x, g_other, g_weight, g_bias, g_factors = norm_neurons_backward(g, *tensors, *ctx.texts, wants, batch=ctx.batch)
+    gradients = g_x, g if ctx.passes_other else g_other, g_weight, g_bias
     each = (gradient if needed else None for gradient, needed in zip(gradients, needs, strict=False))
-    g_factors = found.factors.to(tensors[7].dtype) if factors else None
-    return *each, None, None, g_factors, None, None, None, None
+    return *each, None, None, g_factors.to(tensors[6].dtype) if factors else None, None, None, None, None
 
 
-neurons.register_autograd(_differentiate, setup_context=_keep)
-neurons_backward.register_autograd(refuse_second_derivative)
+norm_neurons.register_autograd(_differentiate_norm, setup_context=_keep_norm)
+norm_neurons_backward.register_autograd(refuse_second_derivative)
 
 
 @torch.library.custom_op(

@@ -46,12 +46,18 @@ class Partition(NamedTuple):
     C: int
 
     @classmethod
-    def of(cls, x_TN: Tensor, groups: int = MAX_GROUPS) -> Partition:
-        """Return the shares of an input in at most so many groups; 0: each block is a group."""
+    def of(cls, x_TN: Tensor, strides: memory_layout.Strides, groups: int = MAX_GROUPS) -> Partition:
+        """Return the shares of an input in at most so many groups.
+
+        Args:
+            x_TN: The input.
+            strides: Those of a time-step in the kernel.
+            groups: Number of groups; 0: each block is a group.
+        """
         T, neurons, C = len(x_TN), x_TN[0].numel(), x_TN.shape[2] if x_TN.ndim > 2 else 1  # noqa: PLR2004 -- [T, N, C, *]
         block = block_size(x_TN)
         blocks = -(-neurons // block)
-        stride = memory_layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
+        stride = strides[1] if C > 1 else max(neurons, 1)
         return cls(min(groups or blocks, blocks), T, neurons, block, stride, C)
 
     def run(self, kernel: Callable[..., None], arrays: tuple[Any, ...]) -> None:
@@ -84,9 +90,10 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
 
 def moments(x_TN: Tensor) -> Tensor:
     """Return mean and biased variance of every channel of ``[T, N, C, *]``, ``[2, C]``, float32 at least."""
-    share = Partition.of(x_TN)
+    strides = memory_layout.step_strides(x_TN)
+    share = Partition.of(x_TN, strides)
     sums = np.zeros((share.groups, share.C, 2))
-    arrays = *memory_layout.step_rows(x_TN, memory_layout.step_strides(x_TN)), sums
+    arrays = *memory_layout.step_rows(x_TN, strides), sums
     share.run(compile_kernel(render_kernels.render_statistics, "statistics", memory_layout.dtype_name(x_TN)), arrays)
     mean, square = sums.sum(0).T / (x_TN.numel() // share.C)
     found = torch.from_numpy(np.stack([mean, np.maximum(square - mean * mean, 0)]))
