@@ -1,4 +1,4 @@
-"""The operations of equations: each with its text in a kernel, its value for numbers, its gradient and its range."""
+"""The operations of equations: each with its text for all backends, its value, its gradient and its range."""
 
 from __future__ import annotations
 
@@ -21,18 +21,47 @@ class EquationRange(NamedTuple):
     whole: bool = False
 
 
+class Spelling(NamedTuple):
+    """The text of an operation for each backend, with ``{0}``, ``{1}``, … for its operands.
+
+    What torch computes is in :mod:`sewdsl.snn.kernels.equation_reference`, since numbers meet tensors there.
+
+    Attributes:
+        numba: In a CPU kernel, which defines ``zero``, ``one``, ``two``.
+        triton: In a CUDA kernel.
+        python: Of plain numbers, in a file of Python.
+        onnx: The name of the operator; empty if ONNX has none.
+    """
+
+    numba: str
+    triton: str
+    python: str
+    onnx: str
+
+
+def _infix(sign: str, onnx: str) -> Spelling:
+    """Return the spelling of a sign between operands."""
+    text = f"{{0}} {sign} {{1}}"
+    return Spelling(text, text, text, onnx)
+
+
+def _function(name: str) -> Spelling:
+    """Return the spelling of a function that has one name everywhere."""
+    return Spelling(f"{name}({{0}})", f"tl.{name}({{0}})", f"math.{name}({{0}})", name.capitalize())
+
+
 class Operation(NamedTuple):
     """An operation on numbers, element by element.
 
     Attributes:
-        kernel: Its text in a kernel, with ``{0}``, ``{1}``, … for its operands, and ``zero``, ``one``, ``two``.
+        spelling: Its text for each backend.
         number: Its value for numbers.
         pull: The gradients of its operands, from its result, its gradient and the operands, in terms of the same
             operations; None for an operand that gets none.
         values: The range of its result from those of its operands.
     """
 
-    kernel: str
+    spelling: Spelling
     number: Callable[..., float]
     pull: Callable[..., tuple[Any, ...]]
     values: Callable[..., EquationRange]
@@ -72,10 +101,15 @@ _LEAST_EXPONENT = -700
 
 
 OPERATIONS: dict[str, Operation] = {
-    "add": Operation("{0} + {1}", lambda a, b: a + b, lambda _y, g, _a, _b: (g, g), _sum),
-    "sub": Operation("{0} - {1}", lambda a, b: a - b, lambda _y, g, _a, _b: (g, -g), lambda a, b: _sum(a, _negated(b))),
+    "add": Operation(_infix("+", "Add"), lambda a, b: a + b, lambda _y, g, _a, _b: (g, g), _sum),
+    "sub": Operation(
+        _infix("-", "Sub"),
+        lambda a, b: a - b,
+        lambda _y, g, _a, _b: (g, -g),
+        lambda a, b: _sum(a, _negated(b)),
+    ),
     "mul": Operation(
-        "{0} * {1}",
+        _infix("*", "Mul"),
         lambda a, b: a * b,
         lambda _y, g, a, b: (g * b, g * a),
         lambda a, b: EquationRange(
@@ -84,46 +118,56 @@ OPERATIONS: dict[str, Operation] = {
             a.whole and b.whole,
         ),
     ),
-    "div": Operation("{0} / {1}", lambda a, b: a / b, lambda y, g, _a, b: (g / b, -(g * y) / b), _anything),
-    "neg": Operation("-{0}", lambda a: -a, lambda _y, g, _a: (-g,), _negated),
+    "div": Operation(
+        _infix("/", "Div"),
+        lambda a, b: a / b,
+        lambda y, g, _a, b: (g / b, -(g * y) / b),
+        _anything,
+    ),
+    "neg": Operation(Spelling("-{0}", "-{0}", "-{0}", "Neg"), lambda a: -a, lambda _y, g, _a: (-g,), _negated),
     "abs": Operation(
-        "abs({0})",
+        Spelling("abs({0})", "tl.abs({0})", "abs({0})", "Abs"),
         abs,
         lambda _y, g, a: (_picked(a > 0, g, _picked(a < 0, -g, 0)),),
         lambda a: EquationRange(max(0.0, a.low, -a.high), max(-a.low, a.high), a.whole),
     ),
     "less": Operation(
-        "(one if {0} < {1} else zero)",
+        Spelling("(one if {0} < {1} else zero)", "tl.where({0} < {1}, 1.0, 0.0)", "float({0} < {1})", "Less"),
         lambda a, b: float(a < b),
         lambda _y, _g, _a, _b: (None, None),
         _between(0, 1, whole=True),
     ),
     "most": Operation(
-        "(one if {0} <= {1} else zero)",
+        Spelling("(one if {0} <= {1} else zero)", "tl.where({0} <= {1}, 1.0, 0.0)", "float({0} <= {1})", "LessOrEqual"),
         lambda a, b: float(a <= b),
         lambda _y, _g, _a, _b: (None, None),
         _between(0, 1, whole=True),
     ),
     "where": Operation(
-        "({1} if {0} != zero else {2})",
+        Spelling("({1} if {0} != zero else {2})", "tl.where({0} != 0.0, {1}, {2})", "({1} if {0} else {2})", ""),
         lambda c, a, b: a if c else b,
         lambda _y, g, c, _a, _b: (None, _picked(c, g, 0), _picked(c, 0, g)),
         lambda _c, a, b: EquationRange(min(a.low, b.low), max(a.high, b.high), a.whole and b.whole),
     ),
     "min": Operation(
-        "({0} if {0} <= {1} else {1})",
+        Spelling("({0} if {0} <= {1} else {1})", "tl.where({0} <= {1}, {0}, {1})", "min({0}, {1})", "Min"),
         min,
         lambda _y, g, a, b: (_picked(a <= b, g, 0), _picked(a <= b, 0, g)),
         lambda a, b: EquationRange(min(a.low, b.low), min(a.high, b.high), a.whole and b.whole),
     ),
     "max": Operation(
-        "({0} if {0} >= {1} else {1})",
+        Spelling("({0} if {0} >= {1} else {1})", "tl.where({0} >= {1}, {0}, {1})", "max({0}, {1})", "Max"),
         max,
         lambda _y, g, a, b: (_picked(a >= b, g, 0), _picked(a >= b, 0, g)),
         lambda a, b: EquationRange(max(a.low, b.low), max(a.high, b.high), a.whole and b.whole),
     ),
     "clip": Operation(
-        "({1} if {0} < {1} else {2} if {0} > {2} else {0})",
+        Spelling(
+            "({1} if {0} < {1} else {2} if {0} > {2} else {0})",
+            "tl.where({0} < {1}, {1}, tl.where({0} > {2}, {2}, {0}))",
+            "min(max({0}, {1}), {2})",
+            "Clip",
+        ),
         lambda a, low, high: low if a < low else min(a, high),
         lambda _y, g, a, low, high: (_picked(a >= low, _picked(a <= high, g, 0), 0), None, None),
         lambda a, low, high: EquationRange(
@@ -133,34 +177,46 @@ OPERATIONS: dict[str, Operation] = {
         ),
     ),
     "round": Operation(
-        "rint({0})",
+        Spelling("rint({0})", "(({0} + 12582912.0) - 12582912.0)", "float(round({0}))", "Round"),
         _round,
         lambda _y, g, _a: (g,),
         lambda a: EquationRange(_round(a.low), _round(a.high), whole=True),
     ),
     "relu": Operation(
-        "({0} if not {0} <= zero else zero)",
+        Spelling("({0} if not {0} <= zero else zero)", "tl.where({0} <= 0.0, 0.0, {0})", "max({0}, 0.0)", "Relu"),
         lambda a: a if a > 0 else 0.0,
         lambda _y, g, a: (_picked(a > 0, g, 0),),
         lambda a: EquationRange(max(a.low, 0.0), max(a.high, 0.0), a.whole),
     ),
-    "exp": Operation("exp({0})", math.exp, lambda y, g, _a: (g * y,), _anything),
-    "log": Operation("log({0})", math.log, lambda _y, g, a: (g / a,), _anything),
-    "sqrt": Operation("sqrt({0})", math.sqrt, lambda y, g, _a: (g / (2 * y),), _anything),
-    "sin": Operation("sin({0})", math.sin, lambda _y, g, a: (g * a.tape.put("cos", a),), _between(-1, 1)),
-    "cos": Operation("cos({0})", math.cos, lambda _y, g, a: (-g * a.tape.put("sin", a),), _between(-1, 1)),
+    "exp": Operation(_function("exp"), math.exp, lambda y, g, _a: (g * y,), _anything),
+    "log": Operation(_function("log"), math.log, lambda _y, g, a: (g / a,), _anything),
+    "sqrt": Operation(_function("sqrt"), math.sqrt, lambda y, g, _a: (g / (2 * y),), _anything),
+    "sin": Operation(_function("sin"), math.sin, lambda _y, g, a: (g * a.tape.put("cos", a),), _between(-1, 1)),
+    "cos": Operation(_function("cos"), math.cos, lambda _y, g, a: (-g * a.tape.put("sin", a),), _between(-1, 1)),
     "sigmoid": Operation(
-        "(one / (one + exp(-({0}))))",
+        Spelling(
+            "(one / (one + exp(-({0}))))", "(1.0 / (1.0 + tl.exp(-({0}))))", "(1 / (1 + math.exp(-({0}))))", "Sigmoid"
+        ),
         lambda a: 1 / (1 + math.exp(-a)) if a > _LEAST_EXPONENT else math.exp(a),
         lambda y, g, _a: (g * (y * (1 - y)),),
         _between(0, 1),
     ),
     "tanh": Operation(
-        "(one - two / (exp({0} + {0}) + one))", math.tanh, lambda y, g, _a: (g * (1 - y * y),), _between(-1, 1)
+        Spelling(
+            "(one - two / (exp({0} + {0}) + one))", "(1.0 - 2.0 / (tl.exp({0} + {0}) + 1.0))", "math.tanh({0})", "Tanh"
+        ),
+        math.tanh,
+        lambda y, g, _a: (g * (1 - y * y),),
+        _between(-1, 1),
     ),
-    "detach": Operation("{0}", lambda a: a, lambda _y, _g, _a: (None,), lambda a: a),
+    "detach": Operation(Spelling("{0}", "{0}", "{0}", ""), lambda a: a, lambda _y, _g, _a: (None,), lambda a: a),
     "fire": Operation(
-        "((one if {0} >= zero else zero) + ({0} - {0}))",
+        Spelling(
+            "((one if {0} >= zero else zero) + ({0} - {0}))",
+            "(tl.where({0} >= 0.0, 1.0, 0.0) + ({0} - {0}))",
+            "float({0} >= 0)",
+            "",
+        ),
         lambda a: float(a >= 0),
         lambda _y, g, a: (g * a.tape.slope(a),),
         _between(0, 1, whole=True),

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from sewdsl.equations.operations import OPERATIONS
 from sewdsl.snn.kernels import compile_cache
 from sewdsl.snn.kernels.tapes import ONE, differentiate_join, tape_to_lines
 
@@ -53,20 +54,8 @@ LANES = 64
 MAX_WHOLE_PERIOD = 4096
 """Up to this many neurons, a period of channels is held as a whole."""
 
-CUDA_INSTRUCTIONS = {
-    "set": "{0} + 0.0 * u",
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
-    "div": "{0} / {1}",
-    "neg": "-{0}",
-    "abs": "tl.abs({0})",
-    "less": "tl.where({0} < {1}, 1.0, 0.0)",
-    "most": "tl.where({0} <= {1}, 1.0, 0.0)",
-    "sqrt": "tl.sqrt({0})",
-    "exp": "tl.exp({0})",
-}
-"""A tape's instructions in a CUDA kernel."""
+CUDA_INSTRUCTIONS = {name: operation.spelling.triton for name, operation in OPERATIONS.items()}
+"""A tape's instructions in a CUDA kernel, but for ``set``: a number is there as many times as there are lanes."""
 
 TAPE_RESULTS = {"surrogate_slope": "t", "join": "y", "join_slope_by_spikes": "d", "join_slope_by_other": "o"}
 """The functions of ``templates/variant.py`` that are replaced by tapes, and what the results of each are called."""
@@ -212,7 +201,7 @@ def render_cuda_max_pool() -> str:
 def _cuda_lines(name: str, tape: str) -> list[str]:
     """A tape as lines of a CUDA kernel, in which a number is as many as there are lanes."""
     lane = "u" if name == "surrogate_slope" else "s"
-    instructions = {**CUDA_INSTRUCTIONS, "set": CUDA_INSTRUCTIONS["set"].replace("u", lane)}
+    instructions = {**CUDA_INSTRUCTIONS, "set": f"{{0}} + 0.0 * {lane}"}
     return tape_to_lines(tape, instructions, "{}", TAPE_RESULTS[name])
 
 

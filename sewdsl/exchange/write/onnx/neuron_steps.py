@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from sewdsl.equations.operations import COMPARISONS, OPERATIONS
 from sewdsl.equations.step import NeuronStep
 from sewdsl.equations.tape import STEP, TapeEntry, needed
 from sewdsl.exchange.errors import UnsupportedLayer
@@ -19,28 +20,6 @@ from sewdsl.snn.kernels.equation_reference import factor_values
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.protocols import LinearSpec
 
-PLAIN = {
-    "add": "Add",
-    "sub": "Sub",
-    "mul": "Mul",
-    "div": "Div",
-    "neg": "Neg",
-    "abs": "Abs",
-    "min": "Min",
-    "max": "Max",
-    "clip": "Clip",
-    "round": "Round",
-    "relu": "Relu",
-    "exp": "Exp",
-    "log": "Log",
-    "sqrt": "Sqrt",
-    "sin": "Sin",
-    "cos": "Cos",
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-}
-"""Operations that ONNX has too; its Round is to the even number as well."""
-COMPARED = {"less": "Less", "most": "LessOrEqual"}
 Numbers = NDArray[Any]
 
 
@@ -183,15 +162,16 @@ class EquationSteps(NamedTuple):
         operands = [known[each.index] for each in entry.operands]
         if entry.operation == "detach":
             return operands[0]
-        if entry.operation in PLAIN:
-            return place.add(PLAIN[entry.operation], *operands)
+        word = OPERATIONS[entry.operation].spelling.onnx
+        if word and entry.operation not in COMPARISONS:
+            return place.add(word, *operands)
         if entry.operation == "where":
             zero = place.numbers("zero", 0.0)
             return place.add("Where", place.add("Equal", operands[0], zero), operands[2], operands[1])
         if entry.operation == "fire":
             truth = place.add("GreaterOrEqual", operands[0], place.numbers("zero", 0.0))
         else:
-            truth = place.add(COMPARED[entry.operation], *operands)
+            truth = place.add(word, *operands)
         return place.add("Cast", truth, to=place.graph.type)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from sewdsl.equations.operations import COMPARISONS, OPERATIONS
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
 from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps
@@ -249,20 +250,6 @@ def _attention(place: NodeScope, module: merges.Attention, *operands: str) -> st
     return place.last("Reshape", scaled, place.graph.sizes(0, place.shapes[2][0], *place.shape[1:]))
 
 
-INSTRUCTIONS = {
-    "add": "Add",
-    "sub": "Sub",
-    "mul": "Mul",
-    "div": "Div",
-    "neg": "Neg",
-    "abs": "Abs",
-    "less": "Less",
-    "most": "LessOrEqual",
-    "set": "Identity",
-}
-"""ONNX's names of what is in the tape of a join, see :mod:`sewdsl.snn.kernels.tapes`."""
-
-
 def _join(place: NodeScope, spec: JoinSpec, branch: str, identity: str, *, last: bool) -> str:
     """g of two values; the last of several gives the node's value."""
     tape = tapes.trace_join(spec, branch=True)
@@ -272,9 +259,10 @@ def _join(place: NodeScope, spec: JoinSpec, branch: str, identity: str, *, last:
     for number, entry in enumerate(entries):
         instruction, *words = entry.split()
         operands = [values[word] if word in values else place.numbers(word, float(word)) for word in words]
-        compares = instruction in {"less", "most"}
+        compares = instruction in COMPARISONS
         ends = last and number == len(entries) - 1
-        found = (place.last if ends and not compares else place.add)(INSTRUCTIONS[instruction], *operands)
+        word = "Identity" if instruction == "set" else OPERATIONS[instruction].spelling.onnx
+        found = (place.last if ends and not compares else place.add)(word, *operands)
         values[f"t{number}"] = place.add("Cast", found, to=place.graph.type) if compares else found
     return found
 

@@ -8,6 +8,7 @@ from keyword import iskeyword
 from typing import NamedTuple
 from unicodedata import normalize
 
+from sewdsl.equations.operations import OPERATIONS
 from sewdsl.equations.tape import LEARNED, NUMBER, STEP
 from sewdsl.exchange.write.source import loops
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
@@ -314,18 +315,7 @@ class EquationClass:
 
 def _number(name: str, texts: list[str]) -> _Text:
     """A function of numbers that are known before the first time-step."""
-    forms = {
-        "sigmoid": "(1 / (1 + math.exp(-({0}))))",
-        "relu": "max({0}, 0.0)",
-        "clip": "min(max({0}, {1}), {2})",
-        "round": "float(round({0}))",
-        "where": "({1} if {0} else {2})",
-        "fire": "float({0} >= 0)",
-        "detach": "{0}",
-        **{plain: f"{plain}({{0}})" for plain in ("abs",)},
-        **{plain: f"{plain}({{0}}, {{1}})" for plain in ("min", "max")},
-    }
-    return _Text(forms.get(name, f"math.{name}({{0}})").format(*texts), NUMBER)
+    return _Text(OPERATIONS[name].spelling.python.format(*texts), NUMBER)
 
 
 class EquationClasses:

@@ -157,7 +157,7 @@ class _Writer:
             results: What it computes, and the rows that take it.
             known: Results that it is given.
         """
-        spelling = {operation: record.kernel for operation, record in OPERATIONS.items()}
+        spelling = {operation: record.spelling.numba for operation, record in OPERATIONS.items()}
         roots = [entry for entry, _ in results if entry is not None]
         lines, named = write_lines(dict(names), roots, spelling, known)
         for result, row in results:
