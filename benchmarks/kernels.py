@@ -268,7 +268,7 @@ def compare(
 ) -> list[tuple[str, float]]:
     """Print and return ratios of IF, LIF and PLIF."""
     ratios = []
-    for last, name, join in product((False, True), ("IF", "LIF", "PLIF"), (None, "ADD", "unfused")):
+    for last, name, join in product((False, True), LINEAR, (None, "ADD", "unfused")):
         inputs, fused = tensors(shape, dtype, last=last), join != "unfused"
         layers = {}
         for who, checkout in checkouts.items():
@@ -301,9 +301,11 @@ def summary(ratios: list[tuple[str, float]]) -> None:
     show(f"median of all {median(ratio for _, ratio in ratios):.3f}")
 
 
-def fused(checkouts: dict[str, Checkout]) -> None:
+def fused(checkouts: dict[str, Checkout], *options: str) -> None:
     """Print the times of training steps of neurons as equations."""
-    for T, last, name in product((4, 16), (False, True), ("KLIF", "CUBA", "GLIF", "ALIF", "PLIFC")):
+    steps = [int(option) for option in options if option.isdigit()] or [4, 16]
+    names = [option for option in options if not option.isdigit()] or ["KLIF", "CUBA", "GLIF", "ALIF", "PLIFC"]
+    for T, last, name in product(steps, (False, True), names):
         inputs, layers = tensors((T, 4, 128, 64, 64), torch.float32, last=last), {}
         for who, checkout in checkouts.items():
             with checkout:
@@ -338,7 +340,7 @@ def main(folder: str, what: str, *options: str) -> None:
     if what == "bits":
         bits(checkouts["new"], old)
     elif what == "fused":
-        fused(checkouts)
+        fused(checkouts, *options)
     elif what == "first":
         first(checkouts)
     else:

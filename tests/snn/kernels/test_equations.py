@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
+from sewdsl.ir.op import Join as JoinKind
 from sewdsl.ir.op import LinearNeuron
 from sewdsl.ops import catalogue
 from sewdsl.ops.equation_neurons import EquationKind, defined_kind, equation_kind
@@ -205,7 +206,9 @@ def test_batch_norm_and_join_in_one_kernel(name: str) -> None:
     results = []
     for at_once in (True, False):
         norm, neuron = BatchNorm(C).double().train(number % 3 > 0), module(make(name, number))
-        pending = PendingJoin(Join(catalogue()[JOINED[number % 4]]()), other_TN.requires_grad_(), number % 2 == 0)
+        join = catalogue()[JOINED[number % 4]]()
+        assert isinstance(join, JoinKind)
+        pending = PendingJoin(Join(join), other_TN.requires_grad_(), number % 2 == 0)
         x = x_TN.detach().requires_grad_()
         with kernels.use_kernels("fastest" if at_once else "reference"):
             y_TN = neuron.normalised(x, norm, pending) if at_once else pending.of(neuron(norm(x)))

@@ -36,9 +36,11 @@ def _kernels_of(x: Tensor) -> DeviceKernels:
     return on_cuda if x.device.type == "cuda" else on_cpu
 
 
-def _plain(x: Tensor, start: Tensor | None, *rest: Any) -> LayerCall:
+def _plain(  # noqa: PLR0913 -- those of an operator
+    x: Tensor, start: Tensor | None, factors: Tensor | None, shapes: list[int], law: str, slope: str
+) -> LayerCall:
     """Return the call of neurons alone."""
-    return LayerCall(x, start, None, None, None, None, None, *rest, join="")
+    return LayerCall(x, start, None, None, None, None, None, factors, shapes, law, slope, "")
 
 
 def _normalised(x: Tensor, other: Tensor | None, *rest: Any) -> LayerCall:
