@@ -172,15 +172,11 @@ class StepLaw(NamedTuple):
     factors: tuple[TapeEntry, ...]
 
 
-def step_text(step: NeuronStep, factors: Sequence[TapeEntry] | None = None) -> str:
+def step_text(step: NeuronStep) -> str:
     """A time-step as one line, which an operator of torch can be given, and :func:`parse_step` reads.
 
     Results are separated by ``; ``: ``number 0.5``, ``factor``, ``x``, ``state 0``, or an operation with the places of
     its operands. The last entries say what is given, the states after and the states at the start.
-
-    Args:
-        step: The time-step.
-        factors: Its factors, in the order in which they are given; None: that of the step.
     """
     places: dict[TapeEntry, int] = {}
     lines: list[str] = []
@@ -189,7 +185,7 @@ def step_text(step: NeuronStep, factors: Sequence[TapeEntry] | None = None) -> s
         places[entry] = len(lines)
         lines.append(line)
 
-    for factor in step.factors if factors is None else factors:
+    for factor in step.factors:
         place(factor, "factor")
     for entry in needed([step.given, *step.after], STEP):
         if entry in places:
@@ -207,13 +203,17 @@ def step_text(step: NeuronStep, factors: Sequence[TapeEntry] | None = None) -> s
 
 
 def parse_step(text: str, tape: Tape, x: TapeEntry | None = None) -> StepLaw:
-    """Put the time-step that :func:`step_text` wrote on a tape.
+    """Put a time-step on a tape: of linear neurons, or as :func:`step_text` wrote it.
 
     Args:
         x: Input of the time-step; None: a leaf.
     """
+    x = tape.leaf("x") if x is None else x
+    linear = read_linear(text)
+    if linear is not None:
+        return _linear_step(linear, tape, x)
     entries: list[TapeEntry] = []
-    *lines, give, after, start = text.partition(LINEAR)[0].split("; ")
+    *lines, give, after, start = text.split("; ")
     for number, line in enumerate(lines):
         operation, *operands = line.split()
         if operation == "factor":
@@ -221,7 +221,7 @@ def parse_step(text: str, tape: Tape, x: TapeEntry | None = None) -> StepLaw:
         elif operation in {"number", "literal"}:
             entries.append(tape.number(float(operands[0]), number if operation == "number" else None))
         elif operation == "x":
-            entries.append(tape.leaf("x") if x is None else x)
+            entries.append(x)
         elif operation == "state":
             entries.append(tape.leaf("state", int(operands[0])))
         else:
@@ -261,44 +261,43 @@ class LinearConstants(NamedTuple):
         """Which of decay, gain and drift are given with each call, in the order of the factors of the step."""
         return tuple(place for place in range(3) if self[place] is None)
 
+    def text(self) -> str:
+        """Return one line that stands for the time-step."""
+        return LINEAR + ", ".join([*map(repr, self)])
 
-LINEAR = "; linear "
-"""What separates the text of a step from the constants of linear neurons."""
 
-
-@lru_cache(maxsize=1024)
-def linear_text(constants: LinearConstants) -> str:
-    """Return the time-step of linear neurons as one line, which ends with the constants themselves."""
-    tape = Tape()
-
-    def number(name: str) -> TapeEntry:
-        value = getattr(constants, name)
-        return tape.leaf("learned", name, LEARNED) if value is None else tape.number(value, name)
-
-    v, x = tape.leaf("state"), tape.leaf("x")
-    drive = number("gain") * x
-    h = number("decay") * v + (number("drift") + drive)
-    spikes = tape.put("fire", h - number("v_threshold"))
-    reset = tape.put("detach", spikes) if constants.detach_reset else spikes
-    if constants.v_reset is None:
-        after = h - number("v_threshold") * reset
-    else:
-        after = h * (1 - reset) + number("v_reset") * reset
-    names = [LinearConstants._fields[place] for place in constants.order]
-    step = NeuronStep(tape, spikes, (after,), {"v": constants.rest}, {name: Learned(0.0) for name in names})
-    ordered = [tape.leaf("learned", name, LEARNED) for name in names]
-    return step_text(step, ordered) + LINEAR + ", ".join(map(repr, constants))
+LINEAR = "linear "
+"""What the text of linear neurons begins with."""
 
 
 @lru_cache(maxsize=1024)
 def read_linear(text: str) -> LinearConstants | None:
-    """Return the constants that :func:`linear_text` wrote; None of other neurons."""
-    constants = text.partition(LINEAR)[2]
-    if not constants:
+    """Return the constants of a text of linear neurons; None of other neurons."""
+    if not text.startswith(LINEAR):
         return None
-    *numbers, detach_reset = constants.split(", ")
+    *numbers, detach_reset = text.removeprefix(LINEAR).split(", ")
     decay, gain, drift, rest, v_threshold, v_reset = (None if each == "None" else float(each) for each in numbers)
     return LinearConstants(decay, gain, drift, rest or 0.0, v_threshold or 0.0, v_reset, detach_reset == "True")
+
+
+def _linear_step(constants: LinearConstants, tape: Tape, x: TapeEntry) -> StepLaw:
+    """Put the time-step of linear neurons on a tape."""
+    factors = {place: tape.leaf("factor", number, LEARNED) for number, place in enumerate(constants.order)}
+
+    def number(place: int) -> TapeEntry:
+        value = constants[place]
+        return factors[place] if value is None else tape.number(value, LinearConstants._fields[place])
+
+    v, (decay, gain, drift) = tape.leaf("state"), map(number, range(3))
+    v_threshold = tape.number(constants.v_threshold, "v_threshold")
+    h = decay * v + (drift + gain * x)
+    spikes = tape.put("fire", h - v_threshold)
+    reset = tape.put("detach", spikes) if constants.detach_reset else spikes
+    if constants.v_reset is None:
+        after = h - v_threshold * reset
+    else:
+        after = h * (1 - reset) + tape.number(constants.v_reset, "v_reset") * reset
+    return StepLaw(spikes, (after,), (constants.rest,), tuple(factors.values()))
 
 
 def read_tape(tape: Tape, text: str, names: Mapping[str, TapeEntry]) -> TapeEntry:

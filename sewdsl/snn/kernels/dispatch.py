@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sewdsl.equations.step import LinearConstants, linear_text
+from sewdsl.equations.step import LinearConstants
 from sewdsl.snn.kernels import (
     cuda_max_pool,
     cuda_neuron,
@@ -293,15 +293,9 @@ def _linear_kernel(
     decay, gain, drift = (None if isinstance(each, Tensor) else float(each) for each in dynamics)
     v_reset = None if spec.v_reset is None else float(spec.v_reset)
     rest, v_threshold, detach_reset = float(spec.rest), float(spec.v_threshold), bool(spec.detach_reset)
-    law = _linear_law(decay, gain, drift, rest, v_threshold, v_reset, detach_reset)
+    law = LinearConstants(decay, gain, drift, rest, v_threshold, v_reset, detach_reset).text()
     factors = torch.stack(tensors) if len(tensors) > 1 else tensors[0][None] if tensors else None
     return StepKernel(factors, [1, 1] * len(tensors), law, slope)
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _linear_law(*constants: Any) -> str:
-    """Return the text of a time-step, which torch's compiler takes as it is."""
-    return linear_text(LinearConstants(*constants))
 
 
 def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:

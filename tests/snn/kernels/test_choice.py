@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sewdsl.equations.step import LinearConstants, linear_text
+from sewdsl.equations.step import LinearConstants
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import (
     cuda_max_pool,
@@ -71,7 +71,7 @@ def test_linear_neurons_run_fast(ran: list[str]) -> None:
 def layer(work: NeuronCall, channels: KernelChannels | None = None, joint: FusedJoin | None = None) -> LayerCall:
     """The call of the CPU's kernel that does what Triton's would."""
     law = work.law
-    text = linear_text(LinearConstants(*law[:7]))
+    text = LinearConstants(*law[:7]).text()
     tape, other_TN = joint or ("", None)
     weight, bias, mean, rstd = channels or (None, None, None, None)
     return LayerCall(work.x_TN, None, other_TN, weight, bias, mean, rstd, None, [], text, law.slope, tape)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sewdsl.equations.step import LinearConstants, linear_text
+from sewdsl.equations.step import LinearConstants
 from sewdsl.ir.op import Neuron
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import ChannelAffine, reference, render_kernels
@@ -165,7 +165,7 @@ def test_only_the_input_and_numbers_for_each_channel_are_kept() -> None:
 def test_opcheck(*, batch: bool) -> None:
     x_TN = LAYOUTS["channels last"](current(3, 2, 4, 3, 3)).detach().requires_grad_()
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
-    law = linear_text(LinearConstants(None, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True))
+    law = LinearConstants(None, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True).text()
     decay = torch.tensor([0.5], requires_grad=True)
     texts = [1, 1], law, "set 1.0", ""
     running = torch.zeros(4), torch.ones(4), torch.tensor(3)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sewdsl.equations.step import LinearConstants, linear_text
+from sewdsl.equations.step import LinearConstants
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.join import Join, PendingJoin
@@ -268,7 +268,7 @@ def test_opcheck(join: str) -> None:
         LAYOUTS["channels last"](current(3, 2, 4, 3, 3, seed=seed)).detach().requires_grad_() for seed in (0, 1)
     )
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
-    law = linear_text(LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True))
+    law = LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True).text()
     texts: tuple[list[int], str, str, str] = [], law, "set 1.0", join
     torch.library.opcheck(operators.norm_neurons, (x, other, *channels, None, *texts), {"batch": True})
     tensors = torch.ones_like(x), x.detach(), other.detach(), *channels, None

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sewdsl.equations.step import LinearConstants, linear_text, read_linear
+from sewdsl.equations.step import LinearConstants, read_linear
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels.neuron import on_cpu, operators
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
@@ -27,7 +27,7 @@ LAWS = [
 
 @pytest.mark.parametrize("law", LAWS)
 def test_a_law_survives_as_text(law: LinearConstants) -> None:
-    assert read_linear(linear_text(law)) == law
+    assert read_linear(law.text()) == law
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own, from 2.15 on
@@ -38,7 +38,7 @@ def test_opcheck(law: LinearConstants, layout: str, *, final: bool) -> None:
     x_TN = LAYOUTS[layout](current(3, 2, 4, 3, 3)).requires_grad_()
     start = torch.zeros(1, 2, 4, 3, 3).requires_grad_() if final else None
     decay = torch.tensor([0.7], requires_grad=True) if final else None
-    texts = [1, 1] * final, linear_text(law._replace(decay=None) if final else law), SLOPE
+    texts = [1, 1] * final, (law._replace(decay=None) if final else law).text(), SLOPE
     torch.library.opcheck(operators.neurons, (x_TN, start, decay, *texts), {"final": final})
     decay = None if decay is None else decay.detach()
     tensors = torch.ones_like(x_TN), None, x_TN.detach(), None, decay

@@ -10,7 +10,7 @@ from itertools import product
 
 import pytest
 
-from sewdsl.equations.step import LinearConstants, linear_text
+from sewdsl.equations.step import LinearConstants
 from sewdsl.snn.kernels import render_kernels
 from sewdsl.snn.kernels.neuron.plan_kernel import FactorAxes, KernelVariant, LayerNeedsGrad
 from sewdsl.snn.kernels.neuron.write_numba import render_backward, render_forward
@@ -62,7 +62,7 @@ def neuron(
     slope: str = SLOPE,
 ) -> KernelVariant:
     """A neuron that learns its decay for each time-step, and its gain."""
-    law = linear_text(LinearConstants(None, None, 0.0, 0.0, 1.0, v_reset, detach_reset=detach))
+    law = LinearConstants(None, None, 0.0, 0.0, 1.0, v_reset, detach_reset=detach).text()
     axes = FactorAxes(channels=True, steps=True), FactorAxes(channels=False, steps=False)
     return KernelVariant(stored, law, axes, SLOPE, norm, join, not norm)
 
@@ -104,7 +104,7 @@ def test_tapes_are_functions_of_the_variant() -> None:
 
 def test_a_time_step_of_neurons() -> None:
     """The gradient is that of the tape, and scalars are named in the order of their use."""
-    law = linear_text(LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, None, detach_reset=False))
+    law = LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, None, detach_reset=False).text()
     variant = KernelVariant("float32", law, (), SLOPE, False, "", False)  # noqa: FBT003 -- neither norm nor states
     wanted = LayerNeedsGrad(x=True, start=False, channels=False, factors=False, other=False)
     assert lines(render_backward(variant, wanted).text, "pull") == [
@@ -128,7 +128,7 @@ def test_a_time_step_of_neurons() -> None:
 def test_numbers_and_learned_factors_share_a_kernel() -> None:
     texts = set()
     for decay, axes in ((0.5, ()), (None, (FactorAxes(channels=False, steps=False),))):
-        law = linear_text(LinearConstants(decay, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True))
+        law = LinearConstants(decay, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True).text()
         texts.add(render_forward(KernelVariant("float32", law, axes, "", True, "add s z", False)).text)  # noqa: FBT003
     assert len(texts) == 1
 

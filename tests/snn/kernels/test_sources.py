@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sewdsl import resources
-from sewdsl.equations.step import LinearConstants, linear_text
+from sewdsl.equations.step import LinearConstants
 from sewdsl.snn.kernels import compile_cache, render_kernels
 from sewdsl.snn.kernels.neuron.plan_kernel import KernelVariant
 from sewdsl.snn.kernels.neuron.write_numba import render_forward
@@ -40,7 +40,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def forward_text(v_reset: float | None) -> str:
     """The kernel of LIF neurons."""
-    law = linear_text(LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, v_reset, detach_reset=True))
+    law = LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, v_reset, detach_reset=True).text()
     variant = KernelVariant("float32", law, (), slope="", norm=False, join="", states=False)
     return render_forward(variant).text
 

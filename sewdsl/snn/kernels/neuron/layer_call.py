@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sewdsl.equations.step import read_linear
 from sewdsl.snn.kernels import memory_layout
 from sewdsl.snn.kernels.neuron.plan_kernel import FactorAxes, KernelVariant, LayerNeedsGrad
 from sewdsl.snn.kernels.norm_call import KernelChannels
@@ -26,7 +27,7 @@ class LayerCall(NamedTuple):
         rstd: 1 / sqrt(variance + eps) of each channel.
         factors: Numbers of all factors, one after the other; None without factors.
         shapes: Time-steps and channels of each factor, one pair after the other.
-        law: The time-step, as :func:`sewdsl.equations.step.step_text` writes it.
+        law: The time-step, as text that :func:`sewdsl.equations.step.parse_step` reads.
         slope: Tape of the surrogate's derivative; empty if nothing fires.
         join: Tape of the join, whose result replaces the output of the neurons; empty without one.
     """
@@ -54,7 +55,7 @@ class LayerCall(NamedTuple):
     @property
     def states(self) -> int:
         """Number of states."""
-        return len(self.law.partition("; linear ")[0].rpartition("; start")[2].split())
+        return 1 if read_linear(self.law) else len(self.law.rpartition("; start")[2].split())
 
     @property
     def wide(self) -> torch.dtype:

@@ -63,7 +63,7 @@ class KernelVariant(NamedTuple):
 
     Attributes:
         stored: Dtype of input and output.
-        law: The time-step, as :func:`sewdsl.equations.step.step_text` writes it.
+        law: The time-step, as text that :func:`sewdsl.equations.step.parse_step` reads.
         axes: Axes of each factor.
         slope: Tape of the surrogate's derivative; empty: nothing fires, or there is no backward pass.
         norm: Whether batch norm precedes the neurons.
