@@ -120,8 +120,8 @@ def test_a_time_step_of_neurons() -> None:
         "t8 = t2 + t7",
         "t9 = t8 * c1",
         "t10 = t8 * c0",
-        "g0[i] = t9",
-        "g_x[i] = write(t10)",
+        "g0[i] = t10",
+        "g_x[i] = write(t9)",
     ]
 
 
