@@ -262,7 +262,7 @@ class LinearConstants(NamedTuple):
         return tuple(place for place in range(3) if self[place] is None)
 
     def text(self) -> str:
-        """Return one line that stands for the time-step."""
+        """Return one line from which the time-step is made."""
         return LINEAR + ", ".join([*map(repr, self)])
 
 

@@ -128,13 +128,13 @@ class StepKernel(NamedTuple):
     """A kernel of neurons, for inputs like the one that it was found for.
 
     Attributes:
-        factors: Learned numbers of the time-step, one after the other; None without any.
+        factors: Learned numbers of the time-step: all, one after the other, or up to three scalars; else None.
         shapes: Time-steps and channels of each factor, one pair after the other.
         law: The time-step, as text.
         slope: Tape of the surrogate's derivative.
     """
 
-    factors: Tensor | None
+    factors: tuple[Tensor | None, Tensor | None, Tensor | None]
     shapes: list[int]
     law: str
     slope: str
@@ -198,7 +198,7 @@ def run_norm_neurons(kernel: StepKernel, x_TN: Tensor, channels: ChannelAffine, 
     """
     *numbers, batch = channels
     tape, other = joint or ("", None)
-    y_TN: Tensor = operators.norm_neurons(x_TN, other, *numbers, *kernel, tape, batch=batch)
+    y_TN: Tensor = operators.norm_neurons(x_TN, other, *numbers, *kernel.factors, *kernel[1:], tape, batch=batch)
     return y_TN
 
 
@@ -245,7 +245,7 @@ def run_equations(
 
 def _run_kernel(kernel: StepKernel, x_TN: Tensor, start: Tensor | None, *, final: bool) -> tuple[Tensor, Tensor]:
     """Return what neurons give, and their states after the last time-step."""
-    fast: tuple[Tensor, Tensor] = operators.neurons(x_TN, start, *kernel, final=final)
+    fast: tuple[Tensor, Tensor] = operators.neurons(x_TN, start, *kernel.factors, *kernel[1:], final=final)
     return fast
 
 
@@ -267,7 +267,9 @@ def _equation_kernel(
         return None
     wide = torch.promote_types(x_TN.dtype, torch.float32)
     numbers = torch.cat([factor.reshape(-1) for factor in factors]).to(wide) if factors else None
-    return StepKernel(numbers, [length for factor in factors for length in factor.shape], step.text, slope)
+    return StepKernel(
+        (numbers, None, None), [length for factor in factors for length in factor.shape], step.text, slope
+    )
 
 
 def _run(
@@ -294,8 +296,8 @@ def _linear_kernel(
     v_reset = None if spec.v_reset is None else float(spec.v_reset)
     rest, v_threshold, detach_reset = float(spec.rest), float(spec.v_threshold), bool(spec.detach_reset)
     law = LinearConstants(decay, gain, drift, rest, v_threshold, v_reset, detach_reset).text()
-    factors = torch.stack(tensors) if len(tensors) > 1 else tensors[0][None] if tensors else None
-    return StepKernel(factors, [1, 1] * len(tensors), law, slope)
+    first, second, third = (*tensors, None, None, None)[:3]
+    return StepKernel((first, second, third), [1, 1] * len(tensors), law, slope)
 
 
 def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:

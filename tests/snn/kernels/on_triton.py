@@ -154,7 +154,7 @@ def norm_call(case: Norm, x_TN: Tensor) -> LayerCall:
     kernel = kernels.find_norm_kernel(case.spec, x_TN, case.learned)
     assert kernel is not None
     other_TN = None if case.other_TN is None else case.other_TN.to(x_TN.device, x_TN.dtype)
-    return LayerCall(x_TN, None, other_TN, *case.channels, *kernel, case.join)
+    return LayerCall(x_TN, None, other_TN, *case.channels, *kernel.factors, *kernel[1:], case.join)
 
 
 def beside_the_cpu(case: Norm, x_TN: Tensor, g_TN: Tensor, wanted: LayerNeedsGrad, *, batch: bool) -> None:

@@ -74,7 +74,7 @@ def layer(work: NeuronCall, channels: KernelChannels | None = None, joint: Fused
     text = LinearConstants(*law[:7]).text()
     tape, other_TN = joint or ("", None)
     weight, bias, mean, rstd = channels or (None, None, None, None)
-    return LayerCall(work.x_TN, None, other_TN, weight, bias, mean, rstd, None, [], text, law.slope, tape)
+    return LayerCall(work.x_TN, None, other_TN, weight, bias, mean, rstd, None, None, None, [], text, law.slope, tape)
 
 
 def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:

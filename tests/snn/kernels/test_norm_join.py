@@ -270,7 +270,7 @@ def test_opcheck(join: str) -> None:
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
     law = LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True).text()
     texts: tuple[list[int], str, str, str] = [], law, "set 1.0", join
-    torch.library.opcheck(operators.norm_neurons, (x, other, *channels, None, *texts), {"batch": True})
-    tensors = torch.ones_like(x), x.detach(), other.detach(), *channels, None
+    torch.library.opcheck(operators.norm_neurons, (x, other, *channels, None, None, None, *texts), {"batch": True})
+    tensors = torch.ones_like(x), x.detach(), other.detach(), *channels, None, None, None
     wants = [True, True, False, True]
     torch.library.opcheck(operators.norm_neurons_backward, (*tensors, *texts, wants), {"batch": True})

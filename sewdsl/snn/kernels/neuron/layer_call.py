@@ -25,7 +25,9 @@ class LayerCall(NamedTuple):
         bias: Of each channel.
         mean: Of each channel.
         rstd: 1 / sqrt(variance + eps) of each channel.
-        factors: Numbers of all factors, one after the other; None without factors.
+        factor0: Numbers of all factors, one after the other, or the first of up to three scalars; None without factors.
+        factor1: The second scalar.
+        factor2: The third scalar.
         shapes: Time-steps and channels of each factor, one pair after the other.
         law: The time-step, as text that :func:`sewdsl.equations.step.parse_step` reads.
         slope: Tape of the surrogate's derivative; empty if nothing fires.
@@ -39,7 +41,9 @@ class LayerCall(NamedTuple):
     bias: Tensor | None
     mean: Tensor | None
     rstd: Tensor | None
-    factors: Tensor | None
+    factor0: Tensor | None
+    factor1: Tensor | None
+    factor2: Tensor | None
     shapes: list[int]
     law: str
     slope: str
@@ -51,6 +55,19 @@ class LayerCall(NamedTuple):
         if self.weight is None or self.bias is None or self.mean is None or self.rstd is None:
             return None
         return KernelChannels(self.weight, self.bias, self.mean, self.rstd)
+
+    @property
+    def scalars(self) -> tuple[Tensor, ...]:
+        """The factors as they are given."""
+        return tuple(each for each in (self.factor0, self.factor1, self.factor2) if each is not None)
+
+    @property
+    def factors(self) -> Tensor | None:
+        """Numbers of all factors, one after the other; None without factors."""
+        first, *others = self.scalars or (None,)
+        if first is None or first.ndim:
+            return first
+        return torch.stack([first, *others]) if others else first[None]
 
     @property
     def states(self) -> int:
@@ -93,7 +110,7 @@ class LayerGradients(NamedTuple):
         start: Of the states before the first time-step.
         weight: Of the weight of each channel, ``[C]``.
         bias: Of the bias of each channel, ``[C]``.
-        factors: Of all numbers of all factors, float64.
+        factors: Of all numbers of all factors, in the dtype of the first; of linear neurons, of decay, gain and drift.
         other_TN: Of the join's other operand.
     """
 
@@ -111,6 +128,8 @@ class LayerGradients(NamedTuple):
         g_x_TN, g_other_TN = (call.given() if wants else call.nothing(none) for wants in (wanted.x, wanted.other))
         g_start = call.states_after() if wanted.start else call.nothing()
         g_weight, g_bias = (call.nothing() if call.weight is None else torch.empty_like(call.weight) for _ in range(2))
-        count = call.factors.numel() if call.factors is not None and wanted.factors else 0
-        factors = call.x_TN.new_empty(count, dtype=torch.float64)
+        scalars = call.scalars if wanted.factors else ()
+        dtype = scalars[0].dtype if scalars else torch.float64
+        count = 3 if read_linear(call.law) and scalars else sum(each.numel() for each in scalars)
+        factors = call.x_TN.new_empty(count, dtype=dtype)
         return cls(g_x_TN, g_start, g_weight, g_bias, factors, g_other_TN)

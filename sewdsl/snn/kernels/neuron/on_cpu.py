@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sewdsl.equations.step import read_linear
 from sewdsl.snn.kernels import memory_layout, render_kernels
 from sewdsl.snn.kernels.compile_kernel import compile_kernel
 from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients
@@ -97,24 +98,26 @@ def backward(
         lines = *lines, scaled
     _run(prepared, "backward", call, arrays | more, lines, share)
     found_sums = sums.sum(0)
-    if found.factors.numel():
-        _fill_factors(found.factors.numpy(), prepared, totals.sum(0), found_sums)
+    factors = np.zeros(sum(each.numel() for each in call.scalars) if wanted.factors else 0)
+    if len(factors):
+        _fill_factors(factors, prepared, totals.sum(0), found_sums)
+    g_factors = torch.from_numpy(factors)
     if channels is None:
-        return found
+        return found._replace(factors=_placed(g_factors, call, found))
     if not kernel.sums:
         return found._replace(weight=found.weight.zero_(), bias=found.bias.zero_())
     ones, products = torch.from_numpy(found_sums)[:, :2].unbind(1)
     for place, current in kernel.derived:
         each = lines[0] * products + lines[1] * ones if current else ones
         first, _, wide = prepared.places[place]
-        found.factors[first : first + wide] = each if wide > 1 else each.sum()
+        g_factors[first : first + wide] = each if wide > 1 else each.sum()
     for gain in gains:
         ones, products = gain * ones, gain * products
     pair = torch.stack([(products - channels.mean * ones) * channels.rstd, ones])
     if batch:
         _settle(call, channels, lines[0], pair, arrays, share)
     g_weight, g_bias = (part.to(channels.weight.dtype, copy=True) for part in pair)
-    return found._replace(weight=g_weight, bias=g_bias)
+    return found._replace(weight=g_weight, bias=g_bias, factors=_placed(g_factors, call, found))
 
 
 def _settle(  # noqa: PLR0913 -- everything that a kernel is given
@@ -134,7 +137,6 @@ def _fill_factors(
     factors: NDArray[np.float64], prepared: _Prepared, totals: NDArray[np.float64], sums: NDArray[np.float64]
 ) -> None:
     """Put the sums that a kernel took into the gradients of the factors."""
-    factors[:] = 0
     numbers, column = iter(totals), 0
     for each in sorted(prepared.kernel.sums, key=lambda each: each.steps):
         if each.place is None:
@@ -149,6 +151,14 @@ def _fill_factors(
             column += count
         else:
             factors[first] = next(numbers)
+
+
+def _placed(g_factors: Tensor, call: LayerCall, found: LayerGradients) -> Tensor:
+    """Return the gradients of the factors as they are wanted: of linear neurons, at the places of all three."""
+    linear = read_linear(call.law)
+    if linear is None or not len(g_factors):
+        return g_factors.to(found.factors.dtype)
+    return found.factors.zero_().index_copy_(0, torch.tensor(linear.order), g_factors.to(found.factors.dtype))
 
 
 @lru_cache(maxsize=1024)
@@ -182,8 +192,9 @@ def _run(  # noqa: PLR0913 -- everything that a kernel is given
     """Call a kernel."""
     kernel, constants = prepared.kernel, prepared.arrays
     arrays |= constants
-    if call.factors is not None:
-        factors = memory_layout.flat_row(call.factors.to(call.wide).contiguous())
+    factors_given = call.factors
+    if factors_given is not None:
+        factors = memory_layout.flat_row(factors_given.to(call.wide).contiguous())
         arrays["factors"] = factors
         where, values = prepared.learned
         if where:
@@ -196,10 +207,11 @@ def _run(  # noqa: PLR0913 -- everything that a kernel is given
 
 def _gain(call: LayerCall, prepared: _Prepared, gain: float) -> Any:
     """Return a number, or the values of a factor: a number for all, or a tensor ``[C]``."""
-    if not isinstance(gain, int) or call.factors is None:
+    factors = call.factors
+    if not isinstance(gain, int) or factors is None:
         return gain
     first, _, channels = prepared.places[gain]
-    return call.factors[first : first + channels].to(call.wide) if channels > 1 else call.factors[first].item()
+    return factors[first : first + channels].to(call.wide) if channels > 1 else factors[first].item()
 
 
 def _rows(strides: memory_layout.Strides, sequences: dict[str, tuple[Tensor | None, str]]) -> dict[str, Any]:

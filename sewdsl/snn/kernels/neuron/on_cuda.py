@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from sewdsl.equations.step import read_linear
 from sewdsl.snn.kernels import cuda_neuron, cuda_norm_neuron
@@ -12,6 +11,9 @@ from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
 from sewdsl.snn.kernels.norm_call import FusedJoin, NeedsGrad
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["backward", "forward", "statistics"]
 
@@ -51,7 +53,7 @@ def _linear(call: LayerCall) -> NeuronCall:
     """Return the call of a hand-written kernel."""
     constants = read_linear(call.law)
     assert constants is not None  # noqa: S101 -- there are kernels for no others: the dispatch knows
-    learned = dict(zip(constants.order, () if call.factors is None else call.factors.unbind(), strict=True))
+    learned = dict(zip(constants.order, call.scalars, strict=True))
     decay, gain, drift = (number or 0.0 for number in constants[:3])
     law = NeuronConstants(decay, gain, drift, *constants[3:], slope=call.slope)
     v_N = None if call.start is None else call.start[0]
@@ -59,7 +61,5 @@ def _linear(call: LayerCall) -> NeuronCall:
 
 
 def _learned(call: LayerCall, sums: Tensor, wanted: LayerNeedsGrad) -> Tensor:
-    """Return the gradients of the factors that are given with the call, from those of decay, gain and drift."""
-    constants = read_linear(call.law)
-    order = constants.order if constants is not None and wanted.factors else ()
-    return torch.stack([sums[place] for place in order]) if order else sums.new_empty(0)
+    """Return the gradients of decay, gain and drift in the dtype of those that are given with the call."""
+    return sums.to(call.scalars[0].dtype) if wanted.factors else sums.new_empty(0)

@@ -7,11 +7,13 @@ spikes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from sewdsl.equations.step import read_linear
 from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, partition
 from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad, join_needs
@@ -37,10 +39,17 @@ def _kernels_of(x: Tensor) -> DeviceKernels:
 
 
 def _plain(  # noqa: PLR0913 -- those of an operator
-    x: Tensor, start: Tensor | None, factors: Tensor | None, shapes: list[int], law: str, slope: str
+    x: Tensor,
+    start: Tensor | None,
+    factor0: Tensor | None,
+    factor1: Tensor | None,
+    factor2: Tensor | None,
+    shapes: list[int],
+    law: str,
+    slope: str,
 ) -> LayerCall:
     """Return the call of neurons alone."""
-    return LayerCall(x, start, None, None, None, None, None, factors, shapes, law, slope, "")
+    return LayerCall(x, start, None, None, None, None, None, factor0, factor1, factor2, shapes, law, slope, "")
 
 
 def _normalised(x: Tensor, other: Tensor | None, *rest: Any) -> LayerCall:
@@ -53,13 +62,22 @@ def _normalised(x: Tensor, other: Tensor | None, *rest: Any) -> LayerCall:
 
 @torch.library.custom_op("sewdsl::neurons", mutates_args=(), device_types=("cpu", "cuda"))
 def neurons(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
-    x: Tensor, start: Tensor | None, factors: Tensor | None, shapes: list[int], law: str, slope: str, *, final: bool
+    x: Tensor,
+    start: Tensor | None,
+    factor0: Tensor | None,
+    factor1: Tensor | None,
+    factor2: Tensor | None,
+    shapes: list[int],
+    law: str,
+    slope: str,
+    *,
+    final: bool,
 ) -> tuple[Tensor, Tensor]:
     """Output ``[T, N, *]`` of neurons, and their states after the last time-step ``[S, N, *]``.
 
     The arguments are those of :class:`LayerCall`. Final states that are not wanted are empty.
     """
-    return _kernels_of(x).forward(_plain(x, start, factors, shapes, law, slope), final=final)
+    return _kernels_of(x).forward(_plain(x, start, factor0, factor1, factor2, shapes, law, slope), final=final)
 
 
 @neurons.register_fake
@@ -74,14 +92,16 @@ def neurons_backward(  # noqa: PLR0913
     g_after: Tensor | None,
     x: Tensor,
     start: Tensor | None,
-    factors: Tensor | None,
+    factor0: Tensor | None,
+    factor1: Tensor | None,
+    factor2: Tensor | None,
     shapes: list[int],
     law: str,
     slope: str,
     wants: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x, start and factors (float64), as far as they are wanted; else they are empty."""
-    call = _plain(x, start, factors, shapes, law, slope)
+    """Gradients of x, start and factors, as far as they are wanted; else they are empty."""
+    call = _plain(x, start, factor0, factor1, factor2, shapes, law, slope)
     found = _kernels_of(x).backward(call, g, g_after, _plain_wanted(wants), batch=False)
     return found.x_TN, found.start, found.factors
 
@@ -107,17 +127,23 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool
 
 
 def _differentiate(ctx: Any, g: Tensor | None, g_after: Tensor | None) -> tuple[Tensor | None, ...]:
-    tensors, wants = ctx.saved_tensors, [*ctx.needs_input_grad[:3]]
-    texts = ctx.shapes, ctx.law, ctx.slope
+    tensors, needs, texts = ctx.saved_tensors, ctx.needs_input_grad, (ctx.shapes, ctx.law, ctx.slope)
+    wants = [needs[0], needs[1], any(needs[2:5])]
     g_x, g_start, g_factors = neurons_backward(g, g_after if ctx.final else None, *tensors, *texts, wants)
-    return (
-        g_x if wants[0] else None,
-        g_start if wants[1] else None,
-        g_factors.to(tensors[2].dtype) if wants[2] else None,
-        None,
-        None,
-        None,
-    )
+    factors = _by_factor(ctx.law, g_factors, tensors[2:], needs[2:5])
+    return g_x if wants[0] else None, g_start if wants[1] else None, *factors, None, None, None
+
+
+def _by_factor(
+    law: str, g_factors: Tensor, factors: Sequence[Tensor | None], needs: Sequence[bool]
+) -> Iterator[Tensor | None]:
+    """Return the gradients of the factors as they are given."""
+    linear = read_linear(law)
+    for number, (factor, needed) in enumerate(zip(factors, needs, strict=True)):
+        if factor is None or not needed:
+            yield None
+        else:
+            yield g_factors if linear is None else g_factors[linear.order[number]].to(factor.dtype)
 
 
 neurons.register_autograd(_differentiate, setup_context=_keep)
@@ -132,7 +158,9 @@ def norm_neurons(  # noqa: PLR0913
     bias: Tensor,
     mean: Tensor,
     rstd: Tensor,
-    factors: Tensor | None,
+    factor0: Tensor | None,
+    factor1: Tensor | None,
+    factor2: Tensor | None,
     shapes: list[int],
     law: str,
     slope: str,
@@ -144,7 +172,7 @@ def norm_neurons(  # noqa: PLR0913
 
     With ``batch``, mean and rstd are those of x, so that x has a gradient through them too.
     """
-    call = _normalised(x, other, weight, bias, mean, rstd, factors, shapes, law, slope, join)
+    call = _normalised(x, other, weight, bias, mean, rstd, factor0, factor1, factor2, shapes, law, slope, join)
     return _kernels_of(x).forward(call, final=False)[0]
 
 
@@ -162,7 +190,9 @@ def norm_neurons_backward(  # noqa: PLR0913
     bias: Tensor,
     mean: Tensor,
     rstd: Tensor,
-    factors: Tensor | None,
+    factor0: Tensor | None,
+    factor1: Tensor | None,
+    factor2: Tensor | None,
     shapes: list[int],
     law: str,
     slope: str,
@@ -171,11 +201,11 @@ def norm_neurons_backward(  # noqa: PLR0913
     *,
     batch: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, other, weight, bias and factors (float64); empty or zero where they are not wanted.
+    """Gradients of x, other, weight, bias and factors; empty or zero where they are not wanted.
 
     ``other`` may be None if no gradient depends on it. ``wants`` are the fields of :class:`LayerNeedsGrad` but start.
     """
-    call = _normalised(x, other, weight, bias, mean, rstd, factors, shapes, law, slope, join)
+    call = _normalised(x, other, weight, bias, mean, rstd, factor0, factor1, factor2, shapes, law, slope, join)
     found = _kernels_of(x).backward(call, g, None, _norm_wanted(wants), batch=batch)
     return found.x_TN, found.other_TN, found.weight, found.bias, found.factors
 
@@ -206,13 +236,13 @@ def _differentiate_norm(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
 
     If the gradient of the other operand is that of the result, as of a sum, it is the same tensor.
     """
-    x, other, weight, bias, _mean, _rstd, factors, *_ = needs = ctx.needs_input_grad
-    wants = [x, weight or bias, factors, other and not ctx.passes_other]
+    x, other, weight, bias, *_ = needs = ctx.needs_input_grad
+    wants = [x, weight or bias, any(needs[6:9]), other and not ctx.passes_other]
     tensors = ctx.saved_tensors
     g_x, g_other, g_weight, g_bias, g_factors = norm_neurons_backward(g, *tensors, *ctx.texts, wants, batch=ctx.batch)
     gradients = g_x, g if ctx.passes_other else g_other, g_weight, g_bias
     each = (gradient if needed else None for gradient, needed in zip(gradients, needs, strict=False))
-    return *each, None, None, g_factors.to(tensors[6].dtype) if factors else None, None, None, None, None
+    return *each, None, None, *_by_factor(ctx.texts[1], g_factors, tensors[6:], needs[6:9]), None, None, None, None
 
 
 norm_neurons.register_autograd(_differentiate_norm, setup_context=_keep_norm)

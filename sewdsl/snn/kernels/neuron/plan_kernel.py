@@ -82,7 +82,7 @@ class KernelVariant(NamedTuple):
     wanted: LayerNeedsGrad | None = None
 
 
-class Layer(NamedTuple):
+class KernelLayer(NamedTuple):
     """Prologue, time-step and epilogue on one tape.
 
     Attributes:
@@ -122,7 +122,7 @@ class Derived(NamedTuple):
     current: bool
 
 
-class Sum(NamedTuple):
+class GradientSum(NamedTuple):
     """A sum over neurons and time-steps.
 
     Attributes:
@@ -152,12 +152,12 @@ class BackwardPlan(NamedTuple):
         sums: The sums, in the order of their rows.
         gain: Numbers, or places of factors, that the host multiplies core by.
         derived: Factors whose gradients the host derives.
-        later: The leaf that stands for a delayed gradient, by its row.
+        later: The leaf of a delayed gradient, by its row.
     """
 
     results: Results
     kept: tuple[TapeEntry, ...]
-    sums: tuple[Sum, ...]
+    sums: tuple[GradientSum, ...]
     gain: tuple[float | int, ...]
     derived: tuple[Derived, ...]
     later: dict[str, TapeEntry]
@@ -189,7 +189,7 @@ def join_needs(join: str) -> JoinNeeds:
     return JoinNeeds(other in needed_for([slopes[spikes], slopes[other]]), slopes[other].number == 1)
 
 
-def compose(variant: KernelVariant) -> Layer:
+def compose(variant: KernelVariant) -> KernelLayer:
     """Return the layer of a variant."""
     tape = Tape(surrogate_slope(variant.slope) if variant.slope else None)
     raw, other = tape.leaf("raw"), tape.leaf("z")
@@ -198,10 +198,10 @@ def compose(variant: KernelVariant) -> Layer:
     law = parse_step(variant.law, tape, current)
     joined = read_tape(tape, variant.join, {"s": law.given, "z": other}) if variant.join else law.given
     states = tuple(tape.leaf("state", number) for number in range(len(law.after)))
-    return Layer(raw, current, line, other, law.given, joined, law.after, states, law.start, law.factors)
+    return KernelLayer(raw, current, line, other, law.given, joined, law.after, states, law.start, law.factors)
 
 
-def plan_backward(layer: Layer, variant: KernelVariant, wanted: LayerNeedsGrad) -> BackwardPlan:
+def plan_backward(layer: KernelLayer, variant: KernelVariant, wanted: LayerNeedsGrad) -> BackwardPlan:
     """Return the plan of a backward kernel."""
     tape = layer.given.tape
     g_given = g_joined = tape.leaf("g_given")
@@ -216,7 +216,7 @@ def plan_backward(layer: Layer, variant: KernelVariant, wanted: LayerNeedsGrad) 
         (pulled.get(state), f"g{number}") for number, state in enumerate(layer.states)
     ]
     results += [(g_other, "g_others")] if wanted.other else []
-    sums, derived, gain, later = list[Sum](), list[Derived](), list[float | int](), dict[str, TapeEntry]()
+    sums, derived, gain, later = list[GradientSum](), list[Derived](), list[float | int](), dict[str, TapeEntry]()
     core = pulled.get(layer.raw)
     if variant.norm:
         core, gain = _hoisted(pulled.get(layer.line[1]), layer, variant.axes)
@@ -226,7 +226,7 @@ def plan_backward(layer: Layer, variant: KernelVariant, wanted: LayerNeedsGrad) 
         product = None if core is None else core * layer.raw
         current = None if core is None else core * layer.current
         results += [(core, "s0"), (product, "s1")]
-        sums += [Sum(None, channels=True), Sum(None, channels=True)]
+        sums += [GradientSum(None, channels=True), GradientSum(None, channels=True)]
     for place, (factor, axes) in enumerate(zip(layer.factors, variant.axes, strict=True)):
         gradient = pulled.get(factor) if wanted.factors else None
         if gradient is None:
@@ -245,13 +245,13 @@ def plan_backward(layer: Layer, variant: KernelVariant, wanted: LayerNeedsGrad) 
         else:
             results.append((gradient, row))
         number_of = layer.states.index(state) if delayed and state is not None else None
-        sums.append(Sum(place, axes.channels or axes.steps, axes.steps, number_of))
+        sums.append(GradientSum(place, axes.channels or axes.steps, axes.steps, number_of))
     roots = [entry for entry, _ in results if entry is not None]
     return BackwardPlan(results, _cut(layer, roots), tuple(sums), tuple(gain), tuple(derived), later)
 
 
 def _hoisted(
-    core: TapeEntry | None, layer: Layer, axes: Sequence[FactorAxes]
+    core: TapeEntry | None, layer: KernelLayer, axes: Sequence[FactorAxes]
 ) -> tuple[TapeEntry | None, list[float | int]]:
     """Return the gradient of the current without the numbers and factors that the host multiplies by, and these."""
     gain: list[float | int] = []
@@ -268,7 +268,7 @@ def _hoisted(
     return core, gain
 
 
-def _cut(layer: Layer, roots: Sequence[TapeEntry]) -> tuple[TapeEntry, ...]:
+def _cut(layer: KernelLayer, roots: Sequence[TapeEntry]) -> tuple[TapeEntry, ...]:
     """Return the results to save: of each state, the state or a later result that leaves fewer operations."""
     kept, last = list(layer.states), max((entry.index for entry in layer.after), default=-1)
     candidates = [

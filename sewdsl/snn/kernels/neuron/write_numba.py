@@ -23,10 +23,10 @@ from sewdsl.equations.tape import TapeEntry
 from sewdsl.snn.kernels.neuron.plan_kernel import (
     BackwardPlan,
     Derived,
+    GradientSum,
     KernelVariant,
     LayerNeedsGrad,
     Results,
-    Sum,
     compose,
     needed_for,
     ordered_operands,
@@ -69,7 +69,7 @@ class Kernel(NamedTuple):
     arguments: tuple[str, ...]
     scalars: tuple[float | int, ...]
     start: tuple[float, ...]
-    sums: tuple[Sum, ...] = ()
+    sums: tuple[GradientSum, ...] = ()
     gain: tuple[float | int, ...] = ()
     derived: tuple[Derived, ...] = ()
 
@@ -91,7 +91,7 @@ class _Names(NamedTuple):
 
     Attributes:
         names: Of leaves and numbers.
-        rows: Rows that the loop is given besides those of the pass, and their parts of the block.
+        rows: Rows that the loop is given in addition to those of the pass, and their parts of the block.
         scalars: Numbers, or places of factors, in the order of ``c0``, ``c1`` …
     """
 
@@ -330,7 +330,7 @@ class _Writer:
         made = self._finished("backward", text + pull_text, names, lines, body, [each[3] for each in written], end)
         return made._replace(sums=plan.sums, gain=plan.gain, derived=plan.derived)
 
-    def _ending(self, sums: Mapping[str, Sum], delayed: Mapping[str, str], body: list[str]) -> list[str]:
+    def _ending(self, sums: Mapping[str, GradientSum], delayed: Mapping[str, str], body: list[str]) -> list[str]:
         """Add lines that take the sums of a block, and return those that take the sums of a group."""
         end = list[str]()
         kinds = [(row, each, self._in_total(each)) for row, each in sums.items()]
@@ -374,7 +374,7 @@ class _Writer:
             end += ["if whole:", *_indented(whole)]
         return end
 
-    def _in_total(self, each: Sum) -> bool:
+    def _in_total(self, each: GradientSum) -> bool:
         """Return whether the product with the first state is taken of a delayed sum as a whole."""
         return each.state is not None and not each.channels and self.variant.norm and not self.variant.states
 
