@@ -278,8 +278,7 @@ def _run(
     kernel = _linear_kernel(spec, x_TN, v_N, learned)
     if kernel is None:
         return reference.integrate(spec, x_TN, v_N, learned)
-    spikes_TN, after = _run_kernel(kernel, x_TN, None if v_N is None else v_N[None], final=final)
-    return spikes_TN, after[0] if final else after
+    return _run_kernel(kernel, x_TN, v_N, final=final)
 
 
 def _linear_kernel(

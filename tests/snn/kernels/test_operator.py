@@ -36,7 +36,7 @@ def test_a_law_survives_as_text(law: LinearConstants) -> None:
 )
 def test_opcheck(law: LinearConstants, layout: str, *, final: bool) -> None:
     x_TN = LAYOUTS[layout](current(3, 2, 4, 3, 3)).requires_grad_()
-    start = torch.zeros(1, 2, 4, 3, 3).requires_grad_() if final else None
+    start = torch.zeros(2, 4, 3, 3).requires_grad_() if final else None
     decay = torch.tensor(0.7, requires_grad=True) if final else None
     texts = [1, 1] * final, (law._replace(decay=None) if final else law).text(), SLOPE
     torch.library.opcheck(operators.neurons, (x_TN, start, decay, None, None, *texts), {"final": final})

@@ -19,7 +19,8 @@ class LayerCall(NamedTuple):
 
     Attributes:
         x_TN: Input, ``[T, N, C, *]``, or ``[T, N]`` without batch norm.
-        start: States before the first time-step, ``[S, N, *]``, in float32 at least; None: those of the law.
+        start: States before the first time-step, ``[S, N, *]``, or the potential ``[N, *]`` of linear neurons, in
+            float32 at least; None: those of the law.
         other_TN: Other operand of the join, in the shape and dtype of the input; None without a join that reads it.
         weight: Of each channel, ``[C]``; the four of batch norm in float32 at least, None without batch norm.
         bias: Of each channel.
@@ -71,8 +72,8 @@ class LayerCall(NamedTuple):
 
     @property
     def states(self) -> int:
-        """Number of states."""
-        return 1 if read_linear(self.law) else len(self.law.rpartition("; start")[2].split())
+        """Number of states of neurons as equations."""
+        return len(self.law.rpartition("; start")[2].split())
 
     @property
     def wide(self) -> torch.dtype:
@@ -85,6 +86,8 @@ class LayerCall(NamedTuple):
 
     def states_after(self) -> Tensor:
         """Memory for states, each laid out as a time-step of the input is."""
+        if read_linear(self.law):
+            return memory_layout.empty_step(self.x_TN, self.wide)
         strides, neurons = memory_layout.step_strides(self.x_TN), prod(self.x_TN.shape[1:])
         return self.x_TN.new_empty_strided((self.states, *self.x_TN.shape[1:]), (neurons, *strides), dtype=self.wide)
 
@@ -128,8 +131,9 @@ class LayerGradients(NamedTuple):
         g_x_TN, g_other_TN = (call.given() if wants else call.nothing(none) for wants in (wanted.x, wanted.other))
         g_start = call.states_after() if wanted.start else call.nothing()
         g_weight, g_bias = (call.nothing() if call.weight is None else torch.empty_like(call.weight) for _ in range(2))
-        scalars = call.scalars if wanted.factors else ()
+        scalars = call.scalars
         dtype = scalars[0].dtype if scalars else torch.float64
-        count = 3 if read_linear(call.law) and scalars else sum(each.numel() for each in scalars)
+        count = sum(each.numel() for each in scalars) if wanted.factors else 0
+        count = 3 if read_linear(call.law) else count
         factors = call.x_TN.new_empty(count, dtype=dtype)
         return cls(g_x_TN, g_start, g_weight, g_bias, factors, g_other_TN)

@@ -156,8 +156,10 @@ def _fill_factors(
 def _placed(g_factors: Tensor, call: LayerCall, found: LayerGradients) -> Tensor:
     """Return the gradients of the factors as they are wanted: of linear neurons, at the places of all three."""
     linear = read_linear(call.law)
-    if linear is None or not len(g_factors):
+    if linear is None:
         return g_factors.to(found.factors.dtype)
+    if not len(g_factors):
+        return found.factors.zero_()
     return found.factors.zero_().index_copy_(0, torch.tensor(linear.order), g_factors.to(found.factors.dtype))
 
 

@@ -24,7 +24,7 @@ def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
     if channels is not None:
         return cuda_norm_neuron.forward(work, channels, FusedJoin(call.join, call.other_TN)), call.nothing()
     y_TN, v_N = cuda_neuron.forward(work, final=final)
-    return y_TN, v_N[None] if final else v_N
+    return y_TN, v_N
 
 
 def backward(
@@ -34,19 +34,13 @@ def backward(
     work, channels = _linear(call), call.channels
     none = call.nothing()
     if channels is None:
-        g_v_N = None if g_after is None else g_after[0]
         needs = NeuronNeedsGrad(wanted.x, wanted.start, wanted.factors)
-        g_x_TN, g_start, sums = cuda_neuron.backward(work, g_TN, g_v_N, needs)
-        g_start = g_start[None] if wanted.start else g_start
-        return LayerGradients(
-            g_x_TN, g_start, none, none.clone(), _learned(call, sums, wanted), call.nothing(call.x_TN.dtype)
-        )
+        g_x_TN, g_start, sums = cuda_neuron.backward(work, g_TN, g_after, needs)
+        return LayerGradients(g_x_TN, g_start, none, none.clone(), _in_dtype(sums, call), call.nothing(call.x_TN.dtype))
     joint, needs_norm = FusedJoin(call.join, call.other_TN), NeedsGrad(wanted.x, *wanted[2:])
     g_TN = call.given().zero_() if g_TN is None else g_TN
     found = cuda_norm_neuron.gradients(work, g_TN, channels, joint, needs_norm, batch=batch)
-    return LayerGradients(
-        found.x_TN, none, found.weight, found.bias, _learned(call, found.factors, wanted), found.other_TN
-    )
+    return LayerGradients(found.x_TN, none, found.weight, found.bias, _in_dtype(found.factors, call), found.other_TN)
 
 
 def _linear(call: LayerCall) -> NeuronCall:
@@ -56,10 +50,9 @@ def _linear(call: LayerCall) -> NeuronCall:
     learned = dict(zip(constants.order, call.scalars, strict=True))
     decay, gain, drift = (number or 0.0 for number in constants[:3])
     law = NeuronConstants(decay, gain, drift, *constants[3:], slope=call.slope)
-    v_N = None if call.start is None else call.start[0]
-    return NeuronCall(call.x_TN, v_N, learned.get(0), learned.get(1), learned.get(2), law)
+    return NeuronCall(call.x_TN, call.start, learned.get(0), learned.get(1), learned.get(2), law)
 
 
-def _learned(call: LayerCall, sums: Tensor, wanted: LayerNeedsGrad) -> Tensor:
+def _in_dtype(sums: Tensor, call: LayerCall) -> Tensor:
     """Return the gradients of decay, gain and drift in the dtype of those that are given with the call."""
-    return sums.to(call.scalars[0].dtype) if wanted.factors else sums.new_empty(0)
+    return sums.to(call.scalars[0].dtype) if call.scalars else sums
