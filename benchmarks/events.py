@@ -23,7 +23,7 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 import sewdsl
 from sewdsl.lower import lower
 from sewdsl.passes import optimize_program
-from sewdsl.snn.convolution import ConvWindow
+from sewdsl.snn.conv_window import ConvWindow
 from sewdsl.snn.kernels.event_convolution import EventConvolution
 from sewdsl.snn.kernels.winograd import Winograd
 

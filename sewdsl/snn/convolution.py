@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional
 
 from sewdsl.snn.autocast import autocast_dtype
+from sewdsl.snn.conv_window import ConvWindow
 from sewdsl.snn.kernels.event_convolution import EventConvolution, equals_dense
 from sewdsl.snn.kernels.winograd import Winograd
 from sewdsl.snn.unsupported import first_derivative_only
@@ -25,33 +26,13 @@ from sewdsl.snn.unsupported import first_derivative_only
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 BYTES_16_BIT = 2
 """Bytes of a number in 16 bits."""
-
-
-class ConvWindow(NamedTuple):
-    """How a kernel slides over maps ``[N, C, H, W]``: torch's arguments of the same names."""
-
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...] | str
-    dilation: tuple[int, ...]
-    groups: int
-
-    @classmethod
-    def of(cls, layer: nn.Conv2d | nn.Conv1d) -> ConvWindow:
-        """That of a layer; what slides over ``[N, C, L]`` slides over the one row of ``[N, C, 1, L]``."""
-        kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
-        padding = layer.padding
-        if len(kernel) > 1:
-            return cls(kernel, stride, padding, dilation, layer.groups)
-        row = padding if isinstance(padding, str) else (0, *padding)
-        return cls((1, *kernel), (1, *stride), row, (1, *dilation), layer.groups)
 
 
 class ConvRun(NamedTuple):

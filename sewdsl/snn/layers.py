@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.convolution import DENSE, ConvRun, ConvWindow, conv2d_low_memory, mask_padding_taps
+from sewdsl.snn.conv_window import ConvWindow
+from sewdsl.snn.convolution import DENSE, ConvRun, conv2d_low_memory, mask_padding_taps
 from sewdsl.snn.time_steps import over_steps
 
 SEQUENCE_OF_ROWS_NDIM = 4

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sewdsl.snn.convolution import ConvWindow, conv2d_low_memory, taps_inside
+from sewdsl.snn.conv_window import ConvWindow
+from sewdsl.snn.convolution import conv2d_low_memory, taps_inside
 from sewdsl.snn.layers import Conv2d
 from sewdsl.snn.pooling import AvgPool2d, MaxPool2d
 

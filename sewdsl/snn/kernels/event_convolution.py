@@ -20,7 +20,7 @@ from sewdsl.snn.kernels.compile_kernel import compile_kernel
 from sewdsl.snn.limits import EVENT_CHANNELS, MAX_EVENT_KERNEL
 
 if TYPE_CHECKING:
-    from sewdsl.snn.convolution import ConvWindow
+    from sewdsl.snn.conv_window import ConvWindow
 
 MOST_ACTIVE = 0.2
 """Up to this part of an input is active where the forward pass is computed by events: at twice that, dense is level."""

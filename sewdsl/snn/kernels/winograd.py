@@ -30,7 +30,7 @@ from sewdsl.snn.kernels.render_kernels import TILES_TOGETHER
 from sewdsl.snn.limits import WINOGRAD_CHANNELS, WINOGRAD_KERNEL
 
 if TYPE_CHECKING:
-    from sewdsl.snn.convolution import ConvWindow
+    from sewdsl.snn.conv_window import ConvWindow
 
 MAX_PADDING = 2
 MAX_BLOCK = 128

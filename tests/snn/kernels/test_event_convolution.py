@@ -17,7 +17,8 @@ import sewdsl
 from sewdsl.lower import lower
 from sewdsl.passes import optimize_program, plan
 from sewdsl.snn import convolution
-from sewdsl.snn.convolution import ConvRun, ConvWindow, conv2d_low_memory
+from sewdsl.snn.conv_window import ConvWindow
+from sewdsl.snn.convolution import ConvRun, conv2d_low_memory
 from sewdsl.snn.kernels import event_convolution, use_kernels
 from sewdsl.snn.kernels.event_convolution import EventConvolution, equals_dense
 from tests.effort import examples

@@ -11,7 +11,7 @@ from torch import Tensor
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
 from sewdsl.ops.equation_neurons import equation_kind
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.convolution import ConvWindow
+from sewdsl.snn.conv_window import ConvWindow
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.join import Join, PendingJoin
 from sewdsl.snn.kernels.event_convolution import EventConvolution

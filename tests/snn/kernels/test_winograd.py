@@ -15,7 +15,8 @@ import sewdsl
 from sewdsl.lower import lower
 from sewdsl.passes import optimize_program
 from sewdsl.passes.plan import ExecutionContext, plan_execution
-from sewdsl.snn.convolution import ConvRun, ConvWindow, conv2d_low_memory
+from sewdsl.snn.conv_window import ConvWindow
+from sewdsl.snn.convolution import ConvRun, conv2d_low_memory
 from sewdsl.snn.kernels import use_kernels, winograd
 from sewdsl.snn.kernels.winograd import Winograd
 from tests.effort import examples
