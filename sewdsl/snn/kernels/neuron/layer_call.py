@@ -63,14 +63,6 @@ class LayerCall(NamedTuple):
         return tuple(each for each in (self.factor0, self.factor1, self.factor2) if each is not None)
 
     @property
-    def factors(self) -> Tensor | None:
-        """Numbers of all factors, one after the other; None without factors."""
-        first, *others = self.scalars or (None,)
-        if first is None or first.ndim:
-            return first
-        return torch.stack([first, *others]) if others else first[None]
-
-    @property
     def states(self) -> int:
         """Number of states of neurons as equations."""
         return len(self.law.rpartition("; start")[2].split())

@@ -158,9 +158,10 @@ def _placed(g_factors: Tensor, call: LayerCall, found: LayerGradients) -> Tensor
     linear = read_linear(call.law)
     if linear is None:
         return g_factors.to(found.factors.dtype)
-    if not len(g_factors):
-        return found.factors.zero_()
-    return found.factors.zero_().index_copy_(0, torch.tensor(linear.order), g_factors.to(found.factors.dtype))
+    places = np.zeros(len(found.factors))
+    if len(g_factors):
+        places[list(linear.order)] = g_factors.numpy()
+    return torch.from_numpy(places).to(found.factors.dtype)
 
 
 @lru_cache(maxsize=1024)
@@ -194,9 +195,8 @@ def _run(  # noqa: PLR0913 -- everything that a kernel is given
     """Call a kernel."""
     kernel, constants = prepared.kernel, prepared.arrays
     arrays |= constants
-    factors_given = call.factors
-    if factors_given is not None:
-        factors = memory_layout.flat_row(factors_given.to(call.wide).contiguous())
+    factors = _factor_values(call, constants["scalars"].dtype)
+    if factors is not None:
         arrays["factors"] = factors
         where, values = prepared.learned
         if where:
@@ -207,13 +207,25 @@ def _run(  # noqa: PLR0913 -- everything that a kernel is given
     share.run(compile_kernel(str, function, kernel.text), tuple(arrays[name] for name in kernel.arguments))
 
 
+def _factor_values(call: LayerCall, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return the numbers of all factors in the dtype of states; None without factors."""
+    first = call.factor0
+    if first is None:
+        return None
+    if first.ndim:
+        return memory_layout.flat_row(first.to(call.wide).contiguous())
+    return np.array([each.item() for each in call.scalars], dtype=dtype)  # numpy makes it in less time than torch
+
+
 def _gain(call: LayerCall, prepared: _Prepared, gain: float) -> Any:
     """Return a number, or the values of a factor: a number for all, or a tensor ``[C]``."""
-    factors = call.factors
-    if not isinstance(gain, int) or factors is None:
+    if not isinstance(gain, int):
         return gain
     first, _, channels = prepared.places[gain]
-    return factors[first : first + channels].to(call.wide) if channels > 1 else factors[first].item()
+    numbers = call.scalars
+    if not numbers[0].ndim:
+        return numbers[first].item()
+    return numbers[0][first : first + channels].to(call.wide) if channels > 1 else numbers[0][first].item()
 
 
 def _rows(strides: memory_layout.Strides, sequences: dict[str, tuple[Tensor | None, str]]) -> dict[str, Any]:
