@@ -233,5 +233,3 @@ COMPARISONS = frozenset({"less", "most"})
 """Operations that are written as signs."""
 SIGNS = frozenset({"add", "sub", "mul", "div", "neg", *COMPARISONS})
 """Operations that a text writes as signs; all others are functions."""
-TRANSCENDENTAL = frozenset({"exp", "log", "sin", "cos", "sigmoid", "tanh"})
-"""Operations whose last bit differs from library to library."""
