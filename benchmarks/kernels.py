@@ -317,9 +317,9 @@ def fused(checkouts: dict[str, Checkout], *options: str) -> None:
 
 
 def first(checkouts: dict[str, Checkout]) -> None:
-    """Print the seconds of the first forward and backward pass."""
+    """Print the seconds of the first forward and backward pass; those of IF include loading the compiler."""
     inputs = tensors((4, 2, 16, 8, 8), torch.float32, last=False)
-    for name, (who, checkout) in product(("LIF", "PLIF"), checkouts.items()):
+    for name, (who, checkout) in product(("IF", "LIF", "PLIF"), checkouts.items()):
         with checkout:
             layer = Timed(checkout.layer(checkout.spec(name, "ATan"), 16, 4, "ADD"), inputs, fused=True)
             layer.layer.norm(inputs[0])
