@@ -46,9 +46,16 @@ class Outcome(NamedTuple):
     g_learned: list[Tensor]
 
 
-def make(kind: str, surrogate: str = "ATan", *, v_reset: float | None = 0.0, detach_reset: bool = True) -> Neuron:
-    arguments = {"v_threshold": 0.8, "v_reset": v_reset, "detach_reset": detach_reset}
-    spec = catalogue()[kind].model_validate({**arguments, "surrogate": catalogue()[surrogate]()})
+def make(
+    kind: str,
+    surrogate: str = "ATan",
+    *,
+    v_reset: float | None = 0.0,
+    detach_reset: bool = True,
+    **arguments: float,  # those of the kind alone
+) -> Neuron:
+    every = {"v_threshold": 0.8, "v_reset": v_reset, "detach_reset": detach_reset}
+    spec = catalogue()[kind].model_validate({**every, **arguments, "surrogate": catalogue()[surrogate]()})
     assert isinstance(spec, Neuron)
     return spec
 

@@ -30,7 +30,8 @@ class Layer(nn.Module):
 
     def __init__(self, join: JoinSpec, *, branch: bool, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
-        self.norm, self.neuron, self.join = BatchNorm(SHAPE[2]), Neuron(make("PLIF")), Join(join)
+        neuron = Neuron(make("PLIF", tau=3.7))  # decay and gain differ, which a tau of 2 would hide
+        self.norm, self.neuron, self.join = BatchNorm(SHAPE[2]), neuron, Join(join)
         self.branch = branch
         nn.init.uniform_(self.norm.weight, 0.7, 1.6, torch.Generator().manual_seed(3))
         self.to(dtype)
