@@ -117,3 +117,13 @@ def test_a_value_hides_a_neuron_where_it_can_be_read() -> None:
         *(("a", 4), ("a", 5), ("b", 5), ("a", 5), ("b", 5)),
         *(("a", 6), ("a", 6), ("a", 6)),
     ]
+
+
+def test_of_two_values_with_one_name_the_first_is_read() -> None:
+    text = "sewdsl 1\ninput 2x8x8\nlet a = c2k3\nlet a = c4k3\nbody a-FC3\n"
+    uses = [use for use in compile_for_editor(text, "x.net").names.uses if use.name == "a"]
+    assert [(use.span.line, use.meaning.span.line, use.defines) for use in uses] == [
+        (3, 3, True),
+        (4, 4, True),
+        (5, 3, False),
+    ]
