@@ -9,11 +9,9 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
 
-import pytest
-
 import sewdsl
 from sewdsl.allocator import return_memory
-from sewdsl.passes import optimize_program, plan
+from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import TrainingLoad, peak_memory
 
 
@@ -66,12 +64,9 @@ def measure(job: dict[str, Any]) -> dict[str, int]:
         loss.backward()
         optimizer.step()
 
-    gc.collect()
-    with pytest.MonkeyPatch.context() as patch:
-        if job.get("events"):  # their kernels are compiled for large values alone, which takes memory
-            patch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1)
-        step(job.get("first", 2), shape and (1,))  # compiles kernels, and lets torch make what it makes once
+    step(job["samples"], shape)  # compiles kernels, which takes memory, and lets torch make what it makes once
     optimizer.zero_grad()
+    gc.collect()
     weights = predicted.sizes.standing["weights"]
     before = resident() - weights  # the momentum is there already
     with Watch() as watch:

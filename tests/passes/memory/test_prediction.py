@@ -21,9 +21,9 @@ WIDER = SEVEN.replace("c8", "c16")  # row by row, oneDNN copies maps of 8 channe
 RESIDUAL = "c16k7s2p3-BN-IF-MPk3s2p1-{%s (c16)}*2-%s (c32s2)-%s (c32)-%s (c64s2)-%s (c64)-GAP-FC10"
 
 NARROW: dict[str, dict[str, Any]] = {
-    "SEW": {"spec": SEVEN % "", "samples": 4, "options": DVS, "events": True},
+    "SEW": {"spec": SEVEN % "", "samples": 4, "options": DVS},
     "SEW, node by node": {"spec": WIDER % "", "samples": 1, "options": DVS, "optimize": 0},
-    "IAND": {"spec": SEVEN % ", g=IAND", "samples": 4, "options": DVS, "events": True},
+    "IAND": {"spec": SEVEN % ", g=IAND", "samples": 4, "options": DVS},
     "static": {"spec": RESIDUAL % (("SEW Block",) * 5), "samples": 4, "options": IMAGES},
     "Spiking": {"spec": RESIDUAL % (("Spiking Block",) * 5), "samples": 4, "options": IMAGES},
     "lean": {
@@ -75,7 +75,6 @@ NARROW: dict[str, dict[str, Any]] = {
     "ANN": {
         "spec": "c16k3-BN-ReLU-MPk2-{Basic Block (c16)}*4-GAP-FC10",
         "samples": 8,
-        "first": 4,
         "options": {"input": "3x128x128", "steps": 1},
     },
 }
