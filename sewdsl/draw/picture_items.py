@@ -274,9 +274,9 @@ class Wiring:
     def unseen_source(self, layer: PictureLayer) -> str:
         """The value that a delay gives, ``h[t-1]``, if no line leads to it; else empty."""
         node = self.network.nodes[layer.nodes[0]]
-        if node.delayed is None or layer in self._looped or isinstance(layer, PictureCall):
+        if not node.feeds_back or layer in self._looped or isinstance(layer, PictureCall):
             return ""
-        source = self.network.nodes[node.delayed]
+        source = self.network.nodes[node.sources[0]]
         name = next((step.label for step in reversed(source.path) if step.kind == "value"), source.name)
         return f"{name}[t-1]"
 
@@ -540,7 +540,7 @@ class _Boxer:
                 width = getattr(node.op, letters[""]) if "" in letters else None
                 varied = {letters.get(""), letters.get("s")}
                 said = [(name, "width" if value == width else value) for name, value in node.op if name not in varied]
-                return node.op.kind, tuple(said), node.delayed is None
+                return node.op.kind, tuple(said), node.feeds_back
             case PictureBlock(label, items, value):
                 return label, value, tuple(map(self._kind, items))
             case PictureRepeat():
@@ -638,7 +638,7 @@ class _Folder:
         match item:
             case PictureLayer(nodes):
                 node = self._nodes[nodes[0]]
-                return node.op, node.delayed is None, tuple(nodes[0] - source for source in node.sources)
+                return node.op, node.feeds_back, tuple(nodes[0] - source for source in node.sources)
             case PictureBlock(label, items, value):
                 return label, value, self._structure(items)
             case PictureRepeat():

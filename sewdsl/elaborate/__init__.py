@@ -222,16 +222,7 @@ class _Elaborator:
     def _check_read(self, outputs: Sequence[int]) -> None:
         """Reports layers whose output nothing reads: something begins with a name where they would flow into it."""
         nodes = self.builder.nodes
-        read = {source for node in nodes for source in node.sources}.union(outputs)
-        unread = [index for index in range(len(nodes)) if index not in read]
-        graph = graph_of(nodes)
-        if graph.delayed:
-            kept = graph.lead_to([*outputs, *unread])
-            for source in graph.delayed.values():  # a loop reads itself
-                if source not in kept:
-                    unread.append(source)
-                    kept |= graph.lead_to([source])
-        for index in sorted(unread):
+        for index in graph_of(nodes).unread(outputs):
             message = f"nothing reads what {nodes[index].name} gives"
             hint = "what follows begins with a name, and so leaves out what is before it"
             self.reporter.report("unread-value", message, nodes[index].span, help=hint, path=nodes[index].where)
@@ -240,7 +231,7 @@ class _Elaborator:
         """Reports what needs all time-steps of a sequence in a loop, which gives them one by one; delays of no loop."""
         nodes = self.builder.nodes
         graph = graph_of(nodes)
-        for index in sorted(graph.lead_to(outputs) & graph.delayed.keys() - graph.looped):
+        for index in sorted(graph.lead_to(outputs) & graph.open_delays):
             message = "what is delayed is computed further down, though no loop leads there from here"
             hint = "move the line that defines it above this one"
             self.reporter.report("misplaced-name", message, nodes[index].span, help=hint, path=nodes[index].where)

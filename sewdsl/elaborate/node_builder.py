@@ -143,14 +143,8 @@ class NodeBuilder:
         gone = {index for index in range(len(self.nodes)) if index not in live and values[index] - read}
         unread = [index for index in range(len(self.nodes)) if index not in live and index not in gone]
         gone -= graph.lead_to(unread)  # those stay, to be reported
-        place, kept = [0] * (len(self.nodes) + 1), list[Node]()
-        for index, node in enumerate(self.nodes):
-            place[index] = len(kept)
-            if index not in gone:
-                kept.append(replace(node, inputs=tuple(place[source] for source in node.inputs)))
-        place[len(self.nodes)] = len(kept)
-        kept = [node if node.delayed is None else replace(node, delayed=place[node.delayed]) for node in kept]
-        self.nodes = kept
+        place = [*accumulate((int(index not in gone) for index in range(len(self.nodes))), initial=0)]
+        self.nodes = [node.moved(place) for index, node in enumerate(self.nodes) if index not in gone]
         self.named = [place[index] for index in self.named if index not in gone]
         self.visits = [
             visit._replace(

@@ -81,17 +81,17 @@ class Graph:
 
     Args:
         inputs: For each node, the nodes that it reads, all with smaller indices.
-        delayed: For each delay in a loop, the node whose value of the time-step before it gives. These edges lead
-            backward, and only ``consumers`` and ``loops`` follow them.
+        back_edges: For each delay in a loop, the node whose value of the time-step before it gives. Only ``consumers``,
+            ``loops`` and ``lead_to`` follow these edges.
     """
 
-    def __init__(self, inputs: Sequence[Sequence[int]], delayed: Mapping[int, int] = MappingProxyType({})) -> None:
-        self.inputs, self.delayed = inputs, delayed
+    def __init__(self, inputs: Sequence[Sequence[int]], back_edges: Mapping[int, int] = MappingProxyType({})) -> None:
+        self.inputs, self.back_edges = inputs, back_edges
         self._reached: dict[int, tuple[set[int], int]] = {}
 
     def sources(self, node: int) -> Sequence[int]:
         """The nodes that a node reads, be it their values of the time-step before."""
-        return (self.delayed[node],) if node in self.delayed else self.inputs[node]
+        return (self.back_edges[node],) if node in self.back_edges else self.inputs[node]
 
     @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
@@ -100,19 +100,19 @@ class Graph:
         for index, sources in enumerate(self.inputs):
             for source in sources:
                 found[source].append(index)
-        for delay, source in self.delayed.items():
+        for delay, source in self.back_edges.items():
             found[source].append(delay)
         return tuple(map(tuple, found))
 
     @cached_property
     def loops(self) -> tuple[tuple[int, ...], ...]:
         """The nodes of each loop, in order: those that lead to each other if edges lead backward too."""
-        if not self.delayed:
+        if not self.back_edges:
             return ()
         # what leads to a delay again, of all that it leads to: by Kosaraju's two walks, from delays only
         forward: list[int] = []
         seen = bytearray(len(self.inputs))
-        for delay in self.delayed:
+        for delay in self.back_edges:
             todo = [(delay, iter(self.consumers[delay]))]
             if seen[delay]:
                 continue
@@ -148,6 +148,11 @@ class Graph:
     def looped(self) -> frozenset[int]:
         """The nodes of all loops."""
         return frozenset(node for loop in self.loops for node in loop)
+
+    @property
+    def open_delays(self) -> frozenset[int]:
+        """The delays that read backward, but that no loop leads back to."""
+        return frozenset(self.back_edges.keys() - self.looped)
 
     @cached_property
     def dominators(self) -> DominatorTree:
@@ -188,12 +193,18 @@ class Graph:
         self._reached[source] = known, max(begin, end + 1)
         return known
 
-    def ancestors(self, node: int, since: int) -> set[int]:
-        """The nodes from a given one on that lead to a node, that included, also by way of delays in loops."""
-        return self.lead_to([node], since)
+    def unread(self, outputs: Collection[int]) -> list[int]:
+        """The nodes that nothing reads but, in a loop, what leads to themselves; in order, without the outputs."""
+        ends = [node for node, readers in enumerate(self.consumers) if not readers and node not in outputs]
+        live = self.lead_to([*outputs, *ends])
+        for source in self.back_edges.values():
+            if source not in live:
+                ends.append(source)
+                live |= self.lead_to([source])
+        return sorted(ends)
 
     def lead_to(self, nodes: Collection[int], since: int = 0) -> set[int]:
-        """The nodes from a given one on that lead to any of several, these included, as :meth:`ancestors`."""
+        """The nodes from a given one on that lead to any of several, these included, also by delays in loops."""
         todo, seen = [*nodes], {*nodes}
         while todo:
             new = {index for index in self.sources(todo.pop()) if index >= since} - seen

@@ -112,8 +112,6 @@ class Network:
     @property
     def sums(self) -> frozenset[int]:
         """The nodes that add two operands, which loops may begin with."""
-        if not self.graph.delayed:
-            return frozenset()
         return frozenset(
             i for i, node in enumerate(self.nodes) if node.op.adds and len(node.inputs) == len(JOIN_OPERANDS)
         )
@@ -152,11 +150,11 @@ class Network:
             if any(not 0 <= i < index for i in node.inputs):
                 message = f"{node.name}: reads a node that is not before it"
                 raise ValueError(message)
-            if node.delayed is not None and not 0 <= node.delayed < len(self.nodes):
+            if any(not 0 <= i < len(self.nodes) for i in node.sources):
                 message = f"{node.name}: delays what is no node"
                 raise ValueError(message)
             inferred = node.op.infer(*self.inputs(node))
-            narrower = node.delayed is not None and inferred.shape == node.output.shape
+            narrower = node.feeds_back and inferred.shape == node.output.shape
             if narrower and widest_range((node.output.values, inferred.values)) == node.output.values:
                 inferred = node.output  # what is fed back may be taken for more values than there are
             if inferred != node.output:
@@ -165,10 +163,9 @@ class Network:
             if isinstance(node.op, KnowsSteps) and node.op.steps != self.settings.steps:
                 message = f"{node.name}: {node.op} is not for the network's {self.settings.steps} time-steps"
                 raise ValueError(message)
-        for index in self.graph.delayed:
-            if index not in self.graph.looped:
-                message = f"{self.nodes[index].name}: closes no loop, and so has to read what it delays"
-                raise ValueError(message)
+        for index in sorted(self.graph.open_delays):
+            message = f"{self.nodes[index].name}: closes no loop, and so has to read what it delays"
+            raise ValueError(message)
         return self
 
     def in_evaluation(self) -> Network:
@@ -178,10 +175,10 @@ class Network:
         Every pass begins with ranges that hold, so that the ranges after it hold too, and may be narrower.
         """
         nodes = self.nodes
-        for _ in range(MAX_RANGE_PASSES if self.graph.delayed else 1):
+        for _ in range(MAX_RANGE_PASSES if self.graph.back_edges else 1):
             evaluated: list[Node] = []
             for node in nodes:
-                sources = nodes if node.delayed is not None else evaluated
+                sources = nodes if node.feeds_back else evaluated
                 op = node.op.in_evaluation()
                 output = op.infer(*(sources[i].output for i in node.sources))
                 evaluated.append(replace(node, op=op, output=output))

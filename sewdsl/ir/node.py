@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import field
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
+from typing import TYPE_CHECKING, Literal, Self
 
 from sewdsl.ir.graph import Graph
 from sewdsl.ir.op import Op
@@ -61,8 +61,39 @@ class PathStep:
         return f"{self} (line {self.line})" if self.line else str(self)
 
 
+class Wired:
+    """Edges of a node, or of what becomes one: its ``inputs`` and ``delayed``, see :class:`Node`."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        inputs: tuple[int, ...]
+        delayed: int | None
+
+    @property
+    def feeds_back(self) -> bool:
+        """Whether it is a delay in a loop, which gives a value of the time-step before and has no inputs."""
+        return self.delayed is not None
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The nodes whose values it reads, be it those of the time-step before."""
+        return self.inputs if self.delayed is None else (self.delayed,)
+
+    def moved(self, places: Mapping[int, int] | Sequence[int]) -> Self:
+        """The same where nodes have other indices."""
+        delayed = None if self.delayed is None else places[self.delayed]
+        return replace(self, inputs=tuple([places[i] for i in self.inputs]), delayed=delayed)  # type: ignore[type-var]
+
+
+def graph_of(nodes: Sequence[Wired]) -> Graph:
+    """The edges between nodes."""
+    back_edges = {index: node.delayed for index, node in enumerate(nodes) if node.delayed is not None}
+    return Graph([node.inputs for node in nodes], back_edges)
+
+
 @dataclass(frozen=True, slots=True)
-class Node:
+class Node(Wired):
     """One operation.
 
     Attributes:
@@ -85,22 +116,11 @@ class Node:
     delayed: int | None = None
 
     @property
-    def sources(self) -> tuple[int, ...]:
-        """The nodes whose values it reads, be it those of the time-step before."""
-        return self.inputs if self.delayed is None else (self.delayed,)
-
-    @property
     def stores_nothing(self) -> bool:
         """Whether its value, one time-step at a time, lies in the memory of the one that it reads."""
-        return self.op.view or self.delayed is not None
+        return self.op.view or self.feeds_back
 
     @property
     def where(self) -> tuple[str, ...]:
         """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
         return ("body", *(step.where for step in self.path), self.op.label)
-
-
-def graph_of(nodes: Sequence[Node]) -> Graph:
-    """The edges between nodes."""
-    delayed = {index: node.delayed for index, node in enumerate(nodes) if node.delayed is not None}
-    return Graph([node.inputs for node in nodes], delayed)

@@ -196,7 +196,7 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
             (step.kind, step.copy) == ("loop", FEEDBACK)
             and inside
             and isinstance(inside[0], LayerItem)
-            and nodes[inside[0].node].delayed is not None
+            and nodes[inside[0].node].feeds_back
         ):
             feedback = ValueItem(step, inside)
         elif step.kind == "loop" and items and isinstance(items[-1], LoopItem) and not items[-1].body:

@@ -130,10 +130,10 @@ def find_loops(graph: Graph, outputs: Sequence[int], sums: frozenset[int]) -> tu
         sums: The nodes that add two operands: what flows in, and what the feedback gives.
     """
     refused: set[int] = set()
-    while graph.delayed.keys() - refused:
+    while graph.back_edges.keys() - refused:
         found = {delay: total for delay, (total, _) in _delayed_sums(graph, outputs, sums, refused).items()}
         dominance = _Dominance(graph, {delay: graph.inputs[total][0] for delay, total in found.items()})
-        loops = tuple(_Loop(delay, total, graph.delayed[delay]) for delay, total in sorted(found.items()))
+        loops = tuple(_Loop(delay, total, graph.back_edges[delay]) for delay, total in sorted(found.items()))
         named = _named(graph, outputs, dominance, loops)
         wrong = {loop.delay for loop in loops if not _is_closed(graph, outputs, dominance, loop, named)}
         if not wrong:
@@ -160,7 +160,7 @@ def _delayed_sums(
         begins = {delay: graph.inputs[total][1 - place] for delay, (total, place) in found.items()}
         roots = _Dominance(graph, begins).below_input()
         readers: dict[int, set[int]] = {
-            delay: set() for delay in graph.delayed if delay not in found and delay not in refused
+            delay: set() for delay in graph.back_edges if delay not in found and delay not in refused
         }
         for node, root in enumerate(roots):
             if root in readers:
@@ -243,7 +243,7 @@ class _Sequencer:
         if idle >= 0:
             raise UnstructuredError(idle, "its value does not reach the output")
         reads = Counter(item.node for sequence in (*values.values(), body) for item in _read(sequence))
-        kept = {source for delay, source in self._graph.delayed.items() if delay not in self._delays}
+        kept = {source for delay, source in self._graph.back_edges.items() if delay not in self._delays}
         kept |= {*self._outputs} if self._by_name else set()
         for index, sequence in list(values.items()):  # what is read once, by a whole sequence, is part of that
             if (first := _first_read(sequence)) is not None and reads[first] == 1 and first not in kept:
@@ -257,8 +257,8 @@ class _Sequencer:
         sources = self._reads[index]
         if index in self._delays or index in self._sums:
             return None, 0, False  # they are part of the item of their loop
-        if index in self._graph.delayed:
-            return DelayedItem(index, self._graph.delayed[index]), 0, True
+        if index in self._graph.back_edges:
+            return DelayedItem(index, self._graph.back_edges[index]), 0, True
         if len(sources) == 1:
             return LayerItem(index), 0, False
         if sources:
@@ -347,7 +347,7 @@ def _named(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loops: S
     todo += [(output, 0) for output in outputs]
     todo.reverse()
     inside = {loop.delay for loop in loops}
-    for delay, source in graph.delayed.items():
+    for delay, source in graph.back_edges.items():
         if delay not in inside and source not in named:
             named.add(source)
             begun[source] = 0

@@ -137,16 +137,15 @@ class ForwardPass:
             for i in step.nodes:
                 node, module = nodes[i], self._modules[i]
                 read = [values[j] for j in node.inputs]
-                if node.delayed is not None:
-                    values[i] = state.delayed(node.name, (N, *node.output.shape), like)
+                if node.feeds_back:
+                    values[i] = state.fed_back(node.name, (N, *node.output.shape), like)
                 elif node.op.reads == "past" or (module.training and isinstance(module, Dropout)):
                     values[i] = state.advance(node.name, module, *read)
                 else:
                     values[i] = module(*read)
-            for i in step.nodes:
-                delayed = nodes[i].delayed
-                if delayed is not None:
-                    state.after[nodes[i].name] = values[delayed]
+            for node in (nodes[i] for i in step.nodes):
+                if node.feeds_back:
+                    state.after[node.name] = values[node.sources[0]]
             for i, steps in given.items():
                 steps.append(values[i])
             if t < self._T - 1:

@@ -78,7 +78,7 @@ class StepState:
         """What is kept around the next time-step of a loop."""
         return type(self)(self.after, self._t + 1, masks)
 
-    def delayed(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    def fed_back(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """What a delay in a loop gives, ``[1, N, *]``: zeros at the first time-step.
 
         Args:

@@ -206,7 +206,7 @@ def test_loops_in_loops_take_no_longer_than_their_depth() -> None:
     for _ in range(30):
         body = f"LOOP[{body} | SN]"
     network = loaded(f"body SN-{body}")
-    assert len(network.graph.delayed) == 30
+    assert len(network.graph.back_edges) == 30
     assert len(network.graph.loops) == 1
 
 
@@ -214,7 +214,7 @@ def test_blocks_of_loops_in_blocks_take_no_longer_than_their_depth() -> None:
     blocks = "block B0 = SN\n" + "".join(
         f"block B{n} {{\n    let h = ADD[id | h-DELAY]-B{n - 1}\n    give h\n}}\n" for n in range(1, 20)
     )
-    assert len(loaded(f"{blocks}body B19").graph.delayed) == 19
+    assert len(loaded(f"{blocks}body B19").graph.back_edges) == 19
 
 
 def test_an_uncalled_block_is_looked_at_all_the_same() -> None:

@@ -19,7 +19,7 @@ def narrow(network: Network, by: int = 8) -> Network:
     widths: dict[int, int] = {}  # what has become of how many channels, for delays, whose sources come later
     for node in network:
         op = node.op
-        if node.delayed is not None:
+        if node.feeds_back:
             channels, *place = node.output.shape
             shape = (widths.get(channels, channels), *place)
             nodes.append(replace(node, output=replace(node.output, shape=shape)))

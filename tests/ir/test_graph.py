@@ -52,7 +52,7 @@ def test_reachability(inputs: list[list[int]]) -> None:
             assert graph.reaches(source, node) == (source in before), (source, node)
         for since in range(node + 1):
             kept = reference.subgraph(range(since, len(inputs)))
-            assert graph.ancestors(node, since) == {node} | nx.ancestors(kept, node)
+            assert graph.lead_to([node], since) == {node} | nx.ancestors(kept, node)
 
 
 @given(edges(), st.data())

@@ -147,7 +147,7 @@ def test_sequences_say_the_edges_of_any_network(data: st.DataObject) -> None:
         nodes_before = st.integers(max(0, index - 4), index - 1)
         inputs.append(tuple(data.draw(st.lists(nodes_before, min_size=1, max_size=3))))
     graph = Graph(inputs)
-    live = graph.ancestors(size - 1, 0)
+    live = graph.lead_to([size - 1])
     order = {old: new for new, old in enumerate(sorted(live))}
     kept = [tuple(order[source] for source in inputs[old]) for old in sorted(live)]
     made = wiring(Graph(kept), len(kept) - 1)

@@ -55,10 +55,7 @@ def shuffled(network: Network, seed: int) -> Network:
         order.append(index)
 
     def moved(index: int) -> Node:
-        node = network.nodes[index]
-        delayed = None if node.delayed is None else place[node.delayed]
-        inputs = tuple(place[source] for source in node.inputs)
-        return replace(node, name=f"n{place[index]}", path=(), inputs=inputs, delayed=delayed)
+        return replace(network.nodes[index].moved(place), name=f"n{place[index]}", path=())
 
     nodes = tuple(moved(index) for index in order)
     return replace(network, nodes=nodes, output=place[network.output]).validate()

@@ -28,7 +28,7 @@ def unordered(network: Network) -> tuple[Any, ...]:
             number[index] = len(number)
             left += network.nodes[index].sources
     nodes = [
-        (node.op, [number[source] for source in node.sources], node.delayed is None, node.output)
+        (node.op, [number[source] for source in node.sources], node.feeds_back, node.output)
         for node in map(network.nodes.__getitem__, number)
     ]
     return nodes, len(network), network.settings, network.recipe, network.expectations

@@ -65,8 +65,8 @@ def test_alignment_keeps_both(one: str, other: str) -> None:
     for network, parts in zip(made, zip(*pairs, strict=True), strict=True):
         nodes = [node for part in parts if part is not None for node in part_nodes(part)]
         if network.graph.loops:  # a loop's sum is before its body, and its delay no part of its own
-            nodes = sorted(node for node in nodes if network.nodes[node].delayed is None)
-        assert nodes == [index for index in range(1, len(network)) if network.nodes[index].delayed is None]
+            nodes = sorted(node for node in nodes if not network.nodes[node].feeds_back)
+        assert nodes == [index for index in range(1, len(network)) if not network.nodes[index].feeds_back]
 
 
 @examples(25)

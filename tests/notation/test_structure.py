@@ -91,7 +91,7 @@ def test_any_edges_are_written(data: st.DataObject) -> None:
         sources = st.integers(max(0, index - 3), index - 1)
         count = data.draw(st.integers(2, 3)) if kind == "ADD" else 1
         rows.append((kind, data.draw(st.lists(sources, min_size=count, max_size=count))))
-    live = Graph([(), *(tuple(inputs) for _, inputs in rows)]).ancestors(len(rows), 0)
+    live = Graph([(), *(tuple(inputs) for _, inputs in rows)]).lead_to([len(rows)])
     place = {old: new for new, old in enumerate(sorted(live | {0}))}
     kept = [(kind, [place[source] for source in inputs]) for old, (kind, inputs) in enumerate(rows, 1) if old in live]
     made = network(*kept)

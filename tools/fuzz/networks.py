@@ -119,7 +119,7 @@ def _values(case: Drawn) -> None:
     def keeper(name: str) -> Callable[..., None]:
         return lambda _module, _inputs, out: seen.setdefault(name, []).append(out.detach())
 
-    nodes = [node for node in network.nodes[1:] if node.delayed is None]
+    nodes = [node for node in network.nodes[1:] if not node.feeds_back]
     for node in nodes:
         model.get_submodule(node.name).register_forward_hook(keeper(node.name))
     y = model(case.x, return_sequence=True)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sewdsl.exchange.errors import ExportError
 from sewdsl.ir.graph import DominatorTree, Graph
 from sewdsl.ir.kind import Kind
-from sewdsl.ir.node import Node
+from sewdsl.ir.node import Node, Wired, graph_of
 from sewdsl.ir.op import Layer, Op, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ir.wiring import fed_back
@@ -64,7 +64,7 @@ class SourcePart:
 
 
 @dataclass(frozen=True)
-class DraftLayer:
+class DraftLayer(Wired):
     """One operation.
 
     Attributes:
@@ -84,19 +84,9 @@ class DraftLayer:
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     delayed: int | None = None
 
-    @property
-    def sources(self) -> tuple[int, ...]:
-        """The items whose values it reads, be it those of the time-step before."""
-        return self.inputs if self.delayed is None else (self.delayed,)
-
-    def moved(self, places: Mapping[int, int]) -> DraftLayer:
-        """The same operation where items have other indices."""
-        delayed = None if self.delayed is None else places[self.delayed]
-        return replace(self, inputs=tuple(places[i] for i in self.inputs), delayed=delayed)
-
     def to_node(self, name: str, nodes: Sequence[Node]) -> Node:
         """The node after some others; its type is inferred again, but for that of what is fed back."""
-        inferred = self.op.infer(*(nodes[i].output for i in self.inputs)) if self.delayed is None else self.output
+        inferred = self.op.infer(*(nodes[i].output for i in self.inputs)) if not self.feeds_back else self.output
         return Node(name, self.op, self.inputs, inferred, delayed=self.delayed)
 
 
@@ -175,7 +165,7 @@ class Draft:
         """Makes the input one that is the same at every time-step."""
         self.change(0, op=Input(shape=self.shape(0), varies=False))
         for index, item in enumerate(self.items):
-            if item.delayed is not None:
+            if item.feeds_back:
                 continue
             self.change(index, output=item.op.infer(*(self.items[i].output for i in item.inputs)))
 
@@ -196,12 +186,7 @@ class Draft:
 
     def graph(self) -> Graph:
         """The edges."""
-        return _edges(self.items)
-
-
-def _edges(items: Sequence[DraftLayer]) -> Graph:
-    delayed = {index: item.delayed for index, item in enumerate(items) if item.delayed is not None}
-    return Graph([item.inputs for item in items], delayed)
+        return graph_of(self.items)
 
 
 def reordered_items(
@@ -240,7 +225,7 @@ def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
     live = graph.lead_to(draft.outputs.values())
     waiting = [
         *reversed(draft.outputs.values()),
-        *(source for delay, source in graph.delayed.items() if delay in live),
+        *(source for delay, source in graph.back_edges.items() if delay in live),
     ]
     while waiting:
         index = waiting[-1]
@@ -254,9 +239,9 @@ def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
             places[index] = len(ordered)
             ordered.append(replace(item, inputs=tuple(places[i] for i in operands(item))))
     closed = [item if item.delayed is None else replace(item, delayed=places[item.delayed]) for item in ordered]
-    again = _edges(closed)
+    again = graph_of(closed)
     outputs = {name: places[index] for name, index in draft.outputs.items()}
-    if again.delayed:
+    if again.back_edges:
         adds = frozenset(index for index, item in enumerate(closed) if isinstance(item.op, Add))
         for index in fed_back(again, tuple(outputs.values()), adds):
             closed[index] = replace(closed[index], inputs=closed[index].inputs[::-1])

@@ -112,8 +112,8 @@ class _Graph:
     def _write(self, index: int, site: EvaluatedLayer) -> None:
         if any(index in {synapse.delay, synapse.scale} for synapse in self._synapses.values()):
             return  # they are part of the neurons
-        if site.node.delayed is not None:
-            self._write_delay(index, site, site.node.delayed)
+        if site.node.feeds_back:
+            self._write_delay(index, site, site.node.sources[0])
             return
         if any(index == synapse.total for synapse in self._synapses.values()):
             self._places[index] = self._place(site.node.inputs[0])
@@ -214,7 +214,7 @@ class _Synapse(NamedTuple):
 def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:
     """By the index of neurons, the current that decays before them: both are one node of NIR."""
     nodes, readers = network.nodes, network.graph.consumers
-    for delay, total in network.graph.delayed.items():
+    for delay, total in network.graph.back_edges.items():
         scale = next(iter(readers[delay]), 0)
         op = nodes[scale].op
         if len(readers[delay]) != 1 or not isinstance(op, Scale) or op.learn or not op.value < 1:

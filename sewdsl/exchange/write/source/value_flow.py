@@ -263,11 +263,11 @@ class _Reader:
         Raises:
             UnsupportedLayer: there are several, or the value is hidden in a part of the section.
         """
-        consumers, delayed = self._network.graph.consumers, self._network.graph.delayed
+        consumers, back = self._network.graph.consumers, self._network.graph.back_edges
         outputs = [
             index
             for index in sorted(inside)
-            if any(reader not in inside and reader not in delayed for reader in consumers[index])
+            if any(reader not in inside and reader not in back for reader in consumers[index])
         ]
         given = [index for index in self._network.given if index in inside or index in incoming]
         whole = not growing.prefix
@@ -351,12 +351,13 @@ class _Reader:
         place = {index: step for step in growing.steps for index in step.inside}
         for index, step in place.items():
             node = self._nodes[index]
-            if node.delayed is None or place.get(node.delayed, step) is step:
+            if not node.feeds_back or place.get(node.sources[0], step) is step:
                 continue
-            if place[node.delayed].gives != node.delayed:
-                source = self._nodes[node.delayed].name
-                raise UnsupportedLayer(node, f"delays {source}, a value that only another part of the file knows")
-            found[index] = node.name.removeprefix(growing.prefix), node.delayed
+            (source,) = node.sources
+            if place[source].gives != source:
+                why = f"delays {self._nodes[source].name}, a value that only another part of the file knows"
+                raise UnsupportedLayer(node, why)
+            found[index] = node.name.removeprefix(growing.prefix), source
         return found
 
     def _regions(self, growing: _Growing) -> tuple[list[_Region], list[_Step]]:
