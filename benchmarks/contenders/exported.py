@@ -17,7 +17,7 @@ from torch import Tensor
 import sewdsl
 from benchmarks.contenders.model import Model
 from benchmarks.workload import Workload
-from sewdsl.exchange.write.formats import load_format
+from sewdsl.exchange.write.formats import FORMATS
 
 Run = Callable[[Tensor], Tensor]
 
@@ -36,7 +36,7 @@ def build(workload: Workload, *, engine: str, form: str) -> Model:
     def prepare() -> None:
         with TemporaryDirectory(prefix="benchmarks-") as folder:
             file = Path(folder) / "network.onnx"
-            file.write_bytes(load_format(form).write(module.eval(), ""))
+            file.write_bytes(FORMATS[form].write(module.eval(), ""))
             ready[:] = [ENGINES[engine](file)]
 
     def forward(x: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.compiler import read
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.exchange.errors import ExportError
-from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS, load_format
+from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, FORMATS
 from sewdsl.notation.kind_text import mixture
 from sewdsl.terminal import echo
 from sewdsl.train.store.run_lookup import is_run_folder
@@ -140,7 +140,7 @@ def command(
     stated = _license(license)
     set_up_process()
     with run_errors():
-        format_ = load_format(name)
+        format_ = FORMATS[name]
         if dt is not None:
             format_ = replace(format_, write=partial(format_.write, dt=dt))
         if not folder and out.suffix not in format_.endings:

@@ -11,10 +11,10 @@ import torch
 from typer.testing import CliRunner, Result
 
 import sewdsl
-from sewdsl.cli import export as command
 from sewdsl.cli.app import app
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX, load_format
+from sewdsl.exchange.write.formats import FORMAT_BY_SUFFIX
+from sewdsl.exchange.write.formats import FORMATS as FORMATS_BY_NAME
 from sewdsl.lower import SpikingNetwork
 
 FORMATS = ("net.nir", "net.onnx", "net.py", "net.pt2")
@@ -91,7 +91,8 @@ def test_a_file_of_other_outputs_ends_with_exit_code_1(
     out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a writer that is off by a thousandth in one weight, or by the readout where weights are not in the file."""
-    format_ = load_format(FORMAT_BY_SUFFIX[Path(out).suffix])
+    name = FORMAT_BY_SUFFIX[Path(out).suffix]
+    format_ = FORMATS_BY_NAME[name]
 
     def write(model: SpikingNetwork, inputs: str) -> bytes:
         if not format_.holds_weights:
@@ -101,7 +102,7 @@ def test_a_file_of_other_outputs_ends_with_exit_code_1(
             list(broken.parameters())[-2].mul_(1.001)
         return format_.write(broken, inputs)
 
-    monkeypatch.setattr(command, "load_format", lambda _: replace(format_, write=write))
+    monkeypatch.setitem(FORMATS_BY_NAME, name, replace(format_, write=write))
     result = export(FIRING, tmp_path / out, *INPUT, "--steps", "2")
     assert result.exit_code == 1, result.output
     first, *more = result.stderr.splitlines()
@@ -112,10 +113,9 @@ def test_a_file_of_other_outputs_ends_with_exit_code_1(
 
 
 def test_not_a_number_is_no_small_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    format_ = load_format("python")
-    monkeypatch.setattr(
-        command, "load_format", lambda _: replace(format_, run=lambda *given: format_.run(*given) * torch.nan)
-    )
+    format_ = FORMATS_BY_NAME["python"]
+    broken = replace(format_, run=lambda *given: format_.run(*given) * torch.nan)
+    monkeypatch.setitem(FORMATS_BY_NAME, "python", broken)
     result = export(FIRING, tmp_path / "net.py", *INPUT)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: outputs differ by nan at most")
@@ -132,7 +132,7 @@ def test_a_spike_that_rounding_moves_is_accepted(
     tensors["branch.fc1.weight"].zero_()
     tensors["branch.fc1.bias"].fill_(1.0001)
     torch.save(tensors, tmp_path / "w.pt")
-    format_ = load_format("onnx")
+    format_ = FORMATS_BY_NAME["onnx"]
 
     def write(model: SpikingNetwork, inputs: str) -> bytes:
         other = deepcopy(model)
@@ -140,7 +140,7 @@ def test_a_spike_that_rounding_moves_is_accepted(
             other.get_parameter(name).mul_(factor)
         return format_.write(other, inputs)
 
-    monkeypatch.setattr(command, "load_format", lambda _: replace(format_, write=write))
+    monkeypatch.setitem(FORMATS_BY_NAME, "onnx", replace(format_, write=write))
     result = export(spec, tmp_path / "net.onnx", "--input", "6", "--steps", "1", "--weights", tmp_path / "w.pt")
     assert result.exit_code == code, result.output
 
@@ -155,14 +155,14 @@ def test_each_output_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert result.exit_code == 0, result.output
         assert "\nlow: outputs" in result.stdout
         assert "\n  high: outputs" in result.stdout
-    format_ = load_format("onnx")
+    format_ = FORMATS_BY_NAME["onnx"]
 
     def run(data: bytes, x: torch.Tensor) -> dict[str, torch.Tensor]:
         outputs = format_.run(data, x)
         assert isinstance(outputs, dict)
         return {**outputs, "high": outputs["high"] + 1}
 
-    monkeypatch.setattr(command, "load_format", lambda _: replace(format_, run=run))
+    monkeypatch.setitem(FORMATS_BY_NAME, "onnx", replace(format_, run=run))
     result = export(tmp_path / "two.net", tmp_path / "net.onnx", "--overwrite")
     assert result.exit_code == 1
     assert "high: outputs differ by 1.0e+00 at most" in result.stderr
@@ -172,7 +172,7 @@ def test_a_folder_without_source_is_not_written(tmp_path: Path, monkeypatch: pyt
     def write(model: SpikingNetwork, _: str) -> bytes:
         raise UnsupportedLayer(model.network.nodes[1], "is a layer whose formula no file can have")
 
-    monkeypatch.setattr(command, "load_format", lambda _: replace(load_format("python"), write=write))
+    monkeypatch.setitem(FORMATS_BY_NAME, "python", replace(FORMATS_BY_NAME["python"], write=write))
     result = export(FIRING, tmp_path / "out", *INPUT, "--to", "folder")
     assert result.exit_code == 1
     assert result.stderr.startswith(

@@ -1,4 +1,4 @@
-"""The formats that a network can be exported to, one package each, and the metadata that every file stores."""
+"""The formats that a network can be exported to, and the metadata that every file stores."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, TypeAlias
 
+from sewdsl.exchange.errors import MissingLibrary
 from sewdsl.ir.network import Network
 from sewdsl.light_dataclass import dataclass
 from sewdsl.notation import UnwritableNetwork, write_net
@@ -13,18 +14,6 @@ from sewdsl.plugins import installed_version
 
 Outputs: TypeAlias = Any
 """The output of a module: a tensor, or a dictionary of tensors by the names of several outputs."""
-
-FORMATS: dict[str, str] = {
-    "nir": "sewdsl.exchange.write.nir",
-    "onnx": "sewdsl.exchange.write.onnx",
-    "onnx-unrolled": "sewdsl.exchange.write.onnx:unrolled_target",
-    "python": "sewdsl.exchange.write.python",
-    "spikingjelly": "sewdsl.exchange.write.spikingjelly",
-    "torch-export": "sewdsl.exchange.write.archive",
-}
-"""The package of each format, and the attribute that is the format unless that is ``target``."""
-FORMAT_BY_SUFFIX: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "torch-export", ".py": "python"}
-"""The format that a file's ending means, unless another one is asked for."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +42,56 @@ class ExportFormat:
     holds_weights: bool = True
 
 
-def load_format(name: str) -> ExportFormat:
-    """A format by its name, one of ``FORMATS``."""
-    package, _, attribute = FORMATS[name].partition(":")
-    found: ExportFormat = getattr(import_module(package), attribute or "target")
-    return found
+def _imported(module: str, name: str) -> Callable[..., Any]:
+    """Return a function of a module of this package, which is imported when the function is called.
+
+    The libraries that it imports need not be installed: the function raises MissingLibrary for one that is not.
+    """
+
+    def call(*args: Any, **options: Any) -> Any:
+        try:
+            found = getattr(import_module(f"sewdsl.exchange.write.{module}"), name)
+        except ModuleNotFoundError as error:
+            raise MissingLibrary(error.name or module) from None
+        return found(*args, **options)
+
+    return call
+
+
+_run_onnx = _imported("onnx.run_model", "run_model")
+FORMATS: dict[str, ExportFormat] = {
+    "nir": ExportFormat(
+        (".nir",),
+        _imported("nir.write_graph", "to_bytes"),
+        _imported("nir.execute", "run_file"),
+        1e-4,
+        double=True,
+        sequence=True,
+    ),
+    "onnx": ExportFormat((".onnx",), _imported("onnx.write_model", "to_bytes"), _run_onnx, 1e-4),
+    "onnx-unrolled": ExportFormat((".onnx",), _imported("onnx.write_model", "to_unrolled_bytes"), _run_onnx, 1e-4),
+    "python": ExportFormat(
+        (".py",),
+        _imported("python", "write"),
+        _imported("source.run_source", "run_source"),
+        1e-8,
+        double=True,
+        holds_weights=False,
+    ),
+    "spikingjelly": ExportFormat(
+        (".py",),
+        _imported("spikingjelly", "write"),
+        _imported("spikingjelly", "run"),
+        1e-8,
+        double=True,
+        holds_weights=False,
+    ),
+    "torch-export": ExportFormat(
+        (".pt2",), _imported("archive", "write_archive"), _imported("archive", "run_archive"), 1e-4
+    ),
+}
+FORMAT_BY_SUFFIX: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "torch-export", ".py": "python"}
+"""The format that a file's ending means, unless another one is asked for."""
 
 
 def file_metadata(network: Network, inputs: str) -> dict[str, str]:

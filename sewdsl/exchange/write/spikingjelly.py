@@ -225,12 +225,13 @@ DIALECT = Dialect(
 )
 
 
-def _run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
+source = DIALECT.source
+write = DIALECT.write
+
+
+def run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
+    """Return the outputs of a file's network with these weights."""
     if find_spec("spikingjelly") is None:
         message = "this needs spikingjelly, which is not installed: pip install spikingjelly==2.0.0"
         raise ExportError(message)
     return run_source(data, x, weights)
-
-
-source = DIALECT.source
-target = DIALECT.target(_run)

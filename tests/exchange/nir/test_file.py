@@ -17,7 +17,7 @@ from sewdsl.cli.app import app
 from sewdsl.exchange.nir_metadata import GraphMetadata, NodeMetadata
 from sewdsl.exchange.read.nir import read_graph
 from sewdsl.exchange.write.evaluated_layers import evaluated_layers
-from sewdsl.exchange.write.nir import target, write_graph
+from sewdsl.exchange.write.nir import execute, write_graph
 from sewdsl.exchange.write.nir.execute import NirExecutor
 from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes, to_graph
 from tests.exchange.nir.settled import noise, settled
@@ -103,6 +103,8 @@ def test_a_refusal_names_the_layer_and_leaves_no_file(spec: str, said: str, tmp_
 def test_nir_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then it says how to get it."""
     monkeypatch.setitem(sys.modules, "nir", None)
+    for name in ("translate_layers", "write_graph"):
+        monkeypatch.delitem(sys.modules, f"sewdsl.exchange.write.nir.{name}")
     result = export("tiny", tmp_path / "net.nir")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "error: this needs nir, which is not installed: pip install 'sewdsl[exchange]'\n"
@@ -155,8 +157,8 @@ def test_all_of_it_is_in_the_file(spec: str) -> None:
     x = noise(known, T=3)
     model = settled(known, x)
     y = NirExecutor(to_graph(model)).run(x)
-    assert target.run(to_bytes(model), x).equal(y)
-    assert target.run(to_bytes(model), x[0]).equal(NirExecutor(to_graph(model)).run(x[:1].expand_as(x)))
+    assert execute.run_file(to_bytes(model), x).equal(y)
+    assert execute.run_file(to_bytes(model), x[0]).equal(NirExecutor(to_graph(model)).run(x[:1].expand_as(x)))
 
 
 def test_neither_the_module_nor_its_mode_changes() -> None:

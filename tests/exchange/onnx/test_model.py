@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.exchange.errors import ExportError, MissingLibrary, UnsupportedLayer
-from sewdsl.exchange.write import onnx as onnx_target
+from sewdsl.exchange.write.formats import FORMATS
 from sewdsl.exchange.write.onnx import write_model as module
 from sewdsl.exchange.write.onnx.time_axis import ScannedTime, UnrolledTime
 from sewdsl.exchange.write.onnx.write_model import to_onnx
@@ -204,13 +204,13 @@ def test_command(format_: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
 def test_a_library_that_is_missing(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = onnx_target.target.write(build(), "")
+    data = FORMATS["onnx"].write(build(), "")
     monkeypatch.setitem(sys.modules, library, None)
-    for name in ("time_axis", "write_model"):
-        monkeypatch.delitem(sys.modules, f"sewdsl.exchange.write.onnx.{name}")
+    for name in ("run_model", "time_axis", "write_model"):
+        monkeypatch.delitem(sys.modules, f"sewdsl.exchange.write.onnx.{name}", raising=False)
     ask: dict[str, Callable[[], object]] = {
-        "onnx": lambda: onnx_target.target.write(build(), ""),
-        "onnxruntime": lambda: onnx_target.target.run(data, random(2, 2, 8, 8)),
+        "onnx": lambda: FORMATS["onnx"].write(build(), ""),
+        "onnxruntime": lambda: FORMATS["onnx"].run(data, random(2, 2, 8, 8)),
     }
     with pytest.raises(
         MissingLibrary, match=rf"^this needs {library}, which is not installed: pip install 'sewdsl\[exch"

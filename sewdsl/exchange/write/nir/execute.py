@@ -20,6 +20,7 @@ from torch.nn import functional
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.nir_cycles import EndlessCycle, cut_cycles
 from sewdsl.exchange.nir_metadata import DEFAULT_DT, GraphMetadata
+from sewdsl.exchange.write.nir.write_graph import from_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -265,6 +266,11 @@ class NirExecutor:
             else:
                 state |= {i + LATER: torch.zeros_like(known[i]) for i in sources}
         return state
+
+
+def run_file(data: bytes, x: Tensor) -> Outputs:
+    """Return the outputs of a graph in a file, as :meth:`NirExecutor.run`."""
+    return NirExecutor(from_bytes(data)).run(x)
 
 
 def _nodes(graph: nir.NIRGraph, kind: type[nir.NIRNode], most: int | None = None) -> list[str]:

@@ -13,7 +13,7 @@ from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.formats import file_metadata
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
 from sewdsl.exchange.write.onnx.neuron_steps import keeps_state
-from sewdsl.exchange.write.onnx.time_axis import TimeAxis
+from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, UnrolledTime
 from sewdsl.exchange.write.onnx.translate_layers import translate_layer, translate_with_norm
 from sewdsl.exchange.write.onnx.translate_loops import loop_writer
 from sewdsl.exchange.write.onnx.translate_sequences import translate_sequence
@@ -51,6 +51,17 @@ def to_onnx(model: SpikingNetwork, axis: type[TimeAxis], inputs: str = "") -> Mo
     for step in writer.program.steps:
         writer.write(step)
     return writer.model(inputs)
+
+
+def to_bytes(model: SpikingNetwork, inputs: str, axis: type[TimeAxis] = ScannedTime) -> bytes:
+    """Return the file of :func:`to_onnx`."""
+    data: bytes = to_onnx(model, axis, inputs).SerializeToString(deterministic=True)
+    return data
+
+
+def to_unrolled_bytes(model: SpikingNetwork, inputs: str) -> bytes:
+    """Return the file of a graph without loops."""
+    return to_bytes(model, inputs, UnrolledTime)
 
 
 class OnnxModelWriter:

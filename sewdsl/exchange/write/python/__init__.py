@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from sewdsl.exchange.write.python import layers, neurons
 from sewdsl.exchange.write.source import Dialect
-from sewdsl.exchange.write.source.run_source import run_source
-
-__all__ = ["source", "target"]
-
 
 DIALECT = Dialect(
     title="plain PyTorch",
@@ -16,4 +12,4 @@ DIALECT = Dialect(
     reserved=frozenset({"each_step", *layers.TEXTS}) | neurons.NAMES | neurons.SURROGATE_NAMES,
 )
 source = DIALECT.source
-target = DIALECT.target(run_source)
+write = DIALECT.write

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from textwrap import fill, indent, wrap
+from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.formats import ExportFormat, Outputs
 from sewdsl.exchange.write.source import class_text, loops
 from sewdsl.exchange.write.source.comments import Notation
 from sewdsl.exchange.write.source.find_classes import ClassFinder, ClassSpec, Layers
@@ -16,6 +16,9 @@ from sewdsl.exchange.write.source.value_flow import tree
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge
 from sewdsl.light_dataclass import dataclass
+
+if TYPE_CHECKING:
+    from sewdsl.lower import SpikingNetwork
 
 WIDTH = 88
 """Of a line of text."""
@@ -121,20 +124,9 @@ class Dialect:
         head = "\n".join([*_head(network, self, inputs), "", *_imports(_used(parts), self), "", constants])
         return "\n\n".join([head, *parts])
 
-    def target(self, run: Callable[..., Outputs]) -> ExportFormat:
-        """The format of these files.
-
-        Args:
-            run: See :attr:`~sewdsl.exchange.write.formats.ExportFormat.run`.
-        """
-        return ExportFormat(
-            endings=(".py",),
-            write=lambda model, inputs: self.source(model.network, inputs).encode(),
-            run=run,
-            tolerance=1e-8,
-            double=True,
-            holds_weights=False,
-        )
+    def write(self, model: SpikingNetwork, inputs: str) -> bytes:
+        """Return the file of a module's network, see :meth:`source`."""
+        return self.source(model.network, inputs).encode()
 
 
 def _used(parts: Iterable[str]) -> set[str]:
