@@ -14,16 +14,15 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Unpack, get_args
 
 from sewdsl.draw.geometry import Length
-from sewdsl.draw.scene import Direction
-from sewdsl.draw.style import PLAIN, PictureLook
+from sewdsl.draw.scene import PictureOptions
+from sewdsl.draw.style import PLAIN
 from sewdsl.draw.write_dot import RenderingError, dot
 from sewdsl.draw.write_mermaid import mermaid
 from sewdsl.draw.write_pdf import pdf
 from sewdsl.ir.network import Network
-from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.paths import write_atomically
 
 RenderedFormat = Literal["svg", "png", "pdf"]
@@ -164,42 +163,22 @@ SUFFIXES: dict[str, PictureFormat] = {
 """Formats by the suffix of a file, in lower case."""
 
 
-def render_picture(
-    network: Network,
-    format: PictureFormat = "svg",
-    *,
-    expand: bool = False,
-    collapse: bool = False,
-    depth: int | None = None,
-    direction: Direction = "TB",
-    look: PictureLook = PLAIN,
-    max_boxes: int = DEFAULT_LIMITS.boxes,
-) -> bytes:
+def render_picture(network: Network, format: PictureFormat = "svg", **options: Unpack[PictureOptions]) -> bytes:
     """A network as the bytes of a picture, or of its text in UTF-8.
-
-    Args:
-        format: ``svg``, ``png``, ``pdf``, ``dot`` or ``mermaid``.
-        expand: Draw every copy of a repeat, rather than equal neighbours once.
-        collapse: Draw what a block is made of once, and the block as a box from then on.
-        depth: How many levels of blocks and repeats to draw in full; deeper ones are boxes. None: all.
-        direction: ``TB``: the signal flows down; ``LR``: to the right.
-        look: Its colours, what is left out, and how wide it is.
-        max_boxes: Layers that are drawn at most, except in Mermaid text, of which the reader finds the places.
 
     Raises:
         RenderingError: there would be more boxes, the type of a picture of that width would be too small, or ``svg``,
             ``png`` or ``pdf`` is asked for and no renderer is there, or it fails.
         ValueError: a width is asked for of Mermaid text.
     """
-    if format == "mermaid":
-        if look.width is not None:
-            message = "Mermaid text has no width: the page that shows it decides"
-            raise ValueError(message)
-        return mermaid(network, expand=expand, collapse=collapse, depth=depth, direction=direction, look=look).encode()
-    text = dot(
-        network, expand=expand, collapse=collapse, depth=depth, direction=direction, look=look, max_boxes=max_boxes
-    )
-    return text.encode() if format == "dot" else render(text, format, width=look.width)
+    width = options.get("look", PLAIN).width
+    if format != "mermaid":
+        text = dot(network, **options)
+        return text.encode() if format == "dot" else render(text, format, width=width)
+    if width is not None:
+        message = "Mermaid text has no width: the page that shows it decides"
+        raise ValueError(message)
+    return mermaid(network, **options).encode()
 
 
 def write_picture(
@@ -207,26 +186,15 @@ def write_picture(
     path: Path,
     format: PictureFormat | None = None,
     *,
-    expand: bool = False,
-    collapse: bool = False,
-    depth: int | None = None,
-    direction: Direction = "TB",
-    look: PictureLook = PLAIN,
     overwrite: bool = False,
-    max_boxes: int = DEFAULT_LIMITS.boxes,
+    **options: Unpack[PictureOptions],
 ) -> Path:
     """Draws a network into a file, which is written whole or not at all; its path.
 
     Args:
         path: Where to; its folder must exist.
-        format: As for :func:`render_picture`; None: what the suffix of the path says.
-        expand: Draw every copy of a repeat, rather than equal neighbours once.
-        collapse: Draw what a block is made of once, and the block as a box from then on.
-        depth: How many levels of blocks and repeats to draw in full; deeper ones are boxes. None: all.
-        direction: ``TB``: the signal flows down; ``LR``: to the right.
-        look: Its colours, what is left out, and how wide it is.
+        format: None: what the suffix of the path says.
         overwrite: Whether a file that is there already is replaced.
-        max_boxes: As for :func:`render_picture`.
 
     Raises:
         ValueError: no format is given and the suffix means none, or a width is asked for of Mermaid text.
@@ -243,17 +211,7 @@ def write_picture(
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if target.exists() and not overwrite:
         raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
-    picture = render_picture(
-        network,
-        chosen,
-        expand=expand,
-        collapse=collapse,
-        depth=depth,
-        direction=direction,
-        look=look,
-        max_boxes=max_boxes,
-    )
-    write_atomically(target, picture)
+    write_atomically(target, render_picture(network, chosen, **options))
     return path
 
 

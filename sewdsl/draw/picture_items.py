@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, zip_longest
@@ -152,24 +152,42 @@ def entry_of(items: PictureItems) -> PictureLayer:
     return layer
 
 
+def inner_rows(item: PictureItem) -> tuple[PictureItems, ...]:
+    """The rows that an item is made of, in order of computation; none of a layer."""
+    match item:
+        case PictureBlock() | PictureRepeat():
+            return (item.items,)
+        case PictureMerge(operands, layer):
+            return *operands, (layer,)
+        case PictureLoop(layer, body, feedback):
+            return feedback, (layer,), body
+        case PictureLayer() | PictureReadout():
+            return ()
+
+
+def _with_rows(item: PictureItem, rows: Iterable[PictureItems]) -> PictureItem:
+    """The item, made of other rows."""
+    match item:
+        case PictureBlock() | PictureRepeat():
+            (inner,) = rows
+            return replace(item, items=inner)
+        case PictureMerge():
+            *operands, merge = rows
+            return PictureMerge(tuple(operands), entry_of(merge))
+        case PictureLoop():
+            feedback, merge, body = rows
+            return PictureLoop(entry_of(merge), body, feedback)
+        case PictureLayer() | PictureReadout():
+            return item
+
+
 def drawn_layers(items: PictureItems) -> Iterator[PictureLayer]:
     """All drawn layers, in order of computation."""
     for item in items:
-        match item:
-            case PictureLayer():
-                yield item
-            case PictureBlock() | PictureRepeat():
-                yield from drawn_layers(item.items)
-            case PictureMerge(operands, layer):
-                for operand in operands:
-                    yield from drawn_layers(operand)
-                yield layer
-            case PictureLoop(layer, body, feedback):
-                yield from drawn_layers(feedback)
-                yield layer
-                yield from drawn_layers(body)
-            case PictureReadout():
-                pass
+        if isinstance(item, PictureLayer):
+            yield item
+        for row in inner_rows(item):
+            yield from drawn_layers(row)
 
 
 def exit_layer(item: PictureItem) -> PictureLayer:
@@ -226,18 +244,10 @@ def framed_items(item: PictureBlock | PictureRepeat) -> tuple[PictureItems, Pict
 def loops_in(items: PictureItems) -> Iterator[PictureLoop]:
     """All loops, each before those in it."""
     for item in items:
-        match item:
-            case PictureLoop(_, body, feedback):
-                yield item
-                yield from loops_in(body)
-                yield from loops_in(feedback)
-            case PictureBlock() | PictureRepeat():
-                yield from loops_in(item.items)
-            case PictureMerge(operands):
-                for operand in operands:
-                    yield from loops_in(operand)
-            case PictureLayer() | PictureReadout():
-                pass
+        if isinstance(item, PictureLoop):
+            yield item
+        for row in inner_rows(item):
+            yield from loops_in(row)
 
 
 class Wiring:
@@ -375,19 +385,14 @@ def picture_items(
 
 def frame_depth(items: PictureItems) -> int:
     """Return how many frames of blocks and repeats are one in another, at most."""
-    depth = 0
+    depths = [0]
     for item in items:
         match item:
-            case PictureBlock() | PictureRepeat():
-                own = not (isinstance(item, PictureBlock) and item.value)
-                depth = max(depth, own + frame_depth(framed_items(item)[0]))
-            case PictureMerge(operands):
-                depth = max(depth, *map(frame_depth, operands))
-            case PictureLoop(feedback=feedback):
-                depth = max(depth, frame_depth(item.row), frame_depth(feedback))
-            case PictureLayer() | PictureReadout():
-                pass
-    return depth
+            case PictureRepeat() | PictureBlock(value=False):
+                depths.append(1 + frame_depth(framed_items(item)[0]))
+            case _:
+                depths += map(frame_depth, inner_rows(item))
+    return max(depths)
 
 
 def _copies(layer: PictureLayer) -> tuple[tuple[int, ...], ...]:
@@ -442,19 +447,12 @@ class _Boxer:
 
     def _item(self, item: PictureItem, level: int, copies: int) -> PictureItem:
         match item:
-            case PictureBlock(value=True):
-                return replace(item, items=self.sequence(item.items, level, copies))
-            case PictureBlock():
+            case PictureBlock(value=False):
                 return self._block(item, level, copies)
             case PictureRepeat():
                 return self._repeat(item, level, copies)
-            case PictureMerge(operands, layer):
-                return PictureMerge(tuple(self.sequence(operand, level, copies) for operand in operands), layer)
-            case PictureLoop(layer, body, feedback):
-                back = self.sequence(feedback[1:], level, copies)
-                return PictureLoop(layer, self.sequence(body, level, copies), (feedback[0], *back))
-            case PictureLayer() | PictureReadout():
-                return item
+            case _:
+                return _with_rows(item, (self.sequence(row, level, copies) for row in inner_rows(item)))
 
     def _repeat(self, fold: PictureRepeat, level: int, copies: int) -> PictureItem:
         copies *= fold.last - fold.first + 1
@@ -474,7 +472,7 @@ class _Boxer:
         return replace(fold, items=self.sequence(fold.items, level + 1, copies))
 
     def _block(self, block: PictureBlock, level: int, copies: int) -> PictureItem:
-        kind = tuple(map(self._kind, block.items))
+        kind = _outline(block.items, self._layer_kind, lambda fold: fold.last - fold.first)
         alike = self._variants.setdefault(block.label, {})
         number = alike.setdefault(kind, len(alike))
         letters = f" {_letters(number)}" if self._numbered and self._collapse and len(alike) > 1 else ""
@@ -531,26 +529,36 @@ class _Boxer:
                     pass
         return "-".join(words)
 
-    def _kind(self, item: PictureItem) -> Hashable:
-        """What must be equal for two blocks to be one: all but widths and strides."""
+    def _layer_kind(self, layer: PictureLayer) -> Hashable:
+        """What must be equal of the layers of two blocks for these to be one: all but widths and strides."""
+        node = self._network.nodes[layer.nodes[0]]
+        letters = node.op.letters()
+        width = getattr(node.op, letters[""]) if "" in letters else None
+        varied = {letters.get(""), letters.get("s")}
+        values = [(name, "width" if value == width else value) for name, value in node.op if name not in varied]
+        return node.op.kind, tuple(values), node.feeds_back
+
+
+def _outline(
+    items: PictureItems,
+    layer_kind: Callable[[PictureLayer], Hashable],
+    repeat_kind: Callable[[PictureRepeat], Hashable],
+) -> Hashable:
+    """What is equal for items that look the same."""
+
+    def outline(item: PictureItem) -> Hashable:
         match item:
-            case PictureLayer(drawn):
-                node = self._network.nodes[drawn[0]]
-                letters = node.op.letters()
-                width = getattr(node.op, letters[""]) if "" in letters else None
-                varied = {letters.get(""), letters.get("s")}
-                said = [(name, "width" if value == width else value) for name, value in node.op if name not in varied]
-                return node.op.kind, tuple(said), node.feeds_back
-            case PictureBlock(label, items, value):
-                return label, value, tuple(map(self._kind, items))
+            case PictureLayer():
+                return layer_kind(item)
+            case PictureBlock(label, _, value):
+                own: Hashable = (label, value)
             case PictureRepeat():
-                return item.last - item.first, tuple(map(self._kind, item.items))
-            case PictureMerge(operands, layer):
-                return *(tuple(map(self._kind, operand)) for operand in operands), self._kind(layer)
-            case PictureLoop(layer, body, feedback):
-                return self._kind(layer), tuple(map(self._kind, body)), tuple(map(self._kind, feedback))
-            case PictureReadout():
-                return ()
+                own = repeat_kind(item)
+            case _:
+                own = type(item).__name__
+        return own, *(tuple(map(outline, row)) for row in inner_rows(item))
+
+    return tuple(map(outline, items))
 
 
 def copies_text(fold: PictureRepeat) -> str:
@@ -632,52 +640,29 @@ class _Folder:
 
     def _structure(self, items: PictureItems) -> Hashable:
         """What must be equal for two copies to be drawn as one."""
-        return tuple(self._structure_of(item) for item in items)
 
-    def _structure_of(self, item: PictureItem) -> Hashable:
-        match item:
-            case PictureLayer(nodes):
-                node = self._nodes[nodes[0]]
-                return node.op, node.feeds_back, tuple(nodes[0] - source for source in node.sources)
-            case PictureBlock(label, items, value):
-                return label, value, self._structure(items)
-            case PictureRepeat():
-                return item.first, item.last, item.copies, self._structure(item.items)
-            case PictureMerge(operands, layer):
-                return *map(self._structure, operands), self._structure_of(layer)
-            case PictureLoop(layer, body, feedback):
-                return self._structure_of(layer), self._structure(body), self._structure(feedback)
-            case PictureReadout(source):
-                return source
+        def layer_kind(layer: PictureLayer) -> Hashable:
+            index = layer.nodes[0]
+            node = self._nodes[index]
+            return node.op, node.feeds_back, tuple(index - source for source in node.sources)
+
+        return _outline(items, layer_kind, lambda fold: (fold.first, fold.last, fold.copies))
 
 
-def _merged(sequences: Sequence[PictureItems]) -> PictureItems:
+def _merged(sequences: Iterable[PictureItems]) -> PictureItems:
     """Sequences of one structure as one, whose layers represent the nodes of all."""
     return tuple(_merge(items) for items in zip(*sequences, strict=True))
 
 
 def _merge(items: Sequence[PictureItem]) -> PictureItem:
-    item = items[0]
-    match item:
-        case PictureLayer():
-            return _all([other for other in items if isinstance(other, PictureLayer)])
-        case PictureBlock():
-            blocks = [other for other in items if isinstance(other, PictureBlock)]
-            given = [block.gives for block in blocks if block.gives is not None]
-            return replace(item, items=_merged([block.items for block in blocks]), gives=_all(given) if given else None)
-        case PictureRepeat():
-            return replace(item, items=_merged([other.items for other in items if isinstance(other, PictureRepeat)]))
-        case PictureMerge():
-            others = [other for other in items if isinstance(other, PictureMerge)]
-            operands = zip(*(other.operands for other in others), strict=True)
-            return PictureMerge(tuple(map(_merged, operands)), _all([other.layer for other in others]))
-        case PictureLoop():
-            loops = [other for other in items if isinstance(other, PictureLoop)]
-            body, feedback = (_merged([getattr(loop, way) for loop in loops]) for way in ("body", "feedback"))
-            return PictureLoop(_all([loop.layer for loop in loops]), body, feedback)
-        case PictureReadout():
-            return item
+    if isinstance(items[0], PictureLayer):
+        return _all(item for item in items if isinstance(item, PictureLayer))
+    merged = _with_rows(items[0], map(_merged, zip(*map(inner_rows, items), strict=True)))
+    if isinstance(merged, PictureBlock):
+        given = [item.gives for item in items if isinstance(item, PictureBlock) and item.gives is not None]
+        return replace(merged, gives=_all(given) if given else None)
+    return merged
 
 
-def _all(layers: Sequence[PictureLayer]) -> PictureLayer:
+def _all(layers: Iterable[PictureLayer]) -> PictureLayer:
     return PictureLayer(tuple(index for layer in layers for index in layer.nodes))

@@ -4,15 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypedDict
 
 from sewdsl.draw.geometry import Point
 from sewdsl.draw.measure import Title
-from sewdsl.draw.picture_items import PictureLayer
+from sewdsl.draw.picture_items import PictureLayer, Unfolded
+from sewdsl.draw.style import PictureLook
 from sewdsl.ir.signal import Signal
 
 Direction = Literal["TB", "LR"]
 """Whether the signal flows down or to the right."""
+
+
+class PictureOptions(TypedDict, total=False):
+    """How a network is drawn.
+
+    Attributes:
+        expand: Draw every copy of a repeat, or of those with these keys, rather than equal neighbours once.
+        collapse: Draw what a block is made of once, and the block as a box from then on.
+        depth: How many levels of blocks and repeats to draw in full; deeper ones are boxes. None: all.
+        direction: ``TB``: the signal flows down; ``LR``: to the right.
+        look: Its colours, what is left out, and how wide it is.
+        max_boxes: Layers that are drawn at most, except in Mermaid text, of which the reader finds the places.
+    """
+
+    expand: Unfolded
+    collapse: bool
+    depth: int | None
+    direction: Direction
+    look: PictureLook
+    max_boxes: int
 
 
 @dataclass(frozen=True)

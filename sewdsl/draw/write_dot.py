@@ -7,7 +7,7 @@ from functools import cached_property
 from html import escape
 from itertools import islice, product
 from math import ceil, floor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from sewdsl.draw import labels, style
 from sewdsl.draw.geometry import PAGE_HEIGHT, Length, Point, round_corners, shorten_end, text_width
@@ -15,7 +15,17 @@ from sewdsl.draw.labels import DETAIL
 from sewdsl.draw.measure import SMALL, TEXT, Measure
 from sewdsl.draw.picture_items import Unfolded, Wiring, frame_depth, picture_items
 from sewdsl.draw.placement import lay_out, possible_stops, widest_item
-from sewdsl.draw.scene import Box, Direction, EdgeLine, Element, Fork, Scene, TitledFrame, all_elements
+from sewdsl.draw.scene import (
+    Box,
+    Direction,
+    EdgeLine,
+    Element,
+    Fork,
+    PictureOptions,
+    Scene,
+    TitledFrame,
+    all_elements,
+)
 from sewdsl.draw.style import PLAIN, FamilyStyle, PictureLook
 from sewdsl.ir.network import Network
 from sewdsl.limits import DEFAULT_LIMITS, raise_limit_help
@@ -69,16 +79,7 @@ class _IllegibleError(Exception):
         self.size = size
 
 
-def dot(
-    network: Network,
-    *,
-    expand: Unfolded = False,
-    collapse: bool = False,
-    depth: int | None = None,
-    direction: Direction = "TB",
-    look: PictureLook = PLAIN,
-    max_boxes: int = DEFAULT_LIMITS.boxes,
-) -> str:
+def dot(network: Network, **options: Unpack[PictureOptions]) -> str:
     """A network as DOT text, laid out.
 
     Every node carries its place, so that ``neato -n2`` draws it as intended (see :func:`sewdsl.draw.render`); plain
@@ -86,67 +87,58 @@ def dot(
     folded, that of the first. ``NAME/fork`` is the point where the output of ``NAME`` parts, ``NAME/2/fork`` the next
     one. The frame of folded copies has the ``id`` ``fold:KEY``.
 
-    Args:
-        network: What to draw.
-        expand: Draw every copy of a repeat, or of those with these keys, rather than equal neighbours once.
-        collapse: Draw what a block is made of once, and the block as a box from then on.
-        depth: How many levels of blocks and repeats to draw in full; deeper ones are boxes. None: all.
-        direction: ``TB``: the signal flows down; ``LR``: to the right.
-        look: Its colours, what is left out, and how wide it is.
-        max_boxes: Layers that are drawn at most.
-
     Raises:
-        RenderingError: it would have more boxes than that, or the type of a picture of that width would be too small.
+        RenderingError: it would have more boxes than are allowed, or the type of a picture of that width would be too
+            small.
     """
     try:
-        return _drawn(network, expand, direction, look, max_boxes, collapse=collapse, depth=depth).text()
+        return _drawn(network, **options).text()
     except _IllegibleError as error:
-        width, size = look.width or Length(0, "pt"), error.size
+        message = _too_narrow(network, error.size, options)
+    raise RenderingError(message)
+
+
+def _too_narrow(network: Network, size: float, options: PictureOptions) -> str:
+    """The error of a picture whose smallest type would have a size, with the options that make room."""
+    look, direction = options.get("look", PLAIN), options.get("direction", "TB")
+    width, collapse = look.width or Length(0, "pt"), options.get("collapse", False)
     needed = 2 * MARGIN + (width.points - 2 * MARGIN) * LEAST_TYPE / size
     ways = [f"--width {ceil(width.number * needed / width.points * 10) / 10:g}{width.unit}"]
     other: Direction = "LR" if direction == "TB" else "TB"
-    asked = collapse, look.title, direction
-    for way in dict.fromkeys(product((collapse, True), (look.title, False), (direction, other))):
-        collapsed, title, along = way
-        if way == asked:
-            continue
-        try:
-            narrower = replace(look, title=title)
-            _drawn(network, expand, along, narrower, max_boxes, collapse=collapsed, depth=depth, ask=True)
-        except _IllegibleError:
-            continue
+    for collapsed, title, along in dict.fromkeys(product((collapse, True), (look.title, False), (direction, other))):
         changed = {
             "--collapse": collapsed != collapse,
             "--no-title": title != look.title,
             f"--direction {along}": along != direction,
         }
+        if not any(changed.values()):
+            continue
+        tried: PictureOptions = {
+            **options, "collapse": collapsed, "look": replace(look, title=title), "direction": along
+        }  # fmt: skip
+        try:
+            _drawn(network, ask=True, **tried)
+        except _IllegibleError:
+            continue
         ways.append(" ".join(option for option, is_changed in changed.items() if is_changed))
         break
-    message = (
+    return (
         f"{width} is too narrow: the smallest type would have {floor(size * 10) / 10:g}pt, and is legible from "
         f"{LEAST_TYPE:g}pt on; there is room with {' or '.join(ways)}"
     )
-    raise RenderingError(message)
 
 
-def fitting_depth(
-    network: Network,
-    *,
-    expand: Unfolded = False,
-    collapse: bool = False,
-    depth: int | None = None,
-    direction: Direction = "TB",
-    look: PictureLook = PLAIN,
-    max_boxes: int = DEFAULT_LIMITS.boxes,
-) -> int | None:
+def fitting_depth(network: Network, **options: Unpack[PictureOptions]) -> int | None:
     """Return the largest depth at which a picture of some width is no higher than a page; None: there is none.
 
-    The arguments are those of :func:`dot`. Depths below ``depth`` are tried.
+    Depths below the one in the options are tried.
     """
+    expand, collapse, depth = options.get("expand", False), options.get("collapse", False), options.get("depth")
     levels = frame_depth(picture_items(network, expand=expand, collapse=collapse, depth=depth))
     for fewer in reversed(range(levels)):
+        shallow: PictureOptions = {**options, "depth": fewer}
         try:
-            picture = _drawn(network, expand, direction, look, max_boxes, collapse=collapse, depth=fewer)
+            picture = _drawn(network, **shallow)
         except _IllegibleError:
             continue
         if picture.height <= PAGE_HEIGHT:
@@ -156,19 +148,18 @@ def fitting_depth(
 
 def _drawn(
     network: Network,
-    expand: Unfolded,
-    direction: Direction,
-    look: PictureLook,
-    max_boxes: int,
     *,
-    collapse: bool,
-    depth: int | None,
     ask: bool = False,
+    expand: Unfolded = False,
+    collapse: bool = False,
+    depth: int | None = None,
+    direction: Direction = "TB",
+    look: PictureLook = PLAIN,
+    max_boxes: int = DEFAULT_LIMITS.boxes,
 ) -> _Writer:
     """A placed picture; one of some width in the columns in which it has the largest type on a page.
 
-    The arguments are those of :func:`dot`. With ``ask``, it matters only if there is room: where one item is too wide,
-    nothing is laid out.
+    With ``ask``, it matters only if there is room: where one item is too wide, nothing is laid out.
 
     Raises:
         RenderingError: it would have too many boxes.

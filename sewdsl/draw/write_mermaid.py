@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Unpack
 
 from sewdsl.draw import labels, style
 from sewdsl.draw.geometry import text_width
@@ -21,7 +22,7 @@ from sewdsl.draw.picture_items import (
     framed_items,
     picture_items,
 )
-from sewdsl.draw.scene import Direction
+from sewdsl.draw.scene import Direction, PictureOptions
 from sewdsl.draw.style import PLAIN, PictureLook
 from sewdsl.ir.network import Network
 
@@ -39,26 +40,13 @@ MOST_EDGES, MOST_CHARACTERS = 500, 50_000
 """What Mermaid draws at most, unless the settings of the page allow more; a diagram cannot raise them itself."""
 
 
-def mermaid(
-    network: Network,
-    *,
-    expand: bool = False,
-    collapse: bool = False,
-    depth: int | None = None,
-    direction: Direction = "TB",
-    look: PictureLook = PLAIN,
-) -> str:
-    """A network as a Mermaid flowchart; Mermaid finds the places itself.
-
-    Args:
-        expand: Draw every copy of a repeat, rather than equal neighbours once.
-        collapse: Draw what a block is made of once, and the block as a box from then on.
-        depth: How many levels of blocks and repeats to draw in full; deeper ones are boxes. None: all.
-        direction: ``TB``: the signal flows down; ``LR``: to the right.
-        look: Its colours, and whether it has a title; there is no legend, and Mermaid decides about the width.
-    """
+def mermaid(network: Network, **options: Unpack[PictureOptions]) -> str:
+    """A network as a Mermaid flowchart; Mermaid finds the places itself, decides about the width, and has no legend."""
+    expand, collapse, depth = options.get("expand", False), options.get("collapse", False), options.get("depth")
     items = picture_items(network, expand=expand, collapse=collapse, depth=depth)
-    return "\n".join(_Writer(network, items, look, vertical=direction == "TB").lines(direction)) + "\n"
+    direction = options.get("direction", "TB")
+    writer = _Writer(network, items, options.get("look", PLAIN), vertical=direction == "TB")
+    return "\n".join(writer.lines(direction)) + "\n"
 
 
 def fits_mermaid_limits(text: str) -> bool:
