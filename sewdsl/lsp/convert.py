@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -18,11 +16,10 @@ from sewdsl.editing.hover import hover
 from sewdsl.editing.item_summary import shape_hints
 from sewdsl.editing.outline import OutlineEntry, folding_ranges, outline
 from sewdsl.editing.references import find_definition, find_references, referent_at, rename_edits
-from sewdsl.lsp.positions import Positions, Units
+from sewdsl.lsp.open_documents import OpenDocument, Positions
 from sewdsl.source import Source, Span
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.tree import Use
-from sewdsl.train.training_plan import check_training
 
 MAX_PROBLEMS = 200
 """Problems that are sent of one text: more cannot be read, but take their time."""
@@ -53,30 +50,6 @@ _PROPOSAL = {
     "data": types.CompletionItemKind.EnumMember,
     "file": types.CompletionItemKind.File,
 }
-
-
-@dataclass(frozen=True)
-class OpenDocument:
-    """An open text, and how it is spoken of.
-
-    Attributes:
-        uri: Its name in the protocol.
-        units: In what columns are counted.
-    """
-
-    uri: str
-    view: EditorView
-    units: Units = "utf-16"
-
-    @cached_property
-    def at(self) -> Positions:
-        """The way between characters and positions."""
-        return Positions(self.view.source, self.units)
-
-    @cached_property
-    def said(self) -> tuple[Diagnostic, ...]:
-        """What the compiler says, and what does not fit the recipe's dataset."""
-        return check_training(self.view.compilation).diagnostics
 
 
 def to_diagnostics(document: OpenDocument) -> list[types.Diagnostic]:

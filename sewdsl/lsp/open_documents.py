@@ -1,26 +1,32 @@
-"""What is known of texts, for as long as neither they nor what they use changes."""
+"""Open texts and their positions: what is known of a text, for as long as neither it nor what it uses changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from itertools import accumulate
 from pathlib import Path
 from time import process_time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lsprotocol import types
 from pygls.uris import to_fs_path
 
+from sewdsl.diagnostics import Diagnostic
 from sewdsl.editing.editor_view import EditorView, compile_for_editor, resolve_names
 from sewdsl.elaborate.imports import project_folder
 from sewdsl.elaborate.text_files import FileAccess, net_files
 from sewdsl.limits import DEFAULT_LIMITS
-from sewdsl.lsp.convert import OpenDocument
-from sewdsl.lsp.positions import Units
+from sewdsl.source import Source, Span
+from sewdsl.train.training_plan import check_training
 
 if TYPE_CHECKING:
     from pygls.workspace import TextDocument, Workspace
+
+Units = Literal["utf-8", "utf-16", "utf-32"]
 
 MAX_SEARCHED_FILES = 500
 """Files of a project that are searched for a name."""
@@ -33,6 +39,78 @@ _UNITS: dict[types.PositionEncodingKind, Units] = {
     types.PositionEncodingKind.Utf8: "utf-8",
     types.PositionEncodingKind.Utf32: "utf-32",
 }
+
+
+@dataclass(frozen=True)
+class Positions:
+    """The way between the characters of a text and the protocol's positions.
+
+    A place after the end of a line is at its end, one after the last line at the end of the text.
+
+    Attributes:
+        units: In what a column is counted.
+    """
+
+    source: Source
+    units: Units = "utf-16"
+    _lines: dict[int, Sequence[int]] = field(default_factory=dict, repr=False, compare=False)
+
+    def offset(self, position: types.Position) -> int:
+        """The character at a position."""
+        starts = self.source.line_starts
+        if position.line >= len(starts):
+            return len(self.source.text)
+        return starts[position.line] + bisect_right(self._columns(position.line), position.character) - 1
+
+    def position(self, offset: int) -> types.Position:
+        """The position of a character."""
+        line, column = self.source.position(offset)
+        columns = self._columns(line - 1)
+        return types.Position(line - 1, columns[min(column, len(columns)) - 1])
+
+    def range(self, span: Span) -> types.Range:
+        """The positions of a span's ends."""
+        return types.Range(self.position(span.start), self.position(span.end))
+
+    def _columns(self, number: int) -> Sequence[int]:
+        """The column at which each character of a line (counted from 0) begins, and that at which the last one ends."""
+        if number not in self._lines:
+            line = self.source.line(number + 1)
+            ascii_ = line.isascii()
+            self._lines[number] = range(len(line) + 1) if ascii_ else [0, *accumulate(map(self._width, line))]
+        return self._lines[number]
+
+    def _width(self, character: str) -> int:
+        if self.units == "utf-32":
+            return 1
+        if self.units == "utf-16":
+            return 1 + (ord(character) > 0xFFFF)  # noqa: PLR2004 -- beyond it are two units
+        return len(character.encode("utf-8", "surrogatepass"))
+
+
+@dataclass(frozen=True)
+class OpenDocument:
+    """An open text, and how it is spoken of.
+
+    Attributes:
+        uri: Its name in the protocol.
+        units: In what columns are counted.
+    """
+
+    uri: str
+    view: EditorView
+    units: Units = "utf-16"
+
+    @cached_property
+    def at(self) -> Positions:
+        """The way between characters and positions."""
+        return Positions(self.view.source, self.units)
+
+    @cached_property
+    def said(self) -> tuple[Diagnostic, ...]:
+        """What the compiler says, and what does not fit the recipe's dataset."""
+        return check_training(self.view.compilation).diagnostics
+
 
 Held = str | tuple[int, int, int] | None
 """What a file holds: the text in the editor, else time, size and number of what is saved; None: there is none."""

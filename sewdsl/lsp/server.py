@@ -1,13 +1,14 @@
-"""The server itself: open texts, and which request is answered by what."""
+"""Language server: what it publishes of open texts, and which function answers each request."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
@@ -15,8 +16,7 @@ from pygls.lsp.server import LanguageServer
 
 from sewdsl.editing.references import RenameProblem, referent_at
 from sewdsl.lsp import convert
-from sewdsl.lsp.convert import OpenDocument
-from sewdsl.lsp.open_documents import MAX_SEARCH, Documents, UnreadError
+from sewdsl.lsp.open_documents import MAX_SEARCH, Documents, OpenDocument, UnreadError
 from sewdsl.lsp.protocol import Protocol, strict_converter
 
 TYPING_PAUSE_SECONDS = 0.05
@@ -98,7 +98,7 @@ class Server(LanguageServer):
         """Reads the files next to a text, so that the first search for a name finds them read."""
         for _ in self.documents.read_project(uri):
             await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
-        gc.freeze()  # as above
+        gc.freeze()  # as in watch
 
     async def begin(self, uri: str) -> None:
         """Speaks about a text that was opened."""
@@ -115,6 +115,7 @@ class Server(LanguageServer):
 
     async def watch(self) -> None:
         """Asks to hear of each file that changes on the disk, where the editor can be asked."""
+        gc.freeze()  # what stays is no longer searched for garbage: that takes longer than an answer
         can = self.client_capabilities.workspace
         if can and can.did_change_watched_files and can.did_change_watched_files.dynamic_registration:
             options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*.net")])
@@ -126,71 +127,93 @@ class Server(LanguageServer):
 def serve(version: str, datasets: Collection[str]) -> Server:
     """A server that answers everything it can be asked."""
     server = Server(version, datasets)
-    _follow_texts(server)
-    _answer_about_places(server)
-    _answer_about_names(server)
-    _answer_about_texts(server)
+    for method, follow in _followed(server).items():
+        server.feature(method)(_while_connected(follow))
+    for method, answer in _answers(server).items():
+        server.feature(method, OPTIONS.get(method))(partial(_answer, server, answer))
     return server
 
 
-def _follow_texts(server: Server) -> None:
-    @server.feature(types.INITIALIZED)
-    async def initialized(_params: types.InitializedParams) -> None:
-        gc.freeze()  # what stays is no longer searched for garbage: that takes longer than an answer
-        await _while_connected(server.watch())
+def _while_connected(follow: Callable[[Any], Coroutine[None, None, None]]) -> Callable[[Any], Any]:
+    """Follow a notification up to the end of the connection: that it ends then is no failure."""
 
-    @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
-    async def did_open(params: types.DidOpenTextDocumentParams) -> None:
-        await _while_connected(server.begin(params.text_document.uri))
+    async def handle(params: Any) -> None:
+        with suppress(asyncio.CancelledError):
+            await follow(params)
 
-    @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
-    async def did_change(params: types.DidChangeTextDocumentParams) -> None:
-        await _while_connected(server.tell_soon(params.text_document.uri, params.text_document.version))
-
-    @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
-    async def did_close(params: types.DidCloseTextDocumentParams) -> None:
-        await _while_connected(server.end(params.text_document.uri))
-
-    @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
-    async def did_save(_params: types.DidSaveTextDocumentParams) -> None:
-        await _while_connected(server.tell_again())
-
-    @server.feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
-    async def did_change_watched_files(_params: types.DidChangeWatchedFilesParams) -> None:
-        await _while_connected(server.tell_again())
+    return handle
 
 
-async def _while_connected(what: Coroutine[None, None, None]) -> None:
-    """Does something unasked, up to the end of the connection: that it ends then is no failure."""
-    with suppress(asyncio.CancelledError):
-        await what
+def _followed(server: Server) -> dict[str, Callable[[Any], Coroutine[None, None, None]]]:
+    """What follows from each notification."""
+    return {
+        types.INITIALIZED: lambda _: server.watch(),
+        types.TEXT_DOCUMENT_DID_OPEN: lambda params: server.begin(params.text_document.uri),
+        types.TEXT_DOCUMENT_DID_CHANGE: lambda params: server.tell_soon(
+            params.text_document.uri, params.text_document.version
+        ),
+        types.TEXT_DOCUMENT_DID_CLOSE: lambda params: server.end(params.text_document.uri),
+        types.TEXT_DOCUMENT_DID_SAVE: lambda _: server.tell_again(),
+        types.WORKSPACE_DID_CHANGE_WATCHED_FILES: lambda _: server.tell_again(),
+    }
 
 
-def _answer_about_places(server: Server) -> None:
-    @server.feature(types.TEXT_DOCUMENT_HOVER)
-    def hover(params: types.HoverParams) -> types.Hover | None:
-        return convert.answer_hover(server.documents[params.text_document.uri], params.position)
+OPTIONS = {
+    types.TEXT_DOCUMENT_COMPLETION: types.CompletionOptions(
+        trigger_characters=["-", "{", "<", "[", "|", "(", "=", ",", " ", '"']
+    ),
+    types.TEXT_DOCUMENT_CODE_ACTION: types.CodeActionOptions(
+        [types.CodeActionKind.QuickFix, types.CodeActionKind.SourceFixAll]
+    ),
+    types.TEXT_DOCUMENT_RENAME: types.RenameOptions(prepare_provider=True),
+}
+"""What the server says of its answers when it is initialized."""
 
-    @server.feature(
-        types.TEXT_DOCUMENT_COMPLETION,
-        types.CompletionOptions(trigger_characters=["-", "{", "<", "[", "|", "(", "=", ",", " ", '"']),
-    )
-    def completion(params: types.CompletionParams) -> list[types.CompletionItem]:
-        return convert.answer_completion(server.documents[params.text_document.uri], params.position, server.datasets)
+Answer = Callable[[OpenDocument, Any], Any]
 
-    @server.feature(
-        types.TEXT_DOCUMENT_CODE_ACTION,
-        types.CodeActionOptions([types.CodeActionKind.QuickFix, types.CodeActionKind.SourceFixAll]),
-    )
-    def code_action(params: types.CodeActionParams) -> list[types.CodeAction]:
-        document = server.documents[params.text_document.uri]
-        found = [*convert.answer_code_actions(document, params.range), *convert.fix_all_action(document)]
-        only = params.context.only
-        return [each for each in found if only is None or any(_is_kind(each, kind) for kind in only)]
 
-    @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
-    def inlay_hint(params: types.InlayHintParams) -> list[types.InlayHint]:
-        return convert.answer_inlay_hints(server.documents[params.text_document.uri], params.range)
+def _answer(server: Server, answer: Answer, params: Any) -> Any:
+    return answer(server.documents[params.text_document.uri], params)
+
+
+def _answers(server: Server) -> dict[str, Answer]:
+    """What answers each request about a text."""
+
+    def references(document: OpenDocument, params: types.ReferenceParams) -> list[types.Location]:
+        others = _around(server, document, params.position)
+        defining = params.context.include_declaration
+        return convert.answer_references(others, document, params.position, defining=defining)
+
+    def rename(document: OpenDocument, params: types.RenameParams) -> types.WorkspaceEdit | None:
+        others = _around(server, document, params.position, params.new_name)
+        try:
+            return convert.answer_rename(others, document, params.position, params.new_name)
+        except RenameProblem as problem:
+            raise RequestRefused(str(problem)) from None
+
+    return {
+        types.TEXT_DOCUMENT_HOVER: lambda document, params: convert.answer_hover(document, params.position),
+        types.TEXT_DOCUMENT_COMPLETION: lambda document, params: convert.answer_completion(
+            document, params.position, server.datasets
+        ),
+        types.TEXT_DOCUMENT_CODE_ACTION: _code_actions,
+        types.TEXT_DOCUMENT_INLAY_HINT: lambda document, params: convert.answer_inlay_hints(document, params.range),
+        types.TEXT_DOCUMENT_DEFINITION: lambda document, params: convert.answer_definition(document, params.position),
+        types.TEXT_DOCUMENT_REFERENCES: references,
+        types.TEXT_DOCUMENT_PREPARE_RENAME: lambda document, params: convert.answer_prepare_rename(
+            document, params.position
+        ),
+        types.TEXT_DOCUMENT_RENAME: rename,
+        types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: lambda document, _: convert.answer_document_symbols(document),
+        types.TEXT_DOCUMENT_FOLDING_RANGE: lambda document, _: convert.answer_folding_ranges(document),
+        types.TEXT_DOCUMENT_FORMATTING: lambda document, _: convert.answer_formatting(document),
+    }
+
+
+def _code_actions(document: OpenDocument, params: types.CodeActionParams) -> list[types.CodeAction]:
+    actions = [*convert.answer_code_actions(document, params.range), *convert.fix_all_action(document)]
+    only = params.context.only
+    return [action for action in actions if only is None or any(_is_kind(action, kind) for kind in only)]
 
 
 def _is_kind(action: types.CodeAction, kind: str) -> bool:
@@ -198,50 +221,18 @@ def _is_kind(action: types.CodeAction, kind: str) -> bool:
     return not kind or ((action.kind or "") + ".").startswith(kind + ".")
 
 
-def _answer_about_names(server: Server) -> None:
-    def around(uri: str, position: types.Position, *new: str) -> tuple[OpenDocument, list[OpenDocument]]:
-        document = server.documents[uri]
-        found = referent_at(document.view, document.at.offset(position))
-        if found is None or found.meaning.family == "value":  # no other text can read a value
-            return document, [document]
-        words = [found.meaning.key, *(name.replace(" ", "") for name in new if name)]
-        try:
-            return document, list(server.documents.around(uri, words))
-        except UnreadError:
-            message = f"the project's files that say '{found.name}' take more than {MAX_SEARCH:g} s to read"
-            raise Unread(message) from None
+def _around(server: Server, document: OpenDocument, position: types.Position, *new: str) -> list[OpenDocument]:
+    """The texts that can say the name at a position, or a new one for it.
 
-    @server.feature(types.TEXT_DOCUMENT_DEFINITION)
-    def definition(params: types.DefinitionParams) -> types.Location | None:
-        return convert.answer_definition(server.documents[params.text_document.uri], params.position)
-
-    @server.feature(types.TEXT_DOCUMENT_REFERENCES)
-    def references(params: types.ReferenceParams) -> list[types.Location]:
-        document, others = around(params.text_document.uri, params.position)
-        return convert.answer_references(others, document, params.position, defining=params.context.include_declaration)
-
-    @server.feature(types.TEXT_DOCUMENT_PREPARE_RENAME)
-    def prepare_rename(params: types.PrepareRenameParams) -> types.PrepareRenamePlaceholder | None:
-        return convert.answer_prepare_rename(server.documents[params.text_document.uri], params.position)
-
-    @server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
-    def rename(params: types.RenameParams) -> types.WorkspaceEdit | None:
-        document, others = around(params.text_document.uri, params.position, params.new_name)
-        try:
-            return convert.answer_rename(others, document, params.position, params.new_name)
-        except RenameProblem as problem:
-            raise RequestRefused(str(problem)) from None
-
-
-def _answer_about_texts(server: Server) -> None:
-    @server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
-    def document_symbol(params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
-        return convert.answer_document_symbols(server.documents[params.text_document.uri])
-
-    @server.feature(types.TEXT_DOCUMENT_FOLDING_RANGE)
-    def folding_range(params: types.FoldingRangeParams) -> list[types.FoldingRange]:
-        return convert.answer_folding_ranges(server.documents[params.text_document.uri])
-
-    @server.feature(types.TEXT_DOCUMENT_FORMATTING)
-    def formatting(params: types.DocumentFormattingParams) -> list[types.TextEdit]:
-        return convert.answer_formatting(server.documents[params.text_document.uri])
+    Raises:
+        Unread: The project is too large to be searched.
+    """
+    use = referent_at(document.view, document.at.offset(position))
+    if use is None or use.meaning.family == "value":  # no other text can read a value
+        return [document]
+    words = [use.meaning.key, *(name.replace(" ", "") for name in new if name)]
+    try:
+        return list(server.documents.around(document.uri, words))
+    except UnreadError:
+        message = f"the project's files that say '{use.name}' take more than {MAX_SEARCH:g} s to read"
+        raise Unread(message) from None

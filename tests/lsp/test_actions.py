@@ -3,7 +3,8 @@
 from lsprotocol.types import CodeActionKind, Position, Range
 
 from sewdsl.editing import compile_for_editor
-from sewdsl.lsp.convert import MAX_ACTIONS, OpenDocument, answer_code_actions, fix_all_action
+from sewdsl.lsp.convert import MAX_ACTIONS, answer_code_actions, fix_all_action
+from sewdsl.lsp.open_documents import OpenDocument
 
 PASTED = "sewdsl 1\ninput 2x9x9\nneuron IF\nbody c4k3–BN-IF−PLIFMPk2–FC2\n"
 

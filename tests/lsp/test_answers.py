@@ -3,7 +3,8 @@
 from lsprotocol.types import DiagnosticSeverity
 
 from sewdsl.editing import compile_for_editor
-from sewdsl.lsp.convert import MAX_PROBLEMS, OpenDocument, to_diagnostics
+from sewdsl.lsp.convert import MAX_PROBLEMS, to_diagnostics
+from sewdsl.lsp.open_documents import OpenDocument
 
 
 def test_of_very_many_problems_the_worst_are_shown() -> None:

@@ -11,7 +11,8 @@ from lsprotocol import types as lsp
 
 from sewdsl.editing import compile_for_editor
 from sewdsl.elaborate.text_files import FileAccess
-from sewdsl.lsp.convert import OpenDocument, to_diagnostics
+from sewdsl.lsp.convert import to_diagnostics
+from sewdsl.lsp.open_documents import OpenDocument
 from tests.lsp.editor import Editor, edit
 
 STEPS = 60

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lsprotocol.types import Position
 
-from sewdsl.lsp.positions import Positions, Units
+from sewdsl.lsp.open_documents import Positions, Units
 from sewdsl.source import Source
 
 UNITS: tuple[Units, ...] = ("utf-8", "utf-16", "utf-32")
