@@ -55,13 +55,10 @@ class Diagnostic:
 
     Attributes:
         code: Stable name of the rule, such as ``unknown-name``; ``sewdsl explain CODE`` has a page on it.
-        severity: Error, warning or note.
         message: One sentence, no full stop, that names the actual values.
         span: Where, in the text as the user wrote it.
         label: A few words under the carets.
-        help: How to fix it.
         path: The way there through repeats and blocks: ``("body", "copy 6 of 7", "SEW Block", "c32k3s1")``.
-        fixes: Changes that a tool can apply.
     """
 
     code: str

@@ -21,6 +21,5 @@ def render_html(template: str, **values: object) -> str:
 
     Args:
         template: Its path within the package: ``train/report/page.html``.
-        **values: What it shows, by the names that it uses.
     """
     return _ENVIRONMENT.get_template(template).render(values)

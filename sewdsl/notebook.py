@@ -60,9 +60,6 @@ def network_html(network: Network) -> str:
 class NotebookRun:
     """A run that has ended: its result, its curves, its network.
 
-    Args:
-        path: The folder of the run.
-
     Raises:
         RunError: it is no folder of a run that has ended.
     """

@@ -20,9 +20,6 @@ def load_plugin(path: str | Path) -> PluginFile:
     Args:
         path: The file; its folder is searched for modules that it imports, after all other places.
 
-    Returns:
-        The file, with its digest and its module.
-
     Raises:
         PluginError: it cannot be read, is no Python or raises; or a class in it does not define what its family must.
     """
@@ -48,11 +45,7 @@ def load_plugin(path: str | Path) -> PluginFile:
 
 
 def _require_whole(path: str | Path, name: str, kind: type, variables: set[str]) -> None:
-    """Refuses a class that lacks something.
-
-    Raises:
-        PluginError: it does.
-    """
+    """Refuses a class that lacks something."""
     abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
     lacking = sorted({*abstract, *(each for each in variables if not hasattr(kind, each))})
     if lacking:

@@ -124,7 +124,6 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
 
     Args:
         path: The file, in a folder that exists. An old one's permissions stay; a link is replaced, not followed.
-        data: Its contents.
         keep_as: A second name for the old contents, if there are any, from before the new ones take their place.
 
     Raises:
@@ -153,9 +152,6 @@ def write_folder_atomically(folder: Path, files: Mapping[str, bytes]) -> None:
     Args:
         folder: A folder that does not exist or is empty.
         files: Contents by the path within the folder, at most one folder deep.
-
-    Raises:
-        OSError: If it cannot be written.
     """
     from shutil import rmtree  # noqa: PLC0415 -- it loads libraries of compression
 

@@ -87,7 +87,6 @@ class PluginFile(NamedTuple):
         path: The file, absolute.
         sha256: Of what was run, in hexadecimal digits.
         content: The same, byte by byte.
-        module: What it defines.
     """
 
     path: Path
@@ -119,9 +118,6 @@ def import_plugin_file(path: Path) -> PluginFile:
     """Imports a file of Python as a module of its own name; one that has changed since, anew.
 
     Its folder is searched for modules after all other places, so that the file may import others in it.
-
-    Args:
-        path: The file.
 
     Raises:
         PluginError: it cannot be read, is no Python, raises, or has the name of another module.
@@ -168,7 +164,6 @@ def describe_failure(path: Path, error: BaseException) -> str:
 
     Args:
         path: The file, as it is to be named.
-        error: What it raised.
     """
     import traceback
 
@@ -193,11 +188,7 @@ def failed_plugin(error: BaseException) -> PluginFile | None:
 
 
 def _refuse_taken_name(name: str, path: Path, before: PluginFile | None) -> None:
-    """Refuses a file whose module would take the place of another one.
-
-    Raises:
-        PluginError: it would.
-    """
+    """Refuses a file whose module would take the place of another one."""
     if before is not None:
         if before.path.samefile(path):
             return

@@ -18,7 +18,6 @@ class Source:
 
     Attributes:
         name: What a diagnostic calls it: a path as the user typed it, or ``<string>``.
-        text: The text, unchanged.
     """
 
     name: str

@@ -13,7 +13,6 @@ def escape_controls(text: str, keep: str = "\n\t") -> str:
     r"""Writes what would control a terminal, or hide or reorder what it shows, as ``\x1b`` or ``\u202e``.
 
     Args:
-        text: Any text.
         keep: Control characters that stay.
 
     >>> print(escape_controls("a\x1b[2Jb"))
@@ -26,13 +25,7 @@ def escape_controls(text: str, keep: str = "\n\t") -> str:
 
 
 def echo(text: str = "", *, err: bool = False, end: str = "\n") -> None:
-    """Prints a message with its control characters escaped.
-
-    Args:
-        text: The message.
-        err: Whether it goes to the standard error.
-        end: What follows it.
-    """
+    """Prints a message with its control characters escaped."""
     echo_styled(escape_controls(text), err=err, end=end)
 
 

@@ -64,7 +64,6 @@ def build_app(names: Collection[str] = (*COMMANDS, *GROUPS), *, completing: bool
     """The command line, with all of its commands or with some.
 
     Args:
-        names: Which commands.
         completing: Whether a shell asks what may follow; with all commands it can be installed there in any case.
     """
     app = typer.Typer(

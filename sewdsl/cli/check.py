@@ -62,8 +62,6 @@ class SpecReport:
     """What became of a spec.
 
     Attributes:
-        spec: As typed.
-        compilation: What is known of it.
         fixed: The text with its fixes, where it is no file's.
     """
 

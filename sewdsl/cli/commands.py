@@ -170,9 +170,6 @@ def with_parameters(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command with the options of a spec in the place of its ``SpecOptions``, and ``--plugin`` as its last.
 
     What a plug-in prints goes to the standard error. One that cannot be used is a usage error, before anything is done.
-
-    Args:
-        command: Function of the command, whose parameters typer makes options of.
     """
     parameters: list[inspect.Parameter] = []
     group = ""

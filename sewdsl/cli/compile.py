@@ -21,7 +21,6 @@ from sewdsl.cli.options import (
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
-from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.passes import LEVELS, optimize_program, run_passes
 from sewdsl.terminal import echo
 
@@ -51,8 +50,7 @@ def command(
     """Compile a spec and print a stage: its text, the network as JSON, what passes did, how it runs, module, or DOT."""
     has_json = emit in {Stage.NETWORK, Stage.PASSES, Stage.PLAN}
     require((json_, has_json, "--json goes with --emit passes and plan; the network is JSON already"))
-    options = spec_options.compile_options
-    compilation = read(read_spec_text(spec), **options)
+    compilation = read(read_spec_text(spec), **spec_options.compile_options)
     network = require_network(compilation)
     if emit is Stage.TREE:
         write_output(compilation.standalone_text())
@@ -60,7 +58,7 @@ def command(
         from sewdsl.draw import RenderingError, dot
 
         try:
-            write_output(dot(network, max_boxes=(options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)))
+            write_output(dot(network, max_boxes=spec_options.most_boxes))
         except RenderingError as error:
             echo(f"cannot draw {network.name}: {error}", err=True)
             raise typer.Exit(1) from None

@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sewdsl.cli.files import Overwrite, fail, require_free, write_file
-from sewdsl.cli.options import AS_WRITTEN, Spec, SpecOptions, exit_with_usage_error, read_spec_text, require_network
+from sewdsl.cli.options import (
+    AS_WRITTEN,
+    Spec,
+    SpecOptions,
+    exit_with_usage_error,
+    join_choices,
+    read_spec_text,
+    require_network,
+)
 from sewdsl.compiler import Compilation, read
 from sewdsl.elaborate.suggestions import did_you_mean
-from sewdsl.ir.network import Network
-from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
@@ -95,33 +101,40 @@ def command(
     """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
     chosen = _format(out, form)
     length = _length(width, chosen)
-    options = spec_options.compile_options
-    compilation = read(read_spec_text(spec), **options)
+    compilation = read(read_spec_text(spec), **spec_options.compile_options)
     network = require_network(compilation)
-    _say_if_too_large(network, chosen, expand=expand, collapse=collapse, depth=depth)
     shown_as_text = out is None and chosen in {PictureFormat.DOT, PictureFormat.MERMAID}
     path = Path("-") if shown_as_text else Path(out or _file_name(compilation, chosen))
     require_free(path, overwrite=overwrite)
     from sewdsl.draw import PictureLook, RenderingError, fitting_depth, render_picture
 
-    look = PictureLook(theme.value, title=not no_title, legend=not no_legend, width=length)
-    boxes = (options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)
     drawn: dict[str, Any] = {
         "expand": expand,
         "collapse": collapse,
         "depth": depth,
         "direction": direction.value,
-        "look": look,
-        "max_boxes": boxes,
+        "look": PictureLook(theme.value, title=not no_title, legend=not no_legend, width=length),
+        "max_boxes": spec_options.most_boxes,
     }
     try:
         content = render_picture(network, chosen.value, **drawn)
     except RenderingError as error:
         fail(f"cannot draw {network.name}: {error}")
+    if chosen is PictureFormat.MERMAID:
+        _say_if_too_large(content.decode())
     write_file(path, content, str(path))
     if length is not None:
         find_depth = partial(fitting_depth, network, **drawn)
         _say_if_higher_than_a_page(content, chosen, length, find_depth, collapse=collapse)
+
+
+def _say_if_too_large(flowchart: str) -> None:
+    """Says of Mermaid text if a page will show an error in place of the picture."""
+    from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits
+
+    if not fits_mermaid_limits(flowchart):
+        most = f"{MOST_EDGES} edges and {MOST_CHARACTERS:,} characters"
+        echo(f"note: Mermaid draws {most} at most, unless a page allows more, and this is more", err=True)
 
 
 def _say_if_higher_than_a_page(
@@ -140,7 +153,7 @@ def _say_if_higher_than_a_page(
         fits = find_depth()
         ways = [*(["--collapse"] * (not collapse)), *([] if fits is None else [f"--depth {fits}"])]
         ways += ["a larger --width"] * (width.points < LONGEST)
-        lower = f"; lower with {' or '.join(filter(None, [', '.join(ways[:-1]), *ways[-1:]]))}" if ways else ""
+        lower = f"; lower with {join_choices(ways)}" if ways else ""
         echo(f"note: it is {height:.0f}pt high, and a page has {PAGE_HEIGHT:.0f}pt{lower}", err=True)
 
 
@@ -158,19 +171,6 @@ def _length(width: str | None, form: PictureFormat) -> Length | None:
         return read_length(width)
     except ValueError as error:
         exit_with_usage_error(f"--width {error}")
-
-
-def _say_if_too_large(
-    network: Network, form: PictureFormat, *, expand: bool, collapse: bool, depth: int | None
-) -> None:
-    """Says of Mermaid text if a page will show an error in place of the picture."""
-    from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits, mermaid
-
-    if form is not PictureFormat.MERMAID:
-        return
-    if not fits_mermaid_limits(mermaid(network, expand=expand, collapse=collapse, depth=depth)):
-        most = f"{MOST_EDGES} edges and {MOST_CHARACTERS:,} characters"
-        echo(f"note: Mermaid draws {most} at most, unless a page allows more, and this is more", err=True)
 
 
 def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:

@@ -250,8 +250,6 @@ def _compare(
 
     Args:
         model: Module in evaluation mode.
-        format_: Format of the file.
-        written: The file.
         origin: Where the weights come from: a run has test samples. Its seed is that of random input, too, and of the
             choice of test samples.
         data: Folder of the data of the run; None: as the run states.

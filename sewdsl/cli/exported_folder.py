@@ -30,8 +30,6 @@ class WeightsSource(NamedTuple):
     """Where the weights of an exported network come from.
 
     Attributes:
-        run: The folder of a run; None: of none.
-        file: A file of weights; None: of none.
         best: Whether the weights are those of the run's best epoch, not of its last.
         seed: Seed of the initial weights.
     """
@@ -60,9 +58,7 @@ class ExportedNetwork(NamedTuple):
     """A network that is written as a folder.
 
     Attributes:
-        model: The network with its weights.
         text: The network with all that it uses, as a file.
-        origin: Where the weights come from.
         inputs: How inputs are scaled, in words; may be empty.
         license: Under which it may be used; empty: what the run says.
     """

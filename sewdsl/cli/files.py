@@ -49,7 +49,6 @@ def write_file(path: Path, content: bytes, message: str) -> None:
 
     Args:
         path: The file; of a link, what it leads to.
-        content: All of it.
         message: What is printed after that; may be empty.
     """
     if str(path) in STANDARD_OUTPUT:
@@ -76,7 +75,6 @@ def rewrite(path: Path, text: str, message: str = "") -> None:
     """Puts a changed text in the place of the one that was read from a file; a byte order mark stays, as line ends do.
 
     Args:
-        path: The file, which is there.
         text: The changed text, without a mark.
         message: What is printed after that; may be empty.
     """

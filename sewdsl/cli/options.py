@@ -18,6 +18,7 @@ from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.text_files import decode_text
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import parse_memory
+from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.source import Source, Span
 from sewdsl.terminal import echo
 
@@ -114,7 +115,6 @@ def exit_with_usage_error(message: str, hint: str = "", context: Any = None) -> 
     """Ends with a usage error, exit code 2.
 
     Args:
-        message: One sentence.
         hint: What follows it, such as the name that may be intended.
         context: Of a command that is not running yet.
     """
@@ -179,6 +179,11 @@ class SpecOptions(NamedTuple):
             "dialect": self.dialect,
         }
 
+    @property
+    def most_boxes(self) -> int:
+        """Number of layers that a drawing shows at most."""
+        return (self.compile_options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)
+
 
 SPEC_OPTIONS = "--input, --steps, --neuron, --set, --limit and --dialect"
 """These options in a message."""
@@ -238,7 +243,6 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
 
     Args:
         path: The file, the run folder (weights of the last epoch), or the exported folder.
-        network: The network to initialise.
         only: Patterns of the layers and parts to initialise; empty for all.
 
     Raises:

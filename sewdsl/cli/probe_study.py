@@ -32,10 +32,8 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
     """Probes every variant, prints a table, and writes ``rates`` or ``gradients`` as CSV, JSON and PNG.
 
     Args:
-        study: Says what is looked at.
         found: Its variants, without errors.
         folder: Where to write; it holds nothing but what probes leave.
-        device: Where the networks run.
 
     Raises:
         RunError: the folder holds something else, a file cannot be written, or there is no such device.

@@ -244,9 +244,7 @@ def make_runners(
     """What starts one of several runs, and what goes on with one.
 
     Args:
-        data: Where the data lies.
         how: Made separately for each run.
-        announce: Told of each run that starts.
         begin: The weights that each starts with; None: random ones.
     """
     from sewdsl.train.fit.train_run import resume_run, start_run

@@ -67,13 +67,10 @@ class _Training(NamedTuple):
     """How a command trains.
 
     Attributes:
-        options: Options of the compilation.
         data: Folder of the data; None: as the recipe's dataset finds it.
         weights: Where the weights to start from are; None: random ones.
         weights_only: Patterns of the layers that take them; empty: all.
-        processes: Processes that train together.
         way: Makes the options of a run.
-        json_: Whether the result is printed as JSON.
     """
 
     options: Options
@@ -96,11 +93,7 @@ class _Training(NamedTuple):
 
 
 def _train_repeats(spec: str, out: Path | None, times: int, how: _Training) -> None:
-    """Trains with the recipe's seed and those after it, each into a folder of its own, and prints the spread.
-
-    Raises:
-        SewdslError, DataError, RunError: as a single run.
-    """
+    """Trains with the recipe's seed and those after it, each into a folder of its own, and prints the spread."""
     options, data, json_ = how.options, how.data, how.json_
     compilation = read(spec, **options)
     name = require_network(compilation).name

@@ -13,7 +13,6 @@ def apply_fixes(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bo
     """The text of a source with the first fix of each diagnostic applied.
 
     Args:
-        diagnostics: What was said, in order.
         unsafe: Also apply fixes that are likely, not certain, to be right.
     """
     pieces, done = [], 0

@@ -94,10 +94,8 @@ class Checked:
     """A network of which all is said.
 
     Attributes:
-        elaborated: What it was made of.
         assembly: Its statements, without the figures that hold only without the overrides.
         network: The network, without these figures; None where there is none.
-        study: The variants that the file asks for.
     """
 
     elaborated: Elaborated
@@ -115,7 +113,6 @@ class Compilation:
         assembly: Its statements with those of used files and the overrides.
         network: The network; with errors it ends before what is broken, or is None.
         diagnostics: All that was said, sorted.
-        study: The variants that the file asks for.
         visits: What became of each item of the text and of the files that it uses.
     """
 

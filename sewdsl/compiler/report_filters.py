@@ -22,7 +22,6 @@ def apply_allow_lines(
 
     Args:
         said: All that was said; errors stay.
-        allowed: The lines.
         whole: Whether all was said that could be: only then is it known that a line allows nothing.
 
     Returns:
@@ -79,9 +78,7 @@ def downgrade_to_notes(
     """What was said, with notes in place of complaints about figures that hold without the overrides.
 
     Args:
-        said: What the rules say of the network.
         lines: Those of figures that hold for the file as written, and not with the changes.
-        changes: What the user has put over the file.
     """
     yield from (one for one in said if not (one.span in lines and one.code in STALE_FIGURE_CODES))
     put = [change.typed for change in changes if change.key.split(".")[0] not in SECTIONS]

@@ -76,7 +76,6 @@ def compile_trial(
 
     Args:
         base: The spec, as :func:`compile_variants` returned it.
-        number: Of the trial.
         values: By axis.
     """
     assert base.found is not None  # noqa: S101 -- it has a search

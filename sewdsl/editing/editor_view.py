@@ -33,7 +33,6 @@ class EditorView:
 
     Attributes:
         file: Where it is saved; None: nowhere yet, so that it can use no other file.
-        compilation: What the compiler makes of it.
         reach: Where the files lie that it may use, and what counts as their text.
     """
 
@@ -103,7 +102,6 @@ def compile_for_editor(
         name: What diagnostics call it.
         file: Where it is saved: what it uses is looked for from there.
         reach: Where the files lie that it may use, and what counts as their text.
-        limits: How large it may become.
     """
     found = SpecSource(Source(name, text), file, _stem(file), reach=reach)
     return EditorView(found.source, file, run_front_end(found, (), limits), reach)

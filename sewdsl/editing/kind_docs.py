@@ -177,7 +177,6 @@ class CodePage:
     """What a page says of a code.
 
     Attributes:
-        code: Such as ``missing-hyphen``.
         group: What it is about: ``syntax``, ``shapes``, ``theory``.
         description: What it means, in a paragraph of one line, in Markdown.
         text: The whole page, in Markdown.

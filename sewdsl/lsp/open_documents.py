@@ -90,12 +90,7 @@ class Positions:
 
 @dataclass(frozen=True)
 class OpenDocument:
-    """An open text, and how it is spoken of.
-
-    Attributes:
-        uri: Its name in the protocol.
-        units: In what columns are counted.
-    """
+    """An open text, and how it is spoken of."""
 
     uri: str
     view: EditorView
@@ -132,11 +127,7 @@ class UnreadError(Exception):
 
 
 class Documents:
-    """The open texts, and the files next to them.
-
-    Args:
-        workspace: What the editor says is open.
-    """
+    """The open texts, and the files next to them."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace

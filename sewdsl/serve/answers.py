@@ -214,7 +214,6 @@ def answer(texts: Texts, what: str, asked: dict[str, Any]) -> Any:
     """Returns the answer to a request, as plain data.
 
     Args:
-        texts: What is known already.
         asked: The request, with the ``folder`` whose files count and the ``seconds`` that the answer may take.
 
     Raises:

@@ -46,9 +46,6 @@ class LocalOnlyGuard:
     """Lets in who asks by an address or by a name of this machine, and tells browsers what the page may do.
 
     A page elsewhere can let a name of its own lead here, but it cannot ask by an address: that would be another site.
-
-    Args:
-        hosts: Names that are known.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
@@ -98,7 +95,6 @@ class LivePage:
     """What the server knows.
 
     Args:
-        folder: The files that can be opened.
         text: What the editor shows at first.
     """
 
@@ -135,8 +131,6 @@ def run(site: LivePage, hosts: list[str], listening: socket.socket, seconds: flo
     """Answers requests until a signal ends it.
 
     Args:
-        hosts: The names under which it may be asked.
-        listening: Where it listens.
         seconds: How long the answer to a request about a text may take.
     """
     pool = WorkerPool(seconds)

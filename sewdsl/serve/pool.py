@@ -39,7 +39,6 @@ class Problem(Exception):
     """Raised if a request gets no answer.
 
     Args:
-        advice: What to do.
         status: As in HTTP.
     """
 
@@ -68,11 +67,7 @@ class Worker:
 
     @classmethod
     async def start(cls) -> Worker:
-        """Returns a process that is ready.
-
-        Raises:
-            Problem: There is none.
-        """
+        """Returns a process that is ready."""
         group: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is the server's, and what it starts is killed too
         if sys.platform == "win32":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -210,8 +205,6 @@ class WorkerPool:
         If the caller is cancelled, the process may go on for ``GRACE`` seconds, and is killed then.
 
         Args:
-            head: What the process is asked.
-            body: The rest of it, as JSON.
             key: Stands for the text; None: it is about no text.
 
         Raises:

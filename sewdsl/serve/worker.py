@@ -37,7 +37,6 @@ class Message(NamedTuple):
 
     Attributes:
         head: ``what`` is asked, the ``folder`` whose files count, and the ``seconds`` that the answer may take.
-        body: JSON.
     """
 
     head: dict[str, Any]
@@ -49,7 +48,6 @@ class Answer(NamedTuple):
 
     Attributes:
         status: As in HTTP.
-        body: JSON.
         last: Whether the process can answer no more.
     """
 
