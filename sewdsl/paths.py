@@ -50,6 +50,19 @@ def is_link(path: Path) -> bool:
     return os.path.islink(path)  # noqa: PTH114 -- as above
 
 
+FileStamp = tuple[int, int, int] | None
+"""Time, size and number of a file, by which a change is seen; None: there is no such file."""
+
+
+def file_stamp(path: Path) -> FileStamp:
+    """Return the stamp of what is saved."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
 def open_file(path: Path) -> BinaryIO:
     """Opens a regular file to read it; nothing else is opened, since a FIFO or a terminal may never answer.
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sewdsl.cli import files
-from sewdsl.cli.completion import complete_spec
-from sewdsl.cli.options import AS_WRITTEN, SpecOptions, read_spec_text, require
+from sewdsl.cli.options import AS_WRITTEN, SpecOptions, complete_spec, read_spec_text, require
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.print_diagnostics import (
     DiagnosticFormat,

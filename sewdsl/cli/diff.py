@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sewdsl.cli.completion import complete_spec
-from sewdsl.cli.options import AS_WRITTEN, Json, SpecOptions, load_network
+from sewdsl.cli.options import AS_WRITTEN, Json, SpecOptions, complete_spec, load_network
 from sewdsl.cli.output import echo_json
 from sewdsl.compiler.spec import SpecSource, find_source
 from sewdsl.ir.network import Network
 from sewdsl.notation.item_text import UnwritableNetwork
-from sewdsl.notation.network_diff import Change, Difference, ValueChange, diff_networks
+from sewdsl.notation.network_diff import Change, Difference, diff_networks
 from sewdsl.terminal import echo
-
-if TYPE_CHECKING:
-    from sewdsl.cli.json_output import ChangedValue, Differences
 
 EXIT_UNCOMPARABLE = 2
 """Exit code where there is nothing to compare."""
@@ -107,26 +104,17 @@ def _numbers(numbers: Sequence[int]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def difference_to_json(before: Network, after: Network, found: Difference) -> Differences:
+def difference_to_json(before: Network, after: Network, found: Difference) -> dict[str, Any]:
     """A difference as plain data; None where nothing was or is."""
+    values = asdict(found)
+    layers = [
+        {**change, "before": change["before"] or None, "after": change["after"] or None} for change in values["changes"]
+    ]
     return {
         "equal": not found,
         "networks": [before.name, after.name],
-        "settings": [_value(value) for value in found.settings],
-        "layers": [
-            {
-                "before": change.before or None,
-                "after": change.after or None,
-                "where": change.where,
-                "node": change.node,
-                "copies": [list(level) for level in change.copies],
-            }
-            for change in found.changes
-        ],
-        "recipe": [_value(value) for value in found.recipe],
-        "figures": [_value(value) for value in found.figures],
+        "settings": values["settings"],
+        "layers": layers,
+        "recipe": values["recipe"],
+        "figures": values["figures"],
     }
-
-
-def _value(value: ValueChange) -> ChangedValue:
-    return {"key": value.key, "before": value.before, "after": value.after}

@@ -46,8 +46,12 @@ def command(
     else:
         for title, values in facts.items():
             _print_facts(title, values)
-        _print_missing(missing)
         out = console()
+        if missing:
+            out.print("missing", style="bold")
+            for line in missing:
+                out.print(f"  {line}", markup=False, highlight=False)
+            out.print()
         out.print(f"kernels on {on}, compared with plain PyTorch", style="bold")
         for check in examine_machine.check_kernels(on):
             checks.append(check)
@@ -78,15 +82,6 @@ def _print_facts(title: str, values: dict[str, str]) -> None:
     out.print(title, style="bold")
     out.print(table)
     out.print()
-
-
-def _print_missing(missing: list[str]) -> None:
-    out = console()
-    if missing:
-        out.print("missing", style="bold")
-        for line in missing:
-            out.print(f"  {line}", markup=False, highlight=False)
-        out.print()
 
 
 def _print_speed(speeds: list[Any]) -> None:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sewdsl.cli.completion import complete_code
 from sewdsl.cli.console import console
 from sewdsl.cli.options import exit_with_usage_error
 from sewdsl.cli.output import write_output
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.resources import resource_folder
 from sewdsl.terminal import echo, is_terminal
+
+
+def code_pages() -> dict[str, Path]:
+    """Return the file of the page on each code."""
+    return {path.stem: path for path in sorted(resource_folder("codes").glob("*.md"))}
+
+
+def complete_code(incomplete: str) -> list[str]:
+    """Complete a code."""
+    return [code for code in code_pages() if code.startswith(incomplete)]
 
 
 def command(
@@ -22,7 +32,7 @@ def command(
     ] = None,
 ) -> None:
     """Explain a diagnostic code, or list all codes."""
-    pages = {path.stem: path for path in sorted(resource_folder("codes").glob("*.md"))}
+    pages = code_pages()
     if code is None:
         echo("\n".join(pages))
     elif code not in pages:

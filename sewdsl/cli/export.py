@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.exported_folder import (
     SOURCE,
     ExportedNetwork,
@@ -26,6 +25,7 @@ from sewdsl.cli.options import (
     Best,
     Data,
     SpecOptions,
+    complete_spec,
     exit_with_usage_error,
     not_among,
     read_spec_text,

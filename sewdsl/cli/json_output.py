@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypeAlias, 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict, is_typeddict  # pydantic takes no other before Python 3.12
 
+from sewdsl.compiler.catalogue import ListedName, ListedNetwork
+
 SCHEMA_VERSION = "https://json-schema.org/draft/2020-12/schema"
 EXACT = ConfigDict(extra="forbid")
 """Nothing is printed that a schema does not name. Types within another type take its configuration."""
@@ -364,30 +366,6 @@ class Examined(TypedDict):
     missing: list[str]
     kernels: list[ExaminedKernel]
     speed: list[MeasuredSpeed]
-
-
-class ListedNetwork(TypedDict):
-    """A shipped file.
-
-    Attributes:
-        network: Title; None for a library of blocks or neurons.
-        data: Dataset of the recipe; None without one.
-        parameters: None for libraries and studies.
-    """
-
-    name: str
-    network: str | None
-    data: str | None
-    parameters: int | None
-    source: str
-
-
-class ListedName(TypedDict):
-    """A name of the language."""
-
-    name: str
-    family: str
-    meaning: str
 
 
 class PlanStep(TypedDict):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.cli.completion import complete_network
 from sewdsl.cli.console import console
-from sewdsl.cli.options import Json, exit_with_usage_error, require
+from sewdsl.cli.options import Json, complete_network, exit_with_usage_error, require
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import shipped_networks
-from sewdsl.compiler.catalogue import ShippedNetwork, list_names, list_networks
+from sewdsl.compiler.catalogue import ListedNetwork, list_names, list_networks
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.terminal import is_terminal
 
@@ -41,11 +41,11 @@ def command(
     if kinds:
         named = list_names()
         if json_:
-            echo_json([each._asdict() for each in named])
+            echo_json([asdict(each) for each in named])
             return
         table = Table("name", "family", "what it is", header_style="bold", box=None)
         for each in named:
-            table.add_row(*each)
+            table.add_row(each.name, each.family, each.meaning)
         console().print(table)
     elif name in files:
         write_output(files[name].read_text(encoding="utf-8"))
@@ -55,15 +55,15 @@ def command(
             hint = did_you_mean(name or "", files) or "see sewdsl nets"
             exit_with_usage_error(f"no network '{name}' is shipped, and none contains this text; {hint}")
         if json_:
-            echo_json([network._asdict() for network in networks])
+            echo_json([asdict(network) for network in networks])
         else:
             print_networks(networks)
 
 
-def print_networks(networks: list[ShippedNetwork]) -> None:
+def print_networks(networks: list[ListedNetwork]) -> None:
     """Print a line for each network, by dataset; libraries come last. On a terminal, sources end where its lines do."""
     out = console()
-    groups: dict[str, list[ShippedNetwork]] = {}
+    groups: dict[str, list[ListedNetwork]] = {}
     for network in networks:
         group = LIBRARIES if network.network is None else network.data or NO_RECIPE
         groups.setdefault(group, []).append(network)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -26,10 +26,6 @@ from sewdsl.passes.step_report import (
     peak_node,
     planned_steps,
 )
-
-if TYPE_CHECKING:
-    from sewdsl.cli.json_output import PlanOfSteps, PlanStep, ShownMemory
-
 
 SHORT_FOOTNOTE = (
     "'accumulations': one for each spike and each weight that it meets, k for a count k. Neurons, joins, pooling and "
@@ -116,7 +112,7 @@ def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
         out.print(f"{words}: {more}", soft_wrap=True)
 
 
-def memory_to_json(network: Network, found: PeakMemory) -> ShownMemory:
+def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
     """The same as plain data, in bytes."""
     load = found.sizes.load
     return {
@@ -132,10 +128,7 @@ def memory_to_json(network: Network, found: PeakMemory) -> ShownMemory:
         "standing": found.sizes.standing,
         "kept": sum(found.kept.values()),
         "computed_again_macs": found.again,
-        "layers": [
-            {"layer": kept.layer, "path": kept.path, "how": kept.how, "bytes": kept.bytes}
-            for kept in kept_values(network, found)
-        ],
+        "layers": [kept._asdict() for kept in kept_values(network, found)],
     }
 
 
@@ -169,47 +162,45 @@ def _totals(found: PeakMemory) -> Table:
 
 def print_plan(program: Program) -> None:
     """Prints how a training step runs on a CPU: each step's kernel, layout, and what is kept of its value."""
-    found = plan_to_json(program)
+    sizes = ValueSizes(program, training_load(program.network.recipe))
     table = make_table()
     for title in ("step", "runs", "stored", "kept for the backward pass"):
         table.add_column(title, overflow="fold")
-    for step in found["steps"]:
-        table.add_row(" + ".join(step["nodes"]), ", ".join(step["runs"]) or "by itself", step["stored"], step["kept"])
+    for step in planned_steps(sizes):
+        table.add_row(" + ".join(step.nodes), ", ".join(step.runs) or "by itself", step.stored, step.kept)
     out = console()
-    out.print(f"{found['name']}: a training step on {found['on']}", style="bold")
+    out.print(f"{program.network.name}: a training step on {describe_load(sizes)}", style="bold")
     out.print(table)
 
 
-def plan_to_json(program: Program) -> PlanOfSteps:
+def plan_to_json(program: Program) -> dict[str, Any]:
     """The same as plain data."""
     sizes = ValueSizes(program, training_load(program.network.recipe))
-    steps: list[PlanStep] = [
-        {"nodes": step.nodes, "runs": step.runs, "stored": step.stored, "kept": step.kept}
-        for step in planned_steps(sizes)
-    ]
+    steps = [step._asdict() for step in planned_steps(sizes)]
     return {"name": program.network.name, "on": describe_load(sizes), "steps": steps}
 
 
 def print_network(network: Network, *, expand: bool) -> None:
     """Prints the header, the table, the totals and the figures of a network."""
+    settings = [(key, "-" if value is None else format_value(value)) for key, value in network.settings]
+    outputs = [(f"output {name}", str(network.nodes[index].output)) for name, index in network.outputs]
     out = console()
-    out.print(_settings(network))
+    out.print(_pairs(network.name, [*settings, *outputs], title_style="bold"))
     out.print(_layers(network, layer_rows(network) if expand else list(block_rows(network))))
     out.print(_in_force(network))
     if network.recipe is not None:
-        out.print(_recipe(network))
+        out.print(_pairs("recipe", [(key, format_value(value)) for key, value in network.recipe]))
     if network.expectations:
         out.print(_figures(network))
 
 
-def _settings(network: Network) -> Table:
-    table = Table(title=network.name, title_style="bold", title_justify="left", show_header=False, box=None)
+def _pairs(title: str, values: Iterable[tuple[str, str]], title_style: str | None = None) -> Table:
+    """A line for each name and its value."""
+    table = Table(title=title, title_style=title_style, title_justify="left", show_header=False, box=None)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
-    for key, value in network.settings:
-        table.add_row(key, "-" if value is None else format_value(value))
-    for name, index in network.outputs:
-        table.add_row(f"output {name}", str(network.nodes[index].output))
+    for name, value in values:
+        table.add_row(name, value)
     return table
 
 
@@ -238,15 +229,6 @@ def _in_force(network: Network) -> Table:
     table.add_column(overflow="fold")
     for text, count in counts.items():
         table.add_row(f"{count}x", text)
-    return table
-
-
-def _recipe(network: Network) -> Table:
-    table = Table(title="recipe", title_justify="left", show_header=False, box=None)
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="fold")
-    for key, value in network.recipe or ():
-        table.add_row(key, format_value(value))
     return table
 
 

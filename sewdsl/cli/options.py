@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
-from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.print_diagnostics import print_diagnostics
-from sewdsl.compiler import Compilation, Options, read
+from sewdsl.compiler import Compilation, Options, read, shipped_networks
 from sewdsl.diagnostics import Diagnostic, SewdslError
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.text_files import decode_text
@@ -25,6 +24,27 @@ from sewdsl.terminal import echo
 if TYPE_CHECKING:
     from sewdsl.train.data.dataset import Reading
     from sewdsl.train.fit.run_weights import InitialWeights
+
+
+def complete_network(incomplete: str) -> list[str]:
+    """Complete the name of a shipped network. No text is read for it."""
+    return [name for name in shipped_networks() if name.startswith(incomplete)]
+
+
+def complete_spec(incomplete: str) -> list[str]:
+    """Complete the name of a shipped network, or of a folder or a network in the current folder.
+
+    Without such a network nothing is completed: a shell then completes names of files itself, and better, since it puts
+    no blank after a folder.
+    """
+    names = complete_network(incomplete)
+    if not names:
+        return []
+    try:
+        near = [f"{path.name}/" if path.is_dir() else path.name for path in sorted(Path().glob("[!.]*"))]
+    except OSError:
+        near = []
+    return [*names, *(name for name in near if name.startswith(incomplete) and name.endswith(("/", ".net")))]
 
 
 class Device(StrEnum):

@@ -15,7 +15,6 @@ from rich.table import Table
 
 from sewdsl.analysis.energy_table import MemoryCosts
 from sewdsl.analysis.operation_bounds import EnergyCosts
-from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.console import console
 from sewdsl.cli.files import Overwrite, fail, make_folder, require_free, write_file
 from sewdsl.cli.network_tables import print_energy
@@ -31,6 +30,7 @@ from sewdsl.cli.options import (
     Readers,
     RunsOn,
     SpecOptions,
+    complete_spec,
     read_spec_text,
     require,
     require_network,
@@ -45,7 +45,6 @@ from sewdsl.terminal import echo
 from sewdsl.train.store.run_lookup import is_run_folder
 
 if TYPE_CHECKING:
-    from sewdsl.probe import NamedResidual
     from sewdsl.train.probe_target import ProbeTarget
 
 
@@ -122,9 +121,6 @@ QUANTITY_LABELS: dict[ProbeQuantity, tuple[str, Literal["linear", "log"]]] = {
 ENDINGS = ("csv", "json", "png")
 """Of the files that are written."""
 
-Found = tuple["tuple[NamedResidual, ...]", Mapping[str, Sequence[float | None]]]
-"""The blocks, and the curves by name."""
-
 
 def command(
     quantity: Asked,
@@ -186,10 +182,8 @@ def command(
             probed = replace(probed, precision="32-true")  # of float16, small ones would be zero
         with probed.computing():
             if quantity is ProbeQuantity.ENERGY:
-                memory = MemoryCosts(*memory_costs) if memory_costs else MemoryCosts()
-                _energy(
-                    probed, EnergyCosts(*costs) if costs else EnergyCosts(), memory, form, out, wide=wide, json_=json_
-                )
+                of_operations, of_memory = EnergyCosts(*costs or ()), MemoryCosts(*memory_costs or ())
+                _energy(probed, of_operations, of_memory, form, out, wide=wide, json_=json_)
             else:
                 _curves(probed, quantity, out, json_=json_)
 
@@ -217,8 +211,7 @@ def _energy(
     table = EnergyTable(network, title, lines, activations.sparsity, costs, memory, probed.run is not None)
     found = {**table.as_json(), **probed.as_json()}
     if out is not None:
-        data = {"csv": rows_to_csv(found["layers"]).encode(), "json": (dump(found) + "\n").encode()}
-        _write(out, ProbeQuantity.ENERGY, data)
+        _write(out, ProbeQuantity.ENERGY, found["layers"], found)
     if json_:
         echo_json(found)
     elif form is not None:
@@ -250,20 +243,7 @@ def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, j
             gradients = block_gradients(probed.model, probed.shown.batches)
             curves = {"S": [each.amplitude for each in gradients]}
             blocks = tuple(each.block for each in gradients)
-    _show(probed, (blocks, curves), events.shares, quantity, out, json_=json_)
-
-
-def _show(
-    probed: ProbeTarget,
-    found: Found,
-    by_events: Mapping[str, float],
-    asked: ProbeQuantity,
-    out: Path | None,
-    *,
-    json_: bool,
-) -> None:
-    quantity, scale = QUANTITY_LABELS[asked]
-    blocks, curves = found
+    label, scale = QUANTITY_LABELS[quantity]
     rows = [
         {
             "block": b.index,
@@ -273,27 +253,26 @@ def _show(
         }
         for i, b in enumerate(blocks)
     ]
-    plain = {
+    found = {
         "name": probed.network.name,
-        "quantity": quantity,
+        "quantity": label,
         **probed.as_json(),
         "blocks": rows,
-        "by_events": by_events,
+        "by_events": events.shares,
     }
     if out is not None:
         from sewdsl.probe.plots import plot_curves
 
         picture = BytesIO()
-        plot_curves(blocks, curves, quantity, probed.title(quantity), scale).savefig(picture, dpi=150, format="png")
-        text = {"csv": rows_to_csv(rows), "json": dump(plain) + "\n"}
-        _write(out, asked, {**{ending: each.encode() for ending, each in text.items()}, "png": picture.getvalue()})
+        plot_curves(blocks, curves, label, probed.title(label), scale).savefig(picture, dpi=150, format="png")
+        _write(out, quantity, rows, found, picture.getvalue())
     if json_:
-        echo_json(plain)
-    else:
-        console().print(probed.title(quantity), style="bold")
-        console().print(_table(rows))
-        if by_events:
-            console().print(_events_line(by_events), soft_wrap=True)
+        echo_json(found)
+        return
+    console().print(probed.title(label), style="bold")
+    console().print(_table(rows))
+    if events.shares:
+        console().print(_events_line(events.shares), soft_wrap=True)
 
 
 def _events_line(by_events: Mapping[str, float]) -> str:
@@ -304,9 +283,13 @@ def _events_line(by_events: Mapping[str, float]) -> str:
     return f"computed by events: {always or 'none in all batches'}{often}" + (f"; dense: {never}" if never else "")
 
 
-def _write(folder: Path, name: str, files: Mapping[str, bytes]) -> None:
+def _write(
+    folder: Path, name: str, rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any], picture: bytes | None = None
+) -> None:
+    """Write rows as CSV, everything as JSON, and a picture as PNG."""
+    files = {"csv": rows_to_csv(rows).encode(), "json": (dump(found) + "\n").encode()}
     make_folder(folder)
-    for ending, data in files.items():
+    for ending, data in (files if picture is None else {**files, "png": picture}).items():
         write_file(folder / f"{name}.{ending}", data, "")
 
 

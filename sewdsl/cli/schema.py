@@ -6,23 +6,29 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.completion import complete_schema
 from sewdsl.cli.options import exit_with_usage_error
 from sewdsl.cli.output import echo_json
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.terminal import echo
 
 
+def complete_output(incomplete: str) -> list[str]:
+    """Complete the name of an output."""
+    from sewdsl.cli.json_output import outputs  # the types are not needed to print JSON
+
+    return [name for name in outputs() if name.startswith(incomplete)]
+
+
 def command(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", help="Such as check or show-memory; none lists all.", autocompletion=complete_schema
+            metavar="NAME", help="Such as check or show-memory; none lists all.", autocompletion=complete_output
         ),
     ] = None,
 ) -> None:
     """Print the JSON Schema of what a command prints with --json, or list all that there are."""
-    from sewdsl.cli.json_output import make_schema, outputs  # the types are not needed to print JSON
+    from sewdsl.cli.json_output import make_schema, outputs
 
     known = outputs()
     if name is None:

@@ -11,8 +11,7 @@ from sewdsl.analysis.energy_table import LayerCounts
 from sewdsl.analysis.listing import ListingRow, layer_rows
 from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
-from sewdsl.cli.network_tables import memory_to_json as memory_as_json
-from sewdsl.cli.network_tables import print_energy, print_memory, print_network
+from sewdsl.cli.network_tables import memory_to_json, print_energy, print_memory, print_network
 from sewdsl.cli.options import AS_WRITTEN, Prices, Spec, SpecOptions, load_network, require
 from sewdsl.cli.output import echo_json
 from sewdsl.ir.network import Network
@@ -57,11 +56,11 @@ def command(
     if memory:
         found = predict_memory(network, batch, device.value)
         if json_:
-            echo_json(memory_as_json(network, found))
+            echo_json(memory_to_json(network, found))
         else:
             print_memory(network, found, expand=expand)
     elif energy:
-        _energy(network, EnergyCosts(*costs) if costs else EnergyCosts(), json_=json_)
+        _energy(network, EnergyCosts(*costs or ()), json_=json_)
     elif json_:
         echo_json(network_to_json(network))
     else:

@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.commands import Command, CommandGroup, with_parameters
-from sewdsl.cli.completion import complete_spec
 from sewdsl.cli.files import Overwrite, require_free, write_file
-from sewdsl.cli.options import Dialect, Input, Json, Neuron, Set, SpecOptions, exit_with_usage_error, load_network
+from sewdsl.cli.options import (
+    Dialect,
+    Input,
+    Json,
+    Neuron,
+    Set,
+    SpecOptions,
+    complete_spec,
+    exit_with_usage_error,
+    load_network,
+)
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.notation.kind_text import mixture, neurons

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from sewdsl.compiler.front_end import read
 from sewdsl.compiler.spec import shipped_networks
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
 from sewdsl.ir.recipe import Transform
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue, plugins
 
 _NETWORK = re.compile(r'^network\s+"([^"]*)"', re.MULTILINE)
@@ -30,14 +30,14 @@ RESERVED_NAMES = {
 }
 
 
-class ShippedNetwork(NamedTuple):
+@dataclass(frozen=True)
+class ListedNetwork:
     """A shipped file.
 
     Attributes:
         network: Title; None for a library of blocks or neurons.
         data: Dataset of the recipe; None without one.
         parameters: None for libraries and studies.
-        source: First sentence of the first comment.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ShippedNetwork(NamedTuple):
         return any(text.casefold() in word.casefold() for word in words if word)
 
 
-def list_networks() -> list[ShippedNetwork]:
+def list_networks() -> list[ListedNetwork]:
     """Return each file with what it states of itself; a network is compiled if it states no number of parameters."""
     networks = []
     texts = {name: path.read_text(encoding="utf-8") for name, path in shipped_networks().items()}
@@ -67,7 +67,7 @@ def list_networks() -> list[ShippedNetwork]:
             network = read(name).network
             parameters = None if network is None else network.total_parameters
         source = sentence[0] if sentence else words
-        networks.append(ShippedNetwork(name, title[1] if title else None, _dataset(name, texts), parameters, source))
+        networks.append(ListedNetwork(name, title[1] if title else None, _dataset(name, texts), parameters, source))
     return networks
 
 
@@ -79,7 +79,8 @@ def _dataset(name: str, texts: Mapping[str, str]) -> str | None:
     return next((found for used in _USE.findall(texts.get(name, "")) if (found := _dataset(used, texts))), None)
 
 
-class LanguageName(NamedTuple):
+@dataclass(frozen=True)
+class ListedName:
     """A name of the language."""
 
     name: str
@@ -87,7 +88,7 @@ class LanguageName(NamedTuple):
     meaning: str
 
 
-def list_names() -> list[LanguageName]:
+def list_names() -> list[ListedName]:
     """Return every name that a file can use: kinds by family, words of the language, neurons and blocks."""
     plugins()
     kinds = []
@@ -95,15 +96,15 @@ def list_names() -> list[LanguageName]:
         if name != "input":  # the family is the nearest base that the intermediate representation defines
             base = next(base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("sewdsl.ir."))
             family = "transform" if issubclass(kind, Transform) else NEURON_FAMILIES.get(base, base.lower())
-            kinds.append(LanguageName(name, family, (kind.__doc__ or "").strip().partition("\n")[0]))
+            kinds.append(ListedName(name, family, (kind.__doc__ or "").strip().partition("\n")[0]))
     blocks = _BLOCK.findall(shipped_networks()["blocks"].read_text(encoding="utf-8"))
     return [
         *sorted(kinds, key=lambda each: (each.family, each.name)),
-        *(LanguageName(name, "language", meaning) for name, meaning in RESERVED_NAMES.items()),
+        *(ListedName(name, "language", meaning) for name, meaning in RESERVED_NAMES.items()),
         *(
-            LanguageName(name, "neuron", "see 'sewdsl nets neurons'")
+            ListedName(name, "neuron", "see 'sewdsl nets neurons'")
             for name in shipped_neurons()
             if name not in catalogue()
         ),
-        *(LanguageName(block.strip(), "block", "see 'sewdsl nets blocks'") for block in blocks),
+        *(ListedName(block.strip(), "block", "see 'sewdsl nets blocks'") for block in blocks),
     ]

@@ -20,6 +20,7 @@ from sewdsl.editing.editor_view import EditorView, compile_for_editor, resolve_n
 from sewdsl.elaborate.imports import project_folder
 from sewdsl.elaborate.text_files import FileAccess, net_files
 from sewdsl.limits import DEFAULT_LIMITS
+from sewdsl.paths import FileStamp, file_stamp
 from sewdsl.source import Source, Span
 from sewdsl.train.training_plan import check_training
 
@@ -107,8 +108,8 @@ class OpenDocument:
         return check_training(self.view.compilation).diagnostics
 
 
-Held = str | tuple[int, int, int] | None
-"""What a file holds: the text in the editor, else time, size and number of what is saved; None: there is none."""
+Held = str | FileStamp
+"""What a file holds: the text in the editor, else the stamp of what is saved."""
 
 
 class _Known(NamedTuple):
@@ -225,13 +226,7 @@ class Documents:
 
     def _held(self, path: Path) -> Held:
         opened = next((text for text in self._texts() if _place(text.uri) == path), None)
-        if opened is not None:
-            return opened.source
-        try:
-            status = path.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
+        return file_stamp(path) if opened is None else opened.source
 
     def _texts(self) -> list[TextDocument]:
         return list(self._workspace.text_documents.values())

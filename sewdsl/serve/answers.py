@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from markdown_it import MarkdownIt
 
@@ -27,6 +27,7 @@ from sewdsl.elaborate.text_files import FileAccess
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.write.python import source
 from sewdsl.ir.network import Network
+from sewdsl.paths import FileStamp, file_stamp
 from sewdsl.serve.folder import FileAccessError, ServedFolder
 from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.highlight_tokens import tokens
@@ -100,65 +101,9 @@ def _problem(view: EditorView, said: Diagnostic) -> dict[str, Any]:
     }
 
 
-class AskedPicture(NamedTuple):
-    """Picture that a page asks for.
-
-    Attributes:
-        unfolded: Keys of the repeats that are drawn copy by copy.
-        seconds: Time that a renderer may take.
-    """
-
-    unfolded: Collection[str]
-    direction: Direction
-    theme: ThemeName
-    format: RenderedFormat
-    seconds: float
-
-
-def picture(view: EditorView, asked: AskedPicture) -> bytes:
-    """Return the network as SVG, PNG or PDF.
-
-    Raises:
-        RenderingError: there is no network to draw, it is too large to draw like this, or no renderer draws it.
-    """
-    network = view.compilation.network
-    if network is None or not view.compilation.valid:
-        message = "there is no network to draw"
-        raise RenderingError(message)
-    drawn = sum(1 for _ in drawn_layers(picture_items(network, expand=asked.unfolded)))
-    if drawn > BOXES:
-        message = f"this would be a picture of {drawn:,} layers, more than {BOXES:,}: fold some"
-        raise RenderingError(message)
-    text = dot(network, expand=asked.unfolded, direction=asked.direction, look=PictureLook(asked.theme))
-    return render(text, asked.format, timeout=asked.seconds)
-
-
-def hover_html(view: EditorView, offset: int) -> dict[str, Any] | None:
-    """What hovering over a character says, as HTML without scripts."""
-    found = hover(view, offset)
-    if found is None:
-        return None
-    return {"start": found.span.start, "end": found.span.end, "html": markdown_to_html(found.text)}
-
-
 def markdown_to_html(text: str) -> str:
     """Markdown as HTML; HTML in it stays text."""
     return str(_MARKDOWN.render(text))
-
-
-def completions(view: EditorView, offset: int, datasets: Collection[str]) -> dict[str, Any]:
-    """What can be written at a place."""
-    found = complete(view, offset, datasets)
-    return {
-        "start": found.span.start,
-        "items": [
-            {"text": p.text, "kind": p.kind, "detail": p.detail, "html": markdown_to_html(p.about)} for p in found.found
-        ],
-    }
-
-
-Stamp = tuple[int, int, int] | None
-"""Time, size and number of a file; None: it is missing."""
 
 
 class Texts:
@@ -166,7 +111,7 @@ class Texts:
 
     def __init__(self) -> None:
         self._known: tuple[str, str, str] | None = None
-        self._used: dict[Path, Stamp] = {}
+        self._used: dict[Path, FileStamp] = {}
         self._view: EditorView | None = None
 
     @cached_property
@@ -181,7 +126,7 @@ class Texts:
             asked: The request: the ``text``, its file's ``name``, and the ``folder`` whose files it may use.
         """
         wanted = asked["folder"], asked["name"], asked["text"]
-        unchanged = all(_stamp(path) == stamp for path, stamp in self._used.items())
+        unchanged = all(file_stamp(path) == stamp for path, stamp in self._used.items())
         if self._view is None or self._known != wanted or not unchanged:
             self._view, self._used = None, {}
             self._view, self._known = self._compile(*wanted), wanted
@@ -189,7 +134,7 @@ class Texts:
 
     def _compile(self, folder: str, name: str, text: str) -> EditorView:
         def note(path: Path) -> None:
-            self._used[path] = _stamp(path)
+            self._used[path] = file_stamp(path)
 
         if name in shipped_networks():
             file = shipped_networks()[name]
@@ -200,14 +145,6 @@ class Texts:
         except FileAccessError:
             file = files.path / "untitled.net"
         return compile_for_editor(text, name, file, reach=FileAccess(files.path, note))
-
-
-def _stamp(path: Path) -> Stamp:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def answer(texts: Texts, what: str, asked: dict[str, Any]) -> Any:
@@ -236,16 +173,43 @@ def _offset(asked: dict[str, Any]) -> int:
 
 
 def _picture(texts: Texts, asked: dict[str, Any]) -> dict[str, str]:
+    """The network as SVG, PNG or PDF; or why there is none, which is as common as a text with a mistake in it."""
+    view = texts.view(asked)
+    network = view.compilation.network if view.compilation.valid else None
     unfolded = asked.get("unfolded")
     keys = {str(key) for key in unfolded} if isinstance(unfolded, list) else set()
     direction: Direction = "LR" if asked.get("direction") == "LR" else "TB"
     theme: ThemeName = "dark" if asked.get("theme") == "dark" else "light"
     format_: RenderedFormat = next((each for each in FORMATS if each == asked.get("format")), "svg")
+    if network is None:
+        return {"error": "there is no network to draw"}
+    layers = sum(1 for _ in drawn_layers(picture_items(network, expand=keys)))
+    if layers > BOXES:
+        return {"error": f"this would be a picture of {layers:,} layers, more than {BOXES:,}: fold some"}
     try:
-        drawn = picture(texts.view(asked), AskedPicture(keys, direction, theme, format_, asked["seconds"]))
-    except RenderingError as error:  # as common as a text with a mistake in it
+        text = dot(network, expand=keys, direction=direction, look=PictureLook(theme))
+        drawn = render(text, format_, timeout=asked["seconds"])
+    except RenderingError as error:
         return {"error": str(error)}
     return {"svg": drawn.decode()} if format_ == "svg" else {"base64": b64encode(drawn).decode()}
+
+
+def _hover(texts: Texts, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """What hovering over a character says, as HTML without scripts."""
+    said = hover(texts.view(asked), _offset(asked))
+    if said is None:
+        return None
+    return {"start": said.span.start, "end": said.span.end, "html": markdown_to_html(said.text)}
+
+
+def _complete(texts: Texts, asked: dict[str, Any]) -> dict[str, Any]:
+    """What can be written at a place."""
+    span, proposals = complete(texts.view(asked), _offset(asked), texts.datasets)
+    items = [
+        {"text": each.text, "kind": each.kind, "detail": each.detail, "html": markdown_to_html(each.about)}
+        for each in proposals
+    ]
+    return {"start": span.start, "items": items}
 
 
 def _format(texts: Texts, asked: dict[str, Any]) -> dict[str, str | None]:
@@ -266,8 +230,8 @@ def _source(texts: Texts, asked: dict[str, Any]) -> dict[str, str]:
 ANSWERS: dict[str, Callable[[Texts, dict[str, Any]], Any]] = {
     "look": lambda texts, asked: overview(texts.view(asked)),
     "picture": _picture,
-    "hover": lambda texts, asked: hover_html(texts.view(asked), _offset(asked)),
-    "complete": lambda texts, asked: completions(texts.view(asked), _offset(asked), texts.datasets),
+    "hover": _hover,
+    "complete": _complete,
     "format": _format,
     "source": _source,
     "explain": lambda _, asked: {"html": markdown_to_html(code_pages().get(str(asked.get("code")), ""))},

@@ -86,10 +86,10 @@ sys.meta_path.insert(0, Missing())
 import importlib.util
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, package=None: None if name in blocked else found(name, package)
-import sewdsl.cli.missing_packages as missing
+import sewdsl.cli.app as missing
 missing.installed_version = lambda name: "" if name in distributions else "1"
 missing.requires = lambda name: stated
-from sewdsl.cli.app import main
+main = missing.main
 for command in commands:
     sys.argv[:] = ["sewdsl", *command.split()]
     code = 0
