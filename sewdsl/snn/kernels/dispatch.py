@@ -29,6 +29,7 @@ from sewdsl.snn.kernels import (
     tapes,
 )
 from sewdsl.snn.kernels.neuron import operators
+from sewdsl.snn.kernels.neuron.layer_call import LayerProgram
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
 from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad
 from sewdsl.snn.kernels.tapes import trace_surrogate
@@ -128,16 +129,12 @@ class StepKernel(NamedTuple):
     """A kernel of neurons, for inputs like the one that it was found for.
 
     Attributes:
-        factors: Learned numbers of the time-step: all, one after the other, or up to three scalars; else None.
-        shapes: Time-steps and channels of each factor, one pair after the other.
-        law: The time-step, as text.
-        slope: Tape of the surrogate's derivative.
+        factors: Learned numbers of the time-step, one after the other; None: there are none.
+        program: What the neurons compute.
     """
 
-    factors: tuple[Tensor | None, Tensor | None, Tensor | None]
-    shapes: list[int]
-    law: str
-    slope: str
+    factors: Tensor | None
+    program: LayerProgram
 
 
 def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
@@ -198,7 +195,8 @@ def run_norm_neurons(kernel: StepKernel, x_TN: Tensor, channels: ChannelAffine, 
     """
     *numbers, batch = channels
     tape, other = joint or ("", None)
-    y_TN: Tensor = operators.norm_neurons(x_TN, other, *numbers, *kernel.factors, *kernel[1:], tape, batch=batch)
+    text = kernel.program._replace(join=tape).text()
+    y_TN: Tensor = operators.norm_neurons(x_TN, other, *numbers, kernel.factors, text, batch=batch)
     return y_TN
 
 
@@ -245,7 +243,7 @@ def run_equations(
 
 def _run_kernel(kernel: StepKernel, x_TN: Tensor, start: Tensor | None, *, final: bool) -> tuple[Tensor, Tensor]:
     """Return what neurons give, and their states after the last time-step."""
-    fast: tuple[Tensor, Tensor] = operators.neurons(x_TN, start, *kernel.factors, *kernel[1:], final=final)
+    fast: tuple[Tensor, Tensor] = operators.neurons(x_TN, start, kernel.factors, kernel.program.text(), final=final)
     return fast
 
 
@@ -267,9 +265,8 @@ def _equation_kernel(
         return None
     wide = torch.promote_types(x_TN.dtype, torch.float32)
     numbers = torch.cat([factor.reshape(-1) for factor in factors]).to(wide) if factors else None
-    return StepKernel(
-        (numbers, None, None), [length for factor in factors for length in factor.shape], step.text, slope
-    )
+    axes = tuple((factor.shape[0], factor.shape[1]) for factor in factors)
+    return StepKernel(numbers, LayerProgram(axes, step.text, slope))
 
 
 def _run(
@@ -295,8 +292,8 @@ def _linear_kernel(
     v_reset = None if spec.v_reset is None else float(spec.v_reset)
     rest, v_threshold, detach_reset = float(spec.rest), float(spec.v_threshold), bool(spec.detach_reset)
     law = LinearConstants(decay, gain, drift, rest, v_threshold, v_reset, detach_reset).text()
-    first, second, third = (*tensors, None, None, None)[:3]
-    return StepKernel((first, second, third), [1, 1] * len(tensors), law, slope)
+    factors = torch.stack(tensors) if tensors else None
+    return StepKernel(factors, LayerProgram(((1, 1),) * len(tensors), law, slope))
 
 
 def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:

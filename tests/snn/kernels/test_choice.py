@@ -25,7 +25,7 @@ from sewdsl.snn.kernels import (
     reference,
 )
 from sewdsl.snn.kernels.neuron import on_cpu, operators, partition
-from sewdsl.snn.kernels.neuron.layer_call import LayerCall
+from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerProgram
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad
 from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, NormGradients
@@ -74,7 +74,9 @@ def layer(work: NeuronCall, channels: KernelChannels | None = None, joint: Fused
     text = LinearConstants(*law[:7]).text()
     tape, other_TN = joint or ("", None)
     weight, bias, mean, rstd = channels or (None, None, None, None)
-    return LayerCall(work.x_TN, None, other_TN, weight, bias, mean, rstd, None, None, None, [], text, law.slope, tape)
+    return LayerCall(
+        work.x_TN, None, other_TN, weight, bias, mean, rstd, None, LayerProgram((), text, law.slope, tape).text()
+    )
 
 
 def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:

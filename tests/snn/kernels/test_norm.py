@@ -15,6 +15,7 @@ from sewdsl.ir.op import Neuron
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import ChannelAffine, reference, render_kernels
 from sewdsl.snn.kernels.neuron import operators, partition
+from sewdsl.snn.kernels.neuron.layer_call import LayerProgram
 from tests.snn.kernels.cases import LAYOUTS, assert_near, current, make
 
 NEURONS = {
@@ -166,12 +167,12 @@ def test_opcheck(*, batch: bool) -> None:
     x_TN = LAYOUTS["channels last"](current(3, 2, 4, 3, 3)).detach().requires_grad_()
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
     law = LinearConstants(None, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True).text()
-    decay = torch.tensor(0.5, requires_grad=True)
-    texts = [1, 1], law, "set 1.0", ""
+    decay = torch.tensor([0.5], requires_grad=True)
+    text = LayerProgram(((1, 1),), law, "set 1.0").text()
     running = torch.zeros(4), torch.ones(4), torch.tensor(3)
     for each in (running, (None, None, None)):
         torch.library.opcheck(operators.batch_statistics, (x_TN.detach(), *each, 0.1, 1, EPS))
-    torch.library.opcheck(operators.norm_neurons, (x_TN, None, *channels, decay, None, None, *texts), {"batch": batch})
-    tensors = torch.ones_like(x_TN), x_TN.detach(), None, *channels, decay.detach(), None, None
+    torch.library.opcheck(operators.norm_neurons, (x_TN, None, *channels, decay, text), {"batch": batch})
+    tensors = torch.ones_like(x_TN), x_TN.detach(), None, *channels, decay.detach()
     wants = [True, True, batch, False]
-    torch.library.opcheck(operators.norm_neurons_backward, (*tensors, *texts, wants), {"batch": batch})
+    torch.library.opcheck(operators.norm_neurons_backward, (*tensors, text, wants), {"batch": batch})

@@ -15,6 +15,7 @@ from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.join import Join, PendingJoin
 from sewdsl.snn.kernels.neuron import operators
+from sewdsl.snn.kernels.neuron.layer_call import LayerProgram, read_program
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.protocols import JoinSpec
 from tests.effort import factor
@@ -88,7 +89,7 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     run = operators.norm_neurons
 
     def noted(*arguments: object, batch: bool) -> Tensor:
-        tapes.append(str(arguments[-1]))
+        tapes.append(read_program(str(arguments[-1])).join)
         y: Tensor = run(*arguments, batch=batch)
         return y
 
@@ -270,8 +271,8 @@ def test_opcheck(join: str) -> None:
     )
     channels = [torch.rand(4) + 0.5 for _ in range(4)]
     law = LinearConstants(0.5, 0.5, 0.0, 0.0, 1.0, 0.0, detach_reset=True).text()
-    texts: tuple[list[int], str, str, str] = [], law, "set 1.0", join
-    torch.library.opcheck(operators.norm_neurons, (x, other, *channels, None, None, None, *texts), {"batch": True})
-    tensors = torch.ones_like(x), x.detach(), other.detach(), *channels, None, None, None
+    text = LayerProgram((), law, "set 1.0", join).text()
+    torch.library.opcheck(operators.norm_neurons, (x, other, *channels, None, text), {"batch": True})
+    tensors = torch.ones_like(x), x.detach(), other.detach(), *channels, None
     wants = [True, True, False, True]
-    torch.library.opcheck(operators.norm_neurons_backward, (*tensors, *texts, wants), {"batch": True})
+    torch.library.opcheck(operators.norm_neurons_backward, (*tensors, text, wants), {"batch": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -12,6 +13,35 @@ from sewdsl.equations.step import read_linear
 from sewdsl.snn.kernels import memory_layout
 from sewdsl.snn.kernels.neuron.plan_kernel import FactorAxes, KernelVariant, LayerNeedsGrad
 from sewdsl.snn.kernels.norm_call import KernelChannels
+
+
+class LayerProgram(NamedTuple):
+    """Everything that a layer computes of its tensors: one text, and so one argument of the operators.
+
+    Attributes:
+        axes: Time-steps and channels of each factor.
+        law: The time-step, as text that :func:`sewdsl.equations.step.parse_step` reads.
+        slope: Tape of the surrogate's derivative; empty if nothing fires.
+        join: Tape of the join, whose result replaces the output of the neurons; empty without one.
+    """
+
+    axes: tuple[tuple[int, int], ...]
+    law: str
+    slope: str
+    join: str = ""
+
+    def text(self) -> str:
+        """Return the four lines that :func:`read_program` reads."""
+        axes = " ".join(f"{steps} {channels}" for steps, channels in self.axes)
+        return f"{axes}\n{self.law}\n{self.slope}\n{self.join}"
+
+
+@lru_cache(maxsize=1024)
+def read_program(text: str) -> LayerProgram:
+    """Return the program of a text."""
+    axes, law, slope, join = text.split("\n")
+    numbers = [int(each) for each in axes.split()]
+    return LayerProgram(tuple(zip(numbers[::2], numbers[1::2], strict=True)), law, slope, join)
 
 
 class LayerCall(NamedTuple):
@@ -26,13 +56,8 @@ class LayerCall(NamedTuple):
         bias: Of each channel.
         mean: Of each channel.
         rstd: 1 / sqrt(variance + eps) of each channel.
-        factor0: Numbers of all factors, one after the other, or the first of up to three scalars; None without factors.
-        factor1: The second scalar.
-        factor2: The third scalar.
-        shapes: Time-steps and channels of each factor, one pair after the other.
-        law: The time-step, as text that :func:`sewdsl.equations.step.parse_step` reads.
-        slope: Tape of the surrogate's derivative; empty if nothing fires.
-        join: Tape of the join, whose result replaces the output of the neurons; empty without one.
+        factors: Numbers of all factors, one after the other; None without factors.
+        text: Text of a :class:`LayerProgram`.
     """
 
     x_TN: Tensor
@@ -42,13 +67,13 @@ class LayerCall(NamedTuple):
     bias: Tensor | None
     mean: Tensor | None
     rstd: Tensor | None
-    factor0: Tensor | None
-    factor1: Tensor | None
-    factor2: Tensor | None
-    shapes: list[int]
-    law: str
-    slope: str
-    join: str
+    factors: Tensor | None
+    text: str
+
+    @property
+    def program(self) -> LayerProgram:
+        """Everything that the layer computes."""
+        return read_program(self.text)
 
     @property
     def channels(self) -> KernelChannels | None:
@@ -58,14 +83,9 @@ class LayerCall(NamedTuple):
         return KernelChannels(self.weight, self.bias, self.mean, self.rstd)
 
     @property
-    def scalars(self) -> tuple[Tensor, ...]:
-        """The factors as they are given."""
-        return tuple(each for each in (self.factor0, self.factor1, self.factor2) if each is not None)
-
-    @property
     def states(self) -> int:
         """Number of states of neurons as equations."""
-        return len(self.law.rpartition("; start")[2].split())
+        return len(self.program.law.rpartition("; start")[2].split())
 
     @property
     def wide(self) -> torch.dtype:
@@ -78,7 +98,7 @@ class LayerCall(NamedTuple):
 
     def states_after(self) -> Tensor:
         """Memory for states, each laid out as a time-step of the input is."""
-        if read_linear(self.law):
+        if read_linear(self.program.law):
             return memory_layout.empty_step(self.x_TN, self.wide)
         strides, neurons = memory_layout.step_strides(self.x_TN), prod(self.x_TN.shape[1:])
         return self.x_TN.new_empty_strided((self.states, *self.x_TN.shape[1:]), (neurons, *strides), dtype=self.wide)
@@ -89,12 +109,15 @@ class LayerCall(NamedTuple):
 
     def variant(self, *, states: bool, backward: bool) -> KernelVariant:
         """The variant of its kernel."""
-        pairs = zip(self.shapes[::2], self.shapes[1::2], strict=True)
-        axes = tuple(FactorAxes(channels=channels > 1, steps=steps > 1) for steps, channels in pairs)
-        slope = self.slope if backward else ""
-        return KernelVariant(
-            memory_layout.dtype_name(self.x_TN), self.law, axes, slope, self.weight is not None, self.join, states
-        )
+        axes, law, slope, join = self.program
+        stored, norm = memory_layout.dtype_name(self.x_TN), self.weight is not None
+        return KernelVariant(stored, law, _factor_axes(axes), slope if backward else "", norm, join, states)
+
+
+@lru_cache(maxsize=1024)
+def _factor_axes(axes: tuple[tuple[int, int], ...]) -> tuple[FactorAxes, ...]:
+    """Return the axes along which factors have several numbers."""
+    return tuple(FactorAxes(channels=channels > 1, steps=steps > 1) for steps, channels in axes)
 
 
 class LayerGradients(NamedTuple):
@@ -105,7 +128,7 @@ class LayerGradients(NamedTuple):
         start: Of the states before the first time-step.
         weight: Of the weight of each channel, ``[C]``.
         bias: Of the bias of each channel, ``[C]``.
-        factors: Of all numbers of all factors, in the dtype of the first; of linear neurons, of decay, gain and drift.
+        factors: Of all numbers of all factors, in their dtype.
         other_TN: Of the join's other operand.
     """
 
@@ -123,9 +146,6 @@ class LayerGradients(NamedTuple):
         g_x_TN, g_other_TN = (call.given() if wants else call.nothing(none) for wants in (wanted.x, wanted.other))
         g_start = call.states_after() if wanted.start else call.nothing()
         g_weight, g_bias = (call.nothing() if call.weight is None else torch.empty_like(call.weight) for _ in range(2))
-        scalars = call.scalars
-        dtype = scalars[0].dtype if scalars else torch.float64
-        count = sum(each.numel() for each in scalars) if wanted.factors else 0
-        count = 3 if read_linear(call.law) else count
-        factors = call.x_TN.new_empty(count, dtype=dtype)
+        factors = call.nothing() if call.factors is None else call.factors
+        factors = torch.empty_like(factors) if wanted.factors else factors.new_empty(0)
         return cls(g_x_TN, g_start, g_weight, g_bias, factors, g_other_TN)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sewdsl.equations.step import read_linear
 from sewdsl.snn.kernels import memory_layout, render_kernels
 from sewdsl.snn.kernels.compile_kernel import compile_kernel
 from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients
@@ -46,10 +45,10 @@ def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
     strides = memory_layout.step_strides(call.x_TN)
     y_TN, after = call.given(), call.states_after() if final else call.nothing()
     variant = call.variant(states=final or call.start is not None, backward=False)
-    prepared = _prepare(variant, None, tuple(call.shapes))
+    prepared = _prepare(variant, None, call.program.axes)
     rows = {"x": (call.x_TN, "x_step"), "others": (call.other_TN, "other_step"), "y": (y_TN, "step")}
     lines = () if call.channels is None else call.channels.line()
-    arrays = _rows(strides, rows)
+    arrays = _rows(strides, rows, prepared.kernel.arguments)
     if variant.states:
         arrays |= _states(call, strides, start=call.start, final=after)
     _run(prepared, "forward", call, arrays, lines, Partition.of(call.x_TN, strides, MAX_GROUPS if lines else 0))
@@ -74,7 +73,7 @@ def backward(
     found = LayerGradients.empty(call, wanted)
     variant = call.variant(states=call.start is not None or g_after is not None, backward=True)
     sums_wanted = wanted._replace(channels=channels is not None and (wanted.channels or batch))
-    prepared = _prepare(variant, sums_wanted, tuple(call.shapes))
+    prepared = _prepare(variant, sums_wanted, call.program.axes)
     kernel, C = prepared.kernel, call.x_TN.shape[2] if call.x_TN.ndim > 2 else 1  # noqa: PLR2004 -- [T, N, C, *]
     each_channel = [each for each in kernel.sums if each.channels]
     share = Partition.of(call.x_TN, strides, MAX_GROUPS if channels is not None or each_channel else 0)
@@ -84,7 +83,7 @@ def backward(
     totals = np.zeros((one_each, len(kernel.sums) - len(each_channel)))
     rows = {"x": (call.x_TN, "x_step"), "others": (call.other_TN, "other_step"), "g_y": (g_TN, "g_step")}
     rows |= {"g_others": (found.other_TN, "g_other_step"), "g_x": (found.x_TN, "step")}
-    arrays = _rows(strides, rows)
+    arrays = _rows(strides, rows, prepared.kernel.arguments)
     more: dict[str, Any] = {"channel_sums": sums, "totals": totals}
     if variant.states:
         more |= _states(call, strides, start=call.start, g_final=g_after, g_start=found.start)
@@ -97,27 +96,28 @@ def backward(
             scaled = scaled * gain
         lines = *lines, scaled
     _run(prepared, "backward", call, arrays | more, lines, share)
-    found_sums = sums.sum(0)
-    factors = np.zeros(sum(each.numel() for each in call.scalars) if wanted.factors else 0)
-    if len(factors):
+    found_sums = sums.sum(0) if columns else sums[:0]
+    factors = np.zeros(call.factors.numel()) if wanted.factors and call.factors is not None else None
+    if factors is not None:
         _fill_factors(factors, prepared, totals.sum(0), found_sums)
-    g_factors = torch.from_numpy(factors)
     if channels is None:
-        return found._replace(factors=_placed(g_factors, call, found))
+        return found if factors is None else found._replace(factors=_in_dtype(factors, call))
     if not kernel.sums:
         return found._replace(weight=found.weight.zero_(), bias=found.bias.zero_())
     ones, products = torch.from_numpy(found_sums)[:, :2].unbind(1)
-    for place, current in kernel.derived:
-        each = lines[0] * products + lines[1] * ones if current else ones
-        first, _, wide = prepared.places[place]
-        g_factors[first : first + wide] = each if wide > 1 else each.sum()
+    if factors is not None:
+        for place, current in kernel.derived:
+            each = lines[0] * products + lines[1] * ones if current else ones
+            first, _, wide = prepared.places[place]
+            factors[first : first + wide] = each if wide > 1 else each.sum()
+        found = found._replace(factors=_in_dtype(factors, call))
     for gain in gains:
         ones, products = gain * ones, gain * products
     pair = torch.stack([(products - channels.mean * ones) * channels.rstd, ones])
     if batch:
         _settle(call, channels, lines[0], pair, arrays, share)
     g_weight, g_bias = (part.to(channels.weight.dtype, copy=True) for part in pair)
-    return found._replace(weight=g_weight, bias=g_bias, factors=_placed(g_factors, call, found))
+    return found._replace(weight=g_weight, bias=g_bias)
 
 
 def _settle(  # noqa: PLR0913 -- everything that a kernel is given
@@ -153,23 +153,18 @@ def _fill_factors(
             factors[first] = next(numbers)
 
 
-def _placed(g_factors: Tensor, call: LayerCall, found: LayerGradients) -> Tensor:
-    """Return the gradients of the factors as they are wanted: of linear neurons, at the places of all three."""
-    linear = read_linear(call.law)
-    if linear is None:
-        return g_factors.to(found.factors.dtype)
-    places = np.zeros(len(found.factors))
-    if len(g_factors):
-        places[list(linear.order)] = g_factors.numpy()
-    return torch.from_numpy(places).to(found.factors.dtype)
+def _in_dtype(factors: NDArray[np.float64], call: LayerCall) -> Tensor:
+    """Return the gradients of factors in the dtype of the factors."""
+    found = torch.from_numpy(factors)
+    return found if call.factors is None else found.to(call.factors.dtype)
 
 
 @lru_cache(maxsize=1024)
-def _prepare(variant: KernelVariant, wanted: LayerNeedsGrad | None, shapes: tuple[int, ...]) -> _Prepared:
+def _prepare(variant: KernelVariant, wanted: LayerNeedsGrad | None, axes: tuple[tuple[int, int], ...]) -> _Prepared:
     """Return the kernel of a variant with everything that depends on the shapes of factors only."""
     kernel = render_forward(variant) if wanted is None else render_backward(variant, wanted)
     offset, rows = 0, list[tuple[int, int, int]]()
-    for steps, channels in zip(shapes[::2], shapes[1::2], strict=True):
+    for steps, channels in axes:
         rows.append((offset, steps, channels))
         offset += steps * channels
     places = np.array(rows, dtype=np.int64).reshape(-1, 3)
@@ -195,44 +190,33 @@ def _run(  # noqa: PLR0913 -- everything that a kernel is given
     """Call a kernel."""
     kernel, constants = prepared.kernel, prepared.arrays
     arrays |= constants
-    factors = _factor_values(call, constants["scalars"].dtype)
-    if factors is not None:
-        arrays["factors"] = factors
+    if call.factors is not None:
+        arrays["factors"] = factors = memory_layout.flat_row(call.factors.to(call.wide))
         where, values = prepared.learned
         if where:
             arrays["scalars"] = scalars = constants["scalars"].copy()
-            scalars[where] = factors[values]
+            for number, value in zip(where, values, strict=True):
+                scalars[number] = factors[value]
     for number, line in enumerate(lines):
         arrays[f"line{number}"] = memory_layout.flat_row(line)
     share.run(compile_kernel(str, function, kernel.text), tuple(arrays[name] for name in kernel.arguments))
 
 
-def _factor_values(call: LayerCall, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-    """Return the numbers of all factors in the dtype of states; None without factors."""
-    first = call.factor0
-    if first is None:
-        return None
-    if first.ndim:
-        return memory_layout.flat_row(first.to(call.wide).contiguous())
-    return np.array([each.item() for each in call.scalars], dtype=dtype)  # numpy makes it in less time than torch
-
-
 def _gain(call: LayerCall, prepared: _Prepared, gain: float) -> Any:
     """Return a number, or the values of a factor: a number for all, or a tensor ``[C]``."""
-    if not isinstance(gain, int):
+    if not isinstance(gain, int) or call.factors is None:
         return gain
     first, _, channels = prepared.places[gain]
-    numbers = call.scalars
-    if not numbers[0].ndim:
-        return numbers[first].item()
-    return numbers[0][first : first + channels].to(call.wide) if channels > 1 else numbers[0][first].item()
+    return call.factors[first : first + channels].to(call.wide) if channels > 1 else call.factors[first].item()
 
 
-def _rows(strides: memory_layout.Strides, sequences: dict[str, tuple[Tensor | None, str]]) -> dict[str, Any]:
-    """Return memory and step of sequences, by the names of arguments."""
+def _rows(
+    strides: memory_layout.Strides, sequences: dict[str, tuple[Tensor | None, str]], arguments: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return memory and step of those sequences that a kernel reads or writes, by the names of arguments."""
     found: dict[str, Any] = {}
     for name, (tensor, step) in sequences.items():
-        if tensor is not None:
+        if tensor is not None and name in arguments:
             found[name], found[step] = memory_layout.step_rows(tensor, strides)
     return found
 

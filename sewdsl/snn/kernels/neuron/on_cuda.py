@@ -22,7 +22,7 @@ def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
     """Return the output, and the states after the last time-step; an empty tensor if these are not wanted."""
     work, channels = _linear(call), call.channels
     if channels is not None:
-        return cuda_norm_neuron.forward(work, channels, FusedJoin(call.join, call.other_TN)), call.nothing()
+        return cuda_norm_neuron.forward(work, channels, FusedJoin(call.program.join, call.other_TN)), call.nothing()
     y_TN, v_N = cuda_neuron.forward(work, final=final)
     return y_TN, v_N
 
@@ -36,23 +36,30 @@ def backward(
     if channels is None:
         needs = NeuronNeedsGrad(wanted.x, wanted.start, wanted.factors)
         g_x_TN, g_start, sums = cuda_neuron.backward(work, g_TN, g_after, needs)
-        return LayerGradients(g_x_TN, g_start, none, none.clone(), _in_dtype(sums, call), call.nothing(call.x_TN.dtype))
-    joint, needs_norm = FusedJoin(call.join, call.other_TN), NeedsGrad(wanted.x, *wanted[2:])
+        return LayerGradients(
+            g_x_TN, g_start, none, none.clone(), _of_factors(sums, call), call.nothing(call.x_TN.dtype)
+        )
+    joint, needs_norm = FusedJoin(call.program.join, call.other_TN), NeedsGrad(wanted.x, *wanted[2:])
     g_TN = call.given().zero_() if g_TN is None else g_TN
     found = cuda_norm_neuron.gradients(work, g_TN, channels, joint, needs_norm, batch=batch)
-    return LayerGradients(found.x_TN, none, found.weight, found.bias, _in_dtype(found.factors, call), found.other_TN)
+    return LayerGradients(found.x_TN, none, found.weight, found.bias, _of_factors(found.factors, call), found.other_TN)
 
 
 def _linear(call: LayerCall) -> NeuronCall:
     """Return the call of a hand-written kernel."""
-    constants = read_linear(call.law)
+    program = call.program
+    constants = read_linear(program.law)
     assert constants is not None  # noqa: S101 -- there are kernels for no others: the dispatch knows
-    learned = dict(zip(constants.order, call.scalars, strict=True))
+    numbers = () if call.factors is None else call.factors.unbind()
+    learned = dict(zip(constants.order, numbers, strict=True))
     decay, gain, drift = (number or 0.0 for number in constants[:3])
-    law = NeuronConstants(decay, gain, drift, *constants[3:], slope=call.slope)
+    law = NeuronConstants(decay, gain, drift, *constants[3:], slope=program.slope)
     return NeuronCall(call.x_TN, call.start, learned.get(0), learned.get(1), learned.get(2), law)
 
 
-def _in_dtype(sums: Tensor, call: LayerCall) -> Tensor:
-    """Return the gradients of decay, gain and drift in the dtype of those that are given with the call."""
-    return sums.to(call.scalars[0].dtype) if call.scalars else sums
+def _of_factors(sums: Tensor, call: LayerCall) -> Tensor:
+    """Return those gradients of decay, gain and drift that are given with the call, in their dtype."""
+    constants = read_linear(call.program.law)
+    if call.factors is None or constants is None:
+        return call.nothing()
+    return sums[list(constants.order)].to(call.factors.dtype)

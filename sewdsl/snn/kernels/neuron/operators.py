@@ -7,15 +7,13 @@ spikes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from sewdsl.equations.step import read_linear
 from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, partition
-from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients
+from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients, read_program
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad, join_needs
 from sewdsl.snn.kernels.norm_call import RunningStatistics
 from sewdsl.snn.unsupported import refuse_second_derivative
@@ -38,18 +36,9 @@ def _kernels_of(x: Tensor) -> DeviceKernels:
     return on_cuda if x.device.type == "cuda" else on_cpu
 
 
-def _plain(  # noqa: PLR0913 -- those of an operator
-    x: Tensor,
-    start: Tensor | None,
-    factor0: Tensor | None,
-    factor1: Tensor | None,
-    factor2: Tensor | None,
-    shapes: list[int],
-    law: str,
-    slope: str,
-) -> LayerCall:
+def _plain(x: Tensor, start: Tensor | None, factors: Tensor | None, program: str) -> LayerCall:
     """Return the call of neurons alone."""
-    return LayerCall(x, start, None, None, None, None, None, factor0, factor1, factor2, shapes, law, slope, "")
+    return LayerCall(x, start, None, None, None, None, None, factors, program)
 
 
 def _normalised(x: Tensor, other: Tensor | None, *rest: Any) -> LayerCall:
@@ -57,27 +46,18 @@ def _normalised(x: Tensor, other: Tensor | None, *rest: Any) -> LayerCall:
     return LayerCall(x, None, other, *rest)
 
 
-# torch takes time for each argument, squared: neurons alone have an operator of their own
+# torch takes time for each argument, squared: neurons alone have an operator of their own, and all texts are one
 
 
 @torch.library.custom_op("sewdsl::neurons", mutates_args=(), device_types=("cpu", "cuda"))
-def neurons(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
-    x: Tensor,
-    start: Tensor | None,
-    factor0: Tensor | None,
-    factor1: Tensor | None,
-    factor2: Tensor | None,
-    shapes: list[int],
-    law: str,
-    slope: str,
-    *,
-    final: bool,
+def neurons(
+    x: Tensor, start: Tensor | None, factors: Tensor | None, program: str, *, final: bool
 ) -> tuple[Tensor, Tensor]:
     """Output ``[T, N, *]`` of neurons, and their states after the last time-step ``[S, N, *]``.
 
     The arguments are those of :class:`LayerCall`. Final states that are not wanted are empty.
     """
-    return _kernels_of(x).forward(_plain(x, start, factor0, factor1, factor2, shapes, law, slope), final=final)
+    return _kernels_of(x).forward(_plain(x, start, factors, program), final=final)
 
 
 @neurons.register_fake
@@ -87,21 +67,17 @@ def _(*inputs: Any, final: bool) -> tuple[Tensor, Tensor]:
 
 
 @torch.library.custom_op("sewdsl::neurons_backward", mutates_args=(), device_types=("cpu", "cuda"))
-def neurons_backward(  # noqa: PLR0913
+def neurons_backward(  # noqa: PLR0913 -- an operator's arguments cannot be bundled
     g: Tensor | None,
     g_after: Tensor | None,
     x: Tensor,
     start: Tensor | None,
-    factor0: Tensor | None,
-    factor1: Tensor | None,
-    factor2: Tensor | None,
-    shapes: list[int],
-    law: str,
-    slope: str,
+    factors: Tensor | None,
+    program: str,
     wants: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of x, start and factors, as far as they are wanted; else they are empty."""
-    call = _plain(x, start, factor0, factor1, factor2, shapes, law, slope)
+    call = _plain(x, start, factors, program)
     found = _kernels_of(x).backward(call, g, g_after, _plain_wanted(wants), batch=False)
     return found.x_TN, found.start, found.factors
 
@@ -120,30 +96,16 @@ def _(_g: Any, _g_after: Any, *inputs: Any) -> tuple[Tensor, ...]:
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
     """Keep nothing but the input: the states are recomputed."""
-    *tensors, ctx.shapes, ctx.law, ctx.slope = inputs
+    *tensors, ctx.program = inputs
     ctx.final = keyword_only_inputs["final"]
     ctx.save_for_backward(*tensors)
     ctx.set_materialize_grads(False)
 
 
 def _differentiate(ctx: Any, g: Tensor | None, g_after: Tensor | None) -> tuple[Tensor | None, ...]:
-    tensors, needs, texts = ctx.saved_tensors, ctx.needs_input_grad, (ctx.shapes, ctx.law, ctx.slope)
-    wants = [needs[0], needs[1], any(needs[2:5])]
-    g_x, g_start, g_factors = neurons_backward(g, g_after if ctx.final else None, *tensors, *texts, wants)
-    factors = _by_factor(ctx.law, g_factors, tensors[2:], needs[2:5])
-    return g_x if wants[0] else None, g_start if wants[1] else None, *factors, None, None, None
-
-
-def _by_factor(
-    law: str, g_factors: Tensor, factors: Sequence[Tensor | None], needs: Sequence[bool]
-) -> Iterator[Tensor | None]:
-    """Return the gradients of the factors as they are given."""
-    linear = read_linear(law)
-    for number, (factor, needed) in enumerate(zip(factors, needs, strict=True)):
-        if factor is None or not needed:
-            yield None
-        else:
-            yield g_factors if linear is None else g_factors[linear.order[number]].to(factor.dtype)
+    wants = list(ctx.needs_input_grad[:3])
+    gradients = neurons_backward(g, g_after if ctx.final else None, *ctx.saved_tensors, ctx.program, wants)
+    return *(each if wanted else None for each, wanted in zip(gradients, wants, strict=True)), None
 
 
 neurons.register_autograd(_differentiate, setup_context=_keep)
@@ -158,13 +120,8 @@ def norm_neurons(  # noqa: PLR0913
     bias: Tensor,
     mean: Tensor,
     rstd: Tensor,
-    factor0: Tensor | None,
-    factor1: Tensor | None,
-    factor2: Tensor | None,
-    shapes: list[int],
-    law: str,
-    slope: str,
-    join: str,
+    factors: Tensor | None,
+    program: str,
     *,
     batch: bool,  # noqa: ARG001 -- only the gradient depends on it
 ) -> Tensor:
@@ -172,7 +129,7 @@ def norm_neurons(  # noqa: PLR0913
 
     With ``batch``, mean and rstd are those of x, so that x has a gradient through them too.
     """
-    call = _normalised(x, other, weight, bias, mean, rstd, factor0, factor1, factor2, shapes, law, slope, join)
+    call = _normalised(x, other, weight, bias, mean, rstd, factors, program)
     return _kernels_of(x).forward(call, final=False)[0]
 
 
@@ -190,13 +147,8 @@ def norm_neurons_backward(  # noqa: PLR0913
     bias: Tensor,
     mean: Tensor,
     rstd: Tensor,
-    factor0: Tensor | None,
-    factor1: Tensor | None,
-    factor2: Tensor | None,
-    shapes: list[int],
-    law: str,
-    slope: str,
-    join: str,
+    factors: Tensor | None,
+    program: str,
     wants: list[bool],
     *,
     batch: bool,
@@ -205,7 +157,7 @@ def norm_neurons_backward(  # noqa: PLR0913
 
     ``other`` may be None if no gradient depends on it. ``wants`` are the fields of :class:`LayerNeedsGrad` but start.
     """
-    call = _normalised(x, other, weight, bias, mean, rstd, factor0, factor1, factor2, shapes, law, slope, join)
+    call = _normalised(x, other, weight, bias, mean, rstd, factors, program)
     found = _kernels_of(x).backward(call, g, None, _norm_wanted(wants), batch=batch)
     return found.x_TN, found.other_TN, found.weight, found.bias, found.factors
 
@@ -224,9 +176,10 @@ def _(_g: Any, *inputs: Any, batch: bool) -> tuple[Tensor, ...]:  # noqa: ARG001
 
 def _keep_norm(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
     """Keep the input, and the other operand only if gradients depend on it: of a sum, they do not."""
-    x, other, *tensors, shapes, law, slope, join = inputs
+    x, other, *tensors, ctx.program = inputs
+    join = read_program(ctx.program).join
     needs = join_needs(join) if join else None
-    ctx.texts, ctx.batch = (shapes, law, slope, join), keyword_only_inputs["batch"]
+    ctx.batch = keyword_only_inputs["batch"]
     ctx.passes_other = needs is not None and needs.passes_other
     ctx.save_for_backward(x, other if needs is not None and needs.reads_other else None, *tensors)
 
@@ -236,13 +189,21 @@ def _differentiate_norm(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
 
     If the gradient of the other operand is that of the result, as of a sum, it is the same tensor.
     """
-    x, other, weight, bias, *_ = needs = ctx.needs_input_grad
-    wants = [x, weight or bias, any(needs[6:9]), other and not ctx.passes_other]
+    x, other, weight, bias, _, _, factors, _ = ctx.needs_input_grad
+    wants = [x, weight or bias, factors, other and not ctx.passes_other]
     tensors = ctx.saved_tensors
-    g_x, g_other, g_weight, g_bias, g_factors = norm_neurons_backward(g, *tensors, *ctx.texts, wants, batch=ctx.batch)
-    gradients = g_x, g if ctx.passes_other else g_other, g_weight, g_bias
-    each = (gradient if needed else None for gradient, needed in zip(gradients, needs, strict=False))
-    return *each, None, None, *_by_factor(ctx.texts[1], g_factors, tensors[6:], needs[6:9]), None, None, None, None
+    g_x, g_other, g_weight, g_bias, g_factors = norm_neurons_backward(g, *tensors, ctx.program, wants, batch=ctx.batch)
+    g_other = g if ctx.passes_other else g_other
+    return (
+        g_x if x else None,
+        g_other if other else None,
+        g_weight if weight else None,
+        g_bias if bias else None,
+        None,
+        None,
+        g_factors if factors else None,
+        None,
+    )
 
 
 norm_neurons.register_autograd(_differentiate_norm, setup_context=_keep_norm)

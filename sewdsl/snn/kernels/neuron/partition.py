@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,7 +55,8 @@ class Partition(NamedTuple):
             strides: Those of a time-step in the kernel.
             groups: Number of groups; 0: each block is a group.
         """
-        T, neurons, C = len(x_TN), x_TN[0].numel(), x_TN.shape[2] if x_TN.ndim > 2 else 1  # noqa: PLR2004 -- [T, N, C, *]
+        T, *sizes = x_TN.shape
+        neurons, C = prod(sizes), sizes[1] if len(sizes) > 1 else 1
         block = block_size(x_TN)
         blocks = -(-neurons // block)
         stride = strides[1] if C > 1 else max(neurons, 1)
