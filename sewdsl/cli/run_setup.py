@@ -219,7 +219,7 @@ def _say_ways_on(run: RunFolder) -> None:
 
 def _going_on(run: RunFolder) -> str:
     """The command that goes on with a run, on the same data: the folder remembers it, but the variable comes first."""
-    from sewdsl.train.data.search_path import data_folder_variable
+    from sewdsl.train.data.data_folders import data_folder_variable
     from sewdsl.train.store.run_folder import RunError
     from sewdsl.train.store.run_notes import read_data_path
 

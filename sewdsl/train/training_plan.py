@@ -14,7 +14,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.recipe import EventTransform, ImageTransform, Recipe
 from sewdsl.reporter import Reported, Reporter
 from sewdsl.source import BUILTIN, Span
-from sewdsl.train.data import datasets, find_dataset, search_path
+from sewdsl.train.data import data_folders, datasets, find_dataset
 from sewdsl.train.data.augmentation import Augmentation
 from sewdsl.train.data.dataset import DataOptions, DataSet
 from sewdsl.train.data.imagenet import ImageFolder
@@ -139,7 +139,7 @@ def _how(compilation: Compilation, network: Network) -> str:
 def _setup(network: Network, recipe: Recipe, folder: Path | None) -> DataOptions:
     output = network.nodes[network.output].output
     return DataOptions(
-        folder=folder or search_path.data_folder_variable(),
+        folder=folder or data_folders.data_folder_variable(),
         steps=network.settings.steps,
         shape=network.settings.input,
         classes=output.elements,

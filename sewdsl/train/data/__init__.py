@@ -12,7 +12,7 @@ import pkgutil
 from pathlib import Path
 
 from sewdsl.plugins import warn
-from sewdsl.train.data import search_path
+from sewdsl.train.data import data_folders
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DATASETS, IN_MEMORY_BYTES, DataError, DataOptions, DataSet, Reading, Splits
 
@@ -94,5 +94,5 @@ def make_dataset(
     if kind.shape is None and shape is None:
         message = f"{name} has samples of any size; say which, as shape=(C, H, W)"
         raise ValueError(message)
-    place = Path(folder) if folder is not None else search_path.data_folder_variable()
+    place = Path(folder) if folder is not None else data_folders.data_folder_variable()
     return kind(DataOptions(place, steps, shape, subset=subset, reading=Reading(in_memory=in_memory)))

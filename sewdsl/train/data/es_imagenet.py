@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import open_file
-from sewdsl.train.data import class_folders
+from sewdsl.train.data import data_folders
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.data.events.event_stream import Events
 from sewdsl.train.data.events.folder_layouts import FRAMES, Layout, Listing
@@ -53,7 +53,7 @@ class PublishedFolder(Layout):
     def find(self, folder: Path, steps: int) -> Listing | None:
         """What lies in the folder, or in one of the archive's name."""
         for base in (folder, folder / "ES-imagenet-0.18", folder / "extract" / "ES-imagenet-0.18"):
-            train, val = class_folders.find_subfolder(base, "train"), base / "val"
+            train, val = data_folders.find_subfolder(base, "train"), base / "val"
             if train and val.is_dir():
                 there, named = {path.name for path in val.iterdir()}, _rows_of(base / "vallabel.txt")
                 test = [TwoPolarities(label, val / name) for label, name in named if name in there]
@@ -90,9 +90,9 @@ class NumberedFolders(Layout):
 
 def _in_classes(part: Path, recording: type[EventFile | FrameFile]) -> Sequence[Recording]:
     """The files of the folders class0, class1 and so on, by class and then by name."""
-    names = {name: FOLDER.fullmatch(name) for name in class_folders.subfolders(part)}
+    names = {name: FOLDER.fullmatch(name) for name in data_folders.subfolders(part)}
     label = {name: int(found[1]) for name, found in names.items() if found}
-    return [recording(*file) for file in class_folders.class_files(part, (".npz",), label)]
+    return [recording(*file) for file in data_folders.class_files(part, (".npz",), label)]
 
 
 def _rows_of(table: Path) -> Sequence[tuple[int, str]]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from sewdsl.train.data import class_folders, search_path
+from sewdsl.train.data import data_folders
 from sewdsl.train.data.dataset import DataError, DataSet, Splits
 from sewdsl.train.data.image_samples import ImageFiles, pixel_statistics, scaling
 from sewdsl.train.data.split import draw_share
@@ -78,7 +78,7 @@ class ImageFolder(DataSet, name="image-folder"):
             raise DataError(message + hint)
         place, label = self._found.place, self._found.label
         there = {name: {n for n, _path in files} for name, files in zip(self._found.parts, (train, test), strict=True)}
-        if wrong := class_folders.class_problem(place, there, label, count, subset=self.setup.subset):
+        if wrong := data_folders.class_problem(place, there, label, count, subset=self.setup.subset):
             raise DataError(wrong)
         return f"{found[0]:,} images for training and {found[1]:,} for the test in '{place}'"
 
@@ -90,7 +90,7 @@ class ImageFolder(DataSet, name="image-folder"):
         """The images; none is read before it is needed."""
         self.find()
         shape = self.setup.shape or self.shape or ()
-        self.names = class_folders.class_names(file for files in self._found.files for file in files)
+        self.names = data_folders.class_names(file for files in self._found.files for file in files)
         mean, deviation = self._statistics().values()
         train, test = (
             ImageFiles(files, shape, self.setup.augmentation, self.setup.crop, mean, deviation)
@@ -106,31 +106,31 @@ class ImageFolder(DataSet, name="image-folder"):
 
     @cached_property
     def _found(self) -> _Found:
-        for place in search_path.candidate_folders(self.setup.folder, (self.name,)):
-            parts = [part for names in SPLITS if (part := class_folders.find_subfolder(place, *names))]
-            label = class_folders.class_labels(name for part in parts for name in class_folders.subfolders(part))
-            files = [class_folders.class_files(part, SUFFIXES, label) for part in parts]
+        for place in data_folders.candidate_folders(self.setup.folder, (self.name,)):
+            parts = [part for names in SPLITS if (part := data_folders.find_subfolder(place, *names))]
+            label = data_folders.class_labels(name for part in parts for name in data_folders.subfolders(part))
+            files = [data_folders.class_files(part, SUFFIXES, label) for part in parts]
             if len(parts) == len(SPLITS) and all(files):
                 return _Found(place, [part.name for part in parts], label, files)
-        places = search_path.candidate_folders(self.setup.folder, (self.name,)) if self.counts is None else ()
+        places = data_folders.candidate_folders(self.setup.folder, (self.name,)) if self.counts is None else ()
         if flat := next(filter(None, map(self._flat, places)), None):
             return flat
         patterns = [("{train,val}/<class>/*.{jpeg,jpg,png,bmp,webp}", "with a folder for each class in both")]
         if self.counts is None:
             patterns += [("<class>/*.{jpeg,jpg,png,bmp,webp}", "of which 'holdout' is for the test")]
         raise DataError(
-            search_path.missing_data_message(self.name, self.setup.folder, (self.name,), patterns, self.source)
+            data_folders.missing_data_message(self.name, self.setup.folder, (self.name,), patterns, self.source)
         )
 
     def _flat(self, place: Path) -> _Found | None:
         """A folder of classes without a split: the same share of each is always for the test; None: it is none."""
         import numpy as np
 
-        names = class_folders.subfolders(place)
+        names = data_folders.subfolders(place)
         if any(name.lower() in split for name in names for split in SPLITS):
             return None  # a split of which a part is missing
-        label = class_folders.class_labels(names)
-        files = class_folders.class_files(place, SUFFIXES, label)
+        label = data_folders.class_labels(names)
+        files = data_folders.class_files(place, SUFFIXES, label)
         if not files:
             return None
         chosen = draw_share(np.array([number for number, _path in files]), self.setup.holdout)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sewdsl.light_dataclass import dataclass
-from sewdsl.train.data.cache import load_or_make
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import COUNTS, Events
 from sewdsl.train.data.events.recording import Recording, Shape
 from sewdsl.train.data.events.simulated_sensor import Sensor
 from sewdsl.train.data.image_samples import Images, scaling
+from sewdsl.train.data.numpy_files import load_or_make
 from sewdsl.train.data.recorded_dataset import Recordings, check_tonic
 from sewdsl.train.data.split import split_stratified
 

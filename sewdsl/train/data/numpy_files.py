@@ -1,27 +1,28 @@
-"""Arrays of numbers in files of numpy, ``.npy`` and ``.npz``, which may come from anywhere.
-
-What a file takes in memory is bounded by its size: numpy's own reader believes a header that claims 32 GB, and unpacks
-whatever an archive holds.
-"""
+"""Arrays of numbers in files of numpy, which may come from anywhere, and a cache of such files."""
 
 from __future__ import annotations
 
 import ast
+import hashlib
+import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from sewdsl import resources
 from sewdsl.light_dataclass import dataclass
-from sewdsl.paths import open_file
+from sewdsl.paths import open_file, write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
 
 MAX_UNPACKED = 64 * 2**20
 """Bytes that the arrays of any archive may unpack to."""
@@ -178,3 +179,46 @@ def _header(file: IO[bytes], size: int) -> _Stored:
         message = "it holds no arrays of numbers as numpy keeps them"
         raise ValueError(message)
     return _Stored(shape, dtype, fortran, file, size - len(start) - width - length)
+
+
+FORMAT = 1
+"""Part of each key; to be raised when what is made from the same source changes."""
+
+
+def folder() -> Path:
+    """Where the arrays lie; it can be removed at any time."""
+    return resources.cache_folder()
+
+
+def load_or_make(key: tuple[object, ...], shape: tuple[int, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """An array by its key; where it is not in the cache, or damaged there, it is made and put there.
+
+    A file appears under its name only when it is whole, so several processes may make the same array at once. Its
+    checksum is compared whenever it is read.
+
+    Args:
+        key: All that the array depends on.
+        shape: Of the array.
+        make: What to do where there is none.
+    """
+    name = hashlib.sha256(repr((FORMAT, *key)).encode()).hexdigest()
+    path = folder() / "frames" / name[:2] / f"{name}.npz"
+    try:
+        return read_arrays(path, ["frames"], shape)[0]
+    except (OSError, ValueError):
+        made = make()
+        _write(path, made)
+        return made
+
+
+def _write(path: Path, made: NDArray[Any]) -> None:
+    """Puts an array under its name in one step; where there is no room, it is left out."""
+    import numpy as np
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        packed = io.BytesIO()
+        np.savez_compressed(packed, frames=made)
+        write_atomically(path, packed.getvalue())
+    except OSError as error:
+        warnings.warn(f"cannot keep frames in '{folder()}', so they are made anew: {error.strerror}", stacklevel=2)

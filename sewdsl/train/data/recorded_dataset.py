@@ -11,15 +11,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sewdsl.light_dataclass import dataclass
-from sewdsl.train.data import class_folders, search_path
+from sewdsl.train.data import data_folders
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
-from sewdsl.train.data.class_folders import MAX_CLASSES_NAMED
+from sewdsl.train.data.data_folders import MAX_CLASSES_NAMED, near_misses
 from sewdsl.train.data.dataset import IN_MEMORY_BYTES, DataError, DataSet, Samples, Splits
 from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import COUNTS
 from sewdsl.train.data.events.folder_layouts import Layout, Listing
 from sewdsl.train.data.events.recording import Recording, damaged
-from sewdsl.train.data.search_path import near_misses
 from sewdsl.train.data.split import draw_share
 
 if TYPE_CHECKING:
@@ -156,7 +155,7 @@ class RecordedDataSet(DataSet):
         """The recordings; none is read before it is needed."""
         self.find()
         parts = self.part(self.listing)
-        self.names = self.called or class_folders.class_names((one.label, one.path) for part in parts for one in part)
+        self.names = self.called or data_folders.class_names((one.label, one.path) for part in parts for one in part)
         train, test = map(self.samples, parts)
         return Splits(train, test)
 
@@ -177,7 +176,7 @@ class RecordedDataSet(DataSet):
     def listing(self) -> Listing:
         """The recordings, in the first layout that has all of them, or if a subset will do, the one that has most."""
         partial = []
-        for folder in search_path.candidate_folders(self.setup.folder, self.folders):
+        for folder in data_folders.candidate_folders(self.setup.folder, self.folders):
             for layout in self.layouts:
                 found = layout.find(folder, self.setup.steps)
                 if found and layout.counts in (None, (len(found.train), len(found.test))):
@@ -192,7 +191,7 @@ class RecordedDataSet(DataSet):
             first = f"{self.name} is not all there: '{found.place}' holds {shares} recordings"
             raise DataError("\n".join([first, *self.remedies(), *self._near()]))
         patterns = [(layout.pattern(self.setup.steps), layout.owner) for layout in self.layouts]
-        missing = search_path.missing_data_message(self.name, self.setup.folder, self.folders, patterns, self.source)
+        missing = data_folders.missing_data_message(self.name, self.setup.folder, self.folders, patterns, self.source)
         raise DataError("\n".join([missing, *self._near()]))
 
     def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
@@ -212,7 +211,7 @@ class RecordedDataSet(DataSet):
         if self.classes is None:
             parts = {"train": listing.train, "test": listing.test} if listing.test else {"it": listing.train}
             there = {name: {recording.label for recording in part} for name, part in parts.items()}
-            wrong = class_folders.class_problem(
+            wrong = data_folders.class_problem(
                 listing.place, there, listing.label, self.setup.classes, subset=self.setup.subset
             )
             if wrong:
@@ -256,7 +255,7 @@ class RecordedDataSet(DataSet):
         ]
 
     def _near(self) -> list[str]:
-        return near_misses(search_path.candidate_folders(self.setup.folder, self.folders), self.setup.steps)
+        return near_misses(data_folders.candidate_folders(self.setup.folder, self.folders), self.setup.steps)
 
 
 def load_tonic(kind: str) -> ModuleType:

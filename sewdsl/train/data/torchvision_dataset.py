@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from sewdsl.train.data import mnist5k, search_path
+from sewdsl.train.data import data_folders, mnist5k
 from sewdsl.train.data.dataset import DataError, DataSet, Splits
 from sewdsl.train.data.image_samples import Images, scaling
 
@@ -56,7 +56,7 @@ class VisionDataSet(DataSet):
     def _root(self) -> Path:
         """The folder that holds the marker."""
         folder = self.setup.folder
-        for place in search_path.candidate_folders(folder, (self.name,)):
+        for place in data_folders.candidate_folders(folder, (self.name,)):
             if (place / self.marker).is_dir():
                 return place
             if place.name == self.marker:
@@ -64,7 +64,7 @@ class VisionDataSet(DataSet):
         python = f"torchvision.datasets.{type(self).__name__}('DIR', download=True)"
         patterns = [(f"{self.marker}/{self.files}", "torchvision")]
         source = f'{self.size}: python -c "import torchvision; {python}"'
-        raise DataError(search_path.missing_data_message(self.name, folder, (self.name,), patterns, source))
+        raise DataError(data_folders.missing_data_message(self.name, folder, (self.name,), patterns, source))
 
     def _images(self, *, train: bool) -> Images:
         import numpy as np

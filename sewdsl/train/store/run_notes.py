@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from sewdsl.compiler import Compilation
 from sewdsl.plugins import plugin_files
 from sewdsl.terminal import echo
-from sewdsl.train.data import search_path
+from sewdsl.train.data import data_folders
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.records import STRICT, Digest
 from sewdsl.train.store.run_folder import RunError, RunFolder, read_record, write_run_file
@@ -76,7 +76,7 @@ def plan_resumed_run(compilation: Compilation, folder: RunFolder, said: Path | N
         DataError: the data is not there.
     """
     lay, note = None, ""
-    if not (said or search_path.data_folder_variable()):
+    if not (said or data_folders.data_folder_variable()):
         try:
             lay = read_data_path(folder)
             note = f"'{lay}' is where it lay when the run began" if lay else ""

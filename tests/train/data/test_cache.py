@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewdsl.train.data.cache import folder, load_or_make
+from sewdsl.train.data.numpy_files import folder, load_or_make
 
 SHAPE = (2, 3)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sewdsl.train.data.class_folders import class_names
+from sewdsl.train.data.data_folders import class_names
 
 
 def test_names() -> None:

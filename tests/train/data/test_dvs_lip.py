@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from sewdsl.cli.app import app
 from sewdsl.train.data import datasets
 from sewdsl.train.data.dataset import DataError, DataOptions, DataSet
+from sewdsl.train.data.event_datasets import WORDS
 from sewdsl.train.data.events import event_stream
-from sewdsl.train.data.published_recordings import WORDS
 from tests.train.data import writers
 from tests.train.data.writers import folder, some_events
 

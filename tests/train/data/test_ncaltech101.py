@@ -10,9 +10,9 @@ import torch
 
 from sewdsl.train.data import datasets
 from sewdsl.train.data.dataset import DataError, DataOptions, DataSet
+from sewdsl.train.data.event_datasets import CALTECH_CLASSES
 from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import Events
-from sewdsl.train.data.published_recordings import CALTECH_CLASSES
 from tests.train.data import writers
 from tests.train.data.writers import folder, some_events
 

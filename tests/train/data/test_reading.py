@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from sewdsl.cli.app import app
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import IN_MEMORY_BYTES, DataOptions, Reading, Samples
-from sewdsl.train.data.own_recordings import FrameFolder
+from sewdsl.train.data.event_datasets import FrameFolder
 from sewdsl.train.data.recorded_dataset import Recordings
 from sewdsl.train.store.measurements import COUNTED_SAMPLES
 from sewdsl.train.store.result import Result as RunResult

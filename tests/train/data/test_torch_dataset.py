@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, random_split
 
 import sewdsl
 from sewdsl.train.data import DataError, datasets, load
-from sewdsl.train.data.search_path import data_folder_variable
+from sewdsl.train.data.data_folders import data_folder_variable
 from sewdsl.train.torch_dataset import SampleDataset
 from tests.plugin_files import left_out, written
 

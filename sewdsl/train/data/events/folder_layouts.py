@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from sewdsl.light_dataclass import dataclass
-from sewdsl.train.data import class_folders
+from sewdsl.train.data import data_folders
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.data.events.recording import EventFile, FrameFile, Recording
 
@@ -78,14 +78,14 @@ class ClassFolders(Layout):
         """What lies in the folder of the marker, or in this folder if it bears the marker's name."""
         marker = self.marker.format(T=steps)
         base = folder if folder.name == marker else folder / marker
-        parts = [class_folders.find_subfolder(base, "train"), class_folders.find_subfolder(base, "test")]
+        parts = [data_folders.find_subfolder(base, "train"), data_folders.find_subfolder(base, "test")]
         if self.split is False or (self.split is None and parts == [None, None]):
             parts = [base, None]
-        names = {name for part in parts if part for name in class_folders.subfolders(part)}
-        label = class_folders.class_labels(names, self.known)
+        names = {name for part in parts if part for name in data_folders.subfolders(part)}
+        label = data_folders.class_labels(names, self.known)
         recording = FrameFile if self.frames else EventFile
         train, test = (
-            [recording(*file) for file in class_folders.class_files(part, self.suffixes, label)] if part else []
+            [recording(*file) for file in data_folders.class_files(part, self.suffixes, label)] if part else []
             for part in parts
         )
         return Listing(base, train, test, label) if train or test else None
@@ -122,7 +122,7 @@ class TonicGesture(Layout):
 
     @staticmethod
     def _recordings(part: Path) -> list[Recording]:
-        files = [path for user in class_folders.subfolders(part).values() for path in user.glob("[0-9]*.npy")]
+        files = [path for user in data_folders.subfolders(part).values() for path in user.glob("[0-9]*.npy")]
         files.sort(key=lambda path: (int(path.stem), path.parent.name))
         return [EventFile(int(path.stem), path) for path in files]
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sewdsl.light_dataclass import dataclass
-from sewdsl.train.data.cache import load_or_make
 from sewdsl.train.data.dataset import DataError, DataMismatch
 from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import Events, OutsideSensor
 from sewdsl.train.data.events.file_formats import read_events
-from sewdsl.train.data.numpy_files import ShapeError, read_array, read_arrays
+from sewdsl.train.data.numpy_files import ShapeError, load_or_make, read_array, read_arrays
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
