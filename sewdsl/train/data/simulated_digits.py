@@ -1,16 +1,27 @@
-"""A simulated sensor: events from a still image that moves before it."""
+"""Events of digits that move before a simulated sensor, ``mnist5k-dvs``."""
 
 from __future__ import annotations
 
+from dataclasses import field
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sewdsl.light_dataclass import dataclass
+from sewdsl.train.data.dataset import Splits
+from sewdsl.train.data.digits import read_mnist5k
+from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import Events
+from sewdsl.train.data.events.recording import Recording, Shape
+from sewdsl.train.data.numpy_files import load_or_make
+from sewdsl.train.data.recorded_dataset import RecordedDataSet, check_tonic
+from sewdsl.train.data.split import split_stratified
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from sewdsl.train.data.events.recording import Frames
 
     Floats = NDArray[np.float64]
 
@@ -102,3 +113,57 @@ def _crossings(
             found.append((step + share.clip(0, 1), pixel, (sign > 0).astype(np.int64)))
         reference_P = reference_P + crossed * threshold_P
     return found
+
+
+SENSOR = Sensor()
+
+
+@dataclass(frozen=True)
+class SimulatedDigit(Recording):
+    """A digit before the simulated sensor.
+
+    Attributes:
+        index: Number of the digit, which decides what is random in the recording.
+        pixels: ``[28, 28]``, 0 to 255.
+    """
+
+    index: int
+    pixels: NDArray[np.uint8] = field(repr=False, compare=False)
+
+    def events(self) -> Events:
+        """The same events every time and everywhere."""
+        import numpy as np
+
+        return SENSOR.record(self.pixels / 255, np.random.default_rng((2021, self.index)))
+
+    def frames(self, steps: int, shape: Shape) -> Frames:
+        """Frames with the same number of events each."""
+        key = ("mnist5k-dvs", SENSOR, self.pixels.tobytes(), self.index, steps, shape)
+        return load_or_make(key, (steps, *shape), lambda: event_stream.frames(self.events(), steps, SENSOR.size))
+
+
+class Mnist5kDvs(RecordedDataSet, name="mnist5k-dvs"):
+    """The digits of ``mnist5k``, moved before a simulated 34x34 sensor in three saccades, as in N-MNIST.
+
+    The events are made when they are first needed, in some ten seconds, and take the way of any recording. The split
+    is that of ``mnist5k``.
+    """
+
+    shape = (2, *SENSOR.size)
+    classes = 10
+
+    def find(self) -> str:
+        """Check that the package that changes the events is installed.
+
+        Raises:
+            DataError: If it is not.
+        """
+        check_tonic(self.setup.augmentation.of_tonic)
+        return ""
+
+    def load(self) -> Splits:
+        """Return the recordings."""
+        pixels, y = read_mnist5k()
+        digits = zip(y.tolist(), pixels.numpy()[:, 0], strict=True)
+        recordings = [SimulatedDigit(label, Path(), index, digit) for index, (label, digit) in enumerate(digits)]
+        return split_stratified(self.samples(recordings), test=0.2)
