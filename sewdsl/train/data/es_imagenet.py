@@ -127,6 +127,7 @@ class EsImageNet(RecordedDataSet, name="es-imagenet"):
 
     shape = (2, 256, 256)
     classes = 1_000
+    every_class = True
     folders = ("es-imagenet", "es_imagenet", "ES-ImageNet", "ESImageNet")
     source = (
         "https://cloud.tsinghua.edu.cn/d/94873ab4ec2a4eb497b3, 25 archives ES-imagenet-0.18.part*.rar; unpack the first"
@@ -138,13 +139,12 @@ class EsImageNet(RecordedDataSet, name="es-imagenet"):
     )
 
     def find(self) -> str:
-        """Looks whether all files are there, without reading them; how many, and where.
+        """Check that all files are there, without reading them; return how many, and where.
 
         Raises:
-            DataError: they are not.
+            DataError: If they are not.
         """
         found = super().find()
-        self.check_parts(self.listing)
         parts = zip(TABLES, ("training", "test"), (self.listing.train, self.listing.test), strict=True)
         for name, part, recordings in parts:
             table = self.listing.place / name

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from math import ceil
+from typing import Any
 
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.data.events.file_formats import READERS
-from sewdsl.train.data.events.folder_layouts import FRAMES, ClassFolders, Listing, RawGesture, TonicGesture
+from sewdsl.train.data.events.folder_layouts import (
+    ClassFolders,
+    Listing,
+    RawGesture,
+    TonicGesture,
+    spikingjelly_layouts,
+)
 from sewdsl.train.data.events.recording import Recording
 from sewdsl.train.data.recorded_dataset import RecordedDataSet
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR_FOLDERS: dict[str, Any] = {"split": False, "known": CIFAR_CLASSES, "counts": (10_000, 0)}
 
 
 class Cifar10Dvs(RecordedDataSet, name="cifar10-dvs"):
@@ -30,23 +38,11 @@ class Cifar10Dvs(RecordedDataSet, name="cifar10-dvs"):
         "https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671, an archive per class, 16 GB unpacked; "
         "unpack them all into one folder. tonic's copy: its CIFAR10DVS.zip, and the ten archives in it"
     )
-    layouts = tuple(
-        ClassFolders(
-            marker=marker,
-            suffixes=(suffix,),
-            frames=suffix == ".npz" and marker == FRAMES,
-            split=False,
-            known=CIFAR_CLASSES,
-            counts=(10_000, 0),
-            owner=owner,
-        )
-        for marker, suffix, owner in (
-            (FRAMES, ".npz", "SpikingJelly"),
-            ("events_np", ".npz", "SpikingJelly"),
-            ("", ".aedat", "as published"),
-            ("extract", ".aedat", "SpikingJelly"),
-            ("", ".aedat4", "tonic"),
-        )
+    layouts = (
+        *spikingjelly_layouts(**CIFAR_FOLDERS),
+        ClassFolders(suffixes=(".aedat",), owner="as published", **CIFAR_FOLDERS),
+        ClassFolders(marker="extract", suffixes=(".aedat",), owner="SpikingJelly", **CIFAR_FOLDERS),
+        ClassFolders(suffixes=(".aedat4",), owner="tonic", **CIFAR_FOLDERS),
     )
 
     def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
@@ -89,12 +85,7 @@ class Dvs128Gesture(RecordedDataSet, name="dvs128-gesture"):
         "other gestures",
     )
     layouts = (
-        ClassFolders(
-            marker=FRAMES, suffixes=(".npz",), frames=True, known=GESTURES, counts=GESTURE_COUNTS, owner="SpikingJelly"
-        ),
-        ClassFolders(
-            marker="events_np", suffixes=(".npz",), known=GESTURES, counts=GESTURE_COUNTS, owner="SpikingJelly"
-        ),
+        *spikingjelly_layouts(known=GESTURES, counts=GESTURE_COUNTS),
         TonicGesture(counts=(1_077, 264), owner="tonic"),
         RawGesture(counts=GESTURE_COUNTS, owner="as published"),
     )
@@ -123,23 +114,13 @@ class DvsLip(RecordedDataSet, name="dvs-lip"):
     shape = (2, 128, 128)
     classes = 100
     called = WORDS
+    every_class = True
     folders = ("dvs-lip", "dvs_lip", "DVS-Lip", "DVSLip", "DVSLip/DVS-Lip", "extract/DVS-Lip")
     source = "https://sites.google.com/view/event-based-lipreading, DVS-Lip.zip, from Google Drive; unpack it"
     layouts = (
-        ClassFolders(marker=FRAMES, suffixes=(".npz",), frames=True, known=WORDS, owner="SpikingJelly"),
-        ClassFolders(marker="events_np", suffixes=(".npy",), known=WORDS, owner="SpikingJelly"),
+        *spikingjelly_layouts(events=".npy", known=WORDS),
         ClassFolders(suffixes=(".npy",), known=WORDS, owner="as published; tonic"),
     )
-
-    def find(self) -> str:
-        """Looks whether each word has files in both parts, without reading them; how many, and where.
-
-        Raises:
-            DataError: one has none.
-        """
-        found = super().find()
-        self.check_parts(self.listing)
-        return found
 
 
 _CALTECH_CLASSES = """
@@ -154,6 +135,7 @@ sunflower tick trilobite umbrella watch water_lilly wheelchair wild_cat windsor_
 """
 CALTECH_CLASSES = tuple(_CALTECH_CLASSES.split())
 """In the order of their characters, as SpikingJelly has them: 100 objects and the background, without ``Faces``."""
+CALTECH_FOLDERS: dict[str, Any] = {"split": False, "known": CALTECH_CLASSES, "counts": (8_709, 0)}
 
 
 class NCaltech101(RecordedDataSet, name="n-caltech101"):
@@ -171,23 +153,11 @@ class NCaltech101(RecordedDataSet, name="n-caltech101"):
         "https://www.garrickorchard.com/datasets/n-caltech101, N-Caltech101-archive.zip and in it Caltech101.zip; "
         "unpack both"
     )
-    layouts = tuple(
-        ClassFolders(
-            marker=marker,
-            suffixes=(suffix,),
-            frames=marker == FRAMES,
-            split=False,
-            known=CALTECH_CLASSES,
-            counts=(8_709, 0),
-            owner=owner,
-        )
-        for marker, suffix, owner in (
-            (FRAMES, ".npz", "SpikingJelly"),
-            ("events_np", ".npz", "SpikingJelly"),
-            ("Caltech101", ".bin", "as published; tonic"),
-            ("extract/Caltech101", ".bin", "SpikingJelly"),
-            ("", ".bin", ""),
-        )
+    layouts = (
+        *spikingjelly_layouts(**CALTECH_FOLDERS),
+        ClassFolders(marker="Caltech101", suffixes=(".bin",), owner="as published; tonic", **CALTECH_FOLDERS),
+        ClassFolders(marker="extract/Caltech101", suffixes=(".bin",), owner="SpikingJelly", **CALTECH_FOLDERS),
+        ClassFolders(suffixes=(".bin",), **CALTECH_FOLDERS),
     )
 
 
@@ -206,10 +176,7 @@ class NMnist(RecordedDataSet, name="nmnist"):
     folders = ("nmnist", "NMNIST", "N-MNIST")
     source = "https://www.garrickorchard.com/datasets/n-mnist, Train.zip and Test.zip, 1.2 GB; unpack both"
     layouts = (
-        ClassFolders(
-            marker=FRAMES, suffixes=(".npz",), frames=True, known=DIGITS, counts=NMNIST_COUNTS, owner="SpikingJelly"
-        ),
-        ClassFolders(marker="events_np", suffixes=(".npz",), known=DIGITS, counts=NMNIST_COUNTS, owner="SpikingJelly"),
+        *spikingjelly_layouts(known=DIGITS, counts=NMNIST_COUNTS),
         ClassFolders(suffixes=(".bin",), known=DIGITS, counts=NMNIST_COUNTS, owner="as published; tonic"),
         ClassFolders(marker="extract", suffixes=(".bin",), known=DIGITS, counts=NMNIST_COUNTS, owner="SpikingJelly"),
     )

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 from sewdsl.train.data import data_folders
 from sewdsl.train.data.dataset import DataError, DataSet, Splits
 from sewdsl.train.data.image_samples import ImageFiles, pixel_statistics, scaling
-from sewdsl.train.data.split import draw_share
+from sewdsl.train.data.split import hold_out
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".webp")
 SPLITS = (("train",), ("val", "test"))
@@ -124,8 +124,6 @@ class ImageFolder(DataSet, name="image-folder"):
 
     def _flat(self, place: Path) -> _Found | None:
         """A folder of classes without a split: the same share of each is always for the test; None: it is none."""
-        import numpy as np
-
         names = data_folders.subfolders(place)
         if any(name.lower() in split for name in names for split in SPLITS):
             return None  # a split of which a part is missing
@@ -133,10 +131,7 @@ class ImageFolder(DataSet, name="image-folder"):
         files = data_folders.class_files(place, SUFFIXES, label)
         if not files:
             return None
-        chosen = draw_share(np.array([number for number, _path in files]), self.setup.holdout)
-        parts = [
-            [file for file, is_test in zip(files, chosen, strict=True) if is_test == wanted] for wanted in (False, True)
-        ]
+        parts = hold_out(files, (number for number, _path in files), self.setup.holdout)
         return _Found(place, ("what is left for training", "what is held out"), label, parts)
 
 

@@ -19,7 +19,7 @@ from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import COUNTS
 from sewdsl.train.data.events.folder_layouts import Layout, Listing
 from sewdsl.train.data.events.recording import Recording, damaged
-from sewdsl.train.data.split import draw_share
+from sewdsl.train.data.split import hold_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,14 +32,12 @@ READERS = 2
 
 @dataclass(frozen=True)
 class Recordings:
-    """Samples that lie in files.
+    """Samples that lie in files, one recording each.
 
     Attributes:
-        recordings: One per sample.
         steps: Frames per sample, T.
         shape: ``(C, H, W)`` of a frame.
         augmentation: How training samples are changed; all frames of a sample alike.
-        readers: Threads that read ahead.
         in_memory: Bytes that all of the recordings may take in memory once they are read; of more, none is kept.
         sensor: ``(C, H, W)`` of a frame before it is brought to the shape; None: of that shape.
         resize: How it is: ``bilinear``, ``area`` or ``sum``, see :class:`sewdsl.ir.recipe.Recipe`.
@@ -71,18 +69,17 @@ class Recordings:
         import numpy as np
         import torch
 
-        chosen = [self.recordings[index] for index in indices.tolist()]
-        found = [self._drawn(recording, index, draw) for recording, index in zip(chosen, indices.tolist(), strict=True)]
-        x_NT = torch.stack([torch.from_numpy(frames.astype(np.float32)) for frames in found])
+        drawn = (self._drawn(self.recordings[index], index, draw) for index in indices.tolist())
+        x_NT = torch.stack([torch.from_numpy(frames.astype(np.float32)) for frames in drawn])
         x_NT = self.augmentation(x_NT, indices, draw)
-        return Samples(x_NT.transpose(0, 1).contiguous(), torch.tensor([recording.label for recording in chosen]))
+        return Samples(x_NT.transpose(0, 1).contiguous(), self.y[indices])
 
     def part(self, indices: Tensor) -> Recordings:
         """A set of some of the recordings, in this order."""
         return replace(self, recordings=[self.recordings[index] for index in indices.tolist()])
 
     def _drawn(self, recording: Recording, index: int, draw: RandomSource | None) -> NDArray[Any]:
-        """The frames of a recording, of events that are changed if that is asked for: then they are made anew."""
+        """Return the frames of a recording, made anew of changed events if that is asked for."""
         if draw is None or not self.augmentation.of_tonic:
             return self._frames(recording)
         size = (self.sensor or self.shape)[1:]
@@ -127,6 +124,7 @@ class RecordedDataSet(DataSet):
         folders: Names that the dataset's folder usually has.
         source: Where to get it, and how large it is.
         called: Names of the classes, in order; empty: those of their folders, unless these are numbers.
+        every_class: Whether each class must have recordings in both parts.
     """
 
     varies = True
@@ -135,15 +133,18 @@ class RecordedDataSet(DataSet):
     folders: ClassVar[tuple[str, ...]] = ()
     source: ClassVar[str]
     called: ClassVar[Sequence[str]] = ()
+    every_class: ClassVar[bool] = False
 
     def find(self) -> str:
-        """Looks whether all of the data is there, without reading it; how many recordings, and where.
+        """Check that all of the data is there, without reading it; return how many recordings, and where.
 
         Raises:
-            DataError: it is not.
+            DataError: If it is not.
         """
         check_tonic(self.setup.augmentation.of_tonic)
         self._check(self.listing)
+        if self.every_class and not self.setup.subset:
+            self._check_parts(self.listing)
         train, test = map(len, self.part(self.listing))
         return f"{train:,} recordings for training and {test:,} for the test in '{self.listing.place}'"
 
@@ -196,16 +197,9 @@ class RecordedDataSet(DataSet):
 
     def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
         """Recordings for training and for the test: the folder's split, or a fifth of each class held out."""
-        import numpy as np
-
         if listing.test:
             return listing.train, listing.test
-        chosen = draw_share(np.array([recording.label for recording in listing.train]), self.setup.holdout)
-        train, test = (
-            [recording for recording, is_test in zip(listing.train, chosen, strict=True) if is_test == wanted]
-            for wanted in (False, True)
-        )
-        return train, test
+        return hold_out(listing.train, (recording.label for recording in listing.train), self.setup.holdout)
 
     def _check(self, listing: Listing) -> None:
         if self.classes is None:
@@ -222,10 +216,10 @@ class RecordedDataSet(DataSet):
             raise DataError(message)
 
     def check_classes(self, recordings: Sequence[Recording]) -> None:
-        """Looks whether recordings are of the classes that the dataset has.
+        """Check that recordings are of the classes that the dataset has.
 
         Raises:
-            DataError: one is not.
+            DataError: If one is not.
         """
         for recording in recordings:
             if self.classes and not 0 <= recording.label < self.classes:
@@ -233,15 +227,10 @@ class RecordedDataSet(DataSet):
                 message = f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {last}"
                 raise DataError(message)
 
-    def check_parts(self, listing: Listing) -> None:
-        """Looks whether each class has recordings in both parts, where nothing says how many there are in all.
-
-        Raises:
-            DataError: one has none, and a subset was not asked for.
-        """
+    def _check_parts(self, listing: Listing) -> None:
         for part, recordings in (("training", listing.train), ("the test", listing.test)):
             lacking = sorted(set(range(self.classes or 0)) - {recording.label for recording in recordings})
-            if lacking and not self.setup.subset:
+            if lacking:
                 names = ", ".join(str(self.called[n] if self.called else n) for n in lacking[:MAX_CLASSES_NAMED])
                 more = f", and {len(lacking) - MAX_CLASSES_NAMED} more" if len(lacking) > MAX_CLASSES_NAMED else ""
                 message = f"'{listing.place}' holds nothing for {part} of class {names}{more}"

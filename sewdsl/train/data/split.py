@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sewdsl.train.data.dataset import DataError, SampleSet, Splits
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Item = TypeVar("Item")
 SPLIT_SEED = 2021
 """Fixed, and not the recipe's: all runs on a dataset are judged by the same samples."""
 
@@ -23,26 +25,24 @@ class Parts(NamedTuple):
 
 
 def split_stratified(samples: SampleSet, test: float) -> Splits:
-    """Parts the samples so that each class gives the same share of its own to the test set.
+    """Split samples so that each class gives the same share of its own to the test set.
 
     Args:
-        samples: All of them.
         test: Share that goes to the test set, in (0, 1); see :func:`draw_share`.
     """
     return Splits(*_parted(samples, test, SPLIT_SEED))
 
 
 def split_off_validation(splits: Splits, share: float, seed: int, own: SampleSet | None = None) -> Parts:
-    """Takes a part out of the training set, by which an epoch can be chosen without a look at the test set.
+    """Take a part out of the training set, by which an epoch can be chosen without a look at the test set.
 
     Args:
         splits: The dataset's own; the test set stays as it is.
         share: Share of the training set, and of each class in it, in [0, 1); with 0 there is no validation set.
-        seed: Of the draw.
         own: The validation set that the dataset itself has; with any share but 0 it is taken as it is. None: none.
 
     Raises:
-        DataError: there is nothing to learn from, or nothing to judge by.
+        DataError: If there is nothing to learn from, or nothing to judge by.
     """
     parts = Parts(splits.train, None, splits.test)
     if share and own is not None:
@@ -58,7 +58,7 @@ def split_off_validation(splits: Splits, share: float, seed: int, own: SampleSet
 
 
 def draw_share(labels: NDArray[np.int64], share: float, seed: int = SPLIT_SEED) -> NDArray[np.bool_]:
-    """Which samples a share of all consists of; each class gives nearly the same share of its own.
+    """Draw a share of all samples, to which each class gives nearly the same share of its own.
 
     The whole is rounded to a number of samples, but at least one; what is left over when each class's share is rounded
     down comes from the classes with the largest rests. Who is drawn within a class is decided by numpy's PCG64.
@@ -66,7 +66,6 @@ def draw_share(labels: NDArray[np.int64], share: float, seed: int = SPLIT_SEED) 
     Args:
         labels: Class of each sample, ``[N]``.
         share: In (0, 1).
-        seed: Of the draw.
     """
     import numpy as np
 
@@ -83,8 +82,23 @@ def draw_share(labels: NDArray[np.int64], share: float, seed: int = SPLIT_SEED) 
     return chosen
 
 
+def hold_out(items: Sequence[Item], labels: Iterable[int], share: float) -> tuple[list[Item], list[Item]]:
+    """Return what is left of some items and a share that is held out, both in order; see :func:`draw_share`.
+
+    Args:
+        labels: Class of each item.
+    """
+    import numpy as np
+
+    held = draw_share(np.array(list(labels)), share).tolist()
+    train, test = (
+        [item for item, is_test in zip(items, held, strict=True) if is_test is part] for part in (False, True)
+    )
+    return train, test
+
+
 def _parted(samples: SampleSet, share: float, seed: int) -> tuple[SampleSet, SampleSet]:
-    """What is left, and the share; both in the order of the samples."""
+    """Return what is left and the share, both in the order of the samples."""
     import torch
 
     chosen = torch.from_numpy(draw_share(samples.y.numpy(), share, seed))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data import data_folders
@@ -96,6 +96,19 @@ class ClassFolders(Layout):
         split = ["[{train,test}]" if self.split is None else "{train,test}"] if self.split is not False else []
         suffix = "{" + ",".join(self.suffixes) + "}" if len(self.suffixes) > 1 else self.suffixes[0]
         return "/".join([*marker, *split, "<class>", f"*{suffix}"])
+
+
+def spikingjelly_layouts(events: str = ".npz", **options: Any) -> tuple[ClassFolders, ClassFolders]:
+    """Return the folders that SpikingJelly makes of a dataset: of frames for T time-steps, and of events.
+
+    Args:
+        events: Suffix of the files of events.
+        **options: See :class:`ClassFolders`.
+    """
+    return (
+        ClassFolders(marker=FRAMES, suffixes=(".npz",), frames=True, owner="SpikingJelly", **options),
+        ClassFolders(marker="events_np", suffixes=(events,), owner="SpikingJelly", **options),
+    )
 
 
 TONIC = ("ibmGestureTrain", "ibmGestureTest")
