@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.plugins import import_plugin_file, plugin_files
 from sewdsl.train.data import make_dataset
-from sewdsl.train.data.dataset import IN_MEMORY_BYTES, SampleSet
+from sewdsl.train.data.dataset import IN_MEMORY_BYTES, Reading, SampleSet
 
 Split = Literal["train", "validation", "test"]
 
@@ -142,7 +142,7 @@ def dataset(
         hint = did_you_mean(str(split), get_args(Split)) or "there are: train, validation, test"
         message = f"unknown split '{split}'; {hint}"
         raise ValueError(message)
-    made = make_dataset(name, data, steps=steps, shape=shape, subset=subset, in_memory=in_memory)
+    made = make_dataset(name, data, steps, shape, Reading(in_memory=in_memory), subset=subset)
     train, test = made.load()
     if split == "validation" and made.validation is None:
         message = f"{name} has no validation set of its own; random_split of torch takes one from training samples"

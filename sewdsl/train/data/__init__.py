@@ -28,17 +28,17 @@ def datasets() -> dict[str, type[DataSet]]:
 
 
 def find_dataset(name: str) -> type[DataSet] | None:
-    """The dataset of that name; other distributions are asked only for a name that sewdsl does not have."""
+    """Return the dataset of a name; other distributions are asked only for a name that sewdsl does not have."""
     from sewdsl.ops import plugins
 
     if name not in datasets():
         plugins()
-    found = DATASETS.get(name)
-    if found is not None and found.__abstractmethods__:
-        module, lacking = found.__module__, ", ".join(sorted(found.__abstractmethods__))
+    kind = DATASETS.get(name)
+    if kind is not None and kind.__abstractmethods__:
+        module, lacking = kind.__module__, ", ".join(sorted(kind.__abstractmethods__))
         warn(module.partition(".")[0], module, f"{name} does not define {lacking}")
         return None
-    return found
+    return kind
 
 
 def load(
@@ -50,7 +50,7 @@ def load(
     subset: bool = False,
     in_memory: int = IN_MEMORY_BYTES,
 ) -> Splits:
-    """The samples of a dataset, for a training loop of one's own; see :class:`Batches`.
+    """Return the samples of a dataset, for a training loop of one's own; see :class:`Batches`.
 
     Args:
         name: As written after ``train on``.
@@ -64,26 +64,16 @@ def load(
         ``train`` and ``test``, the same split as that of ``sewdsl train``.
 
     Raises:
-        ValueError: there is no such dataset, or it needs a shape.
-        DataError: its samples are missing, not all there, or damaged.
+        ValueError: If there is no such dataset, or it needs a shape.
+        DataError: If its samples are missing, not all there, or damaged.
     """
-    return make_dataset(name, folder, steps=steps, shape=shape, subset=subset, in_memory=in_memory).load()
+    return make_dataset(name, folder, steps, shape, Reading(in_memory=in_memory), subset=subset).load()
 
 
 def make_dataset(
-    name: str,
-    folder: str | Path | None,
-    *,
-    steps: int,
-    shape: tuple[int, ...] | None,
-    subset: bool,
-    in_memory: int,
+    name: str, folder: str | Path | None, steps: int, shape: tuple[int, ...] | None, reading: Reading, *, subset: bool
 ) -> DataSet:
-    """A dataset that is asked for by name, before its samples are loaded; the arguments are those of :func:`load`.
-
-    Raises:
-        ValueError: there is no such dataset, or it needs a shape.
-    """
+    """Return a dataset by its name, before its samples are loaded; see :func:`load`."""
     from sewdsl.elaborate.suggestions import did_you_mean
 
     kind = find_dataset(name)
@@ -95,4 +85,4 @@ def make_dataset(
         message = f"{name} has samples of any size; say which, as shape=(C, H, W)"
         raise ValueError(message)
     place = Path(folder) if folder is not None else data_folders.data_folder_variable()
-    return kind(DataOptions(place, steps, shape, subset=subset, reading=Reading(in_memory=in_memory)))
+    return kind(DataOptions(place, steps, shape, subset=subset, reading=reading))

@@ -22,24 +22,19 @@ Stage = TypeVar("Stage", bound=Transform)
 
 
 class RandomSource(NamedTuple):
-    """Where random numbers of an epoch come from: with the sample's index they decide everything.
-
-    Attributes:
-        seed: The recipe's.
-        epoch: Counted from 0.
-    """
+    """Where random numbers of an epoch come from: with the sample's index they decide everything."""
 
     seed: int
-    epoch: int
+    epoch: int  # from 0
 
     def generator(self, index: int) -> np.random.Generator:
-        """The random numbers of one sample in this epoch, whatever was drawn elsewhere."""
+        """Return the random numbers of one sample in this epoch, whatever was drawn elsewhere."""
         import numpy as np
 
         return np.random.default_rng((self.seed, self.epoch, index))
 
     def number(self, index: int, place: int) -> int:
-        """A seed for one transform of a sample, or of the batch that begins with it: of each place, another."""
+        """Return a seed for one transform of a sample, or of the batch that begins with it: of each place, another."""
         import numpy as np
 
         return int(np.random.default_rng((self.seed, self.epoch, index, place)).integers(2**63))
@@ -47,7 +42,7 @@ class RandomSource(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Moves and mirrors images, each sample by what is drawn for it; all time-steps of a sequence alike.
+    """Changes of samples, each by what is drawn for it; all time-steps of a sequence alike.
 
     Attributes:
         shift: Most pixels that an image is moved up, down, left or right; what comes in is 0. It is the crop of a
@@ -62,12 +57,12 @@ class Augmentation:
     transforms: tuple[Transform, ...] = ()
 
     def __call__(self, x: Tensor, indices: Tensor, draw: RandomSource | None) -> Tensor:
-        """Changed samples.
+        """Return samples moved and mirrored.
 
         Args:
             x: ``[N, *, H, W]``.
             indices: Of the samples in their set, ``[N]``.
-            draw: Where random numbers come from; None: nothing is changed.
+            draw: Where random numbers come from; None: nothing is changed. So it is in the methods below.
         """
         import torch
 
@@ -83,13 +78,11 @@ class Augmentation:
         return changed
 
     def of_pixels(self, pixels: Tensor, white: float, indices: Tensor, draw: RandomSource | None) -> Tensor:
-        """Images on the scale from 0 to 1, changed by what changes images.
+        """Return images ``[N, C, H, W]`` on the scale from 0 to 1, changed by what changes images.
 
         Args:
-            pixels: ``[N, C, H, W]`` of any dtype.
+            pixels: Of any dtype.
             white: The pixel that becomes 1.
-            indices: Of the samples in their set, ``[N]``.
-            draw: Where random numbers come from; None: nothing is changed.
         """
         import torch
 
@@ -100,7 +93,7 @@ class Augmentation:
         return torch.stack(list(_each(bytes_, indices, draw, chosen))).float() / WHITE
 
     def of_samples(self, x: Tensor, indices: Tensor, draw: RandomSource | None) -> Tensor:
-        """Samples ``[N, C, H, W]`` or ``[T, N, C, H, W]`` as a network gets them, changed by what changes these."""
+        """Return samples ``[N, C, H, W]`` or ``[T, N, C, H, W]`` as a network gets them, transformed."""
         import torch
 
         chosen = self._chosen(SampleTransform)
@@ -113,7 +106,7 @@ class Augmentation:
     def of_batch(
         self, x: Tensor, y: Tensor, first: int, draw: RandomSource | None, classes: int
     ) -> tuple[Tensor, Tensor]:
-        """A batch and its classes, mixed by what mixes batches: then ``y`` has shares of classes, ``[N, classes]``.
+        """Return a batch and its classes, mixed by what mixes batches: then ``y`` has shares, ``[N, classes]``.
 
         Of several that mix, one is drawn for each batch, as most recipes have it.
 
@@ -121,8 +114,6 @@ class Augmentation:
             x: ``[N, C, H, W]`` or ``[T, N, C, H, W]``.
             y: Classes ``[N]``.
             first: Index of the first sample.
-            draw: Where random numbers come from; None: nothing is mixed.
-            classes: How many there are.
         """
         import torch
         from torchvision import tv_tensors
@@ -138,21 +129,17 @@ class Augmentation:
             _place, mix = chosen[int(torch.rand(()) * len(chosen))]
             if torch.rand(()) >= mix.p:
                 return x, torch.nn.functional.one_hot(y, classes).float()
-            given = tv_tensors.Video(x.transpose(0, 1)) if sequences else x
-            mixed, shares = mix.build(v2, classes)(given, y)
-        found: Tensor = mixed.as_subclass(torch.Tensor)
-        return found.transpose(0, 1).contiguous() if sequences else found, shares
+            mixed, shares = mix.build(v2, classes)(tv_tensors.Video(x.transpose(0, 1)) if sequences else x, y)
+        plain: Tensor = mixed.as_subclass(torch.Tensor)
+        return plain.transpose(0, 1).contiguous() if sequences else plain, shares
 
     def of_events(
         self, events: Events, size: tuple[int, ...], index: int, draw: RandomSource, library: ModuleType
     ) -> Events:
-        """The events of a recording, changed by what changes these.
+        """Return the events of a recording, in any order, changed by what changes these.
 
         Args:
-            events: In any order.
             size: ``(H, W)`` of the sensor.
-            index: Of the recording.
-            draw: Where random numbers come from.
             library: The module ``tonic.transforms``.
         """
         import numpy as np
@@ -174,14 +161,14 @@ class Augmentation:
         return next((transform.kind for _place, transform in self._chosen(EventTransform)), "")
 
     def _chosen(self, family: type[Stage]) -> list[tuple[int, Stage]]:
-        """The transforms of one family, each with its place among all."""
+        """Return the transforms of one family, each with its place among all."""
         return [(place, one) for place, one in enumerate(self.transforms, 1) if isinstance(one, family)]
 
 
 def _each(
     x: Tensor, indices: Tensor, draw: RandomSource, chosen: Sequence[tuple[int, ImageTransform | SampleTransform]]
 ) -> Iterator[Tensor]:
-    """Samples, each changed by what is drawn for it."""
+    """Yield samples, each changed by what is drawn for it."""
     from torchvision.transforms import v2
 
     from sewdsl.train.own_randomness import OwnGenerator
@@ -196,5 +183,5 @@ def _each(
 
 
 def _overlap(offset: int, length: int) -> tuple[slice, slice]:
-    """Where pixels go, and where they come from, along one axis."""
+    """Return where pixels go, and where they come from, along one axis."""
     return slice(max(offset, 0), length + min(offset, 0)), slice(max(-offset, 0), length - max(offset, 0))

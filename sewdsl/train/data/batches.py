@@ -25,19 +25,17 @@ class Batches:
     The order of an epoch and its augmentation depend on the seed and the epoch alone, not on what was drawn elsewhere.
 
     Attributes:
-        samples: All of them.
         size: Samples in a batch; the last batch has what is left.
-        seed: Of the shuffling and the augmentation; None: the samples keep their order, and are as they are.
+        seed: Seed of the shuffling and the augmentation; None: the samples keep their order, and are as they are.
         epoch: The epoch that comes next, counted from 0, or that is under way.
         first: The batch that comes first when it is iterated over next, counted from 0.
         process: Which of the processes that share the samples this is, from 0.
-        processes: How many there are.
-        readers: Threads that read batches ahead; 0: none. None: as many as the samples ask for. They change no bit.
+        readers: Threads that prefetch batches; 0: none. None: as many as the samples ask for. They change no bit.
         device: Where the batches are wanted. To a CUDA GPU they are moved while those before are used; on any other
             device, and with None, they are given where they were made.
         given: Batches of the epoch under way that were given already.
         augmentation: What is done to samples and to whole batches, whatever dataset they are of.
-        classes: How many there are, where batches are mixed.
+        classes: Number of classes, where batches are mixed.
     """
 
     samples: SampleSet
@@ -77,11 +75,11 @@ class Batches:
         self.epoch += 1
 
     def state_dict(self) -> dict[str, int]:
-        """Where it is in its epoch."""
+        """Return the place in the epoch."""
         return {"epoch": self.epoch, "given": self.given}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Goes on from there; the batches before are not read."""
+        """Resume from a place; the batches before it are not read."""
         self.epoch, self.first = state["epoch"], state["given"]
 
     @property
@@ -101,7 +99,7 @@ class Batches:
         return torch.from_numpy(np.random.default_rng((self.seed, self.epoch)).permutation(length))
 
     def _share(self, order: Tensor) -> Tensor:
-        """This process's part, every n-th sample of n processes; of those to learn from, all have the same number."""
+        """Return this process's part, every n-th sample of n processes; in training, all have as many."""
         if self.seed is not None:
             order = order[: len(order) // self.processes * self.processes]
         return order[self.process :: self.processes]
@@ -112,7 +110,7 @@ class Batches:
         return Samples(*self.augmentation.of_batch(x, y, int(indices[0]), draw, self.classes))
 
     def _ahead(self, chunks: tuple[Tensor, ...], draw: RandomSource | None, readers: int) -> Generator[Samples]:
-        """The batches in order; while one is used, others are read."""
+        """Yield the batches in order; while one is used, others are read."""
         pool = ThreadPoolExecutor(readers, "read-ahead")
         coming: deque[Future[Samples]] = deque()
         try:
@@ -127,7 +125,7 @@ class Batches:
 
 
 def move_ahead(batches: Generator[Samples], device: torch.device) -> Generator[Samples]:
-    """The same batches in the same order, on a CUDA GPU.
+    """Yield the same batches in the same order, on a CUDA GPU.
 
     A thread of its own makes the batch that comes next, puts it into pinned memory, from which the GPU reads by itself,
     and copies it on a stream of its own. What computes with it, on the stream that is current when it is asked for,
@@ -136,7 +134,6 @@ def move_ahead(batches: Generator[Samples], device: torch.device) -> Generator[S
 
     Args:
         batches: Made by that thread, one after another; they are closed at the end.
-        device: The GPU.
     """
     import torch
 

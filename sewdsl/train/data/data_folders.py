@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sewdsl.paths import is_folder
-from sewdsl.train.data import data_folders
 
 MAX_CLASSES_NAMED = 5
 """Most classes that a message names."""
@@ -19,7 +18,7 @@ MAX_CLASSES = 100_000
 
 
 def subfolders(folder: Path) -> dict[str, Path]:
-    """The folders in a folder by their names, those of the system left out; none where it is no folder."""
+    """Return the folders in a folder by their names, those of the system left out; none where it is no folder."""
     if not folder.is_dir():
         return {}
     with os.scandir(folder) as entries:
@@ -27,17 +26,16 @@ def subfolders(folder: Path) -> dict[str, Path]:
 
 
 def find_subfolder(folder: Path, *names: str) -> Path | None:
-    """The folder in a folder that has one of these names, capitals or not; None where there is none."""
+    """Return the folder in a folder that has one of these names, capitals or not; None where there is none."""
     return next((path for name, path in subfolders(folder).items() if name.lower() in names), None)
 
 
 def class_labels(names: Iterable[str], known: Sequence[str] = ()) -> dict[str, int]:
-    """The class of each name.
+    """Return the class of each name of a folder.
 
     A number is its own class, so that '10' is 10; other names are counted in the order of their characters.
 
     Args:
-        names: Of folders.
         known: The names of all classes, in order, where the dataset says so; other folders are none of its classes.
     """
     names = sorted(set(names))
@@ -53,7 +51,7 @@ def _numbers(names: Iterable[str]) -> bool:
 
 
 def class_names(files: Iterable[tuple[int, Path]]) -> list[str]:
-    """The names of the classes, in order, from files in folders of theirs; none where the names are numbers.
+    """Return the names of the classes, in order, from files in their folders; none where the names are numbers.
 
     What is no UTF-8 in a name is replaced, so that it can be printed.
     """
@@ -64,7 +62,7 @@ def class_names(files: Iterable[tuple[int, Path]]) -> list[str]:
 
 
 def class_files(folder: Path, suffixes: Sequence[str], label: dict[str, int]) -> list[tuple[int, Path]]:
-    """The files with one of the suffixes in the folders of the classes: with their class, by class and then by name."""
+    """Return the files with one of the suffixes in folders of classes, each with its class; by class, then by name."""
     return [
         (label[name], path / entry)
         for name, path in sorted(subfolders(folder).items(), key=lambda item: label.get(item[0], -1))
@@ -77,12 +75,10 @@ def class_files(folder: Path, suffixes: Sequence[str], label: dict[str, int]) ->
 def class_problem(
     place: Path, parts: Mapping[str, Collection[int]], label: Mapping[str, int], count: int | None, *, subset: bool
 ) -> str:
-    """What is wrong with the classes in a folder of one's own; empty where nothing is.
+    """Return what is wrong with the classes in a folder of one's own; empty where nothing is.
 
     Args:
-        place: The folder.
         parts: The classes that have samples, by the name of each part of the data.
-        label: The class of each folder's name.
         count: How many classes the network tells apart; None: as many as there are.
         subset: Whether classes may be without samples.
     """
@@ -121,7 +117,7 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".h5.gz",
 
 
 def near_misses(folders: Sequence[Path], steps: int) -> list[str]:
-    """What to say of recordings in folders, which are not found there: a line each."""
+    """Return a line for each recording in folders that explains why it was not found."""
     lines: list[str] = []
     for folder in folders:
         try:
@@ -137,7 +133,7 @@ def _said(path: Path, steps: int) -> Iterator[str]:
     if frames and int(frames[1]) != steps:
         yield f"frames for T = {frames[1]} in '{path}', but the network has steps {steps}"
     if frames or path.name == "events_np":
-        parts = [name for name in ("train", "test") if data_folders.find_subfolder(path, name)]
+        parts = [name for name in ("train", "test") if find_subfolder(path, name)]
         if len(parts) == 1:
             missing = "test" if parts == ["train"] else "train"
             yield f"'{path}' with a folder '{parts[0]}', but none '{missing}'"
@@ -150,13 +146,13 @@ DATA_FOLDER_VARIABLE = "SEWDSL_DATA"
 
 
 def data_folder_variable() -> Path | None:
-    """What the environment variable says; None where it says nothing."""
+    """Return the folder that the environment variable names; None if it is not set."""
     named = os.environ.get(DATA_FOLDER_VARIABLE)
     return Path(named) if named else None
 
 
 def candidate_folders(folder: Path | None, names: Sequence[str]) -> list[Path]:
-    """The folder itself, and the folders in it that bear one of the names."""
+    """Return the folder itself, and the folders in it that have one of the names."""
     if folder is None:
         return []
     return [place for place in (folder, *(folder / name for name in names)) if is_folder(place)]
@@ -165,10 +161,9 @@ def candidate_folders(folder: Path | None, names: Sequence[str]) -> list[Path]:
 def missing_data_message(
     name: str, folder: Path | None, names: Sequence[str], patterns: Sequence[tuple[str, str]], source: str
 ) -> str:
-    """What to say where a dataset is not found.
+    """Return the message that a dataset is not found.
 
     Args:
-        name: Of the dataset.
         folder: Where it was looked for; None: not given.
         names: Of the folders in it that were looked into as well.
         patterns: How the files may lie, and who leaves them so.

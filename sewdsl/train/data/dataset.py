@@ -34,18 +34,18 @@ class SampleSet(Protocol):
         """How many threads should read batches ahead; 0: all samples are at hand."""
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Some of the samples, ready for a network.
+        """Return some of the samples, ready for a network.
 
         Args:
-            indices: Which, ``[N]``.
+            indices: Positions of the samples, ``[N]``.
             draw: What augmentation is drawn from; None: the samples as they are.
 
         Raises:
-            DataError: a sample cannot be read.
+            DataError: If a sample cannot be read.
         """
 
     def part(self, indices: Tensor) -> SampleSet:
-        """A set of some of the samples, in this order."""
+        """Return a set of some of the samples, in this order."""
 
 
 class Samples(NamedTuple):
@@ -65,11 +65,11 @@ class Samples(NamedTuple):
         return 0
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Some of the samples, as they are."""
+        """Return some of the samples, as they are."""
         return Samples(self.x[indices], self.y[indices])
 
     def part(self, indices: Tensor) -> Samples:
-        """A set of some of the samples, in this order."""
+        """Return a set of some of the samples, in this order."""
         return self.batch(indices)
 
 
@@ -93,7 +93,7 @@ class Reading:
     """How samples are read, which changes no bit of them.
 
     Attributes:
-        readers: Threads that read batches ahead; 0: none. None: as many as the dataset asks for.
+        readers: Threads that prefetch batches; 0: none. None: as many as the dataset asks for.
         in_memory: Bytes that the frames of a split may take in memory once they are read; of larger splits nothing is
             kept, and every epoch reads the files again.
     """
@@ -139,12 +139,10 @@ class DataSet(ABC):
     Subclasses state ``name="mnist5k"``, what follows ``train on``; those without are families.
 
     Attributes:
-        name: The name in the language.
         shape: ``(C, H, W)`` of a sample, or of a time-step of it; None: whatever the network takes.
-        classes: How many classes there are; None: as many as the network tells apart.
+        classes: Number of classes; None: as many as the network tells apart.
         varies: Whether the samples are sequences.
         holds_events: Whether these are frames of a sensor's events; it may have another size than the network's input.
-        setup: What the run asks for.
         names: Of the classes, in order, once the samples are loaded; empty where they are numbers.
         validation: The validation set that the dataset itself has, once the samples are loaded; None: it has none.
     """
@@ -171,34 +169,34 @@ class DataSet(ABC):
         self.validation: SampleSet | None = None
 
     def misfit(self) -> str:
-        """Why the network's input or the recipe does not fit, whatever files there are; empty: they do."""
+        """Return why the network's input or the recipe does not fit, whatever files there are; empty: they do."""
         return ""
 
     def find(self) -> str:
-        """Looks whether all of the data is there, without reading it.
+        """Check that all of the data is there, without reading it.
 
         Returns:
             What is there, for the user: how many samples, and where; empty for what travels with a package.
 
         Raises:
-            DataError: it is not.
+            DataError: If it is not.
         """
         return ""
 
     def read_by(self, reading: Reading) -> None:
-        """Says how the samples are to be read, before they are loaded."""
+        """Set how the samples are to be read, before they are loaded."""
         self.setup = replace(self.setup, reading=reading)
 
     def scaling(self) -> str:
-        """How a sample is made of what is stored, in words: a network that is trained on it wants all inputs so."""
+        """Return how a sample is made of what is stored, in words: the network wants all inputs so."""
         return ""
 
     @abstractmethod
     def load(self) -> Splits:
-        """Its samples; the split is the same every time and everywhere.
+        """Return the samples; the split is the same every time and everywhere.
 
         Raises:
-            DataError: they are missing, not all there, or damaged.
+            DataError: If they are missing, not all there, or damaged.
         """
 
 
@@ -211,12 +209,7 @@ class DataMismatch(DataError):
 
 
 class MissingReader(DataError):
-    """A package that reads a format, and is not installed.
-
-    Args:
-        path: The file that it would read.
-        package: Its name, as pip knows it.
-    """
+    """A package that reads a file, and is not installed."""
 
     def __init__(self, path: Path, package: str) -> None:
         super().__init__(f"'{path}' is read by {package}, which is not installed: pip install 'sewdsl[data]'")

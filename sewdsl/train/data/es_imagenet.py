@@ -71,7 +71,6 @@ class NumberedFolders(Layout):
 
     Attributes:
         marker: Name of the folder around them; ``{T}`` represents the number of time-steps.
-        recording: What a file of them holds.
     """
 
     marker: str
@@ -96,10 +95,10 @@ def _in_classes(part: Path, recording: type[EventFile | FrameFile]) -> Sequence[
 
 
 def _rows_of(table: Path) -> Sequence[tuple[int, str]]:
-    """Class and name of each file that a table names, sorted.
+    """Return class and name of each file that a table names, sorted.
 
     Raises:
-        DataError: there is no table, or it is damaged.
+        DataError: If there is no table, or it is damaged.
     """
     try:
         with open_file(table) as file:

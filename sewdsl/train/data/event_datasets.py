@@ -207,10 +207,10 @@ class EventFolder(RecordedDataSet, name="event-folder"):
         return ""
 
     def find(self) -> str:
-        """Looks for files, without reading them; how many, and where.
+        """Look for files, without reading them; return how many, and where.
 
         Raises:
-            DataError: there are none, or the network's input does not fit.
+            DataError: If there are none, or the network's input does not fit.
         """
         if reason := self.misfit():
             raise DataError(reason)

@@ -29,16 +29,12 @@ MARKERS = ("", "events_h5", "extract")
 
 @dataclass(frozen=True)
 class SpokenWord(Recording):
-    """One recording in a file of many.
+    """One recording in a file of many."""
 
-    Attributes:
-        index: Which, from 0.
-    """
-
-    index: int
+    index: int  # in the file, from 0
 
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """Counts ``[T, 700]`` of each channel's spikes in T slices of the same length, 1 s together.
+        """Return counts ``[T, 700]`` of each channel's spikes in T slices of the same length, 1 s together.
 
         They are counted anew each time: that takes less than to unpack counts which were kept.
         """
@@ -48,21 +44,20 @@ class SpokenWord(Recording):
 
 
 def count_spikes(times: Any, units: Any, steps: int, channels: int) -> Frames:
-    """Counts the spikes of each channel in each of T slices of the same length, which together last :data:`SECONDS`.
+    """Count the spikes of each channel in each of T slices of the same length, which together last :data:`SECONDS`.
 
     A spike at the time t goes to frame floor(t T / 1 s); those from 1 s on are left out.
 
     Args:
-        times: When, in s, ``[N]``; their order does not matter.
-        units: The channels, ``[N]``, from 0.
+        times: Times of the spikes in s, ``[N]``, in any order.
+        units: Their channels, ``[N]``, from 0.
         steps: The number of frames T.
-        channels: How many there are.
 
     Returns:
         ``[T, channels]`` in the smallest unsigned format that holds the counts.
 
     Raises:
-        ValueError: they are not one list of spikes, or a time or a channel is none.
+        ValueError: If they are not one list of spikes, or a time or a channel is none.
     """
     import numpy as np
 
@@ -86,16 +81,12 @@ def count_spikes(times: Any, units: Any, steps: int, channels: int) -> Frames:
 
 @dataclass(frozen=True, kw_only=True)
 class SpikeFiles(Layout):
-    """A file of HDF5 for each part.
-
-    Attributes:
-        prefix: What the files' names begin with.
-    """
+    """A file of HDF5 for each part; ``prefix`` is what their names begin with."""
 
     prefix: str
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """What lies in the folder, or in one that SpikingJelly makes in it."""
+        """Return what lies in the folder, or in one that SpikingJelly makes in it."""
         for base in (folder / marker for marker in MARKERS):
             train, test = (base / f"{self.prefix}_{part}.h5" for part in ("train", "test"))
             if train.exists() or test.exists():
@@ -108,10 +99,10 @@ class SpikeFiles(Layout):
 
 
 def read_words(path: Path) -> Sequence[SpokenWord]:
-    """The recordings of a file, in its order; none where there is no such file.
+    """Return the recordings of a file, in its order; none where there is no such file.
 
     Raises:
-        DataError: it is damaged, or there is nothing to read it with.
+        DataError: If it is damaged, or there is nothing to read it with.
     """
     import numpy as np
 
@@ -165,13 +156,7 @@ def _reading(path: Path) -> Iterator[h5py.File]:
 
 @lru_cache(maxsize=8)
 def keep_open(path: Path, size: int, changed: int) -> h5py.File:  # noqa: ARG001 -- another file, under the same name
-    """A file that stays open, since every recording is read by itself.
-
-    Args:
-        path: The file.
-        size: Its bytes.
-        changed: Its time of change, in ns.
-    """
+    """Open a file, which stays open since every recording is read by itself; ``changed`` is its time, in ns."""
     import h5py
 
     return h5py.File(path, "r")
@@ -228,10 +213,10 @@ class Ssc(Heidelberg, name="ssc"):
     held_out = 9_981
 
     def find(self) -> str:
-        """Looks whether all of the data is there, the validation set too; how many recordings, and where.
+        """Check that all of the data is there, the validation set too; return how many recordings, and where.
 
         Raises:
-            DataError: it is not.
+            DataError: If it is not.
         """
         found = super().find()
         path = self.listing.place / "ssc_valid.h5"

@@ -31,7 +31,6 @@ class Images:
         deviation: By what each channel is then divided.
         white: The pixel that becomes 1 on that scale.
         augmentation: How training samples are changed, before that.
-        readers: None are needed.
     """
 
     pixels: Tensor
@@ -43,7 +42,7 @@ class Images:
     readers: int = 0
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Static inputs ``[N, C, H, W]`` and their classes."""
+        """Return static inputs ``[N, C, H, W]`` and their classes."""
         import torch
 
         x = self.augmentation(self.pixels[indices], indices, draw)
@@ -52,12 +51,12 @@ class Images:
         return Samples((x - mean) / deviation, self.y[indices])
 
     def part(self, indices: Tensor) -> Images:
-        """A set of some of the images, in this order."""
+        """Return a set of some of the images, in this order."""
         return replace(self, pixels=self.pixels[indices], y=self.y[indices])
 
 
 def scaling(mean: Sequence[float], deviation: Sequence[float]) -> str:
-    """What becomes of a pixel, in words; one figure for each channel."""
+    """Return what becomes of a pixel, in words; one figure for each channel."""
     less, over = (", ".join(f"{value:g}" for value in values) for values in (mean, deviation))
     by_channel = " by channel" if len(mean) > 1 else ""
     return f"pixels from 0 to 1, less {less}{by_channel}, over {over}"
@@ -110,14 +109,14 @@ class ImageFiles:
         return min(os.cpu_count() or 1, 16)
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Static inputs ``[N, C, H, W]`` and their classes.
+        """Return static inputs ``[N, C, H, W]`` and their classes.
 
         With a draw, each image is a random part of its file, scaled to size (He et al. 2016; the released code of the
         paper), unless ``crop`` says otherwise; without, the short side is scaled to 256/224 of the size, and the middle
         is cut out.
 
         Raises:
-            DataError: a file cannot be read.
+            DataError: If a file cannot be read.
         """
         import torch
         from torchvision.transforms import functional
@@ -138,13 +137,10 @@ class ImageFiles:
         if self.crop != "random":
             pixels = self.augmentation(pixels, indices, draw)
         scaled = self.augmentation.of_pixels(pixels, WHITE, indices, draw)
-        return Samples(
-            functional.normalize(scaled, mean, deviation),
-            torch.tensor([self.files[index][0] for index in indices.tolist()]),
-        )
+        return Samples(functional.normalize(scaled, mean, deviation), self.y[indices])
 
     def part(self, indices: Tensor) -> ImageFiles:
-        """A set of some of the images, in this order."""
+        """Return a set of some of the images, in this order."""
         return replace(self, files=[self.files[index] for index in indices.tolist()])
 
     def _open(self, path: Path) -> Image:
@@ -181,12 +177,12 @@ class ImageFiles:
 
 
 def pixel_statistics(channels: int) -> tuple[Sequence[float], Sequence[float]]:
-    """Mean and standard deviation of three channels, or of a grey one."""
+    """Return mean and standard deviation of three channels, or of a grey one."""
     return (MEAN, DEVIATION) if channels > 1 else (GREY_MEAN, GREY_DEVIATION)
 
 
 def random_crop(height: int, width: int, generator: np.random.Generator) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a part of an image with a random area and aspect (Szegedy et al. 2015).
+    """Return top, left, height and width of a part of an image with a random area and aspect (Szegedy et al. 2015).
 
     Where ten draws do not fit into the image, it is the largest part from the middle with a permitted aspect.
     """

@@ -20,7 +20,6 @@ class _Found(NamedTuple):
     """The images of a folder.
 
     Attributes:
-        place: The folder.
         parts: The names of the folders for training and for the test in it.
         label: The class of each folder's name.
         files: Class and path of each image, for training and for the test.
@@ -46,7 +45,7 @@ class ImageFolder(DataSet, name="image-folder"):
     source: ClassVar[str] = ""
 
     def misfit(self) -> str:
-        """The input is no image, or the recipe has too many numbers, or moves what is cut out at random anyway."""
+        """Return whether the input is no image, or the recipe has too many numbers or moves what is cut at random."""
         shape = self.setup.shape or self.shape or ()
         if len(shape) != 3 or shape[0] not in {1, 3}:  # noqa: PLR2004 -- [C, H, W]
             return f"images have 3 channels, or 1 for grey; the network's input is {'x'.join(map(str, shape))}"
@@ -60,11 +59,11 @@ class ImageFolder(DataSet, name="image-folder"):
         return ""
 
     def find(self) -> str:
-        """Lists the images, without reading them; how many, and where.
+        """List the images, without reading them; return how many, and where.
 
         Raises:
-            DataError: there are none, not all are there, there are other classes than the network's, or the network or
-                the recipe does not fit.
+            DataError: If there are none, not all are there, there are other classes than the network's, or the network
+                or the recipe does not fit.
         """
         count = self.classes or self.setup.classes
         if reason := self.misfit():
@@ -87,7 +86,7 @@ class ImageFolder(DataSet, name="image-folder"):
         return scaling(*self._statistics().values())
 
     def load(self) -> Splits:
-        """The images; none is read before it is needed."""
+        """Return the images; none is read before it is needed."""
         self.find()
         shape = self.setup.shape or self.shape or ()
         self.names = data_folders.class_names(file for files in self._found.files for file in files)
@@ -99,7 +98,7 @@ class ImageFolder(DataSet, name="image-folder"):
         return Splits(train, test)
 
     def _statistics(self) -> dict[str, Sequence[float]]:
-        """Mean and deviation of each channel, by the keys of a recipe."""
+        """Return mean and deviation of each channel, by the keys of a recipe."""
         usual = pixel_statistics((self.setup.shape or self.shape or (3,))[0])
         mean, deviation = self.setup.statistics
         return {"mean": mean or usual[0], "std": deviation or usual[1]}
@@ -123,7 +122,7 @@ class ImageFolder(DataSet, name="image-folder"):
         )
 
     def _flat(self, place: Path) -> _Found | None:
-        """A folder of classes without a split: the same share of each is always for the test; None: it is none."""
+        """Return a folder of classes without a split, a share of each always held out; None if it is none."""
         names = data_folders.subfolders(place)
         if any(name.lower() in split for name in names for split in SPLITS):
             return None  # a split of which a part is missing

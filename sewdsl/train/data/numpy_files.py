@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from sewdsl import resources
-from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import open_file, write_atomically
+from sewdsl.resources import cache_folder
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -38,43 +36,6 @@ MAX_NAMES = 5
 _MAGIC = b"\x93NUMPY"
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """An array whose header has been read.
-
-    Attributes:
-        shape: Of the array.
-        dtype: Of its elements.
-        fortran: Whether the first axis changes fastest.
-        file: Where its elements follow.
-        follow: Bytes that follow.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    fortran: bool
-    file: IO[bytes]
-    follow: int
-
-    def read(self, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
-        """The array.
-
-        Args:
-            shape: What its shape has to be; None: any.
-        """
-        import numpy as np
-
-        if shape not in (None, self.shape):
-            raise ShapeError(self.shape)
-        size = prod(self.shape) * self.dtype.itemsize
-        if size != self.follow:
-            message = f"by its header, an array has {size:,} bytes, but {self.follow:,} follow"
-            raise ValueError(message)
-        data = self.file.read(size)
-        self.file.read(1)  # at the end of a file in an archive, its checksum is compared
-        return np.frombuffer(data, self.dtype).reshape(self.shape, order="F" if self.fortran else "C")
-
-
 class ShapeError(ValueError):
     """An array of another shape than expected."""
 
@@ -84,33 +45,30 @@ class ShapeError(ValueError):
 
 
 def read_array(path: Path, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
-    """The array in a ``.npy``.
+    """Read the array in a ``.npy``.
 
     Args:
-        path: The file.
         shape: What its shape has to be; None: any.
 
     Raises:
-        ValueError: it is damaged, or holds anything but numbers.
-        ShapeError: it has another shape.
-        OSError: it cannot be read.
+        ValueError: If it is damaged, or holds anything but numbers.
+        ShapeError: If it has another shape.
+        OSError: If it cannot be read.
     """
     with open_file(path) as file:
-        return _header(file, os.fstat(file.fileno()).st_size).read(shape)
+        return _read(file, os.fstat(file.fileno()).st_size, shape)
 
 
 def read_arrays(path: Path, names: Sequence[str], shape: tuple[int, ...] | None = None) -> list[NDArray[Any]]:
-    """Arrays in a ``.npz``, by their names.
+    """Read arrays in a ``.npz``, by their names.
 
     Args:
-        path: The file.
-        names: Of the arrays.
         shape: What the shape of each has to be, which bounds what the file takes in memory; None: any, as long as the
             arrays do not unpack to more than :data:`MAX_UNPACKED` or :data:`MAX_RATIO` allow.
 
     Raises:
-        ValueError: an array is missing, or as for :func:`read_array`.
-        ShapeError, OSError: as for :func:`read_array`.
+        ValueError: If an array is missing, or as for :func:`read_array`.
+        ShapeError, OSError: As for :func:`read_array`.
     """
     with _archive(path) as archive:
         members = [_member(archive, name) for name in names]
@@ -122,7 +80,7 @@ def read_arrays(path: Path, names: Sequence[str], shape: tuple[int, ...] | None 
         found = []
         for member in members:
             with archive.open(member) as file:
-                found.append(_header(file, member.file_size).read(shape))
+                found.append(_read(file, member.file_size, shape))
         return found
 
 
@@ -156,14 +114,14 @@ def _member(archive: ZipFile, name: str) -> ZipInfo:
     return found
 
 
-def _header(file: IO[bytes], size: int) -> _Stored:
-    """Reads the header of an array."""
+def _read(file: IO[bytes], size: int, wanted: tuple[int, ...] | None) -> NDArray[Any]:
+    """Read the array in a file of a size in bytes; see :func:`read_array`."""
     import numpy as np
 
+    unknown = "it holds no arrays of numbers as numpy keeps them"
     start = file.read(8)
     if start[:6] != _MAGIC or start[6:7] not in {b"\1", b"\2", b"\3"}:
-        message = "it holds no arrays of numbers as numpy keeps them"
-        raise ValueError(message)
+        raise ValueError(unknown)
     width, encoding = {1: (2, "latin-1"), 2: (4, "latin-1"), 3: (4, "utf-8")}[start[6]]
     length = int.from_bytes(file.read(width), "little")
     text = file.read(min(length, MAX_HEADER)).decode(encoding, errors="replace")
@@ -172,37 +130,37 @@ def _header(file: IO[bytes], size: int) -> _Stored:
         shape, dtype = fields["shape"], np.lib.format.descr_to_dtype(fields["descr"])
         fortran = fields["fortran_order"]
     except Exception:  # noqa: BLE001 -- a damaged literal can end in any of them
-        shape, dtype, fortran = None, np.dtype(object), None
+        raise ValueError(unknown) from None
     axes = isinstance(shape, tuple) and len(shape) <= MAX_AXES
     good = axes and all(type(axis) is int and 0 <= axis < 2**63 for axis in shape) and isinstance(fortran, bool)
     if not good or length > MAX_HEADER or dtype.hasobject or not dtype.itemsize:
-        message = "it holds no arrays of numbers as numpy keeps them"
+        raise ValueError(unknown)
+    if wanted not in (None, shape):
+        raise ShapeError(shape)
+    stated, follow = prod(shape) * dtype.itemsize, size - len(start) - width - length
+    if stated != follow:
+        message = f"by its header, an array has {stated:,} bytes, but {follow:,} follow"
         raise ValueError(message)
-    return _Stored(shape, dtype, fortran, file, size - len(start) - width - length)
+    data = file.read(stated)
+    file.read(1)  # at the end of a file in an archive, its checksum is compared
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
 FORMAT = 1
 """Part of each key; to be raised when what is made from the same source changes."""
 
 
-def folder() -> Path:
-    """Where the arrays lie; it can be removed at any time."""
-    return resources.cache_folder()
-
-
 def load_or_make(key: tuple[object, ...], shape: tuple[int, ...], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """An array by its key; where it is not in the cache, or damaged there, it is made and put there.
+    """Return an array by its key; where it is not in the cache, or damaged there, it is made and put there.
 
     A file appears under its name only when it is whole, so several processes may make the same array at once. Its
-    checksum is compared whenever it is read.
+    checksum is compared whenever it is read. The cache can be removed at any time.
 
     Args:
         key: All that the array depends on.
-        shape: Of the array.
-        make: What to do where there is none.
     """
     name = hashlib.sha256(repr((FORMAT, *key)).encode()).hexdigest()
-    path = folder() / "frames" / name[:2] / f"{name}.npz"
+    path = cache_folder() / "frames" / name[:2] / f"{name}.npz"
     try:
         return read_arrays(path, ["frames"], shape)[0]
     except (OSError, ValueError):
@@ -212,7 +170,7 @@ def load_or_make(key: tuple[object, ...], shape: tuple[int, ...], make: Callable
 
 
 def _write(path: Path, made: NDArray[Any]) -> None:
-    """Puts an array under its name in one step; where there is no room, it is left out."""
+    """Write an array under its name in one step; where there is no room, it is left out."""
     import numpy as np
 
     try:
@@ -221,4 +179,6 @@ def _write(path: Path, made: NDArray[Any]) -> None:
         np.savez_compressed(packed, frames=made)
         write_atomically(path, packed.getvalue())
     except OSError as error:
-        warnings.warn(f"cannot keep frames in '{folder()}', so they are made anew: {error.strerror}", stacklevel=2)
+        warnings.warn(
+            f"cannot keep frames in '{cache_folder()}', so they are made anew: {error.strerror}", stacklevel=2
+        )

@@ -21,8 +21,7 @@ class VisionDataSet(DataSet):
         files: What lies in it.
         counts: Images for training and for the test.
         size: What has to be downloaded.
-        mean: Of each channel over the training images, on the scale from 0 to 1.
-        deviation: Likewise the standard deviation.
+        mean: Mean of each channel over the training images, on the scale from 0 to 1; so is ``deviation``.
         named: Whether torchvision knows names of the classes that say more than their numbers.
     """
 
@@ -37,10 +36,10 @@ class VisionDataSet(DataSet):
     named: ClassVar[bool] = True
 
     def find(self) -> str:
-        """Looks for the folder, and says where it is.
+        """Return where the folder is.
 
         Raises:
-            DataError: there is none.
+            DataError: If there is none.
         """
         return f"'{self._root / self.marker}'"
 
@@ -49,9 +48,8 @@ class VisionDataSet(DataSet):
         return scaling(self.mean, self.deviation)
 
     def load(self) -> Splits:
-        """The images, a byte per pixel and channel."""
-        train, test = (self._images(train=train) for train in (True, False))
-        return Splits(train, test)
+        """Return the images, a byte per pixel and channel."""
+        return Splits(self._images(train=True), self._images(train=False))
 
     @cached_property
     def _root(self) -> Path:
@@ -104,7 +102,7 @@ class VisionDataSet(DataSet):
         return Images(x, labels, self.mean, self.deviation, augmentation=self.setup.augmentation)
 
     def _file_at_fault(self) -> str:
-        """The first file that is missing, or not as published; empty where none is known to be."""
+        """Return the first file that is missing, or not as published; empty where none is known to be."""
         from torchvision import datasets
         from torchvision.datasets.utils import check_integrity
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sewdsl.train.data.numpy_files import folder, load_or_make
+from sewdsl.resources import cache_folder
+from sewdsl.train.data.numpy_files import load_or_make
 
 SHAPE = (2, 3)
 
@@ -77,9 +78,9 @@ def test_nothing_is_left_of_a_write_that_fails(cache: Path, monkeypatch: pytest.
 
 def test_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert folder() == tmp_path / "cache"
+    assert cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("SEWDSL_CACHE")
-    assert folder() == tmp_path / "sewdsl"
+    assert cache_folder() == tmp_path / "sewdsl"
     monkeypatch.delenv("XDG_CACHE_HOME")
     if sys.platform == "linux":
-        assert folder() == Path.home() / ".cache" / "sewdsl"
+        assert cache_folder() == Path.home() / ".cache" / "sewdsl"

@@ -44,7 +44,7 @@ class Events(NamedTuple):
     """Changes of brightness, in the order of their recording; each array is ``[N]``.
 
     Attributes:
-        t: When, in µs unless the source says otherwise; frames depend on the order alone.
+        t: Time, in µs unless the source says otherwise; frames depend on the order alone.
         x: Column, from 0 at the left.
         y: Row, from 0 at the top.
         p: 1 where it became brighter, 0 where darker.
@@ -57,10 +57,10 @@ class Events(NamedTuple):
 
     @classmethod
     def of(cls, t: Any, x: Any, y: Any, p: Any) -> Self:
-        """From arrays of any dtype and byte order; polarities are 0 and 1, or -1 and 1.
+        """Make events of arrays of any dtype and byte order; polarities are 0 and 1, or -1 and 1.
 
         Raises:
-            ValueError: they are not one list of events, or hold what is no number, coordinate or polarity.
+            ValueError: If they are not one list of events, or hold what is no number, coordinate or polarity.
         """
         import numpy as np
 
@@ -72,16 +72,10 @@ class Events(NamedTuple):
         return cls(arrays[0], arrays[1], arrays[2], _bits(arrays[3]))
 
     def between(self, start: int, end: int) -> Events:
-        """Those with start <= t < end."""
+        """Return those with start <= t < end."""
         inside = (self.t >= start) & (self.t < end)
         return Events(self.t[inside], self.x[inside], self.y[inside], self.p[inside])
 
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Counts = NDArray[Any]
 
 COUNTS = "counts of events, darker first, as they are"
 """What frames hold, in words."""
@@ -91,14 +85,13 @@ class OutsideSensor(ValueError):
     """An event that a sensor of this size cannot have."""
 
 
-def frames(events: Events, steps: int, size: tuple[int, int]) -> Counts:
-    """Counts the events of each pixel and polarity in each of T slices with the same number of events.
+def frames(events: Events, steps: int, size: tuple[int, int]) -> NDArray[Any]:
+    """Count the events of each pixel and polarity in each of T slices with the same number of events.
 
     Event i of N goes to frame min(i // (N // T), T - 1), so the last frame takes what N // T does not divide. With
     N < T all events go to the last frame. SpikingJelly does the same, and so did the paper (Fang et al. 2021b).
 
     Args:
-        events: In order.
         steps: The number of frames T.
         size: Height and width of the sensor.
 
@@ -107,7 +100,7 @@ def frames(events: Events, steps: int, size: tuple[int, int]) -> Counts:
         darker, the second where brighter.
 
     Raises:
-        OutsideSensor: an event lies outside the sensor.
+        OutsideSensor: If an event lies outside the sensor.
     """
     import numpy as np
 

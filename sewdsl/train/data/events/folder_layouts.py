@@ -23,9 +23,7 @@ class Listing(NamedTuple):
     """The recordings of a folder, by class and then by name.
 
     Attributes:
-        place: The folder.
         train: For training, or all where the folder has no split.
-        test: For the test.
         label: The class of each folder's name, where folders are classes.
     """
 
@@ -37,7 +35,7 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Layout(ABC):
-    """One way.
+    """A way in which the files of a dataset lie in a folder.
 
     Attributes:
         owner: Who leaves the data so, for messages.
@@ -49,11 +47,11 @@ class Layout(ABC):
 
     @abstractmethod
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """What lies in a folder, for a number of time-steps; None where nothing lies in this way."""
+        """Return what lies in a folder, for a number of time-steps; None where nothing lies in this way."""
 
     @abstractmethod
     def pattern(self, steps: int) -> str:
-        """The way as a pattern of paths, for messages."""
+        """Return the way as a pattern of paths, for messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +60,7 @@ class ClassFolders(Layout):
 
     Attributes:
         marker: Name of the folder around them; ``{T}`` represents the number of time-steps; empty: none.
-        suffixes: Of the files.
-        frames: Whether they hold ready frames.
+        frames: Whether the files hold ready frames.
         split: Whether there are folders for the splits: True, False, or None for both ways.
         known: Names of the classes, in order; empty: any.
     """
@@ -182,10 +179,10 @@ def _trials(path: Path) -> Iterator[tuple[str, EventFile]]:
 
 
 def _rows(table: Path) -> list[tuple[int, int, int]]:
-    """Class, start and end of each trial.
+    """Return class, start and end of each trial.
 
     Raises:
-        DataError: the table is damaged.
+        DataError: If the table is damaged.
     """
     found = []
     try:

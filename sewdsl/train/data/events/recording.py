@@ -30,17 +30,17 @@ class Recording(ABC):
 
     @abstractmethod
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """The sample as so many frames of the shape ``(C, H, W)``, ``[T, C, H, W]``.
+        """Return the sample as T frames of the shape ``(C, H, W)``, ``[T, C, H, W]``.
 
         Raises:
-            DataError: it is damaged, or has another shape.
+            DataError: If it is damaged, or has another shape.
         """
 
     def events(self) -> Events:
-        """The events that the frames are made of.
+        """Return the events that the frames are made of.
 
         Raises:
-            DataError: there are only frames.
+            DataError: If there are only frames.
         """
         message = f"'{self.path}' holds frames, and what changes events needs these: leave it out of 'augment'"
         raise DataError(message)
