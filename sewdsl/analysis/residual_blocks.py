@@ -10,7 +10,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, Spiking
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops.layers.batch_norm import Norm
+from sewdsl.ops.layers.norms import Norm
 from sewdsl.ops.layers.pool import MaxPool
 
 MAX_TRIED = 64

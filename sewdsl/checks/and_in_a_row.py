@@ -8,7 +8,7 @@ from itertools import pairwise
 from sewdsl.analysis.residual_blocks import ResidualBlock, identity_chains
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
-from sewdsl.ops.joins.and_ import And
+from sewdsl.ops.joins import And
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sewdsl.analysis.residual_blocks import ResidualBlock, identity_chains
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
-from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins import Add
 from sewdsl.ops.neurons.activations import ReLU
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
-from sewdsl.ops.layers.batch_norm import Norm
+from sewdsl.ops.layers.norms import Norm
 
 
 def check(network: Network, whole: bool) -> Iterator[Diagnostic]:

@@ -10,13 +10,10 @@ from sewdsl.draw.geometry import Length
 from sewdsl.ir.op import Activation, Join, Op
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.input import Input
-from sewdsl.ops.layers.batch_norm import Norm
-from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
-from sewdsl.ops.layers.group_norm import GroupNorm, LayerNorm
+from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.pool import Pool
-from sewdsl.ops.layers.transposed_conv import TransposedConv
+from sewdsl.ops.layers.norms import GroupNorm, LayerNorm, Norm
+from sewdsl.ops.layers.pool import GlobalAvgPool, Pool
 from sewdsl.ops.layers.upsample import Upsample
 
 FONT = "Helvetica"

@@ -20,7 +20,7 @@ from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, FeedbackSum, Join, Merge, Op, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal
 from sewdsl.ops.input import Input
-from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.reporter import InvalidText
 from sewdsl.source import Span

@@ -19,8 +19,8 @@ from sewdsl.notation.item_text import (
     item_text,
     split_lets,
 )
-from sewdsl.ops.layers.batch_norm import Norm
 from sewdsl.ops.layers.delay import Delay
+from sewdsl.ops.layers.norms import Norm
 
 SHORTEST, WORK = 256, 4_000_000
 """Periods up to so many items are looked for in any sequence; longer ones as far as so many comparisons go."""

@@ -23,7 +23,7 @@ from sewdsl.ir.structure import DelayedItem, Item, Items, LayerItem, LoopItem, M
 from sewdsl.ir.wiring import UnstructuredError
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.input import Input
-from sewdsl.ops.merges.loop import Loop
+from sewdsl.ops.merges import Loop
 
 MADE_UP_BLOCK = re.compile("Block[A-Z]{1,2}")
 """What blocks without a name are called, without white space."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sewdsl.ir.network import Network
-from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.passes.program import ExecutionStep, Program
 
 

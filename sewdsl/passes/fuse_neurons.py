@@ -8,7 +8,7 @@ from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import LinearNeuron, Op
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.passes.program import ExecutionStep, Program
 from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
 

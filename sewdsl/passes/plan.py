@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 from sewdsl.ir.op import Join, LinearNeuron, Op
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.layers.pool import MaxPool
 from sewdsl.passes.program import EventInput, Program
 from sewdsl.snn.limits import MAX_BYTE_PLACES, MAX_REGISTER_STEPS

@@ -6,7 +6,7 @@ import pytest
 
 import sewdsl
 from sewdsl import Network
-from sewdsl.ops.layers.batch_norm import TdBatchNorm
+from sewdsl.ops.layers.norms import TdBatchNorm
 from sewdsl.resources import resource_folder
 
 HEAD = "sewdsl 1\ninput 2x16x16\nsteps 2\n"

@@ -12,7 +12,7 @@ from sewdsl.elaborate.name_suggestions import MAX_COMPARED
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.suggestions import MAX_LISTED, listed, nearest_name
 from sewdsl.ir.op import Neuron, Op
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF
 
 HEAD = "sewdsl 1\ninput 4x8x8\nneuron IF\n"

@@ -8,7 +8,7 @@ import sewdsl
 from sewdsl.exchange.weights import SCHEMES, WeightsError
 from sewdsl.exchange.weights.convert import keys
 from sewdsl.ir.network import Network
-from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
+from sewdsl.ops.neurons.integrate_and_fire import LIF
 
 STEM = "c4k3-BN-IF"
 BLOCK = "SEW Block (c4)"

@@ -14,7 +14,7 @@ from sewdsl.ir.settings import Settings
 from sewdsl.ir.wiring import find_loops
 from sewdsl.ops import catalogue
 from sewdsl.ops.input import Input
-from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins import Add
 
 SHAPE = (4, 8, 8)
 

@@ -19,9 +19,9 @@ from sewdsl.ir.settings import Settings
 from sewdsl.notation import UnwritableNetwork, compact_text, write_net
 from sewdsl.notation.network_diff import diff_networks
 from sewdsl.ops.input import Input
-from sewdsl.ops.joins.add import Add
-from sewdsl.ops.layers.batch_norm import BatchNorm, TdBatchNorm
+from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.norms import BatchNorm, TdBatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF
 from tests.effort import examples
 from tests.notation.handmade import network, shuffled

@@ -14,8 +14,7 @@ import sewdsl
 from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
 from sewdsl.cli.app import app
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.transposed_conv import TransposedConv
+from sewdsl.ops.layers.conv import Conv, TransposedConv
 
 WINDOWS = [
     (kernel, stride, padding, dilation)

@@ -87,7 +87,7 @@ WRONG = {
     ),
     "twice": (
         "from sewdsl.ir.op import Neuron\nclass Bad(Neuron, kind='LIF'): ...\n",
-        "line 2: TypeError: kind 'LIF' is defined twice: sewdsl.ops.neurons.leaky_integrate_and_fire.LIF and twice.Bad",
+        "line 2: TypeError: kind 'LIF' is defined twice: sewdsl.ops.neurons.integrate_and_fire.LIF and twice.Bad",
     ),
     "data": (
         "from sewdsl.train.data.dataset import DataSet\nclass Bad(DataSet, name='bad'):\n    shape = (1, 8, 8)\n",

@@ -32,7 +32,7 @@ BROKEN = {
     ),
     "twice": (
         "from sewdsl.ir.op import Neuron\nclass Bad(Neuron, kind='LIF'): ...\n",
-        "TypeError: kind 'LIF' is defined twice: sewdsl.ops.neurons.leaky_integrate_and_fire.LIF and my_package.twice",
+        "TypeError: kind 'LIF' is defined twice: sewdsl.ops.neurons.integrate_and_fire.LIF and my_package.twice",
     ),
 }
 

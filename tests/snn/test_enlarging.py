@@ -6,8 +6,8 @@ import pytest
 
 import sewdsl
 from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange
+from sewdsl.ops.layers.conv import TransposedConv
 from sewdsl.ops.layers.scale import Scale
-from sewdsl.ops.layers.transposed_conv import TransposedConv
 from sewdsl.ops.layers.upsample import Upsample
 
 

@@ -12,13 +12,9 @@ import sewdsl
 from sewdsl.analysis.operation_bounds import operation_bounds
 from sewdsl.ir.op import ShapeMismatch
 from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange
-from sewdsl.ops.joins.add import Add
-from sewdsl.ops.joins.or_ import Or
+from sewdsl.ops.joins import Add, Or
 from sewdsl.ops.layers.reduction import Sum
-from sewdsl.ops.merges.attn import Attention
-from sewdsl.ops.merges.cat import Concatenation
-from sewdsl.ops.merges.max_ import Maximum
-from sewdsl.ops.merges.mul import Product
+from sewdsl.ops.merges import Attention, Concatenation, Maximum, Product
 from sewdsl.probe.measured_operations import measure_operations
 from sewdsl.snn.runtime import Runtime
 

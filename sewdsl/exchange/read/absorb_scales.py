@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sewdsl.exchange.read.draft import OUTPUT, Draft, ScaleOp
-from sewdsl.ops.joins.add import Add
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
-from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.pool import AvgPool
+from sewdsl.ops.layers.norms import BatchNorm
+from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool
 from sewdsl.ops.layers.scale import Scale
 
 if TYPE_CHECKING:

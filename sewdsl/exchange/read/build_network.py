@@ -25,10 +25,9 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.notation.item_text import item_nodes, network_items
 from sewdsl.ops.layers.flatten import Flatten
-from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.pool import AvgPool
-from sewdsl.ops.neurons.parametric_lif import PLIF
+from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool
+from sewdsl.ops.neurons.integrate_and_fire import PLIF
 from sewdsl.source import Source
 
 if TYPE_CHECKING:

@@ -18,8 +18,7 @@ from sewdsl.ir.wiring import fed_back
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue
 from sewdsl.ops.input import Input
-from sewdsl.ops.joins.add import Add
-from sewdsl.ops.joins.and_ import And
+from sewdsl.ops.joins import Add, And
 from sewdsl.ops.layers.delay import Delay
 
 if TYPE_CHECKING:

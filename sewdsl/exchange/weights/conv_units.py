@@ -10,8 +10,8 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.norms import BatchNorm
 
 
 @dataclass(frozen=True)

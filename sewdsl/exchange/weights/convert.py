@@ -16,7 +16,7 @@ from sewdsl.exchange.weights.spikingjelly_classes import CLASSES
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops.neurons.parametric_lif import PLIF
+from sewdsl.ops.neurons.integrate_and_fire import PLIF
 from sewdsl.snn.runtime import Runtime
 
 BATCH_COUNTER_KEY = "num_batches_tracked"

@@ -14,7 +14,7 @@ from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, Op, ParallelNeuron
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.neurons.parametric_lif import PLIF
+from sewdsl.ops.neurons.integrate_and_fire import PLIF
 
 
 @dataclass(frozen=True)

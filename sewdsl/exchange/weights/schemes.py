@@ -16,8 +16,7 @@ from sewdsl.ir.node import Node, PathStep
 from sewdsl.ir.op import Op
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
-from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
-from sewdsl.ops.layers.pool import AvgPool, MaxPool
+from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron, SlidingParallelSpikingNeuron
 
 

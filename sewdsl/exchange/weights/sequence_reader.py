@@ -10,15 +10,14 @@ from sewdsl.ir import structure
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Merge, Op
-from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention
-from sewdsl.ops.layers.batch_norm import BatchNorm, TemporalEffectiveBatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.dropout import Dropout, DropPath
 from sewdsl.ops.layers.flatten import Flatten
-from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.pool import AvgPool, MaxPool
+from sewdsl.ops.layers.norms import BatchNorm, TemporalEffectiveBatchNorm
+from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 
 SHARED_LAYERS = {"reduce.weight": "sharedMLP.0.weight", "expand.weight": "sharedMLP.2.weight"}
 NAMES: dict[type[Op], Mapping[str, str]] = {

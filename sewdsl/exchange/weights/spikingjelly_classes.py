@@ -16,17 +16,15 @@ from sewdsl.exchange.weights.sequence_reader import SequenceReader, layer_place
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.wiring import UnstructuredError
-from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.attention import TemporalAttention
-from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
-from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
-from sewdsl.ops.layers.pool import AvgPool, MaxPool
+from sewdsl.ops.layers.norms import BatchNorm
+from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Sum
-from sewdsl.ops.merges.attn import Attention
-from sewdsl.ops.merges.mul import Product
+from sewdsl.ops.merges import Attention, Product
 
 TWO, THREE = 2, 3
 

@@ -12,9 +12,9 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.signal import Signal
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops.layers.batch_norm import BatchNorm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.norms import BatchNorm
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""Convolution of maps, and of rows, ``c32k3s1``."""
+"""Convolution and transposed convolution of maps, and of rows: ``c32k3s1``, ``tc64k2s2``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
 from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.layers.batch_norm import Norm
+from sewdsl.ops.layers.norms import BatchNorm, Norm
 from sewdsl.ops.windows import Lengths, along_axes, output_size, row_or_map_shape, window_counts
 
 if TYPE_CHECKING:
@@ -139,3 +139,142 @@ class Conv(Layer, kind="c", key="conv"):
 def _stated(conv: Conv, *, bias: bool) -> Conv:
     """A convolution that states padding and bias; many in a network are alike."""
     return conv.replace(padding=conv.pads, bias=bias)
+
+
+Pair = tuple[int, int]
+
+_KEEP_PLACES = "no layer makes a map of a vector: keep its places, by c64k1 for FC64 and MEAN(over=places) for GAP"
+
+
+class TransposedConv(Layer, kind="tc", key="transposed_conv"):
+    """A transposed convolution of each time-step: each value gives a window of the output, and these are added up.
+
+    In a network: ``tc64k2s2``, which doubles height and width, ``tc64k3s2``, ``tc64k4s2p1``.
+
+    Attributes:
+        channels: Output channels.
+        kernel: Height and width of the kernel; its length on ``[C, L]``, where the others have one number too.
+        stride: Step at which the windows of two neighbouring values lie in the output.
+        padding: Rows and columns that are cut off each side; None: what makes the output s times as large.
+        output_padding: Rows and columns that are added at the end, < s; None: what makes the output s times as large,
+            or 0 where none does.
+        groups: Groups of channels that do not mix.
+        bias: Whether a constant is added per channel; None: exactly where no batch norm follows.
+
+    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = (H - 1) s - 2p + k + o; s·H, unless p or o say otherwise;
+    ``[C, L]`` to ``[channels, L']``.
+    """
+
+    channels: Annotated[Positive, Letter("")]
+    kernel: Annotated[PositivePair, Letter("k")]
+    stride: Annotated[PositivePair, Letter("s")] = (1, 1)
+    padding: Annotated[NaturalPair | None, Letter("p")] = None
+    output_padding: Annotated[NaturalPair | None, Letter("o")] = None
+    groups: Annotated[Positive, Letter("g")] = 1
+    bias: Annotated[Switch | None, Letter("b")] = None
+
+    @property
+    def pads(self) -> tuple[Pair, Pair]:
+        """Padding and output padding in force.
+
+        Raises:
+            ShapeMismatch: none makes the output s times as large, or the output padding is not less than the stride.
+        """
+        each = [
+            self._pads(k, s, self.padding and self.padding[axis], self.output_padding and self.output_padding[axis])
+            for axis, (k, s) in enumerate(zip(self.kernel, self.stride, strict=True))
+        ]
+        (top, bottom), (left, right) = each
+        return (top, left), (bottom, right)
+
+    def _pads(self, k: int, s: int, p: int | None, o: int | None) -> Pair:
+        if p is not None:
+            wanted = s - k + 2 * p
+            o = o if o is not None else wanted if 0 <= wanted < s else 0
+        else:
+            excess = k - s + (o or 0)
+            if o is None:
+                o = max(-excess, excess % 2)
+            p, odd = divmod(max(0, k - s + o), 2)
+            if odd or k - s + o < 0 or o >= s:
+                raise ShapeMismatch(
+                    "even-kernel",
+                    f"no padding makes what a transposed convolution k{k} s{s} gives {s} times as large as its input",
+                    f"state the padding, e.g. p{k // 2} or p0",
+                )
+        if o >= s:
+            raise ShapeMismatch(
+                "invalid-argument",
+                f"the output padding o{o} of a transposed convolution is not less than its stride s{s}",
+                f"make it at most o{s - 1}",
+            )
+        return p, o
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values in the new shape."""
+        c, *size = row_or_map_shape("a transposed convolution", inputs[0], _KEEP_PLACES)
+        if c % self.groups or self.channels % self.groups:
+            raise ShapeMismatch(
+                "groups-mismatch",
+                f"{self.groups} groups do not divide {c} input and {self.channels} output channels",
+                "the number of groups must divide both the input's and the output's channels",
+            )
+        lengths = [
+            (length - 1) * s - 2 * p + k + o for length, k, s, p, o in zip(size, *self._window(inputs[0]), strict=True)
+        ]
+        if min(lengths) < 1:
+            height, width = self.pads[0]
+            raise ShapeMismatch(
+                "spatial-size-exhausted",
+                f"a transposed convolution with padding p{height if height == width else f'{height}x{width}'} leaves "
+                f"nothing of a {'x'.join(map(str, size))} input",
+                "use less padding, or a larger input",
+            )
+        return Signal((self.channels, *lengths), varies=inputs[0].varies)
+
+    def _window(self, signal: Signal) -> list[tuple[int, ...]]:
+        """Kernel, stride, padding and output padding along each axis."""
+        return along_axes("a transposed convolution", signal, self.kernel, self.stride, *self.pads)
+
+    def parameters(self, *inputs: Signal) -> int:
+        """Weights, and a bias per channel if there is one."""
+        return self._taps(inputs[0]) * inputs[0].channels + (self.channels if self.bias else 0)
+
+    def macs(self, *inputs: Signal) -> int:
+        """One per tap and input element; those whose product is cut off are computed too."""
+        return self._taps(inputs[0]) * inputs[0].elements
+
+    def fan_out(self, *inputs: Signal) -> FanOut:
+        """The places of a value's window that are not cut off, times the channels of its group."""
+        sizes = inputs[0].shape[1:], self.infer(*inputs).shape[1:]
+        axes = []
+        for length, given, k, s, p in zip(*sizes, *self._window(inputs[0])[:3], strict=True):
+            firsts = (place * s - p for place in range(length))
+            axes.append(tuple(max(0, min(first + k, given) - max(first, 0)) for first in firsts))
+        return FanOut.of_axes(axes, self.channels // self.groups)
+
+    def _taps(self, signal: Signal) -> int:
+        return self.channels // self.groups * prod(self._window(signal)[0])
+
+    def settle(self, downstream: Downstream) -> TransposedConv:
+        """States padding, output padding and bias."""
+        bias = self.bias
+        if bias is None:
+            bias = not (downstream.next and all(isinstance(op, BatchNorm) for op in downstream.next))
+        padding, output_padding = self.pads
+        return self.replace(padding=padding, output_padding=output_padding, bias=bias)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step transposed convolution."""
+        kernel, stride, padding, output_padding = self._window(inputs[0])
+        made: Callable[..., nn.Module] = runtime.ConvTranspose2d if len(kernel) > 1 else runtime.ConvTranspose1d
+        return made(
+            inputs[0].channels,
+            self.channels,
+            kernel_size=kernel,
+            stride=stride,
+            padding=padding,
+            output_padding=output_padding,
+            groups=self.groups,
+            bias=bool(self.bias),
+        )

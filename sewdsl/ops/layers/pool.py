@@ -1,4 +1,4 @@
-"""Max and average pooling, ``MPk2s2`` and ``APk2s2``: a window and its step."""
+"""Max, average and global average pooling: ``MPk2s2``, ``APk2s2``, ``GAP``."""
 
 from __future__ import annotations
 
@@ -158,3 +158,25 @@ class MaxPool(Pool, kind="MP", key="max_pool"):
         window = self.window(inputs[0])
         made: Callable[..., nn.Module] = runtime.MaxPool2d if len(window[0]) > 1 else runtime.MaxPool1d
         return made(*window)
+
+
+class GlobalAvgPool(Layer, kind="GAP"):
+    """The mean of each channel over height and width, or over the length.
+
+    In a network: ``GAP``.
+
+    Shape: ``[C, H, W]`` or ``[C, L]`` to ``[C]``.
+    """
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values, one per channel."""
+        c, *_ = row_or_map_shape("global average pooling", inputs[0])
+        return Signal((c,), varies=inputs[0].varies)
+
+    def keeps(self, *inputs: Signal) -> SavedForBackward:
+        """Nothing: a mean needs no more than its shape."""
+        return SavedForBackward()
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        """A multi-step global average pooling."""
+        return runtime.GlobalAvgPool()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join
-from sewdsl.ops.layers.batch_norm import Norm
+from sewdsl.ops.layers.norms import Norm
 from sewdsl.train.store.result import DEAD, EDGES, SATURATED, Population
 from sewdsl.train.store.run_record import RunRecord
 

@@ -9,10 +9,10 @@ from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.nir.execute import NirExecutor
 from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes
 from sewdsl.ir.op import Activation, Merge, Neuron, Op
-from sewdsl.ops.layers.group_norm import GroupNorm, LayerNorm
+from sewdsl.ops.layers.conv import TransposedConv
+from sewdsl.ops.layers.norms import GroupNorm, LayerNorm
 from sewdsl.ops.layers.pool import MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
-from sewdsl.ops.layers.transposed_conv import TransposedConv
 from sewdsl.ops.layers.upsample import Upsample
 from sewdsl.passes import Program
 from tests.effort import examples

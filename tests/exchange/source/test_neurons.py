@@ -16,10 +16,10 @@ from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Join, Layer, LinearDynamics, LinearNeuron, Surrogate
 from sewdsl.ir.signal import Signal, ValueRange
-from sewdsl.ops.joins.add import Add
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.joins import Add
+from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF
-from sewdsl.ops.surrogates.atan import ATan
+from sewdsl.ops.surrogates import ATan
 from tests.exchange.source.files import DOUBLE, SOURCES, made, outcome, same
 
 SURROGATES = (

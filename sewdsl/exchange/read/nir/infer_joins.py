@@ -12,7 +12,7 @@ from sewdsl.exchange.read.nir.layers import window
 from sewdsl.exchange.read.nir.primitives import Primitive
 from sewdsl.ir.op import Join
 from sewdsl.ops import catalogue, plugins
-from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.pool import MaxPool
 
 Level = tuple[MaxPool, frozenset[str]]

@@ -30,12 +30,9 @@ from sewdsl.exchange.read.draft import Draft, ModelImportError, ScaleOp, make_op
 from sewdsl.exchange.read.nir.primitives import Primitive
 from sewdsl.ir.op import LinearNeuron, PlainScalar
 from sewdsl.ir.signal import REAL
-from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.scale import Scale
-from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
-from sewdsl.ops.neurons.integrate_and_fire import IF
-from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
-from sewdsl.ops.neurons.parametric_lif import PLIF
+from sewdsl.ops.neurons.integrate_and_fire import DLIF, IF, LIF, PLIF
 
 NEURONS = ("IF", "LIF", "CubaLIF")
 USUAL_DTS = (nir_metadata.DEFAULT_DT, 1.0)

@@ -21,7 +21,7 @@ from sewdsl.exchange.read.nir.primitives import DELAY, Primitive, graph_to_dict,
 from sewdsl.ir.settings import Settings
 from sewdsl.ir.signal import REAL, Signal
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.delay import Delay
 
 if TYPE_CHECKING:

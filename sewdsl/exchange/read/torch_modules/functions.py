@@ -11,9 +11,7 @@ import torch
 from sewdsl.exchange.read.draft import ScaleOp, make_op
 from sewdsl.exchange.read.torch_modules import layers
 from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, TorchVocabulary, Trace, TracedTensor
-from sewdsl.ops.joins.add import Add
-from sewdsl.ops.joins.and_ import And
-from sewdsl.ops.joins.iand import IAnd
+from sewdsl.ops.joins import Add, And, IAnd
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.neurons.activations import ReLU

@@ -16,14 +16,8 @@ from sewdsl.exchange.read.torch_modules.functions import flatten
 from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, Leaf, Trace, TracedTensor
 from sewdsl.ir.op import Activation, Neuron, Surrogate
 from sewdsl.ops.neurons.activations import Logistic, ReLU, SiLU, Tanh
-from sewdsl.ops.neurons.integrate_and_fire import IF
-from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
-from sewdsl.ops.neurons.parametric_lif import PLIF
-from sewdsl.ops.surrogates.atan import ATan
-from sewdsl.ops.surrogates.constant import Constant
-from sewdsl.ops.surrogates.rectangular import Rectangular
-from sewdsl.ops.surrogates.sigmoid import Sigmoid
-from sewdsl.ops.surrogates.triangle import Triangle
+from sewdsl.ops.neurons.integrate_and_fire import IF, LIF, PLIF
+from sewdsl.ops.surrogates import ATan, Constant, Rectangular, Sigmoid, Triangle
 
 NEURONS = ("IFNode", "LIFNode", "ParametricLIFNode")
 

@@ -9,13 +9,11 @@ from torch import Tensor, nn
 
 from sewdsl.exchange.read.draft import make_op
 from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, Trace, TracedTensor
-from sewdsl.ops.layers.batch_norm import BatchNorm
-from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.dropout import Dropout
-from sewdsl.ops.layers.group_norm import GroupNorm
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.norms import BatchNorm, GroupNorm
 from sewdsl.ops.layers.pool import AvgPool, MaxPool
-from sewdsl.ops.layers.transposed_conv import TransposedConv
 from sewdsl.ops.layers.upsample import Upsample
 from sewdsl.ops.neurons.activations import GELU, PReLU
 

@@ -15,7 +15,7 @@ from sewdsl.exchange.read.torch_modules.known_modules import module_reader, unsu
 from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, Trace, TracedTensor
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Settings
-from sewdsl.ops.joins.add import Add
+from sewdsl.ops.joins import Add
 
 TRACE_SAMPLES = (7, 11)
 """Samples that a module is shown; not as many as time-steps, so that neither is taken for the other."""

@@ -19,15 +19,14 @@ from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, factor_and_sh
 from sewdsl.ir.op import JOIN_OPERANDS, Join, LinearNeuron, Neuron, Op
 from sewdsl.ir.op import LinearDynamics as Dynamics
 from sewdsl.ops.equation_neurons import EquationActivation, EquationSpiking, factor_numbers, linear_form
-from sewdsl.ops.joins.add import Add
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.dropout import Dropout, DropPath
 from sewdsl.ops.layers.flatten import Flatten
-from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.pool import AvgPool, MaxPool
+from sewdsl.ops.layers.norms import BatchNorm
+from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.scale import Scale
 from sewdsl.ops.neurons.activations import PReLU, ReLU
 

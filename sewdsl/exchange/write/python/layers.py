@@ -20,18 +20,15 @@ from sewdsl.ir.node import Node
 from sewdsl.ir.op import Op, Spiking
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention, TemporalChannelAttention
-from sewdsl.ops.layers.batch_norm import BatchNorm, TdBatchNorm, TemporalEffectiveBatchNorm
-from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.dropout import Dropout, DropPath
 from sewdsl.ops.layers.flatten import Flatten
-from sewdsl.ops.layers.global_avg_pool import GlobalAvgPool
-from sewdsl.ops.layers.group_norm import GroupNorm, LayerNorm
 from sewdsl.ops.layers.linear import Linear
-from sewdsl.ops.layers.pool import AvgPool, MaxPool
+from sewdsl.ops.layers.norms import BatchNorm, GroupNorm, LayerNorm, TdBatchNorm, TemporalEffectiveBatchNorm
+from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
 from sewdsl.ops.layers.scale import Scale
-from sewdsl.ops.layers.transposed_conv import TransposedConv
 from sewdsl.ops.layers.upsample import Upsample
 from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, ReLU, SiLU, Tanh
 

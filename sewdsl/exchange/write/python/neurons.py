@@ -16,16 +16,9 @@ from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.neurons.decaying_integrate_and_fire import DLIF
-from sewdsl.ops.neurons.integrate_and_fire import IF
-from sewdsl.ops.neurons.leaky_integrate_and_fire import LIF
+from sewdsl.ops.neurons.integrate_and_fire import DLIF, IF, LIF, PLIF
 from sewdsl.ops.neurons.parallel import MaskedParallelSpikingNeuron, ParallelSpikingNeuron, SlidingParallelSpikingNeuron
-from sewdsl.ops.neurons.parametric_lif import PLIF
-from sewdsl.ops.surrogates.atan import ATan
-from sewdsl.ops.surrogates.constant import Constant
-from sewdsl.ops.surrogates.rectangular import Rectangular
-from sewdsl.ops.surrogates.sigmoid import Sigmoid
-from sewdsl.ops.surrogates.triangle import Triangle
+from sewdsl.ops.surrogates import ATan, Constant, Rectangular, Sigmoid, Triangle
 
 TEXTS: dict[type[Surrogate], str] = {
     ATan: '''\

@@ -22,14 +22,8 @@ from sewdsl.exchange.write.source.value_flow import MergePoint, PassThrough, Ste
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge, Op
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.joins.add import Add
-from sewdsl.ops.joins.and_ import And
-from sewdsl.ops.joins.iand import IAnd
-from sewdsl.ops.joins.or_ import Or
-from sewdsl.ops.merges.attn import Attention
-from sewdsl.ops.merges.cat import Concatenation
-from sewdsl.ops.merges.max_ import Maximum
-from sewdsl.ops.merges.mul import Product
+from sewdsl.ops.joins import Add, And, IAnd, Or
+from sewdsl.ops.merges import Attention, Concatenation, Maximum, Product
 
 FORMULAS: dict[type[Merge], str] = {
     Add: "{} + {}",

@@ -30,9 +30,9 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops.layers.batch_norm import Norm
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.norms import Norm
 
 
 class Layers(Protocol):

@@ -24,7 +24,7 @@ from sewdsl.ir.structure import (
     nodes,
 )
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops.layers.batch_norm import BatchNorm
+from sewdsl.ops.layers.norms import BatchNorm
 
 INPUT, ONWARD = "x", "y"
 """The variable of a value on its way through a section; what it is called where what came in is still read later."""

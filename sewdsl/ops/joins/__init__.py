@@ -1,1 +1,0 @@
-"""Joins: element-wise functions g of a branch and an identity."""

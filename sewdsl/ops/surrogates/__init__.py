@@ -1,1 +1,0 @@
-"""Surrogates: derivatives that replace the step function's."""
