@@ -103,6 +103,7 @@ class Op(Kind):
         fixed_steps: Whether its weights are those of one number of time-steps, so that another number is another model.
         weighs_as_a_whole: Whether what it gives is its input times a number for each sample, in training too.
         adds: Whether it gives the sum of its inputs.
+        saves: What of its values its module needs for its gradient.
     """
 
     repeatable: ClassVar[bool] = True
@@ -111,6 +112,7 @@ class Op(Kind):
     fixed_steps: ClassVar[bool] = False
     weighs_as_a_whole: ClassVar[bool] = False
     adds: ClassVar[bool] = False
+    saves: ClassVar[Literal["inputs", "output", "nothing"]] = "inputs"
 
     @abstractmethod
     def infer(self, *inputs: Signal) -> Signal:
@@ -133,8 +135,9 @@ class Op(Kind):
         return None
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """What its module keeps for its gradient; unless an op knows better, all that it reads."""
-        return SavedForBackward(tuple(range(len(inputs))))
+        """What its module keeps for its gradient; unless an op knows better, what it ``saves``."""
+        places = tuple(range(len(inputs))) if self.saves == "inputs" else ()
+        return SavedForBackward(places, output=self.saves == "output")
 
     def fan_outs(self, *inputs: Signal) -> tuple[FanOut | None, ...]:
         """How many weights, or other values, each value of each input meets; None: it is not counted."""

@@ -29,7 +29,6 @@ class Input(Op, kind="input"):
         return Signal(self.shape, REAL, self.varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """Passes its input on."""
         return runtime.Identity()
 
     def __str__(self) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Join, SavedForBackward
-from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange, counts_up_to
+from sewdsl.ir.op import Join
+from sewdsl.ir.signal import BINARY, REAL, ValueRange, counts_up_to
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,17 +19,13 @@ class Add(Join, kind="ADD"):
     Spikes become counts: after k blocks at most k + 1 (Sec. 3.3).
     """
 
+    saves = "nothing"  # the gradient passes to both
     neutral_branch = 0
     associative = True
     adds = True
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
-        """A + S."""
         return branch + identity
-
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Nothing: the gradient passes to both."""
-        return SavedForBackward()
 
     def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
         """Counts add up; anything with a real value is real, and so are counts beyond what floats tell apart."""
@@ -39,44 +35,41 @@ class Add(Join, kind="ADD"):
         return counts_up_to(one.upper + other.upper * int(times), one.unit, one.lower + other.lower * int(times))
 
 
-class And(Join, kind="AND"):
+class SpikeJoin(Join):
+    """A join of spikes, which gives spikes."""
+
+    spikes_only = True
+
+    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
+        return BINARY
+
+
+class And(SpikeJoin, kind="AND"):
     """Passes a spike of the identity only where the branch spikes too: g(A, S) = A · S (Table 1).
 
     In a network: ``AND[ branch | shortcut ]``, or ``join AND`` for every ``g``. Both operands must be spikes.
     """
 
     neutral_branch = 1
-    spikes_only = True
     associative = True
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
-        """A · S."""
         return branch * identity
 
-    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # spikes whatever the spikes
-        """Spikes."""
-        return BINARY
 
-
-class IAnd(Join, kind="IAND"):
+class IAnd(SpikeJoin, kind="IAND"):
     """Passes a spike of the identity unless the branch spikes too: g(A, S) = (1 - A) · S (Table 1).
 
     In a network: ``IAND[ branch | shortcut ]``, or ``join IAND`` for every ``g``. Both operands must be spikes.
     """
 
     neutral_branch = 0
-    spikes_only = True
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
-        """(1 - A) · S."""
         return (1 - branch) * identity
 
-    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # spikes whatever the spikes
-        """Spikes."""
-        return BINARY
 
-
-class Or(Join, kind="OR"):
+class Or(SpikeJoin, kind="OR"):
     """Passes a spike of the identity, of the branch, or of both as one: g(A, S) = A + S - A · S.
 
     In a network: ``OR[ branch | shortcut ]``, or ``join OR`` for every ``g``. Both operands must be spikes;
@@ -84,13 +77,7 @@ class Or(Join, kind="OR"):
     """
 
     neutral_branch = 0
-    spikes_only = True
     associative = True
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
-        """A + S - A · S."""
         return branch + identity - branch * identity
-
-    def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:  # spikes whatever the spikes
-        """Spikes."""
-        return BINARY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -36,8 +36,8 @@ class MSE(Loss, kind="MSE"):
     in the recipes of SpikingJelly.
     """
 
-    of_rates: ClassVar[bool] = True
-    readouts: ClassVar[tuple[str, ...]] = ("mean", "last")
+    of_rates = True
+    readouts = ("mean", "last")
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
         """A mean over samples and classes."""
@@ -66,8 +66,8 @@ class TET(Loss, kind="TET"):
         phi: The value that it pulls all outputs towards.
     """
 
-    each_step: ClassVar[bool] = True
-    readouts: ClassVar[tuple[str, ...]] = ("mean",)
+    each_step = True
+    readouts = ("mean",)
 
     weight: float = Field(default=0.0, ge=0, le=1)
     phi: float = 1.0

@@ -26,6 +26,8 @@ class Concatenation(Merge, kind="CAT"):
     Shape: ``[C1, H, W]``, ``[C2, H, W]``, … to ``[C1 + C2 + …, H, W]``; likewise of vectors.
     """
 
+    saves = "nothing"  # each operand gets its part of the gradient
+
     def infer(self, *inputs: Signal) -> Signal:
         """The sum of the channels; the widest range."""
         first = inputs[0]
@@ -43,12 +45,7 @@ class Concatenation(Merge, kind="CAT"):
         """Whether height and width are equal."""
         return len(first.shape) == len(other.shape) and first.shape[1:] == other.shape[1:]
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Nothing: each operand gets its part of the gradient."""
-        return SavedForBackward()
-
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step concatenation."""
         return runtime.Concatenation()
 
 
@@ -65,7 +62,6 @@ class Maximum(Merge, kind="MAX"):
         return Signal(common_shape("MAX", *inputs), values, any(signal.varies for signal in inputs))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step maximum."""
         return runtime.Maximum()
 
 
@@ -100,7 +96,6 @@ class Product(Merge, kind="MUL"):
         return gates(first.shape, other.shape) or gates(other.shape, first.shape)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step product that writes no gate out."""
         return runtime.Product()
 
 
@@ -122,6 +117,7 @@ class Loop(FeedbackSum, kind="LOOP"):
     kind itself is that sum, of what flows in and of what the feedback gives.
     """
 
+    saves = "nothing"  # the gradient passes to both
     operand_names = ("body", "feedback")
 
     def infer(self, *inputs: Signal) -> Signal:
@@ -135,12 +131,7 @@ class Loop(FeedbackSum, kind="LOOP"):
             )
         return Signal(into.shape, Add().values(into.values, feedback.values), varies=True)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Nothing: the gradient passes to both."""
-        return SavedForBackward()
-
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """The runtime's sum of two."""
         return runtime.Join(Add())
 
 
@@ -230,7 +221,6 @@ class Attention(Merge, kind="ATTN"):
         return FanOut.everywhere(q.shape, _places(k)), None, FanOut.everywhere(v.shape, _places(q))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step product of attention, in the cheaper order."""
         return runtime.Attention(self.heads, self.scale, keys_first=self._keys_first(*inputs))
 
 

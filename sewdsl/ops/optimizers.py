@@ -9,17 +9,10 @@ from pydantic import Field, model_validator
 from sewdsl.ir.recipe import Optimizer
 
 
-class Adam(Optimizer, kind="Adam"):
-    """Steps of a size of their own for every weight (Kingma and Ba 2015).
-
-    In a file: ``optimizer Adam(lr=0.001)``::
-
-        m = 0.9 · m + 0.1 · (gradient + weight_decay · w)
-        q = 0.999 · q + 0.001 · (gradient + weight_decay · w)²
-        w = w - lr · m̂ / (√q̂ + 1e-8)        m̂, q̂: m and q without their start from zero
+class _Moments(Optimizer):
+    """One that keeps two moments of each gradient.
 
     Attributes:
-        lr: Learning rate, > 0.
         weight_decay: Pull of every weight towards zero, >= 0.
     """
 
@@ -28,32 +21,32 @@ class Adam(Optimizer, kind="Adam"):
 
     @property
     def states(self) -> int:
-        """Both moments."""
         return 2
 
 
-class AdamW(Optimizer, kind="AdamW"):
+class Adam(_Moments, kind="Adam"):
+    """Steps of a size of their own for every weight (Kingma and Ba 2015).
+
+    In a file: ``optimizer Adam(lr=0.001)``::
+
+        m = 0.9 · m + 0.1 · (gradient + weight_decay · w)
+        q = 0.999 · q + 0.001 · (gradient + weight_decay · w)²
+        w = w - lr · m̂ / (√q̂ + 1e-8)        m̂, q̂: m and q without their start from zero
+    """
+
+
+class AdamW(_Moments, kind="AdamW"):
     """Adam whose weight decay does not pass through the moments (Loshchilov and Hutter 2019).
 
     In a file: ``optimizer AdamW(lr=0.001, weight_decay=0.01)``: the step of Adam without decay, and then::
 
         w = w - lr · weight_decay · w
-
-    Attributes:
-        lr: Learning rate, > 0.
-        weight_decay: Pull of every weight towards zero, >= 0.
     """
 
-    lr: float = Field(default=0.001, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
 
-    @property
-    def states(self) -> int:
-        """Both moments."""
-        return 2
 
-
-class NAdam(Optimizer, kind="NAdam"):
+class NAdam(_Moments, kind="NAdam"):
     """Adam that looks ahead along its momentum (Dozat 2016).
 
     In a file: ``optimizer NAdam(lr=0.002)``: the step of Adam, with m̂ made of the momentum after next and the gradient,
@@ -62,42 +55,25 @@ class NAdam(Optimizer, kind="NAdam"):
         μ[k] = 0.9 · (1 - 0.5 · 0.96 ^ (k · momentum_decay))        of step k
 
     Attributes:
-        lr: Learning rate, > 0.
-        weight_decay: Pull of every weight towards zero, >= 0.
         momentum_decay: How fast the momentum comes up, >= 0.
         decoupled_weight_decay: Whether the decay passes the moments by, as in AdamW.
     """
 
     lr: float = Field(default=0.002, gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
     momentum_decay: float = Field(default=0.004, ge=0)
     decoupled_weight_decay: bool = False
 
-    @property
-    def states(self) -> int:
-        """Both moments."""
-        return 2
 
-
-class RAdam(Optimizer, kind="RAdam"):
+class RAdam(_Moments, kind="RAdam"):
     """Adam that takes steps of momentum alone until its second moment is worth dividing by (Liu et al. 2020).
 
     In a file: ``optimizer RAdam(lr=0.001)``. It does in the first steps what a warmup does.
 
     Attributes:
-        lr: Learning rate, > 0.
-        weight_decay: Pull of every weight towards zero, >= 0.
         decoupled_weight_decay: Whether the decay passes the moments by, as in AdamW.
     """
 
-    lr: float = Field(default=0.001, gt=0)
-    weight_decay: float = Field(default=0.0, ge=0)
     decoupled_weight_decay: bool = False
-
-    @property
-    def states(self) -> int:
-        """Both moments."""
-        return 2
 
 
 class RMSprop(Optimizer, kind="RMSprop"):
@@ -110,7 +86,6 @@ class RMSprop(Optimizer, kind="RMSprop"):
         w = w - lr · b
 
     Attributes:
-        lr: Learning rate, > 0.
         alpha: What is kept of the mean of squares, in [0, 1).
         eps: Added to what is divided by, > 0.
         momentum: What is kept of the last step, in [0, 1).
@@ -140,7 +115,6 @@ class SGD(Optimizer, kind="SGD"):
         w = w - lr · b
 
     Attributes:
-        lr: Learning rate, > 0.
         momentum: What is kept of the last step, in [0, 1).
         weight_decay: Pull of every weight towards zero, >= 0.
         nesterov: Whether the gradient is taken where the momentum leads; needs a momentum.

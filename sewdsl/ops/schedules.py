@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import cos, pi
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -45,7 +45,7 @@ class OneCycle(Schedule, kind="OneCycle"):
         final_div_factor: By what the last is lower than the first, >= 1.
     """
 
-    each: ClassVar[Literal["epoch", "step"]] = "step"
+    each = "step"
 
     pct_start: float = Field(default=0.3, gt=0, lt=1)
     div_factor: float = Field(default=25.0, ge=1)
@@ -76,7 +76,7 @@ class Plateau(Schedule, kind="Plateau"):
         min_lr: The learning rate does not fall below this, >= 0.
     """
 
-    by_validation: ClassVar[bool] = True
+    by_validation = True
 
     monitor: Literal["loss", "accuracy"] = "loss"
     gamma: float = Field(default=0.1, gt=0, lt=1)

@@ -27,7 +27,6 @@ class ATan(Surrogate, kind="ATan"):
     scale: float = Field(default=1.0, gt=0)
 
     def derivative(self, u: Any) -> Any:
-        """σ'(u)."""
         slope = pi / 2 * self.alpha * u
         return self.scale * self.alpha / 2 / (1 + slope * slope)
 
@@ -46,8 +45,7 @@ class Constant(Surrogate, kind="Constant"):
     value: float = Field(default=1.0, gt=0)
 
     def derivative(self, u: Any) -> Any:
-        """σ'(u), in the shape of u."""
-        return 0 * u + self.value
+        return 0 * u + self.value  # in the shape of u
 
 
 class Rectangular(Surrogate, kind="Rectangular"):
@@ -64,8 +62,7 @@ class Rectangular(Surrogate, kind="Rectangular"):
     width: float = Field(default=1.0, gt=0)
 
     def derivative(self, u: Any) -> Any:
-        """σ'(u), in the dtype of u."""
-        return (abs(u) < self.width / 2) * (0 * u + 1 / self.width)
+        return (abs(u) < self.width / 2) * (0 * u + 1 / self.width)  # in the dtype of u
 
 
 class Sigmoid(Surrogate, kind="Sigmoid"):
@@ -83,8 +80,7 @@ class Sigmoid(Surrogate, kind="Sigmoid"):
     alpha: float = Field(default=4.0, gt=0)
 
     def derivative(self, u: Any) -> Any:
-        """σ'(u); even in u, so that the exponential never overflows."""
-        falling = e ** (-self.alpha * abs(u))
+        falling = e ** (-self.alpha * abs(u))  # even in u, so that it never overflows
         return self.alpha * falling / ((1 + falling) * (1 + falling))
 
 
@@ -102,6 +98,5 @@ class Triangle(Surrogate, kind="Triangle"):
     alpha: float = Field(default=1.0, gt=0)
 
     def derivative(self, u: Any) -> Any:
-        """σ'(u)."""
         height = 1 - self.alpha * abs(u)
         return (height > 0) * height * self.alpha

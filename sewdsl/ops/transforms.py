@@ -26,7 +26,6 @@ class AutoAugment(ImageTransform, kind="AutoAugment"):
     policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet"
 
     def build(self, library: ModuleType) -> Any:
-        """As a function of an image ``[C, H, W]`` of uint8."""
         return library.AutoAugment(library.AutoAugmentPolicy(self.policy))
 
 
@@ -49,7 +48,6 @@ class ColorJitter(ImageTransform, kind="ColorJitter"):
     hue: float = Field(default=0.0, ge=0, le=0.5)
 
     def build(self, library: ModuleType) -> Any:
-        """As a function of an image ``[C, H, W]`` of uint8."""
         return library.ColorJitter(self.brightness, self.contrast, self.saturation, self.hue)
 
 
@@ -68,7 +66,6 @@ class CutMix(BatchTransform, kind="CutMix"):
     p: float = Field(default=1.0, ge=0, le=1)
 
     def build(self, library: ModuleType, classes: int) -> Any:
-        """As a function of a batch and its classes ``[N]``."""
         return library.CutMix(alpha=self.alpha, num_classes=classes)
 
 
@@ -84,7 +81,6 @@ class DropEvent(EventTransform, kind="DropEvent"):
     p: float = Field(default=0.1, ge=0, lt=1)
 
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:  # of any size
-        """As a function of tonic's arrays of events."""
         return library.DropEvent(p=self.p)
 
 
@@ -95,7 +91,6 @@ class EventDrop(EventTransform, kind="EventDrop"):
     """
 
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
-        """As a function of tonic's arrays of events."""
         return library.EventDrop(sensor_size=sensor)
 
 
@@ -115,7 +110,6 @@ class Mixup(BatchTransform, kind="Mixup"):
     p: float = Field(default=1.0, ge=0, le=1)
 
     def build(self, library: ModuleType, classes: int) -> Any:
-        """As a function of a batch and its classes ``[N]``."""
         return library.MixUp(alpha=self.alpha, num_classes=classes)
 
 
@@ -140,7 +134,6 @@ class NDA(SampleTransform, kind="NDA"):
     level: int = Field(default=2, ge=1, le=12)
 
     def build(self, library: ModuleType) -> Any:
-        """As a function of a sample ``[T, C, H, W]``."""
         reach, side = 2 * self.level + 1, 8 * self.level
         turn = library.RandomRotation(15 * self.level)
 
@@ -176,7 +169,6 @@ class RandAugment(ImageTransform, kind="RandAugment"):
     strength: int = Field(default=9, ge=0, le=30)
 
     def build(self, library: ModuleType) -> Any:
-        """As a function of an image ``[C, H, W]`` of uint8."""
         return library.RandAugment(self.ops, self.strength)
 
 
@@ -204,7 +196,6 @@ class RandomErasing(SampleTransform, kind="RandomErasing"):
         return self
 
     def build(self, library: ModuleType) -> Any:
-        """As a function of a sample ``[*, H, W]``."""
         return library.RandomErasing(self.p, (self.least, self.most))
 
 
@@ -220,7 +211,6 @@ class RandomFlipPolarity(EventTransform, kind="RandomFlipPolarity"):
     p: float = Field(default=0.5, ge=0, le=1)
 
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:  # of any size
-        """As a function of tonic's arrays of events."""
         return library.RandomFlipPolarity(p=self.p)
 
 
@@ -238,7 +228,6 @@ class SpatialJitter(EventTransform, kind="SpatialJitter"):
     var_y: float = Field(default=1.0, gt=0)
 
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
-        """As a function of tonic's arrays of events."""
         return library.SpatialJitter(sensor_size=sensor, var_x=self.var_x, var_y=self.var_y, clip_outliers=True)
 
 
@@ -249,7 +238,6 @@ class TrivialAugment(ImageTransform, kind="TrivialAugment"):
     """
 
     def build(self, library: ModuleType) -> Any:
-        """As a function of an image ``[C, H, W]`` of uint8."""
         return library.TrivialAugmentWide()
 
 
@@ -265,5 +253,4 @@ class UniformNoise(EventTransform, kind="UniformNoise"):
     n: Positive = 100
 
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
-        """As a function of tonic's arrays of events."""
         return library.UniformNoise(sensor_size=sensor, n=self.n)

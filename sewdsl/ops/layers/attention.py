@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
 
@@ -56,7 +56,7 @@ class ChannelAttention(Layer, KnowsSteps, kind="CA"):
     of g, which are done once for T time-steps, per time-step and rounded up.
     """
 
-    reads: ClassVar[Literal["step", "past", "sequence"]] = "sequence"
+    reads = "sequence"
 
     r: Positive = 8
     steps: Positive | None = None
@@ -75,7 +75,6 @@ class ChannelAttention(Layer, KnowsSteps, kind="CA"):
         return -(-2 * self.parameters(*inputs) // self.T)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A channel attention."""
         return runtime.ChannelAttention(inputs[0].channels, self.r)
 
 
@@ -97,7 +96,7 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
     of g.
     """
 
-    reads: ClassVar[Literal["step", "past", "sequence"]] = "sequence"
+    reads = "sequence"
     fixed_steps = True
 
     r: Positive = 5
@@ -117,7 +116,6 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
         return 4 * (self.T // self.r)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A temporal attention for T time-steps."""
         return runtime.TemporalAttention(self.T, self.r)
 
 
@@ -151,7 +149,7 @@ class SpatialAttention(Layer, KnowsSteps, kind="SA"):
     once for T time-steps, per time-step and rounded up.
     """
 
-    reads: ClassVar[Literal["step", "past", "sequence"]] = "sequence"
+    reads = "sequence"
 
     k: Annotated[Positive, AfterValidator(require_odd)] = 3
     steps: Positive | None = None
@@ -171,7 +169,6 @@ class SpatialAttention(Layer, KnowsSteps, kind="SA"):
         return -(-2 * self.k**2 * h * w // self.T)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A spatial attention."""
         return runtime.SpatialAttention(self.k)
 
 
@@ -195,7 +192,7 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
     Shape: ``[C, H, W]``, unchanged. T² kernel_t + C² kernel_c parameters; multiply-accumulates are those of A and B.
     """
 
-    reads: ClassVar[Literal["step", "past", "sequence"]] = "sequence"
+    reads = "sequence"
     fixed_steps = True
 
     kernel_t: Positive = 4
@@ -217,5 +214,4 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
         return self.T * self.kernel_t * c + c**2 * self.kernel_c
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A joint attention for T time-steps."""
         return runtime.TemporalChannelAttention(self.T, inputs[0].channels, self.kernel_t, self.kernel_c)

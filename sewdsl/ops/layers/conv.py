@@ -120,7 +120,6 @@ class Conv(Layer, kind="c", key="conv"):
         return _stated(self, bias=bias)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step convolution."""
         kernel, stride, padding, dilation = self._window(inputs[0])
         made: Callable[..., nn.Module] = runtime.Conv2d if len(kernel) > 1 else runtime.Conv1d
         return made(
@@ -265,7 +264,6 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
         return self.replace(padding=padding, output_padding=output_padding, bias=bias)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step transposed convolution."""
         kernel, stride, padding, output_padding = self._window(inputs[0])
         made: Callable[..., nn.Module] = runtime.ConvTranspose2d if len(kernel) > 1 else runtime.ConvTranspose1d
         return made(

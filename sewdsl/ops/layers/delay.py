@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Layer, SavedForBackward
+from sewdsl.ir.op import Layer
 from sewdsl.ir.signal import Signal
 
 if TYPE_CHECKING:
@@ -22,16 +22,12 @@ class Delay(Layer, kind="DELAY"):
     Shape: any, unchanged.
     """
 
-    reads: ClassVar[Literal["step", "past", "sequence"]] = "past"
+    saves = "nothing"  # the gradient passes to the time-step before
+    reads = "past"
 
     def infer(self, *inputs: Signal) -> Signal:
         """The same values, and zeros at the first time-step, so that they vary over time."""
         return Signal(inputs[0].shape, inputs[0].values, varies=True)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Nothing: the gradient passes to the time-step before."""
-        return SavedForBackward()
-
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A shift by one time-step."""
         return runtime.Delay()

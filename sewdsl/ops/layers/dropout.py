@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
@@ -16,7 +16,27 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-class Dropout(Layer, kind="DP", key="dropout"):
+class _Dropped(Layer):
+    """Silences values of a sample in training, by one mask for all its time-steps.
+
+    Attributes:
+        p: Probability that one is silenced, in [0, 1).
+    """
+
+    repeatable = False
+
+    p: Annotated[float, Letter(""), Field(ge=0, lt=1)]
+
+    def infer(self, *inputs: Signal) -> Signal:
+        """Real values, unless nothing is dropped; a mask does not vary over time, so neither need the output."""
+        return Signal(inputs[0].shape, REAL if self.p else inputs[0].values, inputs[0].varies)
+
+    def in_evaluation(self) -> Self:
+        """Nothing is dropped."""
+        return self.replace(p=0.0)
+
+
+class Dropout(_Dropped, kind="DP", key="dropout"):
     """Silences a random part in training, the same part at every time-step of a sample.
 
     In a network: ``DP`` (p = 0.5), ``DP0.25``.
@@ -27,28 +47,17 @@ class Dropout(Layer, kind="DP", key="dropout"):
     Shape: any, unchanged. What is left is scaled by 1 / (1 - p) in training, so spikes become real values.
     """
 
-    repeatable: ClassVar[bool] = False
-
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.5
-
-    def infer(self, *inputs: Signal) -> Signal:
-        """Real values, unless nothing is dropped; a mask does not vary over time, so neither need the output."""
-        return Signal(inputs[0].shape, REAL if self.p else inputs[0].values, inputs[0].varies)
-
-    def in_evaluation(self) -> Self:
-        """Nothing is dropped."""
-        return self.replace(p=0.0)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """The mask of each sample, a number for each element."""
         return SavedForBackward(once=4 * inputs[0].elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A dropout with one mask for all time-steps."""
         return runtime.Dropout(self.p)
 
 
-class DropPath(Layer, kind="DropPath", key="drop_path"):
+class DropPath(_Dropped, kind="DropPath", key="drop_path"):
     """Silences all of a sample in training, at all its time-steps or at none: a residual branch is left out.
 
     In a network: at the end of a branch, ``ADD[ SN-c32k3-BN-DropPath(p=0.1) | id ]``, ``DropPath0.1``. Huang et al.
@@ -61,23 +70,13 @@ class DropPath(Layer, kind="DropPath", key="drop_path"):
     Shape: any, unchanged. What is left is scaled by 1 / (1 - p) in training, so spikes become real values.
     """
 
-    repeatable: ClassVar[bool] = False
-    weighs_as_a_whole: ClassVar[bool] = True
+    weighs_as_a_whole = True
 
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.1
-
-    def infer(self, *inputs: Signal) -> Signal:
-        """Real values, unless nothing is dropped; a mask does not vary over time, so neither need the output."""
-        return Signal(inputs[0].shape, REAL if self.p else inputs[0].values, inputs[0].varies)
-
-    def in_evaluation(self) -> Self:
-        """Nothing is dropped."""
-        return self.replace(p=0.0)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """The factor of each sample."""
         return SavedForBackward(once=4)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A mask of samples, for all time-steps."""
         return runtime.DropPath(self.p)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from sewdsl.ir.op import Layer, SavedForBackward
+from sewdsl.ir.op import Layer
 from sewdsl.ir.signal import Signal
 
 if TYPE_CHECKING:
@@ -21,16 +21,12 @@ class Flatten(Layer, kind="Flatten"):
     Shape: ``[C, H, W]`` to ``[C·H·W]``, ``[C, L]`` to ``[C·L]``.
     """
 
-    view: ClassVar[bool] = True
+    saves = "nothing"
+    view = True
 
     def infer(self, *inputs: Signal) -> Signal:
         """The same values in a vector."""
         return Signal((inputs[0].elements,), inputs[0].values, inputs[0].varies)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Nothing."""
-        return SavedForBackward()
-
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step flatten."""
         return runtime.Flatten()

@@ -46,5 +46,4 @@ class Linear(Layer, kind="FC"):
         return FanOut.everywhere(inputs[0].shape, self.features)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step linear layer."""
         return runtime.Linear(inputs[0].elements, self.features, bias=self.bias)

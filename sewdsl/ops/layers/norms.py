@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
@@ -34,8 +34,6 @@ class BatchNorm(Norm, kind="BN"):
     In a network: ``BN``, ``BN(eps=1e-5, momentum=0.1)``, or ``BN(weight=0.5)``, as MS-ResNet's norms start.
 
     Attributes:
-        eps: Added to the variance, > 0.
-        momentum: Weight of the newest batch in the running statistics, in [0, 1].
         weight: Where the weights of the channels start; the biases start with 0.
 
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
@@ -57,7 +55,6 @@ class BatchNorm(Norm, kind="BN"):
         return 2 * inputs[0].channels
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step batch norm."""
         made = runtime.BatchNorm(inputs[0].channels, scale=self.scale, eps=self.eps, momentum=self.momentum)
         return made if self.weight == 1 else made.started(self.weight)
 
@@ -103,14 +100,12 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
     number of time-steps T.
 
     Attributes:
-        eps: Added to the variance, > 0.
-        momentum: Weight of the newest batch in the running statistics, in [0, 1].
         steps: T, which the network fills in.
 
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C + T parameters; p starts as 1.
     """
 
-    reads: ClassVar[Literal["step", "past", "sequence"]] = "past"
+    reads = "past"
     fixed_steps = True
 
     steps: Positive | None = None
@@ -128,7 +123,6 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
         return SavedForBackward((0,), aside=4 * inputs[0].elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step batch norm with a weight for each of T time-steps."""
         return runtime.StepScaledBatchNorm(inputs[0].channels, self.T, eps=self.eps, momentum=self.momentum)
 
 
@@ -167,7 +161,6 @@ class GroupNorm(Layer, kind="GN", key="group_norm"):
         return SavedForBackward((0,), aside=8 * self.groups)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step group norm."""
         return runtime.GroupNorm(self.groups, inputs[0].channels, self.eps)
 
 
@@ -199,5 +192,4 @@ class LayerNorm(Layer, kind="LN", key="layer_norm"):
         return SavedForBackward((0,), aside=8 * (inputs[0].elements // inputs[0].channels))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step layer norm."""
         return runtime.LayerNorm(inputs[0].channels, self.eps)

@@ -87,6 +87,8 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
     Shape: ``[C, H, W]`` to ``[C, H', W']`` and ``[C, L]`` to ``[C, L']``, rounded down; ``[F]`` to ``[F / k]``.
     """
 
+    saves = "nothing"  # a mean needs no more than its shape
+
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in a smaller shape."""
         if len(inputs[0].shape) == 1:
@@ -116,12 +118,7 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
         """Places of the input along each axis that no window reaches; a voting layer reaches all."""
         return (0,) if len(signal.shape) == 1 else super().cropped(signal)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Nothing: a mean needs no more than its shape."""
-        return SavedForBackward()
-
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step average pooling."""
         if len(inputs[0].shape) == 1:
             return runtime.VotingPool(self.kernel[0])
         window = self.window(inputs[0])
@@ -154,7 +151,6 @@ class MaxPool(Pool, kind="MP", key="max_pool"):
         return SavedForBackward(aside=(2 if places <= MAX_16_BIT_PLACES else 4) * self.infer(*inputs).elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step max pooling."""
         window = self.window(inputs[0])
         made: Callable[..., nn.Module] = runtime.MaxPool2d if len(window[0]) > 1 else runtime.MaxPool1d
         return made(*window)
@@ -168,15 +164,12 @@ class GlobalAvgPool(Layer, kind="GAP"):
     Shape: ``[C, H, W]`` or ``[C, L]`` to ``[C]``.
     """
 
+    saves = "nothing"  # a mean needs no more than its shape
+
     def infer(self, *inputs: Signal) -> Signal:
         """Real values, one per channel."""
         c, *_ = row_or_map_shape("global average pooling", inputs[0])
         return Signal((c,), varies=inputs[0].varies)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Nothing: a mean needs no more than its shape."""
-        return SavedForBackward()
-
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step global average pooling."""
         return runtime.GlobalAvgPool()

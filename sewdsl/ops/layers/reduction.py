@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sewdsl.ir.kind import Positive
-from sewdsl.ir.op import Layer, SavedForBackward, ShapeMismatch
+from sewdsl.ir.op import Layer, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal, counts_up_to
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Reduction(Layer):
         over: ``channels``, or ``places``: height and width, or the length.
         groups: Over channels: in so many groups of channels in a row, each for itself, >= 1.
     """
+
+    saves = "nothing"  # each value gets the same gradient
 
     over: Literal["channels", "places"]
     groups: Positive = 1
@@ -67,10 +69,6 @@ class Reduction(Layer):
             )
         return Reduced((self.groups, *signal.shape[1:]), signal.channels // self.groups)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Nothing: each value gets the same gradient."""
-        return SavedForBackward()
-
 
 class Mean(Reduction, kind="MEAN"):
     """The mean over channels, all or in groups, or over places; the axes stay, as 1.
@@ -90,7 +88,6 @@ class Mean(Reduction, kind="MEAN"):
         return Signal(self.reduce_shape(inputs[0]).shape, varies=inputs[0].varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step mean."""
         return runtime.Mean(self.groups if self.over == "channels" else None)
 
 
@@ -118,5 +115,4 @@ class Sum(Reduction, kind="SUM"):
         return Signal(shape, counted, source.varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step sum."""
         return runtime.Sum(self.groups if self.over == "channels" else None)

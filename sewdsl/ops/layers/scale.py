@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -29,7 +29,7 @@ class Scale(Layer, kind="SCALE"):
     Shape: any, unchanged. Without ``learn``, spikes and counts become multiples of the number; with it, real values.
     """
 
-    weighs_as_a_whole: ClassVar[bool] = True
+    weighs_as_a_whole = True
 
     value: float = Field(default=1.0, gt=0)
     learn: Switch = False
@@ -52,5 +52,4 @@ class Scale(Layer, kind="SCALE"):
         return SavedForBackward((0,) if self.learn else ())
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multiplication."""
         return runtime.Scale(self.value, learn=self.learn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from sewdsl.ir.kind import Letter, Positive
-from sewdsl.ir.op import Layer, SavedForBackward
+from sewdsl.ir.op import Layer
 from sewdsl.ir.signal import REAL, Signal
 from sewdsl.ops.windows import row_or_map_shape
 
@@ -30,6 +30,8 @@ class Upsample(Layer, kind="UP", key="upsample"):
     counts stay what they are, with ``bilinear`` they become real values.
     """
 
+    saves = "nothing"  # the gradient needs no more than the shape
+
     factor: Annotated[Positive, Letter("")]
     mode: Literal["nearest", "bilinear"] = "nearest"
 
@@ -39,10 +41,5 @@ class Upsample(Layer, kind="UP", key="upsample"):
         values = inputs[0].values if self.mode == "nearest" else REAL
         return Signal((c, *(length * self.factor for length in size)), values, inputs[0].varies)
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Nothing: the gradient needs no more than the shape."""
-        return SavedForBackward()
-
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A multi-step upsampling."""
         return runtime.Upsample(self.factor, self.mode)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from sewdsl.ir.kind import Switch
-from sewdsl.ir.op import Activation, SavedForBackward
+from sewdsl.ir.op import Activation
 from sewdsl.ir.signal import REAL, Signal
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ class GELU(Activation, kind="GELU"):
     """
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A GELU."""
         return runtime.GELU()
 
 
@@ -41,19 +40,15 @@ class Logistic(Activation, kind="Logistic"):
     Shape: any, unchanged. What it gives is real, of spikes too.
     """
 
-    elsewhere: ClassVar[str] = "Sigmoid"
+    saves = "output"  # of which the slope is y (1 - y)
+    elsewhere = "Sigmoid"
 
     @property
     def can_be_silent(self) -> bool:
         """Not it: of 0 it gives 1/2."""
         return False
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """What it gives, of which the slope is y (1 - y)."""
-        return SavedForBackward(output=True)
-
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A logistic function."""
         return runtime.Sigmoid()
 
 
@@ -81,7 +76,6 @@ class PReLU(Activation, kind="PReLU"):
         return 1 if self.shared else inputs[0].channels
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A PReLU."""
         return runtime.PReLU(self.parameters(*inputs), self.slope)
 
 
@@ -93,16 +87,13 @@ class ReLU(Activation, kind="ReLU"):
     Shape: any, unchanged. Spikes and counts stay what they are.
     """
 
+    saves = "output"  # which says where the gradient passes
+
     def infer(self, *inputs: Signal) -> Signal:
         """Like the input: integers from 0 up pass unchanged, those below become 0, real values stay real."""
         return replace(inputs[0], values=replace(inputs[0].values, lower=0)) if inputs[0].values.lower else inputs[0]
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """What it gives, which says where the gradient passes."""
-        return SavedForBackward(output=True)
-
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A ReLU."""
         return runtime.ReLU()
 
 
@@ -117,7 +108,6 @@ class SiLU(Activation, kind="SiLU"):
     """
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A SiLU."""
         return runtime.SiLU()
 
 
@@ -129,10 +119,7 @@ class Tanh(Activation, kind="Tanh"):
     Shape: any, unchanged. What it gives is real, of spikes too.
     """
 
-    def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """What it gives, of which the slope is 1 - y²."""
-        return SavedForBackward(output=True)
+    saves = "output"  # of which the slope is 1 - y²
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """A hyperbolic tangent."""
         return runtime.Tanh()

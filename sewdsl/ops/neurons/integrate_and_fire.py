@@ -25,7 +25,6 @@ class IF(LinearNeuron, kind="IF"):
     """
 
     def dynamics(self) -> LinearDynamics:
-        """(1, 1, 0)."""
         return LinearDynamics(decay=1.0, gain=1.0, drift=0.0)
 
 
@@ -45,7 +44,6 @@ class LIF(LinearNeuron, kind="LIF"):
     tau: float = Field(default=2.0, gt=1)
 
     def dynamics(self) -> LinearDynamics:
-        """(1 - 1/tau, 1/tau, rest/tau)."""
         return LinearDynamics(decay=1 - 1 / self.tau, gain=1 / self.tau, drift=self.rest / self.tau)
 
 
@@ -66,7 +64,6 @@ class DLIF(LinearNeuron, kind="DLIF"):
     decay: float = Field(default=0.5, ge=0, lt=1)
 
     def dynamics(self) -> LinearDynamics:
-        """(decay, 1, (1 - decay) rest)."""
         return LinearDynamics(decay=self.decay, gain=1.0, drift=(1 - self.decay) * self.rest)
 
 
@@ -90,6 +87,6 @@ class PLIF(LinearNeuron, kind="PLIF"):
         return {"w": -log(self.tau - 1)}
 
     def dynamics(self, w: Tensor) -> LinearDynamics:
-        """(1 - sigmoid(w), sigmoid(w), rest · sigmoid(w)), the last of which is mostly 0, and then a constant."""
         gain = w.sigmoid()
+        # The drift is mostly 0, and then a constant.
         return LinearDynamics(decay=1 - gain, gain=gain, drift=self.rest * gain if self.rest else 0.0)

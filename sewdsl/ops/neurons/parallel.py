@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
 from sewdsl.ir.kind import Positive
 from sewdsl.ir.op import KnowsSteps, ParallelNeuron
@@ -32,7 +32,7 @@ class ParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="PSN"):
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1. T² + T parameters a layer.
     """
 
-    reads: ClassVar[Literal["step", "past", "sequence"]] = "sequence"
+    reads = "sequence"
     fixed_steps = True
 
     steps: Positive | None = None
@@ -42,7 +42,6 @@ class ParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="PSN"):
         return self.T**2 + self.T
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """Parallel neurons for T time-steps."""
         return runtime.ParallelNeuron(self, self.T)
 
 
@@ -65,7 +64,7 @@ class MaskedParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="MaskedPSN"):
     mask leaves out those that are not within order diagonals.
     """
 
-    reads: ClassVar[Literal["step", "past", "sequence"]] = "past"
+    reads = "past"
     fixed_steps = True
 
     order: Positive = 2
@@ -76,7 +75,6 @@ class MaskedParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="MaskedPSN"):
         return self.T**2 + self.T
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """Masked parallel neurons for T time-steps."""
         return runtime.MaskedNeuron(self, self.T, self.order)
 
 
@@ -97,7 +95,7 @@ class SlidingParallelSpikingNeuron(ParallelNeuron, kind="SlidingPSN"):
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1. order + 1 parameters a layer.
     """
 
-    reads: ClassVar[Literal["step", "past", "sequence"]] = "past"
+    reads = "past"
 
     order: Positive = 2
 
@@ -106,5 +104,4 @@ class SlidingParallelSpikingNeuron(ParallelNeuron, kind="SlidingPSN"):
         return self.order + 1
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """Sliding parallel neurons."""
         return runtime.SlidingNeuron(self, self.order)
