@@ -10,7 +10,7 @@ from sewdsl.ir.kind import Letter, NaturalPair, Positive, PositivePair, Switch
 from sewdsl.ir.op import Downstream, FanOut, Layer, ShapeMismatch
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.norms import BatchNorm, Norm
-from sewdsl.ops.windows import Lengths, along_axes, output_size, row_or_map_shape, window_counts
+from sewdsl.ops.windows import Lengths, Pair, along_axes, output_size, row_or_map_shape, window_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,42 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-class Conv(Layer, kind="c", key="conv"):
+class _Convolution(Layer):
+    """What both share: kernels that weigh the channels of their group, and a bias where no norm follows."""
+
+    channels: Annotated[Positive, Letter("")]
+    kernel: Annotated[PositivePair, Letter("k")]
+    stride: Annotated[PositivePair, Letter("s")] = (1, 1)
+    padding: Annotated[NaturalPair | None, Letter("p")] = None
+
+    if TYPE_CHECKING:
+        groups: int
+        bias: bool | None
+
+    def _check_groups(self, channels: int) -> None:
+        """Check that the groups divide the channels of input and output.
+
+        Raises:
+            ShapeMismatch: they do not.
+        """
+        if channels % self.groups or self.channels % self.groups:
+            raise ShapeMismatch(
+                "groups-mismatch",
+                f"{self.groups} groups do not divide {channels} input and {self.channels} output channels",
+                "the number of groups must divide both the input's and the output's channels",
+            )
+
+    def _needs_bias(self, downstream: Downstream, norm: type[Layer]) -> bool:
+        """Whether there is a bias: unless it is stated, where anything but norms follows."""
+        if self.bias is not None:
+            return self.bias
+        return not (downstream.next and all(isinstance(op, norm) for op in downstream.next))
+
+    def _module(self, made: Callable[..., nn.Module], signal: Signal, **window: Lengths) -> nn.Module:
+        return made(signal.channels, self.channels, **window, groups=self.groups, bias=bool(self.bias))
+
+
+class Conv(_Convolution, kind="c", key="conv"):
     """A convolution of each time-step: 2-D of a map ``[C, H, W]``, 1-D of ``[C, L]``.
 
     In a network: ``c32k3s1``, ``c64k7s2p3``, ``c32k3x5``, ``c32k3g32b1``.
@@ -38,10 +73,6 @@ class Conv(Layer, kind="c", key="conv"):
     ``[channels, L']``.
     """
 
-    channels: Annotated[Positive, Letter("")]
-    kernel: Annotated[PositivePair, Letter("k")]
-    stride: Annotated[PositivePair, Letter("s")] = (1, 1)
-    padding: Annotated[NaturalPair | None, Letter("p")] = None
     dilation: Annotated[PositivePair, Letter("d")] = (1, 1)
     groups: Annotated[Positive, Letter("g")] = 1
     bias: Annotated[Switch | None, Letter("b")] = None
@@ -77,12 +108,7 @@ class Conv(Layer, kind="c", key="conv"):
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in the new shape."""
         c, *size = row_or_map_shape("a convolution", inputs[0])
-        if c % self.groups or self.channels % self.groups:
-            raise ShapeMismatch(
-                "groups-mismatch",
-                f"{self.groups} groups do not divide {c} input and {self.channels} output channels",
-                "the number of groups must divide both the input's and the output's channels",
-            )
+        self._check_groups(c)
         name = f"convolution k{'x'.join(map(str, dict.fromkeys(self.kernel)))}"
         lengths = output_size(name, tuple(size), *self._window(inputs[0]))
         return Signal((self.channels, *lengths), varies=inputs[0].varies)
@@ -114,24 +140,12 @@ class Conv(Layer, kind="c", key="conv"):
 
     def settle(self, downstream: Downstream) -> Conv:
         """States padding and bias."""
-        bias = self.bias
-        if bias is None:
-            bias = not (downstream.next and all(isinstance(op, Norm) for op in downstream.next))
-        return _stated(self, bias=bias)
+        return _stated(self, bias=self._needs_bias(downstream, Norm))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         kernel, stride, padding, dilation = self._window(inputs[0])
         made: Callable[..., nn.Module] = runtime.Conv2d if len(kernel) > 1 else runtime.Conv1d
-        return made(
-            inputs[0].channels,
-            self.channels,
-            kernel_size=kernel,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=self.groups,
-            bias=bool(self.bias),
-        )
+        return self._module(made, inputs[0], kernel_size=kernel, stride=stride, padding=padding, dilation=dilation)
 
 
 @lru_cache(maxsize=4096)
@@ -140,12 +154,10 @@ def _stated(conv: Conv, *, bias: bool) -> Conv:
     return conv.replace(padding=conv.pads, bias=bias)
 
 
-Pair = tuple[int, int]
-
 _KEEP_PLACES = "no layer makes a map of a vector: keep its places, by c64k1 for FC64 and MEAN(over=places) for GAP"
 
 
-class TransposedConv(Layer, kind="tc", key="transposed_conv"):
+class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
     """A transposed convolution of each time-step: each value gives a window of the output, and these are added up.
 
     In a network: ``tc64k2s2``, which doubles height and width, ``tc64k3s2``, ``tc64k4s2p1``.
@@ -164,10 +176,6 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
     ``[C, L]`` to ``[channels, L']``.
     """
 
-    channels: Annotated[Positive, Letter("")]
-    kernel: Annotated[PositivePair, Letter("k")]
-    stride: Annotated[PositivePair, Letter("s")] = (1, 1)
-    padding: Annotated[NaturalPair | None, Letter("p")] = None
     output_padding: Annotated[NaturalPair | None, Letter("o")] = None
     groups: Annotated[Positive, Letter("g")] = 1
     bias: Annotated[Switch | None, Letter("b")] = None
@@ -212,12 +220,7 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
     def infer(self, *inputs: Signal) -> Signal:
         """Real values in the new shape."""
         c, *size = row_or_map_shape("a transposed convolution", inputs[0], _KEEP_PLACES)
-        if c % self.groups or self.channels % self.groups:
-            raise ShapeMismatch(
-                "groups-mismatch",
-                f"{self.groups} groups do not divide {c} input and {self.channels} output channels",
-                "the number of groups must divide both the input's and the output's channels",
-            )
+        self._check_groups(c)
         lengths = [
             (length - 1) * s - 2 * p + k + o for length, k, s, p, o in zip(size, *self._window(inputs[0]), strict=True)
         ]
@@ -257,22 +260,12 @@ class TransposedConv(Layer, kind="tc", key="transposed_conv"):
 
     def settle(self, downstream: Downstream) -> TransposedConv:
         """States padding, output padding and bias."""
-        bias = self.bias
-        if bias is None:
-            bias = not (downstream.next and all(isinstance(op, BatchNorm) for op in downstream.next))
+        bias = self._needs_bias(downstream, BatchNorm)
         padding, output_padding = self.pads
         return self.replace(padding=padding, output_padding=output_padding, bias=bias)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         kernel, stride, padding, output_padding = self._window(inputs[0])
         made: Callable[..., nn.Module] = runtime.ConvTranspose2d if len(kernel) > 1 else runtime.ConvTranspose1d
-        return made(
-            inputs[0].channels,
-            self.channels,
-            kernel_size=kernel,
-            stride=stride,
-            padding=padding,
-            output_padding=output_padding,
-            groups=self.groups,
-            bias=bool(self.bias),
-        )
+        window = {"kernel_size": kernel, "stride": stride, "padding": padding, "output_padding": output_padding}
+        return self._module(made, inputs[0], **window)
