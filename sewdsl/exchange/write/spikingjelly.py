@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
 from sewdsl.exchange.write.python import equations
 from sewdsl.exchange.write.python.layers import LAYER_TEXTS, SEQUENCE_TEXTS, layer_call, layer_definitions
-from sewdsl.exchange.write.python.norm_classes import norm_texts, weighted_norm_texts
+from sewdsl.exchange.write.python.layer_classes import norm_texts, weighted_norm_texts
 from sewdsl.exchange.write.source import Dialect, loops
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.exchange.write.source.run_source import run_source

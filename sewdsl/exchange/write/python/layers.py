@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.python.neurons import Neurons
-from sewdsl.exchange.write.python.norm_classes import (
+from sewdsl.exchange.write.python.layer_classes import (
     LOOPED_STEP_SCALED_NORM,
     NORMS,
     norm_texts,
