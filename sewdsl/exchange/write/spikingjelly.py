@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
 from sewdsl.exchange.write.python import equations
-from sewdsl.exchange.write.python.layers import LAYER_TEXTS, SEQUENCE_TEXTS, layer_call, layer_definitions
-from sewdsl.exchange.write.python.layer_classes import norm_texts, weighted_norm_texts
+from sewdsl.exchange.write.python.layer_classes import (
+    LAYER_TEXTS,
+    ROWS,
+    SAME,
+    SEQUENCE_TEXTS,
+    layer_definitions,
+    norm_texts,
+    weighted_norm_texts,
+)
+from sewdsl.exchange.write.python.layers import layer_call
 from sewdsl.exchange.write.source import Dialect, loops
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.exchange.write.source.run_source import run_source
@@ -108,6 +116,17 @@ def fire(u: Tensor, spikes: nn.Module) -> Tensor:
     """Spikes where u >= 0, with the gradient of one of SpikingJelly's surrogates."""
     return spikes(u)
 '''
+GLOBAL_POOL = '''\
+class {name}(layer.AdaptiveAvgPool{axes}):
+    """The mean of each channel: {shape} to [T, N, C]."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return super().forward(x).flatten(2)
+'''
 TEXTS = {
     **LAYER_TEXTS,
     **weighted_norm_texts("layer"),
@@ -127,28 +146,8 @@ class MaskedPSN(neuron.MaskedPSN):
         for name, buffer in list(self.named_buffers()):
             self.register_buffer(name, buffer, persistent=False)
 ''',
-    "GlobalAvgPool": '''\
-class GlobalAvgPool(layer.AdaptiveAvgPool2d):
-    """The mean of each channel: [T, N, C, H, W] to [T, N, C]."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
-        return super().forward(x).flatten(2)
-''',
-    "GlobalAvgPool1d": '''\
-class GlobalAvgPool1d(layer.AdaptiveAvgPool1d):
-    """The mean of each channel: [T, N, C, L] to [T, N, C]."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
-        return super().forward(x).flatten(2)
-''',
+    "GlobalAvgPool": GLOBAL_POOL.format(name="GlobalAvgPool", axes="2d", shape=SAME),
+    "GlobalAvgPool1d": GLOBAL_POOL.format(name="GlobalAvgPool1d", axes="1d", shape=ROWS),
     "Linear": '''\
 class Linear(layer.Linear):
     """A linear layer on maps: [T, N, C, H, W] to [T, N, F]."""

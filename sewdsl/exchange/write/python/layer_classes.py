@@ -1,6 +1,11 @@
-"""Classes of batch norms in exported files, on the batch norms of PyTorch or SpikingJelly."""
+"""Classes of layers in exported files, on the layers of PyTorch or SpikingJelly."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sewdsl.exchange.write.source import loops
+from sewdsl.exchange.write.source.runtime_class import runtime_class
 
 NORMALISE = """\
     def _normalise(self, x: Tensor) -> Tensor:
@@ -121,3 +126,169 @@ def weighted_norm_texts(library: str, forward: str = "") -> dict[str, str]:
         forward: Text of their ``forward``; empty: that of the library.
     """
     return {f"Weighted{name}": WEIGHTED.format(name=name, base=library) + forward for name in NORMS}
+
+
+EACH_STEP = '''\
+def each_step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """A layer on all time-steps, [T, N, *], as one batch of T * N samples."""
+    return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+'''
+STEPWISE = '''
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return each_step(super().forward, x)
+'''
+SAME = "[T, N, C, H, W]"
+ROWS = "[T, N, C, L]"
+REDUCTION = '''\
+class {name}(nn.Module):
+    """The {what} over the channels of each group, or over places; the axes stay, as 1."""
+
+    def __init__(self, groups: int | None) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        if self.groups is None:
+            return x.{what}({places}, keepdim=True)
+        return x.unflatten(2, (self.groups, -1)).{what}(3)
+'''
+REDUCTIONS = {
+    f"{name}{axes}": REDUCTION.format(name=f"{name}{axes}", what=name.lower(), places=places)
+    for name in ("Sum", "Mean")
+    for axes, places in (("", "(3, 4)"), ("1d", "3"))
+}
+DROPPING = '''\
+class {name}(nn.Module):
+    """{what}"""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        if not self.training:
+            return x
+        return x * nn.functional.dropout({mask}, self.p)
+'''
+GLOBAL_POOL = '''\
+class {name}(nn.Module):
+    """The mean of each channel: {shape} to [T, N, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return x.mean({places})
+'''
+LOOPED_DROPPING = (
+    ("(nn.Module):", "(Memory):"),
+    ("        return x * nn.functional.dropout(", "        ones = "),
+    (
+        ", self.p)\n",
+        """
+        mask = self.loop_state[0] if self.loop_state else None
+        if mask is None:
+            mask = nn.functional.dropout(ones, self.p)
+        self.keep_state(mask)
+        return x * mask
+""",
+    ),
+)
+LOOPED = {
+    "Dropout": LOOPED_DROPPING,
+    "DropPath": LOOPED_DROPPING,
+    "StepScaledBatchNorm": LOOPED_STEP_SCALED_NORM,
+}
+"""What is another text in a file with loops, by class: one mask lasts for all time-steps."""
+LAYER_TEXTS = {
+    **REDUCTIONS,
+    "LayerNorm": runtime_class("layers", "LayerNorm"),
+    "PReLU": '''\
+class PReLU(nn.PReLU):
+    """max(x, 0) + weight * min(x, 0), with a weight for each channel: [T, N, C, *], unchanged."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+''',
+    "Scale": runtime_class("layers", "Scale"),
+    "DropPath": DROPPING.format(
+        name="DropPath",
+        what="Silences all of a sample in training, at all its time-steps: [T, N, *], unchanged.",
+        mask="x.new_ones(x.shape[1], *[1] * (x.ndim - 2))",
+    ),
+}
+"""Classes that are the same in files of SpikingJelly's layers."""
+
+
+def _wrapped(**meanings: str) -> dict[str, str]:
+    """Return classes that compute a layer of PyTorch for all time-steps, by the name of both."""
+    return {name: f'class {name}(nn.{name}):\n    """{what}"""\n{STEPWISE}' for name, what in meanings.items()}
+
+
+SHARED = runtime_class("sequence_attention", "SharedLayers")
+SHARED_BY = ("TemporalAttention", "ChannelAttention")
+"""The classes that derive from :data:`SHARED`."""
+SEQUENCE_TEXTS = {
+    name: runtime_class("sequence_attention", name)
+    for name in (*SHARED_BY, "SpatialAttention", "TemporalChannelAttention")
+}
+TEXTS = {
+    **LAYER_TEXTS,
+    **_wrapped(
+        ConvTranspose2d=f"A transposed convolution of each time-step: {SAME} to [T, N, C', H', W'].",
+        ConvTranspose1d=f"A transposed convolution of each time-step: {ROWS} to [T, N, C', L'].",
+        Upsample="A larger map: [T, N, C, *], each length times the factor.",
+        GroupNorm="Group norm of each time-step: [T, N, C, *], unchanged.",
+        Conv2d=f"A convolution of each time-step: {SAME} to [T, N, C', H', W'].",
+        Conv1d=f"A convolution of each time-step: {ROWS} to [T, N, C', L'].",
+        BatchNorm2d=f"Batch norm of {SAME}, over T, N, H and W jointly.",
+        BatchNorm1d="Batch norm of [T, N, C, *], over all but the channels.",
+    ),
+    **norm_texts(
+        "nn",
+        "each_step(self._normalise, x)",
+        "weight * scale * (x - mean) / sqrt(var + eps) + bias, over all but the channels.",
+    ),
+    **SEQUENCE_TEXTS,
+    **weighted_norm_texts("nn", STEPWISE),
+    **_wrapped(
+        MaxPool2d=f"The largest value of each window: {SAME} to [T, N, C, H', W'].",
+        AvgPool2d=f"The mean of each window: {SAME} to [T, N, C, H', W'].",
+        MaxPool1d=f"The largest value of each window: {ROWS} to [T, N, C, L'].",
+        AvgPool1d=f"The mean of each window: {ROWS} to [T, N, C, L'].",
+    ),
+    "GlobalAvgPool": GLOBAL_POOL.format(name="GlobalAvgPool", shape=SAME, places="(-2, -1)"),
+    "GlobalAvgPool1d": GLOBAL_POOL.format(name="GlobalAvgPool1d", shape=ROWS, places="-1"),
+    "VotingPool": '''\
+class VotingPool(nn.Module):
+    """The mean of voters in a row, [T, N, F] to [T, N, F / voters]."""
+
+    def __init__(self, voters: int) -> None:
+        super().__init__()
+        self.voters = voters
+
+    def forward(self, x: Tensor) -> Tensor:
+        """All time-steps."""
+        return x.unflatten(-1, (-1, self.voters)).mean(-1)
+''',
+    "Linear": runtime_class("layers", "Linear"),
+    "Dropout": DROPPING.format(
+        name="Dropout", what="Dropout with one mask for all time-steps of a sample.", mask="torch.ones_like(x[0])"
+    ),
+}
+"""The class of each name; those before it that a class needs are written with it."""
+STEPPED = frozenset(name for name, text in TEXTS.items() if "each_step(" in text)
+
+
+def layer_definitions(texts: Mapping[str, str], used: set[str], reset: Sequence[str], *, looped: bool) -> list[str]:
+    """The classes of the layers that a file uses, in the order of the texts; see :func:`loops.definitions`."""
+    shared = [SHARED] if used.intersection(SHARED_BY) else []
+    layers = []
+    for name in filter(used.__contains__, texts):
+        text = texts[name]
+        for before, after in LOOPED.get(name, ()) if looped else ():
+            text = text.replace(before, after)
+        layers.append(text)
+    return [*shared, *loops.definitions(used, reset, looped=looped), *layers]
