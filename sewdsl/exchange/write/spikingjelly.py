@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sewdsl.exchange.errors import ExportError, UnsupportedLayer
+from sewdsl.exchange.spikingjelly_names import NEURONS, SURROGATES
 from sewdsl.exchange.write.python import equations
 from sewdsl.exchange.write.python.layer_classes import (
     LAYER_TEXTS,
@@ -25,27 +26,14 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.neurons.integrate_and_fire import DLIF, IF, LIF, PLIF
+from sewdsl.ops.neurons.integrate_and_fire import DLIF, LIF, PLIF
 from sewdsl.ops.neurons.parallel import MaskedParallelSpikingNeuron, ParallelSpikingNeuron, SlidingParallelSpikingNeuron
-from sewdsl.ops.surrogates import ATan, Constant, Rectangular, Sigmoid, Triangle
+from sewdsl.ops.surrogates import ATan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from sewdsl.exchange.write.formats import Outputs
-
-NODES: dict[type[Neuron], str] = {IF: "IFNode", LIF: "LIFNode", DLIF: "LIFNode", PLIF: "ParametricLIFNode"}
-"""Their neurons: H[t] = V[t-1] + X[t], or V[t-1] + (X[t] - (V[t-1] - v_reset)) / tau, which is what ours do, or the
-latter without a division of X[t]: DLIF."""
-SURROGATES: dict[type[Surrogate], Callable[..., str]] = {
-    ATan: lambda op: f"ATan({op.alpha!r})",
-    Sigmoid: lambda op: f"Sigmoid({op.alpha!r})",
-    Triangle: lambda op: f"PiecewiseQuadratic({op.alpha!r})",  # alpha - alpha² |u| where |u| < 1 / alpha
-    Rectangular: lambda op: f"PiecewiseLeakyReLU(w={op.width / 2!r}, c=0.0)",  # 1 / (2 w) where |u| < w, else c
-    Constant: lambda op: f"LeakyKReLU(leak={op.value!r}, k={op.value!r})",  # leak where u < 0, else k
-}
-"""Their surrogates with the same derivative."""
-
 
 PARALLEL: dict[type[ParallelNeuron], str] = {
     ParallelSpikingNeuron: "neuron.PSN",
@@ -63,7 +51,7 @@ def neuron(node: Node, op: Spiking) -> PyCall:
     """
     if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
         return _parallel(node, op)
-    if not isinstance(op, Neuron) or type(op) not in NODES:
+    if not isinstance(op, Neuron) or type(op) not in NEURONS:
         raise UnsupportedLayer(node, "is a neuron that SpikingJelly does not have")
     tau: tuple[Arg, ...] = ()
     if isinstance(op, LIF | PLIF):
@@ -72,7 +60,7 @@ def neuron(node: Node, op: Spiking) -> PyCall:
     elif isinstance(op, DLIF):
         tau = (Arg("tau", Literal(1 / (1 - op.decay)), 2.0), Arg("decay_input", Literal(False), default=True))  # noqa: FBT003
     return PyCall(
-        f"neuron.{NODES[type(op)]}",
+        f"neuron.{NEURONS[type(op)]}",
         (
             *tau,
             Arg("v_threshold", Literal(op.v_threshold), 1.0),
@@ -102,13 +90,14 @@ THEIR_COUNTS = (("k", "order"), ("T", "steps"))
 
 
 def _surrogate(node: Node, surrogate: Surrogate) -> Code:
-    if type(surrogate) not in SURROGATES:
+    known = next((known for known in SURROGATES if known.kind is type(surrogate)), None)
+    if known is None or known.call is None:
         raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, which SpikingJelly does not have")
     if isinstance(surrogate, ATan) and surrogate.scale != 1:
         raise UnsupportedLayer(
             node, f"has the surrogate ATan with scale {surrogate.scale}, and SpikingJelly's has none"
         )
-    return Code(f"surrogate.{SURROGATES[type(surrogate)](surrogate)}")
+    return Code(f"surrogate.{known.name}({known.call(surrogate)})")
 
 
 FIRE = '''\

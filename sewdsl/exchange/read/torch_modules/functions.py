@@ -7,13 +7,15 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from sewdsl.exchange.read.draft import ScaleOp, make_op
-from sewdsl.exchange.read.torch_modules import layers
 from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, TorchVocabulary, Trace, TracedTensor
 from sewdsl.ops.joins import Add, And, IAnd
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.pool import AvgPool, MaxPool
 from sewdsl.ops.neurons.activations import ReLU
 
 _HARMLESS = frozenset({
@@ -23,6 +25,11 @@ _HARMLESS = frozenset({
     )),
 })  # fmt: skip
 """What only asks for the shape and the like."""
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """Height and width, or the same length twice, of what slides over rows."""
+    return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[-1]))
 
 
 def _add(trace: Trace, a: Any, b: Any, *, alpha: float = 1) -> TracedTensor:
@@ -171,7 +178,7 @@ def _mean(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False,
     places = {a.ndim - 2, a.ndim - 1}
     own = len(trace.draft.shape(a.place))
     if own == 3 and axes >= places:  # noqa: PLR2004 -- C, H, W
-        pooled = layers.average_whole(trace, a)
+        pooled = average_whole(trace, a)
         a, axes = (pooled if keepdim else trace.add(Flatten(), pooled)), axes - places
     if axes == {0} and a.form is LeadingAxes.SEQUENCE and not keepdim:
         return _read(trace, a, "mean")
@@ -207,18 +214,20 @@ def _read(trace: Trace, a: TracedTensor, how: str) -> TracedTensor:
     return made
 
 
-def _relu(trace: Trace, a: TracedTensor, inplace: bool = False) -> TracedTensor:
+def relu(trace: Trace, a: TracedTensor, inplace: bool = False) -> TracedTensor:
+    """A rectifier, perhaps in place."""
     made = trace.add(ReLU(), a)
     return trace.overwritten(a, made) if inplace else made
 
 
-def _dropout(
+def dropout(
     trace: Trace,
     a: TracedTensor,
     p: float = 0.5,
     training: bool = True,
     inplace: bool = False,
 ) -> TracedTensor:
+    """Dropout."""
     return trace.add(make_op(Dropout, trace.origin, p=float(p)), a)
 
 
@@ -226,7 +235,7 @@ def _same(trace: Trace, a: TracedTensor, *args: Any, **kwargs: Any) -> TracedTen
     return trace.tensor(a.checked().place, a.form, like=a, complement=a.complement)
 
 
-def _max_pool(  # noqa: PLR0913 -- torch's signature
+def max_pool(  # noqa: PLR0913 -- torch's signature
     trace: Trace,
     a: TracedTensor,
     kernel_size: Any,
@@ -236,11 +245,13 @@ def _max_pool(  # noqa: PLR0913 -- torch's signature
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> TracedTensor:
-    window = layers.PoolingWindow(kernel_size, stride or kernel_size, padding, dilation, ceil_mode, return_indices)
-    return layers.max_pool(trace, a, window)
+    """Max pooling of maps or rows."""
+    if pair(dilation) != (1, 1) or return_indices:
+        raise trace.refusal("dilates its window, or gives indices too")
+    return _slide(trace, a, MaxPool, (kernel_size, stride or kernel_size, padding), ceil_mode=ceil_mode)
 
 
-def _avg_pool(  # noqa: PLR0913 -- torch's signature
+def avg_pool(  # noqa: PLR0913 -- torch's signature
     trace: Trace,
     a: TracedTensor,
     kernel_size: Any,
@@ -250,10 +261,67 @@ def _avg_pool(  # noqa: PLR0913 -- torch's signature
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> TracedTensor:
-    unusual = divisor_override is not None or (not count_include_pad and layers.pair(padding) != (0, 0))
-    return layers.avg_pool(
-        trace, a, layers.PoolingWindow(kernel_size, stride or kernel_size, padding, 1, ceil_mode, unusual)
-    )
+    """Average pooling of maps or rows."""
+    if divisor_override is not None or (not count_include_pad and pair(padding) != (0, 0)):
+        raise trace.refusal("divides by another number than that of the window's elements")
+    return _slide(trace, a, AvgPool, (kernel_size, stride or kernel_size, padding), ceil_mode=ceil_mode)
+
+
+def _slide(
+    trace: Trace, a: TracedTensor, kind: type[MaxPool | AvgPool], window: tuple[Any, Any, Any], *, ceil_mode: bool
+) -> TracedTensor:
+    sizes = dict(zip(("kernel", "stride", "padding"), map(pair, window), strict=True))
+    shape = trace.draft.shape(require_map(trace, a).place)
+    if ceil_mode and any((length + 2 * p - k) % s for length, k, s, p in zip(shape[1:], *sizes.values(), strict=False)):
+        raise trace.refusal(f"rounds up the size of {'x'.join(map(str, shape))}; ours round down")
+    return trace.add(make_op(kind, trace.origin, **sizes), a)
+
+
+def require_map(trace: Trace, a: TracedTensor) -> TracedTensor:
+    """A map, ``[N, C, H, W]`` or ``[N, C, L]``."""
+    if len(trace.draft.shape(a.place)) == 1:
+        raise trace.refusal("pools what is no map")
+    return a
+
+
+def average_whole(trace: Trace, a: TracedTensor) -> TracedTensor:
+    """The mean of each channel, as a map of one place."""
+    _, *lengths = trace.draft.shape(a.place)
+    return trace.add(AvgPool(kernel=pair(lengths)), a)
+
+
+def adaptive_avg_pool(trace: Trace, a: TracedTensor, output_size: Any) -> TracedTensor:
+    """``AdaptiveAvgPool2d``, where all windows have one size."""
+    shape = trace.draft.shape(require_map(trace, a).place)
+    axes = len(shape) - 1
+    sizes = (output_size,) * axes if isinstance(output_size, int | None) else output_size
+    wanted = [have if want is None else want for want, have in zip(sizes, shape[1:], strict=True)]
+    if any(have % want for want, have in zip(wanted, shape[1:], strict=True)):
+        raise trace.refusal(
+            f"pools {'x'.join(map(str, shape[1:]))} to {'x'.join(map(str, wanted))}, in windows of several sizes"
+        )
+    kernel = pair([have // want for want, have in zip(wanted, shape[1:], strict=True)])
+    return a if kernel == (1, 1) else trace.add(make_op(AvgPool, trace.origin, kernel=kernel), a)
+
+
+def linear_function(trace: Trace, a: TracedTensor, weight: Tensor, bias: Tensor | None = None) -> TracedTensor:
+    """The function that ``Linear`` calls, with parameters of the module at hand."""
+    if not all(isinstance(each, nn.Parameter) for each in (weight, bias) if each is not None):
+        raise trace.refusal("multiplies by a matrix that is computed")
+    if len(trace.draft.shape(a.place)) > 1:
+        raise trace.refusal("multiplies the last axis of a map")
+    trace.once(weight)
+    require_width(trace, a, weight.shape[1])
+    op = make_op(Linear, trace.origin, features=len(weight), bias=bias is not None)
+    tensors = {"weight": weight.detach().clone(), "bias": None if bias is None else bias.detach().clone()}
+    return trace.add(op, a, **tensors)
+
+
+def require_width(trace: Trace, a: TracedTensor, wanted: int) -> None:
+    """Refuses a layer that is made for another number of channels or features than its input has."""
+    found = trace.draft.shape(a.place)[0]
+    if found != wanted:
+        raise trace.refusal(f"is made for {wanted} channels or features, but reads {found}")
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -285,17 +353,17 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sum": _sum,
     "__getitem__": _item,
     "unbind": _unbind,
-    "relu": _relu,
-    "relu_": partial(_relu, inplace=True),
-    "dropout": _dropout,
-    "max_pool2d": _max_pool,
-    "boolean_dispatch": _max_pool,
-    "avg_pool2d": _avg_pool,
-    "adaptive_avg_pool2d": layers.adaptive_avg_pool,
+    "relu": relu,
+    "relu_": partial(relu, inplace=True),
+    "dropout": dropout,
+    "max_pool2d": max_pool,
+    "boolean_dispatch": max_pool,
+    "avg_pool2d": avg_pool,
+    "adaptive_avg_pool2d": adaptive_avg_pool,
     "contiguous": _same,
     "clone": _same,
     "expand": _expand,
-    "linear": layers.linear_function,
+    "linear": linear_function,
 }
 """By their names, as functions and as methods."""
 

@@ -7,22 +7,37 @@ from math import exp
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sewdsl.exchange.read.draft import ScaleOp, make_op
-from sewdsl.exchange.read.torch_modules import layers
-from sewdsl.exchange.read.torch_modules.functions import flatten
+from sewdsl.exchange.read.torch_modules.functions import (
+    adaptive_avg_pool,
+    avg_pool,
+    dropout,
+    flatten,
+    max_pool,
+    pair,
+    relu,
+    require_map,
+    require_width,
+)
 from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, Leaf, Trace, TracedTensor
+from sewdsl.exchange.spikingjelly_names import NEURONS, SURROGATES
 from sewdsl.ir.op import Activation, Neuron, Surrogate
-from sewdsl.ops.neurons.activations import Logistic, ReLU, SiLU, Tanh
+from sewdsl.ops.layers.conv import Conv, TransposedConv
+from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.norms import BatchNorm, GroupNorm
+from sewdsl.ops.layers.pool import AvgPool
+from sewdsl.ops.layers.upsample import Upsample
+from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, SiLU, Tanh
 from sewdsl.ops.neurons.integrate_and_fire import IF, LIF, PLIF
-from sewdsl.ops.surrogates import ATan, Constant, Rectangular, Sigmoid, Triangle
 
-NEURONS = ("IFNode", "LIFNode", "ParametricLIFNode")
+NODES = tuple(dict.fromkeys(NEURONS.values()))
+"""Classes of SpikingJelly's neurons that are read."""
 
 LIBRARIES = {
-    "spikingjelly.": f"is not covered: of SpikingJelly's neurons, {', '.join(NEURONS[:-1])} and {NEURONS[-1]} are",
+    "spikingjelly.": f"is not covered: of SpikingJelly's neurons, {', '.join(NODES[:-1])} and {NODES[-1]} are",
     "snntorch.": "is not covered: of snnTorch, what its export_to_nir writes can be imported",
 }
 """What is said of a neuron of another library that is none of them, by what the names of its modules begin with."""
@@ -68,25 +83,157 @@ def _surrogate(trace: Trace, function: Any) -> Surrogate:
     name = type(function).__name__
     if not getattr(function, "spiking", True):
         raise trace.refusal(f"gives no spikes, but what {name} is the derivative of (spiking=False)")
-    found = SURROGATES[name](function) if name in SURROGATES else None
-    if found is None:
+    known = next((known for known in SURROGATES if known.name == name), None)
+    arguments = known and known.arguments(function)
+    if known is None or arguments is None:
         raise trace.refusal(f"has the surrogate {name}, which the language does not have")
-    kind, arguments = found
-    return make_op(kind, trace.origin, **arguments)
+    return make_op(known.kind, trace.origin, **arguments)
 
 
-Derivative = tuple[type[Surrogate], dict[str, float]]
-"""One of ours, and its arguments."""
-SURROGATES: dict[str, Callable[[Any], Derivative | None]] = {
-    "ATan": lambda f: (ATan, {"alpha": float(f.alpha)}),
-    "Sigmoid": lambda f: (Sigmoid, {"alpha": float(f.alpha)}),
-    "PiecewiseQuadratic": lambda f: (Triangle, {"alpha": float(f.alpha)}),
-    "Rect": lambda f: (Rectangular, {"width": 1 / float(f.alpha)}),
-    "PiecewiseLeakyReLU": lambda f: None if f.c else (Rectangular, {"width": 2 * float(f.w)}),
-    "LeakyKReLU": lambda f: (Constant, {"value": float(f.k)}) if f.k == f.leak else None,
-    "DeterministicPass": lambda _: (Constant, {"value": 1.0}),
-}
-"""Of SpikingJelly, by name; None: with these arguments it is none of ours."""
+NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+"""What a batch norm has learned."""
+
+
+def copy_parameters(module: nn.Module, names: tuple[str, ...] = ("weight", "bias")) -> dict[str, Tensor]:
+    """Weights and buffers of a layer as it computes with them, by torch's names."""
+    found = {name: getattr(module, name) for name in names}
+    return {name: value.detach().clone() for name, value in found.items() if value is not None}
+
+
+def require_batch_first(trace: Trace, a: TracedTensor) -> TracedTensor:
+    """What a layer of torch reads, if it takes the first axis for samples and the second for channels.
+
+    Raises:
+        UnsupportedPart: time-steps have an axis of their own.
+    """
+    if a.form is LeadingAxes.SEQUENCE:
+        raise trace.refusal(f"would take time-steps for samples: it reads {a.form.value}")
+    return a
+
+
+def require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+    """What a layer of SpikingJelly reads, as its step mode says."""
+    wanted = LeadingAxes.SEQUENCE if getattr(module, "step_mode", "m") == "m" else LeadingAxes.STEP
+    if a.form is not wanted and not (wanted is LeadingAxes.STEP and a.form is LeadingAxes.FOLDED):
+        mode = "multi-step" if wanted is LeadingAxes.SEQUENCE else "single-step"
+        raise trace.refusal(f"is in {mode} mode, but reads {a.form.value}")
+    return a
+
+
+def conv(trace: Trace, module: nn.Conv2d | nn.Conv1d, a: TracedTensor) -> TracedTensor:
+    """``Conv2d`` and ``Conv1d``."""
+    require_axes(trace, a, len(module.kernel_size))
+    if module.padding_mode != "zeros":
+        raise trace.refusal(f"pads with '{module.padding_mode}'")
+    if isinstance(module.padding, str):
+        reach = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
+        if module.padding == "same" and any(each % 2 for each in reach):
+            raise trace.refusal("pads more on one side than on the other")
+        padding = pair([each // 2 if module.padding == "same" else 0 for each in reach])
+    else:
+        padding = pair(module.padding)
+    return _convolution(trace, module, a, Conv, padding=padding, dilation=pair(module.dilation))
+
+
+def transposed_conv(trace: Trace, module: nn.ConvTranspose2d | nn.ConvTranspose1d, a: TracedTensor) -> TracedTensor:
+    """``ConvTranspose2d`` and ``ConvTranspose1d``."""
+    require_axes(trace, a, len(module.kernel_size))
+    if pair(module.dilation) != (1, 1):
+        raise trace.refusal("dilates its kernel, which no transposed convolution here does")
+    pads = {"padding": pair(module.padding), "output_padding": pair(module.output_padding)}
+    return _convolution(trace, module, a, TransposedConv, **pads)
+
+
+def _convolution(
+    trace: Trace, module: Any, a: TracedTensor, kind: type[Conv | TransposedConv], **own: tuple[int, int]
+) -> TracedTensor:
+    op = make_op(
+        kind,
+        trace.origin,
+        channels=module.out_channels,
+        kernel=pair(module.kernel_size),
+        stride=pair(module.stride),
+        groups=module.groups,
+        bias=module.bias is not None,
+        **own,
+    )
+    require_width(trace, a, module.in_channels)
+    return trace.add(op, a, **copy_parameters(module))
+
+
+def upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTensor:
+    """``Upsample`` by a whole factor."""
+    factors = module.scale_factor if isinstance(module.scale_factor, tuple) else (module.scale_factor,) * 2
+    if module.size is not None or factors[0] != factors[-1] or factors[0] is None or factors[0] % 1:
+        raise trace.refusal("enlarges to a size, or by a factor that is not whole or not the same for both sides")
+    rows = len(trace.draft.shape(require_map(trace, a).place)) == len("CL")
+    if module.mode not in {"nearest", "linear" if rows else "bilinear"} or module.align_corners:
+        raise trace.refusal(
+            f"enlarges in mode '{module.mode}'{' with aligned corners' if module.align_corners else ''}"
+        )
+    mode = "nearest" if module.mode == "nearest" else "bilinear"
+    return trace.add(make_op(Upsample, trace.origin, factor=int(factors[0]), mode=mode), a)
+
+
+def group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTensor:
+    """``GroupNorm``."""
+    require_width(trace, a, module.num_channels)
+    tensors = copy_parameters(module)
+    if not module.affine:
+        tensors = {"weight": torch.ones(module.num_channels), "bias": torch.zeros(module.num_channels)}
+    return trace.add(make_op(GroupNorm, trace.origin, groups=module.num_groups, eps=module.eps), a, **tensors)
+
+
+def prelu(trace: Trace, module: nn.PReLU, a: TracedTensor) -> TracedTensor:
+    """``PReLU``, with one slope; one for each channel needs channels on its second axis."""
+    shared = module.num_parameters == 1
+    if not shared:
+        require_width(trace, require_batch_first(trace, a), module.num_parameters)
+    return trace.add(make_op(PReLU, trace.origin, shared=shared), a, **copy_parameters(module, ("weight",)))
+
+
+def gelu(trace: Trace, module: nn.GELU, a: TracedTensor) -> TracedTensor:
+    """``GELU``, not approximated."""
+    if module.approximate != "none":
+        raise trace.refusal(f"approximates by {module.approximate}, and ours does not")
+    return trace.add(make_op(GELU, trace.origin), a)
+
+
+def linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
+    """``Linear``, of vectors."""
+    if len(trace.draft.shape(a.place)) > 1:
+        raise trace.refusal("multiplies the last axis of a map")
+    require_width(trace, a, module.in_features)
+    op = make_op(Linear, trace.origin, features=module.out_features, bias=module.bias is not None)
+    return trace.add(op, a, **copy_parameters(module))
+
+
+def batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> TracedTensor:
+    """``BatchNorm1d`` of vectors and rows, ``BatchNorm2d`` of maps."""
+    if not module.track_running_stats or module.running_mean is None:
+        raise trace.refusal("has no running statistics")
+    if module.momentum is None:
+        raise trace.refusal("has no momentum: it weighs all batches equally")
+    require_width(trace, a, module.num_features)
+    tensors = copy_parameters(module, NORM)
+    if not module.affine:
+        tensors |= {"weight": torch.ones_like(module.running_mean), "bias": torch.zeros_like(module.running_mean)}
+    return trace.add(make_op(BatchNorm, trace.origin, eps=module.eps, momentum=float(module.momentum)), a, **tensors)
+
+
+def voting(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+    """SpikingJelly's ``VotingLayer``."""
+    if len(trace.draft.shape(a.place)) > 1:
+        raise trace.refusal("votes over a map")
+    return trace.add(make_op(AvgPool, trace.origin, kernel=(module.voting_size,) * 2), a)
+
+
+def require_axes(trace: Trace, a: TracedTensor, axes: int) -> None:
+    """Refuses a layer that slides over another number of axes than its input has, unless that is a vector."""
+    shape = trace.draft.shape(a.place)
+    if 1 < len(shape) != 1 + axes:
+        size = ", ".join(map(str, shape))
+        raise trace.refusal(f"slides over {axes} {'axis' if axes == 1 else 'axes'}, but reads [{size}]")
 
 
 SPIKINGJELLY = "spikingjelly."
@@ -103,7 +250,7 @@ def module_reader(module: nn.Module) -> Leaf | None:
         if cls.__module__.startswith(SPIKINGJELLY) and cls.__name__ in LAYERS:
             leaf = LAYERS[cls.__name__]
             return leaf if cls.__name__ == "Linear" else _stepwise(leaf)
-        if cls.__module__.startswith(SPIKINGJELLY) and cls.__name__ in NEURONS:
+        if cls.__module__.startswith(SPIKINGJELLY) and cls.__name__ in NODES:
             return neuron
         if any(callable(value) for name, value in vars(cls).items() if name not in HARMLESS_METHODS):
             return None
@@ -112,50 +259,22 @@ def module_reader(module: nn.Module) -> Leaf | None:
 
 def _stepwise(leaf: Leaf) -> Leaf:
     def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-        return leaf(trace, module, layers.require_step_mode(trace, module, a))
+        return leaf(trace, module, require_step_mode(trace, module, a))
 
     return write
 
 
 def _of_samples(leaf: Leaf) -> Leaf:
     def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-        return leaf(trace, module, layers.require_batch_first(trace, a))
+        return leaf(trace, module, require_batch_first(trace, a))
 
     return write
-
-
-def _max_pool(trace: Trace, module: nn.MaxPool2d | nn.MaxPool1d, a: TracedTensor) -> TracedTensor:
-    window = layers.PoolingWindow(
-        module.kernel_size, module.stride, module.padding, module.dilation, module.ceil_mode, module.return_indices
-    )
-    return layers.max_pool(trace, a, window)
-
-
-def _avg_pool(trace: Trace, module: nn.AvgPool2d | nn.AvgPool1d, a: TracedTensor) -> TracedTensor:
-    padded = layers.pair(module.padding) != (0, 0) and not module.count_include_pad
-    unusual = padded or getattr(module, "divisor_override", None) is not None
-    return layers.avg_pool(
-        trace, a, layers.PoolingWindow(module.kernel_size, module.stride, module.padding, 1, module.ceil_mode, unusual)
-    )
-
-
-def _adaptive(trace: Trace, module: nn.AdaptiveAvgPool2d | nn.AdaptiveAvgPool1d, a: TracedTensor) -> TracedTensor:
-    return layers.adaptive_avg_pool(trace, a, module.output_size)
-
-
-def _relu(trace: Trace, module: nn.ReLU, a: TracedTensor) -> TracedTensor:
-    made = trace.add(ReLU(), a)
-    return trace.overwritten(a, made) if module.inplace else made
-
-
-def _flatten(trace: Trace, module: nn.Flatten, a: TracedTensor) -> TracedTensor:
-    return flatten(trace, a, module.start_dim, module.end_dim)
 
 
 def _flatten_stepwise(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
     """SpikingJelly's: in multi-step mode, axes are counted without that of time-steps."""
     if a.form is not LeadingAxes.SEQUENCE:
-        return _flatten(trace, module, a)
+        return flatten(trace, a, module.start_dim, module.end_dim)
     start, end = (axis + 1 if axis >= 0 else axis for axis in (module.start_dim, module.end_dim))
     return flatten(trace, a, start, end)
 
@@ -171,50 +290,57 @@ def _activation(kind: type[Activation]) -> Leaf:
     return write
 
 
-TORCH: dict[type, Leaf] = {
-    nn.Conv1d: _of_samples(layers.conv),
-    nn.Conv2d: _of_samples(layers.conv),
-    _BatchNorm: _of_samples(layers.batch_norm),
-    nn.MaxPool1d: _of_samples(_max_pool),
-    nn.MaxPool2d: _of_samples(_max_pool),
-    nn.AvgPool1d: _of_samples(_avg_pool),
-    nn.AvgPool2d: _of_samples(_avg_pool),
-    nn.AdaptiveAvgPool1d: _of_samples(_adaptive),
-    nn.AdaptiveAvgPool2d: _of_samples(_adaptive),
-    nn.Linear: layers.linear,
-    nn.Dropout: layers.dropout,
-    nn.ConvTranspose1d: _of_samples(layers.transposed_conv),
-    nn.ConvTranspose2d: _of_samples(layers.transposed_conv),
-    nn.Upsample: _of_samples(layers.upsample),
-    nn.GroupNorm: _of_samples(layers.group_norm),
-    nn.ReLU: _relu,
-    nn.PReLU: layers.prelu,
-    nn.GELU: layers.gelu,
-    nn.SiLU: _activation(SiLU),
-    nn.Sigmoid: _activation(Logistic),
-    nn.Tanh: _activation(Tanh),
-    nn.Flatten: _flatten,
-    nn.Identity: lambda _trace, _module, a: a,
-}
-LAYERS: dict[str, Callable[[Trace, Any, TracedTensor], TracedTensor]] = {
-    "Conv1d": layers.conv,
-    "Conv2d": layers.conv,
-    "BatchNorm1d": layers.batch_norm,
-    "BatchNorm2d": layers.batch_norm,
-    "_ThresholdDependentBatchNormBase": layers.batch_norm,
-    "ConvTranspose1d": layers.transposed_conv,
-    "ConvTranspose2d": layers.transposed_conv,
-    "Upsample": layers.upsample,
-    "GroupNorm": layers.group_norm,
+def _calling(function: Callable[..., TracedTensor], *attributes: str) -> Leaf:
+    """One that computes a function of its input and of some of its attributes."""
+
+    def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+        return function(trace, a, *(getattr(module, name, None) for name in attributes))
+
+    return write
+
+
+_SLIDING = ("kernel_size", "stride", "padding")
+_max_pool = _calling(max_pool, *_SLIDING, "dilation", "ceil_mode", "return_indices")
+_avg_pool = _calling(avg_pool, *_SLIDING, "ceil_mode", "count_include_pad", "divisor_override")
+_adaptive = _calling(adaptive_avg_pool, "output_size")
+_dropout = _calling(dropout, "p")
+OF_MAPS: dict[str, Leaf] = {
+    "Conv1d": conv,
+    "Conv2d": conv,
+    "BatchNorm1d": batch_norm,
+    "BatchNorm2d": batch_norm,
+    "ConvTranspose1d": transposed_conv,
+    "ConvTranspose2d": transposed_conv,
+    "Upsample": upsample,
+    "GroupNorm": group_norm,
     "MaxPool1d": _max_pool,
     "MaxPool2d": _max_pool,
     "AvgPool1d": _avg_pool,
     "AvgPool2d": _avg_pool,
     "AdaptiveAvgPool1d": _adaptive,
     "AdaptiveAvgPool2d": _adaptive,
-    "Linear": layers.linear,
+}
+"""Layers of torch that take the second axis for channels, by name; SpikingJelly calls its own alike."""
+TORCH: dict[type, Leaf] = {
+    **{getattr(nn, name): _of_samples(leaf) for name, leaf in OF_MAPS.items()},
+    _BatchNorm: _of_samples(batch_norm),
+    nn.Linear: linear,
+    nn.Dropout: _dropout,
+    nn.ReLU: _calling(relu, "inplace"),
+    nn.PReLU: prelu,
+    nn.GELU: gelu,
+    nn.SiLU: _activation(SiLU),
+    nn.Sigmoid: _activation(Logistic),
+    nn.Tanh: _activation(Tanh),
+    nn.Flatten: _calling(flatten, "start_dim", "end_dim"),
+    nn.Identity: lambda _trace, _module, a: a,
+}
+LAYERS: dict[str, Leaf] = {
+    **OF_MAPS,
+    "_ThresholdDependentBatchNormBase": batch_norm,
+    "Linear": linear,
     "Flatten": _flatten_stepwise,
-    "Dropout": layers.dropout,
-    "VotingLayer": layers.voting,
+    "Dropout": _dropout,
+    "VotingLayer": voting,
 }
 """Of SpikingJelly, by name."""
