@@ -227,7 +227,7 @@ def _energy(
 
 
 def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, json_: bool) -> None:
-    from sewdsl.lower.event_shares import EventShares
+    from sewdsl.lower.spiking_network import EventShares
     from sewdsl.probe import block_gradients, block_rates, named_residuals
 
     if not named_residuals(probed.network):

@@ -2,14 +2,84 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
+
+from torch import Tensor, nn
 
 from sewdsl.analysis.named_parts import match_nodes, part_names
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.ir.network import Network
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+
+class Group(nn.Module):
+    """What holds groups of layers: the network, and the groups themselves. No group can be taken out."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._keep(name, value)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._keep(name, None)
+        super().__delattr__(name)
+
+    def add_module(self, name: str, module: nn.Module | None) -> None:
+        self._keep(name, module)
+        super().add_module(name, module)
+
+    def _keep(self, name: str, new: object) -> None:
+        """Refuses to put anything in place of a group of layers but a module that computes, or the same layers.
+
+        Raises:
+            TypeError: the network would find nothing to run in its place.
+        """
+        old = self.__dict__.get("_modules", {}).get(name)
+        if not isinstance(old, ModuleGroup) or (isinstance(new, nn.Module) and not isinstance(new, ModuleGroup)):
+            return
+        if not (isinstance(new, ModuleGroup) and {*old.layers} <= {*new.layers}):
+            message = (
+                f"{old.path} is a group of layers, whose place nothing can take but a module that reads what it reads "
+                "and gives what it gives, or a group of the same layers; torch.nn.Identity() passes all on"
+            )
+            raise TypeError(message)
+
+
+class ModuleGroup(Group):
+    """A repeat, a block or a branch: a part of the network with a name, which computes nothing itself.
+
+    The network runs its layers one by one; the hooks that wait for it to be called are called before the first of them,
+    and after the last, as if it was. Another module may take its place.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    @property
+    def layers(self) -> list[str]:
+        """The names of its layers, in it and in the groups in it, in order of computation."""
+        found: list[str] = []
+        for name, module in self._modules.items():  # named_children would hide a child that occurs twice
+            found += [f"{name}.{layer}" for layer in module.layers] if isinstance(module, ModuleGroup) else [name]
+        return found
+
+    def forward(self, *_: Any, **__: Any) -> NoReturn:
+        """It has none."""
+        message = f"{self.path} is a group of layers that computes nothing itself; call the network, or a layer"
+        raise TypeError(message)
+
+    def _refuse(self) -> NoReturn:
+        """Says what to hook in its place."""
+        message = (
+            f"{self.path} is a group of layers, through which gradients pass layer by layer, so that such a hook on it "
+            "would never be called; hook its last layer, which gives what it gives: "
+            f"model.get_submodule('{self.path}.{self.layers[-1]}')"
+        )
+        raise TypeError(message)
+
+    def register_full_backward_hook(self, *_: Any, **__: Any) -> NoReturn:
+        self._refuse()
+
+    register_full_backward_pre_hook = register_backward_hook = register_full_backward_hook
 
 
 class PartNodes(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import NamedTuple, Protocol, final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -21,33 +21,6 @@ from sewdsl.snn.hooks import fusible
 from sewdsl.snn.kernels import memory_layout
 from sewdsl.snn.kernels.packed_bits import PackedTensor
 from sewdsl.snn.layers import Conv1d, Conv2d, Linear
-
-
-class SavedValue(Protocol):
-    """A value that can be restored, the same to the bit."""
-
-    def value(self) -> Tensor:
-        """The value, in its own shape, layout and dtype."""
-
-
-class AsIs(NamedTuple):
-    """A value as it is."""
-
-    tensor: Tensor
-
-    def value(self) -> Tensor:
-        """The tensor."""
-        return self.tensor
-
-
-class BitPacked(NamedTuple):
-    """A value in few bits a number."""
-
-    packed: PackedTensor
-
-    def value(self) -> Tensor:
-        """What was packed."""
-        return self.packed.unpack()
 
 
 @final
@@ -67,7 +40,7 @@ class Recomputed:
         """The value, computed under the autocast of the forward pass."""
         if self._value is None:
             with torch.no_grad(), self._cast():
-                self._value = self._compute([operand.value() for operand in self._operands])
+                self._value = self._compute([*map(_restore, self._operands)])
         return self._value
 
 
@@ -80,6 +53,21 @@ def _casting() -> Callable[[], AbstractContextManager[object]]:
     return nullcontext
 
 
+SavedValue = Tensor | PackedTensor | Recomputed
+"""A value that can be restored, the same to the bit."""
+
+
+def _restore(saved: SavedValue) -> Tensor:
+    """The value, in its own shape, layout and dtype."""
+    match saved:
+        case PackedTensor():
+            return saved.unpack()
+        case Recomputed():
+            return saved.value()
+        case Tensor():
+            return saved
+
+
 class SavedView(NamedTuple):
     """How a layer saw a value that it keeps: under which shape, layout and dtype."""
 
@@ -90,7 +78,7 @@ class SavedView(NamedTuple):
 
     def tensor(self) -> Tensor:
         """What the layer keeps."""
-        return self.kept.value().to(self.dtype).as_strided(self.shape, self.strides)
+        return _restore(self.kept).to(self.dtype).as_strided(self.shape, self.strides)
 
 
 class _Place(NamedTuple):
@@ -150,7 +138,7 @@ class SavedTensors:
         if index not in self._known:
             x_TN = (x_TN if x_TN.stride(0) or len(x_TN) == 1 else x_TN[:1]).detach()  # equal time-steps are kept once
             packs = self._packs(index, x_TN)
-            self._known[index] = BitPacked(PackedTensor(x_TN, self._bits[index])) if packs else AsIs(x_TN)
+            self._known[index] = PackedTensor(x_TN, self._bits[index]) if packs else x_TN
         return self._known[index]
 
     def given(

@@ -1,26 +1,27 @@
-"""A network as a torch module."""
+"""A network as a torch module, and views of it: of one time-step at a time, of values inside it."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
-from sewdsl.lower.forward_pass import ForwardPass
-from sewdsl.lower.parts import PartCall, PartNodes, find_part
-from sewdsl.lower.rehearsal import Rehearsal
-from sewdsl.lower.stream import StepState, Stream
+from sewdsl.lower.forward_pass import ForwardPass, Rehearsal
+from sewdsl.lower.parts import Group, ModuleGroup, PartCall, PartNodes, find_part
+from sewdsl.lower.stream import State, StepState
 from sewdsl.passes import Program
 from sewdsl.passes.plan import AS_BUILT, ExecutionContext, ExecutionPlan, ModuleState, PlanOutline
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.hooks import has_hooks, is_ours
 from sewdsl.snn.kernels import compile_ahead
+from sewdsl.snn.layers import Dropout
 from sewdsl.snn.time_steps import expand_steps
 
 READOUTS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -34,81 +35,6 @@ MAX_PLANS = 16
 """How many plans a network keeps: more different inputs than that come one after another in no loop."""
 
 
-class Group(nn.Module):
-    """What holds groups of layers: the network, and the groups themselves. No group can be taken out."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self._keep(name, value)
-        super().__setattr__(name, value)
-
-    def __delattr__(self, name: str) -> None:
-        self._keep(name, None)
-        super().__delattr__(name)
-
-    def add_module(self, name: str, module: nn.Module | None) -> None:
-        self._keep(name, module)
-        super().add_module(name, module)
-
-    def _keep(self, name: str, new: object) -> None:
-        """Refuses to put anything in place of a group of layers but a module that computes, or the same layers.
-
-        Raises:
-            TypeError: the network would find nothing to run in its place.
-        """
-        old = self.__dict__.get("_modules", {}).get(name)
-        if not isinstance(old, ModuleGroup) or (isinstance(new, nn.Module) and not isinstance(new, ModuleGroup)):
-            return
-        if not (isinstance(new, ModuleGroup) and {*old.layers} <= {*new.layers}):
-            message = (
-                f"{old.path} is a group of layers, whose place nothing can take but a module that reads what it reads "
-                "and gives what it gives, or a group of the same layers; torch.nn.Identity() passes all on"
-            )
-            raise TypeError(message)
-
-
-class ModuleGroup(Group):
-    """A repeat, a block or a branch: a part of the network with a name, which computes nothing itself.
-
-    The network runs its layers one by one; the hooks that wait for it to be called are called before the first of them,
-    and after the last, as if it was. Another module may take its place.
-    """
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self.path = path
-
-    @property
-    def layers(self) -> list[str]:
-        """The names of its layers, in it and in the groups in it, in order of computation."""
-        found: list[str] = []
-        for name, module in self._modules.items():  # named_children would hide a child that occurs twice
-            found += [f"{name}.{layer}" for layer in module.layers] if isinstance(module, ModuleGroup) else [name]
-        return found
-
-    def forward(self, *_: Any, **__: Any) -> NoReturn:
-        """It has none."""
-        message = f"{self.path} is a group of layers that computes nothing itself; call the network, or a layer"
-        raise TypeError(message)
-
-    def _refuse(self) -> NoReturn:
-        """Says what to hook in its place."""
-        message = (
-            f"{self.path} is a group of layers, through which gradients pass layer by layer, so that such a hook on it "
-            "would never be called; hook its last layer, which gives what it gives: "
-            f"model.get_submodule('{self.path}.{self.layers[-1]}')"
-        )
-        raise TypeError(message)
-
-    def register_full_backward_hook(self, *_: Any, **__: Any) -> NoReturn:
-        self._refuse()
-
-    def register_full_backward_pre_hook(self, *_: Any, **__: Any) -> NoReturn:
-        self._refuse()
-
-    def register_backward_hook(self, *_: Any, **__: Any) -> NoReturn:
-        self._refuse()
-
-
 class SpikingNetwork(Group):
     """Runs the nodes of a network in order; its submodules carry their names.
 
@@ -119,7 +45,7 @@ class SpikingNetwork(Group):
 
     Attributes:
         event_listener: Told in each forward of each convolution that may be computed by events, by its node's name,
-            whether it was; see :class:`sewdsl.lower.event_shares.EventShares`.
+            whether it was; see :class:`EventShares`.
         doubts_layout: Whether to warn of an input that looks batch first. A warning ends the doubt.
     """
 
@@ -388,6 +314,105 @@ class ValuesAt(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(self.paths)
+
+
+@final
+class Stream:
+    """Run a network one time-step at a time.
+
+    The outputs equal those of the whole sequence up to rounding: libraries round a convolution or a matrix product of N
+    samples differently from one of T · N samples, and a potential at the threshold may then be on its other side.
+
+    ::
+
+        stream, state = model.eval().stream(), None
+        for x_N in frames:
+            y_N, state = stream(x_N, state)
+
+    It holds no state of its own: calls may interleave several sequences.
+
+    Raises:
+        ValueError: a layer reads whole sequences, so that nothing can be given before all time-steps are there.
+    """
+
+    def __init__(self, model: SpikingNetwork) -> None:
+        self._model = model
+        whole = next((node for node in model.network if node.op.reads == "sequence"), None)
+        if whole is not None:
+            message = (
+                f"{whole.name} ({whole.op.kind}) reads all time-steps of a sequence to give any of them, so that the "
+                "network cannot be streamed; call it on whole sequences"
+            )
+            raise ValueError(message)
+
+    def __call__(self, x_N: Tensor, state: State | None = None) -> tuple[Any, State]:
+        """One time-step.
+
+        Args:
+            x_N: The input of this step, ``[N, C, H, W]`` or ``[N, F]``.
+            state: What the call for the step before returned; None: the first step.
+
+        Returns:
+            The output of this step ``[N, classes]``, of several each by its name, and the state after it.
+
+        Raises:
+            ValueError: the input does not fit, the state belongs to another network or batch, or it comes after the
+                last time-step that there are weights for.
+            RuntimeError: a layer in training mode needs all time-steps at once.
+        """
+        self._refuse_training()
+        model = self._model
+        x_N = inputs.to_time_step(x_N, model.network.settings, model.example)
+        t = 0 if state is None else state.t
+        fixed, steps = model.network.first_fixed, model.network.settings.steps
+        if fixed is not None and t >= steps:
+            message = (
+                f"{fixed.name} ({fixed.op.kind}) has weights for {steps} time-steps, and the stream is after these"
+            )
+            raise ValueError(message)
+
+        step = StepState(state, t)
+        found = model.run(x_N[None], step)
+        given = model.network.name_outputs({index: y_TN[0] for index, y_TN in found.items()})
+        return given, State(step.after, t + 1)
+
+    def _refuse_training(self) -> None:
+        for name, module in self._model.named_modules():
+            if module.training and isinstance(module, BatchNorm | Dropout):
+                why = "takes its statistics over" if isinstance(module, BatchNorm) else "draws one mask for"
+                message = (
+                    f"{name} is in training mode and {why} all time-steps of a sequence, but a stream sees one at a "
+                    "time; call model.eval() first, or train on whole sequences"
+                )
+                raise RuntimeError(message)
+
+    def __repr__(self) -> str:
+        return f"Stream({self._model.network.name!r})"
+
+
+class EventShares:
+    """How often convolutions were computed by events, over all that passes while they are watched."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[int, int]] = {}
+
+    @contextmanager
+    def watch(self, model: SpikingNetwork) -> Iterator[None]:
+        """Counts the convolutions of each forward within that may be computed by events."""
+        before, model.event_listener = model.event_listener, self._count
+        try:
+            yield
+        finally:
+            model.event_listener = before
+
+    def _count(self, name: str, by_events: bool) -> None:  # noqa: FBT001 -- what it is told
+        events, all_of_them = self._counts.get(name, (0, 0))
+        self._counts[name] = events + by_events, all_of_them + 1
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of each that may be, in how many of its forwards it was, in [0, 1], by the node's name, in order."""
+        return {name: events / all_of_them for name, (events, all_of_them) in self._counts.items()}
 
 
 def _state(module: nn.Module, kind: type[nn.Module]) -> ModuleState:

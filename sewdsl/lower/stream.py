@@ -1,15 +1,12 @@
-"""A network one time-step at a time: what its nodes keep, in loops and in streams, whose state the caller holds."""
+"""What nodes keep between time-steps, in loops and in streams, whose state the caller holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, final
+from typing import final
 
 from torch import Tensor, nn
 
-from sewdsl.ir.network import Network
-from sewdsl.lower import inputs
-from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Dropout
 from sewdsl.snn.neuron import Neuron, Potential
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
@@ -100,24 +97,6 @@ class StepState:
         return kept
 
 
-class StreamedModel(Protocol):
-    """What a stream needs of the module of a network."""
-
-    @property
-    def network(self) -> Network:
-        """What it computes."""
-
-    @property
-    def example(self) -> Tensor | None:
-        """A parameter, whose dtype inputs are converted to."""
-
-    def run(self, x_TN: Tensor, step: StepState | None = None) -> dict[int, Tensor]:
-        """What is read out at every time-step, by node."""
-
-    def named_modules(self) -> Iterator[tuple[str, nn.Module]]:
-        """All modules in it by name."""
-
-
 @final
 class State(Mapping[str, Tensor]):
     """What is kept between two time-steps, by the name of the node. Never changes.
@@ -147,77 +126,3 @@ class State(Mapping[str, Tensor]):
     def detach(self) -> State:
         """The same state, cut off from the steps that led to it (truncated backpropagation through time)."""
         return State({name: v.detach() for name, v in self.items()}, self.t)
-
-
-@final
-class Stream:
-    """Run a network one time-step at a time.
-
-    The outputs equal those of the whole sequence up to rounding: libraries round a convolution or a matrix product of N
-    samples differently from one of T · N samples, and a potential at the threshold may then be on its other side.
-
-    ::
-
-        stream, state = model.eval().stream(), None
-        for x_N in frames:
-            y_N, state = stream(x_N, state)
-
-    It holds no state of its own: calls may interleave several sequences.
-
-    Raises:
-        ValueError: a layer reads whole sequences, so that nothing can be given before all time-steps are there.
-    """
-
-    def __init__(self, model: StreamedModel) -> None:
-        self._model = model
-        whole = next((node for node in model.network if node.op.reads == "sequence"), None)
-        if whole is not None:
-            message = (
-                f"{whole.name} ({whole.op.kind}) reads all time-steps of a sequence to give any of them, so that the "
-                "network cannot be streamed; call it on whole sequences"
-            )
-            raise ValueError(message)
-
-    def __call__(self, x_N: Tensor, state: State | None = None) -> tuple[Any, State]:
-        """One time-step.
-
-        Args:
-            x_N: The input of this step, ``[N, C, H, W]`` or ``[N, F]``.
-            state: What the call for the step before returned; None: the first step.
-
-        Returns:
-            The output of this step ``[N, classes]``, of several each by its name, and the state after it.
-
-        Raises:
-            ValueError: the input does not fit, the state belongs to another network or batch, or it comes after the
-                last time-step that there are weights for.
-            RuntimeError: a layer in training mode needs all time-steps at once.
-        """
-        self._refuse_training()
-        model = self._model
-        x_N = inputs.to_time_step(x_N, model.network.settings, model.example)
-        t = 0 if state is None else state.t
-        fixed, steps = model.network.first_fixed, model.network.settings.steps
-        if fixed is not None and t >= steps:
-            message = (
-                f"{fixed.name} ({fixed.op.kind}) has weights for {steps} time-steps, and the stream is after these"
-            )
-            raise ValueError(message)
-
-        step = StepState(state, t)
-        found = model.run(x_N[None], step)
-        given = model.network.name_outputs({index: y_TN[0] for index, y_TN in found.items()})
-        return given, State(step.after, t + 1)
-
-    def _refuse_training(self) -> None:
-        for name, module in self._model.named_modules():
-            if module.training and isinstance(module, BatchNorm | Dropout):
-                why = "takes its statistics over" if isinstance(module, BatchNorm) else "draws one mask for"
-                message = (
-                    f"{name} is in training mode and {why} all time-steps of a sequence, but a stream sees one at a "
-                    "time; call model.eval() first, or train on whole sequences"
-                )
-                raise RuntimeError(message)
-
-    def __repr__(self) -> str:
-        return f"Stream({self._model.network.name!r})"

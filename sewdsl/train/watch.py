@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from sewdsl.lower import SpikingNetwork
-from sewdsl.lower.event_shares import EventShares
+from sewdsl.lower.spiking_network import EventShares
 from sewdsl.snn.neuron import SpikingModule
 from sewdsl.train.store.measurements import BY_EVENTS, FIRING_RATE, GRADIENT_NORM
 from sewdsl.train.store.result import DEAD, EDGES, Population

@@ -16,7 +16,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.cli.probe import _events_line
 from sewdsl.lower import SpikingNetwork
-from sewdsl.lower.event_shares import EventShares
+from sewdsl.lower.spiking_network import EventShares
 from sewdsl.passes import plan
 from sewdsl.snn.kernels import use_kernels
 from sewdsl.train.fit.train_run import start_run

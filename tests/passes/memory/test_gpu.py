@@ -31,6 +31,7 @@ from sewdsl.lower import saved_tensors
 from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import TrainingLoad, peak_memory
 from sewdsl.snn.kernels import dispatch
+from sewdsl.snn.kernels.packed_bits import PackedTensor
 from tests.effort import representatives
 from tests.shipped import SHIPPED, shipped
 
@@ -78,10 +79,10 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def stored(value: saved_tensors.SavedValue) -> Tensor:
     """What a value is kept as."""
-    if isinstance(value, saved_tensors.AsIs):
-        return value.tensor
-    assert isinstance(value, saved_tensors.BitPacked)
-    return value.packed._bytes
+    if isinstance(value, Tensor):
+        return value
+    assert isinstance(value, PackedTensor)
+    return value._bytes
 
 
 def trace(network: Network, samples: int) -> Traced:
