@@ -5,6 +5,7 @@ What a dialect leaves unsaid and a network needs is assumed in one stated way, a
 
 from __future__ import annotations
 
-from sewdsl.dialects.he import Conventions, Inputs, Translation, check_inputs, parse_conventions, translate
+from sewdsl.dialects.he.conventions import Conventions, parse_conventions
+from sewdsl.dialects.he.translate import Inputs, Translation, check_inputs, translate
 
 __all__ = ["Conventions", "Inputs", "Translation", "check_inputs", "parse_conventions", "translate"]

@@ -59,13 +59,9 @@ SavedValue = Tensor | PackedTensor | Recomputed
 
 def _restore(saved: SavedValue) -> Tensor:
     """The value, in its own shape, layout and dtype."""
-    match saved:
-        case PackedTensor():
-            return saved.unpack()
-        case Recomputed():
-            return saved.value()
-        case Tensor():
-            return saved
+    if isinstance(saved, Tensor):
+        return saved
+    return saved.value() if isinstance(saved, Recomputed) else saved.unpack()
 
 
 class SavedView(NamedTuple):

@@ -7,12 +7,10 @@ from typing import NamedTuple
 
 from sewdsl.ir.network import Network
 from sewdsl.passes.convolutions import find_events, use_channels_last, use_event_outputs, use_winograd
-from sewdsl.passes.fold_batch_norm import fold_batch_norm
-from sewdsl.passes.fuse_neurons import fuse_neurons
-from sewdsl.passes.hoist_static import hoist_static
 from sewdsl.passes.memory import peak_memory, training_load
 from sewdsl.passes.program import ExecutionStep, Pass, Program
 from sewdsl.passes.saved_values import pack_bits, recompute_values
+from sewdsl.passes.steps import fold_batch_norm, fuse_neurons, hoist_static
 
 __all__ = [
     "LEVELS",

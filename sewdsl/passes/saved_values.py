@@ -41,7 +41,7 @@ def recompute_values(program: Program) -> tuple[Program, str]:
     before anything runs; where none fits, the one that takes least.
 
     Law: the same outputs and gradients, on a CPU to the bit where no small tensors have to be spared; where they have,
-    apart from rounding and what is decided by it, as of :func:`~sewdsl.passes.fuse_neurons.fuse_neurons`.
+    apart from rounding and what is decided by it, as of :func:`~sewdsl.passes.steps.fuse_neurons`.
     """
     recipe = program.network.recipe
     if recipe is None or recipe.budget is None:

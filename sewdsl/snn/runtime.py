@@ -6,7 +6,6 @@ from torch import nn
 
 from sewdsl.snn import (
     batch_norm,
-    delay,
     equations,
     join,
     layers,
@@ -15,6 +14,7 @@ from sewdsl.snn import (
     parallel_neuron,
     pooling,
     sequence_attention,
+    streamed_past,
 )
 
 
@@ -51,8 +51,8 @@ class Runtime:
     Tanh = nn.Tanh
     Identity = nn.Identity
     Neuron = neuron.Neuron
-    Delay = delay.Delay
-    WithPrevious = delay.WithPrevious
+    Delay = streamed_past.Delay
+    WithPrevious = streamed_past.WithPrevious
     Equations = equations.Equations
     SpikingEquations = equations.SpikingEquations
     Join = join.Join

@@ -31,8 +31,7 @@ from sewdsl.notation.item_text import (
 from sewdsl.notation.latex import latex, tex
 from sewdsl.notation.tikz import fragment, tikz
 from sewdsl.notation.tikz.box_text import BoxTexts
-from sewdsl.notation.tikz.picture import Picture
-from sewdsl.notation.tikz.styles import style_preamble
+from sewdsl.notation.tikz.picture import Picture, style_preamble
 from sewdsl.source import Source
 from tests.effort import examples, representatives
 from tests.laws.drawn import Drawn, nets

@@ -10,7 +10,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import Program, plan
-from sewdsl.passes.fold_batch_norm import fold_batch_norm
+from sewdsl.passes.steps import fold_batch_norm
 from sewdsl.snn.batch_norm import BatchNorm
 
 BODIES = {

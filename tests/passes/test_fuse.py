@@ -17,7 +17,7 @@ from sewdsl.ir.op import Join
 from sewdsl.ir.signal import BINARY, ValueRange
 from sewdsl.lower import SpikingNetwork
 from sewdsl.passes import Program, plan
-from sewdsl.passes.fuse_neurons import fuse_neurons
+from sewdsl.passes.steps import fuse_neurons
 from sewdsl.snn import join as snn
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm

@@ -18,7 +18,7 @@ PAIRS = {
     "BatchNorm": {"ops.layers.norms", "snn.batch_norm"},
     "ChannelAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "Concatenation": {"ops.merges", "snn.merges"},
-    "Delay": {"ops.layers.delay", "snn.delay"},
+    "Delay": {"ops.layers.delay", "snn.streamed_past"},
     "DropPath": {"ops.layers.dropout", "snn.layers"},
     "Dropout": {"ops.layers.dropout", "snn.layers"},
     "Flatten": {"ops.layers.flatten", "snn.layers"},

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.dialects.he.conventions import Assumptions, Conventions
-from sewdsl.dialects.he.resolve_words import InputShape, Item, Resolver, iterate_layers
-from sewdsl.dialects.he.word_forms import HeLayer, NumberSlot
+from sewdsl.dialects.he.words import HeLayer, InputShape, Item, NumberSlot, Resolver, iterate_layers
 from sewdsl.dialects.he.write_items import HeItemWriter
 from sewdsl.ir.network import Network
 from sewdsl.light_dataclass import dataclass

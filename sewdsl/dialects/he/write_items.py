@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from sewdsl.dialects.he.conventions import Assumptions, Conventions
-from sewdsl.dialects.he.resolve_words import Item, RepeatedWords, iterate_layers
-from sewdsl.dialects.he.word_forms import SN, HeLayer, NumberSlot
+from sewdsl.dialects.he.words import SN, HeLayer, Item, NumberSlot, RepeatedWords, iterate_layers
 from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Name, Repeat, Sequence, Word

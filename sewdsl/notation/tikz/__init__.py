@@ -11,8 +11,7 @@ from sewdsl.notation.compact_text import body_with_calls
 from sewdsl.notation.item_text import first_node, split_lets
 from sewdsl.notation.tikz.box_text import BoxText, BoxTexts
 from sewdsl.notation.tikz.distinct_blocks import calls_by_path, distinct_blocks, drawn_boxes, first_copy_note, has_paths
-from sewdsl.notation.tikz.picture import Picture
-from sewdsl.notation.tikz.styles import LIBRARIES, style_preamble
+from sewdsl.notation.tikz.picture import LIBRARIES, Picture, style_preamble
 
 __all__ = ["fragment", "tikz"]
 

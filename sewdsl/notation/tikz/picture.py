@@ -1,6 +1,7 @@
 """One picture: boxes from top to bottom, each placed below what it reads, so that TeX finds the places.
 
-Nodes are named after their kinds, ``conv1``, for an author who adds to a picture.
+Nodes are named after their kinds, ``conv1``, for an author who adds to a picture; colours and styles are defined once,
+in front of all pictures, for an author who changes them.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from sewdsl.draw.geometry import text_width
+from sewdsl.draw.style import BLOCK, FAMILIES, OTHER, FamilyStyle, layer_style
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Join, Spiking
+from sewdsl.ir.op import Join, Op, Spiking
 from sewdsl.notation.item_text import (
     BlockText,
     LayerText,
@@ -29,7 +31,45 @@ from sewdsl.notation.item_text import (
 from sewdsl.notation.latex import tex
 from sewdsl.notation.tikz.box_text import BoxText
 from sewdsl.notation.tikz.distinct_blocks import drawn_boxes
-from sewdsl.notation.tikz.styles import BLOCK_STYLE, style_of
+
+LIBRARIES = "arrows.meta, calc, decorations.pathreplacing, fit, positioning"
+BLOCK_STYLE = f"sew {BLOCK.name}"
+STYLES = r"""
+  sew/.style={node distance=4mm, line width=0.5pt, font=\small, >={Stealth[length=1.6mm, width=1.3mm]}},
+  sew layer/.style={draw, rounded corners=1.5pt, minimum height=5mm, inner xsep=1.5mm, inner ysep=0.6mm, align=center},
+  sew join/.style={draw, circle, minimum size=5mm, inner sep=0.2mm},
+  sew signal/.style={inner sep=0.6mm, align=center},
+  sew note/.style={font=\scriptsize, inner sep=0.8mm, text=black!70},
+  sew caption/.style={align=center, inner ysep=2mm},
+  sew branch/.style={draw=black!45, dashed, rounded corners=2pt, inner sep=1.8mm},
+  sew extent/.style={inner sep=0pt},
+  sew stem/.style={rounded corners=2mm},
+  sew line/.style={sew stem, ->},
+  sew negated/.style={sew stem, -{Circle[open, length=1.6mm]}},
+  sew brace/.style={decorate, decoration={brace, amplitude=1.5mm}},
+"""
+_FAMILIES: tuple[FamilyStyle, ...] = (*(look for classes, look in FAMILIES if Join not in classes), OTHER, BLOCK)
+
+
+def style_of(op: Op) -> str:
+    """The style of a layer's box."""
+    return f"sew {layer_style(op).name}"
+
+
+def style_preamble() -> str:
+    """What all pictures need: the colours of the drawings of ``sewdsl draw``, and the styles."""
+    colours = "".join(
+        f"\\definecolor{{sew-{look.name}}}{{HTML}}{{{look.fill[1:]}}}\n"
+        f"\\definecolor{{sew-{look.name}-edge}}{{HTML}}{{{look.edge[1:]}}}\n"
+        for look in _FAMILIES
+    )
+    boxes = "".join(
+        f"  sew {look.name}/.style={{sew layer, fill=sew-{look.name}, draw=sew-{look.name}-edge}},\n"
+        for look in _FAMILIES
+    )
+    block = f"  {BLOCK_STYLE}/.append style={{draw=black!60, line width=0.8pt}},\n"
+    return f"{colours}\\tikzset{{{STYLES}{boxes}{block}}}\n"
+
 
 BOX, GAP, LEAD, TO_JOIN, JOIN = 5.0, 4.0, 5.0, 8.0, 5.0
 """Millimetres: height of a box, between boxes, after a fork, from a side to its join, across a join."""

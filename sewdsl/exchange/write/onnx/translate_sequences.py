@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
 from sewdsl.exchange.write.onnx.translate_layers import normalise, tensor_to_array
-from sewdsl.snn import batch_norm, delay, parallel_neuron, sequence_attention
+from sewdsl.snn import batch_norm, parallel_neuron, sequence_attention, streamed_past
 
 
 class Sizes(Protocol):
@@ -131,7 +131,7 @@ def _norm(place: NodeScope, module: batch_norm.StepScaledBatchNorm, x: str, size
     )
 
 
-def _delay(place: NodeScope, module: delay.Delay, x: str, sizes: Sizes) -> str:  # noqa: ARG001 -- it has no numbers
+def _delay(place: NodeScope, module: streamed_past.Delay, x: str, sizes: Sizes) -> str:  # noqa: ARG001 -- it has no numbers
     """Zeros, then all time-steps but the last."""
     sequence = place.add("Reshape", x, sizes(-1, *place.shape))
     axes = len(place.shape) + 2
@@ -154,6 +154,6 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     ),
     parallel_neuron.SlidingNeuron: _sliding,
     batch_norm.StepScaledBatchNorm: _norm,
-    delay.Delay: _delay,
+    streamed_past.Delay: _delay,
 }
 """By the module's class."""

@@ -19,8 +19,7 @@ from sewdsl.exchange.write.onnx.translate_loops import loop_writer
 from sewdsl.exchange.write.onnx.translate_sequences import translate_sequence
 from sewdsl.ir.network import Network
 from sewdsl.passes import ExecutionStep, Program
-from sewdsl.passes.fold_batch_norm import fold_batch_norm
-from sewdsl.passes.hoist_static import hoist_static
+from sewdsl.passes.steps import fold_batch_norm, hoist_static
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Conv1d, Conv2d, Linear
 

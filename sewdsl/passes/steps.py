@@ -1,16 +1,43 @@
-"""Batch norm, the neurons after it and the join that takes their spikes in one step."""
+"""Which nodes are computed in one step, and which once for all time-steps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import LinearNeuron, Op
 from sewdsl.ops.equation_neurons import EquationKind
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.passes.program import ExecutionStep, Program
 from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
+
+
+def hoist_static(program: Program) -> tuple[Program, str]:
+    """Marks what lies before the first neuron of a network with a static input.
+
+    Law: the same outputs, gradients and running statistics, since T equal slices have the mean and the variance of one,
+    apart from rounding and what is decided by it: their sums have fewer addends.
+    """
+    nodes = program.network.nodes
+    steps = tuple(replace(step, once=not any(nodes[i].output.varies for i in step.nodes)) for step in program.steps)
+    once = [nodes[i].name for step in steps if step.once for i in step.nodes]
+    T = program.network.settings.steps
+    if not once or T == 1:
+        return program, ""
+    return program.with_steps(steps), f"once, not {T} times: {', '.join(once)}; {_saved(program, steps)}"
+
+
+def _saved(program: Program, steps: tuple[ExecutionStep, ...]) -> str:
+    """How much less is to be done."""
+    network = program.network
+    T, total = network.settings.steps, network.total_macs
+    once = sum(network.macs(network.nodes[i]) for step in steps if step.once for i in step.nodes)
+    share = once * (T - 1) / (total * T) if total else 0.0
+    return f"saves {share:.1%} of the multiply-accumulates"
 
 
 def fuse_neurons(program: Program) -> tuple[Program, str]:
@@ -75,3 +102,42 @@ def _fused(step: ExecutionStep, norms: Mapping[int, int], joins: Mapping[int, in
         return ExecutionStep((norm, neurons), inputs)
     others = tuple(i for i in network.nodes[step.gives].inputs if i != neurons)
     return ExecutionStep((norm, neurons, step.gives), inputs + others)
+
+
+def fold_batch_norm(program: Program) -> tuple[Program, str]:
+    """Puts every batch norm that is still on its own after a convolution or a linear layer into that layer's step.
+
+    In evaluation, the layer then runs with weights that give the normalised output at once. They are computed again in
+    each forward, from what the modules hold: nothing can be out of date. In training, both run as ever.
+
+    Law: the same outputs and gradients, apart from rounding and what is decided by it: products of weights are rounded
+    before they are added up.
+    """
+    network = program.network
+    alone = {step.gives for step in program.steps if len(step.nodes) == 1}
+    pairs = {norm: layer for layer, norm in _folding_pairs(network) if {layer, norm} <= alone}
+    if not pairs:
+        return program, ""
+    layers, once = set(pairs.values()), {step.gives for step in program.steps if step.once}
+    steps = tuple(
+        ExecutionStep(
+            (pairs[step.gives], step.gives), network.nodes[pairs[step.gives]].inputs, once={*step.nodes} <= once
+        )
+        if step.gives in pairs
+        else step
+        for step in program.steps
+        if step.gives not in layers
+    )
+    return program.with_steps(steps), f"in evaluation, {len(pairs)} batch norms are part of the weights before them"
+
+
+def _folding_pairs(network: Network) -> list[tuple[int, int]]:
+    """Indices of layers and of the batch norms that are their only readers."""
+    return [
+        (i, readers[0])
+        for i, readers in enumerate(network.graph.consumers)
+        if isinstance(network.nodes[i].op, Conv | Linear)
+        and len(readers) == 1
+        and i not in network.given
+        and isinstance(network.nodes[readers[0]].op, BatchNorm)
+    ]
