@@ -24,19 +24,20 @@ class EquationRange(NamedTuple):
 class Spelling(NamedTuple):
     """The text of an operation for each backend, with ``{0}``, ``{1}``, … for its operands.
 
-    What torch computes is in :mod:`sewdsl.snn.kernels.equation_reference`, since numbers meet tensors there.
-
     Attributes:
         numba: In a CPU kernel, which defines ``zero``, ``one``, ``two``.
         triton: In a CUDA kernel.
         python: Of plain numbers, in a file of Python.
         onnx: The name of the operator; empty if ONNX has none.
+        torch: The name of the function of torch; empty if :mod:`sewdsl.snn.kernels.reference` has one for numbers among
+            tensors too.
     """
 
     numba: str
     triton: str
     python: str
     onnx: str
+    torch: str = ""
 
 
 def _infix(sign: str, onnx: str) -> Spelling:
@@ -47,7 +48,7 @@ def _infix(sign: str, onnx: str) -> Spelling:
 
 def _function(name: str) -> Spelling:
     """Return the spelling of a function that has one name everywhere."""
-    return Spelling(f"{name}({{0}})", f"tl.{name}({{0}})", f"math.{name}({{0}})", name.capitalize())
+    return Spelling(f"{name}({{0}})", f"tl.{name}({{0}})", f"math.{name}({{0}})", name.capitalize(), name)
 
 
 class Operation(NamedTuple):
@@ -126,7 +127,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "neg": Operation(Spelling("-{0}", "-{0}", "-{0}", "Neg"), lambda a: -a, lambda _y, g, _a: (-g,), _negated),
     "abs": Operation(
-        Spelling("abs({0})", "tl.abs({0})", "abs({0})", "Abs"),
+        Spelling("abs({0})", "tl.abs({0})", "abs({0})", "Abs", "abs"),
         abs,
         lambda _y, g, a: (_picked(a > 0, g, _picked(a < 0, -g, 0)),),
         lambda a: EquationRange(max(0.0, a.low, -a.high), max(-a.low, a.high), a.whole),
@@ -167,6 +168,7 @@ OPERATIONS: dict[str, Operation] = {
             "tl.where({0} < {1}, {1}, tl.where({0} > {2}, {2}, {0}))",
             "min(max({0}, {1}), {2})",
             "Clip",
+            "clamp",
         ),
         lambda a, low, high: low if a < low else min(a, high),
         lambda _y, g, a, low, high: (_picked(a >= low, _picked(a <= high, g, 0), 0), None, None),
@@ -183,7 +185,9 @@ OPERATIONS: dict[str, Operation] = {
         lambda a: EquationRange(_round(a.low), _round(a.high), whole=True),
     ),
     "relu": Operation(
-        Spelling("({0} if not {0} <= zero else zero)", "tl.where({0} <= 0.0, 0.0, {0})", "max({0}, 0.0)", "Relu"),
+        Spelling(
+            "({0} if not {0} <= zero else zero)", "tl.where({0} <= 0.0, 0.0, {0})", "max({0}, 0.0)", "Relu", "relu"
+        ),
         lambda a: a if a > 0 else 0.0,
         lambda _y, g, a: (_picked(a > 0, g, 0),),
         lambda a: EquationRange(max(a.low, 0.0), max(a.high, 0.0), a.whole),
@@ -195,7 +199,11 @@ OPERATIONS: dict[str, Operation] = {
     "cos": Operation(_function("cos"), math.cos, lambda _y, g, a: (-g * a.tape.put("sin", a),), _between(-1, 1)),
     "sigmoid": Operation(
         Spelling(
-            "(one / (one + exp(-({0}))))", "(1.0 / (1.0 + tl.exp(-({0}))))", "(1 / (1 + math.exp(-({0}))))", "Sigmoid"
+            "(one / (one + exp(-({0}))))",
+            "(1.0 / (1.0 + tl.exp(-({0}))))",
+            "(1 / (1 + math.exp(-({0}))))",
+            "Sigmoid",
+            "sigmoid",
         ),
         lambda a: 1 / (1 + math.exp(-a)) if a > _LEAST_EXPONENT else math.exp(a),
         lambda y, g, _a: (g * (y * (1 - y)),),
@@ -203,7 +211,11 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "tanh": Operation(
         Spelling(
-            "(one - two / (exp({0} + {0}) + one))", "(1.0 - 2.0 / (tl.exp({0} + {0}) + 1.0))", "math.tanh({0})", "Tanh"
+            "(one - two / (exp({0} + {0}) + one))",
+            "(1.0 - 2.0 / (tl.exp({0} + {0}) + 1.0))",
+            "math.tanh({0})",
+            "Tanh",
+            "tanh",
         ),
         math.tanh,
         lambda y, g, _a: (g * (1 - y * y),),

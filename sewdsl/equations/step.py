@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from sewdsl.equations.operations import OPERATIONS, EquationRange
-from sewdsl.equations.tape import LEARNED, NUMBER, STEP, Slope, Tape, TapeEntry, evaluate, needed, value_range
+from sewdsl.equations.tape import LEARNED, NUMBER, STEP, Tape, TapeEntry, evaluate, needed, value_range
 from sewdsl.light_dataclass import dataclass
 
 
@@ -66,6 +66,11 @@ class NeuronStep:
     def text(self) -> str:
         """The time-step as one line, see :func:`step_text`."""
         return step_text(self)
+
+    @property
+    def law(self) -> StepLaw:
+        """The time-step as a kernel needs it."""
+        return StepLaw(self.given, self.after, tuple(self.start.values()), self.factors)
 
     @property
     def entries(self) -> int:
@@ -289,38 +294,22 @@ def _linear_step(constants: LinearConstants, tape: Tape, x: TapeEntry) -> StepLa
         return factors[place] if value is None else tape.number(value, LinearConstants._fields[place])
 
     v, (decay, gain, drift) = tape.leaf("state"), map(number, range(3))
-    v_threshold = tape.number(constants.v_threshold, "v_threshold")
     h = decay * v + (drift + gain * x)
-    spikes = tape.put("fire", h - v_threshold)
-    reset = tape.put("detach", spikes) if constants.detach_reset else spikes
-    if constants.v_reset is None:
-        after = h - v_threshold * reset
-    else:
-        after = h * (1 - reset) + tape.number(constants.v_reset, "v_reset") * reset
-    return StepLaw(spikes, (after,), (constants.rest,), tuple(factors.values()))
+    law = fire_and_reset(h, constants.v_threshold, constants.v_reset, detach_reset=constants.detach_reset)
+    return law._replace(start=(constants.rest,), factors=tuple(factors.values()))
 
 
-def read_tape(tape: Tape, text: str, names: Mapping[str, TapeEntry]) -> TapeEntry:
-    """Put a text of instructions, as joins and surrogates have, on a tape of results.
+def fire_and_reset(h: TapeEntry, v_threshold: float, v_reset: float | None, *, detach_reset: bool) -> StepLaw:
+    """Return the end of a time-step of spiking neurons, from the charged potential.
 
     Args:
-        tape: The tape.
-        text: Instructions separated by ``; ``, as :mod:`sewdsl.snn.kernels.tapes` traces them.
-        names: Results that the text names.
+        v_reset: Potential after a spike; None: v_threshold is subtracted.
+        detach_reset: Whether the spike in the reset is a constant to the gradient.
     """
-    known, result = dict(names), tape.number(0.0)
-    for number, line in enumerate(text.split("; ")):
-        instruction, *operands = line.split()
-        given = [known[each] if each in known else tape.number(float(each)) for each in operands]
-        result = known[f"t{number}"] = given[0] if instruction == "set" else tape.put(instruction, *given)
-    return result
-
-
-@lru_cache(maxsize=256)
-def surrogate_slope(tape: str) -> Slope:
-    """The derivative of a surrogate, of which a text of instructions is known, on a tape of results.
-
-    Args:
-        tape: Instructions separated by ``; ``, as :mod:`sewdsl.snn.kernels.tapes` traces them.
-    """
-    return lambda u: read_tape(u.tape, tape, {"u": u})
+    tape = h.tape
+    threshold = tape.number(v_threshold, "v_threshold")
+    spikes = tape.put("fire", h - threshold)
+    reset = tape.put("detach", spikes) if detach_reset else spikes
+    if v_reset is None:
+        return StepLaw(spikes, (h - threshold * reset,), (), ())
+    return StepLaw(spikes, (h * (1 - reset) + tape.number(v_reset, "v_reset") * reset,), (), ())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import copysign, inf, isnan
-from typing import Any, Final, final
+from typing import Any, Final, Self, final
 
 from sewdsl.equations.operations import COMPARISONS, OPERATIONS, EquationRange
 
@@ -28,8 +28,60 @@ class TapeTooLong(Exception):
     """Raised where a tape would have more results than :data:`MAX_ENTRIES`."""
 
 
+class TapeOperators:
+    """Operators of Python as operations of equations, which :meth:`put` does."""
+
+    __slots__ = ()
+
+    def put(self, operation: str, *operands: Any) -> Self:
+        """Return the result of an operation."""
+        raise NotImplementedError
+
+    def __add__(self, other: Any) -> Self:
+        return self.put("add", self, other)
+
+    def __radd__(self, other: Any) -> Self:
+        return self.put("add", other, self)
+
+    def __sub__(self, other: Any) -> Self:
+        return self.put("sub", self, other)
+
+    def __rsub__(self, other: Any) -> Self:
+        return self.put("sub", other, self)
+
+    def __mul__(self, other: Any) -> Self:
+        return self.put("mul", self, other)
+
+    def __rmul__(self, other: Any) -> Self:
+        return self.put("mul", other, self)
+
+    def __truediv__(self, other: Any) -> Self:
+        return self.put("div", self, other)
+
+    def __rtruediv__(self, other: Any) -> Self:
+        return self.put("div", other, self)
+
+    def __lt__(self, other: Any) -> Self:
+        return self.put("less", self, other)
+
+    def __le__(self, other: Any) -> Self:
+        return self.put("most", self, other)
+
+    def __gt__(self, other: Any) -> Self:
+        return self.put("less", other, self)
+
+    def __ge__(self, other: Any) -> Self:
+        return self.put("most", other, self)
+
+    def __neg__(self) -> Self:
+        return self.put("neg", self)
+
+    def __abs__(self) -> Self:
+        return self.put("abs", self)
+
+
 @final
-class TapeEntry:
+class TapeEntry(TapeOperators):
     """A result on a tape: an operation and its operands, or a leaf.
 
     Attributes:
@@ -55,47 +107,9 @@ class TapeEntry:
         """Its value, where it is a number."""
         return self.leaf if self.operation == "number" else None
 
-    def __add__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("add", self, other)
-
-    def __radd__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("add", other, self)
-
-    def __sub__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("sub", self, other)
-
-    def __rsub__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("sub", other, self)
-
-    def __mul__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("mul", self, other)
-
-    def __rmul__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("mul", other, self)
-
-    def __truediv__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("div", self, other)
-
-    def __rtruediv__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("div", other, self)
-
-    def __neg__(self) -> TapeEntry:
-        return self.tape.put("neg", self)
-
-    def __abs__(self) -> TapeEntry:
-        return self.tape.put("abs", self)
-
-    def __lt__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("less", self, other)
-
-    def __le__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("most", self, other)
-
-    def __gt__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("less", other, self)
-
-    def __ge__(self, other: Operand) -> TapeEntry:
-        return self.tape.put("most", other, self)
+    def put(self, operation: str, *operands: Any) -> TapeEntry:
+        """Return the result of an operation on the tape."""
+        return self.tape.put(operation, *operands)
 
 
 Operand = TapeEntry | float

@@ -24,7 +24,6 @@ from sewdsl.snn.kernels import (
     cuda_neuron,
     cuda_norm_neuron,
     cuda_packed_bits,
-    equation_reference,
     reference,
     tapes,
 )
@@ -162,7 +161,7 @@ def find_norm_equations(spec: EquationSpec, x_TN: Tensor, learned: Mapping[str, 
     """
     if not x_TN.numel():
         return None
-    return _equation_kernel(spec, x_TN, None, equation_reference.factor_values(spec.equations, learned, spec.surrogate))
+    return _equation_kernel(spec, x_TN, None, reference.factor_values(spec.equations, learned, spec.surrogate))
 
 
 def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
@@ -234,10 +233,10 @@ def run_equations(
         What they give, ``[T, N, C, *]``, and the states after the last time-step, ``[S, N, C, *]``, float32 at least.
     """
     step = spec.equations
-    factors = equation_reference.factor_values(step, learned, spec.surrogate)
+    factors = reference.factor_values(step, learned, spec.surrogate)
     kernel = _equation_kernel(spec, x_TN, start, factors)
     if kernel is None:
-        return equation_reference.integrate(step, spec.surrogate, x_TN, start, factors)
+        return reference.integrate_equations(step, spec.surrogate, x_TN, start, factors)
     return _run_kernel(kernel, x_TN, start, final=final)
 
 

@@ -1,16 +1,20 @@
 """The plain kernel: one loop over time in torch operations, for every neuron, device and dtype.
 
-It is what faster kernels are measured against, and what compiles and exports anywhere.
+It evaluates the tape of a time-step. It is what faster kernels are measured against, and what compiles and exports
+anywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sewdsl.equations.operations import OPERATIONS
+from sewdsl.equations.step import NeuronStep, StepLaw, fire_and_reset
+from sewdsl.equations.tape import LEARNED, STEP, Tape, TapeEntry, needed
 from sewdsl.snn.protocols import LinearSpec, NeuronSpec, SurrogateSpec
 
 
@@ -26,13 +30,63 @@ def heaviside(u: Tensor, surrogate: SurrogateSpec) -> Tensor:
     return spikes + (u - u_value) * slope  # u - u_value is 0, so the value is exactly that of spikes
 
 
-def fire(spec: NeuronSpec, h: Tensor) -> tuple[Tensor, Tensor]:
-    """Spikes and the potential after them, from the charged potential H[t] (Eq. 2 and 3)."""
-    spikes = heaviside(h - spec.v_threshold, spec.surrogate)
-    resetting = spikes.detach() if spec.detach_reset else spikes
-    if spec.v_reset is None:
-        return spikes, h - spec.v_threshold * resetting
-    return spikes, h * (1 - resetting) + spec.v_reset * resetting
+def _like(value: Any, *others: Any) -> Tensor:
+    """A number as a tensor like those that it meets."""
+    if isinstance(value, Tensor):
+        return value
+    return next(other for other in others if isinstance(other, Tensor)).new_tensor(value)
+
+
+def _compared(mask: Tensor, *operands: Any) -> Tensor:
+    return mask.to(next(operand for operand in operands if isinstance(operand, Tensor)).dtype)
+
+
+TORCH_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    # of signs, the value of numbers is that of tensors too
+    **{name: getattr(torch, item.spelling.torch, item.number) for name, item in OPERATIONS.items()},
+    "less": lambda a, b: _compared(a < b, a, b),
+    "most": lambda a, b: _compared(a <= b, a, b),
+    "where": lambda c, a, b: torch.where(_like(c, a, b) != 0, _like(a, c, b), _like(b, c, a)),
+    "min": lambda a, b: torch.where(_like(a, b) <= b, _like(a, b), _like(b, a)),
+    "max": lambda a, b: torch.where(_like(a, b) >= b, _like(a, b), _like(b, a)),
+    "round": lambda a: a.round().detach() + (a - a.detach()),
+    "detach": lambda a: a.detach() if isinstance(a, Tensor) else a,
+}
+"""Functions of operations for tensors, and numbers among them. That of ``fire`` is :func:`heaviside`."""
+
+
+def factor_values(step: NeuronStep, learned: Mapping[str, Tensor], surrogate: SurrogateSpec) -> list[Tensor]:
+    """The factors of a time-step, ``[T or 1, C or 1]`` each, from what is learned: once for all time-steps.
+
+    One exponential at a time, torch gives other last bits than for many, so that kernels and loop have to share them.
+
+    Args:
+        step: The time-step.
+        learned: Its learned values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
+        surrogate: Of ``fire``.
+    """
+    known: dict[int, Any] = {}
+    for name, item in step.learned.items():
+        value = learned[name]
+        rows = value.shape[0] if item.per_step else 1
+        known[step.tape.leaf("learned", name, LEARNED).index] = value.reshape(rows, -1)
+    for factor in step.factors:
+        _evaluate(needed([factor]), known, surrogate)
+    return [known[factor.index] for factor in step.factors]
+
+
+def _evaluate(entries: list[TapeEntry], known: dict[int, Any], surrogate: SurrogateSpec) -> None:
+    """Compute results that are not known yet."""
+    for entry in entries:
+        if entry.index in known:
+            continue
+        operands = [known[each.index] for each in entry.operands]
+        if entry.number is not None:
+            known[entry.index] = entry.number
+        elif entry.operation == "fire":
+            known[entry.index] = heaviside(operands[0], surrogate)
+        else:
+            known[entry.index] = TORCH_FUNCTIONS[entry.operation](*operands)
 
 
 def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -48,14 +102,79 @@ def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping
         Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last step
         ``[N, *]``, in float32 at least.
     """
-    wide = torch.promote_types(x_TN.dtype, torch.float32)
-    v = torch.full_like(x_TN[0], spec.rest, dtype=wide) if v is None else v.to(torch.promote_types(v.dtype, wide))
-    charge, drive_TN = charge_function(spec, x_TN.to(wide), learned)
-    spikes = []
-    for drive in drive_TN.unbind():
-        s, v = fire(spec, charge(v, drive))
-        spikes.append(s)
-    return torch.stack(spikes).to(x_TN.dtype), v
+    tape, dtype = Tape(), x_TN.dtype
+    h = tape.leaf("x")
+    law = fire_and_reset(h, spec.v_threshold, spec.v_reset, detach_reset=spec.detach_reset)
+    charge, drive_TN = charge_function(spec, x_TN.to(torch.promote_types(dtype, torch.float32)), learned)
+    spikes_TN, after = _loop(
+        law._replace(start=(spec.rest,)), spec.surrogate, drive_TN, None if v is None else v[None], (), charge
+    )
+    return spikes_TN.to(dtype), after[0]
+
+
+def integrate_equations(
+    step: NeuronStep, surrogate: SurrogateSpec, x_TN: Tensor, start: Tensor | None, factors: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Runs neurons as equations over a sequence.
+
+    Args:
+        step: What they compute.
+        surrogate: Of ``fire``.
+        x_TN: Input, ``[T, N, C, *]``, T >= 1.
+        start: States before the first time-step, ``[S, N, C, *]``; None: those of the equations.
+        factors: As :func:`factor_values` gives them.
+
+    Returns:
+        What they give ``[T, N, C, *]``, in the dtype of the input, and the states after the last time-step
+        ``[S, N, C, *]``, in float32 at least.
+    """
+    wide_TN = x_TN.to(torch.promote_types(x_TN.dtype, torch.float32))
+    y_TN, after = _loop(step.law, surrogate, wide_TN, start, factors)
+    return y_TN.to(x_TN.dtype), after
+
+
+def _loop(  # noqa: PLR0913 -- everything that a kernel is given
+    law: StepLaw,
+    surrogate: SurrogateSpec,
+    x_TN: Tensor,
+    start: Tensor | None,
+    factors: Sequence[Tensor],
+    charge: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Evaluate a time-step at each time-step.
+
+    Args:
+        law: The time-step.
+        surrogate: Of ``fire``.
+        x_TN: Input in the dtype of states.
+        start: States before the first time-step, ``[S, N, *]``; None: those of the time-step.
+        factors: Its factors, ``[T or 1, C or 1]`` each.
+        charge: Makes the input of the time-step of a state and the input; None: it is the input.
+    """
+    if start is None:
+        states = [torch.full_like(x_TN[0], number) for number in law.start]
+    else:
+        states = [*start.to(torch.promote_types(start.dtype, x_TN.dtype))]
+    entries, spread, given = needed([law.given, *law.after], STEP), (1, -1, *[1] * (x_TN.ndim - 3)), []
+    leaves = {entry.leaf: entry.index for entry in entries if entry.operation == "state"}
+    x_index = next((entry.index for entry in entries if entry.operation == "x"), -1)
+
+    def value(entry: TapeEntry) -> Tensor:
+        """Return a result for all neurons."""
+        found: Tensor = known[entry.index]
+        # of equations, some have no axes of neurons; an expanded result gets the gradients of its readers in one sum
+        return found if charge is not None else _like(found, x_N).expand_as(x_N)
+
+    for t, x_N in enumerate(x_TN.unbind()):
+        known: dict[int, Any] = {index: states[number] for number, index in leaves.items()}
+        known[x_index] = x_N if charge is None else charge(states[0], x_N)
+        for factor, numbers in zip(law.factors, factors, strict=True):
+            row = numbers[min(t, len(numbers) - 1)]
+            known[factor.index] = row[0] if len(row) == 1 else row.view(spread)
+        _evaluate(entries, known, surrogate)
+        states = [value(entry) for entry in law.after]
+        given.append(value(law.given))
+    return torch.stack(given), torch.stack(states) if states else x_TN.new_empty(0, *x_TN.shape[1:])
 
 
 def charge_function(

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sewdsl.equations.operations import OPERATIONS
+from sewdsl.equations.tape import Tape, TapeEntry, needed
 from sewdsl.snn.kernels import compile_cache
-from sewdsl.snn.kernels.tapes import ONE, differentiate_join, tape_to_lines
+from sewdsl.snn.kernels.tapes import join_slopes, read_tape
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -55,7 +56,7 @@ MAX_WHOLE_PERIOD = 4096
 """Up to this many neurons, a period of channels is held as a whole."""
 
 CUDA_INSTRUCTIONS = {name: operation.spelling.triton for name, operation in OPERATIONS.items()}
-"""A tape's instructions in a CUDA kernel, but for ``set``: a number is there as many times as there are lanes."""
+"""Text of operations in a CUDA kernel."""
 
 TAPE_RESULTS = {"surrogate_slope": "t", "join": "y", "join_slope_by_spikes": "d", "join_slope_by_other": "o"}
 """The functions of ``templates/variant.py`` that are replaced by tapes, and what the results of each are called."""
@@ -152,7 +153,7 @@ def render_cuda_neurons(slope: str) -> str:
     Args:
         slope: The tape of a surrogate's derivative.
     """
-    lines = {"surrogate_slope": _cuda_lines("surrogate_slope", slope)}
+    lines = {"surrogate_slope": _cuda_lines("surrogate_slope", read_tape(Tape(), slope))}
     return _render("cuda_neuron", {"forward", "backward", "backward_in_registers"}, {}, lines)
 
 
@@ -164,7 +165,7 @@ def render_cuda_statistics() -> str:
 def render_cuda_norm_neurons(join: str) -> str:
     """A module with the CUDA kernel ``forward``: spikes, or the result of a join whose tape is not empty."""
     constants = {"HAS_JOIN": bool(join), "READS_OTHER": "z" in join.replace(";", "").split()}
-    lines = {"join": _cuda_lines("join", join)} if join else {}
+    lines = {"join": _cuda_lines("join", read_tape(Tape(), join))} if join else {}
     return _render("cuda_norm_neuron", {"forward"}, constants, lines)
 
 
@@ -175,13 +176,13 @@ def render_cuda_norm_neurons_backward(slope: str, join: str) -> str:
         slope: The tape of a surrogate's derivative.
         join: The tape of the join that takes the spikes; empty without a join.
     """
-    slopes = differentiate_join(join) if join else None  # there are some: other joins are not fused
+    slopes = join_slopes(join) if join else None  # there are some: other joins are not fused
     constants = {
         "HAS_JOIN": slopes is not None,
-        "READS_OTHER": slopes is not None and slopes.read_other,
-        "PASSES_SPIKES": slopes is not None and slopes.spikes == ONE,
+        "READS_OTHER": slopes is not None and slopes.reads_other,
+        "PASSES_SPIKES": slopes is not None and slopes.spikes.number == 1,
     }
-    tapes = {"surrogate_slope": slope}
+    tapes = {"surrogate_slope": read_tape(Tape(), slope)}
     if slopes is not None:
         tapes |= {"join_slope_by_spikes": slopes.spikes, "join_slope_by_other": slopes.other}
     lines = {name: _cuda_lines(name, tape) for name, tape in tapes.items()}
@@ -198,11 +199,18 @@ def render_cuda_max_pool() -> str:
     return _render("cuda_max_pool", {"forward", "backward"}, {}, {})
 
 
-def _cuda_lines(name: str, tape: str) -> list[str]:
-    """A tape as lines of a CUDA kernel, in which a number is as many as there are lanes."""
-    lane = "u" if name == "surrogate_slope" else "s"
-    instructions = {**CUDA_INSTRUCTIONS, "set": f"{{0}} + 0.0 * {lane}"}
-    return tape_to_lines(tape, instructions, "{}", TAPE_RESULTS[name])
+def _cuda_lines(name: str, root: TapeEntry) -> list[str]:
+    """A result as lines of a CUDA kernel."""
+    names, lines = dict[TapeEntry, str](), list[str]()
+    for entry in needed([root]):
+        if entry.operands:
+            names[entry] = f"{TAPE_RESULTS[name]}{len(lines)}"
+            text = CUDA_INSTRUCTIONS[entry.operation].format(*(names[each] for each in entry.operands))
+            lines.append(f"{names[entry]} = {text}")
+        else:
+            names[entry] = entry.operation if entry.number is None else repr(entry.number)
+    lane = "u" if name == "surrogate_slope" else "s"  # a number is there as many times as there are lanes
+    return lines or [f"{TAPE_RESULTS[name]}0 = {names[root]} + 0.0 * {lane}"]
 
 
 def render_generated(text: str, function: str, stored: str) -> str:

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from sewdsl.equations.tape import Tape
 from sewdsl.ops import catalogue
-from sewdsl.snn.kernels.tapes import differentiate_join, tape_to_lines, trace_join
+from sewdsl.snn.kernels.tapes import join_slopes, read_tape, tape_text, trace_join
 from sewdsl.snn.protocols import JoinSpec
-from tests.snn.kernels.test_tracing import PYTHON
+from tests.snn.kernels.test_tracing import evaluated
 
 
 class Formula:
@@ -53,27 +54,21 @@ UNTRACEABLE: dict[str, JoinSpec] = {
 }
 
 
-def evaluated(tape: str, s: float, z: float) -> float:
-    space = {"s": s, "z": z}
-    lines = tape_to_lines(tape, PYTHON, "{}", "r")
-    exec("\n".join(lines), space)  # noqa: S102 -- a program of our own making
-    return float(space[f"r{len(lines) - 1}"])
-
-
 @pytest.mark.parametrize("branch", [True, False])
 @pytest.mark.parametrize("name", [*JOINS, *OTHERS])
 def test_a_tape_computes_what_the_join_does(name: str, *, branch: bool) -> None:
     spec = (JOINS | OTHERS)[name]
     tape = trace_join(spec, branch=branch)
     assert tape is not None
-    slopes = differentiate_join(tape)
+    slopes = join_slopes(tape)
     assert slopes is not None
     for numbers in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (1.0, 3.0), (0.0, -0.7), (1.0, 0.4)):
         s, z = (torch.tensor(number, dtype=torch.float64, requires_grad=True) for number in numbers)
         value = spec.combine(branch=s, identity=z) if branch else spec.combine(branch=z, identity=s)
-        assert evaluated(tape, *numbers) == pytest.approx(value.item(), rel=1e-12)
+        leaves = dict(zip("sz", numbers, strict=True))
+        assert evaluated(read_tape(Tape(), tape), **leaves) == pytest.approx(value.item(), rel=1e-12)
         expected = [gradient.item() for gradient in torch.autograd.grad(value, [s, z])]
-        assert [evaluated(slope, *numbers) for slope in slopes] == pytest.approx(expected, rel=1e-12)
+        assert [evaluated(slope, **leaves) for slope in slopes[:2]] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("branch", [True, False])
@@ -84,11 +79,12 @@ def test_what_has_no_tape_or_no_gradient(name: str, *, branch: bool) -> None:
 
 def test_what_the_derivatives_depend_on() -> None:
     """Nothing is computed, and no operand kept, that they do not need."""
-    tapes = {name: differentiate_join(trace_join(spec, branch=True) or "") for name, spec in JOINS.items()}
-    assert tapes["ADD"] == ("set 1.0", "set 1.0")
-    assert tapes["AND"] == ("set z", "set s")
-    assert tapes["IAND"] == ("mul -1.0 z; set t0", "sub 1.0 s; set t0")
-    assert {name: slopes is not None and slopes.read_other for name, slopes in tapes.items()} == {
+    slopes = {name: join_slopes(trace_join(spec, branch=True) or "") for name, spec in JOINS.items()}
+    texts = {name: found and [tape_text(slope) for slope in found[:2]] for name, found in slopes.items()}
+    assert texts["ADD"] == ["set 1.0", "set 1.0"]
+    assert texts["AND"] == ["set z", "set s"]
+    assert texts["IAND"] == ["neg z", "sub 1.0 s"]
+    assert {name: found and found.reads_other for name, found in slopes.items()} == {
         "ADD": False,
         "AND": True,
         "IAND": True,

@@ -16,7 +16,7 @@ from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
 from sewdsl.ir.node import Node
 from sewdsl.snn.equations import Equations
-from sewdsl.snn.kernels.equation_reference import factor_values
+from sewdsl.snn.kernels.reference import factor_values
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.protocols import LinearSpec
 

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, partition
 from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients, read_program
-from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad, join_needs
+from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.norm_call import RunningStatistics
+from sewdsl.snn.kernels.tapes import join_slopes
 from sewdsl.snn.unsupported import refuse_second_derivative
 
 
@@ -178,10 +179,10 @@ def _keep_norm(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str,
     """Keep the input, and the other operand only if gradients depend on it: of a sum, they do not."""
     x, other, *tensors, ctx.program = inputs
     join = read_program(ctx.program).join
-    needs = join_needs(join) if join else None
+    slopes = join_slopes(join) if join else None
     ctx.batch = keyword_only_inputs["batch"]
-    ctx.passes_other = needs is not None and needs.passes_other
-    ctx.save_for_backward(x, other if needs is not None and needs.reads_other else None, *tensors)
+    ctx.passes_other = slopes is not None and slopes.other.number == 1
+    ctx.save_for_backward(x, other if slopes is not None and slopes.reads_other else None, *tensors)
 
 
 def _differentiate_norm(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:

@@ -16,11 +16,11 @@ are results on one tape, so that one rule differentiates the whole. The plan dec
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
-from sewdsl.equations.step import parse_step, pull_back, read_tape, surrogate_slope
+from sewdsl.equations.step import parse_step, pull_back
 from sewdsl.equations.tape import LEARNED, STEP, Tape, TapeEntry
+from sewdsl.snn.kernels.tapes import read_tape, surrogate_slope
 
 EXTRA_ROW_OPERATIONS = 5
 """Operations that one more saved row has to spare."""
@@ -166,27 +166,6 @@ class BackwardPlan(NamedTuple):
     def roots(self) -> list[TapeEntry]:
         """The results that are not zero."""
         return [entry for entry, _ in self.results if entry is not None]
-
-
-class JoinNeeds(NamedTuple):
-    """What the gradient of a join depends on.
-
-    Attributes:
-        reads_other: Whether it depends on the other operand.
-        passes_other: Whether that of the other operand is the gradient of the result.
-    """
-
-    reads_other: bool
-    passes_other: bool
-
-
-@lru_cache(maxsize=1024)
-def join_needs(join: str) -> JoinNeeds:
-    """Return what the gradient of a join depends on."""
-    tape = Tape()
-    spikes, other = tape.leaf("s"), tape.leaf("z")
-    slopes = pull_back([(read_tape(tape, join, {"s": spikes, "z": other}), tape.number(1.0))])
-    return JoinNeeds(other in needed_for([slopes[spikes], slopes[other]]), slopes[other].number == 1)
 
 
 def compose(variant: KernelVariant) -> KernelLayer:
