@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sewdsl.cli.json_output import ShownWeights
-    from sewdsl.exchange.weights.scheme import Scheme
+    from sewdsl.exchange.weights.schemes import Scheme
     from sewdsl.ir.network import Network
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import sewdsl
-from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.notation import write_net
 from sewdsl.ops import catalogue

@@ -75,7 +75,7 @@ def test_a_neuron_that_learns_has_no_place_beside_anns() -> None:
 
 
 def test_a_neuron_that_learns_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sewdsl.exchange.weights.scheme.PLIF", LIF)
+    monkeypatch.setattr("sewdsl.exchange.weights.schemes.PLIF", LIF)
     assert "plif1 (PLIF) learns what no neuron of authors does" in refusal(f"c4k3-BN-PLIF-{BLOCK}-{HEAD}", "authors")
 
 

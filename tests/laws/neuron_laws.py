@@ -15,7 +15,7 @@ from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
 from sewdsl.cli.show import network_to_json
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.nir.write_graph import to_graph
-from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork

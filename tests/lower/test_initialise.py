@@ -13,7 +13,7 @@ from torch import Tensor
 
 import sewdsl
 from sewdsl.diagnostics import Severity
-from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.op import Join
 from sewdsl.lower import SpikingNetwork, lower

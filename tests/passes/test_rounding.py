@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import sewdsl
 from sewdsl.exchange.write import python, spikingjelly
-from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.network import Network
 from sewdsl.passes import plan
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 import sewdsl
 from sewdsl.exchange.weights import to_node_paths
-from sewdsl.exchange.weights.scheme import Place, Scheme
-from sewdsl.exchange.weights.sequence_reader import ATTENTION, layer_place
+from sewdsl.exchange.weights.schemes import Scheme
+from sewdsl.exchange.weights.sequence_reader import ATTENTION, Place, layer_place
 from sewdsl.ir.network import Network
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import sewdsl
 from sewdsl.draw import dot, mermaid
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import ParallelNeuron

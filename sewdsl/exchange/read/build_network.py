@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sewdsl.compiler import read
 from sewdsl.diagnostics import SewdslError
-from sewdsl.exchange.read.absorb_scales import absorb_scales
 from sewdsl.exchange.read.draft import (
     OUTPUT,
     Draft,
     DraftLayer,
     ModelImportError,
+    ScaleOp,
     ordered_items,
     reordered_items,
 )
@@ -24,14 +25,24 @@ from sewdsl.ir.settings import Settings
 from sewdsl.light_dataclass import dataclass
 from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.notation.item_text import item_nodes, network_items
+from sewdsl.ops.joins import Add
+from sewdsl.ops.layers.conv import Conv
+from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.linear import Linear
+from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool
+from sewdsl.ops.layers.scale import Scale
 from sewdsl.ops.neurons.integrate_and_fire import PLIF
 from sewdsl.source import Source
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+
+MAX_SCALE_FEATURES = 4096
+"""Features of a linear layer that does nothing but multiply each by a number of its own."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
     Raises:
         ModelImportError: the language has no text for it, for instance since it is not made of rows and joins.
     """
-    absorb_scales(draft)
+    _absorb_scales(draft)
     _one_start(draft)
     _global_pools(draft)
     _without_flattening(draft)
@@ -179,6 +190,87 @@ def _written(network: Network) -> tuple[str, Network]:
 def _edges(network: Network) -> list[tuple[object, ...]]:
     """What has to be the same of a network and its text."""
     return [(node.op, node.inputs, node.sources) for node in network]
+
+
+def _absorb_scales(draft: Draft) -> None:
+    """Takes the gains out of a draft.
+
+    A factor goes into the weights of the layers before it, through what is linear, if nothing else reads them. Else it
+    becomes a layer: of one number above 0 a ``SCALE``, of others a convolution of one weight per channel, or a linear
+    layer.
+
+    Raises:
+        UnsupportedPart: it would be a linear layer of too many features.
+    """
+    for index, item in enumerate(draft.items):
+        if not isinstance(item.op, ScaleOp):
+            continue
+        (source,), factor, readers = item.inputs, item.tensors["factor"].double().flatten(), draft.readers()
+        places = _scaled_items(draft, source, factor, readers)
+        if places is None:
+            _as_layer(draft, index, factor)
+            continue
+        for place in places:
+            _multiply(draft, place, factor)
+        draft.change(index, inputs=())  # it reads nothing any more
+        draft.outputs = {name: source if i == index else i for name, i in draft.outputs.items()}
+        for reader in set(readers[index]) - {OUTPUT}:
+            draft.reconnect(reader, index, source)
+
+
+def _scaled_items(draft: Draft, index: int, factor: Tensor, readers: Sequence[Sequence[int]]) -> list[int] | None:
+    """The items whose weights take the factor of what an item gives; None: there are none."""
+    item = draft.items[index]
+    if len(readers[index]) != 1:
+        return None
+    if isinstance(item.op, Conv | Linear | BatchNorm):
+        return [index]
+    if not isinstance(item.op, AvgPool | GlobalAvgPool | Flatten | Dropout | Add):
+        return None
+    if factor.numel() > 1 and draft.shape(item.inputs[0])[0] != item.output.channels:
+        return None
+    places: list[int] = []
+    for source in item.inputs:
+        found = _scaled_items(draft, source, factor, readers)
+        if found is None:
+            return None
+        places += found
+    return places
+
+
+def _multiply(draft: Draft, index: int, factor: Tensor) -> None:
+    """Multiplies weights and biases, each by the factor of its channel, in its own dtype."""
+    tensors = dict(draft.items[index].tensors)
+    for name in {"weight", "bias"} & tensors.keys():
+        value = tensors[name]
+        tensors[name] = (value.double() * factor.reshape(-1, *[1] * (value.ndim - 1))).to(value.dtype)
+    draft.change(index, tensors=tensors)
+
+
+def _shortest(number: float, dtype: torch.dtype) -> float:
+    """The number of fewest digits that is the same in a dtype: 0.9, of the 0.8999999762 that float32 has."""
+    import torch  # whoever asks only for the size of an input needs none
+
+    tried = (float(f"{number:.{digits}g}") for digits in range(1, 17))
+    wanted = torch.tensor(number, dtype=dtype)
+    return next((near for near in tried if torch.equal(torch.tensor(near, dtype=dtype), wanted)), number)
+
+
+def _as_layer(draft: Draft, index: int, factor: Tensor) -> None:
+    item = draft.items[index]
+    channels, dtype = item.output.channels, item.tensors["factor"].dtype
+    numbers = {*factor.tolist()}
+    if len(numbers) == 1 and min(numbers) > 0:
+        draft.change(index, op=Scale(value=_shortest(numbers.pop(), dtype)), tensors={})
+        return
+    each = factor.expand(channels).to(dtype)
+    if len(item.output.shape) > 1:
+        op = Conv(channels=channels, kernel=(1, 1), padding=(0, 0), groups=channels, bias=False)
+        draft.change(index, op=op, tensors={"weight": each.reshape(-1, 1, 1, 1).clone()})
+    elif channels <= MAX_SCALE_FEATURES:
+        draft.change(index, op=Linear(features=channels, bias=False), tensors={"weight": each.diag()})
+    else:
+        raise item.origin.refusal(f"multiplies {channels} features by numbers that no layer before it can take")
 
 
 def header_assumptions(network: Network, *, steps: bool, readout: bool) -> tuple[str, ...]:

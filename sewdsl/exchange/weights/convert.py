@@ -10,8 +10,8 @@ from torch import Tensor
 
 from sewdsl.compiler import load
 from sewdsl.exchange.errors import NoPlaceError, WeightsError
-from sewdsl.exchange.weights.scheme import Place, Scheme
-from sewdsl.exchange.weights.schemes import SCHEMES
+from sewdsl.exchange.weights.schemes import SCHEMES, Scheme
+from sewdsl.exchange.weights.sequence_reader import Place
 from sewdsl.exchange.weights.spikingjelly_classes import CLASSES
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node

@@ -2,22 +2,85 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import ClassVar
+from typing import ClassVar, NamedTuple, final
 
 from sewdsl.exchange.errors import NoPlaceError, WeightsError
 from sewdsl.exchange.weights.conv_units import ConvBlock, ConvUnit, leading_unit, network_parts, split_units
-from sewdsl.exchange.weights.scheme import Place, Scheme, UnitKeys
+from sewdsl.exchange.weights.sequence_reader import Place
 from sewdsl.exchange.weights.spikingjelly_classes import CLASSES
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
-from sewdsl.ir.op import Op
+from sewdsl.ir.op import Neuron, Op, ParallelNeuron
 from sewdsl.ops.layers.dropout import Dropout
 from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
+from sewdsl.ops.neurons.integrate_and_fire import PLIF
 from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron, SlidingParallelSpikingNeuron
+
+
+class UnitKeys(NamedTuple):
+    """Those of a unit's layers; None: an activation has no place, and may learn nothing."""
+
+    conv: str
+    norm: str
+    activation: str | None
+
+
+class Scheme(ABC):
+    """A way to name weights.
+
+    Attributes:
+        name: On the command line.
+        scalar: Shape in which it keeps a neuron's learned scalar.
+        omitted: Part of its keys that another version of the library leaves out, of all of them; read like that too.
+    """
+
+    name: ClassVar[str]
+    scalar: ClassVar[tuple[int, ...]] = ()
+    omitted: ClassVar[str] = ""
+
+    @abstractmethod
+    def places(self, network: Network) -> Iterator[Place]:
+        """All layers that have weights, and where they are.
+
+        Raises:
+            NoPlaceError: the scheme has none for a layer.
+        """
+
+    @final
+    def unit(self, unit: ConvUnit, names: UnitKeys, within: str = "") -> Iterator[Place]:
+        """The places of a unit's layers."""
+        yield Place(unit.conv, within + names.conv)
+        yield Place(unit.norm, within + names.norm)
+        if unit.activation is not None:
+            yield from self.activation(unit.activation, names.activation and within + names.activation)
+
+    def learns_alike(self, op: Op) -> bool:
+        """Whether the library has a neuron that learns what ours does, by the same keys."""
+        return isinstance(op, PLIF)
+
+    @final
+    def activation(self, node: Node, place: str | None) -> Iterator[Place]:
+        """That of an activation, if it learns anything."""
+        if isinstance(node.op, ParallelNeuron) or (isinstance(node.op, Neuron) and node.op.learnable()):
+            if place is None:
+                raise NoPlaceError(node, f"learns, and {self.name} has no place for that")
+            if not self.learns_alike(node.op):
+                raise NoPlaceError(node, f"learns what no neuron of {self.name} does")
+            yield Place(node, place)
+
+    @final
+    def linear(self, node: Node, place: str) -> Place:
+        """That of the last layer, which is linear and has a bias."""
+        if not isinstance(node.op, Linear):
+            raise NoPlaceError(node, f"has no place in {self.name}")
+        if not node.op.bias:
+            raise NoPlaceError(node, "has no bias")
+        return Place(node, place)
 
 
 class NodePathScheme(Scheme):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import field
 
 from sewdsl.exchange.errors import NoPlaceError, WeightsError
-from sewdsl.exchange.weights.scheme import Place
 from sewdsl.ir import structure
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Merge, Op
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention
 from sewdsl.ops.layers.conv import Conv
@@ -18,6 +19,27 @@ from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm, TemporalEffectiveBatchNorm
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a scheme has the tensors of a layer.
+
+    Attributes:
+        prefix: What its keys begin with.
+        names: What they end with, by the ends of our keys; those that are missing end alike.
+        part: Which part of the tensors along their first axis, from 0, where several layers are one there.
+        parts: How many layers that is.
+        ones: How many axes of length 1 its weights have at the end in addition to ours; negative: so many fewer.
+    """
+
+    node: Node
+    prefix: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    part: int = 0
+    parts: int = 1
+    ones: int = 0
+
 
 SHARED_LAYERS = {"reduce.weight": "sharedMLP.0.weight", "expand.weight": "sharedMLP.2.weight"}
 NAMES: dict[type[Op], Mapping[str, str]] = {

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import ClassVar, final
 
 from sewdsl.exchange.errors import NoPlaceError, WeightsError
-from sewdsl.exchange.weights.scheme import Place
-from sewdsl.exchange.weights.sequence_reader import SequenceReader, layer_place
+from sewdsl.exchange.weights.sequence_reader import Place, SequenceReader, layer_place
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.wiring import UnstructuredError

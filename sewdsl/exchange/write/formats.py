@@ -73,7 +73,7 @@ FORMATS: dict[str, ExportFormat] = {
     "python": ExportFormat(
         (".py",),
         _imported("python", "write"),
-        _imported("source.run_source", "run_source"),
+        _imported("source.document", "run_source"),
         1e-8,
         double=True,
         holds_weights=False,

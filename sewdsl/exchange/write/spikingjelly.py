@@ -20,8 +20,8 @@ from sewdsl.exchange.write.python.layer_classes import (
 )
 from sewdsl.exchange.write.python.layers import layer_call
 from sewdsl.exchange.write.source import Dialect, loops
+from sewdsl.exchange.write.source.document import run_source
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
-from sewdsl.exchange.write.source.run_source import run_source
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import sewdsl
-from sewdsl.exchange.nir_cycles import EndlessCycle, cut_cycles
+from sewdsl.exchange.nir_graphs import EndlessCycle, cut_cycles
 from sewdsl.exchange.read.draft import ModelImportError
 from sewdsl.exchange.read.nir import NirReadOptions, read_graph
 from sewdsl.exchange.write.nir.execute import NirExecutor

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import sewdsl
-from sewdsl.exchange.nir_metadata import GraphMetadata
+from sewdsl.exchange.nir_graphs import GraphMetadata
 from sewdsl.exchange.read.draft import ModelImportError
 from sewdsl.exchange.read.nir import NirReadOptions, read_graph
 from sewdsl.source import Source

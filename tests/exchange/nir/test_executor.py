@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sewdsl.exchange.errors import ExportError
-from sewdsl.exchange.nir_metadata import GraphMetadata
+from sewdsl.exchange.nir_graphs import GraphMetadata
 from sewdsl.exchange.write.nir.execute import NirExecutor
 
 

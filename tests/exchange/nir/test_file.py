@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.exchange.nir_metadata import GraphMetadata, NodeMetadata
+from sewdsl.exchange.nir_graphs import GraphMetadata, NodeMetadata
 from sewdsl.exchange.read.nir import read_graph
 from sewdsl.exchange.write.evaluated_layers import evaluated_layers
 from sewdsl.exchange.write.nir import execute, write_graph

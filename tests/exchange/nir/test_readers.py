@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import sewdsl
-from sewdsl.exchange.nir_metadata import DEFAULT_DT
+from sewdsl.exchange.nir_graphs import DEFAULT_DT
 from sewdsl.exchange.write.nir.execute import NirExecutor
 from sewdsl.exchange.write.nir.write_graph import from_bytes, to_bytes
 from sewdsl.ir.network import Network

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.exchange.write import python, spikingjelly
-from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.network import Network
 
 SOURCES: dict[str, Callable[[Network], str]] = {"python": python.source, "spikingjelly": spikingjelly.source}

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.exchange.write.source.document import module_from_source
 from tests.exchange.source.files import SOURCES
 
 ROOT = Path(__file__).parents[3]

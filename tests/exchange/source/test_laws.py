@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.passes import Program
 from tests.effort import examples
 from tests.exchange.source.files import SOURCES

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import sewdsl
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.network import Network
 from sewdsl.source import Source
 from tests.effort import examples

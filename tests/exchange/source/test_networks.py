@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import sewdsl
 from sewdsl.compiler import shipped_networks
-from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.exchange.write.source.document import module_from_source
 from sewdsl.ir.network import Network
 from tests.effort import representatives
 from tests.exchange.source.files import DOUBLE, SOURCES, outcome, same

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import sewdsl
-from sewdsl.exchange.write.source.run_source import module_from_source
+from sewdsl.exchange.write.source.document import module_from_source
 from tests.exchange.source.files import SOURCES
 
 BODY = (

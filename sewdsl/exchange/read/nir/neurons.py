@@ -25,7 +25,7 @@ import torch
 
 from sewdsl.compiler import load
 from sewdsl.diagnostics import SewdslError
-from sewdsl.exchange import nir_metadata
+from sewdsl.exchange import nir_graphs
 from sewdsl.exchange.read.draft import Draft, ModelImportError, ScaleOp, make_op
 from sewdsl.exchange.read.nir.primitives import Primitive
 from sewdsl.ir.op import LinearNeuron, PlainScalar
@@ -35,7 +35,7 @@ from sewdsl.ops.layers.scale import Scale
 from sewdsl.ops.neurons.integrate_and_fire import DLIF, IF, LIF, PLIF
 
 NEURONS = ("IF", "LIF", "CubaLIF")
-USUAL_DTS = (nir_metadata.DEFAULT_DT, 1.0)
+USUAL_DTS = (nir_graphs.DEFAULT_DT, 1.0)
 """Seconds of a time-step in SpikingJelly and snnTorch, and where time is counted in steps."""
 MAX_TIME_CONSTANT_STEPS = 1000
 """Time-steps; no network that was trained step by step remembers for longer."""

@@ -10,8 +10,7 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
-from sewdsl.exchange.nir_cycles import EndlessCycle, cut_cycles
-from sewdsl.exchange.nir_metadata import NodeMetadata
+from sewdsl.exchange.nir_graphs import EndlessCycle, NodeMetadata, cut_cycles
 from sewdsl.exchange.read.draft import ModelImportError, SourcePart
 from sewdsl.exchange.read.nir.open_hdf5 import read_value
 from sewdsl.light_dataclass import dataclass

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from sewdsl.exchange.nir_metadata import GraphMetadata
+from sewdsl.exchange.nir_graphs import GraphMetadata
 from sewdsl.exchange.read.build_network import ImportedNetwork, build_network, header_assumptions
 from sewdsl.exchange.read.draft import Draft, ModelImportError, ScaleOp
 from sewdsl.exchange.read.nir.infer_joins import OperandSums, threshold

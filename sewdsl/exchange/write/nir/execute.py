@@ -18,8 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.exchange.errors import ExportError
-from sewdsl.exchange.nir_cycles import EndlessCycle, cut_cycles
-from sewdsl.exchange.nir_metadata import DEFAULT_DT, GraphMetadata
+from sewdsl.exchange.nir_graphs import DEFAULT_DT, EndlessCycle, GraphMetadata, cut_cycles
 from sewdsl.exchange.write.nir.write_graph import from_bytes
 
 if TYPE_CHECKING:
@@ -141,8 +140,8 @@ class NirExecutor:
     Args:
         graph: A graph of Input, Output, Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, SumPool2d, Flatten,
             Threshold, Delay, IF, LIF and CubaLIF. The edges into a node are added up. Cycles are cut as
-            :mod:`sewdsl.exchange.nir_cycles` says: what feeds back is of the time-step before, and zero at first.
-        dt: Seconds of a time-step; None: as its metadata say, else :data:`~sewdsl.exchange.nir_metadata.DEFAULT_DT`.
+            :mod:`sewdsl.exchange.nir_graphs` says: what feeds back is of the time-step before, and zero at first.
+        dt: Seconds of a time-step; None: as its metadata say, else :data:`~sewdsl.exchange.nir_graphs.DEFAULT_DT`.
         fires: ``at`` or ``above`` the threshold; None: as its metadata say, else ``above``, as NIR defines.
 
     Raises:

@@ -10,7 +10,7 @@ import nir
 import numpy as np
 
 from sewdsl.exchange.errors import ExportError
-from sewdsl.exchange.nir_metadata import DEFAULT_DT, GraphMetadata, NodeMetadata
+from sewdsl.exchange.nir_graphs import DEFAULT_DT, GraphMetadata, NodeMetadata
 from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, evaluated_layers, number_format
 from sewdsl.exchange.write.nir import translate_layers
 from sewdsl.exchange.write.nir.translate_layers import layer_nodes
