@@ -12,7 +12,7 @@ from sewdsl.limits import DEFAULT_LIMITS, Limits, raise_limit_help
 from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import CLOSERS, OPENERS
-from sewdsl.syntax.scanner import token_end, token_start
+from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
     from lark import Token
@@ -174,7 +174,7 @@ class _Matcher:
         self.reporter.report(code, message, self._span(token), label=label, help=help)
 
     def _span(self, token: Token) -> Span:
-        return Span(self.source, token_start(token), token_end(token))
+        return token_span(self.source, token)
 
 
 def match_brackets(source: Source, tokens: list[Token], limits: Limits = DEFAULT_LIMITS) -> BracketPairs:

@@ -12,7 +12,7 @@ from sewdsl.limits import Limits, raise_limit_help
 from sewdsl.reporter import Reported
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import ARROWS, TYPOGRAPHIC
-from sewdsl.syntax.scanner import token_end, token_start
+from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
     from lark import Token
@@ -32,7 +32,7 @@ def check_arrows(source: Source, tokens: list[Token], brackets: BracketPairs) ->
     """
     safe = not any(source.text[offset] in "<\u27e8" for offset in brackets.unclosed)
     for token in filter(is_arrow, tokens):
-        span = Span(source, token_start(token), token_end(token))
+        span = token_span(source, token)
         yield Diagnostic(
             "typographic-character",
             Severity.WARNING,
@@ -95,7 +95,7 @@ def check_characters(source: Source, tokens: list[Token], limits: Limits) -> Rep
             bad_until = token_end(token)
             broken.add(token_start(token))
         elif token.type == "UNTERMINATED":
-            found.append(_unterminated_string(Span(source, token_start(token), token_end(token))))
+            found.append(_unterminated_string(token_span(source, token)))
             broken.add(token_start(token))
         elif len(token) > limits.digits and token.type not in _VERBATIM and (run := too_long.search(token)):
             span = Span(source, token_start(token) + run.start(), token_start(token) + run.end())

@@ -23,7 +23,7 @@ from sewdsl.syntax.pasted_text import (
     strip_citation,
 )
 from sewdsl.syntax.repair import repair_token
-from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_end, token_start
+from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_end, token_span, token_start
 from sewdsl.syntax.scanner import parser as language_parser
 from sewdsl.syntax.statements import Lines, check_version, mark_alternatives, statements
 from sewdsl.syntax.tree import (
@@ -185,7 +185,7 @@ class _Parser:
         else:
             what, limit = f"the equation has {len(longest)} names, numbers and signs", MAX_EQUATION_TOKENS
             first, last = longest[0], longest[0]
-        span = Span(self.source, token_start(first), token_end(last))
+        span = token_span(self.source, first, last)
         self.reporter.report("equations-too-large", f"{what}, over the limit of {limit}", span, help="make it shorter")
         return True
 

@@ -13,7 +13,7 @@ from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.reporter import Reported
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN, KEYWORDS, SETTINGS
-from sewdsl.syntax.scanner import token_end, token_start
+from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
     from sewdsl.syntax.statements import Lines
@@ -61,7 +61,7 @@ def rejoin_lines(source: Source, statements: list[Lines], reads: Reads) -> Repor
             first, *rest = lines.tokens
             onward = [Token.new_borrow_pos("WORD", first, first) if first.type == "KEY" else first, *rest]
             if complete and reads(onward, "compact"):
-                place = Span(source, token_start(before[-1]), token_end(before[-1])).after
+                place = token_span(source, before[-1]).after
                 found.append(_lost_hyphen(place))
                 at = place.start, place.line, place.column, place.line, place.column, place.end
                 before += [Token("_DASH", "-", *at), *onward]
@@ -113,7 +113,7 @@ def strip_citation(source: Source, tokens: list[Token]) -> Reported[list[Token]]
     first = len(tokens) - len(tail) + found.start() if found else 0
     if first == 0 or tokens[first - 1].type in {"_DASH", "TIMES"}:  # a layer belongs there, or a group of layers
         return Reported(tokens)
-    span = Span(source, token_start(tokens[first]), token_end(tokens[-1]))
+    span = token_span(source, tokens[first], tokens[-1])
     before = Span(source, token_end(tokens[first - 1]), span.end)
     citation = Diagnostic(
         "trailing-citation",
@@ -141,7 +141,7 @@ def add_missing_body(source: Source, statements: list[Lines]) -> Diagnostic | No
         return None
     tokens = statements[place].tokens
     first = tokens[0]
-    here = Span(source, token_start(first), token_end(first))
+    here = token_span(source, first)
     missing = Diagnostic(
         "missing-body",
         Severity.ERROR,
@@ -210,7 +210,7 @@ def check_own_notation(source: Source, tokens: list[Token]) -> list[Diagnostic]:
             "other-notation",
             Severity.ERROR,
             f"'{ours}' is sewdsl's own notation, not that of the dialect",
-            Span(source, token_start(ours), token_end(ours)),
+            token_span(source, ours),
             label="our own notation",
             help="leave out --dialect",
         )
@@ -229,7 +229,7 @@ def _check_layers(source: Source, tokens: list[Token]) -> Iterator[Diagnostic]:
         ours = _in_ours(number, word) if number.type == "INTEGER" and token_end(number) == token_start(word) else None
         if ours is None or counts:
             continue
-        place = Span(source, token_start(number), token_end(word))
+        place = token_span(source, number, word)
         yield Diagnostic(
             "other-notation",
             Severity.ERROR,
@@ -255,7 +255,7 @@ def _place(source: Source, tokens: list[Token]) -> Span | None:
         touching = number.type == "INTEGER" and token_end(number) == token_start(word)
         counts = before is not None and before.type == "_STAR"
         if touching and not counts and word.type == "WORD" and _LAYERS.fullmatch(word):
-            return Span(source, token_start(number), token_end(word))
+            return token_span(source, number, word)
     if [token.type for token in tokens[:3]] == _NUMBERS:
-        return Span(source, token_start(tokens[0]), token_end(tokens[0]))
+        return token_span(source, tokens[0])
     return None

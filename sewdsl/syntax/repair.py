@@ -10,7 +10,7 @@ from lark import Token
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
-from sewdsl.syntax.scanner import token_end, token_start
+from sewdsl.syntax.scanner import token_span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,13 +90,13 @@ class _Places:
 
     def __init__(self, source: Source, before: Token | None, token: Token) -> None:
         self.before, self.token = before, token
-        self.here = Span(source, token_start(token), token_end(token))
-        self.last = Span(source, token_start(before), token_end(before)) if before is not None else Span(source, 0, 0)
+        self.here = token_span(source, token)
+        self.last = token_span(source, before) if before is not None else Span(source, 0, 0)
         self._source = source
         self.gap = Span(source, self.last.end, max(self.last.end, self.here.start))
 
     def _span(self, token: Token) -> Span:
-        return Span(self._source, token_start(token), token_end(token))
+        return token_span(self._source, token)
 
     def missing_hyphen(self) -> TokenRepair:
         edit = Edit(self.gap if self.gap.text.isspace() else self.last.after, "-")

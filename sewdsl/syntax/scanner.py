@@ -16,12 +16,11 @@ from lark import Lark, Token
 from sewdsl.light_dataclass import dataclass
 from sewdsl.paths import write_atomically
 from sewdsl.resources import code_cache_folder, resource_folder
+from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import ARROWS, COMPARISON_TOKENS, NEURON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from sewdsl.source import Source
 
 
 @dataclass(frozen=True)
@@ -186,3 +185,8 @@ def token_start(token: Token) -> int:
 def token_end(token: Token) -> int:
     """Offset after a token's last character."""
     return cast("int", token.end_pos)
+
+
+def token_span(source: Source, first: Token, last: Token | None = None) -> Span:
+    """Where a token is, or from where to where several are."""
+    return Span(source, token_start(first), token_end(last or first))

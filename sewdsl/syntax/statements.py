@@ -21,7 +21,7 @@ from sewdsl.syntax.lexicon import (
     SETTINGS,
     VERSION,
 )
-from sewdsl.syntax.scanner import token_end, token_start
+from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
     from lark import Token
@@ -178,7 +178,7 @@ def check_version(source: Source, statements: list[Lines]) -> Iterator[Diagnosti
                 "unsupported-version",
                 Severity.ERROR,
                 f"version {number} of the language is not known, only {VERSION}",
-                Span(source, token_start(number), token_end(number)),
+                token_span(source, number),
                 label=f"expected {VERSION}",
                 help="a newer sewdsl may read this file",
             )
@@ -192,7 +192,7 @@ def check_version(source: Source, statements: list[Lines]) -> Iterator[Diagnosti
 def _take_missing_version(source: Source, tokens: list[Token]) -> Diagnostic:
     if 0 < len(tokens) <= len(_FIRST.split()) and get_close_matches(tokens[0].lower(), ["sewdsl"]):
         first = tokens[0]
-        span = Span(source, token_start(first), token_end(first))
+        span = token_span(source, first)
         message = f"the file begins with '{first}', not with '{_FIRST}'"
         fix = Fix("write 'sewdsl'", (Edit(span, "sewdsl"),), safe=False)
         first.type = "_VERSION"
@@ -207,7 +207,7 @@ def _take_missing_version(source: Source, tokens: list[Token]) -> Diagnostic:
 
 
 def _misplaced_version(source: Source, lines: Lines, code: str, message: str) -> Diagnostic:
-    span = Span(source, token_start(lines.tokens[0]), token_end(lines.tokens[-1]))
+    span = token_span(source, lines.tokens[0], lines.tokens[-1])
     label = "move this line to the top" if code == "missing-version" else "remove this line"
     return Diagnostic(code, Severity.ERROR, message, span, label, f"a file begins with '{_FIRST}', once")
 

@@ -1,8 +1,10 @@
-"""Lark's parse tree to the syntax tree: one method for each rule of the grammar."""
+"""Lark's parse tree to the syntax tree: an entry of a table or a method for each rule of the grammar."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -12,11 +14,49 @@ from sewdsl.limits import raise_limit_help
 from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax import tree
-from sewdsl.syntax.scanner import token_end, token_start
+from sewdsl.syntax.scanner import token_span
 from sewdsl.syntax.tree import Interpolation, Number
 
 Children = list[Any]
 """Trees and tokens of Lark's; which, and in which order, is what the grammar says."""
+
+_NODES: dict[str, Callable[..., tree.SyntaxNode]] = {
+    "version": tree.Version,
+    "body": tree.Body,
+    "compact": tree.Body,
+    "let": tree.Let,
+    "give": tree.Give,
+    "use": tree.Use,
+    "expect": tree.Expect,
+    "claim": tree.Claim,
+    "allow": tree.Allow,
+    "neuron_parameter": tree.NeuronParameter,
+    "state": tree.StateDeclaration,
+    "assignment": tree.Assignment,
+    "gives": tree.Gives,
+    "real_negation": tree.Negation,
+    "alternative": tree.Alternative,
+    "interpolation": tree.Interpolation,
+    "add": partial(tree.Arithmetic, "+"),
+    "subtract": partial(tree.Arithmetic, "-"),
+    "multiply": partial(tree.Arithmetic, "*"),
+    "divide": partial(tree.Arithmetic, "/"),
+    "real_plus": partial(tree.Infix, "+"),
+    "real_minus": partial(tree.Infix, "-"),
+    "real_times": partial(tree.Infix, "*"),
+    "real_over": partial(tree.Infix, "/"),
+    "below": partial(tree.Infix, "<"),
+    "at_most": partial(tree.Infix, "<="),
+    "above": partial(tree.Infix, ">"),
+    "at_least": partial(tree.Infix, ">="),
+}
+"""Rules whose node has all that the rule consists of as its fields, in order."""
+
+_TEXTS = {"variable": tree.Variable, "parameter": tree.Parameter, "quantity": tree.Quantity}
+"""Rules of one token, which is the node's text."""
+
+_PASSED_ON = frozenset({"statement", "line", "equation", "axis"})
+"""Rules that are one of others."""
 
 
 class TreeBuilder:
@@ -34,6 +74,12 @@ class TreeBuilder:
         span = self._span(child)
         if isinstance(child, Token):
             return tree.Word(str(child).replace("\u00d7", "x"), span=span)
+        if child.data in _NODES:
+            return _NODES[child.data](*self._all(child.children), span=span)
+        if child.data in _TEXTS:
+            return _TEXTS[child.data](str(child.children[0]), span=span)
+        if child.data in _PASSED_ON:
+            return self.build(child.children[0])
         return getattr(self, f"_{child.data}")(child.children, span)
 
     def _all(self, children: Children) -> tuple[Any, ...]:
@@ -41,22 +87,10 @@ class TreeBuilder:
 
     def _span(self, child: Tree[Token] | Token) -> Span:
         if isinstance(child, Token):
-            return Span(self.source, token_start(child), token_end(child))
+            return token_span(self.source, child)
         return Span(self.source, child.meta.start_pos, child.meta.end_pos)
 
     # --- statements
-
-    def _statement(self, children: Children, _: Span) -> tree.Statement:
-        statement: tree.Statement = self.build(children[0])
-        return statement
-
-    def _version(self, children: Children, span: Span) -> tree.Version:
-        return tree.Version(self.build(children[0]), span=span)
-
-    def _body(self, children: Children, span: Span) -> tree.Body:
-        return tree.Body(self.build(children[0]), span=span)
-
-    _compact = _body
 
     def _block(self, children: Children, span: Span) -> tree.BlockDefinition:
         *head, expression = children
@@ -71,29 +105,9 @@ class TreeBuilder:
         operands = self._all(given.pop().children) if given and given[-1].data == "block_operands" else ()
         return tree.BlockDefinition(self.build(name), self._all(given), expression, operands, span=span)
 
-    _line = _statement
-
-    def _let(self, children: Children, span: Span) -> tree.Let:
-        return tree.Let(*self._all(children), span=span)
-
-    def _give(self, children: Children, span: Span) -> tree.Give:
-        return tree.Give(self.build(children[0]), span=span)
-
     def _block_parameter(self, children: Children, span: Span) -> tree.BlockParameter:
         name, *default = self._all(children)
         return tree.BlockParameter(name.text, *default, span=span)
-
-    def _use(self, children: Children, span: Span) -> tree.Use:
-        return tree.Use(self.build(children[0]), span=span)
-
-    def _expect(self, children: Children, span: Span) -> tree.Expect:
-        return tree.Expect(*self._all(children), span=span)
-
-    def _claim(self, children: Children, span: Span) -> tree.Claim:
-        return tree.Claim(*self._all(children), span=span)
-
-    def _allow(self, children: Children, span: Span) -> tree.Allow:
-        return tree.Allow(*self._all(children), span=span)
 
     def _section(self, children: Children, span: Span) -> tree.Section:
         name, *place = self._all(children[:-2])
@@ -116,61 +130,13 @@ class TreeBuilder:
         name, *parameters = children[:-2]
         return tree.NeuronDefinition(self.build(name), self._all(parameters), (), span=span)
 
-    def _neuron_parameter(self, children: Children, span: Span) -> tree.NeuronParameter:
-        return tree.NeuronParameter(*self._all(children), span=span)
-
-    _equation = _statement
-
     def _learn(self, children: Children, span: Span) -> tree.Learn:
         name, *axes, initial = self._all(children)
         return tree.Learn(name, tuple(axes), initial, span=span)
 
-    def _axis(self, children: Children, _: Span) -> tree.Word:
-        word: tree.Word = self.build(children[0])
-        return word
-
-    def _state(self, children: Children, span: Span) -> tree.StateDeclaration:
-        return tree.StateDeclaration(*self._all(children), span=span)
-
-    def _assignment(self, children: Children, span: Span) -> tree.Assignment:
-        return tree.Assignment(*self._all(children), span=span)
-
-    def _gives(self, children: Children, span: Span) -> tree.Gives:
-        return tree.Gives(self.build(children[0]), span=span)
-
-    def _variable(self, children: Children, span: Span) -> tree.Variable:
-        return tree.Variable(str(children[0]), span=span)
-
     def _function(self, children: Children, span: Span) -> tree.FunctionCall:
         name, *operands = self._all(children)
         return tree.FunctionCall(name, tuple(operands), span=span)
-
-    def _real_negation(self, children: Children, span: Span) -> tree.Negation:
-        return tree.Negation(self.build(children[0]), span=span)
-
-    def _real_plus(self, children: Children, span: Span) -> tree.Infix:
-        return tree.Infix("+", *self._all(children), span=span)
-
-    def _real_minus(self, children: Children, span: Span) -> tree.Infix:
-        return tree.Infix("-", *self._all(children), span=span)
-
-    def _real_times(self, children: Children, span: Span) -> tree.Infix:
-        return tree.Infix("*", *self._all(children), span=span)
-
-    def _real_over(self, children: Children, span: Span) -> tree.Infix:
-        return tree.Infix("/", *self._all(children), span=span)
-
-    def _below(self, children: Children, span: Span) -> tree.Infix:
-        return tree.Infix("<", *self._all(children), span=span)
-
-    def _at_most(self, children: Children, span: Span) -> tree.Infix:
-        return tree.Infix("<=", *self._all(children), span=span)
-
-    def _above(self, children: Children, span: Span) -> tree.Infix:
-        return tree.Infix(">", *self._all(children), span=span)
-
-    def _at_least(self, children: Children, span: Span) -> tree.Infix:
-        return tree.Infix(">=", *self._all(children), span=span)
 
     # --- expressions
 
@@ -236,9 +202,6 @@ class TreeBuilder:
         given, operands = (rest[0].children, rest[1:]) if called else ([], rest)
         return tree.MergeOf(self.build(name), self._all(operands), self._all(given), called=called, span=span)
 
-    def _alternative(self, children: Children, span: Span) -> tree.Alternative:
-        return tree.Alternative(*self._all(children), span=span)
-
     # --- values
 
     def _number(self, children: Children, span: Span) -> tree.Number:
@@ -249,31 +212,8 @@ class TreeBuilder:
     def _negative(self, children: Children, span: Span) -> tree.Number:
         return tree.Number("-" + children[0].replace("\u2212", "-"), span=span)
 
-    def _quantity(self, children: Children, span: Span) -> tree.Quantity:
-        return tree.Quantity(str(children[0]), span=span)
-
     def _size(self, children: Children, span: Span) -> tree.Size:
         return tree.Size(tuple(map(int, children[0].replace("\u00d7", "x").split("x"))), span=span)
 
     def _text(self, children: Children, span: Span) -> tree.Text:
         return tree.Text(children[0][1:-1], span=span)
-
-    # --- arithmetic
-
-    def _interpolation(self, children: Children, span: Span) -> tree.Interpolation:
-        return tree.Interpolation(self.build(children[0]), span=span)
-
-    def _parameter(self, children: Children, span: Span) -> tree.Parameter:
-        return tree.Parameter(str(children[0]), span=span)
-
-    def _add(self, children: Children, span: Span) -> tree.Arithmetic:
-        return tree.Arithmetic("+", *self._all(children), span=span)
-
-    def _subtract(self, children: Children, span: Span) -> tree.Arithmetic:
-        return tree.Arithmetic("-", *self._all(children), span=span)
-
-    def _multiply(self, children: Children, span: Span) -> tree.Arithmetic:
-        return tree.Arithmetic("*", *self._all(children), span=span)
-
-    def _divide(self, children: Children, span: Span) -> tree.Arithmetic:
-        return tree.Arithmetic("/", *self._all(children), span=span)

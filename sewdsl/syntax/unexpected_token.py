@@ -13,7 +13,7 @@ from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import Source, Span
 from sewdsl.syntax.lexicon import CLOSERS, KEYWORDS, LETTERED, OPENERS, OWN_JOIN
-from sewdsl.syntax.scanner import token_end, token_start
+from sewdsl.syntax.scanner import token_end, token_span, token_start
 
 if TYPE_CHECKING:
     from lark import Token
@@ -56,7 +56,7 @@ class ParseFailure:
 
     def span(self, token: Token) -> Span:
         """Where a token is."""
-        return Span(self.source, token_start(token), token_end(token))
+        return token_span(self.source, token)
 
     @property
     def index(self) -> int:
