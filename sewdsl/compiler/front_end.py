@@ -33,7 +33,7 @@ from sewdsl.elaborate import (
     elaborate,
     read_study_section,
 )
-from sewdsl.elaborate.shipped_definitions import shipped_blocks
+from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.garbage import put_off
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_bytes

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate.name_suggestions import Meanings
-from sewdsl.elaborate.shipped_definitions import shipped_blocks
+from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.elaborate.suggestions import nearest_name
 from sewdsl.elaborate.text_files import ON_DISK, FileAccess, read_text, similar_siblings
-from sewdsl.elaborate.vocabulary import Vocabulary
+from sewdsl.elaborate.vocabulary import Meanings, Vocabulary
 from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS, Limits
 from sewdsl.ops import find as find_kind

@@ -11,8 +11,8 @@ from itertools import groupby
 from sewdsl.draw.geometry import text_width
 from sewdsl.draw.picture_items import PictureCall, PictureLayer
 from sewdsl.draw.style import FamilyStyle, ThemeColours
+from sewdsl.elaborate.arguments import redundant_arguments
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
-from sewdsl.elaborate.redundant_arguments import redundant_arguments
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Op
 from sewdsl.ir.printed_values import format_value

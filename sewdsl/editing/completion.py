@@ -17,7 +17,7 @@ from sewdsl.editing.editor_view import EditorView
 from sewdsl.elaborate.assembly import HEADER, OUTPUTS
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.imports import project_folder
-from sewdsl.elaborate.study_search import METHODS, SCALES
+from sewdsl.elaborate.study_section import METHODS, SCALES
 from sewdsl.elaborate.text_files import net_files
 from sewdsl.elaborate.train_section import PARTS
 from sewdsl.ir.kind import Kind, argument_fields

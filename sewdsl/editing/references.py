@@ -12,7 +12,7 @@ from sewdsl.editing.cursor import nodes_at
 from sewdsl.editing.editor_view import EditorView
 from sewdsl.elaborate.assembly import STUDY
 from sewdsl.elaborate.block_calls import block_title
-from sewdsl.elaborate.block_definitions import RESERVED_NAMES
+from sewdsl.elaborate.definitions import RESERVED_NAMES
 from sewdsl.elaborate.name_table import Meaning, NameUse, scope_members, scope_values
 from sewdsl.elaborate.named_values import is_free_name
 from sewdsl.elaborate.neuron_kinds import LIBRARY

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import OUTPUTS, Assembly, assemble
-from sewdsl.elaborate.block_definitions import check_shadowed_blocks, default_number
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.call_frame import CallFrame
+from sewdsl.elaborate.definitions import check_shadowed_blocks, default_number
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, NodeCounter, Walker
 from sewdsl.elaborate.header import HeaderReader
 from sewdsl.elaborate.imports import Importer
@@ -18,8 +18,7 @@ from sewdsl.elaborate.neuron_kinds import check_blocks_and_neurons, read_neurons
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
 from sewdsl.elaborate.overrides import CLASSES, Override, apply_overrides
 from sewdsl.elaborate.resolve_calls import CallResolver
-from sewdsl.elaborate.study_search import Search, StudyRange
-from sewdsl.elaborate.study_section import Study, StudyVariant, read_study_section
+from sewdsl.elaborate.study_section import Search, Study, StudyRange, StudyVariant, read_study_section
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.text_files import SiblingBlocks
 from sewdsl.elaborate.train_section import check_parts, read_train_section

@@ -1,8 +1,9 @@
-"""Arguments of a kind, from the text to a validated instance; every complaint points at the argument."""
+"""Arguments of a kind, from the text to a validated instance and back; every complaint points at the argument."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.suggestions import NO_ADVICE, Advice, advice, nearest_name, rename
 from sewdsl.ir.kind import CATALOGUE, Kind, Letter, argument_fields
+from sewdsl.ir.op import ShapeMismatch
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported
 from sewdsl.source import Span
@@ -172,3 +174,48 @@ def _shown(value: object) -> str:
     if isinstance(value, Kind):
         return value.kind
     return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+# --- arguments that need not be written --------------------------------------------------------------------
+
+Some = TypeVar("Some", bound=Kind)
+CACHE_SIZE = 4096
+"""Kinds whose omissions are remembered; networks have a few dozen."""
+
+
+def redundant_arguments(
+    kind: Some, settle: Callable[[Some], Some] | None = None, default: Kind | None = None
+) -> tuple[str, ...]:
+    """The arguments of which each can be left out, so that the same is read.
+
+    Args:
+        kind: With all its arguments.
+        settle: Fills in what depends on the surroundings.
+        default: Whose arguments fill in for what is left out, where it is of the same kind: the header's neuron.
+    """
+    without: Mapping[str, Some | None] = _without(kind, default)
+    return tuple(name for name, left in without.items() if after_settling(left, settle) == kind)
+
+
+def after_settling(read: Some | None, settle: Callable[[Some], Some] | None) -> Some | None:
+    """What becomes of what is read in its surroundings; None if nothing does."""
+    try:
+        return read if read is None or settle is None else settle(read)
+    except (ValidationError, ShapeMismatch):
+        return None
+
+
+@lru_cache(CACHE_SIZE)
+def _without(kind: Any, default: Kind | None) -> Mapping[str, Any]:
+    """For each argument, what is read if it is left out; None: it cannot be."""
+    values = dict(kind)
+    return {out: with_arguments(type(kind), {n: v for n, v in values.items() if n != out}, default) for out in values}
+
+
+def with_arguments(family: type[Some], given: Mapping[str, Any], default: Kind | None) -> Some | None:
+    """What becomes of the arguments that are written; None: they are not enough."""
+    standing_in = dict(default) if default is not None and type(default).named() is family.named() else {}
+    try:
+        return family.model_validate({**standing_in, **given})
+    except ValidationError:
+        return None

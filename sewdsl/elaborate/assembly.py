@@ -7,7 +7,7 @@ from dataclasses import field, replace
 from typing import TypeVar
 
 from sewdsl.elaborate.block_calls import block_title
-from sewdsl.elaborate.block_definitions import check_definitions
+from sewdsl.elaborate.definitions import check_definitions
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported, Reporter
@@ -102,7 +102,7 @@ class Assembly:
         if self.body is not None or setting is None:
             return self.body.expression if self.body is not None else None
         operands = tuple(Sequence((call,), span=call.span) for call in self.outputs)
-        name = Name((Word(OUTPUTS, span=setting.key.span),), (False,), span=setting.key.span)
+        name = Name.of(OUTPUTS, setting.key.span)
         return Sequence((MergeOf(name, operands, span=setting.span),), span=setting.span)
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from sewdsl.elaborate.arguments import GivenArgument
-from sewdsl.elaborate.block_definitions import INPUT_CHANNELS_DEFAULT, default_number
 from sewdsl.elaborate.budget import CALL, CHARACTERS, Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.compact_arguments import CompactError, fill_name, split_arguments
+from sewdsl.elaborate.definitions import INPUT_CHANNELS_DEFAULT, default_number
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.elaborate.values import ValueReader

@@ -8,7 +8,7 @@ from dataclasses import field
 from itertools import count
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
-from sewdsl.elaborate.block_definitions import RESERVED_NAMES
+from sewdsl.elaborate.definitions import RESERVED_NAMES
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.signal import Signal

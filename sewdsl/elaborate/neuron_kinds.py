@@ -9,8 +9,7 @@ from functools import cache
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate import compact_arguments
-from sewdsl.elaborate.block_definitions import RESERVED_NAMES
-from sewdsl.elaborate.shipped_definitions import ShippedDefinitions
+from sewdsl.elaborate.definitions import RESERVED_NAMES, ShippedDefinitions
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Layer
 from sewdsl.light_dataclass import dataclass

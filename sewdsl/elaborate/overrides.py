@@ -20,24 +20,20 @@ from sewdsl.reporter import Reporter
 from sewdsl.source import Source, Span
 from sewdsl.syntax.parser import parse_compact, parse_excerpt, parse_value
 from sewdsl.syntax.tree import (
-    Alternative,
     Argument,
-    BlockDefinition,
     Body,
     Call,
-    Let,
     MergeOf,
     Name,
     Number,
-    Repeat,
     Section,
     Setting,
+    SyntaxNode,
     Text,
     Value,
     Word,
     walk_syntax,
 )
-from sewdsl.syntax.tree import Sequence as Expression
 
 _DATA = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _DASHED = re.compile(r"[A-Za-z][A-Za-z0-9_]*(-[A-Za-z0-9_]+)+")
@@ -49,7 +45,7 @@ _VOTES = re.compile(r"APk([0-9]+)(?:s\1)?")
 BODY, BLOCK, CLASSES = "body", "block", "classes"
 """Keys that are no settings: the expression itself, the block that is called in it, and the width of its last layer."""
 
-Called = TypeVar("Called", Call, MergeOf)
+Called = TypeVar("Called", bound=Call | MergeOf)
 
 
 @dataclass(frozen=True)
@@ -260,8 +256,7 @@ class _Replacement:
             if pool := _VOTES.fullmatch(name):
                 votes *= int(pool[1])
             elif body is not None and isinstance(item, Call) and (linear := _LINEAR.fullmatch(name)):
-                word = Word(f"FC{classes * votes}{linear[1]}", span=place)
-                items[index] = replace(item, name=Name((word,), (False,), span=place))
+                items[index] = replace(item, name=Name.of(f"FC{classes * votes}{linear[1]}", place))
                 expression = replace(body.expression, items=tuple(items))
                 return replace(assembly, body=replace(body, expression=expression))
         message = "the body has no last linear layer, such as FC10, whose width could be the number of classes"
@@ -335,32 +330,18 @@ def _default(call: Call, name: str, span: Span, kinds: NeuronKinds) -> Call | No
     default = field.get_default(call_default_factory=True, validated_data={}) if field else None
     if not isinstance(default, Kind):
         return None
-    return Call(Name((Word(default.kind, span=span),), (False,), span=span), span=span)
+    return Call(Name.of(default.kind, span), span=span)
 
 
 def _swapped(node: Any, old: str, new: Call) -> Any:
     """A part of a tree, or several, with another block in place of one wherever that is called."""
-    match node:
-        case tuple():
-            return tuple(_swapped(each, old, new) for each in node)
-        case Call(name=name) if name.plain == old:
-            return replace(_with_arguments(node, new.arguments), name=new.name)
-        case Expression(items=items):
-            return replace(node, items=_swapped(items, old, new))
-        case Repeat(body=body):
-            return replace(node, body=_swapped(body, old, new))
-        case MergeOf(name=name, operands=operands):
-            if name.plain == old:
-                node = replace(_with_arguments(node, new.arguments), name=new.name)
-            return replace(node, operands=_swapped(operands, old, new))
-        case Alternative(first=first, second=second):
-            return replace(node, first=_swapped(first, old, new), second=_swapped(second, old, new))
-        case BlockDefinition(lets=lets, expression=expression):
-            return replace(node, lets=_swapped(lets, old, new), expression=_swapped(expression, old, new))
-        case Let(expression=expression) | Body(expression=expression):
-            return replace(node, expression=_swapped(expression, old, new))
-        case _:
-            return node
+    if isinstance(node, tuple):
+        return tuple(_swapped(each, old, new) for each in node)
+    if isinstance(node, Call | MergeOf) and node.name.plain == old:
+        node = replace(_with_arguments(node, new.arguments), name=new.name)
+    if isinstance(node, Call) or not isinstance(node, SyntaxNode):
+        return node
+    return replace(node, **{name: _swapped(getattr(node, name), old, new) for name in node.__dataclass_fields__})
 
 
 def _with_arguments(call: Called, arguments: tuple[Argument, ...]) -> Called:

@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import Any, TypeVar
 
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
-from sewdsl.elaborate.block_definitions import INPUT_CHANNELS_DEFAULT
+from sewdsl.elaborate.definitions import INPUT_CHANNELS_DEFAULT
 from sewdsl.elaborate.neuron_kinds import NeuronKinds
 from sewdsl.elaborate.suggestions import advice, listed
 from sewdsl.ir.kind import Kind, argument_fields

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, replace
 from itertools import count
 
+from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.elaborate.named_values import is_free_name
-from sewdsl.elaborate.shipped_definitions import shipped_blocks
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node

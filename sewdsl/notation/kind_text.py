@@ -8,8 +8,8 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from sewdsl.elaborate import compact_arguments
+from sewdsl.elaborate.arguments import CACHE_SIZE, after_settling, redundant_arguments, with_arguments
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
-from sewdsl.elaborate.redundant_arguments import CACHE_SIZE, after_settling, redundant_arguments, with_arguments
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation, Merge, Op

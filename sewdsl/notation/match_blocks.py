@@ -9,10 +9,10 @@ from itertools import chain, islice, product
 
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.call_frame import CallFrame
+from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, Walker
 from sewdsl.elaborate.node_builder import NodeBuilder
 from sewdsl.elaborate.resolve_calls import CallResolver
-from sewdsl.elaborate.shipped_definitions import shipped_blocks
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation

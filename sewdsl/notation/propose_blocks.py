@@ -8,9 +8,8 @@ from dataclasses import replace
 from fractions import Fraction
 from string import ascii_uppercase
 
-from sewdsl.elaborate.block_definitions import RESERVED_NAMES
 from sewdsl.elaborate.compact_arguments import split_arguments
-from sewdsl.elaborate.shipped_definitions import shipped_blocks
+from sewdsl.elaborate.definitions import RESERVED_NAMES, shipped_blocks
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation

@@ -109,6 +109,11 @@ class Name(SyntaxNode):
         words = [part.text for part in self.parts if isinstance(part, Word)]
         return "".join(words) if len(words) == len(self.parts) else None
 
+    @classmethod
+    def of(cls, text: str, span: Span) -> Name:
+        """The name that is one word."""
+        return cls((Word(text, span=span),), (False,), span=span)
+
 
 @dataclass(frozen=True)
 class Argument(SyntaxNode):

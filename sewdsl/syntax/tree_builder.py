@@ -160,8 +160,7 @@ class TreeBuilder:
     _block_name = _plain_name = _name
 
     def _pattern(self, children: Children, span: Span) -> tree.Call:
-        name = tree.Name((tree.Word(str(children[0]), span=span),), (False,), span=span)
-        return tree.Call(name, span=span)
+        return tree.Call(tree.Name.of(str(children[0]), span), span=span)
 
     def _argument(self, children: Children, span: Span) -> tree.Argument:
         *name, value = children

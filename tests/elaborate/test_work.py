@@ -8,9 +8,9 @@ from time import process_time
 import pytest
 
 import sewdsl
-from sewdsl.elaborate.name_suggestions import MAX_COMPARED
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.elaborate.suggestions import MAX_LISTED, listed, nearest_name
+from sewdsl.elaborate.vocabulary import MAX_COMPARED
 from sewdsl.ir.op import Neuron, Op
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.neurons.integrate_and_fire import IF

@@ -79,7 +79,7 @@ try:
 except SystemExit as exit:
     assert not exit.code
 print([name for name in sys.modules if name.startswith(("rich", "sewdsl.passes", "sewdsl.dialects", "sewdsl.draw"))])
-from sewdsl.elaborate.shipped_definitions import shipped_blocks
+from sewdsl.elaborate.definitions import shipped_blocks
 print(sorted(shipped_blocks()._parsed))
 import dataclasses
 from sewdsl.light_dataclass import FrozenMethods

@@ -99,7 +99,7 @@ def _setting(key: str, value: Value, span: Span) -> Setting:
 
 
 def _word(text: str, span: Span) -> Call:
-    return Call(Name((Word(text, span=span),), (False,), span=span), span=span)
+    return Call(Name.of(text, span), span=span)
 
 
 LANGUAGE = Language("he", ("compact",))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import NamedTuple
 
+from sewdsl.elaborate.arguments import redundant_arguments
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
-from sewdsl.elaborate.redundant_arguments import redundant_arguments
 from sewdsl.ir.network import Network
 from sewdsl.notation.item_text import BlockText, LayerText
 from sewdsl.notation.latex import tex

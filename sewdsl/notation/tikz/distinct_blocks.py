@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from sewdsl.elaborate.shipped_definitions import shipped_blocks
+from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import PathStep
 from sewdsl.light_dataclass import dataclass

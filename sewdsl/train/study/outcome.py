@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sewdsl.elaborate import StudyVariant
-from sewdsl.elaborate.study_search import TRIAL
+from sewdsl.elaborate.study_section import TRIAL
 from sewdsl.spreadsheet import plain_cell
 from sewdsl.train.records import STRICT, Positive, Share, Text
 from sewdsl.train.store.result import Result

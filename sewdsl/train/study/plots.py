@@ -13,8 +13,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
 
-from sewdsl.elaborate.study_search import is_range_text
-from sewdsl.elaborate.study_section import VARIANT
+from sewdsl.elaborate.study_section import VARIANT, is_range_text
 from sewdsl.ir.printed_values import escape_mathtext
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunFolder

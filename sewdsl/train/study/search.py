@@ -20,8 +20,7 @@ import numpy as np
 from sewdsl.compiler import CompiledVariant
 from sewdsl.diagnostics import SewdslError
 from sewdsl.elaborate import Search, Study, StudyRange
-from sewdsl.elaborate.study_search import TRIAL
-from sewdsl.elaborate.study_section import StudyAxis
+from sewdsl.elaborate.study_section import TRIAL, StudyAxis
 from sewdsl.terminal import echo
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError

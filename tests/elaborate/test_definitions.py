@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sewdsl.diagnostics import SewdslError
-from sewdsl.elaborate import shipped_definitions
-from sewdsl.elaborate.shipped_definitions import ShippedDefinitions
+from sewdsl.elaborate import definitions
+from sewdsl.elaborate.definitions import ShippedDefinitions
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse
@@ -37,7 +37,7 @@ def test_they_are_those_of_the_whole_file(file: str, family: type[Any]) -> None:
 def test_a_damaged_one_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "sewdsl 1\nblock Good = c8k3-BN\nblock Bad(c = c8k3-\nblock BN = c8k3\n"
     (tmp_path / "mine.net").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(shipped_definitions, "resource_folder", lambda _: tmp_path)
+    monkeypatch.setattr(definitions, "resource_folder", lambda _: tmp_path)
     found = ShippedDefinitions("mine.net", BlockDefinition)
     assert found["Good"].name.plain == "Good"
     with pytest.raises(SewdslError, match=r"mine\.net:3"):
