@@ -21,7 +21,7 @@ from lsprotocol import types as lsp
 from pygls.lsp.client import LanguageClient
 
 from sewdsl.compiler import shipped_networks
-from sewdsl.elaborate.shipped_definitions import shipped_blocks
+from sewdsl.elaborate.definitions import shipped_blocks
 
 ROUNDS = 15
 MORE = 100
