@@ -96,12 +96,10 @@ else:
         """What those share whose objects do not change; the last two copy and pickle objects with slots."""
 
         def __setattr__(self, name, _value):
-            message = f"cannot assign to field {name!r}"
-            raise dataclasses.FrozenInstanceError(message)
+            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
 
         def __delattr__(self, name):
-            message = f"cannot delete field {name!r}"
-            raise dataclasses.FrozenInstanceError(message)
+            raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
         def __getstate__(self):
             return [getattr(self, f.name) for f in dataclasses.fields(self)]

@@ -32,8 +32,7 @@ def load_plugin(path: str | Path) -> PluginFile:
                 try:
                     kind.model_rebuild()
                 except Exception as error:  # noqa: BLE001 -- whatever the annotations do
-                    message = f"'{path}': {name}: {str(error).partition(chr(10))[0]}"
-                    raise PluginError(message) from None
+                    raise PluginError(f"'{path}': {name}: {str(error).partition(chr(10))[0]}") from None
                 _require_whole(path, name, kind, kind.__class_vars__)
         for name, data in DATASETS.items():
             if data.__module__ == found.module.__name__:
@@ -49,5 +48,4 @@ def _require_whole(path: str | Path, name: str, kind: type, variables: set[str])
     abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
     lacking = sorted({*abstract, *(each for each in variables if not hasattr(kind, each))})
     if lacking:
-        message = f"'{path}': {name} does not define {', '.join(lacking)}"
-        raise PluginError(message)
+        raise PluginError(f"'{path}': {name} does not define {', '.join(lacking)}")

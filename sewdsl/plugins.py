@@ -128,11 +128,9 @@ def import_plugin_file(path: Path) -> PluginFile:
     try:
         content = where.read_bytes()
     except OSError as error:
-        message = f"cannot read the plugin file '{path}': {error.strerror}"
-        raise PluginError(message) from None
+        raise PluginError(f"cannot read the plugin file '{path}': {error.strerror}") from None
     if path.suffix != ".py":
-        message = f"a plugin file ends with .py, unlike '{path}'"
-        raise PluginError(message)
+        raise PluginError(f"a plugin file ends with .py, unlike '{path}'")
     name, digest = path.stem.replace(".", "_"), sha256(content).hexdigest()
     before = _FILES.get(name)
     if before is not None and before.path.samefile(where) and before.sha256 == digest:
@@ -192,13 +190,11 @@ def _refuse_taken_name(name: str, path: Path, before: PluginFile | None) -> None
     if before is not None:
         if before.path.samefile(path):
             return
-        message = f"'{path}' and '{before.path}' are both imported as '{name}': rename one of them"
-        raise PluginError(message)
+        raise PluginError(f"'{path}' and '{before.path}' are both imported as '{name}': rename one of them")
     known = sys.modules.get(name)
     origin = getattr(known, "__file__", None) or ""
     if origin and Path(origin).is_file() and Path(origin).samefile(path):
-        message = f"'{path}' is imported already, as the module '{name}': it needs no second time"
-        raise PluginError(message)
+        raise PluginError(f"'{path}' is imported already, as the module '{name}': it needs no second time")
     if known is None and name not in sys.stdlib_module_names:
         try:
             origin = getattr(find_spec(name), "origin", None) or ""
@@ -206,8 +202,7 @@ def _refuse_taken_name(name: str, path: Path, before: PluginFile | None) -> None
             origin = ""
         if not {"site-packages", "dist-packages"} & {*Path(origin).parts}:
             return  # what else lies around under this name, nobody has asked for
-    message = f"'{path}' has the name of a module that Python has already, '{name}': rename the file"
-    raise PluginError(message)
+    raise PluginError(f"'{path}' has the name of a module that Python has already, '{name}': rename the file")
 
 
 def forget_plugin_file(module: ModuleType) -> None:

@@ -28,8 +28,7 @@ def resource_folder(name: Literal["grammars", "nets", "codes"]) -> Path:
     for candidate in (package / "_share" / name, package.parent / _IN_CHECKOUT[name]):
         if candidate.is_dir():
             return candidate
-    message = f"the folder {name!r} is missing from the installation of sewdsl in {package}"
-    raise FileNotFoundError(message)
+    raise FileNotFoundError(f"the folder {name!r} is missing from the installation of sewdsl in {package}")
 
 
 def cache_folder() -> Path:
@@ -44,8 +43,7 @@ def cache_folder() -> Path:
         return Path(chosen)
     place = user_cache_path("sewdsl", appauthor=False)
     if not place.is_absolute():
-        message = "the user has no home"
-        raise RuntimeError(message)
+        raise RuntimeError("the user has no home")
     return place
 
 

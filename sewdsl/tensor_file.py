@@ -62,6 +62,5 @@ def decode_tensors(data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise DamagedTensorsError(str(error)) from None
     metadata = dict(header.get("__metadata__") or {})
     if DIGEST in metadata and metadata[DIGEST] != tensor_digest(tensors):
-        message = "the tensors do not have the SHA-256 in the metadata"
-        raise DamagedTensorsError(message)
+        raise DamagedTensorsError("the tensors do not have the SHA-256 in the metadata")
     return dict(sorted(tensors.items())), metadata

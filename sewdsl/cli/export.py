@@ -192,10 +192,9 @@ def _written(model: SpikingNetwork, format_: ExportFormat, inputs: str, *, to_fo
     except ExportError as error:
         if not to_folder:
             raise
-        message = (
+        raise ExportError(
             f"--check runs {SOURCE}, which cannot be written: {error}; without --check, the folder has no {SOURCE}"
-        )
-        raise ExportError(message) from error
+        ) from error
 
 
 def _format(out: Path, to: str | None) -> str:

@@ -134,11 +134,9 @@ def _called(place: str, attribute: str) -> Any:
     try:
         made = getattr(import_module(place), attribute)()
     except Exception as error:
-        message = f"{place}:{attribute} cannot be called: {type(error).__name__}: {error}"
-        raise ExportError(message) from error
+        raise ExportError(f"{place}:{attribute} cannot be called: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
-        message = f"{place}:{attribute} gives {type(made).__name__}, not a module of torch"
-        raise ExportError(message)
+        raise ExportError(f"{place}:{attribute} gives {type(made).__name__}, not a module of torch")
     return made
 
 

@@ -290,16 +290,14 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
     try:
         names = [scheme.name for scheme in weights.detect_schemes(found.tensors, network)]
         if ours.name not in names:
-            message = (
+            raise RunError(
                 f"'{file}' has the keys of {' and '.join(names)}, and a training begins with ours: "
                 f"sewdsl weights convert {file} ours.safetensors --net SPEC gives it those"
             )
-            raise RunError(message)
         fitted = weights.take_weights(found.tensors, network, only)
         digest = sha256(file.read_bytes()).hexdigest()
     except (weights.WeightsError, OSError) as error:
-        message = f"'{file}': {error}"
-        raise RunError(message) from None
+        raise RunError(f"'{file}': {error}") from None
     numbers = sum(tensor.numel() for tensor in fitted.tensors.values())
     count = f"{len(fitted.tensors):,} of {fitted.total:,} tensors, {numbers:,} numbers"
     said = [f"taken: {'all of it' if fitted.whole else ', '.join(fitted.taken)} ({count})"]

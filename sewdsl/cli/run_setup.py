@@ -78,8 +78,7 @@ def require_packages(*packages: str) -> None:
     """
     for package in packages:
         if find_spec(package) is None:
-            message = f"No module named '{package}'"
-            raise ModuleNotFoundError(message, name=package)
+            raise ModuleNotFoundError(f"No module named '{package}'", name=package)
 
 
 def logger_names(asked: list[str] | None) -> tuple[LoggerName, ...] | None:

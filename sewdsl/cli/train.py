@@ -249,8 +249,7 @@ def _make_folder(out: Path | None, name: str, processes: Processes, *, overwrite
 
     if out is None:
         if processes.total > 1:
-            message = "several processes need one folder: say which with --out RUN"
-            raise RunError(message)
+            raise RunError("several processes need one folder: say which with --out RUN")
         return make_numbered(name)
     if rank():
         return RunFolder(out)

@@ -74,8 +74,7 @@ def compile(
     from sewdsl.passes import optimize_program
 
     if isinstance(spec, Network) and options:
-        message = f"a network takes no options, but got {', '.join(options)}; give them to load()"
-        raise TypeError(message)
+        raise TypeError(f"a network takes no options, but got {', '.join(options)}; give them to load()")
     network = spec if isinstance(spec, Network) else load(spec, **options)
     file = None if weights is None else _weights_file(spec, weights)
     model = lower(optimize_program(network, optimize), seed=seed)
@@ -87,8 +86,7 @@ def compile(
         model.load_state_dict(decode_tensors(file.read_bytes())[0])
     except RuntimeError as error:
         last = str(error).splitlines()[-1].strip()
-        message = f"the trained weights of {spec} do not fit the network with these options: {last}"
-        raise ValueError(message) from None
+        raise ValueError(f"the trained weights of {spec} do not fit the network with these options: {last}") from None
     return model.eval()
 
 
@@ -104,6 +102,5 @@ def _weights_file(spec: str | Path | Network, weights: str) -> Path:
         raise ValueError(message)
     if not isinstance(spec, str) or spec not in files:
         name = spec.name if isinstance(spec, Network) else spec
-        message = f"there are no trained weights of '{name}'; networks with trained weights: {', '.join(files)}"
-        raise ValueError(message)
+        raise ValueError(f"there are no trained weights of '{name}'; networks with trained weights: {', '.join(files)}")
     return files[spec]

@@ -55,8 +55,7 @@ def overrides(options: Options) -> list[Override]:
     found = [Override(key, format_value(value), f"--{key}") for key, value in direct.items() if value is not None]
     for key, value in (options.get("set") or {}).items():
         if not isinstance(key, str):
-            message = f"a key of 'set' is a string such as 'train.epochs', not {key!r}"
-            raise TypeError(message)
+            raise TypeError(f"a key of 'set' is a string such as 'train.epochs', not {key!r}")
         found.append(Override(key, format_value(value)))
     return found
 

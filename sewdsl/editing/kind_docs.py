@@ -204,8 +204,7 @@ def read_code_pages() -> Mapping[str, CodePage]:
     for code, text in code_pages().items():
         head = _PAGE_HEAD.search(text)
         if head is None:
-            message = f"the page on {code} has no line such as '*error · syntax*'"
-            raise ValueError(message)
+            raise ValueError(f"the page on {code} has no line such as '*error · syntax*'")
         description = text[head.end() :].partition("\n```")[0].strip().replace("\n", " ")
         pages[code] = CodePage(code, Severity[head[1].upper()], head[2].strip(), description, text)
     return pages

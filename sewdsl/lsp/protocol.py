@@ -77,8 +77,7 @@ class _WrongValueError(ValueError):
 def _exactly(kind: type, called: str, value: Any, wanted: type) -> Any:
     """A value of a type of JSON, or of an enumeration of such."""
     if type(value) is not kind:
-        message = f"expected {called}, found {json.dumps(value)[:40]}"
-        raise _WrongValueError(message)
+        raise _WrongValueError(f"expected {called}, found {json.dumps(value)[:40]}")
     return value if wanted is kind else wanted(value)
 
 

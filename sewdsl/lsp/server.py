@@ -234,5 +234,4 @@ def _around(server: Server, document: OpenDocument, position: types.Position, *n
     try:
         return list(server.documents.around(document.uri, words))
     except UnreadError:
-        message = f"the project's files that say '{use.name}' take more than {MAX_SEARCH:g} s to read"
-        raise Unread(message) from None
+        raise Unread(f"the project's files that say '{use.name}' take more than {MAX_SEARCH:g} s to read") from None

@@ -222,8 +222,7 @@ def _format(texts: Texts, asked: dict[str, Any]) -> dict[str, str | None]:
 def _source(texts: Texts, asked: dict[str, Any]) -> dict[str, str]:
     compilation = texts.view(asked).compilation
     if compilation.network is None or not compilation.valid:
-        message = "there is no network to write"
-        raise Refusal(message)
+        raise Refusal("there is no network to write")
     return {"text": source(compilation.network)}
 
 

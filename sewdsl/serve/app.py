@@ -240,8 +240,7 @@ async def _page(_request: Request) -> Response:
 def _save(site: LivePage, asked: dict[str, Any]) -> dict[str, Any]:
     text, mark = asked.get("text"), asked.get("mark")
     if not isinstance(text, str):
-        message = "there is no text to save"
-        raise FileAccessError(message)
+        raise FileAccessError("there is no text to save")
     known = mark if isinstance(mark, str) else None
     return site.folder.write(text, known, anyway=asked.get("anyway") is True)._asdict()
 

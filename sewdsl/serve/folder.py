@@ -81,8 +81,7 @@ class ServedFolder:
         """
         path = self.path / name
         if not name.endswith(".net") or "\0" in name or not self._inside(path):
-            message = f"'{name}' is no .net file of {self.path.name}"
-            raise FileAccessError(message)
+            raise FileAccessError(f"'{name}' is no .net file of {self.path.name}")
         return path
 
     def read(self, name: str) -> OpenFile:
@@ -96,13 +95,11 @@ class ServedFolder:
             if not path.is_file():
                 raise FileNotFoundError
             if path.stat().st_size > DEFAULT_LIMITS.source_bytes:
-                message = f"'{name}' is larger than {DEFAULT_LIMITS.source_bytes:,} bytes"
-                raise FileAccessError(message)
+                raise FileAccessError(f"'{name}' is larger than {DEFAULT_LIMITS.source_bytes:,} bytes")
             data = path.read_bytes()
             return OpenFile(name, data.decode("utf-8-sig"), _mark(data))
         except (OSError, UnicodeDecodeError):
-            message = f"'{name}' cannot be read"
-            raise FileAccessError(message) from None
+            raise FileAccessError(f"'{name}' cannot be read") from None
 
     def write(self, text: str, mark: str | None, *, anyway: bool = False) -> OpenFile:
         """Saves the one file, as a whole or not at all, with the line ends and the permissions that it had.
@@ -115,8 +112,7 @@ class ServedFolder:
             FileAccessError: there is no such file, something else has changed it, or it cannot be written.
         """
         if self.file is None:
-            message = "no file was opened: download the text instead"
-            raise FileAccessError(message)
+            raise FileAccessError("no file was opened: download the text instead")
         with self._lock:
             before = self._bytes()
             if not anyway and mark != (None if before is None else _mark(before)):
@@ -127,8 +123,7 @@ class ServedFolder:
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
                 write_atomically(self.file, data)
             except OSError as error:
-                message = f"cannot save '{self.file.name}': {error.strerror}"
-                raise FileAccessError(message) from None
+                raise FileAccessError(f"cannot save '{self.file.name}': {error.strerror}") from None
         return OpenFile(self.file.name, text, _mark(data))
 
     def _bytes(self) -> bytes | None:
@@ -136,8 +131,7 @@ class ServedFolder:
         try:
             return self.file.read_bytes() if self.file and self.file.is_file() else None
         except OSError as error:
-            message = f"cannot read '{self.file.name if self.file else ''}': {error.strerror}"
-            raise FileAccessError(message) from None
+            raise FileAccessError(f"cannot read '{self.file.name if self.file else ''}': {error.strerror}") from None
 
     def _inside(self, path: Path) -> bool:
         """Whether it lies in the folder once links are followed."""

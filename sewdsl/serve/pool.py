@@ -78,8 +78,7 @@ class Worker:
                 *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=_BUFFER, **group
             )
         except OSError as error:
-            message = f"cannot start a process: {error.strerror}"
-            raise Problem(message, status=503) from None
+            raise Problem(f"cannot start a process: {error.strerror}", status=503) from None
         worker = cls(process)
         try:
             await asyncio.wait_for(worker._read(), START)
@@ -87,8 +86,7 @@ class Worker:
             await worker.end()
             if not isinstance(error, Problem | TimeoutError):
                 raise
-            message = "cannot start a process that answers"
-            raise Problem(message, "the terminal shows why", status=503) from None
+            raise Problem("cannot start a process that answers", "the terminal shows why", status=503) from None
         return worker
 
     @property
@@ -215,8 +213,7 @@ class WorkerPool:
         if self._closed:
             raise _ENDED
         if sum(not other.answer.done() for other in self._waiting) >= MAX_WAITING:
-            message = f"{MAX_WAITING} requests wait already"
-            raise Problem(message, "try again later", status=503)
+            raise Problem(f"{MAX_WAITING} requests wait already", "try again later", status=503)
         self._waiting.append(job)
         self._dispatch()
         return await job.answer
