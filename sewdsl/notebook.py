@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -122,7 +122,7 @@ def train(  # noqa: PLR0913 -- what the command has as options
     compilation = read(spec, **options)
     name = compilation.result().name
     from sewdsl.train.fit import train_run
-    from sewdsl.train.fit.callbacks import plugin_callbacks
+    from sewdsl.train.fit.callbacks import EpochLines, plugin_callbacks
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.loggers import check_loggers
     from sewdsl.train.store.run_folder import make_numbered
@@ -132,7 +132,9 @@ def train(  # noqa: PLR0913 -- what the command has as options
     planned.data.find()
     check_loggers(loggers or ())
     folder = make_numbered(name) if out is None else _folder(Path(out), overwrite=overwrite)
-    way = RunOptions(tuple(_callbacks()), callbacks=lambda: [*plugin_callbacks(), *callbacks], loggers=loggers)
+    bar = _bar()
+    shown = (EpochLines(),) if bar is None else (bar, EpochLines())
+    way = RunOptions(shown, callbacks=lambda: [*plugin_callbacks(), *callbacks], loggers=loggers)
     train_run.start_run(compilation, planned, folder, way)
     return NotebookRun(folder.path)
 
@@ -143,12 +145,7 @@ def _folder(path: Path, *, overwrite: bool) -> RunFolder:
     Raises:
         RunError: it holds a run that is to stay, or something else than a run, or it cannot be made.
     """
-    from sewdsl.train.store.run_folder import (
-        RunError,
-        RunFolder,
-        clear_and_lock,
-        make_run_folder,
-    )
+    from sewdsl.train.store.run_folder import RunError, RunFolder, clear_and_lock, make_run_folder
 
     if not RunFolder(path).spec.is_file():
         return make_run_folder(path)
@@ -156,16 +153,6 @@ def _folder(path: Path, *, overwrite: bool) -> RunFolder:
         message = f"'{path}' already holds a run; overwrite=True removes it, and without a folder there is a new one"
         raise RunError(message)
     return clear_and_lock(path)
-
-
-def _callbacks() -> Iterator[Callback]:
-    """A line for each epoch, and in a notebook a bar over all of them."""
-    from sewdsl.train.fit.callbacks import EpochLines
-
-    bar = _bar()
-    if bar is not None:
-        yield bar
-    yield EpochLines()
 
 
 def _bar() -> Callback | None:

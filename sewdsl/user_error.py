@@ -14,11 +14,7 @@ class UserError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return the traceback as IPython prints it: the user's frames up to the call of sewdsl, and the message."""
-        from traceback import (
-            extract_tb,
-            format_exception_only,
-            format_list,
-        )
+        from traceback import extract_tb, format_exception_only, format_list
 
         notebook = f"{os.sep}IPython{os.sep}"
         frames = [frame for frame in extract_tb(self.__traceback__) if notebook not in frame.filename]

@@ -9,15 +9,7 @@ import typer
 
 from sewdsl.cli.files import fail
 from sewdsl.cli.network_tables import plan_to_json, print_plan
-from sewdsl.cli.options import (
-    AS_WRITTEN,
-    Json,
-    Spec,
-    SpecOptions,
-    read_spec_text,
-    require,
-    require_network,
-)
+from sewdsl.cli.options import AS_WRITTEN, Json, Spec, SpecOptions, read_spec_text, require, require_network
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read

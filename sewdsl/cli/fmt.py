@@ -9,17 +9,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import Overwrite, require_free, rewrite, write_file
-from sewdsl.cli.options import (
-    Dialect,
-    Input,
-    Limit,
-    Neuron,
-    Set,
-    SpecOptions,
-    Steps,
-    read_spec_text,
-    require,
-)
+from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, SpecOptions, Steps, read_spec_text, require
 from sewdsl.cli.output import write_output
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Options, read

@@ -39,12 +39,7 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
         RunError: the folder holds something else, a file cannot be written, or there is no such device.
     """
     from sewdsl.probe import named_residuals
-    from sewdsl.probe.compare_networks import (
-        block_curves,
-        curve_rows,
-        curves_to_json,
-        describe_curves,
-    )
+    from sewdsl.probe.compare_networks import block_curves, curve_rows, curves_to_json, describe_curves
     from sewdsl.probe.plots import plot_panels
     from sewdsl.train.fit.execution import tf32_allowed
     from sewdsl.train.store.run_folder import open_group, write_run_file

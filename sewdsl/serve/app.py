@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -91,15 +92,16 @@ DOING = {
 """What is asked of processes, and what is being done meanwhile."""
 
 
-class LivePage:
+class LivePage(NamedTuple):
     """What the server knows.
 
-    Args:
+    Attributes:
         text: What the editor shows at first.
     """
 
-    def __init__(self, folder: ServedFolder, text: str, name: str) -> None:
-        self.folder, self.text, self.name = folder, text, name
+    folder: ServedFolder
+    text: str
+    name: str
 
 
 Answer = Callable[[LivePage, dict[str, Any]], Any]
@@ -154,8 +156,6 @@ class _Server(uvicorn.Server):
 def _route_to_pool(site: LivePage, pool: WorkerPool, what: str) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         asked = await _body(request)
-        if isinstance(asked, Response):
-            return asked
         text, name = _string(asked, "text", ""), _string(asked, "name", site.name)
         head = {"what": what, "folder": str(site.folder.path)}
         body = json.dumps({**asked, "text": text, "name": name}, ensure_ascii=False).encode()
@@ -202,8 +202,6 @@ def _error(message: str, advice: str, status: int) -> Response:
 def _route(site: LivePage, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         asked = await _body(request)
-        if isinstance(asked, Response):
-            return asked
         try:
             return JSONResponse(await run_sync(answer, site, asked))
         except FileAccessError as refusal:
@@ -212,25 +210,31 @@ def _route(site: LivePage, answer: Answer) -> Callable[[Request], Awaitable[Resp
     return respond
 
 
-async def _body(request: Request) -> dict[str, Any] | Response:
-    """The JSON of a request; only a script of the page itself can send such a one."""
+async def _body(request: Request) -> dict[str, Any]:
+    """The JSON of a request; only a script of the page itself can send such a one.
+
+    Raises:
+        HTTPException: It is no JSON object, or too long.
+    """
     # Media types are case-insensitive, and blanks may surround them (RFC 9110, 8.3.1).
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        return PlainTextResponse("send application/json", status_code=415)
+        raise HTTPException(415, "send application/json")
     data = bytearray()
     try:
         async for chunk in request.stream():
             data += chunk
             if len(data) > MAX_BODY:
-                return PlainTextResponse(f"more than {MAX_BODY:,} bytes", status_code=413)
+                raise HTTPException(413, f"more than {MAX_BODY:,} bytes")
     except ClientDisconnect:
-        return _NOBODY
+        raise HTTPException(_NOBODY.status_code, "") from None
     try:
         asked = json.loads(data)
         json.dumps(asked, ensure_ascii=False).encode()  # half a character is none
     except (ValueError, RecursionError):
         asked = None
-    return asked if isinstance(asked, dict) else PlainTextResponse("send a JSON object", status_code=400)
+    if not isinstance(asked, dict):
+        raise HTTPException(400, "send a JSON object")
+    return asked
 
 
 async def _page(_request: Request) -> Response:
