@@ -13,8 +13,7 @@ from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, SpecOptions, 
 from sewdsl.cli.output import write_output
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Options, read
-from sewdsl.compiler.options import limits
-from sewdsl.compiler.spec import find_source
+from sewdsl.compiler.spec import find_source, limits
 from sewdsl.diagnostics import Diagnostic, SewdslError, errors_in, sort_diagnostics
 from sewdsl.limits import Limits
 from sewdsl.syntax.formatter import format_source

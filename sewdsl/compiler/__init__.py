@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from sewdsl.compiler.front_end import Compilation, read
-from sewdsl.compiler.options import Options
-from sewdsl.compiler.spec import networks, shipped_networks, trained_networks
+from sewdsl.compiler.spec import Options, networks, shipped_networks, trained_networks
 from sewdsl.compiler.study_variants import CompiledVariant, compile_trial, compile_variants
 from sewdsl.ir.network import Network
 

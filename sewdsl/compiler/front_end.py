@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from sewdsl.checks import check
-from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.reaching import Recompile, check_reach
 from sewdsl.compiler.report_filters import (
     apply_allow_lines,
@@ -16,7 +15,7 @@ from sewdsl.compiler.report_filters import (
     downgrade_to_notes,
     failed_expectations,
 )
-from sewdsl.compiler.spec import SpecSource, find_source
+from sewdsl.compiler.spec import Options, SpecSource, find_source, limits, overrides
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError, errors_in, sort_diagnostics
 from sewdsl.elaborate import (
     CLASSES,

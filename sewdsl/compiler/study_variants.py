@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Unpack
 
 from sewdsl.compiler.front_end import Compilation, read, run_front_end
-from sewdsl.compiler.options import Options, limits, overrides
 from sewdsl.compiler.reaching import check_variants
-from sewdsl.compiler.spec import SpecSource
+from sewdsl.compiler.spec import Options, SpecSource, limits, overrides
 from sewdsl.diagnostics import Diagnostic, sort_diagnostics
 from sewdsl.elaborate import Override, StudyRange, StudyVariant
 from sewdsl.elaborate.study_section import StudyAxis

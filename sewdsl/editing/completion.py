@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
 from sewdsl.analysis.named_parts import part_names
 from sewdsl.checks.expectation import MEASURED, QUANTITIES, quantities
-from sewdsl.editing import kind_docs
+from sewdsl.editing import EditorView, kind_docs
 from sewdsl.editing.cursor import CursorContext, cursor_context, statements_before
-from sewdsl.editing.editor_view import EditorView
 from sewdsl.elaborate.assembly import HEADER, OUTPUTS
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.imports import project_folder

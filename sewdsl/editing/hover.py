@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sewdsl.checks.expectation import MEASURED, compute_quantity, quantities
 from sewdsl.diagnostics import Severity
-from sewdsl.editing import kind_docs
+from sewdsl.editing import EditorView, kind_docs
 from sewdsl.editing.cursor import nodes_at
-from sewdsl.editing.editor_view import EditorView
 from sewdsl.editing.item_summary import item_flows, summarize_item
 from sewdsl.elaborate.name_table import Meaning, neuron_words
 from sewdsl.ops.equation_neurons import EquationKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sewdsl.editing.editor_view import EditorView
+from sewdsl.editing import EditorView
 from sewdsl.ir.signal import Signal
 from sewdsl.syntax.tree import Body, Call, Item, Let, MergeOf, Repeat, SyntaxNode, child_nodes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from sewdsl.editing.editor_view import EditorView
+from sewdsl.editing import EditorView
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OPENERS

@@ -8,8 +8,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from sewdsl.diagnostics import Edit
+from sewdsl.editing import EditorView
 from sewdsl.editing.cursor import nodes_at
-from sewdsl.editing.editor_view import EditorView
 from sewdsl.elaborate.assembly import STUDY
 from sewdsl.elaborate.block_calls import block_title
 from sewdsl.elaborate.definitions import RESERVED_NAMES

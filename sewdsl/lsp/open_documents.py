@@ -16,7 +16,7 @@ from lsprotocol import types
 from pygls.uris import to_fs_path
 
 from sewdsl.diagnostics import Diagnostic
-from sewdsl.editing.editor_view import EditorView, compile_for_editor, resolve_names
+from sewdsl.editing import EditorView, compile_for_editor, resolve_names
 from sewdsl.elaborate.imports import project_folder
 from sewdsl.elaborate.text_files import FileAccess, net_files
 from sewdsl.limits import DEFAULT_LIMITS

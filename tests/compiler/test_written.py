@@ -8,8 +8,7 @@ import pytest
 
 from sewdsl.compiler import Options, read
 from sewdsl.compiler.front_end import run_front_end
-from sewdsl.compiler.options import overrides
-from sewdsl.compiler.spec import SpecSource
+from sewdsl.compiler.spec import SpecSource, overrides
 from sewdsl.diagnostics import Severity
 from sewdsl.elaborate.text_files import FileAccess
 from sewdsl.limits import DEFAULT_LIMITS
