@@ -31,12 +31,7 @@ One = Annotated[
 Other = Annotated[str, typer.Argument(metavar="B", help="Another one.", autocompletion=complete_spec)]
 
 
-def command(
-    one: One,
-    other: Other,
-    spec_options: SpecOptions = AS_WRITTEN,
-    json_: Json = False,
-) -> None:
+def command(one: One, other: Other, spec_options: SpecOptions = AS_WRITTEN, json_: Json = False) -> None:
     """Say what makes network B another than network A: settings, layers, joins, blocks, recipe.
 
     Exit code 0 where nothing does, 1 where something does, 2 where one of them cannot be read. What networks are

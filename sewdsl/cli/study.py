@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,19 +31,32 @@ from sewdsl.cli.options import (
     require,
     require_network,
 )
-from sewdsl.cli.output import echo_json
-from sewdsl.cli.probe_study import probe_variants, study_seeds
-from sewdsl.cli.run_setup import Logger, SaveEvery, logger_names, make_runners, run_errors, run_options, set_up_process
+from sewdsl.cli.output import dump, echo_json
+from sewdsl.cli.run_setup import (
+    Logger,
+    SaveEvery,
+    logger_names,
+    make_runners,
+    probe_device,
+    probe_errors,
+    run_errors,
+    run_options,
+    set_up_process,
+)
 from sewdsl.compiler import Compilation, CompiledVariant, compile_trial, compile_variants
 from sewdsl.elaborate import Study, StudyRange
+from sewdsl.elaborate.study_section import PROBE_QUANTITIES
+from sewdsl.ir.network import Network
 from sewdsl.light_dataclass import dataclass
 from sewdsl.plugins import plugin_files
+from sewdsl.spreadsheet import rows_to_csv
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from sewdsl.cli.json_output import ListedVariant
+    from sewdsl.probe.compare_networks import BlockCurve
     from sewdsl.train.data.dataset import Reading
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.store.run_notes import LoggerName
@@ -52,6 +67,9 @@ if TYPE_CHECKING:
     from sewdsl.train.study.search import CompileTrial
     from sewdsl.train.study.worker import Job
     from sewdsl.train.training_plan import TrainingPlan
+
+PROBE_FILES = {f"{probe}.{ending}" for probe in PROBE_QUANTITIES for ending in ("csv", "json", "png")}
+"""All that probes leave."""
 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study; studies/SPEC unless given.")]
 Only = Annotated[
@@ -76,7 +94,7 @@ List = Annotated[bool, typer.Option("--list", help="Print the variants and their
 
 
 def command(
-    spec: Annotated[str, Spec.__metadata__[0]],
+    spec: Spec,
     out: Out = None,
     data: Data = None,
     readers: Readers = None,
@@ -130,8 +148,7 @@ def command(
     set_up_process()
     if probe:
         with run_errors():
-            chosen = replace(study, variants=tuple(one.variant for one in found))
-            probe_variants(chosen, found, folder.path, device)
+            probe_variants(study, found, folder.path, device)
         return
     with run_errors():
         way = _Way(data, reading, device, save_every, logger_names(logger), jobs, threads, on)
@@ -254,10 +271,7 @@ def _train(
             echo(f"{folder.path / row.folder / f'seed-{seed}'} diverged: {where}", err=True)
     pictures = ", ".join(path.name for path in (folder.curves, folder.trend, folder.search) if path.exists())
     runs = sum(len(row.seeds) for row in outcome.rows) if outcome.search else outcome.runs
-    echo(
-        f"{runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}",
-        err=json_,
-    )
+    echo(f"{runs} runs in {outcome.seconds:.0f} s; table.md, table.csv, {pictures} are in {folder.path}", err=json_)
     if outcome.search is not None:
         echo(describe_search(outcome.search), err=json_)
     for ending in died:
@@ -275,6 +289,64 @@ def describe_search(search: SearchOutcome) -> str:
         return f"trials: {counts}; none has ended"
     values = ", ".join(f"{axis} {text}" for axis, text in best.values.items())
     return f"trials: {counts}; best is {best.number}, {search.metric} accuracy {best.accuracy:.2%}: {values}"
+
+
+def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path, device: Device) -> None:
+    """Probes every variant, prints a table, and writes ``rates`` or ``gradients`` as CSV, JSON and PNG.
+
+    Args:
+        found: Its variants, without errors.
+        folder: Where to write; it holds nothing but what probes leave.
+
+    Raises:
+        RunError: the folder holds something else, a file cannot be written, or there is no such device.
+    """
+    from sewdsl.probe import named_residuals
+    from sewdsl.probe.compare_networks import block_curves, curve_rows, curves_to_json, describe_curves
+    from sewdsl.probe.plots import plot_panels
+    from sewdsl.train.fit.execution import tf32_allowed
+    from sewdsl.train.store.run_folder import open_group, write_run_file
+
+    on = probe_device(device)
+    networks = [varied.compilations[0].result() for varied in found]
+    for network, varied in zip(networks, found, strict=True):
+        if not named_residuals(network):
+            fail(f"'{varied.variant.title}' has no residual block to look at")
+    if len({study_seeds(study, network) for network in networks}) > 1:
+        fail("networks are compared with the same seeds: write 'vary seed', not 'train.seed'")
+    open_group(folder, PROBE_FILES.__contains__, "part of this study")
+    every: list[BlockCurve] = []
+    seeds = study_seeds(study, networks[0])
+    for number, (network, varied) in enumerate(zip(networks, found, strict=True), start=1):
+        echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
+        with probe_errors(), tf32_allowed(network.recipe.tf32 if network.recipe else None):
+            every += block_curves(network, varied.variant.labels, study.probe, seeds, on)
+    picture = BytesIO()
+    plot_panels(every, describe_curves(every, seeds)).savefig(picture, dpi=130, format="png")
+    write_run_file(folder / f"{study.probe}.csv", rows_to_csv(curve_rows(every, seeds)))
+    write_run_file(folder / f"{study.probe}.json", dump({**curves_to_json(every, seeds), "device": on}) + "\n")
+    write_run_file(folder / f"{study.probe}.png", picture.getvalue())
+    console().print(curves_table(every))
+    echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
+
+
+def study_seeds(study: Study, network: Network) -> tuple[int, ...]:
+    """The study's, or the recipe's, or zero."""
+    return study.numbers or (network.recipe.seed if network.recipe else 0,)
+
+
+def curves_table(every: Sequence[BlockCurve]) -> Table:
+    """The ends of each curve, and how far it goes."""
+    grid = make_table()
+    for axis in every[0].labels:
+        grid.add_column(axis)
+    for column in ("", "first block", "last block", "least", "most"):
+        grid.add_column(column, justify="right" if column else "left")
+    for curve in every:
+        values = curve.values
+        figures = (values[0], values[-1], min(values), max(values))
+        grid.add_row(*curve.labels.values(), curve.quantity, *(f"{value:.3g}" for value in figures))
+    return grid
 
 
 def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyFolder, *, json_: bool) -> None:
