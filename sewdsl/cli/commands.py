@@ -169,15 +169,17 @@ Plugin = Annotated[
 def with_parameters(command: Callable[..., None]) -> Callable[..., None]:
     """Return a command with the options of a spec in the place of its ``SpecOptions``, and ``--plugin`` as its last.
 
-    What a plug-in prints goes to the standard error. One that cannot be used is a usage error, before anything is done.
+    A parameter ``Annotated[SpecOptions, "input", "limit"]`` stands for these two options alone. What a plug-in prints
+    goes to the standard error. One that cannot be used is a usage error, before anything is done.
     """
     parameters: list[inspect.Parameter] = []
-    group = ""
+    group, names = "", SpecOptions._fields
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
-        if parameter.annotation is SpecOptions:
-            group = parameter.name
+        kind, *some = get_args(parameter.annotation) or (parameter.annotation,)
+        if kind is SpecOptions:
+            group, names = parameter.name, tuple(some) or names
             hints = get_type_hints(SpecOptions, include_extras=True)
-            parameters += [parameter.replace(name=name, default=None, annotation=hint) for name, hint in hints.items()]
+            parameters += [parameter.replace(name=name, default=None, annotation=hints[name]) for name in names]
         else:
             parameters.append(parameter)
     parameters.append(inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugin))
@@ -194,7 +196,7 @@ def with_parameters(command: Callable[..., None]) -> Callable[..., None]:
             except PluginError as error:
                 exit_with_usage_error(str(error))
         if group:
-            options[group] = SpecOptions(**{name: options.pop(name) for name in SpecOptions._fields})
+            options[group] = SpecOptions(**{name: options.pop(name) for name in names})
         command(**options)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

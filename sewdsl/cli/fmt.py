@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sewdsl.cli.files import Overwrite, require_free, rewrite, write_file
-from sewdsl.cli.options import Dialect, Input, Limit, Neuron, Set, SpecOptions, Steps, read_spec_text, require
+from sewdsl.cli.options import AS_WRITTEN, SpecOptions, read_spec_text, require
 from sewdsl.cli.output import write_output
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Options, read
@@ -31,12 +31,7 @@ def command(
         bool, typer.Option("--check", help="Write nothing; exit code 1 where something would change.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
-    limit: Limit = None,
-    dialect: Dialect = None,
-    input: Input = None,
-    steps: Steps = None,
-    neuron: Neuron = None,
-    settings: Set = None,
+    spec_options: Annotated[SpecOptions, "limit", "dialect", "input", "steps", "neuron", "settings"] = AS_WRITTEN,
     out: Out = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -44,7 +39,7 @@ def command(
 
     Comments are kept as they are; a file with syntax errors is never touched.
     """
-    options = SpecOptions(input, steps, neuron, settings, limit, dialect).compile_options
+    options, dialect = spec_options.compile_options, spec_options.dialect
     bounds = limits(options)
     print_diagnostics(sort_diagnostics(bounds.diagnostics))
     of_strings = "--input, --steps, --neuron, --set, --out and --overwrite"
@@ -55,7 +50,7 @@ def command(
             "--dialect prints one string as a file of ours, without --check and --diff",
         ),
         (
-            input or steps or neuron or settings or out or overwrite,
+            any(spec_options._replace(limit=None, dialect=None)) or out or overwrite,
             dialect is not None,
             f"{of_strings} go with --dialect: a file is formatted in place",
         ),

@@ -16,14 +16,13 @@ from rich.text import Text
 from sewdsl.cli.console import console, make_table
 from sewdsl.cli.files import fail
 from sewdsl.cli.options import (
+    AS_WRITTEN,
     Data,
     Device,
     InMemory,
     Json,
-    Limit,
     Readers,
     RunsOn,
-    Set,
     Spec,
     SpecOptions,
     exit_with_usage_error,
@@ -108,15 +107,14 @@ def command(
     save_every: SaveEvery = 5.0,
     logger: Logger = None,
     device: RunsOn = Device.AUTO,
-    settings: Set = None,
-    limit: Limit = None,
+    spec_options: Annotated[SpecOptions, "settings", "limit"] = AS_WRITTEN,
     json_: Json = False,
 ) -> None:
     """Train or probe every variant that the 'study' section of a file asks for.
 
     The same command goes on where a training stopped.
     """
-    options = SpecOptions(settings=settings, limit=limit).compile_options
+    options = spec_options.compile_options
     base, found = compile_variants(spec, **options)
     require_network(base)
     if not base.study.variants:

@@ -11,17 +11,7 @@ import typer
 
 from sewdsl.cli.commands import Command, CommandGroup, with_parameters
 from sewdsl.cli.files import Overwrite, require_free, write_file
-from sewdsl.cli.options import (
-    Dialect,
-    Input,
-    Json,
-    Neuron,
-    Set,
-    SpecOptions,
-    complete_spec,
-    exit_with_usage_error,
-    load_network,
-)
+from sewdsl.cli.options import AS_WRITTEN, Json, SpecOptions, complete_spec, exit_with_usage_error, load_network
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.notation.kind_text import mixture, neurons
@@ -66,6 +56,7 @@ AnyNet = Annotated[
     str | None,
     typer.Option("--net", metavar="SPEC", help="The network that they may be of.", autocompletion=complete_spec),
 ]
+NetOptions = Annotated[SpecOptions, "input", "neuron", "settings", "dialect"]
 Read = Annotated[SourceScheme, typer.Option("--from", help="Whose keys IN has; auto: those that fit best.")]
 Written = Annotated[TargetScheme, typer.Option("--to", help="Whose keys OUT gets.")]
 
@@ -82,10 +73,7 @@ def convert(
     net: Net,
     from_: Read = SourceScheme.AUTO,
     to: Written = TargetScheme.OURS,
-    input: Input = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    dialect: Dialect = None,
+    spec_options: NetOptions = AS_WRITTEN,
     overwrite: Overwrite = False,
 ) -> None:
     """Give the weights in a file other keys; every number stays as it is, and nothing is left out unsaid."""
@@ -93,7 +81,7 @@ def convert(
         exit_with_usage_error(f"OUT ends with .safetensors, .pt or .pth, not with '{out.suffix}'")
     require_free(out, overwrite=overwrite)
     set_up_process()
-    known = load_network(net, SpecOptions(input, None, neuron, settings, None, dialect))
+    known = load_network(net, spec_options)
     with run_errors():
         from sewdsl.exchange import weights
 
@@ -110,15 +98,12 @@ def convert(
 def show(
     source: In,
     net: AnyNet = None,
-    input: Input = None,
-    neuron: Neuron = None,
-    settings: Set = None,
-    dialect: Dialect = None,
+    spec_options: NetOptions = AS_WRITTEN,
     json_: Json = False,
 ) -> None:
     """Print what is in a file of weights, and with --net whose keys these are and whether they fit."""
     set_up_process()
-    known = None if net is None else load_network(net, SpecOptions(input, None, neuron, settings, None, dialect))
+    known = None if net is None else load_network(net, spec_options)
     with run_errors():
         from sewdsl.exchange import weights
 
