@@ -66,12 +66,6 @@ Spec = Annotated[
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that 'train' has written.")]
 Input = Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of the input, e.g. 2x128x128.")]
-Steps = Annotated[str | None, typer.Option("--steps", metavar="T", help="Time-steps.")]
-Neuron = Annotated[str | None, typer.Option("--neuron", metavar="NEURON", help="What SN means, e.g. 'LIF(tau=2.0)'.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. join=IAND or train.optimizer.lr=0.03."),
-]
 Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder of the data set, or of several; $SEWDSL_DATA unless given."),
@@ -91,15 +85,6 @@ InMemory = Annotated[
     typer.Option("--in-memory", metavar="SIZE", help="Keep frames of data sets up to this size, e.g. 4GB, not 512MiB."),
 ]
 Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of its best epoch, not of its last.")]
-Dialect = Annotated[
-    str | None,
-    typer.Option(
-        "--dialect",
-        metavar="NAME",
-        help="What a string is written in: he, or e.g. 'he(norm=BN)'.",
-        autocompletion=lambda: ["he"],
-    ),
-]
 Prices = Annotated[
     tuple[float, float] | None,
     typer.Option("--costs", metavar="MAC AC", min=0, max=1e9, help="With energy: pJ of each, not 4.6 and 0.9."),
@@ -111,12 +96,6 @@ MemoryPrices = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table; 'schema' says of which form.")]
-Limit = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--limit", metavar="NAME=N", help="Raise a limit: source, nesting, repeat, nodes, digits, imports, boxes."
-    ),
-]
 
 
 def require(*rules: tuple[object, object, str]) -> None:
@@ -177,11 +156,31 @@ class SpecOptions(NamedTuple):
     """Options of a command that compiles a spec; each is an option of the command line."""
 
     input: Input = None
-    steps: Steps = None
-    neuron: Neuron = None
-    settings: Set = None
-    limit: Limit = None
-    dialect: Dialect = None
+    steps: Annotated[str | None, typer.Option("--steps", metavar="T", help="Time-steps.")] = None
+    neuron: Annotated[
+        str | None, typer.Option("--neuron", metavar="NEURON", help="What SN means, e.g. 'LIF(tau=2.0)'.")
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override a setting, e.g. join=IAND or train.optimizer.lr=0.03."
+        ),
+    ] = None
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit", metavar="NAME=N", help="Raise a limit: source, nesting, repeat, nodes, digits, imports, boxes."
+        ),
+    ] = None
+    dialect: Annotated[
+        str | None,
+        typer.Option(
+            "--dialect",
+            metavar="NAME",
+            help="What a string is written in: he, or e.g. 'he(norm=BN)'.",
+            autocompletion=lambda: ["he"],
+        ),
+    ] = None
 
     @property
     def compile_options(self) -> Options:

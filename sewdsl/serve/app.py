@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import uvicorn
 from anyio.to_thread import run_sync
@@ -27,6 +27,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: TC002 -- as above
 
 from sewdsl.compiler import shipped_networks
+from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.serve.folder import FileAccessError, FileChangedError, ServedFolder
 from sewdsl.serve.pool import Problem, WorkerPool
@@ -92,7 +93,8 @@ DOING = {
 """What is asked of processes, and what is being done meanwhile."""
 
 
-class LivePage(NamedTuple):
+@dataclass
+class LivePage:
     """What the server knows.
 
     Attributes:
