@@ -22,7 +22,7 @@ Strides = tuple[int, ...]
 def step_strides(x_TN: Tensor) -> Strides:
     """The strides that one time-step of a result has: those of the input where it has no gaps, else row by row."""
     sizes, strides = x_TN.shape[1:], x_TN.stride()[1:]
-    if has_no_gaps(sizes, strides):
+    if x_TN.is_contiguous() or has_no_gaps(sizes, strides):
         return strides
     rows, stride = [], 1
     for size in reversed(sizes):
@@ -49,8 +49,9 @@ def with_strides(y: Tensor, strides: Strides) -> Tensor:
         strides: Of a step.
     """
     lead = y.ndim - len(strides)
-    pairs = zip(y.shape[lead:], y.stride()[lead:], strides, strict=True)
-    if all(size == 1 or own == wanted for size, own, wanted in pairs):
+    own_strides = y.stride()[lead:]
+    pairs = zip(y.shape[lead:], own_strides, strides, strict=True)
+    if own_strides == strides or all(size == 1 or own == wanted for size, own, wanted in pairs):
         return y
     return y.new_empty_strided(y.shape, (prod(y.shape[lead:]), *strides)[1 - lead :]).copy_(y)
 
@@ -65,7 +66,9 @@ def flat_row(y: Tensor) -> NDArray[Any]:
 
     Formats that numpy does not know come as 16-bit integers.
     """
-    span = 1 + sum((size - 1) * stride for size, stride in zip(y.shape, y.stride(), strict=True)) if y.numel() else 0
+    span = y.numel()
+    if not y.is_contiguous() and span:
+        span = 1 + sum((size - 1) * stride for size, stride in zip(y.shape, y.stride(), strict=True))
     flat = y.detach().as_strided((span,), (1,))
     return (flat if flat.dtype.itemsize > 2 else flat.view(torch.int16)).numpy()  # noqa: PLR2004 -- bytes
 

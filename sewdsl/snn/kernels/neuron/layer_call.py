@@ -126,8 +126,8 @@ class LayerGradients(NamedTuple):
     Attributes:
         x_TN: Of the input.
         start: Of the states before the first time-step.
-        weight: Of the weight of each channel, ``[C]``.
-        bias: Of the bias of each channel, ``[C]``.
+        weight: Of the weight of each channel, ``[C]``; anything without batch norm.
+        bias: Of the bias of each channel, ``[C]``; likewise.
         factors: Of all numbers of all factors, in their dtype.
         other_TN: Of the join's other operand.
     """
@@ -142,10 +142,13 @@ class LayerGradients(NamedTuple):
     @classmethod
     def empty(cls, call: LayerCall, wanted: LayerNeedsGrad) -> LayerGradients:
         """Memory for the gradients of a call."""
-        none = call.x_TN.dtype
-        g_x_TN, g_other_TN = (call.given() if wants else call.nothing(none) for wants in (wanted.x, wanted.other))
+        g_x_TN, g_other_TN = (
+            call.given() if wants else call.nothing(call.x_TN.dtype) for wants in (wanted.x, wanted.other)
+        )
         g_start = call.states_after() if wanted.start else call.nothing()
-        g_weight, g_bias = (call.nothing() if call.weight is None else torch.empty_like(call.weight) for _ in range(2))
+        g_weight = g_bias = g_start
+        if call.weight is not None and call.bias is not None:
+            g_weight, g_bias = torch.empty_like(call.weight), torch.empty_like(call.bias)
         factors = call.nothing() if call.factors is None else call.factors
         factors = torch.empty_like(factors) if wanted.factors else factors.new_empty(0)
         return cls(g_x_TN, g_start, g_weight, g_bias, factors, g_other_TN)
