@@ -6,7 +6,7 @@ leaves, numbers, or ``t0``, ``t1``, … for the results of earlier instructions.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from math import e, inf, log
 from typing import Any, NamedTuple, NoReturn, Self, cast, final
@@ -114,18 +114,18 @@ class TracedSymbol(TapeOperators):
         return self.put("exp", self if number == e else self * log(number))
 
 
-# torch's compiler would follow each operation of the tape
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+# torch's compiler follows functions, and warns of those that are cached
+
+
 def trace_surrogate(surrogate: SurrogateSpec) -> str | None:
     """The text of a surrogate's derivative; None where it does more than plain arithmetic.
 
     Plain arithmetic is ``+ - * /``, ``abs``, comparisons and ``& | ~`` of comparisons, whole and half powers, and a
     positive number to the power of anything.
     """
-    return _surrogate_text(cast("Hashable", surrogate))
+    return (_surrogate_text if torch.compiler.is_compiling() else _known_surrogate)(cast("Any", surrogate))
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def trace_join(spec: JoinSpec, *, branch: bool) -> str | None:
     """The text of a join; None where it does more than plain arithmetic, or has no gradient.
 
@@ -133,10 +133,9 @@ def trace_join(spec: JoinSpec, *, branch: bool) -> str | None:
         spec: What it computes.
         branch: Whether the spikes are the branch; else they are the identity.
     """
-    return _join_text(cast("Hashable", spec), branch)
+    return (_join_text if torch.compiler.is_compiling() else _known_join)(cast("Any", spec), branch)
 
 
-@lru_cache(maxsize=1024)
 def _surrogate_text(surrogate: Any) -> str | None:
     tape = Tape()
     try:
@@ -145,7 +144,6 @@ def _surrogate_text(surrogate: Any) -> str | None:
         return None
 
 
-@lru_cache(maxsize=1024)
 def _join_text(spec: Any, branch: bool) -> str | None:  # noqa: FBT001 -- a key of the cache
     tape = Tape()
     s, z = TracedSymbol(tape.leaf("s")), TracedSymbol(tape.leaf("z"))
@@ -153,14 +151,19 @@ def _join_text(spec: Any, branch: bool) -> str | None:  # noqa: FBT001 -- a key 
         joined: Any = spec.combine(branch=s if branch else z, identity=z if branch else s)
         text = tape_text(joined.entry)
         traced = not joined.mask and not any(entry.operation in INEXACT for entry in needed([joined.entry]))
-        return text if traced and join_slopes(text) else None
+        return text if traced and _differentiate(text) else None
     except Exception:  # noqa: BLE001 -- likewise
         return None
 
 
+_known_surrogate = lru_cache(maxsize=1024)(_surrogate_text)
+_known_join = lru_cache(maxsize=1024)(_join_text)
+
+
 def tape_text(root: TapeEntry) -> str:
     """Return the instructions of a result."""
-    names, lines = dict[TapeEntry, str](), list[str]()
+    names: dict[TapeEntry, str] = {}
+    lines: list[str] = []
     for entry in needed([root]):
         if entry.operands:
             names[entry] = f"t{len(lines)}"
@@ -204,8 +207,7 @@ class JoinSlopes(NamedTuple):
     reads_other: bool
 
 
-@lru_cache(maxsize=1024)
-def join_slopes(text: str) -> JoinSlopes | None:
+def _differentiate(text: str) -> JoinSlopes | None:
     """Return the derivatives of a join; None if one is 0 everywhere."""
     tape = Tape()
     s, z = tape.leaf("s"), tape.leaf("z")
@@ -214,3 +216,6 @@ def join_slopes(text: str) -> JoinSlopes | None:
     if spikes is None or other is None or 0 in {spikes.number, other.number}:
         return None
     return JoinSlopes(spikes, other, z in needed([spikes, other]))
+
+
+join_slopes = lru_cache(maxsize=1024)(_differentiate)
