@@ -144,7 +144,7 @@ def norm_case(neuron: str, join: str, shape: tuple[int, ...], device: str) -> No
     learned = {name: torch.tensor(value, device=device) for name, value in spec.learnable().items()}
     ends = (0.7, 1.6), (-0.3, 0.6), (0.0, 1.0), (0.5, 0.9)
     numbers = [torch.linspace(low, high, C, device=device) for low, high in ends]
-    tape = tapes.trace_join(catalogue()[join](), branch=True) if join else ""
+    tape = tapes.trace_join(catalogue()[join](), branch=True) if join else ""  # type: ignore[arg-type]
     assert tape is not None
     other_TN = (torch.rand(shape, generator=torch.Generator().manual_seed(5)) < 0.3).float() if join else None
     return Norm(spec, learned, KernelChannels(*numbers), tape, other_TN)
