@@ -40,7 +40,6 @@ class MemoryCosts(NamedTuple):
     """Energy in pJ of reading or writing a word of 32 bits: half an access of 64 bits to 8 KB (Horowitz 2014).
 
     Attributes:
-        weight: Of a weight.
         membrane: Of a membrane potential or another state of a neuron.
     """
 

@@ -27,8 +27,6 @@ class ListingRow:
     """A line of the table: a layer, or a block with all that is in it.
 
     Attributes:
-        path: The node's name, or the block's.
-        kind: The kind of layer, or the block's title.
         text: With every argument in force.
         label: Without those that need a name, which are listed once below the table.
         macs: Multiply-accumulates per time-step and sample.

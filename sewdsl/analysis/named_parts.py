@@ -37,7 +37,6 @@ def fold_parts(network: Network, nodes: Iterable[int], among: Iterable[int]) -> 
     """The names of nodes, those of a whole part as its one name, in order of computation.
 
     Args:
-        nodes: Their indices.
         among: Indices of the nodes that count: a part is whole if all of them that lie in it are there.
     """
     chosen = {network.nodes[index].name for index in nodes}

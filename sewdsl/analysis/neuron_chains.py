@@ -83,7 +83,6 @@ def bound_above(neurons: tuple[LinearNeuron, ...], steps: int, *, silent: bool =
 
     Args:
         neurons: The chain, as it is before it has learned anything.
-        steps: T.
         silent: Whether the first neuron is never sent a spike.
 
     Returns:
@@ -138,7 +137,6 @@ def bound_below(neurons: tuple[LinearNeuron, ...], steps: int, *, apart: bool = 
 
     Args:
         neurons: The chain, as it is before it has learned anything.
-        steps: T.
         apart: Whether spikes of different time-steps need not go the same way through the chain, as where the maxima of
             a max pooling are now here and now there. No gradient is then followed from one time-step to another.
 

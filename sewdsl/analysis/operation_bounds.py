@@ -23,12 +23,7 @@ from sewdsl.ir.signal import Signal
 
 
 class EnergyCosts(NamedTuple):
-    """Energy of an operation in pJ, of 32-bit floats at 45 nm (Horowitz 2014), as the field uses them.
-
-    Attributes:
-        mac: Of a multiplication and an addition.
-        ac: Of an addition.
-    """
+    """Energy of an operation in pJ, of 32-bit floats at 45 nm (Horowitz 2014), as the field uses them."""
 
     mac: float = 4.6
     ac: float = 0.9
@@ -43,7 +38,6 @@ class LayerOperations(NamedTuple):
         dense: Multiply-accumulates at every tap.
         meetings: Weights that its input meets in one time-step, all of it being 1: edges and strides are exact.
         upper: The greatest value of its input; 1 where that is real.
-        T: Time-steps of the network.
         first: Whether the input reaches the layer without a neuron.
         membranes: Words of neuron states that are read and written at all time-steps, of the neurons that the layer is
             the last one before.

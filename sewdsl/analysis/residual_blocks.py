@@ -23,7 +23,6 @@ class ResidualBlock:
 
     Attributes:
         source: Index of the node that both branch and shortcut begin at: S.
-        join: Index of the join.
         activation: Index of the block's own activation after the join, as in a Spiking block; None: the block ends
             with its join, as a SEW block does, whatever the network applies to its output.
         identity: Whether the shortcut is S itself. Where it is not, it is a projection: a downsample block.
@@ -82,11 +81,7 @@ def is_residual(network: Network, index: int) -> bool:
 
 
 class _Residuals:
-    """The residual blocks of a network.
-
-    Attributes:
-        blocks: All of them, in order of their joins.
-    """
+    """The residual blocks of a network."""
 
     def __init__(self, network: Network) -> None:
         self._network: Network = weakref.proxy(network)  # which goes when nothing else holds it; so does this

@@ -45,8 +45,6 @@ class IdentityViolation(NamedTuple):
     """A time-step at which a neuron does not fire exactly if it is sent a spike.
 
     Attributes:
-        v: The potential before it.
-        spike: What it is sent, 0 or 1.
         h: The charged potential: below v_threshold in spite of a spike, or not below it without one.
     """
 
@@ -86,12 +84,7 @@ def first_identity_violation(neuron: Neuron, steps: int) -> IdentityViolation | 
 
 
 class EquationViolation(NamedTuple):
-    """A time-step at which a neuron as equations does not give what it is sent.
-
-    Attributes:
-        states: Its states before it, by name.
-        sent: What it is sent.
-    """
+    """A time-step at which a neuron as equations does not give what it is sent."""
 
     states: tuple[tuple[str, float], ...]
     sent: int

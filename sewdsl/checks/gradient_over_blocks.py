@@ -83,11 +83,7 @@ def _chains(network: Network, row: Sequence[ResidualBlock]) -> tuple[list[Chain]
 
 
 class _Factors:
-    """By how much rows multiply a gradient; each bound is computed once, and of many different ones only the first.
-
-    Args:
-        steps: T.
-    """
+    """By how much rows multiply a gradient; each bound is computed once, and of many different ones only the first."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps

@@ -65,7 +65,6 @@ class Context:
 
     Attributes:
         name: The network's name unless the file says one.
-        library: Blocks that every file may call, by name without white space.
         siblings: What lies next to the file; None for a string.
     """
 
@@ -82,7 +81,6 @@ class Elaboration:
         network: The network; None where there is no body, or no input to begin with.
         whole: Whether nothing is wrong with the network itself; else it ends before what is broken, and is only good
             for further checks.
-        visits: What became of each item of the user's own texts.
         named: Indices of neurons that a text names, where it could say ``SN``.
     """
 

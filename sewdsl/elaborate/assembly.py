@@ -62,15 +62,10 @@ class Assembly:
     Attributes:
         settings: The header by key.
         blocks: Definitions by name without white space.
-        neurons: Definitions by name.
-        sections: ``train``, by name.
-        lets: The named values of the file itself, in order.
-        figures: ``expect`` and ``claim`` lines.
         allowed: ``allow`` lines of the file itself; of a compiled one, those that took something back.
         own: Names of the blocks of the file itself, without those of used files.
         unread: Names of blocks and neurons, and keys of settings, whose statements have syntax errors: nothing is known
             of them.
-        study: The ``study`` section of the file itself.
         networks: Paths, as written, of used files with a body, which is not taken over.
         whole: Whether all used files can be had; if not, what is not known may be in one of them.
     """

@@ -45,9 +45,7 @@ class Binding:
 
     Attributes:
         stated: What an enclosing call says that ``SN`` means.
-        join: What ``g`` means.
         scope: A number that calls with the same values of the parameters share.
-        title: The block's name as defined: ``SEW Block``.
         arguments: The values of the parameters, as a way shows them: ``c128s2``.
     """
 
@@ -75,7 +73,6 @@ class BlockCalls:
         """The frame of a block's expression.
 
         Args:
-            key: The block's name without white space.
             name: The part of its nodes' names that they share: ``sew_block1``.
             nearest: The activation nearest before, which ``SN`` means where nothing is stated.
             line: Where the user's text calls a block of its own; else 0.
@@ -105,10 +102,7 @@ class BlockCalls:
         """What a call says of the inside of its block; worked out once for the same surroundings.
 
         Args:
-            key: The block's name without white space.
-            nearest: The activation nearest before it.
             before: What flows into the block; None where that is broken.
-            budget: Where the work is counted.
 
         Returns:
             None where a default has no value: that of ``c=in`` if what comes before is broken, or one that is reported

@@ -21,9 +21,7 @@ class CallFrame:
         scope: A number that frames with the same parameters of the same walk share.
         neuron: What ``SN`` means here; None: the activation nearest before.
         stated: What the header or an enclosing call says that ``SN`` means.
-        join: What ``g`` means.
         prefix: The keys of the steps of the path, each followed by a dot.
-        calls: Names of the blocks being expanded.
         site: Inside a block of the shipped library, the call in the user's text.
         names: The named values that sequences may begin with.
         ordinals: How often each key was used in this sequence so far.
@@ -77,7 +75,6 @@ class CallFrame:
         """The steps into the operands of a merge; the first merge of a sequence with such operands has no number.
 
         Args:
-            names: What the operands are called.
             loop: Whether they are the body and the feedback of a loop.
         """
         while True:

@@ -39,12 +39,7 @@ def check_definitions(blocks: Iterable[BlockDefinition]) -> Iterator[Diagnostic]
 def check_shadowed_blocks(
     blocks: Mapping[str, BlockDefinition], library: Mapping[str, BlockDefinition]
 ) -> Iterator[Diagnostic]:
-    """Warns of blocks that replace shipped ones, and differ from them.
-
-    Args:
-        blocks: Those of the file and of what it uses, by name without white space.
-        library: The shipped ones.
-    """
+    """Warns of blocks that replace shipped ones, and differ from them."""
     for name, block in blocks.items():
         if name in library and _meaning(block) != _meaning(library[name]):
             yield Diagnostic(
@@ -87,10 +82,6 @@ class ShippedDefinitions(Mapping[str, Definition], Generic[Definition]):
     """The blocks or the neurons of a file in ``nets/``, by name without white space, in the order of the file.
 
     To parse all of them takes longer than most networks, of which each calls one or two.
-
-    Args:
-        file: Its name. Definitions begin at the start of a line.
-        family: Which of its definitions.
     """
 
     def __init__(self, file: str, family: type[Definition]) -> None:

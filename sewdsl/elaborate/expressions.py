@@ -77,11 +77,7 @@ class Walker:
         self._read_lets: dict[int, tuple[Let, ...]] = {}  # those that something reads, by the expression that is given
 
     def sequence(self, sequence: Sequence, at: Place, frame: CallFrame) -> Place:
-        """Makes the nodes of a sequence after a place, or after the named value that it begins with.
-
-        Returns:
-            The place after them.
-        """
+        """Makes the nodes of a sequence after a place, or after the named value that it begins with."""
         early = False  # whether it begins with a name that is read through the delay after it
         for number, item in enumerate(sequence.items):
             name = value_name(item) if frame.names else None
@@ -105,7 +101,6 @@ class Walker:
         """Makes the nodes of a file, or of a block: its named values in order, then what it gives.
 
         Args:
-            lets: The named values; those that nothing reads are walked, but leave no nodes.
             at: What flows in: sequences that do not begin with a name begin there.
             frame: The surroundings of all; its names, those of operands, can be read too.
         """
@@ -123,14 +118,7 @@ class Walker:
     def named(
         self, lets: tuple[Let, ...], expression: Sequence, outputs: Iterable[Call], at: Place, frame: CallFrame
     ) -> list[Place]:
-        """Makes the nodes of named values; the places of some of them.
-
-        Args:
-            lets: The named values; those that nothing reads are walked, but leave no nodes.
-            expression: What reads all outputs.
-            at: What flows in.
-            frame: The surroundings of all.
-        """
+        """Makes the nodes of named values; the places of some of them."""
         dead = {let.name.text for let in lets} - live_names(lets, expression)
         names = self._values(lets, dead, at, frame)
         values = [names.get(call.name.plain or "") for call in outputs]
@@ -146,7 +134,6 @@ class Walker:
 
         Args:
             dead: Names of those that leave no nodes.
-            at: What flows in.
         """
         early = early_names(lets) - {*dead} if at is not None else set[str]()
         if not early:
@@ -190,7 +177,6 @@ class Walker:
 
         Args:
             dead: Names of those that leave no nodes.
-            at: What flows in.
             early: Names of those that delays read before they are computed.
         """
         mark, nearest, said = self._builder.mark(), self._nearest, len(self._reporter.found)

@@ -33,7 +33,6 @@ class Importer:
 
     Args:
         file: The file that is compiled; None for a string, which can use nothing.
-        name: What diagnostics call it.
         reporter: Gets what is wrong with them, and knows how deep uses may nest.
         reach: Where used files lie, and what counts as their text.
     """

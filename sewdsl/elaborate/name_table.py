@@ -46,8 +46,6 @@ class Meaning:
         family: What is defined; ``variable``: a parameter of a neuron, or a name that its equations define.
         definition: The definition; of an operand and a variable, the word.
         scope: The definition itself of a block and a neuron; else the block, the neuron or the file that it is in.
-        name: The name as it is defined: ``SEW Block``.
-        span: The name in its definition.
     """
 
     family: Literal["block", "parameter", "value", "neuron", "variable"]
@@ -81,12 +79,7 @@ class Meaning:
 
 
 class NameUse(NamedTuple):
-    """A name in a text.
-
-    Attributes:
-        meaning: What the name refers to.
-        defines: Whether the name is defined there.
-    """
+    """A name in a text."""
 
     span: Span
     meaning: Meaning

@@ -40,11 +40,9 @@ class NamedValue:
     """A name in one expansion of a text.
 
     Attributes:
-        defined: Where its name is written.
         place: Index of the node whose output it is; None: that is broken.
         computed: Whether the place is known: before that, only a delay can read it.
         assumed: The type that delays which read it before take it to have; None: nothing is known of it yet.
-        delays: Indices of these delays.
     """
 
     defined: Span

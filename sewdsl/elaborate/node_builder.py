@@ -24,7 +24,6 @@ class Expansion(NamedTuple):
     """One expansion of an item of a text: a layer, a repeat, a join or the call of a block.
 
     Attributes:
-        span: Where it is written.
         path: The way to it through repeats, blocks and joins.
         before: Index of the node that flows into it; None after something broken.
         begin: Index of its first node, if it has nodes.
@@ -52,7 +51,6 @@ class NodeBuilder:
 
     Attributes:
         visits: What became of each item of the user's own texts, in the order in which they end.
-        called: Names of the blocks that were called.
         named: Indices of neurons that a text names, where it could say ``SN``.
         understood: Whether any call named a layer or a block.
     """

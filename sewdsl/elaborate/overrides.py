@@ -57,7 +57,6 @@ class Override:
             ``body.n`` for a parameter of the block that is all of it; ``block`` for another block in place of the only
             one that is called, ``block.SEWBlock`` in place of that one; ``classes`` for another last linear layer.
         text: As a file would have it after the key.
-        option: What the user typed: ``--set``, ``--input``.
         within: Where the text is in a file; None: nowhere but on the command line.
     """
 
@@ -85,7 +84,6 @@ def apply_overrides(
 
     Args:
         reporter: Gets those that cannot be, and knows the limits of the texts.
-        library: Names of the blocks that every file may call.
     """
     for item in overrides:
         assembly = _Replacement(assembly, item, reporter).apply(library)
@@ -203,7 +201,6 @@ class _Replacement:
 
         Args:
             old: The one to replace, without white space; empty: the only one that is called.
-            known: Names of all blocks.
         """
         assembly, place = self.assembly, self.item.place
         if assembly.expression is None:

@@ -52,8 +52,6 @@ class Search(BaseModel):
 
     Attributes:
         method: ``TPE``, the tree-structured Parzen estimator (Bergstra et al. 2011), or ``Random``.
-        trials: How many choices of values are trained.
-        seed: Of what chooses them.
         prune: ``median`` ends a trial whose best epoch so far is worse than the median of those before it had been by
             then; None: each is trained to its end.
     """
@@ -76,7 +74,6 @@ class StudyRange:
     """A key of ``vary`` whose values are the numbers from one to another.
 
     Attributes:
-        scale: One of :data:`SCALES`.
         low: The override that sets the key to the least number.
         high: The same with the greatest number.
         whole: Whether its values are whole numbers.
@@ -140,7 +137,6 @@ class StudyVariant:
 
     Attributes:
         labels: Its place on each axis but that of the seeds: ``{"join": "AND", "train.T_train": "6"}``.
-        overrides: What makes it of the file's network.
     """
 
     labels: dict[str, str]

@@ -98,7 +98,6 @@ def advice(name: str, known: Iterable[str], span: Span, otherwise: str = "") -> 
     Args:
         span: What the diagnostic is about. There is no fix where the name is not in it, as on the command line, or in
             more than one place of it.
-        otherwise: What helps where nothing is near.
     """
     near = nearest_name(name, known)
     if near is None:

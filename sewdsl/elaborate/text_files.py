@@ -26,12 +26,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class FileKind:
-    """A file of another kind.
-
-    Attributes:
-        what: What it is: ``a PDF file``.
-        use: What can be done with it.
-    """
+    """A file of another kind."""
 
     what: str
     use: str
@@ -82,8 +77,6 @@ def similar_siblings(path: Path, fits: Callable[[Path], bool] = lambda _: True, 
     """What lies where a path leads, and has a name like its last part.
 
     Args:
-        path: Where nothing is.
-        fits: Whether something can be what the user wants.
         cutoff: How similar the names must be, from 0 to 1.
     """
     with suppress(OSError, ValueError):
@@ -115,8 +108,6 @@ def read_text(path: Path, shown: str, span: Span, limits: Limits) -> str | Diagn
     """The text of a file, or what is said where it is none.
 
     Args:
-        shown: What messages call it.
-        span: What the diagnostic is about.
         limits: How large it may be: a larger file is not even read.
 
     Raises:
@@ -180,7 +171,6 @@ class SiblingBlocks:
     """The other ``.net`` files in the folder of a file; looked into once, when first asked.
 
     Args:
-        file: The file, as it is saved.
         size: The most bytes of a file that is looked into.
     """
 

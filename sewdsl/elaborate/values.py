@@ -33,7 +33,6 @@ class ValueReader:
     Attributes:
         parameters: The values of the enclosing block's parameters, for ``$(…)``; none outside of blocks.
         neuron: What ``SN`` means here, for ``SN=SN(detach_reset=on)``; None: nothing.
-        kinds: What names of kinds mean.
     """
 
     reporter: Reporter

@@ -37,7 +37,6 @@ class Vocabulary:
 
     Attributes:
         own: The user's blocks by name without white space.
-        library: The shipped ones.
         unread: Names of blocks and settings whose statements have syntax errors: of what needs them nothing is said.
         siblings: What lies next to the user's file; None for a string, which can use nothing.
         whole: Whether all used files can be had; if not, one of them may define what is not known.
@@ -186,7 +185,6 @@ class NameSuggestion:
 
     Attributes:
         text: What would be in its place; empty where it is not known with its numbers.
-        help: The same in a sentence.
     """
 
     text: str
@@ -194,12 +192,7 @@ class NameSuggestion:
 
 
 class Meanings:
-    """What unknown names may mean, as long as not too many were compared.
-
-    Args:
-        layers: The kinds that can be in a sequence, by name.
-        blocks: The blocks that can be called, by name without white space.
-    """
+    """What unknown names may mean, as long as not too many were compared."""
 
     def __init__(self, layers: Mapping[str, type[Kind]], blocks: Mapping[str, BlockDefinition]) -> None:
         self._layers, self._blocks = layers, blocks
@@ -291,11 +284,7 @@ def _complete(text: str, name: str, layers: Mapping[str, type[Kind]]) -> bool:
 def check_unknown(
     name: FilledName, vocabulary: Vocabulary, path: tuple[str, ...], values: Collection[str] = ()
 ) -> Iterator[Diagnostic]:
-    """Says that a name means nothing, and what may be intended; nothing where a file that is missing may define it.
-
-    Args:
-        values: Names of the values that could be read there.
-    """
+    """Says that a name means nothing, and what may be intended; nothing where a file that is missing may define it."""
     splits = vocabulary.splits(name.text)
     if len(splits) == 1:
         yield _lost_hyphen(name, splits[0], path)

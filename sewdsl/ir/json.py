@@ -50,7 +50,6 @@ def from_json(
     """The network that :func:`to_json` wrote.
 
     Args:
-        catalogue: Every kind by name.
         define: Gives the kind of a definition in the language; None: there are none.
 
     Raises:

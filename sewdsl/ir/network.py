@@ -33,11 +33,8 @@ class Network:
 
     Attributes:
         name: As the file says, or the file's or string's own.
-        nodes: In order of computation.
         output: Index of the node whose output is read out over time; of several, the last in order of computation.
         settings: Everything else that the file fixes about the network, defaults resolved.
-        recipe: How to train it, if the file says so.
-        expectations: ``expect`` and ``claim`` lines.
         outputs: Of a network that gives several values, their names and the indices of their nodes, as written.
     """
 

@@ -100,7 +100,6 @@ class Node(Wired):
         name: Unique, readable and stable; the prefix of its parameters in the ``state_dict``:
             ``repeat1.3.sew_block1.branch.conv2``.
         inputs: Indices of the nodes it reads, all smaller than its own; (branch, identity) for a join.
-        output: The type of what it gives.
         path: The way to it through repeats, blocks and joins.
         span: Where it is written; for what is inside a block of the shipped library, the call.
         delayed: Of a delay in a loop, which has no inputs: index of the node, usually a later one, whose value of the

@@ -28,7 +28,6 @@ class ShapeMismatch(Exception):
 
     Attributes:
         message: One sentence with the actual values.
-        help: How to fix it.
     """
 
     def __init__(self, code: str, message: str, help: str = "") -> None:
@@ -52,7 +51,6 @@ class SavedForBackward(NamedTuple):
 
     Attributes:
         inputs: Which of its inputs, by their place.
-        output: Whether what it gives.
         aside: Bytes in addition to these, per time-step and sample.
         once: Bytes in addition to these, per sample, whatever the number of time-steps.
     """

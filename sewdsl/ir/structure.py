@@ -22,11 +22,7 @@ from sewdsl.light_dataclass import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LayerItem:
-    """A node with one input.
-
-    Attributes:
-        node: Its index.
-    """
+    """A node with one input."""
 
     node: int
 
@@ -36,7 +32,6 @@ class MergeItem:
     """A node with several operands, and the items of each.
 
     Attributes:
-        node: Its index.
         operands: The items of each operand, from the common input on; none for an operand that is that input itself.
         steps: For each operand its step in the paths of its nodes; None: it has none. Read from edges, there are none.
     """
@@ -61,7 +56,6 @@ class LoopItem:
     """A loop: a sum, its body, and the feedback that the sum adds, a time-step later.
 
     Attributes:
-        node: Index of the sum.
         delay: Index of the delay that the feedback begins with.
         body: The items from the sum on; none where the loop gives the sum itself.
         feedback: The items from the delay on; none where it gives back what it reads.
@@ -94,7 +88,6 @@ class RepeatItem:
 
     Attributes:
         steps: The step of each copy: its number, and of how many.
-        copies: The items of each copy.
     """
 
     steps: tuple[PathStep, ...]
@@ -132,7 +125,6 @@ class DelayedItem:
     """A named value of the time-step before, at the beginning of a sequence; only edges have these, as ``ReadItem``.
 
     Attributes:
-        node: Index of the delay.
         source: Index of the node that gives the value.
     """
 

@@ -67,7 +67,6 @@ class _Loop:
     """A loop by its edges.
 
     Attributes:
-        delay: Index of its delay.
         total: That of its sum.
         source: That of the node that its body ends with.
     """
@@ -126,7 +125,6 @@ def find_loops(graph: Graph, outputs: Sequence[int], sums: frozenset[int]) -> tu
     """The loops that text can write as such: what flows around in each enters by one sum and leaves by one node.
 
     Args:
-        outputs: The nodes that are read out.
         sums: The nodes that add two operands: what flows in, and what the feedback gives.
     """
     refused: set[int] = set()
@@ -199,7 +197,6 @@ class _Sequencer:
     """Makes the sequences of a network from its edges.
 
     Args:
-        outputs: The nodes that are read out.
         named: Whether what is read out is named, not the body.
     """
 

@@ -27,9 +27,7 @@ class BracketPairs:
 
     Attributes:
         depth: How much each bracket token, by its offset, changes the nesting: 1, -1, or 0 where it pairs with none.
-        unclosed: Offsets of openers without a closer.
         broken: Offsets of tokens that keep their statement from being parsed.
-        diagnostics: What is wrong with the brackets.
     """
 
     depth: dict[int, int] = field(default_factory=dict)

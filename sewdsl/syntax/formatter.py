@@ -40,12 +40,10 @@ class Spacing:
 
     Attributes:
         padded: Whether the statement's values begin in the common column; false in sections.
-        head: The first token of the statement or entry.
         open: Kinds of the brackets that are open inside the statement.
         formula_closed: Whether the token before closes a ``$(``.
         name_spaced: Whether the name that precedes, or is being read, has several words.
         defined: Whether a block's ``=`` was passed.
-        equation: Whether an equation of a neuron is read.
         negates: Whether the token before is the sign of a negation.
         tight: Whether the token before is the ``=`` of a neuron's parameter.
     """
@@ -172,11 +170,9 @@ class _Head:
     """A token that begins a statement or an entry, or ends a section.
 
     Attributes:
-        indent: Of its line.
         onward: Indent of the statement's further lines, to which each open bracket adds a step.
         hanging: The same for those outside all brackets.
         comments: Indent of comments in lines of their own above it.
-        equation: Whether it begins an equation.
     """
 
     indent: int

@@ -242,7 +242,6 @@ class StatementParser:
 
     Attributes:
         builder: Makes our tree of Lark's; what is wrong is reported where it reports too.
-        language: What the statements are written in.
     """
 
     def __init__(self, builder: TreeBuilder, language: Language = NET_LANGUAGE) -> None:

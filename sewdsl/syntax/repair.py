@@ -31,7 +31,6 @@ class TokenRepair:
     """What is put in for what is missing.
 
     Attributes:
-        diagnostic: What is said of the mistake.
         tokens: Fed to the parser before the token that it did not expect.
         faithful: Whether the tree then says what the user intended.
         skip: How many tokens are passed over, from that one on.

@@ -28,8 +28,6 @@ class Language:
     """A grammar file, and what can be parsed by it.
 
     Attributes:
-        name: The file's, without its suffix.
-        starts: Its start symbols.
         unused: Kinds of tokens that no rule mentions.
     """
 

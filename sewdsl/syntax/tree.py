@@ -232,11 +232,7 @@ class BlockDefinition(SyntaxNode):
     """``block SEW Block(c=in, s=1) = expression``, or ``block NAME { let … give expression }``.
 
     Attributes:
-        name: As its words.
-        parameters: Those between parentheses.
-        expression: What it represents.
         operands: The names between brackets, ``block Up(c)[low | high]``; none for a block with one input.
-        lets: Its own named values, in order.
         long: Whether it is written with braces; it carries no meaning and is not compared.
     """
 

@@ -29,7 +29,6 @@ class ParseFailure:
 
     Attributes:
         tokens: Those of the statement, whole.
-        rule: What the statement was to be.
         before: The last token that the parser took.
         token: The one that it refused.
         accepted: Kinds of tokens that it would have taken.

@@ -19,7 +19,6 @@ class Reduced(NamedTuple):
     """What is left of a map.
 
     Attributes:
-        shape: Of the result.
         terms: How many values each value of it is made of.
     """
 
