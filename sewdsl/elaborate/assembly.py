@@ -11,30 +11,10 @@ from sewdsl.elaborate.definitions import check_definitions
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported, Reporter
+from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import SETTINGS
-from sewdsl.syntax.tree import (
-    Allow,
-    BlockDefinition,
-    Body,
-    Call,
-    Claim,
-    Document,
-    Expect,
-    Give,
-    Let,
-    MergeOf,
-    Name,
-    NeuronDefinition,
-    Section,
-    Sequence,
-    Setting,
-    Statement,
-    Use,
-    Version,
-    Word,
-)
 
-Kept = TypeVar("Kept", Setting, Section, BlockDefinition, NeuronDefinition, Body)
+Kept = TypeVar("Kept", tree.Setting, tree.Section, tree.BlockDefinition, tree.NeuronDefinition, tree.Body)
 
 OUTPUTS = "outputs"
 """The setting that names the values that a network gives, in place of a body."""
@@ -70,38 +50,38 @@ class Assembly:
         whole: Whether all used files can be had; if not, what is not known may be in one of them.
     """
 
-    settings: Mapping[str, Setting] = field(default_factory=dict)
-    blocks: Mapping[str, BlockDefinition] = field(default_factory=dict)
-    neurons: Mapping[str, NeuronDefinition] = field(default_factory=dict)
-    sections: Mapping[str, Section] = field(default_factory=dict)
-    body: Body | None = None
-    lets: tuple[Let, ...] = ()
-    figures: tuple[Expect | Claim, ...] = ()
-    allowed: tuple[Allow, ...] = ()
+    settings: Mapping[str, tree.Setting] = field(default_factory=dict)
+    blocks: Mapping[str, tree.BlockDefinition] = field(default_factory=dict)
+    neurons: Mapping[str, tree.NeuronDefinition] = field(default_factory=dict)
+    sections: Mapping[str, tree.Section] = field(default_factory=dict)
+    body: tree.Body | None = None
+    lets: tuple[tree.Let, ...] = ()
+    figures: tuple[tree.Expect | tree.Claim, ...] = ()
+    allowed: tuple[tree.Allow, ...] = ()
     own: tuple[str, ...] = ()
     unread: frozenset[str] = frozenset()
-    study: Section | None = None
+    study: tree.Section | None = None
     networks: tuple[str, ...] = ()
     whole: bool = True
 
     @property
-    def outputs(self) -> tuple[Call, ...]:
+    def outputs(self) -> tuple[tree.Call, ...]:
         """The names of the values that the network gives, as ``outputs`` says; none: it gives what its body does."""
         setting = self.settings.get(OUTPUTS)
-        return () if setting is None else tuple(value for value in setting.values if isinstance(value, Call))
+        return () if setting is None else tuple(value for value in setting.values if isinstance(value, tree.Call))
 
     @property
-    def expression(self) -> Sequence | None:
+    def expression(self) -> tree.Sequence | None:
         """What the network gives: its body, or all its outputs side by side, as if they were merged."""
         setting = self.settings.get(OUTPUTS)
         if self.body is not None or setting is None:
             return self.body.expression if self.body is not None else None
-        operands = tuple(Sequence((call,), span=call.span) for call in self.outputs)
-        name = Name.of(OUTPUTS, setting.key.span)
-        return Sequence((MergeOf(name, operands, span=setting.span),), span=setting.span)
+        operands = tuple(tree.Sequence((call,), span=call.span) for call in self.outputs)
+        name = tree.Name.of(OUTPUTS, setting.key.span)
+        return tree.Sequence((tree.MergeOf(name, operands, span=setting.span),), span=setting.span)
 
 
-def assemble(document: Document, use: Callable[[Use], Assembly | None]) -> Reported[Assembly]:
+def assemble(document: tree.Document, use: Callable[[tree.Use], Assembly | None]) -> Reported[Assembly]:
     """Collects the statements of a document; says which of them occur twice or mean nothing.
 
     Args:
@@ -109,7 +89,7 @@ def assemble(document: Document, use: Callable[[Use], Assembly | None]) -> Repor
     """
     used = Assembly()
     for statement in document.statements:
-        if isinstance(statement, Use):
+        if isinstance(statement, tree.Use):
             used = _take_over(used, use(statement), statement.path.text)
     own = _Statements()
     for statement in document.statements:
@@ -153,44 +133,44 @@ def _take_over(result: Assembly, used: Assembly | None, path: str) -> Assembly:
 class _Statements:
     """The statements of one file, of each key the first; what is wrong with them is reported."""
 
-    settings: dict[str, Setting] = field(default_factory=dict)
-    blocks: dict[str, BlockDefinition] = field(default_factory=dict)
-    neurons: dict[str, NeuronDefinition] = field(default_factory=dict)
-    sections: dict[str, Section] = field(default_factory=dict)
-    body: Body | None = None
-    lets: list[Let] = field(default_factory=list)
-    figures: list[Expect | Claim] = field(default_factory=list)
-    allowed: list[Allow] = field(default_factory=list)
+    settings: dict[str, tree.Setting] = field(default_factory=dict)
+    blocks: dict[str, tree.BlockDefinition] = field(default_factory=dict)
+    neurons: dict[str, tree.NeuronDefinition] = field(default_factory=dict)
+    sections: dict[str, tree.Section] = field(default_factory=dict)
+    body: tree.Body | None = None
+    lets: list[tree.Let] = field(default_factory=list)
+    figures: list[tree.Expect | tree.Claim] = field(default_factory=list)
+    allowed: list[tree.Allow] = field(default_factory=list)
     reporter: Reporter = field(default_factory=Reporter)
 
-    def collect(self, statement: Statement) -> None:
+    def collect(self, statement: tree.Statement) -> None:
         match statement:
-            case Setting(key=key) if key.text not in HEADER:
+            case tree.Setting(key=key) if key.text not in HEADER:
                 self._report_unknown("setting", key, HEADER)
-            case Setting(key=key):
+            case tree.Setting(key=key):
                 self._put(self.settings, key.text, statement, f"'{key.text}' is set")
-            case Section(name=name) if name.text not in (*SECTIONS, STUDY):
+            case tree.Section(name=name) if name.text not in (*SECTIONS, STUDY):
                 self._report_unknown("section", name, (*SECTIONS, STUDY))
-            case Section(name=name):
+            case tree.Section(name=name):
                 self._put(self.sections, name.text, statement, f"section '{name.text}' is written")
-            case BlockDefinition(name=name):
+            case tree.BlockDefinition(name=name):
                 self._put(self.blocks, name.plain or "", statement, f"block '{block_title(statement)}' is defined")
-            case NeuronDefinition(name=name):
+            case tree.NeuronDefinition(name=name):
                 self._put(self.neurons, name.text, statement, f"neuron '{name.text}' is defined")
-            case Body():
+            case tree.Body():
                 bodies = {} if self.body is None else {"body": self.body}
                 self._put(bodies, "body", statement, "'body' is written")
                 self.body = bodies["body"]
-            case Let():
+            case tree.Let():
                 self.lets.append(statement)
-            case Expect() | Claim():
+            case tree.Expect() | tree.Claim():
                 self.figures.append(statement)
-            case Allow():
+            case tree.Allow():
                 self.allowed.append(statement)
-            case Version() | Use() | Give():
+            case tree.Version() | tree.Use() | tree.Give():
                 pass
 
-    def _report_unknown(self, what: str, word: Word, known: tuple[str, ...]) -> None:
+    def _report_unknown(self, what: str, word: tree.Word, known: tuple[str, ...]) -> None:
         if word.text == "give":
             hint = "a block with braces says what it gives: block NAME { give … }"
             self.reporter.report("unknown-setting", "'give' is in no block", word.span, help=hint)
@@ -203,13 +183,15 @@ class _Statements:
         first = table.setdefault(key, statement)
         if first is statement:
             return
-        codes = {BlockDefinition: "duplicate-block", NeuronDefinition: "duplicate-neuron"}
+        codes = {tree.BlockDefinition: "duplicate-block", tree.NeuronDefinition: "duplicate-neuron"}
         code = codes.get(type(statement), "duplicate-setting")
-        span = statement.name.span if isinstance(statement, BlockDefinition | NeuronDefinition) else statement.span
+        span = statement.span
+        if isinstance(statement, tree.BlockDefinition | tree.NeuronDefinition):
+            span = statement.name.span
         self.reporter.report(code, f"{what} twice", span, help=f"the first is in line {first.span.line}")
 
 
-def _over(used: Section | None, own: Section) -> Section:
+def _over(used: tree.Section | None, own: tree.Section) -> tree.Section:
     """A file's own section over that of a used file, key by key."""
     if used is None:
         return own

@@ -12,6 +12,7 @@ from lark import Token, UnexpectedToken
 from sewdsl.limits import DEFAULT_LIMITS, Limits, raise_limit_help
 from sewdsl.reporter import NestingError, Reported, Reporter
 from sewdsl.source import Source, Span
+from sewdsl.syntax import tree
 from sewdsl.syntax.brackets import BracketPairs, match_brackets
 from sewdsl.syntax.characters import check_arrows, check_characters
 from sewdsl.syntax.lexicon import SETTINGS
@@ -26,23 +27,6 @@ from sewdsl.syntax.repair import repair_token
 from sewdsl.syntax.scanner import NET_LANGUAGE, Language, scan, token_end, token_span, token_start
 from sewdsl.syntax.scanner import parser as language_parser
 from sewdsl.syntax.statements import Lines, check_version, mark_alternatives, statements
-from sewdsl.syntax.tree import (
-    Assignment,
-    BlockDefinition,
-    Body,
-    Document,
-    Equation,
-    Give,
-    Gives,
-    Learn,
-    Let,
-    NeuronDefinition,
-    Section,
-    Setting,
-    StateDeclaration,
-    Statement,
-    Value,
-)
 from sewdsl.syntax.tree_builder import TreeBuilder
 from sewdsl.syntax.unexpected_token import ParseFailure, describe_unexpected
 
@@ -55,25 +39,25 @@ _MAX_REPORTS = 1000
 """More statements than this that fit nothing are no text of this language; the rest goes unreported."""
 
 
-def parse(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[Document]:
+def parse(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tree.Document]:
     """The tree of a ``.net`` file; a statement that has errors is left out."""
     parser = _Parser(source, limits)
     return parser.reporter.follow(parser.file)
 
 
-def parse_statements(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[Document]:
+def parse_statements(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tree.Document]:
     """The tree of a part of a ``.net`` file, which begins with no version."""
     parser = _Parser(source, limits)
     return parser.reporter.follow(lambda: parser.file(part=True))
 
 
-def parse_compact(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[Document]:
+def parse_compact(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tree.Document]:
     """The tree of a compact string as a document of one Body; of none if it has errors. Newlines are white space."""
     parser = _Parser(source, limits)
     return parser.reporter.follow(parser.compact)
 
 
-def parse_value(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tuple[Value, ...] | None]:
+def parse_value(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tuple[tree.Value, ...] | None]:
     """The values of a setting, as they follow ``--set KEY=``; None if they have errors."""
     parser = _Parser(source, limits)
     return parser.reporter.follow(parser.values)
@@ -81,7 +65,7 @@ def parse_value(source: Source, limits: Limits = DEFAULT_LIMITS) -> Reported[tup
 
 def parse_dialect(
     source: Source, language: Language, builder: type[TreeBuilder], limits: Limits = DEFAULT_LIMITS
-) -> Reported[Document]:
+) -> Reported[tree.Document]:
     """The tree of a compact string in another language, as a document of one Body; of none if it has errors."""
     parser = _Parser(source, limits, builder, language)
     return parser.reporter.follow(parser.compact)
@@ -104,10 +88,10 @@ class _Parser:
         self.statements = StatementParser(builder(source, self.reporter), language)
         self.tries = StatementParser(TreeBuilder(source, Reporter(limits)))
 
-    def file(self, *, part: bool = False) -> Document:
+    def file(self, *, part: bool = False) -> tree.Document:
         tokens, brackets = self._scan()
         if tokens is None:
-            return Document((), span=self.whole)
+            return tree.Document((), span=self.whole)
         lines = self.reporter.take(rejoin_lines(self.source, statements(tokens, brackets), self._reads))
         if not part:
             self.reporter.extend(check_version(self.source, lines))
@@ -116,15 +100,15 @@ class _Parser:
         found = [(line, self._statement(line)) for line in lines]
         unread = frozenset(_defined(line.tokens) for line, statement in found if statement is None) - {""}
         read = tuple(statement for _, statement in found if statement)
-        return Document(read, unread, span=self.whole)
+        return tree.Document(read, unread, span=self.whole)
 
-    def compact(self) -> Document:
+    def compact(self) -> tree.Document:
         body = self._single("compact")
-        return Document((body,) if isinstance(body, Body) else (), span=self.whole)
+        return tree.Document((body,) if isinstance(body, tree.Body) else (), span=self.whole)
 
-    def values(self) -> tuple[Value, ...] | None:
+    def values(self) -> tuple[tree.Value, ...] | None:
         setting = self._single("values")
-        return setting.values if isinstance(setting, Setting) else None
+        return setting.values if isinstance(setting, tree.Setting) else None
 
     def _scan(self) -> tuple[list[Token] | None, BracketPairs]:
         """The tokens and how their brackets pair; None for a text that is too long."""
@@ -147,7 +131,7 @@ class _Parser:
             self.reporter.extend(check_arrows(self.source, tokens, brackets))
         return tokens, brackets
 
-    def _single(self, rule: str) -> Statement | Equation | None:
+    def _single(self, rule: str) -> tree.Statement | tree.Equation | None:
         """The tree of a text that is one expression, or the values of one setting."""
         tokens, _ = self._scan()
         if tokens is None:
@@ -156,7 +140,7 @@ class _Parser:
         mark_alternatives(tokens)
         return self._parse(tokens, rule)
 
-    def _statement(self, lines: Lines) -> Statement | None:
+    def _statement(self, lines: Lines) -> tree.Statement | None:
         inside = (token_start(token) for tokens in lines.entries for token in tokens)
         if lines.neuron and lines.tokens[-1].type != "RBRACE" and not self.broken.isdisjoint(inside):
             return None  # a bracket that is not closed between the braces takes the closing brace in
@@ -165,11 +149,11 @@ class _Parser:
         if lines.neuron and self._too_large(lines):
             return None
         entries = [self._parse(tokens, lines.entry_rule) for tokens in lines.entries]
-        if isinstance(statement, Section):
-            return replace(statement, settings=tuple(entry for entry in entries if isinstance(entry, Setting)))
-        if isinstance(statement, BlockDefinition) and lines.long_block:
+        if isinstance(statement, tree.Section):
+            return replace(statement, settings=tuple(entry for entry in entries if isinstance(entry, tree.Setting)))
+        if isinstance(statement, tree.BlockDefinition) and lines.long_block:
             return self._long_block(statement, entries)
-        if isinstance(statement, NeuronDefinition):
+        if isinstance(statement, tree.NeuronDefinition):
             equations = tuple(entry for entry in entries if isinstance(entry, _EQUATIONS))
             return replace(statement, equations=equations) if len(equations) == len(entries) else None
         return statement
@@ -190,10 +174,10 @@ class _Parser:
         return True
 
     def _long_block(
-        self, block: BlockDefinition, lines: Sequence[Statement | Equation | None]
-    ) -> BlockDefinition | None:
+        self, block: tree.BlockDefinition, lines: Sequence[tree.Statement | tree.Equation | None]
+    ) -> tree.BlockDefinition | None:
         """A block with the lines between its braces; None where some have errors, or none says what it gives."""
-        gives = [line for line in lines if isinstance(line, Give)]
+        gives = [line for line in lines if isinstance(line, tree.Give)]
         if None in lines:
             return None
         if not gives:
@@ -208,10 +192,10 @@ class _Parser:
         place = lines.index(gives[0])
         for line in lines[place + 1 :]:
             assert line is not None  # noqa: S101 -- as was seen above
-            said = "gives once" if isinstance(line, Give) else "names nothing after what it gives"
+            said = "gives once" if isinstance(line, tree.Give) else "names nothing after what it gives"
             hint = "'give' is its last line, and the only one"
             self.reporter.report("unexpected-token", f"a block {said}", line.span, label="remove it", help=hint)
-        lets = tuple(line for line in lines[:place] if isinstance(line, Let))
+        lets = tuple(line for line in lines[:place] if isinstance(line, tree.Let))
         return replace(block, expression=gives[0].expression, lets=lets)
 
     def _reads(self, tokens: list[Token], rule: str) -> bool:
@@ -220,7 +204,7 @@ class _Parser:
             return False
         return self.tries.parse(tokens, rule) is not None
 
-    def _parse(self, tokens: list[Token], rule: str) -> Statement | Equation | None:
+    def _parse(self, tokens: list[Token], rule: str) -> tree.Statement | tree.Equation | None:
         """The tree of one statement, unless its tokens were already found to be broken."""
         if any(token_start(token) in self.broken for token in tokens):
             return None
@@ -234,7 +218,7 @@ class _Parser:
         return self.statements.parse(tokens, rule)
 
 
-_EQUATIONS = (Learn, StateDeclaration, Assignment, Gives)
+_EQUATIONS = (tree.Learn, tree.StateDeclaration, tree.Assignment, tree.Gives)
 
 
 class StatementParser:
@@ -249,7 +233,7 @@ class StatementParser:
         self.source, self.reporter = builder.source, builder.reporter
         self.reports = 0
 
-    def parse(self, tokens: list[Token], rule: str) -> Statement | Equation | None:
+    def parse(self, tokens: list[Token], rule: str) -> tree.Statement | tree.Equation | None:
         """The tree of a statement's tokens; None, with something reported, if they do not follow the rule."""
         parser = language_parser(self.language).parse_interactive(start=rule)
         before: Token | None = None
@@ -289,7 +273,7 @@ class StatementParser:
                 faithful = faithful and repaired.faithful
                 passed = at + repaired.skip
             before = stream[max(at, passed - 1)]
-        statement: Statement | Equation | None = self.builder.build(result) if faithful else None
+        statement: tree.Statement | tree.Equation | None = self.builder.build(result) if faithful else None
         return statement
 
 
