@@ -20,7 +20,6 @@ class CrossEntropy(Loss, kind="CrossEntropy"):
     """
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        """A mean over the samples."""
         loss: Tensor = functional.cross_entropy(outputs, target, label_smoothing=smoothing)
         return loss
 
@@ -48,7 +47,6 @@ class MSE(Loss, kind="MSE"):
         return loss
 
     def judge(self, functional: ModuleType, readout: Tensor, target: Tensor) -> Tensor:
-        """The same."""
         return self.value(functional, readout, target)
 
 

@@ -42,7 +42,6 @@ class Concatenation(Merge, kind="CAT"):
         return Signal(shape, widest_range(signal.values for signal in inputs), any(signal.varies for signal in inputs))
 
     def fits(self, first: Signal, other: Signal) -> bool:
-        """Whether height and width are equal."""
         return len(first.shape) == len(other.shape) and first.shape[1:] == other.shape[1:]
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -57,7 +56,6 @@ class Maximum(Merge, kind="MAX"):
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """The common shape; the widest range."""
         values = widest_range(signal.values for signal in inputs)
         return Signal(common_shape("MAX", *inputs), values, any(signal.varies for signal in inputs))
 
@@ -92,7 +90,6 @@ class Product(Merge, kind="MUL"):
         )
 
     def fits(self, first: Signal, other: Signal) -> bool:
-        """Whether one is a gate for the other."""
         return gates(first.shape, other.shape) or gates(other.shape, first.shape)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -121,7 +118,6 @@ class Loop(FeedbackSum, kind="LOOP"):
     operand_names = ("body", "feedback")
 
     def infer(self, *inputs: Signal) -> Signal:
-        """The sum of what flows in and of what the feedback gives."""
         into, feedback = inputs
         if into.shape != feedback.shape:
             raise ShapeMismatch(

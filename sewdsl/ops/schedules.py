@@ -25,7 +25,6 @@ class Cosine(Schedule, kind="Cosine"):
     T_max: Positive | None = None
 
     def factor(self, epoch: int, epochs: int) -> float:
-        """Half a cosine and a half."""
         return (1 + cos(pi * epoch / (self.T_max or epochs))) / 2
 
 
@@ -106,7 +105,6 @@ class StepLR(Schedule, kind="Step"):
     gamma: float = Field(default=0.1, gt=0)
 
     def factor(self, epoch: int, epochs: int) -> float:
-        """Gamma to the number of steps so far."""
         return self.gamma ** (epoch // self.size)
 
 

@@ -67,7 +67,6 @@ class ChannelAttention(Layer, KnowsSteps, kind="CA"):
         return Signal(inputs[0].shape, varies=inputs[0].varies)
 
     def parameters(self, *inputs: Signal) -> int:
-        """Both layers, without bias."""
         return 2 * inputs[0].channels * (inputs[0].channels // self.r)
 
     def macs(self, *inputs: Signal) -> int:
@@ -108,7 +107,6 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
         return Signal(inputs[0].shape, varies=True)
 
     def parameters(self, *inputs: Signal) -> int:
-        """Both layers, without bias."""
         return 2 * self.T * (self.T // self.r)
 
     def macs(self, *inputs: Signal) -> int:
@@ -205,7 +203,6 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
         return Signal(inputs[0].shape, varies=True)
 
     def parameters(self, *inputs: Signal) -> int:
-        """Both convolutions."""
         return self.T**2 * self.kernel_t + inputs[0].channels ** 2 * self.kernel_c
 
     def macs(self, *inputs: Signal) -> int:

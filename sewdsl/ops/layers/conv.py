@@ -106,7 +106,6 @@ class Conv(_Convolution, kind="c", key="conv"):
         return f"state the padding, e.g. p{'x'.join(map(str, padding))}, which divides the size by {stride}"
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values in the new shape."""
         c, *size = row_or_map_shape("a convolution", inputs[0])
         self._check_groups(c)
         name = f"convolution k{'x'.join(map(str, dict.fromkeys(self.kernel)))}"
@@ -135,11 +134,9 @@ class Conv(_Convolution, kind="c", key="conv"):
 
     @property
     def strided(self) -> bool:
-        """Whether the window moves by more than one."""
         return self.stride != (1, 1)
 
     def settle(self, downstream: Downstream) -> Conv:
-        """States padding and bias."""
         return _stated(self, bias=self._needs_bias(downstream, Norm))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -218,7 +215,6 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         return p, o
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values in the new shape."""
         c, *size = row_or_map_shape("a transposed convolution", inputs[0], _KEEP_PLACES)
         self._check_groups(c)
         lengths = [
@@ -239,7 +235,6 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         return along_axes("a transposed convolution", signal, self.kernel, self.stride, *self.pads)
 
     def parameters(self, *inputs: Signal) -> int:
-        """Weights, and a bias per channel if there is one."""
         return self._taps(inputs[0]) * inputs[0].channels + (self.channels if self.bias else 0)
 
     def macs(self, *inputs: Signal) -> int:
@@ -259,7 +254,6 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         return self.channels // self.groups * prod(self._window(signal)[0])
 
     def settle(self, downstream: Downstream) -> TransposedConv:
-        """States padding, output padding and bias."""
         bias = self._needs_bias(downstream, BatchNorm)
         padding, output_padding = self.pads
         return self.replace(padding=padding, output_padding=output_padding, bias=bias)

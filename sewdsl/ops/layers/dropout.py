@@ -32,7 +32,6 @@ class _Dropped(Layer):
         return Signal(inputs[0].shape, REAL if self.p else inputs[0].values, inputs[0].varies)
 
     def in_evaluation(self) -> Self:
-        """Nothing is dropped."""
         return self.replace(p=0.0)
 
 

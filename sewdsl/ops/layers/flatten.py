@@ -25,7 +25,6 @@ class Flatten(Layer, kind="Flatten"):
     view = True
 
     def infer(self, *inputs: Signal) -> Signal:
-        """The same values in a vector."""
         return Signal((inputs[0].elements,), inputs[0].values, inputs[0].varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

@@ -30,7 +30,6 @@ class Linear(Layer, kind="FC"):
     bias: Annotated[Switch, Letter("b")] = True
 
     def infer(self, *inputs: Signal) -> Signal:
-        """A vector of real values."""
         return Signal((self.features,), varies=inputs[0].varies)
 
     def parameters(self, *inputs: Signal) -> int:

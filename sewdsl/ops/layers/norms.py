@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-class Norm(Layer):
+class _ScaledPerChannel(Layer):
+    """Gives real values in the same shape, which each channel has scaled and shifted."""
+
+    def infer(self, *inputs: Signal) -> Signal:
+        return Signal(inputs[0].shape, varies=inputs[0].varies)
+
+    def parameters(self, *inputs: Signal) -> int:
+        return 2 * inputs[0].channels
+
+
+class Norm(_ScaledPerChannel):
     """Normalises each channel, then scales and shifts it: a convolution before it needs no bias.
 
     Attributes:
@@ -46,14 +56,6 @@ class BatchNorm(Norm, kind="BN"):
         """What multiplies the normalised value before weight and bias."""
         return 1.0
 
-    def infer(self, *inputs: Signal) -> Signal:
-        """Real values in the same shape."""
-        return Signal(inputs[0].shape, varies=inputs[0].varies)
-
-    def parameters(self, *inputs: Signal) -> int:
-        """Weight and bias of each channel."""
-        return 2 * inputs[0].channels
-
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         made = runtime.BatchNorm(inputs[0].channels, scale=self.scale, eps=self.eps, momentum=self.momentum)
         return made if self.weight == 1 else made.started(self.weight)
@@ -78,7 +80,6 @@ class TdBatchNorm(BatchNorm, kind="tdBN"):
 
     @property
     def scale(self) -> float:
-        """alpha · v_threshold."""
         return self.alpha * (1.0 if self.v_threshold is None else self.v_threshold)
 
     def settle(self, downstream: Downstream) -> Self:
@@ -116,7 +117,7 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
 
     def parameters(self, *inputs: Signal) -> int:
         """Weight and bias of each channel, and p."""
-        return 2 * inputs[0].channels + self.T
+        return super().parameters(*inputs) + self.T
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What it reads, and what it gives before p."""
@@ -126,7 +127,7 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
         return runtime.StepScaledBatchNorm(inputs[0].channels, self.T, eps=self.eps, momentum=self.momentum)
 
 
-class GroupNorm(Layer, kind="GN", key="group_norm"):
+class GroupNorm(_ScaledPerChannel, kind="GN", key="group_norm"):
     """Normalises each group of channels over its places, at each time-step of each sample, then scales and shifts.
 
     In a network: ``GN8``, ``GN8(eps=1e-6)``; ``GN1`` takes all channels and places together. Wu and He 2018. The same
@@ -143,18 +144,13 @@ class GroupNorm(Layer, kind="GN", key="group_norm"):
     eps: float = Field(default=1e-5, gt=0)
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values in the same shape."""
         if inputs[0].channels % self.groups:
             raise ShapeMismatch(
                 "groups-mismatch",
                 f"{inputs[0].channels} channels cannot be divided into {self.groups} equal groups",
                 "make groups a divisor of the channels",
             )
-        return Signal(inputs[0].shape, varies=inputs[0].varies)
-
-    def parameters(self, *inputs: Signal) -> int:
-        """Weight and bias of each channel."""
-        return 2 * inputs[0].channels
+        return super().infer(*inputs)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What it reads, and mean and deviation of each group."""
@@ -164,7 +160,7 @@ class GroupNorm(Layer, kind="GN", key="group_norm"):
         return runtime.GroupNorm(self.groups, inputs[0].channels, self.eps)
 
 
-class LayerNorm(Layer, kind="LN", key="layer_norm"):
+class LayerNorm(_ScaledPerChannel, kind="LN", key="layer_norm"):
     """Normalises the channels of each place, at each time-step of each sample, then scales and shifts each channel.
 
     In a network: ``LN`` or ``LN(eps=1e-6)``. Ba et al. 2016, as transformers do it: places are tokens, and torch's
@@ -178,14 +174,6 @@ class LayerNorm(Layer, kind="LN", key="layer_norm"):
     """
 
     eps: float = Field(default=1e-5, gt=0)
-
-    def infer(self, *inputs: Signal) -> Signal:
-        """Real values in the same shape."""
-        return Signal(inputs[0].shape, varies=inputs[0].varies)
-
-    def parameters(self, *inputs: Signal) -> int:
-        """Weight and bias of each channel."""
-        return 2 * inputs[0].channels
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What it reads, and mean and deviation of each place."""

@@ -57,7 +57,6 @@ class Pool(Layer):
 
     @property
     def strided(self) -> bool:
-        """Whether the window moves by more than one."""
         return self.stride != (1, 1)
 
     def window(self, signal: Signal) -> list[Lengths]:
@@ -90,7 +89,6 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
     saves = "nothing"  # a mean needs no more than its shape
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values in a smaller shape."""
         if len(inputs[0].shape) == 1:
             return Signal((self._classes(inputs[0]),), varies=inputs[0].varies)
         c, *size = row_or_map_shape("average pooling", inputs[0])
@@ -140,7 +138,6 @@ class MaxPool(Pool, kind="MP", key="max_pool"):
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """The range of the input, in a smaller shape."""
         c, *size = row_or_map_shape("max pooling", inputs[0])
         lengths = output_size(f"max pooling {self.short}", tuple(size), *self.window(inputs[0]))
         return Signal((c, *lengths), inputs[0].values, inputs[0].varies)
@@ -167,7 +164,6 @@ class GlobalAvgPool(Layer, kind="GAP"):
     saves = "nothing"  # a mean needs no more than its shape
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values, one per channel."""
         c, *_ = row_or_map_shape("global average pooling", inputs[0])
         return Signal((c,), varies=inputs[0].varies)
 

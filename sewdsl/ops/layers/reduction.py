@@ -83,7 +83,6 @@ class Mean(Reduction, kind="MEAN"):
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values."""
         return Signal(self.reduce_shape(inputs[0]).shape, varies=inputs[0].varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

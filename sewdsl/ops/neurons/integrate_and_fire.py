@@ -83,7 +83,6 @@ class PLIF(LinearNeuron, kind="PLIF"):
     tau: float = Field(default=2.0, gt=1)
 
     def learnable(self) -> Mapping[str, float]:
-        """The scalar w."""
         return {"w": -log(self.tau - 1)}
 
     def dynamics(self, w: Tensor) -> LinearDynamics:

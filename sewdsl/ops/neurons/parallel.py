@@ -38,7 +38,6 @@ class ParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="PSN"):
     steps: Positive | None = None
 
     def parameters(self, *inputs: Signal) -> int:
-        """W and b."""
         return self.T**2 + self.T
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -100,7 +99,6 @@ class SlidingParallelSpikingNeuron(ParallelNeuron, kind="SlidingPSN"):
     order: Positive = 2
 
     def parameters(self, *inputs: Signal) -> int:
-        """W and b."""
         return self.order + 1
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
