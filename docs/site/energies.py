@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from sewdsl.analysis.operation_bounds import EnergyCosts
+from sewdsl.analysis.energy import EnergyCosts
 from sewdsl.compiler import read, shipped_networks
 from sewdsl.ir.network import Network
 

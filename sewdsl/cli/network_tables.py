@@ -8,9 +8,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.analysis.energy_table import LayerCounts, total_energies
+from sewdsl.analysis.energy import EnergyCosts, LayerCounts, total_energies, uncounted_kinds
 from sewdsl.analysis.listing import ListingRow, block_rows, layer_rows
-from sewdsl.analysis.operation_bounds import EnergyCosts, uncounted_kinds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.cli.console import console, make_table, print_fitting
 from sewdsl.ir.network import Network

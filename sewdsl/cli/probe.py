@@ -13,8 +13,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sewdsl.analysis.energy_table import MemoryCosts
-from sewdsl.analysis.operation_bounds import EnergyCosts
+from sewdsl.analysis.energy import EnergyCosts, MemoryCosts
 from sewdsl.cli.console import console
 from sewdsl.cli.files import Overwrite, fail, make_folder, require_free, write_file
 from sewdsl.cli.network_tables import print_energy

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sewdsl.analysis.energy_table import LayerCounts
+from sewdsl.analysis.energy import EnergyCosts, LayerCounts, operation_bounds
 from sewdsl.analysis.listing import ListingRow, layer_rows
-from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.cli.network_tables import memory_to_json, print_energy, print_memory, print_network
 from sewdsl.cli.options import AS_WRITTEN, Prices, Spec, SpecOptions, load_network, require

@@ -8,16 +8,17 @@ from enum import StrEnum
 from io import StringIO
 from typing import Any, NamedTuple
 
-from sewdsl.analysis.energy_table import (
+from sewdsl.analysis.energy import (
     GAPS,
+    EnergyCosts,
     LayerCounts,
     MemoryCosts,
     SynapticOperations,
     energy_gaps,
     implied_rate,
     total_energies,
+    uncounted_kinds,
 )
-from sewdsl.analysis.operation_bounds import EnergyCosts, uncounted_kinds
 from sewdsl.checks.expectation import claimed_value, measured_claims
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_joules

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sewdsl.analysis.energy_table import LayerCounts
-from sewdsl.analysis.operation_bounds import LayerOperations, operation_bounds
+from sewdsl.analysis.energy import LayerCounts, LayerOperations, operation_bounds
 from sewdsl.ir.op import Activation
 from sewdsl.probe.capture_outputs import capture_inputs, capture_outputs
 from sewdsl.probe.untrained import active_dropouts
@@ -99,7 +98,7 @@ def measure_operations(
 ) -> tuple[MeasuredOperations, ...]:
     """The operations of every layer with weights over all batches, in order, in the mode that the network is in.
 
-    They are counted exactly, as :func:`sewdsl.analysis.operation_bounds.operation_bounds` counts what they are at most.
+    They are counted exactly, as :func:`sewdsl.analysis.energy.operation_bounds` counts what they are at most.
 
     Args:
         model: The network; see :func:`sewdsl.probe.block_measures` for its mode.

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import sewdsl
-from sewdsl.analysis.operation_bounds import uncounted_kinds
+from sewdsl.analysis.energy import uncounted_kinds
 from sewdsl.ir.json import from_json, to_json
 from sewdsl.ir.op import KnowsSteps, ShapeMismatch
 from sewdsl.ir.signal import BINARY, Signal

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 import sewdsl
-from sewdsl.analysis.energy_table import LayerCounts
-from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
+from sewdsl.analysis.energy import EnergyCosts, LayerCounts, operation_bounds
 from sewdsl.cli.show import network_to_json
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.nir.write_graph import to_graph

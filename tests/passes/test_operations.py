@@ -11,7 +11,7 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 import sewdsl
-from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
+from sewdsl.analysis.energy import EnergyCosts, operation_bounds
 from sewdsl.cli.app import app
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.conv import Conv, TransposedConv

@@ -18,13 +18,13 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 import sewdsl
-from sewdsl.analysis.energy_table import (
+from sewdsl.analysis.energy import (
+    EnergyCosts,
     LayerCounts,
     MemoryCosts,
     energy_gaps,
     implied_rate,
 )
-from sewdsl.analysis.operation_bounds import EnergyCosts
 from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork
 from sewdsl.notation.energy_forms import HEAD, EnergyForm, EnergyTable, write_energy_table

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import sewdsl
-from sewdsl.analysis.operation_bounds import operation_bounds
+from sewdsl.analysis.energy import operation_bounds
 from sewdsl.ir.op import ShapeMismatch
 from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange
 from sewdsl.ops.joins import Add, Or

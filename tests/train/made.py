@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from sewdsl import draw
-from sewdsl.analysis.operation_bounds import operation_bounds
+from sewdsl.analysis.energy import operation_bounds
 from sewdsl.compiler import read
 from sewdsl.ir.kind import Kind
 from sewdsl.source import Source

@@ -14,8 +14,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from sewdsl.analysis.energy_table import LayerCounts, MemoryCosts
-from sewdsl.analysis.operation_bounds import EnergyCosts, operation_bounds
+from sewdsl.analysis.energy import EnergyCosts, LayerCounts, MemoryCosts, operation_bounds
 from sewdsl.ir.network import Network
 from sewdsl.notation.energy_forms import EnergyTable
 from sewdsl.train.records import (
@@ -187,7 +186,7 @@ _Figure = Annotated[float, Field(ge=0, le=1e100)]
 
 
 class LayerRecord(BaseModel):
-    """What a layer computed for one sample, see :class:`sewdsl.analysis.energy_table.LayerCounts`."""
+    """What a layer computed for one sample, see :class:`sewdsl.analysis.energy.LayerCounts`."""
 
     model_config = STRICT
 
