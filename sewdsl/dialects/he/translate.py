@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sewdsl.diagnostics import Diagnostic, Severity
+from sewdsl.dialects.he import conventions
 from sewdsl.dialects.he.conventions import Assumptions, Conventions
 from sewdsl.dialects.he.words import HeLayer, InputShape, Item, NumberSlot, Resolver, iterate_layers
 from sewdsl.dialects.he.write_items import HeItemWriter
@@ -51,7 +52,7 @@ class HeHeader:
         bare = more and first.span.text.isdigit()
         if bare:
             self._input = (int(first.span.text),), first.span
-            self._assumed.features(first.span)
+            self._assumed.say(conventions.FEATURES, first.span)
         return bare or first.role == "start"
 
     def _read(self, shape: InputShape) -> None:
@@ -72,7 +73,10 @@ class HeHeader:
                 )
                 return
         self._input = found, shape.span
-        self._assumed.size(shape.span, found)
+        (c, height, width), read = found, "x".join(map(str, found))
+        channels = "1 channel" if c == 1 else f"{c} channels"
+        values = {"channels": channels, "height": height, "width": width, "read": read}
+        self._assumed.say(conventions.SIZE, shape.span, **values)
 
     def settings(self, layers: tuple[Item, ...], *, unnamed: Span | None) -> tuple[Setting, ...]:
         """The lines of the header.
@@ -89,7 +93,7 @@ class HeHeader:
         if encodes is not None:
             found.append(_setting("encode", _word("direct", encodes), encodes))
         if unnamed is not None:
-            self._assumed.kind(unnamed)
+            self._assumed.say(conventions.NEURON_KIND, unnamed)
             found.append(_setting("neuron", _word("LIF", unnamed), unnamed))
         return tuple(found)
 

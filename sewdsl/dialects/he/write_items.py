@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sewdsl.dialects.he import conventions
 from sewdsl.dialects.he.conventions import Assumptions, Conventions
 from sewdsl.dialects.he.words import SN, HeLayer, Item, NumberSlot, RepeatedWords, iterate_layers
 from sewdsl.reporter import Reporter
@@ -110,7 +111,7 @@ class HeItemWriter:
         if self._ending.missing and written:
             written.append(_call(whole, "FC", [NumberSlot("n", str(self._asked.classes), whole, whole)]))
         elif self._ending.last is None and self._layers:
-            self._assumed.no_output(self._layers[-1].span)
+            self._assumed.say(conventions.NO_OUTPUT, self._layers[-1].span)
         return tuple(written)
 
     def _sequence(self, items: tuple[Item, ...]) -> list[Ours]:
@@ -140,7 +141,7 @@ class HeItemWriter:
             fires = layer.role == "conv" or self._ending.fires(layer)
             self._waiting = layer if self._fires and fires else None
             if layer == self._ending.last and self._fires and not fires and self._asked.output is None:
-                self._assumed.output(layer.span)
+                self._assumed.say(conventions.OUTPUT, layer.span)
         elif layer.role == "pool" and where == "both" and self._fires and self._weighty:
             self._waiting = layer
 
@@ -149,7 +150,7 @@ class HeItemWriter:
         if layer is None:
             return []
         if self._asked.neurons is None:
-            self._assumed.neurons(layer.span)
+            self._assumed.say(conventions.NEURONS, layer.span)
         return [self._own_neuron(layer.span)]
 
     def _own_neuron(self, span: Span) -> Call:
@@ -161,7 +162,7 @@ class HeItemWriter:
     def _layer(self, layer: HeLayer) -> list[Ours]:
         numbers = [layer.numbers[letter] for letter in ARGUMENT_ORDER if letter in layer.numbers]
         if layer.remark:
-            self._assumed.remark(layer.span, layer.remark)
+            self._assumed.say(conventions.REMARK, layer.span, remark=layer.remark)
         match layer.role:
             case "conv":
                 numbers += self._padding(layer)
@@ -175,7 +176,7 @@ class HeItemWriter:
             case "loss" | "start":
                 return []
         if not layer.symbol and self._asked.pool is None:
-            self._assumed.pool(layer.span)
+            self._assumed.say(conventions.POOL, layer.span)
         return [_call(layer.span, layer.symbol or self._asked.pool or "AP", numbers)]
 
     def _padding(self, layer: HeLayer) -> list[NumberSlot]:
@@ -183,7 +184,7 @@ class HeItemWriter:
         if "p" in layer.numbers or int(layer.numbers["k"].text) == 1:
             return []
         if self._asked.padding is None:
-            self._assumed.padding(layer.span)
+            self._assumed.say(conventions.PADDING, layer.span)
         return [NumberSlot("p", "0", layer.span, layer.span)] if self._asked.padding == "none" else []
 
     def _norm(self, layer: HeLayer, following: Item | None) -> list[Ours]:
@@ -192,7 +193,7 @@ class HeItemWriter:
             return []
         norm = self._asked.norm
         if norm is None and not self._normed:
-            self._assumed.norm(layer.span)
+            self._assumed.say(conventions.NORM, layer.span)
         return [_call(layer.span, norm)] if norm not in {None, "none"} else []
 
 
