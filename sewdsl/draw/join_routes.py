@@ -113,7 +113,6 @@ def _direction(one: Point, other: Point) -> Direction:
 
 
 def _is_on(label: LineLabel, corners: Sequence[Point]) -> bool:
-    """Return whether a label is next to a line."""
     along, across = _rounded(label.on)
     return any(
         min(one[0], other[0]) <= along <= max(one[0], other[0])

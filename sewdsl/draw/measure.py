@@ -127,7 +127,6 @@ class Measure:
     """The measures of one picture.
 
     Args:
-        vertical: Whether the signal flows down rather than to the right.
         narrow: Whether long details take two lines.
         legend: Whether details that all neurons of a kind have are in a legend, not in their boxes.
 
@@ -256,7 +255,6 @@ class Measure:
         """The shape where it changes, at the readout and around folds; the range of counts where it changes.
 
         Args:
-            source: Where the edge comes from.
             target: Where it leads; None: to the readout.
             crosses: Whether to show the shape in any case, since it enters or leaves a fold or leaves a block.
         """

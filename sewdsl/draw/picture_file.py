@@ -45,8 +45,6 @@ def render(
     """The picture that a text from :func:`sewdsl.draw.dot` describes.
 
     Args:
-        dot_text: DOT text whose nodes have places.
-        format: ``svg``, ``png`` or ``pdf``.
         timeout: Seconds after which to give up.
         width: That of the look with which the text was written, which is more exact than what a renderer states.
 

@@ -45,7 +45,6 @@ class PictureCall(PictureLayer):
     Its ``nodes`` are those that give its output.
 
     Attributes:
-        title: What the block is called.
         arguments: Those of the call: ``c128s2``; perhaps none.
         inside: The nodes of each folded copy.
         note: Which copies it represents, if there are several: ``×3``.
@@ -71,7 +70,6 @@ class PictureBlock:
     Attributes:
         value: Whether it is a named value, which may be read by others than what follows it.
         gives: The layer whose output alone is read outside, if that is not the last.
-        arguments: Those of the call.
         note: What is said below its name.
     """
 
@@ -90,9 +88,7 @@ class PictureRepeat:
     Attributes:
         first: The copy drawn, from 1.
         last: The last copy that looks the same.
-        copies: How many copies the repeat has in all.
         outputs: The last node of each copy; inside another fold, of those in the first copy of that.
-        items: The sequence that is repeated.
         key: The way to the repeat, ``repeat1``, by which it can be drawn unfolded; within a fold, in its first copy.
         compared: The first of its copies and, if others follow that look different, the first of those.
     """
@@ -119,7 +115,6 @@ class PictureLoop:
     """A loop: the sum that it begins with, its body, and the way back from there to the sum.
 
     Attributes:
-        layer: The sum.
         body: What is on the way on; none where the loop gives the sum itself.
         feedback: What is on the way back, the delay first.
     """
@@ -251,11 +246,7 @@ def loops_in(items: PictureItems) -> Iterator[PictureLoop]:
 
 
 class Wiring:
-    """The edges of a picture.
-
-    Attributes:
-        layers: The drawn layers, in order of computation.
-    """
+    """The edges of a picture."""
 
     def __init__(self, network: Network, items: PictureItems) -> None:
         self.network = network
@@ -365,7 +356,6 @@ def picture_items(
     """The tree of a network, with its readout at the end.
 
     Args:
-        network: What to show; its nodes are in order of computation.
         expand: Draw every copy of a repeat, or of those with these keys. Otherwise neighbouring copies of the same
             structure (the same ops, wired the same way; shapes may differ) become one
             :class:`PictureRepeat`.
@@ -412,8 +402,6 @@ class _Boxer:
     """Draws blocks as boxes that were drawn before, or that are nested deeply.
 
     Args:
-        collapse: Whether blocks that were drawn before are boxes.
-        depth: How many levels are drawn in full; None: all.
         variants: How many blocks share a name, if that is known.
     """
 
@@ -439,7 +427,6 @@ class _Boxer:
         """The items, with blocks as boxes.
 
         Args:
-            items: Of one row.
             level: How many blocks and repeats they are in.
             copies: How many copies of them there are, in repeats that are folded.
         """

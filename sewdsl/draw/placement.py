@@ -27,11 +27,7 @@ from sewdsl.draw.scene import Anchor, Box, EdgeLine, Element, Fork, LineLabel, R
 
 
 class Placer:
-    """Fills a scene, item by item, and leads each value to its readers on the way.
-
-    Attributes:
-        routes: The lines, each from a layer to one of its readers.
-    """
+    """Fills a scene, item by item, and leads each value to its readers on the way."""
 
     def __init__(self, wiring: Wiring, measure: Measure) -> None:
         self._wiring, self._measure = wiring, measure
@@ -287,7 +283,6 @@ def lay_out(wiring: Wiring, measure: Measure, items: PictureItems, stops: Sequen
     """The scene of a tree in columns, or rows where the signal flows to the right, read one after the other.
 
     Args:
-        measure: How much room everything takes.
         stops: Where columns end, as numbers of items; None: so that the picture has a good format.
     """
     placer = Placer(wiring, measure)

@@ -60,7 +60,6 @@ class TitledFrame:
     """A titled box around the layers of a block or of a repeat.
 
     Attributes:
-        title: Its words and its kind.
         start: The corner where the flow begins, on the near side.
         end: The opposite corner.
         text: Centre of title and note, off the line that enters.
@@ -94,8 +93,6 @@ class EdgeLine:
         corners: Where it begins, turns and ends.
         signals: What it carries, in each copy.
         label: Shape or range, where they change.
-        label_centre: Centre of the label.
-        arrow: Whether it has a head.
     """
 
     source: str
@@ -113,7 +110,6 @@ class LineLabel:
 
     Attributes:
         on: The point of the line that the words are next to.
-        centre: The centre of the words.
     """
 
     text: str
@@ -128,7 +124,6 @@ class Anchor:
     Attributes:
         layer: The layer whose output it carries.
         corners: Where it begins, at the layer's box, and turns.
-        labels: Of all the line.
     """
 
     layer: PictureLayer
@@ -158,9 +153,7 @@ class Route:
     """A line from a layer all the way to one of its readers.
 
     Attributes:
-        line: The line up to the reader.
         target: The reader; None: the readout.
-        operand: Which operand of the reader it is.
     """
 
     line: Anchor
@@ -174,7 +167,6 @@ class Scene:
 
     Attributes:
         vertical: Whether the signal flows down rather than to the right.
-        elements: Boxes, forks and frames.
     """
 
     vertical: bool

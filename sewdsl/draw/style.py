@@ -83,7 +83,6 @@ class Stroke:
 
     Attributes:
         meaning: What the legend says.
-        color: Of the line.
         width: Of the line, in points.
         sample: What the legend shows.
     """

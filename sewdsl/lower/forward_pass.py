@@ -30,7 +30,6 @@ class ForwardPass:
 
     Args:
         modules: By node; None for the input.
-        T: Time-steps of the input.
         step: What nodes keep, if the input is one time-step of a stream.
         tell: Told of each convolution that may be computed by events, by its node's name, whether it was.
         parts: That are hooked or replaced, inner ones first.
@@ -155,7 +154,6 @@ class ForwardPass:
         return {i: torch.cat(steps) for i, steps in given.items()}
 
     def _compute(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:
-        """What a step gives."""
         if not step.once:
             operands = [expand_steps(operand, self._T) for operand in operands]
         options: dict[str, Any] = {"byte_places": True} if step.byte_places else {}
@@ -213,7 +211,6 @@ class Rehearsal(NamedTuple):
         modules: By node; None for the input.
         shape: Of the input, ``[T, N, *]``.
         static: Whether all time-steps of the input are the same.
-        gradients: Whether a backward pass follows.
         autocast: Dtype of autocast; None: off.
     """
 

@@ -86,7 +86,6 @@ class PartNodes(NamedTuple):
     """A layer or a part of a network.
 
     Attributes:
-        nodes: Indices of its nodes.
         reads: Of the nodes outside it whose values it reads, in order.
         gives: Index of the node whose value it gives.
     """
@@ -128,7 +127,6 @@ class PartCall:
     """A part that is hooked or replaced, in one forward pass.
 
     Args:
-        part: Which layers it is.
         module: The group that has the hooks, or what takes its place.
         replaced: Whether it does.
     """

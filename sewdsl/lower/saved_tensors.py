@@ -29,7 +29,6 @@ class Recomputed:
 
     Args:
         compute: Gives it, from its operands' values.
-        operands: What it is computed from.
     """
 
     def __init__(self, compute: Callable[[list[Tensor]], Tensor], operands: Sequence[SavedValue]) -> None:
@@ -91,11 +90,7 @@ class _Place(NamedTuple):
 
 @final
 class SavedTensors:
-    """What one forward pass keeps of its values; layers that keep the same value share it.
-
-    Args:
-        plan: Says what is kept in bits.
-    """
+    """What one forward pass keeps of its values; layers that keep the same value share it."""
 
     def __init__(self, plan: ExecutionPlan) -> None:
         self._bits = plan.bits
@@ -147,10 +142,7 @@ class SavedTensors:
         """Takes note of a new value that is recomputed, where it can be kept so.
 
         Args:
-            index: Of its node.
-            y_TN: The value.
-            compute: Gives it again.
-            operands: From these, in order, each with its node.
+            operands: What it is computed from, in order, each with its node.
         """
         if _learns(y_TN) and _dense(y_TN):
             self._known[index] = Recomputed(compute, [self.keep(i, x_TN) for i, x_TN in operands])

@@ -288,7 +288,6 @@ class ValuesAt(nn.Module):
 
     Attributes:
         model: The network, as it is when this is called: in its mode, with what was hooked and replaced.
-        paths: Names of the layers and parts.
     """
 
     def __init__(self, model: SpikingNetwork, paths: Sequence[str]) -> None:
@@ -301,9 +300,6 @@ class ValuesAt(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         """The values at all time-steps, ``[T, N, *]``; of several layers and parts, a dictionary of these by name.
-
-        Args:
-            x: As the network takes it.
 
         Raises:
             ValueError: as of the network; or another module has the place of a part that a layer was in.

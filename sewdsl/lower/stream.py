@@ -64,7 +64,6 @@ class StepState:
         return spikes_TN
 
     def _potential(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
-        """The potential of neurons before the time-step."""
         return module.initial(x_TN[0]) if self._before is None else self._kept(name, x_TN.shape[1:])
 
     def begin(self, masks: dict[str, Tensor]) -> StepState:  # noqa: ARG002 -- a stream has one time-step
@@ -79,7 +78,6 @@ class StepState:
         """What a delay in a loop gives, ``[1, N, *]``: zeros at the first time-step.
 
         Args:
-            name: Of the delay.
             shape: ``[N, *]``.
             like: A tensor of the dtype and device that zeros have.
         """

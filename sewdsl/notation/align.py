@@ -44,7 +44,6 @@ class Part:
     """An item that represents one copy only.
 
     Attributes:
-        item: A layer, a join, or a call.
         sides: The parts of a merge's operands; of what a call represents, or a named value.
     """
 
@@ -65,9 +64,7 @@ def unroll_parts(folded: TextItems, words: Callable[[int], str], place: ItemPosi
     """All copies of all items.
 
     Args:
-        folded: A sequence with repeats and calls.
         words: The text of a node, to be compared; of a merge, what precedes its operands.
-        place: Where the sequence is.
     """
     around = place or ItemPosition()
     return tuple(part for at, item in enumerate(folded) for part in _parts(item, words, around.inside(at)))

@@ -66,9 +66,6 @@ def body_with_own_blocks(network: Network, *, nameless: bool = True) -> tuple[tu
 
     Args:
         nameless: Whether blocks that the network has no name for get one, such as ``Block A``.
-
-    Raises:
-        UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
     found, _, folded = _defined(network, nameless=nameless)
     return found, folded
@@ -78,9 +75,6 @@ def body_with_calls(network: Network) -> tuple[TextItems, TextItems]:
     """The body of a network with calls of blocks, those of its own too: without repeats, and with them.
 
     Calls of blocks without a join are in the latter only.
-
-    Raises:
-        UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
     _, named, folded = _defined(network)
     return named, folded

@@ -84,11 +84,7 @@ class EnergyTable(NamedTuple):
 
     Attributes:
         title: One line that says what was found of what.
-        lines: A row for each layer that was counted.
         sparsity: Share of what neurons and other activations gave that was zero, in [0, 1].
-        costs: Energy of an operation.
-        memory: Energy of a word.
-        trained: Whether the weights are learned.
     """
 
     network: Network

@@ -36,7 +36,6 @@ def fold_repeats(items: TextItems, calls: Calls = lambda _: iter(())) -> TextIte
 
     Args:
         items: Without repeats.
-        calls: Blocks that could represent some of them.
     """
     return _Folding(calls).sequence(items)
 

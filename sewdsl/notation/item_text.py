@@ -85,7 +85,6 @@ class BlockText:
     """A call of a named block: ``SEW Block (c32)``.
 
     Attributes:
-        title: ``SEW Block``.
         arguments: ``c128s2, g=IAND``; empty: there are none.
         items: What it represents; inside a repeat, in the first copy.
     """
@@ -125,12 +124,7 @@ class ReadText:
 
 @dataclass(frozen=True)
 class LetText:
-    """``let low = …``: only at the front of what a whole network is made of.
-
-    Attributes:
-        name: What the value is called.
-        items: The sequence that gives it.
-    """
+    """``let low = …``: only at the front of what a whole network is made of."""
 
     name: str
     items: TextItems

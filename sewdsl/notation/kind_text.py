@@ -34,7 +34,6 @@ def kind_text(kind: Some, settle: Callable[[Some], Some] | None = None, default:
     """The text of a kind: ``c32k3s1``, ``DP0.25``, ``LIF(tau=3.0)``, ``ATan``.
 
     Args:
-        kind: With all its arguments.
         settle: Fills in what depends on the surroundings; what it fills in by itself is not written.
         default: Whose arguments fill in for those not written, where it is of the same kind: the header's neuron.
 
@@ -146,11 +145,7 @@ class NodeTexts:
         self._known: dict[Op, str] = {}
 
     def node(self, index: int) -> str:
-        """The text of the node at an index: ``c32k3s1``; of a merge, what precedes its operands.
-
-        Raises:
-            UnwritableNetwork: there is none.
-        """
+        """The text of the node at an index: ``c32k3s1``; of a merge, what precedes its operands."""
         op = self._network.nodes[index].op
         try:
             if isinstance(op, Merge):
@@ -163,11 +158,7 @@ class NodeTexts:
             raise UnwritableNetwork(self._network.nodes[index], str(error)) from error
 
     def alone(self, op: Op) -> str:
-        """The text of an op wherever it is, before anything is filled in that depends on what follows.
-
-        Raises:
-            ValueError: there is none.
-        """
+        """The text of an op wherever it is, before anything is filled in that depends on what follows."""
         if op not in self._known:
             steps, default = self._header.steps, self._header.neuron
             text = self.merge(op) if isinstance(op, Merge) else kind_text(op, lambda o: o.over_steps(steps), default)
@@ -175,11 +166,7 @@ class NodeTexts:
         return self._known[op]
 
     def merge(self, op: Merge) -> str:
-        """``ADD``, ``ATTN(heads=8)``: what precedes the operands; ``g`` for the header's join with arguments.
-
-        Raises:
-            ValueError: an argument has a value that cannot be written.
-        """
+        """``ADD``, ``ATTN(heads=8)``: what precedes the operands; ``g`` for the header's join with arguments."""
         text = kind_text(op)
         return OWN_JOIN if text != op.kind and op == self._header.join else text
 

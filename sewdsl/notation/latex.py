@@ -65,7 +65,6 @@ def tex(text: str) -> str:
 
 
 def _letter(letter: str) -> str:
-    """One character."""
     if letter in _COMMANDS:
         return _COMMANDS[letter]
     if letter.isascii():
@@ -93,9 +92,6 @@ def latex(network: Network) -> str:
 
     It needs no package, and typesets in any font; lines end after hyphens, and at the blanks of a call. Values that
     several sequences read come before it, each in a line of its own: ``low = …\\``.
-
-    Args:
-        network: Any network, as for :func:`sewdsl.notation.compact_text.compact_text`.
 
     Raises:
         UnwritableNetwork: no text of the language gives this network; the message names a node.

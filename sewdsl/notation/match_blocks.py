@@ -221,7 +221,6 @@ class Blocks:
     A block is tried for what looks like it, and represents it if its call expands to the same text.
 
     Args:
-        wording: The texts of its nodes.
         items: Its body, without repeats and calls.
         own: Blocks of the text's own, in addition to those that every text may call.
     """

@@ -189,9 +189,6 @@ class Difference:
     """What differs between two networks; what they are called, expect and claim does not count.
 
     Attributes:
-        settings: Of the header.
-        changes: Of the body.
-        recipe: Of the ``train`` section.
         figures: What follows from these: parameters, operations, the output's shape.
     """
 
@@ -201,7 +198,6 @@ class Difference:
     figures: tuple[ValueChange, ...]
 
     def __bool__(self) -> bool:
-        """Whether anything does."""
         return bool(self.settings or self.changes or self.recipe)
 
 

@@ -65,7 +65,6 @@ class _Unit:
     """A join, and the activation that alone reads it and belongs to it: that of a Spiking block.
 
     Attributes:
-        end: The activation, if there is one.
         stated: The c of the call that the network's paths say it comes from; None: they say none.
     """
 

@@ -44,7 +44,6 @@ class ModuleState(NamedTuple):
         alone: Whether it has to be called by itself: somebody waits for the call, it is not ours, or several processes
             share its statistics.
         as_built: Whether nothing about it was replaced, hooked or parametrized, so that it gives the same again.
-        training: Whether it is in training mode.
     """
 
     ours: bool = True
@@ -93,7 +92,6 @@ class PlannedStep(NamedTuple):
         keeps: Those of them whose values it keeps for its gradient; a loop keeps them as they are.
         spent: Nodes whose values are not read after it.
         once: Whether it runs for one time-step in place of all.
-        kernel: How it is computed.
         recomputed: Whether its value is not kept for the backward pass but computed again in it.
         frees_input: Whether a convolution gives up its input before there is room for its gradient.
         byte_places: Whether max pooling keeps a byte for each maximum.
@@ -132,7 +130,6 @@ class ExecutionPlan(NamedTuple):
     """How a program runs.
 
     Attributes:
-        steps: In order.
         bits: In how many bits a number of a value is kept for the backward pass, by node; none: as it is.
         doubtful: Nodes that should give spikes or counts, by which the plan stores and computes less, and may give
             anything: they are hooked, or another module has their place.
@@ -148,7 +145,6 @@ class _Part(NamedTuple):
 
     Attributes:
         step: As it runs by itself.
-        kind: What can be done about it.
         elements: Numbers in its first operand, of one sample at one time-step.
     """
 
@@ -161,7 +157,6 @@ class _Step(NamedTuple):
     """What is known of a step of a program before it is known what it runs on.
 
     Attributes:
-        parts: Its nodes.
         all_parts: As it runs if all of them run in one kernel.
         first_two: As its first two run in one kernel, if there is a third.
         again: Whether the program wants its value computed again.

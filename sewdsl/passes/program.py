@@ -59,7 +59,6 @@ class Program:
     """Steps that compute a network.
 
     Attributes:
-        steps: In order.
         channels_last: Whether maps are stored with the channels of a place side by side.
         bits: In how many bits a value of a node is kept for the backward pass, by the node's index; none: as it is.
         lean: Whether less is stored of small tensors too, where storing them would take less time.
@@ -150,7 +149,6 @@ def _in_order(network: Network) -> Iterator[ExecutionStep]:
 
 
 def _loop_step(network: Network, loop: tuple[int, ...]) -> ExecutionStep:
-    """The step of a loop."""
     inside = frozenset(loop)
     operands = dict.fromkeys(i for node in loop for i in network.nodes[node].inputs if i not in inside)
     given = tuple(

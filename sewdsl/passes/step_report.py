@@ -20,7 +20,6 @@ class MemoryRow(NamedTuple):
     Attributes:
         layer: As the notation writes it.
         path: The node's name, or the block's.
-        how: In which form.
     """
 
     layer: str
@@ -92,7 +91,6 @@ class StepRow(NamedTuple):
     """A step of a plan, in words.
 
     Attributes:
-        nodes: Names.
         runs: How they run; empty: each by itself.
         stored: How the value of maps lies in memory.
         kept: What is kept of the value for the backward pass.

@@ -32,7 +32,6 @@ def hoist_static(program: Program) -> tuple[Program, str]:
 
 
 def _saved(program: Program, steps: tuple[ExecutionStep, ...]) -> str:
-    """How much less is to be done."""
     network = program.network
     T, total = network.settings.steps, network.total_macs
     once = sum(network.macs(network.nodes[i]) for step in steps if step.once for i in step.nodes)

@@ -30,7 +30,6 @@ class BlockCurve:
     Attributes:
         labels: What makes it another than the rest, by axis.
         quantity: One of :data:`QUANTITIES`.
-        blocks: In order.
         runs: For each seed a value for each block.
     """
 
@@ -53,10 +52,8 @@ def block_curves(
 
     Args:
         network: It has a residual block.
-        labels: What makes it another than the rest, by axis.
         probe: ``rates`` or ``gradients``.
         seeds: At least one.
-        device: Where it runs, as torch calls it.
 
     Returns:
         Of rates, O and A: where a block's last neuron is the one after the addition, as in a Spiking block, A is O.

@@ -51,13 +51,10 @@ class KernelCheck(NamedTuple):
     """Comparison of a network that runs by kernels with the same network in plain PyTorch in float64.
 
     Attributes:
-        dtype: The format of the numbers.
         ok: Whether both differences are within their tolerances.
         error: Why the kernels do not run, or give no finite numbers; empty where they do.
         spikes: Fraction of the spikes that differ; None where there is an error.
-        spike_tolerance: The largest fraction that is allowed.
         gradient: Mean difference of the input gradient, as a fraction of its mean; None where there is an error.
-        gradient_tolerance: The largest difference that is allowed.
         seconds: Time with compiling.
     """
 

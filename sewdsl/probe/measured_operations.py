@@ -26,7 +26,6 @@ class MeasuredOperations:
 
     Attributes:
         most: The layer, and what it computes at most for one sample.
-        samples: How many it was shown.
         steps: How often it computed: T times for each sample, or once where the input is the same at each time-step.
         events: Operations if a count is one event: one for each value that is not zero and each weight that it meets.
         accumulations: Operations if a count k is k spikes.
@@ -70,12 +69,7 @@ class MeasuredOperations:
 
 @dataclass
 class MeasuredActivations:
-    """What the neurons of a network gave, at all time-steps of all samples.
-
-    Attributes:
-        values: How many values.
-        nonzero: How many of them were not zero.
-    """
+    """What the neurons of a network gave, at all time-steps of all samples."""
 
     values: int = 0
     nonzero: int = 0

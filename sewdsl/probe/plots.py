@@ -33,7 +33,6 @@ def plot_curves(
 
     Args:
         curves: By name: a value for each block; None: it has none.
-        title: Over the figure.
         scale: Of the values; on a logarithmic one, zeros are left out.
     """
     picture = Figure(figsize=(8, 3.6), layout="constrained")
@@ -76,7 +75,6 @@ def plot_panels(curves: Sequence[BlockCurve], title: str) -> Figure:
 
     Args:
         curves: At least one.
-        title: Over all panels.
     """
     groups: dict[str, list[BlockCurve]] = {}
     for curve in sorted(curves, key=lambda curve: [*QUANTITIES].index(curve.quantity)):

@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 
 def set_untrained_mode(model: SpikingNetwork) -> SpikingNetwork:
-    """Puts a network into training mode, since batch norm has no statistics yet but each batch's; nothing is dropped.
-
-    Returns:
-        The network itself.
-    """
+    """Puts a network into training mode, as batch norm has no statistics yet but those of each batch; drops nothing."""
     model.train()
     for name in active_dropouts(model):
         model.get_submodule(name).eval()

@@ -30,7 +30,6 @@ class BatchNorm(_BatchNorm):
 
     Attributes:
         scale: 1 for batch norm; alpha · v_threshold for tdBN (Zheng et al. 2021).
-        eps: Added to the variance.
         momentum: Weight of the newest batch in the running statistics; None: all batches weigh the same.
         synchronised: Whether several processes that train together take the statistics over all their samples.
 
@@ -56,7 +55,6 @@ class BatchNorm(_BatchNorm):
         """The normalised input.
 
         Args:
-            x_TN: See the class.
             repeats: How many equal time-steps each of these represents: the statistics are the same, but the variance
                 of more values is a little less biased.
         """
@@ -166,8 +164,6 @@ class StepScaledBatchNorm(BatchNorm, ReadsPast):
     """A batch norm over all time-steps that multiplies what it gives at each by a learned number (TEBN).
 
     Args:
-        channels: C.
-        steps: T.
         **options: As of :class:`BatchNorm`.
 
     Attributes:

@@ -72,9 +72,7 @@ def mask_padding_taps(window: ConvWindow, x_TN: Tensor, weight: Tensor) -> Tenso
     In 16 bits, on some processors, torch leaves there what it found in the memory.
 
     Args:
-        window: How the kernel slides.
         x_TN: What it slides over, ``[T, N, C, H, W]``.
-        weight: The layer's, or what became of it.
     """
     dtype = autocast_dtype(x_TN.device.type) or x_TN.dtype
     if (

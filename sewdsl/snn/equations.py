@@ -19,12 +19,8 @@ class Equations(ReadsPast):
     It holds what is learned, never a state: that lives inside one forward, or in the caller's hands.
 
     Args:
-        spec: What a neuron computes.
         channels: C, for what each channel learns by itself.
         steps: T, for what each time-step learns by itself.
-
-    Attributes:
-        spec: What a neuron computes.
 
     Shape: ``[T, N, C, *]`` to the same.
     """
@@ -62,8 +58,6 @@ class Equations(ReadsPast):
 
         Args:
             x_TN: Input of the batch norm, ``[T, N, C, *]``.
-            norm: The batch norm.
-            joint: The join; None: there is none.
         """
         kernel = kernels.find_norm_equations(self.spec, x_TN, self.learned)
         return run_normalised(self, kernel, x_TN, norm, joint)
@@ -72,7 +66,6 @@ class Equations(ReadsPast):
         """What the neurons give, and their states after the last time-step, ``[S, N, *]``, in float32 at least.
 
         Args:
-            x_TN: The input.
             start: States before the first time-step, ``[S, N, *]``; None: those of the equations.
             first: How many time-steps there were before.
         """

@@ -13,9 +13,6 @@ from sewdsl.snn.protocols import JoinSpec
 class Join(nn.Module):
     """g(A, S): the element-wise function of a branch and an identity (Eq. 9).
 
-    Attributes:
-        spec: What g computes.
-
     Shape: twice ``[T, N, *]`` to ``[T, N, *]``.
     """
 
@@ -34,7 +31,6 @@ class PendingJoin(NamedTuple):
     """A join that waits for the spikes of some neurons.
 
     Attributes:
-        join: Its module.
         other: Its other operand, ``[T, N, *]``.
         branch: Whether the spikes are the branch; else they are the identity.
     """

@@ -37,9 +37,6 @@ class Neuron(SpikingModule):
 
     It holds learnable scalars, never a membrane potential: that lives inside one forward, or in the caller's hands.
 
-    Attributes:
-        spec: What a neuron computes.
-
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
 
@@ -72,8 +69,6 @@ class Neuron(SpikingModule):
 
         Args:
             x_TN: What is normalised, ``[T, N, C, *]``.
-            norm: The batch norm.
-            joint: The join; None: there is none.
         """
         kernel = kernels.find_norm_kernel(self.spec, x_TN, self.learned)
         return run_normalised(self, kernel, x_TN, norm, joint)
@@ -93,11 +88,8 @@ def run_normalised(
     """Return what neurons give for the current that a batch norm makes, and what a join makes of it.
 
     Args:
-        module: The neurons.
         kernel: Their kernel for such an input; None: norm, neurons and join run one after the other.
         x_TN: Input of the batch norm, ``[T, N, C, *]``.
-        norm: The batch norm.
-        joint: The join; None: there is none.
     """
     if kernel is None:
         y_TN: Tensor = module(normalised(norm, x_TN))

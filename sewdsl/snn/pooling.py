@@ -53,7 +53,6 @@ class MaxPool1d(MaxPool2d):
 
     Args:
         kernel: Length of the window.
-        stride: Its step.
         padding: Places on each side that never win.
     """
 
@@ -69,7 +68,6 @@ class AvgPool1d(AvgPool2d):
 
     Args:
         kernel: Length of the window.
-        stride: Its step.
         padding: Zeros on each side, which count.
     """
 

@@ -34,11 +34,7 @@ def needs_plain_torch() -> bool:
 
 
 def refuse_second_derivative(*_: Any) -> NoReturn:
-    """Raise the error of a second derivative, as the backward pass of a backward pass.
-
-    Raises:
-        NotImplementedError: Always.
-    """
+    """Raise the error of a second derivative, as the backward pass of a backward pass."""
     raise NotImplementedError(SECOND_DERIVATIVES)
 
 

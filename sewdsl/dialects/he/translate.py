@@ -82,7 +82,6 @@ class HeHeader:
         """The lines of the header.
 
         Args:
-            layers: Of the text.
             unnamed: The first layer whose neurons are not named.
         """
         found: list[Setting] = []
@@ -186,9 +185,7 @@ def translate(
     """The network of a text in the dialect, with what is wrong and what is assumed.
 
     Args:
-        source: The text.
         asked: What the option says in place of the text.
-        limits: How much it may ask for.
         neuron: Whether the neurons are said elsewhere.
     """
     translator = _Translator(asked, neuron, Reporter(limits))

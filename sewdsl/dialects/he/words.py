@@ -30,7 +30,6 @@ class WordForm:
     """One way to write a layer.
 
     Attributes:
-        role: What it is to its neighbours.
         symbol: What ours begins with; empty where that depends on the conventions.
         pattern: Of the word, in capitals or not. Its groups are named by the letters of our compact notation, with
             ``n`` for the number after the symbol; ``inputs`` is the number of values that a layer says to read.
@@ -89,9 +88,8 @@ class NumberSlot:
 
     Attributes:
         letter: That of our compact notation.
-        text: Its digits.
-        span: Where they are.
-        place: Where they are with the letter before them.
+        span: Where its digits are.
+        place: Where these are with the letter before them.
     """
 
     letter: str
@@ -105,11 +103,7 @@ class HeLayer:
     """A word that was understood.
 
     Attributes:
-        role: What it is to its neighbours.
-        symbol: What ours begins with.
         numbers: Its numbers, by letter.
-        span: The whole word.
-        remark: As in :class:`WordForm`.
         encodes: Whether it is marked as the layer that makes spikes of an image.
     """
 

@@ -51,7 +51,6 @@ class BoxTexts:
         """The words in a box; what goes without saying is left out.
 
         Args:
-            box: A layer, or the call of a block.
             width: What is said of its channels, features or rate, ``4c`` or nothing; None: what they are.
         """
         if isinstance(box, LayerText):

@@ -32,11 +32,7 @@ from sewdsl.notation.tikz.box_text import WIDTH, BoxText, BoxTexts, width_of
 
 
 def calls_by_path(network: Network) -> tuple[TextItems, TextItems]:
-    """The body of a network with calls of blocks: without repeats, and with them.
-
-    Raises:
-        UnwritableNetwork: no text of the language gives this network; the message names a node.
-    """
+    """The body of a network with calls of blocks: without repeats, and with them."""
     wording, items = body_unfolded(network)
     blocks = Blocks(network, wording, items)
     whole = _Paths(network, shipped_blocks()).sequence(blocks.named(items), 0)
@@ -131,7 +127,6 @@ def distinct_blocks(words: BoxTexts, calls: Iterable[TextItems]) -> tuple[BlockV
     """The distinct blocks of a network.
 
     Args:
-        words: Of the network.
         calls: Sequences in which all calls occur, each perhaps more than once.
     """
     found: dict[Hashable, dict[str, BlockText]] = {}

@@ -178,7 +178,6 @@ class Picture:
         """Writes a sequence; what follows it starts at the end that is returned.
 
         Args:
-            start: Where it begins.
             gives: The node whose output the sequence gives; None: that is not to be noted.
         """
         for item, following in zip_longest(items, items[1:]):

@@ -152,7 +152,6 @@ class RecomputationChoice(NamedTuple):
     """A program and what a step of it takes.
 
     Attributes:
-        peak: Its memory.
         fits: Whether that is no more than was allowed; else nothing is known that takes less.
     """
 
@@ -167,8 +166,6 @@ def choose_recomputation(program: Program, load: TrainingLoad, budget: int) -> R
     First as it is, then with less stored of small tensors too, then with values recomputed.
 
     Args:
-        program: Before any of this.
-        load: What a step is given.
         budget: Bytes.
     """
     lean = program.with_lean()

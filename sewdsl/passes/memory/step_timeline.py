@@ -28,7 +28,6 @@ class SavedRecord:
     Attributes:
         store: Its bits, or the value itself; None: it is recomputed.
         raw: Whether the value itself.
-        operands: What it is computed from.
         step: What computes it again, if anything does.
         cached: The value, once it is there again.
         holders: How many may still ask for it.
@@ -112,8 +111,6 @@ class PeakMemory:
     """What a training step takes.
 
     Attributes:
-        sizes: Of what.
-        moments: In order.
         kept: Bytes that wait for the backward pass when it begins, by the node whose value or step they belong to.
         again: Multiply-accumulates, or as long, of what is recomputed.
     """
@@ -144,14 +141,11 @@ class _Run:
     """A training step, without its numbers.
 
     Attributes:
-        sizes: Of what.
-        moments: So far.
         values: What is there of the values, by node, on the way forward.
         records: What is kept of them, by node, as long as somebody may still read them.
         held: What each step will ask for on the way back, by its place.
         aside: What each step keeps in addition.
         gradients: By node, on the way back.
-        again: What was recomputed.
     """
 
     sizes: ValueSizes

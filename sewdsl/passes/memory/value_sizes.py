@@ -30,7 +30,6 @@ class TrainingLoad(NamedTuple):
         mixed: Whether layers work in 16 bits.
         states: Numbers that the optimizer keeps for each weight, and their average, if there is one.
         steps: Time-steps; None: the network's.
-        device: Where it runs.
     """
 
     samples: int
@@ -48,7 +47,6 @@ def training_load(
     Args:
         recipe: None: one that has no optimizer.
         samples: At once; None: as the recipe says, or one.
-        device: Where it runs.
     """
     if recipe is None:
         return TrainingLoad(samples or 1, device=device)
