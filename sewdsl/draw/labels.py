@@ -182,8 +182,7 @@ def replace_unprintable(text: str) -> str:
 
 def short_name(network: Network) -> str:
     """The network's name, at most 80 characters of it."""
-    name = replace_unprintable(network.name).strip() or "network"
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return cut(replace_unprintable(network.name).strip() or "network", LONGEST_NAME)
 
 
 def network_facts(network: Network) -> str:

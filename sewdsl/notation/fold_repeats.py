@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from operator import eq
 
@@ -11,13 +11,13 @@ from sewdsl.ir.op import Activation
 from sewdsl.notation.item_text import (
     BlockText,
     LayerText,
-    MergeText,
     ReadText,
     RepeatText,
     TextItem,
     TextItems,
     item_text,
     split_lets,
+    with_sequences,
 )
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.ops.layers.norms import Norm
@@ -66,10 +66,8 @@ class _Folding:
 
     def sequence(self, items: TextItems) -> TextItems:
         """Folds merges first, since they are items of what is around them."""
-        lets, items = split_lets(items)
-        folded = (replace(let, items=self.sequence(let.items)) for let in lets)
-        row = [item.with_operands(self.sequence) if isinstance(item, MergeText) else item for item in items]
-        return *folded, *self._row(row)
+        lets, row = split_lets(tuple(with_sequences(item, self.sequence) for item in items))
+        return *lets, *self._row(row)
 
     def _row(self, row: Sequence[TextItem]) -> TextItems:
         """Chooses among the savings; those that overlap with a better one make do with what it leaves.

@@ -75,10 +75,6 @@ class MergeText:
         """What the operands are called."""
         return self.op.names(len(self.operands))
 
-    def with_operands(self, change: Callable[[TextItems], TextItems]) -> MergeText:
-        """The same of changed operands."""
-        return replace(self, operands=tuple(map(change, self.operands)))
-
 
 @dataclass(frozen=True)
 class BlockText:
@@ -208,6 +204,17 @@ def child_sequences(item: TextItem) -> tuple[TextItems, ...]:
             return operands
         case BlockText() | RepeatText() | LetText():
             return (item.items,)
+
+
+def with_sequences(item: TextItem, change: Callable[[TextItems], TextItems]) -> TextItem:
+    """A merge of changed operands, or a named value of a changed sequence; anything else as it is."""
+    match item:
+        case MergeText():
+            return replace(item, operands=tuple(map(change, item.operands)))
+        case LetText():
+            return replace(item, items=change(item.items))
+        case _:
+            return item
 
 
 def walk_items(items: TextItems) -> Iterator[TextItem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain, islice, product
 
 from sewdsl.elaborate.block_calls import block_title
@@ -22,7 +22,6 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.notation.item_text import (
     BlockText,
     LayerText,
-    LetText,
     MergeText,
     TextItem,
     TextItems,
@@ -30,6 +29,7 @@ from sewdsl.notation.item_text import (
     item_text,
     network_items,
     walk_items,
+    with_sequences,
 )
 from sewdsl.notation.kind_text import NodeTexts
 from sewdsl.ops.input import Input
@@ -237,7 +237,7 @@ class Blocks:
         self._plain = [shape for shape in shapes if not shape.joins and shape.title in called]
         self._nearest = _activations(items)
         self._calls: dict[tuple[str, TextItems, Surroundings], BlockText | None] = {}
-        self._expansions: dict[tuple[str, Surroundings], TextItems | None] = {}
+        self._expanded = cache(self._expand)
 
     def named(self, items: TextItems) -> TextItems:
         """A sequence with calls in place of joins and of what belongs to them; other joins are looked into.
@@ -247,17 +247,9 @@ class Blocks:
         found: list[TextItem] = []
         at = 0
         while at < len(items):
-            item = items[at]
             here = [shape for shape in self._plain if self._is_called(shape.title, items[at : at + shape.length])]
             block, length = self._best([*self._joining, *here], items, at)
-            if block is not None:
-                found.append(block)
-            elif isinstance(item, MergeText):
-                found.append(item.with_operands(self.named))
-            elif isinstance(item, LetText):
-                found.append(replace(item, items=self.named(item.items)))
-            else:
-                found.append(item)
+            found.append(with_sequences(items[at], self.named) if block is None else block)
             at += length
         return tuple(found)
 
@@ -313,11 +305,7 @@ class Blocks:
         own = tuple(self._own(shape, items, surroundings[1]))
         for values in shape.guesses(items):
             block = BlockText(shape.title, ", ".join(filter(None, (shape.call(values), *own))), items)
-            call = item_text(block)
-            key = call, surroundings
-            if key not in self._expansions:
-                self._expansions[key] = self._expanded(call, *surroundings)
-            if self._expansions[key] == items:
+            if self._expanded(item_text(block), *surroundings) == items:
                 return block
         return None
 
@@ -331,7 +319,7 @@ class Blocks:
         if activation is not None and OWN_NEURON in shape.names and activation != neuron:
             yield f"{OWN_NEURON}={self._wording.alone(activation)}"
 
-    def _expanded(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> TextItems | None:
+    def _expand(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> TextItems | None:
         settings = self._network.settings
         reporter, builder = Reporter(), NodeBuilder(settings.steps)
         builder.add("input", Input(shape=shape), (), (), BUILTIN)

@@ -25,6 +25,7 @@ from sewdsl.notation.item_text import (
     item_text,
     items_text,
     walk_items,
+    with_sequences,
 )
 from sewdsl.syntax.lexicon import KEYWORDS, SETTINGS
 
@@ -166,16 +167,12 @@ def _definition(name: str, group: Sequence[_Unit]) -> Definition:
         return "$(s)" if number == step else str(number)
 
     def change(items: TextItems) -> TextItems:
-        return tuple(changed(item) for item in items)
-
-    def changed(item: TextItem) -> TextItem:
-        match item:
-            case LayerText():
-                return replace(item, text=_parametrised(item, width, stride))
-            case MergeText():
-                return item.with_operands(change)
-            case _:
-                return item
+        return tuple(
+            replace(item, text=_parametrised(item, width, stride))
+            if isinstance(item, LayerText)
+            else with_sequences(item, change)
+            for item in items
+        )
 
     join, *end = change(template.items)
     assert isinstance(join, MergeText)  # noqa: S101 -- units begin with one

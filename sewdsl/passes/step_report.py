@@ -69,11 +69,8 @@ def kept_values_by_block(network: Network, found: PeakMemory) -> list[MemoryRow]
             rows += inside
         elif inside:
             path, _, text = block
-            rows.append(
-                MemoryRow(
-                    text, path, ", ".join(dict.fromkeys(row.how for row in inside)), sum(row.bytes for row in inside)
-                )
-            )
+            how = ", ".join(dict.fromkeys(row.how for row in inside))
+            rows.append(MemoryRow(text, path, how, sum(row.bytes for row in inside)))
     return rows
 
 
@@ -83,7 +80,10 @@ def _how(found: PeakMemory, index: int) -> str:
         return "computed again"
     if found.sizes.kept(index) is None or not found.kept.get(index):
         return "as it is"
-    bits = program.bits[index]
+    return _bits_text(program.bits[index])
+
+
+def _bits_text(bits: int) -> str:
     return f"{bits} bit{'' if bits == 1 else 's'} a number"
 
 
@@ -108,10 +108,7 @@ _KERNELS: dict[Kernel, str] = {
     "module": "by itself",
     "loop": "time-step by time-step",
 }
-_BY_EVENTS = {
-    True: "by events if few, to the bit",
-    False: "by events if few",
-}
+_BY_EVENTS = {True: "by events if few, to the bit", False: "by events if few"}
 """How a convolution runs that reads spikes, by whether every bit has to stay the same."""
 
 
@@ -136,6 +133,6 @@ def planned_steps(sizes: ValueSizes) -> list[StepRow]:
         elif step.recomputed:
             storage = "computed again"
         else:
-            storage = "as it is" if bits is None else f"{bits} bit{'' if bits == 1 else 's'} a number"
+            storage = "as it is" if bits is None else _bits_text(bits)
         steps.append(StepRow(names, runs, layout, storage))
     return steps

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.analysis.residual_blocks import NamedResidual, named_residuals
+from sewdsl.lower import SpikingNetwork
 from sewdsl.probe.capture_outputs import capture_outputs
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sewdsl.lower import SpikingNetwork
 
 
 class BlockRate(NamedTuple):

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from sewdsl.analysis.energy import LayerCounts, LayerOperations, operation_bounds
+from sewdsl.ir.network import Network
 from sewdsl.ir.op import Activation
+from sewdsl.lower import SpikingNetwork
 from sewdsl.probe.capture_outputs import capture_inputs, capture_outputs
 from sewdsl.probe.untrained import active_dropouts
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sewdsl.ir.network import Network
-    from sewdsl.lower import SpikingNetwork
 
 
 @dataclass

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from sewdsl.ir.network import Network
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sewdsl.lower import SpikingNetwork
+from sewdsl.lower import SpikingNetwork
 
 
 def set_untrained_mode(model: SpikingNetwork) -> SpikingNetwork:

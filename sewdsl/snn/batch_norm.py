@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sewdsl.snn.kernels import ChannelAffine
 from sewdsl.snn.kernels.neuron import operators
-from sewdsl.snn.streamed_past import ReadsPast
+from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 from sewdsl.snn.time_steps import over_steps
 from sewdsl.snn.unsupported import TRAINING_BATCH_NORM, is_transformed
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from sewdsl.snn.streamed_past import StreamedPast
 
 
 class BatchNorm(_BatchNorm):

@@ -12,9 +12,11 @@ computed by Winograd's algorithm where that is faster: :mod:`sewdsl.snn.kernels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.snn.autocast import autocast_dtype
@@ -23,12 +25,7 @@ from sewdsl.snn.kernels.event_convolution import EventConvolution, equals_dense
 from sewdsl.snn.kernels.winograd import Winograd
 from sewdsl.snn.unsupported import first_derivative_only
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-    Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 BYTES_16_BIT = 2

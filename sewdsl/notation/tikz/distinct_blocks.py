@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import groupby
 
 from sewdsl.elaborate.definitions import shipped_blocks
@@ -22,10 +21,12 @@ from sewdsl.notation.item_text import (
     RepeatText,
     TextItem,
     TextItems,
+    child_sequences,
     first_node,
     item_nodes,
     item_text,
     walk_items,
+    with_sequences,
 )
 from sewdsl.notation.match_blocks import Blocks
 from sewdsl.notation.tikz.box_text import WIDTH, BoxText, BoxTexts, width_of
@@ -64,12 +65,7 @@ class _Paths:
                 yield BlockText(call.label, call.arguments.removesuffix("s1"), self.sequence(group, len(way)))
                 continue
             for item in group:
-                if isinstance(item, MergeText):
-                    yield item.with_operands(lambda operand: self.sequence(operand, depth))
-                elif isinstance(item, LetText):
-                    yield replace(item, items=self.sequence(item.items, depth))
-                else:
-                    yield item
+                yield with_sequences(item, lambda inner: self.sequence(inner, depth))
 
     def _call(self, item: TextItem, depth: int) -> tuple[PathStep, ...] | None:
         """The way to the nearest call that an item is part of, if that is of a block of the file's own."""
@@ -175,16 +171,11 @@ def _words(words: BoxTexts, items: TextItems) -> str:
 def drawn_boxes(items: TextItems) -> Iterator[LayerText | BlockText]:
     """The boxes of a sequence, in order; not those inside of blocks, nor the circles of joins."""
     for item in items:
-        match item:
-            case LayerText() | BlockText():
-                yield item
-            case MergeText(_, operands):
-                for operand in operands:
-                    yield from drawn_boxes(operand)
-            case RepeatText(inner, _):
+        if isinstance(item, LayerText | BlockText):
+            yield item
+        elif not isinstance(item, LetText):
+            for inner in child_sequences(item):
                 yield from drawn_boxes(inner)
-            case ReadText() | LetText():
-                pass
 
 
 def _skeleton(words: BoxTexts, items: TextItems) -> Hashable:
