@@ -14,7 +14,6 @@ class UnsupportedLayer(ExportError):
     """A layer that a format cannot express.
 
     Args:
-        node: The layer.
         why: What speaks against it, in words that go on after its name: ``is a max pooling of real values, …``.
     """
 
@@ -42,7 +41,6 @@ class NoPlaceError(WeightsError):
     """A layer that a scheme has no key for.
 
     Args:
-        node: The layer.
         why: What it is instead, in words that go on after its name.
     """
 

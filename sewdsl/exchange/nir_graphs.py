@@ -54,7 +54,6 @@ class GraphMetadata(_Entry):
     """Of a graph.
 
     Attributes:
-        name: The network's.
         steps: Time-steps that it is to run for.
         encode: ``direct``: a static input is shown at each of them. ``none``: the input is a sequence.
         readout: How the outputs of the time-steps become one: ``mean``, ``sum`` or ``last``.
@@ -103,7 +102,6 @@ def cut_cycles(reads: Reads, delays: Collection[str] = ()) -> frozenset[tuple[st
     """The edges that give what was at the time-step before, so that those left make no cycle.
 
     Args:
-        reads: The graph.
         delays: Its nodes that delay: no edge into one of these is left in a cycle.
 
     Raises:

@@ -50,10 +50,7 @@ class ImportedNetwork:
     """A model of another library, read.
 
     Attributes:
-        network: The network, compiled from the text.
         tensors: Its weights, by the keys of its module's ``state_dict``.
-        text: What a ``.net`` file holds of it.
-        notes: What a reader should know of how it was read.
         assumed: What of the header was made up, since nothing says it.
     """
 
@@ -69,9 +66,6 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
 
     Args:
         draft: What was read; it is changed.
-        name: The network's.
-        settings: Its header.
-        notes: What to say of it.
 
     Raises:
         ModelImportError: the language has no text for it, for instance since it is not made of rows and joins.
@@ -277,7 +271,6 @@ def header_assumptions(network: Network, *, steps: bool, readout: bool) -> tuple
     """What to say of the header that was made up; a network without neurons is the same at every time-step.
 
     Args:
-        network: As it was read.
         steps: Whether nothing said how many time-steps there are.
         readout: Whether nothing said how they become one output.
     """

@@ -51,7 +51,6 @@ class SourcePart:
 
     Attributes:
         name: As its library calls it.
-        kind: What it is there.
     """
 
     name: str
@@ -67,10 +66,7 @@ class DraftLayer(Wired):
     """One operation.
 
     Attributes:
-        op: What it does.
         inputs: Indices of the items that it reads, all smaller than its own; (branch, identity) for a join.
-        origin: Where it comes from.
-        output: The type of what it gives.
         tensors: Its parameters and buffers, by their names in its module.
         delayed: Of a delay in a loop, which reads nothing: index of the item whose value of the time-step before it
             gives.
@@ -114,7 +110,6 @@ class Draft:
     """Items in order of computation; the first is the input.
 
     Attributes:
-        items: Those so far.
         outputs: Indices of the items that are read out over time, by name; the only one has an empty name.
     """
 

@@ -54,13 +54,7 @@ FLAT = (GlobalAvgPool, AvgPool, Flatten, Dropout)
 
 
 def layer_place(network: Network, node: Node, prefix: str, ones: int = 0) -> Place:
-    """Where SpikingJelly's own module for a layer has its weights.
-
-    Args:
-        network: Whose layer it is.
-        prefix: What its keys begin with.
-        ones: As in :class:`Place`.
-    """
+    """Where SpikingJelly's own module for a layer has its weights."""
     if isinstance(node.op, TemporalAttention | ChannelAttention):
         ones = len(network.inputs(node)[0].shape) if len(network.inputs(node)[0].shape) > 1 else 0
     return Place(node, prefix, NAMES.get(type(node.op), {}), ones=ones)
@@ -125,10 +119,7 @@ class SequenceReader:
         """A convolution.
 
         Args:
-            prefix: What its keys begin with.
             bias: Whether theirs has one.
-            part: As in :class:`Place`.
-            parts: As in :class:`Place`.
             flat: Whether theirs is one of places in a row, of kernel 1.
         """
         node = self.take("convolution", Conv)

@@ -29,7 +29,6 @@ class TakenWeights:
         taken: Layers and parts that have them.
         new: Those that have weights of their own, and begin anew.
         left: What of the file is not taken, and why.
-        notes: What else there is to say.
     """
 
     tensors: dict[str, Tensor]

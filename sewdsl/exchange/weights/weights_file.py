@@ -34,7 +34,6 @@ class WeightsFile:
     """What a file holds.
 
     Attributes:
-        tensors: The weights, by their keys.
         notes: What else there was, and what was done to the keys.
     """
 

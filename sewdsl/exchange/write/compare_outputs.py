@@ -43,7 +43,6 @@ class OutputComparison(NamedTuple):
     """Comparison of all outputs.
 
     Attributes:
-        outputs: One for each output.
         depends_on_input: Whether an output differs from that for an input of zeros; if not, the comparison shows
             nothing.
     """
@@ -57,8 +56,6 @@ def compare_outputs(model: SpikingNetwork, format_: ExportFormat, written: bytes
 
     Args:
         model: Module in evaluation mode.
-        format_: Format of the file.
-        written: The file.
         x: Input, ``[T, N, *]`` or static, in the dtype of the module.
 
     Raises:

@@ -28,11 +28,9 @@ class EvaluatedLayer:
     """A node to be written.
 
     Attributes:
-        node: It.
         inputs: What it reads in evaluation, where dropout leaves spikes spikes.
         learned: Its parameters and buffers by torch's names, in float64.
         norms: The batch norms that alone read it, in a row, with what they have learned.
-        dtype: The dtype of the weights.
         dt: Seconds of a time-step, where a format counts time in seconds.
     """
 
@@ -70,12 +68,7 @@ def factor_and_shift(norm: BatchNorm, learned: Mapping[str, Tensor]) -> tuple[Te
 
 
 def evaluated_layers(model: SpikingNetwork, dt: float) -> Iterator[tuple[int, EvaluatedLayer]]:
-    """All nodes but the input and the batch norms that are part of others, with their indices.
-
-    Args:
-        model: The network.
-        dt: Seconds of a time-step.
-    """
+    """All nodes but the input and the batch norms that are part of others, with their indices."""
     network, hosts = model.network, foldable_norms(model.network)
     nodes = network.in_evaluation().nodes
     dtype = number_format(model)

@@ -27,8 +27,6 @@ class OperandSums:
     first two.
 
     Args:
-        draft: Where joins are added.
-        nodes: All nodes, by name.
         single: The item of one node.
     """
 

@@ -57,7 +57,6 @@ def read_graph(source: str | Path | nir.NIRGraph, wanted: NirReadOptions | None 
     """The network of a graph.
 
     Args:
-        source: A file, or a graph in memory.
         wanted: What to take for what the graph does not say; None: what :class:`NirReadOptions` says.
 
     Raises:

@@ -42,9 +42,7 @@ class TracedTensor(Tensor):
     """A tensor without numbers, which knows what gives it.
 
     Attributes:
-        run: The run that it belongs to.
         place: Index of the item in the draft.
-        form: Its axes.
         complement: Whether it is 1 minus what the item gives.
         read: Whether the time-steps have become one.
     """
@@ -91,7 +89,6 @@ class Trace:
     """One run.
 
     Attributes:
-        draft: What was written down.
         sizes: T, N.
         readout: How the time-steps became one, if they did.
         repeated: Whether a static input was repeated T times.

@@ -35,7 +35,6 @@ def to_graph(model: SpikingNetwork, inputs: str = "", dt: float = DEFAULT_DT) ->
     it where it can be. Where a layer takes several nodes, the last one has its name, and the others a word after it.
 
     Args:
-        model: The network.
         inputs: How they are scaled, in words.
         dt: Seconds of a time-step, > 0; 1 for readers that count time in time-steps.
 

@@ -40,11 +40,8 @@ class OnnxGraph:
         """Appends an operation; the name of its first result.
 
         Args:
-            op: ONNX's name of it.
-            inputs: Names of values.
             name: Its own; a number is appended where it is taken.
             outputs: Names of its results; none: one, of its own name.
-            **attributes: Its attributes.
         """
         self._names[name] += 1
         name = name if self._names[name] == 1 else f"{name}_{self._names[name]}"
@@ -91,7 +88,6 @@ class NodeScope:
     """Where a node's operations go, and what they are called.
 
     Attributes:
-        graph: The graph.
         node: The node, or where a batch norm is folded into a layer, the layer.
         name: What operations are named by.
         gives: The name of the value.

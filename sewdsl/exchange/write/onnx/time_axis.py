@@ -20,13 +20,10 @@ class TimeAxis(ABC):
     """The time axis of a graph.
 
     Args:
-        graph: The graph.
-        T: Time-steps of the network.
         fixed: Whether there can be no other number of them: the input has no time axis, or weights are of one number.
 
     Attributes:
         any_length: Whether the graph can do with any number of time-steps.
-        T: Likewise.
         free: Whether an input may have any other number of time-steps.
     """
 
@@ -42,8 +39,6 @@ class TimeAxis(ABC):
         """Puts a layer of neurons into the graph; the name of what they give, ``[T·N, *]``.
 
         Args:
-            place: Where they go.
-            module: The neurons.
             x: Their input current, ``[T·N, *]``.
             once: Whether that is one time-step, ``[N, *]``, which represents all.
 

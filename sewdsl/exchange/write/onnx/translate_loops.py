@@ -28,7 +28,6 @@ class LoopState(NamedTuple):
     """A value that a node in a loop keeps from one time-step to the next.
 
     Attributes:
-        node: Index of the node.
         name: The name of the state in the equations of a neuron; empty for the only state of another node.
         start: The value before the first time-step.
     """
@@ -63,11 +62,7 @@ def loop_writer(
     """What puts a loop into a graph.
 
     Args:
-        network: What it is part of.
         modules: By the names of nodes.
-        step: The loop.
-        graph: Where it goes.
-        axis: How the graph goes through time.
 
     Raises:
         UnsupportedLayer: something in it cannot be written.

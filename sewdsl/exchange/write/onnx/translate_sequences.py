@@ -26,8 +26,6 @@ def translate_sequence(place: NodeScope, module: nn.Module, x: str, sizes: Sizes
     """Puts a layer that reads more than a time-step into a graph; the name of what it gives, None if it is no such one.
 
     Args:
-        place: Where.
-        module: Its module.
         x: The name of what it reads, ``[T·N, *]``.
         sizes: Names sizes that begin with T.
     """

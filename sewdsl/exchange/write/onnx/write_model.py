@@ -39,8 +39,6 @@ def to_onnx(model: SpikingNetwork, axis: type[TimeAxis], inputs: str = "") -> Mo
     """The model of a module in evaluation, in the dtype of its parameters.
 
     Args:
-        model: The module.
-        axis: How the graph goes through time.
         inputs: How they are scaled, in words.
 
     Raises:

@@ -54,11 +54,7 @@ SURROGATE_NAMES = frozenset(kind.kind.lower() for kind in TEXTS)
 
 
 class Surrogates:
-    """The surrogates of a network, those that its neurons have.
-
-    Args:
-        found: All of them, in order.
-    """
+    """The surrogates of a network, those that its neurons have."""
 
     def __init__(self, found: Iterable[Surrogate]) -> None:
         self._found = list(dict.fromkeys(found))

@@ -79,7 +79,6 @@ class CopySequence:
     """Copies in a row that differ in some values only.
 
     Attributes:
-        body: One copy.
         names: Variables in the body.
         rows: Their values, copy by copy; empty without variables.
     """
@@ -139,7 +138,6 @@ def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:
 
     Args:
         exprs: Of one skeleton.
-        resolve: What to write for a value.
         arg: The argument whose values they are.
     """
     first = exprs[0]

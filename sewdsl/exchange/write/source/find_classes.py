@@ -111,7 +111,6 @@ class ClassFinder:
 
     Args:
         root: The same as a tree.
-        layers: How its layers are made.
         taken: Names that no class may have.
 
     Attributes:

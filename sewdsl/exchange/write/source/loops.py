@@ -77,11 +77,7 @@ class Delay({base}):
 
 
 def delay(*, looped: bool) -> str:
-    """Return the class of a delay outside of a cycle.
-
-    Args:
-        looped: Whether the file has loops.
-    """
+    """Return the class of a delay outside of a cycle."""
     if not looped:
         return DELAY.format(base="nn.Module", body="return torch.cat((torch.zeros_like(x[:1]), x[:-1]))")
     lines = (
@@ -108,7 +104,6 @@ def definitions(used: set[str], reset: Sequence[str], *, looped: bool) -> list[s
     Args:
         used: Classes whose calls were asked for.
         reset: Statements that make layers of the library forget their states.
-        looped: Whether the file has loops.
     """
     texts = [MEMORY, STEPWISE.format(reset="".join(f"    {line}\n" for line in reset))] if looped else []
     texts += [FEEDBACK] if "Feedback" in used else []

@@ -43,8 +43,6 @@ class PassThrough:
     """A value goes through the item of that key.
 
     Attributes:
-        key: Of the item.
-        reads: The variables that the item reads.
         gives: The variable of what comes out.
     """
 
@@ -58,7 +56,6 @@ class MergePoint:
     """A value is what a merge makes of others.
 
     Attributes:
-        node: Index of the merge.
         operands: Key of each operand; None: the value itself.
         reads: The variables that each operand reads.
         gives: The variable of what comes out.
@@ -102,7 +99,6 @@ class SourceSection:
         kind: What it is; a ``repeat`` holds nothing but each ``copy``.
         source: Index of the node whose value goes in.
         output: Index of the node whose value comes out.
-        items: What it is made of.
         flow: The way of values through them.
         title: Of a block: its name.
         arguments: Of a block: ``c128s2``.
