@@ -68,7 +68,7 @@ FORMATS: dict[str, ExportFormat] = {
         double=True,
         sequence=True,
     ),
-    "onnx": ExportFormat((".onnx",), _imported("onnx.write_model", "to_bytes"), _run_onnx, 1e-4),
+    "onnx": ExportFormat((".onnx",), _imported("onnx.write_model", "to_scanned_bytes"), _run_onnx, 1e-4),
     "onnx-unrolled": ExportFormat((".onnx",), _imported("onnx.write_model", "to_unrolled_bytes"), _run_onnx, 1e-4),
     "python": ExportFormat(
         (".py",),
@@ -81,7 +81,7 @@ FORMATS: dict[str, ExportFormat] = {
     "spikingjelly": ExportFormat(
         (".py",),
         _imported("spikingjelly", "write"),
-        _imported("spikingjelly", "run"),
+        _imported("spikingjelly", "run_layers"),
         1e-8,
         double=True,
         holds_weights=False,

@@ -43,7 +43,7 @@ PARALLEL: dict[type[ParallelNeuron], str] = {
 """Their parallel neurons."""
 
 
-def neuron(node: Node, op: Spiking) -> PyCall:
+def _neuron(node: Node, op: Spiking) -> PyCall:
     """The call that makes a neuron.
 
     Raises:
@@ -178,7 +178,7 @@ class SpikingJellyLayers:
         if isinstance(node.op, ParallelNeuron) and self._network.nodes.index(node) in self._network.graph.looped:
             raise UnsupportedLayer(node, "is in a loop, and SpikingJelly's computes all time-steps at once")
         if isinstance(node.op, Spiking):
-            made = neuron(node, node.op)
+            made = _neuron(node, node.op)
             self._used.add(made.callee)
             return made
         call = layer_call(node, self._network, "is a layer that SpikingJelly does not have")
@@ -210,7 +210,7 @@ source = DIALECT.source
 write = DIALECT.write
 
 
-def run(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
+def run_layers(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
     """Return the outputs of a file's network with these weights."""
     if find_spec("spikingjelly") is None:
         message = "this needs spikingjelly, which is not installed: pip install spikingjelly==2.0.0"

@@ -107,7 +107,7 @@ class OperandSums:
 BITS = (0, 1)
 
 
-def threshold(draft: Draft, node: Primitive, nodes: Mapping[str, Primitive], sums: OperandSums) -> int:
+def read_threshold(draft: Draft, node: Primitive, nodes: Mapping[str, Primitive], sums: OperandSums) -> int:
     """The item that gives what a threshold gives.
 
     Raises:

@@ -42,7 +42,7 @@ def tensor(node: Primitive, key: str, ndim: int) -> Tensor:
     return torch.from_numpy(found.copy())
 
 
-def conv(draft: Draft, node: Primitive, source: int) -> int:
+def _conv(draft: Draft, node: Primitive, source: int) -> int:
     """``Conv2d`` and ``Conv1d``; a bias of zeros, which it has where there was none, is left out."""
     axes = 1 if node.kind == "Conv1d" else 2
     weight, bias = tensor(node, "weight", 2 + axes), tensor(node, "bias", 1)
@@ -87,7 +87,7 @@ def _padding(
     return reach[0] // 2, reach[1] // 2
 
 
-def linear(draft: Draft, node: Primitive, source: int) -> int:
+def _linear(draft: Draft, node: Primitive, source: int) -> int:
     """``Affine`` and ``Linear``."""
     weight = tensor(node, "weight", 2)
     bias = tensor(node, "bias", 1) if node.kind == "Affine" else None
@@ -104,12 +104,7 @@ def linear(draft: Draft, node: Primitive, source: int) -> int:
     return draft.add(op, (source,), node.origin, weight=weight, bias=bias)
 
 
-def average(draft: Draft, node: Primitive, source: int) -> int:
-    """``AvgPool2d``."""
-    return draft.add(window(AvgPool, node), (source,), node.origin)
-
-
-def total(draft: Draft, node: Primitive, source: int) -> int:
+def _total(draft: Draft, node: Primitive, source: int) -> int:
     """``SumPool2d``: a convolution of each channel by itself, with ones."""
     kernel, stride, padding = (node.pair(key) for key in WINDOW.values())
     channels = draft.shape(source)[0]
@@ -120,7 +115,7 @@ def total(draft: Draft, node: Primitive, source: int) -> int:
     return draft.add(op, (source,), node.origin, weight=torch.ones(channels, 1, *kernel))
 
 
-def flatten(draft: Draft, node: Primitive, source: int) -> int:
+def _flatten(draft: Draft, node: Primitive, source: int) -> int:
     """``Flatten``, of all axes; of one axis it does nothing."""
     shape = draft.shape(source)
     (first, _), (last, _) = (node.pair(key) for key in ("start_dim", "end_dim"))
@@ -137,12 +132,12 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 LAYERS: dict[str, Callable[[Draft, Primitive, int], int]] = {
-    "Conv1d": conv,
-    "Conv2d": conv,
-    "Affine": linear,
-    "Linear": linear,
-    "AvgPool2d": average,
-    "SumPool2d": total,
-    "Flatten": flatten,
+    "Conv1d": _conv,
+    "Conv2d": _conv,
+    "Affine": _linear,
+    "Linear": _linear,
+    "AvgPool2d": lambda draft, node, source: draft.add(window(AvgPool, node), (source,), node.origin),
+    "SumPool2d": _total,
+    "Flatten": _flatten,
 }
 """What adds the items of each primitive, reading one item; the item that gives what it gives."""

@@ -13,7 +13,7 @@ import torch
 from sewdsl.exchange.nir_graphs import GraphMetadata
 from sewdsl.exchange.read.build_network import ImportedNetwork, build_network, header_assumptions
 from sewdsl.exchange.read.draft import Draft, ModelImportError, ScaleOp
-from sewdsl.exchange.read.nir.infer_joins import OperandSums, threshold
+from sewdsl.exchange.read.nir.infer_joins import OperandSums, read_threshold
 from sewdsl.exchange.read.nir.layers import LAYERS
 from sewdsl.exchange.read.nir.neurons import NEURONS, RELATIVE_TOLERANCE, infer_dt, neuron
 from sewdsl.exchange.read.nir.open_hdf5 import open_graph
@@ -174,7 +174,7 @@ class _Graph:
         if not node.reads:
             return 0
         if node.kind == "Threshold":
-            return threshold(self._draft, node, self._nodes, self._sums)
+            return read_threshold(self._draft, node, self._nodes, self._sums)
         source = self._sums.of(node.reads)
         if node.kind in TRANSPARENT_PRIMITIVES or _passes_on(node):
             return source

@@ -52,7 +52,7 @@ def unsupported_neuron_message(module: Any) -> str:
     return ""
 
 
-def neuron(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+def _neuron(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
     """``IFNode``, ``LIFNode`` and ``ParametricLIFNode``.
 
     One that does not divide its input by tau reads tau times as much.
@@ -94,13 +94,13 @@ NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 """What a batch norm has learned."""
 
 
-def copy_parameters(module: nn.Module, names: tuple[str, ...] = ("weight", "bias")) -> dict[str, Tensor]:
+def _copy_parameters(module: nn.Module, names: tuple[str, ...] = ("weight", "bias")) -> dict[str, Tensor]:
     """Weights and buffers of a layer as it computes with them, by torch's names."""
     found = {name: getattr(module, name) for name in names}
     return {name: value.detach().clone() for name, value in found.items() if value is not None}
 
 
-def require_batch_first(trace: Trace, a: TracedTensor) -> TracedTensor:
+def _require_batch_first(trace: Trace, a: TracedTensor) -> TracedTensor:
     """What a layer of torch reads, if it takes the first axis for samples and the second for channels.
 
     Raises:
@@ -111,7 +111,7 @@ def require_batch_first(trace: Trace, a: TracedTensor) -> TracedTensor:
     return a
 
 
-def require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+def _require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
     """What a layer of SpikingJelly reads, as its step mode says."""
     wanted = LeadingAxes.SEQUENCE if getattr(module, "step_mode", "m") == "m" else LeadingAxes.STEP
     if a.form is not wanted and not (wanted is LeadingAxes.STEP and a.form is LeadingAxes.FOLDED):
@@ -120,9 +120,9 @@ def require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTenso
     return a
 
 
-def conv(trace: Trace, module: nn.Conv2d | nn.Conv1d, a: TracedTensor) -> TracedTensor:
+def _conv(trace: Trace, module: nn.Conv2d | nn.Conv1d, a: TracedTensor) -> TracedTensor:
     """``Conv2d`` and ``Conv1d``."""
-    require_axes(trace, a, len(module.kernel_size))
+    _require_axes(trace, a, len(module.kernel_size))
     if module.padding_mode != "zeros":
         raise trace.refusal(f"pads with '{module.padding_mode}'")
     if isinstance(module.padding, str):
@@ -135,9 +135,9 @@ def conv(trace: Trace, module: nn.Conv2d | nn.Conv1d, a: TracedTensor) -> Traced
     return _convolution(trace, module, a, Conv, padding=padding, dilation=pair(module.dilation))
 
 
-def transposed_conv(trace: Trace, module: nn.ConvTranspose2d | nn.ConvTranspose1d, a: TracedTensor) -> TracedTensor:
+def _transposed_conv(trace: Trace, module: nn.ConvTranspose2d | nn.ConvTranspose1d, a: TracedTensor) -> TracedTensor:
     """``ConvTranspose2d`` and ``ConvTranspose1d``."""
-    require_axes(trace, a, len(module.kernel_size))
+    _require_axes(trace, a, len(module.kernel_size))
     if pair(module.dilation) != (1, 1):
         raise trace.refusal("dilates its kernel, which no transposed convolution here does")
     pads = {"padding": pair(module.padding), "output_padding": pair(module.output_padding)}
@@ -158,10 +158,10 @@ def _convolution(
         **own,
     )
     require_width(trace, a, module.in_channels)
-    return trace.add(op, a, **copy_parameters(module))
+    return trace.add(op, a, **_copy_parameters(module))
 
 
-def upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTensor:
+def _upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTensor:
     """``Upsample`` by a whole factor."""
     factors = module.scale_factor if isinstance(module.scale_factor, tuple) else (module.scale_factor,) * 2
     if module.size is not None or factors[0] != factors[-1] or factors[0] is None or factors[0] % 1:
@@ -175,10 +175,10 @@ def upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTensor
     return trace.add(make_op(Upsample, trace.origin, factor=int(factors[0]), mode=mode), a)
 
 
-def group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTensor:
+def _group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTensor:
     """``GroupNorm``."""
     require_width(trace, a, module.num_channels)
-    tensors = copy_parameters(module)
+    tensors = _copy_parameters(module)
     if not module.affine:
         tensors = {"weight": torch.ones(module.num_channels), "bias": torch.zeros(module.num_channels)}
     return trace.add(make_op(GroupNorm, trace.origin, groups=module.num_groups, eps=module.eps), a, **tensors)
@@ -188,34 +188,27 @@ def prelu(trace: Trace, module: nn.PReLU, a: TracedTensor) -> TracedTensor:
     """``PReLU``, with one slope; one for each channel needs channels on its second axis."""
     shared = module.num_parameters == 1
     if not shared:
-        require_width(trace, require_batch_first(trace, a), module.num_parameters)
-    return trace.add(make_op(PReLU, trace.origin, shared=shared), a, **copy_parameters(module, ("weight",)))
+        require_width(trace, _require_batch_first(trace, a), module.num_parameters)
+    return trace.add(make_op(PReLU, trace.origin, shared=shared), a, **_copy_parameters(module, ("weight",)))
 
 
-def gelu(trace: Trace, module: nn.GELU, a: TracedTensor) -> TracedTensor:
-    """``GELU``, not approximated."""
-    if module.approximate != "none":
-        raise trace.refusal(f"approximates by {module.approximate}, and ours does not")
-    return trace.add(make_op(GELU, trace.origin), a)
-
-
-def linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
+def _linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
     """``Linear``, of vectors."""
     if len(trace.draft.shape(a.place)) > 1:
         raise trace.refusal("multiplies the last axis of a map")
     require_width(trace, a, module.in_features)
     op = make_op(Linear, trace.origin, features=module.out_features, bias=module.bias is not None)
-    return trace.add(op, a, **copy_parameters(module))
+    return trace.add(op, a, **_copy_parameters(module))
 
 
-def batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> TracedTensor:
+def _batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> TracedTensor:
     """``BatchNorm1d`` of vectors and rows, ``BatchNorm2d`` of maps."""
     if not module.track_running_stats or module.running_mean is None:
         raise trace.refusal("has no running statistics")
     if module.momentum is None:
         raise trace.refusal("has no momentum: it weighs all batches equally")
     require_width(trace, a, module.num_features)
-    tensors = copy_parameters(module, NORM)
+    tensors = _copy_parameters(module, NORM)
     if not module.affine:
         tensors |= {"weight": torch.ones_like(module.running_mean), "bias": torch.zeros_like(module.running_mean)}
     return trace.add(make_op(BatchNorm, trace.origin, eps=module.eps, momentum=float(module.momentum)), a, **tensors)
@@ -228,7 +221,7 @@ def voting(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
     return trace.add(make_op(AvgPool, trace.origin, kernel=(module.voting_size,) * 2), a)
 
 
-def require_axes(trace: Trace, a: TracedTensor, axes: int) -> None:
+def _require_axes(trace: Trace, a: TracedTensor, axes: int) -> None:
     """Refuses a layer that slides over another number of axes than its input has, unless that is a vector."""
     shape = trace.draft.shape(a.place)
     if 1 < len(shape) != 1 + axes:
@@ -251,7 +244,7 @@ def module_reader(module: nn.Module) -> Leaf | None:
             leaf = LAYERS[cls.__name__]
             return leaf if cls.__name__ == "Linear" else _stepwise(leaf)
         if cls.__module__.startswith(SPIKINGJELLY) and cls.__name__ in NODES:
-            return neuron
+            return _neuron
         if any(callable(value) for name, value in vars(cls).items() if name not in HARMLESS_METHODS):
             return None
     return None
@@ -259,14 +252,14 @@ def module_reader(module: nn.Module) -> Leaf | None:
 
 def _stepwise(leaf: Leaf) -> Leaf:
     def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-        return leaf(trace, module, require_step_mode(trace, module, a))
+        return leaf(trace, module, _require_step_mode(trace, module, a))
 
     return write
 
 
 def _of_samples(leaf: Leaf) -> Leaf:
     def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-        return leaf(trace, module, require_batch_first(trace, a))
+        return leaf(trace, module, _require_batch_first(trace, a))
 
     return write
 
@@ -280,11 +273,13 @@ def _flatten_stepwise(trace: Trace, module: Any, a: TracedTensor) -> TracedTenso
 
 
 def _activation(kind: type[Activation]) -> Leaf:
-    """One without arguments, element by element, but not in place."""
+    """One without arguments, element by element, not in place and not approximated."""
 
     def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
         if getattr(module, "inplace", False):
             raise trace.refusal("works in place, which is read of ReLU only")
+        if getattr(module, "approximate", "none") != "none":
+            raise trace.refusal(f"approximates by {module.approximate}, and ours does not")
         return trace.add(make_op(kind, trace.origin), a)
 
     return write
@@ -305,14 +300,14 @@ _avg_pool = _calling(avg_pool, *_SLIDING, "ceil_mode", "count_include_pad", "div
 _adaptive = _calling(adaptive_avg_pool, "output_size")
 _dropout = _calling(dropout, "p")
 OF_MAPS: dict[str, Leaf] = {
-    "Conv1d": conv,
-    "Conv2d": conv,
-    "BatchNorm1d": batch_norm,
-    "BatchNorm2d": batch_norm,
-    "ConvTranspose1d": transposed_conv,
-    "ConvTranspose2d": transposed_conv,
-    "Upsample": upsample,
-    "GroupNorm": group_norm,
+    "Conv1d": _conv,
+    "Conv2d": _conv,
+    "BatchNorm1d": _batch_norm,
+    "BatchNorm2d": _batch_norm,
+    "ConvTranspose1d": _transposed_conv,
+    "ConvTranspose2d": _transposed_conv,
+    "Upsample": _upsample,
+    "GroupNorm": _group_norm,
     "MaxPool1d": _max_pool,
     "MaxPool2d": _max_pool,
     "AvgPool1d": _avg_pool,
@@ -323,12 +318,12 @@ OF_MAPS: dict[str, Leaf] = {
 """Layers of torch that take the second axis for channels, by name; SpikingJelly calls its own alike."""
 TORCH: dict[type, Leaf] = {
     **{getattr(nn, name): _of_samples(leaf) for name, leaf in OF_MAPS.items()},
-    _BatchNorm: _of_samples(batch_norm),
-    nn.Linear: linear,
+    _BatchNorm: _of_samples(_batch_norm),
+    nn.Linear: _linear,
     nn.Dropout: _dropout,
     nn.ReLU: _calling(relu, "inplace"),
     nn.PReLU: prelu,
-    nn.GELU: gelu,
+    nn.GELU: _activation(GELU),
     nn.SiLU: _activation(SiLU),
     nn.Sigmoid: _activation(Logistic),
     nn.Tanh: _activation(Tanh),
@@ -337,8 +332,8 @@ TORCH: dict[type, Leaf] = {
 }
 LAYERS: dict[str, Leaf] = {
     **OF_MAPS,
-    "_ThresholdDependentBatchNormBase": batch_norm,
-    "Linear": linear,
+    "_ThresholdDependentBatchNormBase": _batch_norm,
+    "Linear": _linear,
     "Flatten": _flatten_stepwise,
     "Dropout": _dropout,
     "VotingLayer": voting,

@@ -6,8 +6,7 @@ dt seconds, with constant input; then the neuron fires and is reset. Shapes are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import singledispatch
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -30,76 +29,41 @@ if TYPE_CHECKING:
 NEURONS = (nir.IF, nir.LIF, nir.CubaLIF)
 
 
-@singledispatch
-def apply_node(node: nir.NIRNode, x: Tensor) -> Tensor:
-    """What a node without memory makes of the sum of its edges.
-
-    Raises:
-        NotImplementedError: it is none of those that are known here.
-    """
-    raise NotImplementedError(type(node).__name__)
-
-
-@apply_node.register(nir.Output)
-def _(node: nir.Output, x: Tensor) -> Tensor:
-    return x
-
-
-@apply_node.register(nir.Affine)
-def _(node: nir.Affine, x: Tensor) -> Tensor:
-    return functional.linear(x, cast_like(x, node.weight), cast_like(x, node.bias))
-
-
-@apply_node.register(nir.Linear)
-def _(node: nir.Linear, x: Tensor) -> Tensor:
-    return functional.linear(x, cast_like(x, node.weight))
-
-
-@apply_node.register(nir.Scale)
-def _(node: nir.Scale, x: Tensor) -> Tensor:
-    return x * cast_like(x, node.scale)
-
-
-@apply_node.register(nir.Conv2d)
-def _(node: nir.Conv2d, x: Tensor) -> Tensor:
-    padding = node.padding if isinstance(node.padding, str) else _pair(node.padding)
-    stride, dilation = _pair(node.stride), _pair(node.dilation)
-    return functional.conv2d(
+def _convolution(node: nir.Conv2d | nir.Conv1d, x: Tensor) -> Tensor:
+    axes = 1 if isinstance(node, nir.Conv1d) else 2
+    stride, dilation = _pair(node.stride)[:axes], _pair(node.dilation)[:axes]
+    padding = node.padding if isinstance(node.padding, str) else _pair(node.padding)[:axes]
+    convolve = functional.conv1d if axes == 1 else functional.conv2d
+    y: Tensor = convolve(
         x, cast_like(x, node.weight), cast_like(x, node.bias), stride, padding, dilation, int(node.groups)
     )
+    return y
 
 
-@apply_node.register(nir.Conv1d)
-def _(node: nir.Conv1d, x: Tensor) -> Tensor:
-    padding = node.padding if isinstance(node.padding, str) else _pair(node.padding)[0]
-    stride, dilation = _pair(node.stride)[0], _pair(node.dilation)[0]
-    return functional.conv1d(
-        x, cast_like(x, node.weight), cast_like(x, node.bias), stride, padding, dilation, int(node.groups)
-    )
+def _window(node: nir.AvgPool2d | nir.SumPool2d) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    return _pair(node.kernel_size), _pair(node.stride), _pair(node.padding)
 
 
-@apply_node.register(nir.AvgPool2d)
-def _(node: nir.AvgPool2d, x: Tensor) -> Tensor:
-    """Padded zeros count: NIR does not say, but so it is read by nirtorch, SpikingJelly and snnTorch."""
-    return functional.avg_pool2d(x, _pair(node.kernel_size), _pair(node.stride), _pair(node.padding))
-
-
-@apply_node.register(nir.SumPool2d)
-def _(node: nir.SumPool2d, x: Tensor) -> Tensor:
-    window = _pair(node.kernel_size), _pair(node.stride), _pair(node.padding)
-    return functional.avg_pool2d(x, *window, ceil_mode=False, count_include_pad=True, divisor_override=1)
-
-
-@apply_node.register(nir.Flatten)
-def _(node: nir.Flatten, x: Tensor) -> Tensor:
+def _flattened(node: nir.Flatten, x: Tensor) -> Tensor:
     """NIR counts axes without that of the samples."""
     start, end = (int(axis) + 1 if axis >= 0 else int(axis) for axis in (node.start_dim, node.end_dim))
     return x.flatten(start, end)
 
 
-@apply_node.register(nir.Threshold)
-def _(node: nir.Threshold, x: Tensor) -> Tensor:
-    return (x > cast_like(x, node.threshold)).to(x.dtype)
+PLAIN_NODES: dict[type[nir.NIRNode], Callable[..., Tensor]] = {
+    nir.Output: lambda _, x: x,
+    nir.Affine: lambda node, x: functional.linear(x, cast_like(x, node.weight), cast_like(x, node.bias)),
+    nir.Linear: lambda node, x: functional.linear(x, cast_like(x, node.weight)),
+    nir.Scale: lambda node, x: x * cast_like(x, node.scale),
+    nir.Conv1d: _convolution,
+    nir.Conv2d: _convolution,
+    # Padded zeros count: NIR does not say, but so it is read by nirtorch, SpikingJelly and snnTorch.
+    nir.AvgPool2d: lambda node, x: functional.avg_pool2d(x, *_window(node)),
+    nir.SumPool2d: lambda node, x: functional.avg_pool2d(x, *_window(node), divisor_override=1),
+    nir.Flatten: _flattened,
+    nir.Threshold: lambda node, x: (x > cast_like(x, node.threshold)).to(x.dtype),
+}
+"""What a node without memory makes of the sum of its edges, by class."""
 
 
 def euler_step(node: nir.IF | nir.LIF | nir.CubaLIF, v: Tensor, x: Tensor, dt: float) -> Tensor:
@@ -238,11 +202,10 @@ class NirExecutor:
         return values, after
 
     def _applied(self, name: str, node: nir.NIRNode, x: Tensor) -> Tensor:
-        try:
-            return apply_node(node, x)
-        except NotImplementedError as error:
-            message = f"{name} is a {error}, which is not run here"
-            raise ExportError(message) from None
+        if type(node) not in PLAIN_NODES:
+            message = f"{name} is a {type(node).__name__}, which is not run here"
+            raise ExportError(message)
+        return PLAIN_NODES[type(node)](node, x)
 
     def _zeros(self, x_N: Tensor) -> dict[str, Tensor]:
         """What is fed back before the first time-step, also by delays, in the shapes that follow from what is not."""

@@ -42,7 +42,7 @@ MAP_NDIM = 3
 """Axes of ``[C, H, W]``."""
 
 
-def conv2d(  # noqa: PLR0913 -- what a convolution has
+def _conv2d(  # noqa: PLR0913 -- what a convolution has
     weight: Array,
     bias: Array,
     shapes: tuple[Shape, Shape],
@@ -62,7 +62,7 @@ def conv2d(  # noqa: PLR0913 -- what a convolution has
     return node
 
 
-def conv1d(
+def _conv1d(
     weight: Array,
     bias: Array,
     shapes: tuple[Shape, Shape],
@@ -77,38 +77,38 @@ def conv1d(
     return node
 
 
-def slide(op: AvgPool | MaxPool, site: EvaluatedLayer, shape: Shape, value: float) -> nir.Conv1d:
+def _slide(op: AvgPool | MaxPool, site: EvaluatedLayer, shape: Shape, value: float) -> nir.Conv1d:
     """The sum of each window of rows times a number, as a convolution: NIR has pooling over two axes only."""
     (kernel,), (stride,), (padding,) = op.window(site.inputs[0])
     (channels, _), _ = site.inputs[0].shape, shape
     weight = torch.eye(channels, dtype=torch.float64)[:, :, None].expand(-1, -1, kernel) * value
     shapes = site.inputs[0].shape, shape
-    return conv1d(site.array(weight), site.array(torch.zeros(channels)), shapes, window=(stride, padding, 1))
+    return _conv1d(site.array(weight), site.array(torch.zeros(channels)), shapes, window=(stride, padding, 1))
 
 
-def avg_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.AvgPool2d:
+def _avg_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.AvgPool2d:
     """The mean of each window; padded zeros count."""
     return nir.AvgPool2d(np.array(kernel), np.array(stride), np.array(padding))
 
 
-def flatten(shape: Shape) -> nir.Flatten:
+def _flatten(shape: Shape) -> nir.Flatten:
     """The elements of a map as a vector."""
     return nir.Flatten({"input": np.array(shape)}, 0, -1)
 
 
-def scale(factor: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Scale:
+def _scale(factor: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Scale:
     """Every element times a number."""
     return nir.Scale(_full(shape, factor, dtype))
 
 
-def threshold(value: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Threshold:
+def _threshold(value: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Threshold:
     """1 where an element is above a value, else 0."""
     return nir.Threshold(_full(shape, value, dtype))
 
 
 def identity(shape: Shape, dtype: np.dtype[np.float64]) -> nir.NIRNode:
     """Gives the sum of its edges: of maps, a pooling of windows of one, which every reader knows."""
-    return avg_pool((1, 1), (1, 1), (0, 0)) if len(shape) == MAP_NDIM else scale(1.0, shape, dtype)
+    return _avg_pool((1, 1), (1, 1), (0, 0)) if len(shape) == MAP_NDIM else _scale(1.0, shape, dtype)
 
 
 def current_based(neurons: nir.LIF, decay: float, dt: float) -> nir.CubaLIF:
@@ -165,9 +165,9 @@ def _(op: Conv, site: EvaluatedLayer) -> list[NirNode]:
     shapes = site.inputs[0].shape, site.node.output.shape
     if len(shapes[0]) < MAP_NDIM:
         row = op.stride[0], op.pads[0], op.dilation[0]
-        return [NirNode("", conv1d(weight, bias, shapes, window=row, groups=op.groups))]
+        return [NirNode("", _conv1d(weight, bias, shapes, window=row, groups=op.groups))]
     window = {"stride": op.stride, "padding": op.pads, "dilation": op.dilation}
-    return [NirNode("", conv2d(weight, bias, shapes, **window, groups=op.groups))]
+    return [NirNode("", _conv2d(weight, bias, shapes, **window, groups=op.groups))]
 
 
 @layer_nodes.register
@@ -177,7 +177,7 @@ def _(op: Linear, site: EvaluatedLayer) -> list[NirNode]:
     shape = site.inputs[0].shape
     if len(shape) == 1:
         return [NirNode("", node)]
-    return [NirNode("flatten", flatten(shape)), NirNode("", node, ("flatten",))]
+    return [NirNode("flatten", _flatten(shape)), NirNode("", node, ("flatten",))]
 
 
 @layer_nodes.register
@@ -191,8 +191,8 @@ def _(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
     if len(shape) == 1:
         return [NirNode("", nir.Affine(weight, bias))]
     if len(shape) < MAP_NDIM:
-        return [NirNode("", conv1d(weight[:, :, None], bias, (shape, shape)))]
-    return [NirNode("", conv2d(weight[:, :, None, None], bias, (shape, shape)))]
+        return [NirNode("", _conv1d(weight[:, :, None], bias, (shape, shape)))]
+    return [NirNode("", _conv2d(weight[:, :, None, None], bias, (shape, shape)))]
 
 
 @layer_nodes.register(Dropout)
@@ -204,7 +204,7 @@ def _(op: Dropout | DropPath, site: EvaluatedLayer) -> list[NirNode]:
 @layer_nodes.register
 def _(op: Scale, site: EvaluatedLayer) -> list[NirNode]:
     factor = float(site.learned["weight"]) if op.learn else op.value
-    return [NirNode("", scale(factor, site.inputs[0].shape, site.dtype))]
+    return [NirNode("", _scale(factor, site.inputs[0].shape, site.dtype))]
 
 
 @layer_nodes.register(ReLU)
@@ -219,7 +219,7 @@ def _(op: ReLU | PReLU, site: EvaluatedLayer) -> list[NirNode]:
 @layer_nodes.register
 def _(op: Flatten, site: EvaluatedLayer) -> list[NirNode]:
     shape = site.inputs[0].shape
-    return [] if len(shape) == 1 else [NirNode("", flatten(shape))]
+    return [] if len(shape) == 1 else [NirNode("", _flatten(shape))]
 
 
 @layer_nodes.register
@@ -229,8 +229,8 @@ def _(op: AvgPool, site: EvaluatedLayer) -> list[NirNode]:
         votes = torch.full((1, voters), 1 / voters, dtype=torch.float64)
         return [NirNode("", nir.Linear(site.array(torch.kron(torch.eye(classes, dtype=torch.float64), votes))))]
     if len(site.inputs[0].shape) < MAP_NDIM:
-        return [NirNode("", slide(op, site, site.node.output.shape, 1 / op.kernel[0]))]
-    return [NirNode("", avg_pool(op.kernel, op.stride, op.padding))]
+        return [NirNode("", _slide(op, site, site.node.output.shape, 1 / op.kernel[0]))]
+    return [NirNode("", _avg_pool(op.kernel, op.stride, op.padding))]
 
 
 @layer_nodes.register
@@ -238,11 +238,11 @@ def _(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:
     if len(site.inputs[0].shape) < MAP_NDIM:
         c, length = site.inputs[0].shape
         whole = AvgPool(kernel=(length, length))
-        return [NirNode("pool", slide(whole, site, (c, 1), 1 / length)), NirNode("", flatten((c, 1)), ("pool",))]
+        return [NirNode("pool", _slide(whole, site, (c, 1), 1 / length)), NirNode("", _flatten((c, 1)), ("pool",))]
     c, h, w = site.inputs[0].shape
     return [
-        NirNode("pool", avg_pool((h, w), (h, w), (0, 0))),
-        NirNode("", flatten((c, 1, 1)), ("pool",)),
+        NirNode("pool", _avg_pool((h, w), (h, w), (0, 0))),
+        NirNode("", _flatten((c, 1, 1)), ("pool",)),
     ]
 
 
@@ -257,19 +257,19 @@ def _(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
     window = np.array(op.kernel), np.array(op.stride), np.array(op.padding)
 
     def total() -> nir.NIRNode:
-        return nir.SumPool2d(*window) if len(before) == MAP_NDIM else slide(op, site, after, 1.0)
+        return nir.SumPool2d(*window) if len(before) == MAP_NDIM else _slide(op, site, after, 1.0)
 
     if upper == 1:
         return [
             NirNode("sum", total()),
-            NirNode("", threshold(0.5, after, site.dtype), ("sum",)),
+            NirNode("", _threshold(0.5, after, site.dtype), ("sum",)),
         ]
     found = []
     for level in range(1, upper + 1):
         found += [
-            NirNode(f"level{level}", threshold(level - 0.5, before, site.dtype)),
+            NirNode(f"level{level}", _threshold(level - 0.5, before, site.dtype)),
             NirNode(f"sum{level}", total(), (f"level{level}",)),
-            NirNode(f"any{level}", threshold(0.5, after, site.dtype), (f"sum{level}",)),
+            NirNode(f"any{level}", _threshold(0.5, after, site.dtype), (f"sum{level}",)),
         ]
     return [*found, NirNode("", identity(after, site.dtype), tuple(f"any{i}" for i in range(1, upper + 1)))]
 
@@ -286,12 +286,12 @@ def _(op: Join, site: EvaluatedLayer) -> list[NirNode]:
     *signs, least = found
     shape = site.node.output.shape
     negated = [
-        NirNode(part, scale(-1.0, shape, site.dtype), (place,))
+        NirNode(part, _scale(-1.0, shape, site.dtype), (place,))
         for place, (sign, part) in enumerate(zip(signs, ("branch", "identity"), strict=True))
         if sign < 0
     ]
     reads = tuple({piece.reads[0]: piece.part for piece in negated}.get(place, place) for place in (0, 1))
-    return [*negated, NirNode("", threshold(least, shape, site.dtype), reads)]
+    return [*negated, NirNode("", _threshold(least, shape, site.dtype), reads)]
 
 
 def _threshold_of_many(op: Join, site: EvaluatedLayer) -> list[NirNode]:
@@ -302,7 +302,7 @@ def _threshold_of_many(op: Join, site: EvaluatedLayer) -> list[NirNode]:
     wanted = reduce(lambda branch, identity: op.combine(branch=branch, identity=identity), spikes)
     for least in range(1, n + 1):
         if torch.equal((counts >= least).to(wanted.dtype), wanted):
-            return [NirNode("", threshold(least - 0.5, site.node.output.shape, site.dtype), tuple(range(n)))]
+            return [NirNode("", _threshold(least - 0.5, site.node.output.shape, site.dtype), tuple(range(n)))]
     raise UnsupportedLayer(site.node, "is no threshold of a sum of spikes, as NIR can express")
 
 

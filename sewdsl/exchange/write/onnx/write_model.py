@@ -50,7 +50,7 @@ def to_onnx(model: SpikingNetwork, axis: type[TimeAxis], inputs: str = "") -> Mo
     return writer.model(inputs)
 
 
-def to_bytes(model: SpikingNetwork, inputs: str, axis: type[TimeAxis] = ScannedTime) -> bytes:
+def to_scanned_bytes(model: SpikingNetwork, inputs: str, axis: type[TimeAxis] = ScannedTime) -> bytes:
     """Return the file of :func:`to_onnx`."""
     data: bytes = to_onnx(model, axis, inputs).SerializeToString(deterministic=True)
     return data
@@ -58,7 +58,7 @@ def to_bytes(model: SpikingNetwork, inputs: str, axis: type[TimeAxis] = ScannedT
 
 def to_unrolled_bytes(model: SpikingNetwork, inputs: str) -> bytes:
     """Return the file of a graph without loops."""
-    return to_bytes(model, inputs, UnrolledTime)
+    return to_scanned_bytes(model, inputs, UnrolledTime)
 
 
 class OnnxModelWriter:

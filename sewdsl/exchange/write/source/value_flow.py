@@ -160,14 +160,6 @@ def tree(network: Network, taken: Collection[str]) -> SourceSection:
     return _Reader(network, taken).section(("", "network", ""), network.nesting[1:], 0, 0)
 
 
-def sections(section: SourceSection) -> Iterator[SourceSection]:
-    """All sections, those inside before those around them."""
-    for item in section.items:
-        if isinstance(item, SourceSection):
-            yield from sections(item)
-    yield section
-
-
 @dataclass(frozen=True)
 class _Step:
     """A step of a section's flow, with the nodes that are read and given in place of their variables.
