@@ -74,11 +74,13 @@ def keys(network: Network, scheme: Scheme) -> dict[str, tuple[TensorKey, ...]]:
     """
     try:
         places = {place.node.name: place for place in scheme.places(network)}
-        found = [
-            _tensor_key(_place(places, node), last, like)
-            for node in network.nodes[1:]
-            for last, like in _state(network, node).items()
-        ]
+        found: list[TensorKey] = []
+        for node in network.nodes[1:]:
+            with torch.device("meta"):
+                state = node.op.build(Runtime, *network.inputs(node)).state_dict()
+            if state and node.name not in places:
+                raise NoPlaceError(node, "has no place")
+            found += [_tensor_key(places[node.name], last, like) for last, like in state.items()]
     except WeightsError as error:
         message = f"{network.name} has no keys in {scheme.name}: {error}"
         raise WeightsError(message) from None
@@ -107,18 +109,6 @@ def _as_spelled(network: Network, scheme: Scheme, tensors: Mapping[str, Tensor])
         )
         for theirs, parts in known.items()
     }
-
-
-def _state(network: Network, node: Node) -> dict[str, Tensor]:
-    """The tensors of a layer, without contents."""
-    with torch.device("meta"):
-        return node.op.build(Runtime, *network.inputs(node)).state_dict()
-
-
-def _place(places: Mapping[str, Place], node: Node) -> Place:
-    if node.name not in places:
-        raise NoPlaceError(node, "has no place")
-    return places[node.name]
 
 
 def detect_schemes(tensors: Mapping[str, Tensor], network: Network) -> tuple[Scheme, ...]:

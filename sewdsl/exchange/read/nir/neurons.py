@@ -34,7 +34,8 @@ from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.scale import Scale
 from sewdsl.ops.neurons.integrate_and_fire import DLIF, IF, LIF, PLIF
 
-NEURONS = ("IF", "LIF", "CubaLIF")
+NEURONS = {"IF": "r", "LIF": "tau", "CubaLIF": "tau_mem"}
+"""Primitives that are neurons, each with the argument that tells how long a time-step is."""
 USUAL_DTS = (nir_graphs.DEFAULT_DT, 1.0)
 """Seconds of a time-step in SpikingJelly and snnTorch, and where time is counted in steps."""
 MAX_TIME_CONSTANT_STEPS = 1000
@@ -58,19 +59,14 @@ def infer_dt(nodes: Iterable[Primitive]) -> float:
     fitting = [dt for dt in USUAL_DTS if all(_fits(node, dt) for node in neurons)]
     if not neurons or len(fitting) == 1:
         return fitting[0]
-    names = ", ".join(f"{key} {node.number(key):g}" for node in neurons[:1] for key in _times(node))
-    message = (
-        f"the graph does not say how long a time-step is ({neurons[0].name} has {names}): say it with --dt SECONDS"
-    )
+    first, key = neurons[0], NEURONS[neurons[0].kind]
+    has = f"{first.name} has {key} {first.number(key):g}"
+    message = f"the graph does not say how long a time-step is ({has}): say it with --dt SECONDS"
     raise ModelImportError(message)
 
 
-def _times(node: Primitive) -> tuple[str, ...]:
-    return {"IF": ("r",), "LIF": ("tau",), "CubaLIF": ("tau_mem",)}[node.kind]
-
-
 def _fits(node: Primitive, dt: float) -> bool:
-    (key,) = _times(node)
+    key = NEURONS[node.kind]
     number = node.number(key)
     return (
         isclose(number * dt, 1, rel_tol=RELATIVE_TOLERANCE) if key == "r" else 1 < number / dt < MAX_TIME_CONSTANT_STEPS
@@ -133,7 +129,8 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
     gain = node.number("r")
     if node.kind == "CubaLIF":
         gain *= node.number("w_in") / (node.number("tau_syn") / dt)
-    tau, precision = node.number(_tau(node)) / dt, float(np.finfo(node.array(_tau(node)).dtype).eps)
+    times = node.array(NEURONS[node.kind])
+    tau, precision = node.number(NEURONS[node.kind]) / dt, float(np.finfo(times.dtype).eps)
     if tau <= 1 or isclose(tau, 1, rel_tol=RELATIVE_TOLERANCE):
         raise node.origin.refusal(f"has a time constant of {tau:g} time-steps of {dt:g} s; it must be more than 1")
     leak, reset = node.number("v_leak"), _firing(node)["v_reset"]
@@ -145,12 +142,8 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
     near = float(f"{tau:.6g}")
     tau = near if isclose(near, tau, rel_tol=2 * precision) else tau
     if isclose(gain, tau, rel_tol=RELATIVE_TOLERANCE):
-        return make_op(DLIF, node.origin, decay=_short(1 - 1 / tau, node.array(_tau(node))), **_firing(node)), 1.0
+        return make_op(DLIF, node.origin, decay=_short(1 - 1 / tau, times), **_firing(node)), 1.0
     return make_op(LIF, node.origin, tau=tau, **_firing(node)), gain
-
-
-def _tau(node: Primitive) -> str:
-    return "tau" if node.kind == "LIF" else "tau_mem"
 
 
 def _firing(node: Primitive) -> dict[str, float]:

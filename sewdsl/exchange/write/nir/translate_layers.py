@@ -42,7 +42,7 @@ MAP_NDIM = 3
 """Axes of ``[C, H, W]``."""
 
 
-def _conv2d(  # noqa: PLR0913 -- what a convolution has
+def _conv(  # noqa: PLR0913 -- what a convolution has
     weight: Array,
     bias: Array,
     shapes: tuple[Shape, Shape],
@@ -51,28 +51,16 @@ def _conv2d(  # noqa: PLR0913 -- what a convolution has
     padding: Pair = (0, 0),
     dilation: Pair = (1, 1),
     groups: int = 1,
-) -> nir.Conv2d:
-    """A convolution; ``shapes``: of what it reads and of what it gives.
+) -> nir.Conv2d | nir.Conv1d:
+    """A convolution of maps or rows; ``shapes``: of what it reads and of what it gives.
 
     These are stated, since nir 1.0.8 works them out as if there were one group and the kernel were square.
     """
-    (_, *place), _ = shapes
-    node = nir.Conv2d(tuple(place), weight, stride, padding, dilation, groups, bias)
-    node.input_type, node.output_type = ({key: np.array(s)} for key, s in zip(("input", "output"), shapes, strict=True))
-    return node
-
-
-def _conv1d(
-    weight: Array,
-    bias: Array,
-    shapes: tuple[Shape, Shape],
-    *,
-    window: tuple[int, int, int] = (1, 0, 1),
-    groups: int = 1,
-) -> nir.Conv1d:
-    """A convolution of rows; ``window``: stride, padding, dilation; ``shapes``: as of :func:`conv2d`."""
-    stride, padding, dilation = window
-    node = nir.Conv1d(shapes[0][1], weight, stride, padding, dilation, groups, bias)
+    (_, *places), _ = shapes
+    if len(places) == 1:
+        node = nir.Conv1d(places[0], weight, stride[0], padding[0], dilation[0], groups, bias)
+    else:
+        node = nir.Conv2d(tuple(places), weight, stride, padding, dilation, groups, bias)
     node.input_type, node.output_type = ({key: np.array(s)} for key, s in zip(("input", "output"), shapes, strict=True))
     return node
 
@@ -80,10 +68,11 @@ def _conv1d(
 def _slide(op: AvgPool | MaxPool, site: EvaluatedLayer, shape: Shape, value: float) -> nir.Conv1d:
     """The sum of each window of rows times a number, as a convolution: NIR has pooling over two axes only."""
     (kernel,), (stride,), (padding,) = op.window(site.inputs[0])
-    (channels, _), _ = site.inputs[0].shape, shape
+    channels = shape[0]
     weight = torch.eye(channels, dtype=torch.float64)[:, :, None].expand(-1, -1, kernel) * value
+    bias = torch.zeros(channels)
     shapes = site.inputs[0].shape, shape
-    return _conv1d(site.array(weight), site.array(torch.zeros(channels)), shapes, window=(stride, padding, 1))
+    return _conv(site.array(weight), site.array(bias), shapes, stride=(stride, stride), padding=(padding, padding))
 
 
 def _avg_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.AvgPool2d:
@@ -163,11 +152,8 @@ def _(op: Conv, site: EvaluatedLayer) -> list[NirNode]:
     if bias is None:  # nir 1.0.8 has no convolution without one
         bias = site.array(torch.zeros(op.channels))
     shapes = site.inputs[0].shape, site.node.output.shape
-    if len(shapes[0]) < MAP_NDIM:
-        row = op.stride[0], op.pads[0], op.dilation[0]
-        return [NirNode("", _conv1d(weight, bias, shapes, window=row, groups=op.groups))]
     window = {"stride": op.stride, "padding": op.pads, "dilation": op.dilation}
-    return [NirNode("", _conv2d(weight, bias, shapes, **window, groups=op.groups))]
+    return [NirNode("", _conv(weight, bias, shapes, **window, groups=op.groups))]
 
 
 @layer_nodes.register
@@ -190,9 +176,8 @@ def _(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
     weight, bias, shape = site.array(factor.diag()), site.array(shift), site.inputs[0].shape
     if len(shape) == 1:
         return [NirNode("", nir.Affine(weight, bias))]
-    if len(shape) < MAP_NDIM:
-        return [NirNode("", _conv1d(weight[:, :, None], bias, (shape, shape)))]
-    return [NirNode("", _conv2d(weight[:, :, None, None], bias, (shape, shape)))]
+    window = weight.reshape(*weight.shape, *[1] * (len(shape) - 1))
+    return [NirNode("", _conv(window, bias, (shape, shape)))]
 
 
 @layer_nodes.register(Dropout)

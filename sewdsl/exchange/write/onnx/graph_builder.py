@@ -51,24 +51,15 @@ class OnnxGraph:
 
     def numbers(self, name: str, values: Any) -> str:
         """Gives numbers a name; what has it already is taken to be the same."""
-        if name not in self._numbers:
-            array = np.ascontiguousarray(values, self.dtype)
-            self._keep(name, array.reshape(np.shape(values)))
-        return name
+        return self._kept(name, values, self.dtype)
 
     def sizes(self, *sizes: int) -> str:
         """A vector of integers, named by what is in it."""
-        name = f"sizes/{'x'.join(map(str, sizes))}"
-        if name not in self._numbers:
-            self._keep(name, np.array(sizes, np.int64))
-        return name
+        return self._kept(f"sizes/{'x'.join(map(str, sizes))}", sizes, np.dtype(np.int64))
 
     def factors(self, *factors: float) -> str:
         """A vector of numbers in float32, whatever the graph has, named by what is in it."""
-        name = f"factors/{'x'.join(f'{factor:g}' for factor in factors)}"
-        if name not in self._numbers:
-            self._keep(name, np.array(factors, np.float32))
-        return name
+        return self._kept(f"factors/{'x'.join(f'{factor:g}' for factor in factors)}", factors, np.dtype(np.float32))
 
     def value(self, name: str, dims: Dims) -> ValueInfoProto:
         """A value of the graph's dtype, as its inputs and outputs are declared."""
@@ -78,9 +69,12 @@ class OnnxGraph:
         """The graph."""
         return helper.make_graph(self._nodes, name, list(inputs), list(outputs), list(self._numbers.values()))
 
-    def _keep(self, name: str, array: np.ndarray[Any, Any]) -> None:
-        self._numbers[name] = numpy_helper.from_array(array, name)
-        self.bytes += array.nbytes
+    def _kept(self, name: str, values: Any, dtype: np.dtype[Any]) -> str:
+        if name not in self._numbers:
+            array = np.ascontiguousarray(values, dtype).reshape(np.shape(values))
+            self._numbers[name] = numpy_helper.from_array(array, name)
+            self.bytes += array.nbytes
+        return name
 
 
 @dataclass(frozen=True)

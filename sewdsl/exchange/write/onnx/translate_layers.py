@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-Weighted = layers.Conv2d | layers.Conv1d | layers.Linear
+Weighted = layers.Conv2d | layers.Conv1d | layers.ConvTranspose2d | layers.ConvTranspose1d | layers.Linear
 Translate = Callable[..., str]
 """Puts a layer into a graph: its place, its module and the names of its inputs; the name of what it gives."""
 
@@ -48,7 +48,7 @@ def translate_with_norm(place: NodeScope, layer: Weighted, after: batch_norm.Bat
     scale, shift = deepcopy(after).double().scale_and_shift
     weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
     bias = shift if layer.bias is None else layer.bias * scale + shift
-    return _weighted(place, layer, tensor_to_array(weight), tensor_to_array(bias), x)
+    return _weighted(place, layer, weight, bias, x)
 
 
 def tensor_to_array(tensor: Tensor) -> Array:
@@ -59,29 +59,29 @@ def tensor_to_array(tensor: Tensor) -> Array:
 
 def _alone(place: NodeScope, layer: Weighted, x: str) -> str:
     """A layer with its own weights."""
-    return _weighted(
-        place, layer, tensor_to_array(layer.weight), None if layer.bias is None else tensor_to_array(layer.bias), x
-    )
+    return _weighted(place, layer, layer.weight, layer.bias, x)
 
 
-def _weighted(place: NodeScope, layer: Weighted, weight: Array, bias: Array | None, x: str) -> str:
+def _weighted(place: NodeScope, layer: Weighted, weight: Tensor, bias: Tensor | None, x: str) -> str:
     """A layer with any weights."""
-    numbers = [place.numbers("weight", weight), *([] if bias is None else [place.numbers("bias", bias)])]
+    numbers = [place.numbers("weight", tensor_to_array(weight))]
+    if bias is not None:
+        numbers.append(place.numbers("bias", tensor_to_array(bias)))
     if isinstance(layer, layers.Linear):
         vector = place.add("Flatten", x, axis=1) if len(place.shape) > 1 else x
         return place.last("Gemm", vector, *numbers, transB=1)
     if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
         raise UnsupportedLayer(place.node, "pads in another way than with zeros, as many on each side")
-    return place.last(
-        "Conv",
-        x,
-        *numbers,
-        kernel_shape=list(layer.kernel_size),
-        strides=list(layer.stride),
-        pads=list(layer.padding) * 2,
-        dilations=list(layer.dilation),
-        group=layer.groups,
-    )
+    window = {
+        "kernel_shape": list(layer.kernel_size),
+        "strides": list(layer.stride),
+        "pads": list(layer.padding) * 2,
+        "dilations": list(layer.dilation),
+    }
+    if isinstance(layer, layers.ConvTranspose2d | layers.ConvTranspose1d):
+        window["output_padding"] = list(layer.output_padding)
+        return place.last("ConvTranspose", x, *numbers, **window, group=layer.groups)
+    return place.last("Conv", x, *numbers, **window, group=layer.groups)
 
 
 def normalise(place: NodeScope, layer: batch_norm.BatchNorm, x: str) -> str:
@@ -128,25 +128,6 @@ def _voting(place: NodeScope, layer: pooling.VotingPool, x: str) -> str:
 def _nothing(_: NodeScope, __: nn.Module, x: str) -> str:
     """What does nothing in evaluation."""
     return x
-
-
-def _transposed_conv(place: NodeScope, layer: layers.ConvTranspose2d | layers.ConvTranspose1d, x: str) -> str:
-    if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
-        raise UnsupportedLayer(place.node, "pads in another way than with zeros, as many on each side")
-    numbers = [place.numbers("weight", tensor_to_array(layer.weight))]
-    if layer.bias is not None:
-        numbers.append(place.numbers("bias", tensor_to_array(layer.bias)))
-    return place.last(
-        "ConvTranspose",
-        x,
-        *numbers,
-        kernel_shape=list(layer.kernel_size),
-        strides=list(layer.stride),
-        pads=list(layer.padding) * 2,
-        output_padding=list(layer.output_padding),
-        dilations=list(layer.dilation),
-        group=layer.groups,
-    )
 
 
 def _upsample(place: NodeScope, layer: layers.Upsample, x: str) -> str:
@@ -277,8 +258,8 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.Linear: _alone,
     layers.Flatten: lambda place, _, x: place.last("Flatten", x, axis=1),
     layers.Conv1d: _alone,
-    layers.ConvTranspose2d: _transposed_conv,
-    layers.ConvTranspose1d: _transposed_conv,
+    layers.ConvTranspose2d: _alone,
+    layers.ConvTranspose1d: _alone,
     layers.Upsample: _upsample,
     layers.LayerNorm: lambda place, layer, x: _centred(place, layer, x, [1]),
     layers.GroupNorm: _group_norm,

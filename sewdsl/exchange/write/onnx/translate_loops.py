@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
 from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps, LinearSteps, neuron_steps
-from sewdsl.exchange.write.onnx.time_axis import TimeAxis, UnrolledTime
+from sewdsl.exchange.write.onnx.time_axis import TimeAxis
 from sewdsl.exchange.write.onnx.translate_layers import translate_layer
 from sewdsl.ir.network import Network
 from sewdsl.ops.layers.delay import Delay as DelayOp
@@ -56,10 +56,8 @@ class LoopValues(NamedTuple):
     factors: Mapping[int, Mapping[int, str]]
 
 
-def loop_writer(
-    network: Network, modules: Callable[[str], nn.Module], step: ExecutionStep, graph: OnnxGraph, axis: TimeAxis
-) -> LoopWriter:
-    """What puts a loop into a graph.
+class LoopWriter(ABC):
+    """One loop, to be put into a graph.
 
     Args:
         modules: By the names of nodes.
@@ -67,12 +65,6 @@ def loop_writer(
     Raises:
         UnsupportedLayer: something in it cannot be written.
     """
-    kind = _Unrolled if isinstance(axis, UnrolledTime) else _Scanned
-    return kind(network, modules, step, graph, axis)
-
-
-class LoopWriter(ABC):
-    """One loop."""
 
     def __init__(
         self,
@@ -150,7 +142,7 @@ class LoopWriter(ABC):
         return found, after
 
 
-class _Scanned(LoopWriter):
+class ScannedLoop(LoopWriter):
     """One ``Scan`` around all of it."""
 
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
@@ -172,16 +164,12 @@ class _Scanned(LoopWriter):
         kept = {key: inner.add("Identity", [after[key]], f"{self._name}/after{key}") for key in before.states}
         outputs = {i: inner.add("Identity", [found[i]], f"{self._name}/y{i}") for i in self._step.loop}
         shapes = {i: (None, *self._network.nodes[i].output.shape) for i in {*self._step.nodes, *sequences}}
-        factors = {
-            name: self._graph.numbers(f"{self._network.nodes[index].name}.factor_{number}", steps.over_steps[number])
-            for index, steps in self._neurons.items()
-            for number, name in before.factors[index].items()
-        }
-        ranks = {
-            name: self._neurons[index].over_steps[number].ndim - 1
-            for index, names in before.factors.items()
-            for number, name in names.items()
-        }
+        factors, ranks = dict[str, str](), dict[str, int]()
+        for index, steps in self._neurons.items():
+            for number, name in before.factors[index].items():
+                values = steps.over_steps[number]
+                factors[name] = self._graph.numbers(f"{self._network.nodes[index].name}.factor_{number}", values)
+                ranks[name] = values.ndim - 1
         body = inner.proto(
             f"{self._name}/step",
             [
@@ -208,7 +196,7 @@ class _Scanned(LoopWriter):
         return given
 
 
-class _Unrolled(LoopWriter):
+class UnrolledLoop(LoopWriter):
     """The same operations again for every time-step."""
 
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:

@@ -15,7 +15,7 @@ from sewdsl.exchange.write.onnx.graph_builder import NodeScope, OnnxGraph
 from sewdsl.exchange.write.onnx.neuron_steps import keeps_state
 from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, UnrolledTime
 from sewdsl.exchange.write.onnx.translate_layers import translate_layer, translate_with_norm
-from sewdsl.exchange.write.onnx.translate_loops import loop_writer
+from sewdsl.exchange.write.onnx.translate_loops import ScannedLoop, UnrolledLoop
 from sewdsl.exchange.write.onnx.translate_sequences import translate_sequence
 from sewdsl.ir.network import Network
 from sewdsl.passes import ExecutionStep, Program
@@ -88,7 +88,8 @@ class OnnxModelWriter:
         """Puts what a step computes into the graph."""
         if step.loop:
             read = {i: self._at_all_steps(i) for i in step.operands}
-            loop = loop_writer(self._network, self._modules, step, self._graph, self._axis)
+            kind = UnrolledLoop if isinstance(self._axis, UnrolledTime) else ScannedLoop
+            loop = kind(self._network, self._modules, step, self._graph, self._axis)
             self._values |= loop.written(read)
             return
         first, *norms = (self._network.nodes[i] for i in step.nodes)

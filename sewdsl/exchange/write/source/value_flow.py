@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from itertools import count, filterfalse
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source.python_text import is_identifier
@@ -206,8 +206,7 @@ class _Growing:
         self.place = output
 
 
-@dataclass(frozen=True)
-class _Region:
+class _Region(NamedTuple):
     """Steps of a section that are computed one time-step after the other: ``steps[begin:end]``."""
 
     begin: int
