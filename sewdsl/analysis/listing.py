@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.signal import Signal
-from sewdsl.ir.structure import (
-    BlockItem,
-    DelayedItem,
-    Items,
-    LayerItem,
-    LoopItem,
-    MergeItem,
-    ReadItem,
-    RepeatItem,
-    ValueItem,
-    nodes,
-)
 from sewdsl.light_dataclass import dataclass
 
 
@@ -53,37 +42,14 @@ def _row(network: Network, node: Node) -> ListingRow:
 
 def block_rows(network: Network) -> Iterator[ListingRow]:
     """One row for each node outside blocks, and one for each call of a block."""
-    return _rows(network, network.nesting, "")
-
-
-def _rows(network: Network, items: Items, prefix: str) -> Iterator[ListingRow]:
-    for item in items:
-        match item:
-            case LayerItem(node):
-                yield _row(network, network.nodes[node])
-            case BlockItem(step):
-                inside = [network.nodes[index] for index in nodes((item,))]
-                text = f"{step.label} ({step.arguments})" if step.arguments else step.label
-                parameters, macs = sum(map(network.parameters, inside)), sum(map(network.macs, inside))
-                path = f"{prefix}{step.key}"
-                yield ListingRow(path, step.label, text, text, inside[-1].output, parameters, macs)
-            case MergeItem(node, operands, steps):
-                for side, operand in zip(steps, operands, strict=True):
-                    yield from _rows(network, operand, f"{prefix}{side.key}." if side else prefix)
-                yield _row(network, network.nodes[node])
-            case RepeatItem(steps, copies):
-                for step, copy in zip(steps, copies, strict=True):
-                    yield from _rows(network, copy, f"{prefix}{step.key}.")
-            case ValueItem(step, inside):
-                yield from _rows(network, inside, f"{prefix}{step.key}.")
-            case LoopItem(node, delay, body, feedback, steps):
-                ways = [f"{prefix}{step.key}." if step else prefix for step in steps]
-                yield _row(network, network.nodes[delay])
-                yield from _rows(network, feedback, ways[-1])
-                yield _row(network, network.nodes[node])
-                yield from _rows(network, body, ways[0])
-            case ReadItem() | DelayedItem():
-                pass  # only the view by edges has these
+    for block, group in groupby(network, outermost_block):
+        inside = [*group]
+        if block is None:
+            yield from (_row(network, node) for node in inside)
+            continue
+        path, title, text = block
+        parameters, macs = sum(map(network.parameters, inside)), sum(map(network.macs, inside))
+        yield ListingRow(path, title, text, text, inside[-1].output, parameters, macs)
 
 
 def outermost_block(node: Node) -> tuple[str, str, str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 from sewdsl.ir.graph import DominatorTree, Graph
 from sewdsl.ir.structure import DelayedItem, Item, Items, LayerItem, LoopItem, MergeItem, ReadItem, children
@@ -193,6 +194,20 @@ def _is_closed(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loop
     return True
 
 
+class _End(NamedTuple):
+    """The item that ends with a node.
+
+    Attributes:
+        item: None for the input, and for what is part of a loop.
+        depth: How deep merges nest in it.
+        alone: Whether it needs nothing to flow in: it begins with names.
+    """
+
+    item: Item | None
+    depth: int = 0
+    alone: bool = False
+
+
 class _Sequencer:
     """Makes the sequences of a network from its edges.
 
@@ -215,19 +230,14 @@ class _Sequencer:
             loops, key=lambda loop: -loop.total
         ):  # of several that end with one node, the inner ones first
             self._closing.setdefault(loop.source, []).append(loop)
-        self._items: list[Item | None] = []  # for each node, the item that ends with it
-        self._depths: list[int] = []  # for each node, how deep merges nest in that item
-        self._alone: list[bool] = []  # for each node, whether that item needs nothing to flow in: it begins with names
+        self._ends: list[_End] = []  # for each node, the item that ends with it
         self._met = bytearray(len(self._reads))
         self._giving: set[int] = set()  # the named value whose own sequence is being made: it is not read there
 
     def sequences(self) -> Sequences:
         """All of them."""
         for index in range(len(self._reads)):
-            item, depth, by_itself = self._item(index)
-            self._items.append(item)
-            self._depths.append(depth)
-            self._alone.append(by_itself)
+            self._ends.append(self._item(index))
             for loop in self._closing.get(index, ()):
                 self._close(loop)
         values: dict[int, Items] = {}
@@ -249,23 +259,23 @@ class _Sequencer:
             body = (*values.pop(first), *body[1:])
         return Sequences(tuple(values.items()), body)
 
-    def _item(self, index: int) -> tuple[Item | None, int, bool]:
-        """The item that ends with a node, how deep merges nest in it, and whether it needs nothing to flow in."""
+    def _item(self, index: int) -> _End:
+        """The item that ends with a node."""
         sources = self._reads[index]
         if index in self._delays or index in self._sums:
-            return None, 0, False  # they are part of the item of their loop
+            return _End(None)  # they are part of the item of their loop
         if index in self._graph.back_edges:
-            return DelayedItem(index, self._graph.back_edges[index]), 0, True
+            return _End(DelayedItem(index, self._graph.back_edges[index]), alone=True)
         if len(sources) == 1:
-            return LayerItem(index), 0, False
+            return _End(LayerItem(index))
         if sources:
             operands = [self._between(source, self._starts[index]) for source in sources]
             item = MergeItem(index, tuple(sequence for sequence, _, _ in operands))
             depth = self._nested(index, *(inside for _, inside, _ in operands))
-            return item, depth, all(no_start for _, _, no_start in operands)
+            return _End(item, depth, all(no_start for _, _, no_start in operands))
         if index:
             raise UnstructuredError(index, "it reads nothing")
-        return None, 0, False
+        return _End(None)
 
     def _nested(self, index: int, *depths: int) -> int:
         """How deep merges nest in one around others."""
@@ -281,9 +291,8 @@ class _Sequencer:
         body, deeper, _ = self._between(loop.source, loop.total)
         self._giving.clear()
         self._met[loop.total] = self._met[loop.delay] = True
-        self._items[loop.source] = LoopItem(loop.total, loop.delay, body, feedback)
-        self._depths[loop.source] = self._nested(loop.total, deep, deeper)
-        self._alone[loop.source] = False
+        item = LoopItem(loop.total, loop.delay, body, feedback)
+        self._ends[loop.source] = _End(item, self._nested(loop.total, deep, deeper))
         self._starts[loop.source] = self._starts[loop.total]
 
     def _between(self, end: int, start: int) -> tuple[Items, int, bool]:
@@ -291,7 +300,7 @@ class _Sequencer:
         sequence: list[Item] = []
         deepest, by_itself = 0, False
         while end != start:
-            item = self._items[end]
+            item, depth, alone = self._ends[end]
             if end in self._named and (sequence or end not in self._giving):
                 sequence.append(ReadItem(end))
                 by_itself = True
@@ -300,8 +309,8 @@ class _Sequencer:
                 raise UnstructuredError(end, "it reads nothing")
             sequence.append(item)
             self._met[end] = True
-            deepest = max(deepest, self._depths[end])
-            if self._alone[end]:
+            deepest = max(deepest, depth)
+            if alone:
                 by_itself = True
                 break
             end = self._starts[end]

@@ -186,18 +186,13 @@ def check_other_notation(source: Source, tokens: list[Token]) -> list[Diagnostic
     if _ours(tokens) is not None:
         return [*_check_layers(source, body)]
     place = _place(source, body)
-    if place is None:
-        return []
-    return [
-        Diagnostic(
-            "other-notation",
-            Severity.ERROR,
-            f"'{place.text}' is the notation of other papers",
-            place,
-            label="not our notation",
-            help="add --dialect he to read a string so; for a file, sewdsl fmt --dialect he 'STRING' prints it in ours",
-        )
-    ]
+    hint = "add --dialect he to read a string so; for a file, sewdsl fmt --dialect he 'STRING' prints it in ours"
+    return [] if place is None else [_not_ours(place, hint)]
+
+
+def _not_ours(place: Span, hint: str, *fixes: Fix) -> Diagnostic:
+    message = f"'{place.text}' is the notation of other papers"
+    return Diagnostic("other-notation", Severity.ERROR, message, place, "not our notation", hint, fixes=fixes)
 
 
 def check_own_notation(source: Source, tokens: list[Token]) -> list[Diagnostic]:
@@ -205,15 +200,9 @@ def check_own_notation(source: Source, tokens: list[Token]) -> list[Diagnostic]:
     ours = _ours(tokens)
     if ours is None:
         return []
+    message, place = f"'{ours}' is sewdsl's own notation, not that of the dialect", token_span(source, ours)
     return [
-        Diagnostic(
-            "other-notation",
-            Severity.ERROR,
-            f"'{ours}' is sewdsl's own notation, not that of the dialect",
-            token_span(source, ours),
-            label="our own notation",
-            help="leave out --dialect",
-        )
+        Diagnostic("other-notation", Severity.ERROR, message, place, "our own notation", help="leave out --dialect")
     ]
 
 
@@ -230,15 +219,8 @@ def _check_layers(source: Source, tokens: list[Token]) -> Iterator[Diagnostic]:
         if ours is None or counts:
             continue
         place = token_span(source, number, word)
-        yield Diagnostic(
-            "other-notation",
-            Severity.ERROR,
-            f"'{place.text}' is the notation of other papers",
-            place,
-            label="not our notation",
-            help=f"write '{ours}'",
-            fixes=(Fix(f"write '{ours}'", (Edit(place, ours),)),),
-        )
+        fix = Fix(f"write '{ours}'", (Edit(place, ours),))
+        yield _not_ours(place, fix.title, fix)
 
 
 def _in_ours(number: Token, word: Token) -> str | None:

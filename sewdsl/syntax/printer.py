@@ -8,7 +8,8 @@ from itertools import pairwise
 from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN
 
-_BINDING = {"+": 1, "-": 1, "*": 2, "/": 2}
+_BINDING = {"<": 0, "<=": 0, ">": 0, ">=": 0, "+": 1, "-": 1, "*": 2, "/": 2}
+_NEGATION_BINDING = 3
 
 
 def print_document(document: tree.Document) -> str:
@@ -44,56 +45,36 @@ def print_expression(node: tree.SyntaxNode) -> str:
             return _print_sum(node, 0)
         case tree.Argument():
             return (f"{node.name}=" if node.name is not None else "") + print_expression(node.value)
-        case _:
-            return _print_value(node)
-
-
-def _print_value(node: tree.SyntaxNode) -> str:
-    match node:
+        case tree.Interpolation():
+            return f"$({_print_sum(node.formula, 0)})"
         case tree.Number() | tree.Quantity() | tree.Word():
             return node.text
+        case tree.Parameter():
+            return node.name
         case tree.Size():
             return "x".join(map(str, node.dims))
         case tree.Text():
             return f'"{node.text}"'
-        case tree.Parameter():
-            return node.name
-        case tree.Interpolation():
-            return f"$({_print_formula(node.formula, 0)})"
         case _:
             message = f"a {type(node).__name__} is no expression"
             raise TypeError(message)
 
 
-def _print_formula(formula: tree.Formula, binding: int) -> str:
-    """Arithmetic with parentheses only where the order needs them; operators of one rank group to the left."""
-    if not isinstance(formula, tree.Arithmetic):
-        return _print_value(formula)
-    own = _BINDING[formula.operator]
-    left, right = _print_formula(formula.left, own), _print_formula(formula.right, own + 1)
-    text = f"{left}{formula.operator}{right}"
-    return f"({text})" if own < binding else text
-
-
-_REAL_BINDING = {"<": 0, "<=": 0, ">": 0, ">=": 0, "+": 1, "-": 1, "*": 2, "/": 2}
-_NEGATION_BINDING = 3
-
-
-def _print_sum(node: tree.RealExpression, binding: int) -> str:
-    """An equation's sum with parentheses only where the order needs them; signs of one rank group to the left."""
+def _print_sum(node: tree.RealExpression | tree.Formula, binding: int) -> str:
+    """A sum with parentheses only where the order needs them; signs of one rank group to the left."""
     match node:
         case tree.Number():
             return node.text if not node.text.startswith("-") or binding <= 1 else f"({node.text})"
-        case tree.Variable():
+        case tree.Variable() | tree.Parameter():
             return node.name
         case tree.FunctionCall():
             return f"{node.name.text}({', '.join(_print_sum(operand, 0) for operand in node.operands)})"
         case tree.Negation():
             own, text = _NEGATION_BINDING, f"-{_print_sum(node.operand, _NEGATION_BINDING)}"
-        case tree.Infix():
-            own = _REAL_BINDING[node.operator]
+        case tree.Infix() | tree.Arithmetic():
+            own = _BINDING[node.operator]
             left, right = _print_sum(node.left, own), _print_sum(node.right, own + 1)
-            blank = "" if node.operator in "*/" else " "
+            blank = "" if node.operator in "*/" or isinstance(node, tree.Arithmetic) else " "
             text = f"{left}{blank}{node.operator}{blank}{right}"
     return f"({text})" if own < binding else text
 
@@ -154,7 +135,7 @@ def _print_statement(statement: tree.Statement) -> str:
 
 
 def _print_parameter(parameter: tree.BlockParameter) -> str:
-    return parameter.name + (f"={_print_value(parameter.default)}" if parameter.default is not None else "")
+    return parameter.name + (f"={print_expression(parameter.default)}" if parameter.default is not None else "")
 
 
 def _words(
