@@ -212,7 +212,7 @@ def _format(out: Path, to: str | None) -> str:
 
 def _license(text: str | None) -> str:
     """The identifier of a licence; empty where none is given."""
-    from sewdsl.train.store.terms import parse_license
+    from sewdsl.train.store.run_notes import parse_license
 
     try:
         return parse_license(text) if text is not None else ""

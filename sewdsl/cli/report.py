@@ -30,8 +30,8 @@ def command(run: Run, license: License = None) -> None:
     from sewdsl.train.report import write
     from sewdsl.train.store.run_folder import RunError, RunFolder, hide_machine, write_run_file
     from sewdsl.train.store.run_lookup import is_run, missing_run_message
+    from sewdsl.train.store.run_notes import Terms, parse_license
     from sewdsl.train.store.run_record import load_record
-    from sewdsl.train.store.terms import Terms, parse_license
 
     folder = RunFolder(run)
     try:

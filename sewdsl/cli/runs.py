@@ -22,7 +22,7 @@ from sewdsl.terminal import echo
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sewdsl.train.store.list_runs import RunSummary
+    from sewdsl.train.store.run_record import RunSummary
 
 STATE_COLOURS = {"finished": "green", "running": "cyan", "interrupted": "yellow", "broken": "red"}
 
@@ -78,8 +78,8 @@ def command(
     json_: Json = False,
 ) -> None:
     """List the runs below a folder: network, data, epochs, accuracies, and whether each has ended."""
-    from sewdsl.train.store.list_runs import list_runs
     from sewdsl.train.store.run_folder import RunError
+    from sewdsl.train.store.run_record import list_runs
 
     try:
         found = sort_runs(list(list_runs(folder)), sort) if folder != RUNS or is_there(folder) else []

@@ -195,7 +195,7 @@ class _Way:
 
             return RayPool(self.on, self.job, self.jobs)
         if self.jobs is not None and self.jobs > 1:
-            from sewdsl.train.study.process_pool import ProcessPool, visible_gpus
+            from sewdsl.train.study.pool import ProcessPool, visible_gpus
 
             return ProcessPool(self.jobs, self.job, () if self.device is Device.CPU else visible_gpus())
         from sewdsl.train.study.pool import InTurn
@@ -208,8 +208,8 @@ class _Way:
 
     def runners(self, watch: Watch | None) -> tuple[Start, GoOn]:
         """What starts one run in this process, and what goes on with one."""
+        from sewdsl.train.fit.callbacks import EpochWatch
         from sewdsl.train.fit.processes import Processes
-        from sewdsl.train.study.epoch_watch import EpochWatch
 
         def how() -> RunOptions:
             processes = Processes(accelerator=self.device.value)

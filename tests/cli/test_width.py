@@ -13,7 +13,7 @@ from sewdsl.cli.app import app
 from sewdsl.cli.runs import DROPPED, Column, runs_table
 from sewdsl.compiler import shipped_networks
 from sewdsl.compiler.catalogue import list_networks
-from sewdsl.train.store.list_runs import RunSummary
+from sewdsl.train.store.run_record import RunSummary
 from tests.effort import examples
 
 WIDTHS = (60, 80, 120)

@@ -10,7 +10,7 @@ import pytest
 from sewdsl.compiler import read
 from sewdsl.train.fit.lightning_loop import RunOptions
 from sewdsl.train.fit.train_run import start_run
-from sewdsl.train.report import epoch_curves
+from sewdsl.train.report import pictures
 from sewdsl.train.store.measurements import Epochs
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunFolder, write_run_file
@@ -56,9 +56,9 @@ def curves(*, figures_matter: bool) -> Iterator[dict[str, str | bytes]]:
 
     A test that must see them drawn anew clears this.
     """
-    draw, draw_png = epoch_curves._draw, epoch_curves.draw_png
+    draw, draw_png = pictures._draw, pictures.draw_png
 
-    def draw_once(panel: epoch_curves.Panel, lines: dict[epoch_curves.CurveLine, dict[int, float]]) -> str:
+    def draw_once(panel: pictures.Panel, lines: dict[pictures.CurveLine, dict[int, float]]) -> str:
         shown = repr((panel, lines if figures_matter else list(lines)))
         if shown not in DRAWN:
             DRAWN[shown] = draw(panel, lines)
@@ -73,8 +73,8 @@ def curves(*, figures_matter: bool) -> Iterator[dict[str, str | bytes]]:
             DRAWN[shown] = path.read_bytes()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(epoch_curves, "_draw", draw_once)
-        patch.setattr(epoch_curves, "draw_png", draw_png_once)
+        patch.setattr(pictures, "_draw", draw_once)
+        patch.setattr(pictures, "draw_png", draw_png_once)
         yield DRAWN
 
 

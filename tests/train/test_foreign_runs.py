@@ -19,10 +19,9 @@ from sewdsl.cli.app import app
 from sewdsl.train import records, report
 from sewdsl.train.fit.processes import Processes, as_before
 from sewdsl.train.records import MAX_THREADS
-from sewdsl.train.store.list_runs import summarize_run
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_notes import read_data_path
-from sewdsl.train.store.run_record import load_record
+from sewdsl.train.store.run_record import load_record, summarize_run
 from tests.effort import examples
 
 from .conftest import Run

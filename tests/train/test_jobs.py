@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
 from sewdsl.train.store.run_folder import RunError, RunFolder, run_lock
-from sewdsl.train.study import process_pool
+from sewdsl.train.study import pool as study_pool
 from sewdsl.train.study.worker import Child, Job
 from tests.plugin_files import COUNTING, NEURON, left_out, written
 
@@ -96,7 +96,7 @@ def out(spec: Path) -> Path:
 def broken(spec: Path, out: Path) -> Ended:
     """Two at once, of which one dies."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process_pool, "Child", Dying)
+        patch.setattr(study_pool, "Child", Dying)
         code, said = with_own_code(spec, out, "--jobs", "2")
     return Ended(code, said, outcome(out))
 
@@ -227,7 +227,7 @@ def test_a_run_that_cannot_start_stops_the_others(spec: Path, tmp_path: Path) ->
 
 def test_each_has_a_gpu_of_its_own() -> None:
     like = Job(text="", folder="", data=None, device="cuda", save_every=5.0, readers=None, in_memory=0, threads=1)
-    pool = process_pool.ProcessPool(3, like, ("4", "7"))
+    pool = study_pool.ProcessPool(3, like, ("4", "7"))
     assert [slot.environment for slot in pool._slots] == [{"CUDA_VISIBLE_DEVICES": name} for name in ("4", "7", "4")]
 
 

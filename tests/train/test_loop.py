@@ -15,7 +15,7 @@ from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit.lightning_loop import RunOptions, _batches
 from sewdsl.train.fit.processes import Processes
 from sewdsl.train.fit.train_run import start_run
-from sewdsl.train.report import epoch_curves
+from sewdsl.train.report import pictures
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.training_plan import plan_training
 
@@ -59,6 +59,6 @@ def test_every_part_that_was_judged_has_a_curve(judged: str, tmp_path: Path, mon
 
     monkeypatch.setattr(Figure, "savefig", noted)
     row = {f"{part}_{quantity}": 0.5 for part in ("train", judged) for quantity in ("loss", "accuracy")}
-    epoch_curves.draw_png({1: row, 2: row}, "Small", tmp_path / "curves.png")
+    pictures.draw_png({1: row, 2: row}, "Small", tmp_path / "curves.png")
     labels = [[line.get_label() for line in axes.get_lines()] for axes in drawn[0].axes]
     assert labels == [["train", judged], ["train", judged]]

@@ -20,7 +20,7 @@ from sewdsl.train import report
 from sewdsl.train.fit.load_run import find_refusals
 from sewdsl.train.fit.run_weights import read_weights
 from sewdsl.train.fit.train_run import evaluate_run
-from sewdsl.train.report.svg import svg_element
+from sewdsl.train.report.pictures import svg_element
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from tests.effort import examples

@@ -23,7 +23,7 @@ from sewdsl.train.fit.classifier import Classifier
 from sewdsl.train.fit.lightning_loop import Judging, Score, evaluate_samples
 from sewdsl.train.fit.load_run import load_model
 from sewdsl.train.fit.train_run import evaluate_run
-from sewdsl.train.report import epoch_curves
+from sewdsl.train.report import pictures
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.training_plan import plan_training
@@ -102,7 +102,7 @@ class TestFolder:
         assert ET.parse(run.folder.diagram).getroot().tag.endswith("svg")  # noqa: S314 -- written a moment ago
 
     def test_names_are_no_formulas(self, run: Run, tmp_path: Path) -> None:
-        epoch_curves.draw_png(measurements.read_metrics(run.folder.metrics), r"a $\frac$ b", tmp_path / "c.png")
+        pictures.draw_png(measurements.read_metrics(run.folder.metrics), r"a $\frac$ b", tmp_path / "c.png")
         assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
     def test_result(self, run: Run, small: Path) -> None:

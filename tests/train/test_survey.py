@@ -9,8 +9,8 @@ from filelock import lock_descriptor, unlock_descriptor
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
-from sewdsl.train.store.list_runs import list_runs, summarize_run
 from sewdsl.train.store.run_folder import RunError, RunFolder, run_lock
+from sewdsl.train.store.run_record import list_runs, summarize_run
 
 from .made import finished, unfinished
 

@@ -1,13 +1,15 @@
-"""Callbacks of a run: those that show its progress on the standard error, and those of plugin files."""
+"""Callbacks of a run: those that show its progress, the one that tells a study of it, and those of plugin files."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, NamedTuple, cast
 
 import rich
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -17,7 +19,7 @@ from sewdsl.plugins import PluginFile, describe_failure, plugin_files
 from sewdsl.snn.kernels import compile_ahead
 from sewdsl.terminal import is_terminal
 from sewdsl.train.fit.classifier import Classifier
-from sewdsl.train.store.run_folder import RunError
+from sewdsl.train.store.run_folder import RunError, RunPruned
 from sewdsl.train.watch import DeadLayers
 
 REFRESHES = 4
@@ -181,6 +183,33 @@ class Bar(Callback):
         line = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
         line.add_row(name, ProgressBar(total, done, width=min(LONGEST, SHORTEST + max(room, 0))), *words)
         return line
+
+
+class EpochWatch(Checkpoint):
+    """Tells the accuracies that judge a run when an epoch has been saved, and before a run goes on.
+
+    It is a checkpoint to Lightning, which calls these last, in the order in which they are given: the epoch is saved.
+    """
+
+    def __init__(self, watch: Callable[[Mapping[int, float]], bool]) -> None:
+        self._watch = watch
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tells of the epochs before, if there were any."""
+        if cast("Classifier", pl_module).history:
+            self._tell(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tells of the epoch too."""
+        self._tell(trainer, pl_module)
+
+    def _tell(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module = cast("Classifier", pl_module)
+        epochs = {epoch: figures[module.monitor] for epoch, figures in sorted(module.history.items())}
+        last = max(epochs)
+        if not self._watch(epochs) and last < (trainer.max_epochs or last):
+            message = f"ended early, after epoch {last} of {trainer.max_epochs}"
+            raise RunPruned(message)
 
 
 def progress_callbacks() -> list[Callback]:

@@ -46,7 +46,7 @@ from sewdsl.train.fit.processes import (
 )
 from sewdsl.train.fit.processes import remember as remember_processes
 from sewdsl.train.fit.run_weights import InitialWeights, load_weights, read_weights
-from sewdsl.train.report import epoch_curves
+from sewdsl.train.report import pictures
 from sewdsl.train.store import measurements
 from sewdsl.train.store.measurements import COUNTED_SAMPLES, EnergyRecord, LayerRecord
 from sewdsl.train.store.result import Result, WeightsOrigin, describe_machine, package_versions
@@ -168,7 +168,7 @@ def _run(
     measurements.write_metrics(
         module.history, folder.metrics
     )  # the last row may be missing, if that was when the run was killed
-    epoch_curves.draw_png(module.history, network.name, folder.curves)
+    pictures.draw_png(module.history, network.name, folder.curves)
     result = _result(planned, fitted, module, scores)
     _count_operations(folder, module, planned, splits.test, Judging("cpu", fitted.precision, options.reading.readers))
     write_run_file(folder.result, result.model_dump_json(indent=2) + "\n")

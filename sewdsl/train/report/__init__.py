@@ -11,9 +11,8 @@ from sewdsl.html_templates import render_html
 from sewdsl.train.records import RecordError, contents
 from sewdsl.train.report import model_card, run_facts
 from sewdsl.train.report.confusion_section import confusion_section
-from sewdsl.train.report.epoch_curves import curve_svgs
 from sewdsl.train.report.firing_section import firing_section, neurons_section
-from sewdsl.train.report.svg import svg_element
+from sewdsl.train.report.pictures import curve_svgs, svg_element
 from sewdsl.train.store.result import DEAD, SATURATED
 from sewdsl.train.store.run_folder import RunFolder, write_run_file
 from sewdsl.train.store.run_record import RunRecord, load_record

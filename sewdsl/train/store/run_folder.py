@@ -88,7 +88,7 @@ class RunFolder:
     card = RunFile("README.md")
     """The model card: what a stranger needs to know and to do."""
     terms = RunFile("terms.json")
-    """What the author of the run says of its use; see :class:`sewdsl.train.store.terms.Terms`."""
+    """What the author of the run says of its use; see :class:`sewdsl.train.store.run_notes.Terms`."""
     energy = RunFile("energy.json")
     """The operations of the last weights, counted."""
     processes = RunFile("processes.json")

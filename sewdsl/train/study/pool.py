@@ -1,16 +1,23 @@
-"""Where the runs of a study are trained: here, one after another, or several at once elsewhere."""
+"""Where the runs of a study are trained: one after another here, or several at once in processes of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import queue
+import signal
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Literal, NamedTuple, Protocol, Self
+from types import FrameType, TracebackType
+from typing import Any, Literal, NamedTuple, NoReturn, Protocol, Self
 
 from sewdsl.compiler import Compilation
 from sewdsl.light_dataclass import dataclass
-from sewdsl.train.store.run_folder import RunDiverged, RunFolder, RunPruned
+from sewdsl.terminal import echo
+from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
 from sewdsl.train.study.repeats import GoOn, Start, finish_run
+from sewdsl.train.study.worker import Child, Job, RunMessage
 from sewdsl.train.training_plan import TrainingPlan
 
 Watch = Callable[[Mapping[int, float]], bool]
@@ -99,3 +106,171 @@ class InTurn:
     def wait(self) -> Ending:
         """The run that was trained."""
         return self._ended.pop(0)
+
+
+PATIENCE = 1.0
+"""Seconds after which it is looked whether a signal has come, on systems where waiting hides it."""
+
+
+class StudyPool(RunPool):
+    """Trains runs in processes of their own, wherever these are.
+
+    Within the pool, SIGTERM interrupts the study as Ctrl-C does.
+
+    Args:
+        like: Job with everything that the jobs of all runs have in common.
+    """
+
+    def __init__(self, like: Job) -> None:
+        self._like = like
+        self._before: Any = signal.getsignal(signal.SIGTERM)
+
+    def __enter__(self) -> Self:
+        def interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+            raise RunInterrupted(number)
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, interrupt)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.stop()
+        finally:
+            if self._before is not None and threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, self._before)
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the runs that have not ended."""
+
+    def job(self, run: StudyRun) -> Job:
+        """Return the job of a run."""
+        text = run.compilation.standalone_text()
+        return self._like.model_copy(update={"text": text, "folder": str(run.place.path)})
+
+    @staticmethod
+    def show(run: StudyRun, line: str) -> None:
+        """Print a line about a run to the standard error."""
+        echo(f"{run.title}: {line}", err=True)
+
+    @staticmethod
+    def ending(run: StudyRun, message: RunMessage | None, death: str) -> Ending:
+        """Return how a run ended.
+
+        Args:
+            message: Last message of its process.
+            death: How the process ended.
+
+        Raises:
+            RunInterrupted: The run was asked to stop.
+            RunError: The run cannot start or go on.
+        """
+        if message is None or message.kind == "epochs":
+            return Ending(run, "died", death)
+        if message.kind == "interrupted":
+            raise RunInterrupted(message.code - 128)
+        if message.kind == "failed":
+            text = f"{run.title}: {message.text}"
+            raise RunError(text)
+        return Ending(run, message.kind, message.text)
+
+
+@dataclass
+class _Slot:
+    """Room for a run: the variables of its processes, and the one that is there."""
+
+    environment: dict[str, str]
+    child: Child | None = None
+
+
+class ProcessPool(StudyPool):
+    """Trains several runs at once, each in a process with its share of the threads, and with one GPU if there are any.
+
+    Args:
+        like: What all jobs have in common.
+        gpus: Numbers of the GPUs; more runs than GPUs share them.
+    """
+
+    def __init__(self, size: int, like: Job, gpus: Sequence[str] = ()) -> None:
+        super().__init__(like)
+        self._size = size
+        self._slots = [
+            _Slot({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}) for number in range(size)
+        ]
+        self._came: queue.Queue[tuple[_Slot, Child, StudyRun, RunMessage | None, str]] = queue.Queue()
+        self._stopping = False
+
+    @property
+    def size(self) -> int:
+        """How many at once."""
+        return self._size
+
+    def begin(self, run: StudyRun) -> None:
+        """Starts a process for it."""
+        slot = next(slot for slot in self._slots if slot.child is None)
+        run.place.path.mkdir(parents=True, exist_ok=True)
+
+        def show(line: str) -> None:
+            if not self._stopping:
+                self.show(run, line)
+
+        slot.child = Child(self.job(run), show, slot.environment)
+        threading.Thread(target=self._follow, args=(slot, run, slot.child), daemon=True).start()
+
+    def wait(self) -> Ending:
+        """The next run that ends; answers those that ask whether to go on."""
+        last: RunMessage | None
+        while True:
+            try:
+                slot, child, run, last, death = self._came.get(timeout=PATIENCE)
+            except queue.Empty:
+                continue
+            except KeyboardInterrupt:
+                raise RunInterrupted(signal.SIGINT) from None
+            if death:
+                slot.child = None
+                return self.ending(run, last, death)
+            if last is not None:
+                child.answer(go_on=run.goes_on(last.epochs))
+
+    def _follow(self, slot: _Slot, run: StudyRun, child: Child) -> None:
+        """Hands on what a process says, in a thread of its own."""
+        last: RunMessage | None = None
+        for last in child.messages():
+            if last.kind == "epochs":
+                self._came.put((slot, child, run, last, ""))
+        self._came.put((slot, child, run, last, child.death))
+
+    def stop(self) -> None:
+        """Asks what still runs to save and stop, and waits for it; a second Ctrl-C ends it at once."""
+        self._stopping = True  # what a process says that is stopped while it starts is no news
+        left = [slot for slot in self._slots if slot.child is not None]
+        try:
+            for slot in left:
+                if slot.child is not None:
+                    slot.child.interrupt()
+            while any(slot.child is not None for slot in left):
+                try:
+                    slot, child, _, _, death = self._came.get(timeout=PATIENCE)
+                except queue.Empty:
+                    continue
+                if death:
+                    slot.child = None
+                else:
+                    child.answer(go_on=True)  # it has saved, and stops for the signal
+        except (KeyboardInterrupt, RunInterrupted):
+            for slot in left:
+                if slot.child is not None:
+                    slot.child.kill()
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """Numbers of the GPUs that torch sees, as ``CUDA_VISIBLE_DEVICES`` takes them."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return tuple(named[:count]) if named else tuple(map(str, range(count)))

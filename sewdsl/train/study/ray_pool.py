@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from sewdsl.plugins import installed_version, plugin_files
 from sewdsl.train.store.run_folder import RUN_FILES, RunError, RunFolder, RunInterrupted, write_run_file
-from sewdsl.train.study.pool import Ending, StudyRun
-from sewdsl.train.study.process_pool import PATIENCE, StudyPool
+from sewdsl.train.study.pool import PATIENCE, Ending, StudyPool, StudyRun
 from sewdsl.train.study.worker import Child, Job, RunMessage
 
 if TYPE_CHECKING:

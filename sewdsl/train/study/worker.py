@@ -87,12 +87,11 @@ def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
     from sewdsl.plugins import PluginError, import_plugin_file
     from sewdsl.source import Source
     from sewdsl.train.data.dataset import DataError, Reading
-    from sewdsl.train.fit.callbacks import plugin_callbacks, progress_callbacks
+    from sewdsl.train.fit.callbacks import EpochWatch, plugin_callbacks, progress_callbacks
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.processes import Processes
     from sewdsl.train.fit.train_run import resume_run, start_run
     from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
-    from sewdsl.train.study.epoch_watch import EpochWatch
     from sewdsl.train.study.repeats import finish_run
     from sewdsl.train.training_plan import plan_training
 
