@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,6 @@ from sewdsl.elaborate import StudyVariant
 from sewdsl.elaborate.study_section import TRIAL
 from sewdsl.spreadsheet import plain_cell
 from sewdsl.train.records import STRICT, Positive, Share, Text
-from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import open_group, read_record, write_run_file
 from sewdsl.train.study.repeats import Spread
 
@@ -47,33 +46,6 @@ class VariantResult(BaseModel):
     best_accuracy: Spread | None = None
     train_accuracy: Spread | None = None
     seconds: float = 0.0
-
-    @classmethod
-    def of(
-        cls,
-        labels: dict[str, str],
-        folder: str,
-        parameters: int,
-        results: Sequence[Result],
-        train_accuracies: Sequence[float],
-        diverged: dict[int, str],
-    ) -> VariantResult:
-        """The row of these runs."""
-        return cls(
-            labels=labels,
-            folder=folder,
-            parameters=parameters,
-            seeds=[result.seed for result in results],
-            diverged=diverged,
-            accuracy=_spread([result.accuracy for result in results]),
-            best_accuracy=_spread([result.best_accuracy for result in results]),
-            train_accuracy=_spread(train_accuracies),
-            seconds=round(sum(result.seconds for result in results), 1),
-        )
-
-
-def _spread(values: Sequence[float]) -> Spread | None:
-    return Spread.of(values) if values else None
 
 
 class Trial(BaseModel):
@@ -185,9 +157,6 @@ class StudyFolder:
     """Files of a study, apart from its runs.
 
     Attributes:
-        outcome: All figures, as JSON.
-        table: The table, in Markdown.
-        csv: The same for other programs.
         curves: Loss and accuracies over the epochs, a line for each variant.
         trend: Accuracies over what was varied in numbers.
         search: The trials of a search: one after the other, over their epochs, and over each axis.
@@ -203,23 +172,23 @@ class StudyFolder:
         self.search = path / "search.png"
 
     def open(self, names: Iterable[str]) -> None:
-        """Makes the folder, or accepts one that holds the same study already.
+        """Make the folder, or accept one that holds the same study already.
 
         Args:
-            names: Those of the variants' folders.
+            names: Names of the variants' folders.
 
         Raises:
-            RunError: it holds something else, or cannot be made.
+            RunError: If it holds something else, or cannot be made.
         """
         files = (self.outcome, self.table, self.csv, self.curves, self.trend, self.search)
         known = {path.name for path in files} | set(names)
         open_group(self.path, known.__contains__, "part of this study")
 
     def read_search(self) -> SearchOutcome | None:
-        """What a search in it has found so far; None where there is none.
+        """Read what a search has found so far; None where there is none.
 
         Raises:
-            RunError: it cannot be read.
+            RunError: If it cannot be read.
         """
         about, remedy = ", which says what was searched,", "; choose another folder"
         outcome = read_record(self.outcome, Outcome, about=about, remedy=remedy)
@@ -227,7 +196,7 @@ class StudyFolder:
 
 
 def folder_name(variant: StudyVariant) -> str:
-    """A folder name that no other variant has: ``join=AND,train.T_train=6``; of a trial, ``trial-3``."""
+    """Return a folder name that no other variant has: ``join=AND,train.T_train=6``; of a trial, ``trial-3``."""
     if TRIAL in variant.labels:
         return f"{TRIAL}-{variant.labels[TRIAL]}"
     text = ",".join(f"{axis}={label}" for axis, label in variant.labels.items()) or "as-written"
@@ -244,10 +213,10 @@ test accuracies."""
 
 
 def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
-    """Writes ``study.json``, ``table.md`` and ``table.csv``.
+    """Write ``study.json``, ``table.md`` and ``table.csv``.
 
     Raises:
-        RunError: one cannot be written.
+        RunError: If one cannot be written.
     """
     write_run_file(folder.outcome, outcome.model_dump_json(indent=2) + "\n")
     write_run_file(folder.table, table_to_markdown(outcome))
@@ -255,14 +224,14 @@ def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
 
 
 def column_names(outcome: Outcome) -> list[str]:
-    """Names of the columns."""
+    """Return the names of the columns."""
     searched = () if outcome.search is None else ("state", f"{outcome.search.metric} accuracy")
     return [*outcome.axes, *searched, *FIGURES]
 
 
 def outcome_cells(outcome: Outcome) -> list[list[str]]:
-    """What is in each row, see :func:`row_cells`; of a search, also how the trial ended and the accuracy it goes by."""
-    found: list[list[str]] = []
+    """Return the cells of each row, see :func:`row_cells`; of a search, also how the trial ended and its accuracy."""
+    table: list[list[str]] = []
     for row in outcome.rows:
         cells, trial = row_cells(row), outcome.trial(row)
         if trial is not None and outcome.search is not None:
@@ -271,12 +240,12 @@ def outcome_cells(outcome: Outcome) -> list[list[str]]:
                 "best" if trial.number == outcome.search.best else trial.state,
                 "–" if trial.accuracy is None else f"{trial.accuracy:.2%}",
             ]
-        found.append(cells)
-    return found
+        table.append(cells)
+    return table
 
 
 def row_cells(row: VariantResult) -> list[str]:
-    """What is in a row: means, with the standard deviation of a sample where there are several seeds."""
+    """Return the cells of a row: means, with the standard deviation of a sample where there are several seeds."""
     figures = ["–" if x is None else str(x) for x in (row.train_accuracy, row.accuracy, row.best_accuracy)]
     diverged = f"{len(row.diverged)} diverged" if row.diverged else ""
     seeds = ", ".join(filter(None, (", ".join(map(str, row.seeds)), diverged))) or "–"
@@ -284,7 +253,7 @@ def row_cells(row: VariantResult) -> list[str]:
 
 
 def table_to_markdown(outcome: Outcome) -> str:
-    """The table in Markdown."""
+    """Return the table in Markdown."""
     words = len(outcome.axes) + bool(outcome.search)
     rule = ["---"] * words + ["---:"] * (len(column_names(outcome)) - words)
     cells = ([cell.replace("|", "\\|") for cell in row] for row in outcome_cells(outcome))
@@ -292,7 +261,7 @@ def table_to_markdown(outcome: Outcome) -> str:
 
 
 def table_to_csv(outcome: Outcome) -> str:
-    """A line for each variant; figures as numbers, nothing where there are none."""
+    """Return a line for each variant; figures as numbers, nothing where there are none."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     spreads = ("train_accuracy", "accuracy", "best_accuracy")

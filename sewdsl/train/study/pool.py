@@ -9,8 +9,8 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import FrameType, TracebackType
-from typing import Any, Literal, NamedTuple, NoReturn, Protocol, Self
+from types import FrameType
+from typing import Any, Literal, NamedTuple, NoReturn, Self
 
 from sewdsl.compiler import Compilation
 from sewdsl.light_dataclass import dataclass
@@ -52,31 +52,41 @@ class Ending(NamedTuple):
     message: str = ""
 
 
-class RunPool(AbstractContextManager["RunPool"], Protocol):
-    """What trains runs."""
+class RunPool(AbstractContextManager["RunPool"]):
+    """What trains runs; those that have not ended are ended when it is left."""
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     @property
+    @abstractmethod
     def size(self) -> int:
-        """How many at once, at least one."""
+        """Number of runs at once, at least one."""
 
+    @abstractmethod
     def begin(self, run: StudyRun) -> None:
-        """Begins a run that has no result, or goes on with it, where there is room for it."""
+        """Start a run that has no result, or resume it, where there is room for it."""
 
+    @abstractmethod
     def wait(self) -> Ending:
-        """The next run that ends.
+        """Return the next run that ends.
 
         Raises:
-            RunInterrupted: a run was asked to stop, or all are.
-            RunError: one cannot start or go on.
+            RunInterrupted: If a run was asked to stop, or all are.
+            RunError: If one cannot start or go on.
         """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the runs that have not ended."""
 
 
 Runners = Callable[[Watch | None], tuple[Start, GoOn]]
 """What starts a run that is watched, and what goes on with one."""
 
 
-class InTurn:
-    """Trains one run after another in this process."""
+class InTurn(RunPool):
+    """Trains one run after another in this process, as soon as it begins."""
 
     size = 1
 
@@ -84,16 +94,8 @@ class InTurn:
         self._runners = runners
         self._ended: list[Ending] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """There is nothing to stop."""
-
     def begin(self, run: StudyRun) -> None:
-        """Trains it."""
+        """Train a run."""
         try:
             finish_run(run.compilation, run.planned, run.place, *self._runners(run.watch))
         except RunDiverged as error:
@@ -104,8 +106,11 @@ class InTurn:
             self._ended.append(Ending(run, "ended"))
 
     def wait(self) -> Ending:
-        """The run that was trained."""
+        """Return the run that was trained."""
         return self._ended.pop(0)
+
+    def stop(self) -> None:
+        """Do nothing: a run that was begun has ended."""
 
 
 PATIENCE = 1.0
@@ -133,18 +138,12 @@ class StudyPool(RunPool):
             signal.signal(signal.SIGTERM, interrupt)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self.stop()
         finally:
             if self._before is not None and threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, self._before)
-
-    @abstractmethod
-    def stop(self) -> None:
-        """End the runs that have not ended."""
 
     def job(self, run: StudyRun) -> Job:
         """Return the job of a run."""
@@ -190,7 +189,6 @@ class ProcessPool(StudyPool):
     """Trains several runs at once, each in a process with its share of the threads, and with one GPU if there are any.
 
     Args:
-        like: What all jobs have in common.
         gpus: Numbers of the GPUs; more runs than GPUs share them.
     """
 
@@ -205,11 +203,11 @@ class ProcessPool(StudyPool):
 
     @property
     def size(self) -> int:
-        """How many at once."""
+        """Number of runs at once."""
         return self._size
 
     def begin(self, run: StudyRun) -> None:
-        """Starts a process for it."""
+        """Start a process for a run."""
         slot = next(slot for slot in self._slots if slot.child is None)
         run.place.path.mkdir(parents=True, exist_ok=True)
 
@@ -221,7 +219,7 @@ class ProcessPool(StudyPool):
         threading.Thread(target=self._follow, args=(slot, run, slot.child), daemon=True).start()
 
     def wait(self) -> Ending:
-        """The next run that ends; answers those that ask whether to go on."""
+        """Return the next run that ends; answer those that ask whether to go on."""
         last: RunMessage | None
         while True:
             try:
@@ -237,7 +235,7 @@ class ProcessPool(StudyPool):
                 child.answer(go_on=run.goes_on(last.epochs))
 
     def _follow(self, slot: _Slot, run: StudyRun, child: Child) -> None:
-        """Hands on what a process says, in a thread of its own."""
+        """Hand on what a process says, in a thread of its own."""
         last: RunMessage | None = None
         for last in child.messages():
             if last.kind == "epochs":
@@ -245,14 +243,13 @@ class ProcessPool(StudyPool):
         self._came.put((slot, child, run, last, child.death))
 
     def stop(self) -> None:
-        """Asks what still runs to save and stop, and waits for it; a second Ctrl-C ends it at once."""
+        """Ask what still runs to save and stop, and wait for it; a second Ctrl-C ends it at once."""
         self._stopping = True  # what a process says that is stopped while it starts is no news
-        left = [slot for slot in self._slots if slot.child is not None]
         try:
-            for slot in left:
+            for slot in self._slots:
                 if slot.child is not None:
                     slot.child.interrupt()
-            while any(slot.child is not None for slot in left):
+            while any(slot.child is not None for slot in self._slots):
                 try:
                     slot, child, _, _, death = self._came.get(timeout=PATIENCE)
                 except queue.Empty:
@@ -262,13 +259,13 @@ class ProcessPool(StudyPool):
                 else:
                     child.answer(go_on=True)  # it has saved, and stops for the signal
         except (KeyboardInterrupt, RunInterrupted):
-            for slot in left:
+            for slot in self._slots:
                 if slot.child is not None:
                     slot.child.kill()
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """Numbers of the GPUs that torch sees, as ``CUDA_VISIBLE_DEVICES`` takes them."""
+    """Return the numbers of the GPUs that torch sees, as ``CUDA_VISIBLE_DEVICES`` takes them."""
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

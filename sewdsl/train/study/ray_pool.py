@@ -37,10 +37,10 @@ START_PATIENCE = 180
 
 @contextmanager
 def _patient(address: str) -> Iterator[None]:
-    """Ends what takes too long, where signals can.
+    """End what takes too long, where signals can.
 
     Raises:
-        RunError: it does.
+        RunError: If it does.
     """
     if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield
@@ -60,7 +60,7 @@ def _patient(address: str) -> Iterator[None]:
 
 
 def pack_run(folder: RunFolder) -> bytes:
-    """The files of a run, as one archive; empty where there are none."""
+    """Return the files of a run as one archive, empty where there are none."""
     found = io.BytesIO()
     with tarfile.open(fileobj=found, mode="w") as archive:
         for name in RUN_FILES:
@@ -70,10 +70,10 @@ def pack_run(folder: RunFolder) -> bytes:
 
 
 def unpack_run(data: bytes, folder: RunFolder) -> None:
-    """Writes the files of a run, each at once; its result comes last, since with it a run has ended.
+    """Write the files of a run, each at once; its result comes last, since with it a run has ended.
 
     Raises:
-        RunError: one cannot be written, or the archive holds something else than a run.
+        RunError: If one cannot be written, or the archive holds something else than a run.
     """
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         files = [entry for entry in archive.getmembers() if entry.isfile()]
@@ -121,15 +121,14 @@ class Mailbox:
 def train_on_node(
     job: Job, key: str, begun: bytes, plugins: list[tuple[str, bytes]], mailbox: Any, version: str | None
 ) -> tuple[RunMessage | None, str, bytes]:
-    """Trains a run in a process of the worker's node; how it ended, or how its process died, and its files.
+    """Train a run in a process of the worker's node; return how it ended, or how its process died, and its files.
 
     Args:
-        job: What to train; its folder is one of the node's own.
+        job: What to train, in a folder of the node's own.
         key: Of the run and the try.
         begun: The files of the run so far.
         plugins: Names and contents of the files of the user's own code.
-        mailbox: Who hears of it.
-        version: Of sewdsl, where the study was started.
+        version: Version of sewdsl where the study was started.
     """
     import ray
 
@@ -172,7 +171,7 @@ class RayPool(StudyPool):
     Args:
         address: ``ray``: the cluster of this machine or that of the variable ``RAY_ADDRESS``, or else one is started
             here. ``ray://HOST:PORT``: one that is reached from outside.
-        like: What all jobs have in common; each takes as many cores as threads, and a GPU where the cluster has some.
+        like: See :class:`StudyPool`; a job takes as many cores as threads, and a GPU where the cluster has some.
         jobs: At most so many at once; None: as many as there is room for.
 
     Raises:
@@ -213,13 +212,13 @@ class RayPool(StudyPool):
 
     @property
     def size(self) -> int:
-        """As many as the nodes that are there now have room for; at least one, which waits for room."""
+        """Number of runs that the nodes there now have room for; at least one, which waits for room."""
         found = self._ray.cluster_resources()
         room = int(found.get("GPU", 0)) if self._gpus else int(found.get("CPU", 0)) // self._like.threads
         return max(1, min(room, self._most or room))
 
     def stop(self) -> None:
-        """Ends what still runs: what the workers have sent is in the study's folder."""
+        """End what still runs: what the workers have sent is in the study's folder."""
         for task in self._tasks:
             with suppress(Exception):  # the cluster may be gone
                 self._ray.cancel(task)
@@ -231,11 +230,11 @@ class RayPool(StudyPool):
             self._ray.shutdown()
 
     def begin(self, run: StudyRun) -> None:
-        """Hands it to a worker."""
+        """Hand a run to a worker."""
         self._submit(run, 1)
 
     def wait(self) -> Ending:
-        """The next run that ends; one whose worker died is handed to another."""
+        """Return the next run that ends; one whose worker died is handed to another."""
         while True:
             try:
                 ready, _ = self._ray.wait([self._mail, *self._tasks], timeout=PATIENCE)
@@ -279,7 +278,7 @@ class RayPool(StudyPool):
             self._mailbox.answer.remote(key, run.goes_on(content))
 
     def _end(self, task: Any) -> Ending | None:
-        """How a run ended; None where another worker goes on with it."""
+        """Return how a run ended; None where another worker goes on with it."""
         run, attempt, _ = self._tasks.pop(task)
         try:
             last, death, files = self._ray.get(task)

@@ -35,7 +35,7 @@ class Spread(BaseModel):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """That of these values, at least one."""
+        """Return the spread of at least one value."""
         return cls(mean=fmean(values), deviation=stdev(values) if len(values) > 1 else None, values=list(values))
 
     def __str__(self) -> str:
@@ -67,15 +67,15 @@ class Summary(BaseModel):
 
 
 def summary_file(folder: Path) -> Path:
-    """Where the summary of a folder of repeats lies."""
+    """Return the path of the summary in a folder of repeats."""
     return folder / "summary.json"
 
 
 def open_folder(folder: Path) -> None:
-    """Makes a folder for repeats, or accepts one that holds repeats already.
+    """Make a folder for repeats, or accept one that holds repeats already.
 
     Raises:
-        RunError: it holds something else, or cannot be made.
+        RunError: If it holds something else, or cannot be made.
     """
     summary = summary_file(folder).name
     open_group(folder, lambda name: name == summary or name.startswith("seed-"), "repeat")
@@ -88,16 +88,15 @@ def repeat(
     go_on: GoOn,
     origin: WeightsOrigin | None = None,
 ) -> Summary:
-    """Trains each into a folder ``seed-N``; keeps those that have ended, goes on with those that have begun.
+    """Train each into a folder ``seed-N``; keep those that have ended, resume those that have begun.
 
     Args:
         planned: The same spec with different seeds.
         folder: See :func:`open_folder`.
-        start: Trains one into a new folder.
-        origin: Where the weights come from that each begins with; None: they are random.
+        origin: Origin of the weights that each begins with; None: they are random.
 
     Raises:
-        RunError: a folder holds a run of another spec, or a run cannot go on.
+        RunError: If a folder holds a run of another spec, or a run cannot go on.
     """
     places = [(*pair, RunFolder(folder / f"seed-{pair[1].recipe.seed}")) for pair in planned]
     for compilation, _, place in places:
@@ -105,13 +104,21 @@ def repeat(
     results: list[Result] = []
     for compilation, planned_one, place in places:
         results.append(finish_run(compilation, planned_one, place, start, go_on))
-        summary = _summary(results, len(places))
+        summary = Summary(
+            network=results[0].network,
+            data=results[0].data,
+            repeats=len(places),
+            seeds=[result.seed for result in results],
+            accuracy=Spread.of([result.accuracy for result in results]),
+            best_accuracy=Spread.of([result.best_accuracy for result in results]),
+            seconds=round(sum(result.seconds for result in results), 1),
+        )
         write_run_file(summary_file(folder), summary.model_dump_json(indent=2) + "\n")
     return summary
 
 
 def finish_run(compilation: Compilation, planned: TrainingPlan, place: RunFolder, start: Start, go_on: GoOn) -> Result:
-    """What came out of a run: of one that has ended, of one that has begun and goes on, or of a new one."""
+    """Return the result of a run: of one that has ended, of one that has begun and goes on, or of a new one."""
     if place.result.is_file():
         return place.read_result()
     if place.spec.is_file():
@@ -121,10 +128,10 @@ def finish_run(compilation: Compilation, planned: TrainingPlan, place: RunFolder
 
 
 def check_same_run(compilation: Compilation, place: RunFolder, origin: WeightsOrigin | None = None) -> None:
-    """Refuses a folder that holds a run of something else, or one that began with other weights.
+    """Check that a folder holds no run of something else, or one that began with other weights.
 
     Raises:
-        RunError: it does.
+        RunError: If it does.
     """
     if place.spec.is_file() and place.spec.read_bytes() != compilation.standalone_text().encode():
         message = f"'{place.path}' holds a run of another spec or recipe; choose another folder"
@@ -135,7 +142,7 @@ def check_same_run(compilation: Compilation, place: RunFolder, origin: WeightsOr
 
 
 def _began(place: RunFolder) -> WeightsOrigin | None:
-    """Where the weights came from that a run began with; None: they were random."""
+    """Return the origin of the weights that a run began with; None: they were random."""
     if place.result.is_file():
         return place.read_result().start
     found = read_initial_weights(place)
@@ -144,15 +151,3 @@ def _began(place: RunFolder) -> WeightsOrigin | None:
 
 def _asked(origin: WeightsOrigin | None) -> tuple[str, tuple[str, ...]] | None:
     return None if origin is None else (origin.sha256, origin.only)
-
-
-def _summary(results: Sequence[Result], repeats: int) -> Summary:
-    return Summary(
-        network=results[0].network,
-        data=results[0].data,
-        repeats=repeats,
-        seeds=[result.seed for result in results],
-        accuracy=Spread.of([result.accuracy for result in results]),
-        best_accuracy=Spread.of([result.best_accuracy for result in results]),
-        seconds=round(sum(result.seconds for result in results), 1),
-    )

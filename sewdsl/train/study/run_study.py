@@ -25,7 +25,7 @@ from sewdsl.train.study.outcome import (
     write_tables,
 )
 from sewdsl.train.study.pool import Ending, RunPool, StudyRun, Watch
-from sewdsl.train.study.repeats import check_same_run
+from sewdsl.train.study.repeats import Spread, check_same_run
 from sewdsl.train.training_plan import TrainingPlan, plan_training
 
 Announce = Callable[[int, int, CompiledVariant, TrainingPlan], None]
@@ -37,8 +37,8 @@ class VariantRuns:
     """One variant and its runs.
 
     Attributes:
-        plans: What each trains, seed by seed.
-        results: Of those that have ended.
+        plans: What each run trains, seed by seed.
+        results: Results of the runs that have ended.
         diverged: Where the numbers stopped being numbers, by seed.
     """
 
@@ -50,45 +50,56 @@ class VariantRuns:
 
     @property
     def seeds(self) -> list[int]:
-        """Those of its runs."""
+        """Seeds of its runs."""
         return [planned.recipe.seed for _, planned in self.plans]
 
     def place(self, seed: int) -> RunFolder:
-        """The folder of one run."""
+        """Return the folder of one run."""
         return RunFolder(self.folder / f"seed-{seed}")
 
     def check_folders(self) -> None:
-        """Refuses folders that hold runs of something else.
+        """Check that no folder holds a run of something else.
 
         Raises:
-            RunError: one does.
+            RunError: If one does.
         """
         for compilation, planned in self.plans:
             check_same_run(compilation, self.place(planned.recipe.seed))
 
     def row(self) -> VariantResult:
-        """Its figures so far."""
+        """Return its figures so far."""
         epochs = [measurements.read_metrics(self.place(result.seed).metrics) for result in self.results]
         last = [row["train_accuracy"] for row in (found[max(found)] for found in epochs) if "train_accuracy" in row]
-        parameters = self.plans[0][1].network.total_parameters
-        labels = self.varied.variant.labels
-        return VariantResult.of(labels, self.folder.name, parameters, self.results, last, self.diverged)
+
+        def spread(values: Sequence[float]) -> Spread | None:
+            return Spread.of(values) if values else None
+
+        return VariantResult(
+            labels=self.varied.variant.labels,
+            folder=self.folder.name,
+            parameters=self.plans[0][1].network.total_parameters,
+            seeds=[result.seed for result in self.results],
+            diverged=self.diverged,
+            accuracy=spread([result.accuracy for result in self.results]),
+            best_accuracy=spread([result.best_accuracy for result in self.results]),
+            train_accuracy=spread(last),
+            seconds=round(sum(result.seconds for result in self.results), 1),
+        )
 
 
 def plan_runs(
     variants: Sequence[CompiledVariant], folder: StudyFolder, data: Path | None, others: Iterable[StudyVariant] = ()
 ) -> list[VariantRuns]:
-    """Every run of a study, planned and checked before the first begins.
+    """Plan and check every run of a study before the first begins.
 
     Args:
-        variants: What is to be trained.
-        data: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
+        data: Folder of the data; None: environment variable ``SEWDSL_DATA``.
         others: Variants of the same study that are left out this time, and whose folders may be there.
 
     Raises:
-        SewdslError: a variant has errors, or does not fit its data.
-        DataError: data is missing.
-        RunError: a folder holds a run of something else.
+        SewdslError: If a variant has errors, or does not fit its data.
+        DataError: If data is missing.
+        RunError: If a folder holds a run of something else.
     """
     found = [plan_variant(one, folder, data) for one in variants]
     for place in {planned.data.name: planned.data for group in found for _, planned in group.plans}.values():
@@ -100,10 +111,10 @@ def plan_runs(
 
 
 def plan_variant(varied: CompiledVariant, folder: StudyFolder, data: Path | None) -> VariantRuns:
-    """The runs of one variant.
+    """Plan the runs of one variant.
 
     Raises:
-        SewdslError: it has errors, or does not fit its data.
+        SewdslError: If it has errors, or does not fit its data.
     """
     plans = [(compilation, plan_training(compilation, data)) for compilation in varied.compilations]
     return VariantRuns(varied, folder.path / folder_name(varied.variant), plans)
@@ -114,24 +125,24 @@ class Turns(Protocol):
 
     @property
     def total(self) -> int:
-        """How many runs the study asks for."""
+        """Number of runs that the study asks for."""
 
     @property
     def groups(self) -> Sequence[VariantRuns]:
-        """The variants so far, at least one once a run has begun."""
+        """Variants so far, at least one once a run has begun."""
 
     @property
     def search(self) -> SearchOutcome | None:
-        """What a search has found so far; None where there is none."""
+        """Outcome of a search so far; None where there is none."""
 
     def next(self) -> tuple[VariantRuns, int] | None:
-        """The next run, as a variant and the place of its seed; None where none can begin now."""
+        """Return the next run, as a variant and the place of its seed; None where none can begin now."""
 
     def watch(self, group: VariantRuns, index: int) -> Watch | None:
-        """What hears of the epochs of a run, and may end it early; None: nothing does."""
+        """Return what hears of the epochs of a run, and may end it early; None: nothing does."""
 
     def take(self, group: VariantRuns, index: int, ending: Ending) -> None:
-        """Notes how a run has ended."""
+        """Note how a run has ended."""
 
 
 class EveryRun:
@@ -146,29 +157,29 @@ class EveryRun:
         self._left = deque(sorted(turns, key=lambda turn: turn[0]))
 
     def next(self) -> tuple[VariantRuns, int] | None:
-        """The next run."""
+        """Return the next run."""
         if not self._left:
             return None
         index, group = self._left.popleft()
         return group, index
 
     def watch(self, group: VariantRuns, index: int) -> Watch | None:
-        """Nothing."""
+        """Return nothing: every run is trained to its end."""
         return None
 
     def take(self, group: VariantRuns, index: int, ending: Ending) -> None:
-        """Everything is in the variant's own notes."""
+        """Note nothing: everything is in the variant's own notes."""
 
 
 def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announce) -> tuple[Outcome, list[Ending]]:
-    """Trains what has not ended; after each run, the tables hold what is known.
+    """Train what has not ended; after each run, the tables hold what is known.
 
     Returns:
         What came out, and the runs whose processes died: the same again goes on with them.
 
     Raises:
-        RunInterrupted: it was asked to stop; the same again goes on.
-        RunError: a run cannot start or go on. One that diverges is noted, and the study goes on.
+        RunInterrupted: If it was asked to stop; the same again goes on.
+        RunError: If a run cannot start or go on. One that diverges is noted, and the study goes on.
     """
     begun: dict[int, tuple[VariantRuns, int]] = {}
     outcome: Outcome | None = None
@@ -217,10 +228,10 @@ def run_study(turns: Turns, folder: StudyFolder, pool: RunPool, announce: Announ
 
 
 def make_outcome(turns: Turns) -> Outcome:
-    """What is known of a study.
+    """Return what is known of a study.
 
     Raises:
-        RunError: of a search, none of the trials makes a network.
+        RunError: If it is a search, and none of the trials makes a network.
     """
     if not turns.groups:
         message = "none of the trials makes a network: narrow the ranges"

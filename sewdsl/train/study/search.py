@@ -37,10 +37,10 @@ Axes = tuple[StudyAxis | StudyRange, ...]
 
 
 def require_optuna() -> None:
-    """Says how to install Optuna where it is missing.
+    """Check that Optuna is installed.
 
     Raises:
-        RunError: it is.
+        RunError: If it is not.
     """
     if importlib.util.find_spec("optuna") is None:
         message = "a search needs Optuna: pip install 'sewdsl[sweep]'"
@@ -48,7 +48,7 @@ def require_optuna() -> None:
 
 
 def search_space(axes: Axes) -> dict[str, str]:
-    """What is searched, in words, by axis: ``log 0.0001 0.1``, ``ADD AND IAND``."""
+    """Return what is searched, in words, by axis: ``log 0.0001 0.1``, ``ADD AND IAND``."""
     return {
         axis.name: str(axis) if isinstance(axis, StudyRange) else " ".join(one.label for one in axis.choices)
         for axis in axes
@@ -56,12 +56,10 @@ def search_space(axes: Axes) -> dict[str, str]:
 
 
 def suggest_values(search: Search, axes: Axes, number: int, before: Iterable[Trial]) -> dict[str, str]:
-    """The values of the next trial, by axis.
+    """Return the values of the next trial, by axis.
 
     Args:
-        search: How they are chosen.
-        axes: Among what.
-        number: Of the trial; with the search's seed it decides what is random.
+        number: Number of the trial; with the search's seed it decides what is random.
         before: The trials so far. Those that still run are taken to be bad, so that others are tried meanwhile.
     """
     import optuna
@@ -82,7 +80,7 @@ def suggest_values(search: Search, axes: Axes, number: int, before: Iterable[Tri
 
 
 def should_prune(search: Search, axes: Axes, trial: Trial, others: Iterable[Trial]) -> bool:
-    """Whether a trial ends early: its best epoch so far is worse than the median of the others by the same epoch.
+    """Return whether a trial ends early: its best epoch is worse than the median of the others by the same epoch.
 
     The first five that end are not compared with any.
     """
@@ -95,7 +93,7 @@ def should_prune(search: Search, axes: Axes, trial: Trial, others: Iterable[Tria
 
 
 def _study(axes: Axes, trials: Iterable[Trial], **options: Any) -> OptunaStudy:
-    """A study of Optuna's in memory that knows these trials."""
+    """Return a study of Optuna in memory that knows these trials."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -105,7 +103,7 @@ def _study(axes: Axes, trials: Iterable[Trial], **options: Any) -> OptunaStudy:
 
 
 def _told(axes: Axes, trial: Trial) -> FrozenTrial:
-    """A trial as Optuna has it; one that diverged is the worst of those that were pruned."""
+    """Return a trial as Optuna has it; one that diverged is the worst of those that were pruned."""
     from optuna.trial import TrialState, create_trial
 
     states = {
@@ -129,12 +127,8 @@ def _told(axes: Axes, trial: Trial) -> FrozenTrial:
 
 
 def _distributions(axes: Axes) -> dict[str, BaseDistribution]:
-    """What each value is drawn from."""
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
+    """Return what each value is drawn from."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     found: dict[str, BaseDistribution] = {}
     for axis in axes:
@@ -156,13 +150,11 @@ class SearchTurns:
     """Chooses the trials of a search, and knows how they ended: those of an earlier call too.
 
     Args:
-        study: What is searched, and how.
-        data: Where the data lies.
         example: A variant of the study, as a trial is.
 
     Raises:
-        RunError: the folder holds something else, or Optuna is missing.
-        SewdslError, DataError: what is searched does not fit its data, or that is missing.
+        RunError: If the folder holds something else, or Optuna is missing.
+        SewdslError, DataError: If what is searched does not fit its data, or that is missing.
     """
 
     def __init__(
@@ -200,7 +192,7 @@ class SearchTurns:
 
     @property
     def search(self) -> SearchOutcome:
-        """What was found so far."""
+        """Outcome so far."""
         ended = [trial for trial in self._trials if trial.accuracy is not None]
         best = max(ended, key=lambda trial: (trial.accuracy or 0.0, -trial.number), default=None)
         return SearchOutcome(
@@ -215,13 +207,13 @@ class SearchTurns:
         )
 
     def next(self) -> tuple[VariantRuns, int] | None:
-        """The next seed of a trial that has begun, or a new trial."""
+        """Return the next seed of a trial that has begun, or a new trial."""
         while not self._due and len(self._trials) < self._search.trials:
             self._begin()
         return self._due.popleft() if self._due else None
 
     def watch(self, group: VariantRuns, index: int) -> Watch | None:
-        """Of the first seed, whether it is worse than others were; further ones are trained to their end."""
+        """Return what ends the first seed if it is worse than others were; further ones are trained to their end."""
         if index or self._search.prune is None:
             return None
         number, judged = self._number(group), 0
@@ -240,12 +232,10 @@ class SearchTurns:
         return watch
 
     def take(self, group: VariantRuns, index: int, ending: Ending) -> None:
-        """Notes how a run ended; the trial goes on with its next seed, or has ended too."""
+        """Note how a run ended; the trial goes on with its next seed, or has ended too."""
         number = self._number(group)
-        if ending.kind == "pruned":
-            self._change(number, state="pruned")
-        elif ending.kind == "diverged":
-            self._change(number, state="diverged")
+        if ending.kind in {"pruned", "diverged"}:
+            self._change(number, state=ending.kind)
         elif ending.kind == "ended":
             if index == 0:
                 self._change(number, epochs=self._epochs(group, 0))
@@ -256,7 +246,7 @@ class SearchTurns:
                 self._change(number, state="ended", accuracy=fmean(last))
 
     def _begin(self) -> None:
-        """Chooses a trial; one whose values make no network has ended with that."""
+        """Choose a trial; one whose values make no network has ended with that."""
         number = len(self._trials)
         values = suggest_values(self._search, self._study.axes, number, self._trials)
         self._trials.append(Trial(number=number, values=values))
@@ -272,7 +262,7 @@ class SearchTurns:
         self._due.append((group, 0))
 
     def _remembered(self, before: SearchOutcome) -> list[Trial]:
-        """The trials of an earlier call; they must be of this search, but for how many there are to be."""
+        """Return the trials of an earlier call; they must be of this search, but for how many there are to be."""
         now = (self._search.method, self._search.seed, self._search.prune, self._metric, self._space)
         if (before.method, before.seed, before.prune, before.metric, before.space) != now:
             message = f"'{self._folder.path}' holds a search of other values, or by other means; choose another folder"
@@ -280,7 +270,7 @@ class SearchTurns:
         return list(before.history)
 
     def _remember(self, trial: Trial) -> None:
-        """Takes up a trial of an earlier call; one that had not ended goes on."""
+        """Take up a trial of an earlier call; one that had not ended goes on."""
         group = plan_variant(self._compile(trial.number, trial.values), self._folder, self._data)
         group.check_folders()
         self._groups[trial.number] = group
@@ -295,7 +285,7 @@ class SearchTurns:
             group.diverged[seed] = "it diverged in an earlier call"
 
     def _epochs(self, group: VariantRuns, index: int) -> dict[int, float]:
-        """The accuracy that judges a run, by epoch."""
+        """Return the accuracy that judges a run, by epoch."""
         found = measurements.read_metrics(group.place(group.seeds[index]).metrics)
         return {epoch: row[f"{self._metric}_accuracy"] for epoch, row in found.items()}
 

@@ -24,9 +24,8 @@ from sewdsl.allocator import keep_memory
 from sewdsl.child_process import python_command
 from sewdsl.train.fit.processes import set_passive_waiting
 from sewdsl.train.records import STRICT, Positive, Seconds, Share, Text, Threads
-from sewdsl.train.store.run_notes import LoggerName
+from sewdsl.train.store.run_notes import Accelerator, LoggerName
 
-Accelerator = Literal["auto", "cpu", "cuda"]
 LINE_WIDTH = "200"
 """Columns of the lines of a run, which are shown with the name of the run before them."""
 
@@ -36,12 +35,11 @@ class Job(BaseModel):
 
     Attributes:
         text: The spec, which needs no other file.
-        data: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
-        device: What it runs on.
+        data: Folder of the data; None: environment variable ``SEWDSL_DATA``.
         save_every: Minutes from one save within an epoch to the next.
-        readers: Threads that read samples; None: as many as the data set asks for.
+        readers: Threads that prefetch samples; None: as many as the dataset asks for.
         in_memory: Bytes of a split that may be kept in memory.
-        threads: Torch's.
+        threads: Torch's threads.
         loggers: Where figures are logged; None: as usual.
         plugins: Files of the user's own code, which are imported before anything is read.
     """
@@ -79,7 +77,7 @@ class RunMessage(BaseModel):
 
 
 def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
-    """Trains a run, or goes on with it; how it ended."""
+    """Train a run, or resume it; return how it ended."""
     import torch  # not before threads and memory are set up
 
     from sewdsl.compiler import read
@@ -132,7 +130,7 @@ def train(job: Job, watch: Callable[[Mapping[int, float]], bool]) -> RunMessage:
 
 
 def main() -> None:
-    """Does the job on the standard input."""
+    """Do the job on the standard input."""
     set_passive_waiting()
     keep_memory()
     said = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -193,7 +191,7 @@ class Child:
         self._say(job.model_dump_json())
 
     def messages(self) -> Iterator[RunMessage]:
-        """What becomes of the run; ends when the process has ended, at best with a message that is not of epochs."""
+        """Yield what becomes of the run until the process has ended, at best with a message that is not of epochs."""
         with self._output as said:
             for line in said:
                 with suppress(ValidationError):  # it was killed while it wrote
@@ -205,7 +203,7 @@ class Child:
 
     @property
     def death(self) -> str:
-        """How it ended without a message of its own."""
+        """How the process ended without a message of its own."""
         code = self._process.returncode
         if code is not None and code < 0:
             with suppress(ValueError):
@@ -218,16 +216,16 @@ class Child:
         return self._process.poll() is None
 
     def answer(self, *, go_on: bool) -> None:
-        """What it waits for after a message of epochs."""
+        """Send what it waits for after a message of epochs."""
         self._say("on" if go_on else "stop")
 
     def interrupt(self) -> None:
-        """Asks it to save the run and stop."""
+        """Ask it to save the run and stop."""
         with suppress(OSError):
             self._process.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """Ends it at once, and waits until it has."""
+        """End it at once, and wait until it has."""
         self._process.kill()
         self._process.wait()
 
