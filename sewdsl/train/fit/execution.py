@@ -27,7 +27,6 @@ class CompiledNetwork:
     counts, are changed in place, and random numbers come from the GPU's generator, which a graph asks anew each time.
 
     Attributes:
-        model: The network; its weights keep their names.
         graphs: Whether torch records graphs.
     """
 
@@ -39,11 +38,11 @@ class CompiledNetwork:
             model.compile(dynamic=False)
 
     def for_batch(self, samples: int, compiled: int) -> Callable[..., Tensor]:
-        """What a batch of training samples goes through.
+        """Return what a batch of training samples goes through.
 
         Args:
-            samples: In the batch.
-            compiled: In a batch that the network is compiled for.
+            samples: Number of samples in the batch.
+            compiled: Number of samples that the network is compiled for.
         """
         if samples != compiled:
             return self.model.forward
@@ -54,19 +53,16 @@ class CompiledNetwork:
         return self.model
 
     def keep_gradients(self, weights: Iterable[nn.Parameter]) -> None:
-        """Moves gradients out of a graph's memory, which the next batch overwrites: more will be added to them."""
+        """Move gradients out of a graph's memory, which the next batch overwrites: more will be added to them."""
         if self.graphs:
             for weight in weights:
                 weight.grad = None if weight.grad is None else weight.grad.clone()
 
 
 def compile_network(model: SpikingNetwork, *, gpu: bool) -> CompiledNetwork | None:
-    """Lets torch compile the network when it first runs.
+    """Let torch compile the network when it first runs; return what runs it compiled.
 
-    Where there is no compiler, that is said, and the network stays as it is: the numbers are nearly the same.
-
-    Returns:
-        What runs it compiled; None where there is no compiler.
+    Where there is no compiler, that is said, and the network stays as it is (None): the numbers are nearly the same.
     """
     if gpu:
         compiler, found = "Triton", find_spec("triton") is not None
@@ -81,7 +77,7 @@ def compile_network(model: SpikingNetwork, *, gpu: bool) -> CompiledNetwork | No
 
 @contextmanager
 def tf32_allowed(allowed: bool | None) -> Iterator[None]:  # noqa: FBT001 -- a setting of the recipe
-    """Lets GPUs round the factors of convolutions and other products to TF32, or not, while something runs.
+    """Let GPUs round the factors of convolutions and other products to TF32, or not, while something runs.
 
     Args:
         allowed: Whether they may; None: as torch has it.
@@ -97,10 +93,6 @@ def tf32_allowed(allowed: bool | None) -> Iterator[None]:  # noqa: FBT001 -- a s
 
 
 def autocast(precision: Precision, device: str) -> torch.autocast:
-    """Rounds to 16 bits where it is safe, as a training in this precision does; in ``32-true`` nothing.
-
-    Args:
-        device: Where what is computed lies: ``cpu``, ``cuda`` or ``mps``.
-    """
+    """Round to 16 bits where it is safe, as a training in this precision does; in ``32-true`` nothing."""
     dtype = torch.float16 if precision == "16-mixed" else torch.bfloat16
     return torch.autocast(device, dtype, enabled=precision != "32-true", cache_enabled=False)

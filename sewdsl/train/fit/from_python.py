@@ -32,7 +32,7 @@ class TrainedRun(NamedTuple):
     """A training that has ended.
 
     Attributes:
-        folder: Where everything about it lies.
+        folder: The run folder.
         result: What came out: ``.accuracy`` and ``.best_accuracy`` in [0, 1], ``.firing_rates`` and more.
     """
 
@@ -51,7 +51,7 @@ def train_network(
     progress_bar: bool = True,
     **options: Unpack[Options],
 ) -> TrainedRun:
-    """Trains the network of a spec as its recipe says, in this process, and keeps everything in a folder.
+    """Train the network of a spec as its recipe says, in this process, and keep everything in a folder.
 
     Args:
         spec: A path, the name of a shipped network, or a compact string.
@@ -73,8 +73,8 @@ def train_network(
     planned.data.find()
     check_loggers(loggers or ())
     folder = make_numbered(planned.network.name) if out is None else make_run_folder(Path(out))
-    way = _way(callbacks, loggers, device, progress_bar=progress_bar)
-    return TrainedRun(folder.path, start_run(compilation, planned, folder, way))
+    run_options = _run_options(callbacks, loggers, device, progress_bar=progress_bar)
+    return TrainedRun(folder.path, start_run(compilation, planned, folder, run_options))
 
 
 def resume_training(
@@ -87,7 +87,7 @@ def resume_training(
     device: Accelerator = "auto",
     progress_bar: bool = True,
 ) -> TrainedRun:
-    """Goes on with a run that did not end, or for more epochs with one that did.
+    """Resume a run that did not end, or for more epochs one that did.
 
     Args:
         epochs: How many there are to be in all; None: as many as the recipe says.
@@ -103,21 +103,16 @@ def resume_training(
         DataError, SewdslError: as for :func:`train_network`.
     """
     folder, changes = RunFolder(Path(run)), {} if epochs is None else {"train.epochs": str(epochs)}
-    way = _way(callbacks, loggers, device, progress_bar=progress_bar)
-    return TrainedRun(folder.path, resume_run(folder, None if data is None else Path(data), changes, way))
+    options = _run_options(callbacks, loggers, device, progress_bar=progress_bar)
+    return TrainedRun(folder.path, resume_run(folder, None if data is None else Path(data), changes, options))
 
 
-def _way(
+def _run_options(
     callbacks: Sequence[Callback], loggers: Sequence[LoggerName] | None, device: Accelerator, *, progress_bar: bool
 ) -> RunOptions:
-    """How a run goes."""
     shown = progress_callbacks() if progress_bar else ()
-    return RunOptions(
-        shown,
-        Processes(accelerator=device),
-        callbacks=lambda: [*plugin_callbacks(), *callbacks],
-        loggers=loggers,
-    )
+    processes = Processes(accelerator=device)
+    return RunOptions(shown, processes, callbacks=lambda: [*plugin_callbacks(), *callbacks], loggers=loggers)
 
 
 class Evaluation(NamedTuple):
@@ -183,11 +178,7 @@ def evaluate(
 
 
 def _evaluate(
-    model: SpikingNetwork,
-    data: DataSet,
-    device: Accelerator,
-    precision: Precision | None = None,
-    reading: Reading = Reading(),
+    model: SpikingNetwork, data: DataSet, device: Accelerator, precision: Precision | None, reading: Reading
 ) -> Evaluation:
     device_type(device)  # an error at once where it is missing
     recipe = model.network.recipe

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -35,9 +35,6 @@ from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.store.run_notes import Accelerator, LoggerName
 from sewdsl.train.watch import FiringRateLog, GradientNorms, NeuronRates
 
-if TYPE_CHECKING:
-    from lightning.pytorch.loggers import Logger
-
 SAVE_INTERVAL_MINUTES = 5.0
 """From one save within an epoch to the next."""
 
@@ -54,7 +51,7 @@ HARMLESS_WARNINGS = (
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Hides advice and announcements; warnings and errors pass, but for those that are known not to matter."""
+    """Hide advice and announcements; warnings and errors pass, but for those that are known not to matter."""
     levels = {name: logging.getLogger(name).level for name in ADVISING_LOGGERS}
     for name in ADVISING_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -89,7 +86,7 @@ class RunOptions(NamedTuple):
 
 
 class FitResult(NamedTuple):
-    """How a training ended: epochs completed, processes that did it, what each ran on, and the precision there."""
+    """How a training ended: epochs completed, number of processes, and the device and precision of each."""
 
     epochs: int
     processes: int
@@ -104,14 +101,14 @@ class WeightAverage(WeightAveraging):
     weights. What is trained stays apart, and a run that goes on goes on with it.
 
     Args:
-        decay: What it keeps of itself, in (0, 1).
+        decay: Fraction that it keeps of itself, in (0, 1).
     """
 
     def __init__(self, decay: float) -> None:
         super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Begins it, on the device that trains."""
+        """Start the average on the device that trains."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
 
@@ -120,9 +117,8 @@ class Judging(NamedTuple):
     """How a network is judged.
 
     Attributes:
-        accelerator: What it runs on; ``auto``: a GPU if there is one.
         trained_in: The precision of its training, in which it is judged; None: what the recipe says, on this device.
-        readers: Threads that read samples ahead; None: as many as these ask for.
+        readers: Threads that prefetch samples; None: as many as these ask for.
     """
 
     accelerator: Accelerator = "auto"
@@ -135,8 +131,7 @@ class Score(NamedTuple):
 
     Attributes:
         top5_accuracy: The share whose class is among the five likeliest; None: there are fewer than 20.
-        firing_rates: Of each layer, by the node's name.
-        neurons: Of each layer, by how much they fire.
+        firing_rates: Of each layer, by the node's name; so are ``neurons``.
     """
 
     accuracy: float
@@ -147,30 +142,38 @@ class Score(NamedTuple):
 
 
 def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: RunOptions) -> FitResult:
-    """Trains for the epochs of the recipe, from the folder's last checkpoint on if there is one.
-
-    Args:
-        module: What to train, in place.
-        parts: On what, and by what to judge it after each epoch.
-        folder: Where the checkpoints and the logs go.
+    """Train a module in place for the epochs of its recipe, from the folder's last checkpoint on if there is one.
 
     Raises:
-        RunInterrupted: it was asked to stop.
-        RunError: it cannot go on.
+        RunInterrupted: If it was asked to stop.
+        RunError: If it cannot go on.
     """
-    checkpointer = RunCheckpointer(folder, 60 * options.save_every)
+    recipe, checkpointer = module.recipe, RunCheckpointer(folder, 60 * options.save_every)
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         own = list(options.callbacks())
         require_plain_state({type(each).__qualname__: each.state_dict() for each in own})
         with open_loggers(module, folder, options.loggers) as loggers:
-            average = [] if module.recipe.ema is None else [WeightAverage(module.recipe.ema)]
+            average = [] if recipe.ema is None else [WeightAverage(recipe.ema)]
             callbacks = [*average, checkpointer, FiringRateLog(), GradientNorms(), *options.shown, *own]
-            trainer = _trainer(module, folder, callbacks, loggers, options)
+            trainer = _make_trainer(
+                recipe,
+                options.processes,
+                options.before,
+                max_epochs=recipe.epochs,
+                accumulate_grad_batches=recipe.accumulate,
+                gradient_clip_val=recipe.clip,
+                callbacks=callbacks,
+                logger=loggers,
+                default_root_dir=folder.path,
+                plugins=AtomicCheckpointIO(folder),
+                log_every_n_steps=1,
+                num_sanity_val_steps=0,
+            )
             network = module.model.network
             classes = network.nodes[network.output].output.elements
-            training, judged = _batches(parts, module.recipe, trainer.global_rank, trainer.world_size, classes)
-            module.steps = module.recipe.epochs * ceil(len(training) / module.recipe.accumulate)
+            training, judged = _batches(parts, recipe, trainer.global_rank, trainer.world_size, classes)
+            module.steps = recipe.epochs * ceil(len(training) / recipe.accumulate)
             for batches in (training, judged):
                 batches.readers, batches.device = options.reading.readers, trainer.strategy.root_device
             trainer.fit(module, training, judged, ckpt_path=folder.state if folder.state.exists() else None)
@@ -191,17 +194,17 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()  # a process that left early would take the connection from under the others
         distributed.destroy_process_group()
-    if checkpointer.signal and trainer.current_epoch < module.recipe.epochs:
+    if checkpointer.signal and trainer.current_epoch < recipe.epochs:
         raise RunInterrupted(checkpointer.signal)
     device = device_type(options.processes.accelerator)
     return FitResult(trainer.current_epoch, trainer.world_size, device, cast("Precision", trainer.precision))
 
 
 def _batches(parts: Parts, recipe: Recipe, process: int, processes: int, classes: int = 0) -> tuple[Batches, Batches]:
-    """What to train on, and by what to judge it.
+    """Return what to train on, and what judges it.
 
     Raises:
-        RunError: a process would have nothing to train on.
+        RunError: If a process would have nothing to train on.
     """
     judged = parts.test if parts.validation is None else parts.validation
     training = Batches(
@@ -220,52 +223,19 @@ def _batches(parts: Parts, recipe: Recipe, process: int, processes: int, classes
 
 
 def check_devices(recipe: Recipe, processes: Processes, before: Precision | None = None) -> None:
-    """Looks whether the devices of a run are there, and work as they are asked to, before anything is made.
+    """Check that the devices of a run are there, and work as they are asked to, before anything is made.
 
     Args:
         before: See :class:`RunOptions`.
 
     Raises:
-        RunError: they are not, or do not.
+        RunError: If they are not, or do not.
     """
-    _lightning(recipe, processes, before, logger=False, enable_checkpointing=False)
+    _make_trainer(recipe, processes, before, logger=False, enable_checkpointing=False)
 
 
-def _trainer(
-    module: Classifier,
-    folder: RunFolder,
-    callbacks: list[Callback],
-    loggers: list[Logger],
-    options: RunOptions,
-) -> Trainer:
-    """The loop.
-
-    Raises:
-        RunError: as for :func:`check_devices`.
-    """
-    recipe = module.recipe
-    return _lightning(
-        recipe,
-        options.processes,
-        options.before,
-        max_epochs=recipe.epochs,
-        accumulate_grad_batches=recipe.accumulate,
-        gradient_clip_val=recipe.clip,
-        callbacks=callbacks,
-        logger=loggers,
-        default_root_dir=folder.path,
-        plugins=AtomicCheckpointIO(folder),
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-    )
-
-
-def _lightning(recipe: Recipe, processes: Processes, before: Precision | None, **options: Any) -> Trainer:
-    """Lightning's loop; it says what it cannot do here in many sentences, of which the first says what.
-
-    Raises:
-        RunError: as for :func:`check_devices`.
-    """
+def _make_trainer(recipe: Recipe, processes: Processes, before: Precision | None, **options: Any) -> Trainer:
+    """Return Lightning's loop; errors are those of :func:`check_devices`."""
     if recipe.ema is not None and processes.strategy == "fsdp":
         message = "'ema' averages whole weights, and fsdp gives each process a part of them; take --strategy ddp"
         raise RunError(message)
@@ -282,6 +252,7 @@ def _lightning(recipe: Recipe, processes: Processes, before: Precision | None, *
             **options,
         )
     except (ValueError, MisconfigurationException) as error:
+        # Lightning explains in many sentences, of which the first says what is wrong.
         message = str(error).strip().partition(". ")[0].partition("\n")[0].replace("`", "'")
         raise RunError(message) from None
 
@@ -299,7 +270,7 @@ class Confusion(Callback):
         return counts
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Counts from zero."""
+        """Count from zero."""
         self._counts = None
 
     def on_validation_batch_end(
@@ -311,19 +282,16 @@ class Confusion(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Counts a batch; ``outputs`` are the logits ``[N, classes]`` that the validation step returns."""
+        """Count a batch; ``outputs`` are the logits ``[N, classes]`` that the validation step returns."""
         counts = multiclass_confusion_matrix(outputs, batch[1], outputs.shape[1], validate_args=False)
         self._counts = counts if self._counts is None else self._counts + counts
 
 
 def evaluate_samples(module: Classifier, samples: SampleSet, how: Judging = Judging()) -> Score:
-    """Shows the samples to a network, in evaluation mode and in one process.
-
-    Args:
-        how: On what, and in which floats.
+    """Show samples to a network, in evaluation mode and in one process.
 
     Raises:
-        RunError: a GPU is asked for, and there is none.
+        RunError: If a GPU is asked for, and there is none.
     """
     confusion = Confusion()
     device = device_type(how.accelerator)

@@ -18,7 +18,7 @@ DeviceType = Literal["cpu", "cuda", "mps"]
 
 
 def set_passive_waiting() -> None:
-    """Lets threads that wait sleep; only good before torch is imported, and only where the user has not decided.
+    """Let threads that wait sleep; only good before torch is imported, and only where the user has not decided.
 
     By default they wait in a busy loop. On a machine with other work, it takes the core from the thread that it waits
     for, and training becomes many times slower.
@@ -27,15 +27,19 @@ def set_passive_waiting() -> None:
 
 
 def rank() -> int:
-    """Which of the processes this is, counted from 0, as torchrun, SLURM or Lightning sets it."""
-    given = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
-    return next((int(text) for text in given if text and text.isdigit()), 0)
+    """Return which of the processes this is, counted from 0, as torchrun, SLURM or Lightning sets it."""
+    return _first_number("RANK", "SLURM_PROCID", "LOCAL_RANK")
 
 
 def is_first_on_machine() -> bool:
-    """Whether this is the first of the processes on its machine."""
-    given = (os.environ.get(name) for name in ("LOCAL_RANK", "SLURM_LOCALID"))
-    return next((int(text) for text in given if text and text.isdigit()), 0) == 0
+    """Return whether this is the first of the processes on its machine."""
+    return _first_number("LOCAL_RANK", "SLURM_LOCALID") == 0
+
+
+def _first_number(*variables: str) -> int:
+    """Return the first environment variable that is a number; 0 if none is."""
+    texts = map(os.environ.get, variables)
+    return next((int(text) for text in texts if text and text.isdigit()), 0)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Processes:
         devices: Processes on each node, one a device; None: as many as torchrun started there, or one.
         nodes: Machines; None: as many as torchrun runs on, or one.
         strategy: How they share the work; None: as before, in a run that goes on, else ``auto``.
-        accelerator: What each of them runs on; ``auto``: a GPU if there is one.
+        accelerator: Device of each; ``auto``: a GPU if there is one.
     """
 
     devices: int | None = None
@@ -74,10 +78,10 @@ class Processes:
 
 
 def remember(folder: RunFolder, processes: Processes) -> None:
-    """Notes how the processes of a run share the work and what they run on, unless both are ``auto``.
+    """Note how the processes of a run share the work and what they run on, unless both are ``auto``.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: If it cannot be written.
     """
     record = ProcessRecord(strategy=processes.strategy or "auto", accelerator=processes.accelerator)
     if record != ProcessRecord():
@@ -85,10 +89,10 @@ def remember(folder: RunFolder, processes: Processes) -> None:
 
 
 def as_before(folder: RunFolder, processes: Processes) -> Processes:
-    """Processes that share the work of a run as they did, on what they ran on, unless something else is asked for.
+    """Return processes that share the work of a run as they did, on the same device, unless asked for another.
 
     Raises:
-        RunError: what was noted cannot be read.
+        RunError: If what was noted cannot be read.
     """
     if processes.strategy is not None and processes.accelerator != "auto":
         return processes
@@ -102,10 +106,10 @@ def as_before(folder: RunFolder, processes: Processes) -> Processes:
 
 
 def device_type(accelerator: Accelerator) -> DeviceType:
-    """What a process runs on.
+    """Return the device that a process runs on.
 
     Raises:
-        RunError: a GPU is asked for, and there is none that torch can use.
+        RunError: If a GPU is asked for, and there is none that torch can use.
     """
     import torch  # which process this is must be known before it is loaded
 
@@ -120,16 +124,16 @@ def device_type(accelerator: Accelerator) -> DeviceType:
 
 
 def precision(recipe: Recipe, device: DeviceType, before: Precision | None = None) -> Precision:
-    """In what a recipe's network is trained on a device.
+    """Return the precision in which a recipe's network is trained on a device.
 
     ``mixed`` stays what it was in a run that goes on, but for float16 without a GPU. In a new one it is bfloat16, or
     float16 on GPUs that have no bfloat16.
 
     Args:
-        before: What it was so far; None: nothing was trained, or it was not noted.
+        before: Precision so far; None: nothing was trained, or it was not noted.
 
     Raises:
-        RunError: the recipe wants float16 without a GPU, which would be much slower and is not what it is for.
+        RunError: If the recipe wants float16 without a GPU, which would be much slower and is not what it is for.
     """
     if recipe.precision == "mixed":
         if before is not None and (before != "16-mixed" or device == "cuda"):
@@ -142,21 +146,21 @@ def precision(recipe: Recipe, device: DeviceType, before: Precision | None = Non
 
 
 def note_precision_change(recipe: Recipe, device: DeviceType, before: Precision | None) -> None:
-    """Says where a run goes on in another precision than before.
+    """Say so if a run goes on in another precision than before.
 
     Raises:
-        RunError: as for :func:`precision`.
+        RunError: As for :func:`precision`.
     """
     if before is not None and precision(recipe, device, before) != before and rank() == 0:
         echo("note: it was trained in float16 so far, which needs a GPU: it goes on in bfloat16", err=True)
 
 
 def judged_precision(recipe: Recipe, device: DeviceType, noted: Precision | None) -> Precision:
-    """In what a run's networks are looked at, on whatever device: in what they were trained.
+    """Return the precision in which a run's networks are evaluated: that of their training, on whatever device.
+
+    All devices can show samples in 16-bit floats, though only GPUs are fast in float16.
 
     Args:
-        device: What the process runs on. All that are there can show samples in 16-bit floats, though only GPUs are
-            fast in float16.
         noted: What the run has noted; None: nothing, and ``mixed`` is what it would be in a training there.
     """
     if recipe.precision == "mixed":

@@ -70,19 +70,19 @@ def start_run(
     options: RunOptions = RunOptions(),
     start: InitialWeights | None = None,
 ) -> Result:
-    """Trains the network of a spec as its recipe says.
+    """Train the network of a spec as its recipe says.
 
     Of several processes only the first leaves anything in the folder, and only it returns.
 
     Args:
-        planned: What :func:`sewdsl.train.training_plan.plan_training` found in it.
+        planned: Plan of the spec, see :func:`sewdsl.train.training_plan.plan_training`.
         folder: An empty folder for all that comes out.
-        start: The weights to begin with; None: random ones, by the recipe's seed.
+        start: Initial weights; None: random ones, by the recipe's seed.
 
     Raises:
-        RunInterrupted: it was asked to stop; what is needed to go on is in the folder.
-        RunError: it cannot go on.
-        DataError: the data is missing or damaged.
+        RunInterrupted: If it was asked to stop; what is needed to go on is in the folder.
+        RunError: If it cannot go on.
+        DataError: If the data is missing or damaged.
     """
     with _at_work(folder):
         return _run(compilation, planned, folder, options, start)
@@ -94,17 +94,17 @@ def resume_run(
     changes: Mapping[str, str] | None = None,
     options: RunOptions = RunOptions(),
 ) -> Result:
-    """Goes on with a run that did not end, or for more epochs with one that did.
+    """Resume a run that did not end, or for more epochs one that did.
 
     Args:
-        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
+        data_folder: Folder of the data; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
         changes: Settings to change, by key; see :func:`sewdsl.train.fit.resume_checks.check_resumable`.
 
     Raises:
-        RunError: what is in the folder cannot be used, or the changes would not give what a run with them from the
+        RunError: If what is in the folder cannot be used, or the changes would not give what a run with them from the
             start gives.
-        RunInterrupted, DataError: as for :func:`start_run`.
-        SewdslError: its spec has errors.
+        RunInterrupted, DataError: As for :func:`start_run`.
+        SewdslError: If its spec has errors.
     """
     if not folder.spec.is_file():
         raise RunError(missing_run_message(folder.path))  # before there is a lock in it
@@ -116,14 +116,13 @@ def resume_run(
         before = checkpoint["run"]["precision"] if checkpoint else None
         options = options._replace(processes=as_before(folder, options.processes), before=before)
         note_precision_change(planned.recipe, device_type(options.processes.accelerator), before)
-        return _run(
-            compilation, planned, folder, options, None if checkpoint else run_weights.read_initial_weights(folder)
-        )
+        start = None if checkpoint else run_weights.read_initial_weights(folder)
+        return _run(compilation, planned, folder, options, start)
 
 
 @contextmanager
 def _at_work(folder: RunFolder) -> Iterator[None]:
-    """Keeps others from the folder, and gives Ctrl-C before and after the training the name that it has within."""
+    """Keep others from the folder, and give Ctrl-C before and after the training the name that it has within."""
     try:
         with run_lock(folder) if rank() == 0 else nullcontext():
             yield
@@ -138,7 +137,7 @@ def _run(
     options: RunOptions,
     start: InitialWeights | None,
 ) -> Result:
-    """Trains, from the folder's last checkpoint on, if there is one; what is there already stays until all is ready."""
+    """Train from the folder's last checkpoint on, if there is one; what is there already stays until all is ready."""
     network, recipe, data = planned
     if recipe.memory:
         return_memory()
@@ -165,9 +164,8 @@ def _run(
         how = Judging(options.processes.accelerator, fitted.precision, options.reading.readers)
         scores, confusion = _judge_both(module, folder, splits.test, how)
     measurements.write_confusion(folder.confusion, confusion, data.names)
-    measurements.write_metrics(
-        module.history, folder.metrics
-    )  # the last row may be missing, if that was when the run was killed
+    # The last row may be missing, if that was when the run was killed.
+    measurements.write_metrics(module.history, folder.metrics)
     pictures.draw_png(module.history, network.name, folder.curves)
     result = _result(planned, fitted, module, scores)
     _count_operations(folder, module, planned, splits.test, Judging("cpu", fitted.precision, options.reading.readers))
@@ -178,7 +176,7 @@ def _run(
 
 
 def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeights | None) -> Classifier:
-    """What is trained, with the weights that it begins with."""
+    """Return what is trained, with its initial weights."""
     module = Classifier(compile(planned.network, optimize=planned.recipe.optimize), planned.recipe)
     module.spec = compilation.standalone_text()
     if start is not None:
@@ -192,7 +190,7 @@ def _module(compilation: Compilation, planned: TrainingPlan, start: InitialWeigh
 def _count_operations(
     folder: RunFolder, module: Classifier, planned: TrainingPlan, samples: SampleSet, how: Judging
 ) -> None:
-    """Counts what the last weights compute for a few test samples, as ``sewdsl probe energy`` does."""
+    """Count what the last weights compute for a few test samples, as ``sewdsl probe energy`` does."""
     folder.energy.unlink(missing_ok=True)
     activations = MeasuredActivations()
     few = random_batches(samples, COUNTED_SAMPLES, 1, 0)
@@ -205,19 +203,18 @@ def _count_operations(
         measured = measure_operations(model, few, activations)
     if not measured:
         return
-    layers = {each.most.node.name: LayerRecord.model_validate(each.counts, from_attributes=True) for each in measured}
     record = EnergyRecord(
         data=planned.data.name,
         samples=measured[0].samples,
         of=len(samples.y),
         sparsity=activations.sparsity,
-        layers=layers,
+        layers={one.most.node.name: LayerRecord.model_validate(one.counts, from_attributes=True) for one in measured},
     )
     write_run_file(folder.energy, record.model_dump_json(indent=2) + "\n")
 
 
 def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores: dict[str, Any]) -> Result:
-    """What came out, and on what."""
+    """Return what came out, and on what."""
     return Result(
         network=planned.network.name,
         data=planned.data.name,
@@ -240,8 +237,8 @@ class RunEvaluation(NamedTuple):
     """What a run's networks do, found again.
 
     Attributes:
-        found: The same with the accuracies, the firing rates and the neurons found now.
-        samples: Test samples on which they were judged.
+        found: ``reported`` with the accuracies, the firing rates and the neurons found now.
+        samples: Number of test samples.
     """
 
     reported: Result
@@ -255,16 +252,15 @@ def evaluate_run(
     accelerator: Accelerator = "auto",
     reading: Reading = Reading(),
 ) -> RunEvaluation:
-    """Judges the networks of a run again, from its folder and the data alone.
+    """Evaluate the networks of a run again, from its folder and the data alone.
 
     Args:
-        data_folder: Where the data lies; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
-        accelerator: What the networks run on; ``auto``: a GPU if there is one.
+        data_folder: Folder of the data; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
 
     Raises:
-        RunError: something in the folder is missing or damaged, or the GPU that is asked for.
-        DataError: the data is missing or damaged.
-        SewdslError: its spec has errors.
+        RunError: If something in the folder is missing or damaged, or the device is missing.
+        DataError: If the data is missing or damaged.
+        SewdslError: If its spec has errors.
     """
     reported = folder.read_result()
     device_type(accelerator)  # says at once if it is not there
@@ -280,7 +276,7 @@ def evaluate_run(
 
 
 def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder, processes: Processes) -> None:
-    """Writes down what is going to be trained, how, and on which data."""
+    """Write down what is going to be trained, how, and on which data."""
     remember_processes(folder, processes)
     remember_plugins(folder)
     write_run_file(folder.spec, compilation.standalone_text())
@@ -299,7 +295,7 @@ def _describe(compilation: Compilation, planned: TrainingPlan, folder: RunFolder
 def _judge_both(
     module: Classifier, folder: RunFolder, samples: SampleSet, how: Judging
 ) -> tuple[dict[str, Any], list[list[int]]]:
-    """The fields of a result that the weights alone decide, and what the last weights confuse.
+    """Return the fields of a result that the weights alone decide, and what the last weights confuse.
 
     Where the last epoch was the best, its weights are judged once.
     """
