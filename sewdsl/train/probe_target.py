@@ -120,7 +120,7 @@ class ProbeTarget:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Lets the device compute as in a training: in TF32 if the recipe says so, and in this precision."""
+        """Let the device compute as in a training: in TF32 if the recipe says so, and in this precision."""
         recipe = self.network.recipe
         with tf32_allowed(recipe.tf32 if recipe else None), autocast(self.precision, self.device):
             yield
@@ -130,7 +130,7 @@ def target_from_run(path: Path, data: Path | None, amount: SampleCount, *, best:
     """The trained network of a run, on its test samples or on random input.
 
     Raises:
-        RunError, DataError, SewdslError: something in the folder, or the data, is missing or damaged.
+        RunError, DataError, SewdslError: If something in the folder, or the data, is missing or damaged.
     """
     folder = RunFolder(path)
     noted = folder.read_result().precision  # says at once if this is no run
@@ -145,7 +145,7 @@ def target_from_spec(compilation: Compilation, data: Path | None, amount: Sample
     Batch norm takes the statistics of each batch: it has no others that are of use.
 
     Raises:
-        DataError, SewdslError: the data is missing or damaged, or the spec has no recipe that says which.
+        DataError, SewdslError: If the data is missing or damaged, or the spec has no recipe that says which.
     """
     network = compilation.result()
     shown = random_input(network, amount) if noise else _samples(plan_training(compilation, data), amount)
@@ -156,7 +156,7 @@ def samples_of_run(path: Path, data: Path | None, amount: SampleCount) -> ProbeS
     """Test samples of a run.
 
     Raises:
-        RunError, DataError, SewdslError: something in the folder, or the data, is missing or damaged.
+        RunError, DataError, SewdslError: If something in the folder, or the data, is missing or damaged.
     """
     folder = RunFolder(path)
     return _samples(plan_resumed_run(load_spec(folder), folder, data), amount)

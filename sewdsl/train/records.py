@@ -64,8 +64,8 @@ def contents(path: Path) -> bytes:
     """The bytes of a file, if they are not too many.
 
     Raises:
-        OSError: it cannot be read.
-        RecordError: it is longer than :data:`MAX_BYTES`.
+        OSError: If it cannot be read.
+        RecordError: If it is longer than :data:`MAX_BYTES`.
     """
     with open_file(path) as file:
         found = file.read(MAX_BYTES + 1)
@@ -79,7 +79,7 @@ def parse_record(data: bytes, model: type[Contents]) -> Contents:
     """What a text of JSON says.
 
     Raises:
-        RecordError: it is no JSON, or a field is missing, unknown or out of bounds.
+        RecordError: If it is no JSON, or a field is missing, unknown or out of bounds.
     """
     try:
         return model.model_validate_json(data)

@@ -43,8 +43,8 @@ class SampleDataset(Dataset[Sample]):
         """One sample and its class.
 
         Raises:
-            IndexError: there is none of that number.
-            DataError: it cannot be read.
+            IndexError: If there is none of that number.
+            DataError: If it cannot be read.
         """
         return self.__getitems__([index])[0]
 
@@ -52,7 +52,7 @@ class SampleDataset(Dataset[Sample]):
         """Several at once, which a ``DataLoader`` asks for: a batch of small images takes one step.
 
         Raises:
-            IndexError, DataError: as for one.
+            IndexError, DataError: As for one.
         """
         length = len(self)
         for index in indices:
@@ -135,8 +135,8 @@ def dataset(
         Pairs of an input, ``[C, H, W]`` or of sequences ``[T, C, H, W]``, and its class.
 
     Raises:
-        ValueError: there is no such data set or split, or it needs a shape.
-        DataError: its samples are missing, not all there, or damaged.
+        ValueError: If there is no such data set or split, or it needs a shape.
+        DataError: If its samples are missing, not all there, or damaged.
     """
     if split not in get_args(Split):
         hint = did_you_mean(str(split), get_args(Split)) or "there are: train, validation, test"

@@ -35,7 +35,7 @@ def plan_training(compilation: Compilation, folder: Path | None = None) -> Train
         folder: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
 
     Raises:
-        SewdslError: the spec has errors, has no recipe, names a dataset that does not exist, or does not fit its data.
+        SewdslError: If the spec has errors or no recipe, names a dataset that does not exist, or does not fit its data.
     """
     network = compilation.result()
     place = _Places(compilation)

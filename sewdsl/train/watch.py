@@ -32,7 +32,7 @@ class FiringRates:
 
     @contextmanager
     def watch(self, model: nn.Module) -> Iterator[None]:
-        """Counts the spikes of each forward within."""
+        """Count the spikes of each forward within."""
         neurons = {name: module for name, module in model.named_modules() if isinstance(module, SpikingModule)}
         hooks = [module.register_forward_hook(partial(self._count, name)) for name, module in neurons.items()]
         try:
@@ -42,7 +42,7 @@ class FiringRates:
                 hook.remove()
 
     def _count(self, name: str, _module: nn.Module, _inputs: Any, spikes: Tensor) -> None:
-        """Adds a batch, without waiting for the device."""
+        """Add a batch, without waiting for the device."""
         batch = self._batch(spikes.detach())
         self._spikes[name] = self._spikes[name] + batch if name in self._spikes else batch
         self._chances[name] = self._chances.get(name, 0) + spikes.numel()
@@ -73,7 +73,7 @@ class FiringRateLog(Callback):
         self._rates, self._events, self._watching = FiringRates(), EventShares(), ExitStack()
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Counts from zero."""
+        """Count from zero."""
         self._rates, self._events = FiringRates(), EventShares()
         model = pl_module.get_submodule("model")
         self._watching.enter_context(self._rates.watch(model))
@@ -81,14 +81,14 @@ class FiringRateLog(Callback):
             self._watching.enter_context(self._events.watch(model))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs the pass; of several processes, their mean."""
+        """Log the pass; of several processes, their mean."""
         self._watching.close()
         pl_module.log_dict({FIRING_RATE + name: rate for name, rate in self._rates.rates.items()}, sync_dist=True)
         # processes may have batches of different sizes, of which some are too small: none waits for another here
         pl_module.log_dict({BY_EVENTS + name: part for name, part in self._events.shares.items()}, rank_zero_only=True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Stops counting."""
+        """Stop counting."""
         self._watching.close()
 
 
@@ -108,7 +108,7 @@ class DeadLayers(Callback):
         self._said: set[str] = set()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Says what is new."""
+        """Say what is new."""
         logged = {
             name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(FIRING_RATE)
         }
@@ -156,7 +156,7 @@ class NeuronRates(FiringRates):
 
 
 def count_population(spikes: Tensor, chances: int) -> Population:
-    """Counts neurons by their rate.
+    """Count neurons by their rate.
 
     Args:
         spikes: How often each neuron has fired, ``[C, *]``.

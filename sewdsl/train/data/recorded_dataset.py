@@ -64,7 +64,7 @@ class Recordings:
         """Sequences ``[T, N, C, H, W]`` of counts, and their classes.
 
         Raises:
-            DataError: a recording is damaged, or has another shape.
+            DataError: If a recording is damaged, or has another shape.
         """
         import numpy as np
         import torch

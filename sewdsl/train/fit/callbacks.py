@@ -46,15 +46,15 @@ class EpochLines(Callback):
         self._start = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock, also in the middle of an epoch."""
+        """Start the clock, also in the middle of an epoch."""
         self._start = perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock again."""
+        """Start the clock again."""
         self._start = perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints the line, above the bar if there is one."""
+        """Print the line, above the bar if there is one."""
         module = cast("Classifier", pl_module)
         train, test, epochs = module.train_tally, module.test_tally, str(trainer.max_epochs)
         console = rich.get_console()
@@ -101,7 +101,7 @@ class Bar(Callback):
         self._batches, self._samples = 0, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Shows the line; starts the clock, also in the middle of an epoch."""
+        """Show the line; start the clock, also in the middle of an epoch."""
         self._clear()
         compile_ahead.set_listener(self.show_kernels)
         self._live = Live(
@@ -110,13 +110,13 @@ class Bar(Callback):
         self._live.start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock again."""
+        """Start the clock again."""
         self._clear()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Takes the figures of the epoch so far, and the samples a second."""
+        """Take the figures of the epoch so far, and the samples a second."""
         tally, total = cast("Classifier", pl_module).train_tally, int(trainer.num_training_batches)
         figures = [f"loss {tally.loss:.4f}", f"accuracy {tally.accuracy:5.1%}"]
         if self._start is None:
@@ -138,16 +138,16 @@ class Bar(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Shows how much has been judged."""
+        """Show how much has been judged."""
         judge = cast("Classifier", pl_module).judge
         self._show(trainer, f" {judge}", batch_idx + 1, int(sum(trainer.num_val_batches)))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Removes the line."""
+        """Remove the line."""
         self._stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Removes the line."""
+        """Remove the line."""
         self._stop()
 
     def _clear(self) -> None:
@@ -195,12 +195,12 @@ class EpochWatch(Checkpoint):
         self._watch = watch
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tells of the epochs before, if there were any."""
+        """Tell of the epochs before, if there were any."""
         if cast("Classifier", pl_module).history:
             self._tell(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tells of the epoch too."""
+        """Tell of the epoch too."""
         self._tell(trainer, pl_module)
 
     def _tell(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -223,7 +223,7 @@ def plugin_callbacks() -> list[Callback]:
     """New callbacks from the function ``callbacks`` of each plugin file that has one, in the order of the files.
 
     Raises:
-        RunError: it raises, or gives something else.
+        RunError: If it raises, or gives something else.
     """
     found: list[Callback] = []
     for file in plugin_files():

@@ -107,13 +107,13 @@ def _network_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def require_plain_state(states: dict[str, Any]) -> None:
-    """Refuses what a callback wants to keep in a checkpoint and could not be read back from it, where nothing is run.
+    """Reject what a callback wants to keep in a checkpoint and could not be read back from it, where nothing is run.
 
     Args:
         states: What their ``state_dict`` gave, by their names.
 
     Raises:
-        RunError: one gave something else than numbers, texts, tensors, and lists and dicts of these.
+        RunError: If one gave something else than numbers, texts, tensors, and lists and dicts of these.
     """
     for name, state in states.items():
         buffer = BytesIO()
@@ -192,7 +192,7 @@ class RunCheckpointer(Checkpoint):
         self.signal = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listens to signals from here on; Lightning gives them back to who had them when the training ends."""
+        """Listen to signals from here on; Lightning gives them back to who had them when the training ends."""
         self._saved = monotonic()
         with suppress(ValueError):  # only the main thread may listen
             signal.signal(signal.SIGINT, self._ask)
@@ -201,7 +201,7 @@ class RunCheckpointer(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves if it is time to."""
+        """Save if it is time to."""
         if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return  # a checkpoint after the last batch would skip the test; one before the step, the gradients so far
         late = monotonic() - self._saved >= self._every
@@ -211,7 +211,7 @@ class RunCheckpointer(Checkpoint):
                 raise RunInterrupted(self.signal or signal.SIGTERM)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes the figures of the epoch; saves, the best epoch apart."""
+        """Note the figures of the epoch; save, the best epoch apart."""
         module = cast("Classifier", pl_module)
         figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name not in BATCH_FIGURES}
         figures.update(module.figures)

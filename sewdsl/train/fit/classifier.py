@@ -46,7 +46,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Sets all generators to what :func:`random_state` gave."""
+    """Set all generators to what :func:`random_state` gave."""
     name, keys, *rest = state["numpy"]
     random.setstate(state["python"])
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002 -- as above
@@ -95,7 +95,7 @@ def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> 
 
 
 def _look(name: str, found: list[str], _module: nn.Module, _inputs: Any, output: Tensor) -> None:
-    """Looks at an output, and later at its gradient."""
+    """Look at an output, and later at its gradient."""
     _note(found, f"the output of '{name}'", output.detach())
     if output.requires_grad:
         output.register_hook(partial(_note, found, f"the gradient of '{name}'"))  # type: ignore[no-untyped-call]
@@ -190,14 +190,14 @@ class Classifier(LightningModule):
         return perf_counter() - self._start + float(self.state.get("seconds", 0.0))
 
     def setup(self, stage: str) -> None:
-        """Freezes what the recipe says, for a training only: it takes no gradient, and computes as in evaluation."""
+        """Freeze what the recipe says, for a training only: it takes no gradient, and computes as in evaluation."""
         if stage == "fit":
             self._frozen = [module for pattern in self.recipe.freeze for module in modules_of(self.model, pattern)]
             for module in self._frozen:
                 module.eval().requires_grad_(requires_grad=False)
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 -- torch's
-        """Sets the mode of all but what is frozen."""
+        """Set the mode of all but what is frozen."""
         super().train(mode)
         for module in self._frozen:
             module.eval()
@@ -225,7 +225,7 @@ class Classifier(LightningModule):
         return [optimizer], [LambdaLR(optimizer, self.recipe.factor)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what belongs to the run: its figures, and of each process its counts and its random numbers."""
+        """Add what belongs to the run: its figures, and of each process its counts and its random numbers."""
         mine = {"tally": asdict(self.train_tally), "random": random_state()}
         checkpoint["run"] = {
             "processes": _gathered(mine),
@@ -238,10 +238,10 @@ class Classifier(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes it back.
+        """Take it back.
 
         Raises:
-            RunError: it was saved by another number of processes.
+            RunError: If it was saved by another number of processes.
         """
         self.state = checkpoint["run"]
         self.start = self.state["start"]
@@ -252,7 +252,7 @@ class Classifier(LightningModule):
             raise RunError(message)
 
     def on_train_start(self) -> None:
-        """Sets the clock, and the random numbers: to where they stood, or of several processes to different ones."""
+        """Set the clock, and the random numbers: to where they stood, or of several processes to different ones."""
         self._start = perf_counter()
         if self.state:
             mine = self.state["processes"][self.global_rank]
@@ -262,7 +262,7 @@ class Classifier(LightningModule):
             torch.manual_seed(self.recipe.seed + self.global_rank)
 
     def on_train_epoch_start(self) -> None:
-        """Counts from zero, and says to the samples which epoch it is: their order depends on it."""
+        """Count from zero, and say to the samples which epoch it is: their order depends on it."""
         self.train_tally = AccuracyTally()
         self._training.epoch = self.current_epoch
 
@@ -270,7 +270,7 @@ class Classifier(LightningModule):
         """The loss of a batch, with some time-steps deleted if the recipe says so.
 
         Raises:
-            RunDiverged: it is not finite.
+            RunDiverged: If it is not finite.
         """
         x, y = batch
         settings = self.model.network.settings
@@ -287,16 +287,16 @@ class Classifier(LightningModule):
         return loss
 
     def on_after_backward(self) -> None:
-        """Keeps the gradients of the first of several batches that make one step."""
+        """Keep the gradients of the first of several batches that make one step."""
         several = self.trainer.accumulate_grad_batches
         if self.compiled and several > 1 and self.trainer.fit_loop.batch_idx % several == 0:
             self.compiled.keep_gradients(self.model.parameters())
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Looks at the gradients before they spoil the weights; a scaler of gradients does so itself.
+        """Look at the gradients before they spoil the weights; a scaler of gradients does so itself.
 
         Raises:
-            RunDiverged: one is not finite.
+            RunDiverged: If one is not finite.
         """
         self._rate = float(optimizer.param_groups[0]["lr"])
         if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
@@ -307,12 +307,12 @@ class Classifier(LightningModule):
             self._diverged("the gradient is not finite", self.trainer.fit_loop.batch_idx)
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Adds up the counts of all processes at the end of the epoch."""
+        """Add up the counts of all processes at the end of the epoch."""
         if self.trainer.is_last_batch:
             self.train_tally = self.train_tally.of_all(self.trainer.strategy)
 
     def on_train_epoch_end(self) -> None:
-        """Logs the epoch."""
+        """Log the epoch."""
         schedule = self.recipe.schedule
         known = schedule is None or not (schedule.by_validation or schedule.each == "step")
         rate = self.recipe.factor(self.current_epoch) * self.recipe.optimizer.lr if known else self._rate
@@ -320,18 +320,18 @@ class Classifier(LightningModule):
         self.log_dict({"learning_rate": rate, **figures})
 
     def on_validation_epoch_start(self) -> None:
-        """Counts from zero."""
+        """Count from zero."""
         self.test_tally = AccuracyTally()
 
     def validation_step(self, batch: Samples, _index: int) -> Tensor:
-        """Judges a batch, all time-steps shown; its logits. A compiled network is passed by: it would not run hooks."""
+        """Evaluate a batch, all time-steps shown; return its logits. A compiled network would not run hooks."""
         x, y = batch
         logits: Tensor = self.model.forward(x)
         self.test_tally.add(logits, y, self.recipe.loss.judge(functional, logits, y).item())
         return logits
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the pass."""
+        """Log the pass."""
         self.test_tally = self.test_tally.of_all(self.trainer.strategy)
         self.log_dict({f"{self.judge}_loss": self.test_tally.loss, self.monitor: self.test_tally.accuracy})
 
@@ -351,7 +351,7 @@ class Classifier(LightningModule):
         return cast("Batches", self.trainer.train_dataloader)
 
     def _diverged(self, what: str, index: int) -> NoReturn:
-        """Ends the run, and says where it began."""
+        """End the run, and say where it began."""
         assert self._batch is not None  # noqa: S101 -- a batch came before its loss
         x, y = self._batch
         forward = self.model.forward  # a compiled network would not run the hooks that look

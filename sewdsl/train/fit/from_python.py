@@ -64,9 +64,9 @@ def train_network(
         **options: See :class:`sewdsl.Options`: ``set={"train.epochs": "3", "train.on": "digits"}``.
 
     Raises:
-        SewdslError: the spec has errors or no recipe, or does not fit its data.
-        DataError: the data is missing or damaged.
-        RunError: the folder holds something already, a logger cannot be opened, or the training cannot go on.
+        SewdslError: If the spec has errors or no recipe, or does not fit its data.
+        DataError: If the data is missing or damaged.
+        RunError: If the folder holds something already, a logger cannot be opened, or the training cannot go on.
     """
     compilation = read(spec, **options)
     planned = plan_training(compilation, None if data is None else Path(data))
@@ -98,9 +98,9 @@ def resume_training(
         progress_bar: As for :func:`train_network`.
 
     Raises:
-        RunAlreadyEnded: nothing is left to do.
-        RunError: what is in the folder cannot be used, or its plugin files were not imported.
-        DataError, SewdslError: as for :func:`train_network`.
+        RunAlreadyEnded: If nothing is left to do.
+        RunError: If what is in the folder cannot be used, or its plugin files were not imported.
+        DataError, SewdslError: As for :func:`train_network`.
     """
     folder, changes = RunFolder(Path(run)), {} if epochs is None else {"train.epochs": str(epochs)}
     options = _run_options(callbacks, loggers, device, progress_bar=progress_bar)

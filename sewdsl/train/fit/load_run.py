@@ -24,7 +24,7 @@ def load_spec(folder: RunFolder) -> Compilation:
     """What a run has trained, compiled.
 
     Raises:
-        RunError: it is not in the folder, or was made with code that was not imported.
+        RunError: If it is not in the folder, or was made with code that was not imported.
     """
     if not folder.spec.is_file():
         message = f"'{folder.spec}' is missing"

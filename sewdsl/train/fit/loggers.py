@@ -38,10 +38,10 @@ CALLED = ("log_metrics", "log_hyperparams", "log_graph", "save", "after_save_che
 
 
 def check_loggers(names: Sequence[LoggerName]) -> None:
-    """Looks whether figures can be logged there, before anything is made.
+    """Check that figures can be logged there, before anything is made.
 
     Raises:
-        RunError: a package is missing, or W&B has no key, and WANDB_MODE does not keep it offline.
+        RunError: If a package is missing, or W&B has no key, and WANDB_MODE does not keep it offline.
     """
     for name, package in (("wandb", "wandb"), ("mlflow", "mlflow")):
         if name in names and find_spec(package) is None:
@@ -79,7 +79,7 @@ def open_loggers(module: Classifier, folder: RunFolder, asked: Sequence[LoggerNa
         asked: Which loggers; None: those of before, or as usual.
 
     Raises:
-        RunError: one cannot be opened.
+        RunError: If one cannot be opened.
     """
     noted = LoggerRecord() if asked is not None and not folder.state.exists() else read_loggers(folder)
     names = list(noted.loggers if asked is None else dict.fromkeys(asked))
@@ -184,7 +184,7 @@ def _log_settings(logger: Logger, module: Classifier, *, goes_on: bool) -> None:
 
 
 def _keep_from_ending_the_run(name: str, logger: Logger) -> None:
-    """Lets a logger that fails be warned of, and asked no more; the object stays what it is to callbacks."""
+    """Let a logger that fails be warned of, and asked no more; the object stays what it is to callbacks."""
     failed: list[BaseException] = []
 
     def guarded(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -220,7 +220,7 @@ def _say_where(logger: Logger, folder: RunFolder) -> None:
 
 
 def _close(loggers: Sequence[Logger]) -> None:
-    """Ends what a logger has begun: the next run of this process begins its own."""
+    """End what a logger has begun: the next run of this process begins its own."""
     for logger in loggers:
         with suppress(Exception):  # it was warned of, or there is nothing to end
             if isinstance(logger, WandbLogger):

@@ -54,7 +54,7 @@ def temporal_delete(x_TN: Tensor, keep: int, generator: torch.Generator | None =
         ``[keep, N, *]``.
 
     Raises:
-        ValueError: there are not so many steps.
+        ValueError: If there are not so many steps.
     """
     T = len(x_TN)
     if not 1 <= keep <= T:
@@ -83,7 +83,7 @@ class AccuracyTally:
     among_five: int = 0
 
     def add(self, logits: Tensor, y: Tensor, loss: float) -> float:
-        """Counts a batch and its mean loss; the share of the batch that was right."""
+        """Count a batch and its mean loss; return the share of the batch that was right."""
         known = y if y.ndim == 1 else y.argmax(1)  # of mixed samples, the class with the largest share
         right = int((logits.argmax(1) == known).sum())
         self.right += right

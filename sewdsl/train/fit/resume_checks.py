@@ -74,10 +74,10 @@ def check_resumable(
         changes: Settings to change, by key.
 
     Raises:
-        RunAlreadyEnded: nothing is left to do.
-        RunError: the folder is not that of a run, its code was not imported, or a change came too late.
-        SewdslError: its spec has errors.
-        DataError: the data is not there.
+        RunAlreadyEnded: If nothing is left to do.
+        RunError: If the folder is not that of a run, its code was not imported, or a change came too late.
+        SewdslError: If its spec has errors.
+        DataError: If the data is not there.
     """
     for key in changes:
         if key != CHANGEABLE_SETTING:
@@ -99,7 +99,7 @@ def check_resumable(
 
 
 def _compare(began: Network, now: Network, folder: RunFolder) -> None:
-    """Refuses a spec that somebody has edited."""
+    """Reject a spec that somebody has edited."""
     changed = ["network"] if _bare(began) != _bare(now) else []
     old, new = dict(began.recipe or ()), dict(now.recipe or ())
     changed += [name for name in new if name != "epochs" and new[name] != old.get(name)]

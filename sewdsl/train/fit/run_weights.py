@@ -95,12 +95,12 @@ class InitialWeights:
 
 
 def load_into(model: SpikingNetwork, beginning: InitialWeights) -> None:
-    """Gives a network the weights; every number that its types can hold stays as it is.
+    """Give a network the weights; every number that its types can hold stays as it is.
 
     Layers that begin anew keep what they have.
 
     Raises:
-        RunError: they are those of another network.
+        RunError: If they are those of another network.
     """
     new = tuple(f"{part}." for part in beginning.origin.new)
     kept = {key: value for key, value in model.state_dict().items() if key.startswith(new)}
@@ -112,10 +112,10 @@ def load_into(model: SpikingNetwork, beginning: InitialWeights) -> None:
 
 
 def write_initial_weights(folder: RunFolder, beginning: InitialWeights) -> None:
-    """Keeps a copy in the folder of the run, which then needs the file no more.
+    """Keep a copy in the folder of the run, which then needs the file no more.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: If it cannot be written.
     """
     parts = beginning.origin.model_dump_json(exclude={"file", "sha256"}, exclude_defaults=True)
     metadata = {"file": beginning.origin.file, "sha256": beginning.origin.sha256, "parts": parts}
@@ -127,7 +127,7 @@ def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
     """What a run began with; None: with random weights.
 
     Raises:
-        RunError: the copy is damaged.
+        RunError: If the copy is damaged.
     """
     try:
         tensors, metadata = decode_tensors(folder.start.read_bytes())

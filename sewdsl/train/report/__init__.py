@@ -21,7 +21,7 @@ __all__ = ["write", "write_card"]
 
 
 def write(folder: RunFolder, facts: RunRecord | None = None) -> Mapping[str, str]:
-    """Writes the page of a run and its model card, whole or not at all; the same files always give the same ones.
+    """Write the page of a run and its model card, whole or not at all; the same files always give the same ones.
 
     What a run that did not end has not written is left out of the page, and so is what cannot be read.
 
@@ -32,7 +32,7 @@ def write(folder: RunFolder, facts: RunRecord | None = None) -> Mapping[str, str
         What is wrong with a file, by the file's name.
 
     Raises:
-        RunError: the folder holds no run, or the page cannot be written.
+        RunError: If the folder holds no run, or the page cannot be written.
     """
     facts = facts or load_record(folder)
     write_run_file(folder.report, render_page(facts))
@@ -41,10 +41,10 @@ def write(folder: RunFolder, facts: RunRecord | None = None) -> Mapping[str, str
 
 
 def write_card(folder: RunFolder) -> None:
-    """Writes the model card of a run as far as it has come; what its author has added to it stays.
+    """Write the model card of a run as far as it has come; what its author has added to it stays.
 
     Raises:
-        RunError: the folder holds no run, or the card cannot be written.
+        RunError: If the folder holds no run, or the card cannot be written.
     """
     _write_card(folder, load_record(folder))
 

@@ -162,10 +162,10 @@ PART_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#c44e52"}
 
 
 def draw_png(epochs: Epochs, title: str, path: Path) -> None:
-    """Writes a png with two panels: loss on the left, accuracy on the right; a line for each part of the samples.
+    """Write a png with two panels: loss on the left, accuracy on the right; a line for each part of the samples.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: If it cannot be written.
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     figure.suptitle(escape_mathtext(title))

@@ -47,10 +47,10 @@ MAX_FIGURE = 1e100
 
 
 def read_metrics(path: Path) -> Epochs:
-    """Reads a ``metrics.csv``; each epoch has figures, which may be infinite or NaN unless they are shares.
+    """Read a ``metrics.csv``; each epoch has figures, which may be infinite or NaN unless they are shares.
 
     Raises:
-        RunError: it cannot be read, holds no epoch, or a figure is out of bounds.
+        RunError: If it cannot be read, holds no epoch, or a figure is out of bounds.
     """
     epochs = read_run_file(path, parse_metrics)
     if epochs is None:
@@ -63,7 +63,7 @@ def parse_metrics(data: bytes) -> Epochs:
     """The figures in the contents of a ``metrics.csv``.
 
     Raises:
-        RecordError: it is not UTF-8, a line of it is cut or holds something else than figures, or there is no epoch.
+        RecordError: If it is not UTF-8, a line of it is cut or holds something else than figures, or there is no epoch.
     """
     found: Epochs = {}
     try:
@@ -116,10 +116,10 @@ def _figures(texts: dict[str, str]) -> Iterator[tuple[str, float]]:
 
 
 def write_metrics(found: Epochs, path: Path) -> None:
-    """Writes a ``metrics.csv``: a row for each epoch, a column for each figure that any epoch has.
+    """Write a ``metrics.csv``: a row for each epoch, a column for each figure that any epoch has.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: If it cannot be written.
     """
     names = dict.fromkeys(name for row in found.values() for name in row)
     text = io.StringIO(newline="")
@@ -145,10 +145,10 @@ NONE = ConfusionFile([], [])
 
 
 def write_confusion(path: Path, counts: list[list[int]], names: Sequence[str]) -> None:
-    """Writes the counts with the classes' names, as far as there are any.
+    """Write the counts with the classes' names, as far as there are any.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: If it cannot be written.
     """
     found = ConfusionFile(_named(len(counts), names), counts)
     write_run_file(path, json.dumps(found._asdict()) + "\n")

@@ -204,7 +204,7 @@ def parse_result(data: bytes) -> Result:
     """The result that a text of JSON holds.
 
     Raises:
-        RecordError: it holds none; the message says which version wrote it, if the text does.
+        RecordError: If it holds none; the message says which version wrote it, if the text does.
     """
     try:
         return parse_record(data, Result)

@@ -132,8 +132,8 @@ class RunFolder:
         """What came out.
 
         Raises:
-            RunUnfinished: the run has not ended.
-            RunError: it is no run, or the result cannot be read.
+            RunUnfinished: If the run has not ended.
+            RunError: If it is no run, or the result cannot be read.
         """
         try:
             return result.parse_result(contents(self.result))
@@ -145,7 +145,7 @@ class RunFolder:
 
 
 def hide_machine(folder: RunFolder) -> None:
-    """Takes the name of the machine out of those of TensorBoard's files, since the folder may be published.
+    """Take the name of the machine out of those of TensorBoard's files, since the folder may be published.
 
     A process that still writes to one goes on with it.
     """
@@ -187,14 +187,14 @@ def read_record(path: Path, model: type[Contents], *, about: str = "", remedy: s
 
 
 def write_run_file(path: Path, data: bytes | str, *, keep_as: Path | None = None) -> None:
-    """Writes a file at once, see :func:`sewdsl.paths.write_atomically`; its folder is made where it is missing.
+    """Write a file at once, see :func:`sewdsl.paths.write_atomically`; its folder is made where it is missing.
 
     Args:
         data: Its contents; text is written in UTF-8.
         keep_as: Where to keep the old contents, if there are any.
 
     Raises:
-        RunError: it cannot be written, as on a full disk; the old contents stay.
+        RunError: If it cannot be written, as on a full disk; the old contents stay.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -208,7 +208,7 @@ def make_run_folder(path: Path) -> RunFolder:
     """A new run folder at a place of the user's choice.
 
     Raises:
-        RunError: there are files already, or it cannot be made.
+        RunError: If there are files already, or it cannot be made.
     """
     try:
         str(path).encode()
@@ -234,10 +234,10 @@ RUN_FILES = tuple(
 
 
 def clear_run_folder(folder: RunFolder) -> None:
-    """Removes what a run has left, and nothing else; its lock stays, which the caller holds.
+    """Remove what a run has left, and nothing else; its lock stays, which the caller holds.
 
     Raises:
-        RunError: the folder holds something else than a run, or it cannot be removed.
+        RunError: If the folder holds something else than a run, or it cannot be removed.
     """
     if not is_run(folder.path):
         message = f"'{folder.path}' is not the folder of a run: nothing was removed"
@@ -260,14 +260,14 @@ def _cut_short(name: str) -> bool:
 
 
 def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
-    """Makes a folder for several runs, or accepts one that holds nothing else already.
+    """Make a folder for several runs, or accept one that holds nothing else already.
 
     Args:
         belongs: Whether a name in it does.
         group: What it is for, in words: ``repeat``, ``part of this study``.
 
     Raises:
-        RunError: it holds something else, or cannot be made.
+        RunError: If it holds something else, or cannot be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -284,7 +284,7 @@ def make_numbered(name: str) -> RunFolder:
     """A new run folder named after the network: ``runs/mnist5k-1``, ``runs/mnist5k-2``, ….
 
     Raises:
-        RunError: it cannot be made.
+        RunError: If it cannot be made.
     """
     stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "run"
     try:
@@ -302,12 +302,12 @@ def make_numbered(name: str) -> RunFolder:
 
 @contextmanager
 def run_lock(folder: RunFolder) -> Iterator[None]:
-    """Keeps other processes from writing to a run folder; a lock ends with its process, however that ends.
+    """Keep other processes from writing to a run folder; a lock ends with its process, however that ends.
 
     What an earlier process left half-written is removed.
 
     Raises:
-        RunError: another process is at work there, or the lock cannot be made.
+        RunError: If another process is at work there, or the lock cannot be made.
     """
     try:
         file = folder.lock.open("a+", encoding="utf-8", errors="replace")
@@ -330,7 +330,7 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Locks an open file until it is closed; whether that worked.
+    """Lock an open file until it is closed; return whether that worked.
 
     Who only looks whether a run is locked has its lock for a moment, and is waited for.
     """
@@ -343,7 +343,7 @@ def try_lock(descriptor: int) -> bool:
 
 
 def _remove_partial_files(folder: RunFolder) -> None:
-    """Removes what a killed process had begun to write, up to a checkpoint in size; the caller has the lock."""
+    """Remove what a killed process had begun to write, up to a checkpoint in size; the caller has the lock."""
     for place in (folder.path, folder.last.parent):
         with suppress(OSError):  # what cannot be removed does no harm
             for entry in [*place.iterdir()]:
@@ -355,7 +355,7 @@ def clear_and_lock(path: Path) -> RunFolder:
     """The folder of a run, of which nothing is left.
 
     Raises:
-        RunError: another process is at work there, it holds something else than a run, or it cannot be removed.
+        RunError: If another process is at work there, it holds something else than a run, or it cannot be removed.
     """
     folder = RunFolder(path)
     with run_lock(folder):

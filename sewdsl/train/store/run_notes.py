@@ -44,11 +44,11 @@ class Lay(BaseModel):
 
 
 def write_data_path(folder: RunFolder, planned: TrainingPlan) -> None:
-    """Notes where the data lies, unless it travels with a package, and that such notes are not to be published.
+    """Note where the data lies, unless it travels with a package, and that such notes are not to be published.
 
     Raises:
-        RunError: it cannot be written.
-        DataError: it is not there.
+        RunError: If it cannot be written.
+        DataError: If it is not there.
     """
     write_run_file(folder.ignored, NOT_PUBLISHED)
     place = planned.data.setup.folder
@@ -60,7 +60,7 @@ def read_data_path(folder: RunFolder) -> Path | None:
     """Where the data lay; None where that was not noted.
 
     Raises:
-        RunError: the note cannot be read.
+        RunError: If the note cannot be read.
     """
     record = read_record(folder.local, Lay, about=", which says where the data lay,")
     return None if record is None else Path(record.folder)
@@ -74,7 +74,7 @@ def plan_resumed_run(compilation: Compilation, folder: RunFolder, said: Path | N
 
     Raises:
         SewdslError: see :func:`sewdsl.train.training_plan.plan_training`.
-        DataError: the data is not there.
+        DataError: If the data is not there.
     """
     lay, note = None, ""
     if not (said or data_folders.data_folder_variable()):
@@ -132,10 +132,10 @@ class LoggerRecord(BaseModel):
 
 
 def remember_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict[LoggerName, str]) -> None:
-    """Notes where a run logs, unless as usual.
+    """Note where a run logs, unless as usual.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: If it cannot be written.
     """
     record = LoggerRecord(loggers=list(loggers), ids=ids)
     if record != LoggerRecord() or folder.loggers.is_file():
@@ -146,7 +146,7 @@ def read_loggers(folder: RunFolder) -> LoggerRecord:
     """Where a run has logged so far.
 
     Raises:
-        RunError: the note cannot be read.
+        RunError: If the note cannot be read.
     """
     about, remedy = ", which says where the run logs,", "; --logger takes its place"
     return read_record(folder.loggers, LoggerRecord, about=about, remedy=remedy) or LoggerRecord()
@@ -175,10 +175,10 @@ class PluginRecord(BaseModel):
 
 
 def remember_plugins(folder: RunFolder) -> None:
-    """Notes the plugin files that were imported, and keeps a copy of each; nothing where there are none.
+    """Note the plugin files that were imported, and keep a copy of each; nothing where there are none.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: If it cannot be written.
     """
     notes: list[PluginNote] = []
     for file in plugin_files():
@@ -195,7 +195,7 @@ def read_plugins(folder: RunFolder) -> list[PluginNote]:
     """The files that a run was made with; none where none were noted.
 
     Raises:
-        RunError: the note cannot be read.
+        RunError: If the note cannot be read.
     """
     about = ", which says what code the run was made with,"
     record = read_record(folder.plugins, PluginRecord, about=about)
@@ -203,13 +203,13 @@ def read_plugins(folder: RunFolder) -> list[PluginNote]:
 
 
 def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
-    """Looks whether the plugin files of a run were imported; code in a folder is never run because it lies there.
+    """Check that the plugin files of a run were imported; code in a folder is never run because it lies there.
 
     Args:
         same: Whether a file that has changed since is refused; otherwise that is said.
 
     Raises:
-        RunError: one was not, or has changed; the message has the option that imports it.
+        RunError: If one was not, or has changed; the message has the option that imports it.
     """
     digests = {file.sha256 for file in plugin_files()}
     names = {file.path.name for file in plugin_files()}
@@ -250,7 +250,7 @@ def parse_license(text: str) -> str:
     """The identifier of a licence, in small letters.
 
     Raises:
-        ValueError: it is none; the message names one that is like it.
+        ValueError: If it is none; the message names one that is like it.
     """
     found = text.strip().lower()
     if found not in LICENSES:

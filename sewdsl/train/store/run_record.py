@@ -127,7 +127,7 @@ def load_record(folder: RunFolder) -> RunRecord:
     """The facts of a run.
 
     Raises:
-        RunError: there is no folder, or no file of a run in it.
+        RunError: If there is no folder, or no file of a run in it.
     """
     if not any(is_file(path) for path in (folder.spec, folder.recipe, folder.result)):
         raise RunError(missing_run_message(folder.path))
@@ -219,7 +219,7 @@ def list_runs(parent: Path) -> Iterator[RunSummary]:
     """The runs in a folder and in those below it, by path; links are not followed.
 
     Raises:
-        RunError: there is no such folder.
+        RunError: If there is no such folder.
     """
     if not is_folder(parent):
         message = f"'{parent}' is not a folder" if is_there(parent) else f"there is no folder '{parent}'"

@@ -51,7 +51,7 @@ class Look(NamedTuple):
 
 
 def draw(outcome: Outcome, folder: StudyFolder) -> None:
-    """Writes ``curves.png``, and ``trend.png`` where an axis is one of numbers; of a search, ``search.png`` alone."""
+    """Write ``curves.png``, and ``trend.png`` where an axis is one of numbers; of a search, ``search.png`` alone."""
     if outcome.search is not None:
         _draw_search(outcome, outcome.search, folder.search)
         return
@@ -176,7 +176,7 @@ def _points(axes: Axes, points: list[tuple[float, Spread]], look: Look) -> None:
 
 
 def _numbers(axes: Axes, numbers: list[float]) -> None:
-    """Marks the numbers that were tried, and no others."""
+    """Mark the numbers that were tried, and no others."""
     if numbers[0] > 0 and numbers[-1] / numbers[0] >= LOG_AXIS_RATIO:
         axes.set_xscale("log")
         axes.minorticks_off()

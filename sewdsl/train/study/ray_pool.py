@@ -96,7 +96,7 @@ class Mailbox:
         self._answers: dict[str, asyncio.Queue[bool]] = {}
 
     async def post(self, key: str, kind: str, content: Any) -> None:
-        """Takes a line, the files of a run, or a question: its epochs."""
+        """Take a line, the files of a run, or a question: its epochs."""
         await self._sent.put((key, kind, content))
 
     async def take(self) -> tuple[str, str, Any]:
@@ -104,11 +104,11 @@ class Mailbox:
         return await self._sent.get()
 
     async def answer(self, key: str, go_on: bool) -> None:  # noqa: FBT001 -- Ray hands it on
-        """Answers the question of a worker."""
+        """Answer the question of a worker."""
         await self._of(key).put(go_on)
 
     async def ask(self, key: str, epochs: dict[int, float]) -> bool:
-        """Asks whether a run is to go on, and waits for the answer."""
+        """Ask whether a run is to go on, and wait for the answer."""
         await self._sent.put((key, "epochs", epochs))
         return await self._of(key).get()
 

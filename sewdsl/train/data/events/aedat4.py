@@ -33,9 +33,9 @@ def read_aedat4(path: Path) -> Events:
     """The events of a file: those of the stream of events with the lowest number, as in tonic; no other stream is read.
 
     Raises:
-        DataError: lz4 is needed, and not installed.
-        ValueError: it is no AEDAT 4, is packed in another way, or ends within a packet.
-        OSError: it cannot be read.
+        DataError: If lz4 is needed, and not installed.
+        ValueError: If it is no AEDAT 4, is packed in another way, or ends within a packet.
+        OSError: If it cannot be read.
     """
     import numpy as np
 

@@ -29,8 +29,8 @@ def read_aedat2(path: Path) -> Events:
     address are x, bits 1 to 7 are y, both from the end, and bit 0 is 1 where it became darker. jAER shows it so.
 
     Raises:
-        ValueError: the file ends within an event.
-        OSError: it cannot be read.
+        ValueError: If the file ends within an event.
+        OSError: If it cannot be read.
     """
     import numpy as np
 
@@ -59,8 +59,8 @@ def read_aedat3(path: Path) -> Events:
     The last file stays in memory: it holds about a dozen trials, and they are read one after the other.
 
     Raises:
-        ValueError: it is no AEDAT 3.1, or ends within a packet.
-        OSError: it cannot be read.
+        ValueError: If it is no AEDAT 3.1, or ends within a packet.
+        OSError: If it cannot be read.
     """
     import numpy as np
 
@@ -110,8 +110,8 @@ def read_event_arrays(path: Path) -> Events:
     with the columns x, y, p, t (``.npy``).
 
     Raises:
-        ValueError: it holds something else, or is damaged.
-        OSError: it cannot be read.
+        ValueError: If it holds something else, or is damaged.
+        OSError: If it cannot be read.
     """
     if path.suffix.lower() == ".npz":
         return Events.of(*read_arrays(path, Events._fields))
@@ -137,8 +137,8 @@ def read_nmnist_bin(path: Path) -> Events:
     """The events of a file: x, y, then a bit of polarity and 23 bits of time in µs, the highest first.
 
     Raises:
-        ValueError: the file ends within an event.
-        OSError: it cannot be read.
+        ValueError: If the file ends within an event.
+        OSError: If it cannot be read.
     """
     import numpy as np
 
@@ -158,8 +158,8 @@ def read_events(path: Path) -> Events:
     """The events of a file.
 
     Raises:
-        ValueError: it is damaged, or something else.
-        OSError: it cannot be read.
+        ValueError: If it is damaged, or something else.
+        OSError: If it cannot be read.
     """
     return READERS[path.suffix.lower()](path)
 
