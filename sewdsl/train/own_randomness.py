@@ -33,11 +33,7 @@ DRAWING = {
 
 
 class OwnGenerator(TorchFunctionMode):
-    """Within it, and in this thread alone, torch's functions draw from another generator.
-
-    Args:
-        seed: What that one begins with.
-    """
+    """Within it, and in this thread alone, torch's functions draw from another generator."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -47,10 +43,10 @@ class OwnGenerator(TorchFunctionMode):
         self, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
     ) -> Any:
         """The function, with the generator where it takes one."""
-        given = dict(kwargs or {})
-        if getattr(func, "__name__", "") in DRAWING and given.get("generator") is None:
-            given["generator"] = self._generator
-        return func(*args, **given)
+        options = dict(kwargs or {})
+        if getattr(func, "__name__", "") in DRAWING and options.get("generator") is None:
+            options["generator"] = self._generator
+        return func(*args, **options)
 
 
 _NUMPY = threading.Lock()

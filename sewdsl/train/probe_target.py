@@ -33,9 +33,7 @@ class ProbeSamples(NamedTuple):
     """What a network is shown.
 
     Attributes:
-        batches: Inputs and classes.
         data: Name of the dataset; None: random input.
-        samples: How many there are in all batches together.
         of: Test samples of the dataset.
     """
 
@@ -74,10 +72,7 @@ class ProbeTarget:
     Attributes:
         model: In the mode in which it is to be looked at.
         run: The folder of the run that has trained it; None: it is not trained.
-        best: Whether with the weights of the run's best epoch, not of its last.
         noted: The precision of its training, if the run has noted it.
-        device: Where the network is.
-        precision: In which floats it computes there.
     """
 
     model: SpikingNetwork

@@ -68,11 +68,11 @@ def contents(path: Path) -> bytes:
         RecordError: If it is longer than :data:`MAX_BYTES`.
     """
     with open_file(path) as file:
-        found = file.read(MAX_BYTES + 1)
-    if len(found) > MAX_BYTES:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
         message = f"it has more than {MAX_BYTES:,} bytes"
         raise RecordError(message)
-    return found
+    return data
 
 
 def parse_record(data: bytes, model: type[Contents]) -> Contents:
@@ -94,16 +94,18 @@ def salvage(data: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[s
         model: What it should hold. Its bounds are those of single fields; if it allows others, they are scalars.
     """
     try:
-        found = from_json(data)
+        document = from_json(data)
     except ValueError as error:
         return {}, [f"invalid JSON: {error}"]
-    if not isinstance(found, dict):
-        return {}, [f"found {quoted(found)}, expected an object with fields"]
+    if not isinstance(document, dict):
+        return {}, [f"found {quoted(document)}, expected an object with fields"]
     fields, good = _fields(model), {}
     wrong = [
-        f"'{name}' is missing" for name, info in model.model_fields.items() if info.is_required() and name not in found
+        f"'{name}' is missing"
+        for name, info in model.model_fields.items()
+        if info.is_required() and name not in document
     ]
-    for name, value in found.items():
+    for name, value in document.items():
         field = fields.get(name) or (_SCALAR if model.model_config.get("extra") == "allow" else None)
         if field is None:
             wrong.append(f"'{named(name)}' is unknown")
@@ -119,13 +121,13 @@ def salvage(data: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[s
 @cache
 def _fields(model: type[BaseModel]) -> dict[str, TypeAdapter[Any]]:
     """What each field of a model may hold."""
-    found = {}
+    adapters = {}
     for name, info in model.model_fields.items():
         bounded: Any = info.annotation
         for bound in info.metadata:
             bounded = Annotated[bounded, bound]
-        found[name] = TypeAdapter[Any](bounded, config=STRICT)
-    return found
+        adapters[name] = TypeAdapter[Any](bounded, config=STRICT)
+    return adapters
 
 
 _SCALAR = TypeAdapter[Any](Scalar, config=STRICT)

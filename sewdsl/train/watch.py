@@ -201,6 +201,6 @@ def gradient_norms(model: nn.Module) -> dict[str, float]:
             layers.setdefault(layer, []).append(torch.linalg.vector_norm(weight.grad.float()))
     if not layers:
         return {}
-    found = torch.stack([torch.linalg.vector_norm(torch.stack(parts)) for parts in layers.values()])
-    values: list[float] = torch.cat([found, torch.linalg.vector_norm(found)[None]]).tolist()
+    norms = torch.stack([torch.linalg.vector_norm(torch.stack(parts)) for parts in layers.values()])
+    values: list[float] = torch.cat([norms, torch.linalg.vector_norm(norms)[None]]).tolist()
     return dict(zip([*layers, "total"], values, strict=True))

@@ -112,7 +112,6 @@ class Augmentation:
 
         Args:
             x: ``[N, C, H, W]`` or ``[T, N, C, H, W]``.
-            y: Classes ``[N]``.
             first: Index of the first sample.
         """
         import torch

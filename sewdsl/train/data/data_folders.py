@@ -55,10 +55,10 @@ def class_names(files: Iterable[tuple[int, Path]]) -> list[str]:
 
     What is no UTF-8 in a name is replaced, so that it can be printed.
     """
-    found = {label: os.fsencode(path.parent.name).decode(errors="replace") for label, path in files}
-    if _numbers(found.values()):
+    names = {label: os.fsencode(path.parent.name).decode(errors="replace") for label, path in files}
+    if _numbers(names.values()):
         return []
-    return [found.get(label, str(label)) for label in range(max(found) + 1)]
+    return [names.get(label, str(label)) for label in range(max(names) + 1)]
 
 
 def class_files(folder: Path, suffixes: Sequence[str], label: dict[str, int]) -> list[tuple[int, Path]]:
@@ -94,17 +94,17 @@ def class_problem(
     torn = {n: where for n, where in lacking.items() if where and (len(where) < len(parts) or not subset)}
     numbers = "; a number is its own class, from 0" if _numbers(label) else ""
     if torn and not (subset and (count is None or total <= count)):
-        said = [f"class '{called.get(n, n)}' has no samples in {' and '.join(where)}" for n, where in torn.items()]
+        gaps = [f"class '{called.get(n, n)}' has no samples in {' and '.join(where)}" for n, where in torn.items()]
         return (
-            f"in '{place}', {_some(said)}\n  each class has a folder of one name, with samples, in every part{numbers}"
+            f"in '{place}', {_some(gaps)}\n  each class has a folder of one name, with samples, in every part{numbers}"
         )
     if count is None or total == count or (subset and total < count):
         return ""
-    found = (
+    classes = (
         f"{total} class{'es' if total > 1 else ''} ({_some([called.get(n, str(n)) for n in range(total)])}{numbers})"
     )
     part = "; if outputs without samples are intended, say 'subset on' in the train section" if total < count else ""
-    return f"'{place}' has {found}, but the network tells {count} apart\n  let it end in FC{total}{part}"
+    return f"'{place}' has {classes}, but the network tells {count} apart\n  let it end in FC{total}{part}"
 
 
 def _some(words: Sequence[str]) -> str:

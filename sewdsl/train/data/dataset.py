@@ -112,8 +112,6 @@ class DataOptions:
         shape: ``(C, H, W)`` of the network's input; None: the dataset's own.
         classes: How many classes the network tells apart; None: the dataset's own.
         subset: Whether only a part of the data may be there.
-        augmentation: How training samples are changed.
-        reading: How samples are read.
         resize: How frames of events are brought to the shape; see :class:`sewdsl.ir.recipe.Recipe`.
         holdout: Share of each class that is for the test where a folder has no split.
         crop: What is taken of image files: ``random``, ``middle`` or ``whole``.

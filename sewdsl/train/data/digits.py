@@ -35,9 +35,9 @@ class Digits(DataSet, name="digits"):
         import torch
         from sklearn.datasets import load_digits
 
-        found = load_digits()
-        x = torch.from_numpy(found.images.astype(np.uint8)).reshape(-1, *self.shape)
-        y = torch.from_numpy(found.target.astype(np.int64))
+        digits = load_digits()
+        x = torch.from_numpy(digits.images.astype(np.uint8)).reshape(-1, *self.shape)
+        y = torch.from_numpy(digits.target.astype(np.int64))
         images = Images(x, y, PIXEL_MEAN, PIXEL_MEAN, white=16, augmentation=self.setup.augmentation)
         return split_stratified(images, test=0.2)
 

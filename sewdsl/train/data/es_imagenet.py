@@ -103,18 +103,18 @@ def _rows_of(table: Path) -> Sequence[tuple[int, str]]:
     try:
         with open_file(table) as file:
             lines = file.read().decode("utf-8").splitlines()
-        found = []
+        rows = []
         for number, line in enumerate(lines, start=1):
             row = LINE.fullmatch(line.strip())
             if row is None:
                 message = f"line {number} is {line[:40]!r}, expected a file's name and its class"
                 raise ValueError(message)  # noqa: TRY301 -- the table's name goes before it
-            found.append((int(row[2]), f"{row[1]}.npz"))
+            rows.append((int(row[2]), f"{row[1]}.npz"))
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
         message = f"'{table}', which says the classes of files next to it, cannot be read: {reason}"
         raise DataError(message) from None
-    return sorted(found)
+    return sorted(rows)
 
 
 class EsImageNet(RecordedDataSet, name="es-imagenet"):
@@ -143,12 +143,12 @@ class EsImageNet(RecordedDataSet, name="es-imagenet"):
         Raises:
             DataError: If they are not.
         """
-        found = super().find()
+        summary = super().find()
         parts = zip(TABLES, ("training", "test"), (self.listing.train, self.listing.test), strict=True)
         for name, part, recordings in parts:
             table = self.listing.place / name
             named = len(_rows_of(table)) if table.exists() and not self.setup.subset else 0
             if len(recordings) < named:
-                said = f"'{self.listing.place}' holds {len(recordings):,} of {named:,} {part} recordings in '{name}'"
-                raise DataError("\n".join([f"es-imagenet is not all there: {said}", *self.remedies()]))
-        return found
+                lacking = f"'{self.listing.place}' holds {len(recordings):,} of {named:,} {part} recordings in '{name}'"
+                raise DataError("\n".join([f"es-imagenet is not all there: {lacking}", *self.remedies()]))
+        return summary

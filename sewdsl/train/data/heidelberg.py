@@ -123,22 +123,22 @@ def _lists(file: h5py.File, name: str) -> h5py.Dataset:
     """The lists of all recordings; each is read when it is indexed."""
     import h5py
 
-    found = _row(file, name)
-    if found is None or h5py.check_vlen_dtype(found.dtype) is None:
+    lists = _row(file, name)
+    if lists is None or h5py.check_vlen_dtype(lists.dtype) is None:
         message = f"it has no '{name}', a list of numbers for each recording"
         raise ValueError(message)
-    if len(found) > file.id.get_filesize():
-        message = f"by its header, '{name}' has {len(found):,} lists, more than the file has bytes"
+    if len(lists) > file.id.get_filesize():
+        message = f"by its header, '{name}' has {len(lists):,} lists, more than the file has bytes"
         raise ValueError(message)
-    return found
+    return lists
 
 
 def _row(file: h5py.File, name: str) -> h5py.Dataset | None:
     """An array with one axis; None where there is none of that name, or something else."""
     import h5py
 
-    found = file.get(name)
-    return found if isinstance(found, h5py.Dataset) and found.ndim == 1 else None
+    array = file.get(name)
+    return array if isinstance(array, h5py.Dataset) and array.ndim == 1 else None
 
 
 @contextmanager
@@ -218,12 +218,14 @@ class Ssc(Heidelberg, name="ssc"):
         Raises:
             DataError: If it is not.
         """
-        found = super().find()
+        summary = super().find()
         path = self.listing.place / "ssc_valid.h5"
         own = read_words(path)
         if len(own) != self.held_out and not self.setup.subset:
-            said = f"ssc is not all there: '{path}' holds {len(own):,} of {self.held_out:,} recordings for validation"
-            raise DataError("\n".join([said, *self.remedies()]))
+            lacking = (
+                f"ssc is not all there: '{path}' holds {len(own):,} of {self.held_out:,} recordings for validation"
+            )
+            raise DataError("\n".join([lacking, *self.remedies()]))
         self.check_classes(own)
         self.validation = self.samples(own) if own else None
-        return found
+        return summary

@@ -80,7 +80,6 @@ class ImageFiles:
     """Image files and their classes.
 
     Attributes:
-        files: Class and path of each.
         shape: ``(C, H, W)``; C is 3, or 1 for grey.
         augmentation: How training images are changed, once they are cut out; a shift goes with no random part.
         crop: What is cut out for training: a ``random`` part, the ``middle``, or the ``whole`` image, which is pressed

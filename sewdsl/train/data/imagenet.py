@@ -69,9 +69,9 @@ class ImageFolder(DataSet, name="image-folder"):
         if reason := self.misfit():
             raise DataError(reason)
         train, test = self._found.files
-        found = (len(train), len(test))
-        if self.counts not in (None, found) and not self.setup.subset:
-            shares = " and ".join(f"{there:,} of {all_:,}" for there, all_ in zip(found, self.counts, strict=True))
+        counts = (len(train), len(test))
+        if self.counts not in (None, counts) and not self.setup.subset:
+            shares = " and ".join(f"{there:,} of {all_:,}" for there, all_ in zip(counts, self.counts, strict=True))
             message = f"{self.name} is not all there: {shares} images for training and for validation\n"
             hint = "  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on"
             raise DataError(message + hint)
@@ -79,7 +79,7 @@ class ImageFolder(DataSet, name="image-folder"):
         there = {name: {n for n, _path in files} for name, files in zip(self._found.parts, (train, test), strict=True)}
         if wrong := data_folders.class_problem(place, there, label, count, subset=self.setup.subset):
             raise DataError(wrong)
-        return f"{found[0]:,} images for training and {found[1]:,} for the test in '{place}'"
+        return f"{counts[0]:,} images for training and {counts[1]:,} for the test in '{place}'"
 
     def scaling(self) -> str:
         """As ImageNet, also for photographs of one's own, unless the recipe says otherwise."""

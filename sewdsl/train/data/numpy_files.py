@@ -77,11 +77,11 @@ def read_arrays(path: Path, names: Sequence[str], shape: tuple[int, ...] | None 
         if shape is None and total > most:
             message = f"its {stored:,} bytes unpack to {total:,}, expected at most {most:,}"
             raise ValueError(message)
-        found = []
+        arrays = []
         for member in members:
             with archive.open(member) as file:
-                found.append(_read(file, member.file_size, shape))
-        return found
+                arrays.append(_read(file, member.file_size, shape))
+        return arrays
 
 
 @contextmanager
@@ -92,8 +92,8 @@ def _archive(path: Path) -> Iterator[ZipFile]:
     except (OSError, ValueError, MemoryError):
         raise
     except BadZipFile as error:
-        said = str(error)  # of a file in it, or that it is none
-        raise ValueError(said if "CRC" in said else "it is no archive of arrays, or has been cut") from None
+        reason = str(error)  # of a file in it, or that it is none
+        raise ValueError(reason if "CRC" in reason else "it is no archive of arrays, or has been cut") from None
     except Exception as error:  # noqa: BLE001 -- a damaged archive can end in any of them
         raise ValueError(str(error) or type(error).__name__) from None
 

@@ -100,12 +100,12 @@ class Recordings:
         x = torch.from_numpy(frames.astype(np.float32))
         size = list(self.shape[1:])
         if self.resize == "bilinear":
-            found: Tensor = functional.resize(x, size, antialias=True)
-            return found.numpy()
-        found = torch.nn.functional.adaptive_avg_pool2d(x, (size[0], size[1]))
+            resized: Tensor = functional.resize(x, size, antialias=True)
+            return resized.numpy()
+        resized = torch.nn.functional.adaptive_avg_pool2d(x, (size[0], size[1]))
         if self.resize == "sum":
-            found = found * (x.shape[-2] * x.shape[-1] / (size[0] * size[1]))
-        return found.numpy()
+            resized = resized * (x.shape[-2] * x.shape[-1] / (size[0] * size[1]))
+        return resized.numpy()
 
     def _frames(self, recording: Recording) -> NDArray[Any]:
         if recording in self._kept:
@@ -179,17 +179,19 @@ class RecordedDataSet(DataSet):
         partial = []
         for folder in data_folders.candidate_folders(self.setup.folder, self.folders):
             for layout in self.layouts:
-                found = layout.find(folder, self.setup.steps)
-                if found and layout.counts in (None, (len(found.train), len(found.test))):
-                    return found
-                partial += [(layout, found)] if found else []
+                listing = layout.find(folder, self.setup.steps)
+                if listing and layout.counts in (None, (len(listing.train), len(listing.test))):
+                    return listing
+                partial += [(layout, listing)] if listing else []
         if partial and self.setup.subset:
-            return max((found for _layout, found in partial), key=lambda found: len(found.train) + len(found.test))
+            return max(
+                (listing for _layout, listing in partial), key=lambda listing: len(listing.train) + len(listing.test)
+            )
         if partial:
-            layout, found = partial[0]
-            parts = zip(("training", "test"), (found.train, found.test), layout.counts or (), strict=True)
+            layout, listing = partial[0]
+            parts = zip(("training", "test"), (listing.train, listing.test), layout.counts or (), strict=True)
             shares = " and ".join(f"{len(there):,} of {all_:,} {part}" for part, there, all_ in parts if there or all_)
-            first = f"{self.name} is not all there: '{found.place}' holds {shares} recordings"
+            first = f"{self.name} is not all there: '{listing.place}' holds {shares} recordings"
             raise DataError("\n".join([first, *self.remedies(), *self._near()]))
         patterns = [(layout.pattern(self.setup.steps), layout.owner) for layout in self.layouts]
         missing = data_folders.missing_data_message(self.name, self.setup.folder, self.folders, patterns, self.source)
@@ -249,9 +251,6 @@ class RecordedDataSet(DataSet):
 
 def load_tonic(kind: str) -> ModuleType:
     """Return the module ``tonic.transforms``.
-
-    Args:
-        kind: The transform that needs it.
 
     Raises:
         DataError: If tonic is not installed.

@@ -37,7 +37,6 @@ class Sensor:
     start, the brightness of each pixel is anywhere within half a threshold of its last report.
 
     Attributes:
-        size: Height and width.
         threshold: Of a change in the natural logarithm of the brightness.
         mismatch: Standard deviation of the pixels' thresholds, as a share of the threshold.
         dark: Brightness of a black pixel; a white one has 1.
@@ -65,8 +64,8 @@ class Sensor:
         mismatch = (self.mismatch * generator.standard_normal(count)).clip(-0.5, 0.5)
         threshold = self.threshold * (1 + mismatch)
         log_TP = np.log(self.dark + (1 - self.dark) * self._moved(image)).reshape(-1, count)
-        found = _crossings(log_TP, threshold, log_TP[0] + threshold * generator.uniform(-0.5, 0.5, count))
-        time, pixel, polarity = (np.concatenate(column) for column in zip(*found, strict=True))
+        crossings = _crossings(log_TP, threshold, log_TP[0] + threshold * generator.uniform(-0.5, 0.5, count))
+        time, pixel, polarity = (np.concatenate(column) for column in zip(*crossings, strict=True))
         t = (time * self.saccade / self.steps).astype(np.int64)
         order = np.lexsort((pixel, t))
         y, x = np.divmod(pixel[order], self.size[1])
@@ -102,7 +101,7 @@ def _crossings(
     """When which pixel crosses its threshold, in steps, and whether upwards; sorted by nothing."""
     import numpy as np
 
-    found = [(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    crossings = [(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))]
     for step, (before, after) in enumerate(pairwise(log_TP)):
         crossed = np.trunc((after - reference_P) / threshold_P)
         for number in range(1, int(np.abs(crossed).max()) + 1):
@@ -110,9 +109,9 @@ def _crossings(
             sign = np.sign(crossed[pixel])
             level = reference_P[pixel] + sign * number * threshold_P[pixel]
             share = (level - before[pixel]) / (after[pixel] - before[pixel])
-            found.append((step + share.clip(0, 1), pixel, (sign > 0).astype(np.int64)))
+            crossings.append((step + share.clip(0, 1), pixel, (sign > 0).astype(np.int64)))
         reference_P = reference_P + crossed * threshold_P
-    return found
+    return crossings
 
 
 SENSOR = Sensor()

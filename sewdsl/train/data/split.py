@@ -83,11 +83,7 @@ def draw_share(labels: NDArray[np.int64], share: float, seed: int = SPLIT_SEED) 
 
 
 def hold_out(items: Sequence[Item], labels: Iterable[int], share: float) -> tuple[list[Item], list[Item]]:
-    """Return what is left of some items and a share that is held out, both in order; see :func:`draw_share`.
-
-    Args:
-        labels: Class of each item.
-    """
+    """Return what is left of some items and a share that is held out, both in order; see :func:`draw_share`."""
     import numpy as np
 
     held = draw_share(np.array(list(labels)), share).tolist()

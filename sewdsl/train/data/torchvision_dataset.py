@@ -18,7 +18,6 @@ class VisionDataSet(DataSet):
 
     Attributes:
         marker: The folder that torchvision makes.
-        files: What lies in it.
         counts: Images for training and for the test.
         size: What has to be downloaded.
         mean: Mean of each channel over the training images, on the scale from 0 to 1; so is ``deviation``.
@@ -73,13 +72,13 @@ class VisionDataSet(DataSet):
         try:
             from torchvision import datasets
 
-            found = getattr(datasets, type(self).__name__)(self._root, train)
-            pixels, y = np.asarray(found.data), np.asarray(found.targets)
+            dataset = getattr(datasets, type(self).__name__)(self._root, train)
+            pixels, y = np.asarray(dataset.data), np.asarray(dataset.targets)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 -- a damaged file can end in any of them
-            said = str(error).partition(" You can use download")[0]  # which is torchvision's option, not ours
-            reason = self._file_at_fault() or said or "a file has not the size that it states"
+            complaint = str(error).partition(" You can use download")[0]  # which is torchvision's option, not ours
+            reason = self._file_at_fault() or complaint or "a file has not the size that it states"
             message = f"'{place}' is damaged, or not all there: {reason}"
             raise DataError(message) from None
         wanted = self.counts[0 if train else 1]
@@ -95,7 +94,7 @@ class VisionDataSet(DataSet):
         if len(y) != wanted and not self.setup.subset:
             message = f"'{place}' holds {len(y):,} of {wanted:,} {part} images; 'subset on' if that will do"
             raise DataError(message)
-        self.names = tuple(found.classes) if self.named else ()
+        self.names = tuple(dataset.classes) if self.named else ()
         x = torch.as_tensor(pixels)
         x = x.movedim(-1, 1) if channels > 1 else x[:, None]
         labels = torch.as_tensor(y, dtype=torch.int64)

@@ -225,7 +225,7 @@ def plugin_callbacks() -> list[Callback]:
     Raises:
         RunError: If it raises, or gives something else.
     """
-    found: list[Callback] = []
+    callbacks: list[Callback] = []
     for file in plugin_files():
         make = getattr(file.module, "callbacks", None)
         if make is None:
@@ -240,9 +240,9 @@ def plugin_callbacks() -> list[Callback]:
             made = list(make())
         except Exception as error:  # noqa: BLE001 -- whatever the code of others does
             raise RunError(describe_failure(file.path, error)) from None
-        found += made
+        callbacks += made
         _require_callbacks(file, made)
-    return found
+    return callbacks
 
 
 def _require_callbacks(file: PluginFile, made: list[Any]) -> None:

@@ -68,42 +68,41 @@ def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> 
 
     Args:
         model: The network; its gradients are overwritten.
-        loss: Runs it on the input.
     """
     if not is_finite(x):
         return "the input"
     for name, weight in model.named_parameters():
         if not is_finite(weight):
             return f"the {name.rpartition('.')[2]} of '{name.rpartition('.')[0]}'"
-    found: list[str] = []
+    nonfinite: list[str] = []
     layers = {name: module for name, module in model.named_modules() if name and not any(module.children())}
-    hooks = [module.register_forward_hook(partial(_look, name, found)) for name, module in layers.items()]
+    hooks = [module.register_forward_hook(partial(_look, name, nonfinite)) for name, module in layers.items()]
     for name, weight in model.named_parameters():
         layer = name.rpartition(".")[0]
         if weight.requires_grad:
-            hooks.append(weight.register_hook(partial(_note, found, f"the gradient of '{layer}'")))  # type: ignore[no-untyped-call]
+            hooks.append(weight.register_hook(partial(_note, nonfinite, f"the gradient of '{layer}'")))  # type: ignore[no-untyped-call]
     try:
         value = loss()
-        if not found and not is_finite(value):
+        if not nonfinite and not is_finite(value):
             return "the loss itself"
-        if not found and value.requires_grad:
+        if not nonfinite and value.requires_grad:
             value.backward()  # type: ignore[no-untyped-call]
     finally:
         for hook in hooks:
             hook.remove()
-    return found[0] if found else "something that did not come back when the batch was run again"
+    return nonfinite[0] if nonfinite else "something that did not come back when the batch was run again"
 
 
-def _look(name: str, found: list[str], _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+def _look(name: str, nonfinite: list[str], _module: nn.Module, _inputs: Any, output: Tensor) -> None:
     """Look at an output, and later at its gradient."""
-    _note(found, f"the output of '{name}'", output.detach())
+    _note(nonfinite, f"the output of '{name}'", output.detach())
     if output.requires_grad:
-        output.register_hook(partial(_note, found, f"the gradient of '{name}'"))  # type: ignore[no-untyped-call]
+        output.register_hook(partial(_note, nonfinite, f"the gradient of '{name}'"))  # type: ignore[no-untyped-call]
 
 
-def _note(found: list[str], what: str, values: Tensor) -> None:
+def _note(nonfinite: list[str], what: str, values: Tensor) -> None:
     if not is_finite(values):
-        found.append(what)
+        nonfinite.append(what)
 
 
 def modules_of(model: SpikingNetwork, pattern: str) -> list[nn.Module]:
@@ -118,7 +117,6 @@ def weight_groups(model: SpikingNetwork, recipe: Recipe) -> Iterable[nn.Paramete
 
     Args:
         model: The network; what is frozen takes no gradient.
-        recipe: Its ``lr``.
     """
     learning = [weight for weight in model.parameters() if weight.requires_grad]
     if not recipe.lr:
@@ -147,7 +145,6 @@ class Classifier(LightningModule):
         state: Where a run that goes on stood: what :meth:`on_save_checkpoint` saved.
         spec: What is trained, in the language; kept in checkpoints, for a run that goes on to be held against.
         start: Where the weights came from that it began with; None: they were random. Kept likewise.
-        compiled: What runs the network compiled; None: it is not.
         steps: Of the optimizer in the whole training. Lightning's own count would set up the samples before it knows
             where a run that goes on stood.
     """

@@ -25,9 +25,6 @@ class CompiledNetwork:
 
     What changes from step to step lies at fixed addresses: weights, and the running statistics of batch norm and their
     counts, are changed in place, and random numbers come from the GPU's generator, which a graph asks anew each time.
-
-    Attributes:
-        graphs: Whether torch records graphs.
     """
 
     def __init__(self, model: SpikingNetwork, *, gpu: bool) -> None:

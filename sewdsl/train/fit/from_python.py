@@ -32,7 +32,6 @@ class TrainedRun(NamedTuple):
     """A training that has ended.
 
     Attributes:
-        folder: The run folder.
         result: What came out: ``.accuracy`` and ``.best_accuracy`` in [0, 1], ``.firing_rates`` and more.
     """
 
@@ -94,8 +93,6 @@ def resume_training(
         data: Where the data lies; None: where the environment variable says, or where it lay.
         callbacks: The same as before, in the same order: each gets its state back.
         loggers: None: those of before.
-        device: As for :func:`train_network`.
-        progress_bar: As for :func:`train_network`.
 
     Raises:
         RunAlreadyEnded: If nothing is left to do.

@@ -69,7 +69,6 @@ class RunOptions(NamedTuple):
     """How a run goes, apart from what comes out.
 
     Attributes:
-        shown: Callbacks that show how it goes.
         save_every: Minutes from one save within an epoch to the next; 0: after every step.
         before: Of a run that goes on, the precision so far; None: it begins, or has not noted it.
         callbacks: What makes callbacks of the user's own, called once for each run.

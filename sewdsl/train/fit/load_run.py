@@ -39,7 +39,6 @@ def load_model(folder: RunFolder | str | Path, *, best: bool = False) -> Spiking
     The number of threads becomes that of the run: another number rounds sums in another order.
 
     Args:
-        folder: The run folder or exported folder, or its path.
         best: Whether to load the weights of the best epoch in place of the last.
 
     Raises:
@@ -122,7 +121,6 @@ def random_batches(samples: SampleSet, size: int, batches: int | None, seed: int
     """Batches of samples in a random order, as they are; a dataset may lie sorted by class.
 
     Args:
-        samples: From which they are drawn, each at most once.
         size: Samples in a batch; the last batch has what is left.
         batches: How many at most; None: all that there are.
     """

@@ -46,9 +46,7 @@ def temporal_delete(x_TN: Tensor, keep: int, generator: torch.Generator | None =
     All samples of the batch lose the same steps; which ones is drawn again for each batch.
 
     Args:
-        x_TN: A sequence ``[T, N, *]``.
         keep: How many steps to keep, T_train, in 1..T.
-        generator: Where the draw comes from; None: torch's own.
 
     Returns:
         ``[keep, N, *]``.
@@ -71,8 +69,6 @@ class AccuracyTally:
     """Counts what was right, exactly, and sums the loss.
 
     Attributes:
-        right: Samples whose class was found.
-        total_loss: Sum of their losses.
         among_five: Samples whose class was among the five that were found likeliest; of equal logits, the first class
             comes first.
     """

@@ -67,8 +67,8 @@ class Processes:
     @property
     def options(self) -> dict[str, Any]:
         """Lightning's arguments."""
-        given = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun alone says it, and then WORLD_SIZE too
-        here, everywhere = (int(given), int(os.environ["WORLD_SIZE"])) if given else (1, 1)
+        local = os.environ.get("LOCAL_WORLD_SIZE")  # torchrun alone says it, and then WORLD_SIZE too
+        here, everywhere = (int(local), int(os.environ["WORLD_SIZE"])) if local else (1, 1)
         return {
             "accelerator": self.accelerator,
             "devices": self.devices or here,

@@ -71,7 +71,6 @@ def check_resumable(
     Args:
         checkpoint: Where it left off; see :func:`last_checkpoint`.
         data_folder: Where the data lies; see :func:`sewdsl.train.store.run_notes.plan_resumed_run`.
-        changes: Settings to change, by key.
 
     Raises:
         RunAlreadyEnded: If nothing is left to do.

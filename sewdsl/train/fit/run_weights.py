@@ -22,9 +22,7 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], *, keep_as: Path | 
     """Write weights with their SHA-256, which is returned.
 
     Args:
-        path: File to write, at once or not at all.
         tensors: Weights by the keys of ``state_dict()``.
-        keep_as: Where to keep the old file, if there is one.
 
     Raises:
         RunError: If the file cannot be written.
@@ -68,9 +66,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     """Load weights into a network.
 
     Args:
-        model: The network, changed in place.
         tensors: Weights by the keys of ``state_dict()``.
-        path: Their file, for the message.
 
     Raises:
         RunError: If they are the weights of another network.

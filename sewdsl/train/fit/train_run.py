@@ -238,7 +238,6 @@ class RunEvaluation(NamedTuple):
 
     Attributes:
         found: ``reported`` with the accuracies, the firing rates and the neurons found now.
-        samples: Number of test samples.
     """
 
     reported: Result

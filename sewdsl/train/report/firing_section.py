@@ -99,10 +99,10 @@ def _count(names: list[str]) -> str:
 
 def neutral_branches(network: Network | None, names: Iterable[str]) -> set[int]:
     """What makes an identity of each join whose branch ends in one of these layers."""
-    found = {index for index, node in enumerate(network or ()) if node.name in names}
+    branches = {index for index, node in enumerate(network or ()) if node.name in names}
     if network is None:
         return set()
-    joins = (node for index, node in enumerate(network) if is_residual(network, index) and node.inputs[0] in found)
+    joins = (node for index, node in enumerate(network) if is_residual(network, index) and node.inputs[0] in branches)
     return {node.op.neutral_branch for node in joins if isinstance(node.op, Join)}
 
 
@@ -156,12 +156,12 @@ def neurons_section(facts: RunRecord) -> NeuronsSection | None:
 
     Nothing more is said of layers that hardly fire as a whole, or always; of the others, the worst come first.
     """
-    found = facts.populations
-    if not found:
+    populations = facts.populations
+    if not populations:
         return None
     rates, network = facts.firing_rates, facts.network
-    worst = sorted(found, key=lambda name: -found[name].dead_share - found[name].saturated_share)
-    layers = {name: found[name] for name in worst if not (name in rates and kind(rates[name]))}
+    worst = sorted(populations, key=lambda name: -populations[name].dead_share - populations[name].saturated_share)
+    layers = {name: populations[name] for name in worst if not (name in rates and kind(rates[name]))}
     silent = {
         name: f"{layer.dead_channels} of {layer.shape[0]} {'channels' if layer.shape[1:] else 'neurons'}"
         for name, layer in layers.items()
@@ -174,10 +174,13 @@ def neurons_section(facts: RunRecord) -> NeuronsSection | None:
         if layer.dead_places / layer.places >= NOTABLE_SHARE
     }
     scattered = {name: layer.scattered_dead / layer.neurons for name, layer in layers.items()}
-    drawn = {name: _histogram(name, layer) for name, layer in found.items()}
-    many = len(found) > MAX_LAYERS
-    neurons, dead = sum(layer.neurons for layer in found.values()), sum(layer.dead for layer in found.values())
-    summary = f"all {len(found)} layers: of {neurons:,} neurons, {format_share(dead / neurons)} never fire"
+    drawn = {name: _histogram(name, layer) for name, layer in populations.items()}
+    many = len(populations) > MAX_LAYERS
+    neurons, dead = (
+        sum(layer.neurons for layer in populations.values()),
+        sum(layer.dead for layer in populations.values()),
+    )
+    summary = f"all {len(populations)} layers: of {neurons:,} neurons, {format_share(dead / neurons)} never fire"
     return NeuronsSection(
         silent=_unusual(silent, network, 0),
         saturated=_unusual(_notable(saturated), network, 1),
@@ -186,7 +189,7 @@ def neurons_section(facts: RunRecord) -> NeuronsSection | None:
         scattered=join_names(_notable(scattered)),
         histograms=list(drawn.values()),
         folded=summary if many else "",
-        first=[drawn[name] for name in worst if has_many_unusual(found[name])][:MAX_HISTOGRAMS] if many else [],
+        first=[drawn[name] for name in worst if has_many_unusual(populations[name])][:MAX_HISTOGRAMS] if many else [],
     )
 
 
@@ -242,8 +245,8 @@ def _bin(index: int, count: int, layer: Population) -> Bin:
         rates = f"over {low:g}%"
     else:
         rates = f"over {low:g}{'%' if low else ''} to {100 * EDGES[index - 1]:g}%"
-    said = f"{rates}: {count:,} neuron{'s' if count > 1 else ''}, {format_share(count / layer.neurons)}"
-    return Bin(said, PITCH * index + 1, f"{TALL + 1 - height:.1f}", f"{height:.1f}", end=not 0 < index <= len(EDGES))
+    label = f"{rates}: {count:,} neuron{'s' if count > 1 else ''}, {format_share(count / layer.neurons)}"
+    return Bin(label, PITCH * index + 1, f"{TALL + 1 - height:.1f}", f"{height:.1f}", end=not 0 < index <= len(EDGES))
 
 
 MAX_NAMES = 5

@@ -82,12 +82,12 @@ def _head(facts: RunRecord, exported: ExportedFiles | None) -> dict[str, Any]:
     if data:
         head["datasets"] = [ON_THE_HUB.get(data, data)]
     head["metrics"] = ["accuracy"]
-    found = {"last": facts.result.get("accuracy"), "best": facts.result.get("best_accuracy")}
+    accuracies = {"last": facts.result.get("accuracy"), "best": facts.result.get("best_accuracy")}
     if exported is not None:
-        found = {exported.epoch: found[exported.epoch]}
+        accuracies = {exported.epoch: accuracies[exported.epoch]}
     metrics: list[dict[str, Any]] = [
         {"type": "accuracy", "name": f"accuracy on the test samples, {epoch} epoch", "value": round(value, 6)}
-        for epoch, value in found.items()
+        for epoch, value in accuracies.items()
         if value is not None
     ]
     table = facts.energy_table

@@ -29,12 +29,12 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
     selecting = f"{selection_split(facts)}_accuracy"
     selected = {epoch: row[selecting] for epoch, row in facts.epochs.items() if selecting in row}
     best = f" ({max(selected, key=lambda epoch: (selected[epoch], -epoch))})" if selected else ""
-    found = {"last epoch": facts.result.get("accuracy"), f"best epoch{best}": facts.result.get("best_accuracy")}
-    found |= {
+    shares = {"last epoch": facts.result.get("accuracy"), f"best epoch{best}": facts.result.get("best_accuracy")}
+    shares |= {
         f"{epoch}, top-5": facts.result.get(name)
-        for epoch, name in zip([*found], ("top5_accuracy", "best_top5_accuracy"), strict=True)
+        for epoch, name in zip([*shares], ("top5_accuracy", "best_top5_accuracy"), strict=True)
     }
-    return {epoch: f"{value:.2%}" for epoch, value in found.items() if isinstance(value, int | float)}
+    return {epoch: f"{value:.2%}" for epoch, value in shares.items() if isinstance(value, int | float)}
 
 
 def selection_split(facts: RunRecord) -> str:
@@ -47,13 +47,13 @@ def choice(facts: RunRecord) -> str:
     """By which samples the best epoch was chosen, and what that means."""
     if "best_accuracy" not in facts.result:
         return ""
-    said = "Both accuracies are over the test samples. The best epoch was chosen on"
+    basis = "Both accuracies are over the test samples. The best epoch was chosen on"
     if selection_split(facts) == "validation":
         share = facts.recipe.get("validation")
         part = f"{share:.0%} of the training samples" if isinstance(share, float) else "a part of the training samples"
-        return f"{said} {part}, which no weight was trained on."
+        return f"{basis} {part}, which no weight was trained on."
     return (
-        f"{said} them too, as papers do, so its figure flatters: the last epoch's is the honest one. "
+        f"{basis} them too, as papers do, so its figure flatters: the last epoch's is the honest one. "
         "'validation 0.1' in the recipe chooses on other samples."
     )
 
@@ -96,8 +96,8 @@ def recipe(facts: RunRecord) -> dict[str, str]:
 
 def provenance(facts: RunRecord) -> dict[str, str]:
     """Versions, machine, seed, seconds: all of the result that is nowhere else."""
-    said = {name: value for name, value in facts.result.items() if value is not None}
-    rest = {name.replace("_", " "): value for name, value in said.items() if name not in SHOWN_ELSEWHERE}
+    known = {name: value for name, value in facts.result.items() if value is not None}
+    rest = {name.replace("_", " "): value for name, value in known.items() if name not in SHOWN_ELSEWHERE}
     versions = facts.result.get("versions")
     return _texts({**rest, **(versions if isinstance(versions, dict) else {})})
 

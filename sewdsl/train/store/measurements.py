@@ -65,7 +65,7 @@ def parse_metrics(data: bytes) -> Epochs:
     Raises:
         RecordError: If it is not UTF-8, a line of it is cut or holds something else than figures, or there is no epoch.
     """
-    found: Epochs = {}
+    epochs: Epochs = {}
     try:
         lines = csv.reader(io.StringIO(data.decode(), newline=""))
     except UnicodeDecodeError as error:
@@ -75,14 +75,14 @@ def parse_metrics(data: bytes) -> Epochs:
         for row in lines:
             texts = dict(_pairs(names, row))
             epoch = _epoch(texts.pop("epoch", ""))
-            found[epoch] = dict(_figures(texts))
+            epochs[epoch] = dict(_figures(texts))
     except (RecordError, csv.Error) as error:
         message = f"line {lines.line_num}: {error}"
         raise RecordError(message) from None
-    if not found:
+    if not epochs:
         message = "it holds no epoch"
         raise RecordError(message)
-    return found
+    return epochs
 
 
 def _pairs(names: Sequence[str], row: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -115,17 +115,17 @@ def _figures(texts: dict[str, str]) -> Iterator[tuple[str, float]]:
         yield name, value
 
 
-def write_metrics(found: Epochs, path: Path) -> None:
+def write_metrics(epochs: Epochs, path: Path) -> None:
     """Write a ``metrics.csv``: a row for each epoch, a column for each figure that any epoch has.
 
     Raises:
         RunError: If it cannot be written.
     """
-    names = dict.fromkeys(name for row in found.values() for name in row)
+    names = dict.fromkeys(name for row in epochs.values() for name in row)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, ["epoch", *names])
     writer.writeheader()
-    writer.writerows({"epoch": epoch, **row} for epoch, row in found.items())
+    writer.writerows({"epoch": epoch, **row} for epoch, row in epochs.items())
     write_run_file(path, text.getvalue())
 
 
@@ -150,15 +150,15 @@ def write_confusion(path: Path, counts: list[list[int]], names: Sequence[str]) -
     Raises:
         RunError: If it cannot be written.
     """
-    found = ConfusionFile(_named(len(counts), names), counts)
-    write_run_file(path, json.dumps(found._asdict()) + "\n")
+    confusion = ConfusionFile(_named(len(counts), names), counts)
+    write_run_file(path, json.dumps(confusion._asdict()) + "\n")
 
 
 def parse_confusion(data: bytes) -> tuple[ConfusionFile, list[str]]:
     """What the contents of a file say, and what is wrong with them."""
-    found, wrong = salvage(data, _File)
-    counts = found.get("counts", [])
-    return ConfusionFile(_named(len(counts), found.get("classes", [])), counts), wrong
+    fields, wrong = salvage(data, _File)
+    counts = fields.get("counts", [])
+    return ConfusionFile(_named(len(counts), fields.get("classes", [])), counts), wrong
 
 
 def _named(count: int, names: Sequence[str]) -> list[str]:

@@ -209,17 +209,17 @@ def parse_result(data: bytes) -> Result:
     try:
         return parse_record(data, Result)
     except RecordError as error:
-        wrote = _wrote(data)
-        raise RecordError(f"{error}; sewdsl {wrote} wrote it") if wrote else error from None
+        version = _wrote(data)
+        raise RecordError(f"{error}; sewdsl {version} wrote it") if version else error from None
 
 
 def _wrote(data: bytes) -> str:
     """The version of sewdsl that a text names; empty where it names none."""
     try:
-        wrote = json.loads(data)["versions"]["sewdsl"]
+        version = json.loads(data)["versions"]["sewdsl"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""
-    return wrote if isinstance(wrote, str) and re.fullmatch(r"[0-9][\w.+-]{0,40}", wrote) else ""
+    return version if isinstance(version, str) and re.fullmatch(r"[0-9][\w.+-]{0,40}", version) else ""
 
 
 def package_versions() -> dict[str, str]:
@@ -252,7 +252,7 @@ def accuracy_claims(network: Network, last: float, best: float, samples: int | N
         best: The same of the best epoch's weights.
         samples: How many test samples there are; None: not known.
     """
-    found = []
+    lines = []
     for claim in measured_claims(network, "accuracy"):
         figure = claimed_value(claim)
         if figure is None:  # the network would not be valid
@@ -260,12 +260,12 @@ def accuracy_claims(network: Network, last: float, best: float, samples: int | N
         head = f"claim accuracy {claim.value}{f' ({claim.source})' if claim.source else ''}"
         holding = [name for name, share in (("last", last), ("best", best)) if figure.holds(share)]
         if holding:
-            found.append(f"{head}: holds for the {' and the '.join(holding)} epoch")
+            lines.append(f"{head}: holds for the {' and the '.join(holding)} epoch")
             continue
         by = 100 * (best - float(figure.value))
-        said = f"does not hold: the best epoch is {abs(by):.2f} points {'above' if by > 0 else 'below'} it"
+        verdict = f"does not hold: the best epoch is {abs(by):.2f} points {'above' if by > 0 else 'below'} it"
         if samples:
             error = 100 * sqrt(best * (1 - best) / samples)
-            said += f"; the standard error of {samples:,} samples is {error:.2f}"
-        found.append(f"{head}: {said}")
-    return found
+            verdict += f"; the standard error of {samples:,} samples is {error:.2f}"
+        lines.append(f"{head}: {verdict}")
+    return lines

@@ -165,7 +165,6 @@ def read_run_file(path: Path, parse: Callable[[bytes], Parsed], *, about: str = 
     Args:
         parse: Parser of its contents, which raises :class:`sewdsl.train.records.RecordError`.
         about: Clause on its contents, for the message about a damaged file.
-        remedy: End of that message.
 
     Raises:
         RunError: If the file cannot be read or is damaged.

@@ -252,12 +252,12 @@ def parse_license(text: str) -> str:
     Raises:
         ValueError: If it is none; the message names one that is like it.
     """
-    found = text.strip().lower()
-    if found not in LICENSES:
-        near = did_you_mean(found, LICENSES)
+    identifier = text.strip().lower()
+    if identifier not in LICENSES:
+        near = did_you_mean(identifier, LICENSES)
         message = f"'{text}' is no licence that the Hugging Face hub knows{f'; {near}' if near else ''}"
         raise ValueError(message)
-    return found
+    return identifier
 
 
 class Terms(BaseModel):

@@ -53,12 +53,8 @@ class RunRecord:
     """Everything that the page shows. What was not written, or cannot be read, is empty or None.
 
     Attributes:
-        name: The folder's.
         spec: The network in the language.
         recipe: Every value in force, by name.
-        result: The fields of ``result.json``.
-        epochs: The figures of each epoch.
-        confusion: Which classes the test samples are taken for.
         command: What does the same again, in the folder of the run.
         energy: The operations of the last weights; None: they were not counted.
         license: Under which it may be used, by the Hugging Face hub's identifiers; empty: nothing was said.
@@ -116,11 +112,11 @@ class RunRecord:
 
     def rates(self, epoch: int) -> dict[str, float]:
         """Firing rates after an epoch, by layer, in order of computation."""
-        found = {
+        rates = {
             name.removeprefix(FIRING_RATE): v for name, v in self.epochs[epoch].items() if name.startswith(FIRING_RATE)
         }
         order = [node.name for node in self.network or ()]
-        return {name: found[name] for name in sorted(found, key=lambda n: order.index(n) if n in order else len(order))}
+        return {name: rates[name] for name in sorted(rates, key=lambda n: order.index(n) if n in order else len(order))}
 
 
 def load_record(folder: RunFolder) -> RunRecord:

@@ -174,9 +174,6 @@ class StudyFolder:
     def open(self, names: Iterable[str]) -> None:
         """Make the folder, or accept one that holds the same study already.
 
-        Args:
-            names: Names of the variants' folders.
-
         Raises:
             RunError: If it holds something else, or cannot be made.
         """

@@ -161,7 +161,6 @@ class StudyPool(RunPool):
 
         Args:
             message: Last message of its process.
-            death: How the process ended.
 
         Raises:
             RunInterrupted: The run was asked to stop.

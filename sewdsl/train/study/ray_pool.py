@@ -61,12 +61,12 @@ def _patient(address: str) -> Iterator[None]:
 
 def pack_run(folder: RunFolder) -> bytes:
     """Return the files of a run as one archive, empty where there are none."""
-    found = io.BytesIO()
-    with tarfile.open(fileobj=found, mode="w") as archive:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name in RUN_FILES:
             if (folder.path / name).exists():
                 archive.add(folder.path / name, arcname=name)
-    return found.getvalue()
+    return buffer.getvalue()
 
 
 def unpack_run(data: bytes, folder: RunFolder) -> None:
@@ -125,9 +125,7 @@ def train_on_node(
 
     Args:
         job: What to train, in a folder of the node's own.
-        key: Of the run and the try.
         begun: The files of the run so far.
-        plugins: Names and contents of the files of the user's own code.
         version: Version of sewdsl where the study was started.
     """
     import ray
@@ -213,8 +211,8 @@ class RayPool(StudyPool):
     @property
     def size(self) -> int:
         """Number of runs that the nodes there now have room for; at least one, which waits for room."""
-        found = self._ray.cluster_resources()
-        room = int(found.get("GPU", 0)) if self._gpus else int(found.get("CPU", 0)) // self._like.threads
+        resources = self._ray.cluster_resources()
+        room = int(resources.get("GPU", 0)) if self._gpus else int(resources.get("CPU", 0)) // self._like.threads
         return max(1, min(room, self._most or room))
 
     def stop(self) -> None:

@@ -145,8 +145,8 @@ def _began(place: RunFolder) -> WeightsOrigin | None:
     """Return the origin of the weights that a run began with; None: they were random."""
     if place.result.is_file():
         return place.read_result().start
-    found = read_initial_weights(place)
-    return None if found is None else found.origin
+    weights = read_initial_weights(place)
+    return None if weights is None else weights.origin
 
 
 def _asked(origin: WeightsOrigin | None) -> tuple[str, tuple[str, ...]] | None:

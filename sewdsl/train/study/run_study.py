@@ -101,13 +101,13 @@ def plan_runs(
         DataError: If data is missing.
         RunError: If a folder holds a run of something else.
     """
-    found = [plan_variant(one, folder, data) for one in variants]
-    for place in {planned.data.name: planned.data for group in found for _, planned in group.plans}.values():
+    groups = [plan_variant(one, folder, data) for one in variants]
+    for place in {planned.data.name: planned.data for group in groups for _, planned in group.plans}.values():
         place.find()
-    folder.open([*(group.folder.name for group in found), *map(folder_name, others)])
-    for group in found:
+    folder.open([*(group.folder.name for group in groups), *map(folder_name, others)])
+    for group in groups:
         group.check_folders()
-    return found
+    return groups
 
 
 def plan_variant(varied: CompiledVariant, folder: StudyFolder, data: Path | None) -> VariantRuns:
@@ -150,10 +150,10 @@ class EveryRun:
 
     search = None
 
-    def __init__(self, found: Sequence[VariantRuns]) -> None:
-        self.groups = found
-        self.total = sum(len(group.plans) for group in found)
-        turns = [(index, group) for group in found for index in range(len(group.plans))]
+    def __init__(self, groups: Sequence[VariantRuns]) -> None:
+        self.groups = groups
+        self.total = sum(len(group.plans) for group in groups)
+        turns = [(index, group) for group in groups for index in range(len(group.plans))]
         self._left = deque(sorted(turns, key=lambda turn: turn[0]))
 
     def next(self) -> tuple[VariantRuns, int] | None:

@@ -130,16 +130,16 @@ def _distributions(axes: Axes) -> dict[str, BaseDistribution]:
     """Return what each value is drawn from."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    found: dict[str, BaseDistribution] = {}
+    distributions: dict[str, BaseDistribution] = {}
     for axis in axes:
         if isinstance(axis, StudyAxis):
-            found[axis.name] = CategoricalDistribution([one.label for one in axis.choices])
+            distributions[axis.name] = CategoricalDistribution([one.label for one in axis.choices])
         elif axis.whole:
             low, high = map(int, axis.bounds)
-            found[axis.name] = IntDistribution(low, high, log=axis.scale == "log")
+            distributions[axis.name] = IntDistribution(low, high, log=axis.scale == "log")
         else:
-            found[axis.name] = FloatDistribution(*axis.bounds, log=axis.scale == "log")
-    return found
+            distributions[axis.name] = FloatDistribution(*axis.bounds, log=axis.scale == "log")
+    return distributions
 
 
 CompileTrial = Callable[[int, Mapping[str, str]], CompiledVariant]
@@ -286,8 +286,8 @@ class SearchTurns:
 
     def _epochs(self, group: VariantRuns, index: int) -> dict[int, float]:
         """Return the accuracy that judges a run, by epoch."""
-        found = measurements.read_metrics(group.place(group.seeds[index]).metrics)
-        return {epoch: row[f"{self._metric}_accuracy"] for epoch, row in found.items()}
+        epochs = measurements.read_metrics(group.place(group.seeds[index]).metrics)
+        return {epoch: row[f"{self._metric}_accuracy"] for epoch, row in epochs.items()}
 
     def _number(self, group: VariantRuns) -> int:
         return int(group.varied.variant.labels[TRIAL])

@@ -133,7 +133,7 @@ def main() -> None:
     """Do the job on the standard input."""
     set_passive_waiting()
     keep_memory()
-    said = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not be taken for a message
     lines: queue.Queue[str] = queue.Queue()
 
@@ -144,8 +144,8 @@ def main() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     def say(message: RunMessage) -> None:
-        said.write(message.model_dump_json() + "\n")
-        said.flush()
+        output.write(message.model_dump_json() + "\n")
+        output.flush()
 
     def watch(epochs: Mapping[int, float]) -> bool:
         say(RunMessage(kind="epochs", epochs=dict(epochs)))
@@ -192,8 +192,8 @@ class Child:
 
     def messages(self) -> Iterator[RunMessage]:
         """Yield what becomes of the run until the process has ended, at best with a message that is not of epochs."""
-        with self._output as said:
-            for line in said:
+        with self._output as lines:
+            for line in lines:
                 with suppress(ValidationError):  # it was killed while it wrote
                     yield RunMessage.model_validate_json(line)
         self._process.wait()

@@ -59,8 +59,8 @@ def read_aedat4(path: Path) -> Events:
     for stream, content in _packets(path, data[: end if end > 0 else len(data)], start, unpack=packed in LZ4):
         if content[8:12] == EVENTS:
             streams.setdefault(stream, []).append(_events(content))
-    found = np.concatenate([np.zeros(0, EVENT), *(streams[min(streams)] if streams else [])])
-    return Events.of(found["t"], found["x"], found["y"], found["p"])
+    events = np.concatenate([np.zeros(0, EVENT), *(streams[min(streams)] if streams else [])])
+    return Events.of(events["t"], events["x"], events["y"], events["p"])
 
 
 def _packets(path: Path, data: bytes, start: int, *, unpack: bool) -> Iterator[tuple[int, bytes]]:
@@ -144,5 +144,5 @@ def _integer(kind: str, data: bytes, at: int) -> int:
     if at < 0 or at + struct.calcsize(kind) > len(data):
         message = "a table points outside of itself"
         raise ValueError(message)
-    found: int = struct.unpack_from(kind, data, at)[0]
-    return found
+    value: int = struct.unpack_from(kind, data, at)[0]
+    return value

@@ -33,9 +33,9 @@ def _bits(p: NDArray[np.int64]) -> NDArray[np.int64]:
     import numpy as np
 
     if p.size and not (((p == 0) | (p == 1)).all() or (np.abs(p) == 1).all()):
-        found = np.unique(p)
-        more = ", …" if len(found) > SHOWN else ""
-        message = f"p holds {', '.join(map(str, found[:SHOWN]))}{more}, expected 0 and 1, or -1 and 1"
+        values = np.unique(p)
+        more = ", …" if len(values) > SHOWN else ""
+        message = f"p holds {', '.join(map(str, values[:SHOWN]))}{more}, expected 0 and 1, or -1 and 1"
         raise ValueError(message)
     return (p > 0).astype(np.int64)
 

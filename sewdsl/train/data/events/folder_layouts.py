@@ -184,15 +184,15 @@ def _rows(table: Path) -> list[tuple[int, int, int]]:
     Raises:
         DataError: If the table is damaged.
     """
-    found = []
+    rows = []
     try:
         for number, line in enumerate(table.read_text(encoding="utf-8").splitlines()[1:], start=2):
             row = ROW.fullmatch(line)
             if row is None:
                 message = f"line {number} is {line[:40]!r}, expected three numbers: class, start and end"
                 raise ValueError(message)  # noqa: TRY301 -- the file's name goes before it
-            found.append((int(row[1]), int(row[2]), int(row[3])))
+            rows.append((int(row[1]), int(row[2]), int(row[3])))
     except (OSError, ValueError) as error:
         message = f"'{table}' is damaged: {error}"
         raise DataError(message) from None
-    return found
+    return rows

@@ -97,9 +97,9 @@ class FrameFile(Recording):
         wanted = (steps, *shape)
         try:
             if self.path.suffix.lower() == ".npz":
-                (found,) = read_arrays(self.path, ["frames"], wanted)
+                (frames,) = read_arrays(self.path, ["frames"], wanted)
             else:
-                found = read_array(self.path, wanted)
+                frames = read_array(self.path, wanted)
         except ShapeError as error:
             message = (
                 f"'{self.path}' has frames of the shape {error.shape}, but the network's input is {wanted}, time-steps "
@@ -108,12 +108,14 @@ class FrameFile(Recording):
             raise DataMismatch(message) from None
         except (OSError, ValueError) as error:
             raise DataError(damaged(self.path, error)) from None
-        if found.dtype.kind not in "biuf" or not (np.abs(found.astype(np.float64)) <= np.finfo(np.float32).max).all():
+        if frames.dtype.kind not in "biuf" or not (np.abs(frames.astype(np.float64)) <= np.finfo(np.float32).max).all():
             message = f"'{self.path}' has frames that hold what is no number"
             raise DataError(message)
-        counts = np.issubdtype(found.dtype, np.floating) and found.min() >= 0 and bool((found == np.rint(found)).all())
-        small = counts and found.max() < 2**63
-        return found.astype(np.min_scalar_type(int(found.max()))) if small else found
+        counts = (
+            np.issubdtype(frames.dtype, np.floating) and frames.min() >= 0 and bool((frames == np.rint(frames)).all())
+        )
+        small = counts and frames.max() < 2**63
+        return frames.astype(np.min_scalar_type(int(frames.max()))) if small else frames
 
 
 def damaged(path: Path, error: Exception) -> str:
