@@ -22,10 +22,10 @@ Stage = TypeVar("Stage", bound=Transform)
 
 
 class RandomSource(NamedTuple):
-    """Where random numbers of an epoch come from: with the sample's index they decide everything."""
+    """Where random numbers of an epoch, from 0, come from: with the sample's index they decide everything."""
 
     seed: int
-    epoch: int  # from 0
+    epoch: int
 
     def generator(self, index: int) -> np.random.Generator:
         """Return the random numbers of one sample in this epoch, whatever was drawn elsewhere."""

@@ -29,9 +29,9 @@ MARKERS = ("", "events_h5", "extract")
 
 @dataclass(frozen=True)
 class SpokenWord(Recording):
-    """One recording in a file of many."""
+    """One recording in a file of many, by its index from 0."""
 
-    index: int  # in the file, from 0
+    index: int
 
     def frames(self, steps: int, shape: Shape) -> Frames:
         """Return counts ``[T, 700]`` of each channel's spikes in T slices of the same length, 1 s together.

@@ -13,7 +13,7 @@ from sewdsl.ir.network import Network
 from sewdsl.lower import SpikingNetwork
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import SampleSet
-from sewdsl.train.fit.run_weights import load_weights, read_metadata, read_weights
+from sewdsl.train.fit.run_weights import load_weights, read_weights, read_with_metadata
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_lookup import EPOCH, WEIGHTS, is_exported
 from sewdsl.train.store.run_notes import require_plugins
@@ -89,7 +89,7 @@ def exported_epoch(folder: RunFolder) -> str:
     Raises:
         RunError: If the file of weights is damaged.
     """
-    return read_metadata(folder.path / WEIGHTS).get(EPOCH, "")
+    return read_with_metadata(folder.path / WEIGHTS)[1].get(EPOCH, "")
 
 
 def find_refusals(folder: RunFolder) -> dict[str, RunError | SewdslError]:

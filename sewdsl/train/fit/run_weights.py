@@ -38,19 +38,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         RunError: If the file is missing or damaged.
     """
-    return _read(path)[0]
+    return read_with_metadata(path)[0]
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """Read the metadata of a file of weights.
-
-    Raises:
-        RunError: If the file is missing or damaged.
-    """
-    return _read(path)[1]
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_with_metadata(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the weights in a file and its metadata, see :func:`read_weights`."""
     try:
         return decode_tensors(path.read_bytes())
     except FileNotFoundError:

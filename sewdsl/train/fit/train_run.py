@@ -56,6 +56,7 @@ from sewdsl.train.store.run_folder import (
     RunInterrupted,
     hide_machine,
     run_lock,
+    write_record,
     write_run_file,
 )
 from sewdsl.train.store.run_lookup import missing_run_message
@@ -169,7 +170,7 @@ def _run(
     pictures.draw_png(module.history, network.name, folder.curves)
     result = _result(planned, fitted, module, scores)
     _count_operations(folder, module, planned, splits.test, Judging("cpu", fitted.precision, options.reading.readers))
-    write_run_file(folder.result, result.model_dump_json(indent=2) + "\n")
+    write_record(folder.result, result)
     report.write(folder)
     hide_machine(folder)
     return result
@@ -210,7 +211,7 @@ def _count_operations(
         sparsity=activations.sparsity,
         layers={one.most.node.name: LayerRecord.model_validate(one.counts, from_attributes=True) for one in measured},
     )
-    write_run_file(folder.energy, record.model_dump_json(indent=2) + "\n")
+    write_record(folder.energy, record)
 
 
 def _result(planned: TrainingPlan, fitted: FitResult, module: Classifier, scores: dict[str, Any]) -> Result:

@@ -36,24 +36,19 @@ def write(folder: RunFolder, facts: RunRecord | None = None) -> Mapping[str, str
     """
     facts = facts or load_record(folder)
     write_run_file(folder.report, render_page(facts))
-    _write_card(folder, facts)
+    write_card(folder, facts)
     return facts.wrong
 
 
-def write_card(folder: RunFolder) -> None:
+def write_card(folder: RunFolder, facts: RunRecord | None = None) -> None:
     """Write the model card of a run as far as it has come; what its author has added to it stays.
 
-    Raises:
-        RunError: If the folder holds no run, or the card cannot be written.
+    See :func:`write` for the facts and errors.
     """
-    _write_card(folder, load_record(folder))
-
-
-def _write_card(folder: RunFolder, facts: RunRecord) -> None:
     own = ""
     with suppress(OSError, RecordError, UnicodeDecodeError):
         own = model_card.own_part(contents(folder.card).decode())
-    write_run_file(folder.card, model_card.render_card(facts, own))
+    write_run_file(folder.card, model_card.render_card(facts or load_record(folder), own))
 
 
 def render_page(facts: RunRecord) -> str:

@@ -176,10 +176,8 @@ def neurons_section(facts: RunRecord) -> NeuronsSection | None:
     scattered = {name: layer.scattered_dead / layer.neurons for name, layer in layers.items()}
     drawn = {name: _histogram(name, layer) for name, layer in populations.items()}
     many = len(populations) > MAX_LAYERS
-    neurons, dead = (
-        sum(layer.neurons for layer in populations.values()),
-        sum(layer.dead for layer in populations.values()),
-    )
+    neurons = sum(layer.neurons for layer in populations.values())
+    dead = sum(layer.dead for layer in populations.values())
     summary = f"all {len(populations)} layers: of {neurons:,} neurons, {format_share(dead / neurons)} never fire"
     return NeuronsSection(
         silent=_unusual(silent, network, 0),

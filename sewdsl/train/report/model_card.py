@@ -70,7 +70,7 @@ def own_part(card: str) -> str:
 
 def _head(facts: RunRecord, exported: ExportedFiles | None) -> dict[str, Any]:
     """What the hub reads; without a licence or results, these are left out and not made up."""
-    data = _data_name(facts)
+    data = facts.data
     network = facts.network
     dataset = find_dataset(data)
     still = dataset is not None and not dataset.varies and network is not None and len(network.settings.input) > 1
@@ -140,7 +140,7 @@ def _summary(facts: RunRecord, network: Network | None) -> str:
     shape = "x".join(map(str, settings.input))
     return (
         f"A spiking network of {network.total_parameters:,} parameters that reads {shape} over T = {settings.steps} "
-        f"time-steps, trained on {_plain(_data_name(facts))}. The text below is all of it, for sewdsl, the compiler "
+        f"time-steps, trained on {_plain(facts.data)}. The text below is all of it, for sewdsl, the compiler "
         "for the notation of spiking networks."
     )
 
@@ -272,7 +272,7 @@ def _loading(facts: RunRecord, network: Network | None, exported: ExportedFiles 
 
 
 def _training(facts: RunRecord, network: Network | None) -> Iterator[str]:
-    result, name = facts.result, _data_name(facts)
+    result, name = facts.result, facts.data
     dataset = find_dataset(name) if name else None
     about = f"`{_plain(name)}`: no data set of this sewdsl." if name else "Not known."
     if dataset is not None:
@@ -319,10 +319,6 @@ def _licence(facts: RunRecord) -> str:
         "Not stated, so that only its author may use it. `sewdsl report RUN --license mit`, or another one, "
         "states it. The data has terms of its own."
     )
-
-
-def _data_name(facts: RunRecord) -> str:
-    return str(facts.result.get("data") or facts.recipe.get("on") or "")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:

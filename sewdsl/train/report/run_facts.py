@@ -16,7 +16,7 @@ def summary(facts: RunRecord) -> str:
     epochs = f"{done} of {planned} epochs" if planned is not None else f"{done} epochs"
     seconds = result.get("seconds")
     parts = [
-        f"on {result.get('data') or recipe.get('on') or 'unknown data'}",
+        f"on {facts.data or 'unknown data'}",
         epochs,
         format_duration(float(seconds)) if isinstance(seconds, int | float) else "",
         f"seed {result.get('seed', recipe.get('seed', 'unknown'))}",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, TYPE_CHECKING
 
 from filelock import lock_descriptor
 
@@ -22,6 +22,9 @@ from sewdsl.train.store import result
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_lookup import is_run, missing_run_message
 from sewdsl.user_error import UserError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 class RunError(UserError):
@@ -201,6 +204,11 @@ def write_run_file(path: Path, data: bytes | str, *, keep_as: Path | None = None
     except OSError as error:
         message = f"cannot write '{path}': {explain(error, path)}"
         raise RunError(message) from None
+
+
+def write_record(path: Path, record: BaseModel) -> None:
+    """Write a model into a JSON file, see :func:`write_run_file`."""
+    write_run_file(path, record.model_dump_json(indent=2) + "\n")
 
 
 def make_run_folder(path: Path) -> RunFolder:

@@ -18,7 +18,7 @@ from sewdsl.terminal import echo
 from sewdsl.train.data import data_folders
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.records import STRICT, Digest
-from sewdsl.train.store.run_folder import RunError, RunFolder, read_record, write_run_file
+from sewdsl.train.store.run_folder import RunError, RunFolder, read_record, write_record, write_run_file
 from sewdsl.train.training_plan import TrainingPlan, plan_training
 
 NOT_PUBLISHED = """\
@@ -139,7 +139,7 @@ def remember_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict
     """
     record = LoggerRecord(loggers=list(loggers), ids=ids)
     if record != LoggerRecord() or folder.loggers.is_file():
-        write_run_file(folder.loggers, record.model_dump_json(indent=2) + "\n")
+        write_record(folder.loggers, record)
 
 
 def read_loggers(folder: RunFolder) -> LoggerRecord:
@@ -188,7 +188,7 @@ def remember_plugins(folder: RunFolder) -> None:
         write_run_file(folder.plugins.with_suffix("") / name, file.content)
         notes.append(PluginNote(sha256=file.sha256, copy_name=name))
     if notes:
-        write_run_file(folder.plugins, PluginRecord(files=notes).model_dump_json(indent=2) + "\n")
+        write_record(folder.plugins, PluginRecord(files=notes))
 
 
 def read_plugins(folder: RunFolder) -> list[PluginNote]:

@@ -98,6 +98,11 @@ class RunRecord:
         return str(self.result.get("network") or (self.network.name if self.network else self.name))
 
     @property
+    def data(self) -> str:
+        """The dataset's name; empty where it is not known."""
+        return str(self.result.get("data") or self.recipe.get("on") or "")
+
+    @property
     def firing_rates(self) -> dict[str, float]:
         """By layer: over the test samples, or where the run did not end, in its last epoch."""
         if self.result.get("firing_rates"):
@@ -248,7 +253,7 @@ def summarize_run(folder: RunFolder) -> RunSummary:
     return RunSummary(
         path=folder.path,
         network=result.get("network") or (facts.network.name if facts.network else None),
-        data=result.get("data") or recipe.get("on"),
+        data=facts.data or None,
         epochs=result.get("epochs") or len(facts.epochs),
         planned=recipe.get("epochs"),
         accuracy=result.get("accuracy", accuracies[-1] if accuracies else None),

@@ -16,7 +16,7 @@ from sewdsl.elaborate import StudyVariant
 from sewdsl.elaborate.study_section import TRIAL
 from sewdsl.spreadsheet import plain_cell
 from sewdsl.train.records import STRICT, Positive, Share, Text
-from sewdsl.train.store.run_folder import open_group, read_record, write_run_file
+from sewdsl.train.store.run_folder import open_group, read_record, write_record, write_run_file
 from sewdsl.train.study.repeats import Spread
 
 
@@ -215,7 +215,7 @@ def write_tables(outcome: Outcome, folder: StudyFolder) -> None:
     Raises:
         RunError: If one cannot be written.
     """
-    write_run_file(folder.outcome, outcome.model_dump_json(indent=2) + "\n")
+    write_record(folder.outcome, outcome)
     write_run_file(folder.table, table_to_markdown(outcome))
     write_run_file(folder.csv, table_to_csv(outcome))
 

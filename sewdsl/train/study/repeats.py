@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sewdsl.compiler import Compilation
 from sewdsl.train.fit.run_weights import read_initial_weights
 from sewdsl.train.store.result import Result, WeightsOrigin
-from sewdsl.train.store.run_folder import RunError, RunFolder, open_group, write_run_file
+from sewdsl.train.store.run_folder import RunError, RunFolder, open_group, write_record
 from sewdsl.train.training_plan import TrainingPlan
 
 Start = Callable[[Compilation, TrainingPlan, RunFolder], Result]
@@ -113,7 +113,7 @@ def repeat(
             best_accuracy=Spread.of([result.best_accuracy for result in results]),
             seconds=round(sum(result.seconds for result in results), 1),
         )
-        write_run_file(summary_file(folder), summary.model_dump_json(indent=2) + "\n")
+        write_record(summary_file(folder), summary)
     return summary
 
 
