@@ -183,3 +183,56 @@ def test_callbacks_alone_change_no_bit(tmp_path: Path) -> None:
     noted = sewdsl.train_network(net, tmp_path / "noted", callbacks=[Noting()], loggers=[], progress_bar=False)
     assert RunFolder(plain.folder).last.read_bytes() == RunFolder(noted.folder).last.read_bytes()
     assert not (plain.folder / "plugins.json").exists()
+
+
+PLAIN = """
+import torch
+from sewdsl.train.data import DataSet, Splits
+from sewdsl.train.data.dataset import Samples
+from sewdsl.train.data.image_samples import Images
+
+
+class Noise(DataSet, name="noise"):
+    shape, classes = (1, 8, 8), 2
+
+    def load(self):
+        x = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        samples = SAMPLES
+        return Splits(samples, samples)
+"""
+CHANGED = """sewdsl 1
+input 1x8x8
+steps 2
+encode direct
+body c2k3-BN-LIF-FC2
+
+train on noise {
+    epochs 1
+    optimizer SGD(lr=0.1)
+    CHANGES
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("samples", "changes", "named"),
+    [
+        ("Samples(x, torch.arange(8) % 2)", "shift 1\n    flip on", "shift and flip"),
+        ("Samples(x, torch.arange(8) % 2)", "augment ColorJitter(brightness=0.5)", "ColorJitter"),
+        ("Samples(x, torch.arange(8) % 2)", "augment RandomErasing", ""),
+        ("Images(x, torch.arange(8) % 2, augmentation=self.setup.augmentation)", "shift 1", ""),
+    ],
+)
+def test_changes_that_samples_ignore_are_warned_of(samples: str, changes: str, named: str, tmp_path: Path) -> None:
+    net = written(tmp_path / "noise.net", CHANGED.replace("CHANGES", changes))
+    done = run(
+        "train",
+        net,
+        "--out",
+        tmp_path / "out",
+        "--plugin",
+        written(tmp_path / "noise.py", PLAIN.replace("SAMPLES", samples)),
+    )
+    assert done.exit_code == 0, done.output
+    warning = f"warning: noise ignores {named}: it loads Samples, which stay as they are, not Images"
+    assert [line for line in done.stderr.splitlines() if "noise ignores" in line] == ([warning] if named else [])

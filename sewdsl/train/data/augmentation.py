@@ -155,6 +155,12 @@ class Augmentation:
         return type(events)(*(table[name].astype(np.int64) for name in "txyp"))
 
     @property
+    def of_dataset(self) -> list[str]:
+        """Names of the changes that a dataset makes as it reads samples; others are made of whatever it gives."""
+        moves = [name for name in ("shift", "flip") if getattr(self, name)]
+        return moves + [one.kind for one in self.transforms if isinstance(one, ImageTransform | EventTransform)]
+
+    @property
     def of_tonic(self) -> str:
         """The name of a transform that changes events, for which tonic is needed; empty: there is none."""
         return next((transform.kind for _place, transform in self._chosen(EventTransform)), "")

@@ -20,8 +20,9 @@ from sewdsl.ir.kind import Kind
 from sewdsl.probe import MeasuredActivations, measure_operations
 from sewdsl.snn.batch_norm import synchronise_statistics
 from sewdsl.tensor_file import tensor_digest
+from sewdsl.terminal import echo
 from sewdsl.train import report
-from sewdsl.train.data.dataset import Reading, SampleSet
+from sewdsl.train.data.dataset import Reading, Samples, SampleSet
 from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.fit import resume_checks, run_weights
 from sewdsl.train.fit.classifier import Classifier
@@ -145,6 +146,10 @@ def _run(
     data.read_by(options.reading)
     splits = data.load()
     parts = split_off_validation(splits, recipe.validation, recipe.seed, data.validation)
+    ignored = data.setup.augmentation.of_dataset
+    if ignored and isinstance(parts.train, Samples) and rank() == 0:
+        names = " and ".join(ignored)
+        echo(f"warning: {data.name} ignores {names}: it loads Samples, which stay as they are, not Images", err=True)
     with quiet_lightning(), tf32_allowed(recipe.tf32):
         check_devices(recipe, options.processes, options.before)
         seed_everything(recipe.seed, verbose=False)
