@@ -1,7 +1,7 @@
 """Attention to time-steps, channels and places, which reads whole sequences and scales what it reads.
 
 Of equal maxima the first has the gradient, as in pooling. Factors are never written out. Exported files have these
-classes as they are here (:func:`sewdsl.exchange.write.source.runtime_class.runtime_class`).
+classes as they are here (:func:`sewdsl.exchange.write.python.layer_classes.runtime_class`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from sewdsl.exchange.read.draft import (
     ModelImportError,
     ScaleOp,
     ordered_items,
-    reordered_items,
 )
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
@@ -81,7 +80,11 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
         order = _text_order(network)
         if order == [*range(len(network))]:
             break
-        items, outputs = reordered_items(items, outputs, order)
+        places = {old: new for new, old in enumerate(order)}
+        items, outputs = (
+            [items[old].moved(places) for old in order],
+            {name: places[index] for name, index in outputs.items()},
+        )
         network = _network(items, outputs, name, settings)
     text, written = _written(network)
     tensors = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from sewdsl.exchange.errors import ExportError
-from sewdsl.ir.graph import DominatorTree, Graph
+from sewdsl.ir.graph import DominatorTree
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.node import Node, Wired, graph_of
 from sewdsl.ir.op import Layer, Op, ShapeMismatch
@@ -170,25 +170,10 @@ class Draft:
 
     def readers(self) -> list[list[int]]:
         """For each item, the indices of those that read it; :data:`OUTPUT` represents the reader of the network."""
-        found: list[list[int]] = [[] for _ in self.items]
+        found = [[*readers] for readers in graph_of(self.items).consumers]
         for index in self.outputs.values():
             found[index].append(OUTPUT)
-        for index, item in enumerate(self.items):
-            for source in item.sources:
-                found[source].append(index)
         return found
-
-    def graph(self) -> Graph:
-        """The edges."""
-        return graph_of(self.items)
-
-
-def reordered_items(
-    items: list[DraftLayer], outputs: dict[str, int], order: list[int]
-) -> tuple[list[DraftLayer], dict[str, int]]:
-    """The same items in another order."""
-    places = {old: new for new, old in enumerate(order)}
-    return [items[old].moved(places) for old in order], {name: places[index] for name, index in outputs.items()}
 
 
 def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
@@ -203,7 +188,7 @@ def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
     depth: list[int] = []
     for item in draft.items:
         depth.append(1 + max((depth[i] for i in item.inputs), default=0))
-    graph = draft.graph()
+    graph = graph_of(draft.items)
     back: list[bool] = []  # whether an item follows from what is fed back alone
     for index, item in enumerate(draft.items):
         back.append(index > 0 and all(back[i] for i in item.inputs))

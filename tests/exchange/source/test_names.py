@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import sewdsl
 from sewdsl.exchange.write.source.document import module_from_source
-from sewdsl.exchange.write.source.python_text import class_name, is_identifier, one_line_prose, string_literal
+from sewdsl.exchange.write.source.expressions import class_name, is_identifier, one_line_prose, string_literal
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
 from sewdsl.source import Source, Span

@@ -9,7 +9,7 @@ import torch
 
 import sewdsl
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.source.runtime_class import runtime_class
+from sewdsl.exchange.write.python.layer_classes import runtime_class
 from sewdsl.ir.network import Network
 from tests.exchange.source.files import DOUBLE, SOURCES, made, outcome, same
 

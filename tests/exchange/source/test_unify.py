@@ -9,10 +9,11 @@ from sewdsl.exchange.write.source.expressions import (
     CopySequence,
     Literal,
     PyCall,
+    format_statement,
     merge_copies,
+    one_line,
     strip_numbers,
 )
-from sewdsl.exchange.write.source.python_text import format_statement, one_line
 
 
 def conv(before: object, after: object = 4, stride: object = 1) -> PyCall:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -102,8 +102,8 @@ def flatten(trace: Trace, a: TracedTensor, start_dim: int = 0, end_dim: int = -1
 
 def _reshape(trace: Trace, a: TracedTensor, *sizes: Any, shape: Any = None) -> TracedTensor:
     """The same axes otherwise: time-steps and samples apart or in one, a map as a vector."""
-    wanted = shape if shape is not None else sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
-    after = tuple(torch.empty(tuple(a.shape), device="meta").reshape(tuple(wanted)).shape)
+    wanted = _one_by_one(sizes) if shape is None else tuple(shape)
+    after = tuple(torch.empty(tuple(a.shape), device="meta").reshape(wanted).shape)
     own = trace.draft.shape(a.place)
     for form in (LeadingAxes.STEP,) if a.form is LeadingAxes.STEP else (LeadingAxes.SEQUENCE, LeadingAxes.FOLDED):
         lead = trace.lead(form)
@@ -125,6 +125,11 @@ def _unflatten(trace: Trace, a: TracedTensor, dim: int, sizes: Any) -> TracedTen
     raise trace.refusal(f"parts the axis {dim} of {a.form.value}")
 
 
+def _one_by_one(sizes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Sizes that are given one by one, or as one sequence."""
+    return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+
+
 class Unsqueezed:
     """A static tensor with an axis for time-steps, of length 1 as yet."""
 
@@ -133,14 +138,14 @@ class Unsqueezed:
 
     def repeat(self, *times: Any) -> TracedTensor:
         """The same at every time-step."""
-        return self._over([tuple(times[0]) if len(times) == 1 and not isinstance(times[0], int) else times], 1)
+        return self._over(_one_by_one(times), 1)
 
     def expand(self, *sizes: Any) -> TracedTensor:
         """The same without a copy."""
-        return self._over([tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes], None)
+        return self._over(_one_by_one(sizes), None)
 
-    def _over(self, given: list[Any], kept: int | None) -> TracedTensor:
-        trace, (first, *rest) = self._inner.run, given[0]
+    def _over(self, sizes: Sequence[Any], kept: int | None) -> TracedTensor:
+        trace, (first, *rest) = self._inner.run, sizes
         same = [(kept,)] * len(rest) if kept is not None else [(-1, size) for size in self._inner.shape]
         if (
             first != trace.sizes[0]
@@ -167,7 +172,7 @@ def _step(trace: Trace, a: TracedTensor) -> TracedTensor:
 
 def _expand(trace: Trace, a: TracedTensor, *sizes: Any) -> TracedTensor:
     """The same at every time-step, with an axis more."""
-    wanted = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
+    wanted = _one_by_one(sizes)
     if wanted == tuple(a.shape) and not a.complement:
         return _same(trace, a)
     return Unsqueezed(_step(trace, a)).expand(*wanted)

@@ -11,8 +11,7 @@ from unicodedata import normalize
 from sewdsl.equations.operations import OPERATIONS
 from sewdsl.equations.tape import LEARNED, NUMBER, STEP
 from sewdsl.exchange.write.source import loops
-from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
-from sewdsl.exchange.write.source.python_text import class_name
+from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall, class_name
 from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.ir.op import KnowsSteps
 from sewdsl.ir.signal import Signal

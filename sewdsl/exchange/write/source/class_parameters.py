@@ -6,8 +6,7 @@ import builtins
 import re
 from collections.abc import Iterator, Sequence
 
-from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, Resolve, free_name
-from sewdsl.exchange.write.source.python_text import is_identifier
+from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, Resolve, free_name, is_identifier
 from sewdsl.ir.signal import Signal
 
 Column = tuple[object, ...]

@@ -8,16 +8,20 @@ from textwrap import wrap
 
 from sewdsl.exchange.write.source.class_parameters import IN, OUT, PROJECTION, STRIDE
 from sewdsl.exchange.write.source.comments import Notation
-from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall, Unset
-from sewdsl.exchange.write.source.find_classes import ClassSpec, order_parameters, parameter_default
-from sewdsl.exchange.write.source.python_text import (
+from sewdsl.exchange.write.source.expressions import (
     WIDTH,
+    Arg,
+    Code,
+    Literal,
+    PyCall,
+    Unset,
     format_comment,
     format_statement,
     is_identifier,
     one_line_prose,
     string_literal,
 )
+from sewdsl.exchange.write.source.find_classes import ClassSpec, order_parameters, parameter_default
 from sewdsl.exchange.write.source.value_flow import MergePoint, PassThrough, StepLoop
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge, Op

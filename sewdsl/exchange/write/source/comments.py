@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from textwrap import dedent, wrap
 
 from sewdsl.elaborate.definitions import shipped_blocks
-from sewdsl.exchange.write.source.python_text import one_line_prose
+from sewdsl.exchange.write.source.expressions import one_line_prose
 from sewdsl.exchange.write.source.value_flow import INPUT, ONWARD, Leaf, MergePoint, SourceItem, SourceSection
 from sewdsl.ir.network import Network
 from sewdsl.notation.kind_text import kind_text

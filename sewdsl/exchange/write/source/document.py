@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.source import class_text, loops
 from sewdsl.exchange.write.source.comments import Notation
+from sewdsl.exchange.write.source.expressions import WIDTH, one_line_prose
 from sewdsl.exchange.write.source.find_classes import ClassFinder, ClassSpec, Layers
-from sewdsl.exchange.write.source.python_text import one_line_prose
 from sewdsl.exchange.write.source.value_flow import tree
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sewdsl.exchange.write.formats import Outputs
     from sewdsl.lower import SpikingNetwork
 
-WIDTH = 88
-"""Of a line of text."""
 READOUTS = {"mean": ("the mean", ".mean(0)"), "sum": ("the sum", ".sum(0)"), "last": ("the last", "[-1]")}
 """What comes of the outputs of all time-steps."""
 HELPERS = {

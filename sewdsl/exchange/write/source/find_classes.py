@@ -19,12 +19,12 @@ from sewdsl.exchange.write.source.expressions import (
     PyCall,
     Resolve,
     Unset,
+    class_name,
     merge_copies,
     strip_numbers,
     unify_args,
     variables,
 )
-from sewdsl.exchange.write.source.python_text import class_name
 from sewdsl.exchange.write.source.value_flow import Leaf, PassThrough, SourceItem, SourceSection
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node

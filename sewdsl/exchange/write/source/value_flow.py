@@ -8,7 +8,7 @@ from itertools import count, filterfalse
 from typing import Literal, NamedTuple
 
 from sewdsl.exchange.errors import UnsupportedLayer
-from sewdsl.exchange.write.source.python_text import is_identifier
+from sewdsl.exchange.write.source.expressions import is_identifier
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.structure import (
