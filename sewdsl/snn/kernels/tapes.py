@@ -6,10 +6,10 @@ leaves, numbers, or ``t0``, ``t1``, … for the results of earlier instructions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from math import e, inf, log
-from typing import Any, NamedTuple, NoReturn, Self, cast, final
+from typing import Any, NamedTuple, NoReturn, Self, TypeGuard, final
 
 import torch
 
@@ -114,16 +114,13 @@ class TracedSymbol(TapeOperators):
         return self.put("exp", self if number == e else self * log(number))
 
 
-# torch's compiler follows functions, and warns of those that are cached
-
-
 def trace_surrogate(surrogate: SurrogateSpec) -> str | None:
     """The text of a surrogate's derivative; None where it does more than plain arithmetic.
 
     Plain arithmetic is ``+ - * /``, ``abs``, comparisons and ``& | ~`` of comparisons, whole and half powers, and a
     positive number to the power of anything.
     """
-    return (_surrogate_text if torch.compiler.is_compiling() else _known_surrogate)(cast("Any", surrogate))
+    return _known_surrogate(surrogate) if _may_be_kept(surrogate) else _surrogate_text(surrogate)
 
 
 def trace_join(spec: JoinSpec, *, branch: bool) -> str | None:
@@ -133,7 +130,15 @@ def trace_join(spec: JoinSpec, *, branch: bool) -> str | None:
         spec: What it computes.
         branch: Whether the spikes are the branch; else they are the identity.
     """
-    return (_join_text if torch.compiler.is_compiling() else _known_join)(cast("Any", spec), branch)
+    return _known_join(spec, branch) if _may_be_kept(spec) else _join_text(spec, branch)
+
+
+def _may_be_kept(spec: object) -> TypeGuard[Hashable]:
+    """Return whether the text of a formula may be kept: a spec that is not compared by value may change.
+
+    Torch's compiler follows functions, and warns of those that are cached.
+    """
+    return type(spec).__hash__ not in {None, object.__hash__} and not torch.compiler.is_compiling()
 
 
 def _surrogate_text(surrogate: Any) -> str | None:

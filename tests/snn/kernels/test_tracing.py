@@ -75,3 +75,26 @@ def test_what_is_no_plain_arithmetic_has_no_tape(name: str) -> None:
 
 def test_a_tape_is_the_same_in_every_process() -> None:
     assert trace_surrogate(make("IF").surrogate) == "mul u 3.141592653589793; mul t0 t0; add t1 1.0; div 1.0 t2"
+
+
+class Changing:
+    """A surrogate of one's own, which may change, with or without a hash."""
+
+    def __init__(self, alpha: float) -> None:
+        self.alpha = alpha
+
+    def derivative(self, u: Any) -> Any:
+        return self.alpha / (1 + u * u)
+
+
+class Unhashable(Changing):
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("kind", [Changing, Unhashable])
+def test_a_surrogate_that_changes_is_traced_anew(kind: type[Changing]) -> None:
+    surrogate = kind(2.0)
+    before = trace_surrogate(surrogate)
+    surrogate.alpha = 3.0
+    assert before == "mul u u; add t0 1.0; div 2.0 t1"
+    assert trace_surrogate(surrogate) == "mul u u; add t0 1.0; div 3.0 t1"
