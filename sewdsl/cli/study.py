@@ -43,8 +43,7 @@ from sewdsl.cli.run_setup import (
     set_up_process,
 )
 from sewdsl.compiler import Compilation, CompiledVariant, compile_trial, compile_variants
-from sewdsl.elaborate import Study, StudyRange
-from sewdsl.elaborate.study_section import PROBE_QUANTITIES
+from sewdsl.elaborate.study_section import PROBE_QUANTITIES, Study, StudyRange
 from sewdsl.ir.network import Network
 from sewdsl.light_dataclass import dataclass
 from sewdsl.plugins import plugin_files

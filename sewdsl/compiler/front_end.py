@@ -17,22 +17,14 @@ from sewdsl.compiler.report_filters import (
 )
 from sewdsl.compiler.spec import Options, SpecSource, find_source, limits, overrides
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError, errors_in, sort_diagnostics
-from sewdsl.elaborate import (
-    CLASSES,
-    Assembly,
-    Context,
-    Elaboration,
-    Expansion,
-    Importer,
-    Override,
-    SiblingBlocks,
-    Study,
-    apply_overrides,
-    assemble,
-    elaborate,
-    read_study_section,
-)
+from sewdsl.elaborate import Context, Elaboration, elaborate
+from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.definitions import shipped_blocks
+from sewdsl.elaborate.imports import Importer
+from sewdsl.elaborate.node_builder import Expansion
+from sewdsl.elaborate.overrides import CLASSES, Override, apply_overrides
+from sewdsl.elaborate.study_section import Study, read_study_section
+from sewdsl.elaborate.text_files import SiblingBlocks
 from sewdsl.garbage import put_off
 from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import format_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate import Override
+from sewdsl.elaborate.overrides import Override
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join, Op

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sewdsl.checks.expectation import compute_quantity, is_measured
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate import Override
 from sewdsl.elaborate.assembly import SECTIONS
+from sewdsl.elaborate.overrides import Override
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.ir.network import Network
 from sewdsl.reporter import Reported

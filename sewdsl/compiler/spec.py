@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate import Override
 from sewdsl.elaborate.definitions import shipped_blocks
+from sewdsl.elaborate.overrides import Override
 from sewdsl.elaborate.suggestions import did_you_mean, nearest_name
 from sewdsl.elaborate.text_files import ON_DISK, FileAccess, read_text, similar_siblings
 from sewdsl.elaborate.vocabulary import Meanings, Vocabulary

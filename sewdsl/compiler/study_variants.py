@@ -12,8 +12,8 @@ from sewdsl.compiler.front_end import Compilation, read, run_front_end
 from sewdsl.compiler.reaching import check_variants
 from sewdsl.compiler.spec import Options, SpecSource, limits, overrides
 from sewdsl.diagnostics import Diagnostic, sort_diagnostics
-from sewdsl.elaborate import Override, StudyRange, StudyVariant
-from sewdsl.elaborate.study_section import StudyAxis
+from sewdsl.elaborate.overrides import Override
+from sewdsl.elaborate.study_section import StudyAxis, StudyRange, StudyVariant
 from sewdsl.garbage import put_off
 from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Limits

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from sewdsl.compiler.front_end import Compilation, parse_and_assemble, run_front_end
 from sewdsl.compiler.spec import SpecSource
 from sewdsl.diagnostics import sort_diagnostics
-from sewdsl.elaborate import Expansion
 from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.elaborate.name_table import NameTable
 from sewdsl.elaborate.neuron_kinds import read_neurons
+from sewdsl.elaborate.node_builder import Expansion
 from sewdsl.elaborate.text_files import ON_DISK, FileAccess
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.light_dataclass import dataclass

@@ -6,19 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from sewdsl.diagnostics import Diagnostic, Severity
-from sewdsl.elaborate.assembly import OUTPUTS, Assembly, assemble
+from sewdsl.elaborate.assembly import OUTPUTS, Assembly
 from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.definitions import check_shadowed_blocks, default_number
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, NodeCounter, Walker
 from sewdsl.elaborate.header import HeaderReader
-from sewdsl.elaborate.imports import Importer
 from sewdsl.elaborate.named_values import NamedValue, check_block_names, check_names
 from sewdsl.elaborate.neuron_kinds import check_blocks_and_neurons, read_neurons
 from sewdsl.elaborate.node_builder import Expansion, NodeBuilder
-from sewdsl.elaborate.overrides import CLASSES, Override, apply_overrides
 from sewdsl.elaborate.resolve_calls import CallResolver
-from sewdsl.elaborate.study_section import Search, Study, StudyRange, StudyVariant, read_study_section
 from sewdsl.elaborate.suggestions import advice
 from sewdsl.elaborate.text_files import SiblingBlocks
 from sewdsl.elaborate.train_section import check_parts, read_train_section
@@ -31,25 +28,6 @@ from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
 from sewdsl.syntax.tree import BlockDefinition, Call, Claim, Document, Expect, Number, Size, Value
 from sewdsl.syntax.tree import Sequence as Expression
-
-__all__ = [
-    "CLASSES",
-    "Assembly",
-    "Context",
-    "Elaboration",
-    "Expansion",
-    "Importer",
-    "Override",
-    "Search",
-    "SiblingBlocks",
-    "Study",
-    "StudyRange",
-    "StudyVariant",
-    "apply_overrides",
-    "assemble",
-    "elaborate",
-    "read_study_section",
-]
 
 CALL_DEPENDENT_CODES = frozenset(
     {"invalid-formula", "missing-neuron", "zero-count", "nesting-too-deep", "repeat-too-large"}

@@ -3,7 +3,7 @@
 import pytest
 
 from sewdsl.compiler import Compilation, compile_trial, compile_variants, read
-from sewdsl.elaborate import StudyRange
+from sewdsl.elaborate.study_section import StudyRange
 from sewdsl.source import Source
 
 NET = """\

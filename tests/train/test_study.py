@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
 from sewdsl.compiler import Compilation, CompiledVariant, compile_variants
-from sewdsl.elaborate import StudyVariant
+from sewdsl.elaborate.study_section import StudyVariant
 from sewdsl.source import Source
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted

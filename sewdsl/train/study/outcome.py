@@ -12,8 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sewdsl.elaborate import StudyVariant
-from sewdsl.elaborate.study_section import TRIAL
+from sewdsl.elaborate.study_section import TRIAL, StudyVariant
 from sewdsl.spreadsheet import plain_cell
 from sewdsl.train.records import STRICT, Positive, Share, Text
 from sewdsl.train.store.run_folder import open_group, read_record, write_record, write_run_file

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sewdsl.compiler import Compilation, CompiledVariant
-from sewdsl.elaborate import StudyVariant
+from sewdsl.elaborate.study_section import StudyVariant
 from sewdsl.light_dataclass import dataclass
 from sewdsl.terminal import echo
 from sewdsl.train.store import measurements

@@ -19,8 +19,7 @@ import numpy as np
 
 from sewdsl.compiler import CompiledVariant
 from sewdsl.diagnostics import SewdslError
-from sewdsl.elaborate import Search, Study, StudyRange
-from sewdsl.elaborate.study_section import TRIAL, StudyAxis
+from sewdsl.elaborate.study_section import TRIAL, Search, Study, StudyAxis, StudyRange
 from sewdsl.terminal import echo
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError
