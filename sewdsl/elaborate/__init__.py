@@ -7,7 +7,6 @@ from contextlib import suppress
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.elaborate.assembly import OUTPUTS, Assembly
-from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.definitions import check_shadowed_blocks, default_number
 from sewdsl.elaborate.expressions import ExpansionLimitExceeded, NodeCounter, Walker
@@ -24,6 +23,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.node import graph_of
 from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.light_dataclass import dataclass
+from sewdsl.limits import Budget
 from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
 from sewdsl.syntax.tree import BlockDefinition, Call, Claim, Document, Expect, Number, Size, Value

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from sewdsl.elaborate.arguments import GivenArgument
-from sewdsl.elaborate.budget import CALL, CHARACTERS, Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.compact_arguments import CompactError, fill_name, split_arguments
 from sewdsl.elaborate.definitions import INPUT_CHANNELS_DEFAULT, default_number
@@ -21,6 +20,7 @@ from sewdsl.ir.op import Activation, Join
 from sewdsl.ir.printed_values import number_text
 from sewdsl.ir.signal import Signal
 from sewdsl.light_dataclass import dataclass
+from sewdsl.limits import Budget
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
@@ -120,7 +120,7 @@ class BlockCalls:
         neuron = outer.neuron or nearest
         surroundings = (id(call), outer.scope, id(outer.stated), id(outer.join), id(neuron), channels)
         if surroundings not in self._bindings:
-            budget.spend(CALL + (call.span.end - call.span.start) // CHARACTERS + len(definition.parameters))
+            budget.spend_on_call(len(call.span.text), len(definition.parameters))
             self._bindings[surroundings] = "problem"
             self._neurons.append(neuron)  # so that its id is not given to another
             self._bindings[surroundings] = self._binding(call, definition, replace(outer, neuron=neuron), before)

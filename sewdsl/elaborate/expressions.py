@@ -9,7 +9,6 @@ from itertools import count
 
 from sewdsl.diagnostics import Diagnostic
 from sewdsl.elaborate.block_calls import BlockCalls, block_key, block_title
-from sewdsl.elaborate.budget import CALL, CHARACTERS, DEPTH, Budget
 from sewdsl.elaborate.call_frame import CallFrame
 from sewdsl.elaborate.named_values import NamedValue, early_names, live_names, value_keys, value_name
 from sewdsl.elaborate.node_builder import BuilderMark, Expansion, NodeBuilder
@@ -19,6 +18,7 @@ from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Activation, FeedbackSum, Join, Merge, Op, ShapeMismatch
 from sewdsl.ir.signal import REAL, Signal
+from sewdsl.limits import Budget
 from sewdsl.ops.input import Input
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.delay import Delay
@@ -33,6 +33,8 @@ Place = int | None
 
 MAX_ROUNDS = 8
 """How often a loop is walked before what it feeds back is taken for any real numbers."""
+PATH_PER_STEP = 16
+"""Steps of the way to an item that take another one of the budget."""
 MAX_WIDENINGS = 500
 """How often, in a text, what is fed back may be found to be more than it was taken for; then it is real at once."""
 
@@ -337,7 +339,7 @@ class Walker:
 
     def _step(self, span: Span, frame: CallFrame) -> None:
         """Counts an item, or a copy of a repeat; what is deep down takes longer."""
-        if not self._budget.spend(1 + len(frame.path) // DEPTH):
+        if not self._budget.spend(1 + len(frame.path) // PATH_PER_STEP):
             steps = f"{Budget.of(self._limits).left:,} steps to write the network out"
             most = f"the most for a limit of {self._limits.nodes:,} nodes"
             self._end(f"it takes more than {steps}, {most}", span, frame)
@@ -583,7 +585,7 @@ class Walker:
         if key not in self._ops and alike in self._ops:
             self._ops[key] = self._ops[alike]
         elif key not in self._ops:
-            self._budget.spend(CALL + (call.span.end - call.span.start) // CHARACTERS)
+            self._budget.spend_on_call(len(call.span.text))
             try:
                 name = self._calls.spell(call, frame)
                 op = self._calls.op(call, name, frame, nearest, unsure=self._unsure)

@@ -113,12 +113,12 @@ class _Replacement:
             return self._with_body()
         if head == BLOCK and len(rest) <= 1:
             return self._with_block("".join(rest), {*library, *self.assembly.blocks, *self.assembly.unread})
-        values = self._values() if is_key(item.key) else None
-        if values is not None:
-            return self._with_values(head, rest, values)
-        if is_key(item.key):
+        if not is_key(item.key):
+            return self._unknown()
+        values = self._values()
+        if values is None:
             return replace(self.assembly, unread=self.assembly.unread | {head})
-        return self._unknown()
+        return self._with_values(head, rest, values)
 
     def _values(self) -> tuple[Value, ...] | None:
         """What the text says; None where it has errors, which are reported."""

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TypedDict
 
 from sewdsl.diagnostics import Edit, Fix
-from sewdsl.elaborate.budget import Budget
+from sewdsl.limits import Budget
 from sewdsl.source import Span
 
 MAX_LENGTH = 200

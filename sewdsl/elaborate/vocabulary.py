@@ -11,7 +11,6 @@ from typing import cast
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.elaborate import compact_arguments
-from sewdsl.elaborate.budget import Budget
 from sewdsl.elaborate.compact_arguments import FilledName
 from sewdsl.elaborate.neuron_kinds import NeuronKinds, shipped_neurons
 from sewdsl.elaborate.suggestions import MAX_LENGTH, Names, listed
@@ -19,6 +18,7 @@ from sewdsl.elaborate.text_files import SiblingBlocks
 from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, FeedbackSum, Layer, Merge
 from sewdsl.light_dataclass import dataclass
+from sewdsl.limits import Budget
 from sewdsl.ops import catalogue, find, plugins
 from sewdsl.plugins import plugin_changes
 from sewdsl.source import Span
