@@ -186,7 +186,7 @@ class HeaderReader:
     def _wrong(
         self, setting: Setting, wanted: str, hint: str = "", meant: tuple[str, Iterable[str]] | None = None
     ) -> None:
-        """Says that a setting takes something else; ``meant`` is a word that is not known, and those that are."""
+        """Says that a setting takes something else, with advice for a word that is not known among those that are."""
         spans = [value.span for value in setting.values]
         span = spans[0].to(spans[-1]) if spans else setting.span
         near = advice(*meant, span, hint) if meant else None
