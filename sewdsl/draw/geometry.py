@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from math import hypot
+from math import dist
 from typing import NamedTuple
 
 Point = tuple[float, float]
@@ -27,7 +27,7 @@ def round_corners(corners: Sequence[Point]) -> list[Point]:
     """Control points of a cubic Bézier spline through straight stretches with round bends, 3 n + 1 of them."""
     spline = [corners[0]]
     for before, corner, after in zip(corners, corners[1:], corners[2:], strict=False):
-        radius = min(RADIUS, _distance(before, corner) / 2, _distance(corner, after) / 2)
+        radius = min(RADIUS, dist(before, corner) / 2, dist(corner, after) / 2)
         enter, leave = _towards(corner, before, radius), _towards(corner, after, radius)
         spline += [*_straight(spline[-1], enter), _towards(enter, corner, radius * 0.55)]
         spline += [_towards(leave, corner, radius * 0.55), leave]
@@ -37,15 +37,11 @@ def round_corners(corners: Sequence[Point]) -> list[Point]:
 def shorten_end(corners: Sequence[Point], length: float) -> list[Point]:
     """The corners with the last stretch cut by a length, to make room for an arrow's head."""
     *others, before, end = corners
-    return [*others, before, _towards(end, before, min(length, _distance(before, end) * 0.9))]
-
-
-def _distance(one: Point, other: Point) -> float:
-    return hypot(one[0] - other[0], one[1] - other[1])
+    return [*others, before, _towards(end, before, min(length, dist(before, end) * 0.9))]
 
 
 def _towards(start: Point, end: Point, length: float) -> Point:
-    share = length / (_distance(start, end) or 1)
+    share = length / (dist(start, end) or 1)
     return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
 
 

@@ -37,6 +37,7 @@ from sewdsl.draw.picture_items import (
     exit_layer,
     framed_items,
 )
+from sewdsl.draw.style import BLOCK, FOLD, FOLDED_BLOCK, VALUE, FamilyStyle
 from sewdsl.ir.op import Neuron
 
 TEXT, SMALL = 11.0, 9.0
@@ -98,14 +99,12 @@ class LoopExtent(NamedTuple):
 
 
 class Title(NamedTuple):
-    """The words on a frame, and what it is."""
+    """The words on a frame, its look in the light theme, and the key of what it folds."""
 
     title: str
     note: str
-    folds: bool
-    block: bool
+    style: FamilyStyle
     key: str = ""
-    value: bool = False
 
     @property
     def height(self) -> float:
@@ -279,14 +278,7 @@ class Measure:
     def title(self, item: PictureBlock | PictureRepeat) -> Title:
         """The words on a frame; a fold of nothing but one block shares the block's frame."""
         if isinstance(item, PictureBlock):
-            title = item.label.strip() or "block"
-            return Title(
-                title,
-                arguments_text(item.note),
-                folds=False,
-                block=not item.value,
-                value=item.value,
-            )
+            return Title(item.label.strip() or "block", arguments_text(item.note), VALUE if item.value else BLOCK)
         count, copies = item.last - item.first + 1, copies_text(item)
         own = list(dict.fromkeys(self._differences(*item.compared))) if item.compared else []
         differs = cut(f"differs: {', '.join(own)}", LONGEST_DIFFERENCE) if own else ""
@@ -295,8 +287,8 @@ class Measure:
             case (PictureBlock(name, value=False, note=said),):
                 note = " · ".join(filter(None, (arguments_text(said), note)))
                 title = f"{name} · {copies}" if count == 1 else f"{name} {copies}"
-                return Title(title, note, folds=True, block=True, key=item.key)
-        return Title(copies, note, folds=True, block=False, key=item.key)
+                return Title(title, note, FOLDED_BLOCK, item.key)
+        return Title(copies, note, FOLD, item.key)
 
     def _way(self, fold: PictureRepeat) -> str:
         """The way of the shape through the copies, if their outputs differ."""

@@ -308,10 +308,6 @@ class Wiring:
         """The layer whose output is read out."""
         return self._drawn[self.network.output]
 
-    def sources(self, target: PictureLayer) -> tuple[PictureLayer, ...]:
-        """The layers that a layer reads, by operand."""
-        return tuple(self._drawn[source] for source in self._read[target][0])
-
     def carried(self, target: PictureLayer, operand: int = 0) -> tuple[Signal, ...]:
         """What an input carries in each copy."""
         nodes = self.network.nodes

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sewdsl.draw.geometry import Length
@@ -64,17 +64,7 @@ CALL = FamilyStyle("block_call", "#E4E7EC", "#667085")
 FOLD = FamilyStyle("copies", "#FFFFFF", "#8A94A6")
 FOLDED_BLOCK = FamilyStyle("copies_of_a_block", BLOCK.fill, FOLD.edge)
 
-
 VALUE = FamilyStyle("named_value", "#FFFCF0", "#D9BF62")
-
-
-def frame_style(*, block: bool, folds: bool, value: bool = False) -> FamilyStyle:
-    """The look of a frame around a block, around folded copies or both, or around a named value."""
-    if value:
-        return VALUE
-    if block:
-        return FOLDED_BLOCK if folds else BLOCK
-    return FOLD
 
 
 @dataclass(frozen=True)
@@ -118,38 +108,30 @@ class ThemeColours:
     Attributes:
         ink: Of the words on boxes and frames.
         muted: Of the words on lines, of notes and of the legend.
-        families: The look of families and frames, by name; that of the others is the light one.
-        strokes: The look of edges, by meaning; likewise.
+        families: The look of families and frames; that of others, by name, is the light one.
+        strokes: The look of edges; that of others, by meaning, is the light one.
     """
 
     background: str = "white"
     ink: str = INK
     muted: str = MUTED
-    families: Mapping[str, FamilyStyle] = field(default_factory=dict)
-    strokes: Mapping[str, Stroke] = field(default_factory=dict)
+    families: tuple[FamilyStyle, ...] = ()
+    strokes: tuple[Stroke, ...] = ()
 
     def family(self, look: FamilyStyle) -> FamilyStyle:
         """The look in this theme of what has a look in the light one."""
-        return self.families.get(look.name, look)
+        return next((other for other in self.families if other.name == look.name), look)
 
     def stroke(self, look: Stroke) -> Stroke:
         """The look in this theme of an edge that has a look in the light one."""
-        return self.strokes.get(look.meaning, look)
-
-
-def _families(*looks: FamilyStyle) -> dict[str, FamilyStyle]:
-    return {look.name: look for look in looks}
-
-
-def _strokes(*looks: Stroke) -> dict[str, Stroke]:
-    return {look.meaning: look for look in looks}
+        return next((other for other in self.strokes if other.meaning == look.meaning), look)
 
 
 _DARK = ThemeColours(
     background="#101828",
     ink="#F2F4F7",
     muted="#A9B4C4",
-    families=_families(
+    families=(
         FamilyStyle("terminal", "#101828", "#98A2B3"),
         FamilyStyle("other", "#27303F", "#98A2B3"),
         FamilyStyle("convolution", "#1C3A5E", "#6BA3DE"),
@@ -164,7 +146,7 @@ _DARK = ThemeColours(
         FamilyStyle(FOLDED_BLOCK.name, "#1A2333", "#8C97AA"),
         FamilyStyle(VALUE.name, "#2B2710", "#B39B3E"),
     ),
-    strokes=_strokes(
+    strokes=(
         Stroke(SPIKES.meaning, "#F79A3E", SPIKES.width),
         Stroke(COUNTS.meaning, "#F0625A", COUNTS.width),
         Stroke(REALS.meaning, "#98A2B3", REALS.width),
@@ -173,7 +155,7 @@ _DARK = ThemeColours(
 _PRINT = ThemeColours(
     ink="#000000",
     muted="#404040",
-    families=_families(
+    families=(
         FamilyStyle("terminal", "#FFFFFF", "#8C8C8C"),
         FamilyStyle("other", "#FFFFFF", "#000000", "dotted"),
         FamilyStyle("convolution", "#FFFFFF", "#000000"),
@@ -188,7 +170,7 @@ _PRINT = ThemeColours(
         FamilyStyle(FOLDED_BLOCK.name, "#FAFAFA", "#595959"),
         FamilyStyle(VALUE.name, "#FFFFFF", "#595959", "dotted"),
     ),
-    strokes=_strokes(
+    strokes=(
         Stroke(SPIKES.meaning, "#000000", 0.9),
         Stroke(COUNTS.meaning, "#000000", 2.4, "▬▬"),
         Stroke(REALS.meaning, "#9A9A9A", 1.1),

@@ -284,8 +284,7 @@ class _Writer:
         elements = list(all_elements(self._scene.elements))
         if any(isinstance(element, Fork) for element in elements):
             entries.append(labels.line_entry("●", theme.muted, BRANCH))
-        titles = [element.title for element in elements if isinstance(element, TitledFrame)]
-        frames = {style.frame_style(block=title.block, folds=title.folds, value=title.value) for title in titles}
+        frames = {element.title.style for element in elements if isinstance(element, TitledFrame)}
         entries += [labels.box_entry(theme.family(look), meaning) for look, meaning in FRAMES if look in frames]
         boxes = {wiring.style(element.layer) for element in elements if isinstance(element, Box) and element.layer}
         for look, meaning in BORDERED:
@@ -340,7 +339,7 @@ class _Writer:
         corners = [self._scene.xy(corner) for corner in (frame.start, frame.end)]
         (left, right), (low, high) = (sorted(side) for side in zip(*corners, strict=True))
         title = frame.title
-        colours = self._theme.family(style.frame_style(block=title.block, folds=title.folds, value=title.value))
+        colours = self._theme.family(title.style)
         look = {
             "style": "rounded,filled",
             "fillcolor": colours.fill,

@@ -99,7 +99,7 @@ class _Writer:
                 case PictureBlock() | PictureRepeat():
                     inside = (*folds, item) if isinstance(item, PictureRepeat) else folds
                     title, name = self._measure.title(item), f"f{len(self._frames) + 1}"
-                    self._frames[name] = style.frame_style(block=title.block, folds=title.folds, value=title.value)
+                    self._frames[name] = title.style
                     yield f'{indent}subgraph {name}["{self._title(item)}"]'
                     yield from self._sequence(framed_items(item)[0], inside, f"{indent}    ")
                     yield f"{indent}end"

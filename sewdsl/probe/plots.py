@@ -37,22 +37,27 @@ def plot_curves(
     """
     picture = Figure(figsize=(8, 3.6), layout="constrained")
     axes = picture.subplots()
-    for block in found:
-        if block.downsample:
-            axes.axvline(block.index, color="#999999", linestyle=":", linewidth=1)
+    _prepare(axes, found, title)
     for name, values in curves.items():
         points = [
             (b.index, v) for b, v in zip(found, values, strict=True) if v is not None and (v or scale == "linear")
         ]
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name) if points else None
-    axes.set_title(escape_mathtext(title))
-    axes.set_xlabel("block (dotted: downsample blocks)")
     axes.set_ylabel(quantity)
     axes.set_yscale(scale)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return picture
+
+
+def _prepare(axes: Axes, blocks: Sequence[NamedResidual], title: str, size: str | None = None) -> None:
+    """Gives axes a title and block indices, with dotted lines at the downsample blocks."""
+    for block in blocks:
+        if block.downsample:
+            axes.axvline(block.index, color="#999999", linestyle=":", linewidth=1)
+    axes.set_title(escape_mathtext(title), fontsize=size)
+    axes.set_xlabel("block (dotted: downsample blocks)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
 
 
 DASHES: tuple[LineStyleType, ...] = ("-", "--", ":", "-.")
@@ -134,9 +139,7 @@ def _label(curve: BlockCurve) -> str:
 
 
 def _draw(axes: Axes, name: str, group: Sequence[BlockCurve], looks: dict[str, LineStyle]) -> None:
-    for block in max((curve.blocks for curve in group), key=len):
-        if block.downsample:
-            axes.axvline(block.index, color="#999999", linestyle=":", linewidth=1)
+    _prepare(axes, max((curve.blocks for curve in group), key=len), name, "medium")
     for curve in group:
         colour, dash = looks[_label(curve)]
         index = [block.index for block in curve.blocks]
@@ -148,14 +151,10 @@ def _draw(axes: Axes, name: str, group: Sequence[BlockCurve], looks: dict[str, L
             columns = [*zip(*curve.runs, strict=True)]
             axes.fill_between(index, [*map(min, columns)], [*map(max, columns)], color=colour, alpha=0.15)
     gradients = group[0].quantity == "S"
-    axes.set_title(escape_mathtext(name), fontsize="medium")
     axes.set_ylabel(QUANTITIES["S"] if gradients else "spikes per neuron and time-step")
-    axes.set_xlabel("block (dotted: downsample blocks)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if gradients and any(value > 0 for curve in group for value in curve.values):
         axes.set_yscale("log")
     elif not gradients:
         axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
     if gradients:
         axes.legend(frameon=False, fontsize="small")

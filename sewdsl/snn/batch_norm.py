@@ -57,7 +57,8 @@ class BatchNorm(_BatchNorm):
             return over_steps(self._normalise, x_TN)
         if is_transformed():
             raise NotImplementedError(TRAINING_BATCH_NORM)
-        values = self._count(x_TN, repeats)
+        values = self._check_count(x_TN, repeats)
+        self.num_batches_tracked.add_(1)
         if repeats == 1:
             return over_steps(self._normalise, x_TN)
         if values == 1 or self.shares_statistics:
@@ -129,12 +130,6 @@ class BatchNorm(_BatchNorm):
         factor = weight * (variance + self.eps).rsqrt()
         y: Tensor = centred * factor.reshape(shape) + self.bias.reshape(shape)
         return y.to(x.dtype)
-
-    def _count(self, x_TN: Tensor, repeats: int) -> int:
-        """Counts the batch; how many values each channel has in it, not counting repeats."""
-        values = self._check_count(x_TN, repeats)
-        self.num_batches_tracked.add_(1)
-        return values
 
     def _check_count(self, x_TN: Tensor, repeats: int) -> int:
         """How many values each channel has in the batch, not counting repeats."""
