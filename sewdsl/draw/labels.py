@@ -14,7 +14,6 @@ from sewdsl.draw.style import FamilyStyle, ThemeColours
 from sewdsl.elaborate.arguments import redundant_arguments
 from sewdsl.elaborate.node_builder import FollowerIndex, Followers
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import Op
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.signal import ValueRange
 from sewdsl.ops.input import Input
@@ -90,8 +89,26 @@ class Labels:
 
         An argument is shown only if leaving it out would give another layer; channels, kernel and stride always.
         """
-        label = _label(self._ops[index], Followers(self._followers, index))
-        return replace(label, details=(*label.details, cut(source))) if source else label
+        op = self._ops[index]
+        if isinstance(op, Input):
+            return Label("input")
+        letters = {name: letter for letter, name in op.letters().items()}
+        title, details = [op.kind], []
+        unsaid = redundant_arguments(op, Followers(self._followers, index).settled)
+        for name, value in op:
+            letter = letters.get(name)
+            if value is None and letter is not None:
+                continue
+            if letter not in ALWAYS_SHOWN and name in unsaid:
+                continue
+            if letter is None:
+                details.append(cut(f"{name} = {format_value(value)}"))
+            elif letter:
+                title.append(letter + _compact(value))
+            else:
+                title[0] += _compact(value)
+        details += [cut(source)] if source else []
+        return Label(cut(" ".join(title)), tuple(details))
 
 
 def arguments_text(arguments: str) -> str:
@@ -129,27 +146,6 @@ def narrow_label(label: Label) -> Label:
         name, equals, value = detail.partition(" = ")
         lines += [f"{name} =", value] if equals and len(detail) > LONGEST_DETAIL else [detail]
     return replace(label, details=tuple(lines))
-
-
-def _label(op: Op, followers: Followers) -> Label:
-    if isinstance(op, Input):
-        return Label("input")
-    letters = {name: letter for letter, name in op.letters().items()}
-    title, details = [op.kind], []
-    unsaid = redundant_arguments(op, followers.settled)
-    for name, value in op:
-        letter = letters.get(name)
-        if value is None and letter is not None:
-            continue
-        if letter not in ALWAYS_SHOWN and name in unsaid:
-            continue
-        if letter is None:
-            details.append(cut(f"{name} = {format_value(value)}"))
-        elif letter:
-            title.append(letter + _compact(value))
-        else:
-            title[0] += _compact(value)
-    return Label(cut(" ".join(title)), tuple(details))
 
 
 def _compact(value: object) -> str:

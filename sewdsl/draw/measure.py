@@ -152,11 +152,10 @@ class Measure:
             self._labels = {layer: narrow_label(label) for layer, label in self._labels.items()}
         self._measured: dict[int, tuple[PictureItems | PictureItem, Extent]] = {}
         self._noted = False  # whether a frame was measured that has a note
-        texts = [text_width(text.title, TEXT) for text in self._labels.values()]
-        texts += [text_width(line, DETAIL) for text in self._labels.values() for line in text.details]
-        texts.append(text_width(self.readout_label.title, TEXT))
-        texts += [text_width(line, DETAIL) for line in self.readout_label.details]
-        self.width = max(72.0, *texts) + 14
+        words = [*self._labels.values(), self.readout_label]
+        widths = [text_width(label.title, TEXT) for label in words]
+        widths += [text_width(line, DETAIL) for label in words for line in label.details]
+        self.width = max(72.0, *widths) + 14
 
     def _take_common_details(self) -> dict[str, tuple[str, ...]]:
         """Take the details from the labels of neurons that all of several neurons of one kind have."""

@@ -365,7 +365,8 @@ def picture_items(
     if collapse or depth is not None:
         boxer = _Boxer(network, collapse=collapse, depth=depth)
         boxer.sequence(items)  # finds how many blocks share a name
-        items = boxer.again().sequence(items)
+        boxer.number_blocks()
+        items = boxer.sequence(items)
     return (*items, PictureReadout(network.output))
 
 
@@ -395,29 +396,19 @@ def outside_sources(network: Network, indices: Sequence[int]) -> tuple[int, ...]
 
 
 class _Boxer:
-    """Draws blocks as boxes that were drawn before, or that are nested deeply.
+    """Draws blocks as boxes that were drawn before, or that are nested deeply."""
 
-    Args:
-        variants: How many blocks share a name, if that is known.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        *,
-        collapse: bool,
-        depth: int | None,
-        variants: dict[str, dict[Hashable, int]] | None = None,
-    ) -> None:
+    def __init__(self, network: Network, *, collapse: bool, depth: int | None) -> None:
         self._network, self._readers = network, network.graph.consumers
         self._collapse, self._depth = collapse, depth
-        self._variants = variants or {}
-        self._numbered = variants is not None
+        self._variants: dict[str, dict[Hashable, int]] = {}
+        self._numbered = False
         self._seen: set[tuple[str, Hashable]] = set()
 
-    def again(self) -> _Boxer:
-        """One that knows which blocks there are."""
-        return _Boxer(self._network, collapse=self._collapse, depth=self._depth, variants=self._variants)
+    def number_blocks(self) -> None:
+        """Begin again, and tell blocks that share a name apart."""
+        self._numbered = True
+        self._seen.clear()
 
     def sequence(self, items: PictureItems, level: int = 0, copies: int = 1) -> PictureItems:
         """The items, with blocks as boxes.
