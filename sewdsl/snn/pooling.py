@@ -48,34 +48,23 @@ class AvgPool2d(nn.AvgPool2d):
         return y
 
 
-class MaxPool1d(MaxPool2d):
-    """Max pooling of every time-step: ``[T, N, C, L]`` to ``[T, N, C, L']``, as that of maps of one row.
-
-    Args:
-        kernel: Length of the window.
-        padding: Places on each side that never win.
-    """
+class _OfRows(nn.Module):
+    """Pooling of ``[T, N, C, L]`` to ``[T, N, C, L']`` as that of maps of one row; before a class that pools maps."""
 
     def __init__(self, kernel: tuple[int], stride: tuple[int], padding: tuple[int]) -> None:
         super().__init__((1, *kernel), (1, *stride), (0, *padding))
 
-    def forward(self, x_TN: Tensor, *, byte_places: bool = False) -> Tensor:
-        return super().forward(x_TN.unsqueeze(3), byte_places=byte_places).squeeze(3)
+    def forward(self, x_TN: Tensor, **options: Any) -> Tensor:
+        y_TN: Tensor = super().forward(x_TN.unsqueeze(3), **options)
+        return y_TN.squeeze(3)
 
 
-class AvgPool1d(AvgPool2d):
-    """Average pooling of every time-step: ``[T, N, C, L]`` to ``[T, N, C, L']``, as that of maps of one row.
+class MaxPool1d(_OfRows, MaxPool2d):  # type: ignore[misc]
+    """Max pooling of every time-step: ``[T, N, C, L]`` to ``[T, N, C, L']``; padding never wins."""
 
-    Args:
-        kernel: Length of the window.
-        padding: Zeros on each side, which count.
-    """
 
-    def __init__(self, kernel: tuple[int], stride: tuple[int], padding: tuple[int]) -> None:
-        super().__init__((1, *kernel), (1, *stride), (0, *padding))
-
-    def forward(self, x_TN: Tensor) -> Tensor:
-        return super().forward(x_TN.unsqueeze(3)).squeeze(3)
+class AvgPool1d(_OfRows, AvgPool2d):  # type: ignore[misc]
+    """Average pooling of every time-step: ``[T, N, C, L]`` to ``[T, N, C, L']``; padded zeros count."""
 
 
 def _learns(x: Tensor) -> bool:
