@@ -144,10 +144,7 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
     """
     fresh = path.with_name(f".{os.urandom(8).hex()}{PARTIAL}")  # short: a long name may be as long as names can be
     try:
-        with fresh.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # a full disk is known here at the latest
+        _write_new(fresh, data)
         if path.exists():
             fresh.chmod(path.stat().st_mode)
             if keep_as is not None:
@@ -174,15 +171,19 @@ def write_folder_atomically(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         for name, content in files.items():
             (fresh / name).parent.mkdir(exist_ok=True)
-            with (fresh / name).open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_new(fresh / name, content)
         if is_there(folder):
             folder.rmdir()  # it is empty; Windows renames to no name that is taken
         fresh.rename(folder.absolute())
     finally:
         rmtree(fresh, ignore_errors=True)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # a full disk is known here at the latest
 
 
 def keep_old(path: Path, name: Path) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sewdsl.cli.files import fail
 from sewdsl.cli.options import Data, Device, InMemory, Readers, Run, RunsOn, reading_options
 from sewdsl.cli.run_setup import run_errors, set_up_process
-from sewdsl.cli.train import top5_lines
+from sewdsl.cli.train import print_accuracies
 from sewdsl.compiler import read, trained_networks
 from sewdsl.paths import is_there
 from sewdsl.terminal import echo
-from sewdsl.train.store.result import accuracy_claims
+from sewdsl.train.store.result import Result, accuracy_claims
 
 if TYPE_CHECKING:
     from sewdsl.train.data.dataset import Reading
@@ -41,16 +41,10 @@ def command(
 
         reported, found, samples = evaluate_run(folder, data, device.value, reading)
         network = read(folder.spec).result()
-    accuracies = f"accuracy {found.accuracy:.2%} in the last epoch, {found.best_accuracy:.2%} in the best"
-    echo(f"{accuracies}, on all {samples:,} test samples of {found.data}")
-    for line in top5_lines(found):
-        echo(line)
-    for line in accuracy_claims(network, found.accuracy, found.best_accuracy, samples):
-        echo(line)
+    print_accuracies(found, network, samples)
     if (found.accuracy, found.best_accuracy) != (reported.accuracy, reported.best_accuracy):
         was = f"{reported.accuracy:.2%} and {reported.best_accuracy:.2%}"
-        versions = ", ".join(f"{name} {version}" for name, version in reported.versions.items())
-        fail(f"the run reported {was}, with {versions}")
+        _fail_differing(was, reported)
 
 
 def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, reading: Reading) -> None:
@@ -70,5 +64,9 @@ def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, read
     result = folder.read_result()
     reported = result.best_accuracy if exported_epoch(folder) == "best" else result.accuracy
     if reported != found.accuracy:
-        versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-        fail(f"the run reported {reported:.2%}, with {versions}")
+        _fail_differing(f"{reported:.2%}", result)
+
+
+def _fail_differing(reported: str, result: Result) -> NoReturn:
+    versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    fail(f"the run reported {reported}, with {versions}")

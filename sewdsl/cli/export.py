@@ -27,6 +27,7 @@ from sewdsl.cli.options import (
     SpecOptions,
     complete_spec,
     exit_with_usage_error,
+    license_option,
     not_among,
     read_spec_text,
     require,
@@ -137,7 +138,7 @@ def command(
     )
     if dt is not None and not 0 < dt < inf:
         exit_with_usage_error(f"--dt must be above 0, got {dt:g}")
-    stated = _license(license)
+    stated = "" if license is None else license_option(license)
     set_up_process()
     with run_errors():
         format_ = FORMATS[name]
@@ -208,16 +209,6 @@ def _format(out: Path, to: str | None) -> str:
     if to not in FORMATS:
         not_among("--to", list(FORMATS), to)
     return to
-
-
-def _license(text: str | None) -> str:
-    """The identifier of a licence; empty where none is given."""
-    from sewdsl.train.store.run_notes import parse_license
-
-    try:
-        return parse_license(text) if text is not None else ""
-    except ValueError as error:
-        exit_with_usage_error(f"--license: {error}")
 
 
 def _load(model: SpikingNetwork, path: Path) -> None:

@@ -152,6 +152,16 @@ def reading_options(readers: int | None, in_memory: str | None = None) -> Readin
     return Reading(readers, limit)
 
 
+def license_option(text: str) -> str:
+    """Return the identifier of a licence; exits with a usage error if it is none."""
+    from sewdsl.train.store.run_notes import parse_license
+
+    try:
+        return parse_license(text)
+    except ValueError as error:
+        exit_with_usage_error(f"--license: {error}")
+
+
 class SpecOptions(NamedTuple):
     """Options of a command that compiles a spec; each is an option of the command line."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.files import fail
-from sewdsl.cli.options import Run, exit_with_usage_error
+from sewdsl.cli.options import Run, license_option
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.diagnostics import SewdslError, errors_in
 from sewdsl.terminal import echo
@@ -30,16 +30,13 @@ def command(run: Run, license: License = None) -> None:
     from sewdsl.train.report import write
     from sewdsl.train.store.run_folder import RunError, RunFolder, hide_machine, write_run_file
     from sewdsl.train.store.run_lookup import is_run, missing_run_message
-    from sewdsl.train.store.run_notes import Terms, parse_license
+    from sewdsl.train.store.run_notes import Terms
     from sewdsl.train.store.run_record import load_record
 
     folder = RunFolder(run)
     try:
         if license is not None:
-            try:
-                terms = Terms(license=parse_license(license))
-            except ValueError as error:
-                exit_with_usage_error(f"--license: {error}")
+            terms = Terms(license=license_option(license))
             if not is_run(folder.path):
                 fail(missing_run_message(folder.path))
             write_run_file(folder.terms, terms.model_dump_json() + "\n")

@@ -319,11 +319,15 @@ def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: 
         echo(f"each step: {step} = {recipe.batch * recipe.accumulate * processes.total} samples", err=True)
 
 
-def top5_lines(result: Result) -> list[str]:
-    """The shares whose class is among the five likeliest, where there are more classes."""
-    if result.top5_accuracy is None or result.best_top5_accuracy is None:
-        return []
-    return [f"top-5 accuracy {result.top5_accuracy:.2%} in the last epoch, {result.best_top5_accuracy:.2%} in the best"]
+def print_accuracies(result: Result, network: Network, samples: int | None = None) -> None:
+    """Print the accuracies of a run, and whether claims hold; of an evaluation, on how many test samples."""
+    on = "" if samples is None else f", on all {samples:,} test samples of {result.data}"
+    echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best{on}")
+    if result.top5_accuracy is not None and result.best_top5_accuracy is not None:
+        top5 = f"{result.top5_accuracy:.2%} in the last epoch, {result.best_top5_accuracy:.2%} in the best"
+        echo(f"top-5 accuracy {top5}")
+    for line in accuracy_claims(network, result.accuracy, result.best_accuracy, samples):
+        echo(line)
 
 
 def _print_result(result: Result, folder: RunFolder, *, json_: bool) -> None:
@@ -341,9 +345,5 @@ def _print_result(result: Result, folder: RunFolder, *, json_: bool) -> None:
         found = result.neurons[name]
         table.add_row(name, *(f"{share:.2%}" for share in (rate, found.dead_share, found.saturated_share)))
     console().print(table)
-    echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best")
-    for line in top5_lines(result):
-        echo(line)
-    for line in accuracy_claims(require_network(read(folder.spec)), result.accuracy, result.best_accuracy):
-        echo(line)
+    print_accuracies(result, require_network(read(folder.spec)))
     echo(last)
