@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from sewdsl.checks import check
-from sewdsl.compiler.reaching import Recompile, check_reach
-from sewdsl.compiler.report_filters import (
+from sewdsl.compiler.final_checks import (
+    Recompile,
     apply_allow_lines,
+    check_classes,
+    check_memory,
+    check_reach,
     claims_of_another_network,
     downgrade_to_notes,
     failed_expectations,
@@ -22,12 +25,11 @@ from sewdsl.elaborate.assembly import Assembly, assemble
 from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.elaborate.imports import Importer
 from sewdsl.elaborate.node_builder import Expansion
-from sewdsl.elaborate.overrides import CLASSES, Override, apply_overrides
+from sewdsl.elaborate.overrides import Override, apply_overrides
 from sewdsl.elaborate.study_section import Study, read_study_section
 from sewdsl.elaborate.text_files import SiblingBlocks
 from sewdsl.garbage import put_off
 from sewdsl.ir.network import Network
-from sewdsl.ir.printed_values import format_bytes
 from sewdsl.light_dataclass import dataclass
 from sewdsl.limits import Limits
 from sewdsl.reporter import NestingError, Reporter
@@ -278,11 +280,11 @@ class _FrontEnd:
             kept = tuple(figure for figure in network.expectations if figure.span not in overridden)
             network = replace(network, expectations=kept) if overridden else network
         if network is not None and elaboration.whole:
-            self.reporter.extend(_check_classes(network, self.changes))
+            self.reporter.extend(check_classes(network, self.changes))
             with_others = self._recompile(elaborated.assembled)
             self.reporter.extend(check_reach(network, elaboration.named, self.changes, assembly.body, with_others))
             if not self.reporter.errors:
-                self.reporter.extend(_check_memory(network, assembly))
+                self.reporter.extend(check_memory(network, assembly))
         study = self.reporter.take(read_study_section(assembly.study)) if assembly.study else Study()
         return Checked(elaborated, assembly, network, study)
 
@@ -340,30 +342,3 @@ class _FrontEnd:
         """The stages after the assembly, with other overrides and a report of their own."""
         reporter = Reporter(self.reporter.limits, [*assembled.diagnostics])
         return _FrontEnd(self.found, changes, reporter, variant=variant)
-
-
-def _check_classes(network: Network, changes: Sequence[Override]) -> Iterator[Diagnostic]:
-    """Complain of a number of classes that is not what the network gives, since more follows its last linear layer."""
-    for change in changes:
-        output = network.nodes[network.output].output
-        if change.key == CLASSES and str(output.elements) != change.text.strip():
-            message = f"expected {change.text} classes, got {output.elements} values from the last linear layer on"
-            hint = "write another 'body'"
-            yield Diagnostic("unknown-setting", Severity.ERROR, message, change.place, help=hint)
-
-
-def _check_memory(network: Network, assembly: Assembly) -> Iterator[Diagnostic]:
-    """Complains of a training step that cannot be made to fit into the memory that the recipe allows."""
-    section, recipe = assembly.sections.get("train"), network.recipe
-    if section is None or recipe is None or recipe.budget is None:
-        return
-    from sewdsl.passes import memory_shortage
-
-    least = memory_shortage(network)
-    if least is None:
-        return
-    span = next((setting.span for setting in section.settings if setting.key.text == "memory"), section.span)
-    batch = f"{recipe.batch} sample{'s' if recipe.batch > 1 else ''}"
-    message = f"a training step on {batch} takes {format_bytes(least)} at the least, more than {recipe.memory}"
-    hint = "allow more, or make 'batch' smaller and 'accumulate' larger"
-    yield Diagnostic("memory-too-small", Severity.ERROR, message, span, help=hint)

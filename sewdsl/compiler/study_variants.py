@@ -8,8 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Unpack
 
+from sewdsl.compiler.final_checks import check_variants
 from sewdsl.compiler.front_end import Compilation, read, run_front_end
-from sewdsl.compiler.reaching import check_variants
 from sewdsl.compiler.spec import Options, SpecSource, limits, overrides
 from sewdsl.diagnostics import Diagnostic, sort_diagnostics
 from sewdsl.elaborate.overrides import Override
