@@ -86,17 +86,13 @@ def read_length(text: str) -> Length:
     found = _LENGTH.fullmatch(text.strip())
     units = ", ".join(POINTS)
     if found is None:
-        message = f"'{text}' is no length: write a number and one of the units {units}, such as 397pt"
-        raise ValueError(message)
+        raise ValueError(f"'{text}' is no length: write a number and one of the units {units}, such as 397pt")
     number, unit = found[1], found[2].lower()
     if not unit:
-        message = f"'{text}' has no unit: write {number}pt, {number}mm, or another of {units}"
-        raise ValueError(message)
+        raise ValueError(f"'{text}' has no unit: write {number}pt, {number}mm, or another of {units}")
     if unit not in POINTS:
-        message = f"'{text}' has the unit '{found[2]}', which is none of {units}"
-        raise ValueError(message)
+        raise ValueError(f"'{text}' has the unit '{found[2]}', which is none of {units}")
     length = Length(float(number), unit)
     if not SHORTEST <= length.points <= LONGEST:
-        message = f"'{text}' is {length.points:g}pt; a picture has from {SHORTEST:g}pt to {LONGEST:g}pt"
-        raise ValueError(message)
+        raise ValueError(f"'{text}' is {length.points:g}pt; a picture has from {SHORTEST:g}pt to {LONGEST:g}pt")
     return length

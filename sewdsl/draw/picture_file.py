@@ -53,8 +53,7 @@ def render(
     """
     programs = renderers()
     if not programs:
-        message = "no renderer found: install Graphviz (its 'dot'), or 'pip install graphviz-pure'"
-        raise RenderingError(message)
+        raise RenderingError("no renderer found: install Graphviz (its 'dot'), or 'pip install graphviz-pure'")
     failures = []
     for program in programs:
         try:
@@ -87,12 +86,10 @@ def _run(program: Path, dot_text: str, options: list[str], timeout: float) -> by
         message = f"{program.name} took more than {timeout:g} s ('draw --format dot' needs no renderer)"
         raise RenderingError(message) from None
     except OSError as error:
-        message = f"{program} does not run: {error}"
-        raise RenderingError(message) from error
+        raise RenderingError(f"{program} does not run: {error}") from error
     if done.returncode or not done.stdout:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-        message = f"{program.name} failed with exit status {done.returncode}: {said[-1]}"
-        raise RenderingError(message)
+        raise RenderingError(f"{program.name} failed with exit status {done.returncode}: {said[-1]}")
     return done.stdout
 
 
@@ -174,8 +171,7 @@ def render_picture(network: Network, format: PictureFormat = "svg", **options: U
         text = dot(network, **options)
         return text.encode() if format == "dot" else render(text, format, width=width)
     if width is not None:
-        message = "Mermaid text has no width: the page that shows it decides"
-        raise ValueError(message)
+        raise ValueError("Mermaid text has no width: the page that shows it decides")
     return mermaid(network, **options).encode()
 
 
@@ -202,8 +198,7 @@ def write_picture(
     """
     chosen = format or format_of(path)
     if chosen is None:
-        message = f"'{path.name}' has none of the suffixes {', '.join(SUFFIXES)}; state the format"
-        raise ValueError(message)
+        raise ValueError(f"'{path.name}' has none of the suffixes {', '.join(SUFFIXES)}; state the format")
     target = Path(os.path.realpath(path))  # what a link points to, not the link
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

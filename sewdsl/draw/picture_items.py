@@ -203,8 +203,7 @@ def exit_layer(item: PictureItem) -> PictureLayer:
         case PictureLoop(layer, body):
             return exit_layer(body[-1]) if body else layer
         case PictureReadout():
-            message = "nothing follows the readout"
-            raise ValueError(message)
+            raise ValueError("nothing follows the readout")
 
 
 def entry_layer(item: PictureItem) -> PictureLayer | None:

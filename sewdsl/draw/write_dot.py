@@ -168,11 +168,10 @@ def _drawn(
     items = picture_items(network, expand=expand, collapse=collapse, depth=depth)
     wiring = Wiring(network, items)
     if len(wiring.layers) > max_boxes:
-        message = (
+        raise RenderingError(
             f"it would have {len(wiring.layers):,} boxes, over the limit of {max_boxes:,}; write what repeats as "
             f"{{…}}*n, which is drawn once unless expanded, or {raise_limit_help('boxes')}"
         )
-        raise RenderingError(message)
     vertical, width = direction == "TB", look.width.points if look.width else 0.0
     measure = Measure(wiring, items, vertical=vertical, narrow=width > 0, legend=look.legend)
     if not width:

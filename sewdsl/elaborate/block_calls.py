@@ -161,8 +161,7 @@ class BlockCalls:
             if parameter.name in given:
                 value, span = given[parameter.name].value, given[parameter.name].span
                 if not isinstance(value, int | float) or isinstance(value, bool):
-                    message = f"'{parameter.name}' must be a number, not '{span.text}'"
-                    raise self._invalid(message, span, path)
+                    raise self._invalid(f"'{parameter.name}' must be a number, not '{span.text}'", span, path)
                 values[parameter.name] = value
             elif (number := default_number(parameter)) is not None:
                 values[parameter.name] = number

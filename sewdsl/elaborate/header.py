@@ -114,8 +114,7 @@ class HeaderReader:
     def _default(name: str, family: type[Family]) -> Family:
         made = catalogue()[name]()
         if not isinstance(made, family):
-            message = f"{name} is not a {family.__name__}"
-            raise TypeError(message)
+            raise TypeError(f"{name} is not a {family.__name__}")
         return made
 
     def _input(self) -> tuple[int, ...] | None:

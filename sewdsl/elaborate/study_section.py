@@ -297,8 +297,7 @@ class _Reader:
             message = f"'{name}' has no values to vary over"
             raise self.reporter.refuse("missing-argument", message, setting.span, help=_EXAMPLE)
         if name in self.varied:
-            message = f"'{name}' is varied twice"
-            raise self.reporter.refuse("duplicate-setting", message, setting.span, help="keep one")
+            raise self.reporter.refuse("duplicate-setting", f"'{name}' is varied twice", setting.span, help="keep one")
         if is_range(values):
             if name == SEED:
                 message, hint = "seeds are no range to search", "list them: vary seed 0 1 2"
@@ -321,8 +320,7 @@ class _Reader:
 
     def _search(self, setting: Setting) -> None:
         if "search" in self.lines:
-            message = "'search' is written twice"
-            raise self.reporter.refuse("duplicate-setting", message, setting.span, help="keep one")
+            raise self.reporter.refuse("duplicate-setting", "'search' is written twice", setting.span, help="keep one")
         self.lines["search"], self.misread = setting.span, True
         if len(setting.values) != 1 or not isinstance(setting.values[0], Call):
             message = "'search' says what chooses the values, and how many trials there are"

@@ -45,8 +45,7 @@ class _Entry:
             types = {"int": int, "float": float}
             return cls(**{field.name: types.get(str(field.type), str)(said[field.name]) for field in known})
         except (KeyError, TypeError, ValueError) as error:
-            message = f"metadata[{KEY!r}] is not what sewdsl writes: {error}"
-            raise ValueError(message) from error
+            raise ValueError(f"metadata[{KEY!r}] is not what sewdsl writes: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,7 @@ def from_json(
         KeyError: a part is missing.
     """
     if data.get("sewdsl") != VERSION:
-        message = f"this is version {data.get('sewdsl')} of the network format; version {VERSION} is read"
-        raise ValueError(message)
+        raise ValueError(f"this is version {data.get('sewdsl')} of the network format; version {VERSION} is read")
     kinds = _Kinds(catalogue, define)
     sources = [Source(item["name"], item["text"]) for item in data["sources"]]
 
@@ -144,6 +143,5 @@ class _Kinds(NamedTuple):
             return self.define(data["definition"])
         name = data["kind"]
         if "definition" in data or name not in self.catalogue:
-            message = f"unknown kind '{name}'"
-            raise ValueError(message)
+            raise ValueError(f"unknown kind '{name}'")
         return self.catalogue[name]

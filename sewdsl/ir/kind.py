@@ -67,8 +67,7 @@ class Kind(BaseModel):
             if kind in CATALOGUE:
                 first = CATALOGUE[kind]
                 places = f"{first.__module__}.{first.__qualname__} and {cls.__module__}.{cls.__qualname__}"
-                message = f"kind {kind!r} is defined twice: {places}"
-                raise TypeError(message)
+                raise TypeError(f"kind {kind!r} is defined twice: {places}")
             cls.kind = kind
             cls.key = key or kind.lower()
             CATALOGUE[kind] = cls

@@ -141,28 +141,22 @@ class Network:
         names = {node.name for node in self.nodes}
         outputs = (self.output, *self.given)
         if len(names) != len(self.nodes) or not all(0 <= index < len(self.nodes) for index in outputs):
-            message = f"network {self.name!r}: node names are not unique, or the output is not a node"
-            raise ValueError(message)
+            raise ValueError(f"network {self.name!r}: node names are not unique, or the output is not a node")
         for index, node in enumerate(self.nodes):
             if any(not 0 <= i < index for i in node.inputs):
-                message = f"{node.name}: reads a node that is not before it"
-                raise ValueError(message)
+                raise ValueError(f"{node.name}: reads a node that is not before it")
             if any(not 0 <= i < len(self.nodes) for i in node.sources):
-                message = f"{node.name}: delays what is no node"
-                raise ValueError(message)
+                raise ValueError(f"{node.name}: delays what is no node")
             inferred = node.op.infer(*self.inputs(node))
             narrower = node.feeds_back and inferred.shape == node.output.shape
             if narrower and widest_range((node.output.values, inferred.values)) == node.output.values:
                 inferred = node.output  # what is fed back may be taken for more values than there are
             if inferred != node.output:
-                message = f"{node.name}: says {node.output}, but {node.op} gives {inferred}"
-                raise ValueError(message)
+                raise ValueError(f"{node.name}: says {node.output}, but {node.op} gives {inferred}")
             if isinstance(node.op, KnowsSteps) and node.op.steps != self.settings.steps:
-                message = f"{node.name}: {node.op} is not for the network's {self.settings.steps} time-steps"
-                raise ValueError(message)
+                raise ValueError(f"{node.name}: {node.op} is not for the network's {self.settings.steps} time-steps")
         for index in sorted(self.graph.open_delays):
-            message = f"{self.nodes[index].name}: closes no loop, and so has to read what it delays"
-            raise ValueError(message)
+            raise ValueError(f"{self.nodes[index].name}: closes no loop, and so has to read what it delays")
         return self
 
     def in_evaluation(self) -> Network:

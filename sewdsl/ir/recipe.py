@@ -130,8 +130,7 @@ def _rate(rate: str | float) -> str | float:
 
 def _memory(text: str | None) -> str | None:
     if text is not None and not parse_memory(text):
-        message = f"'{text}' is no amount of memory: write 2GB, 1.5GB, 800MB or 512MiB"
-        raise ValueError(message)
+        raise ValueError(f"'{text}' is no amount of memory: write 2GB, 1.5GB, 800MB or 512MiB")
     return text
 
 
@@ -232,8 +231,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:
         if self.warmup >= self.epochs:
-            message = f"a warmup of {self.warmup} leaves nothing of {self.epochs} epochs"
-            raise ValueError(message)
+            raise ValueError(f"a warmup of {self.warmup} leaves nothing of {self.epochs} epochs")
         return self
 
     @model_validator(mode="after")
@@ -245,15 +243,13 @@ class Recipe(BaseModel):
             message = f"the schedule {schedule.kind} goes by a validation part, and there is none: add 'validation 0.1'"
             raise ValueError(message)
         if self.warmup and (schedule.by_validation or schedule.each == "step"):
-            message = f"'warmup' is not for the schedule {schedule.kind}: leave it out"
-            raise ValueError(message)
+            raise ValueError(f"'warmup' is not for the schedule {schedule.kind}: leave it out")
         return self
 
     @model_validator(mode="after")
     def _one_plans_memory(self) -> Self:
         if self.memory is not None and self.compile:
-            message = "'memory' goes with 'compile off': torch's compiler plans memory by itself"
-            raise ValueError(message)
+            raise ValueError("'memory' goes with 'compile off': torch's compiler plans memory by itself")
         return self
 
     @property

@@ -18,15 +18,13 @@ def to_sequence(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tens
     """
     rank = len(settings.input)
     if tuple(x.shape[-rank:]) != settings.input or x.ndim - rank not in {1, 2}:
-        message = (
+        raise ValueError(
             f"the input is {_layout('T, N', settings)}, or {_layout('N', settings)} if it is static, "
             f"but got {list(x.shape)}{_hint(x, settings)}"
         )
-        raise ValueError(message)
     static = x.ndim == rank + 1
     if not static and x.shape[0] == 0:
-        message = f"a sequence has at least one time-step, but got {list(x.shape)}; time is the first axis"
-        raise ValueError(message)
+        raise ValueError(f"a sequence has at least one time-step, but got {list(x.shape)}; time is the first axis")
     x = _in_format(x, parameter)
     return x.expand(settings.steps, *x.shape) if static else x
 
@@ -55,8 +53,7 @@ def to_time_step(x: Tensor, settings: Settings, parameter: Tensor | None) -> Ten
         ValueError: it does not fit.
     """
     if tuple(x.shape[1:]) != settings.input:
-        message = f"a stream takes one time-step at a time, {_layout('N', settings)}, but got {list(x.shape)}"
-        raise ValueError(message)
+        raise ValueError(f"a stream takes one time-step at a time, {_layout('N', settings)}, but got {list(x.shape)}")
     return _in_format(x, parameter)
 
 
@@ -85,14 +82,12 @@ def _in_format(x: Tensor, parameter: Tensor | None) -> Tensor:
     """The values in the parameters' dtype, if that loses nothing."""
     wanted = torch.get_default_dtype() if parameter is None else parameter.dtype
     if x.dtype.is_complex:
-        message = f"the input is {x.dtype}, but a network computes with real numbers"
-        raise ValueError(message)
+        raise ValueError(f"the input is {x.dtype}, but a network computes with real numbers")
     if not x.dtype.is_floating_point:
         return x.to(wanted)
     if parameter is not None and x.dtype != wanted and not autocast_dtype(x.device.type):
-        message = (
+        raise ValueError(
             f"the input is {x.dtype}, but the parameters are {wanted}; convert one of them: x.to({wanted}) "
             f"or model.to({x.dtype})"
         )
-        raise ValueError(message)
     return x

@@ -36,11 +36,10 @@ class Group(nn.Module):
         if not isinstance(old, ModuleGroup) or (isinstance(new, nn.Module) and not isinstance(new, ModuleGroup)):
             return
         if not (isinstance(new, ModuleGroup) and {*old.layers} <= {*new.layers}):
-            message = (
+            raise TypeError(
                 f"{old.path} is a group of layers, whose place nothing can take but a module that reads what it reads "
                 "and gives what it gives, or a group of the same layers; torch.nn.Identity() passes all on"
             )
-            raise TypeError(message)
 
 
 class ModuleGroup(Group):
@@ -64,17 +63,15 @@ class ModuleGroup(Group):
 
     def forward(self, *_: Any, **__: Any) -> NoReturn:
         """It has none."""
-        message = f"{self.path} is a group of layers that computes nothing itself; call the network, or a layer"
-        raise TypeError(message)
+        raise TypeError(f"{self.path} is a group of layers that computes nothing itself; call the network, or a layer")
 
     def _refuse(self) -> NoReturn:
         """Says what to hook in its place."""
-        message = (
+        raise TypeError(
             f"{self.path} is a group of layers, through which gradients pass layer by layer, so that such a hook on it "
             "would never be called; hook its last layer, which gives what it gives: "
             f"model.get_submodule('{self.path}.{self.layers[-1]}')"
         )
-        raise TypeError(message)
 
     def register_full_backward_hook(self, *_: Any, **__: Any) -> NoReturn:
         self._refuse()
@@ -108,8 +105,7 @@ def find_part(network: Network, path: str) -> PartNodes:
         near = (
             did_you_mean(path, part_names(network)) or f"its layers: {', '.join(n.name for n in network.nodes[1:9])}, …"
         )
-        message = f"{network.name} has no layer or part '{path}'; {near}"
-        raise ValueError(message)
+        raise ValueError(f"{network.name} has no layer or part '{path}'; {near}")
     graph = network.graph
     reads = dict.fromkeys(i for index in sorted(nodes) for i in network.nodes[index].inputs if i not in nodes)
     gives = [index for index in sorted(nodes) if index in network.given or not nodes.issuperset(graph.consumers[index])]
@@ -118,8 +114,7 @@ def find_part(network: Network, path: str) -> PartNodes:
         raise ValueError(message)
     if len(gives) != 1:
         names = ", ".join(network.nodes[index].name for index in gives) or "none"
-        message = f"{path} does not give one value; layers whose values are read outside it: {names}"
-        raise ValueError(message)
+        raise ValueError(f"{path} does not give one value; layers whose values are read outside it: {names}")
     return PartNodes(path, nodes, tuple(reads), gives[0])
 
 
@@ -151,11 +146,10 @@ class PartCall:
             with_names = key in module._forward_pre_hooks_with_kwargs  # noqa: SLF001
             found: Any = hook(module, self._inputs, {}) if with_names else hook(module, self._inputs)
             if found is not None:
-                message = (
+                raise TypeError(
                     f"a hook of {self.part.path} gives other inputs, but the layers in it read those of the network; "
                     "let it return nothing, or hook the layer that gives the input"
                 )
-                raise TypeError(message)
 
     def finish(self, value: Tensor) -> Tensor:
         """What it gives, after its hooks."""

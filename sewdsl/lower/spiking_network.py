@@ -147,10 +147,9 @@ class SpikingNetwork(Group):
         parts = self._calls(streaming=step is not None)
         gone = {i: call for call in parts if call.replaced for i in call.part.nodes}
         if wanted is not None and (missing := [i for i in wanted if i in gone and gone[i].part.gives != i]):
-            message = (
+            raise ValueError(
                 f"{self.network.nodes[missing[0]].name} is gone: another module has the place of the part it was in"
             )
-            raise ValueError(message)
         modules = [self if i in gone else self.get_submodule(name) for i, (name, _) in enumerate(self._built, 1)]
         apart = {call.part.gives for call in parts} | {*gone, *(wanted or ())}
         plan = self._plan(x_TN, modules, apart, static=static, streaming=step is not None)
@@ -188,10 +187,9 @@ class SpikingNetwork(Group):
                         self._known_parts[path] = find_part(self.network, path)
                     part = self._known_parts[path]
                     if streaming and replaced and any(self.network.nodes[i].op.reads == "past" for i in part.nodes):
-                        message = (
+                        raise TypeError(
                             f"the network cannot be streamed: what is in the place of {path} does not give its state"
                         )
-                        raise TypeError(message)
                     found.append(PartCall(part, module, replaced=replaced))
         return found
 
@@ -206,19 +204,17 @@ class SpikingNetwork(Group):
         except AttributeError:
             for path in reversed(self.__dict__.get("_groups", ())):  # outer ones first
                 if target.startswith(f"{path}.") and not isinstance(self.get_submodule(path), ModuleGroup):
-                    message = f"{target} is gone: another module has the place of {path}"
-                    raise AttributeError(message) from None
+                    raise AttributeError(f"{target} is gone: another module has the place of {path}") from None
             raise
 
     def _check_steps(self, T: int) -> None:
         """Refuses another number of time-steps than that of weights."""
         fixed, steps = self._fixed, self.network.settings.steps
         if fixed is not None and steps != T:
-            message = (
+            raise ValueError(
                 f"{fixed.name} ({fixed.op.kind}) has weights for {steps} time-steps, but the input has {T}: another "
                 f"number of time-steps is another network, which steps={T} compiles"
             )
-            raise ValueError(message)
 
     def _plan(
         self, x_TN: Tensor, modules: Sequence[nn.Module], apart: set[int], *, static: bool, streaming: bool
@@ -293,8 +289,7 @@ class ValuesAt(nn.Module):
     def __init__(self, model: SpikingNetwork, paths: Sequence[str]) -> None:
         super().__init__()
         if not paths:
-            message = "say which: model.at('sew_block1')"
-            raise ValueError(message)
+            raise ValueError("say which: model.at('sew_block1')")
         self.model, self.paths = model, tuple(paths)
         self._gives = {path: find_part(model.network, path).gives for path in paths}
 
@@ -335,11 +330,10 @@ class Stream:
         self._model = model
         whole = next((node for node in model.network if node.op.reads == "sequence"), None)
         if whole is not None:
-            message = (
+            raise ValueError(
                 f"{whole.name} ({whole.op.kind}) reads all time-steps of a sequence to give any of them, so that the "
                 "network cannot be streamed; call it on whole sequences"
             )
-            raise ValueError(message)
 
     def __call__(self, x_N: Tensor, state: State | None = None) -> tuple[Any, State]:
         """One time-step.
@@ -362,10 +356,9 @@ class Stream:
         t = 0 if state is None else state.t
         fixed, steps = model.network.first_fixed, model.network.settings.steps
         if fixed is not None and t >= steps:
-            message = (
+            raise ValueError(
                 f"{fixed.name} ({fixed.op.kind}) has weights for {steps} time-steps, and the stream is after these"
             )
-            raise ValueError(message)
 
         step = StepState(state, t)
         found = model.run(x_N[None], step)
@@ -376,11 +369,10 @@ class Stream:
         for name, module in self._model.named_modules():
             if module.training and isinstance(module, BatchNorm | Dropout):
                 why = "takes its statistics over" if isinstance(module, BatchNorm) else "draws one mask for"
-                message = (
+                raise RuntimeError(
                     f"{name} is in training mode and {why} all time-steps of a sequence, but a stream sees one at a "
                     "time; call model.eval() first, or train on whole sequences"
                 )
-                raise RuntimeError(message)
 
     def __repr__(self) -> str:
         return f"Stream({self._model.network.name!r})"

@@ -49,8 +49,7 @@ class StepState:
                 self.after[name] = past.after
             return y_TN
         if not isinstance(module, Neuron):
-            message = f"{name} is {type(module).__name__}, not one of our neurons: nothing can keep its state"
-            raise TypeError(message)
+            raise TypeError(f"{name} is {type(module).__name__}, not one of our neurons: nothing can keep its state")
         return self._fire(name, module, x_TN)
 
     def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
@@ -58,8 +57,7 @@ class StepState:
         potential = Potential(self._potential(name, module, x_TN))
         spikes_TN: Tensor = module(x_TN, potential=potential)
         if potential.after is None:
-            message = f"{name} has a forward of its own, which leaves no potential for the next time-step"
-            raise TypeError(message)
+            raise TypeError(f"{name} has a forward of its own, which leaves no potential for the next time-step")
         self.after[name] = potential.after
         return spikes_TN
 
@@ -86,12 +84,10 @@ class StepState:
     def _kept(self, name: str, shape: tuple[int, ...], more: int = 0) -> Tensor:
         """What was kept of a node, shaped as a step of its input, with so many axes more in front."""
         if self._before is None or name not in self._before:
-            message = f"the state has nothing for {name}: it belongs to another network"
-            raise ValueError(message)
+            raise ValueError(f"the state has nothing for {name}: it belongs to another network")
         kept = self._before[name]
         if kept.ndim != len(shape) + more or tuple(kept.shape[more:]) != tuple(shape):
-            message = f"the state of {name} is {list(kept.shape)}, but this step needs {list(shape)}"
-            raise ValueError(message)
+            raise ValueError(f"the state of {name} is {list(kept.shape)}, but this step needs {list(shape)}")
         return kept
 
 

@@ -301,8 +301,7 @@ def network_items(network: Network, words: Callable[[int], str] = lambda _: "") 
                 yield ReadText(names[source], source)
                 yield LayerText(words(index), nodes[index].op, index)
             case _:
-                message = f"edges give layers, merges, loops and named values, not {item}"
-                raise AssertionError(message)
+                raise AssertionError(f"edges give layers, merges, loops and named values, not {item}")
 
     lets = (LetText(names[index], written(items)) for index, items in found.values)
     others = (LetText(name, (ReadText(names[i], i),)) for name, i in network.outputs if names[i] != name)

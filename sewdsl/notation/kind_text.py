@@ -41,8 +41,7 @@ def kind_text(kind: Some, settle: Callable[[Some], Some] | None = None, default:
         ValueError: no text is read as this, or an argument has a value that cannot be written.
     """
     if find(kind.kind) is not type(kind) and not kind.defined_by_text:
-        message = f"'{kind.kind}' is not a name of the language"
-        raise ValueError(message)
+        raise ValueError(f"'{kind.kind}' is not a name of the language")
     unsaid = redundant_arguments(kind, settle, default)
     letters = _letters(type(kind))
     shortest = tuple(name for name, _ in kind if letters.get(name) == ALWAYS_WRITTEN or name not in unsaid)
@@ -51,8 +50,7 @@ def kind_text(kind: Some, settle: Callable[[Some], Some] | None = None, default:
         made, text = _written(kind, names, default)
         if after_settling(made, settle) == kind:
             return text
-    message = f"{kind} is not what anything is read as here: an argument follows from its surroundings"
-    raise ValueError(message)
+    raise ValueError(f"{kind} is not what anything is read as here: an argument follows from its surroundings")
 
 
 @cache
@@ -107,8 +105,7 @@ def value_text(value: object) -> str:
             return " ".join(texts)
         case str():
             return value if _plain(value) else quote_text(value)
-    message = f"{value!r} cannot be written"
-    raise ValueError(message)
+    raise ValueError(f"{value!r} cannot be written")
 
 
 @cache
@@ -124,8 +121,7 @@ def quote_text(text: str) -> str:
         ValueError: it has a quote or an end of line in it, for which there is no escape.
     """
     if set(text) & set('"\r\n'):
-        message = f"{text!r} cannot be written between quotes"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} cannot be written between quotes")
     return f'"{text}"'
 
 

@@ -133,6 +133,5 @@ class SGD(Optimizer, kind="SGD"):
     @model_validator(mode="after")
     def _momentum_for_nesterov(self) -> Self:
         if self.nesterov and not self.momentum:
-            message = "nesterov needs a momentum above 0"
-            raise ValueError(message)
+            raise ValueError("nesterov needs a momentum above 0")
         return self

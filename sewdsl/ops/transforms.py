@@ -191,8 +191,7 @@ class RandomErasing(SampleTransform, kind="RandomErasing"):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.least > self.most:
-            message = f"the least area is {self.least}, and the most {self.most}"
-            raise ValueError(message)
+            raise ValueError(f"the least area is {self.least}, and the most {self.most}")
         return self
 
     def build(self, library: ModuleType) -> Any:

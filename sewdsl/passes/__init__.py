@@ -60,8 +60,7 @@ def run_passes(network: Network, level: int = 1) -> Iterator[PassResult]:
         ValueError: there is no such level.
     """
     if level not in LEVELS:
-        message = f"optimize is one of {', '.join(map(str, LEVELS))}, not {level!r}"
-        raise ValueError(message)
+        raise ValueError(f"optimize is one of {', '.join(map(str, LEVELS))}, not {level!r}")
     program = Program.of(network)
     for lowest, name, step in PASSES:
         if level >= lowest:

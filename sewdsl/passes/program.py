@@ -104,17 +104,14 @@ class Program:
         for step in self.steps:
             missing = set(step.operands) - known
             if missing:
-                message = f"step {step} reads {sorted(missing)}, which are not computed before it"
-                raise ValueError(message)
+                raise ValueError(f"step {step} reads {sorted(missing)}, which are not computed before it")
             inside = {i for node in step.nodes for i in self.network.nodes[node].inputs} - set(step.nodes)
             if inside != set(step.operands):
-                message = f"step {step} needs {sorted(inside)}"
-                raise ValueError(message)
+                raise ValueError(f"step {step} needs {sorted(inside)}")
             known.update(step.given)
             done += step.nodes
         if sorted(done) != list(range(1, len(self.network))) or not known.issuperset(self.network.given):
-            message = f"network {self.network.name!r}: its steps do not compute every node once"
-            raise ValueError(message)
+            raise ValueError(f"network {self.network.name!r}: its steps do not compute every node once")
         return self
 
 

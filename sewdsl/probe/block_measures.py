@@ -51,8 +51,7 @@ def block_rates(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tensor]])
         for x, _ in batches:
             model(x)
     if found and not counts:
-        message = "there is no batch to look at"
-        raise ValueError(message)
+        raise ValueError("there is no batch to look at")
     means = {name: sums[name] / counts[name] for name in sums}
     return tuple(
         BlockRate(block, None if block.branch is None else means[block.branch], means[block.output]) for block in found
@@ -106,8 +105,7 @@ def block_gradients(model: SpikingNetwork, batches: Iterable[tuple[Tensor, Tenso
             seen.clear()
             count += 1
     if found and not count:
-        message = "there is no batch to look at"
-        raise ValueError(message)
+        raise ValueError("there is no batch to look at")
     return tuple(GradientAmplitude(block, total / count) for block, total in sums.items())
 
 

@@ -195,8 +195,7 @@ def _differences(outcome: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]
     """
     (y, g), (y_expected, g_expected) = outcome, expected
     if not (g.isfinite().all() and y.isfinite().all()):
-        message = "values that are not finite"
-        raise ArithmeticError(message)
+        raise ArithmeticError("values that are not finite")
     spikes = float((y != y_expected).double().mean())
     gradient = float((g - g_expected).abs().mean() / (g_expected.abs().mean() + torch.finfo(torch.float32).tiny))
     return spikes, gradient

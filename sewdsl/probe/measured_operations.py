@@ -101,8 +101,7 @@ def measure_operations(
     """
     network = model.network
     for name in active_dropouts(model):
-        message = f"{name} is in training mode and scales spikes: see sewdsl.probe.set_untrained_mode"
-        raise ValueError(message)
+        raise ValueError(f"{name} is in training mode and scales spikes: see sewdsl.probe.set_untrained_mode")
     found = {most.node.name: MeasuredOperations(most) for most in operation_bounds(network)}
     places = {name: _places(network, measured.most) for name, measured in found.items()}
     static = False
@@ -119,8 +118,7 @@ def measure_operations(
             static = x.ndim == len(network.settings.input) + 1
             model(x)
     if any(not measured.samples for measured in found.values()):
-        message = "there is no batch to look at"
-        raise ValueError(message)
+        raise ValueError("there is no batch to look at")
     return tuple(found.values())
 
 

@@ -171,16 +171,13 @@ def _written(network: Network) -> tuple[str, Network]:
         text = write_net(network)
         written = read(Source(network.name, text)).result()
     except UnwritableNetwork as error:
-        message = f"the language has no text for {network.name}: {error}"
-        raise ModelImportError(message) from None
+        raise ModelImportError(f"the language has no text for {network.name}: {error}") from None
     except SewdslError as error:
         said = "; ".join(diagnostic.message for diagnostic in error.diagnostics)
-        message = f"{network.name} breaks a rule of the language: {said}"
-        raise ModelImportError(message) from None
+        raise ModelImportError(f"{network.name} breaks a rule of the language: {said}") from None
     same = (_edges(written), written.outputs) == (_edges(network), network.outputs)
     if not same or written.settings != network.settings:
-        message = f"{network.name} has no text of its own: what was written reads as another network"
-        raise ModelImportError(message)
+        raise ModelImportError(f"{network.name} has no text of its own: what was written reads as another network")
     return text, written
 
 

@@ -82,8 +82,7 @@ def keys(network: Network, scheme: Scheme) -> dict[str, tuple[TensorKey, ...]]:
                 raise NoPlaceError(node, "has no place")
             found += [_tensor_key(places[node.name], last, like) for last, like in state.items()]
     except WeightsError as error:
-        message = f"{network.name} has no keys in {scheme.name}: {error}"
-        raise WeightsError(message) from None
+        raise WeightsError(f"{network.name} has no keys in {scheme.name}: {error}") from None
     known: dict[str, tuple[TensorKey, ...]] = {}
     for key in found:
         known[key.theirs] = (*known.get(key.theirs, ()), key)
@@ -129,10 +128,11 @@ def detect_schemes(tensors: Mapping[str, Tensor], network: Network) -> tuple[Sch
         more = f" and {len(tensors) - SHOWN_KEYS:,} more" if len(tensors) > SHOWN_KEYS else ""
         shown = ", ".join([*tensors][:SHOWN_KEYS]) + more or "none at all"
         hint = suggest_network(tensors, network)
-        message = "\n  ".join(
-            [f"no scheme names weights of {network.name} like this: {shown}", *([hint] if hint else refusals)]
+        raise WeightsError(
+            "\n  ".join(
+                [f"no scheme names weights of {network.name} like this: {shown}", *([hint] if hint else refusals)]
+            )
         )
-        raise WeightsError(message)
     return tuple(SCHEMES[name] for name, count in known.items() if count == most)
 
 
@@ -232,8 +232,7 @@ def to_scheme_keys(tensors: Mapping[str, Tensor], network: Network, scheme: Sche
             value = torch.cat([x.reshape(key.shape) for key, x in zip(parts, values, strict=True)])
         elif any(not torch.equal(x, values[0]) for x in values[1:]):
             which = " and ".join(f"{key.ours}, {value.item():g}" for key, value in zip(parts, values, strict=True))
-            message = f"{theirs} is one number in {scheme.name}, and here several: {which}"
-            raise WeightsError(message)
+            raise WeightsError(f"{theirs} is one number in {scheme.name}, and here several: {which}")
         else:
             value = values[0].reshape(scheme.scalar) if first.is_floating_point() else values[0]
         found[theirs] = value.contiguous()

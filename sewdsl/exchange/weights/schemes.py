@@ -117,8 +117,7 @@ class ResNetScheme(Scheme):
         found = network_parts(network)
         where = [index for index, part in enumerate(found) if isinstance(part, ConvBlock)]
         if not where:
-            message = "there is no residual block of convolutions"
-            raise WeightsError(message)
+            raise WeightsError("there is no residual block of convolutions")
         yield from self._stem([part for part in found[: where[0]] if isinstance(part, Node)])
         stage, number = 1, 0
         for part in found[where[0] : where[-1] + 1]:
@@ -132,8 +131,7 @@ class ResNetScheme(Scheme):
 
     def _stem(self, row: Sequence[Node]) -> Iterator[Place]:
         if not row:
-            message = "there is no convolution before the first block"
-            raise WeightsError(message)
+            raise WeightsError("there is no convolution before the first block")
         unit, following = leading_unit(row)
         yield from self.unit(unit, UnitKeys("conv1", "bn1", self.branch(1).activation))
         for node in following:
@@ -156,8 +154,7 @@ class ResNetScheme(Scheme):
     def _head(self, row: Sequence[Node]) -> Iterator[Place]:
         kept = [node for node in row if not isinstance(node.op, FLAT)]
         if not kept:
-            message = "there is no linear layer after the last block"
-            raise WeightsError(message)
+            raise WeightsError("there is no linear layer after the last block")
         yield self.linear(kept[0], "fc")
         for node in kept[1:]:
             raise NoPlaceError(node, "follows the linear layer")
@@ -199,8 +196,7 @@ class FangDvsScheme(Scheme):
         """In order: ``conv.0``, ``conv.1`` and so on, ``out``."""
         *body, last = network_parts(network)
         if isinstance(last, ConvBlock):
-            message = "there is no linear layer at the end"
-            raise WeightsError(message)
+            raise WeightsError("there is no linear layer at the end")
         for number, item in enumerate(_items(body)):
             within = f"conv.{number}."
             if isinstance(item, ConvBlock):
@@ -285,8 +281,7 @@ class SpikingJellyScheme(ResNetScheme):
                 refusals.append(f"as {known.name}: {error}")
             else:
                 return
-        message = "\n  ".join(["it is of none of the classes there", *refusals])
-        raise WeightsError(message)
+        raise WeightsError("\n  ".join(["it is of none of the classes there", *refusals]))
 
     def learns_alike(self, op: Op) -> bool:
         """PLIF, and the parallel neurons that read all time-steps or a few."""

@@ -91,8 +91,7 @@ class SequenceReader:
         item = self._items[0]
         node = self.network.nodes[item.node] if isinstance(item, structure.LayerItem | structure.MergeItem) else None
         if node is None:
-            message = "a value is read in several places"
-            raise WeightsError(message)
+            raise WeightsError("a value is read in several places")
         return node
 
     def starts(self, *kinds: type[Op]) -> bool:

@@ -58,8 +58,7 @@ class SpikingJellyClass(ABC):
         try:
             found = network.wiring
         except UnstructuredError as error:
-            message = "its layers are not those of a text"
-            raise WeightsError(message) from error
+            raise WeightsError("its layers are not those of a text") from error
         if found.values:
             raise NoPlaceError(network.nodes[found.values[0][0]], "is read in several places")
         reader = SequenceReader(network, found.body, activation)

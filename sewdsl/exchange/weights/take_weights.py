@@ -67,8 +67,7 @@ def take_weights(tensors: Mapping[str, Tensor], network: Network, only: Sequence
             with_weights = f"these have weights: {listed(fold_parts(network, layers, layers))}"
             hint = "" if named else did_you_mean(pattern, part_names(network))
             what = "names nothing that has weights" if named else f"names no layer or part of {network.name}"
-            message = f"--weights-only '{pattern}' {what}; {hint or with_weights}"
-            raise WeightsError(message)
+            raise WeightsError(f"--weights-only '{pattern}' {what}; {hint or with_weights}")
         wanted |= named & layers.keys()
     taken: dict[str, Tensor] = {}
     chosen, unasked, left, uncounted = list[int](), list[int](), list[str](), list[str]()
@@ -96,8 +95,7 @@ def take_weights(tensors: Mapping[str, Tensor], network: Network, only: Sequence
         left.append(f"{listed(strange)}, which {network.name} does not have")
     if not chosen:
         why = "; ".join(left[:MAX_LEFT]) or f"it holds nothing of {', '.join(only)}"
-        message = f"nothing in it fits {network.name}: {why}"
-        raise WeightsError(message)
+        raise WeightsError(f"nothing in it fits {network.name}: {why}")
     left[MAX_LEFT:] = [f"{len(left) - MAX_LEFT:,} more"] if len(left) > MAX_LEFT else []
     if unasked:
         left.append(f"{listed(fold_parts(network, unasked, layers))}, which --weights-only does not name")

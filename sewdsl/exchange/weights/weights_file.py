@@ -53,15 +53,13 @@ def read_weights(path: Path) -> WeightsFile:
         with open_file(path) as file:
             data = file.read()
     except OSError as error:
-        message = f"cannot read '{path}': {error.strerror}{_instead(path)}"
-        raise WeightsError(message) from None
+        raise WeightsError(f"cannot read '{path}': {error.strerror}{_instead(path)}") from None
     try:
         if other := _other(path, data[:MAX_HEAD_BYTES]):
             raise WeightsError(other)  # noqa: TRY301 -- its name goes before it, as before the others
         return _safetensors(data) if data[8:9] == b"{" else _unwrapped(_loaded(data))
     except WeightsError as error:
-        message = f"'{path}' {error}"
-        raise WeightsError(message) from None
+        raise WeightsError(f"'{path}' {error}") from None
 
 
 def _instead(path: Path) -> str:
@@ -77,8 +75,7 @@ def _safetensors(data: bytes) -> WeightsFile:
     try:
         tensors, metadata = decode_tensors(data)
     except DamagedTensorsError:
-        message = "is damaged"
-        raise WeightsError(message) from None
+        raise WeightsError("is damaged") from None
     left_out = [f"{key}={value}" for key, value in sorted(metadata.items()) if key != DIGEST]
     notes = [f"left out: metadata {', '.join(left_out)}"] if left_out not in ([], ["format=pt"]) else []
     return _bare(tensors, notes)
@@ -110,14 +107,12 @@ def _other(path: Path, head: bytes) -> str:
 def _unwrapped(found: Any) -> WeightsFile:
     """The weights of a checkpoint, next to which other things may lie."""
     if not isinstance(found, Mapping):
-        message = f"holds no weights by key, but one {type(found).__name__}"
-        raise WeightsError(message)
+        raise WeightsError(f"holds no weights by key, but one {type(found).__name__}")
     inside = [key for key in NESTED_WEIGHT_KEYS if isinstance(found.get(key), Mapping)]
     if not inside:
         return _bare(found, ())
     if len(inside) > 1:
-        message = f"holds weights twice: under {' and '.join(map(repr, inside))}"
-        raise WeightsError(message)
+        raise WeightsError(f"holds weights twice: under {' and '.join(map(repr, inside))}")
     left_out = [f"{key!r} ({type(value).__name__})" for key, value in found.items() if key != inside[0]]
     notes = [f"weights under {inside[0]!r}", *([f"left out: {', '.join(left_out)}"] if left_out else [])]
     return _bare(found[inside[0]], notes)
@@ -131,8 +126,7 @@ def _bare(found: Mapping[Any, Any], notes: Sequence[str]) -> WeightsFile:
         if not (isinstance(key, str) and isinstance(value, Tensor))
     ]
     if strange or not found:
-        message = f"holds what is no tensor: {', '.join(strange)}" if strange else "holds no weights"
-        raise WeightsError(message)
+        raise WeightsError(f"holds what is no tensor: {', '.join(strange)}" if strange else "holds no weights")
     for prefix in PREFIXES:
         if all(key.startswith(prefix) for key in found):
             found = {key.removeprefix(prefix): value for key, value in found.items()}

@@ -72,8 +72,7 @@ class PlainSequence(StepState):
             y_TN: Tensor = module(x_TN)
             return y_TN
         if not isinstance(module, Neuron):
-            message = f"{name} is {type(module).__name__}, not one of our neurons"
-            raise ExportError(message)
+            raise ExportError(f"{name} is {type(module).__name__}, not one of our neurons")
         return _spikes(module, x_TN, None)[0]
 
     def begin(self, masks: dict[str, Tensor]) -> StepState:
@@ -116,8 +115,7 @@ def export_program(model: SpikingNetwork) -> ExportedProgram:
             return torch.export.export(PlainNetwork(model), (x,), dynamic_shapes=({len(steps): Dim("N")},))
     except Exception as error:  # whatever torch, or a layer of one's own, raises there
         first, *_ = str(error).strip().splitlines() or [type(error).__name__]
-        message = f"torch.export cannot trace {model.network.name}: {first}"
-        raise ExportError(message) from error
+        raise ExportError(f"torch.export cannot trace {model.network.name}: {first}") from error
 
 
 def write_archive(model: SpikingNetwork, inputs: str = "") -> bytes:

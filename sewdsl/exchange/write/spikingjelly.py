@@ -213,6 +213,5 @@ write = DIALECT.write
 def run_layers(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
     """Return the outputs of a file's network with these weights."""
     if find_spec("spikingjelly") is None:
-        message = "this needs spikingjelly, which is not installed: pip install spikingjelly==2.0.0"
-        raise ExportError(message)
+        raise ExportError("this needs spikingjelly, which is not installed: pip install spikingjelly==2.0.0")
     return run_source(data, x, weights)

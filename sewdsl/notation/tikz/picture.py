@@ -210,8 +210,7 @@ class Picture:
                 self._inside.append(name)
                 self._lines.append(rf"\node[sew signal, {start.place}] ({name}) {{{self._name_of(item)}}};")
                 return name
-        message = f"a network begins with its named values, not with {item}"
-        raise AssertionError(message)
+        raise AssertionError(f"a network begins with its named values, not with {item}")
 
     def _name_of(self, value: ReadText) -> str:
         return BoxText.of(value.name).source

@@ -124,8 +124,7 @@ def require_odd(kernel: int) -> int:
         ValueError: it is even.
     """
     if kernel % 2 == 0:
-        message = "must be odd"
-        raise ValueError(message)
+        raise ValueError("must be odd")
     return kernel
 
 

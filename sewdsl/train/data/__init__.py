@@ -79,10 +79,8 @@ def make_dataset(
     kind = find_dataset(name)
     if kind is None:
         hint = did_you_mean(name, datasets()) or f"there are: {', '.join(sorted(datasets()))}"
-        message = f"unknown data set '{name}'; {hint}"
-        raise ValueError(message)
+        raise ValueError(f"unknown data set '{name}'; {hint}")
     if kind.shape is None and shape is None:
-        message = f"{name} has samples of any size; say which, as shape=(C, H, W)"
-        raise ValueError(message)
+        raise ValueError(f"{name} has samples of any size; say which, as shape=(C, H, W)")
     place = Path(folder) if folder is not None else data_folders.data_folder_variable()
     return kind(DataOptions(place, steps, shape, subset=subset, reading=reading))

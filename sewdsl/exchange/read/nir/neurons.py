@@ -61,8 +61,7 @@ def infer_dt(nodes: Iterable[Primitive]) -> float:
         return fitting[0]
     first, key = neurons[0], NEURONS[neurons[0].kind]
     has = f"{first.name} has {key} {first.number(key):g}"
-    message = f"the graph does not say how long a time-step is ({has}): say it with --dt SECONDS"
-    raise ModelImportError(message)
+    raise ModelImportError(f"the graph does not say how long a time-step is ({has}): say it with --dt SECONDS")
 
 
 def _fits(node: Primitive, dt: float) -> bool:

@@ -51,8 +51,7 @@ def _try_elsewhere(path: Path) -> None:
         raise ModelImportError(message) from None
     kind = identify_file(path.name, head)
     if kind is not None and not head.startswith(HDF5):
-        message = f"'{path}' is {kind.what}, not a graph of NIR: {kind.use.replace('FILE', str(path))}"
-        raise ModelImportError(message)
+        raise ModelImportError(f"'{path}' is {kind.what}, not a graph of NIR: {kind.use.replace('FILE', str(path))}")
     script, argument = safe_traverse.__file__, str(path.absolute())
     command = python_command(
         f"import runpy; sys.argv[1:] = [{argument!r}]; runpy.run_path({script!r}, None, '__main__')"
@@ -66,12 +65,10 @@ def _try_elsewhere(path: Path) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        message = f"'{path}' is damaged: HDF5 comes to no end with it"
-        raise ModelImportError(message) from None
+        raise ModelImportError(f"'{path}' is damaged: HDF5 comes to no end with it") from None
     if tried.returncode:
         said = tried.stdout if tried.returncode == safe_traverse.EXIT_UNSAFE_FILE else "is damaged: HDF5 cannot read it"
-        message = f"'{path}' {said}"
-        raise ModelImportError(message)
+        raise ModelImportError(f"'{path}' {said}")
 
 
 def read_value(item: Any) -> Any:

@@ -135,8 +135,7 @@ def primitives(tree: Mapping[str, Any]) -> list[Primitive]:
     try:
         cut = cut_cycles(reads, [name for name, (kind, _) in nodes.items() if kind == DELAY])
     except EndlessCycle as error:
-        message = f"the graph runs in circles within circles without end: {error}"
-        raise ModelImportError(message) from None
+        raise ModelImportError(f"the graph runs in circles within circles without end: {error}") from None
     delays: dict[str, Primitive] = {}
     for source, node in sorted(cut):
         if nodes[node][0] == DELAY:
@@ -163,15 +162,13 @@ def _flatten(
     """Adds the nodes of a graph; the names of its Input and Output."""
     inner = tree.get("nodes")
     if not isinstance(inner, Mapping) or tree.get("edges") is None:
-        message = f"{within or 'this'} is no graph of NIR: it lacks nodes or edges"
-        raise ModelImportError(message)
+        raise ModelImportError(f"{within or 'this'} is no graph of NIR: it lacks nodes or edges")
     enters, leaves = {}, {}
     for key, node in inner.items():
         name = within + str(key)
         kind = read_value(node.get("type")) if isinstance(node, Mapping) else None
         if not isinstance(kind, str):
-            message = f"{name} is no node of NIR: it has no type"
-            raise ModelImportError(message)
+            raise ModelImportError(f"{name} is no node of NIR: it has no type")
         if kind == "NIRGraph":
             enters[str(key)], leaves[str(key)] = _flatten(node, f"{name}.", nodes, reads)
             continue
@@ -181,11 +178,9 @@ def _flatten(
     for source, target in _edges(tree["edges"]):
         for end in (source, target):
             if end not in enters:
-                message = f"an edge names {within}{end}, which is no node"
-                raise ModelImportError(message)
+                raise ModelImportError(f"an edge names {within}{end}, which is no node")
         if leaves[source] in reads[enters[target]]:
-            message = f"{within}{target} reads {within}{source} twice"
-            raise ModelImportError(message)
+            raise ModelImportError(f"{within}{target} reads {within}{source} twice")
         reads[enters[target]].append(leaves[source])
     return _only("Input", within, inner, nodes), _only("Output", within, inner, nodes, several=not within)
 
@@ -195,8 +190,7 @@ def _edges(edges: Any) -> Iterator[tuple[str, str]]:
     for edge in found:
         pair = [end.decode("utf-8", errors="replace") if isinstance(end, bytes) else str(end) for end in edge]
         if len(pair) != 2:  # noqa: PLR2004 -- from and to
-            message = f"an edge joins {len(pair)} nodes"
-            raise ModelImportError(message)
+            raise ModelImportError(f"an edge joins {len(pair)} nodes")
         yield pair[0], pair[1]
 
 

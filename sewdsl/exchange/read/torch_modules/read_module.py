@@ -40,8 +40,7 @@ def from_torch(
         ValueError: the input is no shape, or the steps are no number of at least 1.
     """
     if type(steps) is not int or steps < 1:
-        message = f"steps is a number of time-steps, at least 1, not {steps!r}"
-        raise ValueError(message)
+        raise ValueError(f"steps is a number of time-steps, at least 1, not {steps!r}")
     found = read_module(model, parse_input_size(input), steps, readout, name)
     return found.network, found.tensors
 
@@ -102,8 +101,7 @@ def _read(  # noqa: PLR0913 -- all that was asked for
         draft.static()
     said = trace.readout or readout or "mean"
     if readout not in {None, said}:
-        message = f"the module takes the {said} over all time-steps, not the {readout}"
-        raise ModelImportError(message)
+        raise ModelImportError(f"the module takes the {said} over all time-steps, not the {readout}")
     encode = "direct" if trace.repeated else "none"
     settings = Settings(input=shape, steps=steps, encode=encode, readout=said, join=Add())  # type: ignore[arg-type]
     return build_network(draft, name, settings), bool(trace.readout or readout)
@@ -122,7 +120,6 @@ def _run(model: nn.Module, trace: Trace, form: LeadingAxes) -> TracedTensor:
         message = f"the module gives {type(output).__name__}, not one tensor that is computed from its input"
         raise ModelImportError(message)
     if output.form is LeadingAxes.FOLDED or output.complement:
-        message = "the module gives time-steps and samples as one axis, or 1 - x"
-        raise ModelImportError(message)
+        raise ModelImportError("the module gives time-steps and samples as one axis, or 1 - x")
     output.checked()
     return output

@@ -126,8 +126,7 @@ class NirExecutor:
         try:
             cut = cut_cycles(self._sources, delays)
         except EndlessCycle as error:
-            message = f"a graph of circles within circles is not run here: {error}"
-            raise ExportError(message) from None
+            raise ExportError(f"a graph of circles within circles is not run here: {error}") from None
         self._later: dict[str, list[str]] = {name: [] for name in graph.nodes}  # what is read of the time-step before
         for source, reader in cut:
             self._sources[reader].remove(source)
@@ -203,8 +202,7 @@ class NirExecutor:
 
     def _applied(self, name: str, node: nir.NIRNode, x: Tensor) -> Tensor:
         if type(node) not in PLAIN_NODES:
-            message = f"{name} is a {type(node).__name__}, which is not run here"
-            raise ExportError(message)
+            raise ExportError(f"{name} is a {type(node).__name__}, which is not run here")
         return PLAIN_NODES[type(node)](node, x)
 
     def _zeros(self, x_N: Tensor) -> dict[str, Tensor]:

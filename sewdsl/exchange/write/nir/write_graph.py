@@ -100,8 +100,7 @@ class _Graph:
     def _write_output(self, name: str, index: int) -> None:
         """Append the output node of a value."""
         if name in self._nodes:
-            message = f"a layer has the name of the output node {name}: give the output another name"
-            raise ExportError(message)
+            raise ExportError(f"a layer has the name of the output node {name}: give the output another name")
         shape, sources = self._network.nodes[index].output.shape, self._place(index)
         if len(sources) > 1:  # the readers of nirtorch add up what goes into any node but the last
             self._add(f"{name}.sum", translate_layers.identity(shape, self._dtype), sources, {})

@@ -119,10 +119,9 @@ class OnnxModelWriter:
             outputs += self._read_out(index, logits, sequence)
         settings = self._network.settings
         if self._graph.bytes > MAX_FILE_BYTES:
-            message = (
+            raise ExportError(
                 f"its weights take {self._graph.bytes:,} bytes, and a file of ONNX holds {MAX_FILE_BYTES:,} at most"
             )
-            raise ExportError(message)
         steps = "T" if self._axis.free else self._axis.T
         x = self._graph.value("input", [*([] if self._static else [steps]), "N", *settings.input])
         return _stated(self._network, self._graph.proto(self._network.name, [x], outputs), inputs)

@@ -190,8 +190,7 @@ def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> 
             return f"1 - {' * '.join(f'(1 - {operand})' for operand in operands)}"
         case Merge():
             return reduce(FORMULAS[type(op)].format, operands)
-    message = f"{op} is no merge"
-    raise TypeError(message)
+    raise TypeError(f"{op} is no merge")
 
 
 def has_formula(op: Merge) -> bool:
