@@ -120,7 +120,7 @@ def _equation(where: CursorContext) -> Iterator[Completion]:
     if not tokens or last in {"WORD", "INTEGER", "DECIMAL", "_RPAR"}:
         yield from (Completion(word, "statement", about=kind_docs.EQUATION_LINES[word]) for word in EQUATION_KEYWORDS)
     if tokens and last not in {"WORD", "INTEGER", "DECIMAL", "_RPAR", "_LEARN", "_STATE"}:
-        yield from (Completion(f"{name}(", "layer", about=about) for name, about in kind_docs.FUNCTIONS.items())
+        yield from (Completion(f"{name}(", "layer", about=function.about) for name, function in FUNCTIONS.items())
         lines = statements_before(where.written.source, where.written.start)
         head = [token for entry in (lines[-1].tokens[2:], *lines[-1].entries) for token in entry] if lines else []
         words = dict.fromkeys(str(token) for token in (*head, *tokens) if token.type == "WORD")

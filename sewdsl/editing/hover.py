@@ -11,6 +11,7 @@ from sewdsl.editing.cursor import nodes_at
 from sewdsl.editing.item_summary import item_flows, summarize_item
 from sewdsl.elaborate.name_table import Meaning, neuron_words
 from sewdsl.ops.equation_neurons import EquationKind
+from sewdsl.ops.read_equations import FUNCTIONS
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import BLOCK_KEYWORDS
 from sewdsl.syntax.scanner import token_end, token_start
@@ -194,4 +195,6 @@ def _of_equation_token(view: EditorView, line: Lines, token: Token) -> str:
     kind = view.vocabulary.neurons.find(str(token)) if token in line.tokens else None
     if kind is not None and issubclass(kind, EquationKind):
         return kind_docs.kind_description(kind)
-    return {**kind_docs.EQUATION_LINES, **kind_docs.FUNCTIONS, **kind_docs.EQUATION_NAMES}.get(str(token), "")
+    if token in FUNCTIONS:
+        return FUNCTIONS[token].about
+    return {**kind_docs.EQUATION_LINES, **kind_docs.EQUATION_NAMES}.get(str(token), "")

@@ -78,28 +78,6 @@ EQUATION_NAMES = {
 }
 """Names that equations can read without defining them."""
 
-FUNCTIONS = {
-    "fire": "`fire(u)`: 1 where u >= 0, else 0; its gradient is that of the surrogate.",
-    "reset": "`reset(h, s)`: the potential after a spike, set or lowered as `v_reset` says; `reset(h, s, by)` lowers "
-    "it by `by`.",
-    "round": "`round(a)`: the nearest whole number, with gradient 1.",
-    "clip": "`clip(a, low, high)`: a in these bounds, which follow from the parameters.",
-    "where": "`where(a < b, y, n)`: y where the comparison holds, else n.",
-    "min": "`min(a, b)`: the smaller.",
-    "max": "`max(a, b)`: the greater.",
-    "relu": "`relu(a)`: a where it is above 0, else 0.",
-    "abs": "`abs(a)`: without its sign.",
-    "detach": "`detach(a)`: a, as a constant to the gradient.",
-    "exp": "`exp(a)`: e to the power of a.",
-    "log": "`log(a)`: the natural logarithm.",
-    "sqrt": "`sqrt(a)`: the square root.",
-    "sin": "`sin(a)`: the sine.",
-    "cos": "`cos(a)`: the cosine.",
-    "sigmoid": "`sigmoid(a)`: 1 / (1 + exp(-a)).",
-    "tanh": "`tanh(a)`: the hyperbolic tangent.",
-}
-"""What the functions of equations give."""
-
 NAMES = {
     "SN": "The file's neuron; without one, the neuron nearest before.",
     "g": "The file's join, as in `g[ branch | shortcut ]`.",

@@ -8,8 +8,7 @@ all that is known of such holds for it: their kernels, their theory, what other 
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self, cast
 from weakref import WeakValueDictionary
@@ -17,7 +16,7 @@ from weakref import WeakValueDictionary
 from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, SerializeAsAny, create_model, model_validator
 
 from sewdsl.diagnostics import SewdslError
-from sewdsl.equations.operations import OPERATIONS
+from sewdsl.equations.operations import COMPARISONS, OPERATIONS, SIGNS
 from sewdsl.equations.step import NeuronStep
 from sewdsl.equations.tape import LEARNED, MAX_NUMBER, STEP, TapeEntry, TapeTooLong, linear_terms, needed, normal_form
 from sewdsl.ir.kind import Positive
@@ -44,16 +43,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sewdsl.snn.runtime import Runtime
-
-FACTOR_METHODS = frozenset({"exp", "log", "sqrt", "sin", "cos", "sigmoid", "tanh"})
-"""Operations that a tensor has as a method of that name; of these and arithmetic, linear factors are made."""
-_ARITHMETIC: Mapping[str, Callable[..., Any]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
-}
 
 
 def _in_range(value: object) -> object:
@@ -246,11 +235,10 @@ def _factor(entry: TapeEntry, known: Mapping[int, Any]) -> Any:
     if entry.number is not None:
         return entry.number
     operands = [known[each.index] for each in entry.operands]
-    if all(isinstance(each, float) for each in operands):
-        return OPERATIONS[entry.operation].number(*operands)
-    if entry.operation in _ARITHMETIC:
-        return _ARITHMETIC[entry.operation](*operands)
-    return getattr(operands[0], entry.operation)()
+    operation = OPERATIONS[entry.operation]
+    if operation.smooth and not isinstance(operands[0], float):
+        return getattr(operands[0], operation.spelling.torch)()
+    return operation.number(*operands)
 
 
 class LinearForm(NamedTuple):
@@ -316,7 +304,8 @@ def _values(step: NeuronStep) -> ValueRange:
 def _are_factors(results: Iterable[TapeEntry]) -> bool:
     """Whether :func:`factor_numbers` can compute results of what is learned."""
     made = (entry for entry in needed(results) if entry.level == LEARNED and entry.operands)
-    return all(entry.operation in {*_ARITHMETIC, *FACTOR_METHODS} for entry in made)
+    smooth = {name for name, item in OPERATIONS.items() if item.smooth}
+    return all(entry.operation in smooth | SIGNS - COMPARISONS for entry in made)
 
 
 def _is_linear(step: NeuronStep, settings: ResetSettings) -> bool:

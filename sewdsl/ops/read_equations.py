@@ -9,7 +9,7 @@ from keyword import iskeyword
 from typing import NamedTuple
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
-from sewdsl.equations.operations import OPERATIONS, SIGNS
+from sewdsl.equations.operations import OPERATIONS
 from sewdsl.equations.step import Learned, NeuronStep
 from sewdsl.equations.tape import (
     LEARNED,
@@ -52,11 +52,32 @@ GIVEN_NAMES = frozenset({INPUT, THRESHOLD, RESET_POTENTIAL})
 MODULE_WORDS = frozenset({"initial", "keeps_inputs", "learned", "normalised", "spec", "step"})
 """What our modules of neurons have in addition to those of :data:`MODULE_ATTRIBUTES`."""
 RESET = "reset"
-FUNCTIONS: Mapping[str, tuple[int, int]] = {
-    **{name: (item.arity, item.arity) for name, item in OPERATIONS.items() if name not in SIGNS},
-    RESET: (2, 3),
+
+
+class EquationFunction(NamedTuple):
+    """A function of equations.
+
+    Attributes:
+        least: Operands at least.
+        most: Operands at most.
+        about: What editors say of it.
+    """
+
+    least: int
+    most: int
+    about: str
+
+
+FUNCTIONS: Mapping[str, EquationFunction] = {
+    **{name: EquationFunction(item.arity, item.arity, item.about) for name, item in OPERATIONS.items() if item.about},
+    RESET: EquationFunction(
+        2,
+        3,
+        "`reset(h, s)`: the potential after a spike, set or lowered as `v_reset` says; `reset(h, s, by)` lowers it by "
+        "`by`.",
+    ),
 }
-"""The functions of equations, and how many operands they take at least and at most."""
+"""The functions of equations by name."""
 _OPERAND_NAMES = {
     "where": "condition, x, y",
     "min": "x, y",
@@ -64,8 +85,8 @@ _OPERAND_NAMES = {
     "clip": "x, low, high",
     RESET: "h, s",
 }
-_OPERATORS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "<": "less", "<=": "most", ">": "less", ">=": "most"}
-_TURNED = frozenset({">", ">="})
+_TURNED = {">": "<", ">=": "<="}
+_OPERATORS = {item.sign: name for name, item in OPERATIONS.items() if item.sign and item.arity > 1}
 _MAX_NAME = 200
 """Characters of a name to which a similar one is looked for."""
 
@@ -224,7 +245,7 @@ class _Reader:
             case Infix(operator=operator, left=left, right=right):
                 operands = self._read(left), self._read(right)
                 turned = operands[::-1] if operator in _TURNED else operands
-                return self._put(_OPERATORS[operator], expression.span, *turned)
+                return self._put(_OPERATORS[_TURNED.get(operator, operator)], expression.span, *turned)
             case FunctionCall():
                 return self._function(expression)
 
@@ -264,7 +285,7 @@ class _Reader:
             hint, fixes = _near(name, FUNCTIONS, span)
             known = f"functions: {', '.join(FUNCTIONS)}"
             raise _wrong("unknown-name", f"unknown function '{name}'", span, hint or known, fixes)
-        least, most = FUNCTIONS[name]
+        least, most, _ = FUNCTIONS[name]
         if not least <= given <= most:
             takes = f"{least}" if least == most else f"{least} or {most}"
             message = f"'{name}' takes {takes} operand{'s' * (most > 1)}, not {given}"

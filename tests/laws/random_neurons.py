@@ -16,6 +16,7 @@ from torch import Tensor
 
 import sewdsl
 from sewdsl.compiler import Compilation
+from sewdsl.equations.operations import OPERATIONS, SIGNS
 from sewdsl.source import Source
 
 T, N, C = 4, 3, 3
@@ -230,7 +231,9 @@ class _Draw:
             f"log(abs({a}) + 1.5)",
             f"sqrt(relu({a}) + 0.5)",
         )
-        return self.pick(forms)
+        written = "".join(forms)
+        others = [name for name, item in OPERATIONS.items() if item.smooth and f"{name}(" not in written]
+        return self.pick((*forms, *(f"{name}(tanh({a}))" for name in others)))
 
 
 # --- plain PyTorch
@@ -300,7 +303,8 @@ class _Run:
         self.detached = settings["detach_reset"]
         self.functions: dict[str, Callable[..., Any]] = {
             name: getattr(torch, name)
-            for name in ("relu", "abs", "tanh", "sigmoid", "sin", "cos", "exp", "log", "sqrt")
+            for name, item in OPERATIONS.items()
+            if item.arity == 1 and name not in {*SIGNS, "fire", "round", "detach"}
         }
         self.functions |= {
             "number": lambda value: torch.tensor(float(value), dtype=torch.float64),

@@ -4,7 +4,7 @@ A factor is a table of a number for each time-step, or one for all, and each cha
 ``places`` is its offset, its time-steps and its channels.
 """
 
-from math import cos, log, sin  # noqa: F401 -- equations use them
+import math  # noqa: F401 -- equations use its functions
 
 from numba import int64, types
 from numba.extending import intrinsic

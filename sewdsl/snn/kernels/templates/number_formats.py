@@ -3,8 +3,6 @@
 ``number`` is the dtype that is computed with, float32 for numbers of 16 bits.
 """
 
-from math import sqrt  # noqa: F401 -- tapes use it
-
 import numpy as np
 from llvmlite import ir
 from numba import float64, int64, njit, types
