@@ -162,11 +162,7 @@ def _network(items: list[DraftLayer], outputs: dict[str, int], name: str, settin
 
 
 def _written(network: Network) -> tuple[str, Network]:
-    """The text of a network, and what it compiles to: the same.
-
-    Raises:
-        ModelImportError: there is no such text, or what it says breaks a rule of the language.
-    """
+    """The text of a network, and what it compiles to: the same."""
     try:
         text = write_net(network)
         written = read(Source(network.name, text)).result()

@@ -76,11 +76,7 @@ def _row(network: Network, index: int, source: int) -> list[Node]:
 
 
 def split_units(row: Sequence[Node]) -> tuple[ConvUnit, ...]:
-    """A row of layers as units.
-
-    Raises:
-        NoPlaceError: a layer belongs to no unit.
-    """
+    """A row of layers as units."""
     units = []
     while row:
         unit, row = leading_unit(row)
@@ -89,11 +85,7 @@ def split_units(row: Sequence[Node]) -> tuple[ConvUnit, ...]:
 
 
 def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
-    """The unit that a row begins with, and what is after it.
-
-    Raises:
-        NoPlaceError: it begins with none.
-    """
+    """The unit that a row begins with, and what is after it."""
     conv, *following = row
     if not isinstance(conv.op, Conv):
         raise NoPlaceError(conv, "is where a convolution belongs")

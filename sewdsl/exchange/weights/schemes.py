@@ -102,15 +102,21 @@ class ResNetScheme(Scheme):
     """A stem (a convolution with norm and activation, perhaps a pool), blocks one after the other, one linear layer.
 
     A stage begins with the first block, and with each further one whose shortcut is a projection.
+
+    Attributes:
+        branch: Names in a block of a unit, in each of which ``{}`` is the number of the unit, from 1.
+        projection: Names in a block of its projection.
+        bare_projection: Names of one without an activation, where these are others.
     """
 
-    @abstractmethod
-    def branch(self, number: int) -> UnitKeys:
-        """Names in a block of the unit with a number, from 1."""
+    branch: ClassVar[UnitKeys]
+    projection: ClassVar[UnitKeys]
+    bare_projection: ClassVar[UnitKeys | None] = None
 
-    @abstractmethod
-    def shortcut(self, unit: ConvUnit) -> UnitKeys:
-        """Names in a block of its projection."""
+    def unit_keys(self, number: int) -> UnitKeys:
+        """Names in a block of the unit with a number."""
+        conv, norm, activation = self.branch
+        return UnitKeys(conv.format(number), norm.format(number), activation and activation.format(number))
 
     def places(self, network: Network) -> Iterator[Place]:
         """In order: the stem, ``layer1.0`` and so on, ``fc``."""
@@ -133,22 +139,23 @@ class ResNetScheme(Scheme):
         if not row:
             raise WeightsError("there is no convolution before the first block")
         unit, following = leading_unit(row)
-        yield from self.unit(unit, UnitKeys("conv1", "bn1", self.branch(1).activation))
+        yield from self.unit(unit, UnitKeys("conv1", "bn1", self.unit_keys(1).activation))
         for node in following:
             if not isinstance(node.op, POOLS):
                 raise NoPlaceError(node, "is between the stem and the first block")
 
     def _block(self, block: ConvBlock, within: str) -> Iterator[Place]:
         for number, unit in enumerate(block.branch, 1):
-            yield from self.unit(unit, self.branch(number), within)
+            yield from self.unit(unit, self.unit_keys(number), within)
         for unit in block.shortcut[:1]:
-            yield from self.unit(unit, self.shortcut(unit), within)
+            bare = None if unit.activation else self.bare_projection
+            yield from self.unit(unit, bare or self.projection, within)
         for unit in block.shortcut[1:]:
             raise NoPlaceError(unit.conv, "is the second convolution of a projection")
         if block.activation is not None:
             if block.branch[-1].activation:
                 raise NoPlaceError(block.activation, "follows a block whose branch ends with an activation")
-            place = self.branch(len(block.branch)).activation
+            place = self.unit_keys(len(block.branch)).activation
             yield from self.activation(block.activation, place and within + place)
 
     def _head(self, row: Sequence[Node]) -> Iterator[Place]:
@@ -167,15 +174,9 @@ class FangImageNetScheme(ResNetScheme):
     scalar: ClassVar[tuple[int, ...]] = (1,)  # of the neurons that SpikingJelly had then
     omitted: ClassVar[str] = ".module"  # its containers' since then
 
-    def branch(self, number: int) -> UnitKeys:
-        """``conv1.module.0``, ``conv1.module.1``, ``sn1``."""
-        return UnitKeys(f"conv{number}.module.0", f"conv{number}.module.1", f"sn{number}")
-
-    def shortcut(self, unit: ConvUnit) -> UnitKeys:
-        """The container, or in a SEW block a row of the container and a neuron."""
-        if unit.activation is None:
-            return UnitKeys("downsample.module.0", "downsample.module.1", None)
-        return UnitKeys("downsample.0.module.0", "downsample.0.module.1", "downsample.1")
+    branch: ClassVar[UnitKeys] = UnitKeys("conv{}.module.0", "conv{}.module.1", "sn{}")
+    projection: ClassVar[UnitKeys] = UnitKeys("downsample.0.module.0", "downsample.0.module.1", "downsample.1")
+    bare_projection: ClassVar[UnitKeys | None] = UnitKeys("downsample.module.0", "downsample.module.1", None)
 
 
 Item = ConvBlock | ConvUnit | tuple[ConvUnit, ...] | Node
@@ -264,6 +265,8 @@ class SpikingJellyScheme(ResNetScheme):
     """
 
     name: ClassVar[str] = "spikingjelly"
+    branch: ClassVar[UnitKeys] = UnitKeys("conv{}", "bn{}", "sn{}")
+    projection: ClassVar[UnitKeys] = UnitKeys("downsample.0", "downsample.1", "downsample_sn")
 
     def places(self, network: Network) -> Iterator[Place]:
         """Those of the class that the network is of."""
@@ -287,27 +290,13 @@ class SpikingJellyScheme(ResNetScheme):
         """PLIF, and the parallel neurons that read all time-steps or a few."""
         return super().learns_alike(op) or type(op) in {ParallelSpikingNeuron, SlidingParallelSpikingNeuron}
 
-    def branch(self, number: int) -> UnitKeys:
-        """``conv1``, ``bn1``, ``sn1``."""
-        return UnitKeys(f"conv{number}", f"bn{number}", f"sn{number}")
-
-    def shortcut(self, unit: ConvUnit) -> UnitKeys:  # noqa: ARG002 -- the same for all
-        """Two layers in a row; a SEW block has a neuron after them."""
-        return UnitKeys("downsample.0", "downsample.1", "downsample_sn")
-
 
 class TorchVisionScheme(ResNetScheme):
     """``layer1.0.bn1.weight``, ``layer2.0.downsample.0.weight``: activations learn nothing."""
 
     name: ClassVar[str] = "torchvision"
-
-    def branch(self, number: int) -> UnitKeys:
-        """``conv1``, ``bn1``."""
-        return UnitKeys(f"conv{number}", f"bn{number}", None)
-
-    def shortcut(self, unit: ConvUnit) -> UnitKeys:  # noqa: ARG002 -- the same for all
-        """Two layers in a row."""
-        return UnitKeys("downsample.0", "downsample.1", None)
+    branch: ClassVar[UnitKeys] = UnitKeys("conv{}", "bn{}", None)
+    projection: ClassVar[UnitKeys] = UnitKeys("downsample.0", "downsample.1", None)
 
 
 SCHEMES: dict[str, Scheme] = {

@@ -50,11 +50,7 @@ class SpikingJellyClass(ABC):
 
     @final
     def places(self, network: Network, activation: Callable[[Node, str | None], list[Place]]) -> list[Place]:
-        """The places of a network's layers.
-
-        Raises:
-            WeightsError: it is no network of this class.
-        """
+        """The places of a network's layers."""
         try:
             found = network.wiring
         except UnstructuredError as error:

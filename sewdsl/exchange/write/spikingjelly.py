@@ -44,11 +44,7 @@ PARALLEL: dict[type[ParallelNeuron], str] = {
 
 
 def _neuron(node: Node, op: Spiking) -> PyCall:
-    """The call that makes a neuron.
-
-    Raises:
-        UnsupportedLayer: SpikingJelly has none such, or no such surrogate.
-    """
+    """The call that makes a neuron."""
     if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
         return _parallel(node, op)
     if not isinstance(op, Neuron) or type(op) not in NEURONS:
@@ -166,11 +162,7 @@ class SpikingJellyLayers:
         self._equations = equations.EquationClasses(loops.BASE if self._looped else "nn.Module", taken)
 
     def made(self, node: Node) -> PyCall:
-        """The call that makes the module of a node.
-
-        Raises:
-            UnsupportedLayer: SpikingJelly has no such layer.
-        """
+        """The call that makes the module of a node."""
         if isinstance(node.op, EquationKind):
             slope = _surrogate(node, node.op.surrogate) if equations.fires(node.op) else ""
             (source,) = self._network.inputs(node)

@@ -88,11 +88,7 @@ class Primitive:
         return float(found.flat[0])
 
     def pair(self, key: str) -> tuple[int, int]:
-        """An argument that is an integer for height and one for width, or one for both.
-
-        Raises:
-            UnsupportedPart: it is not.
-        """
+        """An argument that is an integer for height and one for width, or one for both."""
         found = self.array(key).flatten()
         if found.size not in {1, 2} or (found != np.round(found)).any() or (abs(found) > 1 << 30).any():
             raise self.origin.refusal(f"has a {key} that is no whole number, and no pair of them")

@@ -35,11 +35,7 @@ class DamagedFile(Exception):
 
 
 def import_h5py() -> Any:
-    """h5py.
-
-    Raises:
-        ImportError: it is not installed.
-    """
+    """h5py."""
     return import_module("h5py")
 
 

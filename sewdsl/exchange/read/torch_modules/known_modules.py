@@ -101,11 +101,7 @@ def _copy_parameters(module: nn.Module, names: tuple[str, ...] = ("weight", "bia
 
 
 def _require_batch_first(trace: Trace, a: TracedTensor) -> TracedTensor:
-    """What a layer of torch reads, if it takes the first axis for samples and the second for channels.
-
-    Raises:
-        UnsupportedPart: time-steps have an axis of their own.
-    """
+    """What a layer of torch reads, if it takes the first axis for samples and the second for channels."""
     if a.form is LeadingAxes.SEQUENCE:
         raise trace.refusal(f"would take time-steps for samples: it reads {a.form.value}")
     return a

@@ -234,11 +234,7 @@ def run_file(data: bytes, x: Tensor) -> Outputs:
 
 
 def _nodes(graph: nir.NIRGraph, kind: type[nir.NIRNode], most: int | None = None) -> list[str]:
-    """Return the names of the nodes of a kind.
-
-    Raises:
-        ExportError: there are none, or more than are run here.
-    """
+    """Return the names of the nodes of a kind."""
     found: list[str] = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
     if not found or len(found) > (most or len(found)):
         message = f"a graph of one input is run here, with an output; this one has {len(found)} {kind.__name__} nodes"

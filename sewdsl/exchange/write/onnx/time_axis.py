@@ -41,9 +41,6 @@ class TimeAxis(ABC):
         Args:
             x: Their input current, ``[T·N, *]``.
             once: Whether that is one time-step, ``[N, *]``, which represents all.
-
-        Raises:
-            UnsupportedLayer: they do not charge linearly, and are no equations.
         """
         steps = neuron_steps(place.node, module, place.shape)
         if isinstance(steps, LinearSteps):

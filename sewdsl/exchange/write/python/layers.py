@@ -178,9 +178,6 @@ def layer_call(node: Node, network: Network, unsupported: str) -> PyCall:
 
     Args:
         unsupported: What to say of a layer that is not among :data:`LAYER_CALLS`.
-
-    Raises:
-        UnsupportedLayer: it is not.
     """
     if isinstance(node.op, Delay):
         return loops.delay_call(node)
@@ -198,11 +195,7 @@ class TorchLayers:
         self._looped = bool(network.graph.looped)
 
     def made(self, node: Node) -> PyCall:
-        """The call that makes the module of a node.
-
-        Raises:
-            UnsupportedLayer: it is of a kind that is not sewdsl's own.
-        """
+        """The call that makes the module of a node."""
         if isinstance(node.op, Spiking) or node.op.defined_by_text:
             return self._neurons.made(node, *self._network.inputs(node))
         call = layer_call(node, self._network, "is a layer whose formula no file can have")

@@ -61,11 +61,7 @@ class Surrogates:
         self._first = {type(surrogate): surrogate for surrogate in reversed(self._found)}
 
     def name(self, node: Node, surrogate: Surrogate) -> Code:
-        """What a neuron is given: ``atan``, or ``partial(atan, alpha=3.0)``.
-
-        Raises:
-            UnsupportedLayer: it is a kind of somebody else's.
-        """
+        """What a neuron is given: ``atan``, or ``partial(atan, alpha=3.0)``."""
         if type(surrogate) not in TEXTS:
             raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, whose formula no file can have")
         usual = dict(self._first[type(surrogate)])
@@ -255,11 +251,7 @@ class Neurons:
         self._equations = EquationClasses(self._base, taken)
 
     def made(self, node: Node, source: Signal) -> PyCall:
-        """The call that makes a neuron that reads a signal.
-
-        Raises:
-            UnsupportedLayer: it is of somebody else's kind.
-        """
+        """The call that makes a neuron that reads a signal."""
         op = node.op
         if isinstance(op, EquationKind):
             several = equations.fires(op) and self._varies("surrogate")

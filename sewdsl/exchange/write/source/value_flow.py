@@ -245,11 +245,7 @@ class _Reader:
         return self._flowing(made, growing)
 
     def _output(self, growing: _Growing, inside: frozenset[int], incoming: set[int]) -> int:
-        """Return the node of a section whose value is read outside of it, or read out.
-
-        Raises:
-            UnsupportedLayer: there are several, or the value is hidden in a part of the section.
-        """
+        """Return the node of a section whose value is read outside of it, or read out."""
         consumers, back = self._network.graph.consumers, self._network.graph.back_edges
         outputs = [
             index
@@ -329,11 +325,7 @@ class _Reader:
         )
 
     def _delayed(self, growing: _Growing) -> dict[int, tuple[str, int]]:
-        """Return delays in loops that no smaller section has with their value: the name here, and the delayed node.
-
-        Raises:
-            UnsupportedLayer: the delayed value is hidden in a part of the section.
-        """
+        """Return delays in loops that no smaller section has with their value: the name here, and the delayed node."""
         found = {}
         place = {index: step for step in growing.steps for index in step.inside}
         for index, step in place.items():
