@@ -6,15 +6,15 @@ how the class is built, is passed over. Any depth and width will do that the cla
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, final
+from functools import partial
 
 from sewdsl.exchange.errors import NoPlaceError, WeightsError
 from sewdsl.exchange.weights.sequence_reader import Place, SequenceReader, layer_place
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.wiring import UnstructuredError
+from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.attention import TemporalAttention
 from sewdsl.ops.layers.conv import Conv
@@ -28,27 +28,309 @@ from sewdsl.ops.merges import Attention, Product
 TWO, THREE = 2, 3
 
 
-class SpikingJellyClass(ABC):
+def _read_ms_resnet(reader: SequenceReader, *, attends: bool = False) -> None:
+    """``layer2.0.downsample.1.weight``: a stage begins with each projection; in its branch neurons come first.
+
+    In an ``AttMSResNet`` attention ends each branch, and pooling begins the projections that stride.
+    """
+    reader.conv_norm("stem.0", "stem.1", bias=False)
+    reader.skip(MaxPool)
+    stage, number = 1, 0
+    while reader.starts(Add):
+        if number and not reader.starts_identity():
+            stage, number = stage + 1, 0
+        _ms_resnet_block(reader, f"layer{stage}.{number}.", attends=attends)
+        number += 1
+    if stage not in (THREE, 4):
+        node = reader.next
+        message = f"it has {stage} stages of residual blocks, not three or four"
+        raise WeightsError(message) if node is None or number else NoPlaceError(node, "is where an ADD belongs")
+    reader.neuron("head_lif")
+    reader.head()
+
+
+def _ms_resnet_block(reader: SequenceReader, within: str, *, attends: bool) -> None:
+    branch, shortcut = reader.merge(Add, TWO)
+    for half in (1, 2):
+        branch.neuron(f"{within}spike{half}")
+        branch.conv_norm(f"{within}conv{half}", f"{within}bn{half}", bias=False)
+        if half == 1:
+            branch.skip(MaxPool)
+    if attends:
+        branch.attention(f"{within}attention")
+    branch.end()
+    if shortcut.next is not None:
+        first = 0
+        if attends and shortcut.starts(AvgPool):
+            shortcut.skip(AvgPool)
+            first = 1
+        shortcut.conv_norm(f"{within}downsample.{first}", f"{within}downsample.{first + 1}", bias=False)
+    shortcut.end()
+
+
+def _read_masnn(reader: SequenceReader) -> None:
+    """``conv_blocks.0.attn.ta.sharedMLP.0.weight``: attention scales the currents before each neuron."""
+    number = 0
+    while number == 0 or reader.starts(Conv):
+        within = f"conv_blocks.{number}."
+        reader.conv_norm(f"{within}conv", f"{within}bn", bias=True)
+        reader.skip(AvgPool)
+        reader.attention(f"{within}attn")
+        reader.neuron(f"{within}cell")
+        number += 1
+    reader.skip(Flatten)
+    for number in range(TWO):
+        within = f"fc_blocks.{number}."
+        reader.linear(f"{within}linear")
+        reader.norm(f"{within}bn")
+        node = reader.take("temporal attention", TemporalAttention)
+        reader.places.append(layer_place(reader.network, node, f"{within}attn"))
+        reader.neuron(None)
+        reader.neuron(f"{within}cell")
+    reader.end()
+
+
+def _read_vgg(reader: SequenceReader) -> None:
+    """``features.4.weight``, ``classifier.3.bias``: every layer has a number, neurons, pools and dropout too."""
+    number = 0
+    while number == 0 or reader.starts(Conv, MaxPool):
+        if number and reader.starts(MaxPool):
+            reader.take("max pooling", MaxPool)
+            number += 1
+            continue
+        reader.conv(f"features.{number}", bias=True)
+        if reader.starts(BatchNorm):
+            number += 1
+            reader.norm(f"features.{number}")
+        reader.neuron(f"features.{number + 1}")
+        number += 2
+    reader.skip(AvgPool, Flatten)
+    for number in (0, 3, 6):
+        reader.linear(f"classifier.{number}")
+        if number != 6:  # noqa: PLR2004 -- the last
+            reader.neuron(f"classifier.{number + 1}")
+            reader.skip(Dropout)
+    reader.end()
+
+
+def _read_spikformer(reader: SequenceReader) -> None:
+    """``blocks.0.attn.qkv_conv_bn.0.weight``: queries, keys and values are one convolution."""
+    for stage in range(4):
+        _spikformer_embed(reader, f"patch_embed.stages.{stage}.")
+    branch = reader.residual()
+    _spikformer_embed(branch, "patch_embed.positional_encoding.")
+    branch.end()
+    number = 0
+    while number == 0 or reader.starts(Add):
+        within = f"blocks.{number}."
+        branch = reader.residual()
+        _self_attention(branch, f"{within}attn.")
+        branch.end()
+        branch = reader.residual()
+        for half in (1, 2):
+            place = f"{within}mlp.fc{half}"
+            branch.unit(f"{place}.0", f"{place}.1", f"{within}mlp.neuron{half}", bias=False, flat=True)
+        branch.end()
+        number += 1
+    reader.head()
+
+
+def _spikformer_embed(reader: SequenceReader, within: str) -> None:
+    reader.unit(f"{within}conv_bn.block.0", f"{within}conv_bn.block.1", f"{within}neuron", bias=False, pool=True)
+
+
+def _self_attention(reader: SequenceReader, within: str) -> None:
+    """``SpikingSelfAttention``, whose queries, keys and values are one convolution."""
+    for part, operand in enumerate(reader.merge(Attention, THREE)):
+        _fused(operand, f"{within}qkv_conv_bn", part, THREE)
+        operand.neuron(None)
+        operand.end()
+    reader.neuron(f"{within}attn_lif")
+    reader.unit(f"{within}proj_conv_bn.0", f"{within}proj_conv_bn.1", f"{within}proj_lif", bias=False, flat=True)
+
+
+def _fused(reader: SequenceReader, prefix: str, part: int, parts: int) -> None:
+    """A part of a convolution and its norm that compute several projections."""
+    reader.conv(f"{prefix}.0", bias=False, part=part, parts=parts, flat=True)
+    reader.norm(f"{prefix}.1", part, parts)
+
+
+def _read_qkformer(reader: SequenceReader) -> None:
+    """``stage1.0.attn.qk_conv_bn.0.weight``: three stages, the first two with attention of queries and keys."""
+    reader.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True, pool=True)
+    for stage in (1, 2, 3):
+        _qkformer_embed(reader, f"patch_embed{stage}.", 1 + (stage == 1))
+        number = 0
+        while reader.starts_identity():
+            _qkformer_block(reader, f"stage{stage}.{number}.", attends=stage == THREE)
+            number += 1
+    reader.head()
+
+
+def _qkformer_embed(reader: SequenceReader, within: str, first: int) -> None:
+    branch, shortcut = reader.merge(Add, TWO)
+    for number in (first, first + 1):
+        names = (f"{within}{what}{number}" for what in ("conv", "bn", "lif"))
+        branch.unit(*names, bias=True, pool=number == first)
+    branch.end()
+    shortcut.unit(f"{within}shortcut.0", f"{within}shortcut.1", f"{within}shortcut.2", bias=True)
+    shortcut.end()
+
+
+def _qkformer_block(reader: SequenceReader, within: str, *, attends: bool) -> None:
+    branch = reader.residual()
+    if attends:
+        _self_attention(branch, f"{within}attn.")
+    else:
+        for part, operand in enumerate(branch.merge(Product, TWO)):
+            _fused(operand, f"{within}attn.qk_conv_bn", part, TWO)
+            operand.neuron(None)
+            if part == 0:
+                operand.take("sum", Sum)
+                operand.neuron(f"{within}attn.attn_lif")
+            operand.end()
+        names = (f"{within}attn.proj_{what}" for what in ("conv_bn.0", "conv_bn.1", "lif"))
+        branch.unit(*names, bias=False, flat=True)
+    branch.end()
+    branch = reader.residual()
+    for half in (1, 2):
+        names = (f"{within}mlp.{what}{half}" for what in ("fc", "bn", "lif"))
+        branch.unit(*names, bias=True, flat=True)
+    branch.end()
+
+
+def _membrane_mlp(reader: SequenceReader, within: str) -> None:
+    """``_MLP`` and ``_SpatialMLP``: a neuron before each convolution, around both a shortcut."""
+    branch = reader.residual()
+    for half in (1, 2):
+        branch.neuron(f"{within}lif{half}")
+        branch.conv_norm(f"{within}fc{half}", f"{within}bn{half}", bias=True)
+    branch.end()
+
+
+def _read_sdt(reader: SequenceReader) -> None:
+    """``blocks.0.attn.q_conv.weight``, ``patch_embed.rpe_bn.bias``: queries, keys and values by themselves."""
+    for stage in range(3):
+        within = f"patch_embed.stages.{stage}."
+        reader.unit(f"{within}0", f"{within}1", f"{within}2", bias=True)
+        reader.skip(MaxPool)
+    reader.conv_norm("patch_embed.final_stage.0", "patch_embed.final_stage.1", bias=True)
+    reader.skip(MaxPool)
+    branch = reader.residual()
+    branch.neuron("patch_embed.final_lif")
+    branch.conv_norm("patch_embed.rpe_conv", "patch_embed.rpe_bn", bias=False)
+    branch.end()
+    number = 0
+    while number == 0 or reader.starts(Add):
+        _sdt_attention(reader, f"blocks.{number}.attn.")
+        _membrane_mlp(reader, f"blocks.{number}.mlp.")
+        number += 1
+    reader.skip(GlobalAvgPool)
+    reader.neuron("head_lif")
+    reader.head()
+
+
+def _sdt_attention(reader: SequenceReader, within: str) -> None:
+    branch = reader.residual()
+    branch.neuron(f"{within}shortcut_lif")
+    query, rest = branch.merge(Product, TWO)
+    for operand, letter in zip((query, *rest.merge(Product, TWO)), "qkv", strict=True):
+        operand.unit(*(f"{within}{letter}_{what}" for what in ("conv", "bn", "lif")), bias=False)
+        operand.end()
+    rest.take("sum", Sum)
+    rest.neuron(f"{within}attn_lif")
+    rest.end()
+    branch.conv_norm(f"{within}proj_conv", f"{within}proj_bn", bias=True)
+    branch.end()
+
+
+def _read_maxformer(reader: SequenceReader) -> None:
+    """``stage1.0.dwconv.weight``: three stages, of depthwise convolutions and, the last, of attention.
+
+    The one for CIFAR has another stem, no depthwise convolutions in the first stage, and a neuron begins its attention.
+    """
+    cifar = _maxformer_stem(reader)
+    for stage in (1, 2, 3):
+        if stage > 1:
+            _maxformer_embed(reader, f"patch_embed{stage}.", bias=not cifar)
+        number = 0
+        while reader.starts_identity():
+            within = f"stage{stage}.{number}."
+            if stage == 1 and cifar:
+                _membrane_mlp(reader, within)
+            else:
+                _maxformer_block(reader, within, attends=stage == THREE, cifar=cifar)
+            number += 1
+    reader.skip(GlobalAvgPool)
+    reader.neuron("head_lif")
+    reader.head()
+
+
+def _maxformer_stem(reader: SequenceReader) -> bool:
+    """The first embedding, and whether it is that for CIFAR."""
+    first = reader.next
+    if first is not None and isinstance(first.op, Conv) and not first.op.bias:
+        reader.conv_norm("patch_embed1.conv", "patch_embed1.bn", bias=False)
+        for operand, name in zip(reader.merge(Add, TWO), ("branch", "shortcut"), strict=True):
+            operand.neuron(f"patch_embed1.{name}.0")
+            operand.conv_norm(f"patch_embed1.{name}.1", f"patch_embed1.{name}.2", bias=False)
+            operand.end()
+        return True
+    reader.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True)
+    branch, shortcut = reader.merge(Add, TWO)
+    branch.unit("patch_embed1.conv2", "patch_embed1.bn2", "patch_embed1.lif2", bias=True)
+    branch.conv_norm("patch_embed1.conv3", "patch_embed1.bn3", bias=True)
+    branch.end()
+    shortcut.conv_norm("patch_embed1.shortcut.0", "patch_embed1.shortcut.1", bias=True)
+    shortcut.end()
+    return False
+
+
+def _maxformer_embed(reader: SequenceReader, within: str, *, bias: bool) -> None:
+    reader.neuron(f"{within}lif1")
+    branch, shortcut = reader.merge(Add, TWO)
+    branch.unit(f"{within}conv1", f"{within}bn1", f"{within}lif2", bias=bias, pool=True)
+    branch.conv_norm(f"{within}conv2", f"{within}bn2", bias=bias)
+    branch.end()
+    shortcut.conv_norm(f"{within}shortcut.0", f"{within}shortcut.1", bias=bias)
+    shortcut.skip(MaxPool)
+    shortcut.end()
+
+
+def _maxformer_block(reader: SequenceReader, within: str, *, attends: bool, cifar: bool) -> None:
+    branch = reader.residual()
+    if not attends:
+        branch.neuron(f"{within}lif")
+        branch.conv_norm(f"{within}dwconv", f"{within}bn", bias=True)
+    elif cifar:
+        branch.neuron(f"{within}attn.input_lif")
+        for part, operand in enumerate(branch.merge(Attention, THREE)):
+            _fused(operand, f"{within}attn.qkv", part, THREE)
+            operand.neuron(None)
+            operand.end()
+        branch.neuron(f"{within}attn.attn_lif")
+        branch.conv_norm(f"{within}attn.proj.0", f"{within}attn.proj.1", bias=True, flat=True)
+    else:
+        _self_attention(branch, f"{within}attn.")
+    branch.end()
+    _membrane_mlp(reader, f"{within}mlp.")
+
+
+@dataclass(frozen=True)
+class SpikingJellyClass:
     """A class of SpikingJelly.
 
     Attributes:
         networks: The shipped networks that it builds.
         marks: Keys that no other class has, but for those of which it is one.
+        read: Finds the places of a network's layers; raises WeightsError of a network of another class.
     """
 
-    name: ClassVar[str]
-    networks: ClassVar[tuple[str, ...]]
-    marks: ClassVar[tuple[str, ...]]
+    name: str
+    networks: tuple[str, ...]
+    marks: tuple[str, ...]
+    read: Callable[[SequenceReader], None]
 
-    @abstractmethod
-    def read(self, reader: SequenceReader) -> None:
-        """Finds the places of a network's layers.
-
-        Raises:
-            WeightsError: it is no network of this class.
-        """
-
-    @final
     def places(self, network: Network, activation: Callable[[Node, str | None], list[Place]]) -> list[Place]:
         """The places of a network's layers."""
         try:
@@ -61,7 +343,6 @@ class SpikingJellyClass(ABC):
         self.read(reader)
         return reader.places
 
-    @final
     def builds(self, network: Network) -> bool:
         """Whether a network is one of this class, but for what its neurons learn."""
         try:
@@ -71,352 +352,44 @@ class SpikingJellyClass(ABC):
         return True
 
 
-class MSResNet(SpikingJellyClass):
-    """``layer2.0.downsample.1.weight``: a stage begins with each projection; in its branch neurons come first.
-
-    In an ``AttMSResNet`` attention ends each branch, and pooling begins the projections that stride.
-    """
-
-    name = "MSResNet"
-    networks: ClassVar[tuple[str, ...]] = ("ms-resnet-18", "ms-resnet-34", "max-resnet-18")
-    marks = ("stem.0.weight", "layer1.0.conv1.weight")
-    attends = False
-
-    def read(self, reader: SequenceReader) -> None:
-        """Stem, blocks, head."""
-        reader.conv_norm("stem.0", "stem.1", bias=False)
-        reader.skip(MaxPool)
-        stage, number = 1, 0
-        while reader.starts(Add):
-            if number and not reader.starts_identity():
-                stage, number = stage + 1, 0
-            self._block(reader, f"layer{stage}.{number}.")
-            number += 1
-        if stage not in (THREE, 4):
-            node = reader.next
-            message = f"it has {stage} stages of residual blocks, not three or four"
-            raise WeightsError(message) if node is None or number else NoPlaceError(node, "is where an ADD belongs")
-        reader.neuron("head_lif")
-        reader.head()
-
-    def _block(self, reader: SequenceReader, within: str) -> None:
-        branch, shortcut = reader.merge(Add, TWO)
-        for half in (1, 2):
-            branch.neuron(f"{within}spike{half}")
-            branch.conv_norm(f"{within}conv{half}", f"{within}bn{half}", bias=False)
-            if half == 1:
-                branch.skip(MaxPool)
-        if self.attends:
-            branch.attention(f"{within}attention")
-        branch.end()
-        if shortcut.next is not None:
-            first = 0
-            if self.attends and shortcut.starts(AvgPool):
-                shortcut.skip(AvgPool)
-                first = 1
-            shortcut.conv_norm(f"{within}downsample.{first}", f"{within}downsample.{first + 1}", bias=False)
-        shortcut.end()
-
-
-class AttMSResNet(MSResNet):
-    """``layer1.0.attention.ca.sharedMLP.0.weight``: see above."""
-
-    name = "AttMSResNet"
-    networks = ("att-ms-resnet-18",)
-    marks = ("stem.0.weight", "layer1.0.attention.sa.conv.weight")
-    attends = True
-
-
-class MASNN(SpikingJellyClass):
-    """``conv_blocks.0.attn.ta.sharedMLP.0.weight``: attention scales the currents before each neuron."""
-
-    name = "MASNN"
-    networks = ("masnn-dvs-gesture",)
-    marks = ("conv_blocks.0.conv.weight", "fc_blocks.0.linear.weight")
-
-    def read(self, reader: SequenceReader) -> None:
-        """Convolutions, two linear layers."""
-        number = 0
-        while number == 0 or reader.starts(Conv):
-            within = f"conv_blocks.{number}."
-            reader.conv_norm(f"{within}conv", f"{within}bn", bias=True)
-            reader.skip(AvgPool)
-            reader.attention(f"{within}attn")
-            reader.neuron(f"{within}cell")
-            number += 1
-        reader.skip(Flatten)
-        for number in range(TWO):
-            within = f"fc_blocks.{number}."
-            reader.linear(f"{within}linear")
-            reader.norm(f"{within}bn")
-            node = reader.take("temporal attention", TemporalAttention)
-            reader.places.append(layer_place(reader.network, node, f"{within}attn"))
-            reader.neuron(None)
-            reader.neuron(f"{within}cell")
-        reader.end()
-
-
-class SpikingVGG(SpikingJellyClass):
-    """``features.4.weight``, ``classifier.3.bias``: every layer has a number, neurons, pools and dropout too."""
-
-    name = "SpikingVGG"
-    networks = ("spiking-vgg-11", "spiking-vgg-16")
-    marks = ("features.0.bias", "classifier.6.weight")
-
-    def read(self, reader: SequenceReader) -> None:
-        """Convolutions, with norms or without, and three linear layers."""
-        number = 0
-        while number == 0 or reader.starts(Conv, MaxPool):
-            if number and reader.starts(MaxPool):
-                reader.take("max pooling", MaxPool)
-                number += 1
-                continue
-            reader.conv(f"features.{number}", bias=True)
-            if reader.starts(BatchNorm):
-                number += 1
-                reader.norm(f"features.{number}")
-            reader.neuron(f"features.{number + 1}")
-            number += 2
-        reader.skip(AvgPool, Flatten)
-        for number in (0, 3, 6):
-            reader.linear(f"classifier.{number}")
-            if number != 6:  # noqa: PLR2004 -- the last
-                reader.neuron(f"classifier.{number + 1}")
-                reader.skip(Dropout)
-        reader.end()
-
-
-class Spikformer(SpikingJellyClass):
-    """``blocks.0.attn.qkv_conv_bn.0.weight``: queries, keys and values are one convolution."""
-
-    name = "Spikformer"
-    networks = ("spikformer-ti", "spikformer-s", "spikformer-8-512", "spikformer-8-768", "spikformer-cifar10")
-    marks = ("patch_embed.positional_encoding.conv_bn.block.0.weight",)
-
-    def read(self, reader: SequenceReader) -> None:
-        """Stem of four convolutions, position, blocks, head."""
-        for stage in range(4):
-            self._embed(reader, f"patch_embed.stages.{stage}.")
-        branch = reader.residual()
-        self._embed(branch, "patch_embed.positional_encoding.")
-        branch.end()
-        number = 0
-        while number == 0 or reader.starts(Add):
-            within = f"blocks.{number}."
-            branch = reader.residual()
-            self_attention(branch, f"{within}attn.")
-            branch.end()
-            branch = reader.residual()
-            for half in (1, 2):
-                place = f"{within}mlp.fc{half}"
-                branch.unit(f"{place}.0", f"{place}.1", f"{within}mlp.neuron{half}", bias=False, flat=True)
-            branch.end()
-            number += 1
-        reader.head()
-
-    def _embed(self, reader: SequenceReader, within: str) -> None:
-        reader.unit(f"{within}conv_bn.block.0", f"{within}conv_bn.block.1", f"{within}neuron", bias=False, pool=True)
-
-
-def self_attention(reader: SequenceReader, within: str) -> None:
-    """``SpikingSelfAttention``, whose queries, keys and values are one convolution."""
-    for part, operand in enumerate(reader.merge(Attention, THREE)):
-        fused(operand, f"{within}qkv_conv_bn", part, THREE)
-        operand.neuron(None)
-        operand.end()
-    reader.neuron(f"{within}attn_lif")
-    reader.unit(f"{within}proj_conv_bn.0", f"{within}proj_conv_bn.1", f"{within}proj_lif", bias=False, flat=True)
-
-
-def fused(reader: SequenceReader, prefix: str, part: int, parts: int) -> None:
-    """A part of a convolution and its norm that compute several projections."""
-    reader.conv(f"{prefix}.0", bias=False, part=part, parts=parts, flat=True)
-    reader.norm(f"{prefix}.1", part, parts)
-
-
-class QKFormer(SpikingJellyClass):
-    """``stage1.0.attn.qk_conv_bn.0.weight``: three stages, the first two with attention of queries and keys."""
-
-    name = "QKFormer"
-    networks = ("qkformer-10-384", "qkformer-10-768")
-    marks = ("patch_embed1.conv3.weight", "stage1.0.attn.qk_conv_bn.0.weight")
-
-    def read(self, reader: SequenceReader) -> None:
-        """Three times an embedding and its blocks, head."""
-        reader.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True, pool=True)
-        for stage in (1, 2, 3):
-            self._embed(reader, f"patch_embed{stage}.", 1 + (stage == 1))
-            number = 0
-            while reader.starts_identity():
-                self._block(reader, f"stage{stage}.{number}.", attends=stage == THREE)
-                number += 1
-        reader.head()
-
-    def _embed(self, reader: SequenceReader, within: str, first: int) -> None:
-        branch, shortcut = reader.merge(Add, TWO)
-        for number in (first, first + 1):
-            names = (f"{within}{what}{number}" for what in ("conv", "bn", "lif"))
-            branch.unit(*names, bias=True, pool=number == first)
-        branch.end()
-        shortcut.unit(f"{within}shortcut.0", f"{within}shortcut.1", f"{within}shortcut.2", bias=True)
-        shortcut.end()
-
-    def _block(self, reader: SequenceReader, within: str, *, attends: bool) -> None:
-        branch = reader.residual()
-        if attends:
-            self_attention(branch, f"{within}attn.")
-        else:
-            for part, operand in enumerate(branch.merge(Product, TWO)):
-                fused(operand, f"{within}attn.qk_conv_bn", part, TWO)
-                operand.neuron(None)
-                if part == 0:
-                    operand.take("sum", Sum)
-                    operand.neuron(f"{within}attn.attn_lif")
-                operand.end()
-            names = (f"{within}attn.proj_{what}" for what in ("conv_bn.0", "conv_bn.1", "lif"))
-            branch.unit(*names, bias=False, flat=True)
-        branch.end()
-        branch = reader.residual()
-        for half in (1, 2):
-            names = (f"{within}mlp.{what}{half}" for what in ("fc", "bn", "lif"))
-            branch.unit(*names, bias=True, flat=True)
-        branch.end()
-
-
-def membrane_mlp(reader: SequenceReader, within: str) -> None:
-    """``_MLP`` and ``_SpatialMLP``: a neuron before each convolution, around both a shortcut."""
-    branch = reader.residual()
-    for half in (1, 2):
-        branch.neuron(f"{within}lif{half}")
-        branch.conv_norm(f"{within}fc{half}", f"{within}bn{half}", bias=True)
-    branch.end()
-
-
-class SpikeDrivenTransformer(SpikingJellyClass):
-    """``blocks.0.attn.q_conv.weight``, ``patch_embed.rpe_bn.bias``: queries, keys and values by themselves."""
-
-    name = "SpikeDrivenTransformer"
-    networks = ("sdt-8-384", "sdt-8-512")
-    marks = ("patch_embed.rpe_conv.weight",)
-
-    def read(self, reader: SequenceReader) -> None:
-        """Stem of four convolutions and a position, blocks, head."""
-        for stage in range(3):
-            within = f"patch_embed.stages.{stage}."
-            reader.unit(f"{within}0", f"{within}1", f"{within}2", bias=True)
-            reader.skip(MaxPool)
-        reader.conv_norm("patch_embed.final_stage.0", "patch_embed.final_stage.1", bias=True)
-        reader.skip(MaxPool)
-        branch = reader.residual()
-        branch.neuron("patch_embed.final_lif")
-        branch.conv_norm("patch_embed.rpe_conv", "patch_embed.rpe_bn", bias=False)
-        branch.end()
-        number = 0
-        while number == 0 or reader.starts(Add):
-            self._attention(reader, f"blocks.{number}.attn.")
-            membrane_mlp(reader, f"blocks.{number}.mlp.")
-            number += 1
-        reader.skip(GlobalAvgPool)
-        reader.neuron("head_lif")
-        reader.head()
-
-    def _attention(self, reader: SequenceReader, within: str) -> None:
-        branch = reader.residual()
-        branch.neuron(f"{within}shortcut_lif")
-        query, rest = branch.merge(Product, TWO)
-        for operand, letter in zip((query, *rest.merge(Product, TWO)), "qkv", strict=True):
-            operand.unit(*(f"{within}{letter}_{what}" for what in ("conv", "bn", "lif")), bias=False)
-            operand.end()
-        rest.take("sum", Sum)
-        rest.neuron(f"{within}attn_lif")
-        rest.end()
-        branch.conv_norm(f"{within}proj_conv", f"{within}proj_bn", bias=True)
-        branch.end()
-
-
-class MaxFormer(SpikingJellyClass):
-    """``stage1.0.dwconv.weight``: three stages, of depthwise convolutions and, the last, of attention.
-
-    The one for CIFAR has another stem, no depthwise convolutions in the first stage, and a neuron begins its attention.
-    """
-
-    name = "MaxFormer"
-    networks = ("maxformer-10-384", "maxformer-cifar")
-    marks = ("patch_embed1.shortcut.1.weight", "stage2.0.dwconv.weight")
-
-    def read(self, reader: SequenceReader) -> None:
-        """Three times an embedding and its blocks, head."""
-        cifar = self._stem(reader)
-        for stage in (1, 2, 3):
-            if stage > 1:
-                self._embed(reader, f"patch_embed{stage}.", bias=not cifar)
-            number = 0
-            while reader.starts_identity():
-                within = f"stage{stage}.{number}."
-                if stage == 1 and cifar:
-                    membrane_mlp(reader, within)
-                else:
-                    self._block(reader, within, attends=stage == THREE, cifar=cifar)
-                number += 1
-        reader.skip(GlobalAvgPool)
-        reader.neuron("head_lif")
-        reader.head()
-
-    def _stem(self, reader: SequenceReader) -> bool:
-        """The first embedding, and whether it is that for CIFAR."""
-        first = reader.next
-        if first is not None and isinstance(first.op, Conv) and not first.op.bias:
-            reader.conv_norm("patch_embed1.conv", "patch_embed1.bn", bias=False)
-            for operand, name in zip(reader.merge(Add, TWO), ("branch", "shortcut"), strict=True):
-                operand.neuron(f"patch_embed1.{name}.0")
-                operand.conv_norm(f"patch_embed1.{name}.1", f"patch_embed1.{name}.2", bias=False)
-                operand.end()
-            return True
-        reader.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True)
-        branch, shortcut = reader.merge(Add, TWO)
-        branch.unit("patch_embed1.conv2", "patch_embed1.bn2", "patch_embed1.lif2", bias=True)
-        branch.conv_norm("patch_embed1.conv3", "patch_embed1.bn3", bias=True)
-        branch.end()
-        shortcut.conv_norm("patch_embed1.shortcut.0", "patch_embed1.shortcut.1", bias=True)
-        shortcut.end()
-        return False
-
-    def _embed(self, reader: SequenceReader, within: str, *, bias: bool) -> None:
-        reader.neuron(f"{within}lif1")
-        branch, shortcut = reader.merge(Add, TWO)
-        branch.unit(f"{within}conv1", f"{within}bn1", f"{within}lif2", bias=bias, pool=True)
-        branch.conv_norm(f"{within}conv2", f"{within}bn2", bias=bias)
-        branch.end()
-        shortcut.conv_norm(f"{within}shortcut.0", f"{within}shortcut.1", bias=bias)
-        shortcut.skip(MaxPool)
-        shortcut.end()
-
-    def _block(self, reader: SequenceReader, within: str, *, attends: bool, cifar: bool) -> None:
-        branch = reader.residual()
-        if not attends:
-            branch.neuron(f"{within}lif")
-            branch.conv_norm(f"{within}dwconv", f"{within}bn", bias=True)
-        elif cifar:
-            branch.neuron(f"{within}attn.input_lif")
-            for part, operand in enumerate(branch.merge(Attention, THREE)):
-                fused(operand, f"{within}attn.qkv", part, THREE)
-                operand.neuron(None)
-                operand.end()
-            branch.neuron(f"{within}attn.attn_lif")
-            branch.conv_norm(f"{within}attn.proj.0", f"{within}attn.proj.1", bias=True, flat=True)
-        else:
-            self_attention(branch, f"{within}attn.")
-        branch.end()
-        membrane_mlp(reader, f"{within}mlp.")
-
-
-CLASSES: tuple[SpikingJellyClass, ...] = (
-    MSResNet(),
-    AttMSResNet(),
-    MASNN(),
-    SpikingVGG(),
-    Spikformer(),
-    QKFormer(),
-    SpikeDrivenTransformer(),
-    MaxFormer(),
+CLASSES = (
+    SpikingJellyClass(
+        "MSResNet",
+        ("ms-resnet-18", "ms-resnet-34", "max-resnet-18"),
+        ("stem.0.weight", "layer1.0.conv1.weight"),
+        _read_ms_resnet,
+    ),
+    SpikingJellyClass(
+        "AttMSResNet",
+        ("att-ms-resnet-18",),
+        ("stem.0.weight", "layer1.0.attention.sa.conv.weight"),
+        partial(_read_ms_resnet, attends=True),
+    ),
+    SpikingJellyClass(
+        "MASNN", ("masnn-dvs-gesture",), ("conv_blocks.0.conv.weight", "fc_blocks.0.linear.weight"), _read_masnn
+    ),
+    SpikingJellyClass(
+        "SpikingVGG", ("spiking-vgg-11", "spiking-vgg-16"), ("features.0.bias", "classifier.6.weight"), _read_vgg
+    ),
+    SpikingJellyClass(
+        "Spikformer",
+        ("spikformer-ti", "spikformer-s", "spikformer-8-512", "spikformer-8-768", "spikformer-cifar10"),
+        ("patch_embed.positional_encoding.conv_bn.block.0.weight",),
+        _read_spikformer,
+    ),
+    SpikingJellyClass(
+        "QKFormer",
+        ("qkformer-10-384", "qkformer-10-768"),
+        ("patch_embed1.conv3.weight", "stage1.0.attn.qk_conv_bn.0.weight"),
+        _read_qkformer,
+    ),
+    SpikingJellyClass(
+        "SpikeDrivenTransformer", ("sdt-8-384", "sdt-8-512"), ("patch_embed.rpe_conv.weight",), _read_sdt
+    ),
+    SpikingJellyClass(
+        "MaxFormer",
+        ("maxformer-10-384", "maxformer-cifar"),
+        ("patch_embed1.shortcut.1.weight", "stage2.0.dwconv.weight"),
+        _read_maxformer,
+    ),
 )
