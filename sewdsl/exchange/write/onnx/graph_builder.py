@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,7 @@ class NodeScope:
         name: What operations are named by.
         gives: The name of the value.
         shapes: Those of the values that it reads, ``(C, H, W)`` or ``(F,)`` each.
+        sizes: Gives the name of the sizes ``[T, …]``, for what follows T.
     """
 
     graph: OnnxGraph
@@ -93,6 +94,7 @@ class NodeScope:
     name: str
     gives: str
     shapes: Sequence[tuple[int, ...]]
+    sizes: Callable[..., str]
 
     @property
     def shape(self) -> tuple[int, ...]:

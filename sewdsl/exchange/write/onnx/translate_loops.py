@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -127,7 +128,7 @@ class LoopWriter(ABC):
                 found[index] = before.states[states[0].key]
                 continue
             shapes = [signal.shape for signal in self._network.inputs(node)]
-            place = NodeScope(graph, node, node.name, node.name + mark, shapes)
+            place = NodeScope(graph, node, node.name, node.name + mark, shapes, partial(graph.sizes, 1))
             operands = [found[i] for i in node.inputs]
             if index in self._neurons:
                 carried, factors = [before.states[state.key] for state in states], before.factors.get(index, {})

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
-from sewdsl.exchange.write.onnx.translate_layers import normalise, tensor_to_array
+from sewdsl.exchange.write.onnx.translate_layers import Translate, normalise, tensor_to_array
 from sewdsl.snn import batch_norm, parallel_neuron, sequence_attention, streamed_past
-
-
-class Sizes(Protocol):
-    """Gives the name of the sizes ``[T, …]``."""
-
-    def __call__(self, *trailing: int) -> str:
-        """The name, for what follows T."""
-
-
-def translate_sequence(place: NodeScope, module: nn.Module, x: str, sizes: Sizes) -> str | None:
-    """Puts a layer that reads more than a time-step into a graph; the name of what it gives, None if it is no such one.
-
-    Args:
-        x: The name of what it reads, ``[T·N, *]``.
-        sizes: Names sizes that begin with T.
-    """
-    known = TRANSLATIONS.get(type(module))
-    return None if known is None else known(place, module, x, sizes)
 
 
 def _numbers(place: NodeScope, name: str, tensor: Tensor) -> str:
@@ -42,20 +22,20 @@ def _scaled(place: NodeScope, sequence: str, factors: str) -> str:
     return place.last("Reshape", place.add("Mul", sequence, factors), place.graph.sizes(-1, *place.shape))
 
 
-def _temporal(place: NodeScope, module: sequence_attention.TemporalAttention, x: str, sizes: Sizes) -> str:
-    values = place.add("Reshape", x, sizes(-1, prod(place.shape)))
+def _temporal(place: NodeScope, module: sequence_attention.TemporalAttention, x: str) -> str:
+    values = place.add("Reshape", x, place.sizes(-1, prod(place.shape)))
     given = []
     for pool in ("ReduceMean", "ReduceMax"):
         pooled = place.add(pool, values, axes=[2], keepdims=0)  # [T, N]
         hidden = place.add("Relu", place.add("MatMul", _numbers(place, "reduce.weight", module.reduce.weight), pooled))
         given.append(place.add("MatMul", _numbers(place, "expand.weight", module.expand.weight), hidden))
     factors = place.add("Sigmoid", place.add("Add", *given))
-    return _scaled(place, values, place.add("Reshape", factors, sizes(-1, 1)))
+    return _scaled(place, values, place.add("Reshape", factors, place.sizes(-1, 1)))
 
 
-def _channel(place: NodeScope, module: sequence_attention.ChannelAttention, x: str, sizes: Sizes) -> str:
+def _channel(place: NodeScope, module: sequence_attention.ChannelAttention, x: str) -> str:
     channels, *places = place.shape
-    values = place.add("Reshape", x, sizes(-1, channels, prod(places)))
+    values = place.add("Reshape", x, place.sizes(-1, channels, prod(places)))
     given = []
     for pool in ("ReduceMean", "ReduceMax"):
         pooled = place.add(pool, values, axes=[0, 3], keepdims=0)  # [N, C]
@@ -66,9 +46,9 @@ def _channel(place: NodeScope, module: sequence_attention.ChannelAttention, x: s
     return _scaled(place, values, place.add("Reshape", factors, place.graph.sizes(1, -1, channels, 1)))
 
 
-def _spatial(place: NodeScope, module: sequence_attention.SpatialAttention, x: str, sizes: Sizes) -> str:
+def _spatial(place: NodeScope, module: sequence_attention.SpatialAttention, x: str) -> str:
     _, h, w = place.shape
-    values = place.add("Reshape", x, sizes(-1, *place.shape))
+    values = place.add("Reshape", x, place.sizes(-1, *place.shape))
     maps = place.graph.sizes(-1, 1, h, w)
     pooled = [
         place.add("Reshape", place.add(pool, values, axes=[0, 2], keepdims=0), maps)
@@ -81,15 +61,15 @@ def _spatial(place: NodeScope, module: sequence_attention.SpatialAttention, x: s
     return _scaled(place, values, place.add("Reshape", factors, place.graph.sizes(1, -1, 1, h, w)))
 
 
-def _joint(place: NodeScope, module: sequence_attention.TemporalChannelAttention, x: str, sizes: Sizes) -> str:
+def _joint(place: NodeScope, module: sequence_attention.TemporalChannelAttention, x: str) -> str:
     channels, h, w = place.shape
-    values = place.add("Reshape", x, sizes(-1, channels, h * w))
+    values = place.add("Reshape", x, place.sizes(-1, channels, h * w))
     mean = place.add("ReduceMean", values, axes=[3], keepdims=0)  # [T, N, C]
     along_channels = _along(place, "temporal.weight", module.temporal, place.add("Transpose", mean, perm=[1, 0, 2]))
     along_time = _along(place, "channel.weight", module.channel, place.add("Transpose", mean, perm=[1, 2, 0]))
     product = place.add("Mul", along_channels, place.add("Transpose", along_time, perm=[0, 2, 1]))
     factors = place.add("Transpose", place.add("Sigmoid", product), perm=[1, 0, 2])
-    return _scaled(place, values, place.add("Reshape", factors, sizes(-1, channels, 1)))
+    return _scaled(place, values, place.add("Reshape", factors, place.sizes(-1, channels, 1)))
 
 
 def _along(place: NodeScope, name: str, conv: nn.Conv1d, x: str) -> str:
@@ -105,15 +85,15 @@ def _spikes(place: NodeScope, u: str) -> str:
     return place.last("Reshape", place.add("Cast", fired, to=place.graph.type), place.graph.sizes(-1, *place.shape))
 
 
-def _by_matrix(place: NodeScope, weights: tuple[str, Tensor], bias: Tensor, x: str, sizes: Sizes) -> str:
+def _by_matrix(place: NodeScope, weights: tuple[str, Tensor], bias: Tensor, x: str) -> str:
     """Parallel neurons whose potentials are a matrix, by its name, times the currents over time."""
-    h = place.add("MatMul", _numbers(place, *weights), place.add("Reshape", x, sizes(-1)))
+    h = place.add("MatMul", _numbers(place, *weights), place.add("Reshape", x, place.sizes(-1)))
     return _spikes(place, place.add("Add", h, _numbers(place, "bias", bias)))
 
 
-def _sliding(place: NodeScope, module: parallel_neuron.SlidingNeuron, x: str, sizes: Sizes) -> str:
+def _sliding(place: NodeScope, module: parallel_neuron.SlidingNeuron, x: str) -> str:
     """A convolution along time of one channel: all neurons of all samples are side by side."""
-    rows = place.add("Reshape", x, sizes(-1))
+    rows = place.add("Reshape", x, place.sizes(-1))
     image = place.add("Unsqueeze", rows, place.graph.sizes(0, 1))  # [1, 1, T, N·…]
     weight = _numbers(place, "weight", module.weight.reshape(1, 1, -1, 1))
     bias = _numbers(place, "bias", module.bias.reshape(1))
@@ -121,37 +101,36 @@ def _sliding(place: NodeScope, module: parallel_neuron.SlidingNeuron, x: str, si
     return _spikes(place, place.add("Conv", image, weight, bias, kernel_shape=[module.order, 1], pads=pads))
 
 
-def _norm(place: NodeScope, module: batch_norm.StepScaledBatchNorm, x: str, sizes: Sizes) -> str:
-    sequence = place.add("Reshape", normalise(place, module, x), sizes(-1, *place.shape))
+def _norm(place: NodeScope, module: batch_norm.StepScaledBatchNorm, x: str) -> str:
+    sequence = place.add("Reshape", normalise(place, module, x), place.sizes(-1, *place.shape))
     weight = tensor_to_array(module.step_weight)
     return _scaled(
         place, sequence, place.numbers("step_weight", np.reshape(weight, (-1, *[1] * (len(place.shape) + 1))))
     )
 
 
-def _delay(place: NodeScope, module: streamed_past.Delay, x: str, sizes: Sizes) -> str:  # noqa: ARG001 -- it has no numbers
+def _delay(place: NodeScope, _: streamed_past.Delay, x: str) -> str:
     """Zeros, then all time-steps but the last."""
-    sequence = place.add("Reshape", x, sizes(-1, *place.shape))
+    sequence = place.add("Reshape", x, place.sizes(-1, *place.shape))
     axes = len(place.shape) + 2
     later = place.add("Pad", sequence, place.graph.sizes(1, *[0] * (2 * axes - 1)))
     first, end, axis = place.graph.sizes(0), place.graph.sizes(-1), place.graph.sizes(0)
     return place.last("Reshape", place.add("Slice", later, first, end, axis), place.graph.sizes(-1, *place.shape))
 
 
-Translate = Callable[[NodeScope, Any, str, Sizes], str]
 TRANSLATIONS: dict[type[nn.Module], Translate] = {
     sequence_attention.TemporalAttention: _temporal,
     sequence_attention.ChannelAttention: _channel,
     sequence_attention.SpatialAttention: _spatial,
     sequence_attention.TemporalChannelAttention: _joint,
-    parallel_neuron.ParallelNeuron: lambda place, module, x, sizes: _by_matrix(
-        place, ("weight", module.weight), module.bias, x, sizes
+    parallel_neuron.ParallelNeuron: lambda place, module, x: _by_matrix(
+        place, ("weight", module.weight), module.bias, x
     ),
-    parallel_neuron.MaskedNeuron: lambda place, module, x, sizes: _by_matrix(
-        place, ("masked_weight", torch.triu(torch.tril(module.weight), 1 - module.order)), module.bias, x, sizes
+    parallel_neuron.MaskedNeuron: lambda place, module, x: _by_matrix(
+        place, ("masked_weight", torch.triu(torch.tril(module.weight), 1 - module.order)), module.bias, x
     ),
     parallel_neuron.SlidingNeuron: _sliding,
     batch_norm.StepScaledBatchNorm: _norm,
     streamed_past.Delay: _delay,
 }
-"""By the module's class."""
+"""By the module's class: each reads a sequence ``[T·N, *]``."""

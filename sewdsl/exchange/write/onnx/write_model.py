@@ -16,7 +16,7 @@ from sewdsl.exchange.write.onnx.neuron_steps import keeps_state
 from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, UnrolledTime
 from sewdsl.exchange.write.onnx.translate_layers import translate_layer, translate_with_norm
 from sewdsl.exchange.write.onnx.translate_loops import ScannedLoop, UnrolledLoop
-from sewdsl.exchange.write.onnx.translate_sequences import translate_sequence
+from sewdsl.exchange.write.onnx.translate_sequences import TRANSLATIONS
 from sewdsl.ir.network import Network
 from sewdsl.passes import ExecutionStep, Program
 from sewdsl.passes.steps import fold_batch_norm, hoist_static
@@ -94,7 +94,8 @@ class OnnxModelWriter:
             return
         first, *norms = (self._network.nodes[i] for i in step.nodes)
         shapes = [signal.shape for signal in self._network.inputs(first)]
-        place = NodeScope(self._graph, first, first.name, self._network.nodes[step.gives].name, shapes)
+        sizes = partial(self._graph.sizes, 1) if step.once else self._axis.sizes
+        place = NodeScope(self._graph, first, first.name, self._network.nodes[step.gives].name, shapes, sizes)
         module = self._modules(first.name)
         if step.once:
             self._once.add(step.gives)
@@ -107,9 +108,8 @@ class OnnxModelWriter:
             layer, norm = cast("Conv2d | Conv1d | Linear", module), cast("BatchNorm", self._modules(norms[0].name))
             self._values[step.gives] = translate_with_norm(place, layer, norm, operands[0])
         else:
-            sizes = partial(self._graph.sizes, 1) if step.once else self._axis.sizes
-            given = translate_sequence(place, module, operands[0], sizes)
-            self._values[step.gives] = given or translate_layer(place, module, *operands)
+            translate = TRANSLATIONS.get(type(module), translate_layer)
+            self._values[step.gives] = translate(place, module, *operands)
 
     def model(self, inputs: str) -> ModelProto:
         """The model of what was written, read out as the network says, and how inputs are scaled."""
