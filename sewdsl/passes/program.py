@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
-from heapq import heapify, heappop, heappush
+from graphlib import TopologicalSorter
+from heapq import heappop, heappush
 from typing import Literal
 
 from sewdsl.ir.network import Network
@@ -117,32 +118,23 @@ class Program:
 
 def _in_order(network: Network) -> Iterator[ExecutionStep]:
     """The steps of a network with loops, each as soon as what it reads is there, else in the order of the nodes."""
-    graph = network.graph
-    unit = list(range(len(network)))  # what a node is computed with: itself, or the first of its loop
-    members: dict[int, tuple[int, ...]] = {}
-    for loop in graph.loops:
-        members[loop[0]] = loop
-        for member in loop:
-            unit[member] = loop[0]
-    waits: dict[int, set[int]] = {}
-    readers: dict[int, set[int]] = {}
+    loops = {loop[0]: loop for loop in network.graph.loops}
+    unit = {member: first for first, loop in loops.items() for member in loop}  # a loop is computed with its first node
+    sorter: TopologicalSorter[int] = TopologicalSorter()
     for index, node in enumerate(network.nodes):
-        before = {unit[i] for i in node.inputs} - {unit[index]}
-        waits.setdefault(unit[index], set()).update(before)
-        for i in before:
-            readers.setdefault(i, set()).add(unit[index])
-    ready = [first for first, before in waits.items() if not before]
-    heapify(ready)
-    while ready:
+        own = unit.get(index, index)
+        sorter.add(own, *({unit.get(i, i) for i in node.inputs} - {own}))
+    sorter.prepare()
+    ready: list[int] = []
+    while sorter.is_active():
+        for first in sorter.get_ready():
+            heappush(ready, first)
         first = heappop(ready)
-        if first in members:
-            yield _loop_step(network, members[first])
+        if first in loops:
+            yield _loop_step(network, loops[first])
         elif first:
             yield ExecutionStep((first,), network.nodes[first].inputs)
-        for reader in readers.get(first, ()):
-            waits[reader].discard(first)
-            if not waits[reader]:
-                heappush(ready, reader)
+        sorter.done(first)
 
 
 def _loop_step(network: Network, loop: tuple[int, ...]) -> ExecutionStep:

@@ -199,11 +199,8 @@ class _Search:
 
     def run(self) -> frozenset[int]:
         """The values, with those that the way to them leads through; if none fit, those that take least."""
-        chosen, needs, everything = (
-            frozenset[int](),
-            dict[tuple[int, bool], SavingTarget](),
-            frozenset(self._waits.costs),
-        )
+        chosen, everything = frozenset[int](), frozenset(self._waits.costs)
+        needs: dict[tuple[int, bool], SavingTarget] = {}
         found = self._peak(chosen)
         tried = {chosen: found.bytes}
         for _ in range(MAX_ROUNDS):

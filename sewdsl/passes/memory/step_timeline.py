@@ -168,8 +168,7 @@ class _Run:
         kept = self._waiting()
         for output in sizes.network.given:
             self.gradients[output] = self.heap.hold(Allocation(sizes.value(output, once=False)))
-            self.heap.drop(self.values.pop(output, None))  # it was read out
-            self.heap.forget(self.records.pop(output, None))
+            self._release((output,))  # it was read out
         for place in reversed(range(len(sizes.plan.steps))):
             self._backward(place, sizes.plan.steps[place])
         return PeakMemory(sizes, tuple(self.moments), kept, self.again)
@@ -193,9 +192,7 @@ class _Run:
         if step.recomputed:
             operands = tuple(heap.ask(self._record(i)) for i in step.operands)
             self.records[step.gives] = heap.ask(SavedRecord(step.gives, None, operands=operands, step=step))
-        for i in step.spent:
-            heap.drop(self.values.pop(i))
-            heap.forget(self.records.pop(i, None))
+        self._release(step.spent)
 
     def _forward_loop(self, place: int, step: PlannedStep) -> None:
         """A loop keeps values as they are, and its own of each time-step; what it gives is put together at the end."""
@@ -207,9 +204,7 @@ class _Run:
         for i in step.given:
             self.values[i] = heap.hold(Allocation(sizes.value(i)))
         self._moment(place, backward=False, extra=loop.stacked + loop.widest)
-        for i in step.spent:
-            heap.drop(self.values.pop(i))
-            heap.forget(self.records.pop(i, None))
+        self._release(step.spent)
 
     def _backward_loop(self, place: int, step: PlannedStep) -> None:
         """What is kept of a time-step goes as the gradients of what the loop reads come, which are put together."""
@@ -218,11 +213,9 @@ class _Run:
         if gradients:
             loop = sizes.loop(step)
             self._moment(place, backward=True, extra=loop.weights + 3 * loop.widest)
-        for store in self.aside.pop(place):
-            heap.drop(store)
+        heap.let(self.aside.pop(place))
         if gradients:
-            for gradient in gradients:
-                heap.drop(gradient)
+            heap.let(gradients)
             for i in step.operands:
                 if i:
                     fresh = heap.hold(Allocation(sizes.value(i, once=False)))
@@ -230,6 +223,12 @@ class _Run:
                     self._add(place, i, fresh)
             self._settle(step)
         del self.held[place]
+
+    def _release(self, nodes: tuple[int, ...]) -> None:
+        """Drops values that nothing reads any more."""
+        for i in nodes:
+            self.heap.drop(self.values.pop(i, None))
+            self.heap.forget(self.records.pop(i, None))
 
     def _record(self, index: int) -> SavedRecord:
         """What is kept of a value, from now on."""
@@ -284,8 +283,7 @@ class _Run:
             self.heap.drop(gradient)
         for record in self.held.pop(place):
             self.heap.forget(record)
-        for store in self.aside.pop(place):
-            self.heap.drop(store)
+        self.heap.let(self.aside.pop(place))
 
     def _pull(self, place: int, step: PlannedStep, gradient: Allocation) -> None:
         """The gradients of what a step reads, from that of what it gives."""
