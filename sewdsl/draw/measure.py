@@ -71,7 +71,6 @@ class Gap(NamedTuple):
     """The room between two items.
 
     Attributes:
-        text: The label of the edge between these.
         text_at: From where the gap begins to the centre of the label.
         exit: The same to the line that leads from the axis to a lane.
         enter: The same to the line that leads from a lane to the axis.

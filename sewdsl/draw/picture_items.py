@@ -70,7 +70,6 @@ class PictureBlock:
     Attributes:
         value: Whether it is a named value, which may be read by others than what follows it.
         gives: The layer whose output alone is read outside, if that is not the last.
-        note: What is said below its name.
     """
 
     label: str

@@ -83,7 +83,6 @@ class EnergyTable(NamedTuple):
     """All that is known of the energy of one sample.
 
     Attributes:
-        title: One line that says what was found of what.
         sparsity: Share of what neurons and other activations gave that was zero, in [0, 1].
     """
 

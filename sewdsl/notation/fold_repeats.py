@@ -48,7 +48,6 @@ class _Saving:
         cost: Characters that it saves, negative.
         repeat: Whether it is a repeat; a call that saves as much goes first.
         period: TextItems that are repeated, or that a call represents.
-        start: Where what it represents begins.
         stop: Where it ends, with what is left over after the last whole copy.
     """
 

@@ -59,11 +59,7 @@ MAX_GUESSES = 200
 
 @dataclass(frozen=True)
 class BlockPattern:
-    """Tells quickly what a block cannot represent.
-
-    Attributes:
-        vocabulary: What the names in it mean.
-    """
+    """Tells quickly what a block cannot represent."""
 
     block: BlockDefinition
     vocabulary: Vocabulary

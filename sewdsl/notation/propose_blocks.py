@@ -44,7 +44,6 @@ def propose_blocks(network: Network, items: TextItems, folded: TextItems, *, nam
         network: Its paths say what a block is called, if they name one.
         items: Its body without repeats and calls.
         folded: Its body with them.
-        nameless: Whether to make up names for blocks that have none.
     """
     joins = {item.node: item for item in walk_items(items) if isinstance(item, MergeText)}
     groups: dict[Hashable, list[_Unit]] = {}

@@ -74,7 +74,6 @@ class Speed(NamedTuple):
 
     Attributes:
         milliseconds: Of the fastest of a few rounds.
-        other: What it is compared with.
         ratio: How many times as long that takes.
     """
 

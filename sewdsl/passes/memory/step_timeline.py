@@ -27,7 +27,6 @@ class SavedRecord:
 
     Attributes:
         store: Its bits, or the value itself; None: it is recomputed.
-        raw: Whether the value itself.
         step: What computes it again, if anything does.
         cached: The value, once it is there again.
         holders: How many may still ask for it.
@@ -97,7 +96,6 @@ class Moment(NamedTuple):
 
     Attributes:
         step: Its place in the order of computation.
-        backward: Whether on the way back.
         bytes: Of everything that is there then.
     """
 
