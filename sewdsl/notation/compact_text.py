@@ -61,27 +61,14 @@ def body_items(network: Network) -> TextItems:
     return _folded(Blocks(network, wording, items), items)
 
 
-def body_with_own_blocks(network: Network, *, nameless: bool = True) -> tuple[tuple[Definition, ...], TextItems]:
-    """The body of a network as a tree, and the blocks of its own that it calls.
+def body_with_own_blocks(
+    network: Network, *, nameless: bool = True
+) -> tuple[tuple[Definition, ...], TextItems, TextItems]:
+    """The blocks of a network's own; its body without repeats, but with calls of blocks that have a join; its body.
 
     Args:
         nameless: Whether blocks that the network has no name for get one, such as ``Block A``.
     """
-    found, _, folded = _defined(network, nameless=nameless)
-    return found, folded
-
-
-def body_with_calls(network: Network) -> tuple[TextItems, TextItems]:
-    """The body of a network with calls of blocks, those of its own too: without repeats, and with them.
-
-    Calls of blocks without a join are in the latter only.
-    """
-    _, named, folded = _defined(network)
-    return named, folded
-
-
-def _defined(network: Network, *, nameless: bool = True) -> tuple[tuple[Definition, ...], TextItems, TextItems]:
-    """The blocks of its own; the body without repeats, but with calls of blocks that have a join; the body."""
     wording, items = body_unfolded(network)
     blocks = Blocks(network, wording, items)
     plain = _folded(blocks, items)

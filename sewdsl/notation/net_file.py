@@ -101,7 +101,7 @@ def write_net(network: Network, name: str | None = None) -> str:
     Raises:
         UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
-    definitions, items = body_with_own_blocks(network)
+    definitions, _, items = body_with_own_blocks(network)
     neurons = "".join(f"{text}\n\n" for text in neuron_definitions(network))
     try:
         header = "".join(f"{line}\n" for line in _header(network, name or network.name, items))

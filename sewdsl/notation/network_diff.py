@@ -337,4 +337,5 @@ def _parts(network: Network, other: Network) -> Parts:
             return OWN_NEURON
         return named[op] if op in named else wording.node(node)
 
-    return unroll_parts(body_with_own_blocks(network, nameless=False)[1], said)
+    _, _, body = body_with_own_blocks(network, nameless=False)
+    return unroll_parts(body, said)

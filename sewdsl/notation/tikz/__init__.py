@@ -7,8 +7,8 @@ from functools import partial
 
 from sewdsl.draw.labels import replace_unprintable, short_name
 from sewdsl.ir.network import Network
-from sewdsl.notation.compact_text import body_with_calls
-from sewdsl.notation.item_text import first_node, split_lets
+from sewdsl.notation.compact_text import body_with_own_blocks
+from sewdsl.notation.item_text import TextItems, first_node, split_lets
 from sewdsl.notation.tikz.box_text import BoxText, BoxTexts
 from sewdsl.notation.tikz.distinct_blocks import calls_by_path, distinct_blocks, drawn_boxes, first_copy_note, has_paths
 from sewdsl.notation.tikz.picture import LIBRARIES, Picture, style_preamble
@@ -24,9 +24,10 @@ def tikz(network: Network) -> str:
     Raises:
         UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
+    pictures = "\n".join(_pictures(network))
     return (
         f"\\documentclass[tikz, border=3mm]{{standalone}}\n\\usetikzlibrary{{{LIBRARIES}}}\n{style_preamble()}"
-        f"\\begin{{document}}\n\n{_pictures(network)}\n\\end{{document}}\n"
+        f"\\begin{{document}}\n\n{pictures}\n\\end{{document}}\n"
     )
 
 
@@ -37,27 +38,26 @@ def fragment(network: Network) -> str:
         UnwritableNetwork: no text of the language gives this network; the message names a node.
     """
     packages = f"% In the preamble: \\usepackage{{tikz}} \\usetikzlibrary{{{LIBRARIES}}}"
-    return f"{packages}\n{style_preamble()}\n{_pictures(network)}"
+    return "\n".join([packages, style_preamble(), *_pictures(network)])
 
 
-def _pictures(network: Network) -> str:
-    return "\n".join(_each(network))
-
-
-def _each(network: Network) -> Iterator[str]:
-    whole, body = calls_by_path(network) if has_paths(network) else body_with_calls(network)
+def _pictures(network: Network) -> Iterator[str]:
+    whole, body = calls_by_path(network) if has_paths(network) else body_with_own_blocks(network)[1:]
     words = BoxTexts(network)
+
+    def texts_of(items: TextItems) -> dict[int, BoxText]:
+        return {first_node(box): words.box(box) for box in drawn_boxes(items)}
+
     note = partial(first_copy_note, network, words)
     for block in distinct_blocks(words, (whole, body)):
         picture = Picture(network, block.items, block.texts(words), note)
         yield f"% {replace_unprintable(block.caption)}\n{picture.block(BoxText.of(block.caption).source)}"
     lets, body = split_lets(body)
     for let in lets:
-        picture = Picture(network, let.items, {first_node(box): words.box(box) for box in drawn_boxes(let.items)}, note)
+        picture = Picture(network, let.items, texts_of(let.items), note)
         yield f"% {let.name}\n{picture.value(BoxText.of(let.name).source)}"
     if network.outputs:
         return  # each of them has a picture
-    texts = {first_node(box): words.box(box) for box in drawn_boxes(body)}
     name, steps = short_name(network), network.settings.steps
     caption = f"{BoxText.of(name).source}, $T={steps}$" if steps > 1 else BoxText.of(name).source
-    yield f"% {name}\n{Picture(network, body, texts, note).net(caption)}"
+    yield f"% {name}\n{Picture(network, body, texts_of(body), note).net(caption)}"
