@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sewdsl.ir.network import Network
 from sewdsl.lower import inputs
-from sewdsl.lower.forward_pass import ForwardPass, Rehearsal
+from sewdsl.lower.forward_pass import ForwardPass, prepare_rehearsal
 from sewdsl.lower.parts import Group, ModuleGroup, PartCall, PartNodes, find_part
 from sewdsl.lower.stream import State, StepState
 from sewdsl.passes import Program
@@ -157,9 +157,9 @@ class SpikingNetwork(Group):
             del x_TN
             ForwardPass(self.network, plan, [None, *modules], T, step, None, parts, wanted).run(values)
         else:
-            rehearsal = Rehearsal.of(self.network, plan, [None, *modules], x_TN, static=static)
+            rehearsal = prepare_rehearsal(self.network, plan, [None, *modules], x_TN, static=static)
             del x_TN
-            with compile_ahead.rehearsed_by(rehearsal.run):
+            with compile_ahead.rehearsed_by(rehearsal):
                 ForwardPass(self.network, plan, [None, *modules], T, step, self.event_listener, parts, wanted).run(
                     values
                 )
