@@ -90,9 +90,8 @@ class ImageFolder(DataSet, name="image-folder"):
         self.find()
         shape = self.setup.shape or self.shape or ()
         self.names = data_folders.class_names(file for files in self._found.files for file in files)
-        mean, deviation = self._statistics().values()
         train, test = (
-            ImageFiles(files, shape, self.setup.augmentation, self.setup.crop, mean, deviation)
+            ImageFiles(files, shape, self.setup.augmentation, self.setup.crop, *self.setup.statistics)
             for files in self._found.files
         )
         return Splits(train, test)

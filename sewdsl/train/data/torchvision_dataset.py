@@ -134,20 +134,14 @@ class CIFAR10(VisionDataSet, name="cifar10"):
     deviation = (0.2470, 0.2435, 0.2616)
 
 
-class CIFAR100(VisionDataSet, name="cifar100"):
+class CIFAR100(CIFAR10, name="cifar100"):
     """CIFAR-100 (Krizhevsky 2009): the same for 100 classes."""
 
-    shape = (3, 32, 32)
     classes = 100
     marker = "cifar-100-python"
     files = "{train,test}"
-    counts = (50_000, 10_000)
-    size = "170 MB"
     mean = (0.5071, 0.4865, 0.4409)
     deviation = (0.2673, 0.2564, 0.2762)
-
-
-MNIST_FILES = "raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"
 
 
 class MNIST(VisionDataSet, name="mnist"):
@@ -156,7 +150,7 @@ class MNIST(VisionDataSet, name="mnist"):
     shape = (1, 28, 28)
     classes = 10
     marker = "MNIST"
-    files = MNIST_FILES
+    files = "raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"
     counts = (60_000, 10_000)
     size = "12 MB"
     mean = MNIST_MEAN
@@ -164,14 +158,11 @@ class MNIST(VisionDataSet, name="mnist"):
     named = False
 
 
-class FashionMNIST(VisionDataSet, name="fashion-mnist"):
+class FashionMNIST(MNIST, name="fashion-mnist"):
     """Fashion-MNIST (Xiao et al. 2017): 60,000 pieces of clothing for training and 10,000 for the test."""
 
-    shape = (1, 28, 28)
-    classes = 10
     marker = "FashionMNIST"
-    files = MNIST_FILES
-    counts = (60_000, 10_000)
     size = "31 MB"
     mean = (0.2860,)
     deviation = (0.3530,)
+    named = True

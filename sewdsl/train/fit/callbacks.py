@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sewdsl.plugins import PluginFile, describe_failure, plugin_files
+from sewdsl.plugins import describe_failure, plugin_files
 from sewdsl.snn.kernels import compile_ahead
 from sewdsl.terminal import is_terminal
 from sewdsl.train.fit.classifier import Classifier
@@ -241,15 +241,11 @@ def plugin_callbacks() -> list[Callback]:
         except Exception as error:  # noqa: BLE001 -- whatever the code of others does
             raise RunError(describe_failure(file.path, error)) from None
         callbacks += made
-        _require_callbacks(file, made)
+        for each in made:
+            if not isinstance(each, Callback):
+                message = (
+                    f"'{file.path}': callbacks() gives objects of classes derived from lightning.pytorch.Callback, "
+                    f"not {type(each).__module__}.{type(each).__qualname__}"
+                )
+                raise RunError(message)
     return callbacks
-
-
-def _require_callbacks(file: PluginFile, made: list[Any]) -> None:
-    for each in made:
-        if not isinstance(each, Callback):
-            message = (
-                f"'{file.path}': callbacks() gives objects of classes derived from lightning.pytorch.Callback, "
-                f"not {type(each).__module__}.{type(each).__qualname__}"
-            )
-            raise RunError(message)

@@ -174,6 +174,9 @@ def neurons_section(facts: RunRecord) -> NeuronsSection | None:
         if layer.dead_places / layer.places >= NOTABLE_SHARE
     }
     scattered = {name: layer.scattered_dead / layer.neurons for name, layer in layers.items()}
+    notable = [
+        name for name in worst if max(populations[name].dead_share, populations[name].saturated_share) >= NOTABLE_SHARE
+    ]
     drawn = {name: _histogram(name, layer) for name, layer in populations.items()}
     many = len(populations) > MAX_LAYERS
     neurons = sum(layer.neurons for layer in populations.values())
@@ -187,13 +190,8 @@ def neurons_section(facts: RunRecord) -> NeuronsSection | None:
         scattered=join_names(_notable(scattered)),
         histograms=list(drawn.values()),
         folded=summary if many else "",
-        first=[drawn[name] for name in worst if has_many_unusual(populations[name])][:MAX_HISTOGRAMS] if many else [],
+        first=[drawn[name] for name in notable[:MAX_HISTOGRAMS]] if many else [],
     )
-
-
-def has_many_unusual(layer: Population) -> bool:
-    """Whether many of its neurons are dead, or many saturated."""
-    return max(layer.dead_share, layer.saturated_share) >= NOTABLE_SHARE
 
 
 def _notable(shares: Mapping[str, float]) -> dict[str, str]:

@@ -184,8 +184,13 @@ def _panel(axes: Axes, epochs: Epochs, quantity: str) -> None:
         points = {epoch: row[f"{name}_{quantity}"] for epoch, row in epochs.items() if f"{name}_{quantity}" in row}
         if points:
             axes.plot(list(points), list(points.values()), color=colour, marker="o", markersize=3, label=name)
-    axes.set_xlabel("epoch")
+    whole_axis(axes, "epoch")
     axes.set_ylabel(quantity)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
+
+
+def whole_axis(axes: Axes, label: str) -> None:
+    """Mark whole numbers alone on the horizontal axis."""
+    axes.set_xlabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

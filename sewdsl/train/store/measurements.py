@@ -73,7 +73,10 @@ def parse_metrics(data: bytes) -> Epochs:
     try:
         names = next(lines, [])
         for row in lines:
-            texts = dict(_pairs(names, row))
+            if len(row) != len(names):
+                message = f"found {len(row)} values, expected {len(names)}"
+                raise RecordError(message)  # noqa: TRY301 -- the line's number goes before it
+            texts = dict(zip(names, row, strict=True))
             epoch = _epoch(texts.pop("epoch", ""))
             epochs[epoch] = dict(_figures(texts))
     except (RecordError, csv.Error) as error:
@@ -83,13 +86,6 @@ def parse_metrics(data: bytes) -> Epochs:
         message = "it holds no epoch"
         raise RecordError(message)
     return epochs
-
-
-def _pairs(names: Sequence[str], row: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if len(row) != len(names):
-        message = f"found {len(row)} values, expected {len(names)}"
-        raise RecordError(message)
-    return zip(names, row, strict=True)
 
 
 def _epoch(text: str) -> int:

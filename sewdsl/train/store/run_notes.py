@@ -191,17 +191,6 @@ def remember_plugins(folder: RunFolder) -> None:
         write_record(folder.plugins, PluginRecord(files=notes))
 
 
-def read_plugins(folder: RunFolder) -> list[PluginNote]:
-    """The files that a run was made with; none where none were noted.
-
-    Raises:
-        RunError: If the note cannot be read.
-    """
-    about = ", which says what code the run was made with,"
-    record = read_record(folder.plugins, PluginRecord, about=about)
-    return [] if record is None else record.files
-
-
 def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
     """Check that the plugin files of a run were imported; code in a folder is never run because it lies there.
 
@@ -209,12 +198,14 @@ def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
         same: Whether a file that has changed since is refused; otherwise that is said.
 
     Raises:
-        RunError: If one was not, or has changed; the message has the option that imports it.
+        RunError: If one was not, or has changed, and the message has the option that imports it; or if the note of
+            what they were cannot be read.
     """
+    record = read_record(folder.plugins, PluginRecord, about=", which says what code the run was made with,")
     digests = {file.sha256 for file in plugin_files()}
     names = {file.path.name for file in plugin_files()}
     missing: list[str] = []
-    for note in read_plugins(folder):
+    for note in record.files if record else ():
         if note.sha256 in digests:
             continue
         copy = folder.plugins.with_suffix("") / note.copy_name

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
 from sewdsl.elaborate.study_section import VARIANT, is_range_text
 from sewdsl.ir.printed_values import escape_mathtext
+from sewdsl.train.report.pictures import whole_axis
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunFolder
 from sewdsl.train.study.outcome import Outcome, SearchOutcome, StudyFolder, VariantResult
@@ -114,8 +115,7 @@ def _curves(outcome: Outcome, folder: StudyFolder) -> None:
             _band(axes, [{epoch: line[name] for epoch, line in run.items() if name in line} for run in runs], look)
     for axes, (name, title) in zip(panels, PANELS.items(), strict=True):
         axes.set_title(title, fontsize="medium")
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        whole_axis(axes, "epoch")
         axes.grid(alpha=0.3)
         if name.endswith("accuracy"):
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
@@ -229,8 +229,7 @@ def _in_turn(axes: Axes, search: SearchOutcome) -> None:
     so_far = list(accumulate((trial.accuracy or 0.0 for trial in ended), max))
     axes.step([trial.number for trial in ended], so_far, where="post", color=BEST, label="best so far")
     axes.set_title("trial after trial", fontsize="medium")
-    axes.set_xlabel("trial")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    whole_axis(axes, "trial")
 
 
 def _over_epochs(axes: Axes, search: SearchOutcome) -> None:
@@ -247,8 +246,7 @@ def _over_epochs(axes: Axes, search: SearchOutcome) -> None:
             zorder=3 if best else 2,
         )
     axes.set_title("over the epochs", fontsize="medium")
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    whole_axis(axes, "epoch")
 
 
 def _over_axis(axes: Axes, search: SearchOutcome, axis: str, space: str) -> None:

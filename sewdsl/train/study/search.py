@@ -35,17 +35,6 @@ if TYPE_CHECKING:
 Axes = tuple[StudyAxis | StudyRange, ...]
 
 
-def require_optuna() -> None:
-    """Check that Optuna is installed.
-
-    Raises:
-        RunError: If it is not.
-    """
-    if importlib.util.find_spec("optuna") is None:
-        message = "a search needs Optuna: pip install 'sewdsl[sweep]'"
-        raise RunError(message)
-
-
 def search_space(axes: Axes) -> dict[str, str]:
     """Return what is searched, in words, by axis: ``log 0.0001 0.1``, ``ADD AND IAND``."""
     return {
@@ -165,7 +154,9 @@ class SearchTurns:
         example: CompiledVariant,
     ) -> None:
         assert study.search is not None  # noqa: S101 -- its caller looked
-        require_optuna()
+        if importlib.util.find_spec("optuna") is None:
+            message = "a search needs Optuna: pip install 'sewdsl[sweep]'"
+            raise RunError(message)
         self._study, self._folder, self._data, self._compile = study, folder, data, compile_trial
         self._search = study.search
         planned = plan_variant(example, folder, data).plans[0][1]
