@@ -42,7 +42,7 @@ class OwnGenerator(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Any = None
     ) -> Any:
-        """The function, with the generator where it takes one."""
+        """Call the function, with the generator where it takes one."""
         options = dict(kwargs or {})
         if getattr(func, "__name__", "") in DRAWING and options.get("generator") is None:
             options["generator"] = self._generator

@@ -89,20 +89,20 @@ class ProbeTarget:
         return self.model.network
 
     def title(self, quantity: str) -> str:
-        """One line that says what was found of what."""
+        """Return one line that says what was found of what."""
         epoch = "best" if self.best else "last"
         state = "before training" if self.run is None else f"after the {epoch} epoch of {self.run}"
         return f"{self.network.name}: {quantity}, {state}, on {self.shown}"
 
     def on(self, device: DeviceType) -> ProbeTarget:
-        """The same on a device; what is trained computes there in the precision of its training."""
+        """Return the target on a device; what is trained computes there in the precision of its training."""
         recipe = None if self.run is None else self.network.recipe
         precision = judged_precision(recipe, device, self.noted) if recipe else self.precision
         shown = self.shown._replace(batches=move_batches(self.shown.batches, device))
         return replace(self, model=self.model.to(device), shown=shown, device=device, precision=precision)
 
     def as_json(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """Return the target as plain data."""
         return {
             "run": None if self.run is None else self.run.as_posix(),
             "weights": "initial" if self.run is None else "best" if self.best else "last",
@@ -122,7 +122,7 @@ class ProbeTarget:
 
 
 def target_from_run(path: Path, data: Path | None, amount: SampleCount, *, best: bool, noise: bool) -> ProbeTarget:
-    """The trained network of a run, on its test samples or on random input.
+    """Return the trained network of a run, on its test samples or on random input.
 
     Raises:
         RunError, DataError, SewdslError: If something in the folder, or the data, is missing or damaged.
@@ -135,7 +135,7 @@ def target_from_run(path: Path, data: Path | None, amount: SampleCount, *, best:
 
 
 def target_from_spec(compilation: Compilation, data: Path | None, amount: SampleCount, *, noise: bool) -> ProbeTarget:
-    """A network that is not trained, on random input or on the data of its recipe.
+    """Return a network that is not trained, on random input or on the data of its recipe.
 
     Batch norm takes the statistics of each batch: it has no others that are of use.
 
@@ -148,7 +148,7 @@ def target_from_spec(compilation: Compilation, data: Path | None, amount: Sample
 
 
 def samples_of_run(path: Path, data: Path | None, amount: SampleCount) -> ProbeSamples:
-    """Test samples of a run.
+    """Return test samples of a run.
 
     Raises:
         RunError, DataError, SewdslError: If something in the folder, or the data, is missing or damaged.
@@ -158,7 +158,7 @@ def samples_of_run(path: Path, data: Path | None, amount: SampleCount) -> ProbeS
 
 
 def random_input(network: Network, amount: SampleCount) -> ProbeSamples:
-    """Random input for a network."""
+    """Return random input for a network."""
     size, batches = amount.batch or 4, amount.batches or 1
     return ProbeSamples(
         random_inputs(network, samples=size, batches=batches, seed=amount.seed), None, size * batches, 0

@@ -61,7 +61,7 @@ Contents = TypeVar("Contents", bound=BaseModel)
 
 
 def contents(path: Path) -> bytes:
-    """The bytes of a file, if they are not too many.
+    """Read the bytes of a file, if they are not too many.
 
     Raises:
         OSError: If it cannot be read.
@@ -76,7 +76,7 @@ def contents(path: Path) -> bytes:
 
 
 def parse_record(data: bytes, model: type[Contents]) -> Contents:
-    """What a text of JSON says.
+    """Read a text of JSON into a model.
 
     Raises:
         RecordError: If it is no JSON, or a field is missing, unknown or out of bounds.
@@ -88,7 +88,7 @@ def parse_record(data: bytes, model: type[Contents]) -> Contents:
 
 
 def salvage(data: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[str]]:
-    """The fields of a JSON object that are in bounds, by name, and what is wrong with the others.
+    """Return the fields of a JSON object that are in bounds, by name, and what is wrong with the others.
 
     Args:
         model: What it should hold. Its bounds are those of single fields; if it allows others, they are scalars.
@@ -120,7 +120,7 @@ def salvage(data: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[s
 
 @cache
 def _fields(model: type[BaseModel]) -> dict[str, TypeAdapter[Any]]:
-    """What each field of a model may hold."""
+    """Return what each field of a model may hold."""
     adapters = {}
     for name, info in model.model_fields.items():
         bounded: Any = info.annotation
@@ -134,7 +134,7 @@ _SCALAR = TypeAdapter[Any](Scalar, config=STRICT)
 
 
 def complaint(error: ErrorDetails) -> str:
-    """Which field is wrong, what it holds, and what it should hold."""
+    """Return which field is wrong, what it holds, and what it should hold."""
     field = named(".".join(map(str, error["loc"])))
     kind, message = error["type"], error["msg"]
     if kind in _EXPECTED:
@@ -150,12 +150,12 @@ def complaint(error: ErrorDetails) -> str:
 
 
 def quoted(value: Any) -> str:
-    """A value as Python writes it, cut where it is long."""
+    """Return a value as Python writes it, cut where it is long."""
     text = repr(value)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def named(field: str) -> str:
-    """The name of a field as a message has it: short, and of one line."""
+    """Return the name of a field as a message has it: short, and of one line."""
     text = field if field.isprintable() else ascii(field)
     return text if len(text) <= 2 * MAX_SHOWN else f"{text[: 2 * MAX_SHOWN]}…"

@@ -40,7 +40,7 @@ class SampleDataset(Dataset[Sample]):
         return len(self.samples.y)
 
     def __getitem__(self, index: int) -> Sample:
-        """One sample and its class.
+        """Return one sample and its class.
 
         Raises:
             IndexError: If there is none of that number.
@@ -49,7 +49,7 @@ class SampleDataset(Dataset[Sample]):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
-        """Several at once, which a ``DataLoader`` asks for: a batch of small images takes one step.
+        """Return several samples, which a ``DataLoader`` asks for: a batch of small images takes one step.
 
         Raises:
             IndexError, DataError: As for one.
@@ -92,7 +92,7 @@ class SampleDataset(Dataset[Sample]):
         return x, torch.tensor([label for _, label in batch])
 
     def __getstate__(self) -> dict[str, Any]:
-        """What pickle keeps; plugin files come first, as what follows may be of their classes."""
+        """Return what pickle keeps; plugin files come first, as what follows may be of their classes."""
         kept = {name: value for name, value in self.__dict__.items() if name != "plugins"}
         return {"plugins": _Plugins([str(file.path) for file in plugin_files()]), **kept}
 
@@ -119,7 +119,7 @@ def dataset(
     subset: bool = False,
     in_memory: int = IN_MEMORY_BYTES,
 ) -> SampleDataset:
-    """A split of a data set by its name, for a ``DataLoader``.
+    """Return a split of a data set by its name, for a ``DataLoader``.
 
     Args:
         name: As written after ``train on``; also of one's own, once its class is defined or its file imported.

@@ -29,7 +29,7 @@ class TrainingPlan(NamedTuple):
 
 
 def plan_training(compilation: Compilation, folder: Path | None = None) -> TrainingPlan:
-    """Everything that a run needs, found and checked before anything is loaded or built.
+    """Find and check everything that a run needs, before anything is loaded or built.
 
     Args:
         folder: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says.
@@ -88,7 +88,7 @@ def check_training(base: Compilation, varied: Iterable[CompiledVariant] = ()) ->
 
 
 def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
-    """What :func:`plan_training` refuses in a valid network that has a recipe."""
+    """Return what :func:`plan_training` refuses in a valid network that has a recipe."""
     network = compilation.network
     if network is None or network.recipe is None or not compilation.valid:
         return ()
@@ -96,7 +96,7 @@ def training_problems(compilation: Compilation) -> tuple[Diagnostic, ...]:
 
 
 def _find_data(network: Network, recipe: Recipe, folder: Path | None, place: _Places) -> Reported[DataSet | None]:
-    """The dataset of a recipe, and how the network does not fit it; None where there is none, or several outputs."""
+    """Find the dataset of a recipe, and how the network does not fit it; None for none, or for several outputs."""
     if network.outputs:
         names = ", ".join(name for name, _ in network.outputs)
         message, hint = (
@@ -115,7 +115,7 @@ def _find_data(network: Network, recipe: Recipe, folder: Path | None, place: _Pl
 
 
 def _how(compilation: Compilation, network: Network) -> str:
-    """How a network without a recipe is trained, and on what."""
+    """Say how a network without a recipe is trained, and on what."""
     if compilation.study.variants:
         return "what its 'study' section asks for is done by 'sewdsl study'"
     settings, output = network.settings, network.nodes[network.output].output
@@ -164,12 +164,12 @@ class _Places:
         return body.span if body else BUILTIN
 
     def setting(self, key: str) -> Span:
-        """A line of the header, or the body where the line is missing."""
+        """Return a line of the header, or the body where the line is missing."""
         setting = self._assembly.settings.get(key) if self._assembly else None
         return setting.span if setting else self.body
 
     def writing(self, key: str, value: str, *, safe: bool = False) -> tuple[Fix, ...]:
-        """The fix that gives a setting another value, in its line or in a new one after that of the time-steps.
+        """Return the fix that gives a setting another value, in its line or in a new one after that of the time-steps.
 
         There is none for a compact string, which has no lines of settings, and for what another file or the command
         line says.
@@ -188,13 +188,13 @@ class _Places:
         return ()
 
     def recipe(self, key: str) -> Span:
-        """A line of the ``train`` section."""
+        """Return a line of the ``train`` section."""
         section = self._assembly.sections["train"] if self._assembly else None
         settings = section.settings if section else ()
         return next((setting.span for setting in settings if setting.key.text == key), self.body)
 
     def data(self, name: str) -> Span:
-        """The dataset's name after ``train on``."""
+        """Return the dataset's name after ``train on``."""
         section = self._assembly.sections["train"] if self._assembly else None
         if section is None:
             return self.body
@@ -207,7 +207,7 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _compare_changes(network: Network, recipe: Recipe, data: DataSet, place: _Places) -> Iterator[Diagnostic]:
-    """What the recipe does to samples, and these are not of the kind that it is done to."""
+    """Find what the recipe does to samples that are not of the kind that it is done to."""
     shape = network.settings.input
     for key in ("crop", "mean", "std"):
         if getattr(recipe, key) != Recipe.model_fields[key].default and not isinstance(data, ImageFolder):
@@ -229,7 +229,7 @@ def _compare_changes(network: Network, recipe: Recipe, data: DataSet, place: _Pl
 
 
 def _compare(network: Network, recipe: Recipe, data: DataSet, place: _Places) -> Iterator[Diagnostic]:
-    """What does not fit: the network to the samples, or the recipe to the network."""
+    """Find what does not fit: the network to the samples, or the recipe to the network."""
     error = Severity.ERROR
     settings, output = network.settings, network.nodes[network.output].output
     resized = (

@@ -48,7 +48,7 @@ class FiringRates:
         self._chances[name] = self._chances.get(name, 0) + spikes.numel()
 
     def _batch(self, spikes: Tensor) -> Tensor:
-        """All spikes, in float32, which is exact up to 2^24 a batch."""
+        """Sum all spikes, in float32, which is exact up to 2^24 a batch."""
         return spikes.sum(dtype=torch.float32).long()
 
     @property
@@ -125,7 +125,7 @@ class DeadLayers(Callback):
 
 
 def _print(line: str) -> None:
-    """In a log, as one line; on a terminal, words are not cut where a line ends."""
+    """Print a line, in a log as one; on a terminal, words are not cut where a line ends."""
     console = rich.get_console()
     console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
@@ -137,7 +137,7 @@ class NeuronRates(FiringRates):
     """
 
     def _batch(self, spikes: Tensor) -> Tensor:
-        """The spikes ``[T, N, *]`` of each neuron.
+        """Sum the spikes ``[T, N, *]`` of each neuron.
 
         The axes are put in the order in which they are stored: maps that are stored channels-last would be summed
         thirty times slower.
@@ -185,7 +185,7 @@ class GradientNorms(Callback):
     """
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Measures, if it is the last batch."""
+        """Measure, if it is the last batch."""
         if trainer.is_last_batch:
             pl_module.log_dict(
                 {GRADIENT_NORM + name: norm for name, norm in gradient_norms(pl_module.get_submodule("model")).items()}
@@ -193,7 +193,7 @@ class GradientNorms(Callback):
 
 
 def gradient_norms(model: nn.Module) -> dict[str, float]:
-    """The norm of each layer's gradient by the layer's name, and ``total``; layers without one are left out."""
+    """Return the norm of each layer's gradient by the layer's name, and ``total``; layers without one are left out."""
     layers: dict[str, list[Tensor]] = {}
     for name, weight in model.named_parameters():
         if weight.grad is not None:

@@ -21,7 +21,7 @@ __all__ = ["Batches", "DataError", "DataOptions", "DataSet", "Reading", "Splits"
 
 @functools.cache
 def datasets() -> dict[str, type[DataSet]]:
-    """Every dataset that ships with sewdsl, by the name that a file says."""
+    """Return every dataset that ships with sewdsl, by the name that a file says."""
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         importlib.import_module(module.name)
     return DATASETS

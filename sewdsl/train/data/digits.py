@@ -26,11 +26,11 @@ class Digits(DataSet, name="digits"):
     classes = 10
 
     def scaling(self) -> str:
-        """To [-1, 1]; the whitest pixel is 16."""
+        """Return the scale of [-1, 1]; the whitest pixel is 16."""
         return scaling(PIXEL_MEAN, PIXEL_MEAN)
 
     def load(self) -> Splits:
-        """The digits."""
+        """Return the digits."""
         import numpy as np
         import torch
         from sklearn.datasets import load_digits
@@ -57,11 +57,11 @@ class Mnist5k(DataSet, name="mnist5k"):
     classes = 10
 
     def scaling(self) -> str:
-        """As all of MNIST."""
+        """Return the scale of all of MNIST."""
         return scaling(MNIST_MEAN, MNIST_DEVIATION)
 
     def load(self) -> Splits:
-        """The digits."""
+        """Return the digits."""
         pixels, y = read_mnist5k()
         images = Images(pixels, y, MNIST_MEAN, MNIST_DEVIATION, augmentation=self.setup.augmentation)
         return split_stratified(images, test=0.2)

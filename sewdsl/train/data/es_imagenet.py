@@ -28,7 +28,7 @@ class TwoPolarities(EventFile):
     """Events in two arrays of rows y, x, t: ``pos`` has those where it became brighter, ``neg`` the others."""
 
     def events(self) -> Events:
-        """In order of t; of the same t, first the brighter ones, and else as in the file.
+        """Return the events in order of t; of the same t, first the brighter ones, and else as in the file.
 
         SpikingJelly sorts them too, but leaves open in which order those of the same t come.
         """
@@ -51,7 +51,7 @@ class PublishedFolder(Layout):
     """A folder for each class to learn from; for the test, one folder and a table that says the class of each file."""
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """What lies in the folder, or in one of the archive's name."""
+        """Return what lies in the folder, or in one of the archive's name."""
         for base in (folder, folder / "ES-imagenet-0.18", folder / "extract" / "ES-imagenet-0.18"):
             train, val = data_folders.find_subfolder(base, "train"), base / "val"
             if train and val.is_dir():
@@ -61,7 +61,7 @@ class PublishedFolder(Layout):
         return None
 
     def pattern(self, steps: int) -> str:
-        """The folders and the table."""
+        """Return the folders and the table."""
         return "[ES-imagenet-0.18/]{train/class<number>/*.npz,val/*.npz,vallabel.txt}"
 
 
@@ -77,18 +77,18 @@ class NumberedFolders(Layout):
     recording: type[EventFile | FrameFile]
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """What lies in the folder of the marker."""
+        """Return what lies in the folder of the marker."""
         base = folder / self.marker.format(T=steps)
         train, test = (_in_classes(base / part, self.recording) for part in ("train", "test"))
         return Listing(base, train, test) if train or test else None
 
     def pattern(self, steps: int) -> str:
-        """The folders."""
+        """Return the folders."""
         return f"{self.marker.format(T=steps)}/{{train,test}}/class<number>/*.npz"
 
 
 def _in_classes(part: Path, recording: type[EventFile | FrameFile]) -> Sequence[Recording]:
-    """The files of the folders class0, class1 and so on, by class and then by name."""
+    """Return the files of the folders class0, class1 and so on, by class and then by name."""
     names = {name: FOLDER.fullmatch(name) for name in data_folders.subfolders(part)}
     label = {name: int(found[1]) for name, found in names.items() if found}
     return [recording(*file) for file in data_folders.class_files(part, (".npz",), label)]

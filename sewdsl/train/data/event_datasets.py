@@ -46,7 +46,7 @@ class Cifar10Dvs(RecordedDataSet, name="cifar10-dvs"):
     )
 
     def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
-        """The first 90 % of each class, rounded up, and the rest."""
+        """Return the first 90 % of each class, rounded up, and the rest."""
         train: list[Recording] = []
         test: list[Recording] = []
         for _label, group in groupby(listing.train, key=lambda recording: recording.label):
@@ -196,7 +196,7 @@ class EventFolder(RecordedDataSet, name="event-folder"):
     layouts = (ClassFolders(suffixes=tuple(READERS), split=None),)
 
     def misfit(self) -> str:
-        """The input is no map of two channels for two polarities."""
+        """Return whether the input is no map of two channels for two polarities."""
         shape = self.setup.shape or (2, 1, 1)
         if len(shape) != len("CHW"):
             size = "x".join(map(str, shape))
@@ -230,5 +230,5 @@ class FrameFolder(RecordedDataSet, name="frame-folder"):
     layouts = (ClassFolders(suffixes=(".npz", ".npy"), frames=True, split=None),)
 
     def scaling(self) -> str:
-        """Not at all."""
+        """Return that nothing is scaled."""
         return "numbers as they are in the files"

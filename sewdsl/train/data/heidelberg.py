@@ -94,7 +94,7 @@ class SpikeFiles(Layout):
         return None
 
     def pattern(self, steps: int) -> str:
-        """Both files."""
+        """Return both files."""
         return f"{self.prefix}_train.h5, {self.prefix}_test.h5"
 
 
@@ -120,7 +120,7 @@ def read_words(path: Path) -> Sequence[SpokenWord]:
 
 
 def _lists(file: h5py.File, name: str) -> h5py.Dataset:
-    """The lists of all recordings; each is read when it is indexed."""
+    """Return the lists of all recordings; each is read when it is indexed."""
     import h5py
 
     lists = _row(file, name)
@@ -134,7 +134,7 @@ def _lists(file: h5py.File, name: str) -> h5py.Dataset:
 
 
 def _row(file: h5py.File, name: str) -> h5py.Dataset | None:
-    """An array with one axis; None where there is none of that name, or something else."""
+    """Return an array with one axis; None where there is none of that name, or something else."""
     import h5py
 
     array = file.get(name)
@@ -143,7 +143,7 @@ def _row(file: h5py.File, name: str) -> h5py.Dataset | None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[h5py.File]:
-    """A file, which stays open; what goes wrong with it becomes an error that names it."""
+    """Open a file, which stays open; what goes wrong with it becomes an error that names it."""
     try:
         open_file(path).close()  # a FIFO would be waited for
         stat = path.stat()
@@ -168,17 +168,17 @@ class Heidelberg(RecordedDataSet):
     shape = (CHANNELS,)
 
     def scaling(self) -> str:
-        """Not at all."""
+        """Return that nothing is scaled."""
         return "counts of spikes, as they are"
 
     def load(self) -> Splits:
-        """The recordings; none is read before it is needed."""
+        """Return the recordings; none is read before it is needed."""
         splits = super().load()
         self.names = self._words()
         return splits
 
     def _words(self) -> Sequence[str]:
-        """What is spoken in each class, as the files say; nothing where they do not say it of all."""
+        """Return what is spoken in each class, as the files say; nothing where they do not say it of all."""
         path = next(recording.path for recording in self.listing.train)
         with _reading(path) as file:
             keys = _row(file, "extra/keys")

@@ -82,7 +82,7 @@ class ImageFolder(DataSet, name="image-folder"):
         return f"{counts[0]:,} images for training and {counts[1]:,} for the test in '{place}'"
 
     def scaling(self) -> str:
-        """As ImageNet, also for photographs of one's own, unless the recipe says otherwise."""
+        """Return the scale of ImageNet, also for photographs of one's own, unless the recipe says otherwise."""
         return scaling(*self._statistics().values())
 
     def load(self) -> Splits:

@@ -99,7 +99,7 @@ def _archive(path: Path) -> Iterator[ZipFile]:
 
 
 def _member(archive: ZipFile, name: str) -> ZipInfo:
-    """The file of an array in an archive."""
+    """Return the file of an array in an archive."""
     members = {member.filename: member for member in archive.infolist()}
     found = members.get(f"{name}.npy")
     if found is None:

@@ -61,7 +61,7 @@ class Recordings:
         return torch.tensor([recording.label for recording in self.recordings], dtype=torch.int64)
 
     def batch(self, indices: Tensor, draw: RandomSource | None = None) -> Samples:
-        """Sequences ``[T, N, C, H, W]`` of counts, and their classes.
+        """Return sequences ``[T, N, C, H, W]`` of counts, and their classes.
 
         Raises:
             DataError: If a recording is damaged, or has another shape.
@@ -75,7 +75,7 @@ class Recordings:
         return Samples(x_NT.transpose(0, 1).contiguous(), self.y[indices])
 
     def part(self, indices: Tensor) -> Recordings:
-        """A set of some of the recordings, in this order."""
+        """Return a set of some of the recordings, in this order."""
         return replace(self, recordings=[self.recordings[index] for index in indices.tolist()])
 
     def _drawn(self, recording: Recording, index: int, draw: RandomSource | None) -> NDArray[Any]:
@@ -149,11 +149,11 @@ class RecordedDataSet(DataSet):
         return f"{train:,} recordings for training and {test:,} for the test in '{self.listing.place}'"
 
     def scaling(self) -> str:
-        """Not at all."""
+        """Return that nothing is scaled."""
         return COUNTS
 
     def load(self) -> Splits:
-        """The recordings; none is read before it is needed."""
+        """Return the recordings; none is read before it is needed."""
         self.find()
         parts = self.part(self.listing)
         self.names = self.called or data_folders.class_names((one.label, one.path) for part in parts for one in part)
@@ -161,7 +161,7 @@ class RecordedDataSet(DataSet):
         return Splits(train, test)
 
     def samples(self, recordings: Sequence[Recording]) -> Recordings:
-        """Recordings as samples, as the run asks for them."""
+        """Return recordings as samples, as the run asks for them."""
         setup, shape = self.setup, self.setup.shape or self.shape or ()
         return Recordings(
             recordings,
@@ -198,7 +198,7 @@ class RecordedDataSet(DataSet):
         raise DataError("\n".join([missing, *self._near()]))
 
     def part(self, listing: Listing) -> tuple[Sequence[Recording], Sequence[Recording]]:
-        """Recordings for training and for the test: the folder's split, or a fifth of each class held out."""
+        """Return recordings for training and for the test: the folder's split, or a fifth of each class held out."""
         if listing.test:
             return listing.train, listing.test
         return hold_out(listing.train, (recording.label for recording in listing.train), self.setup.holdout)
@@ -239,7 +239,7 @@ class RecordedDataSet(DataSet):
                 raise DataError("\n".join([f"{self.name} is not all there: {message}", *self.remedies()]))
 
     def remedies(self) -> list[str]:
-        """What to do where a part is missing."""
+        """Return what to do where a part is missing."""
         return [
             "  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on",
             f"  get it: {self.source}",

@@ -52,7 +52,7 @@ class Sensor:
     steps: int = 16
 
     def record(self, image: Floats, generator: np.random.Generator) -> Events:
-        """The events of an image that moves along the three sides of a triangle and ends where it began.
+        """Record the events of an image that moves along the three sides of a triangle and ends where it began.
 
         Args:
             image: Brightness from 0 to 1, ``[h, w]``, smaller than the sensor by the size of the movement.
@@ -72,7 +72,7 @@ class Sensor:
         return Events.of(t[order], x, y, polarity[order])
 
     def _moved(self, image: Floats) -> Floats:
-        """The image before the sensor at each time, ``[T, H, W]``."""
+        """Return the image before the sensor at each time, ``[T, H, W]``."""
         import numpy as np
 
         legs = zip(CORNERS, CORNERS[1:] + CORNERS[:1], strict=True)
@@ -82,7 +82,7 @@ class Sensor:
 
 
 def _placed(image: Floats, size: tuple[int, int], down: float, right: float) -> Floats:
-    """The image on a black field; between pixels, brightness is interpolated linearly."""
+    """Return the image on a black field; between pixels, brightness is interpolated linearly."""
     import numpy as np
 
     field = np.zeros(size)
@@ -98,7 +98,7 @@ def _placed(image: Floats, size: tuple[int, int], down: float, right: float) -> 
 def _crossings(
     log_TP: Floats, threshold_P: Floats, reference_P: Floats
 ) -> list[tuple[Floats, NDArray[np.int64], NDArray[np.int64]]]:
-    """When which pixel crosses its threshold, in steps, and whether upwards; sorted by nothing."""
+    """Return when which pixel crosses its threshold, in steps, and whether upwards; sorted by nothing."""
     import numpy as np
 
     crossings = [(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))]
@@ -130,13 +130,13 @@ class SimulatedDigit(Recording):
     pixels: NDArray[np.uint8] = field(repr=False, compare=False)
 
     def events(self) -> Events:
-        """The same events every time and everywhere."""
+        """Return the same events every time and everywhere."""
         import numpy as np
 
         return SENSOR.record(self.pixels / 255, np.random.default_rng((2021, self.index)))
 
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """Frames with the same number of events each."""
+        """Return frames with the same number of events each."""
         key = ("mnist5k-dvs", SENSOR, self.pixels.tobytes(), self.index, steps, shape)
         return load_or_make(key, (steps, *shape), lambda: event_stream.frames(self.events(), steps, SENSOR.size))
 

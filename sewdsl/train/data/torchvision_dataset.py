@@ -43,7 +43,7 @@ class VisionDataSet(DataSet):
         return f"'{self._root / self.marker}'"
 
     def scaling(self) -> str:
-        """Less the mean, over the standard deviation."""
+        """Return the scale: less the mean, over the standard deviation."""
         return scaling(self.mean, self.deviation)
 
     def load(self) -> Splits:

@@ -169,7 +169,7 @@ class Bar(Callback):
         )
 
     def _line(self) -> Table | Text:
-        """What fits: first how many batches, then as many of the figures as there is room for next to a short bar."""
+        """Return what fits: how many batches, then as many of the figures as there is room for next to a short bar."""
         if self._state is None:
             return Text()
         name, done, total, figures = self._state
@@ -213,14 +213,14 @@ class EpochWatch(Checkpoint):
 
 
 def progress_callbacks() -> list[Callback]:
-    """A line for each epoch, warnings of layers that hardly fire, and on a terminal a bar."""
+    """Return a line for each epoch, warnings of layers that hardly fire, and on a terminal a bar."""
     rich.reconfigure(stderr=True)
     bar = is_terminal(err=True) and not rich.get_console().is_dumb_terminal
     return [Bar() if bar else KernelLine(), EpochLines(), DeadLayers()]
 
 
 def plugin_callbacks() -> list[Callback]:
-    """New callbacks from the function ``callbacks`` of each plugin file that has one, in the order of the files.
+    """Make callbacks by the function ``callbacks`` of each plugin file that has one, in the order of the files.
 
     Raises:
         RunError: If it raises, or gives something else.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def random_state() -> dict[str, Any]:
-    """The state of Python's, numpy's and torch's generators, those of all GPUs included."""
+    """Return the state of Python's, numpy's and torch's generators, those of all GPUs included."""
     name, keys, *rest = np.random.get_state()  # noqa: NPY002 -- the global generator is what others may draw from
     return {
         "python": random.getstate(),
@@ -56,12 +56,12 @@ def restore_random_state(state: dict[str, Any]) -> None:
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether every element is a number."""
+    """Return whether every element is a number."""
     return bool(torch.isfinite(tensor).all())
 
 
 def first_nonfinite(model: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> str:
-    """What is the first to be not finite: the input, weights, a layer's output, the loss, or a layer's gradient.
+    """Find what is the first to be not finite: the input, weights, a layer's output, the loss, or a layer's gradient.
 
     The batch is run once more, forward and backward, and each layer is looked at as its turn comes. What is drawn
     again in it, such as dropout masks, can hide what is looked for.
@@ -106,14 +106,14 @@ def _note(nonfinite: list[str], what: str, values: Tensor) -> None:
 
 
 def modules_of(model: SpikingNetwork, pattern: str) -> list[nn.Module]:
-    """The layers that a pattern names, in order of computation; see :func:`sewdsl.analysis.named_parts.match_nodes`."""
+    """Return the layers that a pattern names, in order; see :func:`sewdsl.analysis.named_parts.match_nodes`."""
     return [
         model.get_submodule(model.network.nodes[index].name) for index in sorted(match_nodes(model.network, pattern))
     ]
 
 
 def weight_groups(model: SpikingNetwork, recipe: Recipe) -> Iterable[nn.Parameter] | Iterable[Mapping[str, Any]]:
-    """The weights that an optimizer changes: all that are not frozen, those with a learning rate of their own apart.
+    """Return the weights that an optimizer changes: all that are not frozen, with their own learning rates apart.
 
     Args:
         model: The network; what is frozen takes no gradient.
@@ -201,7 +201,7 @@ class Classifier(LightningModule):
         return self
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer and the learning rates of the recipe."""
+        """Build the optimizer and the learning rates of the recipe."""
         optimizer = self.recipe.optimizer.build(torch.optim, weight_groups(self.model, self.recipe))
         schedule = self.recipe.schedule
         if isinstance(schedule, Plateau):
@@ -264,7 +264,7 @@ class Classifier(LightningModule):
         self._training.epoch = self.current_epoch
 
     def training_step(self, batch: Samples, index: int) -> Tensor:
-        """The loss of a batch, with some time-steps deleted if the recipe says so.
+        """Compute the loss of a batch, with some time-steps deleted if the recipe says so.
 
         Raises:
             RunDiverged: If it is not finite.
@@ -338,7 +338,7 @@ class Classifier(LightningModule):
             rates.step(self.test_tally.loss if loss else self.test_tally.accuracy)
 
     def lr_scheduler_step(self, scheduler: LRScheduler, metric: Any) -> None:
-        """Where a validation part decides, the step is taken by now: Lightning takes it after the epoch is saved."""
+        """Leave out a step that a validation part decides: Lightning takes it after the epoch is saved, too late."""
         if not isinstance(scheduler, ReduceLROnPlateau):
             super().lr_scheduler_step(scheduler, metric)
 
@@ -361,7 +361,7 @@ class Classifier(LightningModule):
 
 
 def _gathered(mine: dict[str, Any]) -> list[dict[str, Any]]:
-    """What each process has, in their order."""
+    """Return what each process has, in their order."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return [mine]
     of_all: list[dict[str, Any]] = [{}] * distributed.get_world_size()

@@ -21,7 +21,7 @@ from sewdsl.train.training_plan import plan_training
 
 
 def load_spec(folder: RunFolder) -> Compilation:
-    """What a run has trained, compiled.
+    """Compile what a run has trained.
 
     Raises:
         RunError: If it is not in the folder, or was made with code that was not imported.
@@ -118,7 +118,7 @@ def find_refusals(folder: RunFolder) -> dict[str, RunError | SewdslError]:
 
 
 def random_batches(samples: SampleSet, size: int, batches: int | None, seed: int) -> Batches:
-    """Batches of samples in a random order, as they are; a dataset may lie sorted by class.
+    """Return batches of samples in a random order, as they are; a dataset may lie sorted by class.
 
     Args:
         size: Samples in a batch; the last batch has what is left.

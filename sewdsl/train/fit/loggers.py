@@ -56,7 +56,7 @@ def check_loggers(names: Sequence[LoggerName]) -> None:
 
 
 def _has_wandb_key() -> bool:
-    """Whether there is something to log in with, in the places where wandb looks."""
+    """Return whether there is a key to log in with, in the places where wandb looks."""
     if any(os.environ.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")):
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
@@ -70,7 +70,7 @@ def _has_wandb_key() -> bool:
 
 @contextmanager
 def open_loggers(module: Classifier, folder: RunFolder, asked: Sequence[LoggerName] | None) -> Iterator[list[Logger]]:
-    """Loggers for a training; after it, they are closed, whatever became of it.
+    """Open loggers for a training; after it, they are closed, whatever became of it.
 
     The first process alone logs. A run that goes on, goes on in the same runs of services and the same files.
 
@@ -121,7 +121,7 @@ def open_loggers(module: Classifier, folder: RunFolder, asked: Sequence[LoggerNa
 
 
 def _wandb_logger(folder: RunFolder, title: str, run: str) -> Logger:
-    """A run of W&B; it asks nothing, waits for no server longer than it must, and sends neither code nor output."""
+    """Open a run of W&B; it asks nothing, waits for no server longer than it must, and sends no code or output."""
     import wandb  # it takes seconds, and may not be installed
 
     options: dict[str, Any] = {"init_timeout": PATIENCE, "console": "off", "disable_git": True, "disable_code": True}
@@ -140,7 +140,7 @@ def _wandb_logger(folder: RunFolder, title: str, run: str) -> Logger:
 
 
 def _mlflow_logger(folder: RunFolder, network: str, title: str, run: str | None) -> Logger:
-    """A run of MLflow: on the server of MLFLOW_TRACKING_URI, or in files in the folder."""
+    """Open a run of MLflow: on the server of MLFLOW_TRACKING_URI, or in files in the folder."""
     place = given = os.environ.get("MLFLOW_TRACKING_URI") or None
     if place is None:
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # a folder of files is what a run folder can hold
@@ -162,7 +162,7 @@ def _mlflow_logger(folder: RunFolder, network: str, title: str, run: str | None)
 
 
 def _log_settings(logger: Logger, module: Classifier, *, goes_on: bool) -> None:
-    """What is trained, and how: the recipe, the network's text, its parameters."""
+    """Log what is trained, and how: the recipe, the network's text, its parameters."""
     recipe = {key: str(value) if isinstance(value, Kind | tuple) else value for key, value in module.recipe}
     network = module.model.network
     settings = {"network": network.name, "parameters": network.total_parameters, **recipe}
@@ -209,7 +209,7 @@ def _keep_from_ending_the_run(name: str, logger: Logger) -> None:
 
 
 def _say_where(logger: Logger, folder: RunFolder) -> None:
-    """Where a service keeps the figures; of files in the run's own folder that is known."""
+    """Say where a service keeps the figures; of files in the run's own folder that is known."""
     if isinstance(logger, WandbLogger):
         run: Any = logger.experiment
         offline = getattr(getattr(run, "settings", None), "_offline", False) or not getattr(run, "url", None)
@@ -230,5 +230,5 @@ def _close(loggers: Sequence[Logger]) -> None:
 
 
 def _sentence(error: BaseException) -> str:
-    """The first line of what an error says."""
+    """Return the first line of what an error says."""
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

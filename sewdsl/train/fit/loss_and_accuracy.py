@@ -26,7 +26,7 @@ TOP5_CLASSES = 20
 
 
 def training_loss(model: Callable[..., Tensor], x: Tensor, y: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """The readout ``[N, classes]`` of a batch and its loss, a mean over the samples.
+    """Return the readout ``[N, classes]`` of a batch and its loss, a mean over the samples.
 
     A loss of each time-step gets the output of each; the readout is their mean then.
 
@@ -41,7 +41,7 @@ def training_loss(model: Callable[..., Tensor], x: Tensor, y: Tensor, recipe: Re
 
 
 def temporal_delete(x_TN: Tensor, keep: int, generator: torch.Generator | None = None) -> Tensor:
-    """Some of the time-steps of a sequence, drawn without replacement, in their order.
+    """Draw some of the time-steps of a sequence, without replacement, in their order.
 
     All samples of the batch lose the same steps; which ones is drawn again for each batch.
 
@@ -90,7 +90,7 @@ class AccuracyTally:
         return right / len(y)
 
     def of_all(self, strategy: Strategy) -> AccuracyTally:
-        """The counts of all processes together."""
+        """Return the counts of all processes together."""
         if strategy.root_device.type == "mps":  # which has no float64, and one process only
             return self
         mine = torch.tensor(astuple(self), dtype=torch.float64, device=strategy.root_device)

@@ -169,7 +169,7 @@ def judged_precision(recipe: Recipe, device: DeviceType, noted: Precision | None
 
 
 def _has_bfloat16() -> bool:
-    """Whether the GPU computes in bfloat16, and not by way of float32: those from 2020 on do."""
+    """Return whether the GPU computes in bfloat16, and not by way of float32: those from 2020 on do."""
     import torch
 
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))

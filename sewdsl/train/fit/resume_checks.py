@@ -66,7 +66,7 @@ class _Standing(BaseModel):
 def check_resumable(
     folder: RunFolder, checkpoint: Mapping[str, Any], data_folder: Path | None, changes: Mapping[str, str]
 ) -> tuple[Compilation, TrainingPlan]:
-    """What a run trains from here on. It must be what a run with the changes from the start would do from here on.
+    """Return what a run trains from here on, which must be what a run with the changes from the start would do.
 
     Args:
         checkpoint: Where it left off; see :func:`last_checkpoint`.
@@ -110,7 +110,7 @@ def _compare(began: Network, now: Network, folder: RunFolder) -> None:
 
 
 def _bare(network: Network) -> Network:
-    """What is computed, and nothing else."""
+    """Return what is computed, and nothing else."""
     return replace(network, name="", recipe=None, expectations=())
 
 
@@ -132,7 +132,7 @@ def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> N
 
 
 def fewest_epochs(folder: RunFolder) -> int | None:
-    """With how many epochs a run can end soonest, where that is fewer than planned; None where it is not."""
+    """Return with how many epochs a run can end soonest; None where that is not fewer than planned."""
     try:
         state = _check(checkpoints.read_state(folder.state), folder.state)
         begun = state["epoch"] + 1

@@ -112,7 +112,7 @@ def write_initial_weights(folder: RunFolder, beginning: InitialWeights) -> None:
 
 
 def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
-    """What a run began with; None: with random weights.
+    """Read the weights that a run began with; None: random ones.
 
     Raises:
         RunError: If the copy is damaged.

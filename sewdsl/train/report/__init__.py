@@ -52,7 +52,7 @@ def write_card(folder: RunFolder, facts: RunRecord | None = None) -> None:
 
 
 def render_page(facts: RunRecord) -> str:
-    """HTML in one file; everything in it that comes from the run is escaped.
+    """Render HTML in one file; everything in it that comes from the run is escaped.
 
     The network is drawn anew, since a ``diagram.svg`` from anywhere may hold more than shapes.
     """

@@ -48,7 +48,7 @@ class ConfusionSection(NamedTuple):
 
 
 def confusion_section(confusions: ConfusionFile) -> ConfusionSection | None:
-    """The classes and what is confused most; None where nothing was counted."""
+    """Return the classes and what is confused most; None where nothing was counted."""
     classes, counts = confusions
     total = sum(map(sum, counts))
     if not total:
@@ -68,7 +68,7 @@ def confusion_section(confusions: ConfusionFile) -> ConfusionSection | None:
 
 
 def _cell(count: int, total: int, *, right: bool) -> Cell:
-    """The stronger its colour, the larger its share of the class. Few mistakes are made visible by a root."""
+    """Return a count: the stronger its colour, the larger its share. Few mistakes are made visible by a root."""
     if not count:
         return Cell("")
     share = count / total if right else sqrt(count / total)
@@ -77,7 +77,7 @@ def _cell(count: int, total: int, *, right: bool) -> Cell:
 
 
 def _picture(counts: Counts) -> str:
-    """A pixel, or a square of them, for each pair of classes."""
+    """Draw a pixel, or a square of them, for each pair of classes."""
     matrix = np.asarray(counts, dtype=float)
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = max(1, 600 // len(counts))

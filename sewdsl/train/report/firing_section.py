@@ -44,7 +44,7 @@ class FiringSection(NamedTuple):
 
 
 def firing_section(facts: RunRecord) -> FiringSection | None:
-    """A bar for each layer with its way there; None where no rate is known."""
+    """Return a bar for each layer with its way there; None where no rate is known."""
     rates = facts.firing_rates
     if not rates:
         return None
@@ -78,12 +78,12 @@ def firing_section(facts: RunRecord) -> FiringSection | None:
 
 
 def kind(rate: float) -> str:
-    """``dead``, ``saturated``, or nothing to worry about."""
+    """Return ``dead``, ``saturated``, or nothing to worry about."""
     return "dead" if rate < DEAD else "saturated" if rate > SATURATED else ""
 
 
 def _way(history: list[float], scale: float) -> str:
-    """Points of a line of 64 by 16 units, all layers to one scale."""
+    """Return points of a line of 64 by 16 units, all layers to one scale."""
     if len(history) < 2:  # noqa: PLR2004 -- a point is no line
         return ""
     step = 64 / (len(history) - 1)
@@ -98,7 +98,7 @@ def _count(names: list[str]) -> str:
 
 
 def neutral_branches(network: Network | None, names: Iterable[str]) -> set[int]:
-    """What makes an identity of each join whose branch ends in one of these layers."""
+    """Return what makes an identity of each join whose branch ends in one of these layers."""
     branches = {index for index, node in enumerate(network or ()) if node.name in names}
     if network is None:
         return set()
@@ -152,7 +152,7 @@ class NeuronsSection(NamedTuple):
 
 
 def neurons_section(facts: RunRecord) -> NeuronsSection | None:
-    """None where neurons were not counted.
+    """Return the section, or None where neurons were not counted.
 
     Nothing more is said of layers that hardly fire as a whole, or always; of the others, the worst come first.
     """
@@ -221,7 +221,7 @@ PITCH, TALL = 14, 52
 
 
 def _histogram(name: str, layer: Population) -> Histogram:
-    """Bars of 15 bins, the highest as high as the picture."""
+    """Return bars of 15 bins, the highest as high as the picture."""
     ends = {"never fire": layer.dead_share, f"over {SATURATED:.0%}": layer.saturated_share}
     return Histogram(
         layer=name,
@@ -252,7 +252,7 @@ MIN_SHOWN_SHARE = 0.0005
 
 
 def format_share(part: float) -> str:
-    """A share to a tenth of a percent; ``none`` and ``all`` where it is exactly that."""
+    """Return a share to a tenth of a percent; ``none`` and ``all`` where it is exactly that."""
     if part in {0, 1}:
         return "all" if part else "none"
     if part < MIN_SHOWN_SHARE:
@@ -261,7 +261,7 @@ def format_share(part: float) -> str:
 
 
 def join_names(said: Mapping[str, str]) -> str:
-    """``plif1 (4 of 32), plif2 (3 of 32) and 12 more layers``."""
+    """Return a text such as ``plif1 (4 of 32), plif2 (3 of 32) and 12 more layers``."""
     first = [f"{name} ({what})" for name, what in list(said.items())[:MAX_NAMES]]
     more = len(said) - len(first)
     return ", ".join(first) + (f" and {more} more layer{'s' if more > 1 else ''}" if more else "")

@@ -50,7 +50,7 @@ class ExportedFiles(NamedTuple):
 
 
 def render_card(facts: RunRecord, own: str = "", exported: ExportedFiles | None = None) -> str:
-    """The card of a run, whole also where the run has not ended: it says what is not known yet.
+    """Render the card of a run, whole also where the run has not ended: it says what is not known yet.
 
     No path of a machine is in it, and no name of one.
 
@@ -64,12 +64,12 @@ def render_card(facts: RunRecord, own: str = "", exported: ExportedFiles | None 
 
 
 def own_part(card: str) -> str:
-    """What the author of a run has added to its card."""
+    """Return what the author of a run has added to its card."""
     return card.partition(f"{OWN_PART}\n")[2]
 
 
 def _head(facts: RunRecord, exported: ExportedFiles | None) -> dict[str, Any]:
-    """What the hub reads; without a licence or results, these are left out and not made up."""
+    """Return what the hub reads; without a licence or results, these are left out and not made up."""
     data = facts.data
     network = facts.network
     dataset = find_dataset(data)
@@ -249,7 +249,7 @@ model.eval()
 
 
 def _loading(facts: RunRecord, network: Network | None, exported: ExportedFiles | None) -> str:
-    """How a stranger comes to the trained network, with sewdsl and without."""
+    """Say how to load the trained network, with sewdsl and without."""
     options = "".join(f" --plugin {shlex.quote(file)}" for file in facts.plugins)
     data = " --data DIR" if "--data DIR" in facts.command else ""
     imported = "".join(f"sewdsl.load_plugin({file!r})  # runs it\n" for file in facts.plugins)
@@ -322,24 +322,24 @@ def _licence(facts: RunRecord) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
-    """A table of Markdown, whose last columns are numbers."""
+    """Return a table of Markdown, whose last columns are numbers."""
     rule = ["---"] * (len(head) - numbers) + ["---:"] * numbers
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *(map(_plain, row) for row in rows)))
 
 
 def _folded(text: str, rows: int, what: str) -> str:
-    """Folded away if it is long: both the hub and GitHub open it at a click."""
+    """Fold a text away if it is long: both the hub and GitHub open it at a click."""
     if rows < LONG_TABLE:
         return text
     return f"<details>\n<summary>{what}</summary>\n\n{text.rstrip()}\n\n</details>"
 
 
 def _plain(text: str) -> str:
-    """A text of one line in which Markdown and HTML find nothing to act on."""
+    """Return a text of one line in which Markdown and HTML find nothing to act on."""
     return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", " ".join(text.split()))
 
 
 def _fenced(text: str, language: str) -> str:
-    """A text as it is, between fences that are longer than any in it."""
+    """Return a text as it is, between fences that are longer than any in it."""
     ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"

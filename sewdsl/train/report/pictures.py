@@ -28,7 +28,7 @@ LEFT_OUT = {"metadata", "style"}
 
 
 def svg_element(svg: str | bytes, prefix: str, title: str) -> str:
-    """An SVG document as an element of a page: no namespaces, and names that are its own.
+    """Return an SVG document as an element of a page: no namespaces, and names that are its own.
 
     Args:
         svg: A document that sewdsl has drawn, not a file: what is in it comes into the page as it is.
@@ -108,7 +108,7 @@ PANELS = (
 
 
 def curve_svgs(epochs: Epochs) -> list[str]:
-    """A picture for each panel of which the epochs have figures."""
+    """Draw a picture for each panel of which the epochs have figures."""
     drawn = []
     for index, panel in enumerate(PANELS):
         lines = {}
@@ -151,7 +151,7 @@ def _dress(axes: Axes, panel: Panel, values: list[float]) -> None:
 
 
 def _svg(figure: Figure) -> str:
-    """Text stays text, and the same figure gives the same document."""
+    """Return an SVG document: text stays text, and the same figure gives the same document."""
     out = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sewdsl"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})

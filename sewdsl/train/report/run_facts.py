@@ -10,7 +10,7 @@ from sewdsl.train.store.run_record import RunRecord
 
 
 def summary(facts: RunRecord) -> str:
-    """The data, how many epochs, how long, and the seed."""
+    """Return the data, how many epochs, how long, and the seed."""
     result, recipe = facts.result, facts.recipe
     done, planned = result.get("epochs", len(facts.epochs)), recipe.get("epochs")
     epochs = f"{done} of {planned} epochs" if planned is not None else f"{done} epochs"
@@ -25,7 +25,7 @@ def summary(facts: RunRecord) -> str:
 
 
 def accuracies(facts: RunRecord) -> dict[str, str]:
-    """Of the last epoch and of the best one, as far as they are known."""
+    """Return those of the last epoch and of the best one, as far as they are known."""
     selecting = f"{selection_split(facts)}_accuracy"
     selected = {epoch: row[selecting] for epoch, row in facts.epochs.items() if selecting in row}
     best = f" ({max(selected, key=lambda epoch: (selected[epoch], -epoch))})" if selected else ""
@@ -38,13 +38,13 @@ def accuracies(facts: RunRecord) -> dict[str, str]:
 
 
 def selection_split(facts: RunRecord) -> str:
-    """The samples by which the best epoch is chosen: ``validation`` or ``test``."""
+    """Return the samples by which the best epoch is chosen: ``validation`` or ``test``."""
     measured = any("validation_accuracy" in row for row in facts.epochs.values())
     return "validation" if measured or facts.recipe.get("validation") else "test"
 
 
 def choice(facts: RunRecord) -> str:
-    """By which samples the best epoch was chosen, and what that means."""
+    """Say by which samples the best epoch was chosen, and what that means."""
     if "best_accuracy" not in facts.result:
         return ""
     basis = "Both accuracies are over the test samples. The best epoch was chosen on"
@@ -59,7 +59,7 @@ def choice(facts: RunRecord) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as people say them: ``28 s``, ``4 min 10 s``, ``3 h 5 min``."""
+    """Return seconds as people say them: ``28 s``, ``4 min 10 s``, ``3 h 5 min``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -68,7 +68,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_short(number: int) -> str:
-    """A number to three digits: ``1.85 M``."""
+    """Return a number to three digits: ``1.85 M``."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if number >= size:
             return f"{number / size:.3g}\N{NO-BREAK SPACE}{unit}"
@@ -89,7 +89,7 @@ SHOWN_ELSEWHERE = {
 
 
 def recipe(facts: RunRecord) -> dict[str, str]:
-    """Every value in force, those of the header first."""
+    """Return every value in force, those of the header first."""
     header = dict(facts.network.settings) if facts.network else {}
     return _texts({**header, **facts.recipe})
 

@@ -60,7 +60,7 @@ def read_metrics(path: Path) -> Epochs:
 
 
 def parse_metrics(data: bytes) -> Epochs:
-    """The figures in the contents of a ``metrics.csv``.
+    """Read the figures in the contents of a ``metrics.csv``.
 
     Raises:
         RecordError: If it is not UTF-8, a line of it is cut or holds something else than figures, or there is no epoch.
@@ -151,7 +151,7 @@ def write_confusion(path: Path, counts: list[list[int]], names: Sequence[str]) -
 
 
 def parse_confusion(data: bytes) -> tuple[ConfusionFile, list[str]]:
-    """What the contents of a file say, and what is wrong with them."""
+    """Read what the contents of a file say, and what is wrong with them."""
     fields, wrong = salvage(data, _File)
     counts = fields.get("counts", [])
     return ConfusionFile(_named(len(counts), fields.get("classes", [])), counts), wrong
@@ -211,7 +211,7 @@ class EnergyRecord(BaseModel):
     layers: dict[Text, LayerRecord]
 
     def table(self, network: Network) -> EnergyTable | None:
-        """The whole table, at the usual energies of an operation; None: the counts are of another network."""
+        """Return the whole table, at the usual energies of an operation; None: the counts are of another network."""
         bounds = list(operation_bounds(network))
         if {most.node.name for most in bounds} != set(self.layers):
             return None

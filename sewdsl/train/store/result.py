@@ -201,7 +201,7 @@ class Result(BaseModel):
 
 
 def parse_result(data: bytes) -> Result:
-    """The result that a text of JSON holds.
+    """Read the result in a text of JSON.
 
     Raises:
         RecordError: If it holds none; the message says which version wrote it, if the text does.
@@ -214,7 +214,7 @@ def parse_result(data: bytes) -> Result:
 
 
 def _wrote(data: bytes) -> str:
-    """The version of sewdsl that a text names; empty where it names none."""
+    """Return the version of sewdsl that a text names; empty where it names none."""
     try:
         version = json.loads(data)["versions"]["sewdsl"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -223,7 +223,7 @@ def _wrote(data: bytes) -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Of Python and the packages that the numbers depend on."""
+    """Return the versions of Python and the packages that the numbers depend on."""
     return {
         "python": platform.python_version(),
         **{name: installed_version(name) or UNKNOWN_VERSION for name in PACKAGES},
@@ -231,7 +231,7 @@ def package_versions() -> dict[str, str]:
 
 
 def describe_machine(device: str) -> str:
-    """System, architecture, cores, and the GPUs if these are what ran: ``Linux x86_64, 16 cores, NVIDIA H100``.
+    """Return system, architecture, cores, and GPUs if these are what ran: ``Linux x86_64, 16 cores, NVIDIA H100``.
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``.
@@ -245,7 +245,7 @@ def describe_machine(device: str) -> str:
 
 
 def accuracy_claims(network: Network, last: float, best: float, samples: int | None = None) -> list[str]:
-    """A line for each claim about accuracy: whether it holds, and by how much it does not.
+    """Return a line for each claim about accuracy: whether it holds, and by how much it does not.
 
     Args:
         last: Share of the test samples that the last weights get right.

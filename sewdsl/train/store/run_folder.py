@@ -132,7 +132,7 @@ class RunFolder:
     """The network as compiled, in the language, with every override applied."""
 
     def read_result(self) -> Result:
-        """What came out.
+        """Read what came out.
 
         Raises:
             RunUnfinished: If the run has not ended.
@@ -212,7 +212,7 @@ def write_record(path: Path, record: BaseModel) -> None:
 
 
 def make_run_folder(path: Path) -> RunFolder:
-    """A new run folder at a place of the user's choice.
+    """Make a new run folder at a place of the user's choice.
 
     Raises:
         RunError: If there are files already, or it cannot be made.
@@ -262,7 +262,7 @@ def clear_run_folder(folder: RunFolder) -> None:
 
 
 def _cut_short(name: str) -> bool:
-    """Whether it is what :func:`sewdsl.paths.write_atomically` leaves where it is killed."""
+    """Return whether a name is what :func:`sewdsl.paths.write_atomically` leaves where it is killed."""
     return name.startswith(".") and name.endswith(PARTIAL)
 
 
@@ -288,7 +288,7 @@ def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
 
 
 def make_numbered(name: str) -> RunFolder:
-    """A new run folder named after the network: ``runs/mnist5k-1``, ``runs/mnist5k-2``, ….
+    """Make a new run folder named after the network: ``runs/mnist5k-1``, ``runs/mnist5k-2``, ….
 
     Raises:
         RunError: If it cannot be made.
@@ -359,7 +359,7 @@ def _remove_partial_files(folder: RunFolder) -> None:
 
 
 def clear_and_lock(path: Path) -> RunFolder:
-    """The folder of a run, of which nothing is left.
+    """Return the folder of a run, of which nothing is left.
 
     Raises:
         RunError: If another process is at work there, it holds something else than a run, or it cannot be removed.

@@ -19,7 +19,7 @@ EPOCH = "epoch"
 
 
 def is_exported(path: Path) -> bool:
-    """Whether a network and its weights are there."""
+    """Return whether a network and its weights are there."""
     return is_file(path / "spec.net") and is_file(path / WEIGHTS)
 
 
@@ -28,7 +28,7 @@ MAX_RUNS_NAMED = 3
 
 
 def is_run(path: Path) -> bool:
-    """Whether two files of a run are there; one that was killed at once has left no recipe."""
+    """Return whether two files of a run are there; one that was killed at once has left no recipe."""
     return is_file(path / "spec.net") and any(is_file(path / name) for name in ("recipe.json", "lock"))
 
 
@@ -38,7 +38,7 @@ def is_run_folder(target: str) -> bool:
 
 
 def missing_run_message(path: Path) -> str:
-    """A sentence about a path that is not the folder of a run."""
+    """Return a sentence about a path that is not the folder of a run."""
     above = next((folder for folder in path.parents if is_run(folder)), None)
     if above is not None and is_there(path):
         return f"'{path}' lies in the folder of a run: give that, '{above}'"
@@ -73,6 +73,6 @@ def _suggestion(path: Path) -> str:
 
 
 def _runs(place: Path) -> Iterator[Path]:
-    """The runs that lie in a folder itself, by name."""
+    """Yield the runs that lie in a folder itself, by name."""
     with suppress(OSError):
         yield from filter(is_run, sorted(islice(place.iterdir(), MAX_NAMES_SCANNED)))

@@ -57,7 +57,7 @@ def write_data_path(folder: RunFolder, planned: TrainingPlan) -> None:
 
 
 def read_data_path(folder: RunFolder) -> Path | None:
-    """Where the data lay; None where that was not noted.
+    """Read where the data lay; None where that was not noted.
 
     Raises:
         RunError: If the note cannot be read.
@@ -67,7 +67,7 @@ def read_data_path(folder: RunFolder) -> Path | None:
 
 
 def plan_resumed_run(compilation: Compilation, folder: RunFolder, said: Path | None) -> TrainingPlan:
-    """The plan of a run that has a folder; its data is looked for before anything is done.
+    """Plan a run that has a folder; its data is looked for before anything is done.
 
     Args:
         said: Where the data lies; None: where the environment variable ``SEWDSL_DATA`` says, or where it lay.
@@ -143,7 +143,7 @@ def remember_loggers(folder: RunFolder, loggers: Sequence[LoggerName], ids: dict
 
 
 def read_loggers(folder: RunFolder) -> LoggerRecord:
-    """Where a run has logged so far.
+    """Read where a run has logged so far.
 
     Raises:
         RunError: If the note cannot be read.
@@ -238,7 +238,7 @@ LICENSES = (
 
 
 def parse_license(text: str) -> str:
-    """The identifier of a licence, in small letters.
+    """Return the identifier of a licence, in small letters.
 
     Raises:
         ValueError: If it is none; the message names one that is like it.

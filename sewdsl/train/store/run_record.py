@@ -116,7 +116,7 @@ class RunRecord:
         return dict(self.result.get("neurons", {}))
 
     def rates(self, epoch: int) -> dict[str, float]:
-        """Firing rates after an epoch, by layer, in order of computation."""
+        """Return firing rates after an epoch, by layer, in order of computation."""
         rates = {
             name.removeprefix(FIRING_RATE): v for name, v in self.epochs[epoch].items() if name.startswith(FIRING_RATE)
         }
@@ -125,7 +125,7 @@ class RunRecord:
 
 
 def load_record(folder: RunFolder) -> RunRecord:
-    """The facts of a run.
+    """Read the facts of a run.
 
     Raises:
         RunError: If there is no folder, or no file of a run in it.
@@ -135,7 +135,7 @@ def load_record(folder: RunFolder) -> RunRecord:
     wrong: dict[str, str] = {}
 
     def found(path: Path, nothing: Found, parse: Callable[[bytes], tuple[Found, Sequence[str]]]) -> Found:
-        """What a file says; nothing where it is missing or cannot be read."""
+        """Read what a file says; nothing where it is missing or cannot be read."""
         try:
             said, complaints = parse(contents(path))
         except FileNotFoundError:
@@ -217,7 +217,7 @@ class RunSummary:
 
 
 def list_runs(parent: Path) -> Iterator[RunSummary]:
-    """The runs in a folder and in those below it, by path; links are not followed.
+    """Yield the runs in a folder and in those below it, by path; links are not followed.
 
     Raises:
         RunError: If there is no such folder.
@@ -235,7 +235,7 @@ def list_runs(parent: Path) -> Iterator[RunSummary]:
 
 
 def summarize_run(folder: RunFolder) -> RunSummary:
-    """One run, whatever state its files are in."""
+    """Summarise one run, whatever state its files are in."""
     try:
         facts = load_record(folder)
     except RunError as error:
@@ -267,7 +267,7 @@ def summarize_run(folder: RunFolder) -> RunSummary:
 
 
 def is_running(folder: RunFolder) -> bool:
-    """Whether a process of this machine is at work on a run."""
+    """Return whether a process of this machine is at work on a run."""
     try:
         with open_file(folder.lock) as file:
             return not try_lock(file.fileno())

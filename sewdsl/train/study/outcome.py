@@ -142,7 +142,7 @@ class Outcome(BaseModel):
         return sum(row.seconds for row in self.rows)
 
     def trial(self, row: VariantResult) -> Trial | None:
-        """The trial of a row; None where nothing was searched."""
+        """Return the trial of a row; None where nothing was searched."""
         if self.search is None:
             return None
         return next(trial for trial in self.search.history if str(trial.number) == row.labels[TRIAL])

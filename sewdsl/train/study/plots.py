@@ -63,7 +63,7 @@ def draw(outcome: Outcome, folder: StudyFolder) -> None:
 
 
 def numeric(outcome: Outcome) -> str | None:
-    """The first axis on which there are three numbers or more, and nothing else."""
+    """Return the first axis on which there are three numbers or more, and nothing else."""
     for axis in outcome.axes:
         labels = {row.labels[axis] for row in outcome.rows}
         if len(labels) >= MIN_TREND_VALUES and all(_number(label) is not None for label in labels):
@@ -79,13 +79,13 @@ def _number(label: str) -> float | None:
 
 
 def _said(axis: str, label: str) -> str:
-    """A value that speaks for itself, or after the last word of its key: ``SEW AND``, ``T_train none``."""
+    """Return a value that speaks for itself, or after the last word of its key: ``SEW AND``, ``T_train none``."""
     head, *rest = axis.split(".")
     return label if head in SELF_EXPLANATORY_AXES else f"{rest[-1] if rest else head} {label}"
 
 
 def _looks(rows: Sequence[dict[str, str]]) -> list[Look]:
-    """A colour for each value of the first axis and a dash for each of the second; of more axes, a colour each."""
+    """Return a colour for each value of the first axis and a dash for each of the second; of more axes, a colour."""
     labels = [", ".join(starmap(_said, row.items())) or "as written" for row in rows]
     keys = [list(row.values()) for row in rows]
     two = bool(keys) and len(keys[0]) == len(("colour", "dash")) and len({key[1] for key in keys}) <= len(DASHES)
@@ -126,7 +126,7 @@ def _curves(outcome: Outcome, folder: StudyFolder) -> None:
 
 
 def _band(axes: Axes, runs: Sequence[dict[int, float]], look: Look) -> None:
-    """The mean over the seeds, and from the lowest to the highest where there are several."""
+    """Draw the mean over the seeds, and from the lowest to the highest where there are several."""
     common = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
     values = [[run[epoch] for run in runs] for epoch in common]
     axes.plot(common, list(map(fmean, values)), color=look.colour, linestyle=look.dash, label=look.label)
@@ -208,7 +208,7 @@ def _draw_search(outcome: Outcome, search: SearchOutcome, path: Path) -> None:
 
 
 def _trial_points(axes: Axes, search: SearchOutcome, places: dict[int, float]) -> None:
-    """A point for each trial: full where it ended, a cross where it was ended early, a star for the best."""
+    """Draw a point for each trial: full where it ended, a cross where it was ended early, a star for the best."""
     for ended, marker, colour, label in ((True, "o", ENDED, "ended"), (False, "x", PRUNED, "ended early")):
         chosen = [
             (places[trial.number], trial.epochs[max(trial.epochs)] if trial.accuracy is None else trial.accuracy)

@@ -100,7 +100,7 @@ class Mailbox:
         await self._sent.put((key, kind, content))
 
     async def take(self) -> tuple[str, str, Any]:
-        """The next of them."""
+        """Return the next of them."""
         return await self._sent.get()
 
     async def answer(self, key: str, go_on: bool) -> None:  # noqa: FBT001 -- Ray hands it on

@@ -30,7 +30,7 @@ EVENT = [("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "?"), ("", "V3")]
 
 
 def read_aedat4(path: Path) -> Events:
-    """The events of a file: those of the stream of events with the lowest number, as in tonic; no other stream is read.
+    """Read the events of a file: those of the stream with the lowest number, as in tonic; no other stream is read.
 
     Raises:
         DataError: If lz4 is needed, and not installed.
@@ -64,7 +64,7 @@ def read_aedat4(path: Path) -> Events:
 
 
 def _packets(path: Path, data: bytes, start: int, *, unpack: bool) -> Iterator[tuple[int, bytes]]:
-    """The streams' numbers and what is in the packets, unpacked; all of them together within a bound."""
+    """Yield the streams' numbers and what is in the packets, unpacked; all of them together within a bound."""
     left = max(MAX_UNPACKED, MAX_RATIO * len(data))
     while start < len(data):
         if start + PACKET.size > len(data):
@@ -100,7 +100,7 @@ def _unpack(path: Path, packed: bytes, most: int) -> bytes:
 
 
 def _events(content: bytes) -> NDArray[Any]:
-    """The vector of events, the first field of its table."""
+    """Return the vector of events, the first field of its table."""
     import numpy as np
 
     field = _field(content, 0)
@@ -115,7 +115,7 @@ def _events(content: bytes) -> NDArray[Any]:
 
 
 def _sized(data: bytes) -> bytes:
-    """A flatbuffer, whose size comes first."""
+    """Return a flatbuffer, whose size comes first."""
     size = _integer("<I", data, 0)
     if size + 4 > len(data):
         message = "it ends within a table"
@@ -129,7 +129,7 @@ def _number(kind: str, table: bytes, number: int, default: int) -> int:
 
 
 def _field(data: bytes, number: int) -> int | None:
-    """Where a field of a flatbuffer's first table lies; None where it is left out, and so has its default."""
+    """Return where a field of a flatbuffer's first table is; None where it is left out, and so has its default."""
     table = 4 + _integer("<I", data, 4)
     offsets = table - _integer("<i", data, table)
     place = 4 + 2 * number
@@ -140,7 +140,7 @@ def _field(data: bytes, number: int) -> int | None:
 
 
 def _integer(kind: str, data: bytes, at: int) -> int:
-    """A number at a place, which a damaged table may say anything of."""
+    """Return a number at a place, which a damaged table may say anything of."""
     if at < 0 or at + struct.calcsize(kind) > len(data):
         message = "a table points outside of itself"
         raise ValueError(message)

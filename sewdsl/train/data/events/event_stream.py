@@ -14,7 +14,7 @@ SHOWN = 4
 
 
 def _whole(name: str, values: NDArray[Any]) -> NDArray[np.int64]:
-    """Whole numbers; numpy makes some of nan and of infinity, too. Fractions of times are cut: their order counts."""
+    """Return whole numbers, which numpy makes of nan and infinity too. Fractions of times are cut."""
     import numpy as np
 
     kind = values.dtype.kind
@@ -29,7 +29,7 @@ def _whole(name: str, values: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _bits(p: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Polarities as 0 and 1, of -1 and 1 too."""
+    """Return polarities as 0 and 1, of -1 and 1 too."""
     import numpy as np
 
     if p.size and not (((p == 0) | (p == 1)).all() or (np.abs(p) == 1).all()):
@@ -117,7 +117,7 @@ def frames(events: Events, steps: int, size: tuple[int, int]) -> NDArray[Any]:
 
 
 def _slices(length: int, steps: int) -> NDArray[np.int64]:
-    """The frame of each event."""
+    """Return the frame of each event."""
     import numpy as np
 
     if length < steps:

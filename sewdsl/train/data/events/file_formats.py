@@ -23,7 +23,7 @@ LAST = 127
 
 
 def read_aedat2(path: Path) -> Events:
-    """The events of a file: after lines with ``#``, an address and a time in µs, 32 bits each, the highest first.
+    """Read the events of a file: after lines with ``#``, an address and a time in µs, 32 bits each, the highest first.
 
     The sensor counts rows and columns from its lower right corner, and the image lies on its side: bits 8 to 14 of the
     address are x, bits 1 to 7 are y, both from the end, and bit 0 is 1 where it became darker. jAER shows it so.
@@ -54,7 +54,7 @@ POLARITY = 1
 
 @lru_cache(maxsize=1)
 def read_aedat3(path: Path) -> Events:
-    """The events of a file, which holds packets of them; those that are marked as invalid are left out.
+    """Read the events of a file, which holds packets of them; those that are marked as invalid are left out.
 
     The last file stays in memory: it holds about a dozen trials, and they are read one after the other.
 
@@ -75,7 +75,7 @@ def read_aedat3(path: Path) -> Events:
 
 
 def _packets(data: bytes, start: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Addresses and times of each packet's events of polarity, at least one pair."""
+    """Yield addresses and times of each packet's events of polarity, at least one pair."""
     import numpy as np
 
     yield np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -104,7 +104,7 @@ COLUMNS = ("x", "y", "p", "t")
 
 
 def read_event_arrays(path: Path) -> Events:
-    """The events of a file.
+    """Read the events of a file.
 
     It holds the arrays ``t``, ``x``, ``y`` and ``p`` (``.npz``), a table with columns of these names, or a plain table
     with the columns x, y, p, t (``.npy``).
@@ -134,7 +134,7 @@ OVERFLOW = 240
 
 
 def read_nmnist_bin(path: Path) -> Events:
-    """The events of a file: x, y, then a bit of polarity and 23 bits of time in µs, the highest first.
+    """Read the events of a file: x, y, then a bit of polarity and 23 bits of time in µs, the highest first.
 
     Raises:
         ValueError: If the file ends within an event.
@@ -155,7 +155,7 @@ def read_nmnist_bin(path: Path) -> Events:
 
 
 def read_events(path: Path) -> Events:
-    """The events of a file.
+    """Read the events of a file.
 
     Raises:
         ValueError: If it is damaged, or something else.
@@ -165,7 +165,7 @@ def read_events(path: Path) -> Events:
 
 
 def _aedat(path: Path) -> Events:
-    """AEDAT 2 or 3.1; the first line says which."""
+    """Read AEDAT 2 or 3.1; the first line says which."""
     with open_file(path) as file:
         third = file.read(10) == b"#!AER-DAT3"
     return read_aedat3(path) if third else read_aedat2(path)

@@ -72,7 +72,7 @@ class ClassFolders(Layout):
     known: tuple[str, ...] = ()
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """What lies in the folder of the marker, or in this folder if it bears the marker's name."""
+        """Return what lies in the folder of the marker, or in this folder if it bears the marker's name."""
         marker = self.marker.format(T=steps)
         base = folder if folder.name == marker else folder / marker
         parts = [data_folders.find_subfolder(base, "train"), data_folders.find_subfolder(base, "test")]
@@ -88,7 +88,7 @@ class ClassFolders(Layout):
         return Listing(base, train, test, label) if train or test else None
 
     def pattern(self, steps: int) -> str:
-        """Such as ``events_np/{train,test}/<class>/*.npz``."""
+        """Return a pattern such as ``events_np/{train,test}/<class>/*.npz``."""
         marker = [self.marker.format(T=steps)] if self.marker else []
         split = ["[{train,test}]" if self.split is None else "{train,test}"] if self.split is not False else []
         suffix = "{" + ",".join(self.suffixes) + "}" if len(self.suffixes) > 1 else self.suffixes[0]
@@ -119,7 +119,7 @@ class TonicGesture(Layout):
     """A folder for each user and light, and in it a file for each class."""
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """What lies in the folder, or in ``DVSGesture`` in it."""
+        """Return what lies in the folder, or in ``DVSGesture`` in it."""
         for base in (folder, folder / "DVSGesture"):
             train, test = (self._recordings(base / part) for part in TONIC)
             if train or test:
@@ -127,7 +127,7 @@ class TonicGesture(Layout):
         return None
 
     def pattern(self, steps: int) -> str:
-        """Both folders."""
+        """Return both folders."""
         return "{ibmGestureTrain,ibmGestureTest}/<user>_<light>/<class>.npy"
 
     @staticmethod
@@ -145,7 +145,7 @@ class RawGesture(Layout):
     """
 
     def find(self, folder: Path, steps: int) -> Listing | None:
-        """What lies in the folder, or in ``DvsGesture`` in it."""
+        """Return what lies in the folder, or in ``DvsGesture`` in it."""
         for base in (folder, folder / "DvsGesture", folder / "extract" / "DvsGesture"):
             if any((base / name).is_file() for name in TRIALS):
                 train, test = (self._recordings(base / name) for name in TRIALS)
@@ -153,7 +153,7 @@ class RawGesture(Layout):
         return None
 
     def pattern(self, steps: int) -> str:
-        """The recordings and what goes with them."""
+        """Return the recordings and what goes with them."""
         return "[DvsGesture/]{<user>_<light>.aedat,<user>_<light>_labels.csv,trials_to_train.txt,trials_to_test.txt}"
 
     def _recordings(self, names: Path) -> list[Recording]:
@@ -168,7 +168,7 @@ class RawGesture(Layout):
 
 
 def _trials(path: Path) -> Iterator[tuple[str, EventFile]]:
-    """The trials of a recording, named as SpikingJelly names them; none where it or its table is missing."""
+    """Yield the trials of a recording, named as SpikingJelly names them; none where it or its table is missing."""
     table = path.with_name(f"{path.stem}_labels.csv")
     if not (path.is_file() and table.is_file()):
         return

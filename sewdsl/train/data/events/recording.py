@@ -59,7 +59,7 @@ class EventFile(Recording):
     end: int | None = None
 
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """Frames with the same number of events each; see :func:`sewdsl.train.data.events.event_stream.frames`."""
+        """Return frames with the same number of events each, see :func:`event_stream.frames`."""
         try:
             stat = self.path.stat()
             source: tuple[Hashable, ...] = (str(self.path.resolve()), stat.st_size, stat.st_mtime_ns)
@@ -74,7 +74,7 @@ class EventFile(Recording):
             raise DataError(damaged(self.path, error)) from None
 
     def events(self) -> Events:
-        """The events of the sample; errors are those of :func:`sewdsl.train.data.events.file_formats.read_events`."""
+        """Read the events of the sample; errors are those of :func:`file_formats.read_events`."""
         events = read_events(self.path)
         return events if self.end is None else events.between(self.start, self.end)
 
@@ -91,7 +91,7 @@ class FrameFile(Recording):
     """Ready frames: an ``.npz`` with ``frames``, or an ``.npy``."""
 
     def frames(self, steps: int, shape: Shape) -> Frames:
-        """The frames, counts or real numbers, as they are."""
+        """Return the frames, counts or real numbers, as they are."""
         import numpy as np
 
         wanted = (steps, *shape)
@@ -119,6 +119,6 @@ class FrameFile(Recording):
 
 
 def damaged(path: Path, error: Exception) -> str:
-    """What to say of a file that cannot be read."""
+    """Return the message about a file that cannot be read."""
     reason = (isinstance(error, OSError) and error.strerror) or str(error)
     return f"'{path}' is damaged, or not what its place says: {reason or type(error).__name__}"
