@@ -10,13 +10,18 @@ from typing import Any
 from sewdsl.train.data.dataset import DataError
 from sewdsl.train.data.events.file_formats import READERS
 from sewdsl.train.data.events.folder_layouts import (
+    FRAMES,
     ClassFolders,
     Listing,
+    NumberedFolders,
+    PublishedEsImageNet,
     RawGesture,
     TonicGesture,
+    TwoPolarities,
+    read_class_table,
     spikingjelly_layouts,
 )
-from sewdsl.train.data.events.recording import Recording
+from sewdsl.train.data.events.recording import FrameFile, Recording
 from sewdsl.train.data.recorded_dataset import RecordedDataSet
 
 CIFAR_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -180,6 +185,46 @@ class NMnist(RecordedDataSet, name="nmnist"):
         ClassFolders(suffixes=(".bin",), known=DIGITS, counts=NMNIST_COUNTS, owner="as published; tonic"),
         ClassFolders(marker="extract", suffixes=(".bin",), known=DIGITS, counts=NMNIST_COUNTS, owner="SpikingJelly"),
     )
+
+
+CLASS_TABLES = ("trainlabel.txt", "vallabel.txt")
+
+
+class EsImageNet(RecordedDataSet, name="es-imagenet"):
+    """ES-ImageNet (Lin et al. 2021): ImageNet's photographs, moved by software in eight steps, within 256x256 pixels.
+
+    The test is the validation set. Each class has files in both parts, and where the published tables are there, all
+    that they name.
+    """
+
+    shape = (2, 256, 256)
+    classes = 1_000
+    every_class = True
+    folders = ("es-imagenet", "es_imagenet", "ES-ImageNet", "ESImageNet")
+    source = (
+        "https://cloud.tsinghua.edu.cn/d/94873ab4ec2a4eb497b3, 25 archives ES-imagenet-0.18.part*.rar; unpack the first"
+    )
+    layouts = (
+        NumberedFolders(marker=FRAMES, recording=FrameFile, owner="SpikingJelly"),
+        NumberedFolders(marker="events_np", recording=TwoPolarities, owner="SpikingJelly"),
+        PublishedEsImageNet(owner="as published; SpikingJelly"),
+    )
+
+    def find(self) -> str:
+        """Check that all files are there, without reading them; return how many, and where.
+
+        Raises:
+            DataError: If they are not.
+        """
+        summary = super().find()
+        parts = zip(CLASS_TABLES, ("training", "test"), (self.listing.train, self.listing.test), strict=True)
+        for name, part, recordings in parts:
+            table = self.listing.place / name
+            named = len(read_class_table(table)) if table.exists() and not self.setup.subset else 0
+            if len(recordings) < named:
+                lacking = f"'{self.listing.place}' holds {len(recordings):,} of {named:,} {part} recordings in '{name}'"
+                raise DataError("\n".join([f"es-imagenet is not all there: {lacking}", *self.remedies()]))
+        return summary
 
 
 class EventFolder(RecordedDataSet, name="event-folder"):

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from sewdsl.cli.app import app
 from sewdsl.train.data import datasets
 from sewdsl.train.data.dataset import DataError, DataOptions, DataSet
-from sewdsl.train.data.es_imagenet import TwoPolarities
 from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import Events
+from sewdsl.train.data.events.folder_layouts import TwoPolarities
 from tests.train.data import writers
 from tests.train.data.writers import folder
 
