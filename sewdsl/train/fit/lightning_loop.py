@@ -286,7 +286,7 @@ class Confusion(Callback):
         self._counts = counts if self._counts is None else self._counts + counts
 
 
-def evaluate_samples(module: Classifier, samples: SampleSet, how: Judging = Judging()) -> Score:
+def evaluate_samples(module: Classifier, samples: SampleSet, how: Judging) -> Score:
     """Show samples to a network, in evaluation mode and in one process.
 
     Raises:

@@ -26,7 +26,7 @@ from sewdsl.train.store.run_folder import RunError, RunFolder, try_lock
 from sewdsl.train.store.run_lookup import missing_run_message
 from sewdsl.train.store.run_notes import Lay, PluginRecord, ProcessRecord, Terms
 
-Found = TypeVar("Found")
+Part = TypeVar("Part")
 
 SHOWN = 3
 """Complaints about one file that are listed."""
@@ -134,26 +134,27 @@ def load_record(folder: RunFolder) -> RunRecord:
         raise RunError(missing_run_message(folder.path))
     wrong: dict[str, str] = {}
 
-    def found(path: Path, nothing: Found, parse: Callable[[bytes], tuple[Found, Sequence[str]]]) -> Found:
+    def read_part(path: Path, nothing: Part, parse: Callable[[bytes], tuple[Part, Sequence[str]]]) -> Part:
         """Read what a file says; nothing where it is missing or cannot be read."""
         try:
-            said, complaints = parse(contents(path))
+            part, complaints = parse(contents(path))
         except FileNotFoundError:
             return nothing
         except OSError as error:
-            said, complaints = nothing, [error.strerror or type(error).__name__]
+            part, complaints = nothing, [error.strerror or type(error).__name__]
         except (RecordError, UnicodeDecodeError) as error:
-            said, complaints = nothing, [str(error)]
+            part, complaints = nothing, [str(error)]
         if complaints:
             wrong[path.name] = "; ".join(complaints[:SHOWN]) + ("; …" if len(complaints) > SHOWN else "")
-        return said
+        return part
 
-    nothing: dict[str, Any] = {}
-    result = found(folder.result, nothing, lambda data: salvage(data, Result))
-    lay = found(folder.local, nothing, lambda data: salvage(data, Lay))
-    terms = found(folder.terms, nothing, lambda data: salvage(data, Terms))
-    energy = found(folder.energy, None, lambda data: (parse_record(data, EnergyRecord), ()))
-    shared = found(folder.processes, nothing, lambda data: salvage(data, ProcessRecord))
+    def read_fields(path: Path, model: type[BaseModel]) -> dict[str, Any]:
+        return read_part(path, {}, lambda data: salvage(data, model))
+
+    result, lay = read_fields(folder.result, Result), read_fields(folder.local, Lay)
+    terms = read_fields(folder.terms, Terms)
+    energy = read_part(folder.energy, None, lambda data: (parse_record(data, EnergyRecord), ()))
+    shared = read_fields(folder.processes, ProcessRecord)
     start = folder.start.relative_to(folder.path) if folder.start.is_file() else None
     options = {
         "--data": "DIR" if lay else None,  # where it lies is of one machine
@@ -164,17 +165,17 @@ def load_record(folder: RunFolder) -> RunRecord:
         "--out": "RUN" if result.get("processes", 1) > 1 else None,
     }
     words = [str(word) for option, value in options.items() if value is not None for word in (option, value)]
-    noted = found(folder.plugins, nothing, lambda data: salvage(data, PluginRecord)).get("files", ())
+    noted = read_fields(folder.plugins, PluginRecord).get("files", ())
     plugins = tuple(f"{folder.plugins.stem}/{note.copy_name}" for note in noted)
     for plugin in plugins:
         words += ["--plugin", plugin]
     return RunRecord(
         name=folder.path.resolve().name,
-        spec=found(folder.spec, "", lambda data: (data.decode(), ())),
-        recipe=found(folder.recipe, nothing, lambda data: salvage(data, _Recipe)),
+        spec=read_part(folder.spec, "", lambda data: (data.decode(), ())),
+        recipe=read_fields(folder.recipe, _Recipe),
         result=result,
-        epochs=found(folder.metrics, {}, lambda data: (measurements.parse_metrics(data), ())),
-        confusion=found(folder.confusion, measurements.NONE, measurements.parse_confusion),
+        epochs=read_part(folder.metrics, {}, lambda data: (measurements.parse_metrics(data), ())),
+        confusion=read_part(folder.confusion, measurements.NONE, measurements.parse_confusion),
         command=shlex.join(["sewdsl", "train", folder.spec.name, *words]),
         energy=energy,
         license=terms.get("license", ""),
