@@ -87,12 +87,11 @@ def assemble(document: tree.Document, use: Callable[[tree.Use], Assembly | None]
     Args:
         use: Gives the assembly of a used file, or None where it cannot be had.
     """
-    used = Assembly()
-    for statement in document.statements:
+    used, own, statements = Assembly(), _Statements(), document.statements
+    for statement in statements:
         if isinstance(statement, tree.Use):
             used = _take_over(used, use(statement), statement.path.text)
-    own = _Statements()
-    for statement in document.statements:
+    for statement in statements:
         own.collect(statement)
     own.reporter.extend(check_definitions(own.blocks.values()))
     sections = {name: _over(used.sections.get(name), own.sections[name]) for name in SECTIONS if name in own.sections}
@@ -102,10 +101,10 @@ def assemble(document: tree.Document, use: Callable[[tree.Use], Assembly | None]
         blocks={**used.blocks, **own.blocks},
         neurons={**used.neurons, **own.neurons},
         sections={**used.sections, **sections},
-        body=own.body,
-        lets=tuple(own.lets),
-        figures=tuple(own.figures),
-        allowed=tuple(own.allowed),
+        body=own.bodies.get("body"),
+        lets=tuple(let for let in statements if isinstance(let, tree.Let)),
+        figures=tuple(figure for figure in statements if isinstance(figure, tree.Expect | tree.Claim)),
+        allowed=tuple(allow for allow in statements if isinstance(allow, tree.Allow)),
         own=tuple(own.blocks),
         unread=(used.unread | document.unread) - own.blocks.keys() - own.neurons.keys(),
         study=own.sections.get(STUDY),
@@ -131,16 +130,13 @@ def _take_over(result: Assembly, used: Assembly | None, path: str) -> Assembly:
 
 @dataclass
 class _Statements:
-    """The statements of one file, of each key the first; what is wrong with them is reported."""
+    """The statements of one file that have a key, of each the first; what is wrong with them is reported."""
 
     settings: dict[str, tree.Setting] = field(default_factory=dict)
     blocks: dict[str, tree.BlockDefinition] = field(default_factory=dict)
     neurons: dict[str, tree.NeuronDefinition] = field(default_factory=dict)
     sections: dict[str, tree.Section] = field(default_factory=dict)
-    body: tree.Body | None = None
-    lets: list[tree.Let] = field(default_factory=list)
-    figures: list[tree.Expect | tree.Claim] = field(default_factory=list)
-    allowed: list[tree.Allow] = field(default_factory=list)
+    bodies: dict[str, tree.Body] = field(default_factory=dict)
     reporter: Reporter = field(default_factory=Reporter)
 
     def collect(self, statement: tree.Statement) -> None:
@@ -158,17 +154,7 @@ class _Statements:
             case tree.NeuronDefinition(name=name):
                 self._put(self.neurons, name.text, statement, f"neuron '{name.text}' is defined")
             case tree.Body():
-                bodies = {} if self.body is None else {"body": self.body}
-                self._put(bodies, "body", statement, "'body' is written")
-                self.body = bodies["body"]
-            case tree.Let():
-                self.lets.append(statement)
-            case tree.Expect() | tree.Claim():
-                self.figures.append(statement)
-            case tree.Allow():
-                self.allowed.append(statement)
-            case tree.Version() | tree.Use() | tree.Give():
-                pass
+                self._put(self.bodies, "body", statement, "'body' is written")
 
     def _report_unknown(self, what: str, word: tree.Word, known: tuple[str, ...]) -> None:
         if word.text == "give":

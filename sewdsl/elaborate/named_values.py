@@ -17,7 +17,7 @@ from sewdsl.ops import find
 from sewdsl.ops.layers.delay import Delay
 from sewdsl.source import Span
 from sewdsl.syntax import tree
-from sewdsl.syntax.tree import Alternative, BlockDefinition, Call, Item, Let, MergeOf, Repeat, Word
+from sewdsl.syntax.tree import BlockDefinition, Call, Item, Let, Word
 
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 ALTERNATIVE = "or"
@@ -57,22 +57,9 @@ def value_name(item: Item) -> str | None:
     return item.name.plain if isinstance(item, Call) else None
 
 
-def _sequences(part: tree.Sequence | Alternative | Item) -> Iterator[tree.Sequence]:
-    """The sequences in a part of an expression."""
-    match part:
-        case tree.Sequence(items=items):
-            yield part
-            for item in items:
-                yield from _sequences(item)
-        case Alternative(first=first, second=second):
-            yield from (*_sequences(first), *_sequences(second))
-        case Repeat(body=body):
-            yield from _sequences(body)
-        case MergeOf(operands=operands):
-            for operand in operands:
-                yield from _sequences(operand)
-        case Call():
-            return
+def _sequences(part: tree.Sequence) -> Iterator[tree.Sequence]:
+    """The sequences in a sequence, itself among them."""
+    return (node for node in tree.walk_syntax(part) if isinstance(node, tree.Sequence))
 
 
 def early_names(lets: Sequence[Let]) -> set[str]:

@@ -229,25 +229,16 @@ class Recipe(BaseModel):
     subset: bool = False
 
     @model_validator(mode="after")
-    def _warmup_ends(self) -> Self:
+    def _fits_together(self) -> Self:
+        schedule = self.schedule
         if self.warmup >= self.epochs:
             raise ValueError(f"a warmup of {self.warmup} leaves nothing of {self.epochs} epochs")
-        return self
-
-    @model_validator(mode="after")
-    def _schedule_can_be(self) -> Self:
-        schedule = self.schedule
-        if schedule is None:
-            return self
-        if schedule.by_validation and not self.validation:
-            message = f"the schedule {schedule.kind} goes by a validation part, and there is none: add 'validation 0.1'"
-            raise ValueError(message)
-        if self.warmup and (schedule.by_validation or schedule.each == "step"):
+        if schedule is not None and schedule.by_validation and not self.validation:
+            raise ValueError(
+                f"the schedule {schedule.kind} goes by a validation part, and there is none: add 'validation 0.1'"
+            )
+        if schedule is not None and self.warmup and (schedule.by_validation or schedule.each == "step"):
             raise ValueError(f"'warmup' is not for the schedule {schedule.kind}: leave it out")
-        return self
-
-    @model_validator(mode="after")
-    def _one_plans_memory(self) -> Self:
         if self.memory is not None and self.compile:
             raise ValueError("'memory' goes with 'compile off': torch's compiler plans memory by itself")
         return self
