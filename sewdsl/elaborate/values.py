@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from operator import add, floordiv, mul, sub
 from typing import Any, TypeVar
 
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
@@ -24,6 +25,7 @@ Made = TypeVar("Made", bound=Kind)
 MAX_FORMULA_VALUE = 999_999_999
 _WORDS: dict[str, Any] = {"none": None, "on": True, "true": True, "off": False, "false": False}
 _NO_NEURONS = NeuronKinds()
+_OPERATIONS = {"+": add, "-": sub, "*": mul, "/": floordiv}
 
 
 @dataclass(frozen=True)
@@ -182,18 +184,11 @@ class ValueReader:
         return self.reporter.refuse("unknown-parameter", message, parameter.span, path=self.path, **near)
 
     def _apply(self, formula: Arithmetic, left: int, right: int) -> int:
-        match formula.operator:
-            case "+":
-                return left + right
-            case "-":
-                return left - right
-            case "*":
-                return left * right
-            case "/":
-                if right and left % right == 0:
-                    return left // right
-                message = f"{left} / {right} is not a whole number"
-                raise self._invalid(message, formula, "divide only what is a multiple of the divisor")
+        if formula.operator == "/" and (not right or left % right):
+            message = f"{left} / {right} is not a whole number"
+            raise self._invalid(message, formula, "divide only what is a multiple of the divisor")
+        value: int = _OPERATIONS[formula.operator](left, right)
+        return value
 
     def _invalid(self, message: str, formula: Formula, hint: str) -> InvalidText:
         return self.reporter.refuse("invalid-formula", message, formula.span, help=hint, path=self.path)
