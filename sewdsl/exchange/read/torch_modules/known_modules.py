@@ -100,7 +100,7 @@ def _copy_parameters(module: nn.Module, names: tuple[str, ...] = ("weight", "bia
     return {name: value.detach().clone() for name, value in found.items() if value is not None}
 
 
-def _require_batch_first(trace: Trace, a: TracedTensor) -> TracedTensor:
+def _require_batch_first(trace: Trace, _: nn.Module, a: TracedTensor) -> TracedTensor:
     """What a layer of torch reads, if it takes the first axis for samples and the second for channels."""
     if a.form is LeadingAxes.SEQUENCE:
         raise trace.refusal(f"would take time-steps for samples: it reads {a.form.value}")
@@ -184,7 +184,7 @@ def prelu(trace: Trace, module: nn.PReLU, a: TracedTensor) -> TracedTensor:
     """``PReLU``, with one slope; one for each channel needs channels on its second axis."""
     shared = module.num_parameters == 1
     if not shared:
-        require_width(trace, _require_batch_first(trace, a), module.num_parameters)
+        require_width(trace, _require_batch_first(trace, module, a), module.num_parameters)
     return trace.add(make_op(PReLU, trace.origin, shared=shared), a, **_copy_parameters(module, ("weight",)))
 
 
@@ -238,7 +238,7 @@ def module_reader(module: nn.Module) -> Leaf | None:
             return TORCH[cls]
         if cls.__module__.startswith(SPIKINGJELLY) and cls.__name__ in LAYERS:
             leaf = LAYERS[cls.__name__]
-            return leaf if cls.__name__ == "Linear" else _stepwise(leaf)
+            return leaf if cls.__name__ == "Linear" else _checked(_require_step_mode, leaf)
         if cls.__module__.startswith(SPIKINGJELLY) and cls.__name__ in NODES:
             return _neuron
         if any(callable(value) for name, value in vars(cls).items() if name not in HARMLESS_METHODS):
@@ -246,16 +246,11 @@ def module_reader(module: nn.Module) -> Leaf | None:
     return None
 
 
-def _stepwise(leaf: Leaf) -> Leaf:
+def _checked(require: Callable[[Trace, Any, TracedTensor], TracedTensor], leaf: Leaf) -> Leaf:
+    """A layer that reads what a check lets through."""
+
     def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-        return leaf(trace, module, _require_step_mode(trace, module, a))
-
-    return write
-
-
-def _of_samples(leaf: Leaf) -> Leaf:
-    def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-        return leaf(trace, module, _require_batch_first(trace, a))
+        return leaf(trace, module, require(trace, module, a))
 
     return write
 
@@ -313,8 +308,8 @@ OF_MAPS: dict[str, Leaf] = {
 }
 """Layers of torch that take the second axis for channels, by name; SpikingJelly calls its own alike."""
 TORCH: dict[type, Leaf] = {
-    **{getattr(nn, name): _of_samples(leaf) for name, leaf in OF_MAPS.items()},
-    _BatchNorm: _of_samples(_batch_norm),
+    **{getattr(nn, name): _checked(_require_batch_first, leaf) for name, leaf in OF_MAPS.items()},
+    _BatchNorm: _checked(_require_batch_first, _batch_norm),
     nn.Linear: _linear,
     nn.Dropout: _dropout,
     nn.ReLU: _calling(relu, "inplace"),

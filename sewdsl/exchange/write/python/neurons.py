@@ -69,18 +69,14 @@ class Surrogates:
         name = surrogate.kind.lower()
         return Code(f"partial({', '.join([name, *special])})" if special else name)
 
-    def definitions(self) -> list[str]:
+    def definitions(self) -> Iterator[str]:
         """The functions, each with the values of the first neuron that has it as the default ones."""
-        return [self._function(surrogate) for surrogate in reversed(self._first.values())]
-
-    def _function(self, surrogate: Surrogate) -> str:
-        values = dict(surrogate)
-        scaled = any(getattr(other, "scale", 1.0) != 1 for other in self._found)
-        if not scaled:
-            values.pop("scale", None)
-        arguments = ", ".join(f"{name}: float = {value!r}" for name, value in values.items())
+        scaled = any(getattr(surrogate, "scale", 1.0) != 1 for surrogate in self._found)
         times, factor = (", times scale", "scale * ") if scaled else ("", "")
-        return TEXTS[type(surrogate)].format(arguments=arguments, times=times, factor=factor)
+        for surrogate in reversed(self._first.values()):
+            values = [(name, value) for name, value in surrogate if scaled or name != "scale"]
+            arguments = ", ".join(f"{name}: float = {value!r}" for name, value in values)
+            yield TEXTS[type(surrogate)].format(arguments=arguments, times=times, factor=factor)
 
 
 BASE_CLASS_TEXT = {

@@ -9,12 +9,12 @@ from textwrap import wrap
 from sewdsl.exchange.write.source.class_parameters import IN, OUT, PROJECTION, STRIDE
 from sewdsl.exchange.write.source.comments import Notation
 from sewdsl.exchange.write.source.expressions import (
-    WIDTH,
     Arg,
     Code,
     Literal,
     PyCall,
     Unset,
+    bracketed,
     format_comment,
     format_statement,
     is_identifier,
@@ -100,14 +100,8 @@ def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
     section = made.section
     steps = [(step.gives, _step_value(step, network)) for step in section.flow]
     result = section.result
-    if section.results:
-        result = _returned(section.results)
-    elif (
-        steps
-        and steps[-1][0] == result
-        and not section.delays
-        and not (section.loops and section.loops[-1].end == len(steps))
-    ):
+    last_is_looped = section.loops and section.loops[-1].end == len(steps)
+    if steps and steps[-1][0] == result and not (section.results or section.delays or last_is_looped):
         result = steps.pop()[1]
     done = 0
     for number, loop in enumerate(section.loops, start=1):
@@ -116,7 +110,11 @@ def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
         done = loop.end
     yield from _assigned(steps[done:], 8)
     yield from _kept(section.delays, 8)
-    yield f"        return {result}"
+    if section.results:
+        outputs = [f"{string_literal(name)}: {variable}" for name, variable in section.results]
+        yield from bracketed("return {", outputs, "}", 8)
+    else:
+        yield f"        return {result}"
 
 
 def _step_value(step: PassThrough | MergePoint, network: Network) -> str:
@@ -139,27 +137,14 @@ def _kept(delays: Sequence[tuple[str, str]], indent: int) -> Iterator[str]:
         yield f"{' ' * indent}{_module(name)}.keep_state({variable})"
 
 
-def _returned(results: Sequence[tuple[str, str]]) -> str:
-    """Return the outputs of a network as a dictionary."""
-    line = ", ".join(f"{string_literal(name)}: {variable}" for name, variable in results)
-    if len(line) + len("        return {}") <= WIDTH:
-        return f"{{{line}}}"
-    lines = [f"            {string_literal(name)}: {variable}," for name, variable in results]
-    return "\n".join(["{", *lines, "        }"])
-
-
 def _loop_statements(loop: StepLoop, steps: Sequence[tuple[str, str]], name: str) -> Iterator[str]:
     """Yield the function of a time-step, and the call that runs it for all of them."""
     comma = "," if len(loop.gives) == 1 else ""
     gives = f"({', '.join(loop.gives)}{comma})"
-    head = f"        def {name}({', '.join(f'{variable}: Tensor' for variable in loop.reads)}) -> tuple[Tensor, ...]:"
     yield ""
-    if len(head) <= WIDTH:
-        yield head
-    else:
-        yield f"        def {name}("
-        yield from (f"            {variable}: Tensor," for variable in loop.reads)
-        yield "        ) -> tuple[Tensor, ...]:"
+    yield from bracketed(
+        f"def {name}(", [f"{variable}: Tensor" for variable in loop.reads], ") -> tuple[Tensor, ...]:", 8
+    )
     yield '            """One time-step."""'
     yield from _assigned(steps, 12)
     yield from _kept(loop.delays, 12)
@@ -229,10 +214,7 @@ def _signature(made: ClassSpec) -> list[str]:
 
 def init_head(parts: Sequence[str]) -> list[str]:
     """The head of an ``__init__`` with these parameters."""
-    line = f"    def __init__({', '.join(['self', *parts])}) -> None:"
-    if len(line) <= WIDTH:
-        return [line]
-    return ["    def __init__(", "        self,", *(f"        {part}," for part in parts), "    ) -> None:"]
+    return bracketed("def __init__(", ["self", *parts], ") -> None:", 4)
 
 
 def _parameter(made: ClassSpec, name: str) -> str:

@@ -286,6 +286,15 @@ def one_line(expr: Expr) -> str:
             return f"repeat([{', '.join(map(_flat_listed, expr.runs))}])"
 
 
+def bracketed(begin: str, parts: Sequence[str], end: str, indent: int) -> list[str]:
+    """The lines of a text with parts in brackets: one, or one for each part where that is too long."""
+    margin = " " * indent
+    line = f"{margin}{begin}{', '.join(parts)}{end}"
+    if len(line) <= WIDTH:
+        return [line]
+    return [f"{margin}{begin}", *(f"{margin}    {part}," for part in parts), f"{margin}{end}"]
+
+
 def format_statement(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
     """The lines of an expression after a head, such as ``self.conv1 =``, and with a tail after it."""
     line = f"{' ' * indent}{head}{one_line(expr)}{tail}"
