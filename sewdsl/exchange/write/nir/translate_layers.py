@@ -5,7 +5,8 @@ Shapes are per time-step and sample: NIR has neither axis.
 
 from __future__ import annotations
 
-from functools import reduce, singledispatch
+from collections.abc import Callable
+from functools import reduce
 from itertools import product
 from math import isclose
 from typing import TYPE_CHECKING, NamedTuple
@@ -128,13 +129,15 @@ class NirNode(NamedTuple):
     reads: tuple[int | str, ...] = (0,)
 
 
-@singledispatch
 def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
     """The nodes of a layer, each after those it reads; none where it gives what it reads.
 
     Raises:
         UnsupportedLayer: NIR cannot express it.
     """
+    for kind in type(op).__mro__:
+        if kind in NODES:
+            return NODES[kind](op, site)
     if op.reads == "sequence":
         raise UnsupportedLayer(
             site.node, "reads all time-steps to give any of them, and a node of NIR sees one at a time"
@@ -146,8 +149,7 @@ def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
     raise UnsupportedLayer(site.node, "has no form in NIR that is known here")
 
 
-@layer_nodes.register
-def _(op: Conv, site: EvaluatedLayer) -> list[NirNode]:
+def _convolution(op: Conv, site: EvaluatedLayer) -> list[NirNode]:
     weight, bias = site.folded()
     if bias is None:  # nir 1.0.8 has no convolution without one
         bias = site.array(torch.zeros(op.channels))
@@ -156,8 +158,7 @@ def _(op: Conv, site: EvaluatedLayer) -> list[NirNode]:
     return [NirNode("", _conv(weight, bias, shapes, **window, groups=op.groups))]
 
 
-@layer_nodes.register
-def _(op: Linear, site: EvaluatedLayer) -> list[NirNode]:
+def _linear(op: Linear, site: EvaluatedLayer) -> list[NirNode]:
     weight, bias = site.folded()
     node = nir.Linear(weight) if bias is None else nir.Affine(weight, bias)
     shape = site.inputs[0].shape
@@ -166,8 +167,7 @@ def _(op: Linear, site: EvaluatedLayer) -> list[NirNode]:
     return [NirNode("flatten", _flatten(shape)), NirNode("", node, ("flatten",))]
 
 
-@layer_nodes.register
-def _(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
+def _batch_norm(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
     """By itself: a convolution of windows of one that mixes no channels, or a diagonal matrix.
 
     Not of as many groups as channels: nir 1.0.8 takes files with groups for wrong, and SpikingJelly does not read them.
@@ -180,35 +180,19 @@ def _(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
     return [NirNode("", _conv(window, bias, (shape, shape)))]
 
 
-@layer_nodes.register(Dropout)
-@layer_nodes.register(DropPath)
-def _(op: Dropout | DropPath, site: EvaluatedLayer) -> list[NirNode]:
-    return []
-
-
-@layer_nodes.register
-def _(op: Scale, site: EvaluatedLayer) -> list[NirNode]:
+def _scaled(op: Scale, site: EvaluatedLayer) -> list[NirNode]:
     factor = float(site.learned["weight"]) if op.learn else op.value
     return [NirNode("", _scale(factor, site.inputs[0].shape, site.dtype))]
 
 
-@layer_nodes.register(ReLU)
-@layer_nodes.register(PReLU)
-def _(op: ReLU | PReLU, site: EvaluatedLayer) -> list[NirNode]:
+def _rectified(op: ReLU | PReLU, site: EvaluatedLayer) -> list[NirNode]:
     if site.inputs[0].values.upper is None or site.inputs[0].values.lower:
         what = "real values" if site.inputs[0].values.upper is None else "values below 0"
         raise UnsupportedLayer(site.node, f"rectifies {what}, and NIR has no node that does")
     return []
 
 
-@layer_nodes.register
-def _(op: Flatten, site: EvaluatedLayer) -> list[NirNode]:
-    shape = site.inputs[0].shape
-    return [] if len(shape) == 1 else [NirNode("", _flatten(shape))]
-
-
-@layer_nodes.register
-def _(op: AvgPool, site: EvaluatedLayer) -> list[NirNode]:
+def _average(op: AvgPool, site: EvaluatedLayer) -> list[NirNode]:
     if len(site.inputs[0].shape) == 1:
         (classes,), voters = site.node.output.shape, op.kernel[0]
         votes = torch.full((1, voters), 1 / voters, dtype=torch.float64)
@@ -218,21 +202,16 @@ def _(op: AvgPool, site: EvaluatedLayer) -> list[NirNode]:
     return [NirNode("", _avg_pool(op.kernel, op.stride, op.padding))]
 
 
-@layer_nodes.register
-def _(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:
-    if len(site.inputs[0].shape) < MAP_NDIM:
-        c, length = site.inputs[0].shape
-        whole = AvgPool(kernel=(length, length))
-        return [NirNode("pool", _slide(whole, site, (c, 1), 1 / length)), NirNode("", _flatten((c, 1)), ("pool",))]
-    c, h, w = site.inputs[0].shape
-    return [
-        NirNode("pool", _avg_pool((h, w), (h, w), (0, 0))),
-        NirNode("", _flatten((c, 1, 1)), ("pool",)),
-    ]
+def _global_average(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:
+    c, *lengths = site.inputs[0].shape
+    if len(lengths) == 1:
+        pool = _slide(AvgPool(kernel=(lengths[0], lengths[0])), site, (c, 1), 1 / lengths[0])
+    else:
+        pool = _avg_pool((lengths[0], lengths[1]), (lengths[0], lengths[1]), (0, 0))
+    return [NirNode("pool", pool), NirNode("", _flatten((c, *[1] * len(lengths))), ("pool",))]
 
 
-@layer_nodes.register
-def _(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
+def _maximum(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
     """Of spikes, whether there is one in the window; of counts, how many levels 1, 2, … are reached in it."""
     upper, before, after = site.inputs[0].values.count, site.inputs[0].shape, site.node.output.shape
     if upper is None:
@@ -245,10 +224,7 @@ def _(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
         return nir.SumPool2d(*window) if len(before) == MAP_NDIM else _slide(op, site, after, 1.0)
 
     if upper == 1:
-        return [
-            NirNode("sum", total()),
-            NirNode("", _threshold(0.5, after, site.dtype), ("sum",)),
-        ]
+        return [NirNode("sum", total()), NirNode("", _threshold(0.5, after, site.dtype), ("sum",))]
     found = []
     for level in range(1, upper + 1):
         found += [
@@ -259,8 +235,7 @@ def _(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
     return [*found, NirNode("", identity(after, site.dtype), tuple(f"any{i}" for i in range(1, upper + 1)))]
 
 
-@layer_nodes.register
-def _(op: Join, site: EvaluatedLayer) -> list[NirNode]:
+def _joined(op: Join, site: EvaluatedLayer) -> list[NirNode]:
     """Of spikes: whether ±A ± S is above a number between two whole ones."""
     spikes = all(signal.values.binary for signal in site.inputs)
     if spikes and len(site.inputs) > len(JOIN_OPERANDS):
@@ -301,18 +276,7 @@ def _signs(op: Join) -> tuple[int, int, float] | None:
     return None
 
 
-@layer_nodes.register
-def _(op: Add, site: EvaluatedLayer) -> list[NirNode]:
-    return [NirNode("", None, tuple(range(len(site.inputs))))]
-
-
-@layer_nodes.register
-def _(op: Delay, site: EvaluatedLayer) -> list[NirNode]:
-    return [NirNode("", nir.Delay(_full(site.node.output.shape, site.dt)))]
-
-
-@layer_nodes.register
-def _(op: Neuron, site: EvaluatedLayer) -> list[NirNode]:
+def _spiking(op: Neuron, site: EvaluatedLayer) -> list[NirNode]:
     if op.v_reset is None:
         raise UnsupportedLayer(
             site.node, "subtracts its threshold where it fires (v_reset=none), which no neuron of NIR does"
@@ -343,9 +307,7 @@ def _neuron(dynamics: Dynamics, op: Neuron, site: EvaluatedLayer) -> nir.NIRNode
     return nir.LIF(*(_full(shape, value) for value in (dt / rate, gain / rate, leak, op.v_threshold, reset)))
 
 
-@layer_nodes.register(EquationActivation)
-@layer_nodes.register(EquationSpiking)
-def _(op: EquationActivation | EquationSpiking, site: EvaluatedLayer) -> list[NirNode]:
+def _equations(op: EquationActivation | EquationSpiking, site: EvaluatedLayer) -> list[NirNode]:
     if op.fixed_steps:
         raise UnsupportedLayer(site.node, "learns numbers for each time-step, and a node of NIR has the same for all")
     step = op.equations
@@ -370,3 +332,26 @@ def _of_channels(numbers: list[Array], v_reset: float | None, site: EvaluatedLay
     if ((rate <= 0) | (rate > 1)).any():
         return None
     return nir.LIF(dt / rate, gain / rate, drift / rate, least, reset)
+
+
+NODES: dict[type, Callable[..., list[NirNode]]] = {
+    Conv: _convolution,
+    Linear: _linear,
+    BatchNorm: _batch_norm,
+    Dropout: lambda _op, _site: [],
+    DropPath: lambda _op, _site: [],
+    Scale: _scaled,
+    ReLU: _rectified,
+    PReLU: _rectified,
+    Flatten: lambda _, site: [NirNode("", _flatten(site.inputs[0].shape))] if len(site.inputs[0].shape) > 1 else [],
+    AvgPool: _average,
+    GlobalAvgPool: _global_average,
+    MaxPool: _maximum,
+    Join: _joined,
+    Add: lambda _, site: [NirNode("", None, tuple(range(len(site.inputs))))],
+    Delay: lambda _, site: [NirNode("", nir.Delay(_full(site.node.output.shape, site.dt)))],
+    Neuron: _spiking,
+    EquationActivation: _equations,
+    EquationSpiking: _equations,
+}
+"""What gives the nodes of a layer, by its kind or the family of that."""
