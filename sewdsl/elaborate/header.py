@@ -16,7 +16,8 @@ from sewdsl.ir.kind import Kind
 from sewdsl.ir.op import Activation, Join, ShapeMismatch
 from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.settings import NormalWeights, Settings
-from sewdsl.ops import catalogue
+from sewdsl.ops.joins import Add
+from sewdsl.ops.neurons.integrate_and_fire import IF
 from sewdsl.reporter import InvalidText, Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Setting, Text, Value
@@ -94,7 +95,7 @@ class HeaderReader:
         """What ``SN`` means; where the setting is wrong, which is said, any neuron, so that nothing more is said."""
         neuron = self._kind("neuron", Activation, "a neuron such as PLIF(tau=2.0)")
         if neuron is None and "neuron" in self._settings:
-            neuron = self._default("IF", Activation)
+            neuron = IF()
         return neuron
 
     def _over_steps(self, neuron: Activation | None, steps: int) -> Activation | None:
@@ -108,14 +109,7 @@ class HeaderReader:
 
     def join(self) -> Join:
         """What ``g`` means; ADD unless stated."""
-        return self._kind("join", Join, "a join such as ADD") or self._default("ADD", Join)
-
-    @staticmethod
-    def _default(name: str, family: type[Family]) -> Family:
-        made = catalogue()[name]()
-        if not isinstance(made, family):
-            raise TypeError(f"{name} is not a {family.__name__}")
-        return made
+        return self._kind("join", Join, "a join such as ADD") or Add()
 
     def _input(self) -> tuple[int, ...] | None:
         setting = self._settings.get("input")

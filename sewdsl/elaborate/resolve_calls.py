@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from sewdsl.elaborate import compact_arguments
 from sewdsl.elaborate.arguments import GivenArgument, validate_arguments
@@ -67,8 +67,13 @@ class CallResolver:
         symbol, kind = found
         given = self._compact(kind, name, len(symbol), path)
         named = self.reader(path, frame).read_arguments(call)
-        if given is None or not self._merge(given, named, path):
+        if given is None:
             return None
+        twice = next((name for name in named if name in given), None)
+        if twice is not None:
+            self._duplicate(twice, "", named[twice].span, path)
+            return None
+        given |= named
         if self.default is not None and kind.named() is self.default.named():
             given = {**{n: GivenArgument(v, call.span) for n, v in self.default}, **given}
         made = self.reporter.take(validate_arguments(kind, f"'{kind.kind}'", given, call.span, path))
@@ -151,16 +156,6 @@ class CallResolver:
     def _duplicate(self, argument: str, letter: str, span: Span, path: tuple[str, ...]) -> None:
         shown = f"{argument} ({letter}…)" if letter else argument
         self.reporter.report("duplicate-argument", f"{shown} is given twice", span, help="keep one", path=path)
-
-    def _merge(
-        self, given: dict[str, GivenArgument], named: Mapping[str, GivenArgument], path: tuple[str, ...]
-    ) -> bool:
-        for name, value in named.items():
-            if name in given:
-                self._duplicate(name, "", value.span, path)
-                return False
-            given[name] = value
-        return True
 
 
 def _letters(kind: type[Kind]) -> str:

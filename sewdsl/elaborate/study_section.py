@@ -267,21 +267,13 @@ class _Reader:
         return [*named, *self.varied.values()], seeds.choices if isinstance(seeds, StudyAxis) else ()
 
     def take(self, setting: Setting) -> None:
-        match setting.key.text:
-            case "vary":
-                self._vary(setting)
-            case "variant":
-                self._variant(setting)
-            case "probe":
-                self._probe(setting)
-            case "search":
-                self._search(setting)
-            case other:
-                near = advice(
-                    other, ("vary", "variant", "probe", "search"), setting.key.span, f"{_EXAMPLE}, or {_NAMED}"
-                )
-                message = f"a study has no '{other}'"
-                self.reporter.report("unknown-setting", message, setting.key.span, **near)
+        readers = {"vary": self._vary, "variant": self._variant, "probe": self._probe, "search": self._search}
+        key, span = setting.key.text, setting.key.span
+        if key in readers:
+            readers[key](setting)
+            return
+        near = advice(key, readers, span, f"{_EXAMPLE}, or {_NAMED}")
+        self.reporter.report("unknown-setting", f"a study has no '{key}'", span, **near)
 
     def _vary(self, setting: Setting) -> None:
         key, *values = setting.values

@@ -29,11 +29,13 @@ def map_shape(op: str, signal: Signal) -> tuple[int, int, int]:
             f"{op} needs a [C, H, W] input, but the input here is [{signal.size}], with one axis",
             "leave it out: its window has height and width",
         )
-    c, h, w = _with_axes(op, signal, "a [C, H, W]")
+    c, h, w = row_or_map_shape(op, signal, needed="a [C, H, W]")
     return c, h, w
 
 
-def row_or_map_shape(op: str, signal: Signal, hint: str = BEFORE_A_VECTOR) -> Lengths:
+def row_or_map_shape(
+    op: str, signal: Signal, hint: str = BEFORE_A_VECTOR, needed: str = "a [C, H, W] or [C, L]"
+) -> Lengths:
     """C and the lengths of the axes of a signal: C, L or C, H, W.
 
     Args:
@@ -44,10 +46,6 @@ def row_or_map_shape(op: str, signal: Signal, hint: str = BEFORE_A_VECTOR) -> Le
     Raises:
         ShapeMismatch: it is a vector.
     """
-    return _with_axes(op, signal, "a [C, H, W] or [C, L]", hint)
-
-
-def _with_axes(op: str, signal: Signal, needed: str, hint: str = BEFORE_A_VECTOR) -> Lengths:
     if len(signal.shape) == 1:
         raise ShapeMismatch(
             "wrong-rank",

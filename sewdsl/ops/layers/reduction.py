@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from sewdsl.ir.kind import Positive
 from sewdsl.ir.op import Layer, ShapeMismatch
@@ -13,17 +13,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sewdsl.snn.runtime import Runtime
-
-
-class Reduced(NamedTuple):
-    """What is left of a map.
-
-    Attributes:
-        terms: How many values each value of it is made of.
-    """
-
-    shape: tuple[int, ...]
-    terms: int
 
 
 class Reduction(Layer):
@@ -39,7 +28,7 @@ class Reduction(Layer):
     over: Literal["channels", "places"]
     groups: Positive = 1
 
-    def reduce_shape(self, signal: Signal) -> Reduced:
+    def reduce_shape(self, signal: Signal) -> tuple[tuple[int, ...], int]:
         """The shape that is left, and how many values each value is made of.
 
         Raises:
@@ -59,14 +48,14 @@ class Reduction(Layer):
                     "leave groups out, or write over=channels",
                 )
             places = signal.shape[1:]
-            return Reduced((signal.channels, *[1] * len(places)), prod(places))
+            return (signal.channels, *[1] * len(places)), prod(places)
         if signal.channels % self.groups:
             raise ShapeMismatch(
                 "groups-mismatch",
                 f"{signal.channels} channels cannot be divided into {self.groups} equal groups",
                 "make groups a divisor of the channels",
             )
-        return Reduced((self.groups, *signal.shape[1:]), signal.channels // self.groups)
+        return (self.groups, *signal.shape[1:]), signal.channels // self.groups
 
 
 class Mean(Reduction, kind="MEAN"):
@@ -83,7 +72,8 @@ class Mean(Reduction, kind="MEAN"):
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        return Signal(self.reduce_shape(inputs[0]).shape, varies=inputs[0].varies)
+        shape, _ = self.reduce_shape(inputs[0])
+        return Signal(shape, varies=inputs[0].varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Mean(self.groups if self.over == "channels" else None)
