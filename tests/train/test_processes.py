@@ -33,7 +33,7 @@ from sewdsl.train.fit.processes import (
     device_type,
     judged_precision,
     precision,
-    remember,
+    remember_processes,
 )
 from sewdsl.train.store.result import Precision, describe_machine
 from sewdsl.train.store.run_folder import RunError, RunFolder
@@ -290,11 +290,11 @@ class TestDevice:
 
     def test_a_run_goes_on_where_it_ran(self, tmp_path: Path) -> None:
         folder = RunFolder(tmp_path)
-        remember(folder, Processes(accelerator="cpu"))
+        remember_processes(folder, Processes(accelerator="cpu"))
         assert as_before(folder, Processes()) == Processes(strategy="auto", accelerator="cpu")
         assert as_before(folder, Processes(2, strategy="ddp")) == Processes(2, strategy="ddp", accelerator="cpu")
         assert as_before(folder, Processes(accelerator="cuda")) == Processes(accelerator="cuda", strategy="auto")
-        remember(folder, Processes(strategy="ddp", accelerator="cuda"))
+        remember_processes(folder, Processes(strategy="ddp", accelerator="cuda"))
         assert as_before(folder, Processes()) == Processes(strategy="ddp", accelerator="cuda")
 
     def test_a_run_on_the_processor_asks_no_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,10 +353,10 @@ class TestStrategy:
 
     def test_a_run_that_goes_on_keeps_its_own(self, tmp_path: Path) -> None:
         folder = RunFolder(tmp_path)
-        remember(folder, Processes())
+        remember_processes(folder, Processes())
         assert not folder.processes.exists()
         assert as_before(folder, Processes(2)) == Processes(2)
-        remember(folder, Processes(2, strategy="fsdp"))
+        remember_processes(folder, Processes(2, strategy="fsdp"))
         assert as_before(folder, Processes(2)) == Processes(2, strategy="fsdp")
         assert as_before(folder, Processes(2, strategy="ddp")) == Processes(2, strategy="ddp")
         folder.processes.write_text('{"strategy": "banana"}', "utf-8")
@@ -375,7 +375,7 @@ class TestStrategy:
             raise RunError(message)
 
         copy = RunFolder(shutil.copytree(run.folder.path, tmp_path / "run"))
-        remember(copy, Processes(strategy="ddp"))
+        remember_processes(copy, Processes(strategy="ddp"))
         monkeypatch.setattr("sewdsl.train.fit.train_run.check_devices", note)
         for arguments in (
             ["--resume", str(copy.path), "--set", "train.epochs=3"],

@@ -77,7 +77,7 @@ class Processes:
         }
 
 
-def remember(folder: RunFolder, processes: Processes) -> None:
+def remember_processes(folder: RunFolder, processes: Processes) -> None:
     """Note how the processes of a run share the work and what they run on, unless both are ``auto``.
 
     Raises:

@@ -44,8 +44,8 @@ from sewdsl.train.fit.processes import (
     judged_precision,
     note_precision_change,
     rank,
+    remember_processes,
 )
-from sewdsl.train.fit.processes import remember as remember_processes
 from sewdsl.train.fit.run_weights import InitialWeights, load_weights, read_weights
 from sewdsl.train.report import pictures
 from sewdsl.train.store import measurements
