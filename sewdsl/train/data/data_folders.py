@@ -15,6 +15,7 @@ SHOWN_DIGITS = 20
 """Most digits of a folder's name that a message quotes."""
 MAX_CLASSES = 100_000
 """Classes of a dataset; folders whose names are larger numbers are an error."""
+SUBSET_HINT = "  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on"
 
 
 def subfolders(folder: Path) -> dict[str, Path]:
@@ -95,19 +96,18 @@ def class_problem(
     numbers = "; a number is its own class, from 0" if _numbers(label) else ""
     if torn and not (subset and (count is None or total <= count)):
         gaps = [f"class '{called.get(n, n)}' has no samples in {' and '.join(where)}" for n, where in torn.items()]
-        return (
-            f"in '{place}', {_some(gaps)}\n  each class has a folder of one name, with samples, in every part{numbers}"
-        )
+        remedy = f"each class has a folder of one name, with samples, in every part{numbers}"
+        return f"in '{place}', {first_words(gaps)}\n  {remedy}"
     if count is None or total == count or (subset and total < count):
         return ""
-    classes = (
-        f"{total} class{'es' if total > 1 else ''} ({_some([called.get(n, str(n)) for n in range(total)])}{numbers})"
-    )
+    names = first_words([called.get(n, str(n)) for n in range(total)])
+    classes = f"{total} class{'es' if total > 1 else ''} ({names}{numbers})"
     part = "; if outputs without samples are intended, say 'subset on' in the train section" if total < count else ""
     return f"'{place}' has {classes}, but the network tells {count} apart\n  let it end in FC{total}{part}"
 
 
-def _some(words: Sequence[str]) -> str:
+def first_words(words: Sequence[str]) -> str:
+    """Return the first words of a list, and how many more there are."""
     more = f", and {len(words) - MAX_CLASSES_NAMED} more" if len(words) > MAX_CLASSES_NAMED else ""
     return ", ".join(words[:MAX_CLASSES_NAMED]) + more
 

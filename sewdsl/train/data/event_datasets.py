@@ -222,8 +222,8 @@ class EsImageNet(RecordedDataSet, name="es-imagenet"):
             table = self.listing.place / name
             named = len(read_class_table(table)) if table.exists() and not self.setup.subset else 0
             if len(recordings) < named:
-                lacking = f"'{self.listing.place}' holds {len(recordings):,} of {named:,} {part} recordings in '{name}'"
-                raise DataError("\n".join([f"es-imagenet is not all there: {lacking}", *self.remedies()]))
+                place = self.listing.place
+                raise self.incomplete(f"'{place}' holds {len(recordings):,} of {named:,} {part} recordings in '{name}'")
         return summary
 
 

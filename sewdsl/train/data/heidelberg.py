@@ -222,10 +222,7 @@ class Ssc(Heidelberg, name="ssc"):
         path = self.listing.place / "ssc_valid.h5"
         own = read_words(path)
         if len(own) != self.held_out and not self.setup.subset:
-            lacking = (
-                f"ssc is not all there: '{path}' holds {len(own):,} of {self.held_out:,} recordings for validation"
-            )
-            raise DataError("\n".join([lacking, *self.remedies()]))
+            raise self.incomplete(f"'{path}' holds {len(own):,} of {self.held_out:,} recordings for validation")
         self.check_classes(own)
         self.validation = self.samples(own) if own else None
         return summary

@@ -72,9 +72,8 @@ class ImageFolder(DataSet, name="image-folder"):
         counts = (len(train), len(test))
         if self.counts not in (None, counts) and not self.setup.subset:
             shares = " and ".join(f"{there:,} of {all_:,}" for there, all_ in zip(counts, self.counts, strict=True))
-            message = f"{self.name} is not all there: {shares} images for training and for validation\n"
-            hint = "  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on"
-            raise DataError(message + hint)
+            message = f"{self.name} is not all there: {shares} images for training and for validation"
+            raise DataError(f"{message}\n{data_folders.SUBSET_HINT}")
         place, label = self._found.place, self._found.label
         there = {name: {n for n, _path in files} for name, files in zip(self._found.parts, (train, test), strict=True)}
         if wrong := data_folders.class_problem(place, there, label, count, subset=self.setup.subset):

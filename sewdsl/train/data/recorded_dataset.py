@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sewdsl.light_dataclass import dataclass
 from sewdsl.train.data import data_folders
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
-from sewdsl.train.data.data_folders import MAX_CLASSES_NAMED, near_misses
+from sewdsl.train.data.data_folders import near_misses
 from sewdsl.train.data.dataset import IN_MEMORY_BYTES, DataError, DataSet, Samples, Splits
 from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import COUNTS
@@ -191,8 +191,7 @@ class RecordedDataSet(DataSet):
             layout, listing = partial[0]
             parts = zip(("training", "test"), (listing.train, listing.test), layout.counts or (), strict=True)
             shares = " and ".join(f"{len(there):,} of {all_:,} {part}" for part, there, all_ in parts if there or all_)
-            first = f"{self.name} is not all there: '{listing.place}' holds {shares} recordings"
-            raise DataError("\n".join([first, *self.remedies(), *self._near()]))
+            raise self.incomplete(f"'{listing.place}' holds {shares} recordings", *self._near())
         patterns = [(layout.pattern(self.setup.steps), layout.owner) for layout in self.layouts]
         missing = data_folders.missing_data_message(self.name, self.setup.folder, self.folders, patterns, self.source)
         raise DataError("\n".join([missing, *self._near()]))
@@ -233,17 +232,13 @@ class RecordedDataSet(DataSet):
         for part, recordings in (("training", listing.train), ("the test", listing.test)):
             lacking = sorted(set(range(self.classes or 0)) - {recording.label for recording in recordings})
             if lacking:
-                names = ", ".join(str(self.called[n] if self.called else n) for n in lacking[:MAX_CLASSES_NAMED])
-                more = f", and {len(lacking) - MAX_CLASSES_NAMED} more" if len(lacking) > MAX_CLASSES_NAMED else ""
-                message = f"'{listing.place}' holds nothing for {part} of class {names}{more}"
-                raise DataError("\n".join([f"{self.name} is not all there: {message}", *self.remedies()]))
+                names = data_folders.first_words([self.called[n] if self.called else str(n) for n in lacking])
+                raise self.incomplete(f"'{listing.place}' holds nothing for {part} of class {names}")
 
-    def remedies(self) -> list[str]:
-        """Return what to do where a part is missing."""
-        return [
-            "  if a part of it will do, say so: 'subset on' in the train section, or --set train.subset=on",
-            f"  get it: {self.source}",
-        ]
+    def incomplete(self, reason: str, *hints: str) -> DataError:
+        """Return the error that a part is missing, with what to do, and further lines."""
+        head = f"{self.name} is not all there: {reason}"
+        return DataError("\n".join([head, data_folders.SUBSET_HINT, f"  get it: {self.source}", *hints]))
 
     def _near(self) -> list[str]:
         return near_misses(data_folders.candidate_folders(self.setup.folder, self.folders), self.setup.steps)
