@@ -7,7 +7,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Runs the command line. Ctrl-C ends it without a traceback, also while it is still loading."""
+    """Run the command line. Ctrl-C ends it without a traceback, also while it is still loading."""
     try:
         from sewdsl.child_process import leave_out_current_folder
         from sewdsl.garbage import put_off  # nothing before Ctrl-C is heard

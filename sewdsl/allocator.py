@@ -94,7 +94,7 @@ def memory_kept() -> _KeptMemory:
 
 
 def return_memory() -> bool:
-    """Lets the process return every large piece of memory as soon as it is done with it; whether it does.
+    """Let the process return every large piece of memory as soon as it is done with it; whether it does.
 
     By default glibc keeps pieces the size of those that it has seen come back, up to 32 MB, and they leave holes. What
     the process takes is then more than what is in use. Pages of 2 MB make up for some of the time that it takes to find

@@ -69,10 +69,10 @@ class Budget:
         return self.left < 0
 
     def spend(self, steps: int) -> bool:
-        """Takes some steps; whether there were as many left."""
+        """Take some steps; whether there were as many left."""
         self.left -= steps
         return self.left >= 0
 
     def spend_on_call(self, characters: int, parameters: int = 0) -> None:
-        """Takes the steps of a call that comes by for the first time, or with other arguments around it."""
+        """Take the steps of a call that comes by for the first time, or with other arguments around it."""
         self.spend(FOR_EACH_CALL + characters // CHARACTERS_PER_STEP + parameters)

@@ -103,7 +103,7 @@ def train(  # noqa: PLR0913 -- what the command has as options
     loggers: Sequence[LoggerName] | None = None,
     **options: Unpack[Options],
 ) -> NotebookRun:
-    """Trains the network of a spec as its recipe says, with a bar; the same as ``sewdsl train``.
+    """Train the network of a spec as its recipe says, with a bar; the same as ``sewdsl train``.
 
     Args:
         spec: A path, the name of a shipped network, or the text of one.

@@ -12,7 +12,7 @@ from sewdsl.train.data.dataset import DATASETS
 
 
 def load_plugin(path: str | Path) -> PluginFile:
-    """Imports a file of Python; what it defines is known from then on: kinds, data sets, ``check``, ``callbacks``.
+    """Import a file of Python; what it defines is known from then on: kinds, data sets, ``check``, ``callbacks``.
 
     A class that a script itself defines needs none of it: it is known as soon as it is defined. A file that was
     imported before is imported anew if it has changed, and not if it has not.
@@ -44,7 +44,7 @@ def load_plugin(path: str | Path) -> PluginFile:
 
 
 def _require_whole(path: str | Path, name: str, kind: type, variables: set[str]) -> None:
-    """Refuses a class that lacks something."""
+    """Refuse a class that lacks something."""
     abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
     lacking = sorted({*abstract, *(each for each in variables if not hasattr(kind, each))})
     if lacking:

@@ -28,7 +28,7 @@ _KINDS = {
 
 
 def is_there(path: Path) -> bool:
-    """Whether anything has that path, a link that leads nowhere included; no path is too long to ask."""
+    """Return whether anything has that path, a link that leads nowhere included; no path is too long to ask."""
     try:
         return os.path.lexists(path)
     except ValueError:  # a NUL
@@ -36,17 +36,17 @@ def is_there(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is that of a folder; no path is too long to ask."""
+    """Return whether a path is that of a folder; no path is too long to ask."""
     return os.path.isdir(path)  # noqa: PTH112 -- Path's own raises
 
 
 def is_file(path: Path) -> bool:
-    """Whether a path is that of a regular file; no path is too long to ask."""
+    """Return whether a path is that of a regular file; no path is too long to ask."""
     return os.path.isfile(path)  # noqa: PTH113 -- as above
 
 
 def is_link(path: Path) -> bool:
-    """Whether a path is that of a link, wherever that leads; no path is too long to ask."""
+    """Return whether a path is that of a link, wherever that leads; no path is too long to ask."""
     return os.path.islink(path)  # noqa: PTH114 -- as above
 
 
@@ -64,7 +64,7 @@ def file_stamp(path: Path) -> FileStamp:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Opens a regular file to read it; nothing else is opened, since a FIFO or a terminal may never answer.
+    """Open a regular file to read it; nothing else is opened, since a FIFO or a terminal may never answer.
 
     Raises:
         OSError: it cannot be opened, or is no regular file; ``strerror`` says why in words.
@@ -106,7 +106,7 @@ def explain(error: OSError, path: Path) -> str:
 
 
 def write_stream(path: Path, data: bytes) -> None:
-    """Writes into what is there and is no regular file: a FIFO that something reads, or a device such as ``/dev/null``.
+    """Write into what is there and is no regular file: a FIFO that something reads, or a device such as ``/dev/null``.
 
     Raises:
         OSError: it cannot be written, or nothing reads it.
@@ -130,7 +130,7 @@ PARTIAL = ".partial"
 
 
 def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) -> None:
-    """Writes a file, so that whatever happens, a crash of the machine included, the old contents or the new are there.
+    """Write a file, so that whatever happens, a crash of the machine included, the old contents or the new are there.
 
     The data goes to a new file and to the disk itself before that takes the name. Several processes may write the same
     file at once; the one that ends last wins.
@@ -187,7 +187,7 @@ def _write_new(path: Path, data: bytes) -> None:
 
 
 def keep_old(path: Path, name: Path) -> None:
-    """Gives a file a second name, or where the disk has no such links, another one.
+    """Give a file a second name, or where the disk has no such links, another one.
 
     Raises:
         OSError: neither can be done.
@@ -200,7 +200,7 @@ def keep_old(path: Path, name: Path) -> None:
 
 
 def _sync_names(folder: Path) -> None:
-    """Puts the names in a folder on the disk, where the system opens folders: not on Windows."""
+    """Put the names in a folder on the disk, where the system opens folders: not on Windows."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -55,7 +55,7 @@ def _announced() -> Any:
 
 
 def warn(package: str, module: str, why: object) -> None:
-    """Says that a module of a package cannot be used."""
+    """Say that a module of a package cannot be used."""
     warnings.warn(f"the package '{package}' is broken: {module}: {why}", BrokenPackage, stacklevel=2)
 
 
@@ -115,7 +115,7 @@ def plugin_files() -> tuple[PluginFile, ...]:
 
 
 def import_plugin_file(path: Path) -> PluginFile:
-    """Imports a file of Python as a module of its own name; one that has changed since, anew.
+    """Import a file of Python as a module of its own name; one that has changed since, anew.
 
     Its folder is searched for modules after all other places, so that the file may import others in it.
 
@@ -186,7 +186,7 @@ def failed_plugin(error: BaseException) -> PluginFile | None:
 
 
 def _refuse_taken_name(name: str, path: Path, before: PluginFile | None) -> None:
-    """Refuses a file whose module would take the place of another one."""
+    """Refuse a file whose module would take the place of another one."""
     if before is not None:
         if before.path.samefile(path):
             return
@@ -206,7 +206,7 @@ def _refuse_taken_name(name: str, path: Path, before: PluginFile | None) -> None
 
 
 def forget_plugin_file(module: ModuleType) -> None:
-    """Takes the module of a file out again, with the classes that it has entered."""
+    """Remove the module of a file, with the classes that it has entered."""
     name = module.__name__
     _FILES.pop(name, None)
     sys.modules.pop(name, None)

@@ -76,7 +76,7 @@ class Reporter:
         path: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> None:
-        """Adds a diagnostic, unless the same was already said at the same place."""
+        """Add a diagnostic, unless the same was already said at the same place."""
         self.add(Diagnostic(code, severity, message, span, label, help, path, fixes))
 
     def refuse(  # noqa: PLR0913 -- as above
@@ -90,12 +90,12 @@ class Reporter:
         path: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> InvalidText:
-        """Adds an error after which nothing follows from the part of the text that it is about: to be raised."""
+        """Add an error after which nothing follows from the part of the text that it is about: to be raised."""
         self.report(code, message, span, label=label, help=help, path=path, fixes=fixes)
         return InvalidText()
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Adds a diagnostic, unless the same was already said at the same place."""
+        """Add a diagnostic, unless the same was already said at the same place."""
         if self.site is not None and diagnostic.span.source != self.site.source:
             diagnostic = replace(diagnostic, span=self.site)
         key = _key(diagnostic)
@@ -117,7 +117,7 @@ class Reporter:
             self.site = None
 
     def extend(self, found: Iterable[Diagnostic]) -> None:
-        """Adds several."""
+        """Add several."""
         for diagnostic in found:
             self.add(diagnostic)
 
@@ -127,7 +127,7 @@ class Reporter:
         return reported.value
 
     def take_back(self, length: int) -> None:
-        """Forgets what was reported since there were so many."""
+        """Forget what was reported since there were so many."""
         self._seen.difference_update(map(_key, self.found[length:]))
         del self.found[length:]
 

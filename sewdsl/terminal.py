@@ -10,7 +10,7 @@ _JOINERS = "\u200c\u200d"
 
 
 def escape_controls(text: str, keep: str = "\n\t") -> str:
-    r"""Writes what would control a terminal, or hide or reorder what it shows, as ``\x1b`` or ``\u202e``.
+    r"""Write what would control a terminal, or hide or reorder what it shows, as ``\x1b`` or ``\u202e``.
 
     Args:
         keep: Control characters that stay.
@@ -25,15 +25,15 @@ def escape_controls(text: str, keep: str = "\n\t") -> str:
 
 
 def echo(text: str = "", *, err: bool = False, end: str = "\n") -> None:
-    """Prints a message with its control characters escaped."""
+    """Print a message with its control characters escaped."""
     echo_styled(escape_controls(text), err=err, end=end)
 
 
 def echo_styled(text: str, *, err: bool = False, end: str = "\n") -> None:
-    """Prints a message with colours, the other parts of which are escaped already."""
+    """Print a message with colours, the other parts of which are escaped already."""
     (sys.stderr if err else sys.stdout).write(text + end)
 
 
 def is_terminal(*, err: bool = False) -> bool:
-    """Whether the standard output, or the standard error, is shown to a user rather than kept or read by a program."""
+    """Return whether the standard output, or the standard error, is shown to a user, not read by a program."""
     return (sys.stderr if err else sys.stdout).isatty()

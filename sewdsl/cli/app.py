@@ -102,7 +102,7 @@ def __getattr__(name: str) -> typer.Typer:
 
 @contextmanager
 def missing_packages(command: str) -> Iterator[None]:
-    """Says which package is missing and how to add it, and ends with exit code 1.
+    """Say which package is missing and how to add it, and exit with code 1.
 
     Args:
         command: What was asked for, such as ``train``; may be empty.
@@ -144,7 +144,7 @@ def missing_dependencies() -> dict[str, str]:
 
 
 def main() -> None:
-    """Runs the command line; of a command that is named first, no other is imported."""
+    """Run the command line; of a command that is named first, no other is imported."""
     typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
     completing = "_SEWDSL_COMPLETE" in os.environ
     first = typed.split()[1:2] if completing else sys.argv[1:2]

@@ -144,7 +144,7 @@ def _verdict(spec: str, result: Compilation) -> None:
 
 
 def _fix(spec: str, options: Options, *, unsafe: bool) -> SpecReport:
-    """Applies fixes until there are none; rewrites the file, or keeps the fixed string."""
+    """Apply fixes until there are none, and rewrite the file or keep the fixed string."""
     result = _said(read_spec_text(spec), options)
     if result.found is None:
         return SpecReport(spec, result)

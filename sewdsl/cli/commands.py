@@ -39,7 +39,7 @@ class Command(TyperCommand):
         return [_without_type(parameter) for parameter in super().get_params(ctx)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Reads the arguments; with a usage error in our words where something is wrong with them."""
+        """Read the arguments, or exit with a usage error in our words."""
         given = list(args)
         try:
             return super().parse_args(ctx, args)
@@ -65,7 +65,7 @@ class Command(TyperCommand):
         _say_no_such_option(self.params, option, ctx)
 
     def _bad_value(self, parameter: Any, found: Any, ctx: Any) -> None:
-        """Ends with what a parameter takes, where its declaration tells; nothing found means that it is missing."""
+        """Exit with what a parameter takes, if its declaration tells; nothing found means that it is missing."""
         callback: Any = self.callback
         hints = get_type_hints(callback, include_extras=True)
         if parameter.name not in hints:
@@ -116,7 +116,7 @@ class CommandGroup(TyperGroup):
         return [_without_type(parameter) for parameter in super().get_params(ctx)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Reads the options of the group itself; names the one that may be intended."""
+        """Read the options of the group itself; an unknown one ends with the name that may be intended."""
         try:
             return super().parse_args(ctx, args)
         except _CLICK_EXCEPTION as error:
@@ -131,7 +131,7 @@ class CommandGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Runs a command and ends with its exit code, or as a part of a program returns it."""
+        """Run a command and exit with its code, or as a part of a program return it."""
         if not options.get("standalone_mode", True):
             return super().main(*args, **options)
         try:

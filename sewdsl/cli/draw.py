@@ -129,7 +129,7 @@ def command(
 
 
 def _say_if_too_large(flowchart: str) -> None:
-    """Says of Mermaid text if a page will show an error in place of the picture."""
+    """Print a note if a page will show an error in place of Mermaid text."""
     from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits
 
     if not fits_mermaid_limits(flowchart):
@@ -140,7 +140,7 @@ def _say_if_too_large(flowchart: str) -> None:
 def _say_if_higher_than_a_page(
     content: bytes, form: PictureFormat, width: Length, find_depth: Callable[[], int | None], *, collapse: bool
 ) -> None:
-    """Says of a picture of some width if no page has room for it, and what makes it lower."""
+    """Print a note if a picture of some width is higher than a page, with the options that make it lower."""
     from sewdsl.draw import aspect_ratio
     from sewdsl.draw.geometry import LONGEST, PAGE_HEIGHT
 

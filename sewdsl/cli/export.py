@@ -212,7 +212,7 @@ def _format(out: Path, to: str | None) -> str:
 
 
 def _load(model: SpikingNetwork, path: Path) -> None:
-    """Loads weights, by whatever scheme names them."""
+    """Load weights, by whatever scheme names them."""
     from sewdsl.exchange import weights
 
     found = weights.read_weights(path)

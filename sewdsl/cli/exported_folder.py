@@ -71,7 +71,7 @@ class ExportedNetwork(NamedTuple):
 
 
 def require_free_folder(out: Path) -> None:
-    """Ends with exit code 1 where something is there already that is no empty folder."""
+    """Exit with code 1 if something is there already that is no empty folder."""
     try:
         taken = is_there(out) and not (is_folder(out) and not out.is_symlink() and not any(out.iterdir()))
     except OSError as error:
@@ -81,7 +81,7 @@ def require_free_folder(out: Path) -> None:
 
 
 def write_exported_folder(out: Path, exported: ExportedNetwork) -> None:
-    """Writes a network as a folder that is not there or empty, whole or not at all, and says what is in it."""
+    """Write a network as a folder that is not there or empty, whole or not at all, and print what is in it."""
     files = _files(exported)
     try:
         write_folder_atomically(out, files)

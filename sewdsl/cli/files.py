@@ -21,20 +21,20 @@ STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 
 def fail(message: str) -> NoReturn:
-    """Ends with an error, exit code 1."""
+    """Exit with an error, code 1."""
     echo(f"error: {message}", err=True)
     raise typer.Exit(1)
 
 
 def require_free(*paths: Path, overwrite: bool) -> None:
-    """Ends with exit code 1 where a file is there already that may not be replaced."""
+    """Exit with code 1 if a file is there already that may not be replaced."""
     found = [str(path) for path in paths if is_file(path) and str(path) not in STANDARD_OUTPUT]
     if found and not overwrite:
         fail(f"'{found[0]}' exists; --overwrite replaces it")
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder, with those that it is in; ends with exit code 1 where that fails."""
+    """Make a folder, with those that it is in, or exit with code 1."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -42,7 +42,7 @@ def make_folder(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes, message: str) -> None:
-    """Writes a file whole: a reader sees the old contents or the new ones, never half. Its mode stays.
+    """Write a file whole: a reader sees the old contents or the new ones, never half. Its mode stays.
 
     What is no regular file, such as a FIFO, is written into; with the standard output there is no message.
     Ends with exit code 1 and a sentence where the file cannot be written.
@@ -72,7 +72,7 @@ def write_file(path: Path, content: bytes, message: str) -> None:
 
 
 def rewrite(path: Path, text: str, message: str = "") -> None:
-    """Puts a changed text in the place of the one that was read from a file; a byte order mark stays, as line ends do.
+    """Put a changed text in the place of the one that was read from a file; a byte order mark stays, as line ends do.
 
     Args:
         text: The changed text, without a mark.

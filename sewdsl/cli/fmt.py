@@ -89,7 +89,7 @@ def _ours(spec: str, options: Options) -> str:
 
 
 def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:
-    """Formats one file: ``broken``, ``changed`` or ``same``."""
+    """Format one file: ``broken``, ``changed`` or ``same``."""
     found = find_source(read_spec_text(name) if name == "-" else Path(name), bounds)
     if isinstance(found, Diagnostic):
         print_diagnostics([found])

@@ -80,7 +80,7 @@ def command(
 
 
 def _check_source(source: str, *, python: bool) -> None:
-    """Ends with a usage error where it is said how Python is imported, or that Python is to be, and not both."""
+    """Exit with a usage error if it is said how Python is imported, or that Python is to be, and not both."""
     place, _, attribute = source.partition(":")
     if place.endswith(".py") and not (python and attribute):
         named = Path(place).with_suffix("").name

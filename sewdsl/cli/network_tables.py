@@ -99,7 +99,7 @@ SHOWN = 5
 
 
 def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
-    """Prints what is kept, layer by layer, and the totals."""
+    """Print what is kept, layer by layer, and the totals."""
     out = console()
     out.print(f"{network.name}: a training step on {describe_load(found.sizes)}", style="bold")
     out.print(_memory_layers(kept_values(network, found) if expand else kept_values_by_block(network, found)))
@@ -160,7 +160,7 @@ def _totals(found: PeakMemory) -> Table:
 
 
 def print_plan(program: Program) -> None:
-    """Prints how a training step runs on a CPU: each step's kernel, layout, and what is kept of its value."""
+    """Print how a training step runs on a CPU: each step's kernel, layout, and what is kept of its value."""
     sizes = ValueSizes(program, training_load(program.network.recipe))
     table = make_table()
     for title in ("step", "runs", "stored", "kept for the backward pass"):
@@ -180,7 +180,7 @@ def plan_to_json(program: Program) -> dict[str, Any]:
 
 
 def print_network(network: Network, *, expand: bool) -> None:
-    """Prints the header, the table, the totals and the figures of a network."""
+    """Print the header, the table, the totals and the figures of a network."""
     settings = [(key, "-" if value is None else format_value(value)) for key, value in network.settings]
     outputs = [(f"output {name}", str(network.nodes[index].output)) for name, index in network.outputs]
     out = console()

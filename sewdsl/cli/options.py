@@ -111,7 +111,7 @@ def require(*rules: tuple[object, object, str]) -> None:
 
 
 def exit_with_usage_error(message: str, hint: str = "", context: Any = None) -> NoReturn:
-    """Ends with a usage error, exit code 2.
+    """Exit with a usage error (code 2).
 
     Args:
         hint: What follows it, such as the name that may be intended.
@@ -121,7 +121,7 @@ def exit_with_usage_error(message: str, hint: str = "", context: Any = None) -> 
 
 
 def not_among(what: str, choices: Sequence[str], found: str, context: Any = None) -> NoReturn:
-    """Ends with a usage error that lists the choices of an option or argument, and names the nearest one."""
+    """Exit with a usage error that lists the choices of an option or argument and names the nearest one."""
     exit_with_usage_error(
         f"{what} takes {join_choices(choices)}, not '{found[:40]}'", did_you_mean(found, choices), context
     )

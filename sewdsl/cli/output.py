@@ -26,7 +26,7 @@ _format_usual = warnings.formatwarning
 
 
 def write_output(content: str | bytes) -> None:
-    """Writes the contents of a file to the standard output: in UTF-8 and unchanged, but to a terminal as a message."""
+    """Write the contents of a file to the standard output: in UTF-8 and unchanged, but to a terminal as a message."""
     data = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
     buffer = getattr(sys.stdout, "buffer", None)
     if is_terminal():
@@ -47,7 +47,7 @@ def dump(value: object) -> str:
 
 
 def echo_json(value: object) -> None:
-    """Prints JSON, which is valid whatever the encoding of the output."""
+    """Print JSON, which is valid whatever the encoding of the output."""
     text = dump(value)
     try:
         text.encode(sys.stdout.encoding or "utf-8")  # a stream of text alone has none
@@ -58,7 +58,7 @@ def echo_json(value: object) -> None:
 
 @contextmanager
 def output_as_messages() -> Iterator[None]:
-    """Lets what code of others prints go to the standard error: the standard output may be JSON, or a protocol."""
+    """Let what code of others prints go to the standard error: the standard output may be JSON, or a protocol."""
     with redirect_stdout(sys.stderr):
         yield
 
@@ -81,7 +81,7 @@ class OutputError(Exception):
 
 @contextmanager
 def _failing(*, optional: bool = False) -> Iterator[None]:
-    """Raises an OutputError where a stream cannot be written; if that is optional, only where its reader has gone."""
+    """Raise an OutputError where a stream cannot be written; if that is optional, only where its reader has gone."""
     try:
         yield
     except OSError as error:
@@ -96,7 +96,7 @@ class _Stream:
         self._stream, self._optional, self._closed = stream, optional, closed
 
     def write(self, text: str) -> int:
-        """Writes a text."""
+        """Write a text."""
         if self._closed and not self._optional:
             raise OutputError(None)
         with _failing(optional=self._optional):
@@ -104,12 +104,12 @@ class _Stream:
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Writes several texts."""
+        """Write several texts."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        """Writes what is kept in memory."""
+        """Write what is kept in memory."""
         with _failing(optional=self._optional):
             self._stream.flush()
 
@@ -136,7 +136,7 @@ def _guarded(stream: TextIO | None, *, optional: bool) -> TextIO:
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Guards the standard streams of a command.
+    """Guard the standard streams of a command.
 
     If the output cannot be written, the command ends with a sentence and exit code 1; if its reader has gone, silently
     and with that of a shell. The traceback of an unexpected error is a message as any other.

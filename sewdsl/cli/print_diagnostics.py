@@ -34,7 +34,7 @@ def _paint(text: str, code: str, *, colour: bool) -> str:
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
-    """Prints diagnostics to the standard error, in colour only on a terminal, and not more than can be read."""
+    """Print diagnostics to the standard error, in colour only on a terminal, and not more than can be read."""
     said = list(diagnostics)
     for diagnostic in said[:MAX_DIAGNOSTICS]:
         echo_styled("\n".join(format_diagnostic(diagnostic, colour=is_terminal(err=True))), err=True)

@@ -58,7 +58,7 @@ _NO_MEMORY = re.compile("out of memory|allocate memory")
 
 
 def set_up_process() -> None:
-    """Sets up threads and memory, before torch is imported.
+    """Set up threads and memory, before torch is imported.
 
     Raises:
         ModuleNotFoundError: there is no torch, as in a small install: said before anything is made.
@@ -71,7 +71,7 @@ def set_up_process() -> None:
 
 
 def require_packages(*packages: str) -> None:
-    """Looks whether packages are there, without importing them.
+    """Check that packages are installed, without importing them.
 
     Raises:
         ModuleNotFoundError: the first of them that is not.
@@ -121,7 +121,7 @@ def run_options(
 
 @contextmanager
 def rank_zero_only() -> Iterator[None]:
-    """Lets only the first process say what all find alike; what ends one is said by the first on its machine too."""
+    """Let only the first process say what all find alike; what ends one is said by the first on its machine too."""
     from sewdsl.train.fit.processes import is_first_on_machine, rank
 
     if rank() == 0:
@@ -141,7 +141,7 @@ def rank_zero_only() -> Iterator[None]:
 
 @contextmanager
 def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resuming: bool = False) -> Iterator[None]:
-    """Says what is wrong, and how a run goes on that ends before its end; the exit code of a signal is a shell's.
+    """Say what is wrong, and how a run goes on that ends before its end; the exit code of a signal is a shell's.
 
     Args:
         folder: Of the run, once there is one.
@@ -186,7 +186,7 @@ def probe_device(device: Device) -> Literal["cpu", "cuda"]:
 
 @contextmanager
 def probe_errors() -> Iterator[None]:
-    """Says why a network cannot be looked at."""
+    """Say why a network cannot be looked at."""
     try:
         yield
     except ValueError as error:

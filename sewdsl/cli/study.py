@@ -289,7 +289,7 @@ def describe_search(search: SearchOutcome) -> str:
 
 
 def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path, device: Device) -> None:
-    """Probes every variant, prints a table, and writes ``rates`` or ``gradients`` as CSV, JSON and PNG.
+    """Probe every variant, print a table, and write ``rates`` or ``gradients`` as CSV, JSON and PNG.
 
     Args:
         found: Its variants, without errors.

@@ -82,7 +82,7 @@ class _Training(NamedTuple):
     json_: bool
 
     def check_devices(self, recipe: Recipe) -> None:
-        """Looks whether devices are there, if any are asked for: Lightning, which knows, takes seconds to load."""
+        """Check that devices are there, if any are asked for: Lightning, which knows, takes seconds to load."""
         from sewdsl.train.fit.processes import Processes as Usual
 
         if self.processes != Usual() or recipe.precision == "16-mixed":
@@ -93,7 +93,7 @@ class _Training(NamedTuple):
 
 
 def _train_repeats(spec: str, out: Path | None, times: int, how: _Training) -> None:
-    """Trains with the recipe's seed and those after it, each into a folder of its own, and prints the spread."""
+    """Train with the recipe's seed and those after it, each into a folder of its own, and print the spread."""
     options, data, json_ = how.options, how.data, how.json_
     compilation = read(spec, **options)
     name = require_network(compilation).name

@@ -30,7 +30,7 @@ Recompile = Callable[[Sequence[Override]], Network | None]
 def check_reach(
     network: Network, named: Sequence[int], changes: Sequence[Override], body: Body | None, recompile: Recompile
 ) -> Iterator[Diagnostic]:
-    """Complains of a ``neuron`` that reaches only some of the file's, and of a ``neuron`` or ``join`` without effect.
+    """Complain of a ``neuron`` that reaches only some of the file's, and of a ``neuron`` or ``join`` without effect.
 
     A body may name its neurons, as strings in papers do. Where the file's ``neuron`` line says the same, nothing tells
     which of the two the option is for, and with another neuron the network would be an unwanted mixture.
@@ -76,7 +76,7 @@ def _left(network: Network, before: Network, named: Sequence[int], changes: Sequ
 
 
 def _idle(wanted: Op | None, written: Op | None, ours: list[Op], theirs: list[Op]) -> bool:
-    """Whether another setting has left all ops as they were, and none of them is what it says."""
+    """Return whether another setting has left all ops as they were, and none of them is what it says."""
     return wanted != written and ours == theirs and wanted not in ours
 
 
@@ -115,7 +115,7 @@ def _advice(left: Sequence[Node], body: Body | None) -> str:
 
 
 def _describe_idle(changes: Sequence[Override], meant: str, ops: Sequence[Op]) -> Diagnostic:
-    """Says that nothing in the network is what the overrides give a meaning to."""
+    """Say that nothing in the network is what the overrides give a meaning to."""
     kinds = ", ".join(dict.fromkeys(op.kind for op in ops))
     advice = f", or give a body or a block that says {meant}"
     label = f"it says {kinds}" if ops else ""
@@ -147,7 +147,7 @@ def _inside(span: Span, other: Span) -> bool:
 
 
 def check_variants(changes: Sequence[Override], variants: Sequence[Sequence[Override]]) -> Iterator[Diagnostic]:
-    """Complains of overrides that every variant of a study replaces by its own.
+    """Complain of overrides that every variant of a study replaces by its own.
 
     Args:
         changes: What was put over the file.
@@ -160,7 +160,7 @@ def check_variants(changes: Sequence[Override], variants: Sequence[Sequence[Over
 
 
 def _replaces(other: Override, change: Override) -> bool:
-    """Whether nothing is left of an override after another one."""
+    """Return whether nothing is left of an override after another one."""
     return change.key == other.key or change.key.startswith(f"{other.key}.")
 
 
@@ -186,7 +186,7 @@ def apply_allow_lines(
 def _check_lines(
     kept: Sequence[Diagnostic], allowable: set[str], allowed: Sequence[Allow], *, whole: bool
 ) -> Iterator[Diagnostic]:
-    """Complains of lines that are written twice, give no reason, or allow nothing."""
+    """Complain of lines that are written twice, give no reason, or allow nothing."""
     lines, errors = {line.code.text for line in allowed}, {d.code for d in kept}
     seen: set[str] = set()
     for line in allowed:
@@ -258,7 +258,7 @@ def check_classes(network: Network, changes: Sequence[Override]) -> Iterator[Dia
 
 
 def check_memory(network: Network, assembly: Assembly) -> Iterator[Diagnostic]:
-    """Complains of a training step that cannot be made to fit into the memory that the recipe allows."""
+    """Complain of a training step that cannot be made to fit into the memory that the recipe allows."""
     section, recipe = assembly.sections.get("train"), network.recipe
     if section is None or recipe is None or recipe.budget is None:
         return

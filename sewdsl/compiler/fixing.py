@@ -47,7 +47,7 @@ def _start(edit: Edit) -> int:
 
 
 def _meets(edit: Edit, taken: list[Edit]) -> bool:
-    """Whether an edit touches the characters of one of them, or inserts at the same place: its neighbours tell."""
+    """Return whether an edit touches the characters of one of them, or inserts at the same place."""
     place = bisect_right(taken, edit.span.start, key=_start)
     before, behind = taken[max(place - 1, 0) : place], taken[place : place + 1]
     return any(_start(other) == _start(edit) or _start(edit) < other.span.end for other in before) or any(

@@ -170,7 +170,7 @@ class Compilation:
 
 
 def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
-    """Compiles a spec up to its network, and says all that there is to say about it; raises nothing.
+    """Compile a spec up to its network, with all that there is to say about it; raise nothing.
 
     Args:
         spec: A path, the name of a shipped network, a compact string, or a text with a name.
@@ -326,7 +326,7 @@ class _FrontEnd:
         return failed - failed_expectations(written.diagnostics) if written.valid and written.network else set()
 
     def _recompile(self, assembled: Assembled) -> Recompile:
-        """Elaborates the statements with other overrides, of which nothing is said."""
+        """Elaborate the statements with other overrides, of which nothing is said."""
 
         def recompile(changes: Sequence[Override]) -> Network | None:
             other = self._restart_after_assembly(assembled, changes, variant=True)

@@ -150,7 +150,7 @@ def _check_missing(text: str, *, dialect: bool) -> Diagnostic | None:
 
 
 def _may_be_layer(word: str, vocabulary: Vocabulary) -> bool:
-    """Whether a word is a name of the language, like one, or several with a lost hyphen."""
+    """Return whether a word is a name of the language, like one, or several with a lost hyphen."""
     known = vocabulary.complete(word) or find_kind(word) is not None or any(vocabulary.splits(word))
     return known or Meanings(vocabulary.layers, vocabulary.blocks).of(word) is not None
 

@@ -37,7 +37,7 @@ class CompiledVariant:
 def compile_variants(
     spec: str | Path | Source, *, seeded: bool = True, **options: Unpack[Options]
 ) -> tuple[Compilation, tuple[CompiledVariant, ...]]:
-    """Compiles a spec and every variant that its ``study`` section asks for.
+    """Compile a spec and every variant that its ``study`` section asks for.
 
     Args:
         spec: As for :func:`sewdsl.compiler.read`.
@@ -71,7 +71,7 @@ def compile_variants(
 def compile_trial(
     base: Compilation, number: int, values: Mapping[str, str], **options: Unpack[Options]
 ) -> CompiledVariant:
-    """Compiles one trial of a search, once for each seed; where it has errors, only once.
+    """Compile one trial of a search, once for each seed; where it has errors, only once.
 
     Args:
         base: The spec, as :func:`compile_variants` returned it.
@@ -89,7 +89,7 @@ def _compile(
     beneath: Sequence[Override],
     bounds: Limits,
 ) -> CompiledVariant:
-    """Compiles a variant once for each seed; where it has errors, only once."""
+    """Compile a variant once for each seed; where it has errors, only once."""
     compilations: list[Compilation] = []
     for seed in seeds or (None,):
         changes: list[Override] = [*beneath, *variant.overrides, *((seed,) if seed else ())]
@@ -112,7 +112,7 @@ def _with_numbers(
 
 
 def _said_of_another(diagnostic: Diagnostic, said: Iterable[Diagnostic], varied: Collection[Span | None]) -> bool:
-    """Whether the same, word by word, was said of another value: then it is wrong whatever the value."""
+    """Return whether the same, word by word, was said of another value: then it is wrong whatever the value."""
     words = (diagnostic.message, diagnostic.label)
     alike = (other.span for other in said if (other.message, other.label) == words)
     return diagnostic.span in varied and any(span in varied and span != diagnostic.span for span in alike)

@@ -98,7 +98,7 @@ class EditorView:
 def compile_for_editor(
     text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK, limits: Limits = DEFAULT_LIMITS
 ) -> EditorView:
-    """Compiles a text for an editor; raises nothing, whatever the text.
+    """Compile a text for an editor; raise nothing, whatever the text.
 
     Args:
         text: As it is in the editor, saved or not.

@@ -151,7 +151,7 @@ class Documents:
         return known.document
 
     def forget(self, uri: str) -> None:
-        """Drops what is known of a text that was closed."""
+        """Drop what is known of a text that was closed."""
         self._open.pop(uri, None)
         _place.cache_clear()  # links may lead elsewhere when it is opened again
 
@@ -220,7 +220,7 @@ class Documents:
         return _Known(OpenDocument(uri, view, units), used)
 
     def _holds(self, known: _Known, text: str) -> bool:
-        """Whether what is known of a text is what would be found out again."""
+        """Return whether what is known of a text is what would be found out again."""
         same = known.document.view.source.text == text
         return same and all(self._held(path) == held for path, held in known.used.items())
 

@@ -40,7 +40,7 @@ _LENGTH = re.compile(rb"content-length:\s*(\d{1,18})\s*", re.IGNORECASE)
 
 
 def read_messages(stream: BinaryIO) -> Iterator[bytes | None]:
-    """Yields the bodies of messages, each after a header with its length; None for one that is too long."""
+    """Yield the bodies of messages, each after a header with its length; None for one that is too long."""
     length = None
     while header := stream.readline(2**16):
         found = _LENGTH.fullmatch(header.rstrip(b"\r\n"))
@@ -62,7 +62,7 @@ def read_messages(stream: BinaryIO) -> Iterator[bytes | None]:
 
 
 def strict_converter() -> Converter:
-    """Returns what makes objects of JSON; it does not take a number for a text, or null for 0, as cattrs does."""
+    """Return what makes objects of JSON; it does not take a number for a text, or null for 0, as cattrs does."""
     made: Converter = default_converter()  # type: ignore[no-untyped-call]
     made.register_structure_hook(str, partial(_exactly, str, "a string"))
     made.register_structure_hook(bool, partial(_exactly, bool, "true or false"))
@@ -108,13 +108,13 @@ class StandardOutput:
     """Writes messages at once; what becomes of the standard output in the end is not decided here."""
 
     def write(self, data: bytes) -> None:
-        """Writes all of it."""
+        """Write all of it."""
         left = memoryview(data)
         while left:
             left = left[os.write(1, left) :]
 
     def close(self) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
 
 class Protocol(LanguageServerProtocol):
@@ -131,7 +131,7 @@ class Protocol(LanguageServerProtocol):
         self._gone: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
-        """Handles messages over the standard input and output, up to the end of the connection."""
+        """Handle messages over the standard input and output, up to the end of the connection."""
         self.set_writer(StandardOutput())
         stream = os.fdopen(os.dup(0), "rb")  # of its own: the thread that reads from it outlives the interpreter
         loop = asyncio.get_running_loop()
@@ -157,7 +157,7 @@ class Protocol(LanguageServerProtocol):
             self._gone.set_result(None)
 
     def _receive(self, body: bytes | None) -> None:
-        """Handles a message, or answers what is wrong with it."""
+        """Handle a message, or answer what is wrong with it."""
         if body is None:
             self._refuse(None, JsonRpcInvalidRequest(f"the message has more than {MAX_MESSAGE:,} bytes"))
             return
@@ -184,7 +184,7 @@ class Protocol(LanguageServerProtocol):
             self.handle_message(structured)
 
     def _structured(self, message: Any) -> Any:
-        """Returns a message as an object; None: it is none that needs handling.
+        """Return a message as an object; None: it is none that needs handling.
 
         Raises:
             JsonRpcException: It is none of the protocol, or not at this time.
@@ -213,7 +213,7 @@ class Protocol(LanguageServerProtocol):
         return structured
 
     def _response(self, message: dict[str, Any]) -> Any:
-        """Returns an answer to what this server has asked; None: it has not asked that."""
+        """Return an answer to what this server has asked; None: it has not asked that."""
         if message.get("id") not in self._request_futures:
             return None
         kind = self._result_types.pop(message["id"], None)
@@ -224,7 +224,7 @@ class Protocol(LanguageServerProtocol):
             return types.ResponseErrorMessage(message["id"], error=wrong)
 
     def _check_time(self, method: str) -> None:
-        """Raises an error where a message comes too early or too late."""
+        """Raise an error where a message comes too early or too late."""
         if method == types.EXIT:
             return
         if self._shutdown:
@@ -235,7 +235,7 @@ class Protocol(LanguageServerProtocol):
             raise JsonRpcInvalidRequest("the server was initialized already")
 
     def _check_text(self, method: str, params: Any) -> None:
-        """Raises an error where a text has no name that can be one, or is changed in a way that cannot be followed."""
+        """Raise an error where a text has no name that can be one, or is changed in a way that cannot be followed."""
         uri = getattr(getattr(params, "text_document", None), "uri", None)
         if uri is None:
             return
@@ -250,7 +250,7 @@ class Protocol(LanguageServerProtocol):
                 raise JsonRpcInvalidParams(f"'{method}' of a part of a text, but this server takes whole texts")
 
     def _handle_request(self, msg_id: str | int, method_name: str, params: Any) -> None:
-        """Answers a request: about a text, and the last one, in turn."""
+        """Answer a request: about a text, and the last one, in turn."""
         answer = super()._handle_request
         handler = self.fm.features.get(method_name)
         if method_name == types.SHUTDOWN:
@@ -263,7 +263,7 @@ class Protocol(LanguageServerProtocol):
             future.add_done_callback(partial(self._send_handler_result, msg_id=msg_id))
 
     def _answer(self, handler: Callable[[Any], Any], method: str, params: Any) -> Coroutine[Any, Any, Any]:
-        """Answers a request about the text as it is then; a new name is given where it was asked for, or not at all."""
+        """Answer a request about the text as it is then; a new name is given where it was asked for, or not at all."""
         text = self.workspace.get_text_document(params.text_document.uri)
         version = text.version
 
@@ -278,7 +278,7 @@ class Protocol(LanguageServerProtocol):
         return answer()
 
     def _later(self, what: Callable[[], None]) -> None:
-        """Does something when what was asked before is answered."""
+        """Do something when what was asked before is answered."""
 
         async def wait() -> None:
             async with self._turn:
@@ -292,7 +292,7 @@ class Protocol(LanguageServerProtocol):
         self._send_response(msg_id, error=error.to_response_error())  # type: ignore[arg-type]
 
     def _send_data(self, data: Any) -> None:
-        """Sends something, unless the connection has ended."""
+        """Send something, unless the connection has ended."""
         try:
             super()._send_data(data)
         except BrokenPipeError:

@@ -36,7 +36,7 @@ class Unread(JsonRpcException):
 
 
 def is_failure(record: logging.LogRecord) -> bool:
-    """Whether a record of the log tells of more than a refusal, or than an editor that is gone."""
+    """Return whether a record of the log tells of more than a refusal, or than an editor that is gone."""
     return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException | BrokenPipeError))
 
 
@@ -57,7 +57,7 @@ class Server(LanguageServer):
         self.datasets = datasets
 
     def run(self) -> None:
-        """Answers over the standard input and output, up to the end of the connection."""
+        """Answer over the standard input and output, up to the end of the connection."""
         with suppress(KeyboardInterrupt):
             asyncio.run(self.protocol.run())
 
@@ -67,7 +67,7 @@ class Server(LanguageServer):
         return Documents(self.workspace)
 
     def tell(self, uri: str) -> None:
-        """Sends what the compiler says of a text."""
+        """Send what the compiler says of a text."""
         document = self._published[uri] = self.documents[uri]
         version = self.workspace.get_text_document(uri).version
         self.text_document_publish_diagnostics(
@@ -95,26 +95,26 @@ class Server(LanguageServer):
                     return
 
     async def look_around(self, uri: str) -> None:
-        """Reads the files next to a text, so that the first search for a name finds them read."""
+        """Read the files next to a text, so that the first search for a name finds them read."""
         for _ in self.documents.read_project(uri):
             await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
         gc.freeze()  # as in watch
 
     async def begin(self, uri: str) -> None:
-        """Speaks about a text that was opened."""
+        """Speak about a text that was opened."""
         self.tell(uri)
         await self.tell_again()
         await self.look_around(uri)
 
     async def end(self, uri: str) -> None:
-        """Takes back what was said of a text that was closed."""
+        """Take back what was said of a text that was closed."""
         self._published.pop(uri, None)
         self.documents.forget(uri)
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
         await self.tell_again()
 
     async def watch(self) -> None:
-        """Asks to hear of each file that changes on the disk, where the editor can be asked."""
+        """Ask to hear of each file that changes on the disk, where the editor can be asked."""
         gc.freeze()  # what stays is no longer searched for garbage: that takes longer than an answer
         can = self.client_capabilities.workspace
         if can and can.did_change_watched_files and can.did_change_watched_files.dynamic_registration:
@@ -217,7 +217,7 @@ def _code_actions(document: OpenDocument, params: types.CodeActionParams) -> lis
 
 
 def _is_kind(action: types.CodeAction, kind: str) -> bool:
-    """Whether an action is of a kind: ``source.fixAll`` is of ``source`` too, and everything of the empty kind."""
+    """Return whether an action is of a kind: ``source.fixAll`` is of ``source`` too, and all of the empty kind."""
     return not kind or ((action.kind or "") + ".").startswith(kind + ".")
 
 

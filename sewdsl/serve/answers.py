@@ -120,7 +120,7 @@ class Texts:
         return sorted(datasets())
 
     def view(self, asked: dict[str, Any]) -> EditorView:
-        """Returns what is known of the text of a request.
+        """Return what is known of the text of a request.
 
         Args:
             asked: The request: the ``text``, its file's ``name``, and the ``folder`` whose files it may use.
@@ -148,7 +148,7 @@ class Texts:
 
 
 def answer(texts: Texts, what: str, asked: dict[str, Any]) -> Any:
-    """Returns the answer to a request, as plain data.
+    """Return the answer to a request, as plain data.
 
     Args:
         asked: The request, with the ``folder`` whose files count and the ``seconds`` that the answer may take.

@@ -54,7 +54,7 @@ class LocalOnlyGuard:
         self._app, self._hosts = app, {host.casefold() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+        """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -132,7 +132,7 @@ def app(site: LivePage, hosts: list[str], pool: WorkerPool) -> Starlette:
 
 
 def run(site: LivePage, hosts: list[str], listening: socket.socket, seconds: float) -> None:
-    """Answers requests until a signal ends it.
+    """Answer requests until a signal ends it.
 
     Args:
         seconds: How long the answer to a request about a text may take.
@@ -150,7 +150,7 @@ class _Server(uvicorn.Server):
         self._pool = pool
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends the processes, then the connections."""
+        """End the processes, then the connections."""
         await self._pool.close()
         await super().shutdown(sockets)
 
@@ -192,7 +192,7 @@ _ADVICE = "shorten the text, lower its repeats, or allow more with 'sewdsl serve
 
 
 async def _disconnected(request: Request) -> None:
-    """Waits until the other side closes the connection."""
+    """Wait until the other side closes the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

@@ -102,7 +102,7 @@ class ServedFolder:
             raise FileAccessError(f"'{name}' cannot be read") from None
 
     def write(self, text: str, mark: str | None, *, anyway: bool = False) -> OpenFile:
-        """Saves the one file, as a whole or not at all, with the line ends and the permissions that it had.
+        """Save the one file, as a whole or not at all, with the line ends and the permissions that it had.
 
         Args:
             mark: Of what the file held when it was opened; None: it was not there.
@@ -134,7 +134,7 @@ class ServedFolder:
             raise FileAccessError(f"cannot read '{self.file.name if self.file else ''}': {error.strerror}") from None
 
     def _inside(self, path: Path) -> bool:
-        """Whether it lies in the folder once links are followed."""
+        """Return whether it lies in the folder once links are followed."""
         try:
             return path.resolve().is_relative_to(self.path)
         except (OSError, RuntimeError, ValueError):

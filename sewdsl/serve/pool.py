@@ -67,7 +67,7 @@ class Worker:
 
     @classmethod
     async def start(cls) -> Worker:
-        """Returns a process that is ready."""
+        """Return a process that is ready."""
         group: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is the server's, and what it starts is killed too
         if sys.platform == "win32":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -95,7 +95,7 @@ class Worker:
         return self._process.returncode is None
 
     async def ask(self, head: dict[str, Any], body: bytes) -> tuple[int, bytes, bool]:
-        """Returns the status and the JSON of an answer, and whether it is the last of this process.
+        """Return the status and the JSON of an answer, and whether it is the last of this process.
 
         Raises:
             Problem: The process has died.
@@ -122,7 +122,7 @@ class Worker:
             raise Problem(message, hint) from None
 
     def kill(self) -> None:
-        """Kills it, and what it has started."""
+        """Kill it, and what it has started."""
         with suppress(ProcessLookupError):
             if sys.platform == "win32":
                 self._process.kill()
@@ -130,7 +130,7 @@ class Worker:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     async def end(self) -> None:
-        """Kills it, and waits until nothing of it is left."""
+        """Kill it, and wait until nothing of it is left."""
         self.kill()
         await self._process.communicate()
 
@@ -145,7 +145,7 @@ class _Job:
     answer: asyncio.Future[tuple[int, bytes]]
 
     def settle(self, result: tuple[int, bytes] | Exception) -> None:
-        """Sets the answer, or why there is none, unless that is known already."""
+        """Set the answer, or why there is none, unless that is known already."""
         if self.answer.done():
             return
         if isinstance(result, Exception):
@@ -174,17 +174,17 @@ class WorkerPool:
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        """Starts the first processes; they are ready later."""
+        """Start the first processes; they are ready later."""
         self._dispatch()
         self._in_background(self._end_idle())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Ends all processes."""
+        """End all processes."""
         await self.close()
 
     async def close(self) -> None:
-        """Ends all processes; requests that have no answer get none."""
+        """End all processes; requests that have no answer get none."""
         self._closed = True
         self._reject(_ENDED)
         for job in self._busy.values():
@@ -198,7 +198,7 @@ class WorkerPool:
         await asyncio.gather(*self._ending)
 
     async def ask(self, head: dict[str, Any], body: bytes, key: Hashable) -> tuple[int, bytes]:
-        """Returns the status and the JSON of an answer.
+        """Return the status and the JSON of an answer.
 
         If the caller is cancelled, the process may go on for ``GRACE`` seconds, and is killed then.
 
@@ -219,7 +219,7 @@ class WorkerPool:
         return await job.answer
 
     def _dispatch(self) -> None:
-        """Gives requests that wait to processes that do not, and starts processes as needed."""
+        """Give requests that wait to processes that do not, and start processes as needed."""
         self._waiting = [job for job in self._waiting if not job.answer.done()]
         for worker in [worker for worker in self._idle if not worker.alive]:
             self._idle.remove(worker)
@@ -255,7 +255,7 @@ class WorkerPool:
         self._dispatch()
 
     async def _answer(self, worker: Worker, job: _Job) -> None:
-        """Lets a process answer a request, for as long as that may take; kills it if it does not."""
+        """Let a process answer a request, for as long as that may take; kill it if it does not."""
         worker.key = job.key
         run = asyncio.create_task(worker.ask(job.head, job.body))
         ends: set[asyncio.Future[Any]] = {run, job.answer}
@@ -284,24 +284,24 @@ class WorkerPool:
                 self._dispatch()
 
     def _keep(self, worker: Worker) -> None:
-        """Lets a process wait for what it is asked next."""
+        """Let a process wait for what it is asked next."""
         worker.since = monotonic()
         self._idle.append(worker)
 
     def _stop(self, job: _Job) -> None:
-        """Leaves a request without an answer that takes too long, and those that wait for its process."""
+        """Leave a request without an answer that takes too long, and those that wait for its process."""
         job.settle(TimeoutError())
         if job.key is not None:
             self._reject(TimeoutError(), job.key)
 
     def _reject(self, error: Exception, key: Hashable = None) -> None:
-        """Leaves requests that wait without an answer: all, or those about a text."""
+        """Leave requests that wait without an answer: all, or those about a text."""
         for job in self._waiting:
             if key is None or job.key == key:
                 job.settle(error)
 
     async def _end_idle(self) -> None:
-        """Ends processes that have not been needed for some time."""
+        """End processes that have not been needed for some time."""
         while True:
             await asyncio.sleep(IDLE / 2)
             spare = len(self._idle) + len(self._busy) + self._starting - MIN_WORKERS
@@ -310,7 +310,7 @@ class WorkerPool:
                 self._end(worker)
 
     def _end(self, worker: Worker, *reading: asyncio.Task[Any]) -> None:
-        """Kills a process; that nothing of it is left is waited for in the background, up to the end."""
+        """Kill a process; that nothing of it is left is waited for in the background, up to the end."""
 
         async def wait() -> None:
             await asyncio.gather(*reading, return_exceptions=True)

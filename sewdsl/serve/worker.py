@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 
 
 def main(plugins: Sequence[str] = ()) -> None:
-    """Answers requests until the standard input ends.
+    """Answer requests until the standard input ends.
 
     Args:
         plugins: Files of Python that the server was started with.
@@ -81,7 +81,7 @@ def main(plugins: Sequence[str] = ()) -> None:
 
 
 def _private_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Returns the standard input and output, and puts others in their place, where ``print`` does no harm."""
+    """Return the standard input and output, and put others in their place, where ``print`` does no harm."""
     asked, answered = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -91,7 +91,7 @@ def _private_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _read(asked: BinaryIO, messages: queue.SimpleQueue[Message]) -> None:
-    """Reads requests while others are answered; after the last, ends the process and those that it started."""
+    """Read requests while others are answered; after the last, end the process and those that it started."""
     while line := asked.readline():
         head = json.loads(line)
         messages.put(Message(head, asked.read(head["size"])))
@@ -107,7 +107,7 @@ def _write(answered: BinaryIO, given: Answer) -> None:
 
 
 def _limit_time(seconds: float) -> None:
-    """Lets the system end this process if the server does not, a second after the server should have done so."""
+    """Let the system end this process if the server does not, a second after the server should have done so."""
     if sys.platform != "win32":
         used = resource.getrusage(resource.RUSAGE_SELF)
         _limit(resource.RLIMIT_CPU, ceil(used.ru_utime + used.ru_stime + seconds) + 1)
@@ -120,7 +120,7 @@ def _limit(what: int, amount: int) -> None:
 
 
 def _warm_up(texts: Texts) -> None:
-    """Does what takes longer for the first text than for others, such as reading the grammar."""
+    """Do what takes longer for the first text than for others, such as reading the grammar."""
     text = "sewdsl 1\ninput 2x8x8\nneuron IF\nbody c4k3-BN-SN-FC2\n"
     asked = {"folder": os.curdir, "seconds": 60, "name": "", "text": text, "at": text.index("c4")}
     for what in ("look", "picture", "hover", "complete"):
@@ -130,7 +130,7 @@ def _warm_up(texts: Texts) -> None:
 
 
 def _answer(texts: Texts, request: Message) -> Answer:
-    """Returns the answer to a request, whatever goes wrong."""
+    """Return the answer to a request, whatever goes wrong."""
     what = request.head["what"]
     try:
         asked = json.loads(request.body) | request.head
