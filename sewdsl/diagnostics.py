@@ -91,7 +91,7 @@ def sort_diagnostics(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 
 def errors_in(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Those that make a spec invalid."""
+    """Return those that make a spec invalid."""
     return tuple(d for d in found if d.severity is Severity.ERROR)
 
 
@@ -103,7 +103,7 @@ _OPTION = re.compile(
 
 
 def render_for_python(text: str) -> str:
-    """A sentence about options with the arguments of :func:`sewdsl.load` in their place.
+    """Return a sentence about options with the arguments of :func:`sewdsl.load` in their place.
 
     >>> render_for_python("add --input CxHxW, or raise it with --limit nodes=N; leave out --dialect")
     'add input="CxHxW", or raise it with limit={"nodes": N}; leave out dialect='

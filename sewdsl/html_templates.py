@@ -17,7 +17,7 @@ _ENVIRONMENT.filters["thousands"] = "{:,}".format
 
 
 def render_html(template: str, **values: object) -> str:
-    """A template with values in it, each escaped unless the template calls it ``safe``.
+    """Return a template with values in it, each escaped unless the template calls it ``safe``.
 
     Args:
         template: Its path within the package: ``train/report/page.html``.

@@ -34,7 +34,7 @@ ROWS, BOXES, NODES = 200, 200, 20_000
 
 
 def network_html(network: Network) -> str:
-    """A network as its picture and its table, side by side; as its table alone where nothing draws it.
+    """Return a network as its picture and its table, side by side; as its table alone where nothing draws it.
 
     A page stays small: of a table there are :data:`ROWS` lines, and a picture of more than :data:`BOXES` layers is left
     out. What is left out is said.
@@ -76,7 +76,7 @@ class NotebookRun:
         return self._folder.path
 
     def model(self, *, best: bool = False) -> SpikingNetwork:
-        """The trained network, in evaluation mode: of the last epoch, or of the best one."""
+        """Return the trained network, in evaluation mode: of the last epoch, or of the best one."""
         from sewdsl.train.fit.load_run import load_model
 
         return load_model(self._folder, best=best)
@@ -140,7 +140,7 @@ def train(  # noqa: PLR0913 -- what the command has as options
 
 
 def _folder(path: Path, *, overwrite: bool) -> RunFolder:
-    """A folder for a run, in which there is none, or none any more.
+    """Return a folder for a run, in which there is none, or none any more.
 
     Raises:
         RunError: it holds a run that is to stay, or something else than a run, or it cannot be made.
@@ -156,7 +156,7 @@ def _folder(path: Path, *, overwrite: bool) -> RunFolder:
 
 
 def _bar() -> Callback | None:
-    """A bar that fills as the batches go by; None outside a notebook."""
+    """Return a bar that fills as the batches go by; None outside a notebook."""
     try:
         from IPython import get_ipython  # there in notebooks alone
         from IPython.display import ProgressBar

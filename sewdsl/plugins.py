@@ -34,7 +34,7 @@ def installed_version(distribution: str) -> str:
 
 
 def announced_modules(group: str) -> Iterator[tuple[str, ModuleType]]:
-    """Every module that the packages of a group have, with the package's name; warns of those that do not import.
+    """Yield every module that the packages of a group have, with the name of its package, and warn of those that do not import.
 
     Args:
         group: Of entry points, each of which names a package or a module.
@@ -60,7 +60,7 @@ def warn(package: str, module: str, why: object) -> None:
 
 
 def submodules(package: ModuleType) -> Iterator[str]:
-    """The names of all modules below a package."""
+    """Yield the names of all modules below a package."""
     for found in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package.__name__}.", lambda _: None):
         yield found.name
 
@@ -110,7 +110,7 @@ def plugin_changes() -> int:
 
 
 def plugin_files() -> tuple[PluginFile, ...]:
-    """The files that were imported so far, in order."""
+    """Return the files that were imported so far, in order."""
     return tuple(_FILES.values())
 
 
@@ -177,7 +177,7 @@ def describe_failure(path: Path, error: BaseException) -> str:
 
 
 def failed_plugin(error: BaseException) -> PluginFile | None:
-    """The plugin file that an error came out of, at any depth below it; None where there is none."""
+    """Return the plugin file that an error came out of, at any depth below it; None where there is none."""
     import traceback
 
     files = {str(file.path): file for file in plugin_files()}

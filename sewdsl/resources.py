@@ -19,7 +19,7 @@ _IN_CHECKOUT = {"grammars": "grammars", "nets": "nets", "codes": "docs/codes"}
 
 
 def resource_folder(name: Literal["grammars", "nets", "codes"]) -> Path:
-    """The folder of that name: in an installed wheel next to the code, in a checkout at its top.
+    """Return the folder of that name: in an installed wheel next to the code, in a checkout at its top.
 
     Raises:
         FileNotFoundError: it is in neither place, so the installation is damaged.

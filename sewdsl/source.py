@@ -40,7 +40,7 @@ class Source:
         return line, offset - self.line_starts[line - 1] + 1
 
     def line(self, number: int) -> str:
-        """The text of a line (counted from 1) without its line end."""
+        """Return the text of a line (counted from 1) without its line end."""
         start = self.line_starts[number - 1]
         end = self.line_starts[number] if number < len(self.line_starts) else len(self.text)
         return self.text[start:end].rstrip("\r\n")
@@ -70,11 +70,11 @@ class Span:
         return self.source.position(self.start)[1]
 
     def to(self, other: Span) -> Span:
-        """The span from the start of this one to the end of another."""
+        """Return the span from the start of this one to the end of another."""
         return Span(self.source, self.start, max(self.end, other.end))
 
     def part(self, start: int, end: int) -> Span:
-        """A span inside this one, by offsets from its start."""
+        """Return a span inside this one, by offsets from its start."""
         return Span(self.source, self.start + start, self.start + end)
 
     @property

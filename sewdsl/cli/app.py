@@ -68,7 +68,7 @@ def _root(
 
 
 def build_app(names: Collection[str] = (*COMMANDS, *GROUPS), *, completing: bool = False) -> typer.Typer:
-    """The command line, with all of its commands or with some.
+    """Return the command line, with all of its commands or with some.
 
     Args:
         completing: Whether a shell asks what may follow; with all commands it can be installed there in any case.

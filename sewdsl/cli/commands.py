@@ -35,7 +35,7 @@ class Command(TyperCommand):
     """A command whose usage errors say what is expected, what was found and which name may be intended."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The parameters, as the help shows them."""
+        """Return the parameters, as the help shows them."""
         return [_without_type(parameter) for parameter in super().get_params(ctx)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -99,7 +99,7 @@ def _without_type(parameter: Any) -> Any:
 
 
 def _range(info: ParameterInfo) -> str:
-    """The numbers that are allowed."""
+    """Return the numbers that are allowed."""
     low, high = (
         f"{bound:,.15g}" if isinstance(bound, float) else f"{bound:,}" for bound in (info.min or 0, info.max or 0)
     )
@@ -112,7 +112,7 @@ class CommandGroup(TyperGroup):
     """Several commands, whose usage errors are printed as other messages are."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The parameters, as the help shows them."""
+        """Return the parameters, as the help shows them."""
         return [_without_type(parameter) for parameter in super().get_params(ctx)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -125,7 +125,7 @@ class CommandGroup(TyperGroup):
             raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is named first; with a usage error where there is none."""
+        """Return the command that is named first; with a usage error where there is none."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             exit_with_usage_error(f"there is no command '{args[0][:40]}'", did_you_mean(args[0], self.commands), ctx)
         return super().resolve_command(ctx, args)

@@ -25,11 +25,11 @@ class _Console(Console):
     """A console that escapes control characters in everything that it is given."""
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """A string as rich has it, escaped before its width is taken."""
+        """Return a string as rich has it, escaped before its width is taken."""
         return super().render_str(escape_controls(text), **how)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The pieces of anything else, each escaped."""
+        """Return the pieces of anything else, each escaped."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=escape_controls(segment.text))
 
@@ -40,7 +40,7 @@ def console() -> Console:
 
 
 def make_table(*, footer: bool = False) -> Table:
-    """An empty table as commands print it, with a footer for totals if asked for."""
+    """Return an empty table as commands print it, with a footer for totals if asked for."""
     return Table(header_style="bold", show_footer=footer, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 

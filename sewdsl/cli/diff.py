@@ -61,7 +61,7 @@ def _network(spec: str, options: SpecOptions) -> Network:
 
 
 def format_difference(before: Network, after: Network, found: Difference) -> Iterator[str]:
-    """A difference as text."""
+    """Yield a difference as text."""
     yield f"{before.name} -> {after.name}" if found else f"{before.name}, {after.name}: no difference"
     for title, values in (("settings", found.settings), ("layers", ()), ("recipe", found.recipe), ("", found.figures)):
         if title == "layers" and found.changes:
@@ -100,7 +100,7 @@ def _numbers(numbers: Sequence[int]) -> str:
 
 
 def difference_to_json(before: Network, after: Network, found: Difference) -> dict[str, Any]:
-    """A difference as plain data; None where nothing was or is."""
+    """Return a difference as plain data; None where nothing was or is."""
     values = asdict(found)
     layers = [
         {**change, "before": change["before"] or None, "after": change["after"] or None} for change in values["changes"]

@@ -158,7 +158,7 @@ def _say_if_higher_than_a_page(
 
 
 def _length(width: str | None, form: PictureFormat) -> Length | None:
-    """The width asked for."""
+    """Return the width asked for."""
     if width is None:
         return None
     from sewdsl.draw import read_length
@@ -174,7 +174,7 @@ def _length(width: str | None, form: PictureFormat) -> Length | None:
 
 
 def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
-    """The format asked for, or the one that the file's suffix means."""
+    """Return the format asked for, or the one that the file's suffix means."""
     if form is not None:
         return form
     if out is None or out == "-":
@@ -189,7 +189,7 @@ def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
 
 
 def _file_name(compilation: Compilation, form: PictureFormat) -> str:
-    """A file in the current folder, named after that of the network or, of a string, after the network."""
+    """Return a file in the current folder, named after that of the network or, of a string, after the network."""
     file = compilation.found.file if compilation.found else None
     plain = re.sub(r"[^\w.+-]+", "-", compilation.result().name).strip(".-")
     return f"{file.stem if file else plain or 'network'}.{form.value}"

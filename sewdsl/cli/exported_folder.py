@@ -40,7 +40,7 @@ class WeightsSource(NamedTuple):
     seed: int
 
     def describe(self) -> str:
-        """The same in sentences without the folders of this machine."""
+        """Return the same in sentences without the folders of this machine."""
         if self.run is not None:
             return f"The weights in this folder are those of the {'best' if self.best else 'last'} epoch of a run."
         if self.file is not None:
@@ -91,7 +91,7 @@ def write_exported_folder(out: Path, exported: ExportedNetwork) -> None:
 
 
 def _files(exported: ExportedNetwork) -> Mapping[str, bytes]:
-    """The contents by name; no path of this machine is among them."""
+    """Return the contents by name; no path of this machine is among them."""
     from sewdsl.exchange.errors import ExportError
     from sewdsl.exchange.write.python import source
     from sewdsl.tensor_file import encode_tensors

@@ -19,7 +19,7 @@ Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
 def make_schema(kind: Any) -> dict[str, Any]:
-    """The JSON Schema of a type."""
+    """Return the JSON Schema of a type."""
     if is_typeddict(kind):
         adapter = TypeAdapter[Any](with_config(EXACT)(kind))
     else:

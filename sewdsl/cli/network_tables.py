@@ -112,7 +112,7 @@ def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
 
 
 def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
-    """The same as plain data, in bytes."""
+    """Return the same as plain data, in bytes."""
     load = found.sizes.load
     return {
         "name": network.name,
@@ -173,7 +173,7 @@ def print_plan(program: Program) -> None:
 
 
 def plan_to_json(program: Program) -> dict[str, Any]:
-    """The same as plain data."""
+    """Return the same as plain data."""
     sizes = ValueSizes(program, training_load(program.network.recipe))
     steps = [step._asdict() for step in planned_steps(sizes)]
     return {"name": program.network.name, "on": describe_load(sizes), "steps": steps}
@@ -194,7 +194,7 @@ def print_network(network: Network, *, expand: bool) -> None:
 
 
 def _pairs(title: str, values: Iterable[tuple[str, str]], title_style: str | None = None) -> Table:
-    """A line for each name and its value."""
+    """Return a line for each name and its value."""
     table = Table(title=title, title_style=title_style, title_justify="left", show_header=False, box=None)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
@@ -219,7 +219,7 @@ def _layers(network: Network, rows: list[ListingRow]) -> Table:
 
 
 def _in_force(network: Network) -> Table:
-    """Every distinct layer with all its arguments, and how often it occurs."""
+    """Return every distinct layer with all its arguments, and how often it occurs."""
     counts: dict[str, int] = {}
     for node in network.nodes[1:]:
         counts[str(node.op)] = counts.get(str(node.op), 0) + 1

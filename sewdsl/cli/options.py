@@ -221,7 +221,7 @@ AS_WRITTEN = SpecOptions()
 
 
 def require_network(compilation: Compilation) -> Network:
-    """The network of a compilation, warnings printed; with errors, prints them and ends with exit code 1."""
+    """Return the network of a compilation, warnings printed; with errors, prints them and ends with exit code 1."""
     try:
         network = compilation.result()
     except SewdslError as error:
@@ -232,7 +232,7 @@ def require_network(compilation: Compilation) -> Network:
 
 
 def read_spec_text(spec: str) -> str | Source:
-    """The spec, or for ``-`` what the standard input holds; ends with exit code 1 where that is no text."""
+    """Return the spec, or for ``-`` what the standard input holds; ends with exit code 1 where that is no text."""
     if spec != "-":
         return spec
     if sys.stdin is None:
@@ -246,7 +246,7 @@ def read_spec_text(spec: str) -> str | Source:
 
 
 def load_network(spec: str, spec_options: SpecOptions = AS_WRITTEN) -> Network:
-    """The network of a spec; prints what is wrong and ends with exit code 1 where there are errors."""
+    """Return the network of a spec; prints what is wrong and ends with exit code 1 where there are errors."""
     options = spec_options.compile_options
     return require_network(read(read_spec_text(spec), **options))
 

@@ -125,7 +125,7 @@ class _Stream:
 
 
 def _guarded(stream: TextIO | None, *, optional: bool) -> TextIO:
-    """A stream that takes any text: characters that its encoding lacks become escapes."""
+    """Return a stream that takes any text: characters that its encoding lacks become escapes."""
     closed = stream is None
     if stream is None:  # its number is free: it would be that of the first file that is opened
         stream = os.fdopen(os.open(os.devnull, os.O_RDWR), "w", encoding="utf-8", closefd=False)

@@ -43,7 +43,7 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
 
 
 def format_diagnostic(diagnostic: Diagnostic, *, colour: bool = False) -> Iterator[str]:
-    """A diagnostic as text: where and what, the line with carets, the way there, and help."""
+    """Yield a diagnostic as text: where and what, the line with carets, the way there, and help."""
     span, tone = diagnostic.span, _COLOURS[diagnostic.severity]
     name, message, label, help_ = (
         escape_controls(text, keep="")
@@ -64,7 +64,7 @@ def format_diagnostic(diagnostic: Diagnostic, *, colour: bool = False) -> Iterat
 
 
 def _excerpt(span: Span) -> tuple[str, int, int]:
-    """The line of a span, cut to a window around it; where the carets start, and how many there are."""
+    """Return the line of a span, cut to a window around it; where the carets start, and how many there are."""
     text, start = span.source.line(span.line), span.column - 1
     length = max(1, min(span.end - span.start, len(text) - start))
     if len(text) <= MAX_EXCERPT_WIDTH:
@@ -77,17 +77,17 @@ def _excerpt(span: Span) -> tuple[str, int, int]:
 
 
 def _printable(text: str) -> str:
-    """One column for each character: a blank for a tab, a replacement character for what does not print."""
+    """Return one column for each character: a blank for a tab, a replacement character for what does not print."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def format_one_line(diagnostic: Diagnostic) -> str:
-    """One line."""
+    """Return one line."""
     return escape_controls(str(diagnostic), keep="")
 
 
 def format_github_command(diagnostic: Diagnostic) -> str:
-    """A workflow command that a code host shows at the line."""
+    """Return a workflow command that a code host shows at the line."""
     kind = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}[diagnostic.severity]
     span = diagnostic.span
     end_line, end_column = span.source.position(span.end)

@@ -230,7 +230,7 @@ def _going_on(run: RunFolder) -> str:
 
 
 def _plugin_words() -> list[str]:
-    """The options that import again what was imported."""
+    """Return the options that import again what was imported."""
     return [word for file in plugin_files() for word in ("--plugin", str(file.path))]
 
 

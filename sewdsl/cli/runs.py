@@ -98,7 +98,7 @@ def command(
 
 
 def sort_runs(found: list[RunSummary], by: Column) -> list[RunSummary]:
-    """The runs sorted by a column, highest first where that is best; those without a value come last."""
+    """Return the runs sorted by a column, highest first where that is best; those without a value come last."""
     known = sorted(
         (run for run in found if VALUES[by](run) is not None), key=VALUES[by], reverse=by in DESCENDING_COLUMNS
     )

@@ -22,7 +22,7 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: 
 
 
 def diagnostics_to_sarif(said: Iterable[Diagnostic]) -> dict[str, Any]:
-    """A log with one run: every code as a rule with its page, every diagnostic as a result with its fixes.
+    """Return a log with one run: every code as a rule with its page, every diagnostic as a result with its fixes.
 
     Lines and columns count from 1, columns in characters; what ends a region is not part of it. A file is named by its
     path, relative to the current folder where it was so typed; a text that is no file is part of the log.
@@ -123,7 +123,7 @@ def _place(source: Source, artifacts: dict[Source, int]) -> dict[str, Any]:
 
 
 def _address(source: Source) -> str:
-    """The URI of a file, relative if its path is; empty for a text that is no file."""
+    """Return the URI of a file, relative if its path is; empty for a text that is no file."""
     path = Path(source.name)
     if not is_file(path):
         return ""

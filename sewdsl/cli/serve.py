@@ -102,7 +102,7 @@ def _site(file: Path | None) -> LivePage:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket at that address; ends with exit code 1 where there is none."""
+    """Return a socket at that address; ends with exit code 1 where there is none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

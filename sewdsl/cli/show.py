@@ -77,7 +77,7 @@ def _energy(network: Network, costs: EnergyCosts, *, json_: bool) -> None:
 
 
 def network_to_json(network: Network) -> ShownNetwork:
-    """A network as plain data; figures per time-step and sample."""
+    """Return a network as plain data; figures per time-step and sample."""
     return {
         "name": network.name,
         "settings": {key: _plain(value) for key, value in network.settings},
@@ -105,7 +105,7 @@ def _layer(row: ListingRow) -> ShownLayer:
 
 
 def _figure(network: Network, item: Expectation) -> Figure:
-    """A figure next to what is computed; nothing is, of what has to be measured."""
+    """Return a figure next to what is computed; nothing is, of what has to be measured."""
     value = None if is_measured(network, item) else compute_quantity(network, item.quantity)
     return {
         "quantity": item.quantity,

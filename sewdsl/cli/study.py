@@ -221,7 +221,7 @@ class _Way:
 def _chosen(
     found: tuple[CompiledVariant, ...], only: list[str] | None, seeds: int | None
 ) -> tuple[CompiledVariant, ...]:
-    """The variants whose names hold one of some texts, with so many of their seeds."""
+    """Return the variants whose names hold one of some texts, with so many of their seeds."""
     texts = [text.casefold() for text in only or [""]]
     chosen = [one for one in found if any(text in one.variant.title.casefold() for text in texts)]
     if not chosen:
@@ -328,12 +328,12 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
 
 
 def study_seeds(study: Study, network: Network) -> tuple[int, ...]:
-    """The study's, or the recipe's, or zero."""
+    """Return the study's, or the recipe's, or zero."""
     return study.numbers or (network.recipe.seed if network.recipe else 0,)
 
 
 def curves_table(every: Sequence[BlockCurve]) -> Table:
-    """The ends of each curve, and how far it goes."""
+    """Return the ends of each curve, and how far it goes."""
     grid = make_table()
     for axis in every[0].labels:
         grid.add_column(axis)
@@ -378,7 +378,7 @@ def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyF
 
 
 def study_table(outcome: Outcome) -> Table:
-    """A row for each variant."""
+    """Return a row for each variant."""
     from sewdsl.train.study.outcome import column_names, outcome_cells
 
     grid = make_table()

@@ -132,7 +132,7 @@ def _train_repeats(spec: str, out: Path | None, times: int, how: _Training) -> N
 
 
 def repeats_table(summary: Summary) -> Table:
-    """A row for each run, and one for their mean."""
+    """Return a row for each run, and one for their mean."""
     grid = make_table(footer=True)
     grid.add_column("seed", "mean", justify="right")
     grid.add_column("last", f"{summary.accuracy.mean:.2%}", justify="right")
@@ -239,7 +239,7 @@ def _processes(device: Device, devices: int | None, nodes: int | None, strategy:
 
 
 def _make_folder(out: Path | None, name: str, processes: Processes, *, overwrite: bool) -> RunFolder:
-    """The folder of a new run, made by the first process.
+    """Return the folder of a new run, made by the first process.
 
     Raises:
         RunError: there is something already, it cannot be made, or processes would make one each.

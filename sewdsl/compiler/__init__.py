@@ -29,7 +29,7 @@ __all__ = [
 
 
 def load(spec: str | Path, **options: Unpack[Options]) -> Network:
-    """The network of a spec.
+    """Return the network of a spec.
 
     Args:
         spec: A path, the name of a shipped network, or a compact string.
@@ -49,7 +49,7 @@ def compile(
     weights: Literal["trained"] | None = None,
     **options: Unpack[Options],
 ) -> SpikingNetwork:
-    """The torch module of a spec or a network.
+    """Return the torch module of a spec or a network.
 
     Args:
         spec: As for :func:`load`, or a network.

@@ -60,7 +60,7 @@ def check_reach(
 
 
 def _parted(key: str, changes: Sequence[Override]) -> tuple[list[Override], list[Override]]:
-    """The overrides of a setting or of what is in it, and the others."""
+    """Return the overrides of a setting or of what is in it, and the others."""
     ours = [change for change in changes if change.key.split(".")[0] == key]
     return ours, [change for change in changes if change not in ours]
 
@@ -134,7 +134,7 @@ def _without_effect(changes: Sequence[Override], why: str, label: str = "", advi
 
 
 def _typed(changes: Sequence[Override]) -> str:
-    """The overrides as the user gave them: as options, or in a study."""
+    """Return the overrides as the user gave them: as options, or in a study."""
     return " ".join(c.typed if c.within is None else f"{c.key}={c.text.strip()}" for c in changes)
 
 
@@ -211,7 +211,7 @@ STALE_FIGURE_CODES = ("expectation-failed", "claim-differs")
 
 
 def failed_expectations(said: Iterable[Diagnostic]) -> set[Span]:
-    """The lines whose figures are not those of the network."""
+    """Return the lines whose figures are not those of the network."""
     return {one.span for one in said if one.code in STALE_FIGURE_CODES}
 
 

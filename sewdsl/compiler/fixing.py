@@ -10,7 +10,7 @@ from sewdsl.source import Source
 
 
 def apply_fixes(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bool = False) -> str:
-    """The text of a source with the first fix of each diagnostic applied.
+    """Return the text of a source with the first fix of each diagnostic applied.
 
     Args:
         unsafe: Also apply fixes that are likely, not certain, to be right.
@@ -24,7 +24,7 @@ def apply_fixes(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bo
 
 
 def edits_of_fixes(fixes: Iterable[Fix], source: Source, *, unsafe: bool = False) -> list[Edit]:
-    """The edits of fixes, by place; no two of them meet.
+    """Return the edits of fixes, by place; no two of them meet.
 
     Fixes that would change the same characters as one before them wait for another round, and so do those of
     other files.

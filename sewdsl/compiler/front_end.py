@@ -123,7 +123,7 @@ class Compilation:
         return not errors_in(self.diagnostics)
 
     def result(self) -> Network:
-        """The network.
+        """Return the network.
 
         Raises:
             SewdslError: the spec has errors, or is a library.
@@ -137,7 +137,7 @@ class Compilation:
         raise SewdslError(sort_diagnostics(said))
 
     def standalone_text(self) -> str:
-        """The canonical text of a valid spec: it needs no other file and compiles to the same network anywhere.
+        """Return the canonical text of a valid spec: it needs no other file and compiles to the same network anywhere.
 
         Definitions of used files are part of it, and overrides are applied.
 
@@ -218,7 +218,7 @@ def run_front_end(
 
 @put_off()
 def parse_and_assemble(found: SpecSource, limits: Limits) -> Assembled:
-    """The tree of a text, and its statements with those of the files that it uses."""
+    """Return the tree of a text, and its statements with those of the files that it uses."""
     front_end = _FrontEnd(found, (), Reporter(limits))
     return front_end.assemble(front_end.parse())
 
@@ -238,7 +238,7 @@ class _FrontEnd:
         self.said_before = len(reporter)
 
     def parse(self) -> Parsed:
-        """The tree of the text, and what it states of the inputs of its layers."""
+        """Return the tree of the text, and what it states of the inputs of its layers."""
         source, limits = self.found.source, self.reporter.limits
         if self.found.dialect is None:
             read = parse_compact if self.found.compact else parse
@@ -250,13 +250,13 @@ class _FrontEnd:
         return Parsed(translation.document, translation.inputs)
 
     def assemble(self, parsed: Parsed) -> Assembled:
-        """Its statements, with those of the files that it uses."""
+        """Return its statements, with those of the files that it uses."""
         importer = Importer(self.found.file, self.found.source.name, self.reporter, self.found.reach)
         assembly = self.reporter.take(assemble(parsed.document, importer.use))
         return Assembled(parsed, assembly, tuple(self.reporter.found[self.said_before :]))
 
     def elaborate(self, assembled: Assembled) -> Elaborated:
-        """The network of the statements, with the overrides put over them."""
+        """Return the network of the statements, with the overrides put over them."""
         written = replace(assembled.assembly, figures=()) if self.variant else assembled.assembly
         assembly = apply_overrides(written, self.changes, self.reporter, shipped_blocks())
         siblings = SiblingBlocks(self.found.file, self.reporter.limits.source_bytes) if self.found.file else None
@@ -289,7 +289,7 @@ class _FrontEnd:
         return Checked(elaborated, assembly, network, study)
 
     def conclude(self, checked: Checked) -> Compilation:
-        """All that is known, without what ``allow`` lines allow."""
+        """Return all that is known, without what ``allow`` lines allow."""
         elaborated, assembly = checked.elaborated, checked.assembly
         changed = self.variant or checked.study.variants or self.changes
         whole = elaborated.elaboration.whole and not changed  # what is allowed is what the file itself gives
@@ -314,7 +314,7 @@ class _FrontEnd:
         return Compilation(self.found, None, None, None, self.reporter.sorted)
 
     def _overridden_figures(self, said: Sequence[Diagnostic], assembled: Assembled) -> set[Span]:
-        """The lines of figures that hold for the file as written, and not with the overrides."""
+        """Return the lines of figures that hold for the file as written, and not with the overrides."""
         failed = failed_expectations(said)
         if not (failed and self.changes):
             return set()
@@ -339,6 +339,6 @@ class _FrontEnd:
     def _restart_after_assembly(
         self, assembled: Assembled, changes: Sequence[Override], *, variant: bool = False
     ) -> _FrontEnd:
-        """The stages after the assembly, with other overrides and a report of their own."""
+        """Return the stages after the assembly, with other overrides and a report of their own."""
         reporter = Reporter(self.reporter.limits, [*assembled.diagnostics])
         return _FrontEnd(self.found, changes, reporter, variant=variant)

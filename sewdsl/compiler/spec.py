@@ -65,7 +65,7 @@ class SpecSource:
         return self.file is None and not _STATEMENT.search(self.source.text)
 
     def in_dialect(self, dialect: Conventions | None) -> Reported[SpecSource]:
-        """The same text, to be read in a dialect; it may have no statements, which no dialect has."""
+        """Return the same text, to be read in a dialect; it may have no statements, which no dialect has."""
         found = _STATEMENT.search(self.source.text) if dialect else None
         same = replace(self, dialect=dialect)
         if found is None:
@@ -82,7 +82,7 @@ class SpecSource:
 
 
 def shipped_networks() -> dict[str, Path]:
-    """The networks that come with sewdsl, by name; libraries of blocks and recipes among them."""
+    """Return the networks that come with sewdsl, by name; libraries of blocks and recipes among them."""
     return {path.stem: path for path in sorted(resource_folder("nets").glob("*.net"), key=lambda path: path.stem)}
 
 
@@ -101,7 +101,7 @@ def trained_networks() -> dict[str, Path]:
 def find_source(
     spec: str | Path | Source, limits: Limits = DEFAULT_LIMITS, *, dialect: bool = False
 ) -> SpecSource | Diagnostic:
-    """The text that a spec names, or what is said where it names none.
+    """Return the text that a spec names, or what is said where it names none.
 
     A file of that name comes first, then a shipped network, then the string itself. A source is taken as it is.
 
@@ -235,7 +235,7 @@ LIMIT_CEILINGS = {
 
 
 def overrides(options: Options) -> list[Override]:
-    """The options that change the file, as overrides; ``set`` comes last and wins.
+    """Return the options that change the file, as overrides; ``set`` comes last and wins.
 
     Raises:
         TypeError: a key of ``set`` is no string.
@@ -251,7 +251,7 @@ def overrides(options: Options) -> list[Override]:
 
 
 def limits(options: Options) -> Reported[Limits]:
-    """The limits in force, and which names and values of limits are wrong."""
+    """Return the limits in force, and which names and values of limits are wrong."""
     result, found = Limits(), list[Diagnostic]()
     names = {item.name.removesuffix("_bytes"): item.name for item in fields(Limits)}
     for name, value in (options.get("limit") or {}).items():

@@ -103,7 +103,7 @@ def _compile(
 def _with_numbers(
     found: SpecSource, axis: StudyAxis | StudyRange, beneath: Sequence[Override], bounds: Limits
 ) -> StudyAxis | StudyRange:
-    """A range whose bounds are whole numbers, as one of all numbers where its key takes a fraction too."""
+    """Return a range whose bounds are whole numbers, as one of all numbers where its key takes a fraction too."""
     if not (isinstance(axis, StudyRange) and axis.whole):
         return axis
     fraction = Override(axis.name, f"{axis.low.text}.5")

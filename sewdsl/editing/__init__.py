@@ -111,7 +111,7 @@ def compile_for_editor(
 
 
 def resolve_names(text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK) -> EditorView:
-    """The same without a network: enough to see which names mean what, in a few milliseconds."""
+    """Return the same without a network: enough to see which names mean what, in a few milliseconds."""
     found = SpecSource(Source(name, text), file, _stem(file), reach=reach)
     read = parse_and_assemble(found, DEFAULT_LIMITS)
     said = sort_diagnostics(read.diagnostics)

@@ -151,7 +151,7 @@ def _named_values(where: CursorContext) -> Iterator[Completion]:
 
 
 def _operands(tokens: list[Token]) -> list[Token]:
-    """The names of a block's operands, in the tokens of its head."""
+    """Return the names of a block's operands, in the tokens of its head."""
     found: list[Token] = []
     opened: list[str] = []
     for token in tokens:
@@ -167,7 +167,7 @@ def _operands(tokens: list[Token]) -> list[Token]:
 
 
 def _files(view: EditorView) -> Iterator[Completion]:
-    """The files of the project that this one can use, by the way from it to them."""
+    """Yield the files of the project that this one can use, by the way from it to them."""
     if view.file is None:
         return
     folder, here = view.reach.project or project_folder(view.file), view.file.resolve()
@@ -216,7 +216,7 @@ def _of_kind(name: str, kind: type[Kind], what: Literal["layer", "value", "join"
 
 
 def _parameters(where: CursorContext) -> Iterator[Completion]:
-    """The parameters of the block that is being defined, inside ``$(…)``."""
+    """Yield the parameters of the block that is being defined, inside ``$(…)``."""
     if where.first != "_BLOCK" or where.last not in {"_OPEN", "_LPAR", "_PLUS", "_DASH", "_STAR", "_SLASH"}:
         return
     for before, token in pairwise(takewhile(lambda token: token.type != "_RPAR", where.statement)):
@@ -240,7 +240,7 @@ def _arguments(view: EditorView, where: CursorContext) -> Iterator[Completion]:
 
 
 def _called(where: CursorContext) -> str:
-    """The name before the innermost bracket, without white space."""
+    """Return the name before the innermost bracket, without white space."""
     before = where.statement[: len(where.statement) - len(where.inner) - 1]
     words: list[str] = []
     while before and before[-1].type == "WORD":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def nodes_at(document: Document, offset: int, *, ending: bool = False) -> tuple[SyntaxNode, ...]:
-    """The nodes around a character, outermost first, the document left out.
+    """Return the nodes around a character, outermost first, the document left out.
 
     Args:
         ending: Whether the word that ends at the offset is around it too, unless another begins there.
@@ -112,7 +112,7 @@ def cursor_context(source: Source, offset: int) -> CursorContext | None:
 
 
 def _entry(line: Lines, *, fresh: bool) -> tuple[list[Token], str, bool]:
-    """The tokens that a place belongs to, and the section around them; fresh: a newline precedes the place."""
+    """Return the tokens that a place belongs to, and the section around them; fresh: a newline precedes the place."""
     depth = _depth(line.tokens)
     if line.braced and depth > 0:
         entry = line.entries[-1] if line.entries else []

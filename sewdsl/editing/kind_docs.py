@@ -146,7 +146,7 @@ def _default(kind: type[Kind], name: str) -> str:
 
 @cache
 def code_pages() -> dict[str, str]:
-    """The page of each diagnostic's code."""
+    """Return the page of each diagnostic's code."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(resource_folder("codes").glob("*.md"))}
 
 

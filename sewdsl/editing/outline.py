@@ -43,7 +43,7 @@ class OutlineEntry(NamedTuple):
 
 
 def outline(view: EditorView) -> list[OutlineEntry]:
-    """The statements of a file, in order; those with syntax errors left out."""
+    """Return the statements of a file, in order; those with syntax errors left out."""
     return [symbol for statement in view.document.statements if (symbol := _symbol(statement))]
 
 
@@ -125,7 +125,7 @@ def folding_ranges(view: EditorView) -> list[FoldingRange]:
 
 
 def _brackets(view: EditorView) -> dict[int, int]:
-    """The lines of pairs of brackets, that of the closing one left out, by their first."""
+    """Return the lines of pairs of brackets, that of the closing one left out, by their first."""
     found: dict[int, int] = {}
     opened: list[tuple[str, int]] = []
     for token in view.tokens:

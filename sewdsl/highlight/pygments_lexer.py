@@ -48,7 +48,7 @@ _TOKENS = {kind: string_to_tokentype(look.pygments) for kind, look in LOOKS.item
 
 
 def _pieces(text: str, read: Callable[[Source], list[tuple[TokenType, Span]]]) -> Iterator[tuple[int, _TokenType, str]]:
-    """Every character of a text, in order: the tokens, and the white space between them."""
+    """Yield every character of a text, in order: the tokens, and the white space between them."""
     end = 0
     for kind, span in read(Source("<text>", text)):
         if end < span.start:

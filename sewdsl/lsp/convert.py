@@ -64,7 +64,7 @@ def to_diagnostics(document: OpenDocument) -> list[types.Diagnostic]:
 
 
 def to_diagnostic(document: OpenDocument, said: Diagnostic) -> types.Diagnostic:
-    """One thing that the compiler says."""
+    """Return one thing that the compiler says."""
     span, message, related = said.span, said.message, None
     if span.source is not document.view.source:
         place = types.Location(_uri(Path(span.source.name)), Positions(span.source, document.units).range(span))
@@ -92,7 +92,7 @@ def _uri(path: Path) -> str:
 
 
 def _use(view: EditorView, source: Source) -> Span:
-    """The ``use`` through which another file comes in; the text's beginning where there is none."""
+    """Return the ``use`` through which another file comes in; the text's beginning where there is none."""
     uses = [statement for statement in view.document.statements if isinstance(statement, Use)]
     folder = Path(view.source.name).parent
     named = [use for use in uses if str(folder / use.path.text) == source.name]
@@ -101,7 +101,7 @@ def _use(view: EditorView, source: Source) -> Span:
 
 
 def to_text_edit(at: Positions, edit: Edit) -> types.TextEdit:
-    """An edit of a text."""
+    """Return an edit of a text."""
     return types.TextEdit(at.range(edit.span), edit.text)
 
 
@@ -114,7 +114,7 @@ def answer_hover(document: OpenDocument, position: types.Position) -> types.Hove
 
 
 def answer_inlay_hints(document: OpenDocument, place: types.Range) -> list[types.InlayHint]:
-    """The shapes after layers, in a part of the text."""
+    """Return the shapes after layers, in a part of the text."""
     at = document.at
     first, last = at.offset(place.start), at.offset(place.end)
     return [
@@ -172,7 +172,7 @@ def answer_references(
 
 
 def answer_prepare_rename(document: OpenDocument, position: types.Position) -> types.PrepareRenamePlaceholder | None:
-    """The name at a position, if it can be another."""
+    """Return the name at a position, if it can be another."""
     found = referent_at(document.view, document.at.offset(position))
     return types.PrepareRenamePlaceholder(document.at.range(found.span), found.name) if found else None
 
@@ -180,7 +180,7 @@ def answer_prepare_rename(document: OpenDocument, position: types.Position) -> t
 def answer_rename(
     documents: Iterable[OpenDocument], document: OpenDocument, position: types.Position, name: str
 ) -> types.WorkspaceEdit | None:
-    """The edits that give the block or the parameter at a position another name.
+    """Return the edits that give the block or the parameter at a position another name.
 
     Raises:
         RenameProblem: it cannot be called so.
@@ -213,13 +213,13 @@ def _symbol(at: Positions, symbol: OutlineEntry) -> types.DocumentSymbol:
 
 
 def answer_folding_ranges(document: OpenDocument) -> list[types.FoldingRange]:
-    """The lines that can be folded away."""
+    """Return the lines that can be folded away."""
     kinds = {True: types.FoldingRangeKind.Comment, False: types.FoldingRangeKind.Region}
     return [types.FoldingRange(f.first - 1, f.last - 1, kind=kinds[f.comment]) for f in folding_ranges(document.view)]
 
 
 def answer_formatting(document: OpenDocument) -> list[types.TextEdit]:
-    """The text in canonical form, as one edit; none where it is, or where it has syntax errors."""
+    """Return the text in canonical form, as one edit; none where it is, or where it has syntax errors."""
     source = document.view.source
     try:
         text = format_source(source)
@@ -233,7 +233,7 @@ MAX_ACTIONS = 200
 
 
 def answer_code_actions(document: OpenDocument, place: types.Range) -> list[types.CodeAction]:
-    """The fixes of what is said at a place, and to allow a warning."""
+    """Return the fixes of what is said at a place, and to allow a warning."""
     first, last = document.at.offset(place.start), document.at.offset(place.end)
     here = (
         said
@@ -267,7 +267,7 @@ def _action(
 
 
 def fix_all_action(document: OpenDocument) -> list[types.CodeAction]:
-    """The fixes of the whole text that have one reading only, as one action; none where there is no such fix."""
+    """Return the fixes of the whole text that have one reading only, as one action; none where there is no such fix."""
     source = document.view.source
     text = apply_fixes(document.said[:MAX_ACTIONS], source)
     if text == source.text:

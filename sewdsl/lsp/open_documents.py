@@ -57,20 +57,20 @@ class Positions:
     _lines: dict[int, Sequence[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def offset(self, position: types.Position) -> int:
-        """The character at a position."""
+        """Return the character at a position."""
         starts = self.source.line_starts
         if position.line >= len(starts):
             return len(self.source.text)
         return starts[position.line] + bisect_right(self._columns(position.line), position.character) - 1
 
     def position(self, offset: int) -> types.Position:
-        """The position of a character."""
+        """Return the position of a character."""
         line, column = self.source.position(offset)
         columns = self._columns(line - 1)
         return types.Position(line - 1, columns[min(column, len(columns)) - 1])
 
     def range(self, span: Span) -> types.Range:
-        """The positions of a span's ends."""
+        """Return the positions of a span's ends."""
         return types.Range(self.position(span.start), self.position(span.end))
 
     def _columns(self, number: int) -> Sequence[int]:
@@ -188,7 +188,7 @@ class Documents:
                 yield saved
 
     def _of_file(self, path: Path, words: Collection[str]) -> OpenDocument | None:
-        """A file as it is saved, if it holds one of some words."""
+        """Return a file as it is saved, if it holds one of some words."""
         try:
             if not path.is_file() or path.stat().st_size > DEFAULT_LIMITS.source_bytes:
                 return None
@@ -240,7 +240,7 @@ def _file(uri: str) -> Path | None:
 
 @lru_cache(maxsize=1024)
 def _place(uri: str) -> Path | None:
-    """The same with links resolved, which is how used files are known; None where there can be no such file."""
+    """Return the same with links resolved, which is how used files are known; None where there can be no such file."""
     file = _file(uri)
     try:
         if file is not None:

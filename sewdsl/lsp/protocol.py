@@ -75,14 +75,14 @@ class _WrongValueError(ValueError):
 
 
 def _exactly(kind: type, called: str, value: Any, wanted: type) -> Any:
-    """A value of a type of JSON, or of an enumeration of such."""
+    """Return a value of a type of JSON, or of an enumeration of such."""
     if type(value) is not kind:
         raise _WrongValueError(f"expected {called}, found {json.dumps(value)[:40]}")
     return value if wanted is kind else wanted(value)
 
 
 def _integer(value: Any, wanted: type) -> Any:
-    """An integer; JSON has one kind of numbers, so that 3.0 is one too."""
+    """Return an integer; JSON has one kind of numbers, so that 3.0 is one too."""
     whole = isinstance(value, float) and value.is_integer()
     return _exactly(int, "an integer", int(value) if whole else value, wanted)
 

@@ -125,7 +125,7 @@ class Server(LanguageServer):
 
 
 def serve(version: str, datasets: Collection[str]) -> Server:
-    """A server that answers everything it can be asked."""
+    """Return a server that answers everything it can be asked."""
     server = Server(version, datasets)
     for method, follow in _followed(server).items():
         server.feature(method)(_while_connected(follow))
@@ -222,7 +222,7 @@ def _is_kind(action: types.CodeAction, kind: str) -> bool:
 
 
 def _around(server: Server, document: OpenDocument, position: types.Position, *new: str) -> list[OpenDocument]:
-    """The texts that can say the name at a position, or a new one for it.
+    """Return the texts that can say the name at a position, or a new one for it.
 
     Raises:
         Unread: The project is too large to be searched.

@@ -167,7 +167,7 @@ class Refusal(Exception):
 
 
 def _offset(asked: dict[str, Any]) -> int:
-    """A place in the text."""
+    """Return a place in the text."""
     at = asked.get("at")
     return min(max(0, at), len(asked["text"])) if isinstance(at, int) else 0
 

@@ -110,7 +110,7 @@ Answer = Callable[[LivePage, dict[str, Any]], Any]
 
 
 def app(site: LivePage, hosts: list[str], pool: WorkerPool) -> Starlette:
-    """The application.
+    """Return the application.
 
     Args:
         hosts: The names under which it may be asked: no page elsewhere can get at it by a name of its own.
@@ -213,7 +213,7 @@ def _route(site: LivePage, answer: Answer) -> Callable[[Request], Awaitable[Resp
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    """The JSON of a request; only a script of the page itself can send such a one.
+    """Return the JSON of a request; only a script of the page itself can send such a one.
 
     Raises:
         HTTPException: It is no JSON object, or too long.

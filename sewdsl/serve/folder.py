@@ -69,7 +69,7 @@ class ServedFolder:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """The ``.net`` files of the folder, by the way to them."""
+        """Return the ``.net`` files of the folder, by the way to them."""
         found = net_files(self.path, MAX_LISTED_FILES)
         return [path.relative_to(self.path).as_posix() for path in found if self._inside(path)]
 
@@ -85,7 +85,7 @@ class ServedFolder:
         return path
 
     def read(self, name: str) -> OpenFile:
-        """A file, or a shipped network by its name.
+        """Return a file, or a shipped network by its name.
 
         Raises:
             FileAccessError: there is none, or it is no text of a reasonable size.
