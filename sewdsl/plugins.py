@@ -34,7 +34,7 @@ def installed_version(distribution: str) -> str:
 
 
 def announced_modules(group: str) -> Iterator[tuple[str, ModuleType]]:
-    """Yield every module that the packages of a group have, with the name of its package, and warn of those that do not import.
+    """Yield every module that the packages of a group have, and its package; warn of those that do not import.
 
     Args:
         group: Of entry points, each of which names a package or a module.

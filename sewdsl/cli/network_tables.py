@@ -151,8 +151,8 @@ def _totals(found: PeakMemory) -> Table:
     table.add_column(overflow="fold")
     for name, count in found.sizes.standing.items():
         table.add_row(name, format_bytes(count), "")
-    way = "gradient of" if found.moment.backward else "output of"
-    table.add_row("peak", format_bytes(found.bytes), f"while the {way} {peak_node(found).name} is computed")
+    computed = "gradient of" if found.moment.backward else "output of"
+    table.add_row("peak", format_bytes(found.bytes), f"while the {computed} {peak_node(found).name} is computed")
     if found.again:
         macs = 3 * sum(map(found.sizes.macs, found.sizes.plan.steps))
         table.add_row("computed again", f"{found.again / macs:.1%}", "of a step's work")

@@ -169,7 +169,7 @@ def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resumin
             if isinstance(error, DataMismatch):
                 echo(f"nothing was saved: change the network, and train it with --out {run.path} --overwrite", err=True)
             else:
-                _say_ways_on(run)
+                _print_resume_commands(run)
         raise typer.Exit(code) from None
 
 
@@ -197,26 +197,26 @@ def probe_errors() -> Iterator[None]:
         fail("out of memory; fewer samples at once take less")
 
 
-def _say_ways_on(run: RunFolder) -> None:
+def _print_resume_commands(run: RunFolder) -> None:
     """The commands that make something of a run that has not ended: only those that would do."""
     from sewdsl.train.fit.resume_checks import CHANGEABLE_SETTING, fewest_epochs
     from sewdsl.train.store.run_lookup import is_run
 
-    going_on = _going_on(run)
+    resuming = _resume_command(run)
     if not run.state.exists():
         if is_run(run.path):
-            echo(f"nothing was saved yet; it begins again with: {going_on}", err=True)
+            echo(f"nothing was saved yet; it begins again with: {resuming}", err=True)
         return
-    echo(f"what was saved goes on with: {going_on}", err=True)
+    echo(f"what was saved goes on with: {resuming}", err=True)
     fewest = fewest_epochs(run)
     if fewest is not None:
-        echo(f"it ends after epoch {fewest} with: {going_on} --set {CHANGEABLE_SETTING}={fewest}", err=True)
+        echo(f"it ends after epoch {fewest} with: {resuming} --set {CHANGEABLE_SETTING}={fewest}", err=True)
     if run.best.exists():
-        way = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(run.best), *_plugin_words()])
-        echo(f"the weights of its best epoch so far: {way}", err=True)
+        export = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(run.best), *_plugin_words()])
+        echo(f"the weights of its best epoch so far: {export}", err=True)
 
 
-def _going_on(run: RunFolder) -> str:
+def _resume_command(run: RunFolder) -> str:
     """The command that goes on with a run, on the same data: the folder remembers it, but the variable comes first."""
     from sewdsl.train.data.data_folders import data_folder_variable
     from sewdsl.train.store.run_folder import RunError

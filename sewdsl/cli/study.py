@@ -148,13 +148,13 @@ def command(
             probe_variants(study, found, folder.path, device)
         return
     with run_errors():
-        way = _Way(data, reading, device, save_every, logger_names(logger), jobs, threads, on)
+        study_options = _StudyOptions(data, reading, device, save_every, logger_names(logger), jobs, threads, on)
     compiled = replace(base, study=study)
-    _train(compiled, found, folder, way, partial(compile_trial, compiled, **options), json_=json_)
+    _train(compiled, found, folder, study_options, partial(compile_trial, compiled, **options), json_=json_)
 
 
 @dataclass(frozen=True)
-class _Way:
+class _StudyOptions:
     """How the runs of a study go: where their data lies, how it is read, on what they run, and how many at once."""
 
     data: Path | None
@@ -233,7 +233,7 @@ def _train(
     base: Compilation,
     found: tuple[CompiledVariant, ...],
     folder: StudyFolder,
-    way: _Way,
+    study_options: _StudyOptions,
     compile_one: CompileTrial,
     *,
     json_: bool,
@@ -248,14 +248,14 @@ def _train(
         echo(f"run {number} of {total} in {folder.path}: {where}", err=True)
 
     with run_errors():
-        if way.on is None:
-            device_type(way.device.value)  # says at once if it is not there
+        if study_options.on is None:
+            device_type(study_options.device.value)  # says at once if it is not there
         if base.study.search:
-            turns: Turns = SearchTurns(base.study, folder, way.data, compile_one, found[0])
+            turns: Turns = SearchTurns(base.study, folder, study_options.data, compile_one, found[0])
         else:
-            turns = EveryRun(plan_runs(found, folder, way.data, base.study.variants))
+            turns = EveryRun(plan_runs(found, folder, study_options.data, base.study.variants))
         try:
-            outcome, died = run_study(turns, folder, way.pool(), announce)
+            outcome, died = run_study(turns, folder, study_options.pool(), announce)
         except RunInterrupted:
             echo("the same command goes on", err=True)
             raise

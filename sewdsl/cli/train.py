@@ -70,7 +70,7 @@ class _Training(NamedTuple):
         data: Folder of the data; None: as the recipe's dataset finds it.
         weights: Where the weights to start from are; None: random ones.
         weights_only: Patterns of the layers that take them; empty: all.
-        way: Makes the options of a run.
+        make_options: Makes the options of a run.
     """
 
     options: Options
@@ -78,7 +78,7 @@ class _Training(NamedTuple):
     weights: Path | None
     weights_only: Sequence[str]
     processes: Processes
-    way: Callable[[], RunOptions]
+    make_options: Callable[[], RunOptions]
     json_: bool
 
     def check_devices(self, recipe: Recipe) -> None:
@@ -114,7 +114,7 @@ def _train_repeats(spec: str, out: Path | None, times: int, how: _Training) -> N
     def announce(planned: TrainingPlan) -> None:
         echo(f"training {name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
 
-    start, go_on = make_runners(data, how.way, announce, begin)
+    start, go_on = make_runners(data, how.make_options, announce, begin)
     origin = None if begin is None else begin.origin
     try:
         summary = repeat([(one, plan_training(one, data)) for one in seeded], folder, start, go_on, origin)
@@ -214,8 +214,8 @@ def command(
     processes = _processes(device, devices, nodes, strategy)
     with run_errors(), rank_zero_only():
         loggers = logger_names(logger)
-    way = partial(run_options, processes, save_every, reading, loggers)
-    how = _Training(options, data, weights, weights_only or (), processes, way, json_)
+    make_options = partial(run_options, processes, save_every, reading, loggers)
+    how = _Training(options, data, weights, weights_only or (), processes, make_options, json_)
     if resume:
         _resume(resume, how)
     elif repeat > 1:
@@ -278,7 +278,7 @@ def _start(spec: str, out: Path | None, how: _Training, *, overwrite: bool) -> N
             _print_recipe(planned.network, planned.recipe, how.processes, found, folder)
         from sewdsl.train.fit.train_run import start_run
 
-        _print_result(start_run(compilation, planned, folder, how.way(), begin), folder, json_=how.json_)
+        _print_result(start_run(compilation, planned, folder, how.make_options(), begin), folder, json_=how.json_)
 
 
 def _resume(run: Path, how: _Training) -> None:
@@ -289,7 +289,7 @@ def _resume(run: Path, how: _Training) -> None:
         from sewdsl.train.fit.train_run import resume_run
 
         changes = {key: str(value) for key, value in (how.options["set"] or {}).items()}
-        _print_result(resume_run(folder, how.data, changes, how.way()), folder, json_=how.json_)
+        _print_result(resume_run(folder, how.data, changes, how.make_options()), folder, json_=how.json_)
 
 
 def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str, folder: RunFolder) -> None:
