@@ -37,7 +37,13 @@ def definition(place: str) -> ast.FunctionDef | ast.ClassDef:
 
 
 def types_in(annotation: ast.expr | None) -> set[str]:
-    return {node.id for node in ast.walk(annotation) if isinstance(node, ast.Name)} if annotation else set()
+    """Names in an annotation, also those of a module: ``tree.Document``."""
+    nodes = ast.walk(annotation) if annotation else ()
+    return {
+        node.id if isinstance(node, ast.Name) else node.attr
+        for node in nodes
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
 
 
 def test_it_is_what_is_drawn() -> None:
