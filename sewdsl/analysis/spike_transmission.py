@@ -6,9 +6,8 @@ from collections import deque
 from functools import lru_cache
 from typing import NamedTuple
 
-from sewdsl.ir.op import LinearNeuron, Neuron, Op
+from sewdsl.ir.op import Activation, LinearNeuron, Neuron, Op
 from sewdsl.ir.signal import ValueRange
-from sewdsl.ops.equation_neurons import EquationKind
 
 MAX_POTENTIALS = 1000
 """How many potentials :func:`first_identity_violation` follows; if a neuron has more, nothing is known of it."""
@@ -92,15 +91,15 @@ class EquationViolation(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def first_equation_violation(neuron: EquationKind, values: ValueRange, steps: int) -> EquationViolation | None:
+def first_equation_violation(neuron: Activation, values: ValueRange, steps: int) -> EquationViolation | None:
     """The same for a neuron as equations and integers of a range: where it first does not give what it is sent.
 
     None: it never fails, or that is not known, since there are too many integers or states, or something is compared
     that is equal but for rounding. A neuron that learns is taken as it is before that.
     """
-    if values.largest is None or values.largest > MAX_SENT:
-        return None
     step = neuron.equations
+    if step is None or values.largest is None or values.largest > MAX_SENT:
+        return None
     first = tuple(step.start.values())
     todo, seen = deque([(first, 1)]), {first}
     while todo and len(seen) <= MAX_POTENTIALS:
@@ -123,7 +122,7 @@ def activation_failure(op: Op, values: ValueRange, steps: int) -> str:
 
     Of any other op, nothing is known.
     """
-    if not isinstance(op, EquationKind):
+    if not isinstance(op, Activation) or op.equations is None:
         return ""
     wrong = first_equation_violation(op, values, steps)
     if wrong is not None:

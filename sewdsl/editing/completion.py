@@ -23,7 +23,6 @@ from sewdsl.ir.kind import Kind, argument_fields
 from sewdsl.ir.op import Activation, Join, Merge
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ops import catalogue
-from sewdsl.ops.read_equations import FUNCTIONS
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import AXES, CLOSERS, EQUATION_KEYWORDS, NEURON, OPENERS, PER
 from sewdsl.syntax.tree import Section
@@ -120,11 +119,14 @@ def _equation(where: CursorContext) -> Iterator[Completion]:
     if not tokens or last in {"WORD", "INTEGER", "DECIMAL", "_RPAR"}:
         yield from (Completion(word, "statement", about=kind_docs.EQUATION_LINES[word]) for word in EQUATION_KEYWORDS)
     if tokens and last not in {"WORD", "INTEGER", "DECIMAL", "_RPAR", "_LEARN", "_STATE"}:
-        yield from (Completion(f"{name}(", "layer", about=function.about) for name, function in FUNCTIONS.items())
+        yield from (Completion(f"{name}(", "layer", about=about) for name, about in kind_docs.FUNCTIONS.items())
         lines = statements_before(where.written.source, where.written.start)
         head = [token for entry in (lines[-1].tokens[2:], *lines[-1].entries) for token in entry] if lines else []
         words = dict.fromkeys(str(token) for token in (*head, *tokens) if token.type == "WORD")
-        known = {**kind_docs.EQUATION_NAMES, **{word: "" for word in words if word not in {*FUNCTIONS, *AXES}}}
+        known = {
+            **kind_docs.EQUATION_NAMES,
+            **{word: "" for word in words if word not in {*kind_docs.FUNCTIONS, *AXES}},
+        }
         yield from (Completion(name, "value", about=kind_docs.EQUATION_NAMES.get(name, "")) for name in known)
 
 

@@ -10,8 +10,6 @@ from sewdsl.editing import EditorView, kind_docs
 from sewdsl.editing.cursor import nodes_at
 from sewdsl.editing.item_summary import item_flows, summarize_item
 from sewdsl.elaborate.name_table import Meaning, neuron_words
-from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.read_equations import FUNCTIONS
 from sewdsl.source import Span
 from sewdsl.syntax.lexicon import BLOCK_KEYWORDS
 from sewdsl.syntax.scanner import token_end, token_start
@@ -193,8 +191,6 @@ def _of_equation_token(view: EditorView, line: Lines, token: Token) -> str:
     if token is line.tokens[0]:
         return kind_docs.STATEMENTS[str(token)]
     kind = view.vocabulary.neurons.find(str(token)) if token in line.tokens else None
-    if kind is not None and issubclass(kind, EquationKind):
+    if kind is not None and kind.defined_by_text:
         return kind_docs.kind_description(kind)
-    if token in FUNCTIONS:
-        return FUNCTIONS[token].about
-    return {**kind_docs.EQUATION_LINES, **kind_docs.EQUATION_NAMES}.get(str(token), "")
+    return {**kind_docs.EQUATION_LINES, **kind_docs.FUNCTIONS, **kind_docs.EQUATION_NAMES}.get(str(token), "")

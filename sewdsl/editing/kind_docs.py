@@ -14,6 +14,7 @@ from sewdsl.ir.printed_values import format_value
 from sewdsl.ir.recipe import Recipe
 from sewdsl.ir.settings import Settings
 from sewdsl.light_dataclass import dataclass
+from sewdsl.ops import read_equations
 from sewdsl.resources import resource_folder
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ EQUATION_NAMES = {
     "v_reset": "The setting: the potential after a spike; 0 where it is `none`.",
 }
 """Names that equations can read without defining them."""
+FUNCTIONS = {name: function.about for name, function in read_equations.FUNCTIONS.items()}
+"""What the functions of equations give."""
 
 NAMES = {
     "SN": "The file's neuron; without one, the neuron nearest before.",

@@ -18,10 +18,10 @@ from sewdsl.elaborate.named_values import is_free_name
 from sewdsl.elaborate.neuron_kinds import LIBRARY
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.ops import find
-from sewdsl.ops.read_equations import FUNCTIONS, GIVEN_NAMES, POTENTIAL, SETTINGS
+from sewdsl.ops.read_equations import RESERVED_VARIABLES
 from sewdsl.resources import resource_folder
 from sewdsl.source import Source, Span
-from sewdsl.syntax.lexicon import EQUATION_KEYWORDS, OWN_NEURON, PER
+from sewdsl.syntax.lexicon import OWN_NEURON, POTENTIAL
 from sewdsl.syntax.tree import BlockDefinition, Call, Let, NeuronDefinition, Section, Use, walk_syntax
 
 _BLOCK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*( [A-Za-z_][A-Za-z0-9_]*)*")
@@ -29,8 +29,6 @@ _PARAMETER_NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
 _NEURON_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 LENGTH_SEPARATOR = "x"
 """What is between two lengths: in ``c4x1`` it cannot be a parameter."""
-RESERVED_VARIABLES = frozenset({*GIVEN_NAMES, *SETTINGS, *FUNCTIONS, *EQUATION_KEYWORDS, PER, POTENTIAL})
-"""Names that no parameter of a neuron, and nothing that an equation defines, can have."""
 
 
 class RenameProblem(Exception):
@@ -215,7 +213,7 @@ def _neuron_problems(views: list[EditorView], meaning: Meaning, neuron: NeuronDe
 
 def _variable_problems(views: list[EditorView], meaning: Meaning, neuron: NeuronDefinition, name: str) -> Iterator[str]:
     for each in (meaning.name, name):
-        if each in RESERVED_VARIABLES:
+        if each in {*RESERVED_VARIABLES, POTENTIAL}:
             yield f"'{each}' has a meaning of its own in equations"
     if name != meaning.name and name in scope_members(neuron):
         yield f"'{meaning.title}' has a name '{name}' already"

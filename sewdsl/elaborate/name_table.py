@@ -19,8 +19,8 @@ from sewdsl.elaborate.neuron_kinds import shipped_neurons
 from sewdsl.elaborate.vocabulary import Vocabulary
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import find
-from sewdsl.ops.read_equations import GIVEN_NAMES, names_in
 from sewdsl.source import Span
+from sewdsl.syntax.lexicon import GIVEN_NAMES
 from sewdsl.syntax.tree import (
     Argument,
     BlockDefinition,
@@ -34,6 +34,7 @@ from sewdsl.syntax.tree import (
     Setting,
     SyntaxNode,
     Word,
+    names_in,
     walk_syntax,
 )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from sewdsl.equations.step import NeuronStep
     from sewdsl.snn.runtime import Runtime
 
 
@@ -208,9 +209,34 @@ class Activation(Op):
 
     Attributes:
         elsewhere: What other libraries call it, where that is the name of another kind.
+        kernel: The kernels that run it: those of neurons, or of equations; empty: plain PyTorch.
     """
 
     elsewhere: ClassVar[str] = ""
+    kernel: ClassVar[Literal["", "neuron", "equations"]] = ""
+
+    @property
+    def step_surrogate(self) -> Surrogate | None:
+        """Derivative of its step function in the backward pass; None if it has no step function."""
+        return None
+
+    @property
+    def equations(self) -> NeuronStep | None:
+        """What a text says that it computes in a time-step; None if Python does."""
+        return None
+
+    def hard_reset_numbers(self, learned: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Decay, gain, drift, threshold and reset of a neuron whose charging is linear; None of all others.
+
+        Args:
+            learned: Numbers or tensors that are learned, by name.
+        """
+        return None
+
+    @property
+    def takes_norm(self) -> bool:
+        """Whether a kernel normalises its input, computes it, and joins what it gives."""
+        return bool(self.kernel)
 
     @property
     def can_be_silent(self) -> bool:
@@ -233,6 +259,11 @@ class Spiking(Activation):
     if TYPE_CHECKING:
         v_threshold: float
         surrogate: Surrogate
+
+    @property
+    def step_surrogate(self) -> Surrogate | None:
+        """Its surrogate."""
+        return self.surrogate
 
     @final
     def infer(self, *inputs: Signal) -> Signal:
@@ -315,6 +346,8 @@ class Neuron(Spiking):
 
 class LinearNeuron(Neuron):
     """A neuron whose charging is linear in V and X; one kernel serves them all."""
+
+    kernel = "neuron"
 
     @abstractmethod
     def dynamics(self, *args: Any, **learned: Any) -> LinearDynamics:

@@ -31,10 +31,11 @@ from sewdsl.ir.op import (
     default_surrogate,
 )
 from sewdsl.ir.signal import BINARY, MAX_COUNT, REAL, Signal, ValueRange
-from sewdsl.ops.read_equations import THRESHOLD, ResetSettings, parameter_defaults, read_equations, reset_potential
+from sewdsl.ops.read_equations import ResetSettings, parameter_defaults, read_equations, reset_potential
 from sewdsl.reporter import Reported
+from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
 from sewdsl.source import Source
-from sewdsl.syntax.lexicon import VERSION
+from sewdsl.syntax.lexicon import THRESHOLD, VERSION
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.printer import print_neuron
 from sewdsl.syntax.tree import NeuronDefinition
@@ -75,6 +76,11 @@ class EquationKind(Activation):
     v_reset: Annotated[float | None, BeforeValidator(_in_range)] = 0.0
     detach_reset: bool = True
     surrogate: SerializeAsAny[Surrogate] = Field(default_factory=default_surrogate)
+
+    @property
+    def step_surrogate(self) -> Surrogate | None:
+        """The surrogate, if the equations have a step function."""
+        return self.surrogate if "fire(" in self.definition_text() else None
 
     @classmethod
     def definition_text(cls) -> str:
@@ -165,6 +171,13 @@ def _resolve(kind: type[EquationKind], arguments: tuple[float, ...], settings: R
 class _AnyEquations(EquationKind):
     """Those whose time-step no kernel knows beforehand."""
 
+    kernel = "equations"
+
+    @property
+    def takes_norm(self) -> bool:
+        """Whether it has a state: without one, of an input that is the same at all time-steps, it runs once."""
+        return bool(self.equations.after) and self.equations.entries <= MAX_KERNEL_ENTRIES
+
     def parameters(self, *inputs: Signal) -> int:
         """One for each learned number, of a layer, a channel or a time-step."""
         count = 0
@@ -179,6 +192,11 @@ class _AnyEquations(EquationKind):
     def time_steps(self) -> int:
         """For how many time-steps it learns numbers of their own; 1 where it does not."""
         return self.T if isinstance(self, KnowsSteps) else 1
+
+    def hard_reset_numbers(self, learned: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """The factors of the normal form, for one state that a spike sets to ``v_reset``."""
+        form = None if self.v_reset is None else linear_form(self.equations)
+        return None if form is None else (*factor_numbers(self.equations, form, learned), self.v_reset)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Its input: the states are recomputed."""

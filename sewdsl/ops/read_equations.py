@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from difflib import get_close_matches
 from keyword import iskeyword
@@ -26,7 +26,18 @@ from sewdsl.ir.node import MODULE_ATTRIBUTES
 from sewdsl.light_dataclass import dataclass
 from sewdsl.reporter import Reported
 from sewdsl.source import Span
-from sewdsl.syntax.lexicon import AXES, EQUATION_KEYWORDS, PER
+from sewdsl.syntax.lexicon import (
+    AXES,
+    EQUATION_KEYWORDS,
+    GIVEN_NAMES,
+    INPUT,
+    NEURON_SETTINGS,
+    PER,
+    POTENTIAL,
+    RESET,
+    RESET_POTENTIAL,
+    THRESHOLD,
+)
 from sewdsl.syntax.tree import (
     Assignment,
     Equation,
@@ -41,17 +52,12 @@ from sewdsl.syntax.tree import (
     StateDeclaration,
     Variable,
     Word,
+    names_in,
+    variables_in,
 )
 
-INPUT, POTENTIAL = "x", "v"
-THRESHOLD, RESET_POTENTIAL = "v_threshold", "v_reset"
-SETTINGS = (THRESHOLD, RESET_POTENTIAL, "detach_reset", "surrogate")
-"""Arguments that every neuron has."""
-GIVEN_NAMES = frozenset({INPUT, THRESHOLD, RESET_POTENTIAL})
-"""Names that an equation can read, and nothing can assign."""
 MODULE_WORDS = frozenset({"initial", "keeps_inputs", "learned", "normalised", "spec", "step"})
 """What our modules of neurons have in addition to those of :data:`MODULE_ATTRIBUTES`."""
-RESET = "reset"
 
 
 class EquationFunction(NamedTuple):
@@ -78,6 +84,8 @@ FUNCTIONS: Mapping[str, EquationFunction] = {
     ),
 }
 """The functions of equations by name."""
+RESERVED_VARIABLES = frozenset({*GIVEN_NAMES, *NEURON_SETTINGS, *FUNCTIONS, *EQUATION_KEYWORDS, PER})
+"""Names that nothing in a neuron can be called, other than the potential, which is always a state."""
 _OPERAND_NAMES = {
     "where": "condition, x, y",
     "min": "x, y",
@@ -151,8 +159,8 @@ def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, fl
         elif name == "steps" and stepwise:
             message, hint = "'steps' cannot be a parameter: what learns per step has it", "choose another name"
             said.append(Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint))
-        elif name in {*GIVEN_NAMES, *SETTINGS, *FUNCTIONS, *EQUATION_KEYWORDS, POTENTIAL, PER} or "." in name:
-            what = "every neuron has it" if name in SETTINGS else "it has a meaning already"
+        elif name in {*RESERVED_VARIABLES, POTENTIAL} or "." in name:
+            what = "every neuron has it" if name in NEURON_SETTINGS else "it has a meaning already"
             message, hint = f"'{name}' cannot be a parameter: {what}", "choose another name"
             said.append(Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint))
         else:
@@ -170,7 +178,7 @@ def _default(expression: RealExpression) -> float:
         if not abs(expression.value) <= MAX_NUMBER:
             raise _too_large(expression.span, float(expression.text))
         return expression.value
-    for word in _names(expression):
+    for word in variables_in(expression):
         hint = "write a number; what follows from others is computed in an equation"
         raise _wrong("not-from-parameters", "a default must be a number", word.span, hint)
     reader = _Reader(Tape(), {}, ResetSettings(), names=frozenset())
@@ -424,8 +432,7 @@ class _Reading:
         """Whether a name can be given a meaning; if not, that is said."""
         name = word.text
         parameters = {parameter.name.text for parameter in self.definition.parameters}
-        reserved = {*GIVEN_NAMES, *SETTINGS, *FUNCTIONS, *EQUATION_KEYWORDS, PER}
-        if name not in {*reserved, *parameters, *self.learned} and "." not in name:
+        if name not in {*RESERVED_VARIABLES, *parameters, *self.learned} and "." not in name:
             return True
         what = "a parameter" if name in parameters else "learned" if name in self.learned else "given"
         if name in FUNCTIONS:
@@ -513,31 +520,3 @@ class _Reading:
         if step.x.index not in reached:
             message = f"nothing that {neuron} gives depends on its input, x"
             self._say("without-effect", message, self.definition.name.span, "use x in an equation, as in 'h = v + x'")
-
-
-def names_in(equations: Iterable[Equation]) -> Iterator[Word]:
-    """Every name in equations that is not that of a function, in the order of the text."""
-    for equation in equations:
-        match equation:
-            case Learn(name=name, initial=value) | StateDeclaration(name=name, initial=value):
-                yield name
-            case Assignment(name=name, value=value):
-                yield name
-            case Gives(value=value):
-                pass
-        yield from _names(value)
-
-
-def _names(expression: RealExpression) -> Iterator[Word]:
-    match expression:
-        case Variable(name=name, span=span):
-            yield Word(name, span=span)
-        case Negation(operand=operand):
-            yield from _names(operand)
-        case Infix(left=left, right=right):
-            yield from (*_names(left), *_names(right))
-        case FunctionCall(operands=operands):
-            for operand in operands:
-                yield from _names(operand)
-        case Number():
-            return

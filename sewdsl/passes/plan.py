@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from sewdsl.ir.op import Join, LinearNeuron, Op
-from sewdsl.ops.equation_neurons import EquationKind
+from sewdsl.ir.op import Activation, Join, Op
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.layers.pool import MaxPool
@@ -292,10 +291,8 @@ def _kind(op: Op) -> PartKind:
             return "max pooling"
         case BatchNorm():
             return "batch norm"
-        case LinearNeuron():
-            return "neuron"
-        case EquationKind():
-            return "equations"
+        case Activation(kernel="neuron" | "equations" as kernel):
+            return kernel
         case Join():
             return "join"
     return "other"

@@ -7,13 +7,11 @@ from dataclasses import replace
 
 from sewdsl.analysis.residual_blocks import is_residual
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import LinearNeuron, Op
-from sewdsl.ops.equation_neurons import EquationKind
+from sewdsl.ir.op import Activation
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.passes.program import ExecutionStep, Program
-from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
 
 
 def hoist_static(program: Program) -> tuple[Program, str]:
@@ -68,18 +66,9 @@ def _norms(network: Network) -> dict[int, int]:
         and len(readers) == 1
         and network.graph.looped.isdisjoint((i, *readers))
         and i not in network.given
-        and _has_kernel(network.nodes[readers[0]].op)
+        and isinstance(op := network.nodes[readers[0]].op, Activation)
+        and op.takes_norm
     }
-
-
-def _has_kernel(op: Op) -> bool:
-    """Return whether there is a kernel that normalises the input of a neuron.
-
-    Neurons as equations without a state are left alone: of an input that is the same at all time-steps, they run once.
-    """
-    if isinstance(op, LinearNeuron):
-        return True
-    return isinstance(op, EquationKind) and bool(op.equations.after) and op.equations.entries <= MAX_KERNEL_ENTRIES
 
 
 def _joins(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:

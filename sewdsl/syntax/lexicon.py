@@ -92,3 +92,9 @@ HEADER_VALUE_COLUMN = 8
 
 ALIGNED_KEYWORDS = frozenset({"KEY", "_LET", "_BODY", "_USE", "_EXPECT", "_CLAIM", "_ALLOW"})
 """Kinds of first words that are padded to that column."""
+INPUT, POTENTIAL, RESET = "x", "v", "reset"
+THRESHOLD, RESET_POTENTIAL = "v_threshold", "v_reset"
+NEURON_SETTINGS = (THRESHOLD, RESET_POTENTIAL, "detach_reset", "surrogate")
+"""Arguments that every neuron has."""
+GIVEN_NAMES = frozenset({INPUT, THRESHOLD, RESET_POTENTIAL})
+"""Names that an equation can read, and nothing can assign."""

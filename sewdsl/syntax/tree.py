@@ -5,7 +5,7 @@ Equality ignores spans, so that ``parse(print(tree)) == tree``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import field
 from functools import cached_property
 from typing import Literal
@@ -406,3 +406,19 @@ def walk_syntax(node: SyntaxNode) -> Iterator[SyntaxNode]:
     yield node
     for child in child_nodes(node):
         yield from walk_syntax(child)
+
+
+def names_in(equations: Iterable[Equation]) -> Iterator[Word]:
+    """Every name in equations that is not that of a function, in the order of the text."""
+    for equation in equations:
+        if not isinstance(equation, Gives):
+            yield equation.name
+        value = equation.value if isinstance(equation, Gives | Assignment) else equation.initial
+        yield from variables_in(value)
+
+
+def variables_in(expression: RealExpression) -> Iterator[Word]:
+    """Every name that an expression reads, in the order of the text."""
+    for node in walk_syntax(expression):
+        if isinstance(node, Variable):
+            yield Word(node.name, span=node.span)

@@ -24,8 +24,7 @@ from sewdsl.exchange.write.source.document import run_source
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
-from sewdsl.ops.equation_neurons import EquationKind
+from sewdsl.ir.op import Activation, Neuron, ParallelNeuron, Spiking, Surrogate
 from sewdsl.ops.neurons.integrate_and_fire import DLIF, LIF, PLIF
 from sewdsl.ops.neurons.parallel import MaskedParallelSpikingNeuron, ParallelSpikingNeuron, SlidingParallelSpikingNeuron
 from sewdsl.ops.surrogates import ATan
@@ -163,8 +162,9 @@ class SpikingJellyLayers:
 
     def made(self, node: Node) -> PyCall:
         """The call that makes the module of a node."""
-        if isinstance(node.op, EquationKind):
-            slope = _surrogate(node, node.op.surrogate) if equations.fires(node.op) else ""
+        if isinstance(node.op, Activation) and node.op.defined_by_text:
+            surrogate = node.op.step_surrogate
+            slope = "" if surrogate is None else _surrogate(node, surrogate)
             (source,) = self._network.inputs(node)
             return self._equations.call(node.op, source, slope)
         if isinstance(node.op, ParallelNeuron) and self._network.nodes.index(node) in self._network.graph.looped:

@@ -6,10 +6,9 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from sewdsl.ir.network import Network
-from sewdsl.ir.op import LinearNeuron, Neuron
+from sewdsl.ir.op import Activation, Neuron
 from sewdsl.ir.recipe import Recipe
 from sewdsl.light_dataclass import dataclass
-from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.passes.plan import ExecutionContext, ExecutionPlan, PlannedStep, plan_execution
@@ -101,8 +100,8 @@ class ValueSizes:
         """The nodes of which more is kept than is known: on GPUs, neurons as equations run operation by operation."""
         if self.load.device == "cpu":
             return ()
-        nodes = self.network.nodes
-        return tuple(n.name for n in nodes if isinstance(n.op, EquationKind) and not isinstance(n.op, LinearNeuron))
+        ops = ((node.name, node.op) for node in self.network)
+        return tuple(name for name, op in ops if isinstance(op, Activation) and op.kernel == "equations")
 
     @cached_property
     def once(self) -> frozenset[int]:

@@ -17,9 +17,8 @@ import torch
 
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.evaluated_layers import EvaluatedLayer, factor_and_shift
-from sewdsl.ir.op import JOIN_OPERANDS, Join, LinearNeuron, Neuron, Op
+from sewdsl.ir.op import JOIN_OPERANDS, Activation, Join, LinearNeuron, Neuron, Op
 from sewdsl.ir.op import LinearDynamics as Dynamics
-from sewdsl.ops.equation_neurons import EquationActivation, EquationSpiking, factor_numbers, linear_form
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.delay import Delay
@@ -138,6 +137,8 @@ def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
     for kind in type(op).__mro__:
         if kind in NODES:
             return NODES[kind](op, site)
+    if isinstance(op, Activation) and op.equations is not None:
+        return _equations(op, site)
     if op.reads == "sequence":
         raise UnsupportedLayer(
             site.node, "reads all time-steps to give any of them, and a node of NIR sees one at a time"
@@ -307,26 +308,25 @@ def _neuron(dynamics: Dynamics, op: Neuron, site: EvaluatedLayer) -> nir.NIRNode
     return nir.LIF(*(_full(shape, value) for value in (dt / rate, gain / rate, leak, op.v_threshold, reset)))
 
 
-def _equations(op: EquationActivation | EquationSpiking, site: EvaluatedLayer) -> list[NirNode]:
+def _equations(op: Activation, site: EvaluatedLayer) -> list[NirNode]:
     if op.fixed_steps:
         raise UnsupportedLayer(site.node, "learns numbers for each time-step, and a node of NIR has the same for all")
-    step = op.equations
-    form = linear_form(step) if op.v_reset is not None else None
-    if form is None:
-        raise UnsupportedLayer(site.node, "has equations that no neuron of NIR has")
     rows = {name: value.reshape(-1) for name, value in site.learned.items()}
-    found = _of_channels([np.asarray(each, np.float64) for each in factor_numbers(step, form, rows)], op.v_reset, site)
+    numbers = op.hard_reset_numbers(rows)
+    if numbers is None:
+        raise UnsupportedLayer(site.node, "has equations that no neuron of NIR has")
+    found = _of_channels([np.asarray(each, np.float64) for each in numbers], site)
     if found is None:
         raise UnsupportedLayer(site.node, "charges in a way that neither IF nor LIF of NIR does")
     return [NirNode("", found)]
 
 
-def _of_channels(numbers: list[Array], v_reset: float | None, site: EvaluatedLayer) -> nir.NIRNode | None:
-    """As :func:`_neuron`, with numbers for each channel: decay, gain, drift and threshold."""
+def _of_channels(numbers: list[Array], site: EvaluatedLayer) -> nir.NIRNode | None:
+    """As :func:`_neuron`, with numbers for each channel: decay, gain, drift, threshold and reset."""
     dt, shape = site.dt, site.inputs[0].shape
     places = (-1, *[1] * (len(shape) - 1))
-    decay, gain, drift, least = (np.broadcast_to(each.reshape(places), shape) for each in numbers)
-    rate, reset = 1 - decay, _full(shape, v_reset or 0.0)
+    decay, gain, drift, least, reset = (np.broadcast_to(each.reshape(places), shape) for each in numbers)
+    rate = 1 - decay
     if not rate.any() and not drift.any():
         return nir.IF(gain / dt, least, reset)
     if ((rate <= 0) | (rate > 1)).any():
@@ -351,7 +351,5 @@ NODES: dict[type, Callable[..., list[NirNode]]] = {
     Add: lambda _, site: [NirNode("", None, tuple(range(len(site.inputs))))],
     Delay: lambda _, site: [NirNode("", nir.Delay(_full(site.node.output.shape, site.dt)))],
     Neuron: _spiking,
-    EquationActivation: _equations,
-    EquationSpiking: _equations,
 }
 """What gives the nodes of a layer, by its kind or the family of that."""

@@ -11,14 +11,15 @@ from torch import nn
 
 from sewdsl.equations.operations import COMPARISONS, OPERATIONS
 from sewdsl.equations.step import NeuronStep
-from sewdsl.equations.tape import STEP, TapeEntry, needed
+from sewdsl.equations.tape import STEP, Tape, TapeEntry, needed
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
 from sewdsl.ir.node import Node
 from sewdsl.snn.equations import Equations
+from sewdsl.snn.kernels import tapes
 from sewdsl.snn.kernels.reference import factor_values
 from sewdsl.snn.neuron import Neuron
-from sewdsl.snn.protocols import LinearSpec
+from sewdsl.snn.protocols import JoinSpec, LinearSpec
 
 Numbers = NDArray[Any]
 
@@ -159,20 +160,47 @@ class EquationSteps(NamedTuple):
             return place.numbers(f"number_{entry.index}", entry.number)
         if entry.index in self.factors:
             return place.numbers(f"factor_{entry.index}", self.factors[entry.index])
-        operands = [known[each.index] for each in entry.operands]
-        if entry.operation == "detach":
-            return operands[0]
-        word = OPERATIONS[entry.operation].spelling.onnx
-        if word and entry.operation not in COMPARISONS:
-            return place.add(word, *operands)
-        if entry.operation == "where":
-            zero = place.numbers("zero", 0.0)
-            return place.add("Where", place.add("Equal", operands[0], zero), operands[2], operands[1])
-        if entry.operation == "fire":
-            truth = place.add("GreaterOrEqual", operands[0], place.numbers("zero", 0.0))
+        return write_operation(place, entry, [known[each.index] for each in entry.operands])
+
+
+def write_operation(place: NodeScope, entry: TapeEntry, operands: Sequence[str], *, last: bool = False) -> str:
+    """Put the operation of a result into a graph, and return the name of the result.
+
+    Args:
+        last: Whether the result is the value of the node; of an operation that is no comparison.
+    """
+    add = place.last if last else place.add
+    word = OPERATIONS[entry.operation].spelling.onnx
+    if entry.operation == "detach":
+        return operands[0]
+    if entry.operation == "where":
+        zero = place.numbers("zero", 0.0)
+        return add("Where", place.add("Equal", operands[0], zero), operands[2], operands[1])
+    if entry.operation == "fire":
+        truth = place.add("GreaterOrEqual", operands[0], place.numbers("zero", 0.0))
+    elif entry.operation in COMPARISONS:
+        truth = place.add(word, *operands)
+    else:
+        return add(word, *operands)
+    return place.add("Cast", truth, to=place.graph.type)
+
+
+def write_join(place: NodeScope, spec: JoinSpec, branch: str, identity: str, *, last: bool) -> str:
+    """g of two values; the last of several gives the node's value."""
+    text = tapes.trace_join(spec, branch=True)
+    if text is None:
+        raise UnsupportedLayer(place.node, "computes more than plain arithmetic, and ONNX has no word for that")
+    root, named = tapes.read_tape(Tape(), text), {"s": branch, "z": identity}
+    known: dict[int, str] = {}
+    for entry in needed([root]):
+        if entry.operands:
+            operands = [known[each.index] for each in entry.operands]
+            known[entry.index] = write_operation(place, entry, operands, last=last and entry is root)
+        elif entry.number is None:
+            known[entry.index] = named[entry.operation]
         else:
-            truth = place.add(word, *operands)
-        return place.add("Cast", truth, to=place.graph.type)
+            known[entry.index] = place.numbers(repr(entry.number), entry.number)
+    return known[root.index]
 
 
 def neuron_steps(node: Node, module: Neuron | Equations, shape: tuple[int, ...]) -> LinearSteps | EquationSteps:

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from sewdsl.equations.operations import COMPARISONS, OPERATIONS
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
-from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps
+from sewdsl.exchange.write.onnx.neuron_steps import EquationSteps, write_join
 from sewdsl.snn import batch_norm, layers, merges, pooling
 from sewdsl.snn.equations import Equations, SpikingEquations
 from sewdsl.snn.join import Join
-from sewdsl.snn.kernels import tapes
-from sewdsl.snn.protocols import JoinSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -194,7 +191,7 @@ def _channel_sum(place: NodeScope, layer: merges.Sum, x: str) -> str:
 def _joined(place: NodeScope, module: Join | merges.JoinOfMany, first: str, *others: str) -> str:
     """Two operands at a time."""
     for number, other in enumerate(others, start=1):
-        first = _join(place, module.spec, first, other, last=number == len(others))
+        first = write_join(place, module.spec, first, other, last=number == len(others))
     return first
 
 
@@ -229,23 +226,6 @@ def _attention(place: NodeScope, module: merges.Attention, *operands: str) -> st
         y = place.add("MatMul", v, place.add("MatMul", turned, q))
     scaled = place.add("Mul", y, place.numbers("scale", module.scale))
     return place.last("Reshape", scaled, place.graph.sizes(0, place.shapes[2][0], *place.shape[1:]))
-
-
-def _join(place: NodeScope, spec: JoinSpec, branch: str, identity: str, *, last: bool) -> str:
-    """g of two values; the last of several gives the node's value."""
-    tape = tapes.trace_join(spec, branch=True)
-    if tape is None:
-        raise UnsupportedLayer(place.node, "computes more than plain arithmetic, and ONNX has no word for that")
-    values, entries = {"s": branch, "z": identity}, tape.split("; ")
-    for number, entry in enumerate(entries):
-        instruction, *words = entry.split()
-        operands = [values[word] if word in values else place.numbers(word, float(word)) for word in words]
-        compares = instruction in COMPARISONS
-        ends = last and number == len(entries) - 1
-        word = "Identity" if instruction == "set" else OPERATIONS[instruction].spelling.onnx
-        found = (place.last if ends and not compares else place.add)(word, *operands)
-        values[f"t{number}"] = place.add("Cast", found, to=place.graph.type) if compares else found
-    return found
 
 
 def _stateless(place: NodeScope, module: Equations, x: str) -> str:

@@ -13,10 +13,10 @@ from sewdsl.equations.tape import LEARNED, NUMBER, STEP
 from sewdsl.exchange.write.source import loops
 from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall, class_name
 from sewdsl.ir.node import MODULE_ATTRIBUTES
-from sewdsl.ir.op import KnowsSteps
+from sewdsl.ir.op import Activation, KnowsSteps
 from sewdsl.ir.signal import Signal
 from sewdsl.ops.equation_neurons import EquationKind
-from sewdsl.ops.read_equations import INPUT, RESET, RESET_POTENTIAL, THRESHOLD, names_in
+from sewdsl.syntax.lexicon import GIVEN_NAMES, INPUT, RESET, RESET_POTENTIAL, THRESHOLD
 from sewdsl.syntax.tree import (
     Assignment,
     FunctionCall,
@@ -28,6 +28,7 @@ from sewdsl.syntax.tree import (
     RealExpression,
     StateDeclaration,
     Variable,
+    names_in,
 )
 
 SPREAD = '''\
@@ -49,7 +50,6 @@ _TAKEN = (
     | MODULE_ATTRIBUTES
 )
 """What no parameter and no variable of a class can be called."""
-_GIVEN = frozenset({INPUT, THRESHOLD, RESET_POTENTIAL})
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2}
 _ATOM = 4
 
@@ -67,11 +67,6 @@ def python_names(words: Iterable[str]) -> dict[str, str]:
             name += "_"
         names[word] = name
     return names
-
-
-def fires(op: EquationKind) -> bool:
-    """Whether a neuron has a step function, and so a surrogate in use."""
-    return "fire(" in op.definition_text()
 
 
 class _Text(NamedTuple):
@@ -116,7 +111,7 @@ class EquationClass:
         self.definition, self.step = op.definition, op.equations
         self.soft = op.v_reset is None
         self.used: set[str] = set()
-        words = [word.text for word in names_in(self.definition.equations) if word.text not in _GIVEN]
+        words = [word.text for word in names_in(self.definition.equations) if word.text not in GIVEN_NAMES]
         learned = [word for word in words if word in self.step.learned]  # keys of the state_dict, which are as they are
         self.names = python_names(dict.fromkeys([*learned, THRESHOLD, RESET_POTENTIAL, *op.defaults, *words]))
         self.signed: Iterator[bool] = iter(())
@@ -332,14 +327,15 @@ class EquationClasses:
     @property
     def fires(self) -> bool:
         """Whether one of those asked for fires."""
-        return any(fires(made.op) for made in self._made.values())
+        return any(made.op.step_surrogate for made in self._made.values())
 
-    def call(self, op: EquationKind, source: Signal, surrogate: str) -> PyCall:
-        """The call that makes a neuron.
+    def call(self, op: Activation, source: Signal, surrogate: str) -> PyCall:
+        """The call that makes a neuron that a text defines.
 
         Args:
             surrogate: What ``fire`` is given in addition.
         """
+        assert isinstance(op, EquationKind)  # noqa: S101 -- the caller asked whether a text defines it
         key = op.definition, op.v_reset is None, op.detach_reset, op.equations.signed, surrogate
         if key not in self._made:
             name = class_name(f"{op.kind}Neuron", "Neuron", self._taken)

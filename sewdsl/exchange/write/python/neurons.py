@@ -13,9 +13,8 @@ from sewdsl.exchange.write.source.class_text import init_head
 from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, PyCall
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
-from sewdsl.ir.op import Neuron, ParallelNeuron, Spiking, Surrogate
+from sewdsl.ir.op import Activation, Neuron, ParallelNeuron, Surrogate
 from sewdsl.ir.signal import Signal
-from sewdsl.ops.equation_neurons import EquationKind
 from sewdsl.ops.neurons.integrate_and_fire import DLIF, IF, LIF, PLIF
 from sewdsl.ops.neurons.parallel import MaskedParallelSpikingNeuron, ParallelSpikingNeuron, SlidingParallelSpikingNeuron
 from sewdsl.ops.surrogates import ATan, Constant, Rectangular, Sigmoid, Triangle
@@ -235,12 +234,12 @@ class Neurons:
     """The neurons of a network; ``taken`` are the names of the file."""
 
     def __init__(self, network: Network, taken: set[str]) -> None:
-        neurons = [node.op for node in network if isinstance(node.op, Spiking | EquationKind)]
-        spiking = [op for op in neurons if not isinstance(op, EquationKind) or equations.fires(op)]
-        ops = [op for op in spiking if isinstance(op, Neuron) and not isinstance(op, EquationKind)]
-        self._surrogates = Surrogates(op.surrogate for op in spiking)
+        activations = [node.op for node in network if isinstance(node.op, Activation)]
+        ops = [op for op in activations if isinstance(op, Neuron) and not op.defined_by_text]
+        surrogates = [surrogate for op in activations if (surrogate := op.step_surrogate) is not None]
+        self._surrogates = Surrogates(surrogates)
         self._found = {name: Counter(getattr(op, name) for op in ops) for name in BASE_CLASS_TEXT}
-        self._found["surrogate"] = Counter(op.surrogate for op in spiking)
+        self._found["surrogate"] = Counter(surrogates)
         self._parallel: dict[type[ParallelNeuron], None] = {}
         self._taus: dict[type[Neuron], float | None] = {}
         self._base = loops.BASE if network.graph.looped else "nn.Module"
@@ -249,9 +248,10 @@ class Neurons:
     def made(self, node: Node, source: Signal) -> PyCall:
         """The call that makes a neuron that reads a signal."""
         op = node.op
-        if isinstance(op, EquationKind):
-            several = equations.fires(op) and self._varies("surrogate")
-            return self._equations.call(op, source, str(self._surrogates.name(node, op.surrogate)) if several else "")
+        if isinstance(op, Activation) and op.defined_by_text:
+            surrogate = op.step_surrogate if self._varies("surrogate") else None
+            slope = "" if surrogate is None else str(self._surrogates.name(node, surrogate))
+            return self._equations.call(op, source, slope)
         if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
             return self._made_parallel(node, op)
         if not isinstance(op, Neuron):
