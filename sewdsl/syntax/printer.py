@@ -56,8 +56,7 @@ def print_expression(node: tree.SyntaxNode) -> str:
         case tree.Text():
             return f'"{node.text}"'
         case _:
-            message = f"a {type(node).__name__} is no expression"
-            raise TypeError(message)
+            raise TypeError(f"a {type(node).__name__} is no expression")
 
 
 def _print_sum(node: tree.RealExpression | tree.Formula, binding: int) -> str:

@@ -70,8 +70,7 @@ def contents(path: Path) -> bytes:
     with open_file(path) as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        message = f"it has more than {MAX_BYTES:,} bytes"
-        raise RecordError(message)
+        raise RecordError(f"it has more than {MAX_BYTES:,} bytes")
     return data
 
 

@@ -57,8 +57,7 @@ class SampleDataset(Dataset[Sample]):
         length = len(self)
         for index in indices:
             if not -length <= index < length:
-                message = f"sample {index} of {length:,}"
-                raise IndexError(message)
+                raise IndexError(f"sample {index} of {length:,}")
         x, y = self.samples.batch(torch.tensor([index % length for index in indices], dtype=torch.int64))
         if self.varies:
             x = x.transpose(0, 1)
@@ -140,8 +139,7 @@ def dataset(
     """
     if split not in get_args(Split):
         hint = did_you_mean(str(split), get_args(Split)) or "there are: train, validation, test"
-        message = f"unknown split '{split}'; {hint}"
-        raise ValueError(message)
+        raise ValueError(f"unknown split '{split}'; {hint}")
     made = make_dataset(name, data, steps, shape, Reading(in_memory=in_memory), subset=subset)
     train, test = made.load()
     if split == "validation" and made.validation is None:

@@ -64,8 +64,7 @@ def dataset_of(network: Network, folder: Path | None = None) -> DataSet:
         raise ValueError(message)
     kind = find_dataset(recipe.on)
     if kind is None:
-        message = f"unknown data set '{recipe.on}'"
-        raise ValueError(message)
+        raise ValueError(f"unknown data set '{recipe.on}'")
     return kind(_setup(network, recipe, folder))
 
 

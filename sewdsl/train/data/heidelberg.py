@@ -63,15 +63,12 @@ def count_spikes(times: Any, units: Any, steps: int, channels: int) -> Frames:
 
     t, unit = np.asarray(times), np.asarray(units)
     if t.ndim != 1 or t.shape != unit.shape:
-        message = f"the times and channels of a recording have the shapes {t.shape} and {unit.shape}"
-        raise ValueError(message)
+        raise ValueError(f"the times and channels of a recording have the shapes {t.shape} and {unit.shape}")
     if t.dtype.kind not in "fiu" or not ((t >= 0) & (t < np.inf)).all():
-        message = "a recording has times that are none: seconds from 0 on are expected"
-        raise ValueError(message)
+        raise ValueError("a recording has times that are none: seconds from 0 on are expected")
     outside = unit[(unit < 0) | (unit >= channels)] if unit.dtype.kind in "iu" else unit
     if len(outside):
-        message = f"a recording has a spike of channel {outside[0]}, expected 0 to {channels - 1}"
-        raise ValueError(message)
+        raise ValueError(f"a recording has a spike of channel {outside[0]}, expected 0 to {channels - 1}")
     frame = np.floor(t.astype(np.float64) * steps / SECONDS)
     seen = frame < steps
     cells = frame[seen].astype(np.int64) * channels + unit[seen].astype(np.int64)
@@ -112,10 +109,9 @@ def read_words(path: Path) -> Sequence[SpokenWord]:
         count = {len(_lists(file, name)) for name in ("spikes/times", "spikes/units")}
         labels = _row(file, "labels")
         if labels is None or labels.dtype.kind not in "iu" or count != {len(labels)}:
-            message = (
+            raise ValueError(
                 f"its labels are not one whole number for each of its {' or '.join(map(str, sorted(count)))} recordings"
             )
-            raise ValueError(message)
         return [SpokenWord(label, path, index) for index, label in enumerate(np.asarray(labels[()]).tolist())]
 
 
@@ -125,11 +121,9 @@ def _lists(file: h5py.File, name: str) -> h5py.Dataset:
 
     lists = _row(file, name)
     if lists is None or h5py.check_vlen_dtype(lists.dtype) is None:
-        message = f"it has no '{name}', a list of numbers for each recording"
-        raise ValueError(message)
+        raise ValueError(f"it has no '{name}', a list of numbers for each recording")
     if len(lists) > file.id.get_filesize():
-        message = f"by its header, '{name}' has {len(lists):,} lists, more than the file has bytes"
-        raise ValueError(message)
+        raise ValueError(f"by its header, '{name}' has {len(lists):,} lists, more than the file has bytes")
     return lists
 
 

@@ -75,8 +75,7 @@ def read_arrays(path: Path, names: Sequence[str], shape: tuple[int, ...] | None 
         total, stored = sum(member.file_size for member in members), path.stat().st_size
         most = max(MAX_UNPACKED, MAX_RATIO * stored)
         if shape is None and total > most:
-            message = f"its {stored:,} bytes unpack to {total:,}, expected at most {most:,}"
-            raise ValueError(message)
+            raise ValueError(f"its {stored:,} bytes unpack to {total:,}, expected at most {most:,}")
         arrays = []
         for member in members:
             with archive.open(member) as file:
@@ -106,11 +105,9 @@ def _member(archive: ZipFile, name: str) -> ZipInfo:
         there = [other.removesuffix(".npy") for other in members]
         more = ", …" if len(there) > MAX_NAMES else ""
         has = f"has {', '.join(there[:MAX_NAMES])}{more}" if there else "has no array"
-        message = f"it {has}; {name} is missing"
-        raise ValueError(message)
+        raise ValueError(f"it {has}; {name} is missing")
     if found.compress_type not in {ZIP_STORED, ZIP_DEFLATED} or found.flag_bits & 1:
-        message = f"{name} is packed in a way that numpy does not use"
-        raise ValueError(message)
+        raise ValueError(f"{name} is packed in a way that numpy does not use")
     return found
 
 
@@ -139,8 +136,7 @@ def _read(file: IO[bytes], size: int, wanted: tuple[int, ...] | None) -> NDArray
         raise ShapeError(shape)
     stated, follow = prod(shape) * dtype.itemsize, size - len(start) - width - length
     if stated != follow:
-        message = f"by its header, an array has {stated:,} bytes, but {follow:,} follow"
-        raise ValueError(message)
+        raise ValueError(f"by its header, an array has {stated:,} bytes, but {follow:,} follow")
     data = file.read(stated)
     file.read(1)  # at the end of a file in an archive, its checksum is compared
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")

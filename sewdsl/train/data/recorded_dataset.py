@@ -213,8 +213,7 @@ class RecordedDataSet(DataSet):
                 raise DataError(wrong)
         self.check_classes([*listing.train, *listing.test])
         if not self.part(listing)[0]:
-            message = f"no recordings for training in '{listing.place}'"
-            raise DataError(message)
+            raise DataError(f"no recordings for training in '{listing.place}'")
 
     def check_classes(self, recordings: Sequence[Recording]) -> None:
         """Check that recordings are of the classes that the dataset has.
@@ -225,8 +224,7 @@ class RecordedDataSet(DataSet):
         for recording in recordings:
             if self.classes and not 0 <= recording.label < self.classes:
                 last = self.classes - 1
-                message = f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {last}"
-                raise DataError(message)
+                raise DataError(f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {last}")
 
     def _check_parts(self, listing: Listing) -> None:
         for part, recordings in (("training", listing.train), ("the test", listing.test)):
@@ -261,5 +259,4 @@ def check_tonic(kind: str) -> None:
         DataError: If tonic is not installed.
     """
     if kind and importlib.util.find_spec("tonic") is None:
-        message = f"{kind} is tonic's, which is not installed: pip install 'sewdsl[data]'"
-        raise DataError(message)
+        raise DataError(f"{kind} is tonic's, which is not installed: pip install 'sewdsl[data]'")

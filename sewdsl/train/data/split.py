@@ -52,8 +52,7 @@ def split_off_validation(splits: Splits, share: float, seed: int, own: SampleSet
     for part, purpose in ((parts.train, "to learn from"), (parts.test, "for the test")):
         if not len(part.y):
             taken = f": 'validation {share:g}' takes all {len(splits.train.y)}" if len(splits.train.y) else ""
-            message = f"there are no samples {purpose}{taken if part is parts.train else ''}"
-            raise DataError(message)
+            raise DataError(f"there are no samples {purpose}{taken if part is parts.train else ''}")
     return parts
 
 

@@ -208,8 +208,7 @@ class EpochWatch(Checkpoint):
         epochs = {epoch: figures[module.monitor] for epoch, figures in sorted(module.history.items())}
         last = max(epochs)
         if not self._watch(epochs) and last < (trainer.max_epochs or last):
-            message = f"ended early, after epoch {last} of {trainer.max_epochs}"
-            raise RunPruned(message)
+            raise RunPruned(f"ended early, after epoch {last} of {trainer.max_epochs}")
 
 
 def progress_callbacks() -> list[Callback]:
@@ -231,11 +230,10 @@ def plugin_callbacks() -> list[Callback]:
         if make is None:
             continue
         if not callable(make):
-            message = (
+            raise RunError(
                 f"'{file.path}': 'callbacks' is a function that gives a list, so that each run has callbacks of "
                 "its own: def callbacks(): return [...]"
             )
-            raise RunError(message)
         try:
             made = list(make())
         except Exception as error:  # noqa: BLE001 -- whatever the code of others does
@@ -243,9 +241,8 @@ def plugin_callbacks() -> list[Callback]:
         callbacks += made
         for each in made:
             if not isinstance(each, Callback):
-                message = (
+                raise RunError(
                     f"'{file.path}': callbacks() gives objects of classes derived from lightning.pytorch.Callback, "
                     f"not {type(each).__module__}.{type(each).__qualname__}"
                 )
-                raise RunError(message)
     return callbacks

@@ -51,16 +51,14 @@ def read_state(path: Path) -> dict[str, Any]:
             if archive.testzip() is None:
                 state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        message = f"the checkpoint '{path}' is missing"
-        raise RunError(message) from None
+        raise RunError(f"the checkpoint '{path}' is missing") from None
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001, S110 -- a damaged pickle can end in any of them
         pass
     if isinstance(state, dict) and isinstance(state.get(WEIGHTS), str):
         return dict(state)
-    message = f"the checkpoint '{path}' is damaged"
-    raise RunError(message)
+    raise RunError(f"the checkpoint '{path}' is damaged")
 
 
 def read_checkpoint(folder: RunFolder, path: Path) -> dict[str, Any]:
@@ -122,11 +120,10 @@ def require_plain_state(states: dict[str, Any]) -> None:
             buffer.seek(0)
             torch.load(buffer, weights_only=True)
         except Exception:  # noqa: BLE001 -- pickle ends in any of them
-            message = (
+            raise RunError(
                 f"what the callback {name} keeps by state_dict() could not be read from a checkpoint again: "
                 "it may hold numbers, texts, tensors, lists and dicts alone"
-            )
-            raise RunError(message) from None
+            ) from None
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -245,8 +245,7 @@ class Classifier(LightningModule):
         self.history = {int(epoch): dict(figures) for epoch, figures in self.state["history"].items()}
         saved, now = len(self.state["processes"]), self.trainer.world_size
         if saved != now:
-            message = f"the run was saved by {saved} processes and cannot go on with {now}"
-            raise RunError(message)
+            raise RunError(f"the run was saved by {saved} processes and cannot go on with {now}")
 
     def on_train_start(self) -> None:
         """Set the clock, and the random numbers: to where they stood, or of several processes to different ones."""
@@ -354,10 +353,9 @@ class Classifier(LightningModule):
         forward = self.model.forward  # a compiled network would not run the hooks that look
         with self.trainer.precision_plugin.forward_context():
             began = first_nonfinite(self.model, x, lambda: training_loss(forward, x, y, self.recipe)[1])
-        message = (
+        raise RunDiverged(
             f"{what} in epoch {self.current_epoch + 1}, batch {index + 1}: the first that is not finite is {began}"
         )
-        raise RunDiverged(message)
 
 
 def _gathered(mine: dict[str, Any]) -> list[dict[str, Any]]:

@@ -186,8 +186,7 @@ def fit_epochs(module: Classifier, parts: Parts, folder: RunFolder, options: Run
             raise RunError(describe_failure(own_code.path, error)) from None
         if not isinstance(error, OSError):
             raise
-        message = f"cannot write '{error.filename or folder.path}': {error.strerror}"
-        raise RunError(message) from None
+        raise RunError(f"cannot write '{error.filename or folder.path}': {error.strerror}") from None
     finally:
         signal.signal(signal.SIGINT, on_interrupt)  # Lightning ignores Ctrl-C from the first one on
     if distributed.is_available() and distributed.is_initialized():
@@ -216,8 +215,7 @@ def _batches(parts: Parts, recipe: Recipe, process: int, processes: int, classes
         classes=classes,
     )
     if not len(training):
-        message = f"{len(parts.train.y)} training samples are too few for {processes} processes"
-        raise RunError(message)
+        raise RunError(f"{len(parts.train.y)} training samples are too few for {processes} processes")
     return training, Batches(judged, recipe.batch, process=process, processes=processes)
 
 
@@ -236,11 +234,9 @@ def check_devices(recipe: Recipe, processes: Processes, before: Precision | None
 def _make_trainer(recipe: Recipe, processes: Processes, before: Precision | None, **options: Any) -> Trainer:
     """Return Lightning's loop; errors are those of :func:`check_devices`."""
     if recipe.ema is not None and processes.strategy == "fsdp":
-        message = "'ema' averages whole weights, and fsdp gives each process a part of them; take --strategy ddp"
-        raise RunError(message)
+        raise RunError("'ema' averages whole weights, and fsdp gives each process a part of them; take --strategy ddp")
     if processes.strategy == "fsdp" and device_type(processes.accelerator) != "cuda":
-        message = "--strategy fsdp requires a GPU; use --strategy ddp on processors"
-        raise RunError(message)
+        raise RunError("--strategy fsdp requires a GPU; use --strategy ddp on processors")
     chosen = precision(recipe, device_type(processes.accelerator), before)
     try:
         return Trainer(
@@ -252,8 +248,7 @@ def _make_trainer(recipe: Recipe, processes: Processes, before: Precision | None
         )
     except (ValueError, MisconfigurationException) as error:
         # Lightning explains in many sentences, of which the first says what is wrong.
-        message = str(error).strip().partition(". ")[0].partition("\n")[0].replace("`", "'")
-        raise RunError(message) from None
+        raise RunError(str(error).strip().partition(". ")[0].partition("\n")[0].replace("`", "'")) from None
 
 
 class Confusion(Callback):

@@ -27,8 +27,7 @@ def load_spec(folder: RunFolder) -> Compilation:
         RunError: If it is not in the folder, or was made with code that was not imported.
     """
     if not folder.spec.is_file():
-        message = f"'{folder.spec}' is missing"
-        raise RunError(message)
+        raise RunError(f"'{folder.spec}' is missing")
     require_plugins(folder)
     return read(folder.spec)
 
@@ -75,8 +74,7 @@ def _load(folder: RunFolder, network: Network, *, best: bool, optimize: int) -> 
     if is_exported(folder.path):
         path = folder.path / WEIGHTS
         if best and exported_epoch(folder) != "best":
-            message = f"'{folder.path}' was exported without --best: the weights of the best epoch are not in it"
-            raise RunError(message)
+            raise RunError(f"'{folder.path}' was exported without --best: the weights of the best epoch are not in it")
     tensors = read_weights(path)
     model = compile(network, optimize=optimize)
     load_weights(model, tensors, path)

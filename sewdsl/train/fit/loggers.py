@@ -45,14 +45,12 @@ def check_loggers(names: Sequence[LoggerName]) -> None:
     """
     for name, package in (("wandb", "wandb"), ("mlflow", "mlflow")):
         if name in names and find_spec(package) is None:
-            message = f"--logger {name} needs a package that is not installed: pip install 'sewdsl[{name}]'"
-            raise RunError(message)
+            raise RunError(f"--logger {name} needs a package that is not installed: pip install 'sewdsl[{name}]'")
     if "wandb" in names and os.environ.get("WANDB_MODE") not in OFFLINE and not _has_wandb_key():
-        message = (
+        raise RunError(
             "--logger wandb has no key, and asks for none: 'wandb login' or WANDB_API_KEY gives one, "
             "WANDB_MODE=offline keeps the figures in the run's folder, from where 'wandb sync' can send them later"
         )
-        raise RunError(message)
 
 
 def _has_wandb_key() -> bool:
@@ -107,8 +105,7 @@ def open_loggers(module: Classifier, folder: RunFolder, asked: Sequence[LoggerNa
                         ids["mlflow"] = str(logger.run_id)
                     _log_settings(logger, module, goes_on=goes_on)
             except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever services raise
-                message = f"cannot log to {name}: {_sentence(error)}"
-                raise RunError(message) from None
+                raise RunError(f"cannot log to {name}: {_sentence(error)}") from None
             _keep_from_ending_the_run(name, logger)
             if rank() == 0:
                 _say_where(logger, folder)

@@ -56,8 +56,7 @@ def temporal_delete(x_TN: Tensor, keep: int, generator: torch.Generator | None =
     """
     T = len(x_TN)
     if not 1 <= keep <= T:
-        message = f"cannot keep {keep} of {T} time-steps"
-        raise ValueError(message)
+        raise ValueError(f"cannot keep {keep} of {T} time-steps")
     kept = torch.randperm(T, generator=generator)[:keep].sort().values
     if x_TN.stride(0) == 0:
         return x_TN[:keep]  # all steps are one: which are kept makes no difference

@@ -116,10 +116,9 @@ def device_type(accelerator: Accelerator) -> DeviceType:
     if accelerator != "cpu" and torch.cuda.is_available():
         return "cuda"
     if accelerator == "cuda":
-        message = (
+        raise RunError(
             "there is no GPU that torch can use ('sewdsl doctor' says what is here); --device cpu takes the processor"
         )
-        raise RunError(message)
     return "mps" if accelerator == "auto" and torch.backends.mps.is_available() else "cpu"
 
 
@@ -140,8 +139,7 @@ def precision(recipe: Recipe, device: DeviceType, before: Precision | None = Non
             return before
         return "16-mixed" if device == "cuda" and not _has_bfloat16() else "bf16-mixed"
     if recipe.precision == "16-mixed" and device != "cuda":
-        message = "precision 16-mixed needs a GPU; 'mixed' takes bfloat16 where there is none"
-        raise RunError(message)
+        raise RunError("precision 16-mixed needs a GPU; 'mixed' takes bfloat16 where there is none")
     return "32-true" if recipe.precision == "32" else recipe.precision
 
 

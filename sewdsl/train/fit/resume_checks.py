@@ -103,10 +103,9 @@ def _compare(began: Network, now: Network, folder: RunFolder) -> None:
     old, new = dict(began.recipe or ()), dict(now.recipe or ())
     changed += [name for name in new if name != "epochs" and new[name] != old.get(name)]
     if changed:
-        message = (
+        raise RunError(
             f"'{folder.spec}' is not what the run began with: with another {' and '.join(changed)} it is another run"
         )
-        raise RunError(message)
 
 
 def _bare(network: Network) -> Network:
@@ -117,18 +116,16 @@ def _bare(network: Network) -> Network:
 def _compare_rates(old: Recipe, new: Recipe, checkpoint: Mapping[str, Any]) -> None:
     begun = checkpoint["epoch"] + 1 if checkpoint else 0
     if new.epochs < begun:
-        message = f"{begun} epochs are done or begun already: {CHANGEABLE_SETTING} cannot be {new.epochs}"
-        raise RunError(message)
+        raise RunError(f"{begun} epochs are done or begun already: {CHANGEABLE_SETTING} cannot be {new.epochs}")
     by_step = old.schedule is not None and old.schedule.each == "step"
     if (by_step and begun and old.epochs != new.epochs) or any(
         old.factor(epoch) != new.factor(epoch) for epoch in range(begun)
     ):
-        message = (
+        raise RunError(
             f"the schedule {new.schedule} depends on the number of epochs: with {new.epochs}, the learning rate would "
             f"have been another from the start; train anew, with its length said, such as 'schedule "
             f"Cosine(T_max={old.epochs - old.warmup})', and the number of epochs can change"
         )
-        raise RunError(message)
 
 
 def fewest_epochs(folder: RunFolder) -> int | None:
@@ -155,8 +152,7 @@ def _check(state: dict[str, Any], path: Path) -> dict[str, Any]:
     try:
         _Standing.model_validate(state)
     except ValidationError as error:
-        message = f"the checkpoint '{path}' is damaged: {complaint(error.errors()[0])}"
-        raise RunError(message) from None
+        raise RunError(f"the checkpoint '{path}' is damaged: {complaint(error.errors()[0])}") from None
     return state
 
 

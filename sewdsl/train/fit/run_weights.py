@@ -66,8 +66,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     try:
         model.load_state_dict(dict(tensors))
     except RuntimeError as error:
-        message = f"the weights '{path}' are of another network: {str(error).splitlines()[-1].strip()}"
-        raise RunError(message) from None
+        raise RunError(f"the weights '{path}' are of another network: {str(error).splitlines()[-1].strip()}") from None
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,7 @@ def load_into(model: SpikingNetwork, beginning: InitialWeights) -> None:
     try:
         model.load_state_dict({**kept, **beginning.tensors})
     except RuntimeError as error:
-        message = f"the weights in '{beginning.origin.file}' are not of {model.network.name}: {error}"
-        raise RunError(message) from None
+        raise RunError(f"the weights in '{beginning.origin.file}' are not of {model.network.name}: {error}") from None
 
 
 def write_initial_weights(folder: RunFolder, beginning: InitialWeights) -> None:
@@ -126,5 +124,4 @@ def read_initial_weights(folder: RunFolder) -> InitialWeights | None:
         return None
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    message = f"the weights that the run began with, '{folder.start}', are damaged"
-    raise RunError(message)
+    raise RunError(f"the weights that the run began with, '{folder.start}', are damaged")

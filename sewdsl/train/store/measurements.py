@@ -54,8 +54,7 @@ def read_metrics(path: Path) -> Epochs:
     """
     epochs = read_run_file(path, parse_metrics)
     if epochs is None:
-        message = f"cannot read '{path}': {os.strerror(errno.ENOENT)}"
-        raise RunError(message)
+        raise RunError(f"cannot read '{path}': {os.strerror(errno.ENOENT)}")
     return epochs
 
 
@@ -80,19 +79,16 @@ def parse_metrics(data: bytes) -> Epochs:
             epoch = _epoch(texts.pop("epoch", ""))
             epochs[epoch] = dict(_figures(texts))
     except (RecordError, csv.Error) as error:
-        message = f"line {lines.line_num}: {error}"
-        raise RecordError(message) from None
+        raise RecordError(f"line {lines.line_num}: {error}") from None
     if not epochs:
-        message = "it holds no epoch"
-        raise RecordError(message)
+        raise RecordError("it holds no epoch")
     return epochs
 
 
 def _epoch(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_COUNT)) and 1 <= int(text) <= MAX_COUNT:
         return int(text)
-    message = f"epoch is {quoted(text)}, expected a whole number from 1"
-    raise RecordError(message)
+    raise RecordError(f"epoch is {quoted(text)}, expected a whole number from 1")
 
 
 def _figures(texts: dict[str, str]) -> Iterator[tuple[str, float]]:
@@ -106,8 +102,7 @@ def _figures(texts: dict[str, str]) -> Iterator[tuple[str, float]]:
         except ValueError:
             value = -1.0
         if not 0 <= value <= most and (share or isfinite(value)):
-            message = f"{named(name)} is {quoted(text)}, expected a number from 0 to {most:g}"
-            raise RecordError(message)
+            raise RecordError(f"{named(name)} is {quoted(text)}, expected a number from 0 to {most:g}")
         yield name, value
 
 
@@ -163,8 +158,7 @@ def _named(count: int, names: Sequence[str]) -> list[str]:
 
 def _square(counts: list[list[int]]) -> list[list[int]]:
     if any(len(row) != len(counts) for row in counts):
-        message = f"expected {len(counts)} counts in each of its {len(counts)} rows"
-        raise ValueError(message)
+        raise ValueError(f"expected {len(counts)} counts in each of its {len(counts)} rows")
     return counts
 
 

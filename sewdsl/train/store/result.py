@@ -74,8 +74,7 @@ class Population(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if sum(self.bins) != self.neurons:
-            message = f"{sum(self.bins)} neurons are counted of {self.neurons}"
-            raise ValueError(message)
+            raise ValueError(f"{sum(self.bins)} neurons are counted of {self.neurons}")
         parts = {
             "always": (self.always, self.saturated),
             "dead_channels": (self.dead_channels, self.shape[0]),
@@ -84,8 +83,7 @@ class Population(BaseModel):
         }
         for name, (part, of) in parts.items():
             if part > of:
-                message = f"{name} is {part}, expected at most {of}"
-                raise ValueError(message)
+                raise ValueError(f"{name} is {part}, expected at most {of}")
         return self
 
     @property

@@ -143,8 +143,7 @@ class RunFolder:
         except OSError:
             raise RunUnfinished(self) if is_run(self.path) else RunError(missing_run_message(self.path)) from None
         except RecordError as error:
-            message = f"'{self.result}' is damaged, or of another version: {error}"
-            raise RunError(message) from None
+            raise RunError(f"'{self.result}' is damaged, or of another version: {error}") from None
 
 
 def hide_machine(folder: RunFolder) -> None:
@@ -202,8 +201,7 @@ def write_run_file(path: Path, data: bytes | str, *, keep_as: Path | None = None
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data.encode() if isinstance(data, str) else data, keep_as=keep_as)
     except OSError as error:
-        message = f"cannot write '{path}': {explain(error, path)}"
-        raise RunError(message) from None
+        raise RunError(f"cannot write '{path}': {explain(error, path)}") from None
 
 
 def write_record(path: Path, record: BaseModel) -> None:
@@ -222,14 +220,12 @@ def make_run_folder(path: Path) -> RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         if not all(entry.name == RunFolder(path).lock.name or _cut_short(entry.name) for entry in path.iterdir()):
             hint = "--resume goes on with it, --overwrite starts over" if is_run(path) else "choose another folder"
-            message = f"'{path}' already holds {'a run' if is_run(path) else 'files'}; {hint}"
-            raise RunError(message)
+            raise RunError(f"'{path}' already holds {'a run' if is_run(path) else 'files'}; {hint}")
     except UnicodeEncodeError:
         message = f"cannot make the folder '{path}': its name is not UTF-8, and TensorBoard takes no other"
         raise RunError(message) from None
     except OSError as error:
-        message = f"cannot make the folder '{path}': {explain(error, path)}"
-        raise RunError(message) from None
+        raise RunError(f"cannot make the folder '{path}': {explain(error, path)}") from None
     return RunFolder(path)
 
 
@@ -247,8 +243,7 @@ def clear_run_folder(folder: RunFolder) -> None:
         RunError: If the folder holds something else than a run, or it cannot be removed.
     """
     if not is_run(folder.path):
-        message = f"'{folder.path}' is not the folder of a run: nothing was removed"
-        raise RunError(message)
+        raise RunError(f"'{folder.path}' is not the folder of a run: nothing was removed")
     try:
         for name in RUN_FILES:
             entry = folder.path / name
@@ -257,8 +252,7 @@ def clear_run_folder(folder: RunFolder) -> None:
             else:
                 entry.unlink(missing_ok=True)
     except OSError as error:
-        message = f"cannot remove '{error.filename}': {error.strerror}"
-        raise RunError(message) from None
+        raise RunError(f"cannot remove '{error.filename}': {error.strerror}") from None
 
 
 def _cut_short(name: str) -> bool:
@@ -280,11 +274,9 @@ def open_group(path: Path, belongs: Callable[[str], bool], group: str) -> None:
         path.mkdir(parents=True, exist_ok=True)
         strange = [entry.name for entry in path.iterdir() if not belongs(entry.name)]
     except OSError as error:
-        message = f"cannot make the folder '{path}': {explain(error, path)}"
-        raise RunError(message) from None
+        raise RunError(f"cannot make the folder '{path}': {explain(error, path)}") from None
     if strange:
-        message = f"'{path}' holds '{min(strange)}', which is no {group}; choose another folder with --out"
-        raise RunError(message)
+        raise RunError(f"'{path}' holds '{min(strange)}', which is no {group}; choose another folder with --out")
 
 
 def make_numbered(name: str) -> RunFolder:
@@ -302,8 +294,7 @@ def make_numbered(name: str) -> RunFolder:
                 path.mkdir()
                 return RunFolder(path)
     except OSError as error:
-        message = f"cannot make a folder in '{RUNS}': {explain(error, RUNS)}"
-        raise RunError(message) from None
+        raise RunError(f"cannot make a folder in '{RUNS}': {explain(error, RUNS)}") from None
     raise AssertionError  # unreachable: the numbers do not end
 
 
@@ -319,16 +310,14 @@ def run_lock(folder: RunFolder) -> Iterator[None]:
     try:
         file = folder.lock.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
-        message = f"cannot write to the folder '{folder.path}': {error.strerror}"
-        raise RunError(message) from None
+        raise RunError(f"cannot write to the folder '{folder.path}': {error.strerror}") from None
     with file:
         if not try_lock(file.fileno()):
             holder = ""
             with suppress(OSError):  # Windows lets no other process read what is locked
                 file.seek(0)
                 holder = file.read(20).strip()
-            message = f"'{folder.path}' is in use by process {holder or 'unknown'}"
-            raise RunError(message)
+            raise RunError(f"'{folder.path}' is in use by process {holder or 'unknown'}")
         os.ftruncate(file.fileno(), 0)
         with suppress(OSError):  # a full disk: the lock holds without its number
             os.write(file.fileno(), f"{os.getpid()}\n".encode())

@@ -89,8 +89,7 @@ def plan_resumed_run(compilation: Compilation, folder: RunFolder, said: Path | N
     except DataError as error:
         if not note:
             raise
-        message = f"{error}\n  {note}; --data DIR says where it lies now"
-        raise DataError(message) from None
+        raise DataError(f"{error}\n  {note}; --data DIR says where it lies now") from None
     return planned
 
 
@@ -214,15 +213,13 @@ def require_plugins(folder: RunFolder, *, same: bool = False) -> None:
             continue
         changed = f"'{note.copy_name}' is not what the run in '{folder.path}' began with; that is '{copy}'"
         if same:
-            message = f"{changed}: with other code it is another run"
-            raise RunError(message)
+            raise RunError(f"{changed}: with other code it is another run")
         echo(f"note: {changed}", err=True)
     if missing:
-        message = (
+        raise RunError(
             f"the run in '{folder.path}' was made with code of its own, which is never imported unasked; "
             f"if you trust it, add {shlex.join(missing)}"
         )
-        raise RunError(message)
 
 
 LICENSES = (
@@ -246,8 +243,7 @@ def parse_license(text: str) -> str:
     identifier = text.strip().lower()
     if identifier not in LICENSES:
         near = did_you_mean(identifier, LICENSES)
-        message = f"'{text}' is no licence that the Hugging Face hub knows{f'; {near}' if near else ''}"
-        raise ValueError(message)
+        raise ValueError(f"'{text}' is no licence that the Hugging Face hub knows{f'; {near}' if near else ''}")
     return identifier
 
 

@@ -224,8 +224,7 @@ def list_runs(parent: Path) -> Iterator[RunSummary]:
         RunError: If there is no such folder.
     """
     if not is_folder(parent):
-        message = f"'{parent}' is not a folder" if is_there(parent) else f"there is no folder '{parent}'"
-        raise RunError(message)
+        raise RunError(f"'{parent}' is not a folder" if is_there(parent) else f"there is no folder '{parent}'")
     for place, folders, files in os.walk(parent):
         folders.sort()
         folder = RunFolder(Path(place))

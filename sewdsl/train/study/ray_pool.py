@@ -81,8 +81,7 @@ def unpack_run(data: bytes, folder: RunFolder) -> None:
             parts = Path(entry.name).parts
             content = archive.extractfile(entry)
             if content is None or ".." in parts or parts[0] not in RUN_FILES:
-                message = f"a worker sent '{entry.name}', which is no file of a run"
-                raise RunError(message)
+                raise RunError(f"a worker sent '{entry.name}', which is no file of a run")
             write_run_file(folder.path / entry.name, content.read())
 
 
@@ -180,8 +179,7 @@ class RayPool(StudyPool):
         try:
             ray: Any = import_module("ray")  # not before it is needed; much of it has no types
         except ImportError:
-            message = "--on ray needs Ray: pip install 'sewdsl[cluster]'"
-            raise RunError(message) from None
+            raise RunError("--on ray needs Ray: pip install 'sewdsl[cluster]'") from None
         super().__init__(like)  # before Ray sets a handler of signals of its own
         self._ray, self._most = ray, jobs
         self._began = not ray.is_initialized()
@@ -202,8 +200,7 @@ class RayPool(StudyPool):
                 raise RunError(message) from None
         self._gpus = like.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
         if like.device == "cuda" and not self._gpus:
-            message = "the cluster has no GPU; --device cpu takes its processors"
-            raise RunError(message)
+            raise RunError("the cluster has no GPU; --device cpu takes its processors")
         self._mailbox: Any = ray.remote(Mailbox).options(num_cpus=0, resources=HEAD).remote()
         self._mail: Any = self._mailbox.take.remote()
         self._tasks: dict[Any, tuple[StudyRun, int, str]] = {}
@@ -262,8 +259,7 @@ class RayPool(StudyPool):
         try:
             key, kind, content = self._ray.get(self._mail)
         except self._ray.exceptions.RayError as error:  # the head node has it
-            message = f"the cluster of Ray is gone ({type(error).__name__}); the same command goes on"
-            raise RunError(message) from None
+            raise RunError(f"the cluster of Ray is gone ({type(error).__name__}); the same command goes on") from None
         self._mail = self._mailbox.take.remote()
         run = next((run for run, _, of in self._tasks.values() if of == key), None)
         if run is None:
@@ -281,8 +277,7 @@ class RayPool(StudyPool):
         try:
             last, death, files = self._ray.get(task)
         except self._ray.exceptions.RayTaskError as error:
-            message = f"{run.title}: {str(error.cause).partition(chr(10))[0]}"
-            raise RunError(message) from None
+            raise RunError(f"{run.title}: {str(error.cause).partition(chr(10))[0]}") from None
         except self._ray.exceptions.RayError as error:
             last, death, files = None, f"its worker died: {type(error).__name__}", b""
         if files:

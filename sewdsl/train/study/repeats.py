@@ -134,11 +134,9 @@ def check_same_run(compilation: Compilation, place: RunFolder, origin: WeightsOr
         RunError: If it does.
     """
     if place.spec.is_file() and place.spec.read_bytes() != compilation.standalone_text().encode():
-        message = f"'{place.path}' holds a run of another spec or recipe; choose another folder"
-        raise RunError(message)
+        raise RunError(f"'{place.path}' holds a run of another spec or recipe; choose another folder")
     if place.spec.is_file() and _asked(_began(place)) != _asked(origin):
-        message = f"'{place.path}' holds a run that began with other weights; choose another folder"
-        raise RunError(message)
+        raise RunError(f"'{place.path}' holds a run that began with other weights; choose another folder")
 
 
 def _began(place: RunFolder) -> WeightsOrigin | None:

@@ -227,8 +227,7 @@ def make_outcome(turns: Turns) -> Outcome:
         RunError: If it is a search, and none of the trials makes a network.
     """
     if not turns.groups:
-        message = "none of the trials makes a network: narrow the ranges"
-        raise RunError(message)
+        raise RunError("none of the trials makes a network: narrow the ranges")
     network, _, data = turns.groups[0].plans[0][1]
     device = next((result.device for group in turns.groups for result in group.results), "cpu")
     machine = describe_machine(device)

@@ -155,8 +155,7 @@ class SearchTurns:
     ) -> None:
         assert study.search is not None  # noqa: S101 -- its caller looked
         if importlib.util.find_spec("optuna") is None:
-            message = "a search needs Optuna: pip install 'sewdsl[sweep]'"
-            raise RunError(message)
+            raise RunError("a search needs Optuna: pip install 'sewdsl[sweep]'")
         self._study, self._folder, self._data, self._compile = study, folder, data, compile_trial
         self._search = study.search
         planned = plan_variant(example, folder, data).plans[0][1]

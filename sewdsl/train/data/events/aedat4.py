@@ -42,19 +42,16 @@ def read_aedat4(path: Path) -> Events:
     with open_file(path) as file:
         data = file.read()
     if not data.startswith(VERSION):
-        message = "it is no AEDAT 4"
-        raise ValueError(message)
+        raise ValueError("it is no AEDAT 4")
     start = len(VERSION)
     header = _sized(data[start:])
     start += len(header)
     packed, end = _number("<i", header, 0, 0), _number("<q", header, 1, -1)
     if packed not in (0, *LZ4):
         name = COMPRESSIONS[packed] if 0 <= packed < len(COMPRESSIONS) else f"number {packed}"
-        message = f"it is compressed in the way {name}, expected LZ4 or none"
-        raise ValueError(message)
+        raise ValueError(f"it is compressed in the way {name}, expected LZ4 or none")
     if end > len(data):
-        message = f"it has been cut: {len(data):,} bytes are there, and its table of packets is at {end:,}"
-        raise ValueError(message)
+        raise ValueError(f"it has been cut: {len(data):,} bytes are there, and its table of packets is at {end:,}")
     streams: dict[int, list[NDArray[Any]]] = {}
     for stream, content in _packets(path, data[: end if end > 0 else len(data)], start, unpack=packed in LZ4):
         if content[8:12] == EVENTS:
@@ -68,13 +65,11 @@ def _packets(path: Path, data: bytes, start: int, *, unpack: bool) -> Iterator[t
     left = max(MAX_UNPACKED, MAX_RATIO * len(data))
     while start < len(data):
         if start + PACKET.size > len(data):
-            message = "it ends within the head of a packet"
-            raise ValueError(message)
+            raise ValueError("it ends within the head of a packet")
         stream, size = PACKET.unpack_from(data, start)
         start += PACKET.size
         if size < 0 or start + size > len(data):
-            message = "it ends within a packet"
-            raise ValueError(message)
+            raise ValueError("it ends within a packet")
         content = data[start : start + size]
         content = _unpack(path, content, left) if unpack else content
         left -= len(content)
@@ -91,11 +86,9 @@ def _unpack(path: Path, packed: bytes, most: int) -> bytes:
     try:
         content = unpacker.decompress(packed, max_length=most)
     except (RuntimeError, MemoryError) as error:
-        message = f"a packet cannot be unpacked: {error}"
-        raise ValueError(message) from None
+        raise ValueError(f"a packet cannot be unpacked: {error}") from None
     if not unpacker.eof:
-        message = "a packet ends too early, or unpacks to more than its size accounts for"
-        raise ValueError(message)
+        raise ValueError("a packet ends too early, or unpacks to more than its size accounts for")
     return bytes(content)
 
 
@@ -109,8 +102,7 @@ def _events(content: bytes) -> NDArray[Any]:
     at = field + _integer("<I", content, field)
     count = _integer("<I", content, at)
     if at + 4 + count * np.dtype(EVENT).itemsize > len(content):
-        message = f"a packet says that it has {count:,} events, and is too short for them"
-        raise ValueError(message)
+        raise ValueError(f"a packet says that it has {count:,} events, and is too short for them")
     return np.frombuffer(content, EVENT, count, at + 4)
 
 
@@ -118,8 +110,7 @@ def _sized(data: bytes) -> bytes:
     """Return a flatbuffer, whose size comes first."""
     size = _integer("<I", data, 0)
     if size + 4 > len(data):
-        message = "it ends within a table"
-        raise ValueError(message)
+        raise ValueError("it ends within a table")
     return data[: size + 4]
 
 
@@ -142,7 +133,6 @@ def _field(data: bytes, number: int) -> int | None:
 def _integer(kind: str, data: bytes, at: int) -> int:
     """Return a number at a place, which a damaged table may say anything of."""
     if at < 0 or at + struct.calcsize(kind) > len(data):
-        message = "a table points outside of itself"
-        raise ValueError(message)
+        raise ValueError("a table points outside of itself")
     value: int = struct.unpack_from(kind, data, at)[0]
     return value

@@ -19,12 +19,10 @@ def _whole(name: str, values: NDArray[Any]) -> NDArray[np.int64]:
 
     kind = values.dtype.kind
     if kind not in "biuf" or (kind in "uf" and not (np.abs(values) < 2.0**63).all()):
-        message = f"{name} holds what is no whole number"
-        raise ValueError(message)
+        raise ValueError(f"{name} holds what is no whole number")
     whole = values.astype(np.int64)
     if kind == "f" and name != "t" and (whole != values).any():
-        message = f"{name} holds {values[whole != values][0]}, which is no whole number"
-        raise ValueError(message)
+        raise ValueError(f"{name} holds {values[whole != values][0]}, which is no whole number")
     return whole
 
 
@@ -35,8 +33,7 @@ def _bits(p: NDArray[np.int64]) -> NDArray[np.int64]:
     if p.size and not (((p == 0) | (p == 1)).all() or (np.abs(p) == 1).all()):
         values = np.unique(p)
         more = ", …" if len(values) > SHOWN else ""
-        message = f"p holds {', '.join(map(str, values[:SHOWN]))}{more}, expected 0 and 1, or -1 and 1"
-        raise ValueError(message)
+        raise ValueError(f"p holds {', '.join(map(str, values[:SHOWN]))}{more}, expected 0 and 1, or -1 and 1")
     return (p > 0).astype(np.int64)
 
 
@@ -67,8 +64,7 @@ class Events(NamedTuple):
         arrays = [_whole(name, np.asarray(values)) for name, values in zip("txyp", (t, x, y, p), strict=True)]
         shapes = {array.shape for array in arrays}
         if len(shapes) > 1 or arrays[0].ndim != 1:
-            message = f"t, x, y and p have the shapes {', '.join(str(array.shape) for array in arrays)}"
-            raise ValueError(message)
+            raise ValueError(f"t, x, y and p have the shapes {', '.join(str(array.shape) for array in arrays)}")
         return cls(arrays[0], arrays[1], arrays[2], _bits(arrays[3]))
 
     def between(self, start: int, end: int) -> Events:
@@ -108,8 +104,7 @@ def frames(events: Events, steps: int, size: tuple[int, int]) -> NDArray[Any]:
     for name, values, length in (("x", events.x, W), ("y", events.y, H)):
         outside = (values < 0) | (values >= length)
         if outside.any():
-            message = f"an event at {name} = {values[outside][0]}, outside a sensor of {H}x{W} pixels"
-            raise OutsideSensor(message)
+            raise OutsideSensor(f"an event at {name} = {values[outside][0]}, outside a sensor of {H}x{W} pixels")
     index = _slices(len(events.t), steps)
     cells = ((index * 2 + events.p) * H + events.y) * W + events.x
     counts = np.bincount(cells, minlength=steps * 2 * H * W).reshape(steps, 2, H, W)

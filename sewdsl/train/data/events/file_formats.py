@@ -40,8 +40,7 @@ def read_aedat2(path: Path) -> Events:
     while data.startswith(b"#", start):
         start = data.index(b"\n", start) + 1
     if (len(data) - start) % 8:
-        message = f"the {len(data) - start} bytes of its events are not a multiple of 8"
-        raise ValueError(message)
+        raise ValueError(f"the {len(data) - start} bytes of its events are not a multiple of 8")
     address, t = np.frombuffer(data, dtype=">u4", offset=start).reshape(-1, 2).astype(np.int64).T
     return Events.of(t, LAST - (address >> 8 & LAST), LAST - (address >> 1 & LAST), 1 - (address & 1))
 
@@ -67,8 +66,7 @@ def read_aedat3(path: Path) -> Events:
     with open_file(path) as file:
         data = file.read()
     if not data.startswith(b"#!AER-DAT3") or END not in data:
-        message = "it is no AEDAT 3.1"
-        raise ValueError(message)
+        raise ValueError("it is no AEDAT 3.1")
     packets = list(_packets(data, data.index(END) + len(END)))
     address, t = (np.concatenate([np.zeros(0, np.int64), *arrays]) for arrays in zip(*packets, strict=True))
     return Events.of(t, address >> 17, address >> 2 & 0x7FFF, address >> 1 & 1)
@@ -81,18 +79,15 @@ def _packets(data: bytes, start: int) -> Iterator[tuple[NDArray[np.int64], NDArr
     yield np.zeros(0, np.int64), np.zeros(0, np.int64)
     while start < len(data):
         if start + PACKET.size > len(data):
-            message = "it ends within the head of a packet"
-            raise ValueError(message)
+            raise ValueError("it ends within the head of a packet")
         kind, _source, size, offset, overflows, capacity, number, _valid = PACKET.unpack_from(data, start)
         start += PACKET.size
         end = start + capacity * size
         if end > len(data) or number > capacity:
-            message = "it ends within a packet"
-            raise ValueError(message)
+            raise ValueError("it ends within a packet")
         if kind == POLARITY and number:
             if size < 8 or size % 4 or offset % 4 or offset + 4 > size:  # noqa: PLR2004 -- an address and a time
-                message = f"a packet says that each event has {size} bytes, and its time is at byte {offset}"
-                raise ValueError(message)
+                raise ValueError(f"a packet says that each event has {size} bytes, and its time is at byte {offset}")
             words = np.frombuffer(data, "<u4", number * size // 4, start).reshape(number, -1).astype(np.int64)
             words = words[words[:, 0] & 1 == 1]
             yield words[:, 0], words[:, offset // 4] | overflows << 31
@@ -119,12 +114,10 @@ def read_event_arrays(path: Path) -> Events:
     if table.dtype.names:
         missing = ", ".join(name for name in Events._fields if name not in table.dtype.names)
         if missing:
-            message = f"it has {', '.join(table.dtype.names)}; {missing} is missing"
-            raise ValueError(message)
+            raise ValueError(f"it has {', '.join(table.dtype.names)}; {missing} is missing")
         return Events.of(*(table[name] for name in Events._fields))
     if table.ndim != 2 or table.shape[1] != len(COLUMNS):  # noqa: PLR2004 -- rows and columns
-        message = f"an array of the shape {table.shape} is no table of events: its columns are x, y, p and t"
-        raise ValueError(message)
+        raise ValueError(f"an array of the shape {table.shape} is no table of events: its columns are x, y, p and t")
     return Events.of(*(table[:, COLUMNS.index(name)] for name in Events._fields))
 
 
@@ -145,8 +138,7 @@ def read_nmnist_bin(path: Path) -> Events:
     with open_file(path) as file:
         data = np.frombuffer(file.read(), dtype=np.uint8)
     if len(data) % BYTES:
-        message = f"its {len(data)} bytes are not a multiple of {BYTES}"
-        raise ValueError(message)
+        raise ValueError(f"its {len(data)} bytes are not a multiple of {BYTES}")
     x, y, high, middle, low = data.reshape(-1, BYTES).astype(np.int64).T
     overflow = y == OVERFLOW
     t = ((high & 127) << 16 | middle << 8 | low) + np.cumsum(overflow) * 2**13

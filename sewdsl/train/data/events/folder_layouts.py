@@ -164,8 +164,7 @@ class RawGesture(Layout):
             lines = names.read_text(encoding="utf-8").split() if names.is_file() else []
             paths = [names.with_name(line) for line in lines]
         except (OSError, ValueError) as error:
-            message = f"'{names}' is damaged: {error}"
-            raise DataError(message) from None
+            raise DataError(f"'{names}' is damaged: {error}") from None
         trials = [trial for path in paths for trial in _trials(path)]
         return [recording for _name, recording in sorted(trials, key=lambda trial: (trial[1].label, trial[0]))]
 
@@ -196,8 +195,7 @@ def _rows(table: Path) -> list[tuple[int, int, int]]:
                 raise ValueError(message)  # noqa: TRY301 -- the file's name goes before it
             rows.append((int(row[1]), int(row[2]), int(row[3])))
     except (OSError, ValueError) as error:
-        message = f"'{table}' is damaged: {error}"
-        raise DataError(message) from None
+        raise DataError(f"'{table}' is damaged: {error}") from None
     return rows
 
 
@@ -296,6 +294,5 @@ def read_class_table(table: Path) -> Sequence[tuple[int, str]]:
             rows.append((int(row[2]), f"{row[1]}.npz"))
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
-        message = f"'{table}', which says the classes of files next to it, cannot be read: {reason}"
-        raise DataError(message) from None
+        raise DataError(f"'{table}', which says the classes of files next to it, cannot be read: {reason}") from None
     return sorted(rows)

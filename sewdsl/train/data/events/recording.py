@@ -42,8 +42,7 @@ class Recording(ABC):
         Raises:
             DataError: If there are only frames.
         """
-        message = f"'{self.path}' holds frames, and what changes events needs these: leave it out of 'augment'"
-        raise DataError(message)
+        raise DataError(f"'{self.path}' holds frames, and what changes events needs these: leave it out of 'augment'")
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,9 @@ class EventFile(Recording):
             key = (*source, self.start, self.end, steps, shape)
             return load_or_make(key, (steps, *shape), lambda: self._make(steps, shape))
         except OutsideSensor as error:
-            message = (
+            raise DataMismatch(
                 f"'{self.path}' has {error}: the network's input is not the size of the sensor, or the file is damaged"
-            )
-            raise DataMismatch(message) from None
+            ) from None
         except (OSError, ValueError) as error:
             raise DataError(damaged(self.path, error)) from None
 
@@ -81,8 +79,7 @@ class EventFile(Recording):
     def _make(self, steps: int, shape: Shape) -> Frames:
         events = self.events()
         if not len(events.t):
-            message = "it ends before the trial" if self.end else "it holds no event"
-            raise ValueError(message)
+            raise ValueError("it ends before the trial" if self.end else "it holds no event")
         return event_stream.frames(events, steps, (shape[1], shape[2]))
 
 
@@ -101,16 +98,14 @@ class FrameFile(Recording):
             else:
                 frames = read_array(self.path, wanted)
         except ShapeError as error:
-            message = (
+            raise DataMismatch(
                 f"'{self.path}' has frames of the shape {error.shape}, but the network's input is {wanted}, time-steps "
                 "first"
-            )
-            raise DataMismatch(message) from None
+            ) from None
         except (OSError, ValueError) as error:
             raise DataError(damaged(self.path, error)) from None
         if frames.dtype.kind not in "biuf" or not (np.abs(frames.astype(np.float64)) <= np.finfo(np.float32).max).all():
-            message = f"'{self.path}' has frames that hold what is no number"
-            raise DataError(message)
+            raise DataError(f"'{self.path}' has frames that hold what is no number")
         counts = (
             np.issubdtype(frames.dtype, np.floating) and frames.min() >= 0 and bool((frames == np.rint(frames)).all())
         )
