@@ -95,6 +95,44 @@ def fire(u: Tensor{more}) -> Tensor:
     """
     return (u >= 0).to(u.dtype) + (u - u.detach()) * {slope}(u.detach())
 '''
+NEURON = '''\
+class Neuron({base}):
+    """Spiking neurons, one per element: they charge, fire and reset at each time-step.
+
+    No potential outlives {lasts}: each begins at rest.
+
+    Args:
+{arguments}
+
+    Shape: [T, N, *] input current to [T, N, *] spikes, each 0 or 1.
+    """
+
+{init}
+        super().__init__()
+{attributes}
+
+    def charge(self, v: Tensor, x: Tensor) -> Tensor:
+        """H[t] from V[t-1] and X[t]."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes of all time-steps."""
+        wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast
+        v = torch.full_like(x[0], {rest}, dtype=wide)
+{resumed}        spikes = []
+        for current in x.to(wide):
+            h = self.charge(v, current)
+            spike = fire(h - self.v_threshold{surrogate})
+            reset = {reset}
+            {after}
+            spikes.append(spike)
+{kept}        return torch.stack(spikes).to(x.dtype)
+'''
+"""The class of all neurons that charge, fire and reset."""
+RESUMED = """\
+        if self.loop_state:
+            (v,) = self.loop_state
+"""
 KINDS: dict[type[Neuron], str] = {
     IF: '''\
 class IF(Neuron):
@@ -144,43 +182,41 @@ class PLIF(Neuron):
 ''',
 }
 """How each kind charges."""
+MATRIX_NEURON = '''\
+class {name}(nn.Module):
+    """{what}"""
+
+    def __init__(self, steps: int,{order} v_threshold: float = 1.0{{more}}) -> None:
+        super().__init__()
+{keep_order}        self.weight = nn.Parameter(torch.empty(steps, steps))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        self.bias = nn.Parameter(torch.full((steps, 1), -v_threshold)){{kept}}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes of all time-steps."""
+        wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast
+        with torch.autocast(x.device.type, enabled=False):
+{mask}            u = torch.addmm(self.bias, {weight}, x.to(wide).flatten(1))
+        return fire(u.view(x.shape){{surrogate}}).to(x.dtype)
+'''
+"""Neurons whose potentials are a matrix times their currents."""
 PARALLEL: dict[type[ParallelNeuron], str] = {
-    ParallelSpikingNeuron: '''\
-class PSN(nn.Module):
-    """Parallel spiking neurons: H = W X, and a spike where H + b is not below 0."""
-
-    def __init__(self, steps: int, v_threshold: float = 1.0{more}) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(steps, steps))
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        self.bias = nn.Parameter(torch.full((steps, 1), -v_threshold)){kept}
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes of all time-steps."""
-        wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast
-        with torch.autocast(x.device.type, enabled=False):
-            u = torch.addmm(self.bias, self.weight, x.to(wide).flatten(1))
-        return fire(u.view(x.shape){surrogate}).to(x.dtype)
-''',
-    MaskedParallelSpikingNeuron: '''\
-class MaskedPSN(nn.Module):
-    """Parallel spiking neurons that read the last order time-steps alone."""
-
-    def __init__(self, steps: int, order: int, v_threshold: float = 1.0{more}) -> None:
-        super().__init__()
-        self.order = order
-        self.weight = nn.Parameter(torch.empty(steps, steps))
-        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        self.bias = nn.Parameter(torch.full((steps, 1), -v_threshold)){kept}
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes of all time-steps."""
-        wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast
-        with torch.autocast(x.device.type, enabled=False):
-            weight = self.weight.tril().triu(1 - self.order)
-            u = torch.addmm(self.bias, weight, x.to(wide).flatten(1))
-        return fire(u.view(x.shape){surrogate}).to(x.dtype)
-''',
+    ParallelSpikingNeuron: MATRIX_NEURON.format(
+        name="PSN",
+        what="Parallel spiking neurons: H = W X, and a spike where H + b is not below 0.",
+        order="",
+        keep_order="",
+        mask="",
+        weight="self.weight",
+    ),
+    MaskedParallelSpikingNeuron: MATRIX_NEURON.format(
+        name="MaskedPSN",
+        what="Parallel spiking neurons that read the last order time-steps alone.",
+        order=" order: int,",
+        keep_order="        self.order = order\n",
+        mask="            weight = self.weight.tril().triu(1 - self.order)\n",
+        weight="weight",
+    ),
     SlidingParallelSpikingNeuron: '''\
 class SlidingPSN(nn.Module):
     """Parallel spiking neurons with the same order weights at every time-step."""
@@ -303,7 +339,7 @@ class Neurons:
             yield text.format(more=more, kept=kept, surrogate=", self.surrogate" if several else "")
         if not self._taus:
             return
-        yield "\n".join([*self._head(), "", *self._forward(), ""])
+        yield self._base_class()
         rest = "self.rest" if self._hard and self._soft else "self.v_reset"
         resting = any(self._found["v_reset"].keys() - {None, 0.0})
         words = {
@@ -317,8 +353,6 @@ class Neurons:
         }
         for kind, tau in self._taus.items():
             yield KINDS[kind].format(tau=tau, **words)
-
-    # --- what is the same everywhere -----------------------------------------------------------------------
 
     def _varies(self, name: str) -> bool:
         return len(self._found[name]) > 1
@@ -342,61 +376,39 @@ class Neurons:
         always = ["v_threshold", *(["v_reset"] if self._hard else [])]
         return [name for name in BASE_CLASS_TEXT if name in always or self._varies(name)]
 
-    # --- the class -----------------------------------------------------------------------------------------
-
-    def _head(self) -> Iterator[str]:
-        yield f"class Neuron({self._base}):"
-        yield '    """Spiking neurons, one per element: they charge, fire and reset at each time-step.'
-        lasts = "a forward" if self._base == "nn.Module" else "a sequence"
-        yield from ("", f"    No potential outlives {lasts}: each begins at rest.", "", "    Args:")
-        for name in self._names:
-            yield f"        {name}: {SOFT if name == 'v_reset' and self._soft else BASE_CLASS_TEXT[name]}"
-        yield from ("", "    Shape: [T, N, *] input current to [T, N, *] spikes, each 0 or 1.", '    """', "")
-        types = {**TYPES, "v_reset": "float | None" if self._soft else "float"}
-        parts = [f"{name}: {types[name]} = {self._default(name)}" for name in self._names]
-        if "detach_reset" in self._names:
-            parts.insert(self._names.index("detach_reset"), "*")
-        yield from init_head(parts)
-        yield "        super().__init__()"
-        yield from (f"        self.{name} = {name}" for name in self._names)
-        if self._hard and self._soft:
-            yield "        self.rest = 0.0 if v_reset is None else v_reset"
-        yield from (
-            "",
-            "    def charge(self, v: Tensor, x: Tensor) -> Tensor:",
-            '        """H[t] from V[t-1] and X[t]."""',
-        )
-        yield "        raise NotImplementedError"
-
     def _default(self, name: str) -> str:
         value = self._found[name].most_common(1)[0][0]
         return value.kind.lower() if isinstance(value, Surrogate) else repr(value)
 
-    def _forward(self) -> Iterator[str]:
-        yield "    def forward(self, x: Tensor) -> Tensor:"
-        yield '        """Spikes of all time-steps."""'
-        yield "        wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast"
-        rest = "0.0" if not self._hard else "self.rest" if self._soft else "self.v_reset"
-        yield f"        v = torch.full_like(x[0], {rest}, dtype=wide)"
-        looped = self._base != "nn.Module"
-        if looped:
-            yield from ("        if self.loop_state:", "            (v,) = self.loop_state")
-        yield "        spikes = []"
-        yield "        for current in x.to(wide):"
-        yield "            h = self.charge(v, current)"
-        more = ", self.surrogate" if self._varies("surrogate") else ""
-        yield f"            spike = fire(h - self.v_threshold{more})"
+    def _base_class(self) -> str:
+        """The class that each kind derives from."""
+        names, looped = self._names, self._base != "nn.Module"
+        types = {**TYPES, "v_reset": "float | None" if self._soft else "float"}
+        parts = [f"{name}: {types[name]} = {self._default(name)}" for name in names]
+        if "detach_reset" in names:
+            parts.insert(names.index("detach_reset"), "*")
+        meanings = {**BASE_CLASS_TEXT, "v_reset": SOFT if self._soft else BASE_CLASS_TEXT["v_reset"]}
+        attributes = [f"        self.{name} = {name}" for name in names]
         detached = {True: "spike.detach()", False: "spike"}
         reset = detached[next(iter(self._found["detach_reset"]))]
         if self._varies("detach_reset"):
             reset = f"{detached[True]} if self.detach_reset else {detached[False]}"
-        yield f"            reset = {reset}"
         hard, soft = "v = h * (1 - reset) + self.v_reset * reset", "v = h - self.v_threshold * reset"
+        rest, after = ("self.v_reset", hard) if self._hard else ("0.0", soft)
         if self._hard and self._soft:
-            yield from (f"            {soft}", "            if self.v_reset is not None:", f"                {hard}")
-        else:
-            yield f"            {hard if self._hard else soft}"
-        yield "            spikes.append(spike)"
-        if looped:
-            yield "        self.keep_state(v)"
-        yield "        return torch.stack(spikes).to(x.dtype)"
+            attributes.append("        self.rest = 0.0 if v_reset is None else v_reset")
+            rest = "self.rest"
+            after = f"{soft}\n            if self.v_reset is not None:\n                {hard}"
+        return NEURON.format(
+            base=self._base,
+            lasts="a sequence" if looped else "a forward",
+            arguments="\n".join(f"        {name}: {meanings[name]}" for name in names),
+            init="\n".join(init_head(parts)),
+            attributes="\n".join(attributes),
+            rest=rest,
+            resumed=RESUMED if looped else "",
+            surrogate=", self.surrogate" if self._varies("surrogate") else "",
+            reset=reset,
+            after=after,
+            kept="        self.keep_state(v)\n" if looped else "",
+        )
