@@ -22,7 +22,7 @@ from sewdsl.exchange.write.source.expressions import (
     string_literal,
 )
 from sewdsl.exchange.write.source.find_classes import ClassSpec, order_parameters, parameter_default
-from sewdsl.exchange.write.source.value_flow import MergePoint, PassThrough, StepLoop
+from sewdsl.exchange.write.source.value_flow import FlowStep, StepLoop
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import Merge, Op
 from sewdsl.ir.signal import Signal
@@ -86,7 +86,7 @@ def init_statements(made: ClassSpec, network: Network) -> Iterator[str]:
             yield format_comment(attribute.note.text, indent)
         yield from _assignment(attribute, indent)
     if made.starts:
-        kinds = dict.fromkeys(network.nodes[meet.node].op.kind for meet in made.section.meets)
+        kinds = dict.fromkeys(network.nodes[merge].op.kind for merge in made.section.merges)
         yield format_comment(f"At the start, {' and '.join(kinds)} gives the shortcut, whatever the input.", 8)
     for start in made.starts:
         norm = _module(start.name)
@@ -117,13 +117,13 @@ def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
         yield f"        return {result}"
 
 
-def _step_value(step: PassThrough | MergePoint, network: Network) -> str:
+def _step_value(step: FlowStep, network: Network) -> str:
     """Return what a step computes, as an expression."""
-    if isinstance(step, PassThrough):
-        return _through(step.key, step.reads)
-    pairs = zip(step.operands, step.reads, strict=True)
+    pairs = zip(step.keys, step.reads, strict=True)
     operands = [reads[0] if key is None else _through(key, reads) for key, reads in pairs]
-    node = network.nodes[step.node]
+    if step.merge is None:
+        return operands[0]
+    node = network.nodes[step.merge]
     return merge_formula(node.op, operands, network.inputs(node))
 
 

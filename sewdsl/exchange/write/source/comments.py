@@ -7,7 +7,7 @@ from textwrap import dedent, wrap
 
 from sewdsl.elaborate.definitions import shipped_blocks
 from sewdsl.exchange.write.source.expressions import one_line_prose
-from sewdsl.exchange.write.source.value_flow import INPUT, ONWARD, Leaf, MergePoint, SourceItem, SourceSection
+from sewdsl.exchange.write.source.value_flow import INPUT, ONWARD, Leaf, SourceItem, SourceSection
 from sewdsl.ir.network import Network
 from sewdsl.notation.kind_text import kind_text
 from sewdsl.source import Span
@@ -69,20 +69,20 @@ class Notation:
 
     def _sequence(self, section: SourceSection) -> str:
         """A sequence with its merges; nothing of one in a loop, or of one that reads several values without names."""
-        looped = any(meet.node in self._network.graph.looped for meet in section.meets)
+        looped = not self._network.graph.looped.isdisjoint(section.merges)
         if section.others or section.loops or section.delays or looped:
             return ""
         items = {item.key: item for item in section.items}
         texts = []
         for step in section.flow:
-            if isinstance(step, MergePoint):
-                operands = (
-                    _begun("id" if key is None else self._item(items[key]), reads)
-                    for key, reads in zip(step.operands, step.reads, strict=True)
-                )
-                texts.append(f"{kind_text(self._network.nodes[step.node].op)}[{' | '.join(operands)}]")
+            operands = [
+                _begun("id" if key is None else self._item(items[key]), reads)
+                for key, reads in zip(step.keys, step.reads, strict=True)
+            ]
+            if step.merge is not None:
+                texts.append(f"{kind_text(self._network.nodes[step.merge].op)}[{' | '.join(operands)}]")
             else:
-                texts.append(_begun(self._item(items[step.key]), step.reads))
+                texts += operands
         return "-".join(texts) if all(texts) else ""
 
     def _own(self, index: int) -> str:

@@ -25,7 +25,7 @@ from sewdsl.exchange.write.source.expressions import (
     unify_args,
     variables,
 )
-from sewdsl.exchange.write.source.value_flow import Leaf, PassThrough, SourceItem, SourceSection
+from sewdsl.exchange.write.source.value_flow import Leaf, SourceItem, SourceSection
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.op import Activation, Join
@@ -81,20 +81,16 @@ class _Instance:
     def shortcuts(self) -> frozenset[str]:
         """Shortcuts of joins: classes may have them or not."""
         keys = {step.key: step.kind for step in self.section.items if isinstance(step, SourceSection)}
-        return frozenset(
-            key for meet in self.section.meets for key in meet.operands[1:] if key and keys[key] == "shortcut"
-        )
+        return frozenset(key for step in self.section.flow for key in step.keys[1:] if key and keys[key] == "shortcut")
 
     def form(self, ops: Callable[[int], object], *, bare: bool) -> Hashable:
         """What two instances of one class have in common; bare: whatever their shortcuts."""
         left_out = self.shortcuts if bare else frozenset()
         attributes = tuple((a.name, strip_numbers(a.value)) for a in self.attributes if a.name not in left_out)
         flow = tuple(
-            step
-            if isinstance(step, PassThrough)
-            else (
-                ops(step.node),
-                *(None if key in left_out else key for key in step.operands),
+            (
+                None if step.merge is None else ops(step.merge),
+                *(None if key in left_out else key for key in step.keys),
                 step.reads,
                 step.gives,
             )
@@ -138,7 +134,7 @@ class ClassFinder:
         """How many classes there are inside, one in the other; notes those that become one."""
         inner = [self._height(item, found) for item in section.items if isinstance(item, SourceSection)]
         height = max(inner, default=0)
-        plain = section.kind == "repeat" or (section.straight and not section.meets)
+        plain = section.kind == "repeat" or (section.straight and not section.merges)
         if section.inlined:
             return height
         if section.kind == "block" or (not plain and section.kind != "network"):
@@ -183,9 +179,9 @@ class ClassFinder:
             return
         from sewdsl.lower.build_module import neutral_current  # torch takes seconds, and few networks start so
 
-        for meet in section.meets:
-            node = self._network.nodes[meet.node]
-            if not is_residual(self._network, meet.node):
+        for merge in section.merges:
+            node = self._network.nodes[merge]
+            if not is_residual(self._network, merge):
                 continue
             end = branch_end(self._network, node)
             if end.norm is None or not isinstance(node.op, Join):

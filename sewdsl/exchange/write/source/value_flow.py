@@ -39,32 +39,20 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class PassThrough:
-    """A value goes through the item of that key.
+class FlowStep:
+    """A value goes through an item, or is what a merge makes of others.
 
     Attributes:
+        keys: Key of the item, or of each operand of the merge; None: the value itself.
+        reads: The variables that the item, or each operand, reads.
         gives: The variable of what comes out.
+        merge: Index of the merge; None: the value goes through one item.
     """
 
-    key: str
-    reads: tuple[str, ...] = (INPUT,)
+    keys: tuple[str | None, ...]
+    reads: tuple[tuple[str, ...], ...] = ((INPUT,),)
     gives: str = INPUT
-
-
-@dataclass(frozen=True)
-class MergePoint:
-    """A value is what a merge makes of others.
-
-    Attributes:
-        operands: Key of each operand; None: the value itself.
-        reads: The variables that each operand reads.
-        gives: The variable of what comes out.
-    """
-
-    node: int
-    operands: tuple[str | None, ...]
-    reads: tuple[tuple[str, ...], ...]
-    gives: str = INPUT
+    merge: int | None = None
 
 
 Kind = Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"]
@@ -116,7 +104,7 @@ class SourceSection:
     source: int
     output: int
     items: tuple[SourceItem, ...] = ()
-    flow: tuple[PassThrough | MergePoint, ...] = ()
+    flow: tuple[FlowStep, ...] = ()
     title: str = ""
     arguments: str = ""
     others: tuple[int, ...] = ()
@@ -128,9 +116,9 @@ class SourceSection:
     inlined: bool = False
 
     @property
-    def meets(self) -> tuple[MergePoint, ...]:
-        """Its merges, without those in its own sections."""
-        return tuple(step for step in self.flow if isinstance(step, MergePoint))
+    def merges(self) -> tuple[int, ...]:
+        """Indices of its merges, without those in its own sections."""
+        return tuple(step.merge for step in self.flow if step.merge is not None)
 
     @property
     def straight(self) -> bool:
@@ -138,7 +126,7 @@ class SourceSection:
         pairs = zip(self.flow, self.items, strict=False)
         if self.loops or self.delays or self.results:
             return False
-        return self.variables == (INPUT,) and all(step == PassThrough(item.key) for step, item in pairs)
+        return self.variables == (INPUT,) and all(step == FlowStep((item.key,)) for step, item in pairs)
 
 
 SourceItem = Leaf | SourceSection
@@ -303,11 +291,7 @@ class _Reader:
             return variables.get(index, onward)
 
         flow = tuple(
-            PassThrough(step.keys[0] or "", tuple(map(called, step.reads[0])), called(step.gives))
-            if step.merge is None
-            else MergePoint(
-                step.merge, step.keys, tuple(tuple(map(called, each)) for each in step.reads), called(step.gives)
-            )
+            FlowStep(step.keys, tuple(tuple(map(called, each)) for each in step.reads), called(step.gives), step.merge)
             for step in steps
         )
         held = {delay: (name, called(source)) for delay, (name, source) in delayed.items()}
