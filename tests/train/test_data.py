@@ -7,8 +7,7 @@ import torch
 from sewdsl.train.data import datasets, load
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import DATASETS, DataError, DataSet, Samples, SampleSet, Splits
-from sewdsl.train.data.image_samples import Images
+from sewdsl.train.data.dataset import DATASETS, DataError, DataSet, Images, Samples, SampleSet, Splits
 from sewdsl.train.data.recorded_dataset import Recordings
 from sewdsl.train.data.split import split_stratified
 from tests.train.data import trees

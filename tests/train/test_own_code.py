@@ -188,8 +188,7 @@ def test_callbacks_alone_change_no_bit(tmp_path: Path) -> None:
 PLAIN = """
 import torch
 from sewdsl.train.data import DataSet, Splits
-from sewdsl.train.data.dataset import Samples
-from sewdsl.train.data.image_samples import Images
+from sewdsl.train.data.dataset import Images, Samples
 
 
 class Noise(DataSet, name="noise"):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
-from sewdsl.train.data.dataset import DataSet, Splits
-from sewdsl.train.data.image_samples import Images, scaling
+from sewdsl.train.data.dataset import DataSet, Images, Splits, scaling
 from sewdsl.train.data.split import split_stratified
 
 if TYPE_CHECKING:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from sewdsl.train.data import data_folders
-from sewdsl.train.data.dataset import DataError, DataSet, Splits
+from sewdsl.train.data.dataset import DataError, DataSet, Images, Splits, scaling
 from sewdsl.train.data.digits import MNIST_DEVIATION, MNIST_MEAN
-from sewdsl.train.data.image_samples import Images, scaling
 
 
 class VisionDataSet(DataSet):

@@ -3,7 +3,7 @@ import torch
 
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.image_samples import Images
+from sewdsl.train.data.dataset import Images
 
 
 def images(augmentation: Augmentation, count: int = 64) -> Images:

@@ -20,7 +20,7 @@ from PIL import Image
 from sewdsl.train.data import datasets
 from sewdsl.train.data.dataset import DataError, DataOptions
 from sewdsl.train.data.events.recording import EventFile, FrameFile
-from sewdsl.train.data.image_samples import ImageFiles
+from sewdsl.train.data.imagenet import ImageFiles
 from sewdsl.train.data.numpy_files import MAX_UNPACKED
 from tests.effort import examples
 from tests.train.data import writers
@@ -249,7 +249,7 @@ import resource, sys
 from pathlib import Path
 import numpy, PIL.Image, PIL.PngImagePlugin
 from sewdsl.train.data.events.recording import EventFile, FrameFile
-from sewdsl.train.data.image_samples import ImageFiles
+from sewdsl.train.data.imagenet import ImageFiles
 from sewdsl.train.data.dataset import DataError
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 now = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmSize" in line)

@@ -14,7 +14,7 @@ from sewdsl.train.data import datasets
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DataError, DataOptions, DataSet
-from sewdsl.train.data.image_samples import DEVIATION, MEAN, ImageFiles, random_crop
+from sewdsl.train.data.imagenet import DEVIATION, MEAN, ImageFiles, random_crop
 from tests.train.data import writers
 from tests.train.data.writers import folder
 

@@ -29,9 +29,8 @@ from sewdsl.ops.transforms import (
 )
 from sewdsl.train.data.augmentation import Augmentation, RandomSource
 from sewdsl.train.data.batches import Batches
-from sewdsl.train.data.dataset import DataError, Samples
+from sewdsl.train.data.dataset import DataError, Images, Samples
 from sewdsl.train.data.events.event_stream import Events
-from sewdsl.train.data.image_samples import Images
 from sewdsl.train.data.recorded_dataset import load_tonic
 
 KINDS = sorted((kind for kind in catalogue().values() if issubclass(kind, Transform)), key=lambda kind: kind.kind)
