@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError, errors_in, sort_diagnostics
@@ -306,10 +306,5 @@ def _split(tokens: list[Token], lines: list[Lines]) -> list[list[Token]]:
 
 def _without_blanks(rows: list[FormattedLine]) -> list[FormattedLine]:
     """The rows with one blank row at most between others, and none at the ends."""
-    runs = [list(run) for _, run in groupby(rows, key=lambda row: row.blank)]
-    inner = [run[:1] if run[0].blank else run for run in runs]
-    if inner and inner[0][0].blank:
-        inner = inner[1:]
-    if inner and inner[-1][0].blank:
-        inner = inner[:-1]
-    return [row for run in inner for row in run]
+    single = [row for before, row in pairwise([FormattedLine(), *rows]) if not (row.blank and before.blank)]
+    return single[:-1] if single and single[-1].blank else single
