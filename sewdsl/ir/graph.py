@@ -203,11 +203,11 @@ class Graph:
                 live |= self.lead_to([source])
         return sorted(ends)
 
-    def lead_to(self, nodes: Collection[int], since: int = 0) -> set[int]:
-        """The nodes from a given one on that lead to any of several, these included, also by delays in loops."""
+    def lead_to(self, nodes: Collection[int]) -> set[int]:
+        """The nodes that lead to any of several, these included, also by delays in loops."""
         todo, seen = [*nodes], {*nodes}
         while todo:
-            new = {index for index in self.sources(todo.pop()) if index >= since} - seen
+            new = {*self.sources(todo.pop())} - seen
             seen |= new
             todo += new
         return seen
