@@ -8,23 +8,11 @@ from functools import cached_property
 from itertools import groupby, zip_longest
 
 from sewdsl.draw.style import CALL, FamilyStyle, layer_style
+from sewdsl.ir import structure
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import PathStep
 from sewdsl.ir.op import JOIN_OPERANDS, Join, Merge
 from sewdsl.ir.signal import Signal
-from sewdsl.ir.structure import (
-    BlockItem,
-    DelayedItem,
-    Item,
-    Items,
-    LayerItem,
-    LoopItem,
-    MergeItem,
-    ReadItem,
-    RepeatItem,
-    ValueItem,
-    nodes,
-)
 
 
 @dataclass(frozen=True)
@@ -552,22 +540,22 @@ class _Folder:
         for name, index in network.outputs:
             self._outputs.setdefault(index, set()).add(name)
 
-    def sequence(self, items: Items, prefix: str) -> PictureItems:
+    def sequence(self, items: structure.Items, prefix: str) -> PictureItems:
         """The drawn items of a sequence; ``prefix`` is the key of what it is in, with a dot."""
         return tuple(drawn for item in items for drawn in self._draw(item, prefix))
 
-    def _draw(self, item: Item, prefix: str) -> PictureItems:
+    def _draw(self, item: structure.Item, prefix: str) -> PictureItems:
         match item:
-            case LayerItem(node):
+            case structure.LayerItem(node):
                 return (PictureLayer((node,)),)
-            case MergeItem(node, operands, steps):
+            case structure.MergeItem(node, operands, steps):
                 prefixes = (f"{prefix}{step.key}." if step else prefix for step in steps)
                 return (PictureMerge(tuple(map(self.sequence, operands, prefixes)), PictureLayer((node,))),)
-            case BlockItem(step, items):
+            case structure.BlockItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
                 gives = self._given_by(item, inside)
                 return (PictureBlock(step.label, inside, gives=gives, arguments=step.arguments),)
-            case ValueItem(step, items):
+            case structure.ValueItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
                 if step.kind != "value":
                     return inside
@@ -575,22 +563,22 @@ class _Folder:
                 given = any(step.label in self._outputs.get(index, ()) for index in last)
                 label = f"{step.label} · output" if given else step.label
                 return (PictureBlock(label, inside, value=True),)
-            case LoopItem(node, delay, body, feedback, steps):
+            case structure.LoopItem(node, delay, body, feedback, steps):
                 ways = [f"{prefix}{step.key}." if step else prefix for step in steps]
                 back = PictureLayer((delay,)), *self.sequence(feedback, ways[-1])
                 return (PictureLoop(PictureLayer((node,)), self.sequence(body, ways[0]), back),)
-            case ReadItem() | DelayedItem():
+            case structure.ReadItem() | structure.DelayedItem():
                 return ()  # only the view by edges has these
-            case RepeatItem(steps, copies):
+            case structure.RepeatItem(steps, copies):
                 sequences = [
                     (step, self.sequence(copy, f"{prefix}{step.key}."))
                     for step, copy in zip(steps, copies, strict=True)
                 ]
                 return self._repeat(sequences, f"{prefix}{steps[0].key}".rpartition(".")[0])
 
-    def _given_by(self, block: BlockItem, items: PictureItems) -> PictureLayer | None:
+    def _given_by(self, block: structure.BlockItem, items: PictureItems) -> PictureLayer | None:
         """The layer of a block whose output alone is read outside, if it is not its last."""
-        inside = {*nodes((block,))}
+        inside = {*structure.nodes((block,))}
         given = {i for i in inside if i in self._given or not inside.issuperset(self._readers[i])}
         if len(given) != 1 or given.issubset(exit_layer(items[-1]).nodes):
             return None

@@ -35,23 +35,9 @@ from sewdsl.notation.kind_text import NodeTexts
 from sewdsl.ops.input import Input
 from sewdsl.reporter import Reporter
 from sewdsl.source import BUILTIN, Source
+from sewdsl.syntax import tree
 from sewdsl.syntax.lexicon import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.syntax.parser import parse_compact
-from sewdsl.syntax.tree import (
-    Alternative,
-    Argument,
-    BlockDefinition,
-    Body,
-    Call,
-    Interpolation,
-    MergeOf,
-    Number,
-    Parameter,
-    Repeat,
-    Word,
-)
-from sewdsl.syntax.tree import Item as Written
-from sewdsl.syntax.tree import Sequence as WrittenSequence
 
 MAX_GUESSES = 200
 """Combinations of values that are tried for the parameters of one call."""
@@ -61,7 +47,7 @@ MAX_GUESSES = 200
 class BlockPattern:
     """Tells quickly what a block cannot represent."""
 
-    block: BlockDefinition
+    block: tree.BlockDefinition
     vocabulary: Vocabulary
 
     @cached_property
@@ -77,7 +63,7 @@ class BlockPattern:
     @cached_property
     def joins(self) -> bool:
         """Whether there is a join in it, outside of others."""
-        return any(isinstance(item, MergeOf) for item in self.block.expression.items)
+        return any(isinstance(item, tree.MergeOf) for item in self.block.expression.items)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -99,14 +85,14 @@ class BlockPattern:
         found: dict[str, set[str]] = {}
         for argument in chain.from_iterable(call.arguments for call in _calls(self.block.expression)):
             match argument:
-                case Argument(name=str(name), value=Interpolation(formula=Parameter(name=parameter))):
+                case tree.Argument(name=str(name), value=tree.Interpolation(formula=tree.Parameter(name=parameter))):
                     found.setdefault(parameter, set()).add(name)
         return {parameter: frozenset(names) for parameter, names in found.items()}
 
     @cached_property
     def defaults(self) -> dict[str, float]:
         """Those of the parameters that are numbers."""
-        return {p.name: p.default.value for p in self.block.parameters if isinstance(p.default, Number)}
+        return {p.name: p.default.value for p in self.block.parameters if isinstance(p.default, tree.Number)}
 
     def guesses(self, items: TextItems) -> Iterator[dict[str, float]]:
         """Values for the parameters, from the numbers that are in some items: c of ``c32k3``, s of ``s2``.
@@ -147,22 +133,22 @@ Pattern = tuple[str | _Merged | None, ...]
 """Kinds of layers, ``SN`` and joins, in order; None is like nothing."""
 
 
-def _pattern(written: WrittenSequence, vocabulary: Vocabulary) -> Pattern:
+def _pattern(written: tree.Sequence, vocabulary: Vocabulary) -> Pattern:
     return tuple(
         _kind(item, vocabulary)
         for item in written.items
-        if not (isinstance(item, Call) and item.name.plain == IDENTITY)
+        if not (isinstance(item, tree.Call) and item.name.plain == IDENTITY)
     )
 
 
-def _kind(item: Written, vocabulary: Vocabulary) -> str | _Merged | None:
+def _kind(item: tree.Item, vocabulary: Vocabulary) -> str | _Merged | None:
     match item:
-        case Call(name=name) if name.plain == OWN_NEURON:
+        case tree.Call(name=name) if name.plain == OWN_NEURON:
             return OWN_NEURON
-        case Call(name=name) if isinstance(name.parts[0], Word):
+        case tree.Call(name=name) if isinstance(name.parts[0], tree.Word):
             return vocabulary.symbol(name.parts[0].text)
-        case MergeOf(name=name, operands=operands):
-            ways = ((way.first, way.second) if isinstance(way, Alternative) else (way,) for way in operands)
+        case tree.MergeOf(name=name, operands=operands):
+            ways = ((way.first, way.second) if isinstance(way, tree.Alternative) else (way,) for way in operands)
             return _Merged(name.plain, tuple(tuple(_pattern(each, vocabulary) for each in way) for way in ways))
         case _:
             return None
@@ -189,21 +175,21 @@ def _alike(pattern: Pattern, items: Sequence[TextItem]) -> bool:
     return True
 
 
-def _calls(node: WrittenSequence | Alternative | Written) -> Iterator[Call | MergeOf]:
+def _calls(node: tree.Sequence | tree.Alternative | tree.Item) -> Iterator[tree.Call | tree.MergeOf]:
     """All calls and merges in an expression."""
     match node:
-        case WrittenSequence(items=items):
+        case tree.Sequence(items=items):
             for item in items:
                 yield from _calls(item)
-        case Alternative(first=one, second=other):
+        case tree.Alternative(first=one, second=other):
             yield from (*_calls(one), *_calls(other))
-        case Repeat(body=body):
+        case tree.Repeat(body=body):
             yield from _calls(body)
-        case MergeOf(operands=operands):
+        case tree.MergeOf(operands=operands):
             yield node
             for operand in operands:
                 yield from _calls(operand)
-        case Call():
+        case tree.Call():
             yield node
 
 
@@ -222,7 +208,11 @@ class Blocks:
     """
 
     def __init__(
-        self, network: Network, wording: NodeTexts, items: TextItems, own: Mapping[str, BlockDefinition] | None = None
+        self,
+        network: Network,
+        wording: NodeTexts,
+        items: TextItems,
+        own: Mapping[str, tree.BlockDefinition] | None = None,
     ) -> None:
         self._network, self._wording = network, wording
         self._vocabulary = Vocabulary(own or {}, shipped_blocks())
@@ -322,7 +312,7 @@ class Blocks:
         calls = CallResolver(self._vocabulary, settings.neuron, reporter)
         walker = Walker(builder, calls)
         statements = reporter.take(parse_compact(Source("", call))).statements
-        if not (statements and isinstance(statements[0], Body)):
+        if not (statements and isinstance(statements[0], tree.Body)):
             return None
         try:
             place = walker.sequence(statements[0].expression, 0, CallFrame(settings.join, neuron, neuron))
