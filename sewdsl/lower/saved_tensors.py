@@ -76,16 +76,13 @@ class SavedView(NamedTuple):
         return _restore(self.kept).to(self.dtype).as_strided(self.shape, self.strides)
 
 
-class _Place(NamedTuple):
-    """Where a value lies, by which a layer is seen to keep it."""
+_Place = tuple[int, torch.dtype]
+"""Address and dtype of a tensor, by which a layer is seen to keep a value."""
 
-    address: int
-    dtype: torch.dtype
 
-    @classmethod
-    def of(cls, x: Tensor) -> _Place:
-        """That of a tensor; one without numbers, on ``meta``, has no address, but a storage."""
-        return cls(x.data_ptr() or x.untyped_storage()._cdata, x.dtype)  # noqa: SLF001 -- there is no other name for it
+def _place(x: Tensor) -> _Place:
+    """The place of a tensor; one without numbers, on ``meta``, has no address, but a storage."""
+    return x.data_ptr() or x.untyped_storage()._cdata, x.dtype  # noqa: SLF001 -- there is no other name for it
 
 
 @final
@@ -107,7 +104,7 @@ class SavedTensors:
         kept: dict[_Place, tuple[SavedValue, int]] = {}
         for index, x in operands.items():
             if index in self._known or (_learns(x) and self._packs(index, x)):
-                kept[_Place.of(x)] = self.keep(index, x), x.numel()
+                kept[_place(x)] = self.keep(index, x), x.numel()
         if not kept:
             yield
             return
@@ -162,10 +159,10 @@ class SavedTensors:
 
 def _find(tensor: Tensor, kept: Mapping[_Place, tuple[SavedValue, int]], sizes: set[int] | None) -> SavedValue | None:
     """The value that a layer keeps: a view of it, or, under autocast, a copy in another dtype."""
-    same = kept.get(_Place.of(tensor))
+    same = kept.get(_place(tensor))
     if same or sizes is None or tensor.numel() in sizes or not autocast_dtype(tensor.device.type):
         return same[0] if same else None
-    others = (found for place, found in kept.items() if place.dtype != tensor.dtype)
+    others = (found for (_, dtype), found in kept.items() if dtype != tensor.dtype)
     copied = [value for value, numbers in others if numbers == tensor.numel()]
     return copied[0] if len(copied) == 1 and tensor.is_floating_point() else None
 

@@ -77,21 +77,10 @@ def _learns(x: Tensor) -> bool:
     return torch.is_grad_enabled() and x.requires_grad
 
 
-class _Form:
-    """Shape and layout of a tensor, without its numbers."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.shape, self._strides = x.shape, x.stride()
-
-    def like(self, g: Tensor) -> Tensor:
-        """A tensor of that form in the dtype of another, whose numbers are never read."""
-        return g.new_empty_strided(self.shape, self._strides)
-
-
 class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, window: max_pool.Window, fast: bool) -> Tensor:  # noqa: FBT001 -- torch's signature
-        ctx.form, ctx.window, ctx.fast = _Form(x), window, fast
+        ctx.form, ctx.window, ctx.fast = (x.shape, x.stride()), window, fast
         if ctx.fast:
             y, places = max_pool.forward(x, window)
         else:
@@ -105,9 +94,9 @@ class _MaxPool(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (g,), (places,) = gradients, ctx.saved_tensors
         if ctx.fast:
-            g_x = max_pool.backward(g, places, ctx.form.shape, ctx.window)
+            g_x = max_pool.backward(g, places, ctx.form[0], ctx.window)
         else:
-            g_x = ctx.form.like(g)
+            g_x = g.new_empty_strided(*ctx.form)  # whose numbers are never read
             window = {"dilation": (1, 1), "ceil_mode": False, "indices": places.to(torch.int64)}
             g_x = torch.ops.aten.max_pool2d_with_indices_backward(g, g_x, *_pairs(ctx.window), **window)
         return g_x, None, None
@@ -116,7 +105,7 @@ class _MaxPool(torch.autograd.Function):
 class _AvgPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, window: max_pool.Window) -> Tensor:
-        ctx.form, ctx.window = _Form(x), _pairs(window)
+        ctx.form, ctx.window = (x.shape, x.stride()), _pairs(window)
         y: Tensor = torch.ops.aten.avg_pool2d(x, *ctx.window)
         return y
 
@@ -125,7 +114,8 @@ class _AvgPool(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (g,) = gradients
         window = {"ceil_mode": False, "count_include_pad": True, "divisor_override": None}
-        g_x = torch.ops.aten.avg_pool2d_backward(g, ctx.form.like(g), *ctx.window, **window)
+        form = g.new_empty_strided(*ctx.form)  # whose numbers are never read
+        g_x = torch.ops.aten.avg_pool2d_backward(g, form, *ctx.window, **window)
         return g_x, None
 
 
