@@ -177,6 +177,49 @@ class StepLaw(NamedTuple):
     factors: tuple[TapeEntry, ...]
 
 
+class ResetSettings(NamedTuple):
+    """What the settings of a neuron say.
+
+    Attributes:
+        v_threshold: Potential at which it fires.
+        v_reset: Potential after a spike; None: something is subtracted.
+        detach_reset: Whether the spike in the reset is a constant to the gradient.
+    """
+
+    v_threshold: float = 1.0
+    v_reset: float | None = 0.0
+    detach_reset: bool = True
+
+    def threshold(self, tape: Tape) -> TapeEntry:
+        """Return v_threshold on a tape."""
+        return tape.number(self.v_threshold, "v_threshold")
+
+    def rest(self, tape: Tape) -> TapeEntry:
+        """Return v_reset on a tape; of a soft reset, it is 0."""
+        return tape.number(self.v_reset or 0.0, "v_reset")
+
+    def reset(self, h: TapeEntry, s: TapeEntry, by: TapeEntry | None = None) -> TapeEntry:
+        """Return the potential after a spike: set if the reset is hard, also by a negative spike.
+
+        Args:
+            h: Charged potential.
+            s: Spike.
+            by: What a soft reset subtracts; None: v_threshold.
+        """
+        tape = h.tape
+        spike = tape.put("detach", s) if self.detach_reset else s
+        if self.v_reset is None:
+            return h - (self.threshold(tape) if by is None else by) * spike
+        if s.operation != "fire" and value_range(s).low < 0:
+            spike = abs(spike)
+        return h * (1 - spike) + self.rest(tape) * spike
+
+    def fire(self, h: TapeEntry) -> StepLaw:
+        """Return the end of a time-step, from the charged potential: spikes and reset."""
+        spikes = h.tape.put("fire", h - self.threshold(h.tape))
+        return StepLaw(spikes, (self.reset(h, spikes),), (self.v_reset or 0.0,), ())
+
+
 def step_text(step: NeuronStep) -> str:
     """A time-step as one line, which an operator of torch can be given, and :func:`parse_step` reads.
 
@@ -295,21 +338,5 @@ def _linear_step(constants: LinearConstants, tape: Tape, x: TapeEntry) -> StepLa
 
     v, (decay, gain, drift) = tape.leaf("state"), map(number, range(3))
     h = decay * v + (drift + gain * x)
-    law = fire_and_reset(h, constants.v_threshold, constants.v_reset, detach_reset=constants.detach_reset)
+    law = ResetSettings(constants.v_threshold, constants.v_reset, constants.detach_reset).fire(h)
     return law._replace(start=(constants.rest,), factors=tuple(factors.values()))
-
-
-def fire_and_reset(h: TapeEntry, v_threshold: float, v_reset: float | None, *, detach_reset: bool) -> StepLaw:
-    """Return the end of a time-step of spiking neurons, from the charged potential.
-
-    Args:
-        v_reset: Potential after a spike; None: v_threshold is subtracted.
-        detach_reset: Whether the spike in the reset is a constant to the gradient.
-    """
-    tape = h.tape
-    threshold = tape.number(v_threshold, "v_threshold")
-    spikes = tape.put("fire", h - threshold)
-    reset = tape.put("detach", spikes) if detach_reset else spikes
-    if v_reset is None:
-        return StepLaw(spikes, (h - threshold * reset,), (), ())
-    return StepLaw(spikes, (h * (1 - reset) + tape.number(v_reset, "v_reset") * reset,), (), ())

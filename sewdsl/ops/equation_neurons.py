@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, Serializ
 
 from sewdsl.diagnostics import SewdslError
 from sewdsl.equations.operations import COMPARISONS, OPERATIONS, SIGNS
-from sewdsl.equations.step import NeuronStep
+from sewdsl.equations.step import NeuronStep, ResetSettings
 from sewdsl.equations.tape import LEARNED, MAX_NUMBER, STEP, TapeEntry, TapeTooLong, linear_terms, needed, normal_form
 from sewdsl.ir.kind import Positive
 from sewdsl.ir.op import (
@@ -31,11 +31,11 @@ from sewdsl.ir.op import (
     default_surrogate,
 )
 from sewdsl.ir.signal import BINARY, MAX_COUNT, REAL, Signal, ValueRange
-from sewdsl.ops.read_equations import ResetSettings, parameter_defaults, read_equations, reset_potential
+from sewdsl.ops.read_equations import parameter_defaults, read_equations
 from sewdsl.reporter import Reported
 from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
 from sewdsl.source import Source
-from sewdsl.syntax.lexicon import THRESHOLD, VERSION
+from sewdsl.syntax.lexicon import VERSION
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.printer import print_neuron
 from sewdsl.syntax.tree import NeuronDefinition
@@ -328,7 +328,7 @@ def _are_factors(results: Iterable[TapeEntry]) -> bool:
 
 def _is_linear(step: NeuronStep, settings: ResetSettings) -> bool:
     """Whether equations are those of a linear neuron with the reset of the settings."""
-    fired, tape = step.given, step.tape
+    fired = step.given
     if (
         dict(step.start) != {"v": settings.v_reset or 0.0}
         or fired.operation != "fire"
@@ -339,10 +339,9 @@ def _is_linear(step: NeuronStep, settings: ResetSettings) -> bool:
     if h is None:
         return False
     try:
-        threshold = tape.number(settings.v_threshold, THRESHOLD)
-        if normal_form(h - threshold, {h.index}) is not fired.operands[0]:
+        if normal_form(h - settings.threshold(fired.tape), {h.index}) is not fired.operands[0]:
             return False
-        if step.after[0] is not reset_potential(tape, settings, h, fired):
+        if step.after[0] is not settings.reset(h, fired):
             return False
         terms = linear_terms(h, frozenset())
     except TapeTooLong:  # a linear neuron has all of this on its tape

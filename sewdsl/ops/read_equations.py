@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.equations.operations import OPERATIONS
-from sewdsl.equations.step import Learned, NeuronStep
+from sewdsl.equations.step import Learned, NeuronStep, ResetSettings
 from sewdsl.equations.tape import (
     LEARNED,
     MAX_NUMBER,
@@ -97,20 +97,6 @@ _TURNED = {">": "<", ">=": "<="}
 _OPERATORS = {item.sign: name for name, item in OPERATIONS.items() if item.sign and item.arity > 1}
 _MAX_NAME = 200
 """Characters of a name to which a similar one is looked for."""
-
-
-class ResetSettings(NamedTuple):
-    """What the settings of a neuron say.
-
-    Attributes:
-        v_threshold: Potential at which it fires.
-        v_reset: Potential after a spike; None: something is subtracted.
-        detach_reset: Whether the spike in the reset is a constant to the gradient.
-    """
-
-    v_threshold: float = 1.0
-    v_reset: float | None = 0.0
-    detach_reset: bool = True
 
 
 class _Wrong(Exception):
@@ -302,7 +288,7 @@ class _Reader:
         if name == "clip":
             self._check_bounds(call, *(each.number for each in operands[1:]))
         if name == RESET:
-            entry = reset_potential(self.tape, self.settings, *operands)
+            entry = self.settings.reset(*operands)
             self.signed.append(value_range(operands[1]).low < 0)
         else:
             entry = self._put(name, call.span, *operands)
@@ -317,34 +303,6 @@ class _Reader:
         if low > high:
             message = f"'{call.span.text}' has a lower bound of {low:g}, above its upper bound of {high:g}"
             raise _wrong("invalid-equation", message, call.span, "write clip(a, low, high) with low <= high")
-
-    def setting(self, name: str) -> TapeEntry:
-        """The number that a setting is; of the soft reset, ``v_reset`` is 0."""
-        return _setting(self.tape, self.settings, name)
-
-
-def _setting(tape: Tape, settings: ResetSettings, name: str) -> TapeEntry:
-    return tape.number(settings.v_threshold if name == THRESHOLD else settings.v_reset or 0.0, name)
-
-
-def reset_potential(
-    tape: Tape, settings: ResetSettings, h: TapeEntry, s: TapeEntry, by: TapeEntry | None = None
-) -> TapeEntry:
-    """The potential after a spike: set where the reset is hard, of which a negative spike is one too.
-
-    Args:
-        tape: Gets the result.
-        settings: How to reset.
-        h: The charged potential.
-        s: The spike.
-        by: What a soft reset subtracts; None: ``v_threshold``.
-    """
-    detached = tape.put("detach", s) if settings.detach_reset else s
-    if settings.v_reset is None:
-        return h - (_setting(tape, settings, THRESHOLD) if by is None else by) * detached
-    if value_range(s).low < 0:
-        detached = abs(detached)
-    return h * (1 - detached) + _setting(tape, settings, RESET_POTENTIAL) * detached
 
 
 def read_equations(
@@ -371,9 +329,9 @@ class _Reading:
 
     def step(self, arguments: Mapping[str, float]) -> NeuronStep | None:
         """The time-step, unless something is wrong."""
-        meanings = self.reader.meanings
+        meanings, settings = self.reader.meanings, self.reader.settings
         meanings |= {name: self.tape.number(value, name) for name, value in arguments.items()}
-        meanings |= {name: self.reader.setting(name) for name in (THRESHOLD, RESET_POTENTIAL)}
+        meanings |= {THRESHOLD: settings.threshold(self.tape), RESET_POTENTIAL: settings.rest(self.tape)}
         for equation in self.definition.equations:
             if isinstance(equation, Assignment):
                 self.assigned.setdefault(equation.name.text, equation.name)
@@ -407,7 +365,7 @@ class _Reading:
         read = list(names_in(self.definition.equations))
         potential = next((word for word in read if word.text == POTENTIAL), None)
         if POTENTIAL not in names and potential is not None:
-            self.start[POTENTIAL] = self.reader.setting(RESET_POTENTIAL).leaf
+            self.start[POTENTIAL] = self.reader.settings.v_reset or 0.0
             self._check_assigned(potential)
         for state in declared:
             name = state.name.text

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.equations.operations import OPERATIONS
-from sewdsl.equations.step import NeuronStep, StepLaw, fire_and_reset
+from sewdsl.equations.step import NeuronStep, ResetSettings, StepLaw
 from sewdsl.equations.tape import LEARNED, STEP, Tape, TapeEntry, needed
 from sewdsl.snn.protocols import LinearSpec, NeuronSpec, SurrogateSpec
 
@@ -104,7 +104,7 @@ def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping
     """
     tape, dtype = Tape(), x_TN.dtype
     h = tape.leaf("x")
-    law = fire_and_reset(h, spec.v_threshold, spec.v_reset, detach_reset=spec.detach_reset)
+    law = ResetSettings(spec.v_threshold, spec.v_reset, spec.detach_reset).fire(h)
     charge, drive_TN = charge_function(spec, x_TN.to(torch.promote_types(dtype, torch.float32)), learned)
     spikes_TN, after = _loop(
         law._replace(start=(spec.rest,)), spec.surrogate, drive_TN, None if v is None else v[None], (), charge
