@@ -27,12 +27,12 @@ class _Entry:
     """Text and numbers under :data:`KEY`, by the names of a dataclass's fields."""
 
     def to_dict(self) -> dict[str, Any]:
-        """What is put into a ``metadata``."""
+        """Return the entry to put into a ``metadata``."""
         return {KEY: asdict(self)}  # type: ignore[call-overload]
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Self | None:
-        """What a ``metadata`` says; None where it says nothing, as that of another library's graph.
+        """Return the entry of a ``metadata``; None if it has none, as in a graph of another library.
 
         Raises:
             ValueError: it says something else than we write.
@@ -98,7 +98,7 @@ class EndlessCycle(ValueError):
 
 
 def cut_cycles(reads: Reads, delays: Collection[str] = ()) -> frozenset[tuple[str, str]]:
-    """The edges that give what was at the time-step before, so that those left make no cycle.
+    """Return the edges that give what was at the time-step before, so that those left make no cycle.
 
     Args:
         delays: Its nodes that delay: no edge into one of these is left in a cycle.
@@ -124,7 +124,7 @@ def cut_cycles(reads: Reads, delays: Collection[str] = ()) -> frozenset[tuple[st
 
 
 def _cut_one(members: frozenset[str], reads: Reads) -> set[tuple[str, str]]:
-    """The edges to cut in one part of a graph in which each node leads to each other.
+    """Return the edges to cut in one part of a graph in which each node leads to each other.
 
     What one node gives to the outside is what flows back; where several do, what flows into the first that reads
     something from outside.
@@ -138,7 +138,7 @@ def _cut_one(members: frozenset[str], reads: Reads) -> set[tuple[str, str]]:
 
 
 def _cycles(reads: Reads) -> Iterator[frozenset[str]]:
-    """The parts of a graph in which each node leads to each other, or a node to itself."""
+    """Yield the parts of a graph in which each node leads to each other, or a node to itself."""
     import networkx as nx  # which writing a graph does not need
 
     graph = nx.DiGraph((source, node) for node, sources in reads.items() for source in sources)

@@ -61,7 +61,7 @@ class ImportedNetwork:
 
 
 def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str, ...] = ()) -> ImportedNetwork:
-    """The network of a draft.
+    """Return the network of a draft.
 
     Args:
         draft: What was read; it is changed.
@@ -130,7 +130,7 @@ MAX_REORDERINGS = 4
 
 
 def _text_order(network: Network) -> list[int]:
-    """The nodes in the order in which the text of a network makes them."""
+    """Return the nodes in the order in which the text of a network makes them."""
     if not network.graph.loops and not network.outputs:
         return [*range(len(network))]
     try:
@@ -140,7 +140,7 @@ def _text_order(network: Network) -> list[int]:
 
 
 def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:
-    """The header's join and neuron: the only ones, if all of them are the same."""
+    """Return the header's join and neuron: the only ones, if all of them are the same."""
     joins, neurons = ([item.op for item in items if isinstance(item.op, family)] for family in (Join, Activation))
     update = {
         key: ops[0] for key, ops in (("join", joins), ("neuron", neurons)) if ops and ops.count(ops[0]) == len(ops)
@@ -149,7 +149,7 @@ def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:
 
 
 def _network(items: list[DraftLayer], outputs: dict[str, int], name: str, settings: Settings) -> Network:
-    """Nodes by the names that they have where they come from; types inferred again, since gains have gone."""
+    """Return nodes by the names that they have where they come from; types inferred again, since gains have gone."""
     nodes: list[Node] = []
     counts: Counter[str] = Counter()
     for item in items:
@@ -162,7 +162,7 @@ def _network(items: list[DraftLayer], outputs: dict[str, int], name: str, settin
 
 
 def _written(network: Network) -> tuple[str, Network]:
-    """The text of a network, and what it compiles to: the same."""
+    """Return the text of a network, and what it compiles to: the same."""
     try:
         text = write_net(network)
         written = read(Source(network.name, text)).result()
@@ -178,12 +178,12 @@ def _written(network: Network) -> tuple[str, Network]:
 
 
 def _edges(network: Network) -> list[tuple[object, ...]]:
-    """What has to be the same of a network and its text."""
+    """Return the parts of a network that its text must have too."""
     return [(node.op, node.inputs, node.sources) for node in network]
 
 
 def _absorb_scales(draft: Draft) -> None:
-    """Takes the gains out of a draft.
+    """Take the gains out of a draft.
 
     A factor goes into the weights of the layers before it, through what is linear, if nothing else reads them. Else it
     becomes a layer: of one number above 0 a ``SCALE``, of others a convolution of one weight per channel, or a linear
@@ -209,7 +209,7 @@ def _absorb_scales(draft: Draft) -> None:
 
 
 def _scaled_items(draft: Draft, index: int, factor: Tensor, readers: Sequence[Sequence[int]]) -> list[int] | None:
-    """The items whose weights take the factor of what an item gives; None: there are none."""
+    """Return the items whose weights take the factor of what an item gives; None: there are none."""
     item = draft.items[index]
     if len(readers[index]) != 1:
         return None
@@ -229,7 +229,7 @@ def _scaled_items(draft: Draft, index: int, factor: Tensor, readers: Sequence[Se
 
 
 def _multiply(draft: Draft, index: int, factor: Tensor) -> None:
-    """Multiplies weights and biases, each by the factor of its channel, in its own dtype."""
+    """Multiply weights and biases, each by the factor of its channel, in its own dtype."""
     tensors = dict(draft.items[index].tensors)
     for name in {"weight", "bias"} & tensors.keys():
         value = tensors[name]
@@ -238,7 +238,7 @@ def _multiply(draft: Draft, index: int, factor: Tensor) -> None:
 
 
 def _shortest(number: float, dtype: torch.dtype) -> float:
-    """The number of fewest digits that is the same in a dtype: 0.9, of the 0.8999999762 that float32 has."""
+    """Return the number of fewest digits that is the same in a dtype: 0.9, of the 0.8999999762 that float32 has."""
     import torch  # whoever asks only for the size of an input needs none
 
     tried = (float(f"{number:.{digits}g}") for digits in range(1, 17))
@@ -264,7 +264,7 @@ def _as_layer(draft: Draft, index: int, factor: Tensor) -> None:
 
 
 def header_assumptions(network: Network, *, steps: bool, readout: bool) -> tuple[str, ...]:
-    """What to say of the header that was made up; a network without neurons is the same at every time-step.
+    """Return what to say of the header that was made up; a network without neurons is the same at every time-step.
 
     Args:
         steps: Whether nothing said how many time-steps there are.

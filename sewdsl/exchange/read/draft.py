@@ -57,7 +57,7 @@ class SourcePart:
     kind: str
 
     def refusal(self, why: str) -> UnsupportedPart:
-        """What says that it has no place here, in words that go on after its name."""
+        """Return the error that the part is unsupported, for words that go on after its name."""
         return UnsupportedPart(self.name, self.kind, why)
 
 
@@ -80,7 +80,7 @@ class DraftLayer(Wired):
     delayed: int | None = None
 
     def to_node(self, name: str, nodes: Sequence[Node]) -> Node:
-        """The node after some others; its type is inferred again, but for that of what is fed back."""
+        """Return the node after some others; its type is inferred again, but for that of what is fed back."""
         inferred = self.op.infer(*(nodes[i].output for i in self.inputs)) if not self.feeds_back else self.output
         return Node(name, self.op, self.inputs, inferred, delayed=self.delayed)
 
@@ -92,7 +92,7 @@ class ScaleOp(Layer):
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values in the same shape."""
+        """Return real values in the same shape."""
         return Signal(inputs[0].shape, varies=inputs[0].varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -122,7 +122,7 @@ class Draft:
         self.items: list[DraftLayer] = [DraftLayer(op, (), SourcePart("input", "input"), op.infer())]
 
     def add(self, op: Op, inputs: Iterable[int], origin: SourcePart, **tensors: Tensor | None) -> int:
-        """Appends an item; its index.
+        """Append an item and return its index.
 
         Raises:
             UnsupportedPart: it does not fit what it reads.
@@ -138,25 +138,25 @@ class Draft:
         return len(self.items) - 1
 
     def add_delay(self, signal: Signal, origin: SourcePart) -> int:
-        """Appends the delay of an item that comes later, and has a type; its index. ``close`` says which item."""
+        """Append the delay of a later item of a type and return its index; ``close`` states the item."""
         self.items.append(DraftLayer(Delay(), (), origin, Delay().infer(signal), delayed=OPEN))
         self.dominators.add(())
         return len(self.items) - 1
 
     def close(self, delay: int, source: int) -> None:
-        """States the item that a delay gives a time-step later."""
+        """State the item of a delay."""
         self.change(delay, delayed=source)
 
     def shape(self, index: int) -> tuple[int, ...]:
-        """The shape that an item gives, ``(C, H, W)`` or ``(F,)``."""
+        """Return the shape that an item gives, ``(C, H, W)`` or ``(F,)``."""
         return self.items[index].output.shape
 
     def change(self, index: int, **changes: object) -> None:
-        """Gives an item other fields."""
+        """Replace fields of an item."""
         self.items[index] = replace(self.items[index], **changes)  # type: ignore[arg-type]
 
     def static(self) -> None:
-        """Makes the input one that is the same at every time-step."""
+        """Make the input one that is the same at every time-step."""
         self.change(0, op=Input(shape=self.shape(0), varies=False))
         for index, item in enumerate(self.items):
             if item.feeds_back:
@@ -164,12 +164,12 @@ class Draft:
             self.change(index, output=item.op.infer(*(self.items[i].output for i in item.inputs)))
 
     def reconnect(self, reader: int, before: int, after: int) -> None:
-        """Lets an item read another one."""
+        """Replace an item that another one reads."""
         item = self.items[reader]
         self.items[reader] = item.moved({i: after if i == before else i for i in item.sources})
 
     def readers(self) -> list[list[int]]:
-        """For each item, the indices of those that read it; :data:`OUTPUT` represents the reader of the network."""
+        """Return the readers of each item; :data:`OUTPUT` represents the reader of the network."""
         found = [[*readers] for readers in graph_of(self.items).consumers]
         for index in self.outputs.values():
             found[index].append(OUTPUT)
@@ -177,7 +177,7 @@ class Draft:
 
 
 def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
-    """The items that the outputs depend on, as a text has them: a join's branch, its shortcut, the join.
+    """Return the items that the outputs depend on, as a text has them: a join's branch, its shortcut, the join.
 
     Where it does not matter which operand of a join is the branch, it is the longer one; of a sum that a loop begins
     with, what flows in.
@@ -231,7 +231,7 @@ Made = TypeVar("Made", bound=Kind)
 
 
 def make_op(kind: type[Made], origin: SourcePart, **arguments: Any) -> Made:
-    """A kind with arguments of another library.
+    """Return a kind with arguments of another library.
 
     Raises:
         UnsupportedPart: it does not take them.

@@ -39,7 +39,7 @@ class ConvBlock:
 
 
 def network_parts(network: Network) -> tuple[Node | ConvBlock, ...]:
-    """The layers and blocks of a network, in order, without its input.
+    """Return the layers and blocks of a network, in order, without its input.
 
     Raises:
         NoPlaceError: a join is not that of convolutions and a shortcut, or lies in another one's branch.
@@ -64,7 +64,7 @@ def _block(network: Network, residual: ResidualBlock) -> ConvBlock:
 
 
 def _row(network: Network, index: int, source: int) -> list[Node]:
-    """The nodes from one after the source up to another one."""
+    """Return the nodes from one after the source up to another one."""
     row: list[Node] = []
     while index != source:
         node = network.nodes[index]
@@ -76,7 +76,7 @@ def _row(network: Network, index: int, source: int) -> list[Node]:
 
 
 def split_units(row: Sequence[Node]) -> tuple[ConvUnit, ...]:
-    """A row of layers as units."""
+    """Return a row of layers as units."""
     units = []
     while row:
         unit, row = leading_unit(row)
@@ -85,7 +85,7 @@ def split_units(row: Sequence[Node]) -> tuple[ConvUnit, ...]:
 
 
 def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
-    """The unit that a row begins with, and what is after it."""
+    """Return the unit that a row begins with, and what is after it."""
     conv, *following = row
     if not isinstance(conv.op, Conv):
         raise NoPlaceError(conv, "is where a convolution belongs")

@@ -56,7 +56,7 @@ class TensorKey:
         return self.theirs if self.theirs == self.ours else f"{self.theirs}, which is {self.ours}"
 
     def misfit(self, value: Tensor) -> str:
-        """What is wrong with a value; empty: nothing."""
+        """Return the reason why a value does not fit; empty if it fits."""
         if value.is_sparse or value.is_floating_point() != self.like.is_floating_point():
             return f"{self.theirs} holds {value.dtype}, but {self.node.name} needs plain {self.like.dtype}"
         scalar = not self.like.ndim and value.shape == (1,)  # as for torch: scalars were of this shape once
@@ -67,7 +67,7 @@ class TensorKey:
 
 
 def keys(network: Network, scheme: Scheme) -> dict[str, tuple[TensorKey, ...]]:
-    """All tensors of a network, by their keys in a scheme; several where they are parts of one there.
+    """Return all tensors of a network, by their keys in a scheme; several where they are parts of one there.
 
     Raises:
         WeightsError: the scheme has no place for a layer.
@@ -98,7 +98,7 @@ def _tensor_key(place: Place, last: str, like: Tensor) -> TensorKey:
 
 
 def _as_spelled(network: Network, scheme: Scheme, tensors: Mapping[str, Tensor]) -> dict[str, tuple[TensorKey, ...]]:
-    """All tensors of a network by the keys of the library's version that has named the given ones."""
+    """Return all tensors of a network by the keys of the library's version that has named the given ones."""
     known = keys(network, scheme)
     if not scheme.omitted or any(scheme.omitted in theirs for theirs in tensors):
         return known
@@ -111,7 +111,7 @@ def _as_spelled(network: Network, scheme: Scheme, tensors: Mapping[str, Tensor])
 
 
 def detect_schemes(tensors: Mapping[str, Tensor], network: Network) -> tuple[Scheme, ...]:
-    """The schemes that know the most keys; several where they name this network's weights alike.
+    """Return the schemes that know the most keys; several where they name this network's weights alike.
 
     Raises:
         WeightsError: no scheme knows any.
@@ -139,7 +139,7 @@ def detect_schemes(tensors: Mapping[str, Tensor], network: Network) -> tuple[Sch
 def to_node_paths(
     tensors: Mapping[str, Tensor], network: Network, scheme: Scheme
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Weights by our keys, every number as it is, and what there is to say about them.
+    """Return weights by our keys, every number as it is, and what there is to say about them.
 
     Args:
         tensors: The weights, by their keys in a scheme.
@@ -175,7 +175,7 @@ def _misfits(
     wrong: Mapping[str, list[str]],
     tensors: Mapping[str, Tensor],
 ) -> str:
-    """How much does not fit, what to do about it, and then all of it."""
+    """Return the message about keys and shapes that do not fit, with counts and hints first."""
     counts = ", ".join(f"{len(items):,} {what}" for what, items in wrong.items() if items)
     lines = [
         *(f"missing: {item}" for item in wrong["missing"]),
@@ -188,7 +188,7 @@ def _misfits(
 
 
 def _suggest_neurons(known: Mapping[str, tuple[TensorKey, ...]], wrong: Mapping[str, list[str]]) -> str:
-    """What to do where the weights are of neurons that learn and the network's do not, or the other way round."""
+    """Return a hint for weights of neurons that learn in a network of others, or the other way round."""
     learned = tuple(f".{name}" for name in PLIF().learnable())
     ours = [str(key) for theirs, parts in known.items() if theirs.endswith(learned) for key in parts]
     if not ours and any(theirs.endswith(learned) for theirs in wrong["not of this network"]):
@@ -199,7 +199,7 @@ def _suggest_neurons(known: Mapping[str, tuple[TensorKey, ...]], wrong: Mapping[
 
 
 def suggest_network(tensors: Mapping[str, Tensor], network: Network) -> str:
-    """Of which network weights are instead: of another class of SpikingJelly, or another one that it builds."""
+    """Return a hint at the network of weights: another class of SpikingJelly, or another network of that class."""
     known = next((known for known in reversed(CLASSES) if {*known.marks} <= tensors.keys()), None)
     if known is None:
         return ""
@@ -216,7 +216,7 @@ def suggest_network(tensors: Mapping[str, Tensor], network: Network) -> str:
 
 
 def to_scheme_keys(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> dict[str, Tensor]:
-    """Weights by a scheme's keys, stored row by row, as safetensors wants them.
+    """Return weights by a scheme's keys, stored row by row, as safetensors wants them.
 
     Args:
         tensors: All weights of the network, by our keys.
@@ -242,7 +242,7 @@ def to_scheme_keys(tensors: Mapping[str, Tensor], network: Network, scheme: Sche
 def convert(
     tensors: Mapping[str, Tensor], network: Network, source: Scheme, target: Scheme
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Weights by another scheme's keys, every number as it is, and what there is to say about them.
+    """Return weights by another scheme's keys, every number as it is, and what there is to say about them.
 
     Raises:
         WeightsError: one of the schemes has no place for a layer, or the weights do not fit the network.

@@ -45,7 +45,7 @@ class Scheme(ABC):
 
     @abstractmethod
     def places(self, network: Network) -> Iterator[Place]:
-        """All layers that have weights, and where they are.
+        """Return all layers that have weights, and where they are.
 
         Raises:
             NoPlaceError: the scheme has none for a layer.
@@ -53,19 +53,19 @@ class Scheme(ABC):
 
     @final
     def unit(self, unit: ConvUnit, names: UnitKeys, within: str = "") -> Iterator[Place]:
-        """The places of a unit's layers."""
+        """Yield the places of a unit's layers."""
         yield Place(unit.conv, within + names.conv)
         yield Place(unit.norm, within + names.norm)
         if unit.activation is not None:
             yield from self.activation(unit.activation, names.activation and within + names.activation)
 
     def learns_alike(self, op: Op) -> bool:
-        """Whether the library has a neuron that learns what ours does, by the same keys."""
+        """Return whether the library has a neuron that learns what ours does, by the same keys."""
         return isinstance(op, PLIF)
 
     @final
     def activation(self, node: Node, place: str | None) -> Iterator[Place]:
-        """That of an activation, if it learns anything."""
+        """Yield the place of an activation, if it learns anything."""
         if isinstance(node.op, ParallelNeuron) or (isinstance(node.op, Neuron) and node.op.learnable()):
             if place is None:
                 raise NoPlaceError(node, f"learns, and {self.name} has no place for that")
@@ -75,7 +75,7 @@ class Scheme(ABC):
 
     @final
     def linear(self, node: Node, place: str) -> Place:
-        """That of the last layer, which is linear and has a bias."""
+        """Return the place of the last layer, which is linear and has a bias."""
         if not isinstance(node.op, Linear):
             raise NoPlaceError(node, f"has no place in {self.name}")
         if not node.op.bias:
@@ -89,7 +89,7 @@ class NodePathScheme(Scheme):
     name: ClassVar[str] = "sewdsl"
 
     def places(self, network: Network) -> Iterator[Place]:
-        """Every node, by its name."""
+        """Yield every node, by its name."""
         for node in network:
             yield Place(node, node.name)
 
@@ -114,7 +114,7 @@ class ResNetScheme(Scheme):
     bare_projection: ClassVar[UnitKeys | None] = None
 
     def unit_keys(self, number: int) -> UnitKeys:
-        """Names in a block of the unit with a number."""
+        """Return the names in a block of the unit with a number."""
         conv, norm, activation = self.branch
         return UnitKeys(conv.format(number), norm.format(number), activation and activation.format(number))
 
@@ -238,7 +238,7 @@ def _items(body: Sequence[Node | ConvBlock]) -> Iterator[Item]:
 
 
 def _loose(row: Sequence[Node]) -> Iterator[ConvUnit | Node]:
-    """What is outside of all blocks."""
+    """Return the units, pools and flattenings outside of all blocks."""
     while row:
         if isinstance(row[0].op, MaxPool | Flatten):
             yield row[0]
@@ -251,7 +251,7 @@ def _loose(row: Sequence[Node]) -> Iterator[ConvUnit | Node]:
 
 
 def _call(part: Node | ConvBlock) -> tuple[PathStep, ...] | None:
-    """The way to the innermost block that a node lies in; None: it is a block itself."""
+    """Return the way to the innermost block that a node lies in; None: it is a block itself."""
     if isinstance(part, ConvBlock):
         return None
     depths = [depth for depth, step in enumerate(part.path, 1) if step.kind == "block"]
@@ -269,7 +269,7 @@ class SpikingJellyScheme(ResNetScheme):
     projection: ClassVar[UnitKeys] = UnitKeys("downsample.0", "downsample.1", "downsample_sn")
 
     def places(self, network: Network) -> Iterator[Place]:
-        """Those of the class that the network is of."""
+        """Yield the places of the class that the network is of."""
         refusals = []
         try:
             yield from list(super().places(network))

@@ -54,7 +54,7 @@ FLAT = (GlobalAvgPool, AvgPool, Flatten, Dropout)
 
 
 def layer_place(network: Network, node: Node, prefix: str, ones: int = 0) -> Place:
-    """Where SpikingJelly's own module for a layer has its weights."""
+    """Return where SpikingJelly's own module for a layer has its weights."""
     if isinstance(node.op, TemporalAttention | ChannelAttention):
         ones = len(network.inputs(node)[0].shape) if len(network.inputs(node)[0].shape) > 1 else 0
     return Place(node, prefix, NAMES.get(type(node.op), {}), ones=ones)
@@ -95,11 +95,11 @@ class SequenceReader:
         return node
 
     def starts(self, *kinds: type[Op]) -> bool:
-        """Whether one of these is at the front."""
+        """Return whether one of these is at the front."""
         return self.next is not None and isinstance(self.next.op, kinds)
 
     def take(self, what: str, *kinds: type[Op]) -> Node:
-        """The layer at the front, which must be one of these: ``a convolution``."""
+        """Return the layer at the front, which must be one of these: ``a convolution``."""
         node = self.next
         if node is None:
             raise NoPlaceError(self._last, f"has no {what} after it")
@@ -110,12 +110,12 @@ class SequenceReader:
         return node
 
     def skip(self, *kinds: type[Op]) -> None:
-        """Passes over layers without weights."""
+        """Pass over layers without weights."""
         while self.starts(*kinds):
             self.take("layer", *kinds)
 
     def conv(self, prefix: str, *, bias: bool, part: int = 0, parts: int = 1, flat: bool = False) -> None:
-        """A convolution.
+        """Read a convolution.
 
         Args:
             bias: Whether theirs has one.
@@ -129,32 +129,32 @@ class SequenceReader:
         self.places.append(Place(node, prefix, part=part, parts=parts, ones=-1 if flat else 0))
 
     def conv_norm(self, conv: str, norm: str, *, bias: bool, flat: bool = False) -> None:
-        """A convolution with its norm."""
+        """Read a convolution with its norm."""
         self.conv(conv, bias=bias, flat=flat)
         self.norm(norm)
 
     def norm(self, prefix: str, part: int = 0, parts: int = 1) -> None:
-        """A batch norm."""
+        """Read a batch norm."""
         node = self.take("batch norm", BatchNorm)
         if isinstance(node.op, BatchNorm) and node.op.scale != 1:
             raise NoPlaceError(node, f"scales by {node.op.scale:g} next to its weight")
         self.places.append(Place(node, prefix, part=part, parts=parts))
 
     def neuron(self, prefix: str | None) -> None:
-        """An activation, which has a place if it learns; None: it is one for several layers, and may learn nothing."""
+        """Read an activation, which has a place if it learns; None: several share one, and it may learn nothing."""
         self.places += self._activation(self.take("neuron", Activation), prefix)
 
     def unit(  # noqa: PLR0913 -- three names, and what may differ
         self, conv: str, norm: str, neuron: str, *, bias: bool, flat: bool = False, pool: bool = False
     ) -> None:
-        """A convolution with its norm and its neuron, with max pooling in between if it may be there."""
+        """Read a convolution with its norm and its neuron, and max pooling in between if it may be there."""
         self.conv_norm(conv, norm, bias=bias, flat=flat)
         if pool:
             self.skip(MaxPool)
         self.neuron(neuron)
 
     def attention(self, prefix: str) -> None:
-        """Attention to time-steps, channels and places, those of it that there are, and the ReLU after them."""
+        """Read the attention that there is to time-steps, channels and places, and the ReLU after it."""
         if not self.starts(*ATTENTION):
             self.take("layer of attention", *ATTENTION)
         for kind, part in ATTENTION.items():
@@ -164,14 +164,14 @@ class SequenceReader:
         self.neuron(None)
 
     def linear(self, prefix: str) -> None:
-        """A linear layer with a bias."""
+        """Read a linear layer with a bias."""
         node = self.take("linear layer", Linear)
         if isinstance(node.op, Linear) and not node.op.bias:
             raise NoPlaceError(node, "has no bias")
         self.places.append(Place(node, prefix))
 
     def merge(self, kind: type[Merge], count: int) -> tuple[SequenceReader, ...]:
-        """The operands of the merge at the front."""
+        """Return the operands of the merge at the front."""
         operands = self._operands
         node = self.take(f"{kind.kind} of {count} operands", kind)
         if len(operands) != count:
@@ -179,13 +179,13 @@ class SequenceReader:
         return tuple(SequenceReader(self.network, x, self._activation, self.places, self._last) for x in operands)
 
     def residual(self) -> SequenceReader:
-        """The branch of an ADD at the front whose shortcut is the identity."""
+        """Return the branch of an ADD at the front whose shortcut is the identity."""
         branch, shortcut = self.merge(Add, 2)
         shortcut.end()
         return branch
 
     def starts_identity(self) -> bool:
-        """Whether an ADD is at the front whose shortcut is the identity."""
+        """Return whether an ADD is at the front whose shortcut is the identity."""
         return self.starts(Add) and not self._operands[-1]
 
     @property
@@ -195,13 +195,13 @@ class SequenceReader:
         return item.operands if isinstance(item, structure.MergeItem) else ()
 
     def end(self) -> None:
-        """Nothing more: dropped branches are no layer."""
+        """Check that no layer follows; dropped branches are no layer."""
         self.skip(DropPath)
         if self.next is not None:
             raise NoPlaceError(self.next, f"has no place after {self._last.name}")
 
     def head(self, prefix: str = "head") -> None:
-        """The average over places, and the last linear layer."""
+        """Read the average over places, and the last linear layer."""
         self.skip(*FLAT)
         self.linear(prefix)
         self.end()

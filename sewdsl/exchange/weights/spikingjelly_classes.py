@@ -267,7 +267,7 @@ def _read_maxformer(reader: SequenceReader) -> None:
 
 
 def _maxformer_stem(reader: SequenceReader) -> bool:
-    """The first embedding, and whether it is that for CIFAR."""
+    """Return the first embedding, and whether it is that for CIFAR."""
     first = reader.next
     if first is not None and isinstance(first.op, Conv) and not first.op.bias:
         reader.conv_norm("patch_embed1.conv", "patch_embed1.bn", bias=False)
@@ -332,7 +332,7 @@ class SpikingJellyClass:
     read: Callable[[SequenceReader], None]
 
     def places(self, network: Network, activation: Callable[[Node, str | None], list[Place]]) -> list[Place]:
-        """The places of a network's layers."""
+        """Return the places of a network's layers."""
         try:
             found = network.wiring
         except UnstructuredError as error:
@@ -344,7 +344,7 @@ class SpikingJellyClass:
         return reader.places
 
     def builds(self, network: Network) -> bool:
-        """Whether a network is one of this class, but for what its neurons learn."""
+        """Return whether a network is one of this class, but for what its neurons learn."""
         try:
             self.places(network, lambda _node, _place: [])
         except WeightsError:

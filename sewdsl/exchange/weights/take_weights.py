@@ -45,7 +45,7 @@ class TakenWeights:
 
 
 def take_weights(tensors: Mapping[str, Tensor], network: Network, only: Sequence[str] = ()) -> TakenWeights:
-    """What of some weights fits a network, layer by layer: one of which a tensor does not fit begins anew.
+    """Return what of some weights fits a network, layer by layer: one of which a tensor does not fit begins anew.
 
     Args:
         tensors: The weights, by our keys.

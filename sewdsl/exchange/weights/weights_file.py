@@ -42,7 +42,7 @@ class WeightsFile:
 
 
 def read_weights(path: Path) -> WeightsFile:
-    """The weights in a file of safetensors, or in one that torch wrote, in any of its formats.
+    """Return the weights in a file of safetensors, or in one that torch wrote, in any of its formats.
 
     Of classes, a checkpoint may hold those that torch takes to be harmless, and argparse's ``Namespace``.
 
@@ -63,7 +63,7 @@ def read_weights(path: Path) -> WeightsFile:
 
 
 def _instead(path: Path) -> str:
-    """What to give in place of a path that cannot be read."""
+    """Return a hint at files to read in place of a path."""
     inside = [*path.glob("checkpoints/*.safetensors"), *path.glob("*.safetensors")] if is_folder(path) else []
     if inside:
         return f"; the weights in it: {', '.join(map(str, sorted(inside)))}"
@@ -97,7 +97,7 @@ def _loaded(data: bytes) -> Any:
 
 
 def _other(path: Path, head: bytes) -> str:
-    """What a file is that cannot hold weights; empty where it may."""
+    """Return the kind of a file that cannot hold weights; empty if it can."""
     kind = identify_file(path.name, head)
     if kind is not None and kind.what not in {WEIGHTS.what, ARCHIVE.what}:
         return f"is {kind.what}, not a file of weights"
@@ -105,7 +105,7 @@ def _other(path: Path, head: bytes) -> str:
 
 
 def _unwrapped(found: Any) -> WeightsFile:
-    """The weights of a checkpoint, next to which other things may lie."""
+    """Return the weights of a checkpoint, next to which other things may lie."""
     if not isinstance(found, Mapping):
         raise WeightsError(f"holds no weights by key, but one {type(found).__name__}")
     inside = [key for key in NESTED_WEIGHT_KEYS if isinstance(found.get(key), Mapping)]
@@ -119,7 +119,7 @@ def _unwrapped(found: Any) -> WeightsFile:
 
 
 def _bare(found: Mapping[Any, Any], notes: Sequence[str]) -> WeightsFile:
-    """Tensors by key, without what precedes every key."""
+    """Return tensors by key, without a prefix of every key."""
     strange = [
         f"{key!r} ({type(value).__name__})"
         for key, value in found.items()
@@ -135,7 +135,7 @@ def _bare(found: Mapping[Any, Any], notes: Sequence[str]) -> WeightsFile:
 
 
 def encode(tensors: Mapping[str, Tensor], suffix: str) -> bytes:
-    """The contents of a file of weights; the same weights give the same bytes.
+    """Return the contents of a file of weights; the same weights give the same bytes.
 
     Args:
         suffix: One of :data:`SUFFIXES`.

@@ -49,7 +49,7 @@ class PlainNetwork(SpikingNetwork):
         step: StepState | None = None,  # noqa: ARG002
         wanted: frozenset[int] | None = None,
     ) -> dict[int, Tensor]:
-        """The same as ever, with neurons that no gradient passes."""
+        """Run the network with neurons that no gradient passes."""
         return super().run(x_TN, PlainSequence(), wanted)
 
 
@@ -63,7 +63,7 @@ class PlainSequence(StepState):
         super().__init__(None, 0)
 
     def advance(self, name: str, module: nn.Module, x_TN: Tensor) -> Tensor:
-        """What a module that reads the past makes of a sequence ``[T, N, *]``.
+        """Return the output for a sequence ``[T, N, *]`` of a module that reads the past.
 
         Raises:
             ExportError: something else has been put into its place.
@@ -76,7 +76,7 @@ class PlainSequence(StepState):
         return _spikes(module, x_TN, None)[0]
 
     def begin(self, masks: dict[str, Tensor]) -> StepState:
-        """The first time-step of a loop."""
+        """Return the state before the first time-step of a loop."""
         return _PlainStep(None, 0, masks)
 
 
@@ -89,7 +89,7 @@ class _PlainStep(StepState):
 
 
 def _spikes(neuron: Neuron, x_TN: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Spikes ``[T, N, *]``, and the potential after them."""
+    """Return the spikes ``[T, N, *]``, and the potential after them."""
     spec, wide = neuron.spec, torch.promote_types(x_TN.dtype, torch.float32)
     charge, drive_TN = reference.charge_function(spec, x_TN if x_TN.dtype == wide else x_TN.to(wide), neuron.learned)
     v, fired = torch.full_like(drive_TN[0], spec.rest) if v is None else v, []
@@ -101,7 +101,7 @@ def _spikes(neuron: Neuron, x_TN: Tensor, v: Tensor | None) -> tuple[Tensor, Ten
 
 
 def export_program(model: SpikingNetwork) -> ExportedProgram:
-    """The program of a module in evaluation: for any number of samples, and the network's number of time-steps.
+    """Return the program of a module in evaluation: for any number of samples, and the network's number of time-steps.
 
     Raises:
         ExportError: torch cannot trace one of its layers.
@@ -119,7 +119,7 @@ def export_program(model: SpikingNetwork) -> ExportedProgram:
 
 
 def write_archive(model: SpikingNetwork, inputs: str = "") -> bytes:
-    """The file of :func:`export_program`, with what it is of, and how inputs are scaled, as ``sewdsl.json``."""
+    """Return the file of :func:`export_program`, with what it is of, and how inputs are scaled, as ``sewdsl.json``."""
     file = BytesIO()
     torch.export.save(
         export_program(model), file, extra_files={METADATA_FILE: json.dumps(file_metadata(model.network, inputs))}

@@ -47,7 +47,7 @@ class EvaluatedLayer:
         return "-".join(map(str, (self.node.op, *(norm for norm, _ in self.norms))))
 
     def folded(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Weight and bias with the norms in them; no bias where there is none."""
+        """Return weight and bias with the norms in them; None for no bias."""
         weight, bias = self.learned["weight"], self.learned.get("bias")
         for norm, learned in self.norms:
             factor, shift = factor_and_shift(norm, learned)
@@ -56,19 +56,19 @@ class EvaluatedLayer:
         return self.array(weight), None if bias is None else self.array(bias)
 
     def array(self, x: Tensor) -> NDArray[np.float64]:
-        """Numbers for a node, in the dtype of the weights."""
+        """Return the numbers of a tensor in the dtype of the weights."""
         found: NDArray[np.float64] = x.numpy().astype(self.dtype)
         return found
 
 
 def factor_and_shift(norm: BatchNorm, learned: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """What a batch norm does to each channel in evaluation: y = factor · x + shift."""
+    """Return factor and shift of each channel in evaluation: y = factor · x + shift."""
     factor = norm.scale * learned["weight"] * (learned["running_var"] + norm.eps).rsqrt()
     return factor, learned["bias"] - factor * learned["running_mean"]
 
 
 def evaluated_layers(model: SpikingNetwork, dt: float) -> Iterator[tuple[int, EvaluatedLayer]]:
-    """All nodes but the input and the batch norms that are part of others, with their indices."""
+    """Yield all nodes but the input and the batch norms that are part of others, with their indices."""
     network, hosts = model.network, foldable_norms(model.network)
     nodes = network.in_evaluation().nodes
     dtype = number_format(model)
@@ -86,7 +86,7 @@ def evaluated_layers(model: SpikingNetwork, dt: float) -> Iterator[tuple[int, Ev
 
 
 def foldable_norms(network: Network) -> dict[int, int]:
-    """The batch norms that can be part of a layer's weights, in order, each with that layer."""
+    """Return the batch norms that can be part of a layer's weights, in order, each with that layer."""
     hosts: dict[int, int] = {}
     for index, node in enumerate(network):
         if isinstance(node.op, BatchNorm):
@@ -98,7 +98,7 @@ def foldable_norms(network: Network) -> dict[int, int]:
 
 
 def number_format(model: SpikingNetwork) -> np.dtype[np.float64]:
-    """That of the weights; float32 for narrower ones, which files and NumPy do not share."""
+    """Return the dtype of the weights; float32 for narrower ones, which files and NumPy do not share."""
     example = model.example
     wide = torch.float32 if example is None else torch.promote_types(example.dtype, torch.float32)
     found: np.dtype[np.float64] = torch.zeros(0, dtype=wide).numpy().dtype

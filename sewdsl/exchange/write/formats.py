@@ -95,7 +95,7 @@ FORMAT_BY_SUFFIX: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "tor
 
 
 def file_metadata(network: Network, inputs: str) -> dict[str, str]:
-    """Texts by name.
+    """Return the metadata of a file, as texts by name.
 
     ``name``, ``steps``, ``encode`` and ``readout`` of the network; as ``spec`` the text of a ``.net`` file that
     compiles to it, empty where there is none; as ``inputs`` how they are scaled, empty where unknown; and the

@@ -43,7 +43,7 @@ PARALLEL: dict[type[ParallelNeuron], str] = {
 
 
 def _neuron(node: Node, op: Spiking) -> PyCall:
-    """The call that makes a neuron."""
+    """Return the call that makes a neuron."""
     if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
         return _parallel(node, op)
     if not isinstance(op, Neuron) or type(op) not in NEURONS:
@@ -161,7 +161,7 @@ class SpikingJellyLayers:
         self._equations = equations.EquationClasses(loops.BASE if self._looped else "nn.Module", taken)
 
     def made(self, node: Node) -> PyCall:
-        """The call that makes the module of a node."""
+        """Return the call that makes the module of a node."""
         if isinstance(node.op, Activation) and node.op.defined_by_text:
             surrogate = node.op.step_surrogate
             slope = "" if surrogate is None else _surrogate(node, surrogate)
@@ -181,7 +181,7 @@ class SpikingJellyLayers:
         return PyCall(callee, () if call.callee == "nn.Flatten" else call.args)
 
     def definitions(self) -> Sequence[str]:
-        """What the calls need that were asked for."""
+        """Return the functions and classes that the calls made so far need."""
         layers = layer_definitions(TEXTS, self._used, ("functional.reset_net(part)",), looped=self._looped)
         fire = [FIRE] if self._equations.fires else []
         return [*layers, *fire, *self._equations.definitions()]

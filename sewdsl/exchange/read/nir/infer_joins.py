@@ -38,14 +38,14 @@ class OperandSums:
         self._found: dict[frozenset[str], int] = {}
 
     def of(self, reads: Iterable[str]) -> int:
-        """The item that gives the sum of some nodes."""
+        """Return the item that gives the sum of some nodes."""
         names = frozenset(reads)
         if names not in self._found:
             self._found[names] = self._sum(names)
         return self._found[names]
 
     def signed(self, node: Primitive) -> tuple[int, int]:
-        """The item that gives an operand, and the sign in front of it."""
+        """Return the item that gives an operand, and the sign in front of it."""
         if node.kind == "Scale" and node.number("scale") == -1:
             return self.of(node.reads), -1
         return self.of((node.name,)), 1
@@ -71,7 +71,7 @@ class OperandSums:
         return units[0]
 
     def _pooled(self, names: frozenset[str]) -> dict[frozenset[str], int]:
-        """Which of the nodes are, as a sum, the max pooling of counts: [max x >= 1] + [max x >= 2] + …."""
+        """Return the items of max poolings of counts that nodes sum up to: [max x >= 1] + [max x >= 2] + …."""
         groups: dict[Level, dict[int, str]] = defaultdict(dict)
         for name in sorted(names, key=self._order.__getitem__):
             found = self._level(name)
@@ -91,7 +91,7 @@ class OperandSums:
         return pooled
 
     def _level(self, name: str) -> tuple[Level, int] | None:
-        """A node that says whether the largest count of a window is at least a height."""
+        """Return a node that says whether the largest count of a window is at least a height."""
         above = self._nodes[name]
         if above.kind != "Threshold" or len(above.reads) != 1 or not 0 <= above.number("threshold") < 1:
             return None
@@ -108,7 +108,7 @@ BITS = (0, 1)
 
 
 def read_threshold(draft: Draft, node: Primitive, nodes: Mapping[str, Primitive], sums: OperandSums) -> int:
-    """The item that gives what a threshold gives.
+    """Return the item that computes a threshold.
 
     Raises:
         UnsupportedPart: it is none of these.
@@ -141,5 +141,5 @@ def _binary(draft: Draft, index: int) -> bool:
 
 
 def _of(join: Join, branch: int, identity: int) -> int:
-    """What a join gives for one spike or none of each; joins are plain arithmetic, for numbers as for tensors."""
+    """Return a join of numbers: joins are plain arithmetic, for numbers as for tensors."""
     return join.combine(branch=branch, identity=identity)  # type: ignore[arg-type, return-value]

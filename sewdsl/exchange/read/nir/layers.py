@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def window(kind: type[Windowed], node: Primitive) -> Windowed:
-    """A pooling with the window of a node."""
+    """Return a pooling with the window of a node."""
     sizes = {key: node.pair(name) for key, name in WINDOW.items()}
     return make_op(kind, node.origin, **sizes)
 
@@ -35,7 +35,7 @@ WINDOW = {"kernel": "kernel_size", "stride": "stride", "padding": "padding"}
 
 
 def tensor(node: Primitive, key: str, ndim: int) -> Tensor:
-    """An argument with a number of axes, in its own dtype."""
+    """Return an argument with a number of axes, in its own dtype."""
     found = node.array(key)
     if found.ndim != ndim:
         raise node.origin.refusal(f"has a {key} with {found.ndim} axes instead of {ndim}")

@@ -48,7 +48,7 @@ ABSOLUTE_TOLERANCE = 1e-12
 
 
 def infer_dt(nodes: Iterable[Primitive]) -> float:
-    """Seconds of a time-step, seen from the neurons.
+    """Return seconds of a time-step, seen from the neurons.
 
     With the right one, a current counts once in each IF, and each LIF remembers for more than one step.
 
@@ -73,7 +73,7 @@ def _fits(node: Primitive, dt: float) -> bool:
 
 
 def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
-    """The neuron of a node, after the factor of its current if that is not 1.
+    """Return the neuron of a node, after the factor of its current if that is not 1.
 
     Raises:
         UnsupportedPart: it computes what no neuron of ours does.
@@ -102,7 +102,7 @@ def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
 
 
 def _synapse(draft: Draft, node: Primitive, source: int, dt: float) -> int:
-    """The current of ``CubaLIF`` that outlasts a time-step: I[t] = decay I[t-1] + X[t]."""
+    """Return the current of ``CubaLIF`` that outlasts a time-step: I[t] = decay I[t-1] + X[t]."""
     if node.kind != "CubaLIF":
         return source
     steps = node.number("tau_syn") / dt
@@ -118,7 +118,7 @@ def _synapse(draft: Draft, node: Primitive, source: int, dt: float) -> int:
 
 
 def _short(value: float, like: npt.NDArray[Any]) -> float:
-    """A number without the digits that dividing by seconds, in the precision of an array, has left."""
+    """Return a number without the digits that dividing by seconds, in the precision of an array, has left."""
     near = float(f"{value:.6g}")
     return near if isclose(near, value, rel_tol=4 * float(np.finfo(like.dtype).eps)) else value
 
@@ -151,7 +151,7 @@ def _firing(node: Primitive) -> dict[str, float]:
 
 
 def _said(node: Primitive, op: LinearNeuron) -> tuple[LinearNeuron, dict[str, float]] | None:
-    """The neuron that a node was written for, with its surrogate, and what it has learned, if it computes the same."""
+    """Return the neuron that a node was written for and its learned scalars, if it computes the same."""
     said = _neuron(node.written_for)
     if said is None or (said.v_threshold, said.v_reset) != (op.v_threshold, op.v_reset):
         return None
@@ -167,7 +167,7 @@ def _said(node: Primitive, op: LinearNeuron) -> tuple[LinearNeuron, dict[str, fl
 
 @lru_cache(maxsize=1024)
 def _neuron(text: str) -> LinearNeuron | None:
-    """The neuron of a text; None: it is none, or nothing that can be understood."""
+    """Return the neuron of a text; None: it is none, or nothing that can be understood."""
     try:
         said = load(text, input=(1,)).nodes[-1].op
     except SewdslError:

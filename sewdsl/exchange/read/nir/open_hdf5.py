@@ -25,7 +25,7 @@ TIMEOUT_SECONDS_PER_BYTE = 1e-6
 
 @contextmanager
 def open_graph(path: Path) -> Iterator[Mapping[str, Any]]:
-    """A graph as nested dictionaries, while the file is open; its arrays are read when they are asked for.
+    """Yield a graph as nested dictionaries, while the file is open; its arrays are read when they are asked for.
 
     Raises:
         ModelImportError: there is no such file, or it is no graph, damaged, or made to harm.
@@ -41,7 +41,7 @@ def open_graph(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def _try_elsewhere(path: Path) -> None:
-    """Reads it in a process of its own first: what is damaged can stop HDF5's library, or keep it busy forever."""
+    """Read it in a process of its own first: what is damaged can stop HDF5's library, or keep it busy forever."""
     try:
         with open_file(path) as file:
             head, size = file.read(MAX_HEAD_BYTES), file.seek(0, 2)
@@ -72,7 +72,7 @@ def _try_elsewhere(path: Path) -> None:
 
 
 def read_value(item: Any) -> Any:
-    """What an array of a file or of a graph in memory holds: an array of NumPy, a number, or text."""
+    """Return the contents of an array of a file or of a graph in memory: an array of NumPy, a number, or text."""
     found = item[()] if hasattr(item, "id") else item
     if isinstance(found, bytes):
         return found.decode("utf-8", errors="replace")

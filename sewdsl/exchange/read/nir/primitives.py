@@ -61,7 +61,7 @@ class Primitive:
         return "" if origin is None else origin.op
 
     def array(self, key: str) -> npt.NDArray[Any]:
-        """An argument as an array of floating-point numbers.
+        """Return an argument as an array of floating-point numbers.
 
         Raises:
             UnsupportedPart: it is missing, or not of numbers that are finite.
@@ -74,7 +74,7 @@ class Primitive:
         return found if found.dtype.kind == "f" else found.astype(np.float64)
 
     def number(self, key: str) -> float:
-        """An argument that is one number, or the same for all elements, to the precision of their format.
+        """Return an argument that is one number, or the same for all elements, to the precision of their format.
 
         Raises:
             UnsupportedPart: it is missing, or differs between elements.
@@ -88,7 +88,7 @@ class Primitive:
         return float(found.flat[0])
 
     def pair(self, key: str) -> tuple[int, int]:
-        """An argument that is an integer for height and one for width, or one for both."""
+        """Return an argument that is an integer for height and one for width, or one for both."""
         found = self.array(key).flatten()
         if found.size not in {1, 2} or (found != np.round(found)).any() or (abs(found) > 1 << 30).any():
             raise self.origin.refusal(f"has a {key} that is no whole number, and no pair of them")
@@ -96,12 +96,12 @@ class Primitive:
 
 
 def _distinct(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The elements that are in memory: of one that represents all of them, one."""
+    """Return the elements that are in memory: of one that represents all of them, one."""
     return array[tuple(slice(0, 1) if stride == 0 else slice(None) for stride in array.strides)]
 
 
 def graph_to_dict(graph: nir.NIRNode) -> dict[str, Any]:
-    """A graph in memory as a file has it, without a copy of its arrays."""
+    """Return a graph in memory as a file has it, without a copy of its arrays."""
     fields = {key: item for key, item in vars(graph).items() if key not in {"input_type", "output_type"}}
     if "nodes" in fields:
         fields["nodes"] = {key: graph_to_dict(node) for key, node in fields["nodes"].items()}
@@ -112,12 +112,12 @@ def graph_to_dict(graph: nir.NIRNode) -> dict[str, Any]:
 
 
 def plain_metadata(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata as numbers, text and dictionaries."""
+    """Return metadata as numbers, text and dictionaries."""
     return {key: plain_metadata(item) if isinstance(item, Mapping) else read_value(item) for key, item in found.items()}
 
 
 def primitives(tree: Mapping[str, Any]) -> list[Primitive]:
-    """The nodes of a graph in order of computation, from its only Input to its Outputs.
+    """Return the nodes of a graph in order of computation, from its only Input to its Outputs.
 
     Where it feeds back, nodes of the kind ``Delay`` that read nothing give what was at the time-step before.
 
@@ -155,7 +155,7 @@ DELAYED = " (delayed)"
 def _flatten(
     tree: Mapping[str, Any], within: str, nodes: dict[str, tuple[str, Mapping[str, Any]]], reads: dict[str, list[str]]
 ) -> tuple[str, str]:
-    """Adds the nodes of a graph; the names of its Input and Output."""
+    """Add the nodes of a graph; return the names of its Input and Output."""
     inner = tree.get("nodes")
     if not isinstance(inner, Mapping) or tree.get("edges") is None:
         raise ModelImportError(f"{within or 'this'} is no graph of NIR: it lacks nodes or edges")
@@ -208,7 +208,7 @@ def _only(
 
 
 def _check_ways(nodes: Mapping[str, tuple[str, Mapping[str, Any]]], reads: Mapping[str, Sequence[str]]) -> None:
-    """Every node lies on a way from the Input of the whole graph to its Output."""
+    """Check that every node is on a path from the Input of the whole graph to its Output."""
     graph = nx.DiGraph((source, name) for name, sources in reads.items() for source in sources)
     graph.add_nodes_from(nodes)
     begins = [name for name, (kind, _) in nodes.items() if kind == "Input" and not reads[name]]

@@ -54,7 +54,7 @@ class NirReadOptions:
 
 
 def read_graph(source: str | Path | nir.NIRGraph, wanted: NirReadOptions | None = None) -> ImportedNetwork:
-    """The network of a graph.
+    """Return the network of a graph.
 
     Args:
         wanted: What to take for what the graph does not say; None: what :class:`NirReadOptions` says.
@@ -95,7 +95,7 @@ def _read(graph: Mapping[str, Any], wanted: NirReadOptions, name: str) -> Import
 
 
 def _delayed_types(nodes: Sequence[Primitive], shape: tuple[int, ...], dt: float) -> dict[str, Signal]:
-    """The type of what each delay in a cycle gives, from what is computed without what is fed back."""
+    """Return the type of what each delay in a cycle gives, from what is computed without what is fed back."""
     types: dict[str, Signal] = {}
     waiting = [node for node in nodes if node.delayed]
     while waiting:
@@ -115,7 +115,7 @@ def _delayed_types(nodes: Sequence[Primitive], shape: tuple[int, ...], dt: float
 
 
 def _shape(node: Primitive) -> tuple[int, ...]:
-    """That of the Input, without an axis of samples, which some writers leave in it."""
+    """Return the shape of the Input, without the axis of samples that some writers leave in it."""
     found = node.array("shape").flatten()
     shape = tuple(map(int, found))
     if len(shape) in {2, 4} and shape[0] == 1:
@@ -158,7 +158,7 @@ class _Graph:
         self.outputs = {name: self._items[end] for name, end in zip(names, ends, strict=True)}
 
     def given(self, names: Sequence[str]) -> Signal:
-        """The type of the sum of some nodes, whatever else flows in: spikes, or any numbers."""
+        """Return the type of the sum of some nodes: spikes, or any numbers."""
         output = self._draft.items[self._sums.of(names)].output
         spikes = [self._nodes[name].kind in NEURONS for name in names]
         return output if spikes == [True] else replace(output, values=REAL)
@@ -187,7 +187,7 @@ class _Graph:
         return LAYERS[node.kind](self._draft, node, source)
 
     def _delay(self, node: Primitive) -> int:
-        """Delays by one time-step each; the first of them, in a cycle, of what comes later."""
+        """Delay by one time-step each; the first of them, in a cycle, of what comes later."""
         steps = node.number("delay") / self._dt if node.fields else 1.0
         count = round(steps)
         if not isclose(steps, count, rel_tol=RELATIVE_TOLERANCE) or not 1 <= count <= MAX_DELAY:
@@ -202,7 +202,7 @@ class _Graph:
         return index
 
     def _scaled(self, node: Primitive, source: int) -> int:
-        """A factor for all elements, or one for each channel."""
+        """Add a factor for all elements, or one for each channel."""
         factor, shape = torch.from_numpy(node.array("scale").copy()), self._draft.shape(source)
         if factor.numel() != 1:
             if tuple(factor.shape) != shape:
@@ -220,7 +220,7 @@ def output_name(node: str) -> str:
 
 
 def _passes_on(node: Primitive) -> bool:
-    """Whether it only represents a sum: a factor of 1, an average over windows of one."""
+    """Return whether a node only represents a sum: a factor of 1, an average over windows of one."""
     if node.kind == "Scale":
         scale = node.array("scale")
         return scale.size > 0 and bool((scale == 1).all())

@@ -30,17 +30,17 @@ class DamagedFile(Exception):
 
     @classmethod
     def of(cls, why: str) -> Self:
-        """It, in words."""
+        """Return the error with these words."""
         return cls(why)
 
 
 def import_h5py() -> Any:
-    """h5py."""
+    """Import h5py, which may not be installed."""
     return import_module("h5py")
 
 
 def load_unread(file: Any) -> dict[str, Any]:
-    """Groups as dictionaries, arrays as they are, unread.
+    """Return groups as dictionaries, arrays as they are, unread.
 
     Raises:
         DamagedFile: it is no graph, or made to harm.
@@ -68,7 +68,7 @@ def _group(group: Any, count: list[int], deeper: int) -> dict[str, Any]:
 
 
 def _safe(item: Any) -> Any:
-    """An array that may be read."""
+    """Return an array that may be read."""
     if not isinstance(item, import_h5py().Dataset):
         raise DamagedFile.of(f"holds no array: {item.name}")
     if item.is_virtual or item.external:
@@ -90,7 +90,7 @@ def _read(found: dict[str, Any]) -> None:
 
 
 def main(path: str) -> int:
-    """Reads everything; the exit code."""
+    """Read everything; return the exit code."""
     try:
         with import_h5py().File(path, "r") as file:
             _read(load_unread(file))

@@ -28,7 +28,7 @@ _HARMLESS = frozenset({
 
 
 def pair(value: Any) -> tuple[int, int]:
-    """Height and width, or the same length twice, of what slides over rows."""
+    """Return height and width, or the same length twice for rows."""
     return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[-1]))
 
 
@@ -46,7 +46,7 @@ def _add_in_place(trace: Trace, a: TracedTensor, b: Any, *, alpha: float = 1) ->
 
 
 def _complement(trace: Trace, a: TracedTensor, one: Any, *, alpha: float = 1) -> TracedTensor:
-    """one - a."""
+    """Return one - a."""
     if isinstance(one, TracedTensor) or one != 1 or alpha != 1 or a.complement:
         raise trace.refusal("subtracts, other than a spike from 1")
     return trace.tensor(a.checked().place, a.form, complement=True)
@@ -89,7 +89,7 @@ def _factor(trace: Trace, a: TracedTensor, factor: Any) -> TracedTensor:
 
 
 def flatten(trace: Trace, a: TracedTensor, start_dim: int = 0, end_dim: int = -1) -> TracedTensor:
-    """Time-steps and samples into one axis, or a map into a vector."""
+    """Flatten time-steps and samples into one axis, or a map into a vector."""
     first, last = (axis % a.ndim for axis in (start_dim, end_dim))
     if first == last:
         return a
@@ -101,7 +101,7 @@ def flatten(trace: Trace, a: TracedTensor, start_dim: int = 0, end_dim: int = -1
 
 
 def _reshape(trace: Trace, a: TracedTensor, *sizes: Any, shape: Any = None) -> TracedTensor:
-    """The same axes otherwise: time-steps and samples apart or in one, a map as a vector."""
+    """Reshape: time-steps and samples apart or in one axis, a map as a vector."""
     wanted = _one_by_one(sizes) if shape is None else tuple(shape)
     after = tuple(torch.empty(tuple(a.shape), device="meta").reshape(wanted).shape)
     own = trace.draft.shape(a.place)
@@ -126,7 +126,7 @@ def _unflatten(trace: Trace, a: TracedTensor, dim: int, sizes: Any) -> TracedTen
 
 
 def _one_by_one(sizes: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Sizes that are given one by one, or as one sequence."""
+    """Return sizes that are passed one by one, or as one sequence."""
     return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
 
 
@@ -137,11 +137,11 @@ class Unsqueezed:
         self._inner = inner
 
     def repeat(self, *times: Any) -> TracedTensor:
-        """The same at every time-step."""
+        """Repeat the tensor over time."""
         return self._over(_one_by_one(times), 1)
 
     def expand(self, *sizes: Any) -> TracedTensor:
-        """The same without a copy."""
+        """Repeat the tensor over time without a copy."""
         return self._over(_one_by_one(sizes), None)
 
     def _over(self, sizes: Sequence[Any], kept: int | None) -> TracedTensor:
@@ -164,14 +164,14 @@ def _unsqueeze(trace: Trace, a: TracedTensor, dim: int) -> Unsqueezed:
 
 
 def _step(trace: Trace, a: TracedTensor) -> TracedTensor:
-    """What can be repeated over time: it has no time-steps yet, and has not lost them."""
+    """Return a tensor that can be repeated over time: it has no time-steps yet, and has not lost them."""
     if a.form is not LeadingAxes.STEP or a.complement or a.read or trace.repeated:
         raise trace.refusal(f"repeats {a.form.value}, which has had its time-steps")
     return a
 
 
 def _expand(trace: Trace, a: TracedTensor, *sizes: Any) -> TracedTensor:
-    """The same at every time-step, with an axis more."""
+    """Repeat a static tensor over time, with an axis more."""
     wanted = _one_by_one(sizes)
     if wanted == tuple(a.shape) and not a.complement:
         return _same(trace, a)
@@ -220,7 +220,7 @@ def _read(trace: Trace, a: TracedTensor, how: str) -> TracedTensor:
 
 
 def relu(trace: Trace, a: TracedTensor, inplace: bool = False) -> TracedTensor:
-    """A rectifier, perhaps in place."""
+    """Add a rectifier, perhaps in place."""
     made = trace.add(ReLU(), a)
     return trace.overwritten(a, made) if inplace else made
 
@@ -232,7 +232,7 @@ def dropout(
     training: bool = True,
     inplace: bool = False,
 ) -> TracedTensor:
-    """Dropout."""
+    """Add dropout."""
     return trace.add(make_op(Dropout, trace.origin, p=float(p)), a)
 
 
@@ -250,7 +250,7 @@ def max_pool(  # noqa: PLR0913 -- torch's signature
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> TracedTensor:
-    """Max pooling of maps or rows."""
+    """Add max pooling of maps or rows."""
     if pair(dilation) != (1, 1) or return_indices:
         raise trace.refusal("dilates its window, or gives indices too")
     return _slide(trace, a, MaxPool, (kernel_size, stride or kernel_size, padding), ceil_mode=ceil_mode)
@@ -266,7 +266,7 @@ def avg_pool(  # noqa: PLR0913 -- torch's signature
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> TracedTensor:
-    """Average pooling of maps or rows."""
+    """Add average pooling of maps or rows."""
     if divisor_override is not None or (not count_include_pad and pair(padding) != (0, 0)):
         raise trace.refusal("divides by another number than that of the window's elements")
     return _slide(trace, a, AvgPool, (kernel_size, stride or kernel_size, padding), ceil_mode=ceil_mode)
@@ -283,20 +283,20 @@ def _slide(
 
 
 def require_map(trace: Trace, a: TracedTensor) -> TracedTensor:
-    """A map, ``[N, C, H, W]`` or ``[N, C, L]``."""
+    """Return a map, ``[N, C, H, W]`` or ``[N, C, L]``."""
     if len(trace.draft.shape(a.place)) == 1:
         raise trace.refusal("pools what is no map")
     return a
 
 
 def average_whole(trace: Trace, a: TracedTensor) -> TracedTensor:
-    """The mean of each channel, as a map of one place."""
+    """Add the mean of each channel, as a map of one place."""
     _, *lengths = trace.draft.shape(a.place)
     return trace.add(AvgPool(kernel=pair(lengths)), a)
 
 
 def adaptive_avg_pool(trace: Trace, a: TracedTensor, output_size: Any) -> TracedTensor:
-    """``AdaptiveAvgPool2d``, where all windows have one size."""
+    """Add ``AdaptiveAvgPool2d`` with windows of one size."""
     shape = trace.draft.shape(require_map(trace, a).place)
     axes = len(shape) - 1
     sizes = (output_size,) * axes if isinstance(output_size, int | None) else output_size
@@ -310,7 +310,7 @@ def adaptive_avg_pool(trace: Trace, a: TracedTensor, output_size: Any) -> Traced
 
 
 def linear_function(trace: Trace, a: TracedTensor, weight: Tensor, bias: Tensor | None = None) -> TracedTensor:
-    """The function that ``Linear`` calls, with parameters of the module at hand."""
+    """Add the function that ``Linear`` calls, with parameters of the module at hand."""
     if not all(isinstance(each, nn.Parameter) for each in (weight, bias) if each is not None):
         raise trace.refusal("multiplies by a matrix that is computed")
     if len(trace.draft.shape(a.place)) > 1:
@@ -323,7 +323,7 @@ def linear_function(trace: Trace, a: TracedTensor, weight: Tensor, bias: Tensor 
 
 
 def require_width(trace: Trace, a: TracedTensor, wanted: int) -> None:
-    """Refuses a layer that is made for another number of channels or features than its input has."""
+    """Refuse a layer that is made for another number of channels or features than its input has."""
     found = trace.draft.shape(a.place)[0]
     if found != wanted:
         raise trace.refusal(f"is made for {wanted} channels or features, but reads {found}")

@@ -44,7 +44,7 @@ LIBRARIES = {
 
 
 def unsupported_neuron_message(module: Any) -> str:
-    """What is to be said of a module that is a neuron of another library; empty for one that is none."""
+    """Return the message about a module that is a neuron of another library; empty for other modules."""
     for cls in type(module).__mro__:
         for library, said in LIBRARIES.items():
             if cls.__module__.startswith(library) and ".neuron" in cls.__module__.replace("._", "."):
@@ -95,20 +95,20 @@ NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def _copy_parameters(module: nn.Module, names: tuple[str, ...] = ("weight", "bias")) -> dict[str, Tensor]:
-    """Weights and buffers of a layer as it computes with them, by torch's names."""
+    """Return weights and buffers of a layer as it computes with them, by torch's names."""
     found = {name: getattr(module, name) for name in names}
     return {name: value.detach().clone() for name, value in found.items() if value is not None}
 
 
 def _require_batch_first(trace: Trace, _: nn.Module, a: TracedTensor) -> TracedTensor:
-    """What a layer of torch reads, if it takes the first axis for samples and the second for channels."""
+    """Return the input of a layer of torch that takes the first axis for samples and the second for channels."""
     if a.form is LeadingAxes.SEQUENCE:
         raise trace.refusal(f"would take time-steps for samples: it reads {a.form.value}")
     return a
 
 
 def _require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-    """What a layer of SpikingJelly reads, as its step mode says."""
+    """Return the input of a layer of SpikingJelly, if it has the form of the step mode."""
     wanted = LeadingAxes.SEQUENCE if getattr(module, "step_mode", "m") == "m" else LeadingAxes.STEP
     if a.form is not wanted and not (wanted is LeadingAxes.STEP and a.form is LeadingAxes.FOLDED):
         mode = "multi-step" if wanted is LeadingAxes.SEQUENCE else "single-step"
@@ -218,7 +218,7 @@ def voting(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
 
 
 def _require_axes(trace: Trace, a: TracedTensor, axes: int) -> None:
-    """Refuses a layer that slides over another number of axes than its input has, unless that is a vector."""
+    """Refuse a layer that slides over another number of axes than its input has, unless that is a vector."""
     shape = trace.draft.shape(a.place)
     if 1 < len(shape) != 1 + axes:
         size = ", ".join(map(str, shape))
@@ -232,7 +232,7 @@ HARMLESS_METHODS = {"__init__", "extra_repr", "reset_parameters", "_check_input_
 
 
 def module_reader(module: nn.Module) -> Leaf | None:
-    """What writes a module down; None: its class is not known, and its ``forward`` is followed."""
+    """Return the reader of a module; None if its class is unknown, and its ``forward`` is followed."""
     for cls in type(module).__mro__:
         if cls in TORCH:
             return TORCH[cls]
@@ -247,7 +247,7 @@ def module_reader(module: nn.Module) -> Leaf | None:
 
 
 def _checked(require: Callable[[Trace, Any, TracedTensor], TracedTensor], leaf: Leaf) -> Leaf:
-    """A layer that reads what a check lets through."""
+    """Return a layer that reads what a check lets through."""
 
     def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
         return leaf(trace, module, require(trace, module, a))
@@ -264,7 +264,7 @@ def _flatten_stepwise(trace: Trace, module: Any, a: TracedTensor) -> TracedTenso
 
 
 def _activation(kind: type[Activation]) -> Leaf:
-    """One without arguments, element by element, not in place and not approximated."""
+    """Return the reader of an activation without arguments, neither in place nor approximated."""
 
     def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
         if getattr(module, "inplace", False):
@@ -277,7 +277,7 @@ def _activation(kind: type[Activation]) -> Leaf:
 
 
 def _calling(function: Callable[..., TracedTensor], *attributes: str) -> Leaf:
-    """One that computes a function of its input and of some of its attributes."""
+    """Return the reader of a module that calls a function with its input and some of its attributes."""
 
     def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
         return function(trace, a, *(getattr(module, name, None) for name in attributes))

@@ -28,7 +28,7 @@ def from_torch(
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,
 ) -> tuple[Network, dict[str, Tensor]]:
-    """The network of a module, and its weights by the keys of the network's own module.
+    """Return the network of a module, and its weights by the keys of the network's own module.
 
     See :func:`read_module`, which also gives the text of a ``.net`` file.
 
@@ -52,7 +52,7 @@ def read_module(
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,
 ) -> ImportedNetwork:
-    """The network of a module, made of layers of torch and of layers and neurons of SpikingJelly.
+    """Return the network of a module, made of layers of torch and of layers and neurons of SpikingJelly.
 
     The module's ``forward`` is run, with a tensor that has no numbers; nothing of the module is changed.
 
@@ -91,7 +91,7 @@ def _read(  # noqa: PLR0913 -- all that was asked for
     readout: Literal["mean", "sum", "last"] | None,
     name: str,
 ) -> tuple[ImportedNetwork, bool]:
-    """What is read, and whether it was said how the time-steps become one."""
+    """Return the network, and whether the readout was stated."""
     draft = Draft(shape)
     samples = next(count for count in TRACE_SAMPLES if count != steps)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())

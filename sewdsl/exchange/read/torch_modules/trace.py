@@ -59,7 +59,7 @@ class TracedTensor(Tensor):
     def __torch_function__(
         cls, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """What becomes of it, by the run that it belongs to."""
+        """Hand a function of torch to the run that the tensor belongs to."""
         given = [value for value in (*args, *(kwargs or {}).values()) if isinstance(value, TracedTensor)]
         if not given:  # in a list of tensors
             found = [item for value in args if isinstance(value, list | tuple) for item in value]
@@ -67,7 +67,7 @@ class TracedTensor(Tensor):
         return given[0].run.function(func, tuple(args), dict(kwargs or {}))
 
     def checked(self) -> TracedTensor:
-        """It, if its memory was not written to through another tensor."""
+        """Return the tensor, if its memory was not written to through another one."""
         if self._seen != self._shared.number:
             raise self.run.refusal("reads what was changed in place, through another tensor that shares its memory")
         return self
@@ -103,18 +103,18 @@ class Trace:
         self._used: set[int] = set()
 
     def input(self, form: LeadingAxes) -> TracedTensor:
-        """What the module is shown."""
+        """Return the input of the module."""
         return self.tensor(0, form)
 
     def lead(self, form: LeadingAxes) -> tuple[int, ...]:
-        """Lengths of the axes of a form."""
+        """Return the lengths of the axes of a form."""
         T, N = self.sizes
         return {LeadingAxes.SEQUENCE: (T, N), LeadingAxes.FOLDED: (T * N,), LeadingAxes.STEP: (N,)}[form]
 
     def tensor(
         self, item: int, form: LeadingAxes, *, like: TracedTensor | None = None, complement: bool = False
     ) -> TracedTensor:
-        """A tensor of an item; ``like``: whose memory it shares."""
+        """Return a tensor of an item; ``like``: whose memory it shares."""
         shape = (*self.lead(form), *self.draft.shape(item))
         data = torch.empty(shape, dtype=self._dtype, device="meta")
         made: TracedTensor = Tensor._make_subclass(TracedTensor, data)  # noqa: SLF001 -- the way to do it
@@ -125,7 +125,7 @@ class Trace:
         return made
 
     def add(self, op: Op, *reads: TracedTensor, **tensors: Tensor | None) -> TracedTensor:
-        """Writes down what the module at hand does; what it gives."""
+        """Add an operation of the module at hand; return its output."""
         first = reads[0]
         for each in reads:
             if each.checked().complement:
@@ -142,7 +142,7 @@ class Trace:
         return made
 
     def overwritten(self, old: TracedTensor, new: TracedTensor) -> TracedTensor:
-        """The old tensor, in whose memory the new one is put."""
+        """Return the old tensor, in whose memory the new one is put."""
         old._shared.number += 1  # noqa: SLF001
         old._seen = old._shared.number  # noqa: SLF001
         old.place, old.complement, old.read = new.place, new.complement, new.read
@@ -154,16 +154,16 @@ class Trace:
         return self._way[-1]
 
     def refusal(self, why: str) -> UnsupportedPart:
-        """What says that the module at hand has no place here, in words that go on after its name."""
+        """Return the error that the module at hand is unsupported, for words that go on after its name."""
         return self.origin.refusal(why)
 
     def looping(self) -> UnsupportedPart:
-        """What says so where the module takes one time-step after the other."""
+        """Return the error for a module that takes one time-step after the other."""
         inner = "give the inner network, which it calls for each, and steps"
         return self.refusal(f"takes single time-steps: if it loops over them itself, {inner}")
 
     def function(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What a function of torch gives for tensors of this run."""
+        """Return the result of a function of torch for tensors of this run."""
         name = getattr(func, "__name__", str(func))
         if name == "__get__":
             name = f"{getattr(getattr(func, '__self__', None), '__name__', '')}.__get__"
@@ -177,7 +177,7 @@ class Trace:
         return self._vocabulary.functions[name](self, *args, **kwargs)
 
     def once(self, owner: object) -> None:
-        """Notes that a module, or a parameter, was used.
+        """Note that a module, or a parameter, was used.
 
         Raises:
             UnsupportedPart: it was used before.
@@ -190,7 +190,7 @@ class Trace:
 
     @contextmanager
     def watching(self, model: nn.Module, known: Callable[[nn.Module], Leaf | None]) -> Iterator[None]:
-        """While this lasts, known layers of a module are written down when they are called."""
+        """Add known layers of a module to the draft when they are called, while the context lasts."""
         changed: list[tuple[nn.Module, Any]] = []
         try:
             for name, module in model.named_modules():
@@ -231,7 +231,7 @@ Leaf = Callable[[Trace, Any, TracedTensor], TracedTensor]
 
 
 def _commutes(op: Op, readout: str | None) -> bool:
-    """Whether it makes no difference if it comes before the time-steps become one or afterwards."""
+    """Return whether an operation gives the same before and after the readout over time."""
     if isinstance(op, Conv | Linear):
         return readout != "sum" or not op.bias
     return isinstance(op, ScaleOp | AvgPool | Flatten)

@@ -67,7 +67,7 @@ PLAIN_NODES: dict[type[nir.NIRNode], Callable[..., Tensor]] = {
 
 
 def euler_step(node: nir.IF | nir.LIF | nir.CubaLIF, v: Tensor, x: Tensor, dt: float) -> Tensor:
-    """The potential of neurons after a step of Euler's method of dt seconds."""
+    """Return the potential of neurons after a step of Euler's method of dt seconds."""
     if isinstance(node, nir.IF):
         return v + dt * cast_like(x, node.r) * x
     tau = node.tau if isinstance(node, nir.LIF) else node.tau_mem
@@ -75,12 +75,12 @@ def euler_step(node: nir.IF | nir.LIF | nir.CubaLIF, v: Tensor, x: Tensor, dt: f
 
 
 def cast_like(x: Tensor, values: ArrayLike) -> Tensor:
-    """Numbers of a node in the dtype of its input."""
+    """Return numbers of a node in the dtype of its input."""
     return torch.from_numpy(np.array(values)).to(x)
 
 
 def _pair(value: ArrayLike) -> tuple[int, int]:
-    """Height and width; one number gives both."""
+    """Return height and width; one number gives both."""
     height, width = np.broadcast_to(np.asarray(value, int), 2)
     return int(height), int(width)
 
@@ -92,7 +92,7 @@ State = Mapping[str, Tensor]
 
 
 def euler_current(node: nir.CubaLIF, before: Tensor | None, x: Tensor, dt: float) -> Tensor:
-    """The current of neurons after a step of Euler's method; before the first step it is none."""
+    """Return the current of neurons after a step of Euler's method; before the first step it is none."""
     rate = dt / cast_like(x, node.tau_syn)
     given = rate * cast_like(x, node.w_in) * x
     return given if before is None else before - rate * before + given
@@ -155,7 +155,7 @@ class NirExecutor:
         return dict(zip((name.removeprefix("output_") for name in self._outputs), outputs, strict=True))
 
     def watch(self, x: Tensor) -> Iterator[dict[str, Tensor]]:
-        """For each time-step, what every node gives, ``[N, *]`` by its name; ``x`` as for :meth:`run`."""
+        """Yield for each time-step the output of every node, ``[N, *]`` by its name; ``x`` as for :meth:`run`."""
         state: State = {}
         if self._steps and x.ndim == len(self._nodes[self._input].input_type["input"]) + 1:
             x = x.expand(self._steps, *x.shape)
@@ -164,7 +164,7 @@ class NirExecutor:
             yield values
 
     def step(self, x_N: Tensor, state: State) -> tuple[dict[str, Tensor], State]:
-        """One time-step.
+        """Compute one time-step.
 
         Args:
             x_N: Its input, ``[N, *]``.
@@ -206,7 +206,7 @@ class NirExecutor:
         return PLAIN_NODES[type(node)](node, x)
 
     def _zeros(self, x_N: Tensor) -> dict[str, Tensor]:
-        """What is fed back before the first time-step, also by delays, in the shapes that follow from what is not."""
+        """Return the zeros that are fed back before the first time-step, also by delays."""
         known = {self._input: x_N}
         for _round in self._order:
             count = len(known)

@@ -52,7 +52,7 @@ def _conv(  # noqa: PLR0913 -- what a convolution has
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> nir.Conv2d | nir.Conv1d:
-    """A convolution of maps or rows; ``shapes``: of what it reads and of what it gives.
+    """Return a convolution of maps or rows; ``shapes``: of what it reads and of what it gives.
 
     These are stated, since nir 1.0.8 works them out as if there were one group and the kernel were square.
     """
@@ -66,7 +66,7 @@ def _conv(  # noqa: PLR0913 -- what a convolution has
 
 
 def _slide(op: AvgPool | MaxPool, site: EvaluatedLayer, shape: Shape, value: float) -> nir.Conv1d:
-    """The sum of each window of rows times a number, as a convolution: NIR has pooling over two axes only."""
+    """Return the sum of each window of rows times a number, as a convolution: NIR has pooling over two axes only."""
     (kernel,), (stride,), (padding,) = op.window(site.inputs[0])
     channels = shape[0]
     weight = torch.eye(channels, dtype=torch.float64)[:, :, None].expand(-1, -1, kernel) * value
@@ -76,27 +76,27 @@ def _slide(op: AvgPool | MaxPool, site: EvaluatedLayer, shape: Shape, value: flo
 
 
 def _avg_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.AvgPool2d:
-    """The mean of each window; padded zeros count."""
+    """Return the mean of each window; padded zeros count."""
     return nir.AvgPool2d(np.array(kernel), np.array(stride), np.array(padding))
 
 
 def _flatten(shape: Shape) -> nir.Flatten:
-    """The elements of a map as a vector."""
+    """Return the elements of a map as a vector."""
     return nir.Flatten({"input": np.array(shape)}, 0, -1)
 
 
 def _scale(factor: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Scale:
-    """Every element times a number."""
+    """Return every element times a number."""
     return nir.Scale(_full(shape, factor, dtype))
 
 
 def _threshold(value: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Threshold:
-    """1 where an element is above a value, else 0."""
+    """Return a node that gives 1 where an element is above a value, else 0."""
     return nir.Threshold(_full(shape, value, dtype))
 
 
 def identity(shape: Shape, dtype: np.dtype[np.float64]) -> nir.NIRNode:
-    """Gives the sum of its edges: of maps, a pooling of windows of one, which every reader knows."""
+    """Return a node that gives its input: of maps, a pooling of windows of one, which every reader knows."""
     return _avg_pool((1, 1), (1, 1), (0, 0)) if len(shape) == MAP_NDIM else _scale(1.0, shape, dtype)
 
 
@@ -110,7 +110,7 @@ def current_based(neurons: nir.LIF, decay: float, dt: float) -> nir.CubaLIF:
 
 
 def _full(shape: Shape, value: float, dtype: np.dtype[np.float64] = np.dtype(np.float64)) -> Array:
-    """One number at every place, without the memory of all of them."""
+    """Return one number at every place, without the memory of all of them."""
     return np.broadcast_to(np.array(value, dtype), shape)
 
 
@@ -129,7 +129,7 @@ class NirNode(NamedTuple):
 
 
 def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
-    """The nodes of a layer, each after those it reads; none where it gives what it reads.
+    """Return the nodes of a layer, each after those it reads; none where it gives what it reads.
 
     Raises:
         UnsupportedLayer: NIR cannot express it.
@@ -169,7 +169,7 @@ def _linear(op: Linear, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _batch_norm(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
-    """By itself: a convolution of windows of one that mixes no channels, or a diagonal matrix.
+    """Return a convolution of windows of one that mixes no channels, or a diagonal matrix.
 
     Not of as many groups as channels: nir 1.0.8 takes files with groups for wrong, and SpikingJelly does not read them.
     """
@@ -268,7 +268,7 @@ def _threshold_of_many(op: Join, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _signs(op: Join) -> tuple[int, int, float] | None:
-    """The signs of A and S, and what their sum is to exceed for a spike; AND: (1, 1, 1.5), IAND: (-1, 1, 0.5)."""
+    """Return the signs of A and S, and the threshold of their sum; AND: (1, 1, 1.5), IAND: (-1, 1, 0.5)."""
     branch, identity = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.0, 1.0, 0.0, 1.0])
     wanted = op.combine(branch=branch, identity=identity)
     for a, s, least in product((1, -1), (1, -1), (1.5, 0.5, -0.5, -1.5)):
@@ -290,7 +290,7 @@ def _spiking(op: Neuron, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _neuron(dynamics: Dynamics, op: Neuron, site: EvaluatedLayer) -> nir.NIRNode | None:
-    """The differential equation whose Euler step of dt seconds is H = decay · V + gain · X + drift.
+    """Return the differential equation whose Euler step of dt seconds is H = decay · V + gain · X + drift.
 
     IF, dv/dt = r I: one step adds dt r I. LIF, tau dv/dt = v_leak - v + r I: one step adds dt / tau times that.
     Seconds are divided by time-steps, so the numbers are float64 whatever the weights are.

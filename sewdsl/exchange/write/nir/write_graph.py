@@ -29,7 +29,7 @@ LATER = "/later"
 
 
 def to_graph(model: SpikingNetwork, inputs: str = "", dt: float = DEFAULT_DT) -> nir.NIRGraph:
-    """A network in evaluation, with what it has learned, as a graph of NIR.
+    """Return a network in evaluation, with what it has learned, as a graph of NIR.
 
     Each node is named as its layer is: ``repeat1.3.sew_block1.branch.conv2``. A batch norm is part of the layer before
     it where it can be. Where a layer takes several nodes, the last one has its name, and the others a word after it.
@@ -46,14 +46,14 @@ def to_graph(model: SpikingNetwork, inputs: str = "", dt: float = DEFAULT_DT) ->
 
 
 def to_bytes(model: SpikingNetwork, inputs: str = "", dt: float = DEFAULT_DT) -> bytes:
-    """The same as a file."""
+    """Return the file of :func:`to_graph`."""
     buffer = io.BytesIO()
     nir.write(buffer, to_graph(model, inputs, dt))
     return buffer.getvalue()
 
 
 def from_bytes(data: bytes) -> nir.NIRGraph:
-    """The graph in a file.
+    """Return the graph in a file.
 
     Its types are not looked at: nir 1.0.8 takes convolutions of several groups, or of kernels that are not square, for
     wrong.
@@ -80,7 +80,7 @@ class _Graph:
                 self._write(index, site)
 
     def finished(self, inputs: str) -> nir.NIRGraph:
-        """It, with its output, and how inputs are scaled."""
+        """Return the graph, with its outputs, and how inputs are scaled."""
         network = self._network
         self._close()
         for name, index in network.outputs or [("", network.output)]:
@@ -153,7 +153,7 @@ class _Graph:
             self._places[index] = (site.node.name,)
 
     def _close(self) -> None:
-        """Lets edges begin at what is known only now: the nodes of what delays give back."""
+        """Let edges begin at what is known only now: the nodes of what delays give back."""
         edges, self._edges = self._edges, []
         for source, node in edges:
             if source not in self._delayed:
@@ -168,7 +168,7 @@ class _Graph:
                 self._edges.append((again, node))
 
     def _apart(self, part: str, site: EvaluatedLayer, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
-        """What a node reads; what it would read twice, every further time through a node that passes it on."""
+        """Return the sources of a node; a repeated source is read through a node that passes it on."""
         found: dict[str, None] = {}
         count = 0
         for source in (source for read in reads for source in read):
@@ -187,7 +187,7 @@ class _Graph:
         self._edges += [(source, name) for source in sources]
 
     def _place(self, index: int) -> tuple[str, ...]:
-        """The nodes whose sum a node of the network gives; a batch norm in a layer's weights is where that layer is."""
+        """Return the nodes whose sum is the value of a node; a batch norm in weights is where their layer is."""
         while index not in self._places:
             (index,) = self._network.nodes[index].inputs
         return self._places[index]
@@ -210,7 +210,7 @@ class _Synapse(NamedTuple):
 
 
 def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:
-    """By the index of neurons, the current that decays before them: both are one node of NIR."""
+    """Yield the index of neurons, and the current that decays before them: both are one node of NIR."""
     nodes, readers = network.nodes, network.graph.consumers
     for delay, total in network.graph.back_edges.items():
         scale = next(iter(readers[delay]), 0)

@@ -37,7 +37,7 @@ class OnnxGraph:
         return helper.np_dtype_to_tensor_dtype(self.dtype)
 
     def add(self, op: str, inputs: Sequence[str], name: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
-        """Appends an operation; the name of its first result.
+        """Append an operation and return the name of its first result.
 
         Args:
             name: Its own; a number is appended where it is taken.
@@ -50,23 +50,23 @@ class OnnxGraph:
         return results[0]
 
     def numbers(self, name: str, values: Any) -> str:
-        """Gives numbers a name; what has it already is taken to be the same."""
+        """Name numbers; those that have the name already are taken to be the same."""
         return self._kept(name, values, self.dtype)
 
     def sizes(self, *sizes: int) -> str:
-        """A vector of integers, named by what is in it."""
+        """Return a vector of integers, named by what is in it."""
         return self._kept(f"sizes/{'x'.join(map(str, sizes))}", sizes, np.dtype(np.int64))
 
     def factors(self, *factors: float) -> str:
-        """A vector of numbers in float32, whatever the graph has, named by what is in it."""
+        """Return a vector of numbers in float32, whatever the graph has, named by what is in it."""
         return self._kept(f"factors/{'x'.join(f'{factor:g}' for factor in factors)}", factors, np.dtype(np.float32))
 
     def value(self, name: str, dims: Dims) -> ValueInfoProto:
-        """A value of the graph's dtype, as its inputs and outputs are declared."""
+        """Return a value of the graph's dtype, as its inputs and outputs are declared."""
         return helper.make_tensor_value_info(name, self.type, dims)
 
     def proto(self, name: str, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]) -> GraphProto:
-        """The graph."""
+        """Return the graph."""
         return helper.make_graph(self._nodes, name, list(inputs), list(outputs), list(self._numbers.values()))
 
     def _kept(self, name: str, values: Any, dtype: np.dtype[Any]) -> str:
@@ -102,13 +102,13 @@ class NodeScope:
         return self.shapes[0]
 
     def add(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """An operation on the way to the node's value; the name of its result."""
+        """Append an operation on the way to the node's value; return the name of its result."""
         return self.graph.add(op, inputs, f"{self.name}/{op}", **attributes)
 
     def last(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """The operation that gives the node's value."""
+        """Append the operation that gives the node's value; return the name of the value."""
         return self.graph.add(op, inputs, self.name, [self.gives], **attributes)
 
     def numbers(self, name: str, values: Any) -> str:
-        """Numbers of the node: its weights under their names in the ``state_dict``."""
+        """Name numbers of the node: its weights under their names in the ``state_dict``."""
         return self.graph.numbers(f"{self.name}.{name}", values)

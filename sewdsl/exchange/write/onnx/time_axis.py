@@ -36,7 +36,7 @@ class TimeAxis(ABC):
 
     @final
     def neurons(self, place: NodeScope, module: Neuron | Equations, x: str, *, once: bool) -> str:
-        """Puts a layer of neurons into the graph; the name of what they give, ``[T·N, *]``.
+        """Put a layer of neurons into the graph; return the name of its output, ``[T·N, *]``.
 
         Args:
             x: Their input current, ``[T·N, *]``.
@@ -49,15 +49,15 @@ class TimeAxis(ABC):
 
     @abstractmethod
     def spikes(self, place: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
-        """The same, of what they are charged with."""
+        """Put linear neurons into the graph, from the name of their drive; as :meth:`neurons`."""
 
     @abstractmethod
     def computed(self, place: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
-        """The same, of what they compute in each time-step."""
+        """Put neurons as equations into the graph; as :meth:`neurons`."""
 
     @final
     def sizes(self, *trailing: int) -> str:
-        """The name of the sizes ``[T, …]``."""
+        """Return the name of the sizes ``[T, …]``."""
         if not self.free:
             return self._graph.sizes(self.T, *trailing)
         if not self._known:
@@ -74,7 +74,7 @@ class ScannedTime(TimeAxis):
     any_length = True
 
     def spikes(self, place: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
-        """A ``Scan``, in which the neurons of all samples are one row."""
+        """Append a ``Scan``, in which the neurons of all samples are one row."""
         rows = place.add("Reshape", drive, self._graph.sizes(1, -1) if once else self.sizes(-1))
         if once:
             rows = place.add("Expand", rows, self.sizes(1))
@@ -85,7 +85,7 @@ class ScannedTime(TimeAxis):
         return place.last("Reshape", outputs[1], self._graph.sizes(-1, *place.shape))
 
     def computed(self, place: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
-        """A ``Scan`` over ``[T, N, *]``, which carries the states."""
+        """Append a ``Scan`` over ``[T, N, *]``, which carries the states."""
         rows = place.add("Reshape", x, self._graph.sizes(1, -1, *place.shape) if once else self.sizes(-1, *place.shape))
         if once:
             rows = place.add("Expand", rows, self.sizes(1, *[1] * len(place.shape)))
@@ -110,7 +110,7 @@ class ScannedTime(TimeAxis):
         return place.last("Reshape", outputs[-1], self._graph.sizes(-1, *place.shape))
 
     def _step(self, place: NodeScope, law: LinearSteps) -> GraphProto:
-        """What is done at each time-step, to a row of neurons."""
+        """Return the body of the ``Scan``: a time-step of a row of neurons."""
         inner = replace(place, graph=OnnxGraph(self._graph.dtype), name=f"{place.name}/step")
         before, x = f"{inner.name}/v", f"{inner.name}/x"
         h = law.charge(inner, x, before)
@@ -126,7 +126,7 @@ class UnrolledTime(TimeAxis):
     any_length = False
 
     def spikes(self, place: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
-        """One time-step after the other."""
+        """Append the operations of each time-step."""
         drives = [drive] * self.T
         if not once and self.T > 1:
             drives = [f"{place.name}/x_{t}" for t in range(1, self.T + 1)]  # a time-step each, [1, N, *]
@@ -143,7 +143,7 @@ class UnrolledTime(TimeAxis):
         return place.last("Reshape", place.add("Concat", *spikes, axis=0), self._graph.sizes(-1, *place.shape))
 
     def computed(self, place: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
-        """One time-step after the other, ``[N, *]`` each."""
+        """Append the operations of each time-step, ``[N, *]`` each."""
         rows = [x] * self.T
         if not once and self.T > 1:
             rows = [f"{place.name}/x_{t}" for t in range(1, self.T + 1)]

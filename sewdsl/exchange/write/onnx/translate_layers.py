@@ -28,7 +28,7 @@ Translate = Callable[..., str]
 
 
 def translate_layer(place: NodeScope, module: nn.Module, *operands: str) -> str:
-    """Puts a layer, a join or another merge into a graph; the name of what it gives.
+    """Put a layer, a join or another merge into a graph; return the name of its output.
 
     Raises:
         UnsupportedLayer: it is of a class that is not known here, computes more than plain arithmetic, or has an
@@ -41,7 +41,7 @@ def translate_layer(place: NodeScope, module: nn.Module, *operands: str) -> str:
 
 
 def translate_with_norm(place: NodeScope, layer: Weighted, after: batch_norm.BatchNorm, x: str) -> str:
-    """A layer with the batch norm after it in its weights; products are rounded once, from float64."""
+    """Append a layer with the batch norm after it in its weights; products are rounded once, from float64."""
     scale, shift = deepcopy(after).double().scale_and_shift
     weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
     bias = shift if layer.bias is None else layer.bias * scale + shift
@@ -49,18 +49,18 @@ def translate_with_norm(place: NodeScope, layer: Weighted, after: batch_norm.Bat
 
 
 def tensor_to_array(tensor: Tensor) -> Array:
-    """The numbers of a tensor."""
+    """Return the numbers of a tensor."""
     numbers: Array = tensor.detach().cpu().numpy()
     return numbers
 
 
 def _alone(place: NodeScope, layer: Weighted, x: str) -> str:
-    """A layer with its own weights."""
+    """Append a layer with its own weights."""
     return _weighted(place, layer, layer.weight, layer.bias, x)
 
 
 def _weighted(place: NodeScope, layer: Weighted, weight: Tensor, bias: Tensor | None, x: str) -> str:
-    """A layer with any weights."""
+    """Append a layer with the given weights."""
     numbers = [place.numbers("weight", tensor_to_array(weight))]
     if bias is not None:
         numbers.append(place.numbers("bias", tensor_to_array(bias)))
@@ -82,12 +82,12 @@ def _weighted(place: NodeScope, layer: Weighted, weight: Tensor, bias: Tensor | 
 
 
 def normalise(place: NodeScope, layer: batch_norm.BatchNorm, x: str) -> str:
-    """A batch norm on the way to a node's value, as a factor and an addend of each channel."""
+    """Append a batch norm on the way to a node's value, as a factor and an addend of each channel."""
     return place.add("Add", *_factor_and_addend(place, layer, x))
 
 
 def _factor_and_addend(place: NodeScope, layer: batch_norm.BatchNorm, x: str) -> tuple[str, str]:
-    """What is scaled, and what is to be added to it."""
+    """Append the scaled input; return its name and that of the addend."""
     scale, shift = (
         each.reshape(-1, *[1] * (len(place.shape) - 1)) for each in deepcopy(layer).double().scale_and_shift
     )
@@ -123,7 +123,7 @@ def _voting(place: NodeScope, layer: pooling.VotingPool, x: str) -> str:
 
 
 def _nothing(_: NodeScope, __: nn.Module, x: str) -> str:
-    """What does nothing in evaluation."""
+    """Return the input of a layer that does nothing in evaluation."""
     return x
 
 
@@ -146,14 +146,14 @@ def _group_norm(place: NodeScope, layer: layers.GroupNorm, x: str) -> str:
 
 
 def _weight_of_channels(place: NodeScope, name: str, weight: Tensor) -> str:
-    """Numbers of each channel, or one for all, as they meet a map."""
+    """Name numbers of each channel, or one for all, in the shape that fits a map."""
     return place.numbers(name, tensor_to_array(weight).reshape(-1, *[1] * (len(place.shape) - 1)))
 
 
 def _centred(
     place: NodeScope, layer: layers.LayerNorm | layers.GroupNorm, x: str, axes: list[int], shape: str = ""
 ) -> str:
-    """The input less its mean, divided by its deviation, with the weight and the bias of each channel."""
+    """Append the input less its mean, divided by its deviation, with the weight and the bias of each channel."""
     centred = place.add("Sub", x, place.add("ReduceMean", x, axes=axes))
     variance = place.add("ReduceMean", place.add("Mul", centred, centred), axes=axes)
     deviation = place.add("Sqrt", place.add("Add", variance, place.numbers("eps", layer.eps)))
@@ -175,7 +175,7 @@ def _gelu(place: NodeScope, _: nn.GELU, x: str) -> str:
 
 
 def _channel_sum(place: NodeScope, layer: merges.Sum, x: str) -> str:
-    """A sum, or a mean, which is that times a number."""
+    """Append a sum or a mean."""
     mean = isinstance(layer, merges.Mean)
     if layer.groups is None:
         if mean:
@@ -189,14 +189,14 @@ def _channel_sum(place: NodeScope, layer: merges.Sum, x: str) -> str:
 
 
 def _joined(place: NodeScope, module: Join | merges.JoinOfMany, first: str, *others: str) -> str:
-    """Two operands at a time."""
+    """Append a join, two operands at a time."""
     for number, other in enumerate(others, start=1):
         first = write_join(place, module.spec, first, other, last=number == len(others))
     return first
 
 
 def _product(place: NodeScope, _: merges.Product, value: str, *others: str) -> str:
-    """In groups where a gate has fewer channels."""
+    """Append a product, in groups where a gate has fewer channels."""
     shape = place.shape
     for other, other_shape in zip(others, place.shapes[1:], strict=True):
         few, many = sorted((shape[0], other_shape[0]))
@@ -214,7 +214,7 @@ def _product(place: NodeScope, _: merges.Product, value: str, *others: str) -> s
 
 
 def _attention(place: NodeScope, module: merges.Attention, *operands: str) -> str:
-    """Of each head ``[channels, places]``."""
+    """Append an attention, of each head ``[channels, places]``."""
     q, k, v = (
         place.add("Reshape", x, place.graph.sizes(0, module.heads, shape[0] // module.heads, prod(shape[1:])))
         for x, shape in zip(operands, place.shapes, strict=True)

@@ -93,14 +93,14 @@ class LoopWriter(ABC):
 
     @abstractmethod
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
-        """Puts the loop into the graph; the names of what it gives, ``[T·N, *]`` each.
+        """Put the loop into the graph; return the names of its outputs, ``[T·N, *]`` each.
 
         Args:
             sequences: The names of what it reads, ``[T·N, *]`` each.
         """
 
     def _sequence(self, index: int, value: str) -> str:
-        """A value as ``[T, N, *]``."""
+        """Return a value as ``[T, N, *]``."""
         sizes = self._axis.sizes(-1, *self._network.nodes[index].output.shape)
         return self._graph.add("Reshape", [value, sizes], f"{self._name}/Reshape")
 
@@ -147,7 +147,7 @@ class ScannedLoop(LoopWriter):
     """One ``Scan`` around all of it."""
 
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
-        """Whatever the number of time-steps, unless something is learned for each of them."""
+        """Append one ``Scan`` for any number of time-steps, unless weights are of one number."""
         given = {index: self._sequence(index, value) for index, value in sequences.items()}
         like = next(iter(given.values()))
         initial = [self._initial(state, like) for state in self._states]
@@ -201,7 +201,7 @@ class UnrolledLoop(LoopWriter):
     """The same operations again for every time-step."""
 
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
-        """For the network's number of time-steps."""
+        """Append the operations of each of the network's time-steps."""
         given = {index: self._sequence(index, value) for index, value in sequences.items()}
         like = next(iter(given.values()))
         states = {state.key: self._initial(state, like) for state in self._states}

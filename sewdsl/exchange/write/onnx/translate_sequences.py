@@ -18,7 +18,7 @@ def _numbers(place: NodeScope, name: str, tensor: Tensor) -> str:
 
 
 def _scaled(place: NodeScope, sequence: str, factors: str) -> str:
-    """A sequence times factors, as the node's value ``[T·N, *]``."""
+    """Append a sequence times factors, as the node's value ``[T·N, *]``."""
     return place.last("Reshape", place.add("Mul", sequence, factors), place.graph.sizes(-1, *place.shape))
 
 
@@ -73,26 +73,26 @@ def _joint(place: NodeScope, module: sequence_attention.TemporalChannelAttention
 
 
 def _along(place: NodeScope, name: str, conv: nn.Conv1d, x: str) -> str:
-    """A convolution that keeps the length."""
+    """Append a convolution that keeps the length."""
     (taps,) = conv.kernel_size
     pads = [(taps - 1) // 2, taps - 1 - (taps - 1) // 2]
     return place.add("Conv", x, _numbers(place, name, conv.weight), kernel_shape=[taps], pads=pads)
 
 
 def _spikes(place: NodeScope, u: str) -> str:
-    """1 where potentials less thresholds are not below 0."""
+    """Append 1 where potentials less thresholds are not below 0."""
     fired = place.add("GreaterOrEqual", u, place.numbers("zero", 0.0))
     return place.last("Reshape", place.add("Cast", fired, to=place.graph.type), place.graph.sizes(-1, *place.shape))
 
 
 def _by_matrix(place: NodeScope, weights: tuple[str, Tensor], bias: Tensor, x: str) -> str:
-    """Parallel neurons whose potentials are a matrix, by its name, times the currents over time."""
+    """Append parallel neurons whose potentials are a matrix, by its name, times the currents over time."""
     h = place.add("MatMul", _numbers(place, *weights), place.add("Reshape", x, place.sizes(-1)))
     return _spikes(place, place.add("Add", h, _numbers(place, "bias", bias)))
 
 
 def _sliding(place: NodeScope, module: parallel_neuron.SlidingNeuron, x: str) -> str:
-    """A convolution along time of one channel: all neurons of all samples are side by side."""
+    """Append a convolution along time of one channel: all neurons of all samples are side by side."""
     rows = place.add("Reshape", x, place.sizes(-1))
     image = place.add("Unsqueeze", rows, place.graph.sizes(0, 1))  # [1, 1, T, N·…]
     weight = _numbers(place, "weight", module.weight.reshape(1, 1, -1, 1))
@@ -110,7 +110,7 @@ def _norm(place: NodeScope, module: batch_norm.StepScaledBatchNorm, x: str) -> s
 
 
 def _delay(place: NodeScope, _: streamed_past.Delay, x: str) -> str:
-    """Zeros, then all time-steps but the last."""
+    """Append zeros, then all time-steps but the last."""
     sequence = place.add("Reshape", x, place.sizes(-1, *place.shape))
     axes = len(place.shape) + 2
     later = place.add("Pad", sequence, place.graph.sizes(1, *[0] * (2 * axes - 1)))

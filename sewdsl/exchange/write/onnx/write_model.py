@@ -36,7 +36,7 @@ FORMATS: dict[torch.dtype, np.dtype[Any]] = {torch.float32: np.dtype(np.float32)
 
 
 def to_onnx(model: SpikingNetwork, axis: type[TimeAxis], inputs: str = "") -> ModelProto:
-    """The model of a module in evaluation, in the dtype of its parameters.
+    """Return the model of a module in evaluation, in the dtype of its parameters.
 
     Args:
         inputs: How they are scaled, in words.
@@ -85,7 +85,7 @@ class OnnxModelWriter:
             self._values[0] = self._graph.add("Reshape", ["input", shape], "input/Reshape")
 
     def write(self, step: ExecutionStep) -> None:
-        """Puts what a step computes into the graph."""
+        """Put the layers of a step into the graph."""
         if step.loop:
             read = {i: self._at_all_steps(i) for i in step.operands}
             kind = UnrolledLoop if isinstance(self._axis, UnrolledTime) else ScannedLoop
@@ -112,7 +112,7 @@ class OnnxModelWriter:
             self._values[step.gives] = translate(place, module, *operands)
 
     def model(self, inputs: str) -> ModelProto:
-        """The model of what was written, read out as the network says, and how inputs are scaled."""
+        """Return the model of what was written, read out as the network says, and how inputs are scaled."""
         outputs = []
         named = [(f"{name}/logits", f"{name}/sequence", index) for name, index in self._network.outputs]
         for logits, sequence, index in named or [("logits", "sequence", self._network.output)]:
@@ -127,7 +127,7 @@ class OnnxModelWriter:
         return _stated(self._network, self._graph.proto(self._network.name, [x], outputs), inputs)
 
     def _read_out(self, index: int, logits: str, sequence: str) -> list[ValueInfoProto]:
-        """What a node gives, read out as the network says, and at every time-step, under these names."""
+        """Append the output of a node, read out over time and at every time-step, under these names."""
         settings, shape = self._network.settings, self._network.nodes[index].output.shape
         y_TN = self._graph.add("Reshape", [self._at_all_steps(index), self._axis.sizes(-1, *shape)], sequence)
         if settings.readout == "last":
@@ -141,7 +141,7 @@ class OnnxModelWriter:
         return [self._graph.value(logits, ["N", *shape]), self._graph.value(sequence, [steps, "N", *shape])]
 
     def _at_all_steps(self, index: int) -> str:
-        """A node's value ``[T·N, *]``."""
+        """Return a node's value ``[T·N, *]``."""
         value, node = self._values[index], self._network.nodes[index]
         if index not in self._once:
             return value
@@ -150,7 +150,7 @@ class OnnxModelWriter:
 
 
 def _format(model: SpikingNetwork) -> np.dtype[Any]:
-    """The dtype of the parameters, as numpy knows it."""
+    """Return the dtype of the parameters, as numpy knows it."""
     dtype = torch.get_default_dtype() if model.example is None else model.example.dtype
     if dtype not in FORMATS:
         message = f"the parameters are {dtype}, and ONNX files are written in float32 or float64: model.float()"
@@ -159,7 +159,7 @@ def _format(model: SpikingNetwork) -> np.dtype[Any]:
 
 
 def _stated(network: Network, graph: GraphProto, inputs: str) -> ModelProto:
-    """A model that says what it is of."""
+    """Return a model that says what it is of."""
     props = file_metadata(network, inputs)
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sewdsl")

@@ -326,7 +326,7 @@ STEPPED = frozenset(name for name, text in TEXTS.items() if "each_step(" in text
 
 
 def layer_definitions(texts: Mapping[str, str], used: set[str], reset: Sequence[str], *, looped: bool) -> list[str]:
-    """The classes of the layers that a file uses, in the order of the texts; see :func:`loops.definitions`."""
+    """Return the classes of the layers that a file uses, in the order of the texts; see :func:`loops.definitions`."""
     shared = [SHARED] if used.intersection(SHARED_BY) else []
     layers = []
     for name in filter(used.__contains__, texts):

@@ -37,7 +37,7 @@ def _named(name: str, value: object, default: object = Unset.UNSET) -> Arg:
 
 
 def _side(value: object) -> object:
-    """Height and width; one number where they are the same."""
+    """Return height and width; one number if they are equal."""
     return value[0] if isinstance(value, tuple) and value[0] == value[1] else value
 
 
@@ -46,12 +46,12 @@ def _channels(x: Signal, name: str = "channels") -> Arg:
 
 
 def _axes(x: Signal) -> str:
-    """What the name of a layer of maps ends with in torch: ``2d``, ``1d``."""
+    """Return the suffix of a layer of maps in torch: ``2d``, ``1d``."""
     return f"{len(x.shape) - 1}d"
 
 
 def _rows(x: Signal) -> str:
-    """What the name of a class ends with that is another for rows."""
+    """Return the suffix of a class that is another one for rows."""
     return "1d" if _axes(x) == "1d" else ""
 
 
@@ -71,7 +71,7 @@ def _convolution(name: str, op: Conv | TransposedConv, x: Signal, *own: Arg) -> 
 
 
 def _prelu(op: PReLU, x: Signal) -> PyCall:
-    """A PReLU; one with a single slope knows no axes."""
+    """Return a PReLU; one with a single slope knows no axes."""
     start = _named("init", op.slope, 0.25)
     return PyCall("nn.PReLU", (start,)) if op.shared else PyCall("PReLU", (_channels(x), start))
 
@@ -96,7 +96,7 @@ def _pool(name: str, op: MaxPool | AvgPool, x: Signal) -> PyCall:
 
 
 def _avg_pool(op: AvgPool, x: Signal) -> PyCall:
-    """An average pooling, or a voting layer."""
+    """Return an average pooling, or a voting layer."""
     if len(x.shape) == 1:
         return PyCall("VotingPool", (_positional("voters", op.kernel[0]),))
     return _pool("AvgPool", op, x)
@@ -174,7 +174,7 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
 
 
 def layer_call(node: Node, network: Network, unsupported: str) -> PyCall:
-    """The call that makes a layer or a delay, by the names of the classes in files of PyTorch.
+    """Return the call that makes a layer or a delay, by the names of the classes in files of PyTorch.
 
     Args:
         unsupported: What to say of a layer that is not among :data:`LAYER_CALLS`.
@@ -195,7 +195,7 @@ class TorchLayers:
         self._looped = bool(network.graph.looped)
 
     def made(self, node: Node) -> PyCall:
-        """The call that makes the module of a node."""
+        """Return the call that makes the module of a node."""
         if isinstance(node.op, Spiking) or node.op.defined_by_text:
             return self._neurons.made(node, *self._network.inputs(node))
         call = layer_call(node, self._network, "is a layer whose formula no file can have")
@@ -203,7 +203,7 @@ class TorchLayers:
         return call
 
     def definitions(self) -> Sequence[str]:
-        """What the calls need that were asked for."""
+        """Return the functions and classes that the calls made so far need."""
         helper = [EACH_STEP] if self._used & STEPPED else []
         layers = layer_definitions(TEXTS, self._used, (), looped=self._looped)
         return [*helper, *layers, *self._neurons.definitions()]

@@ -60,7 +60,7 @@ class Surrogates:
         self._first = {type(surrogate): surrogate for surrogate in reversed(self._found)}
 
     def name(self, node: Node, surrogate: Surrogate) -> Code:
-        """What a neuron is given: ``atan``, or ``partial(atan, alpha=3.0)``."""
+        """Return the argument of a neuron: ``atan``, or ``partial(atan, alpha=3.0)``."""
         if type(surrogate) not in TEXTS:
             raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, whose formula no file can have")
         usual = dict(self._first[type(surrogate)])
@@ -69,7 +69,7 @@ class Surrogates:
         return Code(f"partial({', '.join([name, *special])})" if special else name)
 
     def definitions(self) -> Iterator[str]:
-        """The functions, each with the values of the first neuron that has it as the default ones."""
+        """Yield the functions, each with the values of the first neuron that has it as the default ones."""
         scaled = any(getattr(surrogate, "scale", 1.0) != 1 for surrogate in self._found)
         times, factor = (", times scale", "scale * ") if scaled else ("", "")
         for surrogate in reversed(self._first.values()):
@@ -282,7 +282,7 @@ class Neurons:
         self._equations = EquationClasses(self._base, taken)
 
     def made(self, node: Node, source: Signal) -> PyCall:
-        """The call that makes a neuron that reads a signal."""
+        """Return the call that makes a neuron that reads a signal."""
         op = node.op
         if isinstance(op, Activation) and op.defined_by_text:
             surrogate = op.step_surrogate if self._varies("surrogate") else None
@@ -318,7 +318,7 @@ class Neurons:
         )
 
     def definitions(self) -> Iterator[str]:
-        """Surrogates, what fires, and the kinds that were asked for."""
+        """Yield surrogates, what fires, and the kinds that were asked for."""
         if self._taus or self._parallel or self._equations.fires:
             yield from self._firing()
         yield from self._equations.definitions()
@@ -358,7 +358,7 @@ class Neurons:
         return len(self._found[name]) > 1
 
     def _usual(self, node: Node, name: str) -> object:
-        """The commonest value: the default."""
+        """Return the most common value, which is the default."""
         value = self._found[name].most_common(1)[0][0]
         return self._surrogates.name(node, value) if name == "surrogate" else value
 
@@ -381,7 +381,7 @@ class Neurons:
         return value.kind.lower() if isinstance(value, Surrogate) else repr(value)
 
     def _base_class(self) -> str:
-        """The class that each kind derives from."""
+        """Return the class that each kind derives from."""
         names, looped = self._names, self._base != "nn.Module"
         types = {**TYPES, "v_reset": "float | None" if self._soft else "float"}
         parts = [f"{name}: {types[name]} = {self._default(name)}" for name in names]

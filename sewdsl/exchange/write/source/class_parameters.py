@@ -42,15 +42,15 @@ class Scope:
         self.params: dict[str, Column] = {}
 
     def at(self, positions: Sequence[int]) -> Resolve:
-        """What to write for values that these instances have; the others have none."""
+        """Return the resolver of values that only these instances have."""
         return lambda values, arg: Literal(self._text([value.value for value in values], positions, arg))
 
     def add(self, name: str, column: Column) -> None:
-        """One more parameter."""
+        """Add a parameter."""
         self.params[name] = column
 
     def shape(self, signals: Sequence[Signal], positions: Sequence[int]) -> str:
-        """A signal as ``[T, N, channels, H', W']``, in words that mean the same for each of these instances."""
+        """Return a signal as ``[T, N, channels, H', W']``, in words that mean the same for each of these instances."""
         if len({len(signal.shape) for signal in signals}) > 1:
             return "[T, N, *]"
         axes = [
@@ -95,7 +95,7 @@ class Scope:
     def _fitting(
         self, arg: Arg, values: Sequence[object], positions: Sequence[int], *, constant: bool
     ) -> Iterator[tuple[str, str]]:
-        """Parameters that have these values, best first, each with what to write."""
+        """Yield parameters that have these values, best first, each with what to write."""
         if arg.channels and (OUT in self._known or not constant):
             yield from self._candidates(arg.channels, positions, values)
         elif arg.name == STRIDE and not (constant and values[0] == 1):
@@ -131,7 +131,7 @@ class Scope:
 
 
 def _columns(arguments: Sequence[str], taken: set[str]) -> dict[str, Column]:
-    """The values of each parameter of a block, by a name for it."""
+    """Return the values of each parameter of a block, by a name for it."""
     found = [dict(_ARGUMENT.findall(text)) for text in arguments]
     letters: list[str] = [letter for letter in found[0] if all(letter in values for values in found)]
     names = {letter: _NAMES.get(letter, letter) for letter in letters}

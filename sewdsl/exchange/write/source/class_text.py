@@ -53,7 +53,7 @@ MEANINGS = {
 
 
 def class_text(made: ClassSpec, network: Network) -> list[str]:
-    """The class of a block, or of a part with joins."""
+    """Return the class of a block, or of a part with joins."""
     title = PARTS.get(made.section.kind) or one_line_prose(made.section.title) or "A block"
     before, after = made.shapes
     lines = [f"class {made.name}(nn.Module):", f'    """{title}.', ""]
@@ -75,7 +75,7 @@ def class_text(made: ClassSpec, network: Network) -> list[str]:
 
 
 def init_statements(made: ClassSpec, network: Network) -> Iterator[str]:
-    """The statements that make the modules of a class and give them their initial values."""
+    """Yield the statements that make the modules of a class and give them their initial values."""
     for attribute in made.attributes:
         optional = attribute.name in made.optional
         if optional:
@@ -96,7 +96,7 @@ def init_statements(made: ClassSpec, network: Network) -> Iterator[str]:
 
 
 def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
-    """The statements of a forward, from what comes in to what it returns."""
+    """Yield the statements of a forward, from what comes in to what it returns."""
     section = made.section
     steps = [(step.gives, _step_value(step, network)) for step in section.flow]
     result = section.result
@@ -155,7 +155,7 @@ def _loop_statements(loop: StepLoop, steps: Sequence[tuple[str, str]], name: str
 
 
 def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> str:
-    """What a merge makes of its operands, as an expression.
+    """Return the expression of a merge of its operands.
 
     Args:
         op: The merge; one of :data:`FORMULAS`, or one of those below.
@@ -179,7 +179,7 @@ def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> 
 
 
 def has_formula(op: Merge) -> bool:
-    """Whether :func:`merge_formula` knows a merge."""
+    """Return whether :func:`merge_formula` knows a merge."""
     return isinstance(op, Concatenation | Attention | Product | Or) or type(op) in FORMULAS
 
 
@@ -213,7 +213,7 @@ def _signature(made: ClassSpec) -> list[str]:
 
 
 def init_head(parts: Sequence[str]) -> list[str]:
-    """The head of an ``__init__`` with these parameters."""
+    """Return the head of an ``__init__`` with these parameters."""
     return bracketed("def __init__(", ["self", *parts], ") -> None:", 4)
 
 

@@ -27,7 +27,7 @@ class Notation:
         self._source = network.nodes[0].span.source
 
     def of(self, *items: SourceItem) -> str:
-        """What a comment says of items in a row: ``line 11: c32k3s1-BN-PLIF``; nothing where the spec says nothing."""
+        """Return the comment on items in a row: ``line 11: c32k3s1-BN-PLIF``; empty if the spec has no text of them."""
         texts = [self._item(item) for item in items]
         if not all(texts):
             return ""
@@ -40,7 +40,7 @@ class Notation:
         return f"{file}line {span.line}: {text}"
 
     def body(self) -> list[str]:
-        """The whole expression, as lines of a docstring."""
+        """Return the whole expression, as lines of a docstring."""
         lines = [one_line_prose(line) for line in dedent(self._network.nodes[0].span.text).splitlines()]
         found = [part for line in lines for part in wrap(line, COLUMNS)]
         return found if len(found) <= MAX_DOCSTRING_LINES else [*found[:MAX_DOCSTRING_LINES], "..."]
@@ -92,7 +92,7 @@ class Notation:
         return "" if _word(node.span.text) in blocks else one_line_prose(node.span.text)
 
     def formula(self, block: SourceSection) -> list[str]:
-        """How the library defines a block; nothing for the user's own."""
+        """Return how the library defines a block; nothing for the user's own."""
         name = _word(block.title)
         if _word(self._network.nodes[_first(block)].span.text) != name or name not in shipped_blocks():
             return []
@@ -100,7 +100,7 @@ class Notation:
         return wrap(text, COLUMNS)
 
     def _span(self, item: SourceItem) -> Span | None:
-        """Where it is written; of a block of the user's, only its inside is known."""
+        """Return the span of an item; of a block of the user's, only its inside has one."""
         if isinstance(item, Leaf):
             return self._network.nodes[item.index].span
         if not item.items or (item.kind == "block" and self._own(_first(item))):
@@ -109,7 +109,7 @@ class Notation:
 
 
 def _begun(text: str, reads: Sequence[str]) -> str:
-    """The text of what reads a value, after the name of that, if it has one."""
+    """Return the text of what reads a value, after the name of that, if it has one."""
     name = reads[0]
     if name in {INPUT, ONWARD} or not text:
         return text
@@ -117,7 +117,7 @@ def _begun(text: str, reads: Sequence[str]) -> str:
 
 
 def _first(item: SourceItem) -> int:
-    """The first layer of all; the merge, in a section that is nothing else."""
+    """Return the first layer of all; the merge, in a section that is nothing else."""
     while isinstance(item, SourceSection):
         if not item.items:
             return item.output
@@ -126,5 +126,5 @@ def _first(item: SourceItem) -> int:
 
 
 def _word(text: str) -> str:
-    """The name in a call, without white space."""
+    """Return the name in a call, without white space."""
     return "".join(text.partition("(")[0].split())

@@ -94,7 +94,7 @@ class Dialect:
     begin: Sequence[str] = ()
 
     def source(self, network: Network, inputs: str = "") -> str:
-        """A file that makes a network.
+        """Return a file that makes a network.
 
         The same network gives the same file. Its class is the last in the file, and has the ``state_dict`` of the
         module.
@@ -131,7 +131,7 @@ class Dialect:
 
 
 def _used(parts: Iterable[str]) -> set[str]:
-    """All names that code mentions; what is in comments and texts does not count."""
+    """Return all names that code mentions; what is in comments and texts does not count."""
     return {node.id for part in parts for node in ast.walk(ast.parse(part)) if isinstance(node, ast.Name)}
 
 
@@ -154,7 +154,7 @@ def _taken(modules: dict[str, tuple[str, ...]], used: set[str]) -> list[str]:
 
 
 def _head(network: Network, dialect: Dialect, inputs: str) -> list[str]:
-    """What the file is."""
+    """Return the docstring of the file."""
     notation = Notation(network)
     origin = f" from {notation.file}" if notation.file else ""
     lines = [f'"""{_title(network)} in {dialect.title}, written by sewdsl{origin}.']
@@ -171,7 +171,7 @@ def _title(network: Network) -> str:
 
 
 def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
-    """The class of the network."""
+    """Return the class of the network."""
     settings = network.settings
     axes = 1 if len(settings.input) == len("CL") else 2
     before, after = made.shapes
@@ -238,7 +238,7 @@ NORMAL = (
 
 
 def module_from_source(text: str) -> nn.Module:
-    """The network that a file makes: it is the last class."""
+    """Return the network that a file makes: it is the last class."""
     space: dict[str, object] = {"__name__": "net"}
     exec(compile(text, "net.py", "exec"), space)  # noqa: S102 -- we wrote it
     made: nn.Module = [value for value in space.values() if isinstance(value, type)][-1]()

@@ -103,7 +103,7 @@ Expr = Literal | PyCall | Copies
 
 
 def variables(expr: Expr) -> set[str]:
-    """The variables that an expression binds."""
+    """Return the variables that an expression binds."""
     match expr:
         case Literal():
             return set()
@@ -118,7 +118,7 @@ Resolve = Callable[[tuple[Literal, ...], Arg], Literal]
 
 
 def strip_numbers(expr: Expr) -> Hashable:
-    """What is equal for two expressions exactly if they differ in their numbers only."""
+    """Return a value that two expressions share exactly if they differ in their numbers only."""
     match expr:
         case Literal():
             return expr.value if isinstance(expr.value, Code) else None
@@ -137,7 +137,7 @@ def strip_numbers(expr: Expr) -> Hashable:
 
 
 def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:
-    """The expression that represents all of them.
+    """Return the expression that represents several.
 
     Args:
         exprs: Of one skeleton.
@@ -156,7 +156,7 @@ def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:
 
 
 def unify_args(args: Sequence[Arg], resolve: Resolve) -> Arg:
-    """The argument that represents all of them; its note tells of what flows in each."""
+    """Return the argument that represents several; its note has the signals of each."""
     first = args[0]
     notes = [arg.note for arg in args if arg.note is not None]
     note = Note(notes[0].text, tuple(signal for note in notes for signal in note.signals)) if notes else None
@@ -176,7 +176,7 @@ def _unify_runs(runs: Sequence[CopySequence], resolve: Resolve, arg: Arg) -> Cop
 
 
 def merge_copies(exprs: Sequence[Expr], taken: AbstractSet[str] = frozenset()) -> Copies:
-    """The copies of a repeat, neighbours of one skeleton written once, with variables of other names than these."""
+    """Return the copies of a repeat, equal neighbours written once, with variables of other names than these."""
     runs = []
     for _, group in groupby(exprs, strip_numbers):
         run = list(group)
@@ -210,7 +210,7 @@ class _CopyVariables:
 
 
 def free_name(name: str, taken: set[str], mark: str = "_") -> str:
-    """The name, with a mark and a number after it if it is taken."""
+    """Return the name, with a mark and a number after it if it is taken."""
     numbered = chain([name], (f"{name}{mark}{number}" for number in count(2)))
     return next(filterfalse(taken.__contains__, numbered))
 
@@ -225,18 +225,18 @@ _COMMENT = re.compile(r"#.*")
 
 
 def is_identifier(name: str) -> bool:
-    """Whether Python takes a name as it is, for an attribute or an argument."""
+    """Return whether Python takes a name as it is, for an attribute or an argument."""
     return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name)
 
 
 def string_literal(text: str) -> str:
-    """A text as a literal of Python, in ASCII."""
+    """Return a text as a literal of Python, in ASCII."""
     escaped = text.encode("unicode_escape").decode("ascii").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def one_line_prose(text: str) -> str:
-    """A text as one line of a comment or docstring: no line breaks, quotes, backslashes, or signs that cannot be seen.
+    """Return a text as one line of a comment: without line breaks, quotes, backslashes and invisible signs.
 
     What follows a ``#`` is left out, so that no tool takes it for an instruction.
     """
@@ -246,7 +246,7 @@ def one_line_prose(text: str) -> str:
 
 
 def class_name(text: str, otherwise: str, taken: set[str]) -> str:
-    """A name for a class: ``SEW ResNet-18`` becomes ``SEWResNet18``, ``7B-Net`` becomes ``Net7B``.
+    """Return a name for a class: ``SEW ResNet-18`` becomes ``SEWResNet18``, ``7B-Net`` becomes ``Net7B``.
 
     Args:
         text: What it is the class of.
@@ -273,7 +273,7 @@ MAX_EQUAL_COPIES = 4
 
 
 def one_line(expr: Expr) -> str:
-    """In one line, whatever its length, without comments."""
+    """Return an expression in one line of any length, without comments."""
     match expr:
         case Literal():
             return repr(expr.value)
@@ -287,7 +287,7 @@ def one_line(expr: Expr) -> str:
 
 
 def bracketed(begin: str, parts: Sequence[str], end: str, indent: int) -> list[str]:
-    """The lines of a text with parts in brackets: one, or one for each part where that is too long."""
+    """Return the lines of a text with parts in brackets: one, or one for each part where that is too long."""
     margin = " " * indent
     line = f"{margin}{begin}{', '.join(parts)}{end}"
     if len(line) <= WIDTH:
@@ -296,7 +296,7 @@ def bracketed(begin: str, parts: Sequence[str], end: str, indent: int) -> list[s
 
 
 def format_statement(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
-    """The lines of an expression after a head, such as ``self.conv1 =``, and with a tail after it."""
+    """Return the lines of an expression after a head, such as ``self.conv1 =``, and with a tail after it."""
     line = f"{' ' * indent}{head}{one_line(expr)}{tail}"
     if len(line) <= WIDTH and not _noted(expr):
         return [line]
@@ -320,12 +320,12 @@ def _exploded(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
 
 
 def format_comment(text: str, indent: int) -> str:
-    """A line that says something."""
+    """Return the line of a comment."""
     return f"{' ' * indent}# {text}"
 
 
 def _given(call: PyCall) -> list[tuple[Arg, str]]:
-    """The arguments that are written, each with what precedes it."""
+    """Return the arguments that are written, each with what precedes it."""
     found = []
     positional = True
     for arg in call.args:
@@ -343,7 +343,7 @@ def _closing(label: str) -> str:
 
 
 def _arguments(call: PyCall, indent: int) -> Iterator[str]:
-    """One below the other."""
+    """Yield the lines of arguments, one below the other."""
     for arg, label in _given(call):
         if arg.note is not None and arg.note.text:
             yield format_comment(arg.note.text, indent)
@@ -375,7 +375,7 @@ def _loop(run: CopySequence) -> str:
 
 
 def _rows(run: CopySequence) -> list[str]:
-    """The values of each copy; many that are the same, as ``*[4] * 39``."""
+    """Return the values of each copy; many that are the same, as ``*[4] * 39``."""
     rows = [(text, len(list(same))) for text, same in groupby(map(_row, run.rows))]
     return [
         part
@@ -390,7 +390,7 @@ def _row(row: Sequence[Expr]) -> str:
 
 
 def _run(run: CopySequence, indent: int) -> Iterator[str]:
-    """Copies as the only argument of a call."""
+    """Yield the lines of copies that are the only argument of a call."""
     yield from _exploded("", run.body, indent)
     loop = f"{' ' * indent}{_loop(run)}"
     if len(loop) <= WIDTH or not run.names:
@@ -403,7 +403,7 @@ def _run(run: CopySequence, indent: int) -> Iterator[str]:
 
 
 def _listed(run: CopySequence, indent: int) -> Iterator[str]:
-    """Copies as an item of a list."""
+    """Yield the lines of copies that are an item of a list."""
     line = f"{' ' * indent}{_flat_listed(run)},"
     if len(line) <= WIDTH and not _noted(run.body):
         yield line

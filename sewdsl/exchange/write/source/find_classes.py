@@ -39,14 +39,14 @@ class Layers(Protocol):
     """How the layers of one network are made."""
 
     def made(self, node: Node) -> PyCall:
-        """The call that makes the module of a node.
+        """Return the call that makes the module of a node.
 
         Raises:
             UnsupportedLayer: there is no such module.
         """
 
     def definitions(self) -> Sequence[str]:
-        """Functions and classes that the calls need which were asked for, in order."""
+        """Return the functions and classes that the calls made so far need, in order."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class _Instance:
         return frozenset(key for step in self.section.flow for key in step.keys[1:] if key and keys[key] == "shortcut")
 
     def form(self, ops: Callable[[int], object], *, bare: bool) -> Hashable:
-        """What two instances of one class have in common; bare: whatever their shortcuts."""
+        """Return the parts that instances of one class share; bare: whatever their shortcuts."""
         left_out = self.shortcuts if bare else frozenset()
         attributes = tuple((a.name, strip_numbers(a.value)) for a in self.attributes if a.name not in left_out)
         flow = tuple(
@@ -131,7 +131,7 @@ class ClassFinder:
         self._make([self._instance(root)], root_name)
 
     def _height(self, section: SourceSection, found: dict[int, list[SourceSection]]) -> int:
-        """How many classes there are inside, one in the other; notes those that become one."""
+        """Return how deep classes nest inside, and note the sections that become one."""
         inner = [self._height(item, found) for item in section.items if isinstance(item, SourceSection)]
         height = max(inner, default=0)
         plain = section.kind == "repeat" or (section.straight and not section.merges)
@@ -149,7 +149,7 @@ class ClassFinder:
         return _Instance(section, tuple(self._attributes(section)), tuple(self._starts(section)))
 
     def _attributes(self, section: SourceSection) -> Iterator[Arg]:
-        """The modules of a section, those that belong together under one comment."""
+        """Yield the modules of a section, those that belong together under one comment."""
         groups = list(_together(section.items, self._network))
         for group in groups:
             note = None if section.kind == "copy" and len(groups) == 1 else self._note(group)
@@ -157,7 +157,7 @@ class ClassFinder:
                 yield Arg(item.key, self._expr(item), note=note if item is group[0] else None)
 
     def _note(self, group: Sequence[SourceItem]) -> Note | None:
-        """What is said of items in a row; nothing of branches, since their layers speak for themselves."""
+        """Return the note on items in a row; none on branches, since their layers have their own."""
         last = group[-1]
         if isinstance(last, SourceSection) and last.kind in {"branch", "shortcut", "operand", "loop"}:
             return None
@@ -174,7 +174,7 @@ class ClassFinder:
         return PyCall("layers", tuple(self._attributes(item)))
 
     def _starts(self, section: SourceSection) -> Iterator[Arg]:
-        """The batch norms that make branches neutral at the start."""
+        """Yield the batch norms that make branches neutral at the start."""
         if not self._network.settings.zero_init:
             return
         from sewdsl.lower.build_module import neutral_current  # torch takes seconds, and few networks start so
@@ -192,7 +192,7 @@ class ClassFinder:
     # --- classes -------------------------------------------------------------------------------------------
 
     def _groups(self, instances: Sequence[_Instance]) -> Iterator[list[_Instance]]:
-        """Instances of one class; those with an identity and those with a projection for a shortcut belong together."""
+        """Yield instances of one class, those with an identity together with those with a projection."""
         alike: dict[Hashable, dict[Hashable, list[_Instance]]] = {}
         for instance in instances:
             bare, full = (instance.form(lambda join: self._network.nodes[join].op, bare=bare) for bare in (True, False))
@@ -206,7 +206,7 @@ class ClassFinder:
                 yield from groups
 
     def _make(self, group: Sequence[_Instance], name: str) -> None:
-        """The class of a group, and the calls that make its instances."""
+        """Add the class of a group, and the calls that make its instances."""
         instances = [instance.section for instance in group]
         with_shortcuts = [i for i, instance in enumerate(group) if instance.shortcuts]
         everywhere = list(range(len(group)))
@@ -237,18 +237,18 @@ class ClassFinder:
 def _attribute(
     name: str, group: Sequence[_Instance], scope: Scope, positions: Sequence[int]
 ) -> tuple[Arg, Sequence[int]]:
-    """A module that these instances have, and which they are."""
+    """Return a module that these instances have, and which they are."""
     same = [next(arg for arg in group[i].attributes if arg.name == name) for i in positions]
     return unify_args(same, scope.at(positions)), positions
 
 
 def _start(args: Sequence[Arg], resolve: Resolve) -> Arg:
-    """The initial bias of a batch norm; where it differs, the parameter is not named after the way to it."""
+    """Return the initial bias of a batch norm; where it differs, the parameter is not named after the way to it."""
     return replace(unify_args([replace(arg, name="start") for arg in args], resolve), name=args[0].name)
 
 
 def _together(items: Iterable[SourceItem], network: Network) -> Iterator[list[SourceItem]]:
-    """Items in a row that one comment is for: a convolution with its norm and its neuron."""
+    """Yield items in a row that one comment is for: a convolution with its norm and its neuron."""
     group: list[SourceItem] = []
     for item in items:
         op = network.nodes[item.index].op if isinstance(item, Leaf) else None
@@ -261,13 +261,13 @@ def _together(items: Iterable[SourceItem], network: Network) -> Iterator[list[So
 
 
 def _open(group: Sequence[SourceItem], network: Network) -> bool:
-    """Whether a norm or a neuron may join a group."""
+    """Return whether a norm or a neuron may join a group."""
     ops = [network.nodes[item.index].op for item in group if isinstance(item, Leaf)]
     return bool(ops) and isinstance(ops[0], Conv | Linear | Norm) and not isinstance(ops[-1], Activation)
 
 
 def _commented(arg: Arg, scope: Scope, positions: Sequence[int]) -> Arg:
-    """An argument whose notes are what the comments will say."""
+    """Return an argument whose notes are what the comments will say."""
     value = arg.value
     if isinstance(value, PyCall):
         value = replace(value, args=tuple(_commented(inner, scope, positions) for inner in value.args))
@@ -283,20 +283,20 @@ def _commented(arg: Arg, scope: Scope, positions: Sequence[int]) -> Arg:
 
 
 def order_parameters(params: Iterable[str]) -> list[str]:
-    """Parameters in the order of a signature."""
+    """Return parameters in the order of a signature."""
     first = [name for name in (IN, OUT) if name in params]
     return [*first, *(name for name in params if name not in first)]
 
 
 def parameter_default(made: ClassSpec, name: str) -> object:
-    """What a parameter is unless given."""
+    """Return the default of a parameter."""
     if name == PROJECTION:
         return False
     return 1 if name == STRIDE and 1 in made.params[name] else Unset.UNSET
 
 
 def constructor_call(made: ClassSpec, instance: int) -> PyCall:
-    """The call that makes one of a class's instances."""
+    """Return the call that makes one of a class's instances."""
     channels = {IN: "in", OUT: "out"}
     return PyCall(
         made.name,

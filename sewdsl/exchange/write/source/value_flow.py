@@ -133,7 +133,7 @@ SourceItem = Leaf | SourceSection
 
 
 def tree(network: Network, taken: Collection[str]) -> SourceSection:
-    """The network as one section.
+    """Return the network as one section.
 
     Args:
         taken: Names that no variable may have.
@@ -188,7 +188,7 @@ class _Growing:
     def add(
         self, item: SourceItem, reads: tuple[int, ...], output: int, inside: frozenset[int], name: str = ""
     ) -> None:
-        """One more item."""
+        """Append an item."""
         self.items.append(item)
         self.steps.append(_Step((reads,), output, (item.key,), inside, name=name))
         self.place = output
@@ -256,7 +256,7 @@ class _Reader:
         return isinstance(op, BatchNorm) or op.reads == "sequence" or index in self._network.graph.looped
 
     def _reads(self, items: Items, place: int) -> tuple[int, ...]:
-        """The nodes outside of some items whose values they read; that whose value flows to them first."""
+        """Return the nodes outside of some items whose values they read; that whose value flows to them first."""
         inside = set(nodes(items))
         found = dict.fromkeys(
             source for i in sorted(inside) for source in self._nodes[i].inputs if source not in inside
