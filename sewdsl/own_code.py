@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sewdsl.ir.kind import CATALOGUE
 from sewdsl.ops import catalogue
-from sewdsl.plugins import PluginError, PluginFile, forget_plugin_file, import_plugin_file
+from sewdsl.plugins import PluginError, PluginFile, forget_plugin_file, import_plugin_file, missing_members
 from sewdsl.train.data import datasets
 from sewdsl.train.data.dataset import DATASETS
 
@@ -45,7 +45,5 @@ def load_plugin(path: str | Path) -> PluginFile:
 
 def _require_whole(path: str | Path, name: str, kind: type, variables: set[str]) -> None:
     """Refuse a class that lacks something."""
-    abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
-    lacking = sorted({*abstract, *(each for each in variables if not hasattr(kind, each))})
-    if lacking:
-        raise PluginError(f"'{path}': {name} does not define {', '.join(lacking)}")
+    if lacking := missing_members(kind, variables):
+        raise PluginError(f"'{path}': {name} does not define {lacking}")

@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import PackageNotFoundError, entry_points, version
@@ -57,6 +57,12 @@ def _announced() -> Any:
 def warn(package: str, module: str, why: object) -> None:
     """Say that a module of a package cannot be used."""
     warnings.warn(f"the package '{package}' is broken: {module}: {why}", BrokenPackage, stacklevel=2)
+
+
+def missing_members(kind: type, variables: Iterable[str] = ()) -> str:
+    """Abstract methods and class variables that a class does not define, side by side; empty: it is whole."""
+    abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
+    return ", ".join(sorted({*abstract, *(each for each in variables if not hasattr(kind, each))}))
 
 
 def submodules(package: ModuleType) -> Iterator[str]:

@@ -10,7 +10,7 @@ import sys
 from functools import cache
 
 from sewdsl.ir.kind import CATALOGUE, Kind
-from sewdsl.plugins import announced_modules, submodules, warn
+from sewdsl.plugins import announced_modules, missing_members, submodules, warn
 
 GROUP = "sewdsl.kinds"
 
@@ -38,11 +38,8 @@ def plugins() -> tuple[str, ...]:
     for name, kind in list(CATALOGUE.items()):
         if kind.__module__ in packages and not _complete(name, kind, packages[kind.__module__]):
             continue
-        lacking = sorted(
-            {*kind.__abstractmethods__, *(each for each in kind.__class_vars__ if not hasattr(kind, each))}
-        )
-        if lacking:
-            warn(packages.get(kind.__module__, name), kind.__module__, f"{name} does not define {', '.join(lacking)}")
+        if lacking := missing_members(kind, kind.__class_vars__):
+            warn(packages.get(kind.__module__, name), kind.__module__, f"{name} does not define {lacking}")
             del CATALOGUE[name]
     return tuple(dict.fromkeys(packages.values()))
 

@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-from sewdsl.plugins import warn
+from sewdsl.plugins import missing_members, warn
 from sewdsl.train.data import data_folders
 from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DATASETS, IN_MEMORY_BYTES, DataError, DataOptions, DataSet, Reading, Splits
@@ -34,8 +34,8 @@ def find_dataset(name: str) -> type[DataSet] | None:
     if name not in datasets():
         plugins()
     kind = DATASETS.get(name)
-    if kind is not None and kind.__abstractmethods__:
-        module, lacking = kind.__module__, ", ".join(sorted(kind.__abstractmethods__))
+    if kind is not None and (lacking := missing_members(kind)):
+        module = kind.__module__
         warn(module.partition(".")[0], module, f"{name} does not define {lacking}")
         return None
     return kind
