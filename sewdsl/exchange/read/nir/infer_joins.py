@@ -126,10 +126,11 @@ def read_threshold(draft: Draft, node: Primitive, nodes: Mapping[str, Primitive]
         if _binary(draft, a) and _binary(draft, b):
             plugins()
             kinds = [kind for kind in catalogue().values() if issubclass(kind, Join) and not kind.model_fields]
-            for join in [kind() for kind in kinds]:
-                for branch, identity, flipped in ((a, b, False), (b, a, True)):
-                    if all(_of(join, *(pair[::-1] if flipped else pair)) == given for pair, given in table.items()):
-                        return draft.add(join, (branch, identity), node.origin)
+            ways = ((a, b), table), ((b, a), {(y, x): spike for (x, y), spike in table.items()})
+            for join, (operands, spikes) in product([kind() for kind in kinds], ways):
+                # Joins are plain arithmetic, for numbers as for tensors.
+                if all(join.combine(branch=x, identity=y) == spike for (x, y), spike in spikes.items()):  # type: ignore[arg-type]
+                    return draft.add(join, operands, node.origin)
     raise node.origin.refusal(
         f"is above {above:g} for real values, or for no join and no pooling of spikes, and the language has no neuron "
         "without memory"
@@ -138,8 +139,3 @@ def read_threshold(draft: Draft, node: Primitive, nodes: Mapping[str, Primitive]
 
 def _binary(draft: Draft, index: int) -> bool:
     return draft.items[index].output.values.binary
-
-
-def _of(join: Join, branch: int, identity: int) -> int:
-    """Return a join of numbers: joins are plain arithmetic, for numbers as for tensors."""
-    return join.combine(branch=branch, identity=identity)  # type: ignore[arg-type, return-value]

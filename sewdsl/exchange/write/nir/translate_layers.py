@@ -181,11 +181,6 @@ def _batch_norm(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
     return [NirNode("", _conv(window, bias, (shape, shape)))]
 
 
-def _scaled(op: Scale, site: EvaluatedLayer) -> list[NirNode]:
-    factor = float(site.learned["weight"]) if op.learn else op.value
-    return [NirNode("", _scale(factor, site.inputs[0].shape, site.dtype))]
-
-
 def _rectified(op: ReLU | PReLU, site: EvaluatedLayer) -> list[NirNode]:
     if site.inputs[0].values.upper is None or site.inputs[0].values.lower:
         what = "real values" if site.inputs[0].values.upper is None else "values below 0"
@@ -340,7 +335,9 @@ NODES: dict[type, Callable[..., list[NirNode]]] = {
     BatchNorm: _batch_norm,
     Dropout: lambda _op, _site: [],
     DropPath: lambda _op, _site: [],
-    Scale: _scaled,
+    Scale: lambda op, site: [
+        NirNode("", _scale(float(site.learned["weight"]) if op.learn else op.value, site.inputs[0].shape, site.dtype))
+    ],
     ReLU: _rectified,
     PReLU: _rectified,
     Flatten: lambda _, site: [NirNode("", _flatten(site.inputs[0].shape))] if len(site.inputs[0].shape) > 1 else [],

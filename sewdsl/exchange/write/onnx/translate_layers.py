@@ -117,11 +117,6 @@ def _window(layer: pooling.MaxPool2d | pooling.AvgPool2d) -> dict[str, list[int]
     return {"kernel_shape": kernel, "strides": stride, "pads": padding * 2}
 
 
-def _voting(place: NodeScope, layer: pooling.VotingPool, x: str) -> str:
-    groups = place.graph.sizes(-1, place.shape[0] // layer.kernel, layer.kernel)
-    return place.last("ReduceMean", place.add("Reshape", x, groups), axes=[2], keepdims=0)
-
-
 def _nothing(_: NodeScope, __: nn.Module, x: str) -> str:
     """Return the input of a layer that does nothing in evaluation."""
     return x
@@ -263,7 +258,12 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     pooling.GlobalAvgPool: lambda place, _, x: place.last(
         "ReduceMean", x, axes=[*range(2, len(place.shape) + 1)], keepdims=0
     ),
-    pooling.VotingPool: _voting,
+    pooling.VotingPool: lambda place, layer, x: place.last(
+        "ReduceMean",
+        place.add("Reshape", x, place.graph.sizes(-1, place.shape[0] // layer.kernel, layer.kernel)),
+        axes=[2],
+        keepdims=0,
+    ),
     merges.Sum: _channel_sum,
     merges.Mean: _channel_sum,
     merges.JoinOfMany: _joined,

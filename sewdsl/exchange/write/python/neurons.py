@@ -370,19 +370,15 @@ class Neurons:
     def _soft(self) -> bool:
         return None in self._found["v_reset"]
 
-    @property
-    def _names(self) -> list[str]:
-        """What the constructor takes."""
-        always = ["v_threshold", *(["v_reset"] if self._hard else [])]
-        return [name for name in BASE_CLASS_TEXT if name in always or self._varies(name)]
-
     def _default(self, name: str) -> str:
         value = self._found[name].most_common(1)[0][0]
         return value.kind.lower() if isinstance(value, Surrogate) else repr(value)
 
     def _base_class(self) -> str:
         """Return the class that each kind derives from."""
-        names, looped = self._names, self._base != "nn.Module"
+        always = ["v_threshold", *(["v_reset"] if self._hard else [])]
+        names = [name for name in BASE_CLASS_TEXT if name in always or self._varies(name)]
+        looped = self._base != "nn.Module"
         types = {**TYPES, "v_reset": "float | None" if self._soft else "float"}
         parts = [f"{name}: {types[name]} = {self._default(name)}" for name in names]
         if "detach_reset" in names:

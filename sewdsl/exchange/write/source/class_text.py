@@ -120,7 +120,7 @@ def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
 def _step_value(step: FlowStep, network: Network) -> str:
     """Return what a step computes, as an expression."""
     pairs = zip(step.keys, step.reads, strict=True)
-    operands = [reads[0] if key is None else _through(key, reads) for key, reads in pairs]
+    operands = [reads[0] if key is None else f"{_module(key)}({', '.join(reads)})" for key, reads in pairs]
     if step.merge is None:
         return operands[0]
     node = network.nodes[step.merge]
@@ -190,10 +190,6 @@ def _assignment(attribute: Arg, indent: int) -> list[str]:
     return format_statement(
         "", PyCall("self.add_module", (name, Arg("module", attribute.value, positional=True))), indent
     )
-
-
-def _through(key: str, reads: Sequence[str]) -> str:
-    return f"{_module(key)}({', '.join(reads)})"
 
 
 def _module(name: str) -> str:

@@ -17,7 +17,6 @@ from sewdsl.exchange.write.source.expressions import (
     Literal,
     Note,
     PyCall,
-    Resolve,
     Unset,
     class_name,
     merge_copies,
@@ -219,7 +218,11 @@ class ClassFinder:
             _attribute(arg.name, group, scope, with_shortcuts if some and arg.name in first.shortcuts else everywhere)
             for arg in first.attributes
         ]
-        starts = [_start(args, scope.at(everywhere)) for args in zip(*(i.starts for i in group), strict=True)]
+        starts = []
+        for args in zip(*(instance.starts for instance in group), strict=True):
+            # An initial bias that differs becomes a parameter, which is not named after the way to its norm.
+            start = unify_args([replace(arg, name="start") for arg in args], scope.at(everywhere))
+            starts.append(replace(start, name=args[0].name))
         if some:
             scope.add(PROJECTION, tuple(i in with_shortcuts for i in everywhere))
         ends = zip(*((section.source, *section.others, section.output) for section in instances), strict=True)
@@ -240,11 +243,6 @@ def _attribute(
     """Return a module that these instances have, and which they are."""
     same = [next(arg for arg in group[i].attributes if arg.name == name) for i in positions]
     return unify_args(same, scope.at(positions)), positions
-
-
-def _start(args: Sequence[Arg], resolve: Resolve) -> Arg:
-    """Return the initial bias of a batch norm; where it differs, the parameter is not named after the way to it."""
-    return replace(unify_args([replace(arg, name="start") for arg in args], resolve), name=args[0].name)
 
 
 def _together(items: Iterable[SourceItem], network: Network) -> Iterator[list[SourceItem]]:
