@@ -167,8 +167,13 @@ class ValueReader:
                 raise self._invalid(message, formula, hint)
             case Parameter():
                 raise self._unknown(formula)
-            case Arithmetic():
-                return self._apply(formula, self._compute(formula.left), self._compute(formula.right))
+            case Arithmetic(operator=operator):
+                left, right = self._compute(formula.left), self._compute(formula.right)
+                if operator == "/" and (not right or left % right):
+                    message = f"{left} / {right} is not a whole number"
+                    raise self._invalid(message, formula, "divide only what is a multiple of the divisor")
+                computed: int = _OPERATIONS[operator](left, right)
+                return computed
 
     def _unknown(self, parameter: Parameter) -> InvalidText:
         name, known = parameter.name, f"its parameters: {listed(self.parameters)}"
@@ -182,13 +187,6 @@ class ValueReader:
             hint = "'in' is the value of a parameter: write 'block NAME(i=in)', and i in the formula"
             near = {"help": hint, "fixes": ()}
         return self.reporter.refuse("unknown-parameter", message, parameter.span, path=self.path, **near)
-
-    def _apply(self, formula: Arithmetic, left: int, right: int) -> int:
-        if formula.operator == "/" and (not right or left % right):
-            message = f"{left} / {right} is not a whole number"
-            raise self._invalid(message, formula, "divide only what is a multiple of the divisor")
-        value: int = _OPERATIONS[formula.operator](left, right)
-        return value
 
     def _invalid(self, message: str, formula: Formula, hint: str) -> InvalidText:
         return self.reporter.refuse("invalid-formula", message, formula.span, help=hint, path=self.path)

@@ -222,7 +222,8 @@ class Meanings:
 
     def _of(self, text: str) -> NameSuggestion | None:
         if RESIDUAL.match(text):
-            return NameSuggestion("", f"the blocks here are {self._residual}: write e.g. SEW Block (c64)")
+            residual = listed(title for title in self._titles.values() if title.endswith("Block"))
+            return NameSuggestion("", f"the blocks here are {residual}: write e.g. SEW Block (c64)")
         if VOTING.match(text):
             return NameSuggestion("", "the voting layer is APk10 after a layer of 10 neurons for each class")
         match = _HEAD.fullmatch(text)
@@ -243,10 +244,6 @@ class Meanings:
         """The names of the blocks as they are defined, by those without white space."""
         parts = {key: block.name.parts for key, block in self._blocks.items()}
         return {key: " ".join(word.text for word in words if isinstance(word, Word)) for key, words in parts.items()}
-
-    @cached_property
-    def _residual(self) -> str:
-        return listed(title for title in self._titles.values() if title.endswith("Block"))
 
     @cached_property
     def _names(self) -> Names:

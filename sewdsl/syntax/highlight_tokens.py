@@ -170,7 +170,10 @@ class _Walk:
             called: TokenType = "name" if self._type(index + 1) == "_LPAR" else "argument"
             self._add(token, "keyword" if token in {*EQUATION_KEYWORDS, PER} else called)
         elif self._behind_formula(index):
-            self.pieces += _split_after_formula(token, token_start(token))
+            if _LETTERED_OPEN.fullmatch(token):
+                self.pieces += _parts(token, token_start(token))
+            else:
+                self._add(token, "name")
         elif self.context in simple:
             self._add(token, simple[self.context])
         elif self.context == "arguments" and self._type(index + 1) == "_EQUAL":
@@ -220,12 +223,6 @@ def _split_name(text: str, offset: int, *, goes_on: bool) -> list[Piece]:
     if not found:
         return [("name", offset, offset + len(text))]
     return [("name", offset, offset + found.end(1)), *_parts(found[2], offset + found.start(2))]
-
-
-def _split_after_formula(text: str, offset: int) -> list[Piece]:
-    """The pieces of a word that goes on after a ``$(…)``."""
-    found = _LETTERED_OPEN.fullmatch(text)
-    return _parts(text, offset) if found else [("name", offset, offset + len(text))]
 
 
 def _parts(text: str, offset: int) -> list[Piece]:

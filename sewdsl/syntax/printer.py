@@ -115,7 +115,11 @@ def _print_statement(statement: tree.Statement) -> str:
             entries = (f"    {' '.join(_words(entry))}\n" for entry in statement.settings)
             return f"{statement.name.text}{on} {{\n{''.join(entries)}}}"
         case tree.BlockDefinition():
-            given = f"({', '.join(map(_print_parameter, statement.parameters))})" if statement.parameters else ""
+            parameters = [
+                each.name + (f"={print_expression(each.default)}" if each.default is not None else "")
+                for each in statement.parameters
+            ]
+            given = f"({', '.join(parameters)})" if parameters else ""
             if statement.operands:
                 given += f"[{' | '.join(operand.text for operand in statement.operands)}]"
             head = f"block {print_expression(statement.name)}{given}"
@@ -131,10 +135,6 @@ def _print_statement(statement: tree.Statement) -> str:
         case _:
             key, *values = _words(statement)
             return f"{key:{HEADER_VALUE_COLUMN - 1}} {' '.join(values)}"
-
-
-def _print_parameter(parameter: tree.BlockParameter) -> str:
-    return parameter.name + (f"={print_expression(parameter.default)}" if parameter.default is not None else "")
 
 
 def _words(
