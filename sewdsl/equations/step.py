@@ -7,7 +7,18 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from sewdsl.equations.operations import OPERATIONS, EquationRange
-from sewdsl.equations.tape import LEARNED, NUMBER, STEP, Tape, TapeEntry, evaluate, needed, value_range
+from sewdsl.equations.tape import (
+    LEARNED,
+    NUMBER,
+    STEP,
+    Tape,
+    TapeEntry,
+    evaluate,
+    needed,
+    read_instructions,
+    value_range,
+    write_instructions,
+)
 from sewdsl.light_dataclass import dataclass
 
 
@@ -75,7 +86,7 @@ class NeuronStep:
     @property
     def entries(self) -> int:
         """Results of the time-step: how much of a kernel it is."""
-        return self.text.count("; ")
+        return len({*self.factors, *needed([self.given, *self.after], STEP)})
 
     @cached_property
     def factors(self) -> tuple[TapeEntry, ...]:
@@ -221,31 +232,16 @@ class ResetSettings(NamedTuple):
 
 
 def step_text(step: NeuronStep) -> str:
-    """A time-step as one line, which an operator of torch can be given, and :func:`parse_step` reads.
+    """Return a time-step as one line, which an operator of torch can be given, and :func:`parse_step` reads.
 
-    Results are separated by ``; ``: ``number 0.5``, ``factor``, ``x``, ``state 0``, or an operation with the places of
-    its operands. The last entries say what is given, the states after and the states at the start.
+    Instructions are separated by ``; ``. They name factors and states ``factor0`` …, ``state0`` … The last entries say
+    how many factors there are, what is given, the states after and the states at the start.
     """
-    places: dict[TapeEntry, int] = {}
-    lines: list[str] = []
-
-    def place(entry: TapeEntry, line: str) -> None:
-        places[entry] = len(lines)
-        lines.append(line)
-
-    for factor in step.factors:
-        place(factor, "factor")
-    for entry in needed([step.given, *step.after], STEP):
-        if entry in places:
-            continue
-        if entry.operation == "number":
-            place(entry, f"{'literal' if entry.literal else 'number'} {entry.leaf!r}")
-        elif not entry.operands:
-            place(entry, f"{entry.operation} {entry.leaf}")
-        else:
-            place(entry, " ".join([entry.operation, *(str(places[each]) for each in entry.operands)]))
-    lines.append(f"give {places[step.given]}")
-    lines.append(" ".join(["after", *(str(places[entry]) for entry in step.after)]))
+    names = {factor: f"factor{number}" for number, factor in enumerate(step.factors)}
+    names |= {state: f"state{number}" for number, state in enumerate(step.states)} | {step.x: "x"}
+    lines = write_instructions(needed([step.given, *step.after], STEP), names)
+    lines += [f"factors {len(step.factors)}", f"give {names[step.given]}"]
+    lines.append(" ".join(["after", *(names[entry] for entry in step.after)]))
     lines.append(" ".join(["start", *map(repr, step.start.values())]))
     return "; ".join(lines)
 
@@ -260,27 +256,15 @@ def parse_step(text: str, tape: Tape, x: TapeEntry | None = None) -> StepLaw:
     linear = read_linear(text)
     if linear is not None:
         return _linear_step(linear, tape, x)
-    entries: list[TapeEntry] = []
-    *lines, give, after, start = text.split("; ")
-    for number, line in enumerate(lines):
-        operation, *operands = line.split()
-        if operation == "factor":
-            entries.append(tape.leaf("factor", number, LEARNED))
-        elif operation in {"number", "literal"}:
-            entries.append(tape.number(float(operands[0]), number if operation == "number" else None))
-        elif operation == "x":
-            entries.append(x)
-        elif operation == "state":
-            entries.append(tape.leaf("state", int(operands[0])))
-        else:
-            entries.append(tape.put(operation, *(entries[int(each)] for each in operands)))
-    factors = tuple(entry for entry in entries if entry.operation == "factor")
-    return StepLaw(
-        entries[int(give.split()[1])],
-        tuple(entries[int(each)] for each in after.split()[1:]),
-        tuple(map(float, start.split()[1:])),
-        factors,
-    )
+    *lines, count, give, after, start = text.split("; ")
+    factors = tuple(tape.leaf("factor", number, LEARNED) for number in range(int(count.split()[1])))
+    numbers = tuple(map(float, start.split()[1:]))
+    known = {f"factor{number}": factor for number, factor in enumerate(factors)}
+    known |= {"x": x} | {f"state{number}": tape.leaf("state", number) for number in range(len(numbers))}
+    read_instructions(tape, lines, known)
+    results = [*give.split()[1:], *after.split()[1:]]
+    given, *states = (known[name] if name in known else tape.number(float(name)) for name in results)
+    return StepLaw(given, tuple(states), numbers, factors)
 
 
 class LinearConstants(NamedTuple):

@@ -258,6 +258,40 @@ def evaluate(entries: Iterable[TapeEntry], known: dict[int, float]) -> dict[int,
     return known
 
 
+def write_instructions(entries: Iterable[TapeEntry], names: dict[TapeEntry, str]) -> list[str]:
+    """Return an instruction for each result that has no name yet, and name them ``t0``, ``t1``, ….
+
+    An instruction is an operation and the names of its operands. A number that a text writes is an operand; any other
+    number is an instruction of its own.
+    """
+    lines: list[str] = []
+    for entry in entries:
+        if entry.literal:
+            names[entry] = repr(entry.leaf)
+        elif entry not in names:
+            names[entry] = f"t{len(lines)}"
+            operands = [names[each] for each in entry.operands] or [repr(entry.leaf)]
+            lines.append(" ".join([entry.operation, *operands]))
+    return lines
+
+
+def read_instructions(tape: Tape, lines: Iterable[str], known: dict[str, TapeEntry]) -> TapeEntry:
+    """Put instructions on a tape, add their results to those that are known by name, and return the last.
+
+    An instruction may also be ``set``, whose result is its operand.
+    """
+    result = tape.number(0.0)
+    for number, line in enumerate(lines):
+        instruction, *operands = line.split()
+        if instruction == "number":
+            result = tape.number(float(operands[0]), number)
+        else:
+            entries = [known[each] if each in known else tape.number(float(each)) for each in operands]
+            result = entries[0] if instruction == "set" else tape.put(instruction, *entries)
+        known[f"t{number}"] = result
+    return result
+
+
 def value_range(root: TapeEntry) -> EquationRange:
     """What values a result can have, whatever the input and the states."""
     found: dict[int, EquationRange] = {}

@@ -22,6 +22,6 @@ MAX_REGISTER_STEPS = 16
 """Up to so many time-steps, a backward pass on a GPU keeps all potentials in registers: with 32 of them, a thread needs
 168 registers, and too few threads run at once."""
 
-MAX_KERNEL_ENTRIES = 400
+MAX_KERNEL_ENTRIES = 398
 """Longest time-step of neurons as equations that has a kernel, in results. PyTorch runs longer ones, which would take
 minutes to compile."""

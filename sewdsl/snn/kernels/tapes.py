@@ -1,7 +1,6 @@
 """Formulas of surrogates and joins on tapes, and as the texts that operators of torch are given.
 
-A text has an instruction for each result, separated by ``; ``: an operation, and its operands, which are names of
-leaves, numbers, or ``t0``, ``t1``, … for the results of earlier instructions. ``set`` is its operand.
+A text is the instructions of :func:`sewdsl.equations.tape.write_instructions`, separated by ``; ``.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import torch
 
 from sewdsl.equations.operations import COMPARISONS
 from sewdsl.equations.step import pull_back
-from sewdsl.equations.tape import Slope, Tape, TapeEntry, TapeOperators, needed
+from sewdsl.equations.tape import Slope, Tape, TapeEntry, TapeOperators, needed, read_instructions, write_instructions
 from sewdsl.snn.protocols import JoinSpec, SurrogateSpec
 
 MAX_UNROLLED_POWER = 8
@@ -167,15 +166,9 @@ _known_join = lru_cache(maxsize=1024)(_join_text)
 
 def tape_text(root: TapeEntry) -> str:
     """Return the instructions of a result."""
-    names: dict[TapeEntry, str] = {}
-    lines: list[str] = []
-    for entry in needed([root]):
-        if entry.operands:
-            names[entry] = f"t{len(lines)}"
-            lines.append(" ".join([entry.operation, *(names[each] for each in entry.operands)]))
-        else:
-            names[entry] = entry.operation if entry.number is None else repr(entry.number)
-    return "; ".join(lines) or f"set {names[root]}"
+    entries = needed([root])
+    names = {entry: entry.operation for entry in entries if not entry.operands and entry.number is None}
+    return "; ".join(write_instructions(entries, names)) or f"set {names[root]}"
 
 
 def read_tape(tape: Tape, text: str, leaves: Mapping[str, TapeEntry] | None = None) -> TapeEntry:
@@ -184,12 +177,7 @@ def read_tape(tape: Tape, text: str, leaves: Mapping[str, TapeEntry] | None = No
     Args:
         leaves: Results that names mean; None: leaves of the tape.
     """
-    known, result = dict(leaves or {name: tape.leaf(name) for name in "usz"}), tape.number(0.0)
-    for number, line in enumerate(text.split("; ")):
-        instruction, *operands = line.split()
-        entries = [known[each] if each in known else tape.number(float(each)) for each in operands]
-        result = known[f"t{number}"] = entries[0] if instruction == "set" else tape.put(instruction, *entries)
-    return result
+    return read_instructions(tape, text.split("; "), dict(leaves or {name: tape.leaf(name) for name in "usz"}))
 
 
 @lru_cache(maxsize=256)
