@@ -30,7 +30,7 @@ from sewdsl.notation.item_text import (
 )
 from sewdsl.notation.latex import latex, tex
 from sewdsl.notation.tikz import fragment, tikz
-from sewdsl.notation.tikz.box_text import BoxTexts
+from sewdsl.notation.tikz.boxes import BoxTexts
 from sewdsl.notation.tikz.picture import Picture, style_preamble
 from sewdsl.source import Source
 from tests.effort import examples, representatives

@@ -9,8 +9,15 @@ from sewdsl.draw.labels import replace_unprintable, short_name
 from sewdsl.ir.network import Network
 from sewdsl.notation.compact_text import body_with_own_blocks
 from sewdsl.notation.item_text import TextItems, first_node, split_lets
-from sewdsl.notation.tikz.box_text import BoxText, BoxTexts
-from sewdsl.notation.tikz.distinct_blocks import calls_by_path, distinct_blocks, drawn_boxes, first_copy_note, has_paths
+from sewdsl.notation.tikz.boxes import (
+    BoxText,
+    BoxTexts,
+    calls_by_path,
+    distinct_blocks,
+    drawn_boxes,
+    first_copy_note,
+    has_paths,
+)
 from sewdsl.notation.tikz.picture import LIBRARIES, Picture, style_preamble
 
 __all__ = ["fragment", "tikz"]

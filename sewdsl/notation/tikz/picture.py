@@ -29,8 +29,7 @@ from sewdsl.notation.item_text import (
     walk_items,
 )
 from sewdsl.notation.latex import tex
-from sewdsl.notation.tikz.box_text import BoxText
-from sewdsl.notation.tikz.distinct_blocks import drawn_boxes
+from sewdsl.notation.tikz.boxes import BoxText, drawn_boxes
 
 LIBRARIES = "arrows.meta, calc, decorations.pathreplacing, fit, positioning"
 BLOCK_STYLE = f"sew {BLOCK.name}"
