@@ -101,14 +101,6 @@ class NeuronStep:
         roots = [root for root in (self.given, *self.after) if root.level == LEARNED]
         return tuple(reversed(found | dict.fromkeys(roots)))
 
-    def at_start(self, entry: TapeEntry) -> float | None:
-        """The value of a result of level 0 or 1 before anything is learned; None where it has none."""
-        known = {self.tape.leaf("learned", name, LEARNED).index: item.initial for name, item in self.learned.items()}
-        try:
-            return evaluate(needed([entry]), known)[entry.index]
-        except (ArithmeticError, ValueError):
-            return None
-
     def run(self, x: float, states: tuple[float, ...], margin: float = 0.0) -> tuple[float, tuple[float, ...]] | None:
         """What it gives, and the states after it, before anything is learned.
 

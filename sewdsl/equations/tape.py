@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from math import copysign, inf, isnan
 from typing import Any, Final, Self, final
 
-from sewdsl.equations.operations import COMPARISONS, OPERATIONS, EquationRange
+from sewdsl.equations.operations import OPERATIONS, EquationRange
 
 NUMBER: Final = 0
 LEARNED: Final = 1
@@ -307,11 +307,6 @@ def value_range(root: TapeEntry) -> EquationRange:
         else:
             found[entry.index] = EquationRange()
     return found[root.index]
-
-
-def is_condition(entry: TapeEntry) -> bool:
-    """Whether a result is that of a comparison."""
-    return entry.operation in COMPARISONS
 
 
 # --- the normal form of sums

@@ -285,8 +285,8 @@ def linear_form(step: NeuronStep) -> LinearForm | None:
     terms = linear_terms(h, frozenset())
     if below is None or one is None or one.number != 1 or not terms.keys() <= {step.x, step.states[0], None}:
         return None
-    rest = step.tape.number(next(iter(step.start.values())), "v_reset")
-    resets = (h * (1 - each) + rest * each for each in (fired, step.tape.put("detach", fired)))
+    (rest,) = step.start.values()
+    resets = (ResetSettings(v_reset=rest, detach_reset=detach).reset(h, fired) for detach in (False, True))
     if not any(step.after[0] is after for after in resets):
         return None
     form = LinearForm(terms.get(step.states[0]), terms.get(step.x), terms.get(None), -below)

@@ -146,8 +146,9 @@ class EquationClass:
         texts, level = [each.text for each in operands], max(each.level for each in operands)
         if name == RESET:
             return self._reset_call(operands, level)
-        if not level:
-            return _number(name, texts)
+        spelling = OPERATIONS[name].spelling
+        if not level:  # of numbers that are known before the first time-step
+            return _Text(spelling.python.format(*texts), NUMBER)
         first = operands[0].within(_ATOM)
         match name:
             case "fire":
@@ -155,15 +156,13 @@ class EquationClass:
             case "round":
                 self.used.add("rounded")
                 return _Text(f"rounded({texts[0]})", level)
-            case "clip":
-                return _Text(f"{first}.clamp({', '.join(texts[1:])})", level)
             case "min" | "max":
                 sign = "<=" if name == "min" else ">="
                 a, b = (each.within(1) for each in operands)
                 return _Text(f"torch.where({a} {sign} {b}, {texts[0]}, {texts[1]})", level)
             case "where":
                 return self._where(call.operands[0], operands, level)
-        return _Text(f"{first}.{name}()", level)
+        return _Text(f"{first}.{spelling.torch or name}({', '.join(texts[1:])})", level)
 
     def _where(self, condition: RealExpression, operands: list[_Text], level: int) -> _Text:
         truth = operands[0]
@@ -305,11 +304,6 @@ class EquationClass:
             yield f"            {self.names[name]} = spread({text}, x)"
             text = self.names[name]
         known[name] = _Text(text, LEARNED)
-
-
-def _number(name: str, texts: list[str]) -> _Text:
-    """A function of numbers that are known before the first time-step."""
-    return _Text(OPERATIONS[name].spelling.python.format(*texts), NUMBER)
 
 
 class EquationClasses:
