@@ -304,13 +304,8 @@ class _Writer:
                 case Box():
                     self._box(graph, element)
                 case Fork(name, centre):
-                    look = {
-                        "width": "0.06",
-                        "height": "0.06",
-                        "color": self._theme.muted,
-                        "fillcolor": self._theme.muted,
-                    }
-                    graph.node(name, "", shape="point", pos=self._place(centre), **look)
+                    look = dict.fromkeys(("color", "fillcolor"), self._theme.muted)
+                    graph.node(name, "", shape="point", pos=self._place(centre), width="0.06", height="0.06", **look)
                 case TitledFrame():
                     self._frame(graph, element)
 
@@ -366,14 +361,8 @@ class _Writer:
         if line.arrow:
             corners, head = shorten_end(corners, ARROW), f"e,{self._place(corners[-1])} "
         spline = head + " ".join(map(self._place, round_corners(corners)))
-        self._graph.edge(
-            self._id(line.source),
-            self._id(line.target),
-            pos=spline,
-            color=look.color,
-            penwidth=f"{look.width:g}",
-            **extra,
-        )
+        ends = self._id(line.source), self._id(line.target)
+        self._graph.edge(*ends, pos=spline, color=look.color, penwidth=f"{look.width:g}", **extra)
 
     def _border(self, look: FamilyStyle) -> dict[str, str]:
         """What is said of a border that is not as most are."""

@@ -110,9 +110,8 @@ class SavedTensors:
             return
         sizes = _sizes(modules)
 
-        def pack(
-            tensor: Tensor,
-        ) -> Tensor | SavedView:  # it lives as long as what is kept, so it must not hold the input
+        # It lives as long as what is kept, so it must not hold the input.
+        def pack(tensor: Tensor) -> Tensor | SavedView:
             found = _find(tensor, kept, sizes)
             if found is None:
                 return tensor.detach()  # an operator that keeps its own output would else be kept by it, for ever

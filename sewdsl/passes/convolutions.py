@@ -82,9 +82,8 @@ def use_event_outputs(program: Program) -> tuple[Program, str]:
     """
     if not program.events:
         return program, ""
-    return replace(
-        program, exact=False
-    ), f"so are the outputs of all {len(program.events)} convolutions, in any order of their sums"
+    message = f"so are the outputs of all {len(program.events)} convolutions, in any order of their sums"
+    return replace(program, exact=False), message
 
 
 MOST_SMALL_WINOGRAD = 2 / 3

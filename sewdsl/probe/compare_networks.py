@@ -61,9 +61,8 @@ def block_curves(
     found: dict[str, list[tuple[float, ...]]] = {}
     blocks: tuple[NamedResidual, ...] = ()
     for seed in seeds:
-        model = set_untrained_mode(compile_module(network, seed=seed, optimize=0)).to(
-            device
-        )  # equal networks are equal to the last spike
+        # Without optimisation, equal networks are equal to the last spike.
+        model = set_untrained_mode(compile_module(network, seed=seed, optimize=0)).to(device)
         shown = move_batches(random_inputs(network, samples=SAMPLES, seed=seed), device)
         if probe == "rates":
             seen = block_rates(model, shown)

@@ -91,9 +91,8 @@ class ValueSizes:
     def plan(self) -> ExecutionPlan:
         """How it runs, with everything as it was built."""
         static = self.T > 1 and not self.network.nodes[0].output.varies
-        return plan_execution(
-            self.program, ExecutionContext(self.T, self.load.samples, static, device=self.load.device)
-        )
+        context = ExecutionContext(self.T, self.load.samples, static, device=self.load.device)
+        return plan_execution(self.program, context)
 
     @property
     def not_predicted(self) -> tuple[str, ...]:
