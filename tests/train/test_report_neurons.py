@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sewdsl.train.report.firing_section import format_share, join_names
+from sewdsl.train.report.sections import format_share, join_names
 from sewdsl.train.store.result import Population
 from sewdsl.train.watch import count_population
 

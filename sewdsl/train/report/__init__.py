@@ -10,9 +10,8 @@ from sewdsl.analysis.listing import layer_rows
 from sewdsl.html_templates import render_html
 from sewdsl.train.records import RecordError, contents
 from sewdsl.train.report import model_card, run_facts
-from sewdsl.train.report.confusion_section import confusion_section
-from sewdsl.train.report.firing_section import firing_section, neurons_section
 from sewdsl.train.report.pictures import curve_svgs, svg_element
+from sewdsl.train.report.sections import confusion_section, firing_section, neurons_section
 from sewdsl.train.store.result import DEAD, SATURATED
 from sewdsl.train.store.run_folder import RunFolder, write_run_file
 from sewdsl.train.store.run_record import RunRecord, load_record
