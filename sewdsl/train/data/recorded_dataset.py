@@ -143,8 +143,6 @@ class RecordedDataSet(DataSet):
         """
         check_tonic(self.setup.augmentation.of_tonic)
         self._check(self.listing)
-        if self.every_class and not self.setup.subset:
-            self._check_parts(self.listing)
         train, test = map(len, self.part(self.listing))
         return f"{train:,} recordings for training and {test:,} for the test in '{self.listing.place}'"
 
@@ -214,6 +212,11 @@ class RecordedDataSet(DataSet):
         self.check_classes([*listing.train, *listing.test])
         if not self.part(listing)[0]:
             raise DataError(f"no recordings for training in '{listing.place}'")
+        for part, recordings in (("training", listing.train), ("the test", listing.test)):
+            lacking = sorted(set(range(self.classes or 0)) - {recording.label for recording in recordings})
+            if lacking and self.every_class and not self.setup.subset:
+                names = data_folders.first_words([self.called[n] if self.called else str(n) for n in lacking])
+                raise self.incomplete(f"'{listing.place}' holds nothing for {part} of class {names}")
 
     def check_classes(self, recordings: Sequence[Recording]) -> None:
         """Check that recordings are of the classes that the dataset has.
@@ -225,13 +228,6 @@ class RecordedDataSet(DataSet):
             if self.classes and not 0 <= recording.label < self.classes:
                 last = self.classes - 1
                 raise DataError(f"'{recording.path}' is of class {recording.label}, but the classes are 0 to {last}")
-
-    def _check_parts(self, listing: Listing) -> None:
-        for part, recordings in (("training", listing.train), ("the test", listing.test)):
-            lacking = sorted(set(range(self.classes or 0)) - {recording.label for recording in recordings})
-            if lacking:
-                names = data_folders.first_words([self.called[n] if self.called else str(n) for n in lacking])
-                raise self.incomplete(f"'{listing.place}' holds nothing for {part} of class {names}")
 
     def incomplete(self, reason: str, *hints: str) -> DataError:
         """Return the error that a part is missing, with what to do, and further lines."""

@@ -137,7 +137,12 @@ def precision(recipe: Recipe, device: DeviceType, before: Precision | None = Non
     if recipe.precision == "mixed":
         if before is not None and (before != "16-mixed" or device == "cuda"):
             return before
-        return "16-mixed" if device == "cuda" and not _has_bfloat16() else "bf16-mixed"
+        if device == "cuda":
+            import torch
+
+            # GPUs from 2020 on compute in bfloat16, older ones by way of float32.
+            return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+        return "bf16-mixed"
     if recipe.precision == "16-mixed" and device != "cuda":
         raise RunError("precision 16-mixed needs a GPU; 'mixed' takes bfloat16 where there is none")
     return "32-true" if recipe.precision == "32" else recipe.precision
@@ -164,10 +169,3 @@ def judged_precision(recipe: Recipe, device: DeviceType, noted: Precision | None
     if recipe.precision == "mixed":
         return noted or precision(recipe, device)
     return "32-true" if recipe.precision == "32" else recipe.precision
-
-
-def _has_bfloat16() -> bool:
-    """Return whether the GPU computes in bfloat16, and not by way of float32: those from 2020 on do."""
-    import torch
-
-    return bool(torch.cuda.is_bf16_supported(including_emulation=False))

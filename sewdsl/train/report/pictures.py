@@ -131,7 +131,11 @@ def _draw(panel: Panel, lines: dict[CurveLine, dict[int, float]]) -> str:
     _dress(axes, panel, [value for points in lines.values() for value in points.values()])
     if len(lines) > 1:
         axes.legend(frameon=False, labelcolor=INK, fontsize=9.5)
-    return _svg(figure)
+    out = io.StringIO()
+    # Text stays text, and the same figure gives the same document.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sewdsl"}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    return re.sub("|".join(COLOURS), lambda match: f"var({COLOURS[match[0]]})", out.getvalue())
 
 
 def _dress(axes: Axes, panel: Panel, values: list[float]) -> None:
@@ -148,14 +152,6 @@ def _dress(axes: Axes, panel: Panel, values: list[float]) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     if panel.percent:
         axes.yaxis.set_major_formatter(lambda share, _position: f"{100 * share:.4g}\N{NO-BREAK SPACE}%")
-
-
-def _svg(figure: Figure) -> str:
-    """Return an SVG document: text stays text, and the same figure gives the same document."""
-    out = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sewdsl"}):
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    return re.sub("|".join(COLOURS), lambda match: f"var({COLOURS[match[0]]})", out.getvalue())
 
 
 PART_COLOURS = {"train": "#4c72b0", "validation": "#dd8452", "test": "#c44e52"}

@@ -133,18 +133,17 @@ def check_same_run(compilation: Compilation, place: RunFolder, origin: WeightsOr
     Raises:
         RunError: If it does.
     """
-    if place.spec.is_file() and place.spec.read_bytes() != compilation.standalone_text().encode():
+    if not place.spec.is_file():
+        return
+    if place.spec.read_bytes() != compilation.standalone_text().encode():
         raise RunError(f"'{place.path}' holds a run of another spec or recipe; choose another folder")
-    if place.spec.is_file() and _asked(_began(place)) != _asked(origin):
-        raise RunError(f"'{place.path}' holds a run that began with other weights; choose another folder")
-
-
-def _began(place: RunFolder) -> WeightsOrigin | None:
-    """Return the origin of the weights that a run began with; None: they were random."""
     if place.result.is_file():
-        return place.read_result().start
-    weights = read_initial_weights(place)
-    return None if weights is None else weights.origin
+        began = place.read_result().start
+    else:
+        weights = read_initial_weights(place)
+        began = None if weights is None else weights.origin
+    if _asked(began) != _asked(origin):
+        raise RunError(f"'{place.path}' holds a run that began with other weights; choose another folder")
 
 
 def _asked(origin: WeightsOrigin | None) -> tuple[str, tuple[str, ...]] | None:

@@ -72,7 +72,7 @@ class EventFile(Recording):
             raise DataError(damaged(self.path, error)) from None
 
     def events(self) -> Events:
-        """Read the events of the sample; errors are those of :func:`file_formats.read_events`."""
+        """Read the events of the sample; errors are those of :func:`read_events`."""
         events = read_events(self.path)
         return events if self.end is None else events.between(self.start, self.end)
 
