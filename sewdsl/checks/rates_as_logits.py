@@ -7,8 +7,8 @@ from math import e, log1p
 
 from sewdsl.diagnostics import Diagnostic, Severity
 from sewdsl.ir.network import Network
-from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
+from sewdsl.ops.layers.shapes import Flatten
 
 LEAST = 0.1
 """A loss that can fall below this is not kept from falling."""

@@ -14,7 +14,7 @@ from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import GroupNorm, LayerNorm, Norm
 from sewdsl.ops.layers.pool import GlobalAvgPool, Pool
-from sewdsl.ops.layers.upsample import Upsample
+from sewdsl.ops.layers.shapes import Upsample
 
 FONT = "Helvetica"
 INK, MUTED = "#1D2939", "#667085"

@@ -19,9 +19,9 @@ PAIRS = {
     "ChannelAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "Concatenation": {"ops.merges", "snn.merges"},
     "Delay": {"ops.layers.delay", "snn.streamed_past"},
-    "DropPath": {"ops.layers.dropout", "snn.layers"},
-    "Dropout": {"ops.layers.dropout", "snn.layers"},
-    "Flatten": {"ops.layers.flatten", "snn.layers"},
+    "DropPath": {"ops.layers.scaling", "snn.layers"},
+    "Dropout": {"ops.layers.scaling", "snn.layers"},
+    "Flatten": {"ops.layers.shapes", "snn.layers"},
     "GlobalAvgPool": {"ops.layers.pool", "snn.pooling"},
     "GroupNorm": {"ops.layers.norms", "snn.layers"},
     "Join": {"ir.op", "snn.join"},
@@ -33,12 +33,12 @@ PAIRS = {
     "PReLU": {"ops.neurons.activations", "snn.layers"},
     "ParallelNeuron": {"ir.op", "snn.parallel_neuron"},
     "Product": {"ops.merges", "snn.merges"},
-    "Scale": {"ops.layers.scale", "snn.layers"},
+    "Scale": {"ops.layers.scaling", "snn.layers"},
     "SpatialAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "Sum": {"ops.layers.reduction", "snn.merges"},
     "TemporalAttention": {"ops.layers.attention", "snn.sequence_attention"},
     "TemporalChannelAttention": {"ops.layers.attention", "snn.sequence_attention"},
-    "Upsample": {"ops.layers.upsample", "snn.layers"},
+    "Upsample": {"ops.layers.shapes", "snn.layers"},
 }
 """Public classes that share a name: a kind, or a family of kinds, and the torch module that computes it."""
 

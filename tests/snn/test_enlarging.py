@@ -7,8 +7,8 @@ import pytest
 import sewdsl
 from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange
 from sewdsl.ops.layers.conv import TransposedConv
-from sewdsl.ops.layers.scale import Scale
-from sewdsl.ops.layers.upsample import Upsample
+from sewdsl.ops.layers.scaling import Scale
+from sewdsl.ops.layers.shapes import Upsample
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,11 @@ from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.notation.item_text import item_nodes, network_items
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.dropout import Dropout
-from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool
-from sewdsl.ops.layers.scale import Scale
+from sewdsl.ops.layers.scaling import Dropout, Scale
+from sewdsl.ops.layers.shapes import Flatten
 from sewdsl.ops.neurons.integrate_and_fire import PLIF
 from sewdsl.source import Source
 

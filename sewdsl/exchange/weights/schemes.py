@@ -19,10 +19,10 @@ from sewdsl.ir.node import Node, PathStep
 from sewdsl.ir.op import Activation, Neuron, Op, ParallelNeuron
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.layers.pool import AvgPool, MaxPool
+from sewdsl.ops.layers.shapes import Flatten
 from sewdsl.ops.neurons.integrate_and_fire import PLIF
 from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron, SlidingParallelSpikingNeuron
 

@@ -14,11 +14,11 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.dropout import Dropout, DropPath
-from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm, TemporalEffectiveBatchNorm
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
+from sewdsl.ops.layers.scaling import Dropout, DropPath
+from sewdsl.ops.layers.shapes import Flatten
 
 
 @dataclass(frozen=True)

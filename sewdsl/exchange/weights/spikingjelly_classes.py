@@ -18,11 +18,11 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.attention import TemporalAttention
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.dropout import Dropout
-from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Sum
+from sewdsl.ops.layers.scaling import Dropout
+from sewdsl.ops.layers.shapes import Flatten
 from sewdsl.ops.merges import Attention, Product
 
 TWO, THREE = 2, 3

@@ -19,7 +19,7 @@ from sewdsl.exchange.read.torch_modules import read_module
 from sewdsl.exchange.weights import SCHEMES, to_node_paths
 from sewdsl.exchange.write import spikingjelly
 from sewdsl.exchange.write.source.document import module_from_source as instance
-from sewdsl.ops.layers.flatten import Flatten
+from sewdsl.ops.layers.shapes import Flatten
 from tests.exchange.incoming.run import given, reads
 from tests.exchange.layouts import DVSNet, ImageNetNet
 from tests.exchange.test_equal_outputs import DVS, image

@@ -10,10 +10,10 @@ import sewdsl
 from sewdsl.exchange.read.nir import read_graph
 from sewdsl.exchange.write.nir.write_graph import to_graph
 from sewdsl.ir.network import Network
-from sewdsl.ops.layers.dropout import Dropout
-from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.layers.pool import GlobalAvgPool
+from sewdsl.ops.layers.scaling import Dropout
+from sewdsl.ops.layers.shapes import Flatten
 from sewdsl.source import Source
 from tests.exchange.incoming.run import given
 from tests.exchange.narrow import narrow

@@ -13,7 +13,7 @@ from sewdsl.ops.layers.conv import TransposedConv
 from sewdsl.ops.layers.norms import GroupNorm, LayerNorm
 from sewdsl.ops.layers.pool import MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
-from sewdsl.ops.layers.upsample import Upsample
+from sewdsl.ops.layers.shapes import Upsample
 from sewdsl.passes import Program
 from tests.effort import examples
 from tests.laws.drawn import Drawn, nets

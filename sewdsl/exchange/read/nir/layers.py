@@ -11,9 +11,9 @@ from sewdsl.exchange.read.draft import Draft, make_op
 from sewdsl.exchange.read.nir.open_hdf5 import read_value
 from sewdsl.exchange.read.nir.primitives import Primitive
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.pool import AvgPool
+from sewdsl.ops.layers.shapes import Flatten
 
 if TYPE_CHECKING:
     from typing import TypeVar

@@ -31,7 +31,7 @@ from sewdsl.exchange.read.nir.primitives import Primitive
 from sewdsl.ir.op import LinearNeuron, PlainScalar
 from sewdsl.ir.signal import REAL
 from sewdsl.ops.joins import Add
-from sewdsl.ops.layers.scale import Scale
+from sewdsl.ops.layers.scaling import Scale
 from sewdsl.ops.neurons.integrate_and_fire import DLIF, IF, LIF, PLIF
 
 NEURONS = {"IF": "r", "LIF": "tau", "CubaLIF": "tau_mem"}

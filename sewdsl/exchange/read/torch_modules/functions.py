@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from sewdsl.exchange.read.draft import ScaleOp, make_op
 from sewdsl.exchange.read.torch_modules.trace import LeadingAxes, TorchVocabulary, Trace, TracedTensor
 from sewdsl.ops.joins import Add, And, IAnd
-from sewdsl.ops.layers.dropout import Dropout
-from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.pool import AvgPool, MaxPool
+from sewdsl.ops.layers.scaling import Dropout
+from sewdsl.ops.layers.shapes import Flatten
 from sewdsl.ops.neurons.activations import ReLU
 
 _HARMLESS = frozenset({

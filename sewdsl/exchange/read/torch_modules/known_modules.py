@@ -29,7 +29,7 @@ from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm, GroupNorm
 from sewdsl.ops.layers.pool import AvgPool
-from sewdsl.ops.layers.upsample import Upsample
+from sewdsl.ops.layers.shapes import Upsample
 from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, SiLU, Tanh
 from sewdsl.ops.neurons.integrate_and_fire import IF, LIF, PLIF
 

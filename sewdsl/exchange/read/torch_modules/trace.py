@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from sewdsl.exchange.read.draft import Draft, ScaleOp, SourcePart, UnsupportedPart
 from sewdsl.ir.op import Op
 from sewdsl.ops.layers.conv import Conv
-from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.pool import AvgPool
+from sewdsl.ops.layers.shapes import Flatten
 
 
 class LeadingAxes(Enum):

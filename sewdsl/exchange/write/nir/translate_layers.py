@@ -22,12 +22,11 @@ from sewdsl.ir.op import LinearDynamics as Dynamics
 from sewdsl.ops.joins import Add
 from sewdsl.ops.layers.conv import Conv
 from sewdsl.ops.layers.delay import Delay
-from sewdsl.ops.layers.dropout import Dropout, DropPath
-from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
-from sewdsl.ops.layers.scale import Scale
+from sewdsl.ops.layers.scaling import Dropout, DropPath, Scale
+from sewdsl.ops.layers.shapes import Flatten
 from sewdsl.ops.neurons.activations import PReLU, ReLU
 
 if TYPE_CHECKING:

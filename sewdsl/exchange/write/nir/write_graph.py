@@ -17,7 +17,7 @@ from sewdsl.exchange.write.nir.translate_layers import layer_nodes
 from sewdsl.ir.network import Network
 from sewdsl.ir.op import LinearNeuron
 from sewdsl.ir.wiring import find_loops
-from sewdsl.ops.layers.scale import Scale
+from sewdsl.ops.layers.scaling import Scale
 
 if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork

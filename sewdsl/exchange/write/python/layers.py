@@ -17,14 +17,12 @@ from sewdsl.ir.signal import Signal
 from sewdsl.ops.layers.attention import ChannelAttention, SpatialAttention, TemporalAttention, TemporalChannelAttention
 from sewdsl.ops.layers.conv import Conv, TransposedConv
 from sewdsl.ops.layers.delay import Delay
-from sewdsl.ops.layers.dropout import Dropout, DropPath
-from sewdsl.ops.layers.flatten import Flatten
 from sewdsl.ops.layers.linear import Linear
 from sewdsl.ops.layers.norms import BatchNorm, GroupNorm, LayerNorm, TdBatchNorm, TemporalEffectiveBatchNorm
 from sewdsl.ops.layers.pool import AvgPool, GlobalAvgPool, MaxPool
 from sewdsl.ops.layers.reduction import Mean, Sum
-from sewdsl.ops.layers.scale import Scale
-from sewdsl.ops.layers.upsample import Upsample
+from sewdsl.ops.layers.scaling import Dropout, DropPath, Scale
+from sewdsl.ops.layers.shapes import Flatten, Upsample
 from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, ReLU, SiLU, Tanh
 
 

@@ -1,4 +1,4 @@
-"""Upsampling, ``UP2``."""
+"""Layers that give a map another shape: ``Flatten`` makes a vector of it, ``UP2`` a larger map."""
 
 from __future__ import annotations
 
@@ -13,6 +13,24 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sewdsl.snn.runtime import Runtime
+
+
+class Flatten(Layer, kind="Flatten"):
+    """The elements of a map as a vector, channel by channel, row by row.
+
+    In a network: ``Flatten``.
+
+    Shape: ``[C, H, W]`` to ``[C·H·W]``, ``[C, L]`` to ``[C·L]``.
+    """
+
+    saves = "nothing"
+    view = True
+
+    def infer(self, *inputs: Signal) -> Signal:
+        return Signal((inputs[0].elements,), inputs[0].values, inputs[0].varies)
+
+    def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
+        return runtime.Flatten()
 
 
 class Upsample(Layer, kind="UP", key="upsample"):
