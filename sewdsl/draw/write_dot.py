@@ -206,7 +206,6 @@ class _Writer:
         )
 
     def text(self) -> str:
-        """The whole text."""
         left, low, right, high = self._corners
         if self._look.width is not None:
             self._graph.attr(viewport=f"{self._look.width.points:.2f},{self.height:.2f},{self.zoom:.5f}")

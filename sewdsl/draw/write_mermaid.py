@@ -65,7 +65,6 @@ class _Writer:
         self._folds: dict[PictureLayer, tuple[PictureRepeat, ...]] = {}
 
     def lines(self, direction: Direction) -> Iterator[str]:
-        """The text, line by line."""
         title = f"{labels.short_name(self._network)}: {labels.network_facts(self._network)}".translate(TITLE)
         said = (f"title: {json.dumps(title, ensure_ascii=False)}",) if self._look.title else ()
         yield from ("---", *said, CONFIG, "---", f"flowchart {direction}")

@@ -188,39 +188,43 @@ def translate(
         asked: What the option says in place of the text.
         neuron: Whether the neurons are said elsewhere.
     """
-    reporter = Reporter(limits)
-    return reporter.follow(lambda: _translate(source, asked, reporter, neuron=neuron))
+    translator = _Translator(asked, neuron, Reporter(limits))
+    return translator.reporter.follow(lambda: translator.translate(source))
 
 
-def _translate(source: Source, asked: Conventions, reporter: Reporter, *, neuron: bool) -> Translation:
-    document = reporter.take(parse_dialect(source, LANGUAGE, HeBuilder, reporter.limits))
-    errors = len(reporter.errors)
-    for body in document.statements:
-        if isinstance(body, Body):
-            found = _translate_body(document, body, asked, reporter, neuron=neuron)
-            if len(reporter.errors) == errors:
-                return found
-    return Translation(Document((), span=document.span))
+@dataclass(frozen=True)
+class _Translator:
+    asked: Conventions
+    neuron: bool
+    reporter: Reporter
 
-
-def _translate_body(
-    document: Document, body: Body, asked: Conventions, reporter: Reporter, *, neuron: bool
-) -> Translation:
-    assumed = Assumptions(reporter)
-    header = HeHeader(assumed)
-    layers = header.without_start(Resolver(reporter).items(body.expression))
-    writer = HeItemWriter(layers, asked, assumed)
-    span = body.expression.span
-    sequence = Sequence(writer.body(span), span=span)
-    if not sequence.items:
-        reporter.report(
-            "empty-sequence",
-            f"'{span.text}' has no layer",
-            span,
-            label="expected at least one layer",
-            help="write what it holds, e.g. 128C3-AP2-10FC",
-        )
+    def translate(self, source: Source) -> Translation:
+        """The network of a text, if nothing is wrong with it."""
+        document = self.reporter.take(parse_dialect(source, LANGUAGE, HeBuilder, self.reporter.limits))
+        errors = len(self.reporter.errors)
+        for body in document.statements:
+            if isinstance(body, Body):
+                found = self._body(document, body)
+                if len(self.reporter.errors) == errors:
+                    return found
         return Translation(Document((), span=document.span))
-    settings = header.settings(layers, unnamed=None if neuron else writer.unnamed)
-    ours = Document((*settings, Body(sequence, span=body.span)), span=document.span)
-    return Translation(ours, tuple(writer.inputs))
+
+    def _body(self, document: Document, body: Body) -> Translation:
+        assumed = Assumptions(self.reporter)
+        header = HeHeader(assumed)
+        layers = header.without_start(Resolver(self.reporter).items(body.expression))
+        writer = HeItemWriter(layers, self.asked, assumed)
+        span = body.expression.span
+        sequence = Sequence(writer.body(span), span=span)
+        if not sequence.items:
+            self.reporter.report(
+                "empty-sequence",
+                f"'{span.text}' has no layer",
+                span,
+                label="expected at least one layer",
+                help="write what it holds, e.g. 128C3-AP2-10FC",
+            )
+            return Translation(Document((), span=document.span))
+        settings = header.settings(layers, unnamed=None if self.neuron else writer.unnamed)
+        ours = Document((*settings, Body(sequence, span=body.span)), span=document.span)
+        return Translation(ours, tuple(writer.inputs))

@@ -156,7 +156,6 @@ class _Run:
     again: int = 0
 
     def peak(self) -> PeakMemory:
-        """Goes through it."""
         sizes = self.sizes
         self.heap = SimulatedHeap(sum(sizes.standing.values()))
         self.values[0] = self.heap.hold(Allocation(sizes.value(0)))
