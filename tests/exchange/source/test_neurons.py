@@ -139,7 +139,7 @@ def own() -> Any:
 @pytest.mark.parametrize(
     ("layer", "named"),
     [
-        ("XOR[c4k3-IF | id]", r"xor1 \(XOR\)"),
+        ("XOR[c4k3-IF | id]", r"xor1 \(XOR\) is a merge without a formula .* FORMULAS"),
         ("MORE[c4k3-IF | id]", r"more1 \(MORE\)"),
         ("FAST", r"fast1 \(FAST\)"),
         ("{c4k3-SLOW}*2", r"repeat1.1.slow1 \(SLOW\)"),

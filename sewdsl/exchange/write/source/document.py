@@ -108,7 +108,11 @@ class Dialect:
         """
         for node in network:
             if isinstance(node.op, Merge) and not class_text.has_formula(node.op):
-                raise UnsupportedLayer(node, "is a merge whose formula no file can have")
+                raise UnsupportedLayer(
+                    node,
+                    "is a merge without a formula for Python files; "
+                    "add its formula to FORMULAS of sewdsl.exchange.write.source.class_text",
+                )
         taken = {*NAMES, *self.reserved, *loops.NAMES}
         layers = self.layers(network, taken)
         *blocks, root = ClassFinder(network, tree(network, taken), layers, taken).made
