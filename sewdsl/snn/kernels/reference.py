@@ -7,6 +7,7 @@ anywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -102,14 +103,20 @@ def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping
         Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last step
         ``[N, *]``, in float32 at least.
     """
-    tape, dtype = Tape(), x_TN.dtype
-    h = tape.leaf("x")
-    law = ResetSettings(spec.v_threshold, spec.v_reset, spec.detach_reset).fire(h)
-    charge, drive_TN = charge_function(spec, x_TN.to(torch.promote_types(dtype, torch.float32)), learned)
-    spikes_TN, after = _loop(
-        law._replace(start=(spec.rest,)), spec.surrogate, drive_TN, None if v is None else v[None], (), charge
-    )
-    return spikes_TN.to(dtype), after[0]
+    settings = ResetSettings(spec.v_threshold, spec.v_reset, spec.detach_reset)
+    law = (_end_of_step if torch.compiler.is_compiling() else _known_end_of_step)(settings)  # it warns of caches
+    charge, drive_TN = charge_function(spec, x_TN.to(torch.promote_types(x_TN.dtype, torch.float32)), learned)
+    first = None if v is None else v[None]
+    spikes_TN, after = _loop(law._replace(start=(spec.rest,)), spec.surrogate, drive_TN, first, (), charge)
+    return spikes_TN.to(x_TN.dtype), after[0]
+
+
+def _end_of_step(settings: ResetSettings) -> StepLaw:
+    """Return fire and reset of a time-step, whose input is the charged potential."""
+    return settings.fire(Tape().leaf("x"))
+
+
+_known_end_of_step = lru_cache(maxsize=256)(_end_of_step)
 
 
 def integrate_equations(
@@ -157,6 +164,8 @@ def _loop(  # noqa: PLR0913 -- everything that a kernel is given
         states = [*start.to(torch.promote_types(start.dtype, x_TN.dtype))]
     entries, spread, given = needed([law.given, *law.after], STEP), (1, -1, *[1] * (x_TN.ndim - 3)), []
     leaves = {entry.leaf: entry.index for entry in entries if entry.operation == "state"}
+    numbers = {entry.index: entry.number for entry in entries if entry.number is not None}
+    operations = [entry for entry in entries if entry.operands]
     x_index = next((entry.index for entry in entries if entry.operation == "x"), -1)
 
     def value(entry: TapeEntry) -> Tensor:
@@ -166,12 +175,12 @@ def _loop(  # noqa: PLR0913 -- everything that a kernel is given
         return found if charge is not None else _like(found, x_N).expand_as(x_N)
 
     for t, x_N in enumerate(x_TN.unbind()):
-        known: dict[int, Any] = {index: states[number] for number, index in leaves.items()}
+        known: dict[int, Any] = {**numbers, **{index: states[number] for number, index in leaves.items()}}
         known[x_index] = x_N if charge is None else charge(states[0], x_N)
-        for factor, numbers in zip(law.factors, factors, strict=True):
-            row = numbers[min(t, len(numbers) - 1)]
+        for factor, rows in zip(law.factors, factors, strict=True):
+            row = rows[min(t, len(rows) - 1)]
             known[factor.index] = row[0] if len(row) == 1 else row.view(spread)
-        _evaluate(entries, known, surrogate)
+        _evaluate(operations, known, surrogate)
         states = [value(entry) for entry in law.after]
         given.append(value(law.given))
     return torch.stack(given), torch.stack(states) if states else x_TN.new_empty(0, *x_TN.shape[1:])
