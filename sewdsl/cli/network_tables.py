@@ -25,6 +25,7 @@ from sewdsl.passes.step_report import (
     peak_node,
     planned_steps,
 )
+from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
 
 SHORT_FOOTNOTE = (
     "'accumulations': one for each spike and each weight that it meets, k for a count k. Neurons, joins, pooling and "
@@ -35,7 +36,6 @@ ENERGY_FOOTNOTE = (
     "a count k. 'breaks even at': the share of values other than zero at which events take what dense arithmetic takes "
     "for one time-step. Neurons, joins, pooling and batch norm are not counted."
 )
-
 
 COUNTS = ("dense", "events", "accumulations")
 """Ways of counting operations."""
@@ -107,7 +107,7 @@ def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
     names = found.sizes.not_predicted
     if names:
         more = f"{', '.join(names[:SHOWN])}{f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''}"
-        words = "note: on a GPU, neurons as equations run in plain PyTorch and keep more than is predicted here"
+        words = f"note: neurons of over {MAX_KERNEL_ENTRIES} operations run in plain PyTorch and keep more than this"
         out.print(f"{words}: {more}", soft_wrap=True)
 
 

@@ -209,11 +209,9 @@ class Activation(Op):
 
     Attributes:
         elsewhere: What other libraries call it, where that is the name of another kind.
-        kernel: The kernels that run it: those of neurons, or of equations; empty: plain PyTorch.
     """
 
     elsewhere: ClassVar[str] = ""
-    kernel: ClassVar[Literal["", "neuron", "equations"]] = ""
 
     @property
     def step_surrogate(self) -> Surrogate | None:
@@ -234,9 +232,14 @@ class Activation(Op):
         return None
 
     @property
+    def has_kernel(self) -> bool:
+        """Whether a kernel computes it; else plain PyTorch."""
+        return False
+
+    @property
     def takes_norm(self) -> bool:
         """Whether a kernel normalises its input, computes it, and joins what it gives."""
-        return bool(self.kernel)
+        return self.has_kernel
 
     @property
     def can_be_silent(self) -> bool:
@@ -347,7 +350,10 @@ class Neuron(Spiking):
 class LinearNeuron(Neuron):
     """A neuron whose charging is linear in V and X; one kernel serves them all."""
 
-    kernel = "neuron"
+    @property
+    def has_kernel(self) -> bool:
+        """Whether a kernel computes it: one does."""
+        return True
 
     @abstractmethod
     def dynamics(self, *args: Any, **learned: Any) -> LinearDynamics:

@@ -171,12 +171,15 @@ def _resolve(kind: type[EquationKind], arguments: tuple[float, ...], settings: R
 class _AnyEquations(EquationKind):
     """Those whose time-step no kernel knows beforehand."""
 
-    kernel = "equations"
+    @property
+    def has_kernel(self) -> bool:
+        """Whether it is short enough for one."""
+        return self.equations.entries <= MAX_KERNEL_ENTRIES
 
     @property
     def takes_norm(self) -> bool:
         """Whether it has a state: without one, of an input that is the same at all time-steps, it runs once."""
-        return bool(self.equations.after) and self.equations.entries <= MAX_KERNEL_ENTRIES
+        return bool(self.equations.after) and self.has_kernel
 
     def parameters(self, *inputs: Signal) -> int:
         """One for each learned number, of a layer, a channel or a time-step."""

@@ -29,9 +29,8 @@ one kernel that stores neither the current nor the potential. ``folded``: by a l
 in them. ``loop``: node by node, one time-step after the other.
 """
 
-PartKind = Literal["convolution", "max pooling", "batch norm", "neuron", "equations", "join", "other"]
+PartKind = Literal["convolution", "max pooling", "batch norm", "neuron", "join", "other"]
 
-_NEURONS = (["neuron"], ["equations"])
 """Kinds of the part after a batch norm in a step that may run in one kernel."""
 
 
@@ -194,7 +193,7 @@ class PlanOutline:
                 op, inputs = network.nodes[node].op, network.nodes[node].inputs
                 kept = frozenset(inputs[place] for place in op.keeps(*network.inputs(network.nodes[node])).inputs)
                 # of equal time-steps, a norm that runs without the neurons after it needs one
-                once = step.once or (kind == "batch norm" and kinds[1:2] in _NEURONS and static.issuperset(inputs))
+                once = step.once or (kind == "batch norm" and kinds[1:2] == ["neuron"] and static.issuperset(inputs))
                 planned = PlannedStep((node,), inputs, kept, tuple(spent.get(node, ())), once)
                 parts.append(_Part(planned, kind, network.nodes[inputs[0]].output.elements))
                 static |= {node} if once else set()
@@ -231,9 +230,8 @@ class PlanOutline:
     def _together(self, step: _Step, context: ExecutionContext) -> tuple[int, Kernel]:
         """How many of the first nodes of a step run in one kernel, and in which; 0: none do."""
         kinds, alone = [part.kind for part in step.parts], [context.module(i).alone for i in step.all_parts.nodes]
-        if kinds[:1] == ["batch norm"] and kinds[1:2] in _NEURONS:
+        if kinds[:1] == ["batch norm"] and kinds[1:2] == ["neuron"]:
             possible = context.kernels and not (alone[0] or alone[1])
-            possible = possible and (context.device == "cpu" or kinds[1] == "neuron")
             possible = possible and (context.device == "cpu" or context.T <= MAX_REGISTER_STEPS)
             large = step.parts[0].elements * context.T * context.N >= LARGE_VALUE_ELEMENTS
             if possible and (self._lean or large or context.device != "cpu"):  # elsewhere, few kernels are worth more
@@ -291,8 +289,8 @@ def _kind(op: Op) -> PartKind:
             return "max pooling"
         case BatchNorm():
             return "batch norm"
-        case Activation(kernel="neuron" | "equations" as kernel):
-            return kernel
+        case Activation(has_kernel=True):
+            return "neuron"
         case Join():
             return "join"
     return "other"

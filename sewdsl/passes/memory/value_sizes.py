@@ -96,11 +96,9 @@ class ValueSizes:
 
     @property
     def not_predicted(self) -> tuple[str, ...]:
-        """The nodes of which more is kept than is known: on GPUs, neurons as equations run operation by operation."""
-        if self.load.device == "cpu":
-            return ()
+        """The nodes of which more is kept than is known: neurons that no kernel runs, but one operation at a time."""
         ops = ((node.name, node.op) for node in self.network)
-        return tuple(name for name, op in ops if isinstance(op, Activation) and op.kernel == "equations")
+        return tuple(name for name, op in ops if isinstance(op, Activation) and op.equations and not op.has_kernel)
 
     @cached_property
     def once(self) -> frozenset[int]:

@@ -21,16 +21,13 @@ from torch.nn import functional
 from sewdsl.equations.step import LinearConstants
 from sewdsl.snn.kernels import (
     cuda_max_pool,
-    cuda_neuron,
-    cuda_norm_neuron,
     cuda_packed_bits,
     reference,
     tapes,
 )
-from sewdsl.snn.kernels.neuron import operators
-from sewdsl.snn.kernels.neuron.layer_call import LayerProgram
-from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
-from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad
+from sewdsl.snn.kernels.neuron import on_cuda, operators
+from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerProgram
+from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.tapes import trace_surrogate
 from sewdsl.snn.limits import MAX_KERNEL_ENTRIES, MAX_REGISTER_STEPS
 from sewdsl.snn.protocols import EquationSpec, JoinSpec, LinearSpec, NeuronSpec
@@ -146,9 +143,7 @@ def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tenso
         x_TN: What is normalised, ``[T, N, C, *]``.
         learned: Values of the learnable scalars.
     """
-    if x_TN.device.type != "cpu" and (len(x_TN) > MAX_REGISTER_STEPS or not cuda_neuron.has_tuples()):
-        return None
-    return _linear_kernel(spec, x_TN, None, learned) if x_TN.numel() else None
+    return _linear_kernel(spec, x_TN, None, learned) if _can_fuse(x_TN) else None
 
 
 def find_norm_equations(spec: EquationSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
@@ -159,9 +154,14 @@ def find_norm_equations(spec: EquationSpec, x_TN: Tensor, learned: Mapping[str, 
         x_TN: What is normalised, ``[T, N, C, *]``.
         learned: What is learned by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
     """
-    if not x_TN.numel():
+    if not _can_fuse(x_TN):
         return None
     return _equation_kernel(spec, x_TN, None, reference.factor_values(spec.equations, learned, spec.surrogate))
+
+
+def _can_fuse(x_TN: Tensor) -> bool:
+    """Return whether batch norm of such an input can be in a kernel: on a GPU, all time-steps fit into registers."""
+    return x_TN.numel() > 0 and (x_TN.device.type == "cpu" or len(x_TN) <= MAX_REGISTER_STEPS)
 
 
 def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
@@ -252,7 +252,7 @@ def _equation_kernel(
     """Return the kernel of neurons as equations, if there is one for such neurons and tensors."""
     step, slope = spec.equations, tapes.trace_surrogate(spec.surrogate)
     first = None if start is None or not len(start) else start[0]
-    if slope is None or x_TN.device.type != "cpu" or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
+    if slope is None or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
         return None
     alike = all(
         factor.shape[0] in {1, x_TN.shape[0]}
@@ -334,7 +334,7 @@ def wrong_kernels(device: torch.device) -> list[str]:
 
 
 def _compare_kernels(device: torch.device) -> list[str]:
-    law = NeuronConstants(0.5, 1.0, 0.25, 0.0, 1.0, 0.0, detach_reset=False, slope="set 1.0")
+    law = LinearConstants(0.5, 1.0, 0.25, 0.0, 1.0, 0.0, detach_reset=False).text()
     # in this order no potential is so near the threshold, 0.02 and more, that rounding decides
     x_TN = torch.linspace(-1, 2, 512, device=device).reshape(8, 64)[[2, 0, 1, 4, 6, 5, 3, 7]]
     x_TN = x_TN.reshape(4, 2, 4, 4, 4).movedim(-1, 2)  # channels are last in memory
@@ -354,10 +354,11 @@ def _compare_kernels(device: torch.device) -> list[str]:
         return torch.allclose(found, expected, rtol=1e-4, atol=1e-5)
 
     with torch.no_grad():
-        call = NeuronCall(x_TN, None, None, None, None, law)
-        spikes_TN, _ = cuda_neuron.forward(call, final=False)
-        ones_TN = torch.ones_like(spikes_TN)
-        g_TN, _, _ = cuda_neuron.backward(call, ones_TN, None, NeuronNeedsGrad(x=True, v=False, factors=False))
+        text = LayerProgram((), law, "set 1.0").text()
+        call = LayerCall(x_TN, None, None, None, None, None, None, None, text)
+        wanted = LayerNeedsGrad(x=True, start=False, channels=False, factors=False, other=False)
+        spikes_TN, _ = on_cuda.forward(call, final=False)
+        g_TN, *_ = on_cuda.backward(call, torch.ones_like(spikes_TN), None, wanted, batch=False)
         octets = cuda_packed_bits.pack(spikes_TN, 1)
         cuda_packed_bits.unpack(octets, back_TN := torch.empty_like(spikes_TN), 1)
         maps, window = x_TN.flatten(0, 1), (3, 3, 2, 2, 1, 1)
@@ -373,21 +374,21 @@ def _compare_kernels(device: torch.device) -> list[str]:
         "numbers in bits": torch.equal(back_TN, spikes_TN),
         "max pooling": torch.equal(maxima, pooled.detach()) and torch.equal(g_maps, g_pooled),
     }
-    if cuda_neuron.has_tuples():
-        with torch.no_grad():
-            mean, rstd = cuda_norm_neuron.statistics(x_TN, None, 1e-5)
-            channels, joint = KernelChannels(weight, bias, mean, rstd), FusedJoin("add s z", other_TN)
-            y_TN = cuda_norm_neuron.forward(call, channels, joint)
-            wanted = NeedsGrad(x=True, channels=True, factors=False, other=False)
-            found = cuda_norm_neuron.gradients(call, other_TN, channels, joint, wanted, batch=True)
-        with torch.enable_grad():
-            leaves = [each.detach().requires_grad_() for each in (x_TN, weight, bias)]
-            axes, view = (0, 1, 3, 4), (1, 1, 4, 1, 1)
-            deviation = leaves[0] - leaves[0].mean(axes).reshape(view)
-            scale = (deviation.square().mean(axes) + 1e-5).rsqrt().reshape(view)
-            sum_TN = fire(deviation * scale * leaves[1].reshape(view) + leaves[2].reshape(view)) + other_TN
-            expected = torch.autograd.grad(sum_TN, leaves, other_TN)
-        right["batch norm and neurons"] = torch.equal(y_TN, sum_TN.detach()) and all(map(close, found[:3], expected))
+    with torch.no_grad():
+        mean, rstd = on_cuda.statistics(x_TN, None, 1e-5)
+        text = LayerProgram((), law, "set 1.0", "add s z").text()
+        call = LayerCall(x_TN, None, other_TN, weight, bias, mean, rstd, None, text)
+        y_TN, _ = on_cuda.forward(call, final=False)
+        found = on_cuda.backward(call, other_TN, None, wanted._replace(channels=True), batch=True)
+    with torch.enable_grad():
+        leaves = [each.detach().requires_grad_() for each in (x_TN, weight, bias)]
+        axes, view = (0, 1, 3, 4), (1, 1, 4, 1, 1)
+        deviation = leaves[0] - leaves[0].mean(axes).reshape(view)
+        scale = (deviation.square().mean(axes) + 1e-5).rsqrt().reshape(view)
+        sum_TN = fire(deviation * scale * leaves[1].reshape(view) + leaves[2].reshape(view)) + other_TN
+        expected = torch.autograd.grad(sum_TN, leaves, other_TN)
+    gradients = found.x_TN, found.weight, found.bias
+    right["batch norm and neurons"] = torch.equal(y_TN, sum_TN.detach()) and all(map(close, gradients, expected))
     return [name for name, holds in right.items() if not holds]
 
 

@@ -6,7 +6,6 @@ share. Rendering
 
 * puts the other templates in the place of their imports,
 * replaces constants by their values, and conditions on them by the branch that they decide for,
-* replaces calls of a surrogate's slope, of a join and of its slopes by the lines of their tapes,
 * leaves out definitions that the kernel does not use.
 
 CPU kernels of one dtype begin with the same text, the templates ``SHARED``. Its end is marked, so that a process
@@ -21,10 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from sewdsl.equations.operations import OPERATIONS
-from sewdsl.equations.tape import Tape, TapeEntry, needed
 from sewdsl.snn.kernels import compile_cache
-from sewdsl.snn.kernels.tapes import join_slopes, read_tape
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -54,12 +50,6 @@ LANES = 64
 
 MAX_WHOLE_PERIOD = 4096
 """Up to this many neurons, a period of channels is held as a whole."""
-
-CUDA_INSTRUCTIONS = {name: operation.spelling.triton for name, operation in OPERATIONS.items()}
-"""Text of operations in a CUDA kernel."""
-
-TAPE_RESULTS = {"surrogate_slope": "t", "join": "y", "join_slope_by_spikes": "d", "join_slope_by_other": "o"}
-"""The functions of ``templates/variant.py`` that are replaced by tapes, and what the results of each are called."""
 
 
 class EventConvolutionVariant(NamedTuple):
@@ -147,86 +137,40 @@ def render_statistics_terms(stored: str) -> str:
     return _render_cpu("settle", "settle", stored)
 
 
-def render_cuda_neurons(slope: str) -> str:
-    """A module with the CUDA kernels ``forward``, ``backward`` and ``backward_in_registers``.
-
-    Args:
-        slope: The tape of a surrogate's derivative.
-    """
-    lines = {"surrogate_slope": _cuda_lines("surrogate_slope", read_tape(Tape(), slope))}
-    return _render("cuda_neuron", {"forward", "backward", "backward_in_registers"}, {}, lines)
-
-
 def render_cuda_statistics() -> str:
-    """A module with the CUDA kernels ``sums`` and ``average``."""
-    return _render("cuda_norm_neuron", {"sums", "average"}, {}, {})
-
-
-def render_cuda_norm_neurons(join: str) -> str:
-    """A module with the CUDA kernel ``forward``: spikes, or the result of a join whose tape is not empty."""
-    constants = {"HAS_JOIN": bool(join), "READS_OTHER": "z" in join.replace(";", "").split()}
-    lines = {"join": _cuda_lines("join", read_tape(Tape(), join))} if join else {}
-    return _render("cuda_norm_neuron", {"forward"}, constants, lines)
-
-
-def render_cuda_norm_neurons_backward(slope: str, join: str) -> str:
-    """A module with the CUDA kernels ``backward``, ``conclude`` and ``settle``.
-
-    Args:
-        slope: The tape of a surrogate's derivative.
-        join: The tape of the join that takes the spikes; empty without a join.
-    """
-    slopes = join_slopes(join) if join else None  # there are some: other joins are not fused
-    constants = {
-        "HAS_JOIN": slopes is not None,
-        "READS_OTHER": slopes is not None and slopes.reads_other,
-        "PASSES_SPIKES": slopes is not None and slopes.spikes.number == 1,
-    }
-    tapes = {"surrogate_slope": read_tape(Tape(), slope)}
-    if slopes is not None:
-        tapes |= {"join_slope_by_spikes": slopes.spikes, "join_slope_by_other": slopes.other}
-    lines = {name: _cuda_lines(name, tape) for name, tape in tapes.items()}
-    return _render("cuda_norm_neuron", {"backward", "conclude", "settle"}, constants, lines)
+    """A module with the CUDA kernels ``sums``, ``average`` and ``settle``."""
+    return _render("cuda_channels", {"sums", "average", "settle"}, {})
 
 
 def render_cuda_packing() -> str:
     """A module with the CUDA kernels ``pack`` and ``unpack``."""
-    return _render("cuda_packed_bits", {"pack", "unpack"}, {}, {})
+    return _render("cuda_packed_bits", {"pack", "unpack"}, {})
 
 
 def render_cuda_max_pool() -> str:
     """A module with the CUDA kernels ``forward`` and ``backward`` of max pooling."""
-    return _render("cuda_max_pool", {"forward", "backward"}, {}, {})
+    return _render("cuda_max_pool", {"forward", "backward"}, {})
 
 
-def _cuda_lines(name: str, root: TapeEntry) -> list[str]:
-    """A result as lines of a CUDA kernel."""
-    names, lines = dict[TapeEntry, str](), list[str]()
-    for entry in needed([root]):
-        if entry.operands:
-            names[entry] = f"{TAPE_RESULTS[name]}{len(lines)}"
-            text = CUDA_INSTRUCTIONS[entry.operation].format(*(names[each] for each in entry.operands))
-            lines.append(f"{names[entry]} = {text}")
-        else:
-            names[entry] = entry.operation if entry.number is None else repr(entry.number)
-    lane = "u" if name == "surrogate_slope" else "s"  # a number is there as many times as there are lanes
-    return lines or [f"{TAPE_RESULTS[name]}0 = {names[root]} + 0.0 * {lane}"]
+def render_cuda(text: str, functions: set[str]) -> str:
+    """Return a module with CUDA kernels of a generated text, which may use what ``cuda_channels`` has."""
+    return _render("cuda_channels", functions, {}, (), ast.parse(text).body)
 
 
 def render_generated(text: str, function: str, stored: str) -> str:
     """A module with a function of a generated text, which may use what the templates ``SHARED`` have.
 
     Args:
-        text: Statements, without tapes.
+        text: Statements.
         function: Which of its functions.
         stored: Dtype of input and output.
     """
-    return _shared_part(stored) + _render("entry_points", {function}, {}, {}, SHARED, ast.parse(text).body)
+    return _shared_part(stored) + _render("entry_points", {function}, {}, SHARED, ast.parse(text).body)
 
 
 def _render_cpu(template: str, function: str, stored: str, constants: Mapping[str, int | str] | None = None) -> str:
     """A module with a function of a CPU template, for a dtype of input and output."""
-    return _shared_part(stored) + _render(template, {function}, {"STORED": stored, **(constants or {})}, {}, SHARED)
+    return _shared_part(stored) + _render(template, {function}, {"STORED": stored, **(constants or {})}, SHARED)
 
 
 @cache
@@ -239,16 +183,15 @@ def _shared_part(stored: str) -> str:
         "STREAMED_LANES": CACHE_LINE_BYTES // 2 // WIDTHS[stored],
         "MAX_WHOLE_PERIOD": MAX_WHOLE_PERIOD,
     }
-    specializer, included = _Specializer(constants, {}), set[str]()
+    specializer, included = _Specializer(constants), set[str]()
     statements = [each for name in SHARED if name not in included for each in _statements(name, specializer, included)]
     return f"{_text_of(statements)}{compile_cache.END_OF_SHARED}"
 
 
-def _render(  # noqa: PLR0913 -- of the text alone
+def _render(
     template: str,
     functions: set[str],
     constants: Mapping[str, int | str],
-    tapes: Mapping[str, Sequence[str]],
     known: Iterable[str] = (),
     generated: Sequence[ast.stmt] = (),
 ) -> str:
@@ -257,7 +200,7 @@ def _render(  # noqa: PLR0913 -- of the text alone
     Templates that are known are not put in the place of their imports.
     """
     body = []
-    for statement in reversed([*_statements(template, _Specializer(constants, tapes), set(known)), *generated]):
+    for statement in reversed([*_statements(template, _Specializer(constants), set(known)), *generated]):
         if functions & (bound := _bound_names(statement)):
             functions = functions - bound | {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
             body.append(statement)
@@ -296,16 +239,10 @@ def _bound_names(statement: ast.stmt) -> set[str]:
 
 
 class _Specializer(ast.NodeTransformer):
-    """Puts values in the place of constants, branches in that of conditions, and lines in that of calls of tapes.
+    """Puts values in the place of constants, and branches in that of conditions on them."""
 
-    Args:
-        constants: Values by name.
-        tapes: Lines by name, each an assignment; a call means the result of the last one.
-    """
-
-    def __init__(self, constants: Mapping[str, int | str], tapes: Mapping[str, Sequence[str]]) -> None:
-        self._constants, self._tapes = dict(constants), tapes
-        self._before: list[ast.stmt] = []
+    def __init__(self, constants: Mapping[str, int | str]) -> None:
+        self._constants = dict(constants)
 
     def specialize(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
         """What remains of statements."""
@@ -333,23 +270,6 @@ class _Specializer(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.expr:
         """The value of a constant."""
         return ast.Constant(self._constants[node.id]) if node.id in self._constants else node
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        """The result of a tape, whose lines are left for the statement that it is in."""
-        self.generic_visit(node)
-        if not (isinstance(node.func, ast.Name) and node.func.id in self._tapes):
-            return node
-        lines = self._tapes[node.func.id]
-        self._before += ast.parse("\n".join(lines)).body
-        return ast.Name(lines[-1].split()[0], ast.Load())
-
-    def _visit_line(self, node: ast.stmt) -> list[ast.stmt]:
-        """A statement after the lines of the tapes that it calls."""
-        self.generic_visit(node)
-        found, self._before = [*self._before, node], []
-        return found
-
-    visit_Assign = visit_Return = _visit_line
 
     def _is_constant(self, test: ast.expr) -> bool:
         names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}

@@ -231,11 +231,16 @@ class TestShow:
         assert there["kept"] == pytest.approx(here["kept"], rel=0.05)
         assert "float32, on a GPU" in self.show("tiny", "--memory", "--device", "cuda")
 
-    def test_what_is_not_known_is_named(self) -> None:
-        said = self.show("klif-resnet-19", "--memory", "--device", "cuda")
-        assert "neurons as equations run in plain PyTorch and keep more than is predicted here: klif1, " in said
-        assert said.splitlines()[-1].endswith(" more")
-        assert "note" not in self.show("klif-resnet-19", "--memory")
+    def test_what_is_not_known_is_named(self, tmp_path: Path) -> None:
+        lines = [f"h{number + 1} = 0.5*h{number} + sin(x + {number}*h{number})" for number in range(120)]
+        neuron = "\n".join(
+            ["neuron Long {", "h0 = v + x", *lines, "s = fire(h120 - 1)", "v = reset(h120, s)", "give s", "}"]
+        )
+        text = f"sewdsl 1\n{neuron}\ninput 2x8x8\nsteps 4\nbody c4k3-BN-Long-FC3\n"
+        (tmp_path / "long.net").write_text(text, encoding="utf-8")
+        said = self.show(str(tmp_path / "long.net"), "--memory", "--device", "cuda")
+        assert "neurons of over 400 operations run in plain PyTorch and keep more than this: long1" in said
+        assert "note" not in self.show("klif-resnet-19", "--memory", "--device", "cuda")
 
     def test_elsewhere_it_is_refused(self) -> None:
         done = CliRunner().invoke(app, ["show", "tiny", "--device", "cuda"])

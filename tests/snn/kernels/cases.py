@@ -27,6 +27,17 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
     "one sample for all": lambda x: x[:, :1].expand_as(x),
 }
 
+ONE_OF_EACH = """
+neuron Each {
+state v = 0.5
+v = 0.5*v + abs(x) + min(x, v)
+w = exp(sin(v)) + cos(x) + log(1 + x*x) + sqrt(1 + v*v)
+u = sigmoid(w) + tanh(x) + relu(v) + clip(x, -1, 1) + max(v, 0.1) + round(3*x)/(2 + v*v)
+give u - where(x < v, w, -w)
+}
+"""
+"""A neuron with all operations but those of spikes."""
+
 
 class Case(NamedTuple):
     """A neuron and its input."""

@@ -15,19 +15,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver, jit
 
-from sewdsl.snn.kernels import cuda_max_pool, cuda_neuron, cuda_norm_neuron, cuda_packed_bits
-from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
-from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, RunningStatistics
-from sewdsl.snn.kernels.tapes import trace_surrogate
+from sewdsl.elaborate.neuron_kinds import shipped_neurons
+from sewdsl.ops import catalogue
+from sewdsl.ops.equation_neurons import defined_kind, equation_kind
+from sewdsl.snn import kernels
+from sewdsl.snn.equations import Equations
+from sewdsl.snn.kernels import cuda_max_pool, cuda_packed_bits
+from sewdsl.snn.kernels.launch import load_kernels
+from sewdsl.snn.kernels.neuron import on_cuda
+from sewdsl.snn.kernels.neuron.layer_call import LayerCall, RunningStatistics
+from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
+from sewdsl.snn.kernels.tapes import join_slopes
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
-from tests.snn.kernels.cases import make
+from tests.snn.kernels import hand_written
+from tests.snn.kernels.cases import ONE_OF_EACH, make
 
 TARGETS: dict[str, tuple[str, int | str, int]] = {
     "sm_75": ("cuda", 75, 32),
@@ -95,28 +104,78 @@ def needs(assembly: Mapping[str, Any]) -> dict[str, int | bool]:
     return {"registers": found["REG"], "spilled": found["LOCAL"], "contracted": contracted, "widest": widest}
 
 
-def compile_neurons(dtype: torch.dtype, slope: str, v_reset: float | None, T: int) -> None:
-    """Neurons by themselves, forward and backward."""
-    x_TN = torch.zeros(T, 4, 8, 16, 16, dtype=dtype)
-    law = NeuronConstants(0.5, 0.5, 0.0, 0.0, 1.0, v_reset, detach_reset=False, slope=slope)
-    call = NeuronCall(x_TN, None, None, None, None, law)
-    cuda_neuron.forward(call, final=True)
-    cuda_neuron.backward(call, x_TN, None, NeuronNeedsGrad(x=True, v=True, factors=True))
+class Layer(NamedTuple):
+    """A layer to compile.
+
+    Attributes:
+        neuron: Name of the neuron.
+        surrogate: Name of its surrogate.
+        v_reset: Potential after a spike; None: a soft reset.
+        T: Time-steps.
+        join: Tape of the join after batch norm; empty without a join, None without batch norm.
+        equations: Whether the neuron is given as equations.
+    """
+
+    neuron: str
+    surrogate: str
+    v_reset: float | None
+    T: int
+    join: str | None = None
+    equations: bool = False
+
+    def call(self, dtype: torch.dtype) -> LayerCall:
+        """Return the call of its kernels; channels are last."""
+        x_TN = torch.zeros(self.T * 4, 32, 16, 16, dtype=dtype).contiguous(memory_format=torch.channels_last)
+        x_TN = x_TN.reshape(self.T, 4, 32, 16, 16)
+        settings: dict[str, Any] = {"v_reset": self.v_reset, "detach_reset": False}
+        if self.equations:
+            kind = defined_kind(ONE_OF_EACH) if self.neuron == "Each" else equation_kind(shipped_neurons()[self.neuron])
+            settings |= {"steps": self.T, "surrogate": catalogue()[self.surrogate]()}
+            spec = kind.model_validate({name: each for name, each in settings.items() if name in kind.model_fields})
+            module = Equations(spec, 32, self.T)
+            kernel = kernels.find_norm_equations(spec, x_TN, module.learned)
+        else:
+            neuron = make(self.neuron, self.surrogate, v_reset=self.v_reset, detach_reset=False)
+            learned = {name: torch.tensor(value) for name, value in neuron.learnable().items()}
+            kernel = kernels.find_norm_kernel(neuron, x_TN, learned)
+        assert kernel is not None
+        weight, bias, mean, rstd = (None,) * 4 if self.join is None else torch.zeros(4, 32).unbind()
+        text = kernel.program._replace(join=self.join or "").text()
+        return LayerCall(x_TN, None, x_TN if self.join else None, weight, bias, mean, rstd, kernel.factors, text)
+
+    def compile(self, dtype: torch.dtype, device: ModuleType) -> None:
+        """Compile the kernels of its forward and backward passes."""
+        call = self.call(dtype)
+        norm, factors = self.join is not None, call.factors is not None
+        after = None if norm else call.states_after()
+        device.forward(call, final=not norm)
+        slopes = join_slopes(self.join) if self.join else None
+        other = slopes is not None and slopes.other.number != 1
+        wanted = LayerNeedsGrad(x=True, start=not norm, channels=norm, factors=factors, other=other)
+        device.backward(call, call.x_TN, after, wanted, batch=norm)
 
 
-def compile_norm_neurons(dtype: torch.dtype, slope: str, v_reset: float | None, join: str) -> None:
-    """Batch norm, neurons whose factors are learned, and a join, with statistics and gradients; channels are last."""
-    x_TN = torch.zeros(MAX_REGISTER_STEPS * 4, 32, 16, 16, dtype=dtype).contiguous(memory_format=torch.channels_last)
-    x_TN = x_TN.reshape(MAX_REGISTER_STEPS, 4, 32, 16, 16)
-    law = NeuronConstants(0.0, 0.0, 0.0, 0.0, 1.0, v_reset, detach_reset=False, slope=slope)
-    call = NeuronCall(x_TN, None, torch.zeros(()), torch.zeros(()), None, law)
-    channels = KernelChannels(*torch.zeros(4, 32))
-    joint = FusedJoin(join, x_TN if join else None)
+def compile_statistics(dtype: torch.dtype) -> None:
+    """Statistics of batch norm; channels are last."""
+    x_TN = torch.zeros(4 * 4, 32, 16, 16, dtype=dtype).contiguous(memory_format=torch.channels_last)
     running = RunningStatistics(torch.zeros(32), torch.zeros(32), 0.1, torch.zeros((), dtype=torch.int64), 1)
-    cuda_norm_neuron.statistics(x_TN, running, 1e-5)
-    cuda_norm_neuron.forward(call, channels, joint)
-    wanted = NeedsGrad(x=True, channels=True, factors=True, other=bool(join))
-    cuda_norm_neuron.gradients(call, x_TN, channels, joint, wanted, batch=True)
+    on_cuda.statistics(x_TN.reshape(4, 4, 32, 16, 16), running, 1e-5)
+
+
+def compile_layer(target: str, layer: Layer, device: ModuleType) -> dict[str, dict[str, int | bool]]:
+    """Return what the kernels of a layer need on a target, in single precision."""
+    start(target)
+    layer.compile(torch.float32, device)
+    return {function: needs(assembly) for function, assembly in compiled}
+
+
+def start(target: str) -> None:
+    """Compile for a target from now on."""
+    jit.JITFunction.run = compile_only
+    driver.set_active(Driver(GPUTarget(*TARGETS[target])))
+    load_kernels.cache_clear()
+    hand_written.render.load.cache_clear()
+    compiled.clear()
 
 
 def compile_storage(dtype: torch.dtype, widths: Sequence[int]) -> None:
@@ -128,27 +187,33 @@ def compile_storage(dtype: torch.dtype, widths: Sequence[int]) -> None:
     cuda_max_pool.backward(y, places, x.shape, WINDOW)
 
 
+def layers(surrogates: Sequence[str], *, few: bool) -> Iterator[Layer]:
+    """All layers, or a few of each kind."""
+    for number, (surrogate, v_reset) in enumerate(product(surrogates, (0.0, None))):
+        for neuron in ("LIF", "PLIF"):
+            if few and (neuron == "PLIF") != bool(number):
+                continue
+            yield from (Layer(neuron, surrogate, v_reset, T) for T in (MAX_REGISTER_STEPS, MAX_REGISTER_STEPS + 1))
+            joins = (IAND,) if few else ("", "add s z", IAND)
+            yield from (Layer(neuron, surrogate, v_reset, MAX_REGISTER_STEPS, join) for join in joins)
+    for neuron in ("CUBA", "GLIF", "Each") if few else (*shipped_neurons(), "Each"):
+        for T, join in product((MAX_REGISTER_STEPS,) if few else (4, MAX_REGISTER_STEPS), (None, IAND)):
+            yield Layer(neuron, surrogates[0], 0.0, T, join, equations=True)
+
+
 def jobs(surrogates: Sequence[str], *, few: bool) -> Iterator[tuple[str, torch.dtype, Callable[[], None]]]:
     """What is compiled for a target: all kinds of kernels in all variants, or each kind once."""
-    for number, dtype in enumerate((torch.float32, torch.bfloat16)):
-        if not (few and number):
-            yield "storage", dtype, partial(compile_storage, dtype, (1,) if few else (1, 2, 4, 8))
-        for surrogate, v_reset in product(surrogates, (0.0, None)):
-            if few and (v_reset is None) != bool(number):
-                continue
-            slope = trace_surrogate(make("LIF", surrogate).surrogate) or ""
-            for T in (MAX_REGISTER_STEPS, MAX_REGISTER_STEPS + 1):
-                yield f"neurons {surrogate} {v_reset} {T}", dtype, partial(compile_neurons, dtype, slope, v_reset, T)
-            for join in (IAND,) if few else ("", "add s z", IAND):
-                job = partial(compile_norm_neurons, dtype, slope, v_reset, join)
-                yield f"norm {surrogate} {v_reset} {join}", dtype, job
+    for dtype in (torch.float32,) if few else (torch.float32, torch.bfloat16):
+        yield "storage", dtype, partial(compile_storage, dtype, (1,) if few else (1, 2, 4, 8))
+        yield "norm", dtype, partial(compile_statistics, dtype)
+        for layer in layers(surrogates, few=few):
+            kind = "norm" if layer.join is not None else "registers" if layer.T <= MAX_REGISTER_STEPS else "memory"
+            yield f"{'equations' if layer.equations else kind} {layer}", dtype, partial(layer.compile, dtype, on_cuda)
 
 
 def main(targets: Sequence[str], surrogates: Sequence[str], *, few: bool) -> None:
-    jit.JITFunction.run = compile_only
     for target in targets:
-        driver.set_active(Driver(GPUTarget(*TARGETS[target])))
-        cuda_neuron.load_kernels.cache_clear()
+        start(target)
         for name, dtype, job in jobs(surrogates, few=few):
             compiled.clear()
             job()

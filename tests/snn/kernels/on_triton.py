@@ -18,25 +18,42 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from sewdsl.equations.operations import OPERATIONS
+from sewdsl.equations.tape import needed
 from sewdsl.ir.op import Neuron
 from sewdsl.ops import catalogue
+from sewdsl.ops.equation_neurons import defined_kind
 from sewdsl.snn import kernels
+from sewdsl.snn.equations import Equations
 from sewdsl.snn.kernels import (
     cuda_max_pool,
-    cuda_neuron,
-    cuda_norm_neuron,
     cuda_packed_bits,
     dispatch,
+    launch,
     max_pool,
     tapes,
 )
 from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, operators, partition
-from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients
+from sewdsl.snn.kernels.neuron.layer_call import KernelChannels, LayerCall, LayerGradients, RunningStatistics
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
-from sewdsl.snn.kernels.norm_call import KernelChannels, RunningStatistics
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
-from tests.effort import examples
-from tests.snn.kernels.cases import LAYOUTS, SURROGATES, Case, assert_near, assert_same, cases, current, make, run
+from tests.effort import examples, factor
+from tests.snn.kernels.cases import (
+    LAYOUTS,
+    ONE_OF_EACH,
+    SURROGATES,
+    Case,
+    assert_near,
+    assert_same,
+    cases,
+    current,
+    make,
+    run,
+)
+from tests.snn.kernels.test_equations import NAMES
+from tests.snn.kernels.test_equations import current as equation_input
+from tests.snn.kernels.test_equations import make as equation
+from tests.snn.kernels.test_equations import module as equation_module
 from tests.snn.kernels.test_pool import maps, windows
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -55,17 +72,17 @@ def placed(case: Case) -> Case:
 
 
 @contextmanager
-def potentials_in(place: str) -> Iterator[None]:
-    """Where the backward pass keeps potentials: registers, as of few time-steps, or memory, as of many."""
+def rows_in(place: str) -> Iterator[None]:
+    """Where the backward pass keeps rows: registers, as of few time-steps, or memory, as of many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cuda_neuron, "MAX_REGISTER_STEPS", 0 if place == "memory" else MAX_REGISTER_STEPS)
+        patch.setattr(on_cuda, "MAX_REGISTER_STEPS", 0 if place == "memory" else MAX_REGISTER_STEPS)
         yield
 
 
 @examples(16)
 @given(cases().filter(lambda case: case.x_TN.dtype != torch.float64), st.sampled_from(("registers", "memory")))
 def test_kernels_do_what_the_reference_does(case: Case, place: str) -> None:
-    with potentials_in(place):
+    with rows_in(place):
         assert_same(placed(case), 1e-6)
 
 
@@ -79,7 +96,7 @@ def test_kernels_do_what_the_reference_does(case: Case, place: str) -> None:
 )
 def test_in_single_precision(surrogate: str, v_reset: float | None, place: str, *, detach_reset: bool) -> None:
     spec = make("PLIF", surrogate, v_reset=v_reset, detach_reset=detach_reset)
-    with potentials_in(place):
+    with rows_in(place):
         assert_same(placed(Case(spec, current(5, 2, 3, 8, 8), current(2, 3, 8, 8, seed=1))), 1e-6)
 
 
@@ -88,7 +105,7 @@ def test_both_ways_give_the_same_bits(T: int) -> None:
     case = placed(Case(make("PLIF", v_reset=-0.4, detach_reset=False), current(T, 1, 300), current(1, 300, seed=1)))
     found = []
     for place in ("registers", "memory"):
-        with potentials_in(place):
+        with rows_in(place):
             found.append(run(case, "fastest"))
     one, other = found
     assert one.g_v is not None
@@ -110,10 +127,10 @@ def test_what_is_not_finite(v_reset: float | None) -> None:
 
 
 def test_triton_runs_them() -> None:
-    cuda_neuron.load_kernels.cache_clear()
+    launch.load_kernels.cache_clear()
     spec, x_TN, _ = placed(Case(make("LIF"), current(2, 1, 5), None))
     kernels.run_neurons(spec, x_TN, {})
-    assert cuda_neuron.load_kernels.cache_info().misses == 1
+    assert launch.load_kernels.cache_info().misses == 1
 
 
 # --- batch norm, neurons and join --------------------------------------------------------------------------
@@ -242,13 +259,13 @@ def test_statistics(size: str, layout: str) -> None:
     here = [each.cpu().clone() for each in running]
     counts = torch.tensor(3, device=device), torch.tensor(3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cuda_norm_neuron, "PROGRAMS", 40)  # several tiles for each
-        found = cuda_norm_neuron.statistics(x_TN, RunningStatistics(running[0], running[1], 0.3, counts[0], 2), 1e-5)
+        patch.setattr(on_cuda, "PROGRAMS", 40)  # several tiles for each
+        found = on_cuda.statistics(x_TN, RunningStatistics(running[0], running[1], 0.3, counts[0], 2), 1e-5)
     expected = partition.statistics(x_TN.cpu(), RunningStatistics(here[0], here[1], 0.3, counts[1], 2), 1e-5)
     torch.testing.assert_close(found.cpu(), expected, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close([each.cpu() for each in running], here, rtol=1e-6, atol=1e-6)
     assert [int(count) for count in counts] == [4, 4]
-    torch.testing.assert_close(cuda_norm_neuron.statistics(x_TN, None, 1e-5).cpu(), expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(on_cuda.statistics(x_TN, None, 1e-5).cpu(), expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -256,9 +273,83 @@ def test_sums_of_several_tiles(size: str) -> None:
     device, shape = "cpu" if INTERPRETED else "cuda", SIZES[size]
     case = norm_case("PLIF, through the reset", "", shape, device)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cuda_norm_neuron, "PROGRAMS", 40)
+        patch.setattr(on_cuda, "PROGRAMS", 40)
         wanted = LayerNeedsGrad(x=True, start=False, channels=True, factors=True, other=False)
         beside_the_cpu(case, current(*shape).to(device), current(*shape, seed=1).to(device), wanted, batch=True)
+
+
+# --- neurons as equations ----------------------------------------------------------------------------------
+
+EQUATIONS = [name for name in NAMES if name not in {"IF", "LIF", "PLIF"}]
+EXACT_BUT = "EIF"
+"""A neuron whose exponential is rounded otherwise by numba and Triton."""
+
+
+def beside_equations_of_the_cpu(name: str, join: str | None, place: str, dtype: torch.dtype = torch.float32) -> None:
+    """The output is the CPU kernel's to the bit; gradients are up to the order of sums."""
+    number = NAMES.index(name)
+    device, spec = "cpu" if INTERPRETED else "cuda", equation(name, number)
+    neuron, x_TN = equation_module(spec, torch.float32), [*LAYOUTS.values()][number % 6](equation_input(dtype))
+    g_TN, norm = equation_input(dtype, seed=3), join is not None
+    kernel = kernels.find_norm_equations(spec, x_TN, neuron.learned)
+    assert kernel is not None
+    tape = tapes.trace_join(catalogue()[join](), branch=True) if join else ""  # type: ignore[arg-type]
+    assert tape is not None
+    count = 0 if norm else len(spec.equations.after)
+    after = equation_input(seed=4)[:count].float() if count else None
+    results = []
+    for kernels_of, where in ((on_cuda, device), (on_cpu, "cpu")):
+        channels: Any = (None,) * 4 if join is None else norm_case("LIF", "", tuple(x_TN.shape), where).channels
+        weight, bias, mean, rstd = channels
+        other_TN = (equation_input(seed=5) > 0.5).to(where, dtype) if join else None
+        start, g_after = (None, None) if after is None else (0.3 * after.to(where), after.to(where))
+        numbers = None if kernel.factors is None else kernel.factors.detach().to(where)
+        program = kernel.program._replace(join=tape).text()
+        call = LayerCall(x_TN.to(where), start, other_TN, weight, bias, mean, rstd, numbers, program)
+        wanted = LayerNeedsGrad(x=True, start=count > 0, channels=norm, factors=numbers is not None, other=bool(join))
+        with rows_in(place):
+            y_TN, states = kernels_of.forward(call, final=count > 0)
+            gradients = kernels_of.backward(call, g_TN.to(where), g_after, wanted, batch=norm)
+        results.append([y_TN.cpu(), states.cpu(), *(each.cpu() for each in gradients)])
+    (y_TN, states, *found), (expected, expected_states, *others) = results
+    assert torch.equal(y_TN, expected)
+    assert torch.equal(states, expected_states) or name == EXACT_BUT
+    for one, other in zip(found, others, strict=True):
+        assert one.dtype == other.dtype
+        assert_near(one, other, 1e-5, other.abs().max() if other.numel() else other.sum())
+
+
+LAYERS = ((None, "registers"), ("IAND", "registers"), ("", "memory"))
+EVERY = [(name, *LAYERS[number % 3]) for number, name in enumerate(EQUATIONS)]
+if factor() > 1:
+    EVERY = [(name, *layer) for name in EQUATIONS for layer in LAYERS]
+
+
+@pytest.mark.parametrize(("name", "join", "place"), EVERY)
+def test_equations(name: str, join: str | None, place: str) -> None:
+    beside_equations_of_the_cpu(name, join, place)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_equations_in_16_bits(dtype: torch.dtype) -> None:
+    beside_equations_of_the_cpu("CUBA", "ADD", "registers", dtype)
+
+
+def test_every_operation() -> None:
+    """Each operation of equations has a text that Triton runs."""
+    spec = defined_kind(ONE_OF_EACH).model_validate({})
+    used = {entry.operation for entry in needed([spec.equations.given, *spec.equations.after])}
+    assert OPERATIONS.keys() - used <= {"fire", "detach", "most"}  # those of neurons above
+    x_TN = equation_input(torch.float32).to("cpu" if INTERPRETED else "cuda")
+    neuron = Equations(spec, x_TN.shape[2], len(x_TN))
+    results = []
+    for choice in ("fastest", "reference"):
+        x = x_TN.detach().requires_grad_()
+        with kernels.use_kernels(choice):
+            y_TN, states = neuron.run(x)
+        results.append([y_TN, states, *torch.autograd.grad([y_TN.sum(), states.sum()], x)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 # --- what is kept ------------------------------------------------------------------------------------------
@@ -309,10 +400,10 @@ def test_the_probe_finds_nothing_wrong() -> None:
             assert dispatch.wrong_kernels(device) == []
     assert torch.equal(torch.get_rng_state(), drawn)
     for module, name, found in (
-        (cuda_neuron, "forward", "neurons"),
+        (on_cuda, "forward", "neurons"),
         (cuda_packed_bits, "pack", "numbers in bits"),
         (cuda_max_pool, "backward", "max pooling"),
-        (cuda_norm_neuron, "statistics", "batch norm and neurons"),
+        (on_cuda, "statistics", "batch norm and neurons"),
     ):
         run = getattr(module, name)
 

@@ -13,22 +13,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from sewdsl.equations.step import LinearConstants
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import (
     cuda_max_pool,
-    cuda_neuron,
-    cuda_norm_neuron,
     cuda_packed_bits,
     dispatch,
     max_pool,
     reference,
 )
-from sewdsl.snn.kernels.neuron import on_cpu, operators, partition
-from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerProgram
-from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
-from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad
-from sewdsl.snn.kernels.norm_call import FusedJoin, KernelChannels, NeedsGrad, NormGradients
+from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, operators, partition
 from tests.snn.kernels.cases import current, make
 
 ROOT = Path(__file__).parents[3]
@@ -68,47 +61,12 @@ def test_linear_neurons_run_fast(ran: list[str]) -> None:
     assert ran == ["fast"] * 3
 
 
-def layer(work: NeuronCall, channels: KernelChannels | None = None, joint: FusedJoin | None = None) -> LayerCall:
-    """The call of the CPU's kernel that does what Triton's would."""
-    law = work.law
-    text = LinearConstants(*law[:7]).text()
-    tape, other_TN = joint or ("", None)
-    weight, bias, mean, rstd = channels or (None, None, None, None)
-    return LayerCall(
-        work.x_TN, None, other_TN, weight, bias, mean, rstd, None, LayerProgram((), text, law.slope, tape).text()
-    )
-
-
-def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
-    return on_cpu.forward(layer(work), final=final)
-
-
-def backward(work: NeuronCall, g: Tensor, _g_final: None, wants: NeuronNeedsGrad) -> tuple[Tensor, Tensor, Tensor]:
-    wanted = LayerNeedsGrad(wants.x, wants.v, channels=False, factors=False, other=False)
-    found = on_cpu.backward(layer(work), g, None, wanted, batch=False)
-    return found.x_TN, found.start, found.factors
-
-
-def norm_forward(work: NeuronCall, channels: KernelChannels, joint: FusedJoin) -> Tensor:
-    return on_cpu.forward(layer(work, channels, joint), final=False)[0]
-
-
-def norm_gradients(
-    work: NeuronCall, g: Tensor, channels: KernelChannels, joint: FusedJoin, wanted: NeedsGrad, *, batch: bool
-) -> NormGradients:
-    needs = LayerNeedsGrad(wanted.x, False, *wanted[1:])  # noqa: FBT003 -- no first states
-    found = on_cpu.backward(layer(work, channels, joint), g, None, needs, batch=batch)
-    return NormGradients(found.x_TN, found.weight, found.bias, found.factors, found.other_TN)
-
-
 @pytest.fixture
 def triton(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Triton as it would be on a GPU: the CPU's kernels are in its place."""
-    monkeypatch.setattr(cuda_neuron, "forward", forward)
-    monkeypatch.setattr(cuda_neuron, "backward", backward)
-    monkeypatch.setattr(cuda_norm_neuron, "statistics", partition.statistics)
-    monkeypatch.setattr(cuda_norm_neuron, "forward", norm_forward)
-    monkeypatch.setattr(cuda_norm_neuron, "gradients", norm_gradients)
+    monkeypatch.setattr(on_cuda, "forward", on_cpu.forward)
+    monkeypatch.setattr(on_cuda, "backward", on_cpu.backward)
+    monkeypatch.setattr(on_cuda, "statistics", partition.statistics)
     for name in ("forward", "backward"):
         monkeypatch.setattr(cuda_max_pool, name, getattr(max_pool, name))
     monkeypatch.setattr(cuda_packed_bits, "pack", lambda x, _bits: x)
@@ -135,7 +93,7 @@ def test_triton_that_does_not_launch_is_not_used(triton: pytest.MonkeyPatch, fun
         message = "Failed to find C compiler.\nPlease specify via CC environment variable."
         raise RuntimeError(message)
 
-    triton.setattr(cuda_neuron, function, fails)
+    triton.setattr(on_cuda, function, fails)
     with pytest.warns(UserWarning, match=r"do not run on cpu \(RuntimeError: Failed to find C compiler\.\): .*slower"):
         assert not dispatch._triton_runs(CPU)
     with warnings.catch_warnings():
@@ -146,14 +104,14 @@ def test_triton_that_does_not_launch_is_not_used(triton: pytest.MonkeyPatch, fun
 @pytest.mark.parametrize("place", [0, 1])
 def test_triton_that_gives_other_numbers_is_not_used(triton: pytest.MonkeyPatch, place: int) -> None:
     function = ("forward", "backward")[place]
-    plain: Callable[..., Any] = (forward, backward)[place]
+    plain: Callable[..., Any] = (on_cpu.forward, on_cpu.backward)[place]
 
     def wrong(*arguments: Any, **named: Any) -> Any:
-        first, *others = plain(*arguments, **named)
-        first[1, 1, 1] += 1
-        return first, *others
+        found = plain(*arguments, **named)
+        found[0][1, 1, 1] += 1
+        return found
 
-    triton.setattr(cuda_neuron, function, wrong)
+    triton.setattr(on_cuda, function, wrong)
     with pytest.warns(UserWarning, match="other numbers than torch"):
         assert not dispatch._triton_runs(CPU)
 

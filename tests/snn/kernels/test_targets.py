@@ -21,15 +21,20 @@ MOST_REGISTERS = {
     "storage unpack": 64,
     "storage forward": 64,
     "storage backward": 64,
-    "neurons forward": 64,
-    "neurons backward": 96,
-    "neurons backward_in_registers": 96,
+    "registers forward": 64,
+    "registers backward": 96,
+    "memory forward": 64,
+    "memory backward": 96,
     "norm sums": 64,
     "norm average": 64,
     "norm forward": 64,
     "norm backward": 160,
     "norm conclude": 96,
     "norm settle": 64,
+    "equations forward": 64,
+    "equations backward": 160,
+    "equations conclude": 96,
+    "equations settle": 64,
 }
 """Of a thread, at 16 time-steps: with more, too few threads run at once."""
 

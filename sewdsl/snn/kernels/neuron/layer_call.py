@@ -12,7 +12,44 @@ from torch import Tensor
 from sewdsl.equations.step import read_linear
 from sewdsl.snn.kernels import memory_layout
 from sewdsl.snn.kernels.neuron.plan_kernel import FactorAxes, KernelVariant, LayerNeedsGrad
-from sewdsl.snn.kernels.norm_call import KernelChannels
+
+
+class RunningStatistics(NamedTuple):
+    """The statistics of many batches, changed in place.
+
+    Attributes:
+        mean: Of each channel, ``[C]``.
+        var: The unbiased variance of each channel.
+        momentum: Weight of the newest batch.
+        batches: Counts the batches, a whole number.
+        repeats: How many equal time-steps each one of the input represents: the variance of more values is a little
+            less biased.
+    """
+
+    mean: Tensor
+    var: Tensor
+    momentum: float
+    batches: Tensor
+    repeats: int
+
+    def unbias(self, x_TN: Tensor) -> float:
+        """The factor from the variance of a batch ``[T, N, C, *]`` to an unbiased one."""
+        count = x_TN.numel() // x_TN.shape[2] * self.repeats
+        return count / (count - 1)
+
+
+class KernelChannels(NamedTuple):
+    """What batch norm has for each channel, ``[C]``: the current is ``weight · (x - mean) · rstd + bias``."""
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    rstd: Tensor
+
+    def line(self) -> tuple[Tensor, Tensor]:
+        """a and b of the current ``a · x + b``, as torch computes them."""
+        a = self.weight * self.rstd
+        return a, self.bias - self.mean * a
 
 
 class LayerProgram(NamedTuple):

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from sewdsl.snn.kernels import memory_layout, render_kernels
 from sewdsl.snn.kernels.compile_kernel import compile_kernel
-from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients
+from sewdsl.snn.kernels.neuron.layer_call import KernelChannels, LayerCall, LayerGradients
 from sewdsl.snn.kernels.neuron.partition import MAX_GROUPS, Partition
 from sewdsl.snn.kernels.neuron.plan_kernel import KernelVariant, LayerNeedsGrad
 from sewdsl.snn.kernels.neuron.write_numba import Kernel, render_backward, render_forward
-from sewdsl.snn.kernels.norm_call import KernelChannels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

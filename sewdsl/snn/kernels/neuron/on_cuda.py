@@ -1,65 +1,224 @@
-"""Neuron kernels on a CUDA device: those of neurons that charge linearly, which are written by hand for Triton."""
+"""Neuron kernels on a CUDA device: torch's tensors in, torch's tensors out.
+
+Nothing is kept but the input, numbers for each channel, and the join's other operand where its gradient needs it. The
+host launches two kernels for the statistics, one for the rest of the forward pass and up to three for the backward, and
+waits for none.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any, NamedTuple
 
-from sewdsl.equations.step import read_linear
-from sewdsl.snn.kernels import cuda_neuron, cuda_norm_neuron
-from sewdsl.snn.kernels.cuda_norm_neuron import statistics
-from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients
+import torch
+from torch import Tensor
+
+from sewdsl.snn.kernels import memory_layout, render_kernels
+from sewdsl.snn.kernels.launch import has_tuples, launching_on, load_kernels
+from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients, RunningStatistics
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
-from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronConstants, NeuronNeedsGrad
-from sewdsl.snn.kernels.norm_call import FusedJoin, NeedsGrad
+from sewdsl.snn.kernels.neuron.write_triton import CudaKernel, render_backward, render_forward
+from sewdsl.snn.limits import MAX_REGISTER_STEPS
 
-if TYPE_CHECKING:
-    from torch import Tensor
+FORWARD_LANES = 256
+"""Neurons in a tile of the forward pass."""
+BACKWARD_LANES = 128
+"""Neurons in a tile of the backward pass: one for each of a program's threads, which keeps all of its rows."""
+MAX_COLUMNS = 32
+"""Channels in a tile, where they are side by side in memory."""
+PROGRAMS = 4096
+"""About so many programs add up: enough for the largest GPU, few enough that their sums are quickly added."""
+GATHERED_ROWS, GATHERED_COLUMNS = 64, 8
+"""Groups and channels that are added up at once, in the end."""
+GATHERING: dict[str, Any] = {"ROWS": GATHERED_ROWS, "COLUMNS": GATHERED_COLUMNS, "enable_fp_fusion": False}
 
-__all__ = ["backward", "forward", "statistics"]
+
+class Tiles(NamedTuple):
+    """Shares of the neurons of a time-step, by shape and layout alone.
+
+    Attributes:
+        rows: Numbers of each channel.
+        inner: Distance in memory of the channels of a place.
+        C: Channels.
+        tile_rows: Rows of a tile.
+        tile_columns: Channels of a tile.
+    """
+
+    rows: int
+    inner: int
+    C: int
+    tile_rows: int
+    tile_columns: int
+
+    @classmethod
+    def of(cls, x_TN: Tensor, lanes: int, *, channels: bool = True) -> Tiles:
+        """Return the tiles of so many neurons; without channels, all neurons are rows."""
+        C, neurons = x_TN.shape[2] if channels else 1, x_TN[0].numel()
+        inner = memory_layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
+        columns = min(MAX_COLUMNS, 1 << (C - 1).bit_length()) if inner == 1 else 1
+        return cls(neurons // C, inner, C, lanes // columns, columns)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """A program for each tile."""
+        return -(-self.rows // self.tile_rows), -(-self.C // self.tile_columns)
+
+    @property
+    def summing_grid(self) -> tuple[int, int]:
+        """A program for each group of tiles, over which it adds up."""
+        tiles, across = self.grid
+        return max(1, min(tiles, PROGRAMS // across)), across
+
+    @property
+    def channel_grid(self) -> tuple[int]:
+        """A program for some channels, for which it adds up the sums of groups."""
+        return (-(-self.C // GATHERED_COLUMNS),)
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Arguments of kernels."""
+        shape = {"ROWS": self.tile_rows, "COLUMNS": self.tile_columns}
+        return {"rows": self.rows, "inner": self.inner, "C": self.C, "neurons": self.rows * self.C, **shape}
 
 
 def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
     """Return the output, and the states after the last time-step; an empty tensor if these are not wanted."""
-    work, channels = _linear(call), call.channels
-    if channels is not None:
-        return cuda_norm_neuron.forward(work, channels, FusedJoin(call.program.join, call.other_TN)), call.nothing()
-    y_TN, v_N = cuda_neuron.forward(work, final=final)
-    return y_TN, v_N
+    y_TN, after = call.given(), call.states_after() if final else call.nothing()
+    if not y_TN.numel():
+        return y_TN, after
+    kernel = render_forward(call.variant(states=final or call.start is not None, backward=False))
+    tiles = Tiles.of(call.x_TN, FORWARD_LANES, channels=kernel.tiled)
+    values = _values(call, kernel, tiles) | {"y": y_TN, "final": after, "ENDS": final}
+    with launching_on(y_TN.device):
+        _launch(kernel, "forward", tiles.grid, values)
+    return y_TN, after
 
 
 def backward(
     call: LayerCall, g_TN: Tensor | None, g_after: Tensor | None, wanted: LayerNeedsGrad, *, batch: bool
 ) -> LayerGradients:
     """Return the gradients of :func:`forward`, as :func:`sewdsl.snn.kernels.neuron.on_cpu.backward` does."""
-    work, channels = _linear(call), call.channels
-    none = call.nothing()
-    if channels is None:
-        needs = NeuronNeedsGrad(wanted.x, wanted.start, wanted.factors)
-        g_x_TN, g_start, sums = cuda_neuron.backward(work, g_TN, g_after, needs)
-        return LayerGradients(
-            g_x_TN, g_start, none, none.clone(), _of_factors(sums, call), call.nothing(call.x_TN.dtype)
+    x_TN, channels = call.x_TN, call.channels
+    batch = batch and wanted.x and channels is not None
+    found = LayerGradients.empty(call, wanted)
+    if not x_TN.numel():
+        return found._replace(factors=found.factors.zero_())
+    variant = call.variant(states=call.start is not None or g_after is not None, backward=True)
+    sums_wanted = wanted._replace(channels=channels is not None and (wanted.channels or batch))
+    steps = len(x_TN) if len(x_TN) <= MAX_REGISTER_STEPS and has_tuples() else 0
+    kernel = render_backward(variant, sums_wanted, steps)
+    assert kernel.plan is not None  # noqa: S101 -- of a backward kernel
+    tiles, sums = Tiles.of(x_TN, BACKWARD_LANES, channels=kernel.tiled), kernel.plan.sums
+    grid = tiles.summing_grid if sums and kernel.tiled else tiles.grid
+    strides = memory_layout.step_strides(x_TN)
+    g_TN = call.given().zero_() if g_TN is None else memory_layout.with_strides(g_TN, strides)
+    g_after = None if g_after is None else memory_layout.with_strides(g_after, strides)
+    columns = sum(len(x_TN) if each.steps else 1 for each in sums)
+    new_table = x_TN.new_zeros if any(each.steps for each in sums) else x_TN.new_empty
+    table = new_table((grid[0] if sums else 0, columns, tiles.C), dtype=torch.float64)
+    values = _values(call, kernel, tiles) | _saved(call, kernel, found.x_TN)
+    values |= {"g_y": g_TN, "g_step": g_TN.stride(0), "g_x": found.x_TN, "g_others": found.other_TN, "table": table}
+    values |= {"g_final": g_after, "ENDS": g_after is not None, "g_start": found.start}
+    with launching_on(x_TN.device):
+        _launch(kernel, "backward", grid, values)
+        if channels is None:
+            return found._replace(factors=_factors(table.sum(0), call, kernel)) if wanted.factors else found
+        if not sums:
+            return found._replace(weight=found.weight.zero_(), bias=found.bias.zero_())
+        rows = x_TN.new_empty((columns + len(kernel.plan.derived) - 2, tiles.C), dtype=torch.float64)
+        terms = x_TN.new_empty((2, tiles.C), dtype=torch.float32)
+        values |= {"g_weight": found.weight, "g_bias": found.bias, "terms": terms, "g_factors": rows, "BATCH": batch}
+        values |= {"groups": grid[0], "count": x_TN.numel() / tiles.C} | GATHERING
+        _launch(kernel, "conclude", tiles.channel_grid, values)
+        if batch:
+            tiles = Tiles.of(x_TN, FORWARD_LANES)
+            values |= {"T": len(x_TN), "new_step": tiles.rows * tiles.C} | tiles.sizes
+            names = "x", "g_x", "terms", "x_step", "new_step", "rows", "inner", "C", "T", "ROWS", "COLUMNS"
+            settle = load_kernels(render_kernels.render_cuda_statistics).settle
+            settle[tiles.grid](**{name: values[name] for name in names}, enable_fp_fusion=False)
+    return found._replace(factors=_factors(rows, call, kernel)) if wanted.factors else found
+
+
+def _values(call: LayerCall, kernel: CudaKernel, tiles: Tiles) -> dict[str, Any]:
+    """Return the arguments that all kernels of a call have, by name."""
+    strides = memory_layout.step_strides(call.x_TN)
+    x_TN = memory_layout.with_strides(call.x_TN, strides)
+    values: dict[str, Any] = {"x": x_TN, "x_step": x_TN.stride(0), "T": len(x_TN), "factors": call.factors}
+    if call.other_TN is not None:
+        other_TN = memory_layout.with_strides(call.other_TN, strides)
+        values |= {"others": other_TN, "other_step": other_TN.stride(0)}
+    start = None if call.start is None else memory_layout.with_strides(call.start, strides)
+    values |= {"start": start, "STARTS": start is not None}
+    values |= {"weight": call.weight, "bias": call.bias, "mean": call.mean, "rstd": call.rstd}
+    sizes = [steps * channels for steps, channels in call.program.axes]
+    values |= {f"o{place}": first for place, first in enumerate(accumulate(sizes, initial=0))}
+    return values | {f"c{place}": number for place, number in enumerate(kernel.numbers)} | tiles.sizes
+
+
+def _saved(call: LayerCall, kernel: CudaKernel, g_x_TN: Tensor) -> dict[str, Tensor]:
+    """Return memory for the rows that a backward kernel saves: that of the input's gradient, if it is as wide."""
+    rows = {f"saved{number}": call.x_TN.new_empty(0) for number in range(kernel.saved)}
+    for name in rows:
+        first = name == "saved0" and g_x_TN.numel() and g_x_TN.dtype == call.wide
+        rows[name] = g_x_TN if first else call.x_TN.new_empty(call.x_TN.numel(), dtype=call.wide)
+    return rows
+
+
+def _launch(kernel: CudaKernel, function: str, grid: tuple[int, ...], values: Mapping[str, Any]) -> None:
+    """Launch a kernel."""
+    launcher = getattr(load_kernels(str, kernel.text), function)[grid]
+    launcher(**{name: values[name] for name in kernel.arguments[function]}, enable_fp_fusion=False)
+
+
+def _factors(rows: Tensor, call: LayerCall, kernel: CudaKernel) -> Tensor:
+    """Return the gradients of all numbers of all factors from their sums over each channel.
+
+    Args:
+        rows: The sums ``[R, C]``: of each factor with a gradient one row, or one for each of its time-steps.
+        call: That of the forward.
+        kernel: The backward kernel.
+    """
+    assert call.factors is not None  # noqa: S101 -- factors have gradients
+    if len(rows) == len(kernel.factors) == call.factors.numel():
+        return rows.sum(1).to(call.factors.dtype)
+    pieces, first = [], 0
+    for place, (steps, channels) in enumerate(call.program.axes):
+        if place in kernel.factors:
+            piece = rows[first : first + steps]
+            pieces.append((piece if channels > 1 else piece.sum(1)).reshape(-1))
+            first += steps
+        else:
+            pieces.append(rows.new_zeros(steps * channels))
+    return torch.cat(pieces).to(call.factors.dtype)
+
+
+def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> Tensor:
+    """Return the statistics of ``[T, N, C, *]`` for batch norm, which go into the running statistics too.
+
+    Args:
+        x_TN: Input of batch norm.
+        running: Running statistics; None: there are none.
+        eps: Added to the variance.
+
+    Returns:
+        Mean and 1 / sqrt(variance + eps) of every channel over all else, ``[2, C]``, float32.
+    """
+    x_TN = memory_layout.with_strides(x_TN, memory_layout.step_strides(x_TN))
+    tiles = Tiles.of(x_TN, FORWARD_LANES)
+    groups, _ = tiles.summing_grid
+    table = x_TN.new_empty((groups, 2, tiles.C), dtype=torch.float64)
+    found = x_TN.new_empty((2, tiles.C), dtype=torch.float32)
+    known = (running.mean, running.var, running.batches) if running is not None else (found, found, found)
+    more, momentum = (running.unbias(x_TN), running.momentum) if running is not None else (1.0, 0.0)
+    kernels = load_kernels(render_kernels.render_cuda_statistics)
+    shape = {"ROWS": tiles.tile_rows, "COLUMNS": tiles.tile_columns, "enable_fp_fusion": False}
+    with launching_on(x_TN.device):
+        kernels.sums[tiles.summing_grid](x_TN, table, x_TN.stride(0), *tiles[:3], len(x_TN), **shape)
+        kernels.average[tiles.channel_grid](
+            *(x_TN, table, found, *known, groups, x_TN.numel() / tiles.C),
+            *(more, momentum, eps, tiles.inner, tiles.C),
+            RUNNING=running is not None,
+            **GATHERING,
         )
-    joint, needs_norm = FusedJoin(call.program.join, call.other_TN), NeedsGrad(wanted.x, *wanted[2:])
-    g_TN = call.given().zero_() if g_TN is None else g_TN
-    found = cuda_norm_neuron.gradients(work, g_TN, channels, joint, needs_norm, batch=batch)
-    return LayerGradients(found.x_TN, none, found.weight, found.bias, _of_factors(found.factors, call), found.other_TN)
-
-
-def _linear(call: LayerCall) -> NeuronCall:
-    """Return the call of a hand-written kernel."""
-    program = call.program
-    constants = read_linear(program.law)
-    assert constants is not None  # noqa: S101 -- there are kernels for no others: the dispatch knows
-    numbers = () if call.factors is None else call.factors.unbind()
-    learned = dict(zip(constants.order, numbers, strict=True))
-    decay, gain, drift = (number or 0.0 for number in constants[:3])
-    law = NeuronConstants(decay, gain, drift, *constants[3:], slope=program.slope)
-    return NeuronCall(call.x_TN, call.start, learned.get(0), learned.get(1), learned.get(2), law)
-
-
-def _of_factors(sums: Tensor, call: LayerCall) -> Tensor:
-    """Return those gradients of decay, gain and drift that are given with the call, in their dtype."""
-    constants = read_linear(call.program.law)
-    if call.factors is None or constants is None:
-        return call.nothing()
-    return sums[list(constants.order)].to(call.factors.dtype)
+    return found

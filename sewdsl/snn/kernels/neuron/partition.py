@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sewdsl.snn.kernels import memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.kernels.compile_kernel import compile_kernel
-from sewdsl.snn.kernels.norm_call import RunningStatistics
+from sewdsl.snn.kernels.neuron.layer_call import RunningStatistics
 from sewdsl.snn.kernels.thread_blocks import MIN_PARALLEL_STEPS
 
 ROW_BYTES = 512

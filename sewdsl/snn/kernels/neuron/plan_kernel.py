@@ -299,6 +299,12 @@ def ordered_operands(entry: TapeEntry) -> Sequence[TapeEntry]:
     return sorted(entry.operands, key=lambda each: (each.level < STEP, each.index))
 
 
+def ordered_leaves(roots: Sequence[TapeEntry]) -> list[TapeEntry]:
+    """Return what roots depend on: first the operands, in the order in which the text uses them."""
+    entries = needed_for(roots)
+    return [*dict.fromkeys([*(each for entry in entries for each in ordered_operands(entry)), *entries])]
+
+
 def write_lines(
     names: dict[TapeEntry, str], roots: Sequence[TapeEntry], spelling: dict[str, str], known: Iterable[TapeEntry] = ()
 ) -> tuple[list[str], dict[TapeEntry, str]]:

@@ -28,8 +28,7 @@ from sewdsl.snn.kernels.neuron.plan_kernel import (
     LayerNeedsGrad,
     Results,
     compose,
-    needed_for,
-    ordered_operands,
+    ordered_leaves,
     plan_backward,
     write_lines,
 )
@@ -121,9 +120,7 @@ class _Writer:
             names[entry], rows[f"spread{number}"] = f"spread{number}[i]", f"part(spread{number}, p, n)"
         if plan is not None:
             names |= {leaf: f"{row}[i]" for row, leaf in plan.later.items()}
-        entries = needed_for(roots)
-        used = [operand for entry in entries for operand in ordered_operands(entry)]
-        for entry in dict.fromkeys([*used, *entries]):
+        for entry in ordered_leaves(roots):
             axes = self.axes.get(entry)
             place = layer.factors.index(entry) if axes else 0
             if axes and axes.channels:

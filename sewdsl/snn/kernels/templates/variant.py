@@ -1,4 +1,4 @@
-"""Names in which one kernel differs from another: the renderer puts values and tapes in their place.
+"""Names in which one kernel differs from another: the renderer puts values in their place.
 
 The values given here are examples, for readers and linters.
 """
@@ -62,28 +62,3 @@ BLOCK = 32
 
 ROWS = 4
 """Rows of a matrix that are multiplied at once: tiles or channels."""
-
-HAS_JOIN = False
-"""Whether a join takes the spikes."""
-
-READS_OTHER = False
-"""Whether the join, or in a backward kernel its derivatives, depend on its other operand."""
-
-PASSES_SPIKES = False
-"""Whether the derivative of the join by the spikes is 1."""
-
-
-def surrogate_slope(u):
-    """The derivative of the surrogate at u = h - v_threshold."""
-
-
-def join(s, z):
-    """What the join gives for spikes ``s`` and its other operand ``z``."""
-
-
-def join_slope_by_spikes(s, z):
-    """The derivative of the join by the spikes."""
-
-
-def join_slope_by_other(s, z):
-    """The derivative of the join by its other operand."""

@@ -12,8 +12,8 @@ a channel, so that the host launches one kernel for it and waits for nothing.
 import triton
 import triton.language as tl
 
-from sewdsl.snn.kernels.templates.cuda_neuron_step import after, factor, fired, pull
-from sewdsl.snn.kernels.templates.variant import (
+from tests.snn.kernels.hand_written.templates.step import after, factor, fired, pull
+from tests.snn.kernels.hand_written.templates.variant import (
     HAS_JOIN,
     PASSES_SPIKES,
     READS_OTHER,

@@ -117,3 +117,50 @@ class NeuronCall(NamedTuple):
     def nothing(self, dtype: torch.dtype) -> Tensor:
         """An empty tensor."""
         return self.x_TN.new_empty(0, dtype=dtype)
+
+
+class FusedJoin(NamedTuple):
+    """The join that takes the spikes, if one does.
+
+    Attributes:
+        tape: What it computes of them and of its other operand, see :mod:`sewdsl.snn.kernels.tapes`; empty: there is
+            none.
+        other: That operand, in the shape and dtype of the input; None: there is none, or it is not needed.
+    """
+
+    tape: str
+    other: Tensor | None
+
+
+class NeedsGrad(NamedTuple):
+    """Which gradients are asked for.
+
+    Attributes:
+        x: Of the input.
+        channels: Of weight and bias.
+        factors: Of decay, gain and drift.
+        other: Of the join's other operand.
+    """
+
+    x: bool
+    channels: bool
+    factors: bool
+    other: bool
+
+
+class NormGradients(NamedTuple):
+    """Gradients; those not wanted are empty or zero.
+
+    Attributes:
+        x_TN: Of the input.
+        weight: Of the factor of each channel, ``[C]``.
+        bias: Of what is added, ``[C]``.
+        factors: Of decay, gain and drift, ``[3]``, float64.
+        other_TN: Of the join's other operand.
+    """
+
+    x_TN: Tensor
+    weight: Tensor
+    bias: Tensor
+    factors: Tensor
+    other_TN: Tensor

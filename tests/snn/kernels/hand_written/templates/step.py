@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from sewdsl.snn.kernels.templates.variant import surrogate_slope
+from tests.snn.kernels.hand_written.templates.variant import surrogate_slope
 
 
 @triton.jit

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import compile_cache, memory_layout, render_kernels
-from sewdsl.snn.kernels.neuron_call import NeuronCall, NeuronNeedsGrad
+from sewdsl.snn.kernels import memory_layout
+from sewdsl.snn.kernels.launch import has_tuples, launching_on
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
+from tests.snn.kernels.hand_written.call import NeuronCall, NeuronNeedsGrad
+from tests.snn.kernels.hand_written.render import load
 
 BLOCK_NEURONS = 256
 """Neurons in a program of the grid."""
@@ -29,7 +27,7 @@ def forward(work: NeuronCall, *, final: bool) -> tuple[Tensor, Tensor]:
     if work.neurons:
         start = x_TN if v_N is None else v_N
         with launching_on(x_TN.device):
-            load_kernels(render_kernels.render_cuda_neurons, work.law.slope).forward[_grid(work, BLOCK_NEURONS)](
+            load("step", "neurons", slope=work.law.slope).forward[_grid(work, BLOCK_NEURONS)](
                 *(x_TN, start, spikes_TN, final_N, *neuron_scalars(work), x_TN.stride(0), work.neurons, work.T),
                 **_options(work, BLOCK_NEURONS),
                 ENDS=final,
@@ -67,7 +65,7 @@ def backward(
         }
         tensors = x_TN, start, g_spikes_TN, end, g_x_TN, g_v_N
         sizes = x_TN.stride(0), g_spikes_TN.stride(0), work.neurons
-        kernels = load_kernels(render_kernels.render_cuda_neurons, work.law.slope)
+        kernels = load("step", "neurons", slope=work.law.slope)
         with launching_on(x_TN.device):
             if in_registers:
                 kernels.backward_in_registers[_grid(work, block)](
@@ -81,11 +79,6 @@ def backward(
     return g_x_TN, g_v_N, table.sum(0)
 
 
-def launching_on(device: torch.device) -> AbstractContextManager[object]:
-    """Launches on the device of the tensors, whichever is the current one."""
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
-
-
 def _laid_out(work: NeuronCall) -> tuple[Tensor, Tensor | None]:
     """Input and first potential with their memory in one order."""
     strides = memory_layout.step_strides(work.x_TN)
@@ -96,16 +89,6 @@ def _laid_out(work: NeuronCall) -> tuple[Tensor, Tensor | None]:
 
 def _grid(work: NeuronCall, block: int) -> tuple[int]:
     return (-(-work.neurons // block),)
-
-
-def has_tuples() -> bool:
-    """Whether Triton's language has tuples, in which potentials are kept: it has from 3.3 on.
-
-    Asked again each time: torch's compiler follows it, and warns of functions that remember.
-    """
-    from triton import language  # noqa: PLC0415 -- as below
-
-    return hasattr(language, "tuple")
 
 
 def neuron_scalars(work: NeuronCall) -> tuple[Any, ...]:
@@ -135,11 +118,3 @@ def _options(work: NeuronCall, block: int) -> dict[str, Any]:
         "BLOCK": block,
         "enable_fp_fusion": False,
     }
-
-
-@cache
-def load_kernels(render: Callable[..., str], *arguments: str) -> ModuleType:
-    """The module of CUDA kernels that a renderer writes for its arguments; Triton is loaded only now."""
-    import triton  # noqa: PLC0415
-
-    return compile_cache.load_source(render(*arguments), f"triton {triton.__version__}")

@@ -12,7 +12,7 @@ input's gradient, and read from there on the way back, just before the gradient 
 import triton
 import triton.language as tl
 
-from sewdsl.snn.kernels.templates.cuda_neuron_step import add_step, after, factor, fired, step_back, store_sums
+from tests.snn.kernels.hand_written.templates.step import add_step, after, factor, fired, step_back, store_sums
 
 
 @triton.jit

@@ -1,0 +1,400 @@
+"""The text of the CUDA kernels of neurons, for Triton.
+
+A program of the grid takes tiles of neurons through time; each lane is a neuron. Operations are those of the reference,
+in its order. They must be compiled without contracting a multiplication and an addition into one rounding
+(``enable_fp_fusion=False``), so that outputs are equal.
+
+A backward kernel first computes the states again. Of few time-steps, what it saves of them stays in registers. Of many,
+it is written to memory: the first row to that of the input's gradient, which is read just before it is replaced.
+
+Sums over neurons are taken over the time-steps of a lane in single precision, over all else in double.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from sewdsl.equations.operations import OPERATIONS
+from sewdsl.equations.tape import STEP, TapeEntry
+from sewdsl.snn.kernels.neuron.plan_kernel import (
+    BackwardPlan,
+    KernelVariant,
+    LayerNeedsGrad,
+    Results,
+    compose,
+    needed_for,
+    ordered_leaves,
+    plan_backward,
+    write_lines,
+)
+from sewdsl.snn.kernels.render_kernels import render_cuda
+
+INLINE_NUMBERS = {0.0: "0.0", 1.0: "1.0", 2.0: "2.0"}
+"""Numbers that a text may contain, if the equations write them."""
+MAX_REGISTER_ROWS = 32
+"""Rows of all time-steps that stay in registers."""
+MAX_UNROLLED_LINES = 1500
+"""Lines of all time-steps that are written out, so that their rows stay in registers."""
+SPELLING = {name: operation.spelling.triton for name, operation in OPERATIONS.items()}
+POINTERS = ("x", "others", "y", "g_y", "g_others", "g_x", "start", "final", "g_final", "g_start", "table")
+POINTERS_OF_CHANNELS = ("weight", "bias", "mean", "rstd", "g_weight", "g_bias", "terms", "g_factors", "factors")
+SIZES = ("x_step", "other_step", "g_step", "neurons", "rows", "inner", "C", "groups", "count", "T")
+CONSTANTS = ("STARTS", "ENDS", "BATCH", "ROWS", "COLUMNS")
+
+
+class CudaKernel(NamedTuple):
+    """The text of kernels, and the arguments for launching them.
+
+    Attributes:
+        text: A module with the kernel ``forward``, or with ``backward`` and, after batch norm, ``conclude``.
+        arguments: Names of the arguments of each kernel: of tensors, sizes, ``o0`` … for the places of factors,
+            ``c0`` … for the numbers.
+        numbers: The numbers.
+        tiled: Whether tiles have rows and columns, which are channels.
+        saved: Rows that a backward kernel saves in memory, as ``saved0`` …
+        plan: Of a backward kernel.
+    """
+
+    text: str
+    arguments: dict[str, tuple[str, ...]]
+    numbers: tuple[float, ...]
+    tiled: bool
+    saved: int = 0
+    plan: BackwardPlan | None = None
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """Places of the factors that have a gradient, in the order in which ``conclude`` or the sums have them."""
+        assert self.plan is not None  # noqa: S101 -- of a backward kernel
+        summed = [each.place for each in self.plan.sums if each.place is not None]
+        return tuple(sorted([*summed, *(each.place for each in self.plan.derived)]))
+
+
+@lru_cache(maxsize=256)
+def render_forward(variant: KernelVariant) -> CudaKernel:
+    """Return the kernel ``forward``."""
+    return _Writer(variant).forward()
+
+
+@lru_cache(maxsize=256)
+def render_backward(variant: KernelVariant, wanted: LayerNeedsGrad, steps: int) -> CudaKernel:
+    """Return the kernels ``backward`` and ``conclude``.
+
+    Args:
+        variant: That of the forward kernel, with a surrogate.
+        wanted: Gradients to compute.
+        steps: Time-steps whose rows may stay in registers; 0: rows are saved in memory.
+    """
+    return _Writer(variant).backward(wanted, steps)
+
+
+class _Writer:
+    """Writes the kernels of a variant."""
+
+    def __init__(self, variant: KernelVariant) -> None:
+        self.variant, self.layer = variant, compose(variant)
+        self.tiled = variant.norm or any(each.channels for each in variant.axes)
+        self.shape = "[ROWS, COLUMNS]" if self.tiled else "[ROWS]"
+        self.numbers, self.factors = list[float](), list[int]()
+        self.v = [f"v{number}" for number in range(len(self.layer.states))]
+        self.rest = [self._number(value) for value in self.layer.start]
+
+    def _number(self, value: float) -> str:
+        """Return the name of a number that the kernel is given."""
+        self.numbers.append(float(value))
+        return f"c{len(self.numbers) - 1}"
+
+    def _names(self, roots: Sequence[TapeEntry], plan: BackwardPlan | None = None) -> dict[TapeEntry, str]:
+        """Return the names of everything that a time-step is given."""
+        layer, tape = self.layer, self.layer.given.tape
+        names = {layer.raw: "x_now", layer.other: "other_now", tape.leaf("g_given"): "g_now"}
+        names |= dict(zip(layer.line, ("line0", "line1"), strict=False))
+        for number, state in enumerate(layer.states):
+            names[state], names[tape.leaf("g_state", number)] = f"v{number}", f"g{number}"
+        if plan is not None:
+            names |= {leaf: row for row, leaf in plan.later.items()}
+        for entry in ordered_leaves(roots):
+            if entry in layer.factors:
+                self.factors.append(layer.factors.index(entry))
+                names[entry] = f"f{self.factors[-1]}"
+            elif entry.literal and entry.number in INLINE_NUMBERS:
+                names[entry] = INLINE_NUMBERS[entry.number]
+            elif entry.number is not None:
+                names[entry] = self._number(entry.number)
+        return names
+
+    def _lines(
+        self, names: dict[TapeEntry, str], results: Results, known: Sequence[TapeEntry] = ()
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return the lines of a time-step, and its results by their rows, each with a number for every lane."""
+        lines, named = write_lines(names, [entry for entry, _ in results if entry is not None], SPELLING, known)
+        values = {}
+        for entry, row in results:
+            value = "zeros" if entry is None else named[entry]
+            values[row] = f"(zeros + {value})" if entry is not None and entry.level < STEP else value
+        return lines, values
+
+    # --- around a time-step
+
+    def _setup(self) -> list[str]:
+        """Return lines that load what is the same for all tiles and time-steps."""
+        lines = []
+        if self.tiled:
+            lines += ["column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)", "known = column < C"]
+        if self.variant.norm:
+            lines.append("line0, line1 = line(weight, bias, mean, rstd, C, COLUMNS)")
+        return [*lines, *self._factor_loads(steps=False), f"zeros = tl.zeros({self.shape}, tl.float32)"]
+
+    def _factor_loads(self, *, steps: bool) -> list[str]:
+        """Return lines that load the factors with, or without, a number for each time-step."""
+        lines = []
+        for place in dict.fromkeys(self.factors):
+            axes = self.variant.axes[place]
+            if axes.steps == steps:
+                over = "t * C" if axes.channels else "t"
+                first = f"factors + o{place}{f' + {over}' if steps else ''}"
+                load = f"tl.load({first} + column, known, 0.0)" if axes.channels else f"tl.load({first})"
+                lines.append(f"f{place} = {load}.to(tl.float32){'[None, :]' if axes.channels else ''}")
+        return lines
+
+    def _tile(self) -> list[str]:
+        """Return lines that say where a tile is in the memory of a time-step."""
+        if self.tiled:
+            return ["place, inside = places(tile, rows, inner, C, ROWS, COLUMNS)"]
+        return ["place = tl.cast(tile, tl.int64) * ROWS + tl.arange(0, ROWS)", "inside = place < rows"]
+
+    def _first(self, name: str, condition: str, given: str, number: int, otherwise: str) -> list[str]:
+        """Return lines that set a name to a given state, or to a number."""
+        lines = [f"{name} = zeros + {otherwise}"]
+        if self.variant.states:
+            lines += [f"if {condition}:", f"    {name} = tl.load({_of_state(given, number)} + place, inside, 0.0)"]
+        return lines
+
+    def _starts(self, states: Iterable[int]) -> list[str]:
+        """Return lines that set states to those before the first time-step."""
+        return [line for each in states for line in self._first(self.v[each], "STARTS", "start", each, self.rest[each])]
+
+    # --- kernels
+
+    def forward(self) -> CudaKernel:
+        """Return the kernel of the output, and of the states after the last time-step."""
+        layer = self.layer
+        roots = [layer.joined, *layer.after]
+        lines, values = self._lines(self._names(roots), [(layer.joined, "y"), *zip(layer.after, self.v, strict=True)])
+        sequences = [("x", "x_step", layer.raw), ("others", "other_step", layer.other)]
+        needed = needed_for(roots)
+        read = [(name, step) for name, step, entry in sequences if entry in needed]
+        loads = [f"{_now(name)} = {_load(f'{name}_at')}" for name, _ in read]
+        moves = [f"{name}_at += {step}" for name, step in (*read, ("y", "neurons"))]
+        body = ["tile = tl.program_id(0)", *self._tile(), *self._setup(), *self._starts(range(len(self.v)))]
+        body += [f"{name}_at = {name} + place" for name, _ in (*read, ("y", ""))]
+        step = [*loads, *self._factor_loads(steps=True), *lines, _store("y_at", values.pop("y"), "y")]
+        body += ["for t in range(T):", *_indented([*step, *_assigned(values), *moves])]
+        if self.variant.states:
+            for number, name in enumerate(self.v):
+                body += ["if ENDS:", f"    tl.store({_of_state('final', number)} + place, {name}, inside)"]
+        return self._finished({"forward": body}, set())
+
+    def backward(self, wanted: LayerNeedsGrad, steps: int) -> CudaKernel:
+        """Return the kernel of all gradients and sums, and the one that adds up sums."""
+        layer, plan = self.layer, plan_backward(self.layer, self.variant, wanted)
+        names = self._names([*plan.roots, *layer.after], plan)
+        rows = range(len(plan.kept))
+        charging = [
+            *zip(plan.kept, (f"n{number}" for number in rows), strict=True),
+            *zip(layer.after, self.v, strict=True),
+        ]
+        charge, charged = self._lines(names, charging)
+        kept = {entry: f"k{number}" for number, entry in enumerate(plan.kept)}
+        pull, pulled = self._lines(names | kept, plan.results, plan.kept)
+        lines = (len(charge) + len(pull)) * steps
+        unrolled = 0 < lines <= MAX_UNROLLED_LINES and len(rows) * steps <= MAX_REGISTER_ROWS
+        loop = "tl.static_range(T)" if unrolled else "range(T)"
+        gains = [f"f{each}" if isinstance(each, int) else self._number(each) for each in plan.gain]
+        self.factors += [each for each in plan.gain if isinstance(each, int)]
+        setup = self._setup()
+        if self.variant.norm and wanted.x:
+            setup.append(f"scale = {' * '.join(['line0', *gains])}")
+        body = [
+            *self._tile(),
+            *self._starts(range(len(self.v))),
+            f"x_at = x + place{'' if self.v else ' + all_steps * x_step'}",
+        ]
+        body += [f"kept{number} = ()" if unrolled else f"saved{number}_at = saved{number} + place" for number in rows]
+        if self.v:
+            step = [f"x_now = {_load('x_at')}", *self._factor_loads(steps=True), *charge, *_assigned(charged)]
+            for number in rows:
+                step += (
+                    [f"kept{number} = kept{number} + (n{number},)"]
+                    if unrolled
+                    else [f"tl.store(saved{number}_at, n{number}, inside)", f"saved{number}_at += neurons"]
+                )
+            body += [f"for t in {loop}:", *_indented([*step, "x_at += x_step"])]
+            body += [] if unrolled else ["tl.debug_barrier()"]
+        body += self._way_back(plan, wanted, pull, pulled, loop)
+        functions = {"backward": self._over_tiles(plan, setup, body)}
+        if self.variant.norm and plan.sums:
+            functions["conclude"] = self._conclude(plan, gains)
+        kernel = self._finished(functions, {"T"} if unrolled else set())
+        return kernel._replace(saved=0 if unrolled else len(rows), plan=plan)
+
+    def _way_back(
+        self, plan: BackwardPlan, wanted: LayerNeedsGrad, pull: Sequence[str], pulled: dict[str, str], loop: str
+    ) -> list[str]:
+        """Return the lines of a tile from its last time-step to its first."""
+        layer, sums = self.layer, {f"s{number}": each for number, each in enumerate(plan.sums)}
+        needed = needed_for(plan.roots, plan.kept)
+        read = [("g_y", "g_step"), *([("others", "other_step")] if layer.other in needed else [])]
+        written = [name for name in ("g_x", "g_others") if name in pulled]
+        lines = []
+        for number in range(len(self.v)):
+            lines += self._first(f"g{number}", "ENDS", "g_final", number, "0.0")
+        lines += [f"{row} = zeros" for row, each in sums.items() if not each.steps]
+        lines += [f"{row} = zeros" for row in plan.later]
+        lines += [f"{name}_at = {name} + place + last * {step}" for name, step in read]
+        lines += [f"{name}_at = {name} + place + last * neurons" for name in written]
+        step = []
+        for number in range(len(plan.kept)):
+            if "static" in loop:
+                step.append(f"k{number} = kept{number}[T - 1 - back]")
+            else:
+                step += [f"saved{number}_at -= neurons", f"k{number} = tl.load(saved{number}_at, inside, 0.0)"]
+        step += ["x_at -= x_step", f"x_now = {_load('x_at')}"] if layer.raw in needed else []
+        step += [f"{_now(name)} = {_load(f'{name}_at')}" for name, _ in read]
+        factors = self._factor_loads(steps=True)
+        step += [*(["t = T - 1 - back"] if factors or any(each.steps for each in plan.sums) else []), *factors, *pull]
+        for name in written:
+            value = pulled.pop(name)
+            step.append(_store(f"{name}_at", f"({value} * scale)" if name == "g_x" and layer.line else value, name))
+        for row, each in sums.items():
+            value = pulled.pop(row)
+            if each.steps:
+                where = f"entry + ({self._column(plan, row)} + t){' * C + column' if self.tiled else ''}"
+                total = f"tl.sum(tl.where(inside, {value}, 0.0), 0).to(tl.float64)"
+                step.append(f"tl.atomic_add({where}, {total}{', known' if self.tiled else ''})")
+            else:
+                step.append(f"{row} += {value}")
+        step += _assigned(pulled)
+        step += [f"{name}_at -= {size}" for name, size in (*read, *((name, "neurons") for name in written))]
+        lines += [f"for back in {loop}:", *_indented(step)]
+        delayed = {f"s{number}": each.state for number, each in enumerate(plan.sums) if each.state is not None}
+        lines += self._starts(dict.fromkeys(delayed.values()))
+        lines += [f"{row} += w{row[1:]} * {self.v[state]}" for row, state in delayed.items()]
+        if wanted.start:
+            for number in range(len(self.v)):
+                lines.append(f"tl.store({_of_state('g_start', number)} + place, g{number}, inside)")
+        return lines
+
+    def _over_tiles(self, plan: BackwardPlan, setup: Sequence[str], body: Sequence[str]) -> list[str]:
+        """Return the lines of a backward kernel: one tile for each program, or several to sum over each channel."""
+        summed = [f"s{number}" for number, each in enumerate(plan.sums) if not each.steps]
+        lines = ["group = tl.program_id(0)", "last, all_steps = tl.cast(T - 1, tl.int64), tl.cast(T, tl.int64)", *setup]
+        width = " * C" if self.tiled else ""
+        lines += [f"entry = table + tl.cast(group, tl.int64) * ({self._column(plan)}){width}"] if plan.sums else []
+        if not (self.tiled and plan.sums):
+            sums = (f"tl.store(entry + {self._column(plan, row)}, tl.sum({_wide_sum(row)}, 0))" for row in summed)
+            return [*lines, "tile = group", *body, *sums]
+        lines += ["groups, tiles = tl.num_programs(0), tl.cdiv(rows, ROWS).to(tl.int64)"]
+        lines += [f"all_{row} = tl.zeros({self.shape}, tl.float64)" for row in summed]
+        body = [*body, *(f"all_{row} += {_wide_sum(row)}" for row in summed)]
+        lines += ["for tile in range(tiles * group // groups, tiles * (group + 1) // groups):", *_indented(body)]
+        return [*lines, *(f"put(all_{row}, entry, {self._column(plan, row)}, C, COLUMNS)" for row in summed)]
+
+    @staticmethod
+    def _column(plan: BackwardPlan, row: str = "") -> str:
+        """Return where a sum begins in the entries of a group; without one, how many entries there are."""
+        before = plan.sums[: int(row[1:])] if row else plan.sums
+        steps = sum(each.steps for each in before)
+        return f"{len(before) - steps}{f' + {steps} * T' if steps else ''}"
+
+    def _conclude(self, plan: BackwardPlan, gains: Sequence[str]) -> list[str]:
+        """Return lines that make of sums all gradients of numbers, and the terms that statistics add to that of x."""
+        groups = f"groups, {self._column(plan)}, C, ROWS, COLUMNS"
+        lines = ["column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)", "known = column < C"]
+        lines += ["scale, shift = tl.load(rstd + column, known, 0.0), tl.load(mean + column, known, 0.0)"]
+        lines += ["a = tl.load(weight + column, known, 0.0) * scale"]
+        lines += ["b = tl.load(bias + column, known, 0.0) - shift * a"] if plan.derived else []
+        lines += [f"{name} = gathered(table, {number}, {groups})" for number, name in enumerate(("ones", "products"))]
+        values = {each.place: "a * products + b * ones" if each.current else "ones" for each in plan.derived}
+        first = "0"
+        for place in sorted([*values, *(each.place for each in plan.sums if each.place is not None)]):
+            number = next((number for number, each in enumerate(plan.sums) if each.place == place), None)
+            if number is None:
+                lines.append(f"tl.store(g_factors + ({first}) * C + column, {values[place]}, known)")
+                first += " + 1"
+                continue
+            column, steps = self._column(plan, f"s{number}"), plan.sums[number].steps
+            count, indent = ("T", "    ") if steps else ("1", "")
+            lines += [f"for t in range({count}):"] if steps else []
+            entry = f"{column} + t" if steps else column
+            row = f"({first}{' + t' if steps else ''})"
+            lines.append(f"{indent}tl.store(g_factors + {row} * C + column, gathered(table, {entry}, {groups}), known)")
+            first += f" + {count}"
+        for gain in gains:
+            if gain[0] == "f":
+                axes = self.variant.axes[int(gain[1:])]
+                at = f"factors + o{gain[1:]}"
+                load = f"tl.load({at} + column, known, 0.0)" if axes.channels else f"tl.load({at})"
+                lines.append(f"{gain} = {load}.to(tl.float32)")
+            lines.append(f"gains = tl.zeros([COLUMNS], tl.float32) + {gain}")  # in single precision, as in the loop
+            lines.append("ones, products = gains * ones, gains * products")
+        lines += ["products = (products - shift * ones) * scale"]
+        lines += [
+            f"tl.store({name} + column, {value}.to({name}.dtype.element_ty), known)"
+            for name, value in (("g_weight", "products"), ("g_bias", "ones"))
+        ]
+        lines += ["if BATCH:", "    p = (-(a * scale) * (products / count)).to(tl.float32)"]
+        lines += ["    tl.store(terms + column, p, known)"]
+        return [*lines, "    tl.store(terms + C + column, (-a * (ones / count) - p * shift).to(tl.float32), known)"]
+
+    def _finished(self, functions: dict[str, list[str]], constants: set[str]) -> CudaKernel:
+        """Return the kernels of the lines of functions."""
+        text, arguments = "", dict[str, tuple[str, ...]]()
+        for name, lines in functions.items():
+            used = {*re.findall(r"\w+", "\n".join(lines))}
+            saved = [f"saved{number}" for number in range(len(used))]
+            given = [
+                *(f"o{place}" for place in range(len(self.variant.axes))),
+                *(f"c{n}" for n in range(len(self.numbers))),
+            ]
+            each = [*POINTERS, *saved, *POINTERS_OF_CHANNELS, *given, *SIZES, *CONSTANTS]
+            bound = {word for line in lines for word in re.findall(r"\w+", line.partition(" = ")[0]) if " = " in line}
+            arguments[name] = tuple(word for word in each if word in used - bound)
+            typed = (f"{word}: tl.constexpr" if word in {*CONSTANTS, *constants} else word for word in arguments[name])
+            body = "\n".join(_indented(lines))
+            text += f"@triton.jit\ndef {name}({', '.join(typed)}):\n{body}\n\n"
+        return CudaKernel(render_cuda(text, {*functions}), arguments, tuple(self.numbers), self.tiled)
+
+
+def _of_state(tensor: str, number: int) -> str:
+    """Return where a tensor has the numbers of a state."""
+    return f"{tensor} + tl.cast(neurons, tl.int64) * {number}" if number else tensor
+
+
+def _now(sequence: str) -> str:
+    """Return the name of a sequence's number at a time-step."""
+    return {"x": "x_now", "others": "other_now", "g_y": "g_now"}[sequence]
+
+
+def _load(where: str) -> str:
+    return f"tl.load({where}, inside, 0.0).to(tl.float32)"
+
+
+def _store(where: str, value: str, tensor: str) -> str:
+    return f"tl.store({where}, {value}.to({tensor}.dtype.element_ty), inside)"
+
+
+def _wide_sum(row: str) -> str:
+    return f"tl.where(inside, {row}, 0.0).to(tl.float64)"
+
+
+def _assigned(values: dict[str, str]) -> list[str]:
+    """Return a line that sets names to values at once."""
+    return [f"{', '.join(values)} = {', '.join(values.values())}"] if values else []
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
