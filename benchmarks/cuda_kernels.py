@@ -26,7 +26,7 @@ from sewdsl.snn.kernels.neuron import on_cuda
 from sewdsl.snn.kernels.neuron.layer_call import LayerCall
 from sewdsl.snn.kernels.neuron.operators import DeviceKernels
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
-from sewdsl.snn.kernels.tapes import join_slopes, trace_join
+from sewdsl.snn.kernels.neuron.tapes import join_slopes, trace_join
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.snn.kernels import for_targets, hand_written
 from tests.snn.kernels.cases import LAYOUTS, SURROGATES, current, make

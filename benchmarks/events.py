@@ -24,8 +24,8 @@ import sewdsl
 from sewdsl.lower import lower
 from sewdsl.passes import optimize_program
 from sewdsl.snn.conv_window import ConvWindow
-from sewdsl.snn.kernels.event_convolution import EventConvolution
-from sewdsl.snn.kernels.winograd import Winograd
+from sewdsl.snn.kernels.convolution.event_convolution import EventConvolution
+from sewdsl.snn.kernels.convolution.winograd import Winograd
 
 THREADS = 2
 ROUNDS = 5

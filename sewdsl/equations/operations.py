@@ -29,8 +29,8 @@ class Spelling(NamedTuple):
         triton: In a CUDA kernel.
         python: Of plain numbers, in a file of Python.
         onnx: The name of the operator; empty if ONNX has none.
-        torch: The name of the function of torch; empty if :mod:`sewdsl.snn.kernels.reference` has one for numbers among
-            tensors too.
+        torch: The name of the function of torch; empty if :mod:`sewdsl.snn.kernels.neuron.reference` has one for
+            numbers among tensors too.
     """
 
     numba: str

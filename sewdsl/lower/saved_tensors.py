@@ -19,7 +19,7 @@ from sewdsl.passes.plan import ExecutionPlan
 from sewdsl.snn.autocast import autocast_dtype
 from sewdsl.snn.hooks import fusible
 from sewdsl.snn.kernels import memory_layout
-from sewdsl.snn.kernels.packed_bits import PackedTensor
+from sewdsl.snn.kernels.packed_bits.packed_tensor import PackedTensor
 from sewdsl.snn.layers import Conv1d, Conv2d, Linear
 
 

@@ -97,7 +97,7 @@ def use_winograd(program: Program) -> tuple[Program, str]:
     reads the channels of a place side by side, so maps are stored channels-last.
 
     Law: the same outputs and gradients, apart from rounding: a number is a sum of other products. How far apart is
-    stated in :mod:`sewdsl.snn.kernels.winograd`.
+    stated in :mod:`sewdsl.snn.kernels.convolution.winograd`.
     """
     network = program.network
     found = frozenset(

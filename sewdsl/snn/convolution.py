@@ -6,8 +6,8 @@ which may have been unpacked or recomputed for it, is then given up, and only th
 gradient.
 
 Where the input is known to be spikes or sums of them, and few of these are active, the output and the gradient of the
-weight are computed from what is active alone: :mod:`sewdsl.snn.kernels.event_convolution`. At level 2, the rest is
-computed by Winograd's algorithm where that is faster: :mod:`sewdsl.snn.kernels.winograd`.
+weight are computed from what is active alone: :mod:`sewdsl.snn.kernels.convolution.event_convolution`. At level 2, the
+rest is computed by Winograd's algorithm where that is faster: :mod:`sewdsl.snn.kernels.convolution.winograd`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from sewdsl.snn.autocast import autocast_dtype
 from sewdsl.snn.conv_window import ConvWindow
-from sewdsl.snn.kernels.event_convolution import EventConvolution, equals_dense
-from sewdsl.snn.kernels.winograd import Winograd
+from sewdsl.snn.kernels.convolution.event_convolution import EventConvolution, equals_dense
+from sewdsl.snn.kernels.convolution.winograd import Winograd
 from sewdsl.snn.unsupported import first_derivative_only
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]

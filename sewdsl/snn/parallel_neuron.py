@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn.autocast import without_autocast
-from sewdsl.snn.kernels import reference
+from sewdsl.snn.kernels.neuron import reference
 from sewdsl.snn.neuron import SpikingModule
 from sewdsl.snn.protocols import SurrogateSpec
 from sewdsl.snn.streamed_past import ReadsPast, StreamedPast

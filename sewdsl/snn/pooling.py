@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import max_pool
+from sewdsl.snn.kernels import dispatch
+from sewdsl.snn.kernels.pooling import max_pool
 from sewdsl.snn.limits import MAX_16_BIT_PLACES
 from sewdsl.snn.time_steps import over_steps
 from sewdsl.snn.unsupported import first_derivative_only
@@ -30,7 +31,7 @@ class MaxPool2d(nn.MaxPool2d):
 
     def _pool(self, x: Tensor, *, byte_places: bool) -> Tensor:
         window = _window(self.kernel_size, self.stride, self.padding)
-        fast = byte_places and max_pool.kernel_applies(x, window)
+        fast = byte_places and dispatch.kernels_apply(x) and max_pool.kernel_applies(x, window)
         if _learns(x):
             y: Tensor = _MaxPool.apply(x, window, fast)  # type: ignore[no-untyped-call, unused-ignore]
             return y

@@ -16,7 +16,7 @@ from sewdsl.lower import SpikingNetwork, lower
 from sewdsl.passes import Program
 from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
-from sewdsl.snn.kernels import reference
+from sewdsl.snn.kernels.neuron import reference
 from sewdsl.snn.pooling import MaxPool2d
 from tests.laws.drawn import Drawn
 

@@ -15,7 +15,7 @@ from sewdsl.cli.app import app
 from sewdsl.lower import SpikingNetwork, saved_tensors
 from sewdsl.passes import optimize_program, plan
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels.packed_bits import PackedTensor
+from sewdsl.snn.kernels.packed_bits.packed_tensor import PackedTensor
 
 BODIES = {
     "ADD": "c6k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",

@@ -22,7 +22,7 @@ from sewdsl.passes import LEVELS, Program, optimize_program, plan
 from sewdsl.passes.plan import AS_BUILT, ExecutionContext, ExecutionPlan, ModuleState, plan_execution
 from sewdsl.snn import kernels, layers
 from sewdsl.snn.batch_norm import synchronise_statistics
-from sewdsl.snn.kernels import max_pool
+from sewdsl.snn.kernels.pooling import max_pool
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.effort import examples
 from tests.laws.drawn import Drawn, nets

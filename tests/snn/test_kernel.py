@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sewdsl.ir.op import LinearNeuron, Neuron
 from sewdsl.ops import catalogue
-from sewdsl.snn.kernels import reference
+from sewdsl.snn.kernels.neuron import reference
 
 Array = NDArray[np.float64]
 

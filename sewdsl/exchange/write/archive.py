@@ -16,7 +16,7 @@ from sewdsl.lower import SpikingNetwork
 from sewdsl.lower.stream import StepState
 from sewdsl.passes import Program
 from sewdsl.passes.steps import hoist_static
-from sewdsl.snn.kernels import reference
+from sewdsl.snn.kernels.neuron import reference
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.streamed_past import ReadsPast
 

@@ -1,10 +1,14 @@
-"""CPU kernels as functions, compiled when they are first asked for."""
+"""Kernels as functions, compiled when they are first asked for: by numba on CPUs, by Triton on CUDA devices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from threading import Lock
+from types import ModuleType
+
+import torch
 
 from sewdsl.snn.kernels import compile_ahead, compile_cache
 
@@ -46,3 +50,23 @@ def _source(text: str) -> compile_ahead.KernelSource:
     import numba  # noqa: PLC0415 -- as above
 
     return compile_ahead.KernelSource(text, f"numba {numba.__version__}, llvmlite {llvmlite.__version__}")
+
+
+def launching_on(device: torch.device) -> AbstractContextManager[object]:
+    """Launch on the device of the tensors, whichever is the current one."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def has_tuples() -> bool:
+    """Return whether Triton's language has tuples, which keep rows in registers: it has from 3.3 on."""
+    from triton import language  # noqa: PLC0415 -- as below
+
+    return hasattr(language, "tuple")
+
+
+@cache
+def load_kernels(render: Callable[..., str], *arguments: str) -> ModuleType:
+    """Return the module of CUDA kernels that a renderer writes for its arguments; Triton is loaded only now."""
+    import triton  # noqa: PLC0415
+
+    return compile_cache.load_source(render(*arguments), f"triton {triton.__version__}")

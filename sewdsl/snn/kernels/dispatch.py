@@ -19,16 +19,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.equations.step import LinearConstants
-from sewdsl.snn.kernels import (
-    cuda_max_pool,
-    cuda_packed_bits,
-    reference,
-    tapes,
-)
-from sewdsl.snn.kernels.neuron import on_cuda, operators
+from sewdsl.snn.kernels.neuron import on_cuda, operators, reference, tapes
 from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerProgram
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
-from sewdsl.snn.kernels.tapes import trace_surrogate
+from sewdsl.snn.kernels.neuron.tapes import trace_surrogate
+from sewdsl.snn.kernels.packed_bits import cuda_packed_bits
+from sewdsl.snn.kernels.pooling import cuda_max_pool
 from sewdsl.snn.limits import MAX_KERNEL_ENTRIES, MAX_REGISTER_STEPS
 from sewdsl.snn.protocols import EquationSpec, JoinSpec, LinearSpec, NeuronSpec
 from sewdsl.snn.unsupported import needs_plain_torch

@@ -134,7 +134,7 @@ def render_statistics(stored: str) -> str:
 
 def render_statistics_terms(stored: str) -> str:
     """A module with the function ``settle``, which adds the statistics' terms to the gradient of the input."""
-    return _render_cpu("settle", "settle", stored)
+    return _render_cpu("statistics", "settle", stored)
 
 
 def render_cuda_statistics() -> str:

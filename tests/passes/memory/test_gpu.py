@@ -31,7 +31,8 @@ from sewdsl.lower import saved_tensors
 from sewdsl.passes import optimize_program
 from sewdsl.passes.memory import TrainingLoad, peak_memory
 from sewdsl.snn.kernels import dispatch
-from sewdsl.snn.kernels.packed_bits import PackedTensor
+from sewdsl.snn.kernels.packed_bits.packed_tensor import PackedTensor
+from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
 from tests.effort import representatives
 from tests.shipped import SHIPPED, shipped
 
@@ -239,7 +240,7 @@ class TestShow:
         text = f"sewdsl 1\n{neuron}\ninput 2x8x8\nsteps 4\nbody c4k3-BN-Long-FC3\n"
         (tmp_path / "long.net").write_text(text, encoding="utf-8")
         said = self.show(str(tmp_path / "long.net"), "--memory", "--device", "cuda")
-        assert "neurons of over 400 operations run in plain PyTorch and keep more than this: long1" in said
+        assert f"of over {MAX_KERNEL_ENTRIES} operations run in plain PyTorch and keep more than this: long1" in said
         assert "note" not in self.show("klif-resnet-19", "--memory", "--device", "cuda")
 
     def test_elsewhere_it_is_refused(self) -> None:

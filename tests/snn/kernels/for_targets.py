@@ -28,12 +28,13 @@ from sewdsl.ops import catalogue
 from sewdsl.ops.equation_neurons import defined_kind, equation_kind
 from sewdsl.snn import kernels
 from sewdsl.snn.equations import Equations
-from sewdsl.snn.kernels import cuda_max_pool, cuda_packed_bits
-from sewdsl.snn.kernels.launch import load_kernels
+from sewdsl.snn.kernels.compile_kernel import load_kernels
 from sewdsl.snn.kernels.neuron import on_cuda
 from sewdsl.snn.kernels.neuron.layer_call import LayerCall, RunningStatistics
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
-from sewdsl.snn.kernels.tapes import join_slopes
+from sewdsl.snn.kernels.neuron.tapes import join_slopes
+from sewdsl.snn.kernels.packed_bits import cuda_packed_bits
+from sewdsl.snn.kernels.pooling import cuda_max_pool
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.snn.kernels import hand_written
 from tests.snn.kernels.cases import ONE_OF_EACH, make

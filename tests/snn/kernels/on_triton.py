@@ -25,17 +25,12 @@ from sewdsl.ops import catalogue
 from sewdsl.ops.equation_neurons import defined_kind
 from sewdsl.snn import kernels
 from sewdsl.snn.equations import Equations
-from sewdsl.snn.kernels import (
-    cuda_max_pool,
-    cuda_packed_bits,
-    dispatch,
-    launch,
-    max_pool,
-    tapes,
-)
-from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, operators, partition
+from sewdsl.snn.kernels import compile_kernel, dispatch
+from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, operators, partition, tapes
 from sewdsl.snn.kernels.neuron.layer_call import KernelChannels, LayerCall, LayerGradients, RunningStatistics
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
+from sewdsl.snn.kernels.packed_bits import cuda_packed_bits
+from sewdsl.snn.kernels.pooling import cuda_max_pool, max_pool
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.effort import examples, factor
 from tests.snn.kernels.cases import (
@@ -127,10 +122,10 @@ def test_what_is_not_finite(v_reset: float | None) -> None:
 
 
 def test_triton_runs_them() -> None:
-    launch.load_kernels.cache_clear()
+    compile_kernel.load_kernels.cache_clear()
     spec, x_TN, _ = placed(Case(make("LIF"), current(2, 1, 5), None))
     kernels.run_neurons(spec, x_TN, {})
-    assert launch.load_kernels.cache_info().misses == 1
+    assert compile_kernel.load_kernels.cache_info().misses == 1
 
 
 # --- batch norm, neurons and join --------------------------------------------------------------------------

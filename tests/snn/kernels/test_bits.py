@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sewdsl.snn.kernels.packed_bits import PackedTensor
+from sewdsl.snn.kernels.packed_bits.packed_tensor import PackedTensor
 
 WIDTHS = [1, 2, 4, 8]
 FORMATS = [torch.float32, torch.float64, torch.bfloat16, torch.float16]

@@ -14,14 +14,10 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import (
-    cuda_max_pool,
-    cuda_packed_bits,
-    dispatch,
-    max_pool,
-    reference,
-)
-from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, operators, partition
+from sewdsl.snn.kernels import dispatch
+from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, operators, partition, reference
+from sewdsl.snn.kernels.packed_bits import cuda_packed_bits
+from sewdsl.snn.kernels.pooling import cuda_max_pool, max_pool
 from tests.snn.kernels.cases import current, make
 
 ROOT = Path(__file__).parents[3]

@@ -19,8 +19,9 @@ from sewdsl.passes import optimize_program, plan
 from sewdsl.snn import convolution
 from sewdsl.snn.conv_window import ConvWindow
 from sewdsl.snn.convolution import ConvRun, conv2d_low_memory
-from sewdsl.snn.kernels import event_convolution, use_kernels
-from sewdsl.snn.kernels.event_convolution import EventConvolution, equals_dense
+from sewdsl.snn.kernels import use_kernels
+from sewdsl.snn.kernels.convolution import event_convolution
+from sewdsl.snn.kernels.convolution.event_convolution import EventConvolution, equals_dense
 from tests.effort import examples
 
 ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}

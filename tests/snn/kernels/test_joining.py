@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sewdsl.equations.tape import Tape
 from sewdsl.ops import catalogue
-from sewdsl.snn.kernels.tapes import join_slopes, read_tape, tape_text, trace_join
+from sewdsl.snn.kernels.neuron.tapes import join_slopes, read_tape, tape_text, trace_join
 from sewdsl.snn.protocols import JoinSpec
 from tests.snn.kernels.test_tracing import evaluated
 

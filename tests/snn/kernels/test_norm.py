@@ -13,8 +13,8 @@ from torch.nn import functional
 from sewdsl.equations.step import LinearConstants
 from sewdsl.ir.op import Neuron
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import ChannelAffine, reference, render_kernels
-from sewdsl.snn.kernels.neuron import operators, partition
+from sewdsl.snn.kernels import ChannelAffine, render_kernels
+from sewdsl.snn.kernels.neuron import operators, partition, reference
 from sewdsl.snn.kernels.neuron.layer_call import LayerProgram
 from tests.snn.kernels.cases import LAYOUTS, assert_near, current, make
 

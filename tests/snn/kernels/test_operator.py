@@ -14,7 +14,7 @@ from sewdsl.snn import kernels
 from sewdsl.snn.kernels.neuron import on_cpu, operators
 from sewdsl.snn.kernels.neuron.layer_call import LayerProgram
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
-from sewdsl.snn.kernels.tapes import trace_surrogate
+from sewdsl.snn.kernels.neuron.tapes import trace_surrogate
 from sewdsl.snn.neuron import Neuron
 from tests.snn.kernels.cases import LAYOUTS, current, make
 

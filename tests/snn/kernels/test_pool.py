@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sewdsl.snn import kernels
-from sewdsl.snn.kernels import max_pool
+from sewdsl.snn.kernels.pooling import max_pool
 from sewdsl.snn.pooling import MaxPool2d
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)

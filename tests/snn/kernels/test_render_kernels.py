@@ -93,7 +93,7 @@ def test_nothing_is_left_to_fill_in(stored: str) -> None:
 
 def test_every_definition_is_used() -> None:
     texts = "\n".join(text for stored in render_kernels.WIDTHS for text in cpu_texts(stored))
-    for template in ("channels", "settle", "max_pool", "number_formats", "packed_bits"):
+    for template in ("channels", "statistics", "max_pool", "number_formats", "packed_bits"):
         defined = {node.name for node in parse_template(template).body if isinstance(node, ast.FunctionDef)}
         assert {name for name in defined if f"def {name}(" not in texts} == set()
 

@@ -14,7 +14,7 @@ from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.conv_window import ConvWindow
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.join import Join, PendingJoin
-from sewdsl.snn.kernels.event_convolution import EventConvolution
+from sewdsl.snn.kernels.convolution.event_convolution import EventConvolution
 from sewdsl.snn.kernels.render_kernels import STREAMED_BYTES
 from sewdsl.snn.neuron import Neuron
 from tests.snn.kernels.cases import current, make

@@ -11,7 +11,7 @@ import torch
 
 from sewdsl.equations.tape import Tape, TapeEntry, evaluate, needed
 from sewdsl.ops import catalogue
-from sewdsl.snn.kernels.tapes import read_tape, trace_surrogate
+from sewdsl.snn.kernels.neuron.tapes import read_tape, trace_surrogate
 from tests.snn.kernels.cases import SURROGATES, make
 
 

@@ -17,8 +17,9 @@ from sewdsl.passes import optimize_program
 from sewdsl.passes.plan import ExecutionContext, plan_execution
 from sewdsl.snn.conv_window import ConvWindow
 from sewdsl.snn.convolution import ConvRun, conv2d_low_memory
-from sewdsl.snn.kernels import use_kernels, winograd
-from sewdsl.snn.kernels.winograd import Winograd
+from sewdsl.snn.kernels import use_kernels
+from sewdsl.snn.kernels.convolution import winograd
+from sewdsl.snn.kernels.convolution.winograd import Winograd
 from tests.effort import examples
 
 WINDOW = ConvWindow((3, 3), (1, 1), (1, 1), (1, 1), 1)

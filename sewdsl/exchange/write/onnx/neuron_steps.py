@@ -16,8 +16,8 @@ from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.onnx.graph_builder import NodeScope
 from sewdsl.ir.node import Node
 from sewdsl.snn.equations import Equations
-from sewdsl.snn.kernels import tapes
-from sewdsl.snn.kernels.reference import factor_values
+from sewdsl.snn.kernels.neuron import tapes
+from sewdsl.snn.kernels.neuron.reference import factor_values
 from sewdsl.snn.neuron import Neuron
 from sewdsl.snn.protocols import JoinSpec, LinearSpec
 

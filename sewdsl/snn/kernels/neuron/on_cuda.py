@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import memory_layout, render_kernels
-from sewdsl.snn.kernels.launch import has_tuples, launching_on, load_kernels
+from sewdsl.snn.kernels.compile_kernel import has_tuples, launching_on, load_kernels
 from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients, RunningStatistics
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.neuron.write_triton import CudaKernel, render_backward, render_forward

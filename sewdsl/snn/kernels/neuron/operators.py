@@ -15,7 +15,7 @@ from torch import Tensor
 from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, partition
 from sewdsl.snn.kernels.neuron.layer_call import LayerCall, LayerGradients, RunningStatistics, read_program
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
-from sewdsl.snn.kernels.tapes import join_slopes
+from sewdsl.snn.kernels.neuron.tapes import join_slopes
 from sewdsl.snn.unsupported import refuse_second_derivative
 
 

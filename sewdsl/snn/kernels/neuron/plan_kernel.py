@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from sewdsl.equations.step import parse_step, pull_back
 from sewdsl.equations.tape import LEARNED, STEP, Tape, TapeEntry
-from sewdsl.snn.kernels.tapes import read_tape, surrogate_slope
+from sewdsl.snn.kernels.neuron.tapes import read_tape, surrogate_slope
 
 EXTRA_ROW_OPERATIONS = 5
 """Operations that one more saved row has to spare."""

@@ -1,11 +1,15 @@
-"""CPU kernel of what batch norm takes of its input: for each group and channel, the sum of x and of its square."""
+"""CPU kernels of the statistics of batch norm.
+
+``statistics`` sums x and its square for each group and channel. ``settle`` adds the terms of the statistics to the
+gradient of the input: ``a · g + p · x + q``.
+"""
 
 import numpy as np
 from numba import float64, int64, njit, types
 
-from sewdsl.snn.kernels.templates.channels import cube, gather, group_range, span
+from sewdsl.snn.kernels.templates.channels import cube, gather, group_range, span, spread
 from sewdsl.snn.kernels.templates.entry_points import outer
-from sewdsl.snn.kernels.templates.number_formats import apart, fetch, part, read, size, stored
+from sewdsl.snn.kernels.templates.number_formats import apart, fetch, number, numbers, part, read, size, stored, write
 
 
 @njit(**apart)
@@ -36,3 +40,30 @@ def statistics(x, x_step, sums, first, last, groups, T, neurons, block, stride, 
         if whole:
             gather(rows, sums[group], int64(0), stride, C, int64(0))
             gather(squares, sums[group], int64(0), stride, C, int64(1))
+
+
+@njit(**apart)
+def add_terms(x, slants, bases, g_x):
+    for i in range(g_x.size):
+        g_x[i] = write(read(g_x[i]) + (read(x[i]) * slants[i] + bases[i]))
+
+
+@njit(types.void(stored, size, stored, size, numbers, numbers, *group_range, size, size, size, size, size), **outer)
+def settle(x, x_step, g_x, step, p, q, first, last, groups, T, neurons, block, stride, C):
+    whole, spread_over = span(block, stride, C)
+    slants, bases = np.empty(spread_over, number), np.empty(spread_over, number)
+    if whole:
+        spread(p, slants, int64(0), stride, C)
+        spread(q, bases, int64(0), stride, C)
+    blocks = (neurons + block - 1) // block
+    for group in range(first, last):
+        for t in range(T):
+            for index in range(blocks * group // groups, blocks * (group + 1) // groups):
+                low = index * block
+                n = min(block, neurons - low)
+                e = low % (stride * C) if whole else 0
+                if not whole:
+                    spread(p, part(slants, 0, n), low, stride, C)
+                    spread(q, part(bases, 0, n), low, stride, C)
+                i, k = t * x_step + low, t * step + low
+                add_terms(part(x, i, n), part(slants, e, n), part(bases, e, n), part(g_x, k, n))

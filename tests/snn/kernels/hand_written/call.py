@@ -123,8 +123,8 @@ class FusedJoin(NamedTuple):
     """The join that takes the spikes, if one does.
 
     Attributes:
-        tape: What it computes of them and of its other operand, see :mod:`sewdsl.snn.kernels.tapes`; empty: there is
-            none.
+        tape: What it computes of them and of its other operand, see :mod:`sewdsl.snn.kernels.neuron.tapes`; empty:
+            there is none.
         other: That operand, in the shape and dtype of the input; None: there is none, or it is not needed.
     """
 

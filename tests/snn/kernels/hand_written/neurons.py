@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import memory_layout
-from sewdsl.snn.kernels.launch import has_tuples, launching_on
+from sewdsl.snn.kernels.compile_kernel import has_tuples, launching_on
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 from tests.snn.kernels.hand_written.call import NeuronCall, NeuronNeedsGrad
 from tests.snn.kernels.hand_written.render import load

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import memory_layout
-from sewdsl.snn.kernels.launch import launching_on
+from sewdsl.snn.kernels.compile_kernel import launching_on
 from sewdsl.snn.kernels.neuron.layer_call import KernelChannels
 from sewdsl.snn.kernels.neuron.on_cuda import BACKWARD_LANES, FORWARD_LANES, GATHERING, Tiles
 from tests.snn.kernels.hand_written.call import FusedJoin, NeedsGrad, NeuronCall, NormGradients

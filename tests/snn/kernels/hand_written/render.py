@@ -14,7 +14,7 @@ from sewdsl.equations.step import pull_back
 from sewdsl.equations.tape import Tape, TapeEntry
 from sewdsl.snn.kernels import compile_cache
 from sewdsl.snn.kernels.neuron.plan_kernel import needed_for, write_lines
-from sewdsl.snn.kernels.tapes import read_tape
+from sewdsl.snn.kernels.neuron.tapes import read_tape
 
 SPELLING = {name: operation.spelling.triton for name, operation in OPERATIONS.items()}
 TEMPLATES = Path(__file__).with_name("templates")

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from sewdsl.snn.kernels import dispatch, memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.kernels.compile_kernel import Kernel, compile_kernel
-from sewdsl.snn.kernels.event_convolution import has_instructions
+from sewdsl.snn.kernels.convolution.event_convolution import has_instructions
 from sewdsl.snn.kernels.render_kernels import TILES_TOGETHER
 from sewdsl.snn.limits import WINOGRAD_CHANNELS, WINOGRAD_KERNEL
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sewdsl.snn.kernels import render_kernels
-from sewdsl.snn.kernels.launch import launching_on, load_kernels
+from sewdsl.snn.kernels.compile_kernel import launching_on, load_kernels
 
 BLOCK_BYTES = 256
 """Bytes in a program of the grid."""

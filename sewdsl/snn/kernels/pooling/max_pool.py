@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sewdsl.snn.kernels import dispatch, memory_layout, render_kernels, thread_blocks, torch_operators
+from sewdsl.snn.kernels import memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.kernels.compile_kernel import compile_kernel
+from sewdsl.snn.kernels.pooling import operators
 from sewdsl.snn.limits import MAX_BYTE_PLACES
 
 Window = tuple[int, int, int, int, int, int]
@@ -19,17 +20,13 @@ Window = tuple[int, int, int, int, int, int]
 
 
 def kernel_applies(x: Tensor, window: Window) -> bool:
-    """Whether there is a kernel for such maps.
+    """Return whether kernels of the maps' device and dtype apply to maps and a window.
 
     Args:
         x: Maps, ``[N, C, H, W]``.
         window: What slides over them.
     """
-    return (
-        dispatch.kernels_apply(x)
-        and window[0] * window[1] <= MAX_BYTE_PLACES
-        and x.is_contiguous(memory_format=torch.channels_last)
-    )
+    return window[0] * window[1] <= MAX_BYTE_PLACES and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
@@ -43,7 +40,7 @@ def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
         Maxima ``[N, C, H', W']`` and their places, a byte each in the maxima's order of memory.
     """
     if x.device.type != "cpu":
-        maxima: tuple[Tensor, Tensor] = torch_operators.max_pool(x, [*window])
+        maxima: tuple[Tensor, Tensor] = operators.max_pool(x, [*window])
         return maxima
     samples, C, H, W = x.shape
     kh, kw, sh, sw, ph, pw = window
@@ -71,7 +68,7 @@ def backward(g: Tensor, places: Tensor, shape: Sequence[int], window: Window) ->
         window: That of the forward.
     """
     if g.device.type != "cpu":
-        gradient: Tensor = torch_operators.max_pool_backward(g, places, [*shape], [*window])
+        gradient: Tensor = operators.max_pool_backward(g, places, [*shape], [*window])
         return gradient
     samples, C, H, W = shape
     g_x = torch.empty((samples, C, H, W), dtype=g.dtype, memory_format=torch.channels_last)

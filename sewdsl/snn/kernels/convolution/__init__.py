@@ -1,0 +1,1 @@
+"""Kernels of convolutions: by events, and by Winograd's algorithm."""

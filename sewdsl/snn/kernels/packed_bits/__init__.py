@@ -1,0 +1,1 @@
+"""Kernels that store whole numbers in a few bits."""
