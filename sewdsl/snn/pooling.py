@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels import dispatch
 from sewdsl.snn.kernels.pooling import max_pool
-from sewdsl.snn.limits import MAX_16_BIT_PLACES
+from sewdsl.snn.limits import MAX_16_BIT_PLACES, MAX_BYTE_PLACES
 from sewdsl.snn.time_steps import over_steps
 from sewdsl.snn.unsupported import first_derivative_only
 
@@ -31,7 +31,7 @@ class MaxPool2d(nn.MaxPool2d):
 
     def _pool(self, x: Tensor, *, byte_places: bool) -> Tensor:
         window = _window(self.kernel_size, self.stride, self.padding)
-        fast = byte_places and dispatch.kernels_apply(x) and max_pool.kernel_applies(x, window)
+        fast = byte_places and kernel_applies(x, window)
         if _learns(x):
             y: Tensor = _MaxPool.apply(x, window, fast)  # type: ignore[no-untyped-call, unused-ignore]
             return y
@@ -118,6 +118,15 @@ class _AvgPool(torch.autograd.Function):
         form = g.new_empty_strided(*ctx.form)  # whose numbers are never read
         g_x = torch.ops.aten.avg_pool2d_backward(g, form, *ctx.window, **window)
         return g_x, None
+
+
+def kernel_applies(x: Tensor, window: max_pool.Window) -> bool:
+    """Return whether there is a kernel for maps ``[N, C, H, W]`` and what slides over them."""
+    return (
+        dispatch.kernels_apply(x)
+        and window[0] * window[1] <= MAX_BYTE_PLACES
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
 
 
 def _window(*sizes: Sequence[int] | int) -> max_pool.Window:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from sewdsl.snn import kernels
 from sewdsl.snn.kernels.pooling import max_pool
-from sewdsl.snn.pooling import MaxPool2d
+from sewdsl.snn.pooling import MaxPool2d, kernel_applies
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
@@ -32,7 +32,7 @@ def maps(samples: int, channels: int, height: int, width: int) -> Tensor:
 @given(window=windows(), shape=st.tuples(st.integers(0, 2), st.integers(1, 35), st.integers(4, 9), st.integers(4, 9)))
 def test_maxima_and_gradients(dtype: torch.dtype, window: max_pool.Window, shape: tuple[int, int, int, int]) -> None:
     x = maps(*shape).to(dtype).requires_grad_()
-    assert max_pool.kernel_applies(x, window)
+    assert kernel_applies(x, window)
     y, places = max_pool.forward(x.detach(), window)
     expected = functional.max_pool2d(x, window[0:2], window[2:4], window[4:6])
     assert torch.equal(y, expected)
@@ -92,13 +92,13 @@ def test_any_number_of_threads(threads: int) -> None:
 
 def test_what_does_not_suit() -> None:
     x, window = maps(2, 3, 40, 40), (2, 2, 2, 2, 0, 0)
-    assert max_pool.kernel_applies(x, window)
-    assert max_pool.kernel_applies(x, (16, 16, 1, 1, 0, 0))
-    assert not max_pool.kernel_applies(x, (16, 17, 1, 1, 0, 0))  # more places than a byte tells apart
-    assert not max_pool.kernel_applies(x.contiguous(), window)
-    assert not max_pool.kernel_applies(x.to(torch.int32), window)
+    assert kernel_applies(x, window)
+    assert kernel_applies(x, (16, 16, 1, 1, 0, 0))
+    assert not kernel_applies(x, (16, 17, 1, 1, 0, 0))  # more places than a byte tells apart
+    assert not kernel_applies(x.contiguous(), window)
+    assert not kernel_applies(x.to(torch.int32), window)
     with kernels.use_kernels("reference"):
-        assert not max_pool.kernel_applies(x, window)
+        assert not kernel_applies(x, window)
 
 
 def test_the_layer_keeps_a_byte_for_each_maximum() -> None:

@@ -13,20 +13,9 @@ from torch import Tensor
 from sewdsl.snn.kernels import memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.kernels.compile_kernel import compile_kernel
 from sewdsl.snn.kernels.pooling import operators
-from sewdsl.snn.limits import MAX_BYTE_PLACES
 
 Window = tuple[int, int, int, int, int, int]
 """Height and width of the window, of its step, and of the padding on each side."""
-
-
-def kernel_applies(x: Tensor, window: Window) -> bool:
-    """Return whether kernels of the maps' device and dtype apply to maps and a window.
-
-    Args:
-        x: Maps, ``[N, C, H, W]``.
-        window: What slides over them.
-    """
-    return window[0] * window[1] <= MAX_BYTE_PLACES and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
