@@ -194,7 +194,7 @@ def test_a_step_takes_what_it_took_and_keeps_what_is_predicted(name: str) -> Non
 def test_the_paper_s_network_within_its_budget() -> None:
     """7B-Net, N = 4, float32: what normalises is kept, and little else, as on a CPU."""
     found = trace(shipped("7b-net"), 4)
-    assert found.operators <= 200
+    assert found.operators <= 215
     assert found.moved <= 7e9
     here = peak_memory(optimize_program(shipped("7b-net")), TrainingLoad(4))
     assert found.kept == pytest.approx(sum(here.kept.values()), rel=0.05)
