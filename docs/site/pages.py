@@ -215,7 +215,7 @@ def commands() -> str:
             return
         yield f"### sewdsl {name}\n\n{' '.join((command.help or '').split())}\n"
         rows = (
-            (f"`{_written(parameter)}`", " ".join((parameter.help or "").split()))
+            (f"`{_written(parameter)}`", " ".join((parameter.help or "").replace("\\[", "[").split()))
             for parameter in command.params
             if parameter.name != "help"
         )

@@ -32,6 +32,7 @@ from sewdsl.cli.options import (
     read_spec_text,
     require,
     require_network,
+    rounding_notes,
 )
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.compiler import read
@@ -92,7 +93,7 @@ Dt = Annotated[
     typer.Option(
         "--dt",
         metavar="SECONDS",
-        help="Seconds of a time-step (requires --to nir; 1 counts time in time-steps). [default: 0.0001]",
+        help="Seconds of a time-step (requires --to nir; 1 counts time in time-steps). \\[default: 0.0001]",
     ),
 ]
 
@@ -137,7 +138,7 @@ def command(
         (overwrite, not folder, "--overwrite replaces files, and no folder: choose another one"),
     )
     if dt is not None and not 0 < dt < inf:
-        exit_with_usage_error(f"--dt must be above 0, got {dt:g}")
+        exit_with_usage_error(f"--dt must be above 0 and finite, got {dt:g}")
     stated = "" if license is None else license_option(license)
     set_up_process()
     with run_errors():
@@ -220,7 +221,8 @@ def _load(model: SpikingNetwork, path: Path) -> None:
     tensors, notes = weights.to_node_paths(found.tensors, model.network, scheme)
     model.load_state_dict(tensors)
     mixed = mixture(model.network)
-    said = [*found.notes, *notes, *([f"{mixed}; whether these weights are, no key says"] if mixed else [])]
+    said = [*found.notes, *notes, *rounding_notes(tensors)]
+    said += [f"{mixed}; whether these weights are, no key says"] if mixed else []
     echo("\n  ".join([f"{path}: weights by the keys of {scheme.name}", *said]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
@@ -22,6 +22,8 @@ from sewdsl.source import Source, Span
 from sewdsl.terminal import echo
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sewdsl.train.data.dataset import Reading
     from sewdsl.train.fit.run_weights import InitialWeights
 
@@ -267,6 +269,14 @@ WeightsOnly = Annotated[
 ]
 
 
+def rounding_notes(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return a note that names the weights in double precision, which a module rounds; none if there are none."""
+    import torch
+
+    wide = [key for key, value in tensors.items() if value.dtype == torch.float64]
+    return [f"rounded from float64 to float32: {', '.join(wide)}"] if wide else []
+
+
 def load_initial_weights(path: Path | None, network: Network, only: Sequence[str] = ()) -> InitialWeights | None:
     """Read the weights that a training starts from, and print which layers take them; None without a path.
 
@@ -281,8 +291,6 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
     if path is None:
         return None
     from hashlib import sha256
-
-    import torch
 
     from sewdsl.exchange import weights
     from sewdsl.train.fit.run_weights import InitialWeights
@@ -312,9 +320,7 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
     said = [f"taken: {'all of it' if fitted.whole else ', '.join(fitted.taken)} ({count})"]
     said += [f"new: {', '.join(fitted.new)}"] if fitted.new else []
     said += [f"left: {text}" for text in fitted.left]
-    said += [*found.notes, *fitted.notes]
-    if wide := [key for key, value in fitted.tensors.items() if value.dtype == torch.float64]:
-        said.append(f"rounded from float64 to float32: {', '.join(wide)}")
+    said += [*found.notes, *fitted.notes, *rounding_notes(fitted.tensors)]
     echo("\n  ".join([f"beginning with the weights in {file}, sha256 {digest}", *said]), err=True)
     parts = {} if fitted.whole else {"taken": fitted.taken, "new": fitted.new, "left": fitted.left}
     origin = WeightsOrigin(file=str(file), sha256=digest, only=tuple(only), **parts)

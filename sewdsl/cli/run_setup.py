@@ -43,7 +43,7 @@ Logger = Annotated[
     typer.Option(
         "--logger",
         metavar="NAME",
-        help="Log metrics to tensorboard, wandb, mlflow or none, too (repeatable). [default: tensorboard]",
+        help="Log metrics to tensorboard, wandb, mlflow or none, too (repeatable). \\[default: tensorboard]",
         autocompletion=lambda: ["tensorboard", "wandb", "mlflow", NO_LOGGER],
     ),
 ]

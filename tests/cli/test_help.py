@@ -30,10 +30,11 @@ def test_no_type_of_python_is_shown(names: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(("names", "command"), COMMANDS, ids=[" ".join(names) for names, _ in COMMANDS])
 def test_every_parameter_is_explained(names: tuple[str, ...], command: Any) -> None:
-    text = " ".join(shown(*names).split())
+    text = " ".join(shown(*names).replace("│", "").split())
     for parameter in command.params:
         assert parameter.help, parameter.name
-        assert " ".join(parameter.help.split())[:60] in text, parameter.name
+        words = " ".join(parameter.help.replace("\\[", "[").split())  # rich takes other brackets for its markup
+        assert words in text, parameter.name
 
 
 @pytest.mark.parametrize(("names", "parameter", "choices"), CHOICES, ids=[name_of(*each[:2]) for each in CHOICES])

@@ -56,8 +56,9 @@ def test_the_check_sees_a_difference(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("net.nir", "--dt", "0"), "--dt must be above 0, got 0"),
-        (("net.nir", "--dt", "nan"), "--dt must be above 0, got nan"),
+        (("net.nir", "--dt", "0"), "--dt must be above 0 and finite, got 0"),
+        (("net.nir", "--dt", "nan"), "--dt must be above 0 and finite, got nan"),
+        (("net.nir", "--dt", "inf"), "--dt must be above 0 and finite, got inf"),
         (("net.onnx", "--dt", "1"), "--dt requires --to nir"),
     ],
 )

@@ -118,6 +118,14 @@ def test_weights_lie_beside_the_file(tmp_path: Path) -> None:
     ours.load_state_dict(model.state_dict())
 
 
+def test_weights_in_double_precision_are_named(tmp_path: Path) -> None:
+    weights = sewdsl.compile("tiny", seed=5).state_dict()
+    weights["conv1.weight"] = weights["conv1.weight"].double()
+    torch.save(weights, tmp_path / "weights.pt")
+    lines = export("tiny", tmp_path / "net.py", "--weights", tmp_path / "weights.pt").stdout.splitlines()
+    assert "  rounded from float64 to float32: conv1.weight" in lines
+
+
 def test_a_refusal(tmp_path: Path) -> None:
     neuron = "IF(surrogate=ATan(alpha=2.0, scale=3.0))"
     arguments = ["--to", "spikingjelly", "--input", "1x8x8", "--neuron", neuron]
