@@ -1,4 +1,4 @@
-"""Spikes and counts in 1, 2, 4 or 8 bits each, on a CUDA device."""
+"""Spikes and counts in 1, 2, 4 or 8 bits each, on a CUDA device, with operators of torch."""
 
 from __future__ import annotations
 
@@ -37,3 +37,27 @@ def unpack(octets: Tensor, x: Tensor, bits: int) -> None:
 def packed_bytes(numbers: int, bits: int) -> int:
     """How many bytes so many numbers take."""
     return -(-numbers * bits // 8)
+
+
+@torch.library.custom_op("sewdsl::pack", mutates_args=(), device_types="cuda")
+def pack_operator(x: Tensor, bits: int) -> Tensor:
+    """Whole numbers from 0 to 2**bits - 1 as bytes, in the order of a memory without gaps."""
+    return pack(x, bits)
+
+
+@pack_operator.register_fake
+def _(x: Tensor, bits: int) -> Tensor:
+    return x.new_empty(packed_bytes(x.numel(), bits), dtype=torch.uint8)
+
+
+@torch.library.custom_op("sewdsl::unpack", mutates_args=(), device_types="cuda")
+def unpack_operator(octets: Tensor, shape: list[int], strides: list[int], dtype: str, bits: int) -> Tensor:
+    """The numbers that were packed, in their shape, layout and dtype, such as ``float32``."""
+    x = octets.new_empty_strided(shape, strides, dtype=getattr(torch, dtype))
+    unpack(octets, x, bits)
+    return x
+
+
+@unpack_operator.register_fake
+def _(octets: Tensor, shape: list[int], strides: list[int], dtype: str, bits: int) -> Tensor:  # noqa: ARG001
+    return octets.new_empty_strided(shape, strides, dtype=getattr(torch, dtype))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sewdsl.snn.kernels import memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.kernels.compile_kernel import Kernel, compile_kernel
-from sewdsl.snn.kernels.packed_bits import operators
+from sewdsl.snn.kernels.packed_bits import cuda_packed_bits
 
 MIN_PARALLEL_ELEMENTS = 1 << 16
 """Up to so many numbers, waking a thread takes longer than the work."""
@@ -29,7 +29,7 @@ class PackedTensor:
         self._shape, self._dtype, self._bits = x.shape, x.dtype, bits
         self._strides = memory_layout.step_strides(x[None])
         if x.device.type != "cpu":
-            self._bytes: Tensor = operators.pack(memory_layout.with_strides(x, self._strides), bits)
+            self._bytes: Tensor = cuda_packed_bits.pack_operator(memory_layout.with_strides(x, self._strides), bits)
             return
         groups = -(-x.numel() // (render_kernels.LANES * 8 // bits))
         self._bytes = torch.empty(groups * render_kernels.LANES, dtype=torch.uint8)
@@ -44,7 +44,7 @@ class PackedTensor:
     def unpack(self) -> Tensor:
         """The numbers."""
         if self._bytes.device.type != "cpu":
-            numbers: Tensor = operators.unpack(
+            numbers: Tensor = cuda_packed_bits.unpack_operator(
                 self._bytes, self._shape, self._strides, str(self._dtype).removeprefix("torch."), self._bits
             )
             return numbers

@@ -1,4 +1,4 @@
-"""Max pooling on a CUDA device, keeping a byte for each maximum, of maps whose channels are last."""
+"""Max pooling on a CUDA device: a byte for each maximum is kept, and the channels of maps are last."""
 
 from __future__ import annotations
 
@@ -58,3 +58,26 @@ def _launch(  # noqa: PLR0913 -- private
         getattr(load_kernels(render_kernels.render_cuda_max_pool), name)[(-(-lanes.numel() // BLOCK),)](
             *tensors, lanes.numel(), *maps.shape[1:], *maxima.shape[2:], **options
         )
+
+
+@torch.library.custom_op("sewdsl::max_pool", mutates_args=(), device_types="cuda")
+def max_pool(x: Tensor, window: list[int]) -> tuple[Tensor, Tensor]:
+    """Maxima of maps ``[N, C, H, W]``, channels last, and a byte for each: its place in the window."""
+    return forward(x, window)
+
+
+@max_pool.register_fake
+def _(x: Tensor, window: list[int]) -> tuple[Tensor, Tensor]:
+    y = pooled(x, window)
+    return y, x.new_empty(y.numel(), dtype=torch.uint8)
+
+
+@torch.library.custom_op("sewdsl::max_pool_backward", mutates_args=(), device_types="cuda")
+def max_pool_backward(g: Tensor, places: Tensor, shape: list[int], window: list[int]) -> Tensor:
+    """The gradient of the maps, of a shape, from that of the maxima and their places."""
+    return backward(g, places, shape, window)
+
+
+@max_pool_backward.register_fake
+def _(g: Tensor, places: Tensor, shape: list[int], window: list[int]) -> Tensor:  # noqa: ARG001
+    return torch.empty(tuple(shape), dtype=g.dtype, device=g.device, memory_format=torch.channels_last)

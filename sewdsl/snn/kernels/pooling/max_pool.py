@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sewdsl.snn.kernels import memory_layout, render_kernels, thread_blocks
 from sewdsl.snn.kernels.compile_kernel import compile_kernel
-from sewdsl.snn.kernels.pooling import operators
+from sewdsl.snn.kernels.pooling import cuda_max_pool
 
 Window = tuple[int, int, int, int, int, int]
 """Height and width of the window, of its step, and of the padding on each side."""
@@ -29,7 +29,7 @@ def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
         Maxima ``[N, C, H', W']`` and their places, a byte each in the maxima's order of memory.
     """
     if x.device.type != "cpu":
-        maxima: tuple[Tensor, Tensor] = operators.max_pool(x, [*window])
+        maxima: tuple[Tensor, Tensor] = cuda_max_pool.max_pool(x, [*window])
         return maxima
     samples, C, H, W = x.shape
     kh, kw, sh, sw, ph, pw = window
@@ -57,7 +57,7 @@ def backward(g: Tensor, places: Tensor, shape: Sequence[int], window: Window) ->
         window: That of the forward.
     """
     if g.device.type != "cpu":
-        gradient: Tensor = operators.max_pool_backward(g, places, [*shape], [*window])
+        gradient: Tensor = cuda_max_pool.max_pool_backward(g, places, [*shape], [*window])
         return gradient
     samples, C, H, W = shape
     g_x = torch.empty((samples, C, H, W), dtype=g.dtype, memory_format=torch.channels_last)
