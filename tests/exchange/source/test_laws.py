@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sewdsl.exchange.errors import UnsupportedLayer
+from sewdsl.exchange.write.source.class_text import has_formula
 from sewdsl.exchange.write.source.document import module_from_source
+from sewdsl.ir.op import Merge
+from sewdsl.ops import catalogue
 from sewdsl.passes import Program
 from tests.effort import examples
 from tests.exchange.source.files import SOURCES
@@ -55,6 +58,20 @@ def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, tr
     wrong = list(differences(found, wanted, 1e-10))
     assume(not wrong or margin > 1e-9)
     assert not wrong
+
+
+MERGES = [
+    name for name, kind in catalogue().items() if issubclass(kind, Merge) and kind.__module__.startswith("sewdsl.")
+]
+WITHOUT_FORMULA = {"LOOP": "no node is of this kind: a network has a loop as an ADD and a DELAY"}
+
+
+@pytest.mark.parametrize("name", MERGES)
+def test_every_merge_has_a_formula(name: str) -> None:
+    """The law above passes over networks whose merge has none."""
+    op = catalogue()[name].model_construct()
+    assert isinstance(op, Merge)
+    assert has_formula(op) != (name in WITHOUT_FORMULA), f"add the formula of {name} to FORMULAS of class_text.py"
 
 
 @examples(10)
