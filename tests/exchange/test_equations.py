@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,14 +12,24 @@ import torch
 
 import sewdsl
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
+from sewdsl.equations.operations import OPERATIONS
+from sewdsl.equations.tape import needed
 from sewdsl.exchange.errors import UnsupportedLayer
 from sewdsl.exchange.write.nir.write_graph import to_graph
 from sewdsl.exchange.write.onnx.time_axis import ScannedTime, TimeAxis, UnrolledTime
 from sewdsl.exchange.write.onnx.write_model import OnnxModelWriter
 from sewdsl.ir.network import Network
+from sewdsl.lower import SpikingNetwork
+from sewdsl.ops.equation_neurons import EquationKind
+from sewdsl.snn import kernels
+from sewdsl.source import Source
 from tests.exchange.nir.settled import differences, noise, settled
 from tests.exchange.onnx.running import run
 from tests.exchange.source.files import DOUBLE, SOURCES, made, outcome, same
+from tests.laws.random_neurons import OPERANDS, operation_calls
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 OWN = """\
 sewdsl 1
@@ -58,6 +70,13 @@ def test_source(neuron: str, dialect: str, tmp_path: Path) -> None:
     same(outcome(made(SOURCES[dialect](known), ours), x), wanted)
 
 
+def written(model: SpikingNetwork, axis: type[TimeAxis]) -> ModelProto:
+    writer = OnnxModelWriter(model, axis)
+    for step in writer.program.steps:
+        writer.write(step)
+    return writer.model("")
+
+
 @pytest.mark.parametrize("axis", [ScannedTime, UnrolledTime])
 @pytest.mark.parametrize("neuron", ["Odd", "ALIF", "GLIF", "ILIF", "RF(v_threshold=0.1)", "Rate", "Ternary", "EIF"])
 def test_onnx(neuron: str, axis: type[TimeAxis], tmp_path: Path) -> None:
@@ -68,11 +87,26 @@ def test_onnx(neuron: str, axis: type[TimeAxis], tmp_path: Path) -> None:
             parameter.mul_(2)
         x = 2 * torch.randn(4, 3, 2, 5, 5, generator=torch.Generator().manual_seed(1))
         wanted = model(x)
-    writer = OnnxModelWriter(model, axis)
-    for step in writer.program.steps:
-        writer.write(step)
     assert wanted.std() > 0
-    torch.testing.assert_close(run(writer.model(""), x)["logits"], wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(run(written(model, axis), x)["logits"], wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operation_of_onnx(name: str) -> None:
+    """A neuron that gives one operation gives the same numbers in onnxruntime, also where operands are equal."""
+    call = operation_calls()[name]
+    operands = [f"{operand} = {text}" for operand, text in OPERANDS.items() if re.search(rf"\b{operand}\b", call)]
+    neuron = f"neuron One {{ {'   '.join([*operands, f'give {call}'])} }}"
+    known = sewdsl.read(Source("one.net", f"sewdsl 1\n{neuron}\ninput 1\nsteps 1\nbody One\n")).result()
+    op = known.nodes[-1].op
+    assert isinstance(op, EquationKind)
+    assert name in {entry.operation for entry in needed([op.equations.given])}
+    x = torch.arange(-3, 3.25, 0.25).reshape(1, -1, 1)
+    model = sewdsl.compile(known).eval()
+    with torch.no_grad(), kernels.use_kernels("reference"):
+        wanted = model(x)
+    assert wanted.std() > 0
+    torch.testing.assert_close(run(written(model, ScannedTime), x)["logits"], wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,30 @@ class _Draw:
         return self.pick((*forms, *(f"{name}(tanh({a}))" for name in others)))
 
 
+# --- every operation by itself
+
+OPERANDS = {"a": "0.5 + 0.5*x/(1 + abs(x))", "y": "1 + 3/(1 + abs(x))", "z": "0.5*x"}
+"""Operands of :func:`operation_calls` for an input x: a is between 0 and 1, and y is x where x is 2."""
+
+_CALLS = {
+    "neg": "-x",
+    "less": "where(x < y, 1, 0)",
+    "most": "where(x <= y, 1, 0)",
+    "where": "where(x < y, y, z)",
+    "clip": "clip(x, -0.9, 1.7)",
+}
+"""Calls of operations that are neither a function of ``x``, ``y`` and ``z`` nor a sign between ``x`` and ``y``."""
+
+
+def operation_calls() -> dict[str, str]:
+    """Return a call of each operation with :data:`OPERANDS`, by its name: smooth functions are called with a."""
+    calls = {}
+    for name, operation in OPERATIONS.items():
+        operands = "a" if operation.smooth else ", ".join("xyz"[: operation.arity])
+        calls[name] = _CALLS.get(name) or (f"x {operation.sign} y" if operation.sign else f"{name}({operands})")
+    return calls
+
+
 # --- plain PyTorch
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from sewdsl.elaborate.neuron_kinds import shipped_neurons
-from sewdsl.equations.operations import OPERATIONS
 from sewdsl.ir.op import Join as JoinKind
 from sewdsl.ir.op import LinearNeuron
 from sewdsl.ops import catalogue
@@ -23,6 +22,7 @@ from sewdsl.snn.kernels.neuron.plan_kernel import KernelVariant, LayerNeedsGrad
 from sewdsl.snn.kernels.neuron.write_numba import render_backward, render_forward
 from sewdsl.snn.streamed_past import StreamedPast
 from tests.effort import factor
+from tests.laws.random_neurons import OPERANDS, operation_calls
 from tests.snn.kernels.cases import LAYOUTS
 
 T, C = 6, 5
@@ -94,19 +94,11 @@ def test_kernel_is_the_loop(name: str) -> None:
     assert all(map(close, gradients, wanted_gradients))
 
 
-CALLS = {"less": "where(a < b, a, b)", "most": "where(a <= b, b, a)", "neg": "-a", "clip": "clip(a, 0.9, 1.7)"}
-"""How operations are written that are no functions of ``a``, or of ``a``, ``b`` and ``c``."""
-
-
 def test_every_operation_has_a_kernel() -> None:
     """All are computed by one kernel as by the loop, and differentiated."""
-    calls = []
-    for name, operation in OPERATIONS.items():
-        call = f"a {operation.sign} b" if operation.sign else f"{name}({', '.join('abc'[: operation.arity])})"
-        calls.append(f"({CALLS.get(name, call)})")
-    between = "a = x/(1 + abs(x)) + 1.5\n b = 2 - 0.5*x\n c = x*x"  # a is from 0.5 to 2.5
-    total = " + ".join(f"{number}*{call}" for number, call in enumerate(calls, start=1))
-    neuron = f"neuron All {{\n {between}\n h = {total}\n give h\n}}"
+    total = " + ".join(f"{number}*({call})" for number, call in enumerate(operation_calls().values(), start=1))
+    operands = "   ".join(f"{name} = {text}" for name, text in OPERANDS.items())
+    neuron = f"neuron All {{\n {operands}\n h = {total}\n give h\n}}"
     made, x_TN = Equations(defined_kind(neuron).model_validate({}), C, T).double(), current()
     assert kernels.find_norm_equations(made.spec, x_TN, made.learned) is not None
     (given, gradients), (wanted, wanted_gradients) = (outcome(made, x_TN, each) for each in ("fastest", "reference"))
