@@ -311,7 +311,9 @@ def beside_equations_of_the_cpu(name: str, join: str | None, place: str, dtype: 
     assert torch.equal(states, expected_states) or name == EXACT_BUT
     for one, other in zip(found, others, strict=True):
         assert one.dtype == other.dtype
-        assert_near(one, other, 1e-5, other.abs().max() if other.numel() else other.sum())
+        # the interpreter cuts bfloat16 off where a GPU rounds, in the kernel and in the terms of the statistics
+        tolerance = 2**-6 if INTERPRETED and one.dtype == torch.bfloat16 else 1e-5
+        assert_near(one, other, tolerance, other.abs().max() if other.numel() else other.sum())
 
 
 LAYERS = ((None, "registers"), ("IAND", "registers"), ("", "memory"))
