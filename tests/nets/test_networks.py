@@ -1,5 +1,7 @@
 """Every shipped network compiles, and has the figures that its source prints."""
 
+import re
+
 import pytest
 
 import sewdsl
@@ -7,6 +9,7 @@ from sewdsl.analysis.listing import layer_rows
 from sewdsl.compiler import compile_variants, shipped_networks
 from sewdsl.source import Source
 from sewdsl.syntax.formatter import format_source
+from tests.docs.commands import understood
 from tests.shipped import SHIPPED
 
 RESNETS = {18: 11_689_512, 34: 21_797_672, 50: 25_557_032, 101: 44_549_160, 152: 60_192_808}
@@ -104,3 +107,11 @@ def test_every_variant_of_a_study_is_valid(name: str) -> None:
     assert base.diagnostics == ()
     assert len(found) > 1
     assert {one.compilations[0].valid for one in found} == {True}
+
+
+@pytest.mark.parametrize("name", shipped_networks())
+def test_commands_in_comments_are_understood(name: str) -> None:
+    """A command stands alone in its line, or in single quotes."""
+    comments = "\n".join(re.findall(r"(?m)^# ?(.*)$", shipped_networks()[name].read_text(encoding="utf-8")))
+    for command in re.findall(r"(?m)^ +(sewdsl .*)$|'(sewdsl [^']*)'", comments):
+        understood("".join(command))
