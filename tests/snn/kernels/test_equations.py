@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,8 @@ from sewdsl.snn import kernels
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.equations import Equations
 from sewdsl.snn.join import Join, PendingJoin
-from sewdsl.snn.kernels.neuron.plan_kernel import KernelVariant, LayerNeedsGrad
+from sewdsl.snn.kernels.neuron import plan_kernel
+from sewdsl.snn.kernels.neuron.plan_kernel import MAX_CUT_TRIALS, KernelVariant, LayerNeedsGrad, compose
 from sewdsl.snn.kernels.neuron.write_numba import render_backward, render_forward
 from sewdsl.snn.streamed_past import StreamedPast
 from tests.effort import factor
@@ -189,6 +191,23 @@ def test_many_states_are_handed_over_without_branches(count: int) -> None:
         assert max(len(call.args) for call in calls) > count
         branching = [call for call in calls if any(isinstance(node, ast.IfExp) for node in ast.walk(call))]
         assert max((len(call.args) for call in branching), default=0) < 10
+
+
+@pytest.mark.parametrize("count", [3, 6, 8, 99])
+def test_few_choices_of_saved_results_are_compared(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each choice walks the whole tape, and their number grows with the square of that of the states."""
+    walks, walk = 0, plan_kernel.needed_for
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal walks
+        walks += 1
+        return walk(*arguments)
+
+    monkeypatch.setattr(plan_kernel, "needed_for", counted)
+    variant = KernelVariant("float64", of_states(count).equations.text, (), "", *PLAIN)
+    plan = plan_kernel.plan_backward(compose(variant), variant, EVERYTHING)
+    assert 0 < walks <= 2 * MAX_CUT_TRIALS
+    assert len(plan.kept) >= count
 
 
 def test_fourteen_states() -> None:
