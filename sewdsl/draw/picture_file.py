@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, Unpack, get_args
 
 from sewdsl.draw.geometry import Length
-from sewdsl.draw.scene import PictureOptions
+from sewdsl.draw.scene import PictureOptions, require_known
 from sewdsl.draw.style import PLAIN
 from sewdsl.draw.write_dot import RenderingError, dot
 from sewdsl.draw.write_mermaid import mermaid
@@ -166,6 +166,7 @@ def render_picture(network: Network, format: PictureFormat = "svg", **options: U
             ``png`` or ``pdf`` is asked for and no renderer is there, or it fails.
         ValueError: a width is asked for of Mermaid text.
     """
+    require_known(options, "render_picture")
     width = options.get("look", PLAIN).width
     if format != "mermaid":
         text = dot(network, **options)
@@ -196,6 +197,7 @@ def write_picture(
         FileExistsError: the file is there already.
         OSError: the file cannot be written.
     """
+    require_known(options, "write_picture")
     chosen = format or format_of(path)
     if chosen is None:
         raise ValueError(f"'{path.name}' has none of the suffixes {', '.join(SUFFIXES)}; state the format")

@@ -36,6 +36,16 @@ class PictureOptions(TypedDict, total=False):
     max_boxes: int
 
 
+def require_known(options: PictureOptions, function: str) -> None:
+    """Refuse keywords that are not options of a picture, as functions with keywords of their own do.
+
+    Raises:
+        TypeError: If there is such a keyword.
+    """
+    for name in sorted(options.keys() - PictureOptions.__annotations__.keys()):
+        raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
+
+
 @dataclass(frozen=True)
 class Box:
     """A layer, or the readout (``layer`` None), around its centre."""

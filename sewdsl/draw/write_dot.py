@@ -25,6 +25,7 @@ from sewdsl.draw.scene import (
     Scene,
     TitledFrame,
     all_elements,
+    require_known,
 )
 from sewdsl.draw.style import PLAIN, FamilyStyle, PictureLook
 from sewdsl.ir.network import Network
@@ -91,6 +92,7 @@ def dot(network: Network, **options: Unpack[PictureOptions]) -> str:
         RenderingError: it would have more boxes than are allowed, or the type of a picture of that width would be too
             small.
     """
+    require_known(options, "dot")
     try:
         return _drawn(network, **options).text()
     except _IllegibleError as error:
@@ -133,6 +135,7 @@ def fitting_depth(network: Network, **options: Unpack[PictureOptions]) -> int | 
 
     Depths below the one in the options are tried.
     """
+    require_known(options, "fitting_depth")
     expand, collapse, depth = options.get("expand", False), options.get("collapse", False), options.get("depth")
     levels = frame_depth(picture_items(network, expand=expand, collapse=collapse, depth=depth))
     for fewer in reversed(range(levels)):

@@ -22,7 +22,7 @@ from sewdsl.draw.picture_items import (
     framed_items,
     picture_items,
 )
-from sewdsl.draw.scene import Direction, PictureOptions
+from sewdsl.draw.scene import Direction, PictureOptions, require_known
 from sewdsl.draw.style import PLAIN, PictureLook
 from sewdsl.ir.network import Network
 
@@ -42,6 +42,7 @@ MOST_EDGES, MOST_CHARACTERS = 500, 50_000
 
 def mermaid(network: Network, **options: Unpack[PictureOptions]) -> str:
     """A network as a Mermaid flowchart; Mermaid finds the places itself, decides about the width, and has no legend."""
+    require_known(options, "mermaid")
     expand, collapse, depth = options.get("expand", False), options.get("collapse", False), options.get("depth")
     items = picture_items(network, expand=expand, collapse=collapse, depth=depth)
     direction = options.get("direction", "TB")

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+import sewdsl
 from sewdsl.cli.app import app
-from sewdsl.draw import RenderingError, dot, mermaid, write_picture
+from sewdsl.draw import RenderingError, dot, fitting_depth, mermaid, render_picture, write_picture
 from sewdsl.ir.network import Network
 
 Networks = Callable[[str], Network]
@@ -157,3 +159,15 @@ def test_a_stage_of_too_many_boxes() -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert "it would have 12 boxes, over the limit of 11" in result.stderr
     assert CliRunner().invoke(app, [*command, "boxes=12"]).exit_code == 0
+
+
+@pytest.mark.parametrize("function", [dot, mermaid, fitting_depth, render_picture])
+def test_an_unknown_keyword_is_refused(function: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match=rf"^{function.__name__}\(\) got an unexpected keyword argument 'colapse'$"):
+        function(sewdsl.load("tiny"), colapse=True)
+
+
+def test_an_unknown_keyword_writes_no_file(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="'ask'"):
+        write_picture(sewdsl.load("tiny"), tmp_path / "x.mmd", ask=True)  # type: ignore[call-arg]
+    assert list(tmp_path.iterdir()) == []

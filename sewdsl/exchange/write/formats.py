@@ -51,8 +51,10 @@ def _imported(module: str, name: str) -> Callable[..., Any]:
     def call(*args: Any, **options: Any) -> Any:
         try:
             found = getattr(import_module(f"sewdsl.exchange.write.{module}"), name)
-        except ModuleNotFoundError as error:
-            raise MissingLibrary(error.name or module) from None
+        except ImportError as error:  # a library that is there may still fail to load
+            if error.name and error.name.partition(".")[0] == "sewdsl":
+                raise
+            raise MissingLibrary(error.name or module.partition(".")[0]) from None
         return found(*args, **options)
 
     return call

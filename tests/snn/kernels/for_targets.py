@@ -115,6 +115,7 @@ class Layer(NamedTuple):
         T: Time-steps.
         join: Tape of the join after batch norm; empty without a join, None without batch norm.
         equations: Whether the neuron is given as equations.
+        places: Neurons of each channel. Triton makes a constant of an argument that is 1.
     """
 
     neuron: str
@@ -123,11 +124,11 @@ class Layer(NamedTuple):
     T: int
     join: str | None = None
     equations: bool = False
+    places: int = 4 * 16 * 16
 
     def call(self, dtype: torch.dtype) -> LayerCall:
         """Return the call of its kernels; channels are last."""
-        x_TN = torch.zeros(self.T * 4, 32, 16, 16, dtype=dtype).contiguous(memory_format=torch.channels_last)
-        x_TN = x_TN.reshape(self.T, 4, 32, 16, 16)
+        x_TN = torch.zeros(self.T, self.places, 32, 1, 1, dtype=dtype)
         settings: dict[str, Any] = {"v_reset": self.v_reset, "detach_reset": False}
         if self.equations:
             kind = defined_kind(ONE_OF_EACH) if self.neuron == "Each" else equation_kind(shipped_neurons()[self.neuron])
@@ -200,6 +201,8 @@ def layers(surrogates: Sequence[str], *, few: bool) -> Iterator[Layer]:
     for neuron in ("CUBA", "GLIF", "Each") if few else (*shipped_neurons(), "Each"):
         for T, join in product((MAX_REGISTER_STEPS,) if few else (4, MAX_REGISTER_STEPS), (None, IAND)):
             yield Layer(neuron, surrogates[0], 0.0, T, join, equations=True)
+    yield Layer("LIF", surrogates[0], 0.0, 4, IAND, places=1)
+    yield Layer("PLIFC", surrogates[0], 0.0, 4, equations=True, places=1)
 
 
 def jobs(surrogates: Sequence[str], *, few: bool) -> Iterator[tuple[str, torch.dtype, Callable[[], None]]]:

@@ -252,3 +252,23 @@ def test_batch_norm_and_join_in_one_kernel(name: str) -> None:
     torch.testing.assert_close(variance, other_variance)
     for one, other in zip(gradients, others, strict=True):
         assert (one - other).abs().max() <= 1e-9 * max(other.abs().max(), others[2].abs().max())
+
+
+@pytest.mark.parametrize("choice", ["fastest", "reference"])
+def test_wider_first_states_are_rounded(choice: kernels.Choice) -> None:
+    made, x_TN = module(make("CUBA"), torch.float32), current(torch.float32)
+    start = torch.full((len(made.spec.equations.after), *x_TN.shape[1:]), 0.1, dtype=torch.float64)
+    with kernels.use_kernels(choice):
+        y_TN, after = made.run(x_TN, start)
+        expected_TN, expected = made.run(x_TN, start.float())
+    assert after.dtype == torch.float32
+    assert torch.equal(y_TN, expected_TN)
+    torch.testing.assert_close(after, expected)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_wrong_number_of_first_states_is_refused(count: int) -> None:
+    made, x_TN = module(make("CUBA")), current()
+    start = torch.zeros(count, *x_TN.shape[1:], dtype=torch.float64)
+    with kernels.use_kernels("reference"), pytest.raises(ValueError, match=f"expected 2 first states, got {count}"):
+        made.run(x_TN, start)

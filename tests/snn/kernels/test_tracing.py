@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -98,3 +99,34 @@ def test_a_surrogate_that_changes_is_traced_anew(kind: type[Changing]) -> None:
     surrogate.alpha = 3.0
     assert before == "mul u u; add t0 1.0; div 2.0 t1"
     assert trace_surrogate(surrogate) == "mul u u; add t0 1.0; div 3.0 t1"
+
+
+class One(NamedTuple):
+    alpha: float
+
+    def derivative(self, u: Any) -> Any:
+        return self.alpha / (1 + u * u)
+
+
+class Other(NamedTuple):
+    alpha: float
+
+    def derivative(self, u: Any) -> Any:
+        return self.alpha * abs(u)
+
+
+@dataclass(frozen=True)
+class Weighted:
+    weights: list[float]
+
+    def derivative(self, u: Any) -> Any:
+        return sum(self.weights) / (1 + u * u)
+
+
+def test_equal_surrogates_of_two_classes_have_two_formulas() -> None:
+    assert trace_surrogate(One(2.0)) == "mul u u; add t0 1.0; div 2.0 t1"
+    assert trace_surrogate(Other(2.0)) == "abs u; mul t0 2.0"
+
+
+def test_a_surrogate_whose_hash_raises() -> None:
+    assert trace_surrogate(Weighted([1.0, 2.0])) == "mul u u; add t0 1.0; div 3.0 t1"

@@ -190,7 +190,7 @@ def _run(  # noqa: PLR0913 -- everything that a kernel is given
     kernel, constants = prepared.kernel, prepared.arrays
     arrays |= constants
     if call.factors is not None:
-        arrays["factors"] = factors = memory_layout.flat_row(call.factors.to(call.wide))
+        arrays["factors"] = factors = memory_layout.flat_row(call.factors.to(call.wide).contiguous())
         where, values = prepared.learned
         if where:
             arrays["scalars"] = scalars = constants["scalars"].copy()

@@ -102,7 +102,13 @@ def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping
     Returns:
         Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last step
         ``[N, *]``, in float32 at least.
+
+    Raises:
+        TypeError: If v_threshold or v_reset is a tensor with a gradient or several values.
     """
+    for name, number in (("v_threshold", spec.v_threshold), ("v_reset", spec.v_reset)):
+        if isinstance(number, Tensor) and (number.requires_grad or number.numel() != 1):
+            raise TypeError(f"{name} must be a number: write a threshold or reset that is learned as equations")
     settings = ResetSettings(spec.v_threshold, spec.v_reset, spec.detach_reset)
     law = (_end_of_step if torch.compiler.is_compiling() else _known_end_of_step)(settings)  # it warns of caches
     charge, drive_TN = charge_function(spec, x_TN.to(torch.promote_types(x_TN.dtype, torch.float32)), learned)
@@ -134,8 +140,15 @@ def integrate_equations(
     Returns:
         What they give ``[T, N, C, *]``, in the dtype of the input, and the states after the last time-step
         ``[S, N, C, *]``, in float32 at least.
+
+    Raises:
+        ValueError: If the number of first states is wrong.
     """
     wide_TN = x_TN.to(torch.promote_types(x_TN.dtype, torch.float32))
+    if start is not None:
+        if len(start) != len(step.law.after):
+            raise ValueError(f"expected {len(step.law.after)} first states, got {len(start)}")
+        start = start.to(wide_TN.dtype)
     y_TN, after = _loop(step.law, surrogate, wide_TN, start, factors)
     return y_TN.to(x_TN.dtype), after
 

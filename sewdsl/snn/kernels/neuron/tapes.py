@@ -133,11 +133,12 @@ def trace_join(spec: JoinSpec, *, branch: bool) -> str | None:
 
 
 def _may_be_kept(spec: object) -> TypeGuard[Hashable]:
-    """Return whether the text of a formula may be kept: a spec that is not compared by value may change.
+    """Return whether the text of a formula may be kept: of shipped kinds, equal ones have one formula forever.
 
-    Torch's compiler follows functions, and warns of those that are cached.
+    A class of one's own may have a formula that changes, or equals an object of another class. Torch's compiler follows
+    functions, and warns of those that are cached.
     """
-    return type(spec).__hash__ not in {None, object.__hash__} and not torch.compiler.is_compiling()
+    return not torch.compiler.is_compiling() and type(spec).__module__.startswith("sewdsl.ops.")
 
 
 def _surrogate_text(surrogate: Any) -> str | None:

@@ -297,7 +297,7 @@ class _Writer:
         if not (self.tiled and plan.sums):
             sums = (f"tl.store(entry + {self._column(plan, row)}, tl.sum({_wide_sum(row)}, 0))" for row in summed)
             return [*lines, "tile = group", *body, *sums]
-        lines += ["groups, tiles = tl.num_programs(0), tl.cdiv(rows, ROWS).to(tl.int64)"]
+        lines += ["groups, tiles = tl.num_programs(0), tl.cast(tl.cdiv(rows, ROWS), tl.int64)"]
         lines += [f"all_{row} = tl.zeros({self.shape}, tl.float64)" for row in summed]
         body = [*body, *(f"all_{row} += {_wide_sum(row)}" for row in summed)]
         lines += ["for tile in range(tiles * group // groups, tiles * (group + 1) // groups):", *_indented(body)]
