@@ -160,20 +160,32 @@ def test_the_reference_runs_the_rest(ran: list[str], name: str) -> None:
     assert x_TN.grad is not None
 
 
+class Quadratic:
+    """A neuron that does not charge linearly."""
+
+    v_threshold, v_reset, detach_reset, rest = 1.0, 0.0, True, 0.0
+    surrogate = make("LIF").surrogate
+
+    def learnable(self) -> dict[str, float]:
+        return {}
+
+    def charge(self, v: Any, x: Any, **learned: Any) -> Any:  # noqa: ARG002 -- it learns nothing
+        return v + 0.1 * v * v + x
+
+
 def test_a_neuron_that_is_not_linear_runs(ran: list[str]) -> None:
-    class Quadratic:
-        v_threshold, v_reset, detach_reset, rest = 1.0, 0.0, True, 0.0
-        surrogate = make("LIF").surrogate
-
-        def learnable(self) -> dict[str, float]:
-            return {}
-
-        def charge(self, v: Any, x: Any, **learned: Any) -> Any:  # noqa: ARG002 -- it learns nothing
-            return v + 0.1 * v * v + x
-
     spikes = kernels.run_neurons(Quadratic(), current(3, 2, 4), {})
     assert ran == ["reference"]
     assert spikes.sum() > 0
+
+
+@pytest.mark.parametrize("threshold", [torch.tensor(0.8, requires_grad=True), torch.tensor([0.8, 0.9])])
+def test_a_threshold_that_is_no_number_is_refused(threshold: torch.Tensor) -> None:
+    """Its gradient would be lost without a word."""
+    spec = Quadratic()
+    spec.v_threshold = threshold  # type: ignore[assignment]
+    with kernels.use_kernels("reference"), pytest.raises(TypeError, match="v_threshold must be a number"):
+        kernels.run_neurons(spec, current(3, 2, 4), {})
 
 
 PROGRAM = """
