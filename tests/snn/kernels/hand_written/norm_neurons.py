@@ -18,7 +18,7 @@ from sewdsl.snn.kernels.neuron.layer_call import KernelChannels
 from sewdsl.snn.kernels.neuron.on_cuda import BACKWARD_LANES, FORWARD_LANES, GATHERING, Tiles
 from tests.snn.kernels.hand_written.call import FusedJoin, NeedsGrad, NeuronCall, NormGradients
 from tests.snn.kernels.hand_written.neurons import neuron_options, neuron_scalars
-from tests.snn.kernels.hand_written.render import load
+from tests.snn.kernels.hand_written.render import SHARED, load
 
 
 def forward(work: NeuronCall, channels: KernelChannels, joint: FusedJoin) -> Tensor:
@@ -27,7 +27,7 @@ def forward(work: NeuronCall, channels: KernelChannels, joint: FusedJoin) -> Ten
     x_TN, other_TN = memory_layout.with_strides(work.x_TN, strides), _laid_out(joint.other, work.x_TN, strides)
     tiles = Tiles.of(x_TN, FORWARD_LANES)
     with launching_on(x_TN.device):
-        load("step", "norm_neurons", join=joint.tape).forward[tiles.grid](
+        load("step", SHARED, "norm_neurons", join=joint.tape).forward[tiles.grid](
             *(x_TN, other_TN, y_TN, *channels, *neuron_scalars(work)),
             *(x_TN.stride(0), other_TN.stride(0), y_TN.stride(0), *tiles[:3], work.T),
             **neuron_options(work),
@@ -62,7 +62,7 @@ def gradients(
     terms = x_TN.new_empty((2, tiles.C), dtype=torch.float32)
     g_factors = x_TN.new_empty((3, tiles.C) if wanted.factors else (3, 0), dtype=torch.float64)
     kernels, scalars, learned = (
-        load("step", "norm_neurons", slope=work.law.slope, join=joint.tape, backward=True),
+        load("step", SHARED, "norm_neurons", slope=work.law.slope, join=joint.tape, backward=True),
         neuron_scalars(work),
         neuron_options(work),
     )

@@ -12,12 +12,14 @@ import triton
 from sewdsl.equations.operations import OPERATIONS
 from sewdsl.equations.step import pull_back
 from sewdsl.equations.tape import Tape, TapeEntry
-from sewdsl.snn.kernels import compile_cache
+from sewdsl.snn.kernels import compile_cache, render_kernels
 from sewdsl.snn.kernels.neuron.plan_kernel import needed_for, write_lines
 from sewdsl.snn.kernels.neuron.tapes import read_tape
 
 SPELLING = {name: operation.spelling.triton for name, operation in OPERATIONS.items()}
 TEMPLATES = Path(__file__).with_name("templates")
+SHARED = "cuda_channels"
+"""Template of the package that the kernels of batch norm share."""
 HEAD = "import triton\nimport triton.language as tl\n\n"
 
 
@@ -26,7 +28,8 @@ def load(*files: str, slope: str = "", join: str = "", backward: bool = False) -
     """Return the module of templates, with a surrogate's derivative and a join."""
     text = HEAD + _surrogate(slope) + _join(join, backward=backward)
     for file in files:
-        tree = ast.parse((TEMPLATES / f"{file}.py").read_text(encoding="utf-8"))
+        folder = render_kernels.TEMPLATES if file == SHARED else TEMPLATES
+        tree = ast.parse((folder / f"{file}.py").read_text(encoding="utf-8"))
         functions = [each for each in tree.body if isinstance(each, ast.FunctionDef)]
         text += ast.unparse(ast.Module([*functions], [])) + "\n\n"
     return compile_cache.load_source(text, f"triton {triton.__version__}")
