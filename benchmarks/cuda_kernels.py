@@ -161,6 +161,8 @@ def milliseconds(run: Callable[[], object]) -> float:
 
 def time() -> None:
     """Print the milliseconds of both, and the ratio of the medians of alternating turns."""
+    if not torch.cuda.is_available():
+        sys.exit("times are measured on a GPU, and there is none; 'registers sm_90' needs none")
     ratios = []
     every = product(("IF", "LIF", "PLIF"), (4, 16, 32), (None, "", "ADD", "IAND"), (torch.float32, torch.bfloat16))
     for (name, T, join, dtype), last in product(every, (False, True)):
