@@ -13,12 +13,12 @@ import argparse
 import ast
 import json
 import os
-import random
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import NamedTuple
@@ -155,8 +155,10 @@ def draw(tree: Path, other: Path | None, count: int, seed: int) -> list[Mutant]:
     """So many mutants, from all packages in proportion to what can be changed in them, one of a function at most."""
     here = {key: found[0] for key, found in functions(tree).items() if len(found) == 1}
     keys = here.keys() if other is None else here.keys() & {k for k, f in functions(other).items() if len(f) == 1}
-    choices = [(key, number) for key in sorted(keys) for number, _ in enumerate(changes(here[key][1]))]
-    random.Random(seed).shuffle(choices)  # noqa: S311 -- nothing secret
+    choices = [(key, number) for key in keys for number, _ in enumerate(changes(here[key][1]))]
+    # By hashes and not by a shuffle, so that a function that is new or gone does not move all other draws.
+    digests = {key: sha256(f"{seed} {key}".encode()).digest() for key in keys}
+    choices.sort(key=lambda choice: sha256(digests[choice[0]] + str(choice[1]).encode()).digest())
     chosen = list(dict(choices[: 2 * count]).items())[:count]
     return [_mutant(*here[key], number) for key, number in chosen]
 
