@@ -1,0 +1,330 @@
+"""Check a release: versions and dates, the built files, and both of them installed in new environments.
+
+``python -m tools.release check --tag v0.1.0`` does all that ``docs/releasing.md`` leaves to a machine, and ``versions``
+the first part of it, in a second. Neither tags nor publishes anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+from collections.abc import Iterable, Iterator, Mapping
+from email.parser import BytesParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import NamedTuple
+from zipfile import ZipFile
+
+ROOT = Path(__file__).parents[1]
+LOWEST_ACCURACY = 0.95
+"""Share of the test samples of ``mnist5k`` that its network gets right at least, on any machine."""
+LARGEST_FILE = 2**20
+"""Bytes of a file of a release; the largest picture has less."""
+LICENSE = "LICENSE"
+"""File that each archive holds."""
+RELATIVE_LINK = re.compile(
+    r"\]\((?!https?://|mailto:|#)([^)\s]*)|<img[^>]*src=[\"'](?!https?://)([^\"']*)", re.IGNORECASE
+)
+"""A link or picture of Markdown that works only next to the file that it names."""
+
+
+class ReleaseError(Exception):
+    """A reason not to release."""
+
+
+def report(line: str) -> None:
+    """Print a line at once, also into a log."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+# --- versions ----------------------------------------------------------------------------------------------
+
+
+class Statement(NamedTuple):
+    """A version or a date that a file states.
+
+    Attributes:
+        place: File and line.
+        text: The version, or the date as ``YYYY-MM-DD``.
+    """
+
+    place: str
+    text: str
+
+
+class Statements(NamedTuple):
+    """What the files of a project state about a release.
+
+    Attributes:
+        versions: The version, by each file.
+        dates: The day of the release, by each file.
+        unreleased: Places of changelog entries that belong to no version yet.
+    """
+
+    versions: list[Statement]
+    dates: list[Statement]
+    unreleased: list[str]
+
+
+def read_statements(root: Path) -> Statements:
+    """Read the versions and dates in the files of a project.
+
+    Raises:
+        ReleaseError: If a file does not state one.
+    """
+
+    def find(file: str, pattern: str, example: str) -> list[Statement]:
+        text = (root / file).read_text("utf-8")
+        match = re.search(pattern, text, re.MULTILINE)
+        if match is None:
+            raise ReleaseError(f"{file} has no line such as '{example}'")
+        line = 1 + text.count("\n", 0, match.start())
+        return [Statement(f"{file}:{line}", group) for group in match.groups()]
+
+    latest = find("CHANGELOG.md", r"^## \[(\d[^\]]*)\] - (\d{4}-\d\d-\d\d)$", "## [0.1.0] - 2026-11-30")
+    (project,) = find("pyproject.toml", r'^version = "([^"]+)"', 'version = "0.1.0"')
+    (cited,) = find("CITATION.cff", r"^version: (\S+)$", "version: 0.1.0")
+    (day,) = find("CITATION.cff", r"^date-released: (\S+)$", "date-released: 2026-11-30")
+    return Statements([project, cited, latest[0]], [latest[1], day], list(_unreleased(root / "CHANGELOG.md")))
+
+
+def _unreleased(changelog: Path) -> Iterator[str]:
+    """Yield the places of entries above the first released version."""
+    for number, line in enumerate(changelog.read_text("utf-8").splitlines(), 1):
+        if re.match(r"## \[\d", line):
+            return
+        if line.startswith("- "):
+            yield f"{changelog.name}:{number}"
+
+
+def find_problems(stated: Statements, tag: str | None) -> Iterator[str]:
+    """Yield what contradicts a release, one sentence each.
+
+    Args:
+        tag: Name of the tag that the release gets or has; None: not known yet, and there may be unreleased changes.
+    """
+    first, *others = stated.versions
+    if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", first.text):
+        yield f"{first.place}: '{first.text}' is not a version such as 0.1.0 or 1.0.0rc1"
+    yield from _differences("version", first, others)
+    day, *days = stated.dates
+    yield from _differences("date", day, days)
+    if tag is not None:
+        if tag != f"v{first.text}":
+            yield f"the tag is {tag}, but {first.place} has the version {first.text}; expected the tag v{first.text}"
+        for place in stated.unreleased[:1]:
+            yield f"{place}: a change is listed under Unreleased; move it below the heading of the version"
+
+
+def _differences(meaning: str, first: Statement, others: Iterable[Statement]) -> Iterator[str]:
+    for other in others:
+        if other.text != first.text:
+            yield f"{other.place}: the {meaning} is {other.text}, but {first.place} has {first.text}"
+
+
+def check_versions(tag: str | None) -> str:
+    """Return the version of the project.
+
+    Raises:
+        ReleaseError: If files or the tag contradict each other.
+    """
+    stated = read_statements(ROOT)
+    if problems := list(find_problems(stated, tag)):
+        raise ReleaseError("\n       ".join(problems))
+    return stated.versions[0].text
+
+
+# --- archives ----------------------------------------------------------------------------------------------
+
+
+def list_files(archive: Path) -> dict[str, int]:
+    """Return the size of each file of a wheel or a source distribution, in bytes, by its path."""
+    if archive.suffix == ".whl":
+        with ZipFile(archive) as wheel:
+            return {entry.filename: entry.file_size for entry in wheel.infolist() if not entry.is_dir()}
+    with tarfile.open(archive) as source:
+        return {entry.name: entry.size for entry in source.getmembers() if entry.isfile()}
+
+
+def find_strange_files(files: Mapping[str, int]) -> Iterator[str]:
+    """Yield what is wrong with the files of an archive, one sentence each."""
+    if LICENSE not in {path.rsplit("/", 1)[-1] for path in files}:
+        yield f"{LICENSE} is missing"
+    for path, size in files.items():
+        if size > LARGEST_FILE:
+            yield f"{path} has {size:,} bytes, expected at most {LARGEST_FILE:,}"
+
+
+def compare_with_tracked(files: Iterable[str], tracked: Iterable[str]) -> Iterator[str]:
+    """Yield the differences between the files of a source distribution and those that git tracks, one sentence each.
+
+    Args:
+        files: Paths, each below one folder.
+        tracked: Paths in the checkout.
+    """
+    packed = {path.partition("/")[2] for path in files} - {"PKG-INFO"}
+    yield from (f"{path} is not tracked by git" for path in sorted(packed.difference(tracked)))
+    yield from (f"{path} is missing" for path in sorted({*tracked} - packed))
+
+
+def read_description(wheel: Path) -> str:
+    """Return the long description of a wheel, which its page on the package index shows."""
+    with ZipFile(wheel) as files:
+        (metadata,) = (name for name in files.namelist() if name.endswith(".dist-info/METADATA"))
+        description = BytesParser().parsebytes(files.read(metadata)).get_payload(decode=True)
+    return description.decode() if isinstance(description, bytes) else ""
+
+
+def find_relative_links(description: str) -> list[str]:
+    """Return the links of a long description that lead nowhere on the page of a package index."""
+    prose = re.sub(r"^```.*?^```$", "", description, flags=re.MULTILINE | re.DOTALL)
+    return [link or picture for link, picture in RELATIVE_LINK.findall(re.sub(r"`[^`\n]+`", "", prose))]
+
+
+def check_archives(archives: Iterable[Path]) -> None:
+    """Check the files in each archive, and the description in the wheel.
+
+    Raises:
+        ReleaseError: If an archive has a file that it should not have, or lacks one, or a link leads nowhere.
+    """
+    for archive in archives:
+        files = list_files(archive)
+        problems = list(find_strange_files(files))
+        if archive.suffix != ".whl":
+            problems += compare_with_tracked(files, run("git", "ls-files", "-z").rstrip("\0").split("\0"))
+        else:
+            problems += [f"the link to {link} is relative" for link in find_relative_links(read_description(archive))]
+        if problems:
+            raise ReleaseError(f"{archive.name}: " + f"\n       {archive.name}: ".join(problems))
+        report(f"{archive.name}: {archive.stat().st_size:,} bytes, {len(files)} files")
+
+
+# --- commands ----------------------------------------------------------------------------------------------
+
+
+def run(*command: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> str:
+    """Run a command, and return its output.
+
+    Raises:
+        ReleaseError: If it ends with another exit code than 0; the message has what it printed.
+    """
+    words = [str(word) for word in command]
+    report(f"+ {' '.join((Path(words[0]).name, *words[1:]))}")
+    began = monotonic()
+    done = subprocess.run(
+        words, cwd=cwd, env=environment, stdout=-1, stderr=-2, encoding="utf-8", errors="replace", check=False
+    )
+    if done.returncode:
+        raise ReleaseError(f"'{' '.join(words)}' ended with exit code {done.returncode}:\n{done.stdout}")
+    report(f"  {monotonic() - began:.1f} s")
+    return done.stdout
+
+
+def require_clean_tree() -> None:
+    """Check that what is built is what is committed.
+
+    Raises:
+        ReleaseError: If a file is changed or not tracked.
+    """
+    if changed := run("git", "status", "--porcelain"):
+        raise ReleaseError(f"the checkout has changes; commit or remove them:\n{changed}")
+
+
+def build(dist: Path) -> list[Path]:
+    """Build the source distribution, and the wheel from it.
+
+    Raises:
+        ReleaseError: If the folder holds anything, or one cannot be built or has a description that cannot be shown.
+    """
+    if dist.is_dir() and any(dist.iterdir()):
+        raise ReleaseError(f"'{dist}' is not empty; remove what it holds, or choose another folder with --dist")
+    run(sys.executable, "-m", "build", "--outdir", dist, ROOT)
+    archives = sorted([*dist.glob("*.whl"), *dist.glob("*.tar.gz")])
+    run(sys.executable, "-m", "twine", "check", "--strict", *archives)
+    return archives
+
+
+def try_install(archive: Path, version: str) -> None:
+    """Install an archive in a new environment, and run what the README promises, away from the checkout.
+
+    Raises:
+        ReleaseError: If a command fails, or prints another version or a low accuracy.
+    """
+    with TemporaryDirectory(prefix="sewdsl-release-") as temporary:
+        home, place = Path(temporary) / "environment", Path(temporary) / "place"
+        place.mkdir()
+        venv.create(home, with_pip=True)
+        scripts = Path(sysconfig.get_path("scripts", "venv", {"base": str(home), "platbase": str(home)}))
+        # Neither modules of the checkout nor kernels that were compiled before may help.
+        environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+        environment |= {
+            "SEWDSL_CACHE": str(Path(temporary) / "cache"),
+            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+        }
+
+        def run_there(program: str, *words: str | Path) -> str:
+            return run(scripts / program, *words, cwd=place, environment=environment)
+
+        run_there("python", "-m", "pip", "install", "--quiet", archive.resolve())
+        printed = run_there("sewdsl", "--version").strip()
+        report(f"  {printed}")
+        if printed != f"sewdsl {version}":
+            raise ReleaseError(f"{archive.name}: 'sewdsl --version' prints '{printed}', expected 'sewdsl {version}'")
+        run_there("sewdsl", "check", "7b-net")
+        run_there("sewdsl", "draw", "7b-net", "-o", "7b-net.svg")
+        run_there("sewdsl", "train", "mnist5k", "--out", "run")
+        accuracy = json.loads((place / "run" / "result.json").read_text("utf-8"))["accuracy"]
+        report(f"  accuracy {accuracy:.2%}")
+        if accuracy < LOWEST_ACCURACY:
+            raise ReleaseError(
+                f"{archive.name}: mnist5k has an accuracy of {accuracy:.2%}, expected {LOWEST_ACCURACY:.0%}"
+            )
+
+
+def check(tag: str | None, dist: Path) -> None:
+    """Do everything that a machine can do before a release.
+
+    Raises:
+        ReleaseError: If there is a reason not to release.
+    """
+    began = monotonic()
+    version = check_versions(tag)
+    require_clean_tree()
+    archives = build(dist)
+    check_archives(archives)
+    for archive in archives:
+        try_install(archive, version)
+    report(f"sewdsl {version} can be released from {dist}; {monotonic() - began:.0f} s")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.release", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "action", choices=["versions", "check"], help="Compare versions and dates only, or check everything."
+    )
+    parser.add_argument("--tag", metavar="TAG", help="Tag of the release, such as v0.1.0.")
+    parser.add_argument(
+        "--dist", metavar="DIR", type=Path, default=ROOT / "dist", help="Folder to build into. [default: dist]"
+    )
+    options = parser.parse_args()
+    try:
+        if options.action == "versions":
+            report(f"sewdsl {check_versions(options.tag)}")
+        else:
+            check(options.tag, options.dist)
+    except ReleaseError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
