@@ -1,0 +1,127 @@
+"""List and run the tasks of development: ``python -m tools``, ``python -m tools TASK [ARGUMENTS]``.
+
+Workflows, hooks and pages call these tasks, so that each command is written once. The module imports only the standard
+library: the task ``install`` runs before anything else is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+
+
+class Task(NamedTuple):
+    """Commands under a name.
+
+    Attributes:
+        summary: One line for the list of tasks.
+        commands: As written in a shell; ``python`` is the interpreter that runs the task. Arguments of a call go to the
+            last one.
+    """
+
+    summary: str
+    commands: tuple[str, ...]
+
+
+LINT = "ruff check .", "ruff format --check ."
+TYPES = ("mypy",)
+IMPORTS = ("lint-imports",)
+
+TASKS = {
+    "install": Task(
+        "install sewdsl and the development tools, in versions that passed the tests",
+        ("python -m pip install -e .[dev] -c constraints.txt",),
+    ),
+    "quick": Task("run the tests that are not slow", ("python -m pytest -m 'not slow'",)),
+    "test": Task("run all tests", ("python -m pytest",)),
+    "deep": Task("run all tests on many more random examples", ("python -m pytest --hypothesis-profile deep",)),
+    "gpu": Task(
+        "compare all kernels with plain PyTorch, on a GPU",
+        (
+            "python -m pytest tests/snn/kernels/test_cuda.py",
+            "python -m sewdsl doctor --device cuda",
+        ),
+    ),
+    "format": Task("format the code and apply ruff's fixes", ("ruff check --fix .", "ruff format .")),
+    "lint": Task("check style and format with ruff", LINT),
+    "types": Task("check types with mypy", TYPES),
+    "imports": Task("check which packages import which, with import-linter", IMPORTS),
+    "static": Task("check style, types and imports", (*LINT, *TYPES, *IMPORTS)),
+    "pages": Task("write the pages of the documentation that are made from the code", ("python -m docs.site.pages",)),
+    "docs": Task("build the documentation in site/, without warnings", ("python -m mkdocs build --strict",)),
+    "extension": Task(
+        "build the extension for VS Code, with npm",
+        (
+            "npm --prefix editors/vscode ci --no-audit --no-fund --loglevel=error",
+            "npm --prefix editors/vscode run --silent build -- --log-level=warning",
+        ),
+    ),
+    "constraints": Task("write the versions of this environment to constraints.txt", ("python -m tools.constraints",)),
+    "ci": Task("run all checks in a new environment, as CI does", ("bash .ci/run",)),
+    "fuzz": Task("try hostile texts and random networks on a target", ("python -m tools.fuzz",)),
+    "mutants": Task("count the small mistakes in the package that the tests find", ("python -m tools.mutants",)),
+    "snapshot": Task(
+        "write what the program prints and computes, to compare two commits", ("python -m tools.snapshot",)
+    ),
+}
+
+
+def main() -> int:
+    """Run a task, or list the tasks if none is named.
+
+    All commands of a task run, even after one of them fails, so that one call reports every fault.
+
+    Returns:
+        The first exit code that is not 0, or 0.
+    """
+    parser = argparse.ArgumentParser("python -m tools", usage="%(prog)s [-h] [--print] [TASK [ARGUMENTS ...]]")
+    parser.add_argument("--print", action="store_true", help="print the commands of the task, and do not run them")
+    parser.add_argument("task", nargs="?", choices=TASKS, metavar="TASK", help="name of a task (default: list them)")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments for the last command of the task")
+    options = parser.parse_args()
+    if options.task is None:
+        width = max(map(len, TASKS))
+        sys.stdout.writelines(f"{name:{width}}  {task.summary}\n" for name, task in TASKS.items())
+        return 0
+    *first, last = map(shlex.split, TASKS[options.task].commands)
+    commands = [*first, [*last, *options.arguments]]
+    if options.print:
+        sys.stdout.writelines(f"{shlex.join(command)}\n" for command in commands)
+        return 0
+    # subprocess ends the running command on any exception.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    codes = [_run(command) for command in commands]
+    return next(filter(None, codes), 0)
+
+
+def _run(command: list[str]) -> int:
+    """Return the exit code of a command in the root of the repository."""
+    program, *arguments = command
+    executable = find(program)
+    if executable is None:
+        sys.stderr.write(f"error: {program} is not installed; 'python -m tools install' installs the Python tools\n")
+        return 127
+    sys.stderr.write(f"+ {shlex.join(command)}\n")
+    sys.stderr.flush()
+    return subprocess.run([executable, *arguments], cwd=ROOT, check=False).returncode
+
+
+def find(program: str) -> str | None:
+    """Return the path of a program: of this interpreter's environment, or else of the PATH."""
+    if program == "python":
+        return sys.executable
+    return shutil.which(program, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
