@@ -67,6 +67,7 @@ TASKS = {
         ),
     ),
     "constraints": Task("write the versions of this environment to constraints.txt", ("python -m tools.constraints",)),
+    "release": Task("build and check the archives of a release in dist/", ("python -m tools.release check",)),
     "ci": Task("run all checks in a new environment, as CI does", ("bash .ci/run",)),
     "fuzz": Task("try hostile texts and random networks on a target", ("python -m tools.fuzz",)),
     "mutants": Task("count the small mistakes in the package that the tests find", ("python -m tools.mutants",)),
