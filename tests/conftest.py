@@ -5,12 +5,11 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import typer.testing
 
-from tests.effort import register_profiles
+from tests.effort import factor, register_profiles
 from tests.slow import function, slow_tests
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tensors here are small, and threads that
@@ -30,28 +29,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts so what 
 # the commands with all of their options, which each call of the program by a test would make anew
 typer.testing._get_command = functools.cache(typer.main.get_command)  # type: ignore[attr-defined]
 
-LONGEST = (
-    "laws/test_optimized.py",
-    "compiler/test_time.py",
-    "passes/memory/test_prediction.py",
-    "syntax/test_limits.py",
-    "exchange/source/test_neurons.py",
-)
-"""Files that take a minute or more, the longest first."""
-
 
 @pytest.hookimpl(tryfirst=True)  # before pytest takes out what -m does not ask for
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the slow tests, see :mod:`tests.slow`, and begins with the files that take longest.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks the slow tests, see :mod:`tests.slow`, and leaves out the deep ones unless somebody asks for them.
 
-    Each file is one process's, and none is to end long after the others.
+    A deep test runs under the profile ``deep``, by ``-m deep``, and where the command line names its file.
     """
-    folder, slow = Path(__file__).parent, slow_tests()
+    slow = slow_tests()
     for item in items:
         if function(item.nodeid) in slow:
             item.add_marker(pytest.mark.slow)
-    order = {folder / name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path, len(order)))
+    if factor() > 1 or "deep" in config.option.markexpr:
+        return
+    named = {config.invocation_params.dir / argument.partition("::")[0] for argument in config.args}
+    left_out = {item: None for item in items if item.get_closest_marker("deep") and item.path not in named}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_collection_finish() -> None:
