@@ -21,6 +21,7 @@ from sewdsl.analysis.named_parts import match_nodes
 from sewdsl.ir.recipe import Recipe
 from sewdsl.lower import SpikingNetwork
 from sewdsl.ops.schedules import Plateau
+from sewdsl.plugins import installed_version
 from sewdsl.train.data.dataset import Samples
 from sewdsl.train.fit.execution import CompiledNetwork
 from sewdsl.train.fit.loss_and_accuracy import AccuracyTally, temporal_delete, training_loss
@@ -225,6 +226,7 @@ class Classifier(LightningModule):
         """Add what belongs to the run: its figures, and of each process its counts and its random numbers."""
         mine = {"tally": asdict(self.train_tally), "random": random_state()}
         checkpoint["run"] = {
+            "version": installed_version("sewdsl"),
             "processes": _gathered(mine),
             "history": self.history,
             "seconds": self.seconds,

@@ -19,7 +19,7 @@ from sewdsl.train.data.dataset import DataError
 from sewdsl.train.fit import checkpoints
 from sewdsl.train.fit.processes import rank
 from sewdsl.train.records import Count, Positive, Seconds, Text, Threads, complaint
-from sewdsl.train.store.result import Precision, WeightsOrigin
+from sewdsl.train.store.result import Precision, WeightsOrigin, name_writer
 from sewdsl.train.store.run_folder import RunAlreadyEnded, RunError, RunFolder, write_run_file
 from sewdsl.train.store.run_notes import plan_resumed_run, require_plugins
 from sewdsl.train.training_plan import TrainingPlan
@@ -49,6 +49,7 @@ class _Process(BaseModel):
 class _Run(BaseModel):
     """What :meth:`sewdsl.train.fit.classifier.Classifier.on_save_checkpoint` adds to a checkpoint."""
 
+    version: Text = ""
     processes: Annotated[list[_Process], Field(min_length=1)]
     history: dict[Positive, dict[str, float]]
     seconds: Seconds
@@ -146,13 +147,16 @@ def _check(state: dict[str, Any], path: Path) -> dict[str, Any]:
     Raises:
         RunError: If a part is missing or out of bounds.
     """
+    run = state.get("run")
+    writer = name_writer(run.get("version")) if isinstance(run, dict) else ""
     if missing := REQUIRED_STATE_KEYS - state.keys():
-        message = f"the checkpoint '{path}' has no {' and no '.join(sorted(missing))}: a run cannot be resumed from it"
-        raise RunError(message)
+        names = " and no ".join(sorted(missing))
+        raise RunError(f"the checkpoint '{path}' has no {names}: a run cannot be resumed from it{writer}")
     try:
         _Standing.model_validate(state)
     except ValidationError as error:
-        raise RunError(f"the checkpoint '{path}' is damaged: {complaint(error.errors()[0])}") from None
+        message = f"the checkpoint '{path}' is damaged, or of another version: {complaint(error.errors()[0])}{writer}"
+        raise RunError(message) from None
     return state
 
 

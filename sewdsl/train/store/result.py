@@ -207,17 +207,17 @@ def parse_result(data: bytes) -> Result:
     try:
         return parse_record(data, Result)
     except RecordError as error:
-        version = _wrote(data)
-        raise RecordError(f"{error}; sewdsl {version} wrote it") if version else error from None
+        try:
+            version = json.loads(data)["versions"]["sewdsl"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            version = ""
+        raise RecordError(f"{error}{name_writer(version)}") from None
 
 
-def _wrote(data: bytes) -> str:
-    """Return the version of sewdsl that a text names; empty where it names none."""
-    try:
-        version = json.loads(data)["versions"]["sewdsl"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
-    return version if isinstance(version, str) and re.fullmatch(r"[0-9][\w.+-]{0,40}", version) else ""
+def name_writer(version: object) -> str:
+    """Return a clause that names the version of sewdsl that wrote a file; empty if the file names none."""
+    named = isinstance(version, str) and re.fullmatch(r"[0-9][\w.+-]{0,40}", version)
+    return f"; sewdsl {version} wrote it" if named else ""
 
 
 def package_versions() -> dict[str, str]:

@@ -178,7 +178,7 @@ def read_run_file(path: Path, parse: Callable[[bytes], Parsed], *, about: str = 
     except OSError as error:
         message = f"cannot read '{path}': {error.strerror}"
     except RecordError as error:
-        message = f"'{path}'{about} is damaged: {error}{remedy}"
+        message = f"'{path}'{about} is damaged, or of another version: {error}{remedy}"
     raise RunError(message)
 
 
