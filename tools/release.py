@@ -17,6 +17,7 @@ import tarfile
 import venv
 from collections.abc import Iterable, Iterator, Mapping
 from email.parser import BytesParser
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -28,6 +29,8 @@ LOWEST_ACCURACY = 0.95
 """Share of the test samples of ``mnist5k`` that its network gets right at least, on any machine."""
 LARGEST_FILE = 2**20
 """Bytes of a file of a release; the largest picture has less."""
+PACKAGES = ("build", "readme_renderer", "twine")
+"""Modules of the dependency group ``release``."""
 LICENSE = "LICENSE"
 """File that each archive holds."""
 RELATIVE_LINK = re.compile(
@@ -229,6 +232,16 @@ def run(*command: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] |
     return done.stdout
 
 
+def require_packages() -> None:
+    """Check that the packages that build and check are installed.
+
+    Raises:
+        ReleaseError: If one is not.
+    """
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        raise ReleaseError(f"{' and '.join(missing)} cannot be imported; run 'pip install --group release'")
+
+
 def require_clean_tree() -> None:
     """Check that what is built is what is committed.
 
@@ -298,6 +311,7 @@ def check(tag: str | None, dist: Path) -> None:
     """
     began = monotonic()
     version = check_versions(tag)
+    require_packages()
     require_clean_tree()
     archives = build(dist)
     check_archives(archives)

@@ -143,3 +143,9 @@ def test_relative_links() -> None:
 def test_a_failed_command_is_quoted(tmp_path: Path) -> None:
     with pytest.raises(release.ReleaseError, match=r"(?s)ended with exit code 1:.*ZeroDivisionError"):
         release.run(sys.executable, "-c", "1 / 0", cwd=tmp_path)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(release, "PACKAGES", ("sys", "a_package_of_nobody"))
+    with pytest.raises(release.ReleaseError, match=r"^a_package_of_nobody cannot be .* 'pip install --group release'$"):
+        release.require_packages()
