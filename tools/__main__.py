@@ -42,6 +42,18 @@ TASKS = {
         "install sewdsl and the development tools, in versions that passed the tests",
         ("python -m pip install -e .[dev] -c constraints.txt",),
     ),
+    "install-all": Task(
+        "install also the packages whose tests are skipped without them: Ray, W&B, MLflow",
+        ("python -m pip install -e .[dev,cluster,wandb,mlflow] -c constraints.txt",),
+    ),
+    "install-lowest": Task(
+        "install the lowest versions that pyproject.toml allows",
+        ("python -m pip install uv", "python -m uv pip install --resolution lowest-direct -e .[dev]"),
+    ),
+    "install-release": Task(
+        "install the programs that build and check a release",
+        ("python -m pip install --upgrade pip", "python -m pip install --group release"),
+    ),
     "quick": Task("run the tests that are not slow", ("python -m pytest -m 'not slow'",)),
     "test": Task("run all tests", ("python -m pytest",)),
     "deep": Task("run all tests on many more random examples", ("python -m pytest --hypothesis-profile deep",)),
@@ -49,7 +61,7 @@ TASKS = {
         "compare all kernels with plain PyTorch, on a GPU",
         (
             "python -m pytest tests/snn/kernels/test_cuda.py",
-            "python -m sewdsl doctor --device cuda",
+            "python -m sewdsl doctor --device cuda --no-speed",
         ),
     ),
     "format": Task("format the code and apply ruff's fixes", ("ruff check --fix .", "ruff format .")),

@@ -16,22 +16,25 @@ from tests.effort import FACTORS
 from tools.__main__ import TASKS, find
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = CONFIGURATION["project"]["optional-dependencies"]
 DEVELOPMENT = {
     re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-    for requirement in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
+    for requirement in CONFIGURATION["project"]["dependencies"] + EXTRAS["dev"]
 }
 PACKAGES = {"lint-imports": "import-linter", "mkdocs": "mkdocs-material"}
 """Packages of programs and modules with another name."""
+INSTALLERS = {"pip", "uv"}
 OTHER_PROGRAMS = {"bash", "npm"}
 """Programs that are not Python packages."""
 COMMANDS = [pytest.param(command, id=f"{name}-{i}") for name in TASKS for i, command in enumerate(TASKS[name].commands)]
+CALL = re.compile(r"python3? -m tools ((?:--print )?[\w-]+)")
 CALLERS = [
     path
-    for pattern in (".ci/run", ".github/**/*.yml", ".github/*.md", ".pre-commit-config.yaml", "*.md", "docs/*.md")
+    for pattern in (".ci/run", ".github/**/*.yml", ".github/*.md", ".pre-commit-config.yaml", "*.md", "docs/**/*.md")
     for path in sorted(ROOT.glob(pattern))
+    if CALL.search(path.read_text(encoding="utf-8"))
 ]
-CALL = re.compile(r"python3? -m tools ((?:--print )?[\w-]+)")
 
 
 def tasks(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,8 +49,8 @@ def test_program_is_a_development_dependency(command: str) -> None:
         assert arguments[0] == "-m"
         module = arguments[1]
         package = module.partition(".")[0]
-        assert find_spec(module), module
-        assert (ROOT / package).is_dir() or PACKAGES.get(package, package) in {*DEVELOPMENT, "pip"}
+        assert package in INSTALLERS or find_spec(module), module
+        assert (ROOT / package).is_dir() or PACKAGES.get(package, package) in DEVELOPMENT | INSTALLERS
     elif program not in OTHER_PROGRAMS:
         assert PACKAGES.get(program, program) in DEVELOPMENT
         assert find(program), program
@@ -61,6 +64,10 @@ def test_files_and_options_exist(command: str) -> None:
             assert value in FACTORS
         if not option.startswith("-") and ("/" in option or option.endswith(".txt")):
             assert (ROOT / option).exists(), option
+        if option == "--group":
+            assert value in CONFIGURATION["dependency-groups"]
+        if option.startswith(".["):
+            assert {*option[2:-1].split(",")} <= {*EXTRAS}
 
 
 @pytest.mark.parametrize("path", CALLERS, ids=lambda path: path.relative_to(ROOT).as_posix())
