@@ -48,7 +48,7 @@ def command(run: Run, license: License = None) -> None:
     except RunError as error:
         fail(str(error))
     for name, what in wrong.items():
-        echo(f"warning: '{folder.path / name}' is damaged, and left out: {what}", err=True)
+        echo(f"warning: '{folder.path / name}' is damaged, or of another version, and left out: {what}", err=True)
     for name, refusal in refused.items():
         if isinstance(refusal, SewdslError):
             echo(f"warning: 'sewdsl eval' refuses this run: '{folder.path / name}' has errors", err=True)

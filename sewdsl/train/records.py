@@ -113,7 +113,8 @@ def salvage(data: bytes, model: type[BaseModel]) -> tuple[dict[str, Any], list[s
             good[name] = field.validate_json(to_json(value, inf_nan_mode="constants"))
         except ValidationError as error:
             first = error.errors()[0]
-            wrong.append(complaint({**first, "loc": (name, *first["loc"])}))
+            known = complaint({**first, "loc": (name, *first["loc"])})
+            wrong.append(known if name in fields else f"'{named(name)}' is unknown")
     return good, wrong
 
 

@@ -5,6 +5,7 @@ After a release that changed these files, add those of the new version to ``test
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -78,3 +79,9 @@ def test_a_note_of_a_later_version_is_rejected_with_its_field(folder: RunFolder)
     folder.processes.write_text('{"strategy": "ddp", "mesh": [2, 4]}', "utf-8")
     with pytest.raises(RunError, match=r"processes\.json' is damaged, or of another version: 'mesh' is unknown"):
         resume_run(folder, changes={"train.epochs": "3"})
+
+
+def test_a_recipe_of_a_later_version_is_reported_with_its_field(folder: RunFolder) -> None:
+    recipe = json.loads(folder.recipe.read_text("utf-8"))
+    folder.recipe.write_text(json.dumps({**recipe, "rehearse": ["a", "b"]}), "utf-8")
+    assert summarize_run(folder).problem == "recipe.json is damaged, or of another version: 'rehearse' is unknown"

@@ -278,7 +278,7 @@ def is_running(folder: RunFolder) -> bool:
 def _problem(folder: RunFolder, facts: RunRecord) -> str | None:
     for path, text in ((folder.spec, facts.spec), (folder.recipe, facts.recipe)):
         if path.name in facts.wrong:
-            return f"{path.name} is damaged: {facts.wrong[path.name]}"
+            return f"{path.name} is damaged, or of another version: {facts.wrong[path.name]}"
         if not text:
             return f"{path.name} is {'damaged: it is empty' if path.is_file() else 'missing'}"
     if folder.result.is_file():
