@@ -48,7 +48,7 @@ TASKS = {
     ),
     "install-lowest": Task(
         "install the lowest versions that pyproject.toml allows",
-        ("python -m pip install uv", "python -m uv pip install --resolution lowest-direct -e .[dev]"),
+        ("python -m pip install uv", "python -m uv pip install --upgrade --resolution lowest-direct -e .[dev]"),
     ),
     "install-release": Task(
         "install the programs that build and check a release",

@@ -16,9 +16,10 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.cli.options import SpecOptions
 from sewdsl.compiler import Options, shipped_networks
+from tools.__main__ import TASKS
 
 ROOT = Path(__file__).parents[2]
-OTHERS = {"code", "export", "mkdocs", "mlflow", "pdflatex", "pygmentize", "pytest"}
+OTHERS = {"code", "export", "mkdocs", "mlflow", "pdflatex", "pygmentize", "pytest", "source"}
 """Programs whose options are no matter of ours."""
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
 _VARIABLE = re.compile(r"[A-Z_]+=.*")
@@ -62,6 +63,7 @@ def _compiles(given: str | list[str] | None, options: Options) -> None:
 
 def _python(words: list[str]) -> None:
     assert words[0].endswith(".py") or (words[0] == "-m" and find_spec(words[1])), words
+    assert words[:2] != ["-m", "tools"] or {*words[2:3]} <= {*TASKS}, words
 
 
 def _pip(words: list[str]) -> None:
