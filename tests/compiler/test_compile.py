@@ -10,6 +10,7 @@ import sewdsl
 from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
+from tests.words import raises
 
 SEVEN = "c32k3s1-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11"
 
@@ -79,7 +80,7 @@ class TestOptions:
         assert len(sewdsl.load("{BN}*100", input="3", limit={"nodes": 101})) == 101
 
     def test_compile_refuses_options_beside_a_network(self) -> None:
-        with pytest.raises(TypeError, match="takes no options"):
+        with raises(TypeError):
             sewdsl.compile(sewdsl.load("tiny"), steps=3)
 
 
@@ -104,7 +105,7 @@ class TestErrors:
     def test_a_library_does_not_take_a_body_over(self, tmp_path: Path) -> None:
         (tmp_path / "whole.net").write_text("sewdsl 1\ninput 7\nbody FC2\n")
         (tmp_path / "recipe.net").write_text('sewdsl 1\nuse "whole.net"\ntrain on digits {\n    epochs 3\n}\n')
-        with pytest.raises(sewdsl.SewdslError, match=r"not its body: add a 'body …', or give '.*whole\.net' itself"):
+        with raises(sewdsl.SewdslError):
             sewdsl.load(tmp_path / "recipe.net")
 
     def test_warnings_do_not_raise(self) -> None:

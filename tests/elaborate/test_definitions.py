@@ -14,6 +14,7 @@ from sewdsl.resources import resource_folder
 from sewdsl.source import Source
 from sewdsl.syntax.parser import parse
 from sewdsl.syntax.tree import BlockDefinition, NeuronDefinition
+from tests.words import raises
 
 
 @pytest.mark.parametrize(("file", "family"), [("blocks.net", BlockDefinition), ("neurons.net", NeuronDefinition)])
@@ -42,5 +43,5 @@ def test_a_damaged_one_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert found["Good"].name.plain == "Good"
     with pytest.raises(SewdslError, match=r"mine\.net:3"):
         found["Bad"]
-    with pytest.raises(SewdslError, match="'BN' is a name of the language"):
+    with raises(SewdslError):
         found["BN"]

@@ -13,6 +13,7 @@ from sewdsl.elaborate.expressions import MAX_ROUNDS, Walker
 from sewdsl.ir.network import Network
 from sewdsl.notation import compact_text, write_net
 from tests.notation.same import unordered
+from tests.words import check_words
 
 HEAD = "sewdsl 1\ninput 12\nsteps 5\nneuron LIF\n"
 
@@ -197,7 +198,7 @@ def test_what_is_said(body: str, said: list[str]) -> None:
 
 def test_a_cycle_without_a_delay_says_how_to_write_it() -> None:
     (found,) = sewdsl.read(HEAD + "let h = ADD[FC12 | h-FC12]-SN\nbody h\n").diagnostics
-    assert found.help == "read it a time-step later: h-DELAY"
+    check_words(found.help)
 
 
 def test_loops_in_loops_take_no_longer_than_their_depth() -> None:
@@ -238,7 +239,8 @@ def test_values_that_read_themselves_in_a_feedback() -> None:
 def test_an_error_leaves_no_delay_without_a_value() -> None:
     read = sewdsl.read(f"{HEAD}let a = ADD[id | b-DELAY]\nlet b = a-FC12\nlet h = LOOP[SN | h]\nbody ADD[b | h]\n")
     (said,) = read.diagnostics
-    assert (said.code, said.help) == ("misplaced-name", "read it a time-step later: h-DELAY")
+    assert said.code == "misplaced-name"
+    check_words(said.help)
     assert read.network is None
 
 
@@ -259,7 +261,8 @@ def test_values_that_an_unread_one_reads_are_kept_with_it() -> None:
 
 def test_a_loop_that_nothing_reads_is_one_that_reads_itself() -> None:
     (said,) = sewdsl.read(f"{HEAD}let v = SN\nbody LOOP[ id | FC12 ]-ADD[ v-FC12 | v ]\n").diagnostics
-    assert (said.code, said.message) == ("unread-value", "nothing reads what add1 gives")
+    assert said.code == "unread-value"
+    check_words(said.message)
 
 
 def test_the_delay_of_a_value_that_is_computed_further_down_is_in_no_repeat() -> None:

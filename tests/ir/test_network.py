@@ -12,6 +12,7 @@ from sewdsl.ir.network import Network
 from sewdsl.ir.printed_values import parse_energy, parse_figure, parse_share
 from sewdsl.ir.signal import BINARY, REAL, Signal, ValueRange
 from sewdsl.ops import catalogue
+from tests.words import raises
 
 NAMES = ("7b-net", "tiny", "sew-resnet-50", "spiking-resnet-34-large", "plif-net-dvs-gesture", "mnist5k", "resnet-18")
 
@@ -56,7 +57,7 @@ def test_json_refuses_another_version(network: Network) -> None:
 def test_json_refuses_an_unknown_kind() -> None:
     data = to_json(sewdsl.load("tiny"))
     data["nodes"][1]["op"]["kind"] = "nonsense"
-    with pytest.raises(ValueError, match="unknown kind 'nonsense'"):
+    with raises(ValueError):
         from_json(data, catalogue())
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 import sewdsl
 from sewdsl.lower import SpikingNetwork
+from tests.words import raises
 
 SMALL = {
     "masnn-dvs-gesture": ("2x16x16", 10),
@@ -51,7 +52,7 @@ def test_a_training_step_is_the_same_with_passes_and_without(name: str) -> None:
 def test_what_reads_whole_sequences_does_not_stream(name: str, kind: str) -> None:
     size, steps = SMALL[name]
     model = sewdsl.compile(name, input=size, steps=steps, seed=0).eval()
-    with pytest.raises(ValueError, match=rf"\({kind}\) reads all time-steps of a sequence to give any of them"):
+    with raises(ValueError):
         model.stream()
 
 

@@ -17,6 +17,7 @@ from sewdsl.ops.optimizers import Adam
 from sewdsl.ops.transforms import NDA, CutMix
 from tests.notation.handmade import network
 from tests.notation.same import anonymous, compiled, essence
+from tests.words import raises
 
 
 def blocks(text: str) -> list[str]:
@@ -207,5 +208,5 @@ def test_values_that_cannot_be_written(value: object) -> None:
 
 def test_claims_that_cannot_be_written() -> None:
     made = replace(network(("BN", [0])), expectations=(Expectation("parameters", "8", 'a "quote"', binding=False),))
-    with pytest.raises(UnwritableNetwork, match="cannot be written between quotes"):
+    with raises(UnwritableNetwork):
         write_net(made)

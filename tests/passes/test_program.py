@@ -8,6 +8,7 @@ import sewdsl
 from sewdsl.passes import LEVELS, ExecutionStep, Program, optimize_program, run_passes
 from tests.effort import representatives
 from tests.shipped import SHIPPED
+from tests.words import raises
 
 
 @pytest.mark.parametrize("name", representatives(SHIPPED))
@@ -26,7 +27,7 @@ def test_level_0_is_every_node_by_itself() -> None:
 
 
 def test_no_such_level() -> None:
-    with pytest.raises(ValueError, match="optimize is one of 0, 1, 2, not 3"):
+    with raises(ValueError):
         sewdsl.compile("tiny", optimize=3)
 
 

@@ -13,6 +13,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.diagnostics import SewdslError
 from sewdsl.passes import memory_shortage, optimize_program
+from tests.words import check_words
 
 BODIES = {
     "ADD": "c8k3-BN-PLIF-{SEW Block (c8)-MPk2s2}*2-FC5",
@@ -95,7 +96,7 @@ def test_torch_does_not_compile_what_is_planned(tmp_path: Path) -> None:
     path = tmp_path / "some.net"
     path.write_text(net(BODIES["ADD"], "1GB").replace("    batch", "    compile on\n    batch"), encoding="utf-8")
     (said,) = sewdsl.read(path).diagnostics
-    assert "'memory' goes with 'compile off'" in said.message
+    check_words(said.message)
 
 
 @pytest.mark.parametrize(("budget", "again"), [("700 kB", "2 values are"), ("800 kB", "1 value is")])

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 import sewdsl
 from sewdsl.snn.runtime import Runtime
+from tests.words import raises
 
 
 def frames(*shape: int) -> Tensor:
@@ -124,7 +125,7 @@ def test_batch_norm_keeps_its_arguments() -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 0, 3, 4, 4)])
 def test_batch_norm_refuses_to_train_on_too_little(shape: tuple[int, ...]) -> None:
     layer = Runtime.BatchNorm(3)
-    with pytest.raises(ValueError, match="more than one value per channel"):
+    with raises(ValueError):
         layer(torch.ones(shape))
     assert layer.num_batches_tracked.item() == 0
     assert layer.eval()(torch.ones(shape)).shape == shape

@@ -17,6 +17,7 @@ from sewdsl.syntax.printer import print_document
 from tests.effort import examples
 from tests.syntax.fixing import apply_fix
 from tests.syntax.strategies import documents, fragments, untidy
+from tests.words import raises
 
 
 def formatted(text: str) -> str:
@@ -217,7 +218,7 @@ def test_a_text_does_not_become_too_long_to_be_read() -> None:
     """Here by the line end that is missing."""
     source = Source("t", "sewdsl 1\nbody    BN")
     assert format_source(source, Limits(source_bytes=20)) == "sewdsl 1\nbody    BN\n"
-    with pytest.raises(SewdslError, match="formatted, the source would have 20 bytes, over the limit of 19"):
+    with raises(SewdslError):
         format_source(source, Limits(source_bytes=19))
 
 

@@ -7,6 +7,7 @@ from sewdsl.syntax import tree
 from sewdsl.syntax.parser import parse, parse_compact, parse_value
 from sewdsl.syntax.printer import print_document, print_expression
 from tests.syntax.strategies import plain_values, sequences
+from tests.words import raises
 
 
 @given(sequences)
@@ -67,5 +68,5 @@ def test_a_file_keeps_its_values_in_one_column_and_its_kinds_apart() -> None:
 
 
 def test_a_statement_is_no_expression() -> None:
-    with pytest.raises(TypeError, match="a Version is no expression"):
+    with raises(TypeError):
         print_expression(tree.Version(tree.Number("1")))

