@@ -14,7 +14,10 @@ SAME = ("classifiers", "description", "entry-points", "requires-python", "script
 
 
 class SmallMetadata(MetadataHookInterface):
-    """Keeps the dependencies that ``tool.sewdsl.small`` names, and makes an extra of the others, ``whole``."""
+    """Keeps the dependencies that ``tool.sewdsl.small`` names, and makes an extra of the others, ``whole``.
+
+    All other extras are those of the whole distribution.
+    """
 
     def update(self, metadata: dict[str, Any]) -> None:
         """Fills what ``pyproject.toml`` beside this file leaves open.
@@ -31,4 +34,5 @@ class SmallMetadata(MetadataHookInterface):
         metadata.update({field: project[field] for field in SAME})
         metadata["version"] = f"{project['version']}+small"
         metadata["dependencies"] = [one for name, one in needed.items() if name in names]
-        metadata["optional-dependencies"] = {"whole": [one for name, one in needed.items() if name not in names]}
+        rest = [one for name, one in needed.items() if name not in names]
+        metadata["optional-dependencies"] = {**project["optional-dependencies"], "whole": rest}

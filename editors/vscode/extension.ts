@@ -39,7 +39,7 @@ async function start(): Promise<void> {
 }
 
 async function complain(): Promise<void> {
-  const message = `The command '${command()}' does not start: install sewdsl, or say in 'sewdsl.path' where it is.`;
+  const message = `The command '${command()}' does not start: pip install 'sewdsl[lsp]', or say in 'sewdsl.path' where it is.`;
   const open = "Open the setting";
   if ((await vscode.window.showErrorMessage(message, open)) === open) {
     await vscode.commands.executeCommand("workbench.action.openSettings", "sewdsl.path");

@@ -1,11 +1,11 @@
-"""The ``sewdsl`` command, and what it prints if a package is missing: a small install only checks and draws."""
+"""The ``sewdsl`` command, and what it prints if a package is missing: some commands have an extra of their own."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires
@@ -45,11 +45,11 @@ COMMANDS = (
 """In the order of the help; each is a function ``command`` in a module of its name."""
 GROUPS = ("weights",)
 """Listed after them; each has several commands, in a ``group``."""
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"PIL": "pillow", "lsprotocol": "pygls", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 """Packages whose distribution has another name."""
 WHOLE = "whole"
 """The extra of a small install that has the rest of the dependencies; see ``small/pyproject.toml``."""
-_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?P<version>[^;]*)(?:;(?P<marker>.*))?")
+_REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?P<version>[^;]*)(?:;.*\bextra *== *['\"](?P<extra>[\w-]+))?")
 
 
 def _version(asked: bool) -> None:
@@ -111,36 +111,43 @@ def missing_packages(command: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        wanted = missing_dependencies()
         name = DISTRIBUTIONS.get(package, package)
-        if name not in wanted:
+        extra = missing_requirements(command) if command else {}
+        others = missing_requirements(WHOLE, "")
+        if name not in {**extra, **others}:
             raise
+        needed = extra if name in extra else {name: others.pop(name)}
         asked = f"'sewdsl {command}'" if command else "sewdsl"
         lines = [
             f"error: {asked} needs {name}, which is not installed; this adds it:",
-            f'  pip install "{wanted[name]}"',
+            f"  {_install_command(needed)}",
         ]
-        if len(wanted) > 1:
-            quoted = " ".join(f'"{requirement}"' for requirement in wanted.values())
-            lines += ["and this adds all that this install leaves out:", f"  pip install {quoted}"]
+        if others:
+            lines += ["and this adds all that this install leaves out:", f"  {_install_command({**needed, **others})}"]
         echo("\n".join(lines), err=True)
         raise SystemExit(1) from None
 
 
-def missing_dependencies() -> dict[str, str]:
-    """What sewdsl depends on as a whole and is not installed: requirements by the distribution's name."""
+def missing_requirements(*extras: str) -> dict[str, str]:
+    """Return requirements of sewdsl that are not installed, by the name of the distribution.
+
+    Args:
+        extras: Extras to look at. The empty name is that of requirements without an extra.
+    """
     try:
         stated = requires("sewdsl") or ()
     except PackageNotFoundError:
         return {}
-    found = {}
+    missing = {}
     for text in stated:
         parts = _REQUIREMENT.match(text)
-        if parts is None or ("extra" in (parts["marker"] or "") and WHOLE not in parts["marker"]):
-            continue
-        if not installed_version(parts["name"]):
-            found[parts["name"]] = f"{parts['name']}{parts['version'].strip()}"
-    return found
+        if parts and (parts["extra"] or "") in extras and not installed_version(parts["name"]):
+            missing[parts["name"]] = f"{parts['name']}{parts['version'].strip()}"
+    return missing
+
+
+def _install_command(requirements: Mapping[str, str]) -> str:
+    return " ".join(["pip install", *(f'"{requirement}"' for requirement in requirements.values())])
 
 
 def main() -> None:

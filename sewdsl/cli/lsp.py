@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
+from contextlib import suppress
 from importlib.metadata import version
+
+from sewdsl.cli.output import write_output
+
+REQUEST_FAILED = -32803
+"""Code of the protocol for a request that cannot be answered, through no fault of the client."""
 
 
 def command() -> None:
-    """Answer an editor over standard input and output, as the Language Server Protocol says."""
-    from sewdsl.lsp.server import is_failure, serve
+    """Answer an editor over standard input and output, as the Language Server Protocol says. Requires the extra lsp."""
+    try:
+        from sewdsl.lsp.server import is_failure, serve
+    except ModuleNotFoundError:
+        if sys.stdin and not sys.stdin.isatty():
+            _refuse("'sewdsl lsp' needs pygls, which is not installed; this adds it: pip install 'sewdsl[lsp]'")
+        raise
     from sewdsl.train.data import datasets
 
     logging.getLogger("pygls").setLevel(logging.ERROR)  # a text that changes while it is asked about is no news
     logging.getLogger("pygls.protocol.json_rpc").addFilter(is_failure)
     serve(version("sewdsl"), sorted(datasets())).run()
+
+
+def _refuse(reason: str) -> None:
+    """Answer the first request with an error: editors show it, and log what is printed."""
+    length = 0
+    with suppress(ValueError):
+        while header := sys.stdin.buffer.readline().strip():
+            name, _, value = header.partition(b":")
+            length = int(value) if name.lower() == b"content-length" else length
+        request = json.loads(sys.stdin.buffer.read(length))
+        error = {"code": REQUEST_FAILED, "message": reason, "data": {"retry": False}}
+        content = json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": error})
+        write_output(f"Content-Length: {len(content)}\r\n\r\n{content}")

@@ -57,7 +57,10 @@ def command(
     ] = SHUTDOWN_SECONDS,
     open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
 ) -> None:
-    """Edit a network in the browser: picture, shapes and problems as you type. Nothing is loaded from elsewhere."""
+    """Edit a network in the browser: picture, shapes and problems as you type. Requires the extra serve.
+
+    Nothing is loaded from elsewhere.
+    """
     from sewdsl.serve.app import run
 
     site = _site(file)

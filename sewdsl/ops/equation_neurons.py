@@ -114,6 +114,7 @@ class EquationKind(Activation):
         neuron = validate(values)
         kind = _of_family(cls, neuron.resolved.family)
         if kind is not type(neuron):
+            kind.model_rebuild()  # pydantic before 2.14 cannot dump what model_construct makes of a deferred class
             neuron = cast("Self", kind.model_construct(neuron.model_fields_set, **neuron.__dict__))
         return neuron
 

@@ -1,13 +1,18 @@
-"""The small install: with few packages, sewdsl checks and draws, and says what is missing for the rest."""
+"""Installs without some packages: sewdsl does what it can, and says what is missing for the rest.
+
+The small install has what checks and draws. The whole has no extras: not what the page and editors need.
+"""
 
 import json
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Collection
 from email import message_from_bytes
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
+from typing import NamedTuple
 from zipfile import ZipFile
 
 import pytest
@@ -15,7 +20,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 SMALL = PROJECT["tool"]["sewdsl"]["small"]
-STATED = {re.split("[<>=!~;]", text, maxsplit=1)[0]: text for text in PROJECT["project"]["dependencies"]}
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+
+
+def by_name(requirements: list[str]) -> dict[str, str]:
+    """Requirements by the name of the distribution."""
+    return {re.split("[<>=!~;]", text, maxsplit=1)[0]: text for text in requirements}
+
+
+NEEDED = by_name(PROJECT["project"]["dependencies"])
+OF_COMMANDS = {"serve": by_name(EXTRAS["serve"]), "lsp": by_name(EXTRAS["lsp"])}
+"""Requirements of the extras that belong to a command."""
+STATED = {**NEEDED, **OF_COMMANDS["serve"], **OF_COMMANDS["lsp"]}
 NET = """\
 sewdsl 1
 network "Small"
@@ -67,6 +83,7 @@ LACKS = {
     "import net.nir out.net": "numpy|torch",
     "weights convert a.pt b.safetensors --net net.net": "torch",
     "serve --port 0": "uvicorn",
+    "lsp": "pygls",
     "doctor": "torch",
     "compile mnist5k --set train.memory=27MB --emit passes": "scipy",
 }
@@ -75,7 +92,7 @@ PROGRAM = """
 import json, sys
 import importlib.abc, importlib.metadata
 
-blocked, distributions, stated, commands = json.load(sys.stdin)
+blocked, distributions, stated, commands = json.loads(sys.stdin.buffer.readline())
 
 class Missing(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
@@ -118,25 +135,38 @@ def closure(names: list[str]) -> set[str]:
     return found
 
 
-def without_the_rest(commands: list[str], place: Path) -> dict[str, tuple[int, str]]:
-    """Exit code and standard error of commands, in a process that has the packages of a small install alone."""
-    known = closure([*SMALL, "sewdsl-itself"])
+class Done(NamedTuple):
+    """What commands did: their standard output together, exit code and standard error of each."""
+
+    output: str
+    of_command: dict[str, tuple[int, str]]
+
+
+def run_with(kept: Collection[str], commands: list[str], place: Path, sent: str = "") -> Done:
+    """Run commands in a process that has some distributions alone, with those that these need.
+
+    Args:
+        sent: Standard input.
+    """
+    known = closure([*kept, "sewdsl-itself"])
     blocked = [
         module
         for module, owners in packages_distributions().items()
         if module != "sewdsl" and not any(owner.lower().replace("_", "-") in known for owner in owners)
     ]
-    assert {"torch", "lightning", "matplotlib", "numba", "scipy", "yaml"} <= {*blocked}
-    rest = [name for name in STATED if name not in SMALL]
+    rest = [name for name in NEEDED if name not in kept]
     stated = [
-        *(STATED[name] for name in SMALL),
-        *(f'{STATED[name]}; extra == "whole"' for name in rest),
+        *(text for name, text in NEEDED.items() if name in kept),
+        *(f'{NEEDED[name]}; extra == "whole"' for name in rest),
+        *(f"{text}; extra == '{extra}'" for extra, texts in OF_COMMANDS.items() for text in texts.values()),
         'pytest>=8.3; extra == "dev"',
+        'triton>=3.3; (sys_platform == "linux") and extra == "dev"',
     ]
+    missing = [name for name in STATED if name not in kept]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         cwd=place,
-        input=json.dumps([blocked, rest, stated, commands]),
+        input=json.dumps([blocked, missing, stated, commands]) + "\n" + sent,
         capture_output=True,
         text=True,
         check=False,
@@ -145,7 +175,7 @@ def without_the_rest(commands: list[str], place: Path) -> dict[str, tuple[int, s
     parts = re.split(r"\n=== (\d+) (.*)\n", done.stderr)
     said = dict(zip(parts[2::3], zip(map(int, parts[1::3]), parts[0::3], strict=False), strict=True))
     assert [*said] == commands, done.stderr[-2000:]
-    return said
+    return Done(done.stdout, said)
 
 
 @pytest.fixture
@@ -162,7 +192,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_what_it_does(place: Path) -> None:
-    said = without_the_rest(DOES, place)
+    said = run_with(SMALL, DOES, place).of_command
     assert {command: text for command, (code, text) in said.items() if code} == {}
     assert (place / "net.svg").stat().st_size > 1000
     assert (place / "net.png").stat().st_size > 1000
@@ -170,15 +200,44 @@ def test_what_it_does(place: Path) -> None:
 
 def test_what_it_lacks_is_said(place: Path) -> None:
     before = sorted(path.name for path in place.rglob("*"))
-    for command, (code, text) in without_the_rest([*LACKS], place).items():
+    for command, (code, text) in run_with(SMALL, [*LACKS], place).of_command.items():
         name = command.partition(" ")[0]
         assert code == 1, (command, text)
         (package,) = re.findall(rf"error: 'sewdsl {name}' needs (\S+), which is not installed; this adds it:", text)
         assert re.fullmatch(LACKS[command], package), command
-        assert f'  pip install "{STATED[package]}"\nand this adds all that this install leaves out:\n' in text
+        needed = OF_COMMANDS.get(name, {package: STATED[package]})
+        install = " ".join(f'"{requirement}"' for requirement in needed.values())
+        assert f"  pip install {install}\nand this adds all that this install leaves out:\n" in text
         assert "pytest" not in text
+        assert "triton" not in text
         assert "Traceback" not in text
     assert sorted(path.name for path in place.rglob("*")) == before, "nothing is left half made"
+
+
+def test_whole_install_needs_an_extra_for_the_page_and_for_editors(place: Path) -> None:
+    request = json.dumps({"jsonrpc": "2.0", "id": 7, "method": "initialize", "params": {"rootUri": "file:///\u00e4"}})
+    message = f"Content-Type: x\r\nContent-Length: {len(request)}\r\n\r\n{request}"
+    done = run_with(NEEDED, ["train --help", "lsp", "serve"], place, sent=message)
+    assert done.of_command.pop("train --help") == (0, "")
+    for command, package in {"lsp": "pygls", "serve": "uvicorn"}.items():
+        install = " ".join(f'"{requirement}"' for requirement in OF_COMMANDS[command].values())
+        lines = [
+            f"error: 'sewdsl {command}' needs {package}, which is not installed; this adds it:",
+            f"  pip install {install}",
+        ]
+        assert done.of_command[command] == (1, "\n".join([*lines, ""]))
+    head, _, content = done.output.rpartition("\n\n")
+    assert head.endswith(f"Content-Length: {len(content)}")
+    answer = json.loads(content)
+    assert (answer["id"], answer["error"]["data"]) == (7, {"retry": False})
+    assert answer["error"]["message"].endswith("pip install 'sewdsl[lsp]'")
+
+
+@pytest.mark.parametrize("sent", ["", "Content-Length: x\r\n\r\n", "Content-Length: 2\r\n\r\n{}", "nonsense"])
+def test_editor_that_sends_no_request_gets_no_answer(place: Path, sent: str) -> None:
+    done = run_with(SMALL, ["lsp"], place, sent=sent)
+    assert done.output == ""
+    assert "needs pygls" in done.of_command["lsp"][1]
 
 
 def test_its_metadata_are_those_of_the_whole(tmp_path: Path) -> None:
@@ -194,7 +253,8 @@ def test_its_metadata_are_those_of_the_whole(tmp_path: Path) -> None:
         assert b"sewdsl = sewdsl.__main__:main" in archive.read(points)
     assert (stated["Name"], stated["Version"]) == ("sewdsl", f"{PROJECT['project']['version']}+small")
     needed = stated.get_all("Requires-Dist") or []
-    names_of = [re.split("[<>=!~; ]", text, maxsplit=1)[0] for text in needed]
-    assert sorted(names_of) == sorted(STATED)
-    assert sorted(name for name, text in zip(names_of, needed, strict=True) if "extra" not in text) == sorted(SMALL)
+    whole = [text for text in needed if "extra == 'whole'" in text]
+    assert {*by_name([text for text in needed if "extra ==" not in text])} == {*SMALL}
+    assert {*by_name(whole)} == {*NEEDED} - {*SMALL}
+    assert set(stated.get_all("Provides-Extra") or ()) == {*EXTRAS, "whole"}
     assert {"sewdsl/cli/app.py", "sewdsl/_share/nets/mnist5k.net", "sewdsl/_share/codes/unknown-name.md"} <= {*names}
