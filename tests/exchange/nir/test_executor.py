@@ -10,6 +10,7 @@ import torch
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.nir_graphs import GraphMetadata
 from sewdsl.exchange.write.nir.execute import NirExecutor
+from tests.words import raises
 
 
 def neuron(kind: type[nir.NIRNode] = nir.IF, **values: float) -> nir.NIRNode:
@@ -130,7 +131,7 @@ def test_several_outputs() -> None:
 def test_metadata_of_somebody_else() -> None:
     """Ours that are not as we write them are an error, not a guess; other keys are nobody's business."""
     assert GraphMetadata.of({"version": "1"}) is None
-    with pytest.raises(ValueError, match=r"^metadata\['sewdsl'\] is not what sewdsl writes: 'name'"):
+    with raises(ValueError):
         GraphMetadata.of({"sewdsl": {"steps": 4}})
     early = {"name": "a net", "steps": 2, "encode": "none", "readout": "sum"}
     assert GraphMetadata.of({"sewdsl": early}) == GraphMetadata("a net", 2, "none", "sum"), (

@@ -23,6 +23,7 @@ from sewdsl.exchange.write.onnx.write_model import to_onnx
 from sewdsl.lower import SpikingNetwork
 from tests.exchange.onnx.own import announced
 from tests.exchange.onnx.running import run
+from tests.words import raises
 
 BODY = "c4k3-BN-SN-{SEW Block (c4)-MPk2s2}*2-FC10"
 
@@ -165,14 +166,14 @@ def test_what_is_refused(body: str, said: str) -> None:
 
 
 def test_other_numbers() -> None:
-    with pytest.raises(ExportError, match=r"^the parameters are torch.bfloat16, and ONNX files are written in float32"):
+    with raises(ExportError):
         to_onnx(build().bfloat16(), ScannedTime)
 
 
 def test_more_weights_than_a_file_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build()
     monkeypatch.setattr(module, "MAX_FILE_BYTES", 1000)
-    with pytest.raises(ExportError, match=r"^its weights take [\d,]+ bytes, and a file of ONNX holds 1,000 at most$"):
+    with raises(ExportError):
         to_onnx(model, ScannedTime)
 
 
@@ -212,7 +213,5 @@ def test_a_library_that_is_missing(library: str, monkeypatch: pytest.MonkeyPatch
         "onnx": lambda: FORMATS["onnx"].write(build(), ""),
         "onnxruntime": lambda: FORMATS["onnx"].run(data, random(2, 2, 8, 8)),
     }
-    with pytest.raises(
-        MissingLibrary, match=rf"^this needs {library}, which is not installed: pip install 'sewdsl\[exch"
-    ):
+    with raises(MissingLibrary):
         ask[library]()

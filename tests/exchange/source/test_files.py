@@ -16,6 +16,7 @@ import sewdsl
 from sewdsl.cli.app import app
 from sewdsl.exchange.write.source.document import module_from_source
 from tests.exchange.source.files import SOURCES
+from tests.words import check_words
 
 ROOT = Path(__file__).parents[3]
 LIBRARIES = {"python": {"torch"}, "spikingjelly": {"torch", "spikingjelly"}}
@@ -131,5 +132,5 @@ def test_a_refusal(tmp_path: Path) -> None:
     arguments = ["--to", "spikingjelly", "--input", "1x8x8", "--neuron", neuron]
     run = export("c4k3-SN-FC3", tmp_path / "net.py", *arguments)
     assert run.exit_code == 1
-    assert run.stderr == "error: if1 (IF) has the surrogate ATan with scale 3.0, and SpikingJelly's has none\n"
+    check_words(run.stderr)
     assert list(tmp_path.iterdir()) == []
