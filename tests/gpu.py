@@ -7,6 +7,8 @@ import subprocess
 import sys
 from functools import cache
 
+import torch
+
 
 def environment(**variables: str) -> dict[str, str]:
     """This process's environment, with the GPUs that were visible when the tests began, and some more variables."""
@@ -18,6 +20,8 @@ def environment(**variables: str) -> dict[str, str]:
 
 @cache
 def present() -> bool:
-    """Whether torch finds a GPU, in a process that may see it."""
+    """Whether torch finds a GPU, in a process that may see it; a torch for CPUs alone is not asked."""
+    if torch.version.cuda is None and torch.version.hip is None:
+        return False
     command = [sys.executable, "-c", "import torch; raise SystemExit(not torch.cuda.is_available())"]
     return subprocess.run(command, env=environment(), check=False).returncode == 0

@@ -190,17 +190,17 @@ def compile_storage(dtype: torch.dtype, widths: Sequence[int]) -> None:
 
 
 def layers(surrogates: Sequence[str], *, few: bool) -> Iterator[Layer]:
-    """All layers, or a few of each kind."""
-    for number, (surrogate, v_reset) in enumerate(product(surrogates, (0.0, None))):
-        for neuron in ("LIF", "PLIF"):
-            if few and (neuron == "PLIF") != bool(number):
-                continue
-            yield from (Layer(neuron, surrogate, v_reset, T) for T in (MAX_REGISTER_STEPS, MAX_REGISTER_STEPS + 1))
-            joins = (IAND,) if few else ("", "add s z", IAND)
-            yield from (Layer(neuron, surrogate, v_reset, MAX_REGISTER_STEPS, join) for join in joins)
-    for neuron in ("CUBA", "GLIF", "Each") if few else (*shipped_neurons(), "Each"):
-        for T, join in product((MAX_REGISTER_STEPS,) if few else (4, MAX_REGISTER_STEPS), (None, IAND)):
-            yield Layer(neuron, surrogates[0], 0.0, T, join, equations=True)
+    """All layers; or one of each kind of kernel, at 4 time-steps, which compile in a third of the time that 16 take."""
+    if few:
+        yield from (Layer("LIF", surrogates[0], 0.0, T) for T in (4, MAX_REGISTER_STEPS + 1))
+        yield Layer("PLIF", surrogates[0], None, 4, IAND)
+        yield from (Layer("Each", surrogates[0], 0.0, 4, join, equations=True) for join in (None, IAND))
+        return
+    for surrogate, v_reset, neuron in product(surrogates, (0.0, None), ("LIF", "PLIF")):
+        yield from (Layer(neuron, surrogate, v_reset, T) for T in (MAX_REGISTER_STEPS, MAX_REGISTER_STEPS + 1))
+        yield from (Layer(neuron, surrogate, v_reset, MAX_REGISTER_STEPS, join) for join in ("", "add s z", IAND))
+    for neuron, T, join in product((*shipped_neurons(), "Each"), (4, MAX_REGISTER_STEPS), (None, IAND)):
+        yield Layer(neuron, surrogates[0], 0.0, T, join, equations=True)
     yield Layer("LIF", surrogates[0], 0.0, 4, IAND, places=1)
     yield Layer("PLIFC", surrogates[0], 0.0, 4, equations=True, places=1)
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import gpu
 
@@ -18,7 +19,8 @@ def test_on_triton(interpret: str) -> None:
     pytest.importorskip("triton", reason="triton is not installed")
     if interpret == "0" and not gpu.present():
         pytest.skip("there is no GPU")
-    options = "-q", "-n", "0", "-p", "no:cacheprovider"
+    profile = settings.get_current_profile_name()
+    options = "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-profile", profile
     command = [sys.executable, "-m", "pytest", *options, "tests/snn/kernels/on_triton.py"]
     environment = gpu.environment(TRITON_INTERPRET=interpret)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

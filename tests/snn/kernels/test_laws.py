@@ -12,7 +12,7 @@ from torch import Tensor
 from sewdsl.ir.op import Neuron
 from sewdsl.ops import catalogue
 from sewdsl.snn import kernels
-from tests.effort import examples
+from tests.effort import examples, factor
 from tests.snn.kernels.cases import (
     FORMATS,
     LAYOUTS,
@@ -29,14 +29,19 @@ from tests.snn.kernels.cases import (
 TOLERANCES = {torch.float64: 1e-12}
 
 
+RESETS = -0.4, None
+SINGLE = [(surrogate, RESETS[number % 2]) for number, surrogate in enumerate(SURROGATES)]
+if factor() > 1:
+    SINGLE = [*product(SURROGATES, RESETS)]
+
+
 @examples(25)
 @given(cases())
 def test_kernels_do_what_the_reference_does(case: Case) -> None:
     assert_same(case, TOLERANCES.get(case.x_TN.dtype, 1e-6))
 
 
-@pytest.mark.parametrize("surrogate", SURROGATES)
-@pytest.mark.parametrize("v_reset", [-0.4, None])
+@pytest.mark.parametrize(("surrogate", "v_reset"), SINGLE)
 def test_in_single_precision(surrogate: str, v_reset: float | None) -> None:
     spec = make("PLIF", surrogate, v_reset=v_reset, detach_reset=False)
     case = Case(spec, current(16, 2, 3, 40, 40), None)

@@ -16,6 +16,7 @@ from sewdsl.snn.kernels.neuron.layer_call import LayerProgram
 from sewdsl.snn.kernels.neuron.plan_kernel import LayerNeedsGrad
 from sewdsl.snn.kernels.neuron.tapes import trace_surrogate
 from sewdsl.snn.neuron import Neuron
+from tests.effort import factor
 from tests.snn.kernels.cases import LAYOUTS, current, make
 from tests.words import raises
 
@@ -34,7 +35,10 @@ def test_a_law_survives_as_text(law: LinearConstants) -> None:
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own, from 2.15 on
 @pytest.mark.parametrize(
-    ("law", "layout", "final"), list(product(LAWS[:2], ("row by row", "channels last"), (True, False)))
+    ("law", "layout", "final"),
+    [*product(LAWS[:2], ("row by row", "channels last"), (True, False))]
+    if factor() > 1
+    else [(LAWS[0], "channels last", True), (LAWS[1], "row by row", False)],
 )
 def test_opcheck(law: LinearConstants, layout: str, *, final: bool) -> None:
     x_TN = LAYOUTS[layout](current(3, 2, 4, 3, 3)).requires_grad_()
@@ -50,10 +54,10 @@ def test_opcheck(law: LinearConstants, layout: str, *, final: bool) -> None:
 class Stack(nn.Module):
     """Neurons among other layers, with a learnable scalar."""
 
-    def __init__(self, surrogate: str = "ATan") -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(5, 7)
-        self.first, self.second = Neuron(make("PLIF", surrogate)), Neuron(make("LIF", surrogate, v_reset=None))
+        self.first, self.second = Neuron(make("PLIF")), Neuron(make("LIF", v_reset=None))
 
     def forward(self, x_TN: Tensor) -> Tensor:
         return self.second(3 * self.first(2 * self.linear(x_TN))).mean(0)  # type: ignore[no-any-return]
@@ -64,12 +68,10 @@ def gradients(module: nn.Module, run: Callable[[Tensor], Tensor], x_TN: Tensor) 
     return [output, *torch.autograd.grad(output.square().sum(), list(module.parameters()))]
 
 
-@pytest.mark.parametrize("surrogate", ["ATan", "Triangle"])
-@pytest.mark.parametrize("backend", ["aot_eager"])
-def test_compiles_in_one_graph(surrogate: str, backend: str) -> None:
-    module = Stack(surrogate)
+def test_compiles_in_one_graph() -> None:
+    module = Stack()
     torch._dynamo.reset()
-    compiled = torch.compile(module, fullgraph=True, backend=backend)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
     for shape in ((4, 3, 5), (6, 2, 5)):
         for found, expected in zip(
             *(gradients(module, run, current(*shape)) for run in (compiled, module)), strict=True
