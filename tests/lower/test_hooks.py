@@ -645,7 +645,9 @@ def _fresh_compiler() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_fresh_compiler")
-@pytest.mark.parametrize("layer", ["bn1", "plif1", "sew_block1.add1"])
+@pytest.mark.parametrize(
+    "layer", [*(pytest.param(n, marks=pytest.mark.deep) for n in ("bn1", "plif1")), "sew_block1.add1"]
+)
 def test_compiled_by_torch(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "LARGE_VALUE_ELEMENTS", 1 << 20)
     model = build(1, train=False, body="c4k3-BN-PLIF-SEW Block (c4)-FC5")

@@ -218,6 +218,7 @@ def test_one_graph(build: Build, frames: Tensor) -> None:
     torch.testing.assert_close(*found)
 
 
+@pytest.mark.deep  # the graph is that of test_one_graph; a compiler takes ten seconds for it
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="torch.compile needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_one_kernel(build: Build, frames: Tensor) -> None:
