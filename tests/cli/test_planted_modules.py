@@ -63,6 +63,16 @@ for command in {commands!r}:
     assert sys.path == path, command
 """
 
+CHILDREN = """
+import os, subprocess, sys
+from sewdsl.child_process import leave_out_current_folder, python_command
+leave_out_current_folder()
+code = "import json, numbers, sewdsl, yaml; assert json.dumps(1) == '1'"
+subprocess.run(python_command(code), check=True)
+subprocess.run([sys.executable, "-c", code], check=True)
+"""
+"""Start a process as sewdsl starts its own, and one as a library does."""
+
 
 def names_of_commands() -> set[str]:
     """Return every command of the program, as it is typed."""
@@ -84,6 +94,11 @@ def installed() -> set[str]:
     """Return the names of all modules that packages install, except for sewdsl."""
     names = {name for name in packages_distributions() if name.isidentifier()}
     return names - {"sewdsl"}
+
+
+def everything() -> set[str]:
+    """Return the names of installed modules and of those of Python itself, except for the built-in ones."""
+    return installed() | {*sys.stdlib_module_names} - {*sys.builtin_module_names}
 
 
 def run(folder: Path, *command: str) -> None:
@@ -115,21 +130,42 @@ def test_every_command_is_tried() -> None:
     assert names_of_commands() == tried | ELSEWHERE
 
 
-@pytest.mark.parametrize("commands", [LIGHT, HEAVY], ids=["light", "heavy"])
+@pytest.mark.parametrize(
+    "commands", [pytest.param(LIGHT, id="light"), pytest.param(HEAVY, id="heavy", marks=pytest.mark.deep)]
+)
 def test_no_module_of_the_current_folder_is_imported(folder: Path, commands: list[str]) -> None:
-    log = plant(folder, installed() | {*sys.stdlib_module_names} - {*sys.builtin_module_names})
+    log = plant(folder, everything())
     script = folder.parent / "sewdsl_script.py"  # Python searches the folder of a script, as that of ``bin/sewdsl``
     script.write_text(PROGRAM.format(commands=commands))
     run(folder, str(script))
     assert not log.exists(), log.read_text()
 
 
-@pytest.mark.parametrize("command", ["check a.net", "train a.net --out run --device cpu --devices 2"])
+@pytest.mark.parametrize(
+    "command",
+    ["check a.net", pytest.param("train a.net --out run --device cpu --devices 2", marks=pytest.mark.deep)],
+)
 def test_nor_by_python_m(folder: Path, command: str) -> None:
     """Lightning starts the second process of a training with ``-m`` too."""
     log = plant(folder, installed())
     run(folder, "-m", "sewdsl", *command.split())
     assert not log.exists(), log.read_text()
+
+
+def test_nor_by_child_processes(folder: Path) -> None:
+    """The deep cases above start the children of a study and of Lightning. This one starts both kinds without torch."""
+    log = plant(folder, everything())
+    script = folder.parent / "sewdsl_script.py"
+    script.write_text(CHILDREN)
+    run(folder, str(script))
+    assert not log.exists(), log.read_text()
+
+
+def test_all_child_processes_are_started_the_same_way() -> None:
+    """``picture_file`` looks for a program beside Python."""
+    modules = (ROOT / "sewdsl").rglob("*.py")
+    starting = {path.name for path in modules if "sys.executable" in path.read_text(encoding="utf-8")}
+    assert starting == {"child_process.py", "picture_file.py"}
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")

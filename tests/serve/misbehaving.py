@@ -31,18 +31,19 @@ def main(*, compiles: bool = False) -> None:
             look(texts, asked) if asked["text"].startswith("sewdsl") else _misbehave(asked["text"])
         )
     else:
-        sys.modules["sewdsl.serve.answers"] = _no_compiler()
+        sys.modules.update(_no_compiler())
     from sewdsl.serve import worker  # noqa: PLC0415 -- which takes its answers from the module above
 
     worker.main()
 
 
-def _no_compiler() -> ModuleType:
-    """What stands in for the module that gives the answers."""
-    module = ModuleType("sewdsl.serve.answers")
+def _no_compiler() -> dict[str, ModuleType]:
+    """What stands in for the modules that give the answers and load plugins."""
+    answers, own_code = ModuleType("sewdsl.serve.answers"), ModuleType("sewdsl.own_code")
     parts = {"Refusal": type("Refusal", (Exception,), {}), "Texts": dict}
-    vars(module).update(parts, answer=lambda _texts, _what, asked: _misbehave(asked["text"]))
-    return module
+    vars(answers).update(parts, answer=lambda _texts, _what, asked: _misbehave(asked["text"]))
+    vars(own_code).update(load_plugin=None)
+    return {module.__name__: module for module in (answers, own_code)}
 
 
 def _misbehave(text: str) -> int | str:

@@ -1,4 +1,4 @@
-"""The page in a real browser."""
+"""The page in a real browser: one test by default, which starts both, and the others in a deep run."""
 
 from __future__ import annotations
 
@@ -113,6 +113,7 @@ def test_what_is_typed_is_compiled(page: sync_api.Page) -> None:
     page.wait_for_function("!document.querySelector('#picture').classList.contains('old')")
 
 
+@pytest.mark.deep
 def test_folding(page: sync_api.Page) -> None:
     folded = layers(page)
     page.locator('#picture g[id="fold:repeat1"] > :is(polygon, path)').first.click(position={"x": 12, "y": 12})
@@ -124,6 +125,7 @@ def test_folding(page: sync_api.Page) -> None:
     assert layers(page) == folded
 
 
+@pytest.mark.deep
 def test_hovering(page: sync_api.Page) -> None:
     page.locator("#picture g.node", has_text="c8 k3 s1").first.hover()
     page.wait_for_selector("#about:not([hidden])")
@@ -133,6 +135,7 @@ def test_hovering(page: sync_api.Page) -> None:
     assert "parameters" in page.inner_text(".cm-tooltip .about")
 
 
+@pytest.mark.deep
 def test_completion(page: sync_api.Page) -> None:
     put(page, "sewdsl 1\ninput 2x16x16\nbody c8k3-BN-")
     page.keyboard.type("SEW B")
@@ -143,6 +146,7 @@ def test_completion(page: sync_api.Page) -> None:
     assert re.search(r"-BN-SEW B(lock|ottleneck)$", page.inner_text(".cm-content").replace("\n", ""))
 
 
+@pytest.mark.deep
 def test_table_direction_and_files(page: sync_api.Page, folder: Path) -> None:
     page.click("#tab-table")
     assert page.locator("#table tbody tr").count() == 11
@@ -162,6 +166,7 @@ def test_table_direction_and_files(page: sync_api.Page, folder: Path) -> None:
     assert (folder / "a.net").read_text() == NET.replace("c8", "c16")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("kind", "name", "held"), [("net", "a.net", "SEW Block"), ("svg", "a.svg", "<svg"), ("py", "a.py", "import torch")]
 )
@@ -173,6 +178,7 @@ def test_downloads(page: sync_api.Page, tmp_path: Path, kind: str, name: str, he
     assert held in (tmp_path / "got").read_text()
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("kind", "begin"), [("png", b"\x89PNG"), ("pdf", b"%PDF-1.")])
 def test_pictures_for_papers(page: sync_api.Page, tmp_path: Path, kind: str, begin: bytes) -> None:
     with page.expect_download() as waiting:
@@ -182,6 +188,7 @@ def test_pictures_for_papers(page: sync_api.Page, tmp_path: Path, kind: str, beg
     assert (tmp_path / "got").read_bytes().startswith(begin)
 
 
+@pytest.mark.deep
 def test_the_picture_is_dark_in_dark_mode(page: sync_api.Page, tmp_path: Path) -> None:
     ground = "document.querySelector('#picture svg polygon').getAttribute('fill')"
     assert page.evaluate(ground) == "white"
@@ -196,6 +203,7 @@ def test_the_picture_is_dark_in_dark_mode(page: sync_api.Page, tmp_path: Path) -
     page.wait_for_function(f"{ground} === 'white'")
 
 
+@pytest.mark.deep
 def test_zoom_and_fit(page: sync_api.Page) -> None:
     def drawn() -> tuple[float, float, float, float]:
         box = "(() => { const [svg, panel] = ['#picture svg', '#picture'].map((s) => document.querySelector(s));"
@@ -224,6 +232,7 @@ def test_zoom_and_fit(page: sync_api.Page) -> None:
     assert not page.is_visible("#larger")
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("network", "title"), [("sew-resnet-50", "SEW ResNet-50"), ("spikformer-8-512", "Spikformer-8-512")]
 )
@@ -244,6 +253,7 @@ def test_nothing_is_cut_at_1280_pixels(page: sync_api.Page, network: str, title:
     assert header["height"] < 80
 
 
+@pytest.mark.deep
 def test_a_large_network(page: sync_api.Page) -> None:
     """Prints how long a keystroke takes from the browser's view, picture included."""
     page.select_option("#files", "sew-resnet-152")
@@ -260,6 +270,7 @@ def test_a_large_network(page: sync_api.Page) -> None:
     assert "sew-resnet-152" in shipped_networks()
 
 
+@pytest.mark.deep
 def test_a_text_that_takes_too_long(browser: sync_api.Browser, tmp_path: Path) -> None:
     """The page says so, and what to do; the next text is answered, and so is another page meanwhile."""
     (tmp_path / "a.net").write_text(NET)
@@ -287,6 +298,7 @@ def test_a_text_that_takes_too_long(browser: sync_api.Browser, tmp_path: Path) -
         other.close()
 
 
+@pytest.mark.deep
 def test_a_server_that_has_ended(page: sync_api.Page) -> None:
     page.route("**/api/look", lambda route: route.abort())
     page.click(".cm-content")

@@ -13,12 +13,16 @@ from time import monotonic
 import pytest
 
 from sewdsl.serve import pool
-from sewdsl.serve.pool import GRACE, MAX_WAITING, MAX_WORKERS, Problem, WorkerPool
+from sewdsl.serve.pool import MAX_WAITING, Problem, WorkerPool
 from tests.serve import misbehaving
 from tests.words import raises
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="what misbehaves here does so by signals")
-LIMIT = 1.0
+LIMIT = 0.5
+"""Seconds that an answer may take, for texts that take forever."""
+GRACE = 0.3
+MAX_WORKERS = 3
+"""Fewer than the server has, since each costs a start."""
 
 
 def use(what: Callable[[WorkerPool], Awaitable[None]], seconds: float = LIMIT) -> None:
@@ -63,6 +67,8 @@ async def until(holds: Callable[[], bool]) -> None:
 @pytest.fixture(autouse=True)
 def misbehave(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "BEGIN", misbehaving.QUICK)
+    monkeypatch.setattr(pool, "GRACE", GRACE)
+    monkeypatch.setattr(pool, "MAX_WORKERS", MAX_WORKERS)
 
 
 @pytest.mark.parametrize("text", ["hang", "hang in C"])
@@ -219,7 +225,7 @@ def test_of_very_many_requests_the_last_are_rejected() -> None:
 
 def test_processes_that_are_not_needed_end(monkeypatch: pytest.MonkeyPatch) -> None:
     async def what(processes: WorkerPool) -> None:
-        await asyncio.gather(*(ask(processes, "sleep", f"{number}") for number in range(4)))
+        await asyncio.gather(*(ask(processes, "sleep", f"{number}") for number in range(MAX_WORKERS)))
         await until(lambda: len(processes._idle) > pool.MIN_WORKERS)
         monkeypatch.setattr(pool, "IDLE", 0.1)
         processes._in_background(processes._end_idle())
@@ -276,7 +282,7 @@ def test_the_system_ends_what_the_server_does_not() -> None:
         process = await pool.Worker.start()
         body = json.dumps({"text": "hang in C", "name": "a.net"}).encode()
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(process.ask({"what": "look", "folder": ".", "seconds": 0}, body), 100)
+            await asyncio.wait_for(process.ask({"what": "look", "folder": ".", "seconds": -1}, body), 100)
         assert not process.alive
         await process.end()
 
