@@ -1,16 +1,18 @@
-"""Each target over a small count of texts, and the runner itself over one that hangs, dies and raises."""
+"""Each target over a few texts. In a deep run, the runner over more of them, and over one that hangs, dies and raises."""
 
 from __future__ import annotations
 
 import re
 import sys
+from importlib import import_module
+from random import Random
 
 import pytest
 
 from sewdsl.ir.op import Activation, Layer, Merge
 from sewdsl.ops import catalogue
 from tools.fuzz import networks
-from tools.fuzz.running import Outcome, run
+from tools.fuzz.running import Outcome, run, text_for
 from tools.fuzz.texts import MAX_BYTES, numbered_text
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the limit of processor time is POSIX's")
@@ -21,6 +23,15 @@ def outcome(target: str, count: int, bound: float | None = None) -> Outcome:
     return found
 
 
+@pytest.mark.parametrize(("target", "count"), [("check", 15), ("damaged", 15), ("lsp", 4), ("page", 8)])
+def test_a_target_holds_for_a_few_texts(target: str, count: int) -> None:
+    """In this process, which a text that hangs keeps busy."""
+    for number in range(count):
+        text, random = text_for(target)(1, number), Random(f"{target}/1/{number}")  # noqa: S311 -- the same each time
+        import_module(f"tools.fuzz.{target}").ask(text, random)
+
+
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("target", "count"),
     [("check", 40), ("damaged", 50), ("draw", 6), ("lsp", 10), ("networks", 1), ("page", 20)],
@@ -31,8 +42,9 @@ def test_a_target_holds(target: str, count: int) -> None:
     assert found.asked == count
 
 
+@pytest.mark.deep
 def test_a_text_that_hangs_or_raises_is_named_and_the_rest_is_asked() -> None:
-    found = outcome("broken_target", 6, bound=1)
+    found = outcome("broken_target", 6, bound=0.1)
     assert found.asked == 6
     hangs, dies, raises = found.failures
     assert (hangs.number, dies.number, raises.number) == (1, 3, 4)
