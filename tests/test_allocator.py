@@ -33,14 +33,12 @@ def use_again():
 """
 """Page faults of using 64 MiB that were used before; MiB of 100 pieces of 1 MiB, and then without every other one."""
 KEEPING = """
-import torch
 use_again()
 assert keep_memory()
 leave_holes()
 use_again()
 """
 INSIDE = """
-import torch
 from threading import Thread
 use_again()
 before = resident()
@@ -56,12 +54,10 @@ print(resident() - before)
 use_again()
 """
 ENTERED = """
-import torch
 memory_kept().__enter__()
 use_again()
 """
 FOR_GOOD = """
-import torch
 assert keep_memory()
 with memory_kept():
     pass
@@ -76,18 +72,41 @@ leave_holes()
 """
 
 
-def printed(program: str, **environment: str) -> list[int]:
-    """The numbers that a process prints whose allocator nobody has decided about."""
+FORKING = """
+import torch
+for program in sys.argv[1:]:
+    if not (child := os.fork()):
+        exec(program)
+        os._exit(sys.stdout.flush() or 0)
+    assert os.waitpid(child, 0)[1] == 0, program
+    print(";", flush=True)
+"""
+"""Run programs that have torch, each in a process of its own, after a single import of it."""
+AFTER_IMPORT = {"keeping": KEEPING, "inside": INSIDE, "entered": ENTERED, "for good": FOR_GOOD}
+
+
+def printed(program: str, *arguments: str, **environment: str) -> str:
+    """What a process prints whose allocator nobody has decided about."""
     known = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "THP_"))}
-    command = [sys.executable, "-c", PIECES + program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**known, **environment})
-    return [int(word) for word in done.stdout.split()]
+    command = [sys.executable, "-c", PIECES + program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env={**known, **environment}).stdout
+
+
+def numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split()]
+
+
+@pytest.fixture(scope="module")
+def after_import() -> dict[str, list[int]]:
+    """The numbers that each program prints."""
+    texts = printed(FORKING, *AFTER_IMPORT.values(), THP_MEM_ALLOC_ENABLE="0").split(";")[:-1]
+    return dict(zip(AFTER_IMPORT, map(numbers, texts), strict=True))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
-def test_memory_is_used_again() -> None:
+def test_memory_is_used_again(after_import: dict[str, list[int]]) -> None:
     """Pieces of any size, once that is asked for."""
-    before, held, left, after = printed(KEEPING, THP_MEM_ALLOC_ENABLE="0")
+    before, held, left, after = after_import["keeping"]
     pages = 64 * 2**20 // os.sysconf("SC_PAGE_SIZE")
     assert before > pages / 2
     assert 95 < held / 2**20 < 115
@@ -96,9 +115,9 @@ def test_memory_is_used_again() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
-def test_memory_is_kept_for_a_while() -> None:
+def test_memory_is_kept_for_a_while(after_import: dict[str, list[int]]) -> None:
     """Within a function and a block in it; what was kept then goes back, and what comes after is as it was before."""
-    before, inside, held, left, after = printed(INSIDE, THP_MEM_ALLOC_ENABLE="0")
+    before, inside, held, left, after = after_import["inside"]
     pages = 64 * 2**20 // os.sysconf("SC_PAGE_SIZE")
     assert before > pages / 2
     assert inside < pages / 20
@@ -108,14 +127,14 @@ def test_memory_is_kept_for_a_while() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
-def test_a_block_without_a_name_does_not_end() -> None:
-    (after,) = printed(ENTERED, THP_MEM_ALLOC_ENABLE="0")
+def test_a_block_without_a_name_does_not_end(after_import: dict[str, list[int]]) -> None:
+    (after,) = after_import["entered"]
     assert after < 64 * 2**20 // os.sysconf("SC_PAGE_SIZE") / 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
-def test_a_block_ends_nothing_that_is_for_good() -> None:
-    (after,) = printed(FOR_GOOD, THP_MEM_ALLOC_ENABLE="0")
+def test_a_block_ends_nothing_that_is_for_good(after_import: dict[str, list[int]]) -> None:
+    (after,) = after_import["for good"]
     assert after < 64 * 2**20 // os.sysconf("SC_PAGE_SIZE") / 20
 
 
@@ -128,7 +147,7 @@ def test_without_glibc_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
 def test_memory_is_returned() -> None:
     """Of 100 pieces every other one, though what came before it kept everything."""
-    held, left = printed(RETURNING)
+    held, left = numbers(printed(RETURNING))
     assert 95 < held / 2**20 < 115
     assert 40 < left / 2**20 < 60
 

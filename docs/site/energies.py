@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
+from docs.site.read_shipped import read_shipped
 from sewdsl.analysis.energy import EnergyCosts
-from sewdsl.compiler import read, shipped_networks
-from sewdsl.ir.network import Network
 
 COSTS = EnergyCosts()
 SPIKFORMER, DRAFT = "Zhou et al., ICLR 2023, Tab. 2", "the same, in an earlier preprint, Tab. 2"
@@ -124,13 +123,9 @@ class Work(NamedTuple):
     steps: int
 
 
-def _load(name: str) -> Network:
-    return read(shipped_networks()[name]).result()
-
-
 def work(name: str) -> Work:
     """What a network of the zoo computes."""
-    network = _load(name)
+    network = read_shipped(name).result()
     each = [network.macs(node) for node in network if network.macs(node)]
     return Work(each[0], sum(each[1:]), network.settings.steps)
 

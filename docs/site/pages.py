@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from docs.site.energies import energies
+from docs.site.read_shipped import read_shipped
 from docs.site.zoo import zoo
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
-from sewdsl.compiler import read, shipped_networks
+from sewdsl.compiler import shipped_networks
 from sewdsl.editing import kind_docs
 from sewdsl.editing.kind_docs import read_code_pages
 from sewdsl.ir.kind import Kind, argument_fields
@@ -137,7 +138,7 @@ def networks() -> str:
         macs = f"{network.total_macs:,}"
         return f"`{name}`", network.name, f"{network.total_parameters:,}", macs, ", ".join(printed) or "–"
 
-    found = ((name, read(path).network) for name, path in shipped_networks().items())
+    found = ((name, read_shipped(name).network) for name in shipped_networks())
     rows = (row(name, network) for name, network in found if network is not None)
     head = ("name", "network", "parameters", "MACs a time-step", "printed")
     return f"{NETWORKS}\n{_table(head, rows)}"
@@ -147,8 +148,8 @@ def claims() -> str:
     """Every figure that a source prints, next to the one that is computed."""
 
     def rows() -> Iterator[tuple[str, ...]]:
-        for name, path in shipped_networks().items():
-            network = read(path).network
+        for name in shipped_networks():
+            network = read_shipped(name).network
             for claim in network.expectations if network else ():
                 if network and not claim.binding and not is_measured(network, claim):
                     value = compute_quantity(network, claim.quantity)

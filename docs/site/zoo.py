@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from docs.site.read_shipped import read_shipped
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured, measured_claims
-from sewdsl.compiler import read, shipped_networks, trained_networks
+from sewdsl.compiler import shipped_networks, trained_networks
 from sewdsl.syntax.tree import Allow, BlockDefinition, Body, Let, Section, Setting
 
 PAGE = """\
@@ -147,9 +148,8 @@ def weights() -> str:
     """The table of printed and measured accuracies, and of weights."""
 
     def rows() -> Iterator[str]:
-        known = shipped_networks()
         for name in (*trained_networks(), *ZOO):
-            network = read(known[name]).result()
+            network = read_shipped(name).result()
             printed = [f"{claim.value} ({claim.source})" for claim in measured_claims(network, "accuracy")]
             printed = printed or ([PRINTED[name]] if name in PRINTED else [])
             if name in trained_networks():
@@ -167,10 +167,10 @@ def weights() -> str:
     return f"{WEIGHTS_PAGE}| {' | '.join(head)} |\n| {' | '.join('---' for _ in head)} |\n{''.join(rows())}"
 
 
-def lines_of_text(path: Path) -> int:
-    """Lines of a file that say what its network is."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    document = read(path).document
+def lines_of_text(name: str) -> int:
+    """Lines of a shipped file that say what its network is."""
+    lines = shipped_networks()[name].read_text(encoding="utf-8").splitlines()
+    document = read_shipped(name).document
     kept: set[int] = set()
     for statement in document.statements if document else ():
         if isinstance(statement, Setting | BlockDefinition | Let | Body) and not isinstance(statement, Section | Allow):
@@ -195,9 +195,8 @@ def zoo() -> str:
     """The page: a row for each network."""
 
     def rows() -> Iterator[str]:
-        known = shipped_networks()
         for name, (paper, peer) in ZOO.items():
-            network = read(known[name]).result()
+            network = read_shipped(name).result()
             module, _, class_ = peer.partition(".")
             beside = f"`{class_}`, {lines_of_python(_peer(module).read_text(encoding='utf-8'))}" if peer else "–"
             claims = [one for one in network.expectations if not one.binding and not is_measured(network, one)]
@@ -205,7 +204,7 @@ def zoo() -> str:
             holds = [bool(agrees_with_figure(one, compute_quantity(network, one.quantity))) for one in claims]
             verdict = f"{sum(holds)} of {len(holds)}" if holds else "–"
             cells = [
-                *(f"`{name}`", paper, str(lines_of_text(known[name])), beside, ", ".join(printed) or "–"),
+                *(f"`{name}`", paper, str(lines_of_text(name)), beside, ", ".join(printed) or "–"),
                 *(f"{network.total_parameters:,}", f"{network.total_macs:,}", verdict),
             ]
             yield f"| {' | '.join(cells)} |\n"

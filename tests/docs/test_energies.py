@@ -22,8 +22,9 @@ from docs.site.energies import (
     verdict_of,
     work,
 )
+from docs.site.read_shipped import read_shipped
 from sewdsl.checks.expectation import claimed_value, measured_claims
-from sewdsl.compiler import read, shipped_networks
+from sewdsl.compiler import shipped_networks
 
 VERDICTS = {
     ("spikformer-8-512", "11.577"): "holds, with the first layer at each of 4 time-steps",
@@ -75,8 +76,8 @@ def test_claims_of_shipped_networks_are_the_printed_energies() -> None:
     """A file claims what a table of the page has, and the other way round, but for rows about other sources."""
     printed = {(row.network, float(row.energy)) for row in (*WITH_OPERATIONS, *WITHOUT_RATES)}
     claimed = set()
-    for name, path in shipped_networks().items():
-        network = read(path).network
+    for name in shipped_networks():
+        network = read_shipped(name).network
         for claim in measured_claims(network, "energy") if network else ():
             figure = claimed_value(claim)
             assert figure is not None

@@ -76,18 +76,19 @@ class Drawing:
 @pytest.fixture
 def parsed() -> Callable[[str], Drawing]:
     """Reads DOT with Graphviz' own parser."""
-
-    def parse(dot_text: str) -> Drawing:
-        command = [str(renderers()[-1]), "-Tdot_json"]
-        done = subprocess.run(command, input=dot_text.encode(), capture_output=True, check=True, timeout=60)
-        graph = json.loads(done.stdout)
-        objects = graph["objects"]
-        clusters = {item["name"]: item for item in objects if item["name"].startswith("cluster_")}
-        nodes = {item["name"]: item for item in objects if item["name"] not in clusters}
-        edges = [(objects[e["tail"]]["name"], objects[e["head"]]["name"], e) for e in graph["edges"]]
-        return Drawing(nodes, clusters, edges)
-
     return parse
+
+
+@cache
+def parse(dot_text: str) -> Drawing:
+    command = [str(renderers()[-1]), "-Tdot_json"]
+    done = subprocess.run(command, input=dot_text.encode(), capture_output=True, check=True, timeout=60)
+    graph = json.loads(done.stdout)
+    objects = graph["objects"]
+    clusters = {item["name"]: item for item in objects if item["name"].startswith("cluster_")}
+    nodes = {item["name"]: item for item in objects if item["name"] not in clusters}
+    edges = [(objects[e["tail"]]["name"], objects[e["head"]]["name"], e) for e in graph["edges"]]
+    return Drawing(nodes, clusters, edges)
 
 
 @pytest.fixture

@@ -195,6 +195,7 @@ def test_joins_in_joins_take_no_longer_for_each_level(side: str) -> None:
     assert process_time() - began < 5
 
 
+@pytest.mark.deep
 def test_many_layers_take_time_in_proportion() -> None:
     """A second for some thousand; each with a look at all others takes a minute."""
     network = sewdsl.load("-".join(["BN-c2k1-tdBN-ReLU"] * 1500), input="2x8x8")

@@ -64,6 +64,7 @@ def test_pieces_of_the_language(pieces: list[str], data: st.DataObject) -> None:
     whole(text)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("text", ["body " + "{" * 10_000, "body " + "a" * 50_000, "body " + "BN-" * 10_000])
 def test_long_texts_take_no_more_than_their_length(text: str) -> None:
     """What grows with the square of the length would take minutes here."""
@@ -75,6 +76,7 @@ WORDS = "a " * 20_000
 PARAMETERS = [f"{letters}q" for letters in map("".join, product("abcdefghi", repeat=4))]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     "text",
     [

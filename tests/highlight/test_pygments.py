@@ -106,6 +106,7 @@ LONG_WORDS = [
 """None is a name with compact arguments, which shows at the end only."""
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("word", LONG_WORDS)
 @pytest.mark.parametrize("frame", ["{}", "X({})", "{}$(n)", "X({}$(n))", "c$(n){}"])
 def test_a_long_word_takes_time_in_proportion(word: str, frame: str) -> None:
@@ -115,6 +116,7 @@ def test_a_long_word_takes_time_in_proportion(word: str, frame: str) -> None:
     assert process_time() - start < 5
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("text", ["{" * 60_000, ")" * 60_000, "c$(c)" * 12_000, '"' * 60_000, "1x" * 30_000 + "a"])
 def test_long_lines_take_time_in_proportion(text: str) -> None:
     start = process_time()

@@ -89,6 +89,7 @@ def test_what_is_half_typed_does_not_spill(engine: Callable[[list[str]], list[Sc
     assert left[-len(rest) :] == right[-len(rest) :] == expected(whole + rest)[-len(rest) :]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     "frame", ["body {}", "body X({})", "body {}$(n)", "body X({}$(n))", "steps {}", "body c$(n){}"]

@@ -24,6 +24,7 @@ def filled(before: str, unit: str, after: str) -> str:
     return f"{HEAD}{before}{unit * count}{after}"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     "text",
     [

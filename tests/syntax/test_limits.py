@@ -91,6 +91,7 @@ def test_limits_hold_in_values() -> None:
     assert [diagnostic.code for diagnostic in reporter] == ["integer-too-long"]
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("parse", [parse, parse_compact])
 @pytest.mark.parametrize(
     "piece",

@@ -1,4 +1,4 @@
-"""Each target over a few texts. In a deep run, the runner over more of them, and over one that hangs, dies and raises."""
+"""Each target over a few texts; in a deep run, the runner over more, and over one that hangs, dies and raises."""
 
 from __future__ import annotations
 
