@@ -55,9 +55,9 @@ def parsed(words: list[str]) -> None:
 
 
 def _compiles(given: str | list[str] | None, options: Options) -> None:
-    """What is called as a shipped network is, is one, and takes the options."""
+    """What is called as a shipped network is, is one or is there, and takes the options."""
     for spec in [given] if isinstance(given, str) else given or ():
-        assert not _NAME.fullmatch(spec) or spec in shipped_networks(), f"there is no {spec}"
+        assert not _NAME.fullmatch(spec) or Path(spec).exists() or spec in shipped_networks(), f"there is no {spec}"
         assert spec not in shipped_networks() or sewdsl.read(spec, **options).valid, f"{spec} does not take {options}"
 
 

@@ -11,6 +11,7 @@ import runpy
 import shlex
 import tomllib
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,10 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MADE = {"catalogue.md"}
 """From docstrings, whose formulas are indented."""
+SLOW = {"energy.md", "onnx.md", "probing.md", "source.md", "transfer.md", "tutorial.md"}
+"""Pages that take seconds: they train or export. A deep run has them; other runs do what takes no time of them."""
+QUICK = {"check", "diff", "draw", "explain", "fmt", "nets", "notation", "show"}
+"""Commands that answer at once."""
 LEEWAY = 0.25
 """By which figures of a trained network may differ: another machine rounds otherwise, and learns another network."""
 
@@ -40,10 +45,11 @@ class Page:
 
     Args:
         path: The page.
+        quick: Whether to read code and commands that may take long, as those of kind ``sh``, and not run them.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.fences = path, fences(path)
+    def __init__(self, path: Path, *, quick: bool = False) -> None:
+        self.path, self.fences, self.quick = path, fences(path), quick
         self.names: dict[str, object] = {}
         self.file = ""
         self.trained = False
@@ -58,6 +64,12 @@ def _console(page: Page, fence: Fence) -> None:
     """Commands, and what they print."""
     for command, wanted in session(fence.text):
         program, *words = shlex.split(command)
+        if page.quick and (program, *words[:1]) not in {("sewdsl", name) for name in QUICK}:
+            understood(command)
+            for option, value in pairwise(words):
+                if option == "--out":
+                    Path(value).mkdir()  # as the command would
+            continue
         page.trained |= (program, *words[:1]) == ("sewdsl", "train")
         printed = _printed(program, words)
         shown = f"{command}\nprinted:\n{printed}\nexpected:\n{wanted}"
@@ -107,6 +119,9 @@ def _python(page: Page, fence: Fence) -> None:
     """A session, a program, or with a name a piece of a file that there is."""
     if page.path.name == "CONTRIBUTING.md":
         assert fence.text in EXAMPLES.values(), "tests/project runs those of CONTRIBUTING.md"
+    elif page.quick:
+        examples = doctest.DocTestParser().get_examples(fence.text)
+        compile("".join(example.source for example in examples) or fence.text, page.path.name, "exec")
     elif fence.title:
         assert fence.text in Path(fence.title).read_text(encoding="utf-8")
     elif ">>>" not in fence.text:
@@ -160,13 +175,20 @@ KINDS: dict[str, Callable[[Page, Fence], object]] = {
 }
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("path", "quick"),
+    [
+        *(pytest.param(path, False, id=path.name, marks=[pytest.mark.deep] * (path.name in SLOW)) for path in PAGES),
+        *(pytest.param(path, True, id=f"{path.name}, quick") for path in PAGES if path.name in SLOW),
+    ],
+)
+def test_page(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, quick: bool) -> None:
     """In one folder, in order: a file that is shown or made is there for what comes after it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    GIVEN.get(path.name, lambda: None)()
-    page = Page(path)
+    if not quick:
+        GIVEN.get(path.name, lambda: None)()
+    page = Page(path, quick=quick)
     for fence in page.fences:
         try:
             page.run(fence)

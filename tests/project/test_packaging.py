@@ -1,7 +1,7 @@
 """The wheel, built from the source distribution and installed outside the checkout.
 
-The new environment borrows the dependencies of the one that runs the tests: installing torch a second time would take
-minutes and prove nothing about sewdsl.
+The default run looks at the files in the wheel; a deep run installs it. The new environment borrows the dependencies of
+the one that runs the tests: installing torch a second time would take minutes and prove nothing about sewdsl.
 """
 
 import ast
@@ -58,28 +58,54 @@ def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python.parent
 
 
+SHARED = {"grammars": "sewdsl/_share/grammars", "nets": "sewdsl/_share/nets", "docs/codes": "sewdsl/_share/codes"}
+"""Folders of the checkout by where they are in the wheel."""
+
+
+def test_the_wheel_holds_the_package(wheel: Path) -> None:
+    expected = {
+        f"{there}/{path.relative_to(ROOT / here).as_posix()}"
+        for here, there in {"sewdsl": "sewdsl", **SHARED}.items()
+        for path in (ROOT / here).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    with ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        weights = [entry for entry in archive.infolist() if entry.filename.endswith(".safetensors")]
+        (points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        commands = archive.read(points).decode()
+    assert names == expected
+    assert {"sewdsl/py.typed", "sewdsl/_share/nets/7b-net.net", "sewdsl/_share/codes/missing-hyphen.md"} < names
+    assert [Path(entry.filename).name for entry in weights] == ["mnist5k-dvs.safetensors", "mnist5k.safetensors"]
+    assert all(entry.file_size <= 200_000 for entry in weights)
+    assert "[console_scripts]\nsewdsl = sewdsl.__main__:main\n" in commands
+    assert "[pygments.lexers]" in commands
+
+
+@pytest.mark.deep
 def test_the_wheel_is_what_runs(scripts: Path, tmp_path: Path) -> None:
     where = run(scripts / "python", "-c", "import sewdsl; print(sewdsl.__file__)", cwd=tmp_path)
     assert Path(where).is_relative_to(scripts.parent)
 
 
+@pytest.mark.deep
 def test_check(scripts: Path, tmp_path: Path) -> None:
     run(scripts / "sewdsl", "check", "7b-net", cwd=tmp_path)
 
 
+@pytest.mark.deep
 def test_show(scripts: Path, tmp_path: Path) -> None:
     assert "130,938" in run(scripts / "sewdsl", "show", "7b-net", cwd=tmp_path)
 
 
+@pytest.mark.deep
 def test_templates_of_kernels(scripts: Path, tmp_path: Path) -> None:
     program = "from sewdsl.snn.kernels import render_kernels; print(render_kernels.render_statistics('float32'))"
     assert "def statistics(" in run(scripts / "python", "-c", program, cwd=tmp_path)
 
 
-def test_templates_of_pages(wheel: Path, scripts: Path, tmp_path: Path) -> None:
-    made = {path.relative_to(ROOT).as_posix() for kind in ("html", "css") for path in ROOT.glob(f"sewdsl/**/*.{kind}")}
-    with ZipFile(wheel) as archive:
-        assert made <= set(archive.namelist())
+@pytest.mark.deep
+def test_templates_of_pages(scripts: Path, tmp_path: Path) -> None:
     (tmp_path / "spec.net").write_text("sewdsl 1\ninput 2x32x32\nbody  c32k3s1-BN-PLIF-FC11\n", encoding="utf-8")
     run(scripts / "sewdsl", "report", ".", cwd=tmp_path)
     assert "<h2>Layers</h2>" in (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -87,39 +113,42 @@ def test_templates_of_pages(wheel: Path, scripts: Path, tmp_path: Path) -> None:
     assert "<td>FC11b1</td>" in run(scripts / "python", "-c", program, cwd=tmp_path)
 
 
-def test_trained_weights(wheel: Path, scripts: Path, tmp_path: Path) -> None:
-    with ZipFile(wheel) as archive:
-        files = [entry for entry in archive.infolist() if entry.filename.endswith(".safetensors")]
-    assert [Path(entry.filename).name for entry in files] == ["mnist5k-dvs.safetensors", "mnist5k.safetensors"]
-    assert all(entry.file_size <= 200_000 for entry in files)
+@pytest.mark.deep
+def test_trained_weights(scripts: Path, tmp_path: Path) -> None:
     program = "import sewdsl; print(sewdsl.compile('mnist5k', weights='trained').training)"
     assert run(scripts / "python", "-c", program, cwd=tmp_path).strip() == "False"
 
 
+@pytest.mark.deep
 def test_draw(scripts: Path, tmp_path: Path) -> None:
     run(scripts / "sewdsl", "draw", "7b-net", "-o", "x.svg", cwd=tmp_path)
     assert "<svg" in (tmp_path / "x.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.deep
 def test_explain(scripts: Path, tmp_path: Path) -> None:
     assert "missing-hyphen" in run(scripts / "sewdsl", "explain", "missing-hyphen", cwd=tmp_path)
 
 
+@pytest.mark.deep
 def test_nets(scripts: Path, tmp_path: Path) -> None:
     assert "sew-resnet-152" in run(scripts / "sewdsl", "nets", cwd=tmp_path)
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(("alias", "text"), [("sewdsl", "body BN"), ("net", "body BN"), ("sewdsl-compact", "BN")])
 def test_pygments_finds_the_lexers(scripts: Path, tmp_path: Path, alias: str, text: str) -> None:
     program = f"from pygments.lexers import get_lexer_by_name as get; print(*get({alias!r}).get_tokens({text!r}))"
     assert "Token.Name.Function, 'BN'" in run(scripts / "python", "-c", program, cwd=tmp_path)
 
 
+@pytest.mark.deep
 def test_pygments_knows_the_files(scripts: Path, tmp_path: Path) -> None:
     program = "from pygments.lexers import find_lexer_class_for_filename as find; print(find('7b.net').__name__)"
     assert run(scripts / "python", "-c", program, cwd=tmp_path) == "NetLexer\n"
 
 
+@pytest.mark.deep
 def test_as_a_module(scripts: Path, tmp_path: Path) -> None:
     run(scripts / "python", "-m", "sewdsl", "check", "7b-net", cwd=tmp_path)
 
