@@ -60,6 +60,14 @@ def pytest_sessionfinish() -> None:
     gc.unfreeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_disks() -> Iterator[None]:
+    """Replace ``os.fsync``: files of tests need not survive a crash of the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _descriptor: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _ctrl_c_is_python_s() -> Iterator[None]:
     """A test that leaves Ctrl-C to the system lets the next one that presses it end the whole process."""
