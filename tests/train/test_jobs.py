@@ -7,8 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -17,12 +18,22 @@ from typer.testing import CliRunner
 from sewdsl.cli.app import app
 from sewdsl.train.store.run_folder import RunError, RunFolder, run_lock
 from sewdsl.train.study import pool as study_pool
+from sewdsl.train.study import worker
 from sewdsl.train.study.worker import Child, Job
+from tests.forked import PIPES, Popen
 from tests.plugin_files import COUNTING, NEURON, left_out, written
 
 from .conftest import SMALL
 
 STUDY = SMALL.replace("PLIF", "FIF") + "\nstudy {\n    vary join ADD IAND\n}\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forked_runs() -> Iterator[None]:
+    """Fork the processes of runs that this process starts; :func:`test_a_kill_stops_all` starts a fresh one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "subprocess", SimpleNamespace(Popen=Popen, PIPE=subprocess.PIPE))
+        yield
 
 
 def outcome(folder: Path) -> dict[str, object]:
@@ -181,15 +192,17 @@ def test_signals_stop_all(tmp_path: Path, number: signal.Signals, only: tuple[st
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_kill_stops_all(tmp_path: Path) -> None:
-    """Nobody is left to say it: the processes stop since nobody listens."""
-    command, runs = long_study(tmp_path)
-    with subprocess.Popen([sys.executable, "-m", "sewdsl", *command], stderr=subprocess.DEVNULL) as started:
+    """The process of a run, a fresh one, stops when the process that started it is gone."""
+    command, (run, _) = long_study(tmp_path)
+    program = [sys.executable, "-c", "from sewdsl.__main__ import main; main()", *command, "--only", "ADD"]
+    with Popen(program, **PIPES) as started:
         try:
-            wait_for(lambda: all(run.metrics.exists() for run in runs))
+            wait_for(run.metrics.exists)
         finally:
             started.kill()
-    wait_for(lambda: all(map(free, runs)))
-    assert all(run.state.exists() and not run.result.exists() for run in runs)
+    wait_for(lambda: free(run))
+    assert run.state.exists()
+    assert not run.result.exists()
 
 
 def wait_for(true: object) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +37,7 @@ from sewdsl.train.fit.processes import (
 from sewdsl.train.store.result import Precision, describe_machine
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_notes import Accelerator
+from tests.forked import PIPES, Popen
 
 from .conftest import Run
 
@@ -124,9 +124,10 @@ def two(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Two:
     folder = tmp_path_factory.mktemp("two")
     command = [sys.executable, "-c", PROGRAM, str(small), str(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return Two(folder, done.stdout, done.stderr)
+    with Popen(command, cwd=ROOT, env=environment, **PIPES) as process:
+        out, error = process.communicate()
+    assert process.returncode == 0, error
+    return Two(folder, out, error)
 
 
 @pytest.mark.parametrize("statistics", ["apart", "together"])
