@@ -25,11 +25,13 @@ BLOCKS = Workload("blocks-1", (2, 8, 8), 3, 2)
     ("workload", "contenders"),
     [
         (LAYER, CONTENDERS),
-        (Workload("7b-net", (2, 128, 128), 2, 2), CONTENDERS),
-        (Workload("sew-resnet-18", (3, 32, 32), 3, 2, static=True), CONTENDERS),
+        pytest.param(Workload("7b-net", (2, 128, 128), 2, 2), CONTENDERS, marks=pytest.mark.deep),
+        pytest.param(Workload("sew-resnet-18", (3, 32, 32), 3, 2, static=True), CONTENDERS, marks=pytest.mark.deep),
         (Workload("sew-resnet-18", (3, 32, 32), 3, 2, train=False), CONTENDERS),
         (BLOCKS, CONTENDERS[:2]),
-        (Workload("7b-net", (2, 128, 128), 2, 2, precision="bf16"), (SEWDSL, PLANNED)),
+        pytest.param(
+            Workload("7b-net", (2, 128, 128), 2, 2, precision="bf16"), (SEWDSL, PLANNED), marks=pytest.mark.deep
+        ),
     ],
     ids=lambda value: f"{value.network}, {value}" if isinstance(value, Workload) else "",
 )

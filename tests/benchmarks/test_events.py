@@ -24,6 +24,7 @@ def test_levels_and_passes() -> None:
     assert line.startswith("tiny, level 1: ")
 
 
+@pytest.mark.deep
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
 def test_ways_to_keep_memory() -> None:
     found = own_loop.measure("memory_kept()", "nmnist", 2, 1)

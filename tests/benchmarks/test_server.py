@@ -5,6 +5,7 @@ import pytest
 from benchmarks import server
 
 
+@pytest.mark.deep
 def test_a_table_of_all_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(server, "MORE", 2)
     monkeypatch.setattr(server, "REST", 0)

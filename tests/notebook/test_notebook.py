@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from base64 import b64decode
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
+from IPython.core.displayhook import CapturingDisplayHook
+from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from nbclient import NotebookClient
 
@@ -136,23 +141,51 @@ def test_no_run(tmp_path: Path) -> None:
         notebook.NotebookRun(tmp_path)
 
 
-def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def executed_here(example: nbformat.NotebookNode, capsys: pytest.CaptureFixture[str]) -> dict[str, list[Any]]:
+    """Run the cells in this process, as a kernel does; return their outputs by id."""
+    shell = InteractiveShell.instance()
+    shown: dict[str, list[Any]] = {}
+    try:
+        for cell in example.cells:
+            shell.display_pub = CapturingDisplayPublisher()
+            outputs = shown[cell["id"]] = shell.display_pub.outputs
+            shell.display_trap.hook = CapturingDisplayHook(shell, outputs)
+            if cell["cell_type"] == "code":
+                shell.run_cell(cell["source"]).raise_error()
+            outputs.append({"text": "".join(capsys.readouterr())})
+    finally:
+        InteractiveShell.clear_instance()
+    return shown
+
+
+def executed_in_a_kernel(example: nbformat.NotebookNode, _: object) -> dict[str, list[Any]]:
+    """Run the cells in a kernel of their own; return their outputs by id."""
+    NotebookClient(example, timeout=300, resources={"metadata": {"path": os.curdir}}).execute()
+    return {cell["id"]: cell.get("outputs", []) for cell in example.cells}
+
+
+@pytest.mark.parametrize("execute", [executed_here, pytest.param(executed_in_a_kernel, marks=pytest.mark.deep)])
+def test_the_example(
+    execute: Callable[..., dict[str, list[Any]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Every cell runs; the network, the bar and the run show what they should."""
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLE.parents[1]))  # the notebook runs in another folder
+    monkeypatch.chdir(tmp_path)
     example = nbformat.read(EXAMPLE, as_version=4)  # type: ignore[no-untyped-call]
     assert not any(cell.get("outputs") for cell in example.cells), "without outputs, which the test makes anew"
     (written,) = (cell for cell in example.cells if cell["source"].startswith("%%writefile"))
     assert "batch 32\n" in written["source"]
     written["source"] = written["source"].replace("batch 32\n", "batch 480\n")  # three steps an epoch
-    client = NotebookClient(example, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute()
-    shown = {cell["id"]: cell.get("outputs", []) for cell in example.cells}
+    shown = execute(example, capsys)
     html = ["".join(o["data"].get("text/html", "") for o in outs if "data" in o) for outs in shown.values()]
     assert "data:image/svg+xml" in html[1]
     assert re.search(r"epoch 3/3 +loss", str(shown["cell-4"]))
     bars = [output for output in shown["cell-4"] if "progress" in str(output.get("data", ""))]
     assert bars
-    assert re.search(r"<progress[^>]* max='(\d+)' value='\1'", str(bars[0]["data"]))
+    assert re.search(r"<progress[^>]* max='(\d+)' value='\1'", str(bars[-1]["data"]))
     assert "data:image/png" in html[4]
     assert "digits 8x8 on digits: " in html[4]
     assert "torch.Size([2, 10])" in str(shown["cell-6"])

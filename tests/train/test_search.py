@@ -281,7 +281,7 @@ class TestCommand:
         """The last trial, which is added later, learns next to nothing and is left after its first epoch."""
         spec = tmp_path / "small.net"
         lines = ("vary train.optimizer.lr log 1e-6 0.1", "search Random(trials=6, seed=2, prune=median)")
-        whole = text(*lines).replace("epochs 3", "epochs 2\n    validation 0.2")
+        whole = text(*lines).replace("epochs 3", "epochs 2\n    validation 0.2").replace("{SEW Block-MPk2s2}*2", "MPk4")
         spec.write_text(whole.replace("trials=6", "trials=5"), "utf-8")
         command = ["study", str(spec), "--out", str(tmp_path / "out")]
         listed = CliRunner().invoke(app, [*command, "--list"])
