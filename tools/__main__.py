@@ -44,7 +44,7 @@ TASKS = {
     ),
     "install-all": Task(
         "install also the packages whose tests are skipped without them: Ray, W&B, MLflow",
-        ("python -m pip install -e .[dev,cluster,wandb,mlflow] -c constraints.txt",),
+        ("python -m pip install -e .[dev,all] -c constraints.txt",),
     ),
     "install-lowest": Task(
         "install the lowest versions that pyproject.toml allows",
