@@ -21,6 +21,7 @@ from sewdsl.plugins import PluginError
 from sewdsl.serve.pool import Worker
 from sewdsl.train.data import find_dataset
 from tests.plugin_files import NEURON, left_out, written
+from tests.words import raises
 
 ROOT = Path(__file__).parents[2]
 SPEC = "c8k3-BN-FIF-FC3"
@@ -113,15 +114,15 @@ def test_what_is_wrong_in_a_file_is_a_usage_error(name: str, tmp_path: Path) -> 
 
 
 def test_names_that_are_taken(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="has the name of a module that Python has already, 'json': rename the file"):
+    with raises(PluginError):
         sewdsl.load_plugin(written(tmp_path / "json.py", ""))
     first, other = written(tmp_path / "own.py", ""), written(tmp_path / "other" / "own.py", "x = 1\n")
     sewdsl.load_plugin(first)
-    with pytest.raises(PluginError, match="are both imported as 'own': rename one of them"):
+    with raises(PluginError, "2"):
         sewdsl.load_plugin(other)
-    with pytest.raises(PluginError, match=r"a plugin file ends with \.py"):
+    with raises(PluginError, "3"):
         sewdsl.load_plugin(written(tmp_path / "own.txt", ""))
-    with pytest.raises(PluginError, match=r"cannot read the plugin file '.*nosuch.py': No such file"):
+    with raises(PluginError, "4"):
         sewdsl.load_plugin(tmp_path / "nosuch.py")
 
 
@@ -143,7 +144,7 @@ def test_a_file_that_changes_is_imported_anew(tmp_path: Path) -> None:
     written(file, NEURON + "1 / 0\n")
     with pytest.raises(PluginError, match="ZeroDivisionError"):
         sewdsl.load_plugin(file)
-    with pytest.raises(SewdslError, match="unknown name 'FIF'"):
+    with raises(SewdslError):
         sewdsl.load(SPEC, input="2x8x8")
 
 

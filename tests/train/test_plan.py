@@ -6,6 +6,7 @@ from sewdsl.compiler import read
 from sewdsl.diagnostics import Severity, SewdslError
 from sewdsl.train.data import datasets
 from sewdsl.train.training_plan import plan_training, training_problems
+from tests.words import check_words
 
 from .conftest import SMALL
 
@@ -44,10 +45,8 @@ def test_frames_of_events_are_brought_to_the_input() -> None:
     assert planned.data.setup.shape == (2, 48, 48)
     assert plan_training(read(EVENTS.format(""))).data.setup.resize == "bilinear"
     ((code, _, message, _),) = complaints(EVENTS.format("resize none"))
-    assert (code, message) == (
-        "data-mismatch",
-        "a sample of cifar10-dvs is 2x128x128, but the network's input is 2x48x48",
-    )
+    assert code == "data-mismatch"
+    check_words(message)
 
 
 @pytest.mark.parametrize(

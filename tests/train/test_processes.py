@@ -38,6 +38,7 @@ from sewdsl.train.store.result import Precision, describe_machine
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_notes import Accelerator
 from tests.forked import PIPES, Popen
+from tests.words import check_words, raises
 
 from .conftest import Run
 
@@ -202,7 +203,7 @@ def test_float16_needs_a_gpu(small: Path) -> None:
     recipe = read(small, set={"train.precision": '"16-mixed"'}).result().recipe
     assert isinstance(recipe, Recipe)
     assert precision(recipe, "cuda") == "16-mixed"
-    with pytest.raises(RunError, match="precision 16-mixed needs a GPU; 'mixed' takes bfloat16 where there is none"):
+    with raises(RunError):
         precision(recipe, "cpu")
 
 
@@ -265,7 +266,7 @@ class TestDevice:
         assert device_type(accelerator) == expected
 
     def test_a_gpu_that_is_not_there(self) -> None:
-        with pytest.raises(RunError, match=r"there is no GPU that torch can use .*; --device cpu takes the processor"):
+        with raises(RunError):
             device_type("cuda")
 
     @pytest.mark.parametrize("command", ["train", "eval", "probe", "study"])
@@ -349,7 +350,7 @@ class TestStrategy:
     def test_an_unknown_one(self, small: Path, tmp_path: Path) -> None:
         done = CliRunner().invoke(app, ["train", str(small), "--out", str(tmp_path / "out"), "--strategy", "banana"])
         assert done.exit_code == 2
-        assert "--strategy takes auto, ddp or fsdp, not 'banana'" in done.stderr
+        check_words(done.stderr)
         assert not (tmp_path / "out").exists()
 
     def test_a_run_that_goes_on_keeps_its_own(self, tmp_path: Path) -> None:
@@ -361,7 +362,7 @@ class TestStrategy:
         assert as_before(folder, Processes(2)) == Processes(2, strategy="fsdp")
         assert as_before(folder, Processes(2, strategy="ddp")) == Processes(2, strategy="ddp")
         folder.processes.write_text('{"strategy": "banana"}', "utf-8")
-        with pytest.raises(RunError, match=r"strategy is 'banana', expected 'auto', 'ddp' or 'fsdp'; --strategy NAME"):
+        with raises(RunError):
             as_before(folder, Processes())
 
     def test_from_the_command_to_the_run(

@@ -17,6 +17,7 @@ from sewdsl.cli.app import app
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.study import ray_pool
 from sewdsl.train.study.ray_pool import pack_run, unpack_run
+from tests.words import raises
 
 from .conftest import SMALL
 from .test_jobs import outcome, study
@@ -46,7 +47,7 @@ def test_what_is_no_run_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.Monk
     with monkeypatch.context() as patch:
         patch.setattr(ray_pool, "RUN_FILES", ("notes.txt",))
         packed = pack_run(here)
-    with pytest.raises(RunError, match=r"a worker sent 'notes.txt', which is no file of a run"):
+    with raises(RunError):
         unpack_run(packed, RunFolder(tmp_path / "there"))
 
 
@@ -113,7 +114,7 @@ def test_a_cluster_that_is_gone() -> None:
 
     pool = object.__new__(ray_pool.RayPool)
     pool._ray, pool._mail = Gone, None
-    with pytest.raises(RunError, match=r"^the cluster of Ray is gone \(RayError\); the same command goes on$"):
+    with raises(RunError):
         pool._read_mail()
 
 

@@ -9,6 +9,7 @@ from sewdsl.ir.recipe import Optimizer, Schedule
 from sewdsl.ops import catalogue
 from sewdsl.ops.optimizers import SGD, Adam, AdamW, NAdam, RAdam, RMSprop
 from sewdsl.ops.schedules import Cosine, OneCycle, StepLR, WarmRestarts
+from tests.words import raises
 
 OPTIMIZERS = [kind for kind in catalogue().values() if issubclass(kind, Optimizer)]
 SCHEDULES = [kind for kind in catalogue().values() if issubclass(kind, Schedule)]
@@ -34,7 +35,7 @@ def test_defaults_are_those_of_torch(chosen: Optimizer) -> None:
 
 
 def test_nesterov_needs_momentum() -> None:
-    with pytest.raises(ValidationError, match="nesterov needs a momentum above 0"):
+    with raises(ValidationError):
         SGD(lr=0.1, nesterov=True)
     assert str(SGD(lr=0.1, momentum=0.9, nesterov=True)) == "SGD(lr=0.1, momentum=0.9, weight_decay=0.0, nesterov=on)"
 

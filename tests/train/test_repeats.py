@@ -13,6 +13,7 @@ from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.study.repeats import Spread, Summary, open_folder, repeat, summary_file
 from sewdsl.train.training_plan import TrainingPlan, plan_training
+from tests.words import raises
 
 from .conftest import SMALL
 from .made import result
@@ -89,7 +90,7 @@ class TestRepeat:
         runs = Runs()
         repeat(planned(1), tmp_path, runs.start, runs.go_on)
         other = read(Source("small.net", SMALL.replace("c4k3", "c6k3")), set={"train.seed": 1})
-        with pytest.raises(RunError, match=r"seed-1' holds a run of another spec or recipe"):
+        with raises(RunError):
             repeat([*planned(0), (other, plan_training(other))], tmp_path, runs.start, runs.go_on)
         assert runs.started == [1]
 
@@ -103,9 +104,9 @@ class TestFolder:
 
     def test_of_something_else(self, tmp_path: Path) -> None:
         (tmp_path / "notes.txt").touch()
-        with pytest.raises(RunError, match=r"holds 'notes.txt', which is no repeat"):
+        with raises(RunError):
             open_folder(tmp_path)
-        with pytest.raises(RunError, match="cannot make the folder"):
+        with raises(RunError, "2"):
             open_folder(tmp_path / "notes.txt")
 
 

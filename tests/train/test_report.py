@@ -24,6 +24,7 @@ from sewdsl.train.report.pictures import svg_element
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from tests.effort import examples
+from tests.words import raises
 
 from .conftest import SMALL, Run
 from .made import LIVELY, NEURONS, finished, unfinished
@@ -259,9 +260,9 @@ class TestMissing:
         assert written(folder).headings == ["Network", "Recipe", "Layers", "Specification"]
 
     def test_no_run(self, tmp_path: Path) -> None:
-        with pytest.raises(RunError, match="there is no folder"):
+        with raises(RunError):
             report.write(RunFolder(tmp_path / "nowhere"))
-        with pytest.raises(RunError, match=r"is not the folder of a run: it holds no spec\.net"):
+        with raises(RunError, "2"):
             report.write(RunFolder(tmp_path))
         assert list(tmp_path.iterdir()) == []
 

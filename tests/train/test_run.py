@@ -27,6 +27,7 @@ from sewdsl.train.report import pictures
 from sewdsl.train.store import measurements
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.training_plan import plan_training
+from tests.words import raises
 
 from .conftest import Run
 
@@ -220,7 +221,7 @@ class TestDamage:
         return RunFolder(tmp_path / "run")
 
     def test_no_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(RunError, match=r"there is no folder '.*nowhere'"):
+        with raises(RunError):
             evaluate_run(RunFolder(tmp_path / "nowhere"))
 
     @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ class TestDamage:
         data = bytearray(getattr(copy, name).read_bytes())
         data[-5] ^= 1
         getattr(copy, name).write_bytes(data)
-        with pytest.raises(RunError, match=rf"{name}\.safetensors' are damaged: the tensors do not have the SHA-256"):
+        with raises(RunError):
             evaluate_run(copy)
 
     @pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated")

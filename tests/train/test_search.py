@@ -21,6 +21,7 @@ from sewdsl.train.study.repeats import GoOn, Start
 from sewdsl.train.study.run_study import run_study
 from sewdsl.train.study.search import SearchTurns, should_prune, suggest_values
 from sewdsl.train.training_plan import TrainingPlan
+from tests.words import raises
 
 from .conftest import SMALL
 from .made import result
@@ -150,7 +151,7 @@ class TestChoice:
 
     def test_without_optuna(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-        with pytest.raises(RunError, match=r"a search needs Optuna: pip install 'sewdsl\[sweep\]'"):
+        with raises(RunError):
             Runs().all(tmp_path / "out", *VARY, "search TPE(trials=2)")
         assert not (tmp_path / "out").exists()
 
@@ -241,7 +242,7 @@ class TestRun:
     )
     @pytest.mark.usefixtures("whole")
     def test_another_search_is_refused(self, place: Path, lines: tuple[str, ...]) -> None:
-        with pytest.raises(RunError, match="holds a search of other values, or by other means"):
+        with raises(RunError):
             Runs().all(place, *lines)
 
     def test_damaged(self, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from sewdsl.cli.app import app
 from sewdsl.train.store.run_folder import RunError, RunFolder, run_lock
 from sewdsl.train.store.run_record import list_runs, summarize_run
+from tests.words import check_words, raises
 
 from .made import finished, unfinished
 
@@ -107,7 +108,7 @@ class TestFind:
         assert [run.path for run in list_runs(parent / "a")] == [parent / "a"]
 
     def test_no_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(RunError, match="there is no folder"):
+        with raises(RunError):
             list(list_runs(tmp_path / "nowhere"))
 
 
@@ -137,7 +138,8 @@ class TestCommand:
         assert (done.exit_code, done.stdout, done.stderr) == (0, "", f"no run in '{tmp_path}'\n")
         assert command(tmp_path, "--json").stdout == "[]\n"
         missing = command(tmp_path / "nowhere")
-        assert (missing.exit_code, missing.stderr) == (1, f"error: there is no folder '{tmp_path / 'nowhere'}'\n")
+        assert missing.exit_code == 1
+        check_words(missing.stderr)
 
     def test_markup_is_text(self, tmp_path: Path) -> None:
         finished(tmp_path / "[red]x", network="[/]")

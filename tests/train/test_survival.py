@@ -36,6 +36,7 @@ from sewdsl.train.store.run_folder import (
 )
 from sewdsl.train.training_plan import plan_training
 from tests.forked import PIPES, Popen
+from tests.words import raises
 
 from .conftest import Run
 
@@ -156,7 +157,7 @@ class TestKilled:
         folder = ended.killed
         assert torch.load(folder.state, weights_only=True)["global_step"] == KILLED_AT, ended.said
         assert not folder.result.exists()
-        with pytest.raises(RunError, match="has not ended"):
+        with raises(RunError):
             evaluate_run(folder)
         resume_run(folder)
         assert_same(folder, run.folder)
@@ -271,7 +272,7 @@ class TestStopped:
         compilation = read(small)
         planned = plan_training(compilation)
         monkeypatch.setattr(step, lambda *_, **__: signal.raise_signal(signal.SIGINT))
-        with pytest.raises(RunInterrupted, match="stopped by SIGINT"):
+        with raises(RunInterrupted):
             start_run(compilation, planned, RunFolder(tmp_path))
         monkeypatch.undo()
         with run_lock(RunFolder(tmp_path)):
@@ -294,7 +295,7 @@ class TestDisk:
     def test_full(self, run: Run, small: Path, tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             fill = At(BATCHES + 3, lambda _: patch.setattr(os, "fsync", self.full))
-            with pytest.raises(RunError, match=r"cannot write '.*last\.safetensors': No space left on device"):
+            with raises(RunError):
                 start(small, tmp_path, fill, save_every=0)
         folder = RunFolder(tmp_path)
         assert torch.load(folder.state, weights_only=True)["global_step"] == BATCHES + 3
@@ -332,7 +333,7 @@ class TestDisk:
         found["run"]["spec"] = copy.spec.read_text("utf-8")
         torch.save(found, copy.state)
         before = copy.state.read_bytes()
-        with pytest.raises(RunError, match=r"last\.safetensors' are of another network: size mismatch"):
+        with raises(RunError):
             resume_run(copy)
         assert copy.state.read_bytes() == before
 
@@ -351,7 +352,7 @@ class TestDisk:
         shutil.copytree(run.folder.path, tmp_path / "run")
         folder = RunFolder(tmp_path / "run")
         monkeypatch.setattr(os, "fsync", self.full)
-        with pytest.raises(RunError, match=r"cannot write '.*spec\.net': No space left on device"):
+        with raises(RunError):
             resume_run(folder, changes={"train.epochs": "3"})
         assert folder.read_result() == run.result, "the run has lost nothing"
         monkeypatch.setattr(os, "write", self.full)
@@ -365,7 +366,7 @@ class TestDisk:
             self.full(0) if path.name == name else write_atomically(path, data, keep_as=keep_as)
 
         monkeypatch.setattr("sewdsl.train.store.run_folder.write_atomically", full)
-        with pytest.raises(RunError, match="No space left"):
+        with raises(RunError):
             resume_run(copy)
 
     def test_without_the_last_row(self, run: Run, copy: RunFolder) -> None:
@@ -380,7 +381,7 @@ class TestDisk:
 
 class TestResumed:
     def test_it_has_ended(self, run: Run) -> None:
-        with pytest.raises(RunAlreadyEnded, match=r"has ended: 2 of 2 epochs; --set train.epochs=N adds some"):
+        with raises(RunAlreadyEnded):
             resume_run(run.folder)
         assert run.folder.result.exists()
 
@@ -392,16 +393,16 @@ class TestResumed:
 
     def test_not_where_the_schedule_would_have_been_another(self, trained: Callable[..., Run]) -> None:
         ended = trained(schedule="Cosine").folder
-        with pytest.raises(RunError, match=r"the schedule Cosine\(T_max=none\) depends on the number of epochs"):
+        with raises(RunError):
             resume_run(ended, changes={"train.epochs": "3"})
         assert ended.read_result().epochs == 2
 
     def test_not_fewer_than_are_done(self, run: Run) -> None:
-        with pytest.raises(RunError, match="2 epochs are done or begun already"):
+        with raises(RunError):
             resume_run(run.folder, changes={"train.epochs": "1"})
 
     def test_nothing_else_changes(self, run: Run) -> None:
-        with pytest.raises(RunError, match=r"with another 'train.batch' it is another run"):
+        with raises(RunError):
             resume_run(run.folder, changes={"train.batch": "7"})
 
     @pytest.mark.parametrize(
@@ -435,11 +436,11 @@ class TestResumed:
             assert_same(copy, run.folder)
         else:
             copy.previous_state.unlink()
-            with pytest.raises(RunError, match=r"last\.ckpt' has no optimizer_states: a run cannot be resumed from it"):
+            with raises(RunError):
                 resume_run(copy)
 
     def test_what_is_no_run(self, tmp_path: Path) -> None:
-        with pytest.raises(RunError, match=r"is not the folder of a run: it holds no spec\.net"):
+        with raises(RunError):
             resume_run(RunFolder(tmp_path))
 
     def test_the_best_accuracy_stays(self, small: Path, tmp_path: Path) -> None:
@@ -465,7 +466,7 @@ class TestFolder:
             resume_run(copy)
 
     def test_a_run_is_not_overwritten_unasked(self, copy: RunFolder) -> None:
-        with pytest.raises(RunError, match="already holds a run; --resume goes on with it, --overwrite starts over"):
+        with raises(RunError):
             make_run_folder(copy.path)
 
     def test_a_name_that_is_not_utf_8(self, tmp_path: Path) -> None:
@@ -504,7 +505,7 @@ class TestFolder:
             (tmp_path / name).touch()
         assert make_run_folder(tmp_path).path == tmp_path
         (tmp_path / "spec.net").touch()
-        with pytest.raises(RunError, match="already holds a run; --resume goes on with it, --overwrite starts over"):
+        with raises(RunError):
             make_run_folder(tmp_path)
 
     def test_what_was_half_written_is_removed_by_the_next_process(self, copy: RunFolder) -> None:
@@ -519,7 +520,7 @@ class TestFolder:
 
     def test_clear_removes_nothing_but_runs(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").touch()
-        with pytest.raises(RunError, match="nothing was removed"):
+        with raises(RunError):
             clear_run_folder(RunFolder(tmp_path))
         assert (tmp_path / "thesis.tex").exists()
 

@@ -16,6 +16,7 @@ from sewdsl.train.fit.lightning_loop import RunOptions
 from sewdsl.train.fit.train_run import resume_run, start_run
 from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.training_plan import plan_training
+from tests.words import raises
 
 from .conftest import SMALL, Run
 from .test_survival import BATCHES, At, stop
@@ -82,7 +83,7 @@ class TestTheWaysOn:
         assert RunFolder(tmp_path / "other").read_result().epochs == PLANNED
 
     def test_it_cannot_end_with_an_epoch_that_is_half_done(self, within: RunFolder) -> None:
-        with pytest.raises(RunError, match=r"^2 epochs are done or begun already: train\.epochs cannot be 1$"):
+        with raises(RunError):
             resume_run(within, changes={"train.epochs": "1"})
 
     def test_a_schedule_that_needs_all_epochs(self, tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ class TestTheWaysOn:
             ["train", "--resume"],
             ["export", f"{folder.spec}"],
         ]
-        with pytest.raises(RunError, match=r"such as 'schedule Cosine\(T_max=3\)'"):
+        with raises(RunError):
             resume_run(folder, changes={"train.epochs": "3"})
 
     def test_the_last_epoch_needs_no_other_number(self, tmp_path: Path) -> None:

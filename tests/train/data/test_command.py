@@ -20,6 +20,7 @@ from sewdsl.train.data.split import split_off_validation
 from sewdsl.train.training_plan import plan_training
 from tests.train.conftest import SMALL
 from tests.train.data import trees
+from tests.words import check_words
 
 EVENTS = """\
 sewdsl 1
@@ -179,16 +180,16 @@ class TestWhereItLay:
 def test_missing_data_leaves_no_run(spec: Path, tmp_path: Path) -> None:
     done = run("train", spec, "--data", tmp_path, "--out", tmp_path / "run")
     assert done.exit_code == 1
-    assert done.stderr.startswith(f"error: nmnist is not in '{tmp_path}', nor in a folder nmnist or NMNIST or N-MNIST")
+    check_words(done.stderr)
     assert not (tmp_path / "run").exists()
-    assert "where does nmnist lie? Say --data DIR" in run("train", spec).stderr
+    check_words(run("train", spec).stderr, "2")
 
 
 def test_part_of_the_data_must_be_meant(spec: Path, tmp_path: Path) -> None:
     trees.nmnist(tmp_path, {"Train": 5})
     done = run("train", spec, "--data", tmp_path, "--set", "train.subset=off", "--out", tmp_path / "run")
     assert done.exit_code == 1
-    assert "holds 50 of 60,000 training and 0 of 10,000 test recordings" in done.stderr
+    check_words(done.stderr)
 
 
 def test_what_the_recipe_asks_for(spec: Path, tmp_path: Path) -> None:

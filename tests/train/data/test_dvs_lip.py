@@ -16,6 +16,7 @@ from sewdsl.train.data.event_datasets import WORDS
 from sewdsl.train.data.events import event_stream
 from tests.train.data import writers
 from tests.train.data.writers import folder, some_events
+from tests.words import raises
 
 NAME = "dvs-lip"
 
@@ -61,7 +62,7 @@ def test_each_word_is_in_both_parts(tmp_path: Path) -> None:
     words(tmp_path, writers.lip_npy, ".npy", WORDS)
     assert data(tmp_path, subset=False).find().startswith("100 recordings for training and 100 for the test")
     (tmp_path / "test" / "capital" / "0.npy").unlink()
-    with pytest.raises(DataError, match=r"holds nothing for the test of class capital\n.*train\.subset=on\n.*get it"):
+    with raises(DataError):
         data(tmp_path, subset=False).find()
 
 

@@ -25,6 +25,7 @@ from sewdsl.train.data.numpy_files import MAX_UNPACKED
 from tests.effort import examples
 from tests.train.data import writers
 from tests.train.data.writers import some_events
+from tests.words import raises
 
 ROOT = Path(__file__).parents[3]
 STEPS, SHAPE = 3, (2, 34, 34)
@@ -218,7 +219,7 @@ def test_archives_that_numpy_does_not_write(tmp_path: Path) -> None:
     ):
         for member in good.namelist():
             other.writestr(member, good.read(member))
-    with pytest.raises(DataError, match=r"says: t is packed in a way that numpy does not use$"):
+    with raises(DataError):
         EventFile(0, tmp_path / "b.npz").frames(1, (2, 8, 8))
 
 

@@ -21,6 +21,7 @@ from sewdsl.train.data.heidelberg import count_spikes
 from sewdsl.train.data.split import split_off_validation
 from tests.effort import examples
 from tests.train.data import writers
+from tests.words import raises
 
 h5py = pytest.importorskip("h5py")
 
@@ -98,26 +99,26 @@ def test_spikes_that_are_none(times: list[float], units: list[int], said: str, t
 
 def test_part_is_not_taken_for_all(tmp_path: Path) -> None:
     files(tmp_path)
-    with pytest.raises(DataError, match="holds 60 of 8,156 training and 20 of 2,264 test recordings"):
+    with raises(DataError):
         data(tmp_path, subset=False).find()
     (tmp_path / "shd_test.h5").unlink()
-    with pytest.raises(DataError, match="holds 60 of 8,156 training and 0 of 2,264 test recordings"):
+    with raises(DataError, "2"):
         data(tmp_path, subset=False).find()
     assert len(data(tmp_path).load().test.y) == 12, "a fifth is held out"
 
 
 def test_missing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"shd is not in '.*'(.*\n)+.*shd_train\.h5, shd_test\.h5 (.*\n)+.*CC BY 4\.0"):
+    with raises(DataError):
         data(tmp_path).find()
     (tmp_path / "shd_train.h5.gz").write_bytes(gzip.compress(b""))
-    with pytest.raises(DataError, match=r"there: '.*shd_train\.h5\.gz', which has to be unpacked"):
+    with raises(DataError, "2"):
         data(tmp_path).find()
 
 
 def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files(tmp_path)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(DataError, match=r"shd_train\.h5' is read by h5py, .*: pip install 'sewdsl\[data\]'"):
+    with raises(DataError):
         data(tmp_path).find()
 
 
@@ -157,13 +158,13 @@ def test_more_lists_than_bytes(tmp_path: Path) -> None:
         for name in ("spikes/times", "spikes/units"):
             file.create_dataset(name, (10**9,), h5py.vlen_dtype(np.dtype("f2")), chunks=(1000,))
         file.create_dataset("labels", (10**9,), np.uint16, chunks=(1000,))
-    with pytest.raises(DataError, match="has 1,000,000,000 lists, more than the file has bytes"):
+    with raises(DataError):
         data(tmp_path).find()
 
 
 def test_a_class_that_is_none(tmp_path: Path) -> None:
     writers.heidelberg(tmp_path / "shd_train.h5", [spoken(20, 0)])
-    with pytest.raises(DataError, match=r"shd_train\.h5' is of class 20, but the classes are 0 to 19"):
+    with raises(DataError):
         data(tmp_path).find()
 
 
@@ -200,11 +201,11 @@ class TestValidation:
         kind = datasets()["ssc"]
         for layout in kind.layouts:  # type: ignore[attr-defined]
             monkeypatch.setitem(layout.__dict__, "counts", (70, 35))
-        with pytest.raises(DataError, match=r"ssc_valid\.h5' holds 0 of 9,981 recordings for validation"):
+        with raises(DataError):
             data(tmp_path, "ssc", subset=False).find()
         assert data(tmp_path, "ssc").load()
         files(tmp_path, "ssc", 36, valid=1)
-        with pytest.raises(DataError, match=r"ssc_valid\.h5' is of class 35, but the classes are 0 to 34"):
+        with raises(DataError, "2"):
             data(tmp_path, "ssc").find()
 
 

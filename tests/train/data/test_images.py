@@ -17,6 +17,7 @@ from sewdsl.train.data.dataset import DataError, DataOptions, DataSet
 from sewdsl.train.data.imagenet import DEVIATION, MEAN, ImageFiles, random_crop
 from tests.train.data import writers
 from tests.train.data.writers import folder
+from tests.words import raises
 
 
 def mnist(root: Path, marker: str = "MNIST", train: int = 6) -> Any:
@@ -42,7 +43,7 @@ def test_mnist(name: str, marker: str, inside: str, tmp_path: Path) -> None:
     assert y.tolist() == [5, 1]
     mean, deviation = {"mnist": (0.1307, 0.3081), "fashion-mnist": (0.2860, 0.3530)}[name]
     assert x.numpy() == pytest.approx((pixels[[5, 1], None] / 255 - mean) / deviation, abs=1e-6)
-    with pytest.raises(DataError, match="holds 6 of 60,000 training images; 'subset on' if that will do"):
+    with raises(DataError):
         datasets()[name](DataOptions(tmp_path / marker if inside == "marker" else tmp_path)).load()
 
 
@@ -60,7 +61,7 @@ def test_cut_mnist(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10", "cifar100"])
 def test_missing(name: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=rf"^{name} is not in .*\n  expected(.*\n)*  get it: \d+ MB: python -c"):
+    with raises(DataError):
         datasets()[name](DataOptions(tmp_path)).find()
     with pytest.raises(DataError, match=rf"^where does {name} lie\?"):
         datasets()[name]().find()
@@ -157,7 +158,7 @@ class TestImageFolder:
         assert torch.allclose(grey[0], grey[1], atol=1e-6)
         assert torch.allclose(grey[0], grey[2], atol=1e-6)
         wrong = replace(setup, statistics=((0.5, 0.5), None))
-        with pytest.raises(DataError, match="'mean' has a number for each channel, or one for all"):
+        with raises(DataError):
             datasets()["image-folder"](wrong).find()
 
     def test_a_folder_without_a_split(self, tmp_path: Path) -> None:
@@ -205,12 +206,12 @@ class TestImageFolder:
             self.data(tmp_path).load().test.batch(torch.arange(4))
 
     def test_misfits(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match=r"^image-folder is not in .*\n(.*\n)*.*{train,val}/<class>"):
+        with raises(DataError):
             self.data(tmp_path).find()
         photographs(tmp_path, ("a", "b", "c"))
-        with pytest.raises(DataError, match=r"has 3 classes \(a, b, c\), .* tells 2 apart\n  let it end in FC3$"):
+        with raises(DataError, "2"):
             self.data(tmp_path).find()
-        with pytest.raises(DataError, match="the network's input is 2x24x24"):
+        with raises(DataError, "3"):
             self.data(tmp_path, (2, 24, 24)).find()
 
     def test_classes_that_differ(self, tmp_path: Path) -> None:
@@ -233,21 +234,21 @@ class TestImageFolder:
         photographs(tmp_path, ("a", "b"))
         for path in (tmp_path / "val" / "b").iterdir():
             path.unlink()
-        with pytest.raises(DataError, match="class 'b' has no samples in val\n"):
+        with raises(DataError):
             self.classes(tmp_path, 2)
         (tmp_path / "train" / "c").mkdir()
-        with pytest.raises(DataError, match="in val, class 'c' has no samples in train and val\n"):
+        with raises(DataError, "2"):
             self.classes(tmp_path, 3)
 
     def test_more_outputs_than_classes(self, tmp_path: Path) -> None:
         photographs(tmp_path)
-        with pytest.raises(DataError, match=r"has 2 classes .* tells 10 apart\n  let it end in FC2; .* 'subset on'"):
+        with raises(DataError):
             self.classes(tmp_path, 10)
         self.classes(tmp_path, 10, subset=True)
 
     def test_many_classes_are_not_all_named(self, tmp_path: Path) -> None:
         photographs(tmp_path, tuple("abcdefgh"))
-        with pytest.raises(DataError, match=r"has 8 classes \(a, b, c, d, e, and 3 more\)"):
+        with raises(DataError):
             self.classes(tmp_path, 7)
 
     def classes(self, root: Path, count: int | None, *, subset: bool = False) -> None:
@@ -255,12 +256,12 @@ class TestImageFolder:
 
     def test_no_shift(self, tmp_path: Path) -> None:
         setup = DataOptions(tmp_path, shape=(3, 24, 24), classes=2, augmentation=Augmentation(shift=2))
-        with pytest.raises(DataError, match="'shift' is not for image-folder"):
+        with raises(DataError):
             datasets()["image-folder"](setup).find()
 
     def test_imagenet_counts(self, tmp_path: Path) -> None:
         photographs(tmp_path / "imagenet")
-        with pytest.raises(DataError, match="imagenet is not all there: 10 of 1,281,167 and 4 of 50,000 images"):
+        with raises(DataError):
             datasets()["imagenet"](DataOptions(tmp_path)).find()
         assert len(datasets()["imagenet"](DataOptions(tmp_path, subset=True)).load().test.y) == 4
 

@@ -18,6 +18,7 @@ from sewdsl.train.data.recorded_dataset import RecordedDataSet, Recordings
 from sewdsl.train.store.run_folder import RunFolder
 from tests.train.data import trees, writers
 from tests.train.data.writers import folder, some_events
+from tests.words import raises
 
 
 def whole(samples: SampleSet) -> Samples:
@@ -81,9 +82,7 @@ def test_what_is_nearly_there_is_named(tmp_path: Path) -> None:
     ]
     trees.gesture_events_np(tmp_path)
     shutil.rmtree(tmp_path / "events_np" / "test")
-    with pytest.raises(
-        DataError, match=r"holds 11 of 1,176 training and 0 of 288 test.*\n.*\n.*\n.*tar.gz.*\n.*none 'test'"
-    ):
+    with raises(DataError):
         data("dvs128-gesture", tmp_path, 16, subset=False).find()
 
 
@@ -130,7 +129,7 @@ def test_class_twice_in_a_recording(tmp_path: Path) -> None:
 def test_trial_behind_the_end(tmp_path: Path) -> None:
     trees.gesture_raw(tmp_path)
     (tmp_path / "DvsGesture" / "user01_led_labels.csv").write_text("class,start,end\n1,900000000,900000001\n")
-    with pytest.raises(DataError, match=r"user01_led\.aedat' is damaged.*: it ends before the trial"):
+    with raises(DataError):
         whole(data("dvs128-gesture", tmp_path).load().train)
 
 
@@ -164,7 +163,7 @@ def test_cifar10_dvs(marker: str, suffix: str, write: Callable[..., None], tmp_p
     for label, sequence in enumerate(whole(test).x.unbind(1)):  # '9' is the last of 0 to 11 as characters have it
         wanted = event_stream.frames(some_events(40, 128, 100 * label + 9), 4, (128, 128))
         assert np.array_equal(sequence.numpy(), wanted)
-    with pytest.raises(DataError, match="holds 120 of 10,000 training recordings"):
+    with raises(DataError):
         data("cifar10-dvs", tmp_path, subset=False).find()
 
 
@@ -192,7 +191,7 @@ class TestNMnist:
             assert isinstance(part, Recordings)
             assert isinstance(same, Recordings)
             assert part.recordings == same.recordings
-        with pytest.raises(DataError, match="holds 100 of 60,000 training and 0 of 10,000 test recordings"):
+        with raises(DataError):
             data("nmnist", tmp_path, subset=False).find()
 
     def test_real_recordings(self, shared: Path) -> None:
@@ -225,7 +224,7 @@ class TestFolders:
                 writers.structured_npy(tmp_path / split / str(label) / "b.npy", events)
                 writers.nmnist_bin(tmp_path / split / str(label) / "c.bin", events)
                 writers.aedat3(tmp_path / split / str(label) / "d.aedat", events)
-        with pytest.raises(DataError, match=r"class '1' has no samples in train and test, (.*\n)*.*; a number is"):
+        with raises(DataError):
             data("event-folder", tmp_path, 3, shape=(2, 20, 20), classes=11, subset=False).find()
         set_ = data("event-folder", tmp_path, 3, shape=(2, 20, 20), classes=11)
         train, test = set_.load()
@@ -247,13 +246,13 @@ class TestFolders:
     def test_classes_that_differ(self, name: str, tmp_path: Path) -> None:
         for place in ("train/left", "train/right", "test/left", "test/rigth"):
             writers.npz(folder(tmp_path / place / "0.npz"), some_events(30, 20))
-        with pytest.raises(DataError, match=r"class 'right' has no samples in test, class 'rigth' has .* in train\n"):
+        with raises(DataError):
             data(name, tmp_path, shape=(2, 20, 20), classes=3, subset=False).find()
 
     def test_class_without_samples(self, tmp_path: Path) -> None:
         writers.npz(folder(tmp_path / "left" / "0.npz"), some_events(30, 20))
         (tmp_path / "right").mkdir()
-        with pytest.raises(DataError, match=f"^in '{tmp_path}', class 'right' has no samples in it\n"):
+        with raises(DataError):
             data("event-folder", tmp_path, shape=(2, 20, 20), classes=2, subset=False).find()
 
     @pytest.mark.parametrize("suffix", [".npy", ".npz"])
@@ -265,19 +264,17 @@ class TestFolders:
             np.save(path, frames) if suffix == ".npy" else np.savez(path, frames=frames)
         _, test = data("frame-folder", tmp_path, 3, shape=(2, 20, 20), classes=1, subset=False).load()
         assert np.array_equal(whole(test).x[:, 0].numpy(), frames)
-        with pytest.raises(DataError, match=r"frames of the shape \(3, 2, 20, 20\), but .* \(5, 2, 20, 20\), time-st"):
+        with raises(DataError):
             whole(data("frame-folder", tmp_path, 5, shape=(2, 20, 20), classes=1).load().test)
 
     def test_what_does_not_fit(self, tmp_path: Path) -> None:
         writers.npz(folder(tmp_path / "7" / "a.npz"), some_events(30, 20))
         writers.npz(tmp_path / "7" / "b.npz", some_events(30, 20))
-        with pytest.raises(
-            DataError, match=r"has 8 classes \(0, .*; a number is its own class.* 7 apart\n  let it end in FC8"
-        ):
+        with raises(DataError):
             data("event-folder", tmp_path, shape=(2, 20, 20), classes=7).find()
-        with pytest.raises(DataError, match=r"frames of events have 2 channels.* has 3"):
+        with raises(DataError, "2"):
             data("event-folder", tmp_path, shape=(3, 20, 20), classes=8).find()
-        with pytest.raises(DataMismatch, match="outside a sensor of 10x10 pixels: the network's input is not"):
+        with raises(DataMismatch, "3"):
             whole(data("event-folder", tmp_path, shape=(2, 10, 10), classes=8).load().train)
 
     def test_to_resume_is_not_proposed(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -294,11 +291,11 @@ class TestMissing:
     @pytest.mark.parametrize("name", ["dvs128-gesture", "cifar10-dvs", "nmnist", "event-folder", "frame-folder"])
     def test_says_what_is_expected(self, name: str, tmp_path: Path) -> None:
         setup: dict[str, Any] = {"shape": (2, 8, 8), "classes": 3}
-        with pytest.raises(DataError, match=rf"^where does {name} lie\? Say --data DIR, or set SEWDSL_DATA"):
+        with raises(DataError):
             data(name, None, **setup).find()
-        with pytest.raises(DataError, match=f"^{name} is not there: '.*nowhere' is not a folder\n  expected in"):
+        with raises(DataError, "2"):
             data(name, tmp_path / "nowhere", **setup).find()
-        with pytest.raises(DataError, match=f"^{name} is not in '{tmp_path}'") as caught:
+        with raises(DataError, "3") as caught:
             data(name, tmp_path, **setup).find()
         assert "<class>/*" in str(caught.value)
         assert ("get it: https://" in str(caught.value)) == ("folder" not in name)

@@ -15,6 +15,7 @@ from sewdsl.train.data.events import event_stream
 from sewdsl.train.data.events.event_stream import Events
 from tests.train.data import writers
 from tests.train.data.writers import folder, some_events
+from tests.words import raises
 
 NAME = "n-caltech101"
 
@@ -64,7 +65,7 @@ def test_ncaltech101(marker: str, suffix: str, write: Callable[..., None], tmp_p
     number = int(test.recordings[3].path.stem[-1])  # type: ignore[attr-defined]
     wanted = event_stream.frames(objects(3, number), 4, (180, 240))
     assert np.array_equal(test.batch(torch.tensor([3])).x[:, 0].numpy(), wanted)
-    with pytest.raises(DataError, match="holds 20 of 8,709 training recordings"):
+    with raises(DataError):
         data(tmp_path, subset=False).find()
 
 

@@ -13,6 +13,7 @@ from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.numpy_files import MAX_UNPACKED
 from tests.train.data import writers
 from tests.train.data.writers import some_events
+from tests.words import raises
 
 FORMATS: dict[str, tuple[str, Callable[[Path, Events], None]]] = {
     "N-MNIST": ("a.bin", writers.nmnist_bin),
@@ -78,19 +79,19 @@ def test_cut_short(format_: str, cut: int, tmp_path: Path) -> None:
     name, write = FORMATS[format_]
     write(tmp_path / name, some_events())
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-cut])
-    with pytest.raises(DataError, match=rf"^'{tmp_path / name}' is damaged, or not what its place says: \w"):
+    with raises(DataError):
         EventFile(0, tmp_path / name).frames(4, (2, 34, 34))
 
 
 def test_other_contents(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", t=[0], x=[0], y=[0])
-    with pytest.raises(ValueError, match=r"^it has t, x, y; p is missing$"):
+    with raises(ValueError):
         read_events(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", t=[0], x=[0], y=[0], p=[0, 1])
-    with pytest.raises(ValueError, match=r"t, x, y and p have the shapes"):
+    with raises(ValueError, "2"):
         read_events(tmp_path / "b.npz")
     np.save(tmp_path / "a.npy", np.zeros((4, 3)))
-    with pytest.raises(ValueError, match="columns are x, y, p and t"):
+    with raises(ValueError, "3"):
         read_events(tmp_path / "a.npy")
     (tmp_path / "a.aedat").write_bytes(b"#!AER-DAT3.1\r\n")
     with pytest.raises(ValueError, match="no AEDAT"):
@@ -104,23 +105,23 @@ def test_what_is_no_number(name: str, value: object, tmp_path: Path) -> None:
     good = {key: np.zeros(3, int) for key in "txyp"}
     arrays: dict[str, Any] = {**good, name: np.full(3, value)}
     np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(DataError, match=f"what its place says: {name} holds what is no whole number$"):
+    with raises(DataError):
         EventFile(0, tmp_path / "a.npz").frames(1, (2, 8, 8))
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", t=[0], x=[0], p=[0])
-    with pytest.raises(DataError, match=r"what its place says: it has t, x, p; y is missing$"):
+    with raises(DataError):
         EventFile(0, tmp_path / "a.npz").frames(1, (2, 8, 8))
     (tmp_path / "b.npz").symlink_to("nowhere")
-    with pytest.raises(DataError, match=r"b\.npz' is damaged, or not what its place says: No such file or directory$"):
+    with raises(DataError, "2"):
         EventFile(0, tmp_path / "b.npz").frames(1, (2, 8, 8))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1j, "a"])
 def test_frames_that_are_no_numbers(value: object, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.full((1, 2, 8, 8), value))
-    with pytest.raises(DataError, match=r"a\.npy' has frames that hold what is no number$"):
+    with raises(DataError):
         FrameFile(0, tmp_path / "a.npy").frames(1, (2, 8, 8))
 
 
@@ -153,7 +154,7 @@ class TestAedat4:
         writers.aedat4(path, some_events(2, 128), lz4=True)
         packed = frame.compress(bytes(MAX_UNPACKED + 1))
         path.write_bytes(path.read_bytes() + (1).to_bytes(4, "little") + len(packed).to_bytes(4, "little") + packed)
-        with pytest.raises(ValueError, match="unpacks to more than its size accounts for"):
+        with raises(ValueError):
             read_events(path)
 
     @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sewdsl.train.data.dataset import DataError, Samples, Splits
 from sewdsl.train.data.split import draw_share, split_off_validation
+from tests.words import raises
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=80), st.floats(0.01, 0.99))
@@ -48,13 +49,13 @@ class TestValidation:
         assert chosen(1) != chosen(2)
 
     def test_something_is_left(self) -> None:
-        with pytest.raises(DataError, match=r"^there are no samples to learn from: 'validation 0.999' takes all 100$"):
+        with raises(DataError):
             split_off_validation(splits(), 0.999, seed=0)
         train, test = splits()
         nothing = train.part(torch.arange(0))
-        with pytest.raises(DataError, match=r"^there are no samples to learn from$"):
+        with raises(DataError, "2"):
             split_off_validation(Splits(nothing, test), 0.0, seed=0)
-        with pytest.raises(DataError, match=r"^there are no samples for the test$"):
+        with raises(DataError, "3"):
             split_off_validation(Splits(train, nothing), 0.1, seed=0)
 
     def test_none(self) -> None:

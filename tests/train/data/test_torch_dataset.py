@@ -16,6 +16,7 @@ from sewdsl.train.data import DataError, datasets, load
 from sewdsl.train.data.data_folders import data_folder_variable
 from sewdsl.train.torch_dataset import SampleDataset
 from tests.plugin_files import left_out, written
+from tests.words import raises
 
 OWN = """\
 import torch
@@ -109,13 +110,13 @@ def test_files_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown data set 'digts'; did you mean 'digits'"):
+    with raises(ValueError):
         sewdsl.dataset("digts")
-    with pytest.raises(ValueError, match="unknown split 'tests'; did you mean 'test'"):
+    with raises(ValueError, "2"):
         sewdsl.dataset("digits", "tests")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="digits has no validation set of its own"):
+    with raises(ValueError, "3"):
         sewdsl.dataset("digits", "validation")
-    with pytest.raises(ValueError, match="say which, as shape="):
+    with raises(ValueError, "4"):
         sewdsl.dataset("image-folder", data=tmp_path)
     if data_folder_variable() is None:
         with pytest.raises(DataError, match="dvs128-gesture"):

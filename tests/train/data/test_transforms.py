@@ -32,6 +32,7 @@ from sewdsl.train.data.batches import Batches
 from sewdsl.train.data.dataset import DataError, Images, Samples
 from sewdsl.train.data.events.event_stream import Events
 from sewdsl.train.data.recorded_dataset import load_tonic
+from tests.words import raises
 
 KINDS = sorted((kind for kind in catalogue().values() if issubclass(kind, Transform)), key=lambda kind: kind.kind)
 IMAGE = [kind for kind in KINDS if issubclass(kind, ImageTransform)]
@@ -210,5 +211,5 @@ class TestEvents:
 
     def test_without_tonic(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-        with pytest.raises(DataError, match=r"EventDrop is tonic's, .* pip install 'sewdsl\[data\]'"):
+        with raises(DataError):
             load_tonic(Augmentation(transforms=(EventDrop(),)).of_tonic)
