@@ -21,10 +21,10 @@ __all__ = ["Batches", "DataError", "DataOptions", "DataSet", "Reading", "Splits"
 
 @functools.cache
 def datasets() -> dict[str, type[DataSet]]:
-    """Return every dataset that ships with sewdsl, by the name that a file says."""
+    """Return the datasets that ship with sewdsl or are loaded, without those that lack a member, by their names."""
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         importlib.import_module(module.name)
-    return DATASETS
+    return {name: kind for name, kind in DATASETS.items() if not missing_members(kind)}
 
 
 def find_dataset(name: str) -> type[DataSet] | None:
