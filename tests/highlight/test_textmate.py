@@ -71,22 +71,23 @@ def test_every_file_in_canonical_form_does(written: str) -> None:
     assert runs(written, scopes) == runs(written, expected(written))
 
 
+HALF_TYPED = {
+    "body {c32-": "body c32",
+    "block A(c = g[c$(": "block A(c) = g[c$(c)]",
+    "train on x {\n  optimizer SGD(": "train on x {\n  optimizer SGD()\n}",
+    "body c32-": "body c32",
+    "body a |": "body a",
+    "block A = g[a | id or (c": "block A = g[a | id or (c)]",
+}
+"""Texts of which one line is half typed, and the same when it is whole."""
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("half", "whole"),
-    [
-        ("body {c32-", "body c32"),
-        ("block A(c = g[c$(", "block A(c) = g[c$(c)]"),
-        ("train on x {\n  optimizer SGD(", "train on x {\n  optimizer SGD()\n}"),
-        ("body c32-", "body c32"),
-        ("body a |", "body a"),
-        ("block A = g[a | id or (c", "block A = g[a | id or (c)]"),
-    ],
-)
-def test_what_is_half_typed_does_not_spill(engine: Callable[[list[str]], list[Scopes]], half: str, whole: str) -> None:
+def test_what_is_half_typed_does_not_spill(engine: Callable[[list[str]], list[Scopes]]) -> None:
     rest = '\ninput 2x32x32\nexpect output 10\nblock B = a-b\ntrain on x {\n  epochs 3\n}\nuse "x.net"\n'
-    left, right = engine([half + rest, whole + rest])
-    assert left[-len(rest) :] == right[-len(rest) :] == expected(whole + rest)[-len(rest) :]
+    lefts, rights = (engine([before + rest for before in texts]) for texts in (HALF_TYPED, HALF_TYPED.values()))
+    for whole, left, right in zip(HALF_TYPED.values(), lefts, rights, strict=True):
+        assert left[-len(rest) :] == right[-len(rest) :] == expected(whole + rest)[-len(rest) :], whole
 
 
 @pytest.mark.deep

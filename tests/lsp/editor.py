@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from lsprotocol import types as lsp
 from pygls.lsp.client import LanguageClient
@@ -133,6 +134,10 @@ class Editor:
         return {"text_document": lsp.TextDocumentIdentifier(self.uri(name)), "position": position}
 
 
+PAUSE = 0.01
+"""Seconds that a text must rest until a server of this process speaks about it: less than in use, since tests wait."""
+
+
 def edit(folder: Path, what: Callable[[Editor], Coroutine[Any, Any, None]], *, process: bool = False) -> None:
     """Runs an editor against a server of its own, here or as another process."""
     (folder / "pyproject.toml").touch()
@@ -147,4 +152,5 @@ def edit(folder: Path, what: Callable[[Editor], Coroutine[Any, Any, None]], *, p
         finally:
             await editor.end()
 
-    asyncio.run(whole())
+    with patch("sewdsl.lsp.server.TYPING_PAUSE_SECONDS", PAUSE):
+        asyncio.run(whole())

@@ -13,7 +13,7 @@ from sewdsl.editing import compile_for_editor
 from sewdsl.elaborate.text_files import FileAccess
 from sewdsl.lsp.convert import to_diagnostics
 from sewdsl.lsp.open_documents import OpenDocument
-from tests.lsp.editor import Editor, edit
+from tests.lsp.editor import PAUSE, Editor, edit
 
 STEPS = 60
 NAMES = ["a.net", "b.net", "c.net", "d/e.net"]
@@ -41,7 +41,7 @@ class Play:
             deed = self.begin
         deed(name, text)
         if self.by.random() < 0.3:
-            await asyncio.sleep(self.by.random() / 10)
+            await asyncio.sleep(2 * PAUSE * self.by.random())
 
     def begin(self, name: str, text: str) -> None:
         file = self.editor.folder / name
@@ -113,7 +113,7 @@ async def quiet(editor: Editor, last: dict[str, list[lsp.Diagnostic]]) -> None:
     """Waits until nothing more is said, and keeps what was said last of each text."""
     said = True
     while said:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(20 * PAUSE)
         said = False
         for uri, queue in editor.said.items():
             while not queue.empty():

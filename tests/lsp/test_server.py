@@ -171,21 +171,21 @@ def test_a_large_network_as_one_types(tmp_path: Path) -> None:
         (editor.folder / "imagenet.net").write_text(shipped_networks()["imagenet"].read_text(encoding="utf-8"))
         assert await editor.open("big.net", text) == []
         times = []
-        for version in range(2, 22):
+        for version in range(2, 7):
             begin = time.perf_counter()
             editor.type("big.net", text + "#" * version, version)
             hover = lsp.HoverParams(lsp.TextDocumentIdentifier(editor.uri("big.net")), lsp.Position(8, 12))
             assert await editor.client.text_document_hover_async(hover) is not None
             times.append(time.perf_counter() - begin)
         print(f"answer behind a keystroke: median {sorted(times)[len(times) // 2] * 1e3:.0f} ms")  # noqa: T201
-        for version in range(22, 42):
+        for version in range(7, 27):
             editor.type("big.net", text.replace("FC1000", "FC1000"[: version % 5]), version)
         queue = editor.said[editor.uri("big.net")]
         said = await queue.get()
-        while said.version != 41:
-            assert said.version in range(2, 22)
+        while said.version != 26:
+            assert said.version in range(2, 7)
             said = await asyncio.wait_for(queue.get(), 20)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         assert queue.empty(), "what rests is spoken about once"
         (error,) = [d for d in said.diagnostics if d.code != "expectation-failed"]
         assert error.message.startswith("'F'") or error.code == "unknown-name"

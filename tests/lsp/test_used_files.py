@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lsprotocol import types as lsp
 
-from tests.lsp.editor import LIBRARY, NET, Editor, edit
+from tests.lsp.editor import LIBRARY, NET, PAUSE, Editor, edit
 
 GOOD = NET.replace("PLIFMP", "PLIF-MP")
 BROKEN = LIBRARY.replace("-SN", "-NS")
@@ -19,7 +19,7 @@ def place(text: str, word: str) -> lsp.Position:
 
 
 async def nothing_more(editor: Editor) -> None:
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(10 * PAUSE)
     assert all(queue.empty() for queue in editor.said.values())
 
 

@@ -35,6 +35,7 @@ LATER = {
 """Kinds that are younger than the generated networks, which stay as they are so that old commits can be compared."""
 
 
+@pytest.mark.deep
 def test_generated_networks_are_valid_and_have_every_kind(tmp_path: Path) -> None:
     found = set()
     for text in TEXTS.values():
@@ -47,6 +48,7 @@ def test_generated_networks_are_valid_and_have_every_kind(tmp_path: Path) -> Non
     assert kinds - found == LATER
 
 
+@pytest.mark.deep
 def test_wrong_texts_have_every_code(tmp_path: Path) -> None:
     """Apart from those that only commands report: ``check`` and ``train`` know the data."""
     wrong = [text for text in TEXTS.values() if text.group in {"wrong", "dialect"}]
@@ -61,6 +63,7 @@ def run(out: Path, tree: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
+@pytest.mark.deep
 def test_a_change_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two snapshots of one tree are equal; that of a tree whose blocks are others is another."""
     tree = tmp_path / "tree"
