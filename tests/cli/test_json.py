@@ -24,14 +24,14 @@ NET = """\
 sewdsl 1
 
 network "Small"
-input   1x28x28
+input   1x8x8
 steps   2
 encode  direct
 neuron  PLIF(tau=2.0)
 join    ADD
-body    c4k5s4-BN-SN-{SEW Block (c4)}*2-GAP-FC10
+body    c4k3s2-BN-SN-{SEW Block (c4)}*2-GAP-FC10
 
-train on mnist5k {
+train on digits {
     epochs    1
     batch     500
     optimizer AdamW(lr=0.003)

@@ -1,4 +1,4 @@
-"""The site, built once for all tests of it."""
+"""The site, built once for all tests of it; and runs of pages, which draw no curve that was drawn before."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.train.conftest import curves, figures_matter
+
+__all__ = ["curves", "figures_matter", "site"]
 
 ROOT = Path(__file__).parents[2]
 

@@ -64,7 +64,7 @@ def test_every_text_looks_as_the_compiler_reads_it(engine: Callable[[list[str]],
 
 
 @given(documents.map(print_document))
-@examples(25)
+@examples(12)
 def test_every_file_in_canonical_form_does(written: str) -> None:
     assume(not re.search(r"^neuron .*[<>]", written, re.MULTILINE))  # a comparison in a default looks like a bracket
     (scopes,) = python([written])

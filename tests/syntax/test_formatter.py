@@ -34,6 +34,7 @@ def comments(text: str) -> list[str]:
     return [span.text for kind, span in tokens(Source("t", text)) if kind == "comment"]
 
 
+@examples(25)
 @given(documents.map(print_document).flatmap(lambda text: st.tuples(st.just(text), untidy(text))))
 def test_formatting_keeps_tree_and_comments_and_is_stable(texts: tuple[str, str]) -> None:
     """What is printed is formatted already; and with other line ends a text is formatted as it was."""
