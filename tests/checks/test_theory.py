@@ -300,7 +300,7 @@ def test_bounds_of_the_paper_s_figures_7_and_8() -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 16, 10_000, 1_000_000])
-@pytest.mark.parametrize("blocks", [1, 100, 10_000])
+@pytest.mark.parametrize("blocks", [1, 100, pytest.param(10_000, marks=pytest.mark.deep)])
 @pytest.mark.parametrize("text", [NEURONS["paper"], NEURONS["soft"], NEURONS["leaky"], "IF(v_reset=none)"])
 def test_bounds_take_little_time_or_are_not_known(text: str, blocks: int, steps: int) -> None:
     op = sewdsl.load("c4k3-SN", input="2x4x4", set={"neuron": text}).nodes[-1].op

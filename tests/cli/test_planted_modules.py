@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -90,6 +91,7 @@ def plant(folder: Path, names: set[str]) -> Path:
     return log
 
 
+@cache
 def installed() -> set[str]:
     """Return the names of all modules that packages install, except for sewdsl."""
     names = {name for name in packages_distributions() if name.isidentifier()}

@@ -69,8 +69,14 @@ def modules() -> dict[str, ast.Module]:
     return found
 
 
+@cache
+def nodes(tree: ast.Module) -> list[ast.AST]:
+    """Every node of a module, which most tests here look at."""
+    return list(ast.walk(tree))
+
+
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -86,7 +92,7 @@ def names_in_glossary() -> Iterator[str]:
 def test_names_in_glossary_are_in_the_code() -> None:
     known = {f"sewdsl.{name}" for name in modules()}
     for tree in modules().values():
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.ClassDef | ast.FunctionDef):
                 known.add(node.name)
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -111,7 +117,7 @@ def test_words_that_readers_stumble_over() -> None:
     count = sum(
         len(STUMBLING_BLOCKS.findall(node.value))
         for tree in modules().values()
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
     assert count <= MAX_STUMBLING_BLOCKS, "see docs/glossary.md for what to write instead"
@@ -122,7 +128,7 @@ def test_helpers_name_something() -> None:
     for name, tree in modules().items():
         uses = Counter(
             node.id if isinstance(node, ast.Name) else node.attr
-            for node in ast.walk(tree)
+            for node in nodes(tree)
             if isinstance(node, ast.Name | ast.Attribute)
         )
         for function in functions(tree):
@@ -136,7 +142,7 @@ def test_helpers_name_something() -> None:
 def test_modules_hold_what_belongs_together() -> None:
     importers = defaultdict(set)
     for name, tree in modules().items():
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sewdsl"):
                 module = (node.module or "").removeprefix("sewdsl").removeprefix(".")
                 for target in (module, *(f"{module}.{alias.name}".removeprefix(".") for alias in node.names)):
@@ -173,7 +179,7 @@ RAISES = re.compile(r"^ *Raises:\n((?: +\S.*\n)+)", re.MULTILINE)
 def defined(tree: ast.Module) -> set[str]:
     """Every name that a module defines or imports, at any depth: classes, functions, constants, attributes."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 found.add(name)
@@ -197,11 +203,11 @@ def is_known(reference: str, here: set[str]) -> bool:
 
 
 def test_docstrings_refer_to_what_exists() -> None:
-    classes = {node.name for tree in modules().values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    classes = {node.name for tree in modules().values() for node in nodes(tree) if isinstance(node, ast.ClassDef)}
     lost = []
     for name, tree in modules().items():
         here = defined(tree)
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 lost += [f"{name}: {found}" for found in REFERENCE.findall(node.value) if not is_known(found, here)]
                 for lines in RAISES.findall(f"{node.value}\n"):

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Collection
 from email import message_from_bytes
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import NamedTuple
@@ -118,6 +119,9 @@ for command in commands:
 """
 
 
+owners_of_modules = cache(packages_distributions)
+
+
 def closure(names: list[str]) -> set[str]:
     """Distributions that come with these, themselves included."""
     found: set[str] = set()
@@ -151,7 +155,7 @@ def run_with(kept: Collection[str], commands: list[str], place: Path, sent: str 
     known = closure([*kept, "sewdsl-itself"])
     blocked = [
         module
-        for module, owners in packages_distributions().items()
+        for module, owners in owners_of_modules().items()
         if module != "sewdsl" and not any(owner.lower().replace("_", "-") in known for owner in owners)
     ]
     rest = [name for name in NEEDED if name not in kept]
