@@ -78,7 +78,7 @@ class TestPdf:
         expected = [float(root.attrib[side].removesuffix("pt")) for side in ("width", "height")]
         assert page_size(render_picture(networks("7b-net"), "pdf")) == pytest.approx(expected)
 
-    @pytest.mark.parametrize("width", ["397pt", "84mm", "3.3in", "12cm", "400px"])
+    @pytest.mark.parametrize("width", ["397pt", "400px"])
     def test_as_wide_as_asked_for(self, networks: Networks, width: str) -> None:
         length = read_length(width)
         pdf = render_picture(networks("nested"), "pdf", look=PictureLook(width=length))
