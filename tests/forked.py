@@ -128,6 +128,7 @@ def run_program(
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    os.fsync = lambda fd: None  # noqa: ARG005 -- as in conftest.py
     code, *sys.argv[1:] = arguments
     sys.argv[0] = "-c"
     exec(code, {"__name__": "__main__"})  # noqa: S102 -- a program of a test

@@ -146,7 +146,8 @@ def test_a_study_that_probes(tmp_path: Path) -> None:
 
 def test_without_variants_of_seeds(tmp_path: Path) -> None:
     """The recipe's seed, or zero."""
-    path = write(tmp_path, ("    vary seed 1 2\n", ""), ("rates", "gradients"))
+    one_init = ('    vary init kaiming "kaiming zero"\n', "")
+    path = write(tmp_path, ("    vary seed 1 2\n", ""), one_init, ("rates", "gradients"))
     done = CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "o")])
     assert done.exit_code == 0, done.output
     assert json.loads((tmp_path / "o/gradients.json").read_text())["seeds"] == [0]
@@ -196,7 +197,12 @@ def test_the_folder_of_another_study_is_left_alone(tmp_path: Path) -> None:
     assert "holds 'join=ADD', which is no part of this study" in done.output
     assert [path.name for path in (tmp_path / "o").iterdir()] == ["join=ADD"]
     for probe in ("rates", "gradients"):  # which go together
-        path = write(tmp_path, ("probe rates", f"probe {probe}"), ("    vary seed 1 2\n", ""))
+        path = write(
+            tmp_path,
+            ("probe rates", f"probe {probe}"),
+            ("    vary seed 1 2\n", ""),
+            ('    vary init kaiming "kaiming zero"\n', ""),
+        )
         done = CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "p")])
         assert done.exit_code == 0, done.output
     assert len(list((tmp_path / "p").iterdir())) == 6

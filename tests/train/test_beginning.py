@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from sewdsl.train.training_plan import plan_training
 from tests.words import check_words, raises
 
 from .conftest import SMALL, Run
-from .test_survival import BATCHES, At, KilledError, assert_same, leave
+from .test_survival import BATCHES, At, assert_same, copy_folder
 
 SHORT = ("--set", "train.epochs=1", "--set", "train.batch=500")
 
@@ -74,20 +75,29 @@ def begin(small: Path, folder: Path, tensors: dict[str, Tensor], *shown: At) -> 
 
 
 class Whole(NamedTuple):
-    """A run that nobody killed, and the weights that it had before its first step."""
+    """A run that nobody killed.
+
+    Attributes:
+        first: Weights before the first step.
+        killed: Copies of its folder before a batch of each epoch, as if it was killed there.
+    """
 
     folder: RunFolder
     first: dict[str, Tensor]
+    killed: tuple[Path, Path]
 
 
 @pytest.fixture(scope="module")
 def whole(small: Path, tensors: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    path = tmp_path_factory.mktemp("whole")
+    killed = (path / "killed-1", path / "killed-2")
+    copies = [At(4 + epoch * BATCHES, partial(copy_folder, path / "run", to)) for epoch, to in enumerate(killed)]
     first: dict[str, Tensor] = {}
 
     def look(module: torch.nn.Module) -> None:
         first.update({key: value.clone() for key, value in module.get_submodule("model").state_dict().items()})
 
-    return Whole(begin(small, tmp_path_factory.mktemp("whole") / "run", tensors, At(0, look)), first)
+    return Whole(begin(small, path / "run", tensors, At(0, look), *copies), first, killed)
 
 
 def test_it_begins_with_exactly_these(whole: Whole, tensors: dict[str, Tensor]) -> None:
@@ -96,19 +106,9 @@ def test_it_begins_with_exactly_these(whole: Whole, tensors: dict[str, Tensor]) 
     assert not same(load_file(whole.folder.last), tensors)
 
 
-@pytest.mark.parametrize(
-    ("batch", "saved"), [(4, False), (BATCHES + 4, True)], ids=["before the first save", "after it"]
-)
-def test_it_goes_on_bit_for_bit_without_the_file(
-    small: Path,
-    whole: Whole,
-    tensors: dict[str, Tensor],
-    tmp_path: Path,
-    batch: int,
-    saved: bool,  # noqa: FBT001
-) -> None:
-    with pytest.raises(KilledError):
-        begin(small, tmp_path / "run", tensors, At(batch, leave(tmp_path / "run", tmp_path / "killed")))
+@pytest.mark.parametrize("saved", [False, True], ids=["before the first save", "after it"])
+def test_it_goes_on_bit_for_bit_without_the_file(whole: Whole, tmp_path: Path, *, saved: bool) -> None:
+    shutil.copytree(whole.killed[saved], tmp_path / "killed")
     folder = RunFolder(tmp_path / "killed")
     assert folder.state.exists() == saved
     if saved:
@@ -219,18 +219,15 @@ class TestCommand:
             first.update({key: value.clone() for key, value in module.get_submodule("model").state_dict().items()})
 
         start = InitialWeights(origin, found.tensors)
-        whole, killed = (RunFolder(tmp_path / name) for name in ("whole", "killed"))
-        for folder in (whole, killed):
-            folder.path.mkdir()
-        start_run(compilation, plan_training(compilation), whole, RunOptions((At(0, look),)), start)
+        whole = RunFolder(tmp_path / "whole")
+        whole.path.mkdir()
+        shown = At(0, look), At(4, partial(copy_folder, whole.path, tmp_path / "left"))
+        start_run(compilation, plan_training(compilation), whole, RunOptions(shown), start)
         random = compile(network, seed=0).state_dict()
         assert {key for key, value in first.items() if torch.equal(value, random[key])} == {
             key for key in random if not key.startswith("repeat1.")
         }
         assert all(torch.equal(first[key], tensors[key]) for key in tensors if key.startswith("repeat1."))
-        shown = (At(4, leave(killed.path, tmp_path / "left")),)
-        with pytest.raises(KilledError):
-            start_run(compilation, plan_training(compilation), killed, RunOptions(shown), start)
         result = resume_run(RunFolder(tmp_path / "left"))
         assert result.start == origin
         assert_same(RunFolder(tmp_path / "left"), whole)

@@ -1,8 +1,10 @@
 """What a recipe says of parts: frozen ones stay, others learn at a pace of their own, and weights are averaged."""
 
+import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
 import torch
@@ -28,6 +30,7 @@ from sewdsl.train.fit.load_run import load_model
 from sewdsl.train.fit.processes import Processes
 from sewdsl.train.fit.train_run import evaluate_run, resume_run, start_run
 from sewdsl.train.report import write
+from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_record import load_record
 from sewdsl.train.training_plan import plan_training
@@ -36,7 +39,7 @@ from tests.words import raises
 
 from .conftest import SMALL, Run
 from .made import finished
-from .test_survival import BATCHES, At, KilledError, assert_same, leave
+from .test_survival import BATCHES, At, assert_same, copy_folder
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
@@ -66,6 +69,7 @@ class TestRecipe:
         assert network_of(write_net(network)).recipe == recipe
         assert from_json(to_json(network), catalogue()).recipe == recipe
 
+    @examples(15)
     @given(st.lists(st.sampled_from(["conv1", "repeat1", "repeat1.2.*", "*.conv1", "f?1", "[bc]*1", "none", "on"])))
     def test_every_pattern_can_be_written(self, patterns: list[str]) -> None:
         recipe = network_of(SMALL).recipe
@@ -264,9 +268,25 @@ class TestRates:
         assert [*weight_groups(model, network.recipe)] == [*model.parameters()]
 
 
+class Averaged(NamedTuple):
+    """A run with averaged weights, and copies of its folder from each epoch, as if it was killed there."""
+
+    folder: RunFolder
+    result: Result
+    killed: tuple[Path, Path]
+
+
 @pytest.fixture(scope="module")
-def averaged(trained: Callable[..., Run]) -> Run:
-    return trained(ema=0.9)
+def averaged(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Averaged:
+    compilation, path = read(small, set={"train.ema": 0.9}), tmp_path_factory.mktemp("averaged")
+    folder, killed = RunFolder(path / "run"), (path / "killed-1", path / "killed-2")
+    folder.path.mkdir()
+    shown = [
+        At(batch, partial(copy_folder, folder.path, to))
+        for batch, to in zip((BATCHES // 2, BATCHES + 3), killed, strict=True)
+    ]
+    result = start_run(compilation, plan_training(compilation), folder, RunOptions(shown, save_every=0))
+    return Averaged(folder, result, killed)
 
 
 class TestAverage:
@@ -297,7 +317,7 @@ class TestAverage:
             f"model.{key}" for key in found
         }
 
-    def test_it_is_judged_and_kept(self, averaged: Run, run: Run) -> None:
+    def test_it_is_judged_and_kept(self, averaged: Averaged, run: Run) -> None:
         assert averaged.result.accuracy != run.result.accuracy
         again = evaluate_run(averaged.folder)
         assert again.found == again.reported
@@ -305,16 +325,11 @@ class TestAverage:
         last = load_file(averaged.folder.last)
         assert all(torch.equal(value, last[key]) for key, value in model.state_dict().items())
 
-    @pytest.mark.parametrize("batch", [BATCHES // 2, BATCHES + 3], ids=["in the first epoch", "in the second"])
-    def test_a_run_goes_on_bit_for_bit(self, averaged: Run, small: Path, tmp_path: Path, batch: int) -> None:
-        compilation = read(small, set={"train.ema": 0.9})
-        folder = RunFolder(tmp_path / "run")
-        folder.path.mkdir()
-        killed = At(batch, leave(folder.path, tmp_path / "killed"))
-        with pytest.raises(KilledError):
-            start_run(compilation, plan_training(compilation), folder, RunOptions((killed,), save_every=0))
-        resume_run(RunFolder(tmp_path / "killed"))
-        assert_same(RunFolder(tmp_path / "killed"), averaged.folder)
+    @pytest.mark.parametrize("epoch", [0, 1], ids=["in the first epoch", "in the second"])
+    def test_a_run_goes_on_bit_for_bit(self, averaged: Averaged, tmp_path: Path, epoch: int) -> None:
+        folder = RunFolder(shutil.copytree(averaged.killed[epoch], tmp_path / "killed"))
+        resume_run(folder)
+        assert_same(folder, averaged.folder)
 
     def test_shared_weights_are_refused(self) -> None:
         recipe = network_of(SMALL.replace("epochs 2", "epochs 2\n    ema 0.9")).recipe

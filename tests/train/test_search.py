@@ -14,7 +14,7 @@ from sewdsl.elaborate.study_section import Search
 from sewdsl.source import Source
 from sewdsl.train.store.result import Result
 from sewdsl.train.store.run_folder import RunDiverged, RunError, RunFolder, RunInterrupted, RunPruned
-from sewdsl.train.study import search
+from sewdsl.train.study import plots, search
 from sewdsl.train.study.outcome import Outcome, StudyFolder, Trial, table_to_csv, table_to_markdown
 from sewdsl.train.study.pool import InTurn, Watch
 from sewdsl.train.study.repeats import GoOn, Start
@@ -82,13 +82,16 @@ class Runs:
         folder.result.write_text(found.model_dump_json(), "utf-8")
         return found
 
-    def all(self, path: Path, *lines: str) -> Outcome:
+    def all(self, path: Path, *lines: str, drawn: bool = False) -> Outcome:
         base, example = compiled(*lines)
         folder = StudyFolder(path)
-        turns = SearchTurns(base.study, folder, None, partial(compile_trial, base), example)
-        outcome, died = run_study(turns, folder, InTurn(self.runners), lambda *_: None)
-        assert not died
-        return outcome
+        with pytest.MonkeyPatch.context() as patch:
+            if not drawn:
+                patch.setattr(plots, "draw", lambda *_: None)
+            turns = SearchTurns(base.study, folder, None, partial(compile_trial, base), example)
+            outcome, died = run_study(turns, folder, InTurn(self.runners), lambda *_: None)
+            assert not died
+            return outcome
 
 
 class TestChoice:
@@ -168,7 +171,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(place: Path) -> Outcome:
     """What it found."""
-    return Runs().all(place, *LINES)
+    return Runs().all(place, *LINES, drawn=True)
 
 
 class TestRun:

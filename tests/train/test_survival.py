@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -74,6 +75,11 @@ def leave(folder: Path, remains: Path) -> Callable[[object], NoReturn]:
         raise KilledError
 
     return copy
+
+
+def copy_folder(folder: Path, remains: Path, _: object) -> None:
+    """Copy what would be left of a run's folder if the process was killed at that moment; the run goes on."""
+    shutil.copytree(folder, remains)
 
 
 def start(small: Path, folder: Path, *shown: Callback, save_every: float = 5) -> RunFolder:
@@ -193,8 +199,8 @@ class TestKilled:
     def killed_and_whole(spec: Path, tmp_path: Path) -> None:
         """Compare a run with the resumed copy of its folder, made during the second epoch as if it was killed."""
         (tmp_path / "whole").mkdir()
-        copy = At(BATCHES + 3, lambda _: shutil.copytree(tmp_path / "whole", tmp_path / "left"))
-        whole = start(spec, tmp_path / "whole", copy, save_every=0)
+        shown = At(BATCHES + 3, partial(copy_folder, tmp_path / "whole", tmp_path / "left"))
+        whole = start(spec, tmp_path / "whole", shown, save_every=0)
         resume_run(RunFolder(tmp_path / "left"))
         assert_same(RunFolder(tmp_path / "left"), whole)
 

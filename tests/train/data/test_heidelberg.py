@@ -216,7 +216,7 @@ def run(*arguments: object) -> Result:
 def test_the_shipped_network_trains(tmp_path: Path) -> None:
     """``srnn-shd`` from files to a run and its evaluation, at fewer time-steps."""
     files(tmp_path / "SHD", train=2, test=1)
-    settings = ["optimizer=Adam(lr=0.01)", "on=shd", "subset=on", "batch=20", "epochs=2"]
+    settings = ["optimizer=Adam(lr=0.01)", "on=shd", "subset=on", "batch=20", "epochs=1"]
     said = [word for setting in settings for word in ("--set", f"train.{setting}")]
     done = run("train", "srnn-shd", "--steps", 10, *said, "--data", tmp_path, "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output

@@ -79,7 +79,7 @@ def test_loaders_give_what_networks_take() -> None:
     assert len(random_split(static, [1000, 438])[1]) == 438
 
 
-@pytest.mark.parametrize("how", ["fork", "spawn"])
+@pytest.mark.parametrize("how", ["fork", pytest.param("spawn", marks=pytest.mark.deep)])
 def test_workers_have_it(how: str, tmp_path: Path) -> None:
     sewdsl.load_plugin(written(tmp_path / "ramps_of_mine.py", OWN))
     if how not in torch.multiprocessing.get_all_start_methods():
