@@ -32,8 +32,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 MADE = {"catalogue.md"}
 """From docstrings, whose formulas are indented."""
-SLOW = {"energy.md", "onnx.md", "probing.md", "source.md", "transfer.md", "tutorial.md"}
-"""Pages that take seconds: they train or export. A deep run has them; other runs do what takes no time of them."""
+SLOW = {"energy.md", "onnx.md", "probing.md", "source.md", "transfer.md", "tutorial.md", "weights.md"}
+"""Pages that take seconds: they train, export or convert. Deep runs run all of them, and other runs what is quick."""
 QUICK = {"check", "diff", "draw", "explain", "fmt", "nets", "notation", "show"}
 """Commands that answer at once."""
 LEEWAY = 0.25
