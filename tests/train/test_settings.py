@@ -2,8 +2,9 @@
 
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -36,6 +37,10 @@ from tests.words import check_words
 from .conftest import SMALL
 
 PLAIN = SMALL.replace("c4k3-BN-PLIF-{SEW Block-MPk2s2}*2-FC10", "c4k3-PLIF-FC10").replace("batch 200", "batch 16")
+
+
+class EnoughError(Exception):
+    """Ends a run of which a test has seen enough."""
 
 
 class Watch(Callback):
@@ -271,7 +276,7 @@ def test_level_of_optimization(level: int, small: Path, tmp_path: Path, monkeypa
 
     monkeypatch.setattr(train_run, "compile", noting)
     overrides = {} if level == 1 else {"train.optimize": str(level)}
-    compilation = read(small, set={**overrides, "train.epochs": 1})
+    compilation = read(small, set={**overrides, "train.epochs": 1, "train.batch": 500})
     start_run(compilation, plan_training(compilation), RunFolder(tmp_path))
     assert asked == [level, level]  # what is trained, and that by which its operations are counted
 
@@ -297,26 +302,29 @@ def test_tf32(
 
     def noting(*arguments: Any) -> Any:
         seen.append(state())
+        if said == "off":
+            raise EnoughError
         return fit_epochs(*arguments)
 
     monkeypatch.setattr(train_run, "fit_epochs", noting)
     spec = read(small, set={**({} if said is None else {"train.tf32": said}), "train.epochs": 1, "train.batch": 500})
-    start_run(spec, plan_training(spec), RunFolder(tmp_path))
+    with pytest.raises(EnoughError) if said == "off" else nullcontext():
+        start_run(spec, plan_training(spec), RunFolder(tmp_path))
     assert seen == [(convolutions, products)]
     assert state() == before
 
 
 def test_synchronised_batch_norm(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
-    original = Classifier.configure_optimizers
 
-    def noting(module: Classifier) -> Any:
+    def noting(module: Classifier) -> NoReturn:
         seen.extend(norm.synchronised for norm in module.modules() if isinstance(norm, BatchNorm))
-        return original(module)
+        raise EnoughError
 
     monkeypatch.setattr(Classifier, "configure_optimizers", noting)
     spec = read(small, set={"train.sync_bn": "on", "train.epochs": 1, "train.batch": 500})
-    start_run(spec, plan_training(spec), RunFolder(tmp_path))
+    with pytest.raises(EnoughError):
+        start_run(spec, plan_training(spec), RunFolder(tmp_path))
     assert seen == [True] * 5
 
 
