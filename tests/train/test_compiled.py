@@ -80,7 +80,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
     return found
 
 
-@pytest.mark.parametrize("changes", [{}, {"T_train": 2}, {"accumulate": 2}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"T_train": 2, "accumulate": 2}], ids=str)
 def test_one_graph_for_all_epochs(
     changes: dict[str, object], weights: Trains, compilations: list[torch.Size], monkeypatch: pytest.MonkeyPatch
 ) -> None:

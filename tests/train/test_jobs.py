@@ -25,7 +25,8 @@ from tests.plugin_files import COUNTING, NEURON, left_out, written
 
 from .conftest import SMALL
 
-STUDY = SMALL.replace("PLIF", "FIF") + "\nstudy {\n    vary join ADD IAND\n}\n"
+LIGHT = SMALL.replace("{SEW Block-MPk2s2}*2", "SEW Block-MPk4s4")
+STUDY = LIGHT.replace("PLIF", "FIF") + "\nstudy {\n    vary join ADD IAND\n}\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -217,7 +218,7 @@ def wait_for(true: object) -> None:
 def test_a_search_by_several(tmp_path: Path) -> None:
     spec = tmp_path / "small.net"
     lines = "study {\n    vary train.optimizer.lr log 1e-5 0.1\n    search TPE(trials=2, prune=median)\n}\n"
-    spec.write_text(SMALL.replace("epochs 2", "epochs 1") + lines, "utf-8")
+    spec.write_text(LIGHT.replace("epochs 2", "epochs 1") + lines, "utf-8")
     code, said = study(spec, tmp_path / "out", "--jobs", "2")
     assert code == 0, said
     search = outcome(tmp_path / "out")["search"]

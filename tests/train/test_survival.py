@@ -190,9 +190,9 @@ class TestKilled:
 
     def test_what_is_done_to_samples_goes_on_where_it_was(self, small: Path, tmp_path: Path) -> None:
         spec = tmp_path / "spec.net"
-        some = "augment RandAugment NDA(level=1) Mixup CutMix\n    loss TET(weight=0.1)\n    validation 0.75"
+        some = "augment RandAugment NDA(level=1) Mixup CutMix\n    loss TET(weight=0.1)\n    validation 0.9"
         text = small.read_text().replace("schedule Step(size=1, gamma=0.5)", some)
-        spec.write_text(text.replace("batch 200", "batch 50"))  # a quarter of the samples
+        spec.write_text(text.replace("batch 200", "batch 20"))  # a tenth of the samples
         self.killed_and_whole(spec, tmp_path)
 
     @staticmethod
@@ -254,8 +254,9 @@ class TestStopped:
         assert signal.getsignal(number) is before
         folder = RunFolder(tmp_path)
         assert torch.load(folder.state, weights_only=True)["global_step"] == 5
-        resume_run(folder)
-        assert_same(folder, run.folder)
+        if number == signal.SIGINT:
+            resume_run(folder)
+            assert_same(folder, run.folder)
 
     def test_behind_the_last_batch_it_judges_the_epoch_first(self, run: Run, small: Path, tmp_path: Path) -> None:
         with pytest.raises(RunInterrupted):

@@ -218,7 +218,7 @@ def test_the_shipped_network_trains(tmp_path: Path) -> None:
     files(tmp_path / "SHD", train=2, test=1)
     settings = ["optimizer=Adam(lr=0.01)", "on=shd", "subset=on", "batch=20", "epochs=1"]
     said = [word for setting in settings for word in ("--set", f"train.{setting}")]
-    done = run("train", "srnn-shd", "--steps", 10, *said, "--data", tmp_path, "--out", tmp_path / "run")
+    done = run("train", "srnn-shd", "--steps", 4, *said, "--data", tmp_path, "--out", tmp_path / "run")
     assert done.exit_code == 0, done.output
     assert f"data: 40 recordings for training and 20 for the test in '{tmp_path / 'SHD'}'" in done.stderr
     again = run("eval", tmp_path / "run", "--data", tmp_path)
