@@ -23,6 +23,9 @@ from tests.exchange.narrow import narrow
 DEPTHS = (18, 34, 50, 101, 152)
 COMPUTED = DEPTHS if factor() > 1 else (18, 50)
 """The others have more of the same blocks."""
+OF_A_KIND = [(kind, depth) for kind in ("sew", "spiking") for depth in COMPUTED]
+FEW = OF_A_KIND if factor() > 1 else [("sew", 50), ("spiking", 18)]
+"""Each kind and each sort of block."""
 DVS = {
     "7b-net": ([32] * 7, "ADD", 3, 11),
     "7b-net-and": ([32] * 7, "AND", 3, 11),
@@ -92,8 +95,7 @@ def check(network: Network, reference: nn.Module, scheme: str, x: Tensor) -> Non
     ).abs().max() > 1e-3  # silence would agree with anything
 
 
-@pytest.mark.parametrize("depth", COMPUTED)
-@pytest.mark.parametrize("kind", ["sew", "spiking"])
+@pytest.mark.parametrize(("kind", "depth"), FEW)
 def test_spikingjelly(kind: str, depth: int) -> None:
     x = image(2, 2, 3, 32, 32)
     torch.manual_seed(depth)
@@ -125,7 +127,7 @@ def with_plif(kind: str) -> Network:
     return sewdsl.load(f"c64k7s2-BN-SN-MPk3s2p1-{stages}-GAP-FC1000", input=(3, 32, 32), steps=2, neuron="PLIF")
 
 
-@pytest.mark.parametrize("depth", COMPUTED)
+@pytest.mark.parametrize("depth", COMPUTED if factor() > 1 else [50])
 def test_torchvision(depth: int) -> None:
     x = image(2, 3, 64, 64)
     torch.manual_seed(depth)
@@ -147,8 +149,7 @@ def test_a_resnet_of_any_depth() -> None:
     check(network, reference, "torchvision", x)
 
 
-@pytest.mark.parametrize("depth", [18, 50])
-@pytest.mark.parametrize("kind", ["sew", "spiking"])
+@pytest.mark.parametrize(("kind", "depth"), FEW)
 def test_authors(kind: str, depth: int) -> None:
     x = image(2, 3, 32, 32)
     torch.manual_seed(depth)
@@ -166,8 +167,7 @@ def test_authors_with_neurons_that_learn(kind: str) -> None:
     check(with_plif(kind), reference, "authors", x)
 
 
-@pytest.mark.parametrize("depth", COMPUTED)
-@pytest.mark.parametrize("kind", ["sew", "spiking"])
+@pytest.mark.parametrize(("kind", "depth"), OF_A_KIND)
 def test_keys_of_the_authors(kind: str, depth: int) -> None:
     network = sewdsl.load(f"{kind}-resnet-{depth}")
     with torch.device("meta"):

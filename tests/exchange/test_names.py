@@ -78,7 +78,7 @@ def network(name: str) -> sewdsl.Network | None:
 def test_names() -> None:
     assert len(NAMES) > 200
     taken = []
-    shown = NAMES if factor() > 1 else [*kwlist, *OWN, *OTHERS, *NAMES[::8]]
+    shown = NAMES if factor() > 1 else [*kwlist, *OWN, *OTHERS, *NAMES[::20]]
     for name in shown:
         known = network(name)
         if known is None:

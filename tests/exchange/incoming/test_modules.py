@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -20,12 +21,15 @@ from sewdsl.exchange.weights import SCHEMES, to_node_paths
 from sewdsl.exchange.write import spikingjelly
 from sewdsl.exchange.write.source.document import module_from_source as instance
 from sewdsl.ops.layers.shapes import Flatten
+from tests.effort import factor
 from tests.exchange.incoming.run import given, reads
 from tests.exchange.layouts import DVSNet, ImageNetNet
 from tests.exchange.test_equal_outputs import DVS, image
 from tests.exchange.test_equal_outputs import settle as settle_statistics
 from tests.words import raises
 
+DEPTHS = (18, 34, 50, 101, 152) if factor() > 1 else (18, 50)
+"""The others have more of the same blocks."""
 ATAN: dict[str, Any] = {"surrogate_function": surrogate.ATan(alpha=2.0), "detach_reset": True}
 
 
@@ -63,7 +67,9 @@ def built(module: nn.Module, mode: str = "m") -> nn.Module:
     return module
 
 
-@pytest.mark.parametrize(("depth", "join"), [(18, "ADD"), (18, "AND"), (18, "IAND"), (50, "IAND")])
+@pytest.mark.parametrize(
+    ("depth", "join"), [(18, "ADD"), (18, "AND"), pytest.param(18, "IAND", marks=pytest.mark.deep), (50, "IAND")]
+)
 def test_sew_resnets_of_spikingjelly(depth: int, join: str) -> None:
     """Its Bottleneck swaps the operands of IAND; so does what is read of it."""
     x = image(2, 2, 3, 32, 32)
@@ -107,7 +113,7 @@ def resnet(kind: str, depth: int) -> nn.Module:
     return made  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
+@pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("kind", ["sew-", "spiking-", ""])
 def test_is_the_shipped_network(kind: str, depth: int) -> None:
     """Node by node and key by key; that this one gives the same with those weights is tested with the weights."""
@@ -127,8 +133,9 @@ def neurons(kind: type[nn.Module] = neuron.IFNode, **options: Any) -> Callable[[
     return lambda: kind(step_mode="m", **(ATAN | options))
 
 
-@pytest.mark.parametrize("depth", [18, 50])
-@pytest.mark.parametrize("kind", ["SEW", "Spiking"])
+@pytest.mark.parametrize(
+    ("kind", "depth"), [("SEW", 50), ("Spiking", 18)] if factor() <= 1 else [*product(("SEW", "Spiking"), (18, 50))]
+)
 def test_the_authors_imagenet(kind: str, depth: int) -> None:
     """Which repeats its input by itself, and takes the mean over time before the last layer."""
     x = image(2, 3, 32, 32)

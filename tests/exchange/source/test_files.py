@@ -43,11 +43,10 @@ def test_the_same_network_gives_the_same_file() -> None:
     program = "import sewdsl; from sewdsl.exchange.write import python, spikingjelly; "
     program += "net = sewdsl.load('tdbn-resnet-19'); "
     program += "print(python.source(net), spikingjelly.source(net), sep='')"
-    for seed in ("0", "1"):
-        environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, "-c", program]
-        run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
-        assert run.stdout == "".join(source(sewdsl.load("tdbn-resnet-19")) for source in SOURCES.values()) + "\n"
+    environment = {"PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)}  # that of this process is drawn
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout == "".join(source(sewdsl.load("tdbn-resnet-19")) for source in SOURCES.values()) + "\n"
 
 
 def test_no_torch_is_needed_to_write_a_file() -> None:

@@ -6,11 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import sewdsl
-from sewdsl.compiler import shipped_networks
+from tests.effort import representatives
 from tests.exchange.source.files import OF_EQUATIONS, SOURCES
+from tests.shipped import SHIPPED, shipped
 
 ROOT = Path(__file__).parents[3]
 ODD = {
@@ -33,22 +32,20 @@ COMMANDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("files")
-    known = {name: sewdsl.read(name) for name in shipped_networks()}
-    networks = {name: compilation.network for name, compilation in known.items() if compilation.network is not None}
+def write_files(folder: Path) -> None:
+    """Write each network in each dialect."""
+    networks = {name: shipped(name) for name in representatives(SHIPPED)}
     networks |= {name: sewdsl.load(body, input=(2, 16, 16), steps=2) for name, body in ODD.items()}
     for dialect, source in SOURCES.items():
         for name, network in networks.items():
             if name not in OF_EQUATIONS and (dialect == "python" or name not in OF_PYTHON):
                 (folder / f"{dialect}_{name}.py").write_text(source(network), encoding="utf-8")
-    return folder
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_ruff(command: list[str], files: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "ruff", *command, str(files)], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
+def test_ruff(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    for name, command in COMMANDS.items():
+        run = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, str(tmp_path)], capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, f"{name}: {run.stdout}\n{run.stderr}"
