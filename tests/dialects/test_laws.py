@@ -73,27 +73,26 @@ def check(compilation: Compilation, source: Source) -> None:
 
 
 @given(st.randoms(use_true_random=True), asked)
-@examples(12)
+@examples(3)
 def test_a_text_has_a_body_or_an_error(random: Random, conventions: Conventions) -> None:
-    """Of 10,000 texts of random tokens."""
+    """Of 1,500 texts of random tokens; of 30,000 in a deep run."""
     for _ in range(500):
         text = "".join(random.choices(TOKENS, k=random.randint(0, 14)))
-        source, reporter, began = Source("t", text), Reporter(), process_time()
+        source, reporter = Source("t", text), Reporter()
         document = reporter.take(translate(source, conventions)).document
         assert any(isinstance(found, Body) for found in document.statements) or reporter.errors, text
         check_places(reporter, source)
-        assert process_time() - began < 60, text
 
 
 @given(noise | chains | st.text(max_size=40) | st.text("0123456789xC-*(){}", max_size=40), asked)
-@examples(100)
+@examples(60)
 def test_a_text_is_a_network_or_an_error(text: str, conventions: Conventions) -> None:
     source = Source("t", text)
     check(read(source, input="2x12x12", dialect=option(conventions)), source)
 
 
 @given(chains, asked)
-@examples(75)
+@examples(40)
 def test_ours_is_the_same_network(text: str, conventions: Conventions) -> None:
     """The translation, printed and read again, is what the text is."""
     reporter = Reporter()
