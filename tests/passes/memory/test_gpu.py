@@ -137,7 +137,9 @@ BODIES = {
 
 
 @pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`", "ignore:The .grad attribute")
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.deep] * (name in {"ADD", "AND", "OR"})) for name in BODIES]
+)
 def test_what_is_compiled_of_a_step_asks_nothing_of_the_host(name: str) -> None:
     """It is on the device from end to end, so that CUDA graphs can record it.
 
