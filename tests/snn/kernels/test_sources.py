@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,18 +14,14 @@ from hypothesis import strategies as st
 
 from sewdsl import resources
 from sewdsl.equations.step import LinearConstants
-from sewdsl.snn.kernels import compile_cache, render_kernels
+from sewdsl.snn.kernels import compile_ahead, compile_cache, render_kernels
+from sewdsl.snn.kernels.compile_ahead import KernelSource
 from sewdsl.snn.kernels.neuron.plan_kernel import KernelVariant
 from sewdsl.snn.kernels.neuron.write_numba import render_forward
 from tests.effort import examples
 
-ROOT = Path(__file__).parents[3]
-
-PROGRAM = """
-from sewdsl.snn.kernels import compile_cache, render_kernels
-compile_cache.load_source(render_kernels.render_pack("float32", 8), "a test")
-"""
-"""Compiles the kernel that takes least time."""
+SOURCE = KernelSource(render_kernels.render_pack("float32", 8), "a test")
+"""The kernel that takes least time to compile."""
 
 
 @pytest.fixture(scope="module")
@@ -45,24 +40,19 @@ def forward_text(v_reset: float | None) -> str:
     return render_forward(variant).text
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "SEWDSL_CACHE": str(folder), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "error", "-c", PROGRAM]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
-
-
 def hits() -> int:
     """How often compiled code was found for the kernel, which is made anew here."""
-    kernel = compile_cache.load_source(render_kernels.render_pack("float32", 8), "a test").pack
+    kernel = compile_cache.load_source(*SOURCE).pack
     return sum(kernel.stats.cache_hits.values())
 
 
 def test_what_is_compiled_is_shared_by_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for process in [start(tmp_path) for _ in range(2)]:
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
     monkeypatch.setenv("SEWDSL_CACHE", str(tmp_path))
+    workers = [compile_ahead._start_worker() for _ in range(2)]
+    for worker in workers:
+        output, _ = worker.communicate(json.dumps(SOURCE._asdict()) + "\n")
+        assert (worker.returncode, output) == (0, "\n")
+    assert compile_cache.is_compiled(*SOURCE)
     assert hits() == 1
     files = [path.suffix for path in (tmp_path / "kernels").iterdir() if path.is_file()]
     assert sorted(files) == [".py", ".py", ".sha256"]  # the kernel and its digests, and what it shares with others
