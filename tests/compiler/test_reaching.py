@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 import sewdsl
-from sewdsl.compiler import Options, compile_variants, read, shipped_networks
+from sewdsl.compiler import Options, compile_variants, read
 from sewdsl.diagnostics import Diagnostic, Severity, SewdslError
 from sewdsl.ir.op import Spiking
 from sewdsl.source import Source
+from tests.effort import factor, representatives
+from tests.shipped import SHIPPED
 from tests.words import check_words
 
 FILE = "sewdsl 1\ninput 2x16x16\nneuron IF(v_threshold=0.5)\nbody c4k3-BN-IF-SEW Block-GAP-FC3\n"
@@ -33,7 +35,10 @@ def test_a_neuron_that_the_body_names() -> None:
         sewdsl.compile(FILE, neuron="LIF")
 
 
-@pytest.mark.parametrize("name", sorted(shipped_networks()))
+NAMES = {*representatives(SHIPPED), *AS_PRINTED, *WITHOUT_SPIKES[: None if factor() > 1 else 1]}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_shipped_networks_follow_the_option_or_refuse_it(name: str) -> None:
     before = read(name)
     if before.network is None or before.network.settings.neuron is None:

@@ -75,7 +75,13 @@ def test_it_pickles_copies_and_loads(kind: str, v_reset: float | None) -> None:
         assert torch.equal(other(x), module(x))
 
 
-@pytest.mark.parametrize("surrogate", ["ATan", "Constant", "Rectangular", "Sigmoid", "Triangle"])
+@pytest.mark.parametrize(
+    "surrogate",
+    [
+        "ATan",
+        *(pytest.param(name, marks=pytest.mark.deep) for name in ("Constant", "Rectangular", "Sigmoid", "Triangle")),
+    ],
+)
 def test_it_compiles_and_exports_in_one_graph(surrogate: str) -> None:
     spec = catalogue()["PLIF"].model_validate({"surrogate": catalogue()[surrogate]()})
     assert isinstance(spec, Neuron)

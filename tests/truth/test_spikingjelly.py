@@ -84,7 +84,7 @@ def sew(depth: int, x: Tensor) -> Pair:
     return Pair(ours, build(cnf="ADD", spiking_neuron=neuron.IFNode, **node).to(x.dtype))
 
 
-@pytest.mark.parametrize(("depth", "neurons"), [(18, 20), (50, 53)])
+@pytest.mark.parametrize(("depth", "neurons"), [(18, 20), pytest.param(50, 53, marks=pytest.mark.deep)])
 def test_sew_resnet(depth: int, neurons: int) -> None:
     x = torch.randn(2, 2, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     pair = sew(depth, x)
@@ -116,7 +116,7 @@ def convolution(before: int, after: int, node: Callable[[], nn.Module]) -> list[
     return [layer.Conv2d(before, after, 3, padding=1, bias=False), layer.BatchNorm2d(after), node()]
 
 
-@pytest.mark.parametrize("reset", ["0.0", "none"])
+@pytest.mark.parametrize("reset", [pytest.param("0.0", marks=pytest.mark.deep), "none"])
 def test_7b_net(reset: str) -> None:
     def node() -> nn.Module:
         v_reset = None if reset == "none" else float(reset)

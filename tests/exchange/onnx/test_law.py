@@ -59,7 +59,7 @@ def in_onnx(model: ModelProto, x: Tensor) -> Tensor:
     [(SINGLE, in_onnxruntime, 2e-4, 1e-5), (DOUBLE, in_onnx, 1e-9, 1e-9)],
     ids=["onnxruntime", "onnx"],
 )
-@examples(10)
+@examples(6)
 @given(drawn=drawn_nets)
 def test_same_outputs(
     axis: type[TimeAxis], numbers: Numbers, runner: Runner, tolerance: float, margin: float, drawn: Drawn

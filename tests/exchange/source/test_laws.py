@@ -40,7 +40,7 @@ class Sequence:
 
 
 @pytest.mark.parametrize("dialect", SOURCES)
-@examples(20)
+@examples(12)
 @given(drawn=nets(), training=st.booleans())
 def test_same_outputs_gradients_and_statistics(dialect: str, drawn: Drawn, *, training: bool) -> None:
     try:

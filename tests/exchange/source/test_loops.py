@@ -125,7 +125,7 @@ def texts(draw: st.DrawFn) -> str:
 
 
 @pytest.mark.parametrize("dialect", SOURCES)
-@examples(15)
+@examples(8)
 @given(text=texts(), training=st.booleans())
 def test_same_whatever_the_network(dialect: str, text: str, *, training: bool) -> None:
     compilation = sewdsl.read(Source("a.net", text))

@@ -49,7 +49,7 @@ def assert_the_same_by_samples(run: Callable[..., Tensor], *given: Tensor) -> No
             assert torch.equal(all_of_it[:, sample : sample + 1], one)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.deep)])
 def test_neurons(dtype: torch.dtype) -> None:
     assert_the_same_by_samples(Neuron(make("LIF")), sequence(dtype))
 
