@@ -83,16 +83,16 @@ TOO_LARGE = {
 
 @pytest.mark.parametrize(("what", "body"), TOO_LARGE.items(), ids=TOO_LARGE)
 def test_size_is_bounded(what: str, body: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     said = sewdsl.read(f"sewdsl 1\nneuron A {{\n{body}\n}}\n").diagnostics
     assert [each.code for each in said if what in each.message] == ["equations-too-large"]
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(
     "text", ["neuron A {\n", "neuron A(", "neuron A { h = ", "neuron A { give " + "(" * 50, "neuron A { } "]
 )
 def test_many_broken_neurons_are_answered_soon(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert not sewdsl.read("sewdsl 1\n" + text * (20_000 // len(text))).valid
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
