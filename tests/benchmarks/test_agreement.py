@@ -27,7 +27,8 @@ BLOCKS = Workload("blocks-1", (2, 8, 8), 3, 2)
         (LAYER, CONTENDERS),
         pytest.param(Workload("7b-net", (2, 128, 128), 2, 2), CONTENDERS, marks=pytest.mark.deep),
         pytest.param(Workload("sew-resnet-18", (3, 32, 32), 3, 2, static=True), CONTENDERS, marks=pytest.mark.deep),
-        (Workload("sew-resnet-18", (3, 32, 32), 3, 2, train=False), CONTENDERS),
+        pytest.param(Workload("sew-resnet-18", (3, 32, 32), 3, 2, train=False), CONTENDERS, marks=pytest.mark.deep),
+        (Workload("blocks-1", (2, 8, 8), 3, 2, train=False), CONTENDERS[:2]),
         (BLOCKS, CONTENDERS[:2]),
         pytest.param(
             Workload("7b-net", (2, 128, 128), 2, 2, precision="bf16"), (SEWDSL, PLANNED), marks=pytest.mark.deep

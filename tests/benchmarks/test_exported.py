@@ -38,7 +38,7 @@ def test_all_that_infers_in_float32_on_the_processor_has_them() -> None:
     assert [one.name for one in ENGINES] == ["onnxruntime", "onnxruntime, unrolled", "OpenVINO", "OpenVINO, unrolled"]
 
 
-@pytest.mark.parametrize("workload", [SMALL, IMAGE], ids=str)
+@pytest.mark.parametrize("workload", [SMALL, pytest.param(IMAGE, marks=pytest.mark.deep)], ids=str)
 @pytest.mark.parametrize("engine", INSTALLED, ids=lambda engine: engine.name)
 def test_they_agree(workload: Workload, engine: Contender, tmp_path: Path) -> None:
     """With weights that others have given, and batch norms that have seen a batch; no spike of so few flips."""

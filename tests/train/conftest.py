@@ -86,16 +86,21 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def trained(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """Trains it into a fresh folder, with overrides of its recipe."""
+def trains(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """Return a function that trains a network into a fresh folder, with overrides of its recipe."""
 
     def run(**changes: object) -> Run:
-        compilation = read(small, set={f"train.{key}": value for key, value in changes.items()})
+        compilation = read(spec, set={f"train.{key}": value for key, value in changes.items()})
         folder = RunFolder(tmp_path_factory.mktemp("run"))
         return Run(folder, start_run(compilation, plan_training(compilation), folder))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def trained(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """Trains it into a fresh folder, with overrides of its recipe."""
+    return trains(small, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
