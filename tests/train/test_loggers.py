@@ -22,7 +22,17 @@ from sewdsl.train.store.run_folder import RunError, RunFolder
 from sewdsl.train.store.run_notes import read_loggers
 from tests.words import check_words, raises
 
+from .conftest import LIGHT
+
 FIGURES = {"learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "gradient_norm/total"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of the network without blocks."""
+    path = tmp_path_factory.mktemp("spec") / "small.net"
+    path.write_text(LIGHT, "utf-8")
+    return path
 
 
 def run(*arguments: object) -> Result:

@@ -39,7 +39,7 @@ from sewdsl.train.training_plan import plan_training
 from tests.forked import PIPES, Popen
 from tests.words import raises
 
-from .conftest import SMALL, Run, trains
+from .conftest import LIGHT, Run, trains
 
 ROOT = Path(__file__).parents[2]
 BATCHES = 8
@@ -48,9 +48,9 @@ BATCHES = 8
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small network without its blocks, which takes a third less time."""
+    """The file of the network without blocks."""
     path = tmp_path_factory.mktemp("spec") / "small.net"
-    path.write_text(SMALL.replace("{SEW Block-MPk2s2}*2", "MPk4s4"), "utf-8")
+    path.write_text(LIGHT, "utf-8")
     return path
 
 

@@ -18,7 +18,7 @@ from sewdsl.train.store.run_folder import RunError, RunFolder, RunInterrupted
 from sewdsl.train.training_plan import plan_training
 from tests.words import raises
 
-from .conftest import SMALL, Run
+from .conftest import LIGHT, Run
 from .test_survival import BATCHES, At, stop
 
 PLANNED = 3
@@ -32,7 +32,7 @@ def interrupted(folder: Path, batch: int, **changes: object) -> RunFolder:
     """A run that was stopped before a batch."""
     settings = {"epochs": PLANNED, **changes}
     folder.mkdir()
-    (folder.parent / "small.net").write_text(SMALL, "utf-8")
+    (folder.parent / "small.net").write_text(LIGHT, "utf-8")
     compilation = read(folder.parent / "small.net", set={f"train.{key}": value for key, value in settings.items()})
     with pytest.raises(RunInterrupted):
         start_run(
