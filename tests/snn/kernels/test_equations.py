@@ -113,7 +113,7 @@ def test_every_operation_has_a_kernel() -> None:
 
 KINDS: list[tuple[str, dict[str, float]]] = [("PLIF", {}), ("LIF", {"tau": 3.7}), ("IF", {}), ("PLIF", {"tau": 3.7})]
 FORMATS = [(2, torch.float32), (1, torch.float64)]
-OF_A_KIND = [(*kind, *FORMATS[place % 2]) for place, kind in enumerate(KINDS)]
+OF_A_KIND = [(*kind, *FORMATS[place % 2]) for place, kind in enumerate(KINDS[:2])]
 if factor() > 1:
     OF_A_KIND = [(*kind, *each) for kind, each in product(KINDS, product([1, 2], [torch.float32, torch.float64]))]
 
@@ -143,7 +143,7 @@ def test_kernel_is_that_of_the_kind(name: str, arguments: dict[str, float], numb
         assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True) if one is not None)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.deep)], ids=str)
 def test_narrow_formats_compute_in_float32(dtype: torch.dtype) -> None:
     made, x_TN = module(make("CUBA"), torch.float32), current(dtype)
     with torch.no_grad():
@@ -153,7 +153,7 @@ def test_narrow_formats_compute_in_float32(dtype: torch.dtype) -> None:
     assert torch.equal(states, more)
 
 
-@pytest.mark.parametrize("name", ["CUBA", "GLIF", "ILIF", "Rate"])
+@pytest.mark.parametrize("name", ["CUBA", "GLIF", "ILIF", "Rate"] if factor() > 1 else ["CUBA", "GLIF"])
 def test_time_step_by_time_step(name: str) -> None:
     """A stream gives every bit of the sequence."""
     made, x_TN = module(make(name, NAMES.index(name))), current()
