@@ -17,7 +17,9 @@ PACKAGES = ("torch", "numpy", "numba", "triton", "spikingjelly", "snntorch", "on
 
 def cores() -> int:
     """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def describe() -> dict[str, str]:
@@ -31,8 +33,14 @@ def describe() -> dict[str, str]:
         "memory": f"{int(total[1]) / 2**20:.1f} GiB" if total else "unknown",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "huge pages": pages[1] if pages else "unknown",
-        "load": f"{os.getloadavg()[0]:.2f}",
+        "load": _load(),
     }
+
+
+def _load() -> str:
+    if sys.platform == "win32":
+        return "unknown"
+    return f"{os.getloadavg()[0]:.2f}"
 
 
 def versions() -> dict[str, str]:

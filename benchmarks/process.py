@@ -60,6 +60,8 @@ def command(arguments: Sequence[str | Path], setting: Setting, plan: Plan) -> Sa
     Raises:
         FailedError: it failed.
     """
+    if sys.platform == "win32":
+        raise FailedError("Windows does not tell the peak memory of a process that has ended")
     with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
         start = perf_counter()
         process = subprocess.Popen(  # noqa: S603 -- our own module
@@ -75,7 +77,7 @@ def command(arguments: Sequence[str | Path], setting: Setting, plan: Plan) -> Sa
         if process.returncode:
             said.seek(0)
             raise FailedError(_why(process.returncode, said.read()))
-    return Sample(times=[seconds], peak=1024 * usage.ru_maxrss)
+    return Sample(times=[seconds], peak=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
 def _why(code: int, said: str) -> str:

@@ -7,8 +7,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+OWN_GROUP: dict[str, Any] = {"start_new_session": True}
+"""Arguments of ``Popen`` for a process that Ctrl-C in the terminal does not reach."""
+if sys.platform == "win32":
+    OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 
 
 def python_command(code: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import warnings
 from pathlib import Path
 from typing import Literal
@@ -73,7 +74,7 @@ def require_private(folder: Path) -> None:
     Raises:
         PermissionError: If another user can write to the folder. A warning names the folder.
     """
-    if os.name != "posix" or not folder.is_dir():
+    if sys.platform == "win32" or not folder.is_dir():
         return
     status = folder.stat()
     if status.st_uid not in {0, os.geteuid()}:

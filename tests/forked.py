@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import IO, Any, Self
 
 from tests.effort import factor
@@ -44,7 +45,7 @@ class Forked:
     """
 
     def __init__(self, command: Sequence[str], **options: Any) -> None:
-        context = get_context("forkserver")
+        context: Any = get_context("forkserver")
         context.set_forkserver_preload(IMPORTED)
         pipes = [context.Pipe(duplex=False) for _ in range(3)]
         child_ends = [pipes[0][0], pipes[1][1], pipes[2][1]]
@@ -52,7 +53,7 @@ class Forked:
         environment = dict(options.get("env") or os.environ)
         folder = os.fspath(options.get("cwd") or os.curdir)
         arguments = command[command.index("-c") + 1 :]
-        self._process = context.Process(
+        self._process: BaseProcess = context.Process(
             target=run_program,
             args=(arguments, folder, environment, child_ends),
             kwargs={"new_session": bool(options.get("start_new_session"))},
@@ -119,7 +120,7 @@ def run_program(
     new_session: bool,
 ) -> None:
     """Run ``python -c ARGUMENTS`` in a fork."""
-    if new_session:
+    if new_session and sys.platform != "win32":
         os.setsid()
     for descriptor, stream in enumerate(streams):
         os.dup2(stream.fileno(), descriptor)

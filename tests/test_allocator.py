@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from sewdsl.allocator import keep_memory, memory_kept, return_memory
+from tests.systems import page_size
 
 PIECES = """
 import os, resource, sys
@@ -107,7 +108,7 @@ def after_import() -> dict[str, list[int]]:
 def test_memory_is_used_again(after_import: dict[str, list[int]]) -> None:
     """Pieces of any size, once that is asked for."""
     before, held, left, after = after_import["keeping"]
-    pages = 64 * 2**20 // os.sysconf("SC_PAGE_SIZE")
+    pages = 64 * 2**20 // page_size()
     assert before > pages / 2
     assert 95 < held / 2**20 < 115
     assert 95 < left / 2**20 < 115
@@ -118,7 +119,7 @@ def test_memory_is_used_again(after_import: dict[str, list[int]]) -> None:
 def test_memory_is_kept_for_a_while(after_import: dict[str, list[int]]) -> None:
     """Within a function and a block in it; what was kept then goes back, and what comes after is as it was before."""
     before, inside, held, left, after = after_import["inside"]
-    pages = 64 * 2**20 // os.sysconf("SC_PAGE_SIZE")
+    pages = 64 * 2**20 // page_size()
     assert before > pages / 2
     assert inside < pages / 20
     assert held / 2**20 > 60
@@ -129,13 +130,13 @@ def test_memory_is_kept_for_a_while(after_import: dict[str, list[int]]) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
 def test_a_block_without_a_name_does_not_end(after_import: dict[str, list[int]]) -> None:
     (after,) = after_import["entered"]
-    assert after < 64 * 2**20 // os.sysconf("SC_PAGE_SIZE") / 20
+    assert after < 64 * 2**20 // page_size() / 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
 def test_a_block_ends_nothing_that_is_for_good(after_import: dict[str, list[int]]) -> None:
     (after,) = after_import["for good"]
-    assert after < 64 * 2**20 // os.sysconf("SC_PAGE_SIZE") / 20
+    assert after < 64 * 2**20 // page_size() / 20
 
 
 def test_without_glibc_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

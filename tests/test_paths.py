@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sewdsl.paths import write_atomically
+from tests.systems import make_link
 
 
 def test_a_new_file(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_an_old_file_keeps_its_permissions(tmp_path: Path) -> None:
 
 def test_a_link_is_replaced_and_what_it_points_to_stays(tmp_path: Path) -> None:
     (tmp_path / "kept").write_bytes(b"1")
-    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    make_link(tmp_path / "link", tmp_path / "kept")
     write_atomically(tmp_path / "link", b"2")
     assert (tmp_path / "kept").read_bytes() == b"1"
     assert not (tmp_path / "link").is_symlink()

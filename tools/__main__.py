@@ -67,6 +67,10 @@ TASKS = {
     "format": Task("format the code and apply ruff's fixes", ("ruff check --fix .", "ruff format .")),
     "lint": Task("check style and format with ruff", LINT),
     "types": Task("check types with mypy", TYPES),
+    "types-elsewhere": Task(
+        "check types as on Windows and as on macOS",
+        tuple(f"mypy --platform {name} --cache-dir .mypy_cache/{name}" for name in ("win32", "darwin")),
+    ),
     "imports": Task("check which packages import which, with import-linter", IMPORTS),
     "static": Task("check style, types and imports", (*LINT, *TYPES, *IMPORTS)),
     "pages": Task("write the pages of the documentation that are made from the code", ("python -m docs.site.pages",)),

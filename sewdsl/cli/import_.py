@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from enum import StrEnum
@@ -79,9 +80,16 @@ def command(
         _write(found, source, out)
 
 
+def _split(source: str) -> tuple[str, str]:
+    """Return the module, or the file of Python, and the callable after the colon; ``C:`` of Windows is of the file."""
+    drive, rest = os.path.splitdrive(source)
+    place, _, attribute = rest.partition(":")
+    return drive + place, attribute
+
+
 def _check_source(source: str, *, python: bool) -> None:
     """Exit with a usage error if it is said how Python is imported, or that Python is to be, and not both."""
-    place, _, attribute = source.partition(":")
+    place, attribute = _split(source)
     if place.endswith(".py") and not (python and attribute):
         named = Path(place).with_suffix("").name
         called = f"{named}:{attribute or 'CALLABLE'}"
@@ -111,7 +119,7 @@ def _from_python(
     """Import and call the callable that the user named; the current folder is searched after all other folders."""
     from sewdsl.exchange.read import torch_modules
 
-    place, _, attribute = source.partition(":")
+    place, attribute = _split(source)
     # Last, so that no other file in the folder takes the place of a module that torch imports later.
     sys.path.append("")
     made = _called(place, attribute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -158,7 +159,9 @@ def _may_be_layer(word: str, vocabulary: Vocabulary) -> bool:
 def _looks_like_path(text: str) -> bool:
     if not text or "\n" in text or len(text) > 4096:  # noqa: PLR2004 -- longer than any path
         return False
-    if text.endswith(".net") or (not _NOTATION.search(text) and ("/" in text or _ENDING.search(text))):
+    if text.endswith(".net") or (
+        not _NOTATION.search(text) and ("/" in text or os.sep in text or _ENDING.search(text))
+    ):
         return True
     path = Path(text)
     return is_there(path) and not (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Self, cast
 
-from sewdsl.child_process import python_command
+from sewdsl.child_process import OWN_GROUP, python_command
 from sewdsl.plugins import plugin_files
 
 MAX_WORKERS = 8
@@ -68,14 +68,11 @@ class Worker:
     @classmethod
     async def start(cls) -> Worker:
         """Return a process that is ready."""
-        group: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is the server's, and what it starts is killed too
-        if sys.platform == "win32":
-            group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         plugins = [str(file.path) for file in plugin_files()]
         command = python_command(BEGIN.format(plugins=plugins))
         try:
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=_BUFFER, **group
+                *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=_BUFFER, **OWN_GROUP
             )
         except OSError as error:
             raise Problem(f"cannot start a process: {error.strerror}", status=503) from None

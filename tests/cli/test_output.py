@@ -20,6 +20,7 @@ from sewdsl import SewdslError, load
 from sewdsl.cli.app import app, main
 from sewdsl.cli.console import console
 from sewdsl.terminal import escape_controls
+from tests.systems import NEEDS_LINUX
 from tests.words import check_words
 
 ESCAPES = "\x1b[2J\x1b]0;title\x07\x9b1m\u202e\u2066\x7f"
@@ -173,6 +174,7 @@ COMMANDS = [
 ]
 
 
+@NEEDS_LINUX
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_full_disk(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:

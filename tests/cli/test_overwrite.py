@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
+from tests.systems import NEEDS_DEVICES, NEEDS_LINUX, make_fifo, make_link
 from tests.words import check_words
 
 NET = "sewdsl 1\ninput 2x8x8\nbody c4k3-BN-IF-SEW Block (c4)-GAP-FC3\n"
@@ -72,14 +74,14 @@ def test_every_command_that_writes_has_the_option() -> None:
 
 def test_a_link_is_followed() -> None:
     Path("target").write_text("mine", "utf-8")
-    Path("link.net").symlink_to("target")
+    make_link(Path("link.net"), "target")
     check_words(run("notation", "a.net", "-o", "link.net").stderr)
     assert run("notation", "a.net", "-o", "link.net", "--overwrite").exit_code == 0
     assert Path("link.net").is_symlink()
     assert Path("target").read_text("utf-8").startswith("sewdsl 1")
 
 
-@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+@pytest.mark.parametrize("name", ["-", pytest.param("/dev/stdout", marks=NEEDS_DEVICES)])
 def test_the_standard_output(name: str) -> None:
     assert run("notation", "a.net", "-o", name).stdout == run("notation", "a.net").stdout
     assert run("draw", "a.net", "--format", "dot", "-o", name).stdout == run("draw", "a.net", "--format", "dot").stdout
@@ -87,7 +89,7 @@ def test_the_standard_output(name: str) -> None:
 
 
 def test_what_is_no_file_is_written_into() -> None:
-    os.mkfifo("fifo")
+    make_fifo(Path("fifo"))
     check_words(run("notation", "a.net", "-o", "fifo").stderr)
     read: list[bytes] = []
     reader = threading.Thread(target=lambda: read.append(Path("fifo").read_bytes()))
@@ -109,12 +111,12 @@ def test_what_is_no_file_is_written_into() -> None:
         ("loop", "it is a link that leads to itself"),
         ("lost", "it is a link to 'nowhere/x', which does not exist"),
         ("x" * 300, "its name is too long"),
-        ("/dev/full", "No space left on device"),
+        pytest.param("/dev/full", "No space left on device", marks=NEEDS_LINUX),
     ],
 )
 def test_what_cannot_be_written(out: str, reason: str) -> None:
-    Path("loop").symlink_to("loop")
-    Path("lost").symlink_to("nowhere/x")
+    make_link(Path("loop"), "loop")
+    make_link(Path("lost"), "nowhere/x")
     before = sorted(Path().iterdir())
     for command in (["notation", "a.net", "-o"], ["draw", "a.net", "--format", "dot", "-o"]):
         result = run(*command, out)
@@ -122,7 +124,7 @@ def test_what_cannot_be_written(out: str, reason: str) -> None:
     assert sorted(Path().iterdir()) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write everything")
 def test_a_file_that_must_not_be_written() -> None:
     Path("a.net").write_text(NET.replace("input 2", "input  2"), "utf-8")
     Path("a.net").chmod(0o444)

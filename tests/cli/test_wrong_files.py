@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -12,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
+from tests.systems import make_fifo, make_link
 from tests.words import check_words
 
 NET = "sewdsl 1\ninput 1x8x8\nbody c4k3-BN-IF-GAP-FC3\n"
@@ -39,10 +39,10 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("runs/tiny-1", "runs/other-9"):
         Path(name).mkdir(parents=True)
         Path(name, "spec.net").write_text(NET, "utf-8")
-    Path("loop").symlink_to("loop")
-    Path("loop.net").symlink_to("loop.net")
-    Path("lost").symlink_to("nofile")
-    os.mkfifo("fifo")
+    make_link(Path("loop"), "loop")
+    make_link(Path("loop.net"), "loop.net")
+    make_link(Path("lost"), "nofile")
+    make_fifo(Path("fifo"))
 
 
 LONG = f"{'x' * 300}.net"
@@ -176,7 +176,7 @@ def test_a_run_of_fifos(name: str) -> None:
     """Nothing waits for what nothing writes."""
     Path("runs/tiny-1/recipe.json").write_text("{}", "utf-8")
     Path("runs/tiny-1", name).unlink(missing_ok=True)
-    os.mkfifo(Path("runs/tiny-1", name))
+    make_fifo(Path("runs/tiny-1", name))
     assert "tiny-1" in run("runs").stdout
     assert run("report", "runs/tiny-1").exit_code in {0, 1}
 

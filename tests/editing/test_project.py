@@ -1,9 +1,9 @@
 """Which files of a project are looked at."""
 
-import os
 from pathlib import Path
 
 from sewdsl.elaborate.text_files import net_files
+from tests.systems import make_fifo, make_link
 
 
 def test_files_further_up_come_first(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_what_is_not_of_the_project_is_left_out(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "environment/pyvenv.cfg").touch()
-    (tmp_path / "loop.net").symlink_to("loop.net")
+    make_link(tmp_path / "loop.net", "loop.net")
     (tmp_path / "folder.net").mkdir()
-    os.mkfifo(tmp_path / "pipe.net")
+    make_fifo(tmp_path / "pipe.net")
     assert net_files(tmp_path, 9) == [tmp_path / "e.net"]

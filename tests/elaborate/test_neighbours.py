@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 import sewdsl
 from sewdsl.elaborate.text_files import MAX_SIBLING_FILES, SiblingBlocks
+from tests.systems import make_fifo, make_link
 
 BODY = "sewdsl 1\ninput 2x8x8\nbody c4k3-BN-IF-My Block (c4)-FC10\n"
 MINE = "sewdsl 1\nblock Other(c) = BN\n  block  My  Block (c=in) = BN\n"
@@ -45,13 +45,13 @@ def test_a_string_uses_nothing() -> None:
 
 
 def test_what_cannot_be_read_is_passed_over(file: Path) -> None:
-    os.mkfifo(file.with_name("b.net"))
+    make_fifo(file.with_name("b.net"))
     file.with_name("c.net").mkdir()
     file.with_name("d.net").write_bytes(b"\xff\x00")
     file.with_name("large.net").write_text(MINE + "#" * 300_000)
     (file.parent / "below").mkdir()
     (file.parent / "below" / "mine.txt").write_text(MINE)
-    file.with_name("link.net").symlink_to("below/mine.txt")
+    make_link(file.with_name("link.net"), "below/mine.txt")
     assert "use" in help_of(file)
     assert SiblingBlocks(file, 300_000).blocks == {}
     assert SiblingBlocks(file.parent / "away" / "a.net", 300_000).blocks == {}

@@ -8,6 +8,7 @@ import sewdsl
 from sewdsl import Network
 from sewdsl.ops.layers.norms import TdBatchNorm
 from sewdsl.resources import resource_folder
+from tests.systems import make_link
 from tests.words import check_words
 
 HEAD = "sewdsl 1\ninput 2x16x16\nsteps 2\n"
@@ -328,7 +329,7 @@ class TestUse:
         inside = tmp_path / "project"
         inside.mkdir()
         (tmp_path / "outside.net").write_text("sewdsl 1\n")
-        (inside / "link.net").symlink_to(tmp_path / "outside.net")
+        make_link(inside / "link.net", tmp_path / "outside.net")
         self.write(inside, a='use "link.net"\ninput 2\nbody FC2\n')
         assert self.codes(inside / "a.net") == ["use-outside-project"]
 

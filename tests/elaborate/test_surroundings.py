@@ -1,6 +1,5 @@
 """What is around a layer decides what it means: caches, alternatives, names, nested blocks."""
 
-import os
 import time
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 import sewdsl
 from sewdsl.ir.op import Activation
+from tests.systems import make_fifo, make_link
 from tests.words import check_words
 
 HEAD = "sewdsl 1\ninput 4x8x8\n"
@@ -223,9 +223,9 @@ class TestFiles:
         assert sewdsl.load(text).nodes[-1].op.kind == "FC"
 
     def test_special_files(self, tmp_path: Path) -> None:
-        os.mkfifo(tmp_path / "pipe.net")
+        make_fifo(tmp_path / "pipe.net")
         assert codes_of(tmp_path / "pipe.net") == ["spec-not-found"]
-        (tmp_path / "zero.net").symlink_to("/dev/zero")
+        make_link(tmp_path / "zero.net", "/dev/zero")
         assert codes_of(tmp_path / "zero.net") == ["spec-not-found"]
         (tmp_path / "big.net").write_bytes(b" " * 300_000)
         assert codes_of(tmp_path / "big.net") == ["source-too-long"]
@@ -235,8 +235,8 @@ class TestFiles:
 
     @pytest.mark.parametrize("name", ["a\\0b.net", "loop.net", "pipe.net"])
     def test_uses_of_special_files(self, tmp_path: Path, name: str) -> None:
-        (tmp_path / "loop.net").symlink_to(tmp_path / "loop.net")
-        os.mkfifo(tmp_path / "pipe.net")
+        make_link(tmp_path / "loop.net", tmp_path / "loop.net")
+        make_fifo(tmp_path / "pipe.net")
         main = tmp_path / "main.net"
         main.write_text(f'{HEAD}use "{name}"\nbody c4k3\n'.replace("\\0", "\0"))
         assert codes_of(main)[-1:] == ["use-not-found"]

@@ -7,6 +7,7 @@ from lsprotocol import types as lsp
 from pygls.workspace import Workspace
 
 from sewdsl.lsp.open_documents import Documents, UnreadError
+from tests.systems import make_link
 
 LIBRARY = "sewdsl 1\nneuron IF\nblock Mine(c) = c$(c)k3-BN-SN\n"
 NET = 'sewdsl 1\nuse "lib.net"\ninput 2x9x9\nbody Mine (c16)\n'
@@ -94,7 +95,7 @@ def test_names_of_no_file(tmp_path: Path, uri: str) -> None:
 
 def test_a_link_to_itself_is_no_file(tmp_path: Path) -> None:
     workspace, documents = opened(tmp_path)
-    (tmp_path / "c.net").symlink_to("c.net")
+    make_link(tmp_path / "c.net", "c.net")
     uri = (tmp_path / "c.net").as_uri()
     workspace.put_text_document(lsp.TextDocumentItem(uri, "sewdsl", 1, NET))
     assert documents[uri].view.file is None

@@ -17,6 +17,7 @@ from sewdsl.serve.answers import markdown_to_html
 from sewdsl.serve.app import MAX_BODY, LivePage, app
 from sewdsl.serve.folder import ServedFolder
 from sewdsl.serve.pool import WorkerPool
+from tests.systems import make_link
 
 NET = 'sewdsl 1\nuse "lib.net"\ninput 2x16x16\nsteps 4\nbody c8k3-BN-PLIF-{Mine-MPk2}*3-FC5\n'
 LIBRARY = "sewdsl 1\nblock Mine(c=in) = ADD[c$(c)k3-BN-SN | id]\n"
@@ -33,7 +34,7 @@ def home(tmp_path: Path) -> Path:
     (served / "lib.net").write_text(LIBRARY)
     (served / "deep" / "b.net").write_text(NET.replace("lib", "../lib"))
     (served / "note.txt").write_text("mine")
-    (served / "link.net").symlink_to(tmp_path / "secret.net")
+    make_link(served / "link.net", tmp_path / "secret.net")
     return served
 
 
@@ -242,7 +243,7 @@ class TestFiles:
     def test_a_link_that_waits_for_a_save_is_not_followed(self, client: TestClient, home: Path) -> None:
         victim = home.parent / "victim"
         victim.write_text("mine")
-        (home / ".a.net.partial").symlink_to(victim)
+        make_link(home / ".a.net.partial", victim)
         ask(client, "save", text="x", mark=ask(client, "start")["mark"])
         assert victim.read_text() == "mine"
         assert (home / "a.net").read_text() == "x"

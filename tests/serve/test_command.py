@@ -11,6 +11,7 @@ from sewdsl.cli.app import app
 from sewdsl.cli.serve import NEW_FILE_TEXT, _listen, _site
 from sewdsl.compiler import read
 from sewdsl.source import Source
+from tests.systems import make_link
 
 
 def test_a_browser_waits_from_the_first_moment() -> None:
@@ -33,7 +34,7 @@ def test_what_a_new_file_begins_with(tmp_path: Path) -> None:
 def test_a_link_is_edited_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real/a.net").write_text("sewdsl 1\n")
-    (tmp_path / "b.net").symlink_to(tmp_path / "real/a.net")
+    make_link(tmp_path / "b.net", tmp_path / "real/a.net")
     site = _site(tmp_path / "b.net")
     assert (site.name, site.folder.path, site.text) == ("a.net", tmp_path / "real", "sewdsl 1\n")
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from sewdsl.cli.app import app
 from sewdsl.train.store.run_folder import RunFolder, make_numbered
+from tests.systems import make_link
 from tests.words import check_words
 
 from .conftest import SMALL
@@ -109,7 +110,7 @@ def test_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "runs/wide-7b-net-1",
         "runs/wide-7b-net-2",
     ]
-    (tmp_path / "runs" / "wide-7b-net-3").symlink_to("nowhere")  # taken, as by a process that was faster
+    make_link(tmp_path / "runs" / "wide-7b-net-3", "nowhere")  # taken, as by a process that was faster
     assert make_numbered("Wide-7B-Net").path.name == "wide-7b-net-4"
     assert make_numbered("../é").path.as_posix() == "runs/run-1"
 

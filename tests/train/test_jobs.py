@@ -22,6 +22,7 @@ from sewdsl.train.study import worker
 from sewdsl.train.study.worker import Child, Job
 from tests.forked import PIPES, Popen
 from tests.plugin_files import COUNTING, NEURON, left_out, written
+from tests.systems import NEEDS_SIGNALS
 
 from .conftest import SMALL
 
@@ -82,7 +83,7 @@ class Dying(Child):
 
     def __init__(self, job: Job, show: object, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(job, show, environment)  # type: ignore[arg-type]
-        self._dies = job.folder.endswith("join=ADD/seed-0")
+        self._dies = Path(job.folder).as_posix().endswith("join=ADD/seed-0")
 
     def answer(self, *, go_on: bool) -> None:
         if self._dies:
@@ -121,6 +122,7 @@ def gone_on(spec: Path, out: Path, broken: Ended) -> Ended:
     return Ended(code, said, outcome(out))
 
 
+@NEEDS_SIGNALS
 def test_one_that_dies_is_said_and_goes_on(broken: Ended, gone_on: Ended) -> None:
     assert broken.code == 1
     assert "error: join ADD, seed 0: its process was killed by SIGKILL; the same command goes on with it" in broken.said

@@ -159,6 +159,8 @@ class Ended(NamedTuple):
 @pytest.fixture(scope="module")
 def ended(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """A run that was killed after each step was saved, and one that was stopped by Ctrl-C behind its first epoch."""
+    if sys.platform == "win32":
+        pytest.skip("Windows neither forks nor sends signals")
     path = tmp_path_factory.mktemp("processes")
     folders = [path / "killed", path / "stopped"]
     folders[0].mkdir()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import faulthandler
 import importlib
 import json
-import resource
 import signal
 import sys
 import traceback
@@ -21,6 +20,10 @@ from tools.fuzz.running import text_for
 
 def main(target: str, seed: int, first: int, stop: int, seconds: float) -> None:
     """Asks about the texts of the numbers from ``first`` up to ``stop``."""
+    if sys.platform == "win32":
+        raise SystemExit("error: Windows does not limit the processor time of a process")
+    import resource  # noqa: PLC0415 -- Windows has no such module
+
     ask, texts = importlib.import_module(f"tools.fuzz.{target}").ask, text_for(target)
     ask("", Random(0))  # noqa: S311 -- what is built at first need is no text's fault
     faulthandler.register(signal.SIGXCPU, file=sys.stderr, all_threads=False, chain=True)

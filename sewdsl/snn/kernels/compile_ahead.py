@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import torch
 
-from sewdsl.child_process import python_command
+from sewdsl.child_process import OWN_GROUP, python_command
 from sewdsl.snn.kernels import compile_cache
 from sewdsl.terminal import echo_styled, is_terminal
 
@@ -151,7 +151,7 @@ def _start_worker() -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the other.
+        **OWN_GROUP,  # Ctrl-C reaches this process alone, which then ends the other.
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import signal
+import sys
 import tarfile
 import threading
 import time
@@ -42,7 +43,7 @@ def _patient(address: str) -> Iterator[None]:
     Raises:
         RunError: If it does.
     """
-    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
         return
 

@@ -21,7 +21,7 @@ from typing import Literal, TextIO, cast
 from pydantic import BaseModel, ValidationError
 
 from sewdsl.allocator import keep_memory
-from sewdsl.child_process import python_command
+from sewdsl.child_process import OWN_GROUP, python_command
 from sewdsl.train.fit.processes import set_passive_waiting
 from sewdsl.train.records import STRICT, Positive, Seconds, Share, Text, Threads
 from sewdsl.train.store.run_notes import Accelerator, LoggerName
@@ -141,7 +141,7 @@ def main() -> None:
         for line in sys.stdin:
             lines.put(line.strip())
         lines.put("stop")
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # on Windows, os.kill would end the process at once
 
     def say(message: RunMessage) -> None:
         output.write(message.model_dump_json() + "\n")
@@ -163,7 +163,7 @@ def main() -> None:
 class Child:
     """A process that trains a run.
 
-    It is in a session of its own, so that Ctrl-C does not reach it before it is asked to stop.
+    Ctrl-C does not reach it before it is asked to stop.
 
     Args:
         show: Given each line that it writes for a user, in a thread of its own.
@@ -180,7 +180,7 @@ class Child:
             encoding="utf-8",
             errors="replace",
             env={**os.environ, "COLUMNS": LINE_WIDTH, "OMP_NUM_THREADS": str(job.threads), **(environment or {})},
-            start_new_session=True,
+            **OWN_GROUP,
         )
         pipes = self._process.stdin, self._process.stdout, self._process.stderr
         self._input, self._output, self._errors = (cast("TextIO", pipe) for pipe in pipes)

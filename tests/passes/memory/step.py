@@ -17,6 +17,8 @@ from sewdsl.passes.memory import TrainingLoad, peak_memory
 
 def resident() -> int:
     """Bytes that the process has in memory now."""
+    if sys.platform != "linux":
+        raise NotImplementedError
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

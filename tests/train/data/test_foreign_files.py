@@ -23,6 +23,7 @@ from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.imagenet import ImageFiles
 from sewdsl.train.data.numpy_files import MAX_UNPACKED
 from tests.effort import examples
+from tests.systems import make_fifo
 from tests.train.data import writers
 from tests.train.data.writers import some_events
 from tests.words import raises
@@ -223,11 +224,10 @@ def test_archives_that_numpy_does_not_write(tmp_path: Path) -> None:
         EventFile(0, tmp_path / "b.npz").frames(1, (2, 8, 8))
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".aedat", ".aedat4", ".bin"])
 def test_a_fifo_is_not_waited_for(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
-    os.mkfifo(path)
+    make_fifo(path)
     for read in (event_file, frame_file):
         with pytest.raises(DataError, match="FIFO"):
             read(path)

@@ -1,7 +1,6 @@
 """``shd`` and ``ssc``: spikes of a cochlea in files of HDF5."""
 
 import gzip
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from sewdsl.train.data.dataset import DataError, DataOptions, DataSet
 from sewdsl.train.data.heidelberg import count_spikes
 from sewdsl.train.data.split import split_off_validation
 from tests.effort import examples
+from tests.systems import make_fifo
 from tests.train.data import writers
 from tests.words import raises
 
@@ -168,9 +168,8 @@ def test_a_class_that_is_none(tmp_path: Path) -> None:
         data(tmp_path).find()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
 def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "shd_train.h5")
+    make_fifo(tmp_path / "shd_train.h5")
     with pytest.raises(DataError, match="FIFO"):
         data(tmp_path).find()
 

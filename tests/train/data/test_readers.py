@@ -11,6 +11,7 @@ from sewdsl.train.data.events.event_stream import Events
 from sewdsl.train.data.events.file_formats import read_events
 from sewdsl.train.data.events.recording import EventFile, FrameFile
 from sewdsl.train.data.numpy_files import MAX_UNPACKED
+from tests.systems import make_link
 from tests.train.data import writers
 from tests.train.data.writers import some_events
 from tests.words import raises
@@ -113,7 +114,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", t=[0], x=[0], p=[0])
     with raises(DataError):
         EventFile(0, tmp_path / "a.npz").frames(1, (2, 8, 8))
-    (tmp_path / "b.npz").symlink_to("nowhere")
+    make_link(tmp_path / "b.npz", "nowhere")
     with raises(DataError, "2"):
         EventFile(0, tmp_path / "b.npz").frames(1, (2, 8, 8))
 
