@@ -12,8 +12,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from threading import Lock
 from typing import IO, Any, Self
 
 from tests.effort import factor
@@ -45,6 +46,7 @@ class Forked:
     """
 
     def __init__(self, command: Sequence[str], **options: Any) -> None:
+        self._lock = Lock()
         context: Any = get_context("forkserver")
         context.set_forkserver_preload(IMPORTED)
         pipes = [context.Pipe(duplex=False) for _ in range(3)]
@@ -74,17 +76,19 @@ class Forked:
     @property
     def returncode(self) -> int | None:
         """Exit code, negative for a signal; None while the process runs."""
-        return self._process.exitcode
+        with self._lock:  # of two threads that read the exit code from a pipe, one gets none
+            return self._process.exitcode
 
     def poll(self) -> int | None:
         """Return the exit code."""
-        return self._process.exitcode
+        return self.returncode
 
     def wait(self) -> int:
         """Wait for the end of the process, and return its exit code."""
-        self._process.join()
-        assert self._process.exitcode is not None
-        return self._process.exitcode
+        wait([self._process.sentinel])
+        code = self.returncode
+        assert code is not None
+        return code
 
     def communicate(self) -> tuple[str, str]:
         """Wait for the end of the process, and return its standard output and standard error."""
@@ -96,7 +100,7 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the process, if it runs."""
-        if self._process.exitcode is None and self._process.pid is not None:
+        if self.returncode is None and self._process.pid is not None:
             os.kill(self._process.pid, number)
 
     def kill(self) -> None:
