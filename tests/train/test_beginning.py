@@ -212,7 +212,7 @@ class TestCommand:
         origin = WeightsOrigin(
             file="x", sha256="0" * 64, only=("a",), taken=found.taken, new=found.new, left=found.left
         )
-        compilation = read(small)
+        compilation = read(small, set={"train.epochs": 1})
         first: dict[str, Tensor] = {}
 
         def look(module: torch.nn.Module) -> None:
