@@ -131,7 +131,7 @@ SOME = [(torch.float32, "IAND"), (torch.bfloat16, "OR"), (torch.float16, "AND")]
 
 @pytest.mark.parametrize(
     ("dtype", "name"),
-    product([torch.float32, torch.bfloat16, torch.float16], JOINS) if factor() > 1 else SOME,
+    [*product([torch.float32, torch.bfloat16, torch.float16], JOINS)] if factor() > 1 else SOME,
 )
 def test_formats(name: str, dtype: torch.dtype) -> None:
     """Against float64, from the same rounded numbers; statistics out of the way, spikes are the same."""
