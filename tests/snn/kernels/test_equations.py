@@ -212,6 +212,7 @@ def test_few_choices_of_saved_results_are_compared(count: int, monkeypatch: pyte
     assert len(plan.kept) >= count
 
 
+@pytest.mark.deep  # compiles for ten seconds; test_many_states_are_handed_over_without_branches reads the text
 def test_fourteen_states() -> None:
     made, x_TN = module(of_states(14)), current()
     (given, gradients), (wanted, wanted_gradients) = (outcome(made, x_TN, name) for name in ("fastest", "reference"))
