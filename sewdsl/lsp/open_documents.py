@@ -245,6 +245,7 @@ def _place(uri: str) -> Path | None:
     try:
         if file is not None:
             file.exists()  # complains of a name that is too long
-        return file.resolve() if file else None
-    except (OSError, RuntimeError):  # that, or a link to itself
+        place = file.resolve() if file else None
+        return None if place and place.is_symlink() else place  # of a link to itself, since Python 3.13
+    except (OSError, RuntimeError):  # that, or a link to itself, before it
         return None
