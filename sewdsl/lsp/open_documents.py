@@ -172,11 +172,12 @@ class Documents:
         """
         begun = process_time()
         document = self[uri]
+        used = self._open[uri].used  # read now: the text may be closed before the next step
         yield document
         if document.view.file is None:
             return
         opened = {place: text.uri for text in self._texts() if (place := _place(text.uri)) is not None}
-        files = {path: path for path in self._open[uri].used}  # which may lie where nothing is searched
+        files = {path: path for path in used}  # which may lie where nothing is searched
         files |= {path.resolve(): path for path in net_files(project_folder(document.view.file), MAX_SEARCHED_FILES)}
         files.pop(document.view.file.resolve(), None)
         for place, path in sorted(files.items()):

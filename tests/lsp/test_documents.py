@@ -132,3 +132,13 @@ def test_a_closed_file_that_is_no_text(tmp_path: Path) -> None:
     _, documents = opened(tmp_path)
     (tmp_path / "c.net").write_bytes(b"\xff\xfe")
     assert documents[(tmp_path / "c.net").as_uri()].view.source.text == ""
+
+
+def test_a_text_that_is_closed_while_its_project_is_read(tmp_path: Path) -> None:
+    workspace, documents = opened(tmp_path, "a.net")
+    uri = (tmp_path / "a.net").as_uri()
+    project = documents.read_project(uri)
+    first = next(project)
+    workspace.remove_text_document(uri)
+    documents.forget(uri)
+    assert [each.uri.rsplit("/")[-1] for each in (first, *project)] == ["a.net", "b.net", "lib.net"]
