@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def test_json() -> None:
     found = json.loads(said)
     assert code == 0
     assert found["device"] == "cpu"
-    assert found["versions"]["torch"] == torch.__version__
+    assert found["versions"]["torch"] == version("torch")
     assert [(kernel["name"], kernel["ok"]) for kernel in found["kernels"]] == [
         (name, True) for name in FEW for _ in range(2)
     ]
