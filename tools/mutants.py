@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from queue import Queue
 from tempfile import mkdtemp
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
@@ -74,6 +75,38 @@ def _switch(place):
 _builtins._mutated = _switch({place!r})
 """
 """What the copy's package begins with: ``_mutated(number)`` says whether a mutant is in force, and who reaches it."""
+RUNNER = """
+import json, os, signal, sys, time
+
+os.environ.update(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
+import hypothesis, lightning.pytorch, numba, onnx, pydantic, pytest, spikingjelly.activation_based, torch, typer.testing
+
+seconds = float(sys.argv[1])
+for line in sys.stdin:
+    number, options = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os.environ["SEWDSL_MUTANT"] = str(number)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(nothing, stream)
+        os._exit(pytest.main(options))
+    begun = time.monotonic()
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done or time.monotonic() - begun > seconds:
+            break
+        time.sleep(0.02)
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    if not done:
+        os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status) if done else -1, flush=True)
+"""
+"""A process that has imported what most tests import, but nothing of the package, and forks for each mutant."""
 
 
 class Mutant(NamedTuple):
@@ -188,16 +221,27 @@ def write(mutants: list[Mutant], tree: Path, copy: Path, place: Path) -> None:
         file.write(SWITCH.replace("{place!r}", repr(str(place))))
 
 
-def run(copy: Path, tests: list[str], *options: str, seconds: float | None = None, **environment: str) -> int:
-    """The exit status of a run of tests in the copy."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", *options, *tests]
-    environ = {**os.environ, "PYTHONPATH": str(copy), **environment}
-    try:
-        return subprocess.run(
-            command, cwd=copy, env=environ, timeout=seconds, capture_output=True, check=False
-        ).returncode
-    except subprocess.TimeoutExpired:
-        return -1
+OPTIONS = "-q", "-p", "no:cacheprovider", "--tb=no", "-W", "ignore::pytest.PytestAssertRewriteWarning"
+
+
+def run_all(copy: Path, *options: str) -> None:
+    """Run all tests in the copy."""
+    command = [sys.executable, "-m", "pytest", *OPTIONS, *options]
+    subprocess.run(command, cwd=copy, env=environment(copy), capture_output=True, check=False)
+
+
+def start_runner(copy: Path) -> subprocess.Popen[str]:
+    """Start a process that reads numbers of mutants and options of pytest, and prints exit codes."""
+    command = [sys.executable, "-c", RUNNER, str(SECONDS)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=copy, env=environment(copy), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+    )
+
+
+def environment(copy: Path) -> dict[str, str]:
+    """Return the environment in which the copy's package is imported."""
+    return {**os.environ, "PYTHONPATH": str(copy)}
 
 
 def main() -> None:
@@ -216,7 +260,7 @@ def main() -> None:
     mutants = draw(asked.tree.resolve(), asked.other, asked.count, asked.seed)
     write(mutants, asked.tree.resolve(), copy, place)
     ignored = "--ignore=tests/project/test_imports.py", "--ignore=tests/benchmarks"
-    run(copy, [], f"--junitxml={place}/times.xml", *ignored)
+    run_all(copy, f"--junitxml={place}/times.xml", *ignored)
     times = {
         f"{case.get('classname')}.{case.get('name')}": float(case.get("time", 0))
         for case in ET.parse(place / "times.xml").iter("testcase")  # noqa: S314 -- pytest's own
@@ -232,8 +276,17 @@ def main() -> None:
         tests = sorted(reached[number], key=lambda test: times[_case(test)])[:TESTS_OF_A_MUTANT]
         if not tests:
             return "not reached"
-        status = run(copy, tests, "-x", "-n", "0", seconds=SECONDS, SEWDSL_MUTANT=str(number))
+        runner = runners.get()
+        assert runner.stdin
+        assert runner.stdout
+        print(json.dumps([number, [*OPTIONS, "-x", "-n", "0", *tests]]), file=runner.stdin, flush=True)
+        status = int(runner.stdout.readline())
+        runners.put(runner)
         return "survived" if status == 0 else "killed"
+
+    runners: Queue[subprocess.Popen[str]] = Queue()
+    for _ in range(asked.jobs):
+        runners.put(start_runner(copy))
 
     rows: list[dict[str, str | int]] = []
     with ThreadPoolExecutor(asked.jobs) as pool:  # in the order in which they were drawn, so that what is there counts
