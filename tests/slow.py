@@ -1,6 +1,6 @@
 """Which tests are slow: ``pytest --junit-xml=times.xml && python -m tests.slow times.xml`` writes it down anew.
 
-A test function is slow if a case of it takes more than a tenth of a second on average, or all cases more than two
+A test function is slow if a case of it takes more than a twentieth of a second on average, or all cases more than two
 seconds. ``pytest -m "not slow"`` leaves it out. What several tests share is made for the first of them, which then
 seems slow alone; ``pytest -m "not slow" --junit-xml=rest.xml && python -m tests.slow times.xml rest.xml`` finds the
 others.
@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 LIST = Path(__file__).with_name("slow.txt")
-CASE, TOGETHER = 0.1, 2.0
+CASE, TOGETHER = 0.05, 2.0
 """Seconds."""
 
 

@@ -41,10 +41,10 @@ def test_slow_tests_exist() -> None:
 def test_times_become_a_list(tmp_path: Path) -> None:
     """A case that takes long, or many that take long together."""
     cases = {
-        "test_one": [0.2],
-        "test_two": [0.07] * 31,
-        "test_three": [0.07] * 27,
-        "test_four": [0.3, 0.0, 0.0, 0.0],
+        "test_one": [0.06],
+        "test_two": [0.04] * 51,
+        "test_three": [0.04] * 49,
+        "test_four": [0.19, 0.0, 0.0, 0.0],
     }
     rows = [
         f'<testcase classname="tests.project.test_conftest" name="{name}[{i}]" time="{seconds}"/>'
