@@ -29,6 +29,24 @@ class TestDataSets:
     def test_all_are_found(self) -> None:
         assert set(datasets()) >= {"digits", "mnist5k", "nmnist", "cifar10-dvs", "dvs128-gesture", "event-folder"}
 
+    def test_one_that_is_defined_later_is_found_and_one_that_lacks_a_member_is_not(self) -> None:
+        before = datasets()
+        try:
+
+            class Later(DataSet, name="later"):
+                shape, classes = (1, 8, 8), 2
+
+                def load(self) -> Splits:
+                    raise NotImplementedError
+
+            class Unfinished(DataSet, name="unfinished"):
+                shape, classes = (1, 8, 8), 2
+
+            assert datasets() == before | {"later": Later}
+        finally:
+            DATASETS.pop("later", None)
+            DATASETS.pop("unfinished", None)
+
     @pytest.mark.parametrize("name", ["digits", "mnist5k"])
     def test_samples_are_as_announced(self, name: str) -> None:
         data = datasets()[name]()

@@ -19,12 +19,16 @@ from sewdsl.train.data.dataset import DATASETS, IN_MEMORY_BYTES, DataError, Data
 __all__ = ["Batches", "DataError", "DataOptions", "DataSet", "Reading", "Splits", "datasets", "find_dataset", "load"]
 
 
-@functools.cache
 def datasets() -> dict[str, type[DataSet]]:
     """Return the datasets that ship with sewdsl or are loaded, without those that lack a member, by their names."""
+    _import_shipped()
+    return {name: kind for name, kind in DATASETS.items() if not missing_members(kind)}
+
+
+@functools.cache
+def _import_shipped() -> None:
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         importlib.import_module(module.name)
-    return {name: kind for name, kind in DATASETS.items() if not missing_members(kind)}
 
 
 def find_dataset(name: str) -> type[DataSet] | None:
