@@ -141,7 +141,10 @@ def main() -> None:
         for line in sys.stdin:
             lines.put(line.strip())
         lines.put("stop")
-        signal.raise_signal(signal.SIGINT)  # on Windows, os.kill would end the process at once
+        if sys.platform == "win32":
+            signal.raise_signal(signal.SIGINT)  # there os.kill ends the process at once
+        else:
+            os.kill(os.getpid(), signal.SIGINT)  # raise_signal interrupts this thread, not a main thread that waits
 
     def say(message: RunMessage) -> None:
         output.write(message.model_dump_json() + "\n")
