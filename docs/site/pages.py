@@ -70,7 +70,7 @@ def kinds() -> str:
         for name, kind in sorted(catalogue().items(), key=lambda item: item[0].casefold()):
             if issubclass(kind, family) and name != "input":
                 parts.append(_kind(name, kind))
-    parts.append("## Neurons as equations\n\n[Neurons](neurons.md#the-shipped-neurons) has those that are shipped.\n")
+    parts.append("## Neurons as equations\n\n[Neurons](neurons.md#shipped-neurons) has those that are shipped.\n")
     blocks = shipped_networks()["blocks"].read_text(encoding="utf-8")
     parts.append(f"## Blocks\n\nThe blocks of papers, in the language itself:\n\n```sewdsl\n{blocks}```\n")
     parts.append(
