@@ -77,7 +77,7 @@ def kinds() -> str:
         "## Settings\n\n" + _table(("key", "meaning"), ((f"`{k}`", v) for k, v in kind_docs.header_docs().items()))
     )
     parts.append("## Recipe\n\n" + _table(("key", "default", "meaning"), _recipe()))
-    parts.append("## Datasets\n\n[Data](data.md) says what is expected on disk.\n\n" + datasets())
+    parts.append("## Datasets\n\n[Dataset files](data-files.md) describes the layouts on disk.\n\n" + datasets())
     return "\n".join(parts)
 
 
