@@ -37,7 +37,7 @@ PASSES: tuple[tuple[int, str, Pass], ...] = (
 """In the order in which they are applied, each with the lowest level that has it and its name.
 
 Those of level 1 change nothing but the rounding of sums, and what is decided by their last digits: a spike, or among
-equal values the way of a gradient (see "Apart from rounding" in ``docs/performance.md``). Those of level 2 round
+equal values the way of a gradient (see ``docs/rounding.md``). Those of level 2 round
 otherwise: in evaluation, and in convolutions and their gradients.
 """
 

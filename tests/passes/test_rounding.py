@@ -1,4 +1,4 @@
-"""What "apart from rounding" leaves open, as docs/performance.md says it: all that the last digits of a sum decide."""
+"""What "apart from rounding" leaves open, as docs/rounding.md says it: all that the last digits of a sum decide."""
 
 from __future__ import annotations
 

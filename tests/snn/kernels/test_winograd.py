@@ -27,7 +27,7 @@ ROUNDING = 4e-6
 """Of a result, compared with the largest number of it."""
 OF_A_WINDOW = 2e-5
 """Greatest error of an output, relative to the largest input of its window and the sum over channels of the largest
-weights: as docs/performance.md states it."""
+weights: as docs/rounding.md states it."""
 
 
 class Case(NamedTuple):
@@ -140,7 +140,7 @@ def test_vectors_of_8(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("tile", [2, 4])
 def test_rounding(tile: int) -> None:
-    """Errors (rms) are those that docs/performance.md states, in those of a plain sum in float32."""
+    """Errors (rms) are those that docs/rounding.md states, in those of a plain sum in float32."""
     case = drawn()
     x, weight = (each.clone().requires_grad_() for each in (case.x, case.weight))
     y = functional.conv2d(x, weight, padding=1)
