@@ -14,7 +14,7 @@ from docs.site.read_shipped import read_shipped
 from sewdsl.analysis.energy import EnergyCosts
 
 COSTS = EnergyCosts()
-SPIKFORMER, DRAFT = "Zhou et al., ICLR 2023, Tab. 2", "the same, in an earlier preprint, Tab. 2"
+SPIKFORMER, DRAFT = "Zhou et al., ICLR 2023, Tab. 2", "Zhou et al., earlier preprint, Tab. 2"
 QK, MAX, ATT = "Zhou et al., NeurIPS 2024, Tab. 2", "Max-Former, 2025, Tab. 3", "Yao et al., TPAMI 2023"
 SDT = "Yao et al., NeurIPS 2023, README of the released code"
 FIXED = "spikformer-8-512"
@@ -161,7 +161,7 @@ def readings(row: WithOperations) -> list[Recomputed]:
     verdicts = (
         (first, "holds, with the first layer once"),
         (first * T, f"holds, with the first layer at each of {T} time-steps"),
-        (work(FIXED).first * T, f"**does not hold**: the first layer that is added is that of `{FIXED}`, at each T"),
+        (work(FIXED).first * T, f"**does not hold**: it uses the first layer of `{FIXED}`, at each time-step"),
     )
     found = []
     for macs, verdict in verdicts:
@@ -170,7 +170,7 @@ def readings(row: WithOperations) -> list[Recomputed]:
         found.append(Recomputed(energy, near, verdict))
     alone = float(SOP_ENERGY) * sops * 1e-9
     near = abs(alone - float(row.energy)) <= _half(row.energy) + float(SOP_ENERGY) * slack * 1e-9
-    verdict = f"is {float(SOP_ENERGY):g} pJ for each SOP and nothing for the first layer: not at 0.9 and 4.6 pJ"
+    verdict = f"**does not hold**: it uses {float(SOP_ENERGY):g} pJ per SOP and no energy for the first layer"
     return [*found, Recomputed(alone, near, verdict)]
 
 
@@ -180,7 +180,7 @@ def verdict_of(row: WithOperations) -> str:
         if reading.holds:
             return reading.verdict
     same = [other for other in WITH_OPERATIONS if other != row and float(other.energy) == float(row.energy)]
-    also = f": it is that of `{same[0].network}` in {same[0].source}" if same else ""
+    also = f": equals the energy of `{same[0].network}` in {same[0].source}" if same else ""
     return f"**does not hold**{also}"
 
 
@@ -202,10 +202,10 @@ def rate_verdict(row: WithoutRates) -> str:
     rates = implied_rates(row)
     known = [mean_rate(other) for other in WITH_OPERATIONS]
     if max(rates) <= max(known):
-        return "possible: no more than the rates of the first table"
+        return "possible: within the rates of the first table"
     if min(rates) > 1:
         return "**impossible** with spikes"
-    return "more than any rate of the first table, see below"
+    return "above all rates of the first table, see below"
 
 
 def ratio(row: AsRatio, rate: float) -> float:
@@ -226,8 +226,8 @@ def ratio_verdict(row: AsRatio) -> str:
     if abs(mine - float(row.ratio)) <= _half(row.ratio):
         return "holds"
     if implied_by_ratio(row) < 0:
-        return f"**does not hold**: the first layer alone, multiplied once, allows {ratio(row, 0):.1f} at most"
-    return f"**does not hold** at that rate; it implies {implied_by_ratio(row):.1%}"
+        return f"**does not hold**: the first layer alone limits it to {ratio(row, 0):.1f}"
+    return f"**does not hold**: it implies a rate of {implied_by_ratio(row):.1%}"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -265,24 +265,35 @@ def _as_ratios() -> Iterator[list[str]]:
 def energies() -> str:
     """The three tables."""
     operations = _table(
-        ("network", "printed by", "T", "FLOPs (G)", "SOPs (G)", "mean rate", "mJ", "once", "at each T", "verdict"),
+        (
+            "network",
+            "source",
+            "T",
+            "FLOPs (G)",
+            "SOPs (G)",
+            "mean rate",
+            "printed (mJ)",
+            "once (mJ)",
+            "each T (mJ)",
+            "verdict",
+        ),
         _with_operations(),
     )
     rates = _table(
         (
             "network",
-            "printed by",
+            "source",
             "T",
             "FLOPs (G)",
             "without spikes (mJ)",
-            "mJ",
+            "printed (mJ)",
             "rate, once",
-            "rate, at each T",
+            "rate, each T",
             "verdict",
         ),
         _without_rates(),
     )
-    ratios = _table(("network", "printed by", "T", "NASAR", "printed", "computed", "verdict"), _as_ratios())
+    ratios = _table(("network", "source", "T", "NASAR", "printed", "computed", "verdict"), _as_ratios())
     spread = [mean_rate(row) for row in WITH_OPERATIONS]
     others = implied_rates(WithoutRates("qkformer-10-384", MAX, MEMBRANE_SHORTCUTS))[0]
     once, repeated = implied_rates(next(row for row in WITHOUT_RATES if row.network == "qkformer-10-384"))
@@ -300,17 +311,21 @@ def energies() -> str:
 
 
 _BETWEEN = """\
-These energies are printed without rates and operations. The rates are the mean, weighted by FLOPs, that each implies
-with the first layer once and at each time-step:
+## Energies without operations
+
+These papers print neither rates nor operations. The table shows the mean rate, weighted by FLOPs, that each energy
+implies:
 """
 _REMARK = """\
-The operations of the first table are mean rates of {least:.1%} to {most:.1%}. The energy of QKFormer-10-384 implies
-{repeated:.1%} to {once:.1%}, {fewest:.1f} to {times:.1f} times the largest of these rates. The joins of QKFormer
-add spikes, so that counts reach its layers. If a count is as many accumulations, the mean is a mean of counts, and not
-a share. The paper does not say which. With shortcuts between membranes, which leave spikes binary, Max-Former's Tab. 3
-prints {energy} mJ for QKFormer-10-384: {rate:.1%}.
+The operations in the first table imply mean rates from {least:.1%} to {most:.1%}. The energy of QKFormer-10-384 implies
+{repeated:.1%} to {once:.1%}, which is {fewest:.1f} to {times:.1f} times the largest of these rates. The joins of
+QKFormer add spikes, so its layers read counts. If a count k is k accumulations, the mean is a mean of counts and can
+exceed a fraction of spikes. The paper does not specify this. Max-Former's Tab. 3 prints {energy} mJ for
+QKFormer-10-384 with membrane shortcuts, which keep spikes binary. This implies a rate of {rate:.1%}.
 """
 _THEN = """\
-These are efficiencies: the energy of the same network without spikes, by that with spikes. NASAR is a rate over
-neurons, not over operations, and printed for T = 1; the first layer is multiplied once, as in the paper's Eq. 17:
+## Energy efficiencies
+
+An efficiency is the energy of the network without spikes divided by the energy with spikes. NASAR is the paper's mean
+rate over neurons, for T = 1. The first layer is counted once, as in the paper's Eq. 17:
 """

@@ -199,7 +199,7 @@ def differences() -> str:
 
 def energy() -> str:
     """The page as it is written, with the printed energies as they are computed now."""
-    text = (DOCS / "energy.md").read_text(encoding="utf-8")
+    text = (DOCS / "published-energies.md").read_text(encoding="utf-8")
     return _FROM_CODE.sub(lambda found: f"{found[1]}{energies()}{found[2]}", text)
 
 
@@ -246,7 +246,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "diagnostics.md": codes,
     "commands.md": commands,
     "differences.md": differences,
-    "energy.md": energy,
+    "published-energies.md": energy,
     "neurons.md": neurons,
     "decisions/index.md": decisions,
 }

@@ -24,7 +24,7 @@ blocks`) are not counted. *Peer* is what SpikingJelly 2.0.0 has for it: a class 
 Python of the module that it is in, which often has others of the family, without comments, docstrings and blank lines.
 Parameters are counted from the text; those that the paper prints are next to them, and so is what holds of all that it
 prints. Multiply-accumulates (MACs) are those of one time-step and sample. Energies that papers print of these networks
-are [computed again](energy.md#what-papers-print) on a page of their own.
+are [computed again](published-energies.md) on a page of their own.
 
 """
 WEIGHTS_PAGE = """\
