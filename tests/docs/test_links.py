@@ -55,7 +55,7 @@ def test_in_a_checkout(page: Path) -> None:
 def test_there_are_links() -> None:
     found = [link for page in PAGES for link in links(page)]
     assert len(found) > 150
-    assert "weights.md#what-is-converted-and-what-is-refused" in found
+    assert "weights.md#conversion-limits" in found
     assert any(link.endswith(".png") for link in found)
 
 
