@@ -1,7 +1,7 @@
-"""The pages that are made from the code: catalogue, networks, commands, claims, diagnostics, decisions.
+"""Generated pages: catalogue, networks, zoo, diagnostics, commands, differences, energy, neurons, decisions.
 
-They are files as all others, so that they can be read in a checkout too. ``python -m docs.site.pages`` rewrites
-them; a test compares.
+The pages are committed, so they can be read in a checkout. ``python -m docs.site.pages`` writes them, and a test
+compares them with the code.
 """
 
 from __future__ import annotations
@@ -43,15 +43,16 @@ CATALOGUE = """\
 
 # Catalogue
 
-Everything that a name can mean, from the docstrings of the code. `sewdsl nets --kinds` lists it too.
+All kinds, blocks, settings, recipe keys and datasets, with their arguments and defaults. The descriptions are the
+docstrings of the code. `sewdsl nets --kinds` prints the kinds.
 """
 NETWORKS = """\
 <!-- made by python -m docs.site.pages -->
 
 # Networks
 
-`sewdsl nets NAME` prints a file, with what is known of its source. Printed figures that differ are on the page of
-[differences](differences.md).
+Shipped networks with their parameters and multiply-accumulate operations (MACs). `sewdsl nets NAME` prints the file of
+a network, whose comments describe its source. [Differences](differences.md) compares published and computed values.
 """
 CODES = """\
 <!-- made by python -m docs.site.pages -->
@@ -63,16 +64,16 @@ The pages that `sewdsl explain CODE` prints, each with a text that has the probl
 
 
 def kinds() -> str:
-    """Every kind with its arguments, then the blocks, the settings and the keys of a recipe."""
+    """Return the catalogue: kinds with their arguments, blocks, settings, recipe keys and datasets."""
     parts = [CATALOGUE]
     for title, family in FAMILIES.items():
         parts.append(f"## {title}\n")
         for name, kind in sorted(catalogue().items(), key=lambda item: item[0].casefold()):
             if issubclass(kind, family) and name != "input":
                 parts.append(_kind(name, kind))
-    parts.append("## Neurons as equations\n\n[Neurons](neurons.md#shipped-neurons) has those that are shipped.\n")
+    parts.append("## Neurons as equations\n\n[Neurons](neurons.md#shipped-neurons) lists the shipped definitions.\n")
     blocks = shipped_networks()["blocks"].read_text(encoding="utf-8")
-    parts.append(f"## Blocks\n\nThe blocks of papers, in the language itself:\n\n```sewdsl\n{blocks}```\n")
+    parts.append(f"## Blocks\n\nBlocks of papers, defined in the language:\n\n```sewdsl\n{blocks}```\n")
     parts.append(
         "## Settings\n\n" + _table(("key", "meaning"), ((f"`{k}`", v) for k, v in kind_docs.header_docs().items()))
     )
@@ -92,14 +93,14 @@ def _kind(name: str, kind: type[Kind]) -> str:
 
 
 def _argument(name: str, field: str, letters: dict[str, str]) -> str:
-    """How an argument is written: by its letter, right after the name, or by its own name."""
+    """Return the spelling of an argument: its letter followed by a value, or its name."""
     return f"`{letters[field] or name}#`, {field}" if field in letters else f"`{field}`"
 
 
 def _default(kind: type[Kind | Recipe], name: str) -> str:
     field = argument_fields(kind)[name]
     if issubclass(kind, Pool) and name == "stride":
-        return "the kernel"
+        return "kernel"
     if field.is_required():
         return "–"
     return f"`{format_value(field.get_default(call_default_factory=True, validated_data={}))}`"
@@ -115,7 +116,7 @@ def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def datasets() -> str:
-    """Every dataset by the name that a recipe gives it."""
+    """Return the table of datasets, by their name in recipes."""
     from sewdsl.train.data import datasets as known  # noqa: PLC0415 -- torch takes seconds
 
     def rows() -> Iterator[tuple[str, ...]]:
@@ -126,26 +127,26 @@ def datasets() -> str:
             count = str(classes) if isinstance(classes, int) else "–"
             yield f"`{name}`", size, count, (data.__doc__ or "").strip().splitlines()[0]
 
-    return _table(("name", "shape", "classes", "what it is"), rows())
+    return _table(("name", "shape", "classes", "description"), rows())
 
 
 def networks() -> str:
-    """Every shipped network with its figures, and those that its source prints."""
+    """Return the table of shipped networks, with computed and published values."""
 
     def row(name: str, network: Network) -> tuple[str, ...]:
         claims = [e for e in network.expectations if not e.binding and e.quantity == "parameters"]
-        printed = [f"{claim.value} ({claim.source})" for claim in claims]
+        published = [f"{claim.value} ({claim.source})" for claim in claims]
         macs = f"{network.total_macs:,}"
-        return f"`{name}`", network.name, f"{network.total_parameters:,}", macs, ", ".join(printed) or "–"
+        return f"`{name}`", network.name, f"{network.total_parameters:,}", macs, ", ".join(published) or "–"
 
-    found = ((name, read_shipped(name).network) for name in shipped_networks())
-    rows = (row(name, network) for name, network in found if network is not None)
-    head = ("name", "network", "parameters", "MACs a time-step", "printed")
+    shipped = ((name, read_shipped(name).network) for name in shipped_networks())
+    rows = (row(name, network) for name, network in shipped if network is not None)
+    head = ("name", "network", "parameters", "MACs per time-step", "published parameters")
     return f"{NETWORKS}\n{_table(head, rows)}"
 
 
 def claims() -> str:
-    """Every figure that a source prints, next to the one that is computed."""
+    """Return the table of published values and computed values."""
 
     def rows() -> Iterator[tuple[str, ...]]:
         for name in shipped_networks():
@@ -154,10 +155,10 @@ def claims() -> str:
                 if network and not claim.binding and not is_measured(network, claim):
                     value = compute_quantity(network, claim.quantity)
                     shown = f"{value:,}" if isinstance(value, int) else value
-                    verdict = "holds" if agrees_with_figure(claim, value) else "**differs**"
+                    verdict = "equal" if agrees_with_figure(claim, value) else "**differs**"
                     yield f"`{name}`", claim.quantity, claim.source, claim.value, shown, verdict
 
-    return _table(("network", "quantity", "source", "printed", "computed", ""), rows())
+    return _table(("network", "quantity", "source", "published", "computed", "result"), rows())
 
 
 def codes() -> str:
@@ -172,35 +173,34 @@ def codes() -> str:
 
 
 def decisions() -> str:
-    """The decisions by number."""
-    found = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.name != "index.md")
-    titles = ((path.name, path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")) for path in found)
+    """Return the index of decisions, by number."""
+    records = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.name != "index.md")
+    titles = ((path.name, path.read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")) for path in records)
     lines = [f"- [{title}]({name})" for name, title in titles]
     return (
-        "<!-- made by python -m docs.site.pages -->\n\n# Decisions\n\nWhy things are as they are.\n\n"
-        + "\n".join(lines)
-        + "\n"
+        "<!-- made by python -m docs.site.pages -->\n\n# Decisions\n\n"
+        "Records with context, decision, consequences and alternatives.\n\n" + "\n".join(lines) + "\n"
     )
 
 
 def neurons() -> str:
-    """The page as it is written, with the library as it is now."""
+    """Return the page about neurons, with the current library."""
     text = (DOCS / "neurons.md").read_text(encoding="utf-8")
     library = shipped_networks()["neurons"].read_text(encoding="utf-8")
     fence = f'```sewdsl title="neurons.net"\n{library}```\n'
-    return _FROM_CODE.sub(lambda found: f"{found[1]}{fence}{found[2]}", text)
+    return _FROM_CODE.sub(lambda match: f"{match[1]}{fence}{match[2]}", text)
 
 
 def differences() -> str:
-    """The page as it is written, with the claims as they are now."""
+    """Return the page about differences, with the current claims."""
     text = (DOCS / "differences.md").read_text(encoding="utf-8")
-    return _FROM_CODE.sub(lambda found: f"{found[1]}{claims()}{found[2]}", text)
+    return _FROM_CODE.sub(lambda match: f"{match[1]}{claims()}{match[2]}", text)
 
 
 def energy() -> str:
-    """The page as it is written, with the printed energies as they are computed now."""
+    """Return the page about published energies, with the current computed energies."""
     text = (DOCS / "published-energies.md").read_text(encoding="utf-8")
-    return _FROM_CODE.sub(lambda found: f"{found[1]}{energies()}{found[2]}", text)
+    return _FROM_CODE.sub(lambda match: f"{match[1]}{energies()}{match[2]}", text)
 
 
 def commands() -> str:
@@ -250,11 +250,11 @@ PAGES: dict[str, Callable[[], str]] = {
     "neurons.md": neurons,
     "decisions/index.md": decisions,
 }
-"""By their way from docs/."""
+"""Functions that generate pages, by path relative to docs/."""
 
 
 def made(name: str) -> str:
-    """A page as it should be, with one empty line where there are several."""
+    """Return the generated page, with consecutive empty lines merged."""
     return re.sub(r"\n{3,}", "\n\n", PAGES[name]())
 
 

@@ -1,4 +1,4 @@
-"""The page of the zoo: networks of the field as text, next to what papers print and what a peer needs for them."""
+"""Zoo page: published networks in the language, compared with papers and with SpikingJelly."""
 
 from __future__ import annotations
 
@@ -16,29 +16,41 @@ from sewdsl.syntax.tree import Allow, BlockDefinition, Body, Let, Section, Setti
 PAGE = """\
 <!-- made by python -m docs.site.pages -->
 
-# The zoo
+# Zoo
 
-Networks of the field as text, each in a file that `sewdsl nets NAME` prints. *Lines* are those of the network: header,
-blocks, named values and body, without comments, figures and recipes; blocks that come with sewdsl (`sewdsl nets
-blocks`) are not counted. *Peer* is what SpikingJelly 2.0.0 has for it: a class or a constructor, and the lines of
-Python of the module that it is in, which often has others of the family, without comments, docstrings and blank lines.
-Parameters are counted from the text; those that the paper prints are next to them, and so is what holds of all that it
-prints. Multiply-accumulates (MACs) are those of one time-step and sample. Energies that papers print of these networks
-are [computed again](published-energies.md) on a page of their own.
+Networks of published papers. `sewdsl nets NAME` prints the file of a network.
+
+| column | contents |
+|---|---|
+| lines | lines of the file that define the network: settings, blocks, named values and body. \
+Comments, claims, recipes and shipped blocks (`sewdsl nets blocks`) are not counted |
+| SpikingJelly | class or constructor in SpikingJelly 2.0.0, and the lines of its Python module \
+without comments, docstrings and blank lines. A module often defines several networks |
+| published | number of parameters in the paper |
+| parameters | computed number of parameters |
+| MACs | multiply-accumulate operations per time-step and sample |
+| claims | published values that agree with the computed values |
+
+[Published energies](published-energies.md) compares the energies in the papers with computed values.
 
 """
 WEIGHTS_PAGE = """\
 
 ## Trained weights
 
-Printed accuracies are those of the files, on the data of the paper. *Ours* is the accuracy of the
-[shipped weights](weights.md#shipped-weights). *Weights* has the address at which the authors publish weights, *source*
-the text that names it. *Scheme* is the [scheme](weights.md#schemes) of their keys. An empty cell means that no source
-was found, not that there are no weights. No file at these addresses is part of the tests.
+| column | contents |
+|---|---|
+| published accuracy | accuracy in the paper, on the dataset of the paper |
+| accuracy | accuracy of the [shipped weights](weights.md#shipped-weights) |
+| weights | address of the weights published by the authors |
+| source | page that states the address |
+| scheme | [key scheme](weights.md#schemes) of the weights |
+
+An empty cell means that no source was found. The tests do not use the files at these addresses.
 
 """
 MEASURED = {"mnist5k": 0.977, "mnist5k-dvs": 0.975}
-"""Accuracy of the weights that are shipped; the tests measure it again."""
+"""Accuracy of the shipped weights. The tests measure it."""
 FANG, HU, YAO = "Fang et al., NeurIPS 2021", "Hu et al., 2021", "Yao et al., TPAMI 2023"
 ZHOU, QK, SDT = "Zhou et al., ICLR 2023", "Zhou et al., NeurIPS 2024", "Yao et al., NeurIPS 2023"
 MAX, ZHENG = "Max-Former, 2025", "Zheng et al., AAAI 2021"
@@ -103,8 +115,8 @@ class Published(NamedTuple):
 
     Attributes:
         where: Address, in Markdown.
-        source: Address of the text that says so, in Markdown.
-        scheme: Name of the scheme of their keys; empty: unknown.
+        source: Page that states the address, in Markdown.
+        scheme: Name of the key scheme. Empty if unknown.
     """
 
     where: str
@@ -129,7 +141,10 @@ _PLIF = Published(
     "[README](https://github.com/fangwei123456/Parametric-Leaky-Integrate-and-Fire-Spiking-Neuron)",
 )
 PRINTED = {"7b-net": "97.92% (Tab. 4)", "sew-resnet-18": "63.18% (Tab. 2)", "spiking-resnet-18": "62.32% (Tab. 2)"}
-"""Accuracies in the comments of files that are the basis of many variants, to each of which a claim would not apply."""
+"""Published accuracies of networks that are the basis of many variants.
+
+They are in comments of the files: a claim would apply to every variant.
+"""
 PUBLISHED: dict[str, Published] = {
     **{f"sew-resnet-{depth}": _FANG for depth in (18, 34, 50, 101, 152)},
     **{f"spiking-resnet-{depth}": _FANG for depth in (18, 34, 50)},
@@ -141,11 +156,11 @@ PUBLISHED: dict[str, Published] = {
     "qkformer-10-384": _QK,
     "qkformer-10-768": _QK,
 }
-"""Where authors publish weights of networks of the zoo; a network without a source is left out."""
+"""Weights published by the authors of networks in the zoo."""
 
 
 def weights() -> str:
-    """The table of printed and measured accuracies, and of weights."""
+    """Return the table of published and measured accuracies, and of weights."""
 
     def rows() -> Iterator[str]:
         for name in (*trained_networks(), *ZOO):
@@ -153,22 +168,22 @@ def weights() -> str:
             printed = [f"{claim.value} ({claim.source})" for claim in measured_claims(network, "accuracy")]
             printed = printed or ([PRINTED[name]] if name in PRINTED else [])
             if name in trained_networks():
-                ours = f"{MEASURED[name]:.1%}"
-                cells = ["", ours, "shipped", "[page](weights.md#shipped-weights)", "`sewdsl`", "not needed"]
+                accuracy = f"{MEASURED[name]:.1%}"
+                cells = ["", accuracy, "shipped", "[page](weights.md#shipped-weights)", "`sewdsl`", "not needed"]
             else:
-                found = PUBLISHED.get(name, Published("", ""))
-                scheme = f"`{found.scheme}`" if found.scheme else ""
-                line = f"`sewdsl weights convert FILE ours.safetensors --net {name}`" if found.scheme else ""
-                cells = [", ".join(printed), "", found.where, found.source, scheme, line]
+                published = PUBLISHED.get(name, Published("", ""))
+                scheme = f"`{published.scheme}`" if published.scheme else ""
+                line = f"`sewdsl weights convert FILE ours.safetensors --net {name}`" if published.scheme else ""
+                cells = [", ".join(printed), "", published.where, published.source, scheme, line]
             if any(cells):
                 yield f"| {' | '.join([f'`{name}`', *cells])} |\n"
 
-    head = ["network", "accuracy printed", "ours", "weights", "source", "scheme", "conversion"]
+    head = ["network", "published accuracy", "accuracy", "weights", "source", "scheme", "conversion"]
     return f"{WEIGHTS_PAGE}| {' | '.join(head)} |\n| {' | '.join('---' for _ in head)} |\n{''.join(rows())}"
 
 
 def lines_of_text(name: str) -> int:
-    """Lines of a shipped file that say what its network is."""
+    """Return the number of lines of a shipped file that define its network."""
     lines = shipped_networks()[name].read_text(encoding="utf-8").splitlines()
     document = read_shipped(name).document
     kept: set[int] = set()
@@ -180,7 +195,7 @@ def lines_of_text(name: str) -> int:
 
 
 def lines_of_python(text: str) -> int:
-    """Lines of a program without blank lines, comments and docstrings."""
+    """Return the number of lines of a program, without blank lines, comments and docstrings."""
     tree = ast.parse(text)
     documented: set[int] = set()
     for node in ast.walk(tree):
@@ -192,31 +207,31 @@ def lines_of_python(text: str) -> int:
 
 
 def zoo() -> str:
-    """The page: a row for each network."""
+    """Return the zoo page."""
 
     def rows() -> Iterator[str]:
         for name, (paper, peer) in ZOO.items():
             network = read_shipped(name).result()
             module, _, class_ = peer.partition(".")
-            beside = f"`{class_}`, {lines_of_python(_peer(module).read_text(encoding='utf-8'))}" if peer else "–"
+            peer_lines = f"`{class_}`, {lines_of_python(_peer(module).read_text(encoding='utf-8'))}" if peer else "–"
             claims = [one for one in network.expectations if not one.binding and not is_measured(network, one)]
             printed = [claim.value for claim in claims if claim.quantity == "parameters"]
             holds = [bool(agrees_with_figure(one, compute_quantity(network, one.quantity))) for one in claims]
             verdict = f"{sum(holds)} of {len(holds)}" if holds else "–"
             cells = [
-                *(f"`{name}`", paper, str(lines_of_text(name)), beside, ", ".join(printed) or "–"),
+                *(f"`{name}`", paper, str(lines_of_text(name)), peer_lines, ", ".join(printed) or "–"),
                 *(f"{network.total_parameters:,}", f"{network.total_macs:,}", verdict),
             ]
             yield f"| {' | '.join(cells)} |\n"
 
-    head = ["network", "paper", "lines", "peer, its lines", "printed", "parameters", "MACs", "claims that hold"]
+    head = ["network", "paper", "lines", "SpikingJelly", "published", "parameters", "MACs", "claims"]
     table = f"| {' | '.join(head)} |\n| {' | '.join('---' for _ in head)} |\n{''.join(rows())}"
     return PAGE + table + weights()
 
 
 def _peer(module: str) -> Path:
-    """The file of a module of SpikingJelly's models; it is read, not run."""
-    found = find_spec("spikingjelly")
-    assert found is not None  # noqa: S101 -- it is installed for the tests
-    assert found.origin is not None  # noqa: S101
-    return Path(found.origin).parent / "activation_based" / "model" / f"{module}.py"
+    """Return the file of a module of SpikingJelly's models, without importing the module."""
+    spec = find_spec("spikingjelly")
+    assert spec is not None  # noqa: S101 -- installed for the tests
+    assert spec.origin is not None  # noqa: S101
+    return Path(spec.origin).parent / "activation_based" / "model" / f"{module}.py"
