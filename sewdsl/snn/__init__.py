@@ -1,1 +1,1 @@
-"""The torch runtime, ignorant of the language: layers over time, neurons, joins, kernels."""
+"""PyTorch runtime, independent of the language: layers over time, neurons, joins and kernels."""

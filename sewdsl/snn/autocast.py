@@ -1,4 +1,4 @@
-"""torch's autocast, also where a device has none: on ``meta``, whose tensors have shapes and no numbers."""
+"""Autocast that also works on the device ``meta``, whose tensors have shapes but no data."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import torch
 
 
 def autocast_dtype(device: str) -> torch.dtype | None:
-    """The dtype that autocast computes in on a device; None where it is not in force."""
+    """Return the dtype that autocast computes in on a device; None if autocast is disabled."""
+    # PyTorch raises an error for autocast queries on "meta".
     if device == "meta" or not torch.is_autocast_enabled(device):
         return None
     return torch.get_autocast_dtype(device)
 
 
 def without_autocast(device: str) -> AbstractContextManager[object]:
-    """Computes in the dtypes that are there."""
+    """Disable autocast on a device within a context."""
     return nullcontext() if device == "meta" else torch.autocast(device, enabled=False)

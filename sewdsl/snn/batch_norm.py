@@ -1,4 +1,4 @@
-"""Batch norm with statistics over time-steps, samples and places jointly."""
+"""Batch norm with joint statistics over time-steps, samples and positions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sewdsl.snn.unsupported import TRAINING_BATCH_NORM, is_transformed
 
 
 class BatchNorm(_BatchNorm):
-    """Normalises every channel of ``[T, N, C, H, W]`` over T, N, H, W, or of ``[T, N, F]`` over T, N.
+    """Batch norm over T, N, H, W of ``[T, N, C, H, W]``, or over T, N of ``[T, N, F]``.
 
     ::
 
@@ -25,11 +25,11 @@ class BatchNorm(_BatchNorm):
 
     Attributes:
         scale: 1 for batch norm; alpha · v_threshold for tdBN (Zheng et al. 2021).
-        momentum: Weight of the newest batch in the running statistics; None: all batches weigh the same.
-        synchronised: Whether several processes that train together take the statistics over all their samples.
+        momentum: Weight of the newest batch in the running statistics; None: all batches have equal weights.
+        synchronised: Whether to compute the statistics over the samples of all processes in distributed training.
 
     Raises:
-        ValueError: in training, a single value per channel, whose variance is not defined.
+        ValueError: In training, if each channel has a single value: its variance is undefined.
     """
 
     num_batches_tracked: Tensor
@@ -42,45 +42,53 @@ class BatchNorm(_BatchNorm):
         self.synchronised = False
 
     def started(self, weight: float) -> BatchNorm:
-        """The norm itself, with this for the weight of every channel."""
+        """Set the initial weight of every channel, and return the module."""
         nn.init.constant_(self.weight, weight)
         return self
 
     def forward(self, x_TN: Tensor, repeats: int = 1) -> Tensor:
-        """The normalised input.
+        """Normalise the input.
 
         Args:
-            repeats: How many equal time-steps each of these represents: the statistics are the same, but the variance
-                of more values is a little less biased.
+            repeats: Number of equal time-steps that each time-step of the input represents. They have the same mean and
+                variance, but a smaller bias of the variance.
         """
         if not self.training:
             return over_steps(self._normalise, x_TN)
         if is_transformed():
             raise NotImplementedError(TRAINING_BATCH_NORM)
         values = self._check_count(x_TN, repeats)
+        # functional.batch_norm does not count batches, unlike nn.BatchNorm2d.
         self.num_batches_tracked.add_(1)
         if repeats == 1:
             return over_steps(self._normalise, x_TN)
+        # Write the repeats out: PyTorch rejects a single value per channel, and other processes need the true count.
         if values == 1 or self.shares_statistics:
             return over_steps(self._normalise, x_TN.repeat(repeats, *[1] * (x_TN.ndim - 1)))[: len(x_TN)]
+        # PyTorch updates the running variance with the unbiased variance of `values` values. Correct its share to that
+        # of `repeats * values` values: n / (n - 1) differs between the two counts.
         variance = self.running_var.clone()
         y = over_steps(lambda x: self._normalise(x, variance), x_TN)
         with torch.no_grad():
-            kept = (1 - self._momentum) * self.running_var
-            self.running_var.copy_(kept + (variance - kept) * (repeats * (values - 1) / (repeats * values - 1)))
+            carried_over = (1 - self._momentum) * self.running_var
+            self.running_var.copy_(
+                carried_over + (variance - carried_over) * (repeats * (values - 1) / (repeats * values - 1))
+            )
         return y
 
     @property
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """What it does in evaluation: the factor of each channel, and what is added, ``[C]`` each."""
+        """Factor and offset of each channel in evaluation mode, ``[C]`` each."""
         factor = self.weight * self.scale * (self.running_var + self.eps).rsqrt()
         return factor, self.bias - self.running_mean * factor
 
     def channels(self, x_TN: Tensor) -> ChannelAffine:
-        """How it would normalise an input, in float32 at least; in training, its statistics go into the running ones.
+        """Return the normalisation of each channel; update the running statistics in training.
+
+        The tensors are in float32 or wider.
 
         Args:
-            x_TN: See the class. Time-steps that are one and the same memory are looked at once.
+            x_TN: Input of the norm, see the class. Expanded time-steps (stride 0) are read once.
         """
         wide = torch.promote_types(self.weight.dtype, torch.float32)
         weight, bias = self.weight.to(wide), self.bias.to(wide)
@@ -92,6 +100,7 @@ class BatchNorm(_BatchNorm):
         repeats = len(x_TN) if x_TN.stride(0) == 0 else 1
         x_TN = x_TN[: len(x_TN) // repeats]
         self._check_count(x_TN, repeats)
+        # The operator counts the batch itself, so the current batch is not in num_batches_tracked yet.
         momentum = self.momentum if self.momentum is not None else 1 / (float(self.num_batches_tracked) + 1)
         with torch.no_grad():
             running = self.running_mean, self.running_var, self.num_batches_tracked
@@ -100,7 +109,7 @@ class BatchNorm(_BatchNorm):
 
     @property
     def shares_statistics(self) -> bool:
-        """Whether several processes share the statistics of this batch, so that it has to run by itself."""
+        """Whether processes share the statistics of a batch. If so, the norm cannot be fused."""
         return self.training and self.synchronised and distributed.is_initialized()
 
     @property
@@ -115,15 +124,17 @@ class BatchNorm(_BatchNorm):
         return functional.batch_norm(x, *statistics, weight, self.bias, self.training, self._momentum, self.eps)
 
     def _normalise_over_processes(self, x: Tensor, weight: Tensor, momentum: float) -> Tensor:
-        """In float32 at least, whatever x has."""
-        values, places = x.to(torch.promote_types(x.dtype, torch.float32)), [0, *range(2, x.ndim)]
-        sums = torch.cat([values.sum(places), values.new_tensor([values.numel() / self.num_features])])
+        """Normalise with the statistics of all processes, computed in float32 or wider."""
+        values, axes = x.to(torch.promote_types(x.dtype, torch.float32)), [0, *range(2, x.ndim)]
+        # Reduce the count as well: processes may have batches of different sizes.
+        sums = torch.cat([values.sum(axes), values.new_tensor([values.numel() / self.num_features])])
         total = _sum(sums)
         count = total[-1]
         shape = [1, -1, *[1] * (x.ndim - 2)]
         mean = total[:-1] / count
         centred = values - mean.reshape(shape)
-        variance = _sum(centred.square().sum(places)) / count
+        # A second reduction of centred squares avoids the cancellation in E[x^2] - E[x]^2.
+        variance = _sum(centred.square().sum(axes)) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
             self.running_var.lerp_((variance * count / (count - 1)).to(self.running_var.dtype), momentum)
@@ -132,18 +143,18 @@ class BatchNorm(_BatchNorm):
         return y.to(x.dtype)
 
     def _check_count(self, x_TN: Tensor, repeats: int) -> int:
-        """How many values each channel has in the batch, not counting repeats."""
+        """Return the number of values per channel in the batch, without repeats."""
         values = x_TN.shape[0] * x_TN.shape[1] * x_TN.shape[3:].numel()
         if values * repeats <= 1:
             message = (
-                f"batch norm over {self.num_features} channels got {list(x_TN.shape)}: training needs more than one "
+                f"batch norm over {self.num_features} channels got {list(x_TN.shape)}: training requires more than one "
                 "value per channel; use a larger batch or more time-steps, or call eval()"
             )
             raise ValueError(message)
         return values
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any rank will do."""
+        """Accept inputs of any rank."""
 
     def extra_repr(self) -> str:
         scale = "" if self.scale == 1 else f", scale={self.scale}"
@@ -151,13 +162,13 @@ class BatchNorm(_BatchNorm):
 
 
 class StepScaledBatchNorm(BatchNorm, ReadsPast):
-    """A batch norm over all time-steps that multiplies what it gives at each by a learned number (TEBN).
+    """Batch norm over all time-steps with a learnable output scale per time-step (TEBN).
 
     Args:
-        **options: As of :class:`BatchNorm`.
+        **options: Options of :class:`BatchNorm`.
 
     Attributes:
-        step_weight: p, ``[T]``, which starts as 1.
+        step_weight: p, ``[T]``, initialised to 1.
 
     Shape: ``[T, N, C, *]``, unchanged.
     """
@@ -167,22 +178,23 @@ class StepScaledBatchNorm(BatchNorm, ReadsPast):
         self.step_weight = nn.Parameter(torch.ones(steps))
 
     def forward(self, x_TN: Tensor, repeats: int = 1, past: StreamedPast | None = None) -> Tensor:
-        """The normalised input times p[t], of a whole sequence or of a step of a stream."""
+        """Return the normalised input times p[t], for a sequence or for one time-step of a stream."""
         y_TN = super().forward(x_TN, repeats)
         p = self.step_weight if past is None else self.step_weight[past.t : past.t + 1]
         return y_TN * p.to(y_TN.dtype).reshape(-1, *[1] * (y_TN.ndim - 1))
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; so is its gradient, since every process's loss depends on every addend."""
+    """Sum over all processes, with gradients summed over all processes."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 -- torch's signature
-        return _summed(x)
+        return _all_reduce(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:  # noqa: ARG004 -- torch's signature
-        return _summed(gradients[0])
+        # The loss of every process depends on the addends of all.
+        return _all_reduce(gradients[0])
 
 
 def _sum(x: Tensor) -> Tensor:
@@ -190,14 +202,15 @@ def _sum(x: Tensor) -> Tensor:
     return total
 
 
-def _summed(x: Tensor) -> Tensor:
+def _all_reduce(x: Tensor) -> Tensor:
+    # all_reduce works in place and requires contiguous memory.
     total = x.clone(memory_format=torch.contiguous_format)
     distributed.all_reduce(total)
     return total
 
 
 def synchronise_statistics(model: nn.Module) -> None:
-    """Lets every batch norm of a network take its statistics over all processes in training."""
+    """Make every batch norm of a model share its statistics over all processes in training."""
     for module in model.modules():
         if isinstance(module, BatchNorm):
             module.synchronised = True

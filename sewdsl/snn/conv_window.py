@@ -1,4 +1,4 @@
-"""The window of a convolution."""
+"""Geometry of a convolution: kernel size, stride, padding, dilation and groups."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ConvWindow(NamedTuple):
-    """How a kernel slides over maps ``[N, C, H, W]``: torch's arguments of the same names."""
+    """Sliding window of a convolution over ``[N, C, H, W]``, with the arguments of PyTorch."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -19,7 +19,7 @@ class ConvWindow(NamedTuple):
 
     @classmethod
     def of(cls, layer: nn.Conv2d | nn.Conv1d) -> ConvWindow:
-        """That of a layer; what slides over ``[N, C, L]`` slides over the one row of ``[N, C, 1, L]``."""
+        """Return the window of a layer; a 1-D convolution becomes a 2-D one over a single row."""
         kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
         padding = layer.padding
         if len(kernel) > 1:

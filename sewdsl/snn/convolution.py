@@ -1,13 +1,12 @@
-"""Convolutions as torch's own, but for what the backward pass holds, what it leaves undone, and what is active alone.
+"""Convolutions with a memory-saving backward pass, event-driven kernels and Winograd kernels.
 
-It holds no more at once than it must. torch computes both gradients of a convolution in one go, with the input, the
-gradient of the output and the gradient of the input all there. Here the gradient of the weight comes first; the input,
-which may have been unpacked or recomputed for it, is then given up, and only then is room made for the input's own
-gradient.
+PyTorch computes both gradients of a convolution together, with the input, the output gradient and the input gradient
+in memory. This backward pass computes the weight gradient first, releases the input, which may have been unpacked or
+recomputed, and only then allocates the input gradient.
 
-Where the input is known to be spikes or sums of them, and few of these are active, the output and the gradient of the
-weight are computed from what is active alone: :mod:`sewdsl.snn.kernels.convolution.event_convolution`. At level 2, the
-rest is computed by Winograd's algorithm where that is faster: :mod:`sewdsl.snn.kernels.convolution.winograd`.
+If the input consists of spikes or sums of spikes and few of them are active, the output and the weight gradient are
+computed from the active inputs alone (:mod:`sewdsl.snn.kernels.convolution.event_convolution`). At level 2, other 3x3
+convolutions use Winograd's algorithm if it is faster (:mod:`sewdsl.snn.kernels.convolution.winograd`).
 """
 
 from __future__ import annotations
@@ -29,19 +28,20 @@ Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
 
 BYTES_16_BIT = 2
-"""Bytes of a number in 16 bits."""
+"""Bytes of an element of a 16-bit format."""
 
 
 class ConvRun(NamedTuple):
-    """How a convolution is computed.
+    """Options for the computation of a convolution.
 
     Attributes:
-        frees_input: Whether the backward pass gives up the input before there is room for its gradient.
-        events: What the input is, if no more than what is active of it is to be looked at where that is little.
-        exact: Whether the output is computed so only where every bit stays the same. The weight gradient never is the
-            same to the bit: its sums are nearer to the exact ones than those of a dense convolution.
-        winograd: Whether what is not computed so may be computed by Winograd's algorithm.
-        tell: Told of each output of what may be computed so whether it was.
+        frees_input: Whether the backward pass releases the input before it allocates the input gradient.
+        events: Values of the input, if the event-driven kernels may be used; None: dense convolutions only.
+        exact: Whether to use the event-driven forward pass only if its output is bit-identical to the dense one. The
+            weight gradient is never bit-identical: its sums are closer to the exact ones than those of a dense
+            convolution.
+        winograd: Whether Winograd's algorithm may be used if the event-driven kernels are not.
+        tell: Callback for each output with ``events``: whether the event-driven kernel computed it.
     """
 
     frees_input: bool = False
@@ -52,24 +52,24 @@ class ConvRun(NamedTuple):
 
 
 DENSE = ConvRun()
-"""As torch does it."""
+"""Convolution of PyTorch, without options."""
 
 
 def taps_inside(size: int, kernel: int, stride: int, padding: int, dilation: int) -> list[bool]:
-    """Of each tap along an axis, whether it ever meets the map, and not its padding alone."""
+    """Return for each kernel tap along an axis whether it ever overlaps the unpadded input."""
     outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
     offsets = (tap * dilation - padding for tap in range(kernel))
-    behind_the_edge = ((max(0, -(offset // stride)), offset) for offset in offsets)
-    return [first < outputs and first * stride + offset < size for first, offset in behind_the_edge]
+    first_inside = ((max(0, -(offset // stride)), offset) for offset in offsets)
+    return [first < outputs and first * stride + offset < size for first, offset in first_inside]
 
 
 def mask_padding_taps(window: ConvWindow, x_TN: Tensor, weight: Tensor) -> Tensor:
-    """A weight whose taps have a gradient of 0 where they meet nothing but padding.
+    """Return a weight without gradients of the taps that only overlap padding.
 
-    In 16 bits, on some processors, torch leaves there what it found in the memory.
+    On some processors, PyTorch leaves the 16-bit gradients of these taps uninitialised.
 
     Args:
-        x_TN: What it slides over, ``[T, N, C, H, W]``.
+        x_TN: Input of the convolution, ``[T, N, C, H, W]``.
     """
     dtype = autocast_dtype(x_TN.device.type) or x_TN.dtype
     if (
@@ -82,14 +82,15 @@ def mask_padding_taps(window: ConvWindow, x_TN: Tensor, weight: Tensor) -> Tenso
     rows, columns = (taps_inside(*axis) for axis in axes)
     if all(rows) and all(columns):
         return weight
-    blind = [[not (row and column) for column in columns] for row in rows]
-    return torch.where(torch.tensor(blind, device=weight.device), 0.0, weight)  # laid out as the weight is
+    padding_only = [[not (row and column) for column in columns] for row in rows]
+    # The values do not change the output, since these taps only multiply padding. `where` keeps the memory layout.
+    return torch.where(torch.tensor(padding_only, device=weight.device), 0.0, weight)
 
 
 def conv2d_low_memory(
     window: ConvWindow, weight: Tensor, bias: Tensor | None, x: Tensor, run: ConvRun = DENSE
 ) -> Tensor:
-    """What a layer gives for maps ``[N, C, H, W]``, under autocast in its dtype."""
+    """Convolve feature maps ``[N, C, H, W]``, in the dtype of autocast if it is enabled."""
     dtype = autocast_dtype(x.device.type)
     if dtype is not None:
         x, weight = x.to(dtype), weight.to(dtype)
@@ -99,7 +100,7 @@ def conv2d_low_memory(
 
 
 class _Convolution(torch.autograd.Function):
-    """Keeps its input and its weight, as torch's own does."""
+    """Convolution that saves its input and weight, as PyTorch's does."""
 
     @staticmethod
     def forward(  # noqa: PLR0913 -- torch hands them over one by one
@@ -110,6 +111,7 @@ class _Convolution(torch.autograd.Function):
         events = EventConvolution.of(window, x, weight, counts=run.events == "counts") if run.events else None
         winograd = ctx.winograd = Winograd.of(window, x, weight) if run.winograd else None
         ctx.events = events
+        # ctx.events stays set: the weight gradient is event-driven even if the forward pass has to be dense.
         if events is not None and run.exact and not equals_dense(events, x.shape, bias=bias is not None):
             events = None
         y = (
@@ -132,6 +134,7 @@ class _Convolution(torch.autograd.Function):
         (g,), (needs_x, *needs) = gradients, ctx.needs_input_grad[:3]
         x, weight = ctx.saved_tensors
         g_weight = g_bias = g_x = None
+        # The weight gradient comes first, so that x can be released before g_x is allocated.
         if needs[0] and ctx.events is not None:
             winograd = ctx.winograd is not None and ctx.winograd.weight_tile > 0
             g_weight = ctx.events.weight_gradient(x, weight, g, winograd=winograd)
@@ -142,18 +145,20 @@ class _Convolution(torch.autograd.Function):
         elif any(needs):
             _, g_weight, g_bias = _gradients(ctx, g, x, weight, (False, *needs))
         shape, strides = x.shape, x.stride()
+        # Without this reference, the input is freed unless something else holds it.
         del x
         if needs_x and ctx.winograd is not None:
             g_x = ctx.winograd.input_gradient(weight, g)
-        if needs_x and g_x is None:  # it depends on the form of x alone: memory that nobody touches takes no room
-            form = g.new_empty_strided(shape, strides)
-            g_x, _, _ = _gradients(ctx, g, form, weight, (True, False, False))
+        if needs_x and g_x is None:
+            # The input gradient depends only on the shape and strides of x. Untouched memory is not backed by pages.
+            placeholder = g.new_empty_strided(shape, strides)
+            g_x, _, _ = _gradients(ctx, g, placeholder, weight, (True, False, False))
         return g_x, g_weight, g_bias, None, None
 
 
 def _gradients(ctx: Any, g: Tensor, x: Tensor, weight: Tensor, needs: tuple[bool, ...]) -> Gradients:
     (_, stride, padding, dilation, groups), transposed = ctx.window, False
-    found: Gradients = torch.ops.aten.convolution_backward(
+    gradients: Gradients = torch.ops.aten.convolution_backward(
         g, x, weight, ctx.sizes, stride, padding, dilation, transposed, (0, 0), groups, needs
     )
-    return found
+    return gradients

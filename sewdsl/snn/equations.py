@@ -1,4 +1,4 @@
-"""Neurons whose time-step is written as equations."""
+"""Module of neurons that are defined by equations."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
 
 class Equations(ReadsPast):
-    """Neurons of one kind, one per element of their input, whose time-step is written as equations.
+    """Neurons of one kind, one per input element, whose time-step is defined by equations.
 
-    It holds what is learned, never a state: that lives inside one forward, or in the caller's hands.
+    The module holds learnable parameters but no state. States exist during one forward pass, or belong to the caller.
 
     Args:
-        channels: C, for what each channel learns by itself.
-        steps: T, for what each time-step learns by itself.
+        channels: C, for parameters per channel.
+        steps: T, for parameters per time-step.
 
-    Shape: ``[T, N, C, *]`` to the same.
+    Shape: ``[T, N, C, *]``, unchanged.
     """
 
     def __init__(self, spec: EquationSpec, channels: int, steps: int) -> None:
@@ -34,16 +34,17 @@ class Equations(ReadsPast):
 
     @property
     def learned(self) -> dict[str, Tensor]:
-        """What is learned, by name, as a parametrization or pruning may make it of its parameters."""
+        """Learnable parameters by name."""
+        # getattr also returns parametrized and pruned values, which are not in _parameters.
         return {name: getattr(self, name) for name in self.spec.equations.learned}
 
     @property
     def keeps_inputs(self) -> bool:
-        """Whether it has a state to keep between the time-steps of a stream: ``[S, N, *]``."""
+        """Whether the neurons have states ``[S, N, *]`` to keep between the time-steps of a stream."""
         return bool(self.spec.equations.after)
 
     def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
-        """What the neurons give for a whole sequence, from the states at the start, or for a step of a stream."""
+        """Return the output for a sequence from the initial states, or for one time-step of a stream."""
         if past is None:
             return kernels.run_equations(self.spec, x_TN, None, self.learned, final=False)[0]
         y_TN, after = self.run(x_TN, past.before, past.t)
@@ -51,10 +52,9 @@ class Equations(ReadsPast):
         return y_TN
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, joint: PendingJoin | None = None) -> Tensor:
-        """Return what the neurons give for the current that a batch norm makes, and what a join makes of it.
+        """Return the output for the current of a batch norm, combined with a join.
 
-        If there is a kernel for all of that, neither the current nor the states nor the output of the neurons are
-        stored.
+        If a fused kernel applies, neither the current nor the states nor the output of the neurons are stored.
 
         Args:
             x_TN: Input of the batch norm, ``[T, N, C, *]``.
@@ -63,11 +63,14 @@ class Equations(ReadsPast):
         return run_normalised(self, kernel, x_TN, norm, joint)
 
     def run(self, x_TN: Tensor, start: Tensor | None = None, first: int = 0) -> tuple[Tensor, Tensor]:
-        """What the neurons give, and their states after the last time-step, ``[S, N, *]``, in float32 at least.
+        """Return the output and the states after the last time-step.
 
         Args:
-            start: States before the first time-step, ``[S, N, *]``; None: those of the equations.
-            first: How many time-steps there were before.
+            start: States before the first time-step, ``[S, N, *]``; None: initial states of the equations.
+            first: Number of time-steps before x_TN, which selects parameters per time-step.
+
+        Returns:
+            The output, and states ``[S, N, *]`` in float32 or wider.
         """
         learned = self.learned
         for name, item in self.spec.equations.learned.items():
@@ -80,4 +83,4 @@ class Equations(ReadsPast):
 
 
 class SpikingEquations(Equations, SpikingModule):
-    """Such neurons that give spikes, each 0 or 1."""
+    """Neurons with equations whose outputs are spikes, each 0 or 1."""

@@ -1,4 +1,4 @@
-"""Whether a module may run as a part of others, or has to be called by itself."""
+"""Checks of whether a module may be computed as part of a fused step."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from typing import TypeGuard, TypeVar
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-_OF_ALL = [f"_global_{when}_hooks" for when in ("forward", "forward_pre", "backward", "backward_pre")]
-"""Where torch keeps the hooks of all modules."""
+_GLOBAL_HOOKS = [f"_global_{when}_hooks" for when in ("forward", "forward_pre", "backward", "backward_pre")]
+"""Attributes of torch.nn.modules.module with the hooks of all modules."""
 
 Some = TypeVar("Some", bound=nn.Module)
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Whether somebody waits for it to be called: by hooks, its own or those of all modules, or by a ``forward`` of it.
+    """Return whether a module has hooks (its own or global ones) or a replaced ``forward``.
 
-    They may change what it is given and gives, so it has to run by itself, not as a part of others.
+    Hooks may change inputs and outputs, so the module must be called by itself and not in a fused step.
     """
-    own = module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks  # noqa: SLF001 -- torch has no other way to ask
-    return any(own) or "forward" in module.__dict__ or any(getattr(torch_module, name) for name in _OF_ALL)
+    own = module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks  # noqa: SLF001 -- PyTorch has no public interface for this
+    return any(own) or "forward" in module.__dict__ or any(getattr(torch_module, name) for name in _GLOBAL_HOOKS)
 
 
 def is_ours(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether it does what a kind of module does: anything may be in its place, or in that of its ``forward``."""
+    """Return whether a module has the unmodified ``forward`` of a class."""
+    # Subclasses and instances may replace `forward`, e.g. quantisation wrappers.
     return isinstance(module, kind) and type(module).forward is kind.forward and "forward" not in module.__dict__
 
 
 def fusible(module: nn.Module, kind: type[Some]) -> TypeGuard[Some]:
-    """Whether it does what a kind of module does, and no hook waits for it to be called."""
+    """Return whether a module has the unmodified ``forward`` of a class and no hooks."""
     return is_ours(module, kind) and not has_hooks(module)

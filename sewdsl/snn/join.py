@@ -1,4 +1,4 @@
-"""The module around a join."""
+"""Module of a residual join."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sewdsl.snn.protocols import JoinSpec
 
 
 class Join(nn.Module):
-    """g(A, S): the element-wise function of a branch and an identity (Eq. 9).
+    """Residual join g(A, S) of a branch and an identity, element by element (Eq. 9).
 
     Shape: twice ``[T, N, *]`` to ``[T, N, *]``.
     """
@@ -28,10 +28,10 @@ class Join(nn.Module):
 
 
 class PendingJoin(NamedTuple):
-    """A join that waits for the spikes of some neurons.
+    """Join whose other operand is available before the spikes that it combines.
 
     Attributes:
-        other: Its other operand, ``[T, N, *]``.
+        other: Other operand, ``[T, N, *]``.
         branch: Whether the spikes are the branch; else they are the identity.
     """
 
@@ -40,10 +40,10 @@ class PendingJoin(NamedTuple):
     branch: bool
 
     def of(self, spikes_TN: Tensor) -> Tensor:
-        """What the module makes of the spikes."""
+        """Return the join of the spikes and the other operand."""
         y_TN: Tensor = self.join(spikes_TN, self.other) if self.branch else self.join(self.other, spikes_TN)
         return y_TN
 
     def fused(self, x_TN: Tensor) -> kernels.Joint | None:
-        """The same for the kernel that normalises an input and fires; None where only the module can do it."""
+        """Return the join for a fused kernel of batch norm and neurons; None if none applies."""
         return kernels.fusible_join(self.join.spec, x_TN, self.other, branch=self.branch)

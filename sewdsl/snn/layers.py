@@ -1,6 +1,6 @@
-"""Layers without memory, each on a whole sequence ``[T, N, *]``.
+"""Stateless layers on sequences ``[T, N, *]``.
 
-Parameters carry torch's plain names (``weight``, ``bias``), so that checkpoints stay readable.
+Parameters have the names of PyTorch (``weight``, ``bias``), which makes checkpoints readable by other tools.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from sewdsl.snn.time_steps import over_steps
 SEQUENCE_OF_ROWS_NDIM = 4
 """Axes of ``[T, N, C, L]``."""
 AVX2_FLOATS = 8
-"""Numbers in single precision of a vector of AVX2."""
+"""Number of float32 elements in an AVX2 vector."""
 
 
 class Conv2d(nn.Conv2d):
-    """2-D convolution of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``; torch's arguments.
+    """2-D convolution of every time-step, ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``.
 
-    ``run`` says what is done to take less memory and time.
+    The constructor takes PyTorch's arguments. ``run`` has options that save memory and time.
     """
 
     def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:
         return self._slide(x_TN, self.weight, self.bias, run)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
-        """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""
+        """Return the output after a batch norm in evaluation mode, computed with folded weights."""
         return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1, 1)), run)
 
     def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, run: ConvRun) -> Tensor:
@@ -44,16 +44,16 @@ class Conv2d(nn.Conv2d):
 
 
 class Conv1d(nn.Conv1d):
-    """1-D convolution of every time-step: ``[T, N, C, L]`` to ``[T, N, C', L']``; torch's arguments.
+    """1-D convolution of every time-step, ``[T, N, C, L]`` to ``[T, N, C', L']``.
 
-    It is computed as that of a map of one row, as torch does itself. ``run``: as in :class:`Conv2d`.
+    It is computed as a 2-D convolution of maps with one row, as PyTorch does internally. See :class:`Conv2d`.
     """
 
     def forward(self, x_TN: Tensor, *, run: ConvRun = DENSE) -> Tensor:
         return self._slide(x_TN, self.weight, self.bias, run)
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, *, run: ConvRun = DENSE) -> Tensor:
-        """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""
+        """Return the output after a batch norm in evaluation mode, computed with folded weights."""
         return self._slide(x_TN, *_folded(self, norm, (-1, 1, 1)), run)
 
     def _slide(self, x_TN: Tensor, weight: Tensor, bias: Tensor | None, run: ConvRun) -> Tensor:
@@ -68,7 +68,7 @@ class Conv1d(nn.Conv1d):
 
 
 def _prepared(window: ConvWindow, x_TN: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Maps ``[T, N, C, H, W]`` and a weight that torch convolves as they are."""
+    """Return feature maps ``[T, N, C, H, W]`` and a weight that PyTorch convolves correctly."""
     weight = mask_padding_taps(window, x_TN, weight)
     if _misreads_channels_last(window, x_TN):
         return _row_by_row(x_TN), _row_by_row(weight)
@@ -76,68 +76,66 @@ def _prepared(window: ConvWindow, x_TN: Tensor, weight: Tensor) -> tuple[Tensor,
 
 
 def _misreads_channels_last(window: ConvWindow, x_TN: Tensor) -> bool:
-    """Whether oneDNN in torch 2.13 goes wrong where the maps are stored channels last.
-
-    Of one channel for each group, with a stride that is wider than high, it convolves another map. With a 1x1
-    kernel that skips places, and fewer channels than the 8 floats of a vector of AVX2, the gradient of the weight
-    in float32 is written beyond the memory that it has, which ends the process later on.
-    """
+    """Return whether oneDNN in PyTorch 2.13 has a bug for such channels-last maps."""
     channels = x_TN.shape[2]
+    # Depthwise, with a stride that is larger along the width: the output belongs to other positions.
     if channels == window.groups and window.stride[1] > window.stride[0]:
         return True
-    skips = window.kernel == (1, 1) and window.stride != (1, 1)
-    return skips and channels < AVX2_FLOATS and x_TN.dtype == torch.float32
+    # Strided 1x1 kernels with few channels: the float32 weight gradient is written out of bounds, which crashes the
+    # process later.
+    is_strided_1x1 = window.kernel == (1, 1) and window.stride != (1, 1)
+    return is_strided_1x1 and channels < AVX2_FLOATS and x_TN.dtype == torch.float32
 
 
 class Linear(nn.Linear):
-    """A linear layer on maps: ``[T, N, C, H, W]`` to ``[T, N, F]``.
+    """Linear layer on flattened feature maps, ``[T, N, *]`` to ``[T, N, F]``.
 
-    Vectors ``[T, N, F]`` are not flattened. The arguments are torch's.
+    The constructor takes PyTorch's arguments.
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
         return super().forward(x_TN.flatten(2))
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm) -> Tensor:
-        """The output as a batch norm in evaluation makes it, from weights that have the norm in them."""
+        """Return the output after a batch norm in evaluation mode, computed with folded weights."""
         return functional.linear(x_TN.flatten(2), *_folded(self, norm, (-1, 1)))
 
 
 def _row_by_row(x: Tensor) -> Tensor:
-    """Maps stored row by row, and with the strides that say so.
-
-    Of one channel a map is stored the same either way, but for the strides.
-    """
+    """Return a tensor in row-major order, with unambiguous strides."""
+    # With one channel, a channels-last tensor is also contiguous. The reshapes recompute its strides.
     return x.contiguous().reshape(-1).reshape(x.shape)
 
 
 def _folded(layer: Conv2d | Conv1d | Linear, norm: BatchNorm, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Weight and bias with what the norm does to each channel in them."""
+    """Return weight and bias with the batch norm folded in."""
     scale, shift = norm.scale_and_shift
     bias = shift if layer.bias is None else layer.bias * scale + shift
     return layer.weight * scale.reshape(shape), bias
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """Transposed convolution of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``; torch's arguments."""
+    """Transposed convolution of every time-step, ``[T, N, C, H, W]`` to ``[T, N, C', H', W']``."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]
         return over_steps(super().forward, x_TN)
 
 
 class ConvTranspose1d(nn.ConvTranspose1d):
-    """Transposed convolution of every time-step: ``[T, N, C, L]`` to ``[T, N, C', L']``; torch's arguments."""
+    """Transposed convolution of every time-step, ``[T, N, C, L]`` to ``[T, N, C', L']``."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # type: ignore[override]
         return over_steps(super().forward, x_TN)
 
 
 class Upsample(nn.Module):
-    """Enlarges every map by a whole factor: ``[T, N, C, H, W]`` to ``[T, N, C, factor·H, factor·W]``, or its length.
+    """Upsampling of every map by an integer factor along each spatial axis.
 
     Args:
-        factor: How many times as high and wide, or as long.
-        mode: torch's: ``nearest`` or ``bilinear``, which does not align corners; of one axis torch calls it linear.
+        factor: Ratio of output size to input size.
+        mode: PyTorch's ``nearest``, or ``bilinear`` without aligned corners (``linear`` for one spatial axis).
+
+    Shape: ``[T, N, C, H, W]`` to ``[T, N, C, factor·H, factor·W]``; also ``[T, N, C, L]``.
     """
 
     def __init__(self, factor: int, mode: str = "nearest") -> None:
@@ -153,9 +151,9 @@ class Upsample(nn.Module):
 
 
 class LayerNorm(nn.LayerNorm):
-    """Layer norm over the channels of each place: ``[T, N, C, H, W]`` or ``[T, N, F]``, unchanged.
+    """Layer norm over the channels of each position of ``[T, N, C, H, W]`` or ``[T, N, F]``.
 
-    The arguments are torch's; the normalised shape is C or F.
+    The constructor takes PyTorch's arguments; the normalised shape is C or F.
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
@@ -163,18 +161,18 @@ class LayerNorm(nn.LayerNorm):
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group norm of every time-step of ``[T, N, C, H, W]``, or ``[T, N, F]``; torch's arguments."""
+    """Group norm of every time-step of ``[T, N, C, H, W]`` or ``[T, N, F]``."""
 
     def forward(self, x_TN: Tensor) -> Tensor:
         return over_steps(super().forward, x_TN)
 
 
 class PReLU(nn.PReLU):
-    """max(x, 0) + weight · min(x, 0) of ``[T, N, *]``, with one weight or one for each channel.
+    """max(x, 0) + weight · min(x, 0) of ``[T, N, *]``, with a scalar weight or one per channel.
 
     Args:
-        slopes: How many weights: 1, or C.
-        start: Where they start.
+        slopes: Number of weights: 1 or C.
+        start: Initial value of the weights.
     """
 
     def __init__(self, slopes: int, start: float = 0.25) -> None:
@@ -185,11 +183,11 @@ class PReLU(nn.PReLU):
 
 
 class Scale(nn.Module):
-    """Everything times one number, which may be learned.
+    """Product with a scalar, which may be learnable.
 
     Args:
-        value: The number, or where it starts.
-        learn: Whether it is a parameter, ``weight``.
+        value: The scalar, or its initial value.
+        learn: Whether the scalar is a parameter, ``weight``.
 
     Shape: ``[T, N, *]``, unchanged.
     """
@@ -214,12 +212,10 @@ class Flatten(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout with one mask for all time-steps of a sample, drawn again in every forward.
-
-    A mask that changed from step to step would be averaged away by the membrane potential.
+    """Dropout with one mask per sample for all time-steps, drawn anew in every forward pass.
 
     Attributes:
-        p: Probability that an element is zeroed in training, 0 <= p < 1; the others are scaled by 1 / (1 - p).
+        p: Probability of zeroing an element in training, 0 <= p < 1; other elements are scaled by 1 / (1 - p).
     """
 
     def __init__(self, p: float = 0.5) -> None:
@@ -227,13 +223,14 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x_TN: Tensor, mask_N: Tensor | None = None) -> Tensor:
-        """What is left of a sequence, or of a time-step in a loop, whose mask was drawn before."""
+        """Apply dropout to a sequence, or to one time-step of a loop with a mask drawn before."""
         if not self.training:
             return x_TN
+        # One mask for all time-steps: the membrane potential would average out masks that change at each time-step.
         return x_TN * (self.draw_mask(x_TN) if mask_N is None else mask_N)
 
     def draw_mask(self, x_TN: Tensor) -> Tensor:
-        """What all time-steps are multiplied by in training, for an input ``[T, N, *]``."""
+        """Return the scaled mask of all time-steps of an input ``[T, N, *]``."""
         return functional.dropout(x_TN.new_ones(x_TN.shape[1:]), self.p)
 
     def extra_repr(self) -> str:
@@ -241,12 +238,12 @@ class Dropout(nn.Module):
 
 
 class DropPath(Dropout):
-    """Silences all of a sample, at all its time-steps, drawn again in every forward.
+    """Stochastic depth: zeros all time-steps of random samples, drawn anew in every forward pass.
 
     Attributes:
-        p: Probability that a sample is silenced in training, 0 <= p < 1; the others are scaled by 1 / (1 - p).
+        p: Probability of zeroing a sample in training, 0 <= p < 1; other samples are scaled by 1 / (1 - p).
     """
 
     def draw_mask(self, x_TN: Tensor) -> Tensor:
-        """One number for each sample, for an input ``[T, N, *]``."""
+        """Return a mask with one scaled element per sample of an input ``[T, N, *]``."""
         return functional.dropout(x_TN.new_ones(x_TN.shape[1], *[1] * (x_TN.ndim - 2)), self.p)

@@ -1,27 +1,27 @@
-"""What the runtime's storage formats hold; without torch, so that a plan can be made before anything runs."""
+"""Limits of storage formats and kernels. Importing them does not import PyTorch."""
 
 MAX_BYTE_PLACES = 256
-"""Places of a pooling window that a byte tells apart."""
+"""Largest number of positions in a pooling window whose index fits in a byte."""
 
 EVENT_CHANNELS = 8
-"""Input and output channels are a multiple of this where a convolution is computed by events: a vector of numbers."""
+"""Divisor of the channels of event-driven convolutions: the length of a vector in elements."""
 
 MAX_EVENT_KERNEL = 7
-"""Height and width up to which it is so: all taps of a kernel are written out."""
+"""Largest height and width of the kernel of an event-driven convolution, since its loops over taps are unrolled."""
 
 WINOGRAD_CHANNELS = 8
-"""Input and output channels are a multiple of this where a convolution is computed by Winograd's algorithm."""
+"""Divisor of the channels of Winograd convolutions."""
 
 WINOGRAD_KERNEL = (3, 3)
-"""Height and width of the kernels for which it is so."""
+"""Height and width of the kernel of Winograd convolutions."""
 
 MAX_16_BIT_PLACES = 1 << 15
-"""Places of a map that an integer of 16 bits tells apart."""
+"""Largest number of positions in a feature map whose index fits in a signed 16-bit integer."""
 
 MAX_REGISTER_STEPS = 16
-"""Up to so many time-steps, a backward pass on a GPU keeps all potentials in registers: with 32 of them, a thread needs
-168 registers, and too few threads run at once."""
+"""Largest number of time-steps for which a backward pass on a GPU keeps all membrane potentials in registers. With 32
+time-steps, a thread needs 168 registers, and too few threads run concurrently."""
 
 MAX_KERNEL_ENTRIES = 398
-"""Longest time-step of neurons as equations that has a kernel, in results. PyTorch runs longer ones, which would take
-minutes to compile."""
+"""Largest number of operations in a time-step of equations that has a kernel. Longer ones would take minutes to compile
+and run in plain PyTorch."""

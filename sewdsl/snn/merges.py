@@ -1,4 +1,4 @@
-"""The modules around merges that are no joins of two, and sums and means for gates; all by autograd."""
+"""Modules of merges, gates, attention, sums and means, all differentiated by autograd."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sewdsl.snn.protocols import JoinSpec
 
 
 class JoinOfMany(nn.Module):
-    """g of the first two operands, then of what that gives and the next.
+    """Join of several operands: g of the first two, then g of the result and the next operand.
 
     Attributes:
-        spec: What g computes.
+        spec: Definition of g.
 
-    Shape: each ``[T, N, *]``, to the same.
+    Shape: each ``[T, N, *]``, unchanged.
     """
 
     def __init__(self, spec: JoinSpec) -> None:
@@ -32,7 +32,7 @@ class JoinOfMany(nn.Module):
 
 
 class Concatenation(nn.Module):
-    """The channels of all operands, one after the other.
+    """Concatenation of the operands along channels.
 
     Shape: ``[T, N, C1, *]``, ``[T, N, C2, *]``, … to ``[T, N, C1 + C2 + …, *]``.
     """
@@ -42,9 +42,9 @@ class Concatenation(nn.Module):
 
 
 class Maximum(nn.Module):
-    """The greatest of the operands at each place; equal ones share the gradient, two at a time.
+    """Element-wise maximum of the operands; equal values share the gradient pairwise.
 
-    Shape: each ``[T, N, *]``, to the same.
+    Shape: each ``[T, N, *]``, unchanged.
     """
 
     def forward(self, *operands: Tensor) -> Tensor:
@@ -52,9 +52,9 @@ class Maximum(nn.Module):
 
 
 class Product(nn.Module):
-    """The product of the operands; gates are not written out.
+    """Product of the operands, with gates broadcast over channels and positions.
 
-    Shape: ``[T, N, C, *]``, gates with a divisor of C for channels and 1 or the same for places.
+    Shape: ``[T, N, C, *]``; a gate has a divisor of C as channels and 1 or the full size along each other axis.
     """
 
     def forward(self, *operands: Tensor) -> Tensor:
@@ -62,30 +62,31 @@ class Product(nn.Module):
 
 
 def _multiply(one: Tensor, other: Tensor) -> Tensor:
-    few, many = sorted((one.shape[2], other.shape[2]))
-    if few in {1, many}:
+    gate_channels, channels = sorted((one.shape[2], other.shape[2]))
+    if gate_channels in {1, channels}:
         return one * other
-    product: Tensor = _grouped(one, few) * _grouped(other, few)
+    # A gate may have one value per group of channels. Reshaping broadcasts it without a copy.
+    product: Tensor = _grouped(one, gate_channels) * _grouped(other, gate_channels)
     return product.flatten(2, 3)
 
 
 def _grouped(x: Tensor, groups: int) -> Tensor:
-    """``[T, N, C, *]`` as ``[T, N, groups, C / groups, *]``."""
+    """Return ``[T, N, C, *]`` as ``[T, N, groups, C / groups, *]``."""
     return x.reshape(*x.shape[:2], groups, x.shape[2] // groups, *x.shape[3:])
 
 
 class Attention(nn.Module):
-    """(q kᵀ) v · scale within each head, or q (kᵀ v) · scale, which is the same; without softmax.
+    """(q kᵀ) v · scale within each head, or q (kᵀ v) · scale, which is equal; without softmax.
 
-    In float32 at least, and under autocast it stays so: counts beyond 256 are no numbers of bfloat16.
+    Computed in float32 or wider, also under autocast: bfloat16 cannot represent all integers above 256.
 
     Args:
-        heads: How many; the channels of a head are in a row.
-        scale: What the result is multiplied by.
+        heads: Number of heads; the channels of a head are consecutive.
+        scale: Factor of the result.
         keys_first: Whether kᵀ v is the first product.
 
-    Shape: q ``[T, N, C, H, W]``, k ``[T, N, C, H', W']``, v ``[T, N, D, H', W']`` to ``[T, N, D, H, W]``; one axis of
-    places will do.
+    Shape: q ``[T, N, C, H, W]``, k ``[T, N, C, H', W']``, v ``[T, N, D, H', W']`` to ``[T, N, D, H, W]``; also with a
+    single spatial axis.
     """
 
     def __init__(self, heads: int, scale: float, *, keys_first: bool) -> None:
@@ -93,35 +94,39 @@ class Attention(nn.Module):
         self.heads, self.scale, self.keys_first = heads, scale, keys_first
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        given, places = q, q.shape[3:]
+        query, positions = q, q.shape[3:]
         with without_autocast(q.device.type):
-            # [T, N, heads, channels of a head, places]
+            # [T, N, heads, channels of a head, positions]
             q, k, v = (_grouped(_at_least_float32(x).flatten(3), self.heads) for x in (q, k, v))
             y = (v @ k.transpose(-2, -1)) @ q if self.keys_first else v @ (k.transpose(-2, -1) @ q)
-            y = (y * self.scale).flatten(2, 3).reshape(*q.shape[:2], -1, *places)
-        return _result(y, given)
+            y = (y * self.scale).flatten(2, 3).reshape(*q.shape[:2], -1, *positions)
+        return _result(y, query)
 
     def extra_repr(self) -> str:
         return f"heads={self.heads}, scale={self.scale}"
 
 
 def _at_least_float32(x: Tensor) -> Tensor:
-    """Sums of counts are exact in float32 up to 2^24."""
+    """Return a tensor in float32 or wider."""
+    # Sums of counts are exact in float32 up to 2^24.
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _result(y: Tensor, x: Tensor) -> Tensor:
-    """A sum in the dtype of what it is of, which the whole network then has; under autocast as it is."""
+    """Return a sum in the dtype of the network."""
+    # Autocast casts inputs where needed, so the wider dtype can stay.
     return y if autocast_dtype(x.device.type) else y.to(x.dtype)
 
 
 class Sum(nn.Module):
-    """The sum over the channels of each group, or over places, in float32 at least; the axes stay, as 1.
+    """Sum over the channels of each group, or over all positions; summed axes keep size 1.
+
+    It is computed in float32 or wider.
 
     Args:
-        groups: Of channels; None: over places.
+        groups: Number of groups of channels; None: sum over positions.
 
-    Shape: ``[T, N, C, H, W]`` to ``[T, N, groups, H, W]``, or to ``[T, N, C, 1, 1]``; or of ``[T, N, C, L]``.
+    Shape: ``[T, N, C, H, W]`` to ``[T, N, groups, H, W]``, or to ``[T, N, C, 1, 1]``; also ``[T, N, C, L]``.
     """
 
     def __init__(self, groups: int | None) -> None:
@@ -135,7 +140,7 @@ class Sum(nn.Module):
 
 
 class Mean(Sum):
-    """The mean over the channels of each group, or over places; the axes stay, as 1."""
+    """Mean over the channels of each group, or over all positions; summed axes keep size 1."""
 
     def forward(self, x: Tensor) -> Tensor:
         y = _at_least_float32(x)

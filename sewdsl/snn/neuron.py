@@ -1,4 +1,4 @@
-"""The multi-step neuron."""
+"""Neurons that integrate over all time-steps of a sequence."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sewdsl.snn.time_steps import expand_steps
 
 @dataclass
 class Potential:
-    """The membrane potential around a time-step of a stream.
+    """Membrane potential before and after a time-step of a stream.
 
     Attributes:
-        before: ``[N, *]``, before the step.
-        after: Likewise after it, once the neurons have run.
+        before: ``[N, *]``.
+        after: ``[N, *]``; None until the neurons have run.
     """
 
     before: Tensor
@@ -29,13 +29,17 @@ class Potential:
 
 
 class SpikingModule(nn.Module):
-    """Whatever gives spikes, each 0 or 1: what is counted where firing rates are."""
+    """Base class of modules whose outputs are spikes, each 0 or 1.
+
+    Firing rates are measured on them.
+    """
 
 
 class Neuron(SpikingModule):
-    """Spiking neurons of one kind, one per element of their input.
+    """Spiking neurons of one kind, one per input element.
 
-    It holds learnable scalars, never a membrane potential: that lives inside one forward, or in the caller's hands.
+    The module holds learnable scalars but no membrane potential. Potentials exist during one forward pass, or belong to
+    the caller.
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
@@ -48,33 +52,37 @@ class Neuron(SpikingModule):
 
     @property
     def learned(self) -> Mapping[str, Tensor]:
-        """The learnable scalars by name, as a parametrization or pruning may make them of its parameters."""
+        """Learnable scalars by name."""
+        # getattr also returns parametrized and pruned values, which are not in _parameters.
         return {name: getattr(self, name) for name in self.spec.learnable()}
 
     def initial(self, x_N: Tensor) -> Tensor:
-        """The membrane potential before the first step, shaped like one step of the input current; float32 at least."""
+        """Return the potential before the first time-step, shaped like one time-step of the input.
+
+        Potentials are in float32 or wider.
+        """
         return torch.full_like(x_N, self.spec.rest, dtype=torch.promote_types(x_N.dtype, torch.float32))
 
     def forward(self, x_TN: Tensor, potential: Potential | None = None) -> Tensor:
-        """Spikes of a whole sequence, from rest, or of a step of a stream, from the potential before it."""
+        """Return the spikes of a sequence from rest, or of one time-step of a stream."""
         if potential is None:
             return kernels.run_neurons(self.spec, x_TN, self.learned)
         spikes_N, potential.after = self.step(x_TN[0], potential.before)
         return spikes_N[None]
 
     def normalised(self, x_TN: Tensor, norm: BatchNorm, joint: PendingJoin | None = None) -> Tensor:
-        """Spikes for the current that a batch norm makes, and what a join makes of them.
+        """Return the spikes for the current of a batch norm, combined with a join.
 
-        Where there is a kernel for all of that, neither the current nor the potential nor the spikes are ever stored.
+        If a fused kernel applies, neither the current nor the potential nor the spikes are stored.
 
         Args:
-            x_TN: What is normalised, ``[T, N, C, *]``.
+            x_TN: Input of the batch norm, ``[T, N, C, *]``.
         """
         kernel = kernels.find_norm_kernel(self.spec, x_TN, self.learned)
         return run_normalised(self, kernel, x_TN, norm, joint)
 
     def step(self, x_N: Tensor, v_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Spikes of one time-step and the membrane potential after it."""
+        """Return the spikes of one time-step, and the membrane potential after it."""
         spikes_TN, v_N = kernels.run_neurons_from(self.spec, x_N[None], v_N, self.learned)
         return spikes_TN[0], v_N
 
@@ -85,10 +93,10 @@ class Neuron(SpikingModule):
 def run_normalised(
     module: nn.Module, kernel: kernels.StepKernel | None, x_TN: Tensor, norm: BatchNorm, joint: PendingJoin | None
 ) -> Tensor:
-    """Return what neurons give for the current that a batch norm makes, and what a join makes of it.
+    """Return the output of neurons for the current of a batch norm, combined with a join.
 
     Args:
-        kernel: Their kernel for such an input; None: norm, neurons and join run one after the other.
+        kernel: Fused kernel for the input; None: run norm, neurons and join one after the other.
         x_TN: Input of the batch norm, ``[T, N, C, *]``.
     """
     if kernel is None:
@@ -100,8 +108,9 @@ def run_normalised(
 
 
 def normalised(norm: BatchNorm, x_TN: Tensor) -> Tensor:
-    """The current; of time-steps that are one and the same memory, so are those of the current."""
+    """Return the current of a batch norm, with time-steps expanded if those of the input are."""
     T = len(x_TN)
+    # A stride of 0 over time means that all time-steps share memory: normalise one, and expand the result.
     if T == 1 or x_TN.stride(0):
         current: Tensor = norm(x_TN)
         return current

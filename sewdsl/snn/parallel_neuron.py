@@ -1,4 +1,4 @@
-"""Parallel spiking neurons: a linear map over time, then the step function; no membrane potential, no reset."""
+"""Parallel spiking neurons: a linear map over time and a step function, without reset."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
 
 class ParallelSpec(Protocol):
-    """H = A X, S = Θ(H + b)."""
+    """Parallel neurons: H = A X, S = Θ(H + b)."""
 
     @property
     def v_threshold(self) -> float:
-        """What the potential must reach for a spike, at the start: -b."""
+        """Initial firing threshold, -b."""
 
     @property
     def surrogate(self) -> SurrogateSpec:
@@ -32,7 +32,7 @@ class ParallelNeuron(SpikingModule):
     """Neurons that read all time-steps: H = W X, S = Θ(H + b) (PSN).
 
     Args:
-        spec: What they compute.
+        spec: Definition of the neurons.
         steps: T.
 
     Attributes:
@@ -50,6 +50,7 @@ class ParallelNeuron(SpikingModule):
         self.bias = nn.Parameter(torch.full((steps, 1), -float(spec.v_threshold)))
 
     def forward(self, x_TN: Tensor) -> Tensor:
+        # Sums over time stay in float32: 16-bit rounding would flip spikes at the threshold.
         with without_autocast(x_TN.device.type):
             weight, bias, current_TN = _wide(self.weight), _wide(self.bias), _wide(x_TN)
             u_TN = torch.addmm(bias, weight, current_TN.flatten(1)).view(x_TN.shape)
@@ -60,13 +61,11 @@ class ParallelNeuron(SpikingModule):
 
 
 class WindowedNeuron(SpikingModule, ReadsPast):
-    """Neurons whose potential is a weighted sum of the currents of the last few time-steps, which a stream can keep.
-
-    The sum begins with the newest time-step and goes back, in a sequence as in a stream: every bit is the same.
+    """Neurons whose potential is a weighted sum of the last k input currents.
 
     Attributes:
-        spec: What they compute.
-        order: How many time-steps a potential is made of, k.
+        spec: Definition of the neurons.
+        order: k.
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
@@ -77,23 +76,23 @@ class WindowedNeuron(SpikingModule, ReadsPast):
 
     @property
     def keeps_inputs(self) -> bool:
-        """Whether the window reaches further than the time-step itself."""
+        """Whether the window contains earlier time-steps."""
         return self.order > 1
 
     @abstractmethod
     def factors(self, lag: int, begin: int, end: int) -> Tensor:
-        """What the current ``lag`` time-steps before weighs, for the time-steps from ``begin`` to ``end``.
+        """Return the weights of the current ``lag`` time-steps earlier, for time-steps begin to end.
 
         Returns:
-            ``[end - begin]``, or one number for all.
+            ``[end - begin]``, or a scalar for all time-steps.
         """
 
     @abstractmethod
     def biases(self, begin: int, end: int) -> Tensor:
-        """b of these time-steps: ``[end - begin]``, or one number for all."""
+        """Return b of time-steps begin to end: ``[end - begin]``, or a scalar for all."""
 
     def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
-        """Spikes of a whole sequence, or of a step of a stream, from the currents before it."""
+        """Return the spikes of a sequence, or of one time-step of a stream."""
         with without_autocast(x_TN.device.type):
             current_TN = _wide(x_TN)
             u_TN = self._of_sequence(current_TN) if past is None else self._of_step(current_TN, past)
@@ -102,18 +101,19 @@ class WindowedNeuron(SpikingModule, ReadsPast):
     def _of_sequence(self, x_TN: Tensor) -> Tensor:
         T = len(x_TN)
         h_TN = x_TN * _along_time(self.factors(0, 0, T), x_TN)
+        # Sum from the newest time-step to the oldest, as in a stream, to get bit-identical potentials.
         for lag in range(1, min(self.order, T)):
             h_TN[lag:] += x_TN[: T - lag] * _along_time(self.factors(lag, lag, T), x_TN)
         return h_TN + _along_time(self.biases(0, T), x_TN)
 
     def _of_step(self, x_TN: Tensor, past: StreamedPast) -> Tensor:
         t = past.t
-        known_TN = x_TN if past.before is None else torch.cat((past.before, x_TN))
+        window_TN = x_TN if past.before is None else torch.cat((past.before, x_TN))
         h_TN = x_TN * _along_time(self.factors(0, t, t + 1), x_TN)
         for lag in range(1, min(self.order, t + 1)):
-            before_TN = known_TN[-1 - lag :][:1]
-            h_TN = h_TN + before_TN * _along_time(self.factors(lag, t, t + 1), x_TN)
-        past.after = known_TN[max(0, len(known_TN) - self.order + 1) :]
+            lagged_TN = window_TN[-1 - lag :][:1]
+            h_TN = h_TN + lagged_TN * _along_time(self.factors(lag, t, t + 1), x_TN)
+        past.after = window_TN[max(0, len(window_TN) - self.order + 1) :]
         return h_TN + _along_time(self.biases(t, t + 1), x_TN)
 
     def extra_repr(self) -> str:
@@ -121,10 +121,10 @@ class WindowedNeuron(SpikingModule, ReadsPast):
 
 
 class MaskedNeuron(WindowedNeuron):
-    """Neurons with weights of their own for each time-step: H = (M W) X, M[i, j] = 1 where i - k < j <= i, else 0.
+    """Neurons with own weights per time-step: H = (M W) X, M[i, j] = 1 if i - k < j <= i, else 0.
 
     Args:
-        spec: What they compute.
+        spec: Definition of the neurons.
         steps: T.
         order: k.
 
@@ -147,15 +147,15 @@ class MaskedNeuron(WindowedNeuron):
 
 
 class SlidingNeuron(WindowedNeuron):
-    """Neurons with the same weights at every time-step: H[t] = sum over i < k of W[i] X[t - k + 1 + i].
+    """Neurons with weights shared over time: H[t] = sum over i < k of W[i] X[t - k + 1 + i].
 
     Args:
-        spec: What they compute.
+        spec: Definition of the neurons.
         order: k.
 
     Attributes:
-        weight: W, ``[k]``, which starts as …, 1/4, 1/2, 1.
-        bias: b, one number.
+        weight: W, ``[k]``, initialised to …, 1/4, 1/2, 1.
+        bias: b, a scalar.
     """
 
     def __init__(self, spec: ParallelSpec, order: int) -> None:
@@ -171,11 +171,11 @@ class SlidingNeuron(WindowedNeuron):
 
 
 def _wide(x: Tensor) -> Tensor:
-    """In float32 at least, as potentials are."""
+    """Return a tensor in float32 or wider, the precision of membrane potentials."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _along_time(numbers: Tensor, x_TN: Tensor) -> Tensor:
-    """Numbers of each time-step, or one of all, as a factor of a sequence."""
-    wide = _wide(numbers)
+def _along_time(values: Tensor, x_TN: Tensor) -> Tensor:
+    """Return values per time-step, or a scalar, as a factor that broadcasts over a sequence."""
+    wide = _wide(values)
     return wide.reshape(-1, *[1] * (x_TN.ndim - 1)) if wide.ndim else wide

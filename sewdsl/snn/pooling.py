@@ -1,7 +1,7 @@
-"""Pooling, each on a whole sequence ``[T, N, *]``.
+"""Pooling layers on sequences ``[T, N, *]``.
 
-For its gradient, torch's own pooling keeps its input; here max pooling keeps the place of each maximum, in a byte where
-it is asked to and else in two or four, and average pooling nothing.
+PyTorch's pooling saves its input for the backward pass. Here, max pooling saves the position of each maximum in one,
+two or four bytes, and average pooling saves nothing.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from sewdsl.snn.unsupported import first_derivative_only
 
 
 class MaxPool2d(nn.MaxPool2d):
-    """Max pooling of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C, H', W']``; of spikes it is an OR.
+    """Max pooling of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C, H', W']``.
 
-    With ``byte_places``, the place of each maximum is kept in a byte, where there is a kernel for such maps.
+    With ``byte_places``, the position of each maximum is saved in one byte if there is a kernel for the maps.
     """
 
     def forward(self, x_TN: Tensor, *, byte_places: bool = False) -> Tensor:
@@ -39,7 +39,10 @@ class MaxPool2d(nn.MaxPool2d):
 
 
 class AvgPool2d(nn.AvgPool2d):
-    """Average pooling of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C, H', W']``; padded zeros count."""
+    """Average pooling of every time-step: ``[T, N, C, H, W]`` to ``[T, N, C, H', W']``.
+
+    Means include the zeros of the padding.
+    """
 
     def forward(self, x_TN: Tensor) -> Tensor:
         return over_steps(self._pool if _learns(x_TN) else super().forward, x_TN)
@@ -50,7 +53,7 @@ class AvgPool2d(nn.AvgPool2d):
 
 
 class _OfRows(nn.Module):
-    """Pooling of ``[T, N, C, L]`` to ``[T, N, C, L']`` as that of maps of one row; before a class that pools maps."""
+    """Pooling of ``[T, N, C, L]`` as maps with one row; a mixin before a 2-D pooling class."""
 
     def __init__(self, kernel: tuple[int], stride: tuple[int], padding: tuple[int]) -> None:
         super().__init__((1, *kernel), (1, *stride), (0, *padding))
@@ -61,18 +64,16 @@ class _OfRows(nn.Module):
 
 
 class MaxPool1d(_OfRows, MaxPool2d):  # type: ignore[misc]
-    """Max pooling of every time-step: ``[T, N, C, L]`` to ``[T, N, C, L']``; padding never wins."""
+    """Max pooling of every time-step: ``[T, N, C, L]`` to ``[T, N, C, L']``, without the padding."""
 
 
 class AvgPool1d(_OfRows, AvgPool2d):  # type: ignore[misc]
-    """Average pooling of every time-step: ``[T, N, C, L]`` to ``[T, N, C, L']``; padded zeros count."""
+    """Average pooling of every time-step: ``[T, N, C, L]`` to ``[T, N, C, L']``, padding included."""
 
 
 def _learns(x: Tensor) -> bool:
-    """Return whether a gradient follows that saves less than torch's own.
-
-    torch's compiler plans memory by itself. Plain PyTorch, which is the reference, has all derivatives.
-    """
+    """Return whether to use the memory-saving backward pass."""
+    # torch.compile plans memory by itself, and plain PyTorch, the reference, supports all derivatives.
     if torch.compiler.is_compiling() or not kernels.may_run():
         return False
     return torch.is_grad_enabled() and x.requires_grad
@@ -97,7 +98,8 @@ class _MaxPool(torch.autograd.Function):
         if ctx.fast:
             g_x = max_pool.backward(g, places, ctx.form[0], ctx.window)
         else:
-            g_x = g.new_empty_strided(*ctx.form)  # whose numbers are never read
+            # The operator reads only the shape and strides of this input.
+            g_x = g.new_empty_strided(*ctx.form)
             window = {"dilation": (1, 1), "ceil_mode": False, "indices": places.to(torch.int64)}
             g_x = torch.ops.aten.max_pool2d_with_indices_backward(g, g_x, *_pairs(ctx.window), **window)
         return g_x, None, None
@@ -115,13 +117,14 @@ class _AvgPool(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (g,) = gradients
         window = {"ceil_mode": False, "count_include_pad": True, "divisor_override": None}
-        form = g.new_empty_strided(*ctx.form)  # whose numbers are never read
-        g_x = torch.ops.aten.avg_pool2d_backward(g, form, *ctx.window, **window)
+        # The operator reads only the shape and strides of its input.
+        placeholder = g.new_empty_strided(*ctx.form)
+        g_x = torch.ops.aten.avg_pool2d_backward(g, placeholder, *ctx.window, **window)
         return g_x, None
 
 
 def kernel_applies(x: Tensor, window: max_pool.Window) -> bool:
-    """Return whether there is a kernel for maps ``[N, C, H, W]`` and what slides over them."""
+    """Return whether there is a max pooling kernel for feature maps ``[N, C, H, W]`` and a window."""
     return (
         dispatch.kernels_apply(x)
         and window[0] * window[1] <= MAX_BYTE_PLACES
@@ -130,28 +133,28 @@ def kernel_applies(x: Tensor, window: max_pool.Window) -> bool:
 
 
 def _window(*sizes: Sequence[int] | int) -> max_pool.Window:
-    """Height and width of each, in a row."""
+    """Return kernel size, stride and padding, two numbers each."""
     kh, kw, sh, sw, ph, pw = (each for size in sizes for each in ((size, size) if isinstance(size, int) else size))
     return kh, kw, sh, sw, ph, pw
 
 
 def _pairs(window: max_pool.Window) -> tuple[tuple[int, int], ...]:
-    """The same, as torch takes them."""
+    """Return kernel size, stride and padding as the pairs that PyTorch takes."""
     return window[0:2], window[2:4], window[4:6]
 
 
 class GlobalAvgPool(nn.Module):
-    """The mean over height and width, or over the length: ``[T, N, C, *]`` to ``[T, N, C]``."""
+    """Mean over height and width, or over the length: ``[T, N, C, *]`` to ``[T, N, C]``."""
 
     def forward(self, x_TN: Tensor) -> Tensor:
         return x_TN.mean(tuple(range(3, x_TN.ndim)))
 
 
 class VotingPool(nn.Module):
-    """The voting layer: the mean of every ``kernel`` neighbours, ``[T, N, F]`` to ``[T, N, F / kernel]``.
+    """Voting layer: means of ``kernel`` features, ``[T, N, F]`` to ``[T, N, F / kernel]``.
 
     Attributes:
-        kernel: How many neurons vote for one class; F is a multiple of it.
+        kernel: Number of consecutive neurons that vote for a class; a divisor of F.
     """
 
     def __init__(self, kernel: int) -> None:

@@ -1,4 +1,4 @@
-"""What the runtime asks of a neuron, a surrogate and a join: structure only, so that it knows no language."""
+"""Interfaces of neurons, surrogates and joins, so the runtime does not import the language."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 
 
 class SurrogateSpec(Protocol):
-    """The derivative that replaces the step function's in the backward pass."""
+    """Surrogate that replaces the derivative of the step function in the backward pass."""
 
     def derivative(self, u: Any) -> Any:
-        """σ'(u) for u = H - v_threshold."""
+        """Return σ'(u) for u = H - v_threshold."""
 
 
 class NeuronSpec(Protocol):
-    """Charge (Eq. 1), fire (Eq. 2), reset (Eq. 3)."""
+    """Neuron that charges (Eq. 1), fires (Eq. 2) and resets (Eq. 3)."""
 
     @property
     def v_threshold(self) -> float:
-        """Membrane potential at which it fires."""
+        """Firing threshold of the membrane potential."""
 
     @property
     def v_reset(self) -> float | None:
-        """Potential after a spike; None: v_threshold is subtracted."""
+        """Potential after a spike (hard reset); None: subtract v_threshold (soft reset)."""
 
     @property
     def detach_reset(self) -> bool:
-        """Whether the spike in the reset is a constant to the gradient."""
+        """Whether the gradient treats the spike in the reset as a constant."""
 
     @property
     def surrogate(self) -> SurrogateSpec:
@@ -39,29 +39,29 @@ class NeuronSpec(Protocol):
 
     @property
     def rest(self) -> float:
-        """The potential it starts from."""
+        """Initial membrane potential."""
 
     def learnable(self) -> Mapping[str, float]:
-        """Initial values of its learnable scalars, by name."""
+        """Return the initial values of the learnable scalars by name."""
 
     def charge(self, v: Any, x: Any, **learned: Any) -> Any:
-        """H[t] from V[t-1], X[t] and the learnable scalars."""
+        """Return H[t], given V[t-1], X[t] and the learnable scalars."""
 
 
 @runtime_checkable
 class LinearSpec(Protocol):
-    """A neuron that charges by H = decay · V + gain · X + drift."""
+    """Neuron that charges by H = decay · V + gain · X + drift."""
 
     def dynamics(self, **learned: Any) -> tuple[Any, Any, Any]:
-        """(decay, gain, drift)."""
+        """Return (decay, gain, drift)."""
 
 
 class EquationSpec(Protocol):
-    """A neuron whose time-step is written as equations."""
+    """Neuron whose time-step is defined by equations."""
 
     @property
     def equations(self) -> NeuronStep:
-        """A time-step."""
+        """Equations of a time-step."""
 
     @property
     def surrogate(self) -> SurrogateSpec:
@@ -69,7 +69,7 @@ class EquationSpec(Protocol):
 
 
 class JoinSpec(Protocol):
-    """An element-wise function g of a branch A and an identity S (Eq. 9)."""
+    """Element-wise function g of a branch A and an identity S (Eq. 9)."""
 
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
-        """g(A, S)."""
+        """Return g(A, S)."""

@@ -1,4 +1,4 @@
-"""The torch modules that a kind may be built from."""
+"""Modules of which operations are built."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from sewdsl.snn import (
 
 
 class Runtime:
-    """A namespace handed to ``Op.build``, so that the vocabulary needs no torch.
+    """Namespace of modules, passed to ``Op.build`` so that the vocabulary does not import PyTorch.
 
-    Every module works on whole sequences: ``[T, N, C, H, W]``, ``[T, N, C, L]`` or ``[T, N, F]``.
+    All modules take whole sequences: ``[T, N, C, H, W]``, ``[T, N, C, L]`` or ``[T, N, F]``.
     """
 
     Conv2d = layers.Conv2d

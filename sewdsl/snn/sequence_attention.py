@@ -1,7 +1,7 @@
-"""Attention to time-steps, channels and places, which reads whole sequences and scales what it reads.
+"""Attention modules that scale a sequence along time, channels or positions.
 
-Of equal maxima the first has the gradient, as in pooling. Factors are never written out. Exported files have these
-classes as they are here (:func:`sewdsl.exchange.write.python.layer_classes.runtime_class`).
+Equal maxima: the first one gets the gradient, as in pooling. Factors are broadcast, never expanded in memory. Exported
+files contain copies of these classes (:func:`sewdsl.exchange.write.python.layer_classes.runtime_class`).
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 
 class SharedLayers(nn.Module):
-    """Two layers that a mean and a maximum share: factors between 0 and 1.
+    """Two linear layers applied to both the mean and the maximum, for factors in (0, 1).
 
     Args:
-        count: Number of factors of a sample.
-        r: Divisor of the count, which gives the width between the layers.
+        count: Number of factors per sample.
+        r: Reduction: the hidden width is count // r.
 
     Attributes:
-        reduce: The first layer, without bias; ReLU follows.
-        expand: The second layer, without bias.
+        reduce: First layer, without bias, followed by ReLU.
+        expand: Second layer, without bias.
     """
 
     def __init__(self, count: int, r: int) -> None:
@@ -28,7 +28,7 @@ class SharedLayers(nn.Module):
         self.expand = nn.Linear(count // r, count, bias=False)
 
     def factors(self, x: Tensor) -> Tensor:
-        """sigmoid(g(mean) + g(max)), ``[N, count]``, of values ``[N, count, *]``."""
+        """Return sigmoid(g(mean) + g(max)), ``[N, count]``, of values ``[N, count, *]``."""
         values = x.flatten(2)
         mean, most = self._shared(values.mean(2)), self._shared(values.max(2).values)
         return (mean + most).sigmoid()
@@ -39,9 +39,9 @@ class SharedLayers(nn.Module):
 
 
 class TemporalAttention(SharedLayers):
-    """Scales each time-step of ``[T, N, *]``.
+    """Attention that scales each time-step of ``[T, N, *]``.
 
-    Each sample has factors of its own; ``count`` is T.
+    Each sample has its own factors; ``count`` is T.
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
@@ -50,9 +50,9 @@ class TemporalAttention(SharedLayers):
 
 
 class ChannelAttention(SharedLayers):
-    """Scales each channel of ``[T, N, C, *]``.
+    """Attention that scales each channel of ``[T, N, C, *]``.
 
-    Each sample has factors of its own; ``count`` is C.
+    Each sample has its own factors; ``count`` is C.
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
@@ -61,12 +61,12 @@ class ChannelAttention(SharedLayers):
 
 
 class SpatialAttention(nn.Module):
-    """Scales each place of ``[T, N, C, H, W]``.
+    """Attention that scales each position of ``[T, N, C, H, W]``.
 
-    Each sample has factors of its own.
+    Each sample has its own factors.
 
     Args:
-        kernel: Height and width of the convolution of mean and maximum, odd.
+        kernel: Height and width of the convolution over the mean and the maximum, odd.
     """
 
     def __init__(self, kernel: int) -> None:
@@ -81,9 +81,9 @@ class SpatialAttention(nn.Module):
 
 
 class TemporalChannelAttention(nn.Module):
-    """Scales each time-step of each channel of ``[T, N, C, *]``.
+    """Attention that scales each time-step of each channel of ``[T, N, C, *]``.
 
-    Each sample has factors of its own, the sigmoid of a product of two convolutions.
+    Each sample has its own factors: the sigmoid of a product of two convolutions.
 
     Args:
         steps: T.
@@ -106,7 +106,7 @@ class TemporalChannelAttention(nn.Module):
 
     @staticmethod
     def _along(conv: nn.Conv1d, x: Tensor) -> Tensor:
-        """Pad with zeros to the same length; an even kernel has one more after than before."""
+        """Convolve with zero padding to the same length; an even kernel pads one more at the end."""
         more = conv.kernel_size[0] - 1
         y: Tensor = conv(nn.functional.pad(x, (more // 2, more - more // 2)))
         return y

@@ -1,4 +1,4 @@
-"""Layers that read the past, such as a delay, and what these are given, and leave, at a time-step of a stream."""
+"""Layers that depend on earlier time-steps, e.g. delays, and the state they keep in streams."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 @dataclass
 class StreamedPast:
-    """The time-steps before one of a stream.
+    """Earlier time-steps of a stream, as seen by one layer.
 
     Attributes:
-        t: How many there were.
-        before: What the layer kept of them, ``[…, N, *]``; None: nothing.
-        after: What it keeps of them and of this one, once it has run.
+        t: Number of earlier time-steps.
+        before: Inputs or states kept from earlier time-steps, ``[…, N, *]``; None: nothing.
+        after: Inputs or states to keep for the next time-step, set by the layer.
     """
 
     t: int
@@ -25,30 +25,30 @@ class StreamedPast:
 
 
 class ReadsPast(nn.Module):
-    """A layer, other than a neuron with a potential, that needs to know of the time-steps before one.
+    """Base class of layers that depend on earlier time-steps, except for neurons with a potential.
 
-    Its ``forward(x_TN, past=None)`` takes a whole sequence, or a step of a stream, ``[1, N, *]``, and its past.
+    ``forward(x_TN, past=None)`` takes a sequence, or one time-step of a stream, ``[1, N, *]``, with its past.
     """
 
     @property
     def keeps_inputs(self) -> bool:
-        """Whether it keeps inputs, ``[k, N, *]``; else it only has to know how many time-steps there were."""
+        """Whether the layer keeps inputs, ``[k, N, *]``; if not, it only needs the time-step index."""
         return False
 
 
 class Delay(ReadsPast):
-    """Gives each time-step what it read at the one before, and zeros at the first.
+    """Delay by one time-step; the output of the first time-step is zero.
 
     Shape: ``[T, N, *]``, unchanged.
     """
 
     @property
     def keeps_inputs(self) -> bool:
-        """It keeps the newest."""
+        """Always true: the layer keeps its last input."""
         return True
 
     def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
-        """A whole sequence, or a step of a stream, shifted by one."""
+        """Shift a sequence, or one time-step of a stream, by one time-step."""
         before_TN = torch.zeros_like(x_TN[:1]) if past is None or past.before is None else past.before
         if past is not None:
             past.after = x_TN
@@ -56,12 +56,12 @@ class Delay(ReadsPast):
 
 
 class WithPrevious(Delay):
-    """A function of each time-step and the one before it, which is zeros at the first.
+    """Function of each time-step and the previous one, which is zero at the first time-step.
 
     Args:
-        function: Of two tensors of one shape: the time-steps, and those before them.
+        function: Function of two tensors of equal shape: time-steps and previous time-steps.
 
-    Shape: ``[T, N, *]``, to what the function gives.
+    Shape: ``[T, N, *]`` to the shape of the function's result.
     """
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -69,5 +69,5 @@ class WithPrevious(Delay):
         self.function = function
 
     def forward(self, x_TN: Tensor, past: StreamedPast | None = None) -> Tensor:
-        """A whole sequence, or a step of a stream."""
+        """Apply the function to a sequence, or to one time-step of a stream."""
         return self.function(x_TN, super().forward(x_TN, past))

@@ -309,12 +309,11 @@ def _triton_runs(device: torch.device) -> bool:
         wrong = wrong_kernels(device)
         if not wrong:
             return True
-        reason = f"{' and '.join(wrong)}: other numbers than torch's"
+        reason = f"{' and '.join(wrong)}: results differ from PyTorch"
     except Exception as error:  # noqa: BLE001 -- compilers and drivers fail in many ways
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason'}"
     warnings.warn(
-        f"Triton's kernels do not run on {device} ({reason}): neurons are computed by plain PyTorch there, which is "
-        "many times slower",
+        f"Triton kernels do not work on {device} ({reason}); neurons run in plain PyTorch, which is many times slower",
         stacklevel=2,
     )
     return False
@@ -367,7 +366,7 @@ def _compare_kernels(device: torch.device) -> list[str]:
         (g_pooled,) = torch.autograd.grad(pooled.sum(), of)
     right = {
         "neurons": torch.equal(spikes_TN, expected_TN.detach()) and close(g_TN, g_expected_TN),
-        "numbers in bits": torch.equal(back_TN, spikes_TN),
+        "bit packing": torch.equal(back_TN, spikes_TN),
         "max pooling": torch.equal(maxima, pooled.detach()) and torch.equal(g_maps, g_pooled),
     }
     with torch.no_grad():
@@ -398,5 +397,5 @@ def _scalar(factor: Any, device: torch.device) -> bool:
 def _known(choice: str) -> str:
     if choice in {"fastest", "reference"}:
         return choice
-    message = f"there are no kernels named {choice!r}: choose 'fastest' or 'reference' (SEWDSL_KERNELS)"
+    message = f"unknown kernels {choice!r}; expected 'fastest' or 'reference' (SEWDSL_KERNELS)"
     raise ValueError(message)

@@ -47,7 +47,7 @@ def test_classes_of_the_runtime() -> None:
     """Suffixes of shapes, methods for printing and further lines of the docstring are left out."""
     expected = '''\
 class Scale(nn.Module):
-    """Everything times one number, which may be learned."""
+    """Product with a scalar, which may be learnable."""
 
     def __init__(self, value: float, *, learn: bool) -> None:
         super().__init__()

@@ -410,7 +410,7 @@ def test_the_probe_finds_nothing_wrong() -> None:
     assert torch.equal(torch.get_rng_state(), drawn)
     for module, name, found in (
         (on_cuda, "forward", "neurons"),
-        (cuda_packed_bits, "pack", "numbers in bits"),
+        (cuda_packed_bits, "pack", "bit packing"),
         (cuda_max_pool, "backward", "max pooling"),
         (on_cuda, "statistics", "batch norm and neurons"),
     ):

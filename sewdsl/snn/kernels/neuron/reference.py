@@ -108,7 +108,7 @@ def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping
     """
     for name, number in (("v_threshold", spec.v_threshold), ("v_reset", spec.v_reset)):
         if isinstance(number, Tensor) and (number.requires_grad or number.numel() != 1):
-            raise TypeError(f"{name} must be a number: write a threshold or reset that is learned as equations")
+            raise TypeError(f"{name} must be a number; use equations for a learnable threshold or reset")
     settings = ResetSettings(spec.v_threshold, spec.v_reset, spec.detach_reset)
     law = (_end_of_step if torch.compiler.is_compiling() else _known_end_of_step)(settings)  # it warns of caches
     charge, drive_TN = charge_function(spec, x_TN.to(torch.promote_types(x_TN.dtype, torch.float32)), learned)
@@ -147,7 +147,7 @@ def integrate_equations(
     wide_TN = x_TN.to(torch.promote_types(x_TN.dtype, torch.float32))
     if start is not None:
         if len(start) != len(step.law.after):
-            raise ValueError(f"expected {len(step.law.after)} first states, got {len(start)}")
+            raise ValueError(f"expected {len(step.law.after)} initial states, got {len(start)}")
         start = start.to(wide_TN.dtype)
     y_TN, after = _loop(step.law, surrogate, wide_TN, start, factors)
     return y_TN.to(x_TN.dtype), after
