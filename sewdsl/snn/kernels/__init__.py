@@ -1,16 +1,16 @@
-"""Kernels for numba on CPUs and for Triton on CUDA devices, in a room for each subject.
+"""Kernels for CPUs (numba) and CUDA devices (Triton), with one subpackage per subject.
 
-* ``neuron``: batch norm, neurons over time and joins. ``tapes`` has surrogates and joins as texts, ``plan_kernel`` a
-  layer on one tape and what its kernels save and sum, ``write_numba`` and ``write_triton`` the text of kernels,
-  ``on_cpu`` and ``on_cuda`` their calls, ``operators`` the operators of torch. ``reference`` is the plain loop that all
-  kernels are measured against.
-* ``convolution``: of active inputs alone, and by Winograd's algorithm.
-* ``pooling``: max pooling that keeps positions of maxima.
-* ``packed_bits``: whole numbers in a few bits.
+* ``neuron``: batch norm, neurons over time and joins. ``tapes`` traces surrogates and joins. ``plan_kernel`` puts a
+  layer on one tape and plans saved rows and sums. ``write_numba`` and ``write_triton`` write kernels, ``on_cpu`` and
+  ``on_cuda`` call them, and ``operators`` registers PyTorch operators. ``reference`` is the plain loop that tests
+  compare all kernels with.
+* ``convolution``: event-driven and Winograd convolutions.
+* ``pooling``: max pooling that saves positions of maxima.
+* ``packed_bits``: packing of small integers into 1, 2, 4 or 8 bits.
 
-They share ``dispatch``, which chooses the kernel, ``render_kernels``, which makes the text of a kernel from
-``templates``, and what compiles and launches a text: ``compile_kernel`` (at first use), ``compile_ahead`` (all kernels
-of a network, by processes of ``compile_worker``), ``compile_cache`` (on disk), ``thread_blocks`` and ``memory_layout``.
+They share ``dispatch`` (choice of the kernel), ``render_kernels`` (source text of kernels from ``templates``),
+``compile_kernel`` (compilation on first use), ``compile_ahead`` (compilation of all kernels of a network, in processes
+of ``compile_worker``), ``compile_cache`` (cache on disk), ``thread_blocks`` and ``memory_layout``.
 """
 
 from sewdsl.snn.kernels.dispatch import (

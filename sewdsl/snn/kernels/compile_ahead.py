@@ -1,8 +1,7 @@
-"""Compilation of all kernels of a network at once, in several processes, when the first of them is missing.
+"""Parallel compilation of all kernels of a network, in several processes.
 
-A network names its kernels in a *rehearsal*: a forward and a backward pass in which kernels are requested and compute
-nothing. Compiled code goes through the cache on disk. numba compiles one function at a time in a process, so threads
-would not help.
+A network names its kernels in a *rehearsal*: a forward and a backward pass in which kernels are requested but compute
+nothing. Processes exchange compiled code through the cache on disk.
 """
 
 from __future__ import annotations
@@ -34,21 +33,21 @@ class KernelSource(NamedTuple):
 
 
 Listener = Callable[[int, int], object]
-"""Called with the number of kernels that are compiled, and of all: first with 0, last with all."""
+"""Callback with the number of compiled kernels and of all kernels, from (0, total) to (total, total)."""
 Rehearsal = Callable[[], object]
-"""Runs a network so that it requests its kernels."""
+"""Function that runs a network so that it requests its kernels."""
 
 KERNELS_PER_PROCESS = 2
-"""Kernels that make starting one more process worthwhile: a start takes as long as compiling a kernel."""
+"""Kernels per process. A process takes as long to start as a kernel to compile."""
 POLL_SECONDS = 0.1
-"""Time between two looks at Ctrl-C."""
+"""Longest delay of Ctrl-C while waiting for a thread."""
 BEGIN = (
     "from types import ModuleType; "
     "package = sys.modules[{package!r}] = ModuleType({package!r}); package.__path__ = [{folder!r}]; "
     "from sewdsl.snn.kernels.compile_worker import main; main()"
 )
-"""Program of a process. The package is made by hand because importing it imports PyTorch, which takes longer than
-compiling a kernel."""
+"""Program of a worker process. It creates an empty package object, because importing the package imports PyTorch, which
+takes longer than compiling a kernel."""
 
 _logger = logging.getLogger("sewdsl")
 _lock = Lock()
@@ -57,12 +56,12 @@ _rehearsal: ContextVar[Rehearsal | None] = ContextVar("rehearsal", default=None)
 
 
 def is_rehearsing() -> bool:
-    """Return whether kernels compute nothing."""
+    """Return whether a rehearsal is in progress, in which kernels compute nothing."""
     return _requests.get() is not None
 
 
 def request(source: KernelSource) -> None:
-    """Note a kernel that is needed, in a rehearsal."""
+    """Record a kernel that a rehearsal needs."""
     requests = _requests.get()
     if requests is not None:
         requests.append(source)
@@ -70,7 +69,7 @@ def request(source: KernelSource) -> None:
 
 @contextmanager
 def rehearsed_by(rehearsal: Rehearsal) -> Iterator[None]:
-    """Name what requests all kernels of the network that runs inside."""
+    """Set the rehearsal of the network that runs in this context."""
     before = _rehearsal.set(rehearsal)
     try:
         yield
@@ -79,29 +78,29 @@ def rehearsed_by(rehearsal: Rehearsal) -> Iterator[None]:
 
 
 def provide(source: KernelSource) -> None:
-    """Compile a kernel into the cache if it is missing there, with all others that the running network will need."""
+    """Compile a kernel into the cache, together with all other kernels of the running network."""
     if compile_cache.is_compiled(*source):
         return
     with _lock:
         rehearsal = _rehearsal.get()
         sources = dict.fromkeys([source, *(() if rehearsal is None else _rehearse(rehearsal))])
         missing = [each for each in sources if not compile_cache.is_compiled(*each)]
-        # The longest come last in a network, and would keep one process busy when all others have finished.
+        # Longest first: the longest kernels are the last ones of a network, and would keep a single process busy.
         missing.sort(key=lambda each: -len(each.text))
         if missing:
             _compile(missing, min(torch.get_num_threads(), len(missing) // KERNELS_PER_PROCESS))
 
 
 def _rehearse(rehearsal: Rehearsal) -> list[KernelSource]:
-    """Return the kernels that a network requests; those up to an error if there is one."""
+    """Return the kernels that a network requests, until it finishes or raises an error."""
     requests: list[KernelSource] = []
 
     def run() -> None:
         _requests.set(requests)
-        with suppress(Exception):  # What is not rehearsed is compiled when it is needed.
+        with suppress(Exception):  # Kernels that the rehearsal misses are compiled on first use.
             rehearsal()
 
-    # A thread of its own has none of the modes that PyTorch is in while it computes the kernel that was missing.
+    # A new thread has none of PyTorch's thread-local modes, e.g. inference mode or a running backward pass.
     thread = Thread(target=run, daemon=True)
     thread.start()
     while thread.is_alive():
@@ -110,19 +109,20 @@ def _rehearse(rehearsal: Rehearsal) -> list[KernelSource]:
 
 
 def _compile(sources: Sequence[KernelSource], processes: int) -> None:
-    """Compile sources and report to the listener; in this process if one is enough."""
+    """Compile sources, in this process if one is enough, and report progress to the listener."""
     done: SimpleQueue[None] = SimpleQueue()
-    _tell(0, len(sources))
-    if processes < 2:  # noqa: PLR2004 -- one other process is not faster than this one
+    _notify(0, len(sources))
+    if processes < 2:  # noqa: PLR2004 -- a single worker is not faster than this process
         for count, source in enumerate(sources, 1):
             compile_cache.load_source(*source)
-            _tell(count, len(sources))
+            _notify(count, len(sources))
         return
-    waiting: SimpleQueue[KernelSource] = SimpleQueue()
+    # Processes, not threads: numba holds a global lock while it compiles.
+    queue: SimpleQueue[KernelSource] = SimpleQueue()
     for source in sources:
-        waiting.put(source)
+        queue.put(source)
     workers = [_start_worker() for _ in range(processes)]
-    threads = [Thread(target=_feed, args=(worker, waiting, done), daemon=True) for worker in workers]
+    threads = [Thread(target=_feed, args=(worker, queue, done), daemon=True) for worker in workers]
     count = 0
     try:
         for thread in threads:
@@ -131,7 +131,7 @@ def _compile(sources: Sequence[KernelSource], processes: int) -> None:
             with suppress(Empty):
                 done.get(timeout=POLL_SECONDS)
                 count += 1
-                _tell(count, len(sources))
+                _notify(count, len(sources))
     finally:
         for worker in workers:
             worker.kill()
@@ -139,11 +139,12 @@ def _compile(sources: Sequence[KernelSource], processes: int) -> None:
         for thread in threads:
             thread.join()
     if count < len(sources):
-        _tell(len(sources), len(sources))
+        # All workers died. Callers compile the missing kernels themselves, but the message has to be cleared.
+        _notify(len(sources), len(sources))
 
 
 def _start_worker() -> subprocess.Popen[str]:
-    """Start a process of :mod:`sewdsl.snn.kernels.compile_worker`, which ends with its standard input."""
+    """Start a worker process, which exits when its standard input closes."""
     program = BEGIN.format(package=__package__, folder=str(Path(__file__).parent))
     return subprocess.Popen(  # noqa: S603 -- a program of this package
         python_command(program),
@@ -151,17 +152,17 @@ def _start_worker() -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        **OWN_GROUP,  # Ctrl-C reaches this process alone, which then ends the other.
+        **OWN_GROUP,  # Ctrl-C reaches only this process, which then kills the worker.
     )
 
 
-def _feed(worker: subprocess.Popen[str], waiting: SimpleQueue[KernelSource], done: SimpleQueue[None]) -> None:
-    """Give sources to a process one by one until none is left, or the process has died."""
+def _feed(worker: subprocess.Popen[str], queue: SimpleQueue[KernelSource], done: SimpleQueue[None]) -> None:
+    """Send queued sources to a worker one by one, until the queue is empty or the worker dies."""
     with suppress(OSError, ValueError, Empty), worker:
         assert worker.stdin is not None  # noqa: S101 -- it is a pipe
         assert worker.stdout is not None  # noqa: S101 -- it is a pipe
         while True:
-            worker.stdin.write(json.dumps(waiting.get_nowait()._asdict()) + "\n")
+            worker.stdin.write(json.dumps(queue.get_nowait()._asdict()) + "\n")
             worker.stdin.flush()
             if not worker.stdout.readline():
                 return
@@ -169,12 +170,15 @@ def _feed(worker: subprocess.Popen[str], waiting: SimpleQueue[KernelSource], don
 
 
 def describe(done: int, total: int) -> str:
-    """Return the message about kernels being compiled."""
+    """Return the progress message of the compilation."""
     return f"Compiling kernels ({min(done + 1, total)} of {total}); cached for next time"
 
 
 def show_on_terminal(done: int, total: int) -> None:
-    """Show the message on a terminal or in a notebook, in a line that is cleared at the end, and log it."""
+    """Print the progress message on a terminal or in a notebook, and log it.
+
+    The line is cleared after the last kernel.
+    """
     line = describe(done, total)
     _logger.info(line)
     if is_terminal(err=True) or "ipykernel" in sys.modules:
@@ -185,10 +189,10 @@ _listener: Listener = show_on_terminal
 
 
 def set_listener(listener: Listener | None) -> None:
-    """Choose what shows that kernels are being compiled; None: the default, :func:`show_on_terminal`."""
+    """Set the listener of the compilation progress; None: :func:`show_on_terminal`."""
     global _listener  # noqa: PLW0603 -- one terminal for the whole process
     _listener = listener or show_on_terminal
 
 
-def _tell(done: int, total: int) -> None:
+def _notify(done: int, total: int) -> None:
     _listener(done, total)

@@ -1,4 +1,4 @@
-"""Kernels as functions, compiled when they are first asked for: by numba on CPUs, by Triton on CUDA devices."""
+"""Compilation of kernels on first use: numba on CPUs, Triton on CUDA devices."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _lock = Lock()
 
 
 def compile_kernel(render: Callable[..., str], function: str, *arguments: object, **options: object) -> Kernel:
-    """Return a function of a kernel's text, compiled when it is first asked for.
+    """Return a kernel, compiled on first use.
 
-    In a rehearsal, the text is noted and the function computes nothing.
+    In a rehearsal, the kernel is only recorded, and the returned function does nothing.
 
     Args:
-        render: Gives the text, one of :mod:`sewdsl.snn.kernels.render_kernels`.
-        function: Which of the text's functions.
-        *arguments: Of ``render``.
-        **options: The same, by name.
+        render: Renderer of the text, from :mod:`sewdsl.snn.kernels.render_kernels`.
+        function: Name of the function in the text.
+        *arguments: Arguments of ``render``.
+        **options: Keyword arguments of ``render``.
     """
     if compile_ahead.is_rehearsing():
         compile_ahead.request(_source(render(*arguments, **options)))
@@ -38,6 +38,7 @@ def compile_kernel(render: Callable[..., str], function: str, *arguments: object
 def _compiled(render: Callable[..., str], function: str, *arguments: object, **options: object) -> Kernel:
     source = _source(render(*arguments, **options))
     compile_ahead.provide(source)
+    # Threads may request the same kernel concurrently, and `functools.cache` does not wait for a running call.
     with _lock:
         module = compile_cache.load_source(*source)
     kernel: Kernel = getattr(module, function)
@@ -45,28 +46,29 @@ def _compiled(render: Callable[..., str], function: str, *arguments: object, **o
 
 
 def _source(text: str) -> compile_ahead.KernelSource:
-    """Return the text of a kernel with the versions that its compiled code depends on."""
+    """Return the text of a kernel, and the versions that its compiled code depends on."""
     import llvmlite  # noqa: PLC0415 -- loaded only when a kernel is needed
-    import numba  # noqa: PLC0415 -- as above
+    import numba  # noqa: PLC0415 -- loaded only when a kernel is needed
 
     return compile_ahead.KernelSource(text, f"numba {numba.__version__}, llvmlite {llvmlite.__version__}")
 
 
 def launching_on(device: torch.device) -> AbstractContextManager[object]:
-    """Launch on the device of the tensors, whichever is the current one."""
+    """Return a context that launches kernels on a device."""
+    # Triton launches on the current device, which may differ from that of the tensors.
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def has_tuples() -> bool:
-    """Return whether Triton's language has tuples, which keep rows in registers: it has from 3.3 on."""
-    from triton import language  # noqa: PLC0415 -- as below
+    """Return whether Triton supports tuples (version 3.3 or later), which keep rows in registers."""
+    from triton import language  # noqa: PLC0415 -- loaded only when a kernel is needed
 
     return hasattr(language, "tuple")
 
 
 @cache
 def load_kernels(render: Callable[..., str], *arguments: str) -> ModuleType:
-    """Return the module of CUDA kernels that a renderer writes for its arguments; Triton is loaded only now."""
-    import triton  # noqa: PLC0415
+    """Return the module of CUDA kernels that a renderer writes for its arguments."""
+    import triton  # noqa: PLC0415 -- loaded only when a kernel is needed
 
     return compile_cache.load_source(render(*arguments), f"triton {triton.__version__}")

@@ -1,4 +1,4 @@
-"""Process that compiles kernels into the cache: a source per line of standard input, a line of output for each."""
+"""Worker process that compiles kernels: one source per input line, one output line each."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sewdsl.snn.kernels import compile_cache
 
 
 def main() -> None:
-    """Compile until standard input ends, which is when the process that started this one ends."""
+    """Compile sources until standard input closes, i.e. until the parent process exits."""
     for line in sys.stdin:
-        with suppress(Exception):  # The other process compiles what is missing, and reports why it cannot.
+        with suppress(Exception):  # The parent process compiles missing kernels itself and reports errors.
             compile_cache.load_source(**json.loads(line))
-        print(flush=True)  # noqa: T201 -- the process that started this one reads it
+        print(flush=True)  # noqa: T201 -- read by the parent process

@@ -1,7 +1,6 @@
-"""Which kernel runs: the fastest that can, and the reference where no other can.
+"""Kernel dispatch: the fastest applicable kernel, else the reference.
 
-The environment variable ``SEWDSL_KERNELS=reference``, or ``with using("reference"):``, leaves everything to the
-reference.
+The environment variable ``SEWDSL_KERNELS=reference``, or ``with use_kernels("reference"):``, disables all kernels.
 """
 
 from __future__ import annotations
@@ -35,21 +34,24 @@ _FORMATS = (torch.float32, torch.bfloat16, torch.float16)
 _KERNELS = {
     device: formats
     for device, package, formats in (("cpu", "numba", (*_FORMATS, torch.float64)), ("cuda", "triton", _FORMATS))
-    if find_spec(package) is not None  # it is loaded when the first kernel is needed
+    if find_spec(package) is not None  # The package is imported when the first kernel is needed.
 }
-"""For which dtypes there are kernels, by kind of device."""
+"""Dtypes with kernels, by device type."""
 
 CHANNEL_AXIS = 2
-"""Of ``[T, N, C, *]``."""
+"""Index of C in ``[T, N, C, *]``."""
 
 _choice = os.environ.get("SEWDSL_KERNELS", "fastest")
 
 
 @contextmanager
 def use_kernels(choice: Choice) -> Iterator[None]:
-    """Chooses the kernels for as long as it lasts, in all threads; backward passes go the way of their forwards."""
+    """Select kernels within a context, in all threads.
+
+    A backward pass uses the kernels that its forward pass was run with.
+    """
     global _choice  # noqa: PLW0603 -- one switch for the process, as the environment variable is
-    before, _choice = _choice, _known(choice)
+    before, _choice = _choice, _validated(choice)
     try:
         yield
     finally:
@@ -57,27 +59,28 @@ def use_kernels(choice: Choice) -> Iterator[None]:
 
 
 def may_run() -> bool:
-    """Return whether kernels may be used: they are not switched off, and have rules for what torch does with them."""
-    return _known(_choice) != "reference" and not needs_plain_torch()
+    """Return whether kernels are enabled and support the active transforms and modes of PyTorch."""
+    return _validated(_choice) != "reference" and not needs_plain_torch()
 
 
 def kernels_run_on(device: torch.device) -> bool:
-    """Whether there are kernels for a device, they may be used, and can."""
+    """Return whether kernels exist, are enabled and work on a device."""
     if device.type not in _KERNELS or not may_run():
         return False
+    # The trial launches kernels, which torch.compile cannot trace.
     return device.type != "cuda" or torch.compiler.is_compiling() or _triton_runs(device)
 
 
 def kernels_apply(x: Tensor) -> bool:
-    """Whether the same holds for a tensor's device, and they have its dtype."""
+    """Return whether kernels exist for the dtype of a tensor and work on its device."""
     return x.dtype in _KERNELS.get(x.device.type, ()) and kernels_run_on(x.device)
 
 
 def run_neurons(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> Tensor:
-    """Runs neurons over a sequence, from rest.
+    """Run neurons over a sequence, from rest.
 
     Args:
-        spec: What they compute.
+        spec: Definition of the neurons.
         x_TN: Input current, ``[T, N, *]``, T >= 1.
         learned: Values of the learnable scalars.
 
@@ -88,14 +91,11 @@ def run_neurons(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -
 
 
 class ChannelAffine(NamedTuple):
-    """How the current of each channel is normalised: ``weight · (x - mean) · rstd + bias``, all ``[C]``.
+    """Normalisation of each channel: ``weight · (x - mean) · rstd + bias``, all ``[C]``.
 
     Attributes:
-        weight: Learned.
-        bias: Learned.
-        mean: Of the channel.
         rstd: 1 / sqrt(variance + eps).
-        batch: Whether mean and rstd are those of the input itself.
+        batch: Whether mean and rstd are computed from the input itself.
     """
 
     weight: Tensor
@@ -106,11 +106,11 @@ class ChannelAffine(NamedTuple):
 
 
 class Joint(NamedTuple):
-    """A join of spikes, as :func:`fusible_join` finds it.
+    """Join that can be fused with neurons.
 
     Attributes:
-        tape: What it computes.
-        other: Its other operand, ``[T, N, C, *]``.
+        tape: Text of the join.
+        other: Other operand, ``[T, N, C, *]``.
     """
 
     tape: str
@@ -118,11 +118,11 @@ class Joint(NamedTuple):
 
 
 class StepKernel(NamedTuple):
-    """A kernel of neurons, for inputs like the one that it was found for.
+    """Kernel of neurons for inputs of one dtype, shape and device.
 
     Attributes:
-        factors: Learned numbers of the time-step, one after the other; None: there are none.
-        program: What the neurons compute.
+        factors: Learnable values of the time-step, concatenated; None if there are none.
+        program: Program of the neurons.
     """
 
     factors: Tensor | None
@@ -130,25 +130,25 @@ class StepKernel(NamedTuple):
 
 
 def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
-    """Return the kernel that normalises such an input and runs such neurons over it; None where there is none.
+    """Return the fused kernel of batch norm and neurons; None if none applies.
 
-    It normalises each number once in the forward pass and twice in the backward, and stores none.
+    The kernel normalises each element once in the forward pass and twice in the backward pass, and stores none.
 
     Args:
-        spec: What the neurons compute.
-        x_TN: What is normalised, ``[T, N, C, *]``.
+        spec: Definition of the neurons.
+        x_TN: Input of the batch norm, ``[T, N, C, *]``.
         learned: Values of the learnable scalars.
     """
     return _linear_kernel(spec, x_TN, None, learned) if _can_fuse(x_TN) else None
 
 
 def find_norm_equations(spec: EquationSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
-    """Return the same for neurons as equations.
+    """Return the fused kernel of batch norm and neurons with equations; None if none applies.
 
     Args:
-        spec: What the neurons compute.
-        x_TN: What is normalised, ``[T, N, C, *]``.
-        learned: What is learned by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
+        spec: Definition of the neurons.
+        x_TN: Input of the batch norm, ``[T, N, C, *]``.
+        learned: Learnable values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
     """
     if not _can_fuse(x_TN):
         return None
@@ -156,20 +156,22 @@ def find_norm_equations(spec: EquationSpec, x_TN: Tensor, learned: Mapping[str, 
 
 
 def _can_fuse(x_TN: Tensor) -> bool:
-    """Return whether batch norm of such an input can be in a kernel: on a GPU, all time-steps fit into registers."""
+    """Return whether batch norm of an input can be fused."""
+    # On a GPU, all time-steps of a neuron have to fit in registers.
     return x_TN.numel() > 0 and (x_TN.device.type == "cpu" or len(x_TN) <= MAX_REGISTER_STEPS)
 
 
 def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
-    """The join of the spikes that :func:`run_norm_neurons` would give, if it can do that too; else None.
+    """Return the join for :func:`run_norm_neurons`; None if it cannot be fused.
 
     Args:
-        spec: What it computes.
-        x_TN: What is normalised, ``[T, N, C, *]``.
-        other: The join's other operand.
+        spec: Definition of the join.
+        x_TN: Input of the batch norm, ``[T, N, C, *]``.
+        other: Other operand of the join.
         branch: Whether the spikes are the branch; else they are the identity.
     """
     alike = other.shape == x_TN.shape and other.device == x_TN.device
+    # A wider operand would widen the result, but the kernel stores it in the dtype of the input.
     if not alike or torch.promote_types(other.dtype, x_TN.dtype) != x_TN.dtype:
         return None
     tape = tapes.trace_join(spec, branch=branch)
@@ -177,38 +179,38 @@ def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -
 
 
 def run_norm_neurons(kernel: StepKernel, x_TN: Tensor, channels: ChannelAffine, joint: Joint | None = None) -> Tensor:
-    """Normalises the input and runs neurons over it, from their first states.
+    """Normalise the input and run neurons over it, from their initial states.
 
     Args:
-        kernel: As it was found for that input.
-        x_TN: What is normalised, ``[T, N, C, *]``.
-        channels: How.
-        joint: What takes the output of the neurons.
+        kernel: Kernel found for this input.
+        x_TN: Input of the batch norm, ``[T, N, C, *]``.
+        channels: Normalisation of each channel.
+        joint: Join of the neurons' output.
 
     Returns:
-        Output ``[T, N, C, *]``, or what the join makes of it.
+        Output ``[T, N, C, *]`` of the neurons, or of the join.
     """
-    *numbers, batch = channels
+    *affine, batch = channels
     tape, other = joint or ("", None)
     text = kernel.program._replace(join=tape).text()
-    y_TN: Tensor = operators.norm_neurons(x_TN, other, *numbers, kernel.factors, text, batch=batch)
+    y_TN: Tensor = operators.norm_neurons(x_TN, other, *affine, kernel.factors, text, batch=batch)
     return y_TN
 
 
 def run_neurons_from(
     spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Runs neurons over a sequence.
+    """Run neurons over a sequence, and return their final potential too.
 
     Args:
-        spec: What they compute.
+        spec: Definition of the neurons.
         x_TN: Input current, ``[T, N, *]``, T >= 1.
-        v_N: Membrane potential before the first step, ``[N, *]``; None: rest.
+        v_N: Membrane potential before the first time-step, ``[N, *]``; None: rest.
         learned: Values of the learnable scalars.
 
     Returns:
-        Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last step
-        ``[N, *]``, in float32 at least.
+        Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last time-step,
+        ``[N, *]``, in float32 or wider.
     """
     return _run(spec, x_TN, v_N, learned, final=True)
 
@@ -216,17 +218,17 @@ def run_neurons_from(
 def run_equations(
     spec: EquationSpec, x_TN: Tensor, start: Tensor | None, learned: Mapping[str, Tensor], *, final: bool
 ) -> tuple[Tensor, Tensor]:
-    """Runs neurons as equations over a sequence.
+    """Run neurons with equations over a sequence.
 
     Args:
-        spec: What they compute.
+        spec: Definition of the neurons.
         x_TN: Input, ``[T, N, C, *]``, T >= 1.
-        start: States before the first time-step, ``[S, N, C, *]``; None: those of the equations.
-        learned: What is learned by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
-        final: Whether the states after the last time-step are wanted; else anything may take their place.
+        start: States before the first time-step, ``[S, N, C, *]``; None: initial states of the equations.
+        learned: Learnable values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
+        final: Whether the states after the last time-step are needed; if not, they are undefined.
 
     Returns:
-        What they give, ``[T, N, C, *]``, and the states after the last time-step, ``[S, N, C, *]``, float32 at least.
+        Output ``[T, N, C, *]``, and states after the last time-step, ``[S, N, C, *]``, in float32 or wider.
     """
     step = spec.equations
     factors = reference.factor_values(step, learned, spec.surrogate)
@@ -237,15 +239,15 @@ def run_equations(
 
 
 def _run_kernel(kernel: StepKernel, x_TN: Tensor, start: Tensor | None, *, final: bool) -> tuple[Tensor, Tensor]:
-    """Return what neurons give, and their states after the last time-step."""
-    fast: tuple[Tensor, Tensor] = operators.neurons(x_TN, start, kernel.factors, kernel.program.text(), final=final)
-    return fast
+    """Return the output of neurons, and their states after the last time-step."""
+    outputs: tuple[Tensor, Tensor] = operators.neurons(x_TN, start, kernel.factors, kernel.program.text(), final=final)
+    return outputs
 
 
 def _equation_kernel(
     spec: EquationSpec, x_TN: Tensor, start: Tensor | None, factors: Sequence[Tensor]
 ) -> StepKernel | None:
-    """Return the kernel of neurons as equations, if there is one for such neurons and tensors."""
+    """Return the kernel of neurons with equations; None if none applies."""
     step, slope = spec.equations, tapes.trace_surrogate(spec.surrogate)
     first = None if start is None or not len(start) else start[0]
     if slope is None or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
@@ -259,9 +261,9 @@ def _equation_kernel(
     if not alike or step.entries > MAX_KERNEL_ENTRIES:
         return None
     wide = torch.promote_types(x_TN.dtype, torch.float32)
-    numbers = torch.cat([factor.reshape(-1) for factor in factors]).to(wide) if factors else None
+    values = torch.cat([factor.reshape(-1) for factor in factors]).to(wide) if factors else None
     axes = tuple((factor.shape[0], factor.shape[1]) for factor in factors)
-    return StepKernel(numbers, LayerProgram(axes, step.text, slope))
+    return StepKernel(values, LayerProgram(axes, step.text, slope))
 
 
 def _run(
@@ -276,14 +278,14 @@ def _run(
 def _linear_kernel(
     spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]
 ) -> StepKernel | None:
-    """Return the kernel of neurons that charge linearly, if there is one for such neurons and tensors."""
+    """Return the kernel of neurons with linear dynamics; None if none applies."""
     if not isinstance(spec, LinearSpec) or not _suits(x_TN, v_N):
         return None
     dynamics, slope = spec.dynamics(**learned), trace_surrogate(spec.surrogate)
-    if slope is None or not all(_scalar(each, x_TN.device) for each in dynamics):
+    if slope is None or not all(_scalar(value, x_TN.device) for value in dynamics):
         return None
-    tensors = [each for each in dynamics if isinstance(each, Tensor)]
-    decay, gain, drift = (None if isinstance(each, Tensor) else float(each) for each in dynamics)
+    tensors = [value for value in dynamics if isinstance(value, Tensor)]
+    decay, gain, drift = (None if isinstance(value, Tensor) else float(value) for value in dynamics)
     v_reset = None if spec.v_reset is None else float(spec.v_reset)
     rest, v_threshold, detach_reset = float(spec.rest), float(spec.v_threshold), bool(spec.detach_reset)
     law = LinearConstants(decay, gain, drift, rest, v_threshold, v_reset, detach_reset).text()
@@ -292,7 +294,7 @@ def _linear_kernel(
 
 
 def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:
-    """Whether there is a kernel for such tensors."""
+    """Return whether kernels exist for an input and a membrane potential."""
     if not kernels_apply(x_TN):
         return False
     wide = torch.promote_types(x_TN.dtype, torch.float32)
@@ -301,16 +303,14 @@ def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:
 
 @cache
 def _triton_runs(device: torch.device) -> bool:
-    """Whether a device launches Triton's kernels, and they give there what torch gives; if not, says so once.
-
-    Triton can be installed and yet not launch anything: it needs a C compiler and a driver that is new enough.
-    """
+    """Return whether Triton kernels work on a device and agree with PyTorch; if not, warn once."""
+    # An installed Triton may be unusable: it needs a C compiler and a recent driver.
     try:
         wrong = wrong_kernels(device)
         if not wrong:
             return True
         reason = f"{' and '.join(wrong)}: results differ from PyTorch"
-    except Exception as error:  # noqa: BLE001 -- compilers and drivers fail in many ways
+    except Exception as error:  # noqa: BLE001 -- compilers and drivers raise many kinds of errors
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason'}"
     warnings.warn(
         f"Triton kernels do not work on {device} ({reason}); neurons run in plain PyTorch, which is many times slower",
@@ -320,19 +320,20 @@ def _triton_runs(device: torch.device) -> bool:
 
 
 def wrong_kernels(device: torch.device) -> list[str]:
-    """Which of Triton's kernels give other numbers on a device than torch does, each tried on a few.
+    """Return the names of the Triton kernels whose results differ from PyTorch on a device.
 
-    It may be asked inside inference mode or autocast, and draws no random numbers.
+    Each kernel is run on a small input. No random numbers are drawn.
     """
+    # The trial needs gradients and float32, whatever modes the caller is in.
     with torch.inference_mode(mode=False), torch.autocast(device.type, enabled=False):
         return _compare_kernels(device)
 
 
 def _compare_kernels(device: torch.device) -> list[str]:
     law = LinearConstants(0.5, 1.0, 0.25, 0.0, 1.0, 0.0, detach_reset=False).text()
-    # in this order no potential is so near the threshold, 0.02 and more, that rounding decides
+    # In this order, all potentials differ from the threshold by at least 0.02: rounding cannot flip a spike.
     x_TN = torch.linspace(-1, 2, 512, device=device).reshape(8, 64)[[2, 0, 1, 4, 6, 5, 3, 7]]
-    x_TN = x_TN.reshape(4, 2, 4, 4, 4).movedim(-1, 2)  # channels are last in memory
+    x_TN = x_TN.reshape(4, 2, 4, 4, 4).movedim(-1, 2)  # channels-last, the usual layout of convolutions
     other_TN = (x_TN > 0).to(x_TN.dtype)
     weight, bias = torch.linspace(0.5, 2, 4, device=device), torch.linspace(-0.5, 0.5, 4, device=device)
 
@@ -345,26 +346,26 @@ def _compare_kernels(device: torch.device) -> list[str]:
             spikes.append(s_N)
         return torch.stack(spikes)
 
-    def close(found: Tensor, expected: Tensor) -> bool:
-        return torch.allclose(found, expected, rtol=1e-4, atol=1e-5)
+    def close(actual: Tensor, expected: Tensor) -> bool:
+        return torch.allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
     with torch.no_grad():
         text = LayerProgram((), law, "set 1.0").text()
         call = LayerCall(x_TN, None, None, None, None, None, None, None, text)
-        wanted = LayerNeedsGrad(x=True, start=False, channels=False, factors=False, other=False)
+        needs_grad = LayerNeedsGrad(x=True, start=False, channels=False, factors=False, other=False)
         spikes_TN, _ = on_cuda.forward(call, final=False)
-        g_TN, *_ = on_cuda.backward(call, torch.ones_like(spikes_TN), None, wanted, batch=False)
+        g_TN, *_ = on_cuda.backward(call, torch.ones_like(spikes_TN), None, needs_grad, batch=False)
         octets = cuda_packed_bits.pack(spikes_TN, 1)
         cuda_packed_bits.unpack(octets, back_TN := torch.empty_like(spikes_TN), 1)
         maps, window = x_TN.flatten(0, 1), (3, 3, 2, 2, 1, 1)
-        maxima, places = cuda_max_pool.forward(maps, window)
-        g_maps = cuda_max_pool.backward(torch.ones_like(maxima), places, maps.shape, window)
+        maxima, positions = cuda_max_pool.forward(maps, window)
+        g_maps = cuda_max_pool.backward(torch.ones_like(maxima), positions, maps.shape, window)
     with torch.enable_grad():
         expected_TN = fire(x := x_TN.detach().requires_grad_())
         (g_expected_TN,) = torch.autograd.grad(expected_TN.sum(), x)
-        pooled = functional.max_pool2d(of := maps.detach().requires_grad_(), 3, 2, 1)
-        (g_pooled,) = torch.autograd.grad(pooled.sum(), of)
-    right = {
+        pooled = functional.max_pool2d(pooled_input := maps.detach().requires_grad_(), 3, 2, 1)
+        (g_pooled,) = torch.autograd.grad(pooled.sum(), pooled_input)
+    matches = {
         "neurons": torch.equal(spikes_TN, expected_TN.detach()) and close(g_TN, g_expected_TN),
         "bit packing": torch.equal(back_TN, spikes_TN),
         "max pooling": torch.equal(maxima, pooled.detach()) and torch.equal(g_maps, g_pooled),
@@ -374,7 +375,7 @@ def _compare_kernels(device: torch.device) -> list[str]:
         text = LayerProgram((), law, "set 1.0", "add s z").text()
         call = LayerCall(x_TN, None, other_TN, weight, bias, mean, rstd, None, text)
         y_TN, _ = on_cuda.forward(call, final=False)
-        found = on_cuda.backward(call, other_TN, None, wanted._replace(channels=True), batch=True)
+        fused = on_cuda.backward(call, other_TN, None, needs_grad._replace(channels=True), batch=True)
     with torch.enable_grad():
         leaves = [each.detach().requires_grad_() for each in (x_TN, weight, bias)]
         axes, view = (0, 1, 3, 4), (1, 1, 4, 1, 1)
@@ -382,19 +383,19 @@ def _compare_kernels(device: torch.device) -> list[str]:
         scale = (deviation.square().mean(axes) + 1e-5).rsqrt().reshape(view)
         sum_TN = fire(deviation * scale * leaves[1].reshape(view) + leaves[2].reshape(view)) + other_TN
         expected = torch.autograd.grad(sum_TN, leaves, other_TN)
-    gradients = found.x_TN, found.weight, found.bias
-    right["batch norm and neurons"] = torch.equal(y_TN, sum_TN.detach()) and all(map(close, gradients, expected))
-    return [name for name, holds in right.items() if not holds]
+    gradients = fused.x_TN, fused.weight, fused.bias
+    matches["batch norm and neurons"] = torch.equal(y_TN, sum_TN.detach()) and all(map(close, gradients, expected))
+    return [name for name, matched in matches.items() if not matched]
 
 
 def _scalar(factor: Any, device: torch.device) -> bool:
-    """Whether a factor is one number for all neurons, and where they are."""
+    """Return whether a factor is a single number, on the device of the neurons if it is a tensor."""
     if isinstance(factor, Tensor):
         return factor.ndim == 0 and factor.device == device
     return isinstance(factor, int | float)
 
 
-def _known(choice: str) -> str:
+def _validated(choice: str) -> str:
     if choice in {"fastest", "reference"}:
         return choice
     message = f"unknown kernels {choice!r}; expected 'fastest' or 'reference' (SEWDSL_KERNELS)"

@@ -1,15 +1,14 @@
-"""The text of every kernel, from the templates next to this module.
+"""Source text of all kernels, rendered from templates.
 
-A template is a Python file that is formatted and linted as any other, and read as text, never imported. It imports
-from ``templates/variant.py`` the names in which one kernel differs from another, and from other templates what kernels
-share. Rendering
+A template is a Python file that is formatted and linted but never imported. It imports constants that differ between
+kernels from ``templates/variant.py``, and shared definitions from other templates. Rendering
 
-* puts the other templates in the place of their imports,
-* replaces constants by their values, and conditions on them by the branch that they decide for,
-* leaves out definitions that the kernel does not use.
+* replaces imports of templates by their content,
+* replaces constants by their values, and conditions on constants by the selected branch,
+* drops definitions that the kernel does not use.
 
-CPU kernels of one dtype begin with the same text, the templates ``SHARED``. Its end is marked, so that a process
-compiles what is in it once (see :func:`sewdsl.snn.kernels.compile_cache.load_source`).
+CPU kernels of one dtype start with the same text, the templates ``SHARED``. Its end is marked, so that a process
+compiles it once (see :func:`sewdsl.snn.kernels.compile_cache.load_source`).
 """
 
 from __future__ import annotations
@@ -25,44 +24,45 @@ from sewdsl.snn.kernels import compile_cache
 TEMPLATES = Path(__file__).with_name("templates")
 
 CACHE_LINE_BYTES = 64
-"""Bytes of a line of the processor's caches."""
+"""Size of a cache line of the processor, in bytes."""
 
 STREAMED_BYTES = 1 << 25
-"""From how many bytes on a sequence is written past the caches, where it would not stay until it is read."""
+"""Bytes from which a sequence is written with non-temporal stores, since caches would not hold it until it is read."""
 
 WIDTHS = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
-"""Bytes of a number, by the dtypes that CPU kernels are there for."""
+"""Bytes per element of the dtypes that CPU kernels support."""
 
 PLACES_APART = 16
-"""Numbers between two places of Winograd's algorithm, a line of a cache, so that 36 of them do not share lines."""
+"""Elements of padding between the 36 points of Winograd's transform: one cache line, so that the points do not compete
+for the same lines of a cache."""
 TILES_TOGETHER = 32
-"""Tiles whose products are transformed back together, while they are in a near cache."""
+"""Number of tiles whose products are transformed back together, while they are in a near cache."""
 SMALL_TILE = 2
 """Height and width of the smaller tiles of Winograd's algorithm."""
 SPAN_BITS = 6
-"""Binary logarithm of how many times a window's largest input the largest of its tile may be. Beyond it, an output is a
-plain sum: rounding errors are relative to the largest input of a tile."""
+"""Binary logarithm of the largest allowed ratio between the largest input of a tile and of a window in it. Above this
+ratio, an output is a plain sum: rounding errors are relative to the largest input of a tile."""
 SHARED = ("number_formats", "channels", "equations")
-"""Templates that all CPU kernels begin with; nothing in them depends on more than the dtype."""
+"""Templates at the start of all CPU kernels, which depend on the dtype only."""
 
 LANES = 64
-"""Bytes in a group of packed numbers."""
+"""Bytes in a group of packed values."""
 
 MAX_WHOLE_PERIOD = 4096
-"""Up to this many neurons, a period of channels is held as a whole."""
+"""Largest period of channels, in neurons, for which per-channel values are spread over a whole period."""
 
 
 class EventConvolutionVariant(NamedTuple):
-    """What distinguishes one kernel of convolutions by events from another.
+    """Parameters of a kernel of event-driven convolutions.
 
     Attributes:
         stored: Dtype of input and output.
-        counts: Whether inputs may be other numbers than 0 and 1.
-        rows: Height of the convolution's kernel.
-        columns: Its width.
-        mask_lanes: Inputs that are looked at together.
-        vector: Numbers in a vector.
-        vectors: Vectors of output channels that are summed up at once.
+        counts: Whether inputs may have values other than 0 and 1.
+        rows: Height of the convolution kernel.
+        columns: Width of the convolution kernel.
+        mask_lanes: Number of inputs that are compared together, one bit each.
+        vector: Elements per vector.
+        vectors: Vectors of output channels that are accumulated together.
     """
 
     stored: str
@@ -75,7 +75,7 @@ class EventConvolutionVariant(NamedTuple):
 
 
 def render_event_convolution(variant: EventConvolutionVariant, function: str) -> str:
-    """A module with the function ``count``, ``forward`` or ``weight_gradient``."""
+    """Return a module with the function ``count``, ``forward`` or ``weight_gradient``."""
     constants = {
         "COUNTS": variant.counts,
         "KERNEL_ROWS": variant.rows,
@@ -92,10 +92,10 @@ def render_winograd(tile: int, vector: int, vectors: int, rows: int, function: s
 
     Args:
         tile: Height and width of a tile of outputs, 2 or 4.
-        vector: Numbers in a vector.
-        vectors: Vectors in a panel.
-        rows: Rows of a matrix that are multiplied at once.
-        function: Which.
+        vector: Elements per vector.
+        vectors: Vectors per panel.
+        rows: Rows of a matrix that are multiplied together.
+        function: Name of the function.
     """
     sizes = {"TILE": tile, "SMALL_TILE": tile == SMALL_TILE, "VECTOR": vector, "VECTORS": vectors, "ROWS": rows}
     constants = {"APART": PLACES_APART, "BLOCK": TILES_TOGETHER, "SPAN_BITS": SPAN_BITS}
@@ -103,22 +103,22 @@ def render_winograd(tile: int, vector: int, vectors: int, rows: int, function: s
 
 
 def render_pack(stored: str, bits: int) -> str:
-    """A module with the function ``pack``, from numbers of a dtype to bytes of 1, 2, 4 or 8 bits a number."""
+    """Return a module with ``pack``, from a dtype to bytes of 1, 2, 4 or 8 bits per value."""
     return _render_cpu("packed_bits", "pack", stored, {"BITS": bits, "LANES": LANES})
 
 
 def render_unpack(stored: str, bits: int) -> str:
-    """A module with the function ``unpack``, the inverse of ``pack`` with the same arguments."""
+    """Return a module with ``unpack``, the inverse of ``pack``."""
     return _render_cpu("packed_bits", "unpack", stored, {"BITS": bits, "LANES": LANES})
 
 
 def render_max_pool(stored: str) -> str:
-    """A module with the function ``forward``, from feature maps to maxima and their positions in the windows."""
+    """Return a module with ``forward``, from feature maps to maxima and their positions."""
     return _render_cpu("max_pool", "forward", stored)
 
 
 def render_max_pool_backward(stored: str, *, overlap: bool) -> str:
-    """A module with the function ``backward``, from gradients and positions to the gradient of the feature maps.
+    """Return a module with ``backward`` of max pooling.
 
     Args:
         stored: Dtype of the maps.
@@ -128,54 +128,57 @@ def render_max_pool_backward(stored: str, *, overlap: bool) -> str:
 
 
 def render_statistics(stored: str) -> str:
-    """A module with the function ``statistics``: for each group and channel, the sum of x and of its square."""
+    """Return a module with ``statistics``: sums of x and x² per group and channel."""
     return _render_cpu("statistics", "statistics", stored)
 
 
 def render_statistics_terms(stored: str) -> str:
-    """A module with the function ``settle``, which adds the statistics' terms to the gradient of the input."""
+    """Return a module with ``settle``.
+
+    It adds the gradient through the statistics of batch norm to the gradient of the input.
+    """
     return _render_cpu("statistics", "settle", stored)
 
 
 def render_cuda_statistics() -> str:
-    """A module with the CUDA kernels ``sums``, ``average`` and ``settle``."""
+    """Return a module with the CUDA kernels ``sums``, ``average`` and ``settle``."""
     return _render("cuda_channels", {"sums", "average", "settle"}, {})
 
 
 def render_cuda_packing() -> str:
-    """A module with the CUDA kernels ``pack`` and ``unpack``."""
+    """Return a module with the CUDA kernels ``pack`` and ``unpack``."""
     return _render("cuda_packed_bits", {"pack", "unpack"}, {})
 
 
 def render_cuda_max_pool() -> str:
-    """A module with the CUDA kernels ``forward`` and ``backward`` of max pooling."""
+    """Return a module with the CUDA kernels ``forward`` and ``backward`` of max pooling."""
     return _render("cuda_max_pool", {"forward", "backward"}, {})
 
 
 def render_cuda(text: str, functions: set[str]) -> str:
-    """Return a module with CUDA kernels of a generated text, which may use what ``cuda_channels`` has."""
+    """Return a module with generated CUDA kernels, which may use definitions of ``cuda_channels``."""
     return _render("cuda_channels", functions, {}, (), ast.parse(text).body)
 
 
 def render_generated(text: str, function: str, stored: str) -> str:
-    """A module with a function of a generated text, which may use what the templates ``SHARED`` have.
+    """Return a module with a generated function, which may use the templates ``SHARED``.
 
     Args:
-        text: Statements.
-        function: Which of its functions.
+        text: Generated statements.
+        function: Name of the function.
         stored: Dtype of input and output.
     """
     return _shared_part(stored) + _render("entry_points", {function}, {}, SHARED, ast.parse(text).body)
 
 
 def _render_cpu(template: str, function: str, stored: str, constants: Mapping[str, int | str] | None = None) -> str:
-    """A module with a function of a CPU template, for a dtype of input and output."""
+    """Return a module with a function of a CPU template."""
     return _shared_part(stored) + _render(template, {function}, {"STORED": stored, **(constants or {})}, SHARED)
 
 
 @cache
 def _shared_part(stored: str) -> str:
-    """The text that CPU kernels of a dtype begin with."""
+    """Return the text at the start of all CPU kernels of a dtype."""
     constants: dict[str, int | str] = {
         "STORED": stored,
         "CACHE_LINE_ELEMENTS": CACHE_LINE_BYTES // WIDTHS[stored],
@@ -195,11 +198,12 @@ def _render(
     known: Iterable[str] = (),
     generated: Sequence[ast.stmt] = (),
 ) -> str:
-    """A module with functions of a template, or of generated statements after it, and with all that they use.
+    """Return a module with functions of a template or of generated statements.
 
-    Templates that are known are not put in the place of their imports.
+    Definitions that the functions do not use, and imports from the templates ``known``, are dropped.
     """
     body = []
+    # From the last statement to the first: a statement is needed if a later one uses a name that it binds.
     for statement in reversed([*_statements(template, _Specializer(constants), set(known)), *generated]):
         if functions & (bound := _bound_names(statement)):
             functions = functions - bound | {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
@@ -213,9 +217,10 @@ def _text_of(statements: Iterable[ast.stmt]) -> str:
 
 
 def _statements(template: str, specializer: _Specializer, included: set[str]) -> list[ast.stmt]:
-    """The specialised statements of a template, after those of the templates that it imports from, each once."""
+    """Return the specialised statements of a template, after those of its imported templates."""
     included.add(template)
     statements: list[ast.stmt] = []
+    # The first statement is the module docstring.
     for statement in ast.parse((TEMPLATES / f"{template}.py").read_text(encoding="utf-8")).body[1:]:
         if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith(f"{__package__}.templates."):
             other = (statement.module or "").rpartition(".")[2]
@@ -227,7 +232,7 @@ def _statements(template: str, specializer: _Specializer, included: set[str]) ->
 
 
 def _bound_names(statement: ast.stmt) -> set[str]:
-    """The names that a statement at the top of a module gives a meaning."""
+    """Return the names that a top-level statement binds."""
     match statement:
         case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
             return {name}
@@ -239,28 +244,28 @@ def _bound_names(statement: ast.stmt) -> set[str]:
 
 
 class _Specializer(ast.NodeTransformer):
-    """Puts values in the place of constants, and branches in that of conditions on them."""
+    """AST transformer that replaces constants by values, and conditions on constants by a branch."""
 
     def __init__(self, constants: Mapping[str, int | str]) -> None:
         self._constants = dict(constants)
 
     def specialize(self, statements: Sequence[ast.stmt]) -> list[ast.stmt]:
-        """What remains of statements."""
-        found: list[ast.stmt] = []
+        """Return the specialised statements."""
+        specialised: list[ast.stmt] = []
         for statement in statements:
             result = self.visit(statement)
-            found += result if isinstance(result, list) else [result]
-        return found
+            specialised += result if isinstance(result, list) else [result]
+        return specialised
 
     def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
-        """The branch that a condition on constants decides for."""
+        """Return the branch that a condition on constants selects."""
         if self._is_constant(node.test):
             return self.specialize(node.body if self._value(node.test) else node.orelse)
         self.generic_visit(node)
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
-        """The operand that a condition on constants decides for."""
+        """Return the operand that a condition on constants selects."""
         if self._is_constant(node.test):
             operand: ast.expr = self.visit(node.body if self._value(node.test) else node.orelse)
             return operand
@@ -268,7 +273,7 @@ class _Specializer(ast.NodeTransformer):
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        """The value of a constant."""
+        """Return the value of a constant."""
         return ast.Constant(self._constants[node.id]) if node.id in self._constants else node
 
     def _is_constant(self, test: ast.expr) -> bool:
@@ -277,4 +282,4 @@ class _Specializer(ast.NodeTransformer):
 
     def _value(self, test: ast.expr) -> object:
         expression = compile(ast.Expression(test), "<template>", "eval")
-        return eval(expression, {"__builtins__": {}}, self._constants)  # noqa: S307 -- of a template
+        return eval(expression, {"__builtins__": {}}, self._constants)  # noqa: S307 -- an expression of a template
