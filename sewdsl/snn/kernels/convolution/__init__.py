@@ -1,1 +1,1 @@
-"""Kernels of convolutions: by events, and by Winograd's algorithm."""
+"""Kernels of convolutions: event-driven, and by Winograd's algorithm."""

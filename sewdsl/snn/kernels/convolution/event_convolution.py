@@ -1,8 +1,8 @@
-"""Convolutions on the CPU of maps few of whose numbers are not 0: only what is active is looked at.
+"""Event-driven convolutions on the CPU, which process only the active (non-zero) inputs.
 
-The input has to be stored channels last, and its windows to be without groups and gaps. Where a tenth of the input is
-active, the forward pass takes a third of the time of a dense convolution, the gradient of the weights a quarter; the
-gradient of the input, which is of dense gradients, stays dense.
+Requires a channels-last input and a convolution without groups and dilation. With 10 % active inputs, the forward pass
+takes a third of the time of a dense convolution, and the weight gradient a quarter. The input gradient is computed from
+dense gradients and stays dense.
 """
 
 from __future__ import annotations
@@ -23,47 +23,49 @@ if TYPE_CHECKING:
     from sewdsl.snn.conv_window import ConvWindow
 
 MOST_ACTIVE = 0.2
-"""Up to this part of an input is active where the forward pass is computed by events: at twice that, dense is level."""
+"""Largest active fraction for an event-driven forward pass. A dense convolution is as fast at twice this fraction."""
 MOST_ACTIVE_IN_GRADIENT = 0.3
-"""The same for the gradient of the weights."""
+"""Largest active fraction for an event-driven weight gradient."""
 MOST_ACTIVE_WITH_WINOGRAD, MOST_ACTIVE_WITH_WINOGRAD_IN_GRADIENT = 0.14, 0.22
-"""Likewise, where what is not computed by events is computed by Winograd's algorithm, which is twice as fast."""
+"""Limits for forward pass and weight gradient if the alternative is Winograd's algorithm, which is twice as fast."""
 MOST_ACTIVE_OF_16_BITS, MOST_ACTIVE_OF_16_BITS_IN_GRADIENT = 0.12, 0.18
-"""Likewise, for formats of 16 bits that the processor multiplies as they are, which makes dense twice as fast."""
+"""Limits for 16-bit formats with native multiplication, for which dense convolutions are twice as fast."""
 INSTRUCTIONS = {"bfloat16": ("avx512bf16", "amx-bf16"), "float16": ("avx512fp16", "amx-fp16")}
-"""What processors are said to have that multiply a format as it is."""
+"""Processor features with native multiplication of a format, in LLVM's spelling."""
 LOOKED_AT = 17
-"""Of so many pieces of an input one is looked at to learn how much of it is active: a prime, so that all channels and
-columns have their turn."""
+"""Stride over pieces of an input for estimating its active fraction. A prime, so that the sample includes all channels
+and columns."""
 FORMATS = (torch.float32, torch.bfloat16, torch.float16)
 MAX_WEIGHTS = 1 << 31
-"""Of a layer: the place of one is an integer of 32 bits."""
+"""Exclusive limit of the number of weights: kernels store their offsets in 32 bits."""
 REGISTERS = 12
-"""Vectors that sums are kept in, of the 16 that most processors have."""
+"""Vectors of partial sums in the weight gradient, of the 16 vector registers that most processors have."""
 FORWARD_VECTORS = 16
-"""Vectors that the forward pass sums up at once: more than there are registers, but events are then read less often."""
+"""Vectors of partial sums in the forward pass. They exceed the registers, but events are read less often."""
 MAX_PARTIAL_BYTES = 1 << 25
-"""Room for gradients of the weights by groups of samples, which are added up at the end."""
+"""Largest size of the weight gradients of all groups of samples, before they are added."""
 MAX_GROUPS = 16
+"""Largest number of groups of samples with a weight gradient each."""
 TILE_BYTES = 1 << 18
-"""Of the gradients around a tile of the input."""
+"""Size of the output gradients around a tile of the input, which stay in a cache."""
 TILE_COLUMNS = 128
+"""Largest width of a tile."""
 TILE_PLACES = 512
-"""Of a tile of several samples."""
+"""Largest number of positions in a tile of several samples."""
 STRIP_ROWS = 8
-"""Rows of an output that one thread computes, at least."""
+"""Smallest number of output rows per strip, the unit of work of a thread."""
 TESTED_SAMPLES = 8
-"""Of the convolution that shows whether sums are added up in the same order."""
+"""Number of samples in the comparison with a dense convolution."""
 
 
 class EventConvolution(NamedTuple):
-    """A convolution by events.
+    """Event-driven convolution of a layer.
 
     Attributes:
-        window: How its kernel slides.
-        stored: Dtype of its input.
-        counts: Whether inputs may be other numbers than 0 and 1.
-        channels: Of the input.
+        window: Sliding window.
+        stored: Dtype of the input.
+        counts: Whether inputs may have values other than 0 and 1.
+        channels: Channels of the input.
         outputs: Channels of the output.
     """
 
@@ -75,16 +77,16 @@ class EventConvolution(NamedTuple):
 
     @classmethod
     def of(cls, window: ConvWindow, x: Tensor, weight: Tensor, *, counts: bool) -> EventConvolution | None:
-        """That of maps and a weight; None where there is no kernel for it.
+        """Return the convolution of an input and a weight; None if no kernel applies.
 
         Args:
-            window: How the kernel slides.
-            x: Maps, ``[N, C, H, W]``.
+            window: Sliding window.
+            x: Feature maps, ``[N, C, H, W]``.
             weight: ``[C', C, kh, kw]``.
-            counts: Whether x may have other numbers than 0 and 1.
+            counts: Whether x may have values other than 0 and 1.
         """
         outputs, channels = weight.shape[:2]
-        suits = (
+        applies = (
             x.device.type == "cpu"
             and x.dtype in FORMATS
             and weight.dtype == x.dtype
@@ -99,14 +101,14 @@ class EventConvolution(NamedTuple):
             and outputs % EVENT_CHANNELS == 0
             and weight.numel() < MAX_WEIGHTS
         )
-        return cls(window, memory_layout.dtype_name(x), counts, channels, outputs) if suits else None
+        return cls(window, memory_layout.dtype_name(x), counts, channels, outputs) if applies else None
 
     def most_active(self, *, gradient: bool = False, winograd: bool = False) -> float:
-        """Up to which part of an input is active where this, or the gradient of the weight, is computed by events.
+        """Return the largest active fraction for which the event-driven kernel is used.
 
         Args:
-            gradient: Of the gradient.
-            winograd: Whether Winograd's algorithm computes the rest.
+            gradient: Whether the limit is for the weight gradient; else for the forward pass.
+            winograd: Whether the alternative is Winograd's algorithm.
         """
         if winograd:
             return MOST_ACTIVE_WITH_WINOGRAD_IN_GRADIENT if gradient else MOST_ACTIVE_WITH_WINOGRAD
@@ -115,80 +117,93 @@ class EventConvolution(NamedTuple):
         return MOST_ACTIVE_IN_GRADIENT if gradient else MOST_ACTIVE
 
     def is_sparse(self, x: Tensor, most: float) -> bool:
-        """Whether no more than a part of an input is active, by a sample of it that depends on its size alone."""
+        """Return whether the active fraction of an input is at most ``most``, estimated from a sample."""
+        # The sample depends on sizes only, so the same input always takes the same path.
         lanes = self._mask_lanes
         pieces = x.numel() // lanes
         kernel = compile_kernel(render_kernels.render_event_convolution, "count", self._variant(1), "count")
-        found = np.zeros(1, np.int64)
-        kernel(memory_layout.flat_row(x), found, 0, pieces, LOOKED_AT)
-        return bool(found[0] <= most * lanes * len(range(0, pieces, LOOKED_AT)))
+        active_count = np.zeros(1, np.int64)
+        kernel(memory_layout.flat_row(x), active_count, 0, pieces, LOOKED_AT)
+        return bool(active_count[0] <= most * lanes * len(range(0, pieces, LOOKED_AT)))
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None, *, winograd: bool = False) -> Tensor | None:
-        """The output ``[N, C', H', W']``, channels last; None where much of x is active, or it is not what was said."""
+        """Return the output ``[N, C', H', W']``, channels-last.
+
+        None if too many inputs are active, x has values other than declared, or a weight is not finite.
+        """
         if not self.is_sparse(x, self.most_active(winograd=winograd)) or not weight.sum(dtype=torch.float32).isfinite():
-            return None  # a dense convolution multiplies what is not finite by zeros too, which gives no number
+            # A dense convolution also multiplies non-finite weights by zero inputs, which gives NaN.
+            return None
         return self.computed(x, weight, bias)
 
     def computed(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
-        """The output, however much of x is active; None where x is not what was said of it."""
+        """Return the output for any active fraction; None if x has values other than declared."""
         (kh, kw), (sh, sw), (ph, pw) = self.window.kernel, self.window.stride, self._padding
         N, C, H, W = x.shape
         size = (H + 2 * ph - kh) // sh + 1, (W + 2 * pw - kw) // sw + 1
         y = torch.empty((N, self.outputs, *size), dtype=x.dtype, memory_format=torch.channels_last)
         rows = weight.detach().float().permute(2, 3, 1, 0).reshape(-1, self.outputs)
         start = rows.new_zeros(self.outputs) if bias is None else bias.detach().float().contiguous()
-        other = np.zeros(1, np.int64)
+        unexpected = np.zeros(1, np.int64)
         arrays = (
             *(memory_layout.flat_row(x), rows.reshape(-1).numpy(), start.numpy()),
-            *(memory_layout.flat_row(y), other),
+            *(memory_layout.flat_row(y), unexpected),
         )
         variant = self._variant(self._vectors(FORWARD_VECTORS))
         kernel = compile_kernel(render_kernels.render_event_convolution, "forward", variant, "forward")
-        # what a strip reads of its neighbours is listed twice: no more of them than the threads need
+        # Rows at the borders of strips are listed twice, so use no more strips than the threads need.
         strips = max(1, min(size[0] // STRIP_ROWS, -(-thread_blocks.PIECES_PER_THREAD * torch.get_num_threads() // N)))
         sizes = strips, H, W, C, self.outputs, *size, sh, sw, ph, pw
         thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), N * strips, 1, parallel=True)
-        # A rehearsal goes on to the dense convolution, whose kernels are needed where much of x is active.
-        return None if other[0] or compile_ahead.is_rehearsing() else y
+        # A rehearsal continues with the dense convolution, to request its kernels too.
+        return None if unexpected[0] or compile_ahead.is_rehearsing() else y
 
     def weight_gradient(self, x: Tensor, weight: Tensor, g: Tensor, *, winograd: bool = False) -> Tensor | None:
-        """The gradient of the weight; None where much of x is active, it is not what was said, or the window steps.
+        """Return the weight gradient, like the weight in shape and layout.
+
+        None if too many inputs are active, x has values other than declared, or the stride is not 1.
 
         Args:
-            x: Maps, ``[N, C, H, W]``.
+            x: Feature maps, ``[N, C, H, W]``.
             weight: ``[C', C, kh, kw]``.
             g: Gradient of the output, ``[N, C', H', W']``.
-            winograd: Whether Winograd's algorithm computes it otherwise.
+            winograd: Whether the alternative is Winograd's algorithm.
         """
-        suits = self.window.stride == (1, 1) and x.is_contiguous(memory_format=torch.channels_last)
-        sparse = suits and self.is_sparse(x, self.most_active(gradient=True, winograd=winograd))
+        applies = self.window.stride == (1, 1) and x.is_contiguous(memory_format=torch.channels_last)
+        sparse = applies and self.is_sparse(x, self.most_active(gradient=True, winograd=winograd))
         return self.computed_gradient(x, weight, g) if sparse else None
 
     def computed_gradient(self, x: Tensor, weight: Tensor, g: Tensor) -> Tensor | None:
-        """The gradient of the weight, however much of x is active; None where x is not what was said of it."""
+        """Return the weight gradient for any active fraction.
+
+        None if x has values other than declared.
+        """
         (kh, kw), (ph, pw) = self.window.kernel, self._padding
         N, C, H, W = x.shape
         g = g.contiguous(memory_format=torch.channels_last)
         vectors = self._vectors(max(1, REGISTERS // kw))
         width = vectors * EVENT_CHANNELS
         elements = C * self.outputs * kh * kw
+        # Groups depend on sizes only, so the order of sums does not depend on the number of threads.
         groups = max(1, min(MAX_GROUPS, N, MAX_PARTIAL_BYTES // (4 * elements)))
-        per = -(-N // groups)
-        groups = -(-N // per)
+        group_size = -(-N // groups)
+        groups = -(-N // group_size)
         partial = torch.empty((groups, C, self.outputs // width, kh, kw, width))
-        wide = min(W, TILE_COLUMNS)
-        high = max(1, min(H, TILE_BYTES // (4 * wide * self.outputs)))
-        samples = max(1, min(per, TILE_PLACES // (H * W))) if (high, wide) == (H, W) else 1
-        other = np.zeros(1, np.int64)
-        arrays = memory_layout.flat_row(x), memory_layout.flat_row(g), partial.view(-1).numpy(), other
+        tile_width = min(W, TILE_COLUMNS)
+        tile_height = max(1, min(H, TILE_BYTES // (4 * tile_width * self.outputs)))
+        # Small maps: several samples share a tile, if each sample fits as a whole.
+        samples = max(1, min(group_size, TILE_PLACES // (H * W))) if (tile_height, tile_width) == (H, W) else 1
+        unexpected = np.zeros(1, np.int64)
+        arrays = memory_layout.flat_row(x), memory_layout.flat_row(g), partial.view(-1).numpy(), unexpected
         variant = self._variant(vectors)
         kernel = compile_kernel(render_kernels.render_event_convolution, "weight_gradient", variant, "weight_gradient")
-        sizes = per, N, H, W, C, self.outputs, *g.shape[2:], ph, pw, samples, high, wide
+        sizes = group_size, N, H, W, C, self.outputs, *g.shape[2:], ph, pw, samples, tile_height, tile_width
         thread_blocks.run_in_blocks(lambda a, b: kernel(*arrays, a, b, *sizes), groups, 1, parallel=groups > 1)
-        if other[0] or compile_ahead.is_rehearsing():
+        if unexpected[0] or compile_ahead.is_rehearsing():
             return None
-        found = partial.sum(0).flip(2, 3).permute(1, 4, 0, 2, 3).reshape(self.outputs, C, kh, kw)
-        return torch.empty_like(weight).copy_(found)
+        # The kernel writes taps in reverse order, and output channels in groups of `width`.
+        gradient = partial.sum(0).flip(2, 3).permute(1, 4, 0, 2, 3).reshape(self.outputs, C, kh, kw)
+        return torch.empty_like(weight).copy_(gradient)
 
     @property
     def _padding(self) -> tuple[int, int]:
@@ -200,11 +215,11 @@ class EventConvolution(NamedTuple):
 
     @property
     def _mask_lanes(self) -> int:
-        """The largest power of 2 that divides the channels, up to the bits of a mask."""
+        """Largest power of 2 that divides the channels, at most the 64 bits of a mask."""
         return min(64, self.channels & -self.channels)
 
     def _vectors(self, most: int) -> int:
-        """Into how many vectors output channels are divided that are summed up at once."""
+        """Return the number of vectors of output channels to accumulate together, at most ``most``."""
         return next(v for v in range(most, 0, -1) if self.outputs % (v * EVENT_CHANNELS) == 0)
 
     def _variant(self, vectors: int) -> render_kernels.EventConvolutionVariant:
@@ -216,24 +231,24 @@ class EventConvolution(NamedTuple):
 
 @cache
 def has_instructions(name: str) -> bool:
-    """Whether the processor has what LLVM calls so."""
+    """Return whether the processor has a feature, in LLVM's spelling."""
     from llvmlite.binding import get_host_cpu_features  # noqa: PLC0415 -- loaded only when a kernel is needed
 
     try:
         return bool(get_host_cpu_features().get(name))
-    except RuntimeError:  # LLVM does not know
+    except RuntimeError:  # LLVM cannot detect the features of this processor.
         return False
 
 
 def equals_dense(convolution: EventConvolution, shape: torch.Size, *, bias: bool) -> bool:
-    """Whether torch adds up the sums of a convolution in the same order, so that every bit is the same.
+    """Return whether the output is bit-identical to that of a dense convolution of PyTorch.
 
-    It is found out with numbers of which half are active, once for each kind of convolution.
+    PyTorch may add products in another order. The comparison is cached per kind of convolution.
 
     Args:
-        convolution: Which.
-        shape: Of its input, ``[N, C, H, W]``.
-        bias: Whether it has one.
+        convolution: Event-driven convolution.
+        shape: Shape of the input, ``[N, C, H, W]``.
+        bias: Whether there is a bias.
     """
     if compile_ahead.is_rehearsing():
         return True
@@ -243,8 +258,10 @@ def equals_dense(convolution: EventConvolution, shape: torch.Size, *, bias: bool
 
 @lru_cache(maxsize=1024)
 def _equals_dense(convolution: EventConvolution, maps: tuple[int, ...], *, bias: bool, _threads: int) -> bool:
+    # The number of threads is a key of the cache, since it may change PyTorch's order of sums.
     generator = torch.Generator().manual_seed(0)
     window, dtype = convolution.window, getattr(torch, convolution.stored)
+    # Half of the inputs are active: sums of few values would be equal in any order.
     x = torch.rand(maps, generator=generator)
     x = (x * (3 if convolution.counts else 1) + 0.5).floor().to(dtype).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(convolution.outputs, convolution.channels, *window.kernel, generator=generator).to(dtype)

@@ -1,1 +1,1 @@
-"""Kernels that store whole numbers in a few bits."""
+"""Kernels that pack small integers into 1, 2, 4 or 8 bits."""

@@ -1,4 +1,4 @@
-"""Spikes and counts in 1, 2, 4 or 8 bits each, on a CUDA device, with operators of torch."""
+"""Packing of spikes and counts into 1, 2, 4 or 8 bits on CUDA devices."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sewdsl.snn.kernels import render_kernels
 from sewdsl.snn.kernels.compile_kernel import launching_on, load_kernels
 
 BLOCK_BYTES = 256
-"""Bytes in a program of the grid."""
+"""Bytes per program of the grid."""
 
 
 def pack(x: Tensor, bits: int) -> Tensor:
-    """The numbers of a tensor without gaps, in the order of its memory, as bytes."""
+    """Return the values of a tensor without gaps as packed bytes, in memory order."""
     count = packed_bytes(x.numel(), bits)
     octets = x.new_empty(count, dtype=torch.uint8)
     if count:
@@ -25,7 +25,7 @@ def pack(x: Tensor, bits: int) -> Tensor:
 
 
 def unpack(octets: Tensor, x: Tensor, bits: int) -> None:
-    """Puts the numbers back into a tensor like the one that they are from."""
+    """Write packed values into a tensor of the original shape and layout."""
     count = len(octets)
     if count:
         with launching_on(x.device):
@@ -34,14 +34,14 @@ def unpack(octets: Tensor, x: Tensor, bits: int) -> None:
             )
 
 
-def packed_bytes(numbers: int, bits: int) -> int:
-    """How many bytes so many numbers take."""
-    return -(-numbers * bits // 8)
+def packed_bytes(count: int, bits: int) -> int:
+    """Return the number of bytes of packed values."""
+    return -(-count * bits // 8)
 
 
 @torch.library.custom_op("sewdsl::pack", mutates_args=(), device_types="cuda")
 def pack_operator(x: Tensor, bits: int) -> Tensor:
-    """Whole numbers from 0 to 2**bits - 1 as bytes, in the order of a memory without gaps."""
+    """Pack integers from 0 to 2**bits - 1 into bytes, in the order of a memory without gaps."""
     return pack(x, bits)
 
 
@@ -52,7 +52,7 @@ def _(x: Tensor, bits: int) -> Tensor:
 
 @torch.library.custom_op("sewdsl::unpack", mutates_args=(), device_types="cuda")
 def unpack_operator(octets: Tensor, shape: list[int], strides: list[int], dtype: str, bits: int) -> Tensor:
-    """The numbers that were packed, in their shape, layout and dtype, such as ``float32``."""
+    """Return packed values in a given shape, layout and dtype, e.g. ``float32``."""
     x = octets.new_empty_strided(shape, strides, dtype=getattr(torch, dtype))
     unpack(octets, x, bits)
     return x

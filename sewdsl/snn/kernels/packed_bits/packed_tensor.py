@@ -1,4 +1,4 @@
-"""Spikes and counts in 1, 2, 4 or 8 bits each, for as long as they are not computed with."""
+"""Tensor of spikes or counts, packed into 1, 2, 4 or 8 bits while it is not used."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sewdsl.snn.kernels.compile_kernel import Kernel, compile_kernel
 from sewdsl.snn.kernels.packed_bits import cuda_packed_bits
 
 MIN_PARALLEL_ELEMENTS = 1 << 16
-"""Up to so many numbers, waking a thread takes longer than the work."""
+"""Number of elements up to which waking a thread takes longer than the work."""
 
 
 @final
 class PackedTensor:
-    """Whole numbers in few bits; what comes back is what was put in, to the bit and in the same layout.
+    """Packed tensor of small integers. Unpacking restores values and layout exactly.
 
     Args:
-        x: Any shape and floating-point format, on a device that has kernels; its values are whole and from 0 to
+        x: Tensor of any shape and floating-point dtype, on a device with kernels. Its values are integers from 0 to
             2**bits - 1.
-        bits: Of each number.
+        bits: Bits per value.
     """
 
     def __init__(self, x: Tensor, bits: int) -> None:
@@ -38,16 +38,16 @@ class PackedTensor:
 
     @property
     def nbytes(self) -> int:
-        """What it takes."""
+        """Size of the packed values in bytes."""
         return self._bytes.numel()
 
     def unpack(self) -> Tensor:
-        """The numbers."""
+        """Return the unpacked tensor."""
         if self._bytes.device.type != "cpu":
-            numbers: Tensor = cuda_packed_bits.unpack_operator(
+            unpacked: Tensor = cuda_packed_bits.unpack_operator(
                 self._bytes, self._shape, self._strides, str(self._dtype).removeprefix("torch."), self._bits
             )
-            return numbers
+            return unpacked
         x = torch.empty_strided(self._shape, self._strides, dtype=self._dtype)
         stored = memory_layout.dtype_name(x)
         self._run(compile_kernel(render_kernels.render_unpack, "unpack", stored, self._bits), x)

@@ -1,4 +1,4 @@
-"""Max pooling on a CUDA device: a byte for each maximum is kept, and the channels of maps are last."""
+"""Max pooling on CUDA devices for channels-last maps, which saves a byte per maximum."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from sewdsl.snn.kernels import render_kernels
 from sewdsl.snn.kernels.compile_kernel import launching_on, load_kernels
 
 BLOCK = 256
-"""Numbers in a program of the grid."""
+"""Elements per program of the grid."""
 
 
 def forward(x: Tensor, window: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """The largest number of each window, and which of the window's places it has.
+    """Return the maximum of each window, and its position in the window.
 
     Args:
-        x: Maps ``[N, C, H, W]``, channels last.
-        window: Height and width of the window, of its step, and of the padding on each side.
+        x: Feature maps ``[N, C, H, W]``, channels-last.
+        window: Height and width of kernel, stride and padding.
 
     Returns:
-        Maxima ``[N, C, H', W']`` and their places, a byte each in the maxima's order of memory.
+        Maxima ``[N, C, H', W']``, and their positions, one byte each in the memory order of the maxima.
     """
     y = pooled(x, window)
-    places = x.new_empty(y.numel(), dtype=torch.uint8)
-    _launch("forward", (x, y, places), y, x, y, window)
-    return y, places
+    positions = x.new_empty(y.numel(), dtype=torch.uint8)
+    _launch("forward", (x, y, positions), y, x, y, window)
+    return y, positions
 
 
-def backward(g: Tensor, places: Tensor, shape: Sequence[int], window: Sequence[int]) -> Tensor:
-    """The gradient of the maps, ``[N, C, H, W]``: that of each maximum, at its place."""
+def backward(g: Tensor, positions: Tensor, shape: Sequence[int], window: Sequence[int]) -> Tensor:
+    """Return the gradient of the maps, ``[N, C, H, W]``."""
     g_x = torch.empty(tuple(shape), dtype=g.dtype, device=g.device, memory_format=torch.channels_last)
     g = g.contiguous(memory_format=torch.channels_last)
-    _launch("backward", (g, places, g_x), g_x, g_x, g, window)
+    _launch("backward", (g, positions, g_x), g_x, g_x, g, window)
     return g_x
 
 
 def pooled(x: Tensor, window: Sequence[int]) -> Tensor:
-    """Room for the maxima."""
+    """Return an uninitialised tensor for the maxima."""
     samples, C, H, W = x.shape
     kh, kw, sh, sw, ph, pw = window
     size = samples, C, (H + 2 * ph - kh) // sh + 1, (W + 2 * pw - kw) // sw + 1
@@ -62,7 +62,7 @@ def _launch(  # noqa: PLR0913 -- private
 
 @torch.library.custom_op("sewdsl::max_pool", mutates_args=(), device_types="cuda")
 def max_pool(x: Tensor, window: list[int]) -> tuple[Tensor, Tensor]:
-    """Maxima of maps ``[N, C, H, W]``, channels last, and a byte for each: its place in the window."""
+    """Return the maxima of channels-last maps ``[N, C, H, W]``, and a byte each for the position."""
     return forward(x, window)
 
 
@@ -74,7 +74,7 @@ def _(x: Tensor, window: list[int]) -> tuple[Tensor, Tensor]:
 
 @torch.library.custom_op("sewdsl::max_pool_backward", mutates_args=(), device_types="cuda")
 def max_pool_backward(g: Tensor, places: Tensor, shape: list[int], window: list[int]) -> Tensor:
-    """The gradient of the maps, of a shape, from that of the maxima and their places."""
+    """Return the gradient of maps of a shape, given that of the maxima and their positions."""
     return backward(g, places, shape, window)
 
 
