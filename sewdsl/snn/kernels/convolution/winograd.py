@@ -249,23 +249,8 @@ class Winograd(NamedTuple):
         result = torch.empty_like(weight, memory_format=torch.channels_last)
         u, row = torch.empty(groups * points * C * CO if groups > 1 else 0).numpy(), memory_layout.flat_row(result)
         arrays = memory_layout.flat_row(x), memory_layout.flat_row(g), u, row
-        sizes = (
-            tiles,
-            group_tiles,
-            min(block, group_tiles),
-            groups,
-            parts,
-            H,
-            W,
-            C,
-            height,
-            width,
-            CO,
-            down,
-            right,
-            ph,
-            pw,
-        )
+        per_group = group_tiles, min(block, group_tiles), groups, parts
+        sizes = tiles, *per_group, H, W, C, height, width, CO, down, right, ph, pw
         kernel = self._kernel(tile, vectors, rows, "weight_gradient")
         thread_blocks.run_in_blocks(
             lambda a, b: kernel(*arrays, a, b, *sizes), groups * panels * parts, 1, parallel=True

@@ -1,1 +1,1 @@
-"""Kernels of batch norm, neurons and join: one generator for all neurons."""
+"""Kernels of batch norm, neurons and joins, generated for all neurons."""

@@ -1,4 +1,4 @@
-"""The arguments of a neuron kernel, on any device, and its gradients."""
+"""Arguments and gradients of a neuron kernel, independent of the device."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sewdsl.snn.kernels.neuron.plan_kernel import FactorAxes, KernelVariant, Lay
 
 
 class RunningStatistics(NamedTuple):
-    """The statistics of many batches, changed in place.
+    """Running statistics of batch norm, updated in place.
 
     Attributes:
-        mean: Of each channel, ``[C]``.
-        var: The unbiased variance of each channel.
+        mean: Mean of each channel, ``[C]``.
+        var: Unbiased variance of each channel, ``[C]``.
         momentum: Weight of the newest batch.
-        batches: Counts the batches, a whole number.
-        repeats: How many equal time-steps each one of the input represents: the variance of more values is a little
-            less biased.
+        batches: Counter of batches, an integer tensor.
+        repeats: Number of equal time-steps that each time-step of the input represents, which changes the bias of the
+            variance.
     """
 
     mean: Tensor
@@ -33,13 +33,13 @@ class RunningStatistics(NamedTuple):
     repeats: int
 
     def unbias(self, x_TN: Tensor) -> float:
-        """The factor from the variance of a batch ``[T, N, C, *]`` to an unbiased one."""
+        """Return the ratio of unbiased to biased variance for a batch ``[T, N, C, *]``."""
         count = x_TN.numel() // x_TN.shape[2] * self.repeats
         return count / (count - 1)
 
 
 class KernelChannels(NamedTuple):
-    """What batch norm has for each channel, ``[C]``: the current is ``weight · (x - mean) · rstd + bias``."""
+    """Batch norm of each channel, ``[C]``: the current is ``weight · (x - mean) · rstd + bias``."""
 
     weight: Tensor
     bias: Tensor
@@ -47,19 +47,19 @@ class KernelChannels(NamedTuple):
     rstd: Tensor
 
     def line(self) -> tuple[Tensor, Tensor]:
-        """a and b of the current ``a · x + b``, as torch computes them."""
+        """Return a and b of the current ``a · x + b``, rounded as in PyTorch."""
         a = self.weight * self.rstd
         return a, self.bias - self.mean * a
 
 
 class LayerProgram(NamedTuple):
-    """Everything that a layer computes of its tensors: one text, and so one argument of the operators.
+    """Definition of the computation of a layer, passed to operators as one text.
 
     Attributes:
-        axes: Time-steps and channels of each factor.
-        law: The time-step, as text that :func:`sewdsl.equations.step.parse_step` reads.
+        axes: Number of time-steps and channels of each factor.
+        law: Time-step, in the format of :func:`sewdsl.equations.step.parse_step`.
         slope: Tape of the surrogate's derivative; empty if nothing fires.
-        join: Tape of the join, whose result replaces the output of the neurons; empty without one.
+        join: Tape of the join, whose result replaces the output of the neurons; empty without a join.
     """
 
     axes: tuple[tuple[int, int], ...]
@@ -68,32 +68,33 @@ class LayerProgram(NamedTuple):
     join: str = ""
 
     def text(self) -> str:
-        """Return the four lines that :func:`read_program` reads."""
+        """Return the program in the four-line format of :func:`read_program`."""
+        # The cost of an operator call grows with the square of the number of arguments, so a program is a single one.
         axes = " ".join(f"{steps} {channels}" for steps, channels in self.axes)
         return f"{axes}\n{self.law}\n{self.slope}\n{self.join}"
 
 
 @lru_cache(maxsize=1024)
 def read_program(text: str) -> LayerProgram:
-    """Return the program of a text."""
+    """Parse the text of a program."""
     axes, law, slope, join = text.split("\n")
     numbers = [int(each) for each in axes.split()]
     return LayerProgram(tuple(zip(numbers[::2], numbers[1::2], strict=True)), law, slope, join)
 
 
 class LayerCall(NamedTuple):
-    """Batch norm, neurons and join, and their inputs: the arguments of the operator ``sewdsl::neurons``.
+    """Arguments of a layer of batch norm, neurons and join, as passed to the operators.
 
     Attributes:
         x_TN: Input, ``[T, N, C, *]``, or ``[T, N]`` without batch norm.
         start: States before the first time-step, ``[S, N, *]``, or the potential ``[N, *]`` of linear neurons, in
-            float32 at least; None: those of the law.
-        other_TN: Other operand of the join, in the shape and dtype of the input; None without a join that reads it.
-        weight: Of each channel, ``[C]``; the four of batch norm in float32 at least, None without batch norm.
-        bias: Of each channel.
-        mean: Of each channel.
-        rstd: 1 / sqrt(variance + eps) of each channel.
-        factors: Numbers of all factors, one after the other; None without factors.
+            float32 or wider; None: initial states of the program.
+        other_TN: Other operand of the join, in the shape and dtype of the input; None if no join reads it.
+        weight: Weight of batch norm, ``[C]``. This and the next three are in float32 or wider; None without batch norm.
+        bias: Bias of batch norm, ``[C]``.
+        mean: Mean of each channel, ``[C]``.
+        rstd: 1 / sqrt(variance + eps) of each channel, ``[C]``.
+        factors: Values of all factors, concatenated; None without factors.
         text: Text of a :class:`LayerProgram`.
     """
 
@@ -109,43 +110,43 @@ class LayerCall(NamedTuple):
 
     @property
     def program(self) -> LayerProgram:
-        """Everything that the layer computes."""
+        """Definition of the computation."""
         return read_program(self.text)
 
     @property
     def channels(self) -> KernelChannels | None:
-        """Batch norm of each channel."""
+        """Batch norm of each channel; None without batch norm."""
         if self.weight is None or self.bias is None or self.mean is None or self.rstd is None:
             return None
         return KernelChannels(self.weight, self.bias, self.mean, self.rstd)
 
     @property
     def states(self) -> int:
-        """Number of states of neurons as equations."""
+        """Number of states of neurons with equations."""
         return len(self.program.law.rpartition("; start")[2].split())
 
     @property
     def wide(self) -> torch.dtype:
-        """The dtype of states: that of the input, and float32 at least."""
+        """Dtype of states: that of the input, or float32 if it is narrower."""
         return torch.promote_types(self.x_TN.dtype, torch.float32)
 
     def given(self) -> Tensor:
-        """Memory for the output, or for the gradient of the input, laid out as the input is."""
+        """Return uninitialised memory for the output or the input gradient, laid out like the input."""
         return memory_layout.empty(self.x_TN)
 
     def states_after(self) -> Tensor:
-        """Memory for states, each laid out as a time-step of the input is."""
+        """Return uninitialised memory for states, each laid out like a time-step of the input."""
         if read_linear(self.program.law):
             return memory_layout.empty_step(self.x_TN, self.wide)
         strides, neurons = memory_layout.step_strides(self.x_TN), prod(self.x_TN.shape[1:])
         return self.x_TN.new_empty_strided((self.states, *self.x_TN.shape[1:]), (neurons, *strides), dtype=self.wide)
 
     def nothing(self, dtype: torch.dtype | None = None) -> Tensor:
-        """An empty tensor, by default in the dtype of states."""
+        """Return an empty tensor, in the dtype of states by default."""
         return self.x_TN.new_empty(0, dtype=dtype or self.wide)
 
     def variant(self, *, states: bool, backward: bool) -> KernelVariant:
-        """The variant of its kernel."""
+        """Return the variant of the kernel."""
         axes, law, slope, join = self.program
         stored, norm = memory_layout.dtype_name(self.x_TN), self.weight is not None
         return KernelVariant(stored, law, _factor_axes(axes), slope if backward else "", norm, join, states)
@@ -153,20 +154,19 @@ class LayerCall(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _factor_axes(axes: tuple[tuple[int, int], ...]) -> tuple[FactorAxes, ...]:
-    """Return the axes along which factors have several numbers."""
+    """Return the axes along which each factor varies."""
     return tuple(FactorAxes(channels=channels > 1, steps=steps > 1) for steps, channels in axes)
 
 
 class LayerGradients(NamedTuple):
-    """Gradients. Those that are not wanted are empty or zero.
+    """Gradients of a layer. Gradients that are not needed are empty or zero.
 
     Attributes:
-        x_TN: Of the input.
-        start: Of the states before the first time-step.
-        weight: Of the weight of each channel, ``[C]``; anything without batch norm.
-        bias: Of the bias of each channel, ``[C]``; likewise.
-        factors: Of all numbers of all factors, in their dtype.
-        other_TN: Of the join's other operand.
+        start: Gradient of the states before the first time-step.
+        weight: Gradient of the weight of batch norm, ``[C]``; undefined without batch norm.
+        bias: Gradient of the bias of batch norm, ``[C]``; undefined without batch norm.
+        factors: Gradients of all factors, concatenated, in the dtype of the factors.
+        other_TN: Gradient of the other operand of the join.
     """
 
     x_TN: Tensor
@@ -177,15 +177,15 @@ class LayerGradients(NamedTuple):
     other_TN: Tensor
 
     @classmethod
-    def empty(cls, call: LayerCall, wanted: LayerNeedsGrad) -> LayerGradients:
-        """Memory for the gradients of a call."""
+    def empty(cls, call: LayerCall, needs_grad: LayerNeedsGrad) -> LayerGradients:
+        """Return uninitialised memory for the gradients of a call."""
         g_x_TN, g_other_TN = (
-            call.given() if wants else call.nothing(call.x_TN.dtype) for wants in (wanted.x, wanted.other)
+            call.given() if needed else call.nothing(call.x_TN.dtype) for needed in (needs_grad.x, needs_grad.other)
         )
-        g_start = call.states_after() if wanted.start else call.nothing()
+        g_start = call.states_after() if needs_grad.start else call.nothing()
         g_weight = g_bias = g_start
         if call.weight is not None and call.bias is not None:
             g_weight, g_bias = torch.empty_like(call.weight), torch.empty_like(call.bias)
         factors = call.nothing() if call.factors is None else call.factors
-        factors = torch.empty_like(factors) if wanted.factors else factors.new_empty(0)
+        factors = torch.empty_like(factors) if needs_grad.factors else factors.new_empty(0)
         return cls(g_x_TN, g_start, g_weight, g_bias, factors, g_other_TN)

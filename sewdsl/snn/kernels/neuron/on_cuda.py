@@ -1,8 +1,8 @@
-"""Neuron kernels on a CUDA device: torch's tensors in, torch's tensors out.
+"""Launches of the CUDA kernels of neurons with PyTorch tensors.
 
-Nothing is kept but the input, numbers for each channel, and the join's other operand where its gradient needs it. The
-host launches two kernels for the statistics, one for the rest of the forward pass and up to three for the backward, and
-waits for none.
+The backward pass needs the input, values per channel, and the other operand of the join if its gradient depends on it.
+There are two kernels for the statistics, one for the rest of the forward pass, and up to three for the backward pass.
+The host does not synchronise with the device.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from sewdsl.snn.kernels.neuron.write_triton import CudaKernel, render_backward, 
 from sewdsl.snn.limits import MAX_REGISTER_STEPS
 
 FORWARD_LANES = 256
-"""Neurons in a tile of the forward pass."""
+"""Neurons per tile of the forward pass."""
 BACKWARD_LANES = 128
-"""Neurons in a tile of the backward pass: one for each of a program's threads, which keeps all of its rows."""
+"""Neurons per tile of the backward pass: one per thread of a program, which keeps the saved rows in its registers."""
 MAX_COLUMNS = 32
-"""Channels in a tile, where they are side by side in memory."""
+"""Largest number of channels in a tile, if channels are adjacent in memory."""
 PROGRAMS = 4096
-"""About so many programs add up: enough for the largest GPU, few enough that their sums are quickly added."""
+"""Approximate number of programs that sum: enough for the largest GPU, and few enough to add their sums quickly."""
 GATHERED_ROWS, GATHERED_COLUMNS = 64, 8
-"""Groups and channels that are added up at once, in the end."""
+"""Groups and channels per step of the final summation."""
 GATHERING: dict[str, Any] = {"ROWS": GATHERED_ROWS, "COLUMNS": GATHERED_COLUMNS, "enable_fp_fusion": False}
 
 
 class Tiles(NamedTuple):
-    """Shares of the neurons of a time-step, by shape and layout alone.
+    """Partition of the neurons of a time-step into tiles, by shape and layout only.
 
     Attributes:
-        rows: Numbers of each channel.
-        inner: Distance in memory of the channels of a place.
-        C: Channels.
-        tile_rows: Rows of a tile.
-        tile_columns: Channels of a tile.
+        rows: Number of values per channel.
+        inner: Memory stride between the channels of a position.
+        C: Number of channels.
+        tile_rows: Rows per tile.
+        tile_columns: Channels per tile.
     """
 
     rows: int
@@ -53,7 +53,10 @@ class Tiles(NamedTuple):
 
     @classmethod
     def of(cls, x_TN: Tensor, lanes: int, *, channels: bool = True) -> Tiles:
-        """Return the tiles of so many neurons; without channels, all neurons are rows."""
+        """Return the partition into tiles of ``lanes`` neurons.
+
+        Without channels, all neurons are rows.
+        """
         C, neurons = x_TN.shape[2] if channels else 1, x_TN[0].numel()
         inner = memory_layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
         columns = min(MAX_COLUMNS, 1 << (C - 1).bit_length()) if inner == 1 else 1
@@ -61,18 +64,18 @@ class Tiles(NamedTuple):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """A program for each tile."""
+        """Grid with one program per tile."""
         return -(-self.rows // self.tile_rows), -(-self.C // self.tile_columns)
 
     @property
     def summing_grid(self) -> tuple[int, int]:
-        """A program for each group of tiles, over which it adds up."""
+        """Grid with one program per group of tiles, over which it sums."""
         tiles, across = self.grid
         return max(1, min(tiles, PROGRAMS // across)), across
 
     @property
     def channel_grid(self) -> tuple[int]:
-        """A program for some channels, for which it adds up the sums of groups."""
+        """Grid with one program per few channels, which adds the sums of all groups."""
         return (-(-self.C // GATHERED_COLUMNS),)
 
     @property
@@ -83,7 +86,7 @@ class Tiles(NamedTuple):
 
 
 def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
-    """Return the output, and the states after the last time-step; an empty tensor if these are not wanted."""
+    """Return the output, and the states after the last time-step (empty if ``final`` is false)."""
     y_TN, after = call.given(), call.states_after() if final else call.nothing()
     if not y_TN.numel():
         return y_TN, after
@@ -96,18 +99,23 @@ def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
 
 
 def backward(
-    call: LayerCall, g_TN: Tensor | None, g_after: Tensor | None, wanted: LayerNeedsGrad, *, batch: bool
+    call: LayerCall, g_TN: Tensor | None, g_after: Tensor | None, needs_grad: LayerNeedsGrad, *, batch: bool
 ) -> LayerGradients:
-    """Return the gradients of :func:`forward`, as :func:`sewdsl.snn.kernels.neuron.on_cpu.backward` does."""
+    """Return the gradients of :func:`forward`.
+
+    The arguments are those of :func:`sewdsl.snn.kernels.neuron.on_cpu.backward`.
+    """
     x_TN, channels = call.x_TN, call.channels
-    batch = batch and wanted.x and channels is not None
-    found = LayerGradients.empty(call, wanted)
+    batch = batch and needs_grad.x and channels is not None
+    grads = LayerGradients.empty(call, needs_grad)
     if not x_TN.numel():
-        return found._replace(factors=found.factors.zero_())
+        return grads._replace(factors=grads.factors.zero_())
     variant = call.variant(states=call.start is not None or g_after is not None, backward=True)
-    sums_wanted = wanted._replace(channels=channels is not None and (wanted.channels or batch))
+    # The input gradient through the statistics is made of the same sums as the gradients of weight and bias.
+    sums_needed = needs_grad._replace(channels=channels is not None and (needs_grad.channels or batch))
+    # Triton keeps rows in registers as tuples.
     steps = len(x_TN) if len(x_TN) <= MAX_REGISTER_STEPS and has_tuples() else 0
-    kernel = render_backward(variant, sums_wanted, steps)
+    kernel = render_backward(variant, sums_needed, steps)
     assert kernel.plan is not None  # noqa: S101 -- of a backward kernel
     tiles, sums = Tiles.of(x_TN, BACKWARD_LANES, channels=kernel.tiled), kernel.plan.sums
     grid = tiles.summing_grid if sums and kernel.tiled else tiles.grid
@@ -115,20 +123,33 @@ def backward(
     g_TN = call.given().zero_() if g_TN is None else memory_layout.with_strides(g_TN, strides)
     g_after = None if g_after is None else memory_layout.with_strides(g_after, strides)
     columns = sum(len(x_TN) if each.steps else 1 for each in sums)
+    # Sums per time-step are accumulated in the table; other sums are stored once.
     new_table = x_TN.new_zeros if any(each.steps for each in sums) else x_TN.new_empty
     table = new_table((grid[0] if sums else 0, columns, tiles.C), dtype=torch.float64)
-    values = _values(call, kernel, tiles) | _saved(call, kernel, found.x_TN)
-    values |= {"g_y": g_TN, "g_step": g_TN.stride(0), "g_x": found.x_TN, "g_others": found.other_TN, "table": table}
-    values |= {"g_final": g_after, "ENDS": g_after is not None, "g_start": found.start}
+    values = _values(call, kernel, tiles) | _saved(call, kernel, grads.x_TN)
+    values |= {
+        "g_y": g_TN,
+        "g_step": g_TN.stride(0),
+        "g_x": grads.x_TN,
+        "g_others": grads.other_TN,
+        "table": table,
+    }
+    values |= {"g_final": g_after, "ENDS": g_after is not None, "g_start": grads.start}
     with launching_on(x_TN.device):
         _launch(kernel, "backward", grid, values)
         if channels is None:
-            return found._replace(factors=_factors(table.sum(0), call, kernel)) if wanted.factors else found
+            return grads._replace(factors=_factors(table.sum(0), call, kernel)) if needs_grad.factors else grads
         if not sums:
-            return found._replace(weight=found.weight.zero_(), bias=found.bias.zero_())
+            return grads._replace(weight=grads.weight.zero_(), bias=grads.bias.zero_())
         rows = x_TN.new_empty((columns + len(kernel.plan.derived) - 2, tiles.C), dtype=torch.float64)
         terms = x_TN.new_empty((2, tiles.C), dtype=torch.float32)
-        values |= {"g_weight": found.weight, "g_bias": found.bias, "terms": terms, "g_factors": rows, "BATCH": batch}
+        values |= {
+            "g_weight": grads.weight,
+            "g_bias": grads.bias,
+            "terms": terms,
+            "g_factors": rows,
+            "BATCH": batch,
+        }
         values |= {"groups": grid[0], "count": x_TN.numel() / tiles.C} | GATHERING
         _launch(kernel, "conclude", tiles.channel_grid, values)
         if batch:
@@ -137,11 +158,11 @@ def backward(
             names = "x", "g_x", "terms", "x_step", "new_step", "rows", "inner", "C", "T", "ROWS", "COLUMNS"
             settle = load_kernels(render_kernels.render_cuda_statistics).settle
             settle[tiles.grid](**{name: values[name] for name in names}, enable_fp_fusion=False)
-    return found._replace(factors=_factors(rows, call, kernel)) if wanted.factors else found
+    return grads._replace(factors=_factors(rows, call, kernel)) if needs_grad.factors else grads
 
 
 def _values(call: LayerCall, kernel: CudaKernel, tiles: Tiles) -> dict[str, Any]:
-    """Return the arguments that all kernels of a call have, by name."""
+    """Return the common arguments of all kernels of a call, by name."""
     strides = memory_layout.step_strides(call.x_TN)
     x_TN = memory_layout.with_strides(call.x_TN, strides)
     values: dict[str, Any] = {"x": x_TN, "x_step": x_TN.stride(0), "T": len(x_TN), "factors": call.factors}
@@ -152,14 +173,15 @@ def _values(call: LayerCall, kernel: CudaKernel, tiles: Tiles) -> dict[str, Any]
     values |= {"start": start, "STARTS": start is not None}
     values |= {"weight": call.weight, "bias": call.bias, "mean": call.mean, "rstd": call.rstd}
     sizes = [steps * channels for steps, channels in call.program.axes]
-    values |= {f"o{place}": first for place, first in enumerate(accumulate(sizes, initial=0))}
-    return values | {f"c{place}": number for place, number in enumerate(kernel.numbers)} | tiles.sizes
+    values |= {f"o{index}": first for index, first in enumerate(accumulate(sizes, initial=0))}
+    return values | {f"c{index}": constant for index, constant in enumerate(kernel.numbers)} | tiles.sizes
 
 
 def _saved(call: LayerCall, kernel: CudaKernel, g_x_TN: Tensor) -> dict[str, Tensor]:
-    """Return memory for the rows that a backward kernel saves: that of the input's gradient, if it is as wide."""
+    """Return memory for the rows that a backward kernel saves."""
     rows = {f"saved{number}": call.x_TN.new_empty(0) for number in range(kernel.saved)}
     for name in rows:
+        # The input gradient is written after the row at the same position is read, so both can share memory.
         first = name == "saved0" and g_x_TN.numel() and g_x_TN.dtype == call.wide
         rows[name] = g_x_TN if first else call.x_TN.new_empty(call.x_TN.numel(), dtype=call.wide)
     return rows
@@ -168,23 +190,24 @@ def _saved(call: LayerCall, kernel: CudaKernel, g_x_TN: Tensor) -> dict[str, Ten
 def _launch(kernel: CudaKernel, function: str, grid: tuple[int, ...], values: Mapping[str, Any]) -> None:
     """Launch a kernel."""
     launcher = getattr(load_kernels(str, kernel.text), function)[grid]
+    # Fused multiply-adds round once: outputs would differ from the reference.
     launcher(**{name: values[name] for name in kernel.arguments[function]}, enable_fp_fusion=False)
 
 
 def _factors(rows: Tensor, call: LayerCall, kernel: CudaKernel) -> Tensor:
-    """Return the gradients of all numbers of all factors from their sums over each channel.
+    """Return the gradients of all factors, given their sums over each channel.
 
     Args:
-        rows: The sums ``[R, C]``: of each factor with a gradient one row, or one for each of its time-steps.
-        call: That of the forward.
+        rows: Sums ``[R, C]``: one row per factor with a gradient, or one per time-step of the factor.
+        call: Arguments of the forward pass.
         kernel: The backward kernel.
     """
     assert call.factors is not None  # noqa: S101 -- factors have gradients
     if len(rows) == len(kernel.factors) == call.factors.numel():
         return rows.sum(1).to(call.factors.dtype)
     pieces, first = [], 0
-    for place, (steps, channels) in enumerate(call.program.axes):
-        if place in kernel.factors:
+    for index, (steps, channels) in enumerate(call.program.axes):
+        if index in kernel.factors:
             piece = rows[first : first + steps]
             pieces.append((piece if channels > 1 else piece.sum(1)).reshape(-1))
             first += steps
@@ -194,31 +217,33 @@ def _factors(rows: Tensor, call: LayerCall, kernel: CudaKernel) -> Tensor:
 
 
 def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> Tensor:
-    """Return the statistics of ``[T, N, C, *]`` for batch norm, which go into the running statistics too.
+    """Return the batch statistics of ``[T, N, C, *]``, and update the running statistics.
 
     Args:
         x_TN: Input of batch norm.
-        running: Running statistics; None: there are none.
-        eps: Added to the variance.
+        running: Running statistics; None if there are none.
+        eps: Constant added to the variance.
 
     Returns:
-        Mean and 1 / sqrt(variance + eps) of every channel over all else, ``[2, C]``, float32.
+        Mean and 1 / sqrt(variance + eps) of every channel, ``[2, C]``, float32.
     """
     x_TN = memory_layout.with_strides(x_TN, memory_layout.step_strides(x_TN))
     tiles = Tiles.of(x_TN, FORWARD_LANES)
     groups, _ = tiles.summing_grid
     table = x_TN.new_empty((groups, 2, tiles.C), dtype=torch.float64)
-    found = x_TN.new_empty((2, tiles.C), dtype=torch.float32)
-    known = (running.mean, running.var, running.batches) if running is not None else (found, found, found)
-    more, momentum = (running.unbias(x_TN), running.momentum) if running is not None else (1.0, 0.0)
+    moments = x_TN.new_empty((2, tiles.C), dtype=torch.float32)
+    running_tensors = (
+        (running.mean, running.var, running.batches) if running is not None else (moments, moments, moments)
+    )
+    unbias, momentum = (running.unbias(x_TN), running.momentum) if running is not None else (1.0, 0.0)
     kernels = load_kernels(render_kernels.render_cuda_statistics)
     shape = {"ROWS": tiles.tile_rows, "COLUMNS": tiles.tile_columns, "enable_fp_fusion": False}
     with launching_on(x_TN.device):
         kernels.sums[tiles.summing_grid](x_TN, table, x_TN.stride(0), *tiles[:3], len(x_TN), **shape)
         kernels.average[tiles.channel_grid](
-            *(x_TN, table, found, *known, groups, x_TN.numel() / tiles.C),
-            *(more, momentum, eps, tiles.inner, tiles.C),
+            *(x_TN, table, moments, *running_tensors, groups, x_TN.numel() / tiles.C),
+            *(unbias, momentum, eps, tiles.inner, tiles.C),
             RUNNING=running is not None,
             **GATHERING,
         )
-    return found
+    return moments

@@ -1,8 +1,7 @@
-"""The kernels of neurons as operators of torch, so that ``torch.compile`` and ``torch.export`` pass through them.
+"""PyTorch operators of neuron kernels, supported by ``torch.compile`` and ``torch.export``.
 
-The gradient is an operator too, without a gradient: second derivatives raise torch's error that no formula is
-registered. Between batch norm, neurons and join nothing is stored: the backward pass recomputes currents, states and
-spikes.
+Gradients are operators without gradients: a second derivative raises an error. Between batch norm, neurons and join,
+nothing is stored. The backward pass recomputes currents, states and spikes.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from sewdsl.snn.unsupported import refuse_second_derivative
 
 
 class DeviceKernels(Protocol):
-    """Kernels for one kind of device."""
+    """Kernels for one type of device."""
 
     def forward(self, call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
-        """Output, and the states after the last time-step."""
+        """Return the output, and the states after the last time-step."""
 
     def backward(
-        self, call: LayerCall, g_TN: Tensor | None, g_after: Tensor | None, wanted: LayerNeedsGrad, *, batch: bool
+        self, call: LayerCall, g_TN: Tensor | None, g_after: Tensor | None, needs_grad: LayerNeedsGrad, *, batch: bool
     ) -> LayerGradients:
-        """All gradients."""
+        """Return all gradients."""
 
 
 def _kernels_of(x: Tensor) -> DeviceKernels:
@@ -37,7 +36,7 @@ def _kernels_of(x: Tensor) -> DeviceKernels:
 
 
 def _plain(x: Tensor, start: Tensor | None, factors: Tensor | None, program: str) -> LayerCall:
-    """Return the call of neurons alone."""
+    """Return the call of neurons without batch norm and join."""
     return LayerCall(x, start, None, None, None, None, None, factors, program)
 
 
@@ -46,16 +45,17 @@ def _normalised(x: Tensor, other: Tensor | None, *rest: Any) -> LayerCall:
     return LayerCall(x, None, other, *rest)
 
 
-# torch takes time for each argument, squared: neurons alone have an operator of their own, and all texts are one
+# PyTorch's cost per call grows with the square of the number of arguments. So neurons without batch norm have their own
+# operator, and the program of a layer is a single text.
 
 
 @torch.library.custom_op("sewdsl::neurons", mutates_args=(), device_types=("cpu", "cuda"))
 def neurons(
     x: Tensor, start: Tensor | None, factors: Tensor | None, program: str, *, final: bool
 ) -> tuple[Tensor, Tensor]:
-    """Output ``[T, N, *]`` of neurons, and their states after the last time-step ``[S, N, *]``.
+    """Return the output ``[T, N, *]`` of neurons, and their states after the last time-step.
 
-    The arguments are those of :class:`LayerCall`. Final states that are not wanted are empty.
+    The arguments are those of :class:`LayerCall`. Without ``final``, the states are empty; else ``[S, N, *]``.
     """
     return _kernels_of(x).forward(_plain(x, start, factors, program), final=final)
 
@@ -76,26 +76,26 @@ def neurons_backward(  # noqa: PLR0913 -- an operator's arguments cannot be bund
     program: str,
     wants: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x, start and factors, as far as they are wanted; else they are empty."""
+    """Return the gradients of x, start and factors; those that are not needed are empty."""
     call = _plain(x, start, factors, program)
-    found = _kernels_of(x).backward(call, g, g_after, _plain_wanted(wants), batch=False)
-    return found.x_TN, found.start, found.factors
+    grads = _kernels_of(x).backward(call, g, g_after, _plain_needs(wants), batch=False)
+    return grads.x_TN, grads.start, grads.factors
 
 
-def _plain_wanted(wants: list[bool]) -> LayerNeedsGrad:
+def _plain_needs(wants: list[bool]) -> LayerNeedsGrad:
     x, start, factors = wants
     return LayerNeedsGrad(x, start, channels=False, factors=factors, other=False)
 
 
 @neurons_backward.register_fake
 def _(_g: Any, _g_after: Any, *inputs: Any) -> tuple[Tensor, ...]:
-    *given, wants = inputs
-    found = LayerGradients.empty(_plain(*given), _plain_wanted(wants))
-    return found.x_TN, found.start, found.factors
+    *arguments, wants = inputs
+    grads = LayerGradients.empty(_plain(*arguments), _plain_needs(wants))
+    return grads.x_TN, grads.start, grads.factors
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
-    """Keep nothing but the input: the states are recomputed."""
+    """Save the inputs only: the backward pass recomputes states."""
     *tensors, ctx.program = inputs
     ctx.final = keyword_only_inputs["final"]
     ctx.save_for_backward(*tensors)
@@ -105,7 +105,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool
 def _differentiate(ctx: Any, g: Tensor | None, g_after: Tensor | None) -> tuple[Tensor | None, ...]:
     wants = list(ctx.needs_input_grad[:3])
     gradients = neurons_backward(g, g_after if ctx.final else None, *ctx.saved_tensors, ctx.program, wants)
-    return *(each if wanted else None for each, wanted in zip(gradients, wants, strict=True)), None
+    return *(each if needed else None for each, needed in zip(gradients, wants, strict=True)), None
 
 
 neurons.register_autograd(_differentiate, setup_context=_keep)
@@ -125,9 +125,10 @@ def norm_neurons(  # noqa: PLR0913
     *,
     batch: bool,  # noqa: ARG001 -- only the gradient depends on it
 ) -> Tensor:
-    """Output ``[T, N, C, *]`` of batch norm, neurons and join, whose arguments are those of :class:`LayerCall`.
+    """Return the output ``[T, N, C, *]`` of batch norm, neurons and join.
 
-    With ``batch``, mean and rstd are those of x, so that x has a gradient through them too.
+    The arguments are those of :class:`LayerCall`. With ``batch``, mean and rstd are computed from x, so x also gets
+    gradients through them.
     """
     call = _normalised(x, other, weight, bias, mean, rstd, factors, program)
     return _kernels_of(x).forward(call, final=False)[0]
@@ -153,29 +154,30 @@ def norm_neurons_backward(  # noqa: PLR0913
     *,
     batch: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of x, other, weight, bias and factors; empty or zero where they are not wanted.
+    """Return the gradients of x, other, weight, bias and factors.
 
-    ``other`` may be None if no gradient depends on it. ``wants`` are the fields of :class:`LayerNeedsGrad` but start.
+    Gradients that are not needed are empty or zero. ``other`` may be None if no gradient depends on it. ``wants`` has
+    the fields of :class:`LayerNeedsGrad` except for ``start``.
     """
     call = _normalised(x, other, weight, bias, mean, rstd, factors, program)
-    found = _kernels_of(x).backward(call, g, None, _norm_wanted(wants), batch=batch)
-    return found.x_TN, found.other_TN, found.weight, found.bias, found.factors
+    grads = _kernels_of(x).backward(call, g, None, _norm_needs(wants), batch=batch)
+    return grads.x_TN, grads.other_TN, grads.weight, grads.bias, grads.factors
 
 
-def _norm_wanted(wants: list[bool]) -> LayerNeedsGrad:
+def _norm_needs(wants: list[bool]) -> LayerNeedsGrad:
     x, channels, factors, other = wants
     return LayerNeedsGrad(x, start=False, channels=channels, factors=factors, other=other)
 
 
 @norm_neurons_backward.register_fake
 def _(_g: Any, *inputs: Any, batch: bool) -> tuple[Tensor, ...]:  # noqa: ARG001
-    *given, wants = inputs
-    found = LayerGradients.empty(_normalised(*given), _norm_wanted(wants))
-    return found.x_TN, found.other_TN, found.weight, found.bias, found.factors
+    *arguments, wants = inputs
+    grads = LayerGradients.empty(_normalised(*arguments), _norm_needs(wants))
+    return grads.x_TN, grads.other_TN, grads.weight, grads.bias, grads.factors
 
 
 def _keep_norm(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
-    """Keep the input, and the other operand only if gradients depend on it: of a sum, they do not."""
+    """Save the inputs; the other operand only if gradients depend on it, unlike those of a sum."""
     x, other, *tensors, ctx.program = inputs
     join = read_program(ctx.program).join
     slopes = join_slopes(join) if join else None
@@ -185,11 +187,10 @@ def _keep_norm(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str,
 
 
 def _differentiate_norm(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-    """Mean and rstd are computed from x, or constants: they have no gradient of their own.
-
-    If the gradient of the other operand is that of the result, as of a sum, it is the same tensor.
-    """
+    """Return the gradients of :func:`norm_neurons`."""
     x, other, weight, bias, _, _, factors, _ = ctx.needs_input_grad
+    # Mean and rstd are computed from x or constant, so their gradients are part of that of x. If the gradient of the
+    # other operand equals that of the output, as in a sum, pass the same tensor on without a kernel.
     wants = [x, weight or bias, factors, other and not ctx.passes_other]
     tensors = ctx.saved_tensors
     g_x, g_other, g_weight, g_bias, g_factors = norm_neurons_backward(g, *tensors, ctx.program, wants, batch=ctx.batch)
@@ -222,16 +223,19 @@ def batch_statistics(  # noqa: PLR0913 -- an operator's arguments cannot be bund
     repeats: int,
     eps: float,
 ) -> Tensor:
-    """Mean and 1 / sqrt(variance + eps) of every channel of ``[T, N, C, *]``, ``[2, C]``, in float32 at least.
+    """Return mean and 1 / sqrt(variance + eps) of every channel of ``[T, N, C, *]``.
 
     Args:
         x: Input of batch norm.
-        running_mean: Takes the mean, ``[C]``; it and the two that follow are None without running statistics.
-        running_var: Takes the unbiased variance.
-        batches: Counts the batches.
-        momentum: Weight of this batch in them.
-        repeats: How many equal time-steps each one of x represents.
-        eps: Added to the variance.
+        running_mean: Running mean to update, ``[C]``; this and the next two are None without running statistics.
+        running_var: Running unbiased variance to update, ``[C]``.
+        batches: Counter of batches to increment.
+        momentum: Weight of this batch in the running statistics.
+        repeats: Number of equal time-steps that each time-step of x represents.
+        eps: Constant added to the variance.
+
+    Returns:
+        ``[2, C]``, in float32 or wider.
     """
     running = None
     if running_mean is not None and running_var is not None and batches is not None:

@@ -1,4 +1,4 @@
-"""Shares of neurons, and the statistics of batch norm on the CPU."""
+"""Partition of neurons into blocks and groups, and the statistics of batch norm on the CPU."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from sewdsl.snn.kernels.neuron.layer_call import RunningStatistics
 from sewdsl.snn.kernels.thread_blocks import MIN_PARALLEL_STEPS
 
 ROW_BYTES = 512
-"""Bytes of a time-step of a block: so few that all its steps, and those of the next block, which are asked for
-meanwhile, stay in the nearest cache."""
+"""Size of a time-step of a block in bytes. All time-steps of a block, and those of the next block, which are prefetched
+meanwhile, have to stay in the nearest cache."""
 MAX_GROUPS = 64
-"""The greatest number of groups of blocks, each of which has sums of its own."""
+"""Largest number of groups of blocks with separate sums."""
 
 
 def block_size(x_TN: Tensor) -> int:
-    """Return how many neurons are dealt with at once; it depends on nothing else, such as the number of threads."""
+    """Return the number of neurons per block, which depends on the dtype only."""
     return ROW_BYTES // x_TN.dtype.itemsize
 
 
 class Partition(NamedTuple):
-    """Shares of the neurons of an input, by its shape, layout and dtype alone.
+    """Partition of the neurons of an input, by its shape, layout and dtype only.
 
     Attributes:
         groups: Number of groups of blocks.
-        T: Time-steps.
+        T: Number of time-steps.
         neurons: Number of neurons.
-        block: Neurons in a block.
-        stride: Distance in memory of the channels of a place.
-        C: Channels.
+        block: Neurons per block.
+        stride: Memory stride between the channels of a position.
+        C: Number of channels.
     """
 
     groups: int
@@ -48,12 +48,12 @@ class Partition(NamedTuple):
 
     @classmethod
     def of(cls, x_TN: Tensor, strides: memory_layout.Strides, groups: int = MAX_GROUPS) -> Partition:
-        """Return the shares of an input in at most so many groups.
+        """Return the partition of an input into at most ``groups`` groups.
 
         Args:
-            x_TN: The input.
-            strides: Those of a time-step in the kernel.
-            groups: Number of groups; 0: each block is a group.
+            x_TN: Input of the kernel.
+            strides: Strides of a time-step in the kernel.
+            groups: Largest number of groups; 0: one group per block.
         """
         T, *sizes = x_TN.shape
         neurons, C = prod(sizes), sizes[1] if len(sizes) > 1 else 1
@@ -63,7 +63,7 @@ class Partition(NamedTuple):
         return cls(min(groups or blocks, blocks), T, neurons, block, stride, C)
 
     def run(self, kernel: Callable[..., None], arrays: tuple[Any, ...]) -> None:
-        """Call a kernel on all groups."""
+        """Run a kernel on all groups."""
 
         def work(first: int, last: int) -> None:
             kernel(*arrays, first, last, *self)
@@ -72,15 +72,15 @@ class Partition(NamedTuple):
 
 
 def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> Tensor:
-    """Return the statistics of ``[T, N, C, *]`` for batch norm, which go into the running statistics too.
+    """Return the batch statistics of ``[T, N, C, *]``, and update the running statistics.
 
     Args:
         x_TN: Input of batch norm.
-        running: Running statistics; None: there are none.
-        eps: Added to the variance.
+        running: Running statistics; None if there are none.
+        eps: Constant added to the variance.
 
     Returns:
-        Mean and 1 / sqrt(variance + eps) of every channel over all else, ``[2, C]``, float32 at least.
+        Mean and 1 / sqrt(variance + eps) of every channel, ``[2, C]``, in float32 or wider.
     """
     mean, variance = moments(x_TN)
     if running is not None:
@@ -91,12 +91,17 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
 
 
 def moments(x_TN: Tensor) -> Tensor:
-    """Return mean and biased variance of every channel of ``[T, N, C, *]``, ``[2, C]``, float32 at least."""
+    """Return mean and biased variance of every channel of ``[T, N, C, *]``.
+
+    Returns:
+        ``[2, C]``, in float32 or wider.
+    """
     strides = memory_layout.step_strides(x_TN)
     share = Partition.of(x_TN, strides)
     sums = np.zeros((share.groups, share.C, 2))
     arrays = *memory_layout.step_rows(x_TN, strides), sums
     share.run(compile_kernel(render_kernels.render_statistics, "statistics", memory_layout.dtype_name(x_TN)), arrays)
     mean, square = sums.sum(0).T / (x_TN.numel() // share.C)
-    found = torch.from_numpy(np.stack([mean, np.maximum(square - mean * mean, 0)]))
-    return found.to(torch.promote_types(x_TN.dtype, torch.float32))
+    # Sums are in float64. Rounding can still make the difference negative.
+    mean_and_variance = torch.from_numpy(np.stack([mean, np.maximum(square - mean * mean, 0)]))
+    return mean_and_variance.to(torch.promote_types(x_TN.dtype, torch.float32))

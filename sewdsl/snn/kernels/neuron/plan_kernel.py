@@ -1,16 +1,16 @@
-"""Plan of a neuron kernel for any backend: the layer on one tape, its gradient, the sums, and the saved rows.
+"""Plan of a neuron kernel for any backend: saved rows, sums and gradients of a layer.
 
 A kernel is a prologue (none, or batch norm), the time-step of a neuron, and an epilogue (none, or a join). All three
-are results on one tape, so that one rule differentiates the whole. The plan decides what a tape does not say:
+are on one tape, so one rule differentiates the whole layer. The plan makes four decisions:
 
-* *Hoist.* If the gradient of the current is ``core · gain`` with a number or factor ``gain`` for all neurons, the loop
-  computes ``core``, and the host multiplies the rows of channels and the sums by ``gain``.
-* *Derive.* The sums of ``core`` and of ``core · raw`` over each channel give the gradients of the channels of batch
-  norm, and of factors whose gradient is ``core`` or ``core · current``.
-* *Cut.* The states are computed again in the backward pass. For each state, the loop saves the state or one later
-  result, whichever leaves the fewest operations.
-* *Delay.* A sum of a gradient times a state is taken one time-step later on the way back, when the state is computed
-  anyway. The state then needs no row.
+* *Hoist.* If the gradient of the current is ``core · gain`` with a ``gain`` that is equal for all neurons, the loop
+  computes ``core``, and the host multiplies per-channel values and sums by ``gain``.
+* *Derive.* The sums of ``core`` and of ``core · raw`` over each channel give the gradients of batch norm, and of
+  factors whose gradient is ``core`` or ``core · current``.
+* *Cut.* The backward pass recomputes the states. For each state, the loop saves the state or one later result,
+  whichever leaves the fewest operations.
+* *Delay.* A product of a gradient and a state is summed one time-step later on the way back, when the state is computed
+  anyway. The state then does not have to be saved.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from sewdsl.equations.tape import LEARNED, STEP, Tape, TapeEntry
 from sewdsl.snn.kernels.neuron.tapes import read_tape, surrogate_slope
 
 EXTRA_ROW_OPERATIONS = 5
-"""Operations that one more saved row has to spare."""
+"""Number of operations that an additional saved row has to save."""
 MAX_CUT_TRIALS = 2000
-"""Choices of saved results that are compared at most; of more, the states are saved."""
+"""Largest number of choices of saved results to compare. With more choices, the states are saved."""
 
 
 class FactorAxes(NamedTuple):
-    """Axes of a factor.
+    """Axes along which a factor varies.
 
     Attributes:
-        channels: Whether each channel has its own number.
-        steps: Whether each time-step has its own number.
+        channels: Whether the factor has a value per channel.
+        steps: Whether the factor has a value per time-step.
     """
 
     channels: bool
@@ -44,11 +44,11 @@ class LayerNeedsGrad(NamedTuple):
     """Gradients to compute.
 
     Attributes:
-        x: Of the input.
-        start: Of the states before the first time-step.
-        channels: Of weight and bias of batch norm.
-        factors: Of the factors.
-        other: Of the join's other operand.
+        x: Gradient of the input.
+        start: Gradient of the states before the first time-step.
+        channels: Gradients of weight and bias of batch norm.
+        factors: Gradients of the factors.
+        other: Gradient of the other operand of the join.
     """
 
     x: bool
@@ -59,17 +59,17 @@ class LayerNeedsGrad(NamedTuple):
 
 
 class KernelVariant(NamedTuple):
-    """Everything that the text of a kernel depends on.
+    """Parameters that determine the text of a kernel.
 
     Attributes:
         stored: Dtype of input and output.
-        law: The time-step, as text that :func:`sewdsl.equations.step.parse_step` reads.
+        law: Time-step, in the format of :func:`sewdsl.equations.step.parse_step`.
         axes: Axes of each factor.
-        slope: Tape of the surrogate's derivative; empty: nothing fires, or there is no backward pass.
+        slope: Tape of the surrogate's derivative; empty if nothing fires or there is no backward pass.
         norm: Whether batch norm precedes the neurons.
-        join: Tape of the join; empty without one.
-        states: Whether first states are given, final states are wanted, or either has a gradient.
-        wanted: Gradients to compute; None of a forward kernel.
+        join: Tape of the join; empty without a join.
+        states: Whether the kernel reads initial states, writes final states, or has a gradient of either.
+        wanted: Gradients to compute; None for a forward kernel.
     """
 
     stored: str
@@ -88,7 +88,7 @@ class KernelLayer(NamedTuple):
     Attributes:
         raw: Input of the layer.
         current: Input of the time-step: ``raw · a + b``, or ``raw``.
-        line: a and b, a number for each channel; empty without batch norm.
+        line: a and b, with a value per channel; empty without batch norm.
         other: Other operand of the join.
         given: Output of the time-step.
         joined: Output of the layer.
@@ -111,11 +111,11 @@ class KernelLayer(NamedTuple):
 
 
 class Derived(NamedTuple):
-    """Gradient of a factor that the host derives from the sums over each channel.
+    """Gradient of a factor that the host derives from sums over each channel.
 
     Attributes:
-        place: Number of the factor.
-        current: Whether it is the sum of core · current; else the sum of core.
+        place: Index of the factor.
+        current: Whether the gradient is the sum of core · current; else it is the sum of core.
     """
 
     place: int
@@ -123,13 +123,13 @@ class Derived(NamedTuple):
 
 
 class GradientSum(NamedTuple):
-    """A sum over neurons and time-steps.
+    """Sum over neurons and time-steps.
 
     Attributes:
-        place: Number of the factor whose gradient it is; None of those that batch norm needs.
-        channels: Whether it is taken for each channel.
-        steps: Whether it is taken for each time-step.
-        state: Number of the state whose product with the gradient is taken one time-step later; None: not delayed.
+        place: Index of the factor whose gradient it is; None for a sum of batch norm.
+        channels: Whether there is a sum per channel.
+        steps: Whether there is a sum per time-step.
+        state: Index of the state whose product with the gradient is summed one time-step later; None if not delayed.
     """
 
     place: int | None
@@ -139,20 +139,20 @@ class GradientSum(NamedTuple):
 
 
 Results = Sequence[tuple[TapeEntry | None, str]]
-"""Results and the rows that they are written to. None is zero."""
+"""Results and the rows they are written to; None is zero."""
 
 
 class BackwardPlan(NamedTuple):
-    """What the backward loop over a time-step computes.
+    """Results of the backward loop over a time-step.
 
     Attributes:
-        results: Its results by the names of rows: ``g0`` … of states, ``g_x``, ``g_others``, ``s0`` … of sums and
-            ``w0`` … of delayed gradients.
-        kept: Results that the charging loop saves.
-        sums: The sums, in the order of their rows.
-        gain: Numbers, or places of factors, that the host multiplies core by.
+        results: Results by row: ``g0`` … for states, ``g_x``, ``g_others``, ``s0`` … for sums and ``w0`` … for delayed
+            gradients.
+        kept: Results that the forward recomputation saves.
+        sums: Sums, in the order of their rows.
+        gain: Numbers, or indices of factors, that the host multiplies core by.
         derived: Factors whose gradients the host derives.
-        later: The leaf of a delayed gradient, by its row.
+        later: Leaf of each delayed gradient, by row.
     """
 
     results: Results
@@ -164,7 +164,7 @@ class BackwardPlan(NamedTuple):
 
     @property
     def roots(self) -> list[TapeEntry]:
-        """The results that are not zero."""
+        """Results other than zero."""
         return [entry for entry, _ in self.results if entry is not None]
 
 
@@ -180,13 +180,13 @@ def compose(variant: KernelVariant) -> KernelLayer:
     return KernelLayer(raw, current, line, other, law.given, joined, law.after, states, law.start, law.factors)
 
 
-def plan_backward(layer: KernelLayer, variant: KernelVariant, wanted: LayerNeedsGrad) -> BackwardPlan:
+def plan_backward(layer: KernelLayer, variant: KernelVariant, needs_grad: LayerNeedsGrad) -> BackwardPlan:
     """Return the plan of a backward kernel."""
     tape = layer.given.tape
     g_given = g_joined = tape.leaf("g_given")
     g_other = None
     if variant.join:
-        # the join's slopes by themselves: its gradient is then rounded as the join's own operator rounds it
+        # Differentiate the join separately, so that its gradient is rounded as in the unfused join.
         slopes = pull_back([(layer.joined, tape.number(1.0))], stop=layer.given)
         g_given, g_other = g_joined * slopes[layer.given], g_joined * slopes[layer.other]
     g_after = [(entry, tape.leaf("g_state", number)) for number, entry in enumerate(layer.after)]
@@ -194,37 +194,37 @@ def plan_backward(layer: KernelLayer, variant: KernelVariant, wanted: LayerNeeds
     results: list[tuple[TapeEntry | None, str]] = [
         (pulled.get(state), f"g{number}") for number, state in enumerate(layer.states)
     ]
-    results += [(g_other, "g_others")] if wanted.other else []
+    results += [(g_other, "g_others")] if needs_grad.other else []
     sums, derived, gain, later = list[GradientSum](), list[Derived](), list[float | int](), dict[str, TapeEntry]()
     core = pulled.get(layer.raw)
     if variant.norm:
         core, gain = _hoisted(pulled.get(layer.line[1]), layer, variant.axes)
-    results += [(core, "g_x")] if wanted.x else []
+    results += [(core, "g_x")] if needs_grad.x else []
     product = current = None
-    if variant.norm and (wanted.channels or wanted.factors):
+    if variant.norm and (needs_grad.channels or needs_grad.factors):
         product = None if core is None else core * layer.raw
         current = None if core is None else core * layer.current
         results += [(core, "s0"), (product, "s1")]
         sums += [GradientSum(None, channels=True), GradientSum(None, channels=True)]
-    for place, (factor, axes) in enumerate(zip(layer.factors, variant.axes, strict=True)):
-        gradient = pulled.get(factor) if wanted.factors else None
+    for factor_index, (factor, axes) in enumerate(zip(layer.factors, variant.axes, strict=True)):
+        gradient = pulled.get(factor) if needs_grad.factors else None
         if gradient is None:
             continue
         if variant.norm and not axes.steps and gradient in {core, current}:
-            derived.append(Derived(place, gradient is not core))
+            derived.append(Derived(factor_index, gradient is not core))
             continue
         row, state = f"s{len(sums)}", next((each for each in gradient.operands if each in layer.states), None)
         delayed = gradient.operation == "mul" and state is not None and not axes.steps
         if delayed and state is not None:
-            # the state before is the state after the step that comes next on the way back
-            number, leaf = layer.states.index(state), tape.leaf("later", place)
-            one, other = gradient.operands
-            results += [(leaf * layer.after[number], row), (other if one is state else one, f"w{len(sums)}")]
+            # The state before a time-step is the state after the next one on the way back.
+            number, leaf = layer.states.index(state), tape.leaf("later", factor_index)
+            first, other = gradient.operands
+            results += [(leaf * layer.after[number], row), (other if first is state else first, f"w{len(sums)}")]
             later[f"w{len(sums)}"] = leaf
         else:
             results.append((gradient, row))
-        number_of = layer.states.index(state) if delayed and state is not None else None
-        sums.append(GradientSum(place, axes.channels or axes.steps, axes.steps, number_of))
+        state_index = layer.states.index(state) if delayed and state is not None else None
+        sums.append(GradientSum(factor_index, axes.channels or axes.steps, axes.steps, state_index))
     roots = [entry for entry, _ in results if entry is not None]
     return BackwardPlan(results, _cut(layer, roots), tuple(sums), tuple(gain), tuple(derived), later)
 
@@ -232,44 +232,47 @@ def plan_backward(layer: KernelLayer, variant: KernelVariant, wanted: LayerNeeds
 def _hoisted(
     core: TapeEntry | None, layer: KernelLayer, axes: Sequence[FactorAxes]
 ) -> tuple[TapeEntry | None, list[float | int]]:
-    """Return the gradient of the current without the numbers and factors that the host multiplies by, and these."""
+    """Return the gradient of the current without its gains, and the gains."""
     gain: list[float | int] = []
     while core is not None and core.operation == "mul":
         factor = next((each for each in core.operands if each.level < STEP), None)
         is_factor = factor in layer.factors
         if factor is None or not (is_factor or factor.number is not None):
             break
+        # A factor that varies over time cannot leave the loop.
         if is_factor and axes[layer.factors.index(factor)].steps:
             break
         gain.append(layer.factors.index(factor) if factor.number is None else float(factor.number))
-        one, other = core.operands
-        core = other if one is factor else one
+        first, other = core.operands
+        core = other if first is factor else first
     return core, gain
 
 
 def _cut(layer: KernelLayer, roots: Sequence[TapeEntry]) -> tuple[TapeEntry, ...]:
-    """Return the results to save: of each state, the state or a later result that leaves fewer operations."""
+    """Return the results to save: for each state, the state or a later result."""
     kept, last = list(layer.states), max((entry.index for entry in layer.after), default=-1)
     candidates = [
         entry
         for entry in needed_for([*roots, *layer.after])
         if entry.level == STEP and entry.operands and entry.index <= last
     ]
+    # The search below is quadratic in the number of results.
     if len(candidates) * len(kept) > MAX_CUT_TRIALS:
         return layer.states
-    for place, state in enumerate(layer.states):
+    for index, state in enumerate(layer.states):
         best, least = state, len(needed_for(roots, kept))
         for entry in candidates:
-            trial = [*kept[:place], entry, *kept[place + 1 :]]
-            found = needed_for(roots, trial)
-            if len(found) < least and not {*layer.states}.difference(trial).intersection(found):
-                best, least = entry, len(found)
-        kept[place] = best
+            trial = [*kept[:index], entry, *kept[index + 1 :]]
+            remaining = needed_for(roots, trial)
+            # Reject choices for which the loop would need a state that is not saved.
+            if len(remaining) < least and not {*layer.states}.difference(trial).intersection(remaining):
+                best, least = entry, len(remaining)
+        kept[index] = best
     return (*kept, *_extra_row(kept, roots, last))
 
 
 def _extra_row(kept: Sequence[TapeEntry], roots: Sequence[TapeEntry], last: int) -> list[TapeEntry]:
-    """Return one more result to save if it spares :data:`EXTRA_ROW_OPERATIONS`."""
+    """Return one more result to save if it saves :data:`EXTRA_ROW_OPERATIONS` operations."""
     entries = needed_for(roots, kept)
     least, best = len(entries) - EXTRA_ROW_OPERATIONS, list[TapeEntry]()
     for entry in entries:
@@ -281,7 +284,7 @@ def _extra_row(kept: Sequence[TapeEntry], roots: Sequence[TapeEntry], last: int)
 
 
 def needed_for(roots: Iterable[TapeEntry], known: Iterable[TapeEntry] = ()) -> list[TapeEntry]:
-    """Return the results that roots depend on, operands first, without those that only known results depend on."""
+    """Return the results that ``roots`` depend on, operands first, stopping at ``known`` results."""
     stop, entries, todo = {*known}, dict[int, TapeEntry](), [*roots]
     while todo:
         entry = todo.pop()
@@ -293,14 +296,15 @@ def needed_for(roots: Iterable[TapeEntry], known: Iterable[TapeEntry] = ()) -> l
 
 
 def ordered_operands(entry: TapeEntry) -> Sequence[TapeEntry]:
-    """Return the operands in the order of the text, which does not tell numbers from learned factors."""
+    """Return operands in the order of the text, which is the same for numbers and factors."""
     if entry.operation not in {"add", "mul"}:
         return entry.operands
+    # Additions and multiplications commute. A fixed order lets neurons share kernels.
     return sorted(entry.operands, key=lambda each: (each.level < STEP, each.index))
 
 
 def ordered_leaves(roots: Sequence[TapeEntry]) -> list[TapeEntry]:
-    """Return what roots depend on: first the operands, in the order in which the text uses them."""
+    """Return the results that ``roots`` depend on, in the order in which the text uses them."""
     entries = needed_for(roots)
     return [*dict.fromkeys([*(each for entry in entries for each in ordered_operands(entry)), *entries])]
 
@@ -308,10 +312,10 @@ def ordered_leaves(roots: Sequence[TapeEntry]) -> list[TapeEntry]:
 def write_lines(
     names: dict[TapeEntry, str], roots: Sequence[TapeEntry], spelling: dict[str, str], known: Iterable[TapeEntry] = ()
 ) -> tuple[list[str], dict[TapeEntry, str]]:
-    """Return the lines that compute roots, and the names of all results; the same for every backend.
+    """Return lines that compute ``roots``, and the names of all results, for any backend.
 
     Args:
-        names: Names of leaves, and of known results.
+        names: Names of leaves and of known results.
         roots: Results to compute.
         spelling: Text of each operation, with ``{0}``, ``{1}`` … for the operands.
         known: Results that are not computed.

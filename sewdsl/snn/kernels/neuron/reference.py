@@ -1,7 +1,6 @@
-"""The plain kernel: one loop over time in torch operations, for every neuron, device and dtype.
+"""Reference kernel: a loop over time in PyTorch operations, for all neurons and devices.
 
-It evaluates the tape of a time-step. It is what faster kernels are measured against, and what compiles and exports
-anywhere.
+It evaluates the tape of a time-step. Tests compare faster kernels with it, and it compiles and exports everywhere.
 """
 
 from __future__ import annotations
@@ -20,19 +19,22 @@ from sewdsl.snn.protocols import LinearSpec, NeuronSpec, SurrogateSpec
 
 
 def heaviside(u: Tensor, surrogate: SurrogateSpec) -> Tensor:
-    """1 where u >= 0, else 0 (Eq. 2), NaN where u is not finite; its gradient is the surrogate's derivative."""
+    """Return 1 where u >= 0, else 0 (Eq. 2), NaN for non-finite u, with the surrogate's gradient."""
     spikes = (u >= 0).to(u.dtype)
     if not torch.is_grad_enabled():
+        # u - u is 0 for finite u and NaN otherwise.
         return spikes + (u - u)
     u_value = u.detach()
     slope: Tensor | float = surrogate.derivative(u_value)
     if isinstance(slope, Tensor):
-        slope = slope.to(u.dtype)  # a comparison gives bool, and bool / float float32
-    return spikes + (u - u_value) * slope  # u - u_value is 0, so the value is exactly that of spikes
+        # Comparisons give bool, and bool / float gives float32.
+        slope = slope.to(u.dtype)
+    # The forward value of u - u_value is 0, so the sum is exactly `spikes`.
+    return spikes + (u - u_value) * slope
 
 
 def _like(value: Any, *others: Any) -> Tensor:
-    """A number as a tensor like those that it meets."""
+    """Return a number as a tensor in the dtype and on the device of the first tensor operand."""
     if isinstance(value, Tensor):
         return value
     return next(other for other in others if isinstance(other, Tensor)).new_tensor(value)
@@ -43,7 +45,7 @@ def _compared(mask: Tensor, *operands: Any) -> Tensor:
 
 
 TORCH_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    # of signs, the value of numbers is that of tensors too
+    # Operations without a torch function use the function for numbers, which also works on tensors.
     **{name: getattr(torch, item.spelling.torch, item.number) for name, item in OPERATIONS.items()},
     "less": lambda a, b: _compared(a < b, a, b),
     "most": lambda a, b: _compared(a <= b, a, b),
@@ -53,64 +55,65 @@ TORCH_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "round": lambda a: a.round().detach() + (a - a.detach()),
     "detach": lambda a: a.detach() if isinstance(a, Tensor) else a,
 }
-"""Functions of operations for tensors, and numbers among them. That of ``fire`` is :func:`heaviside`."""
+"""Function of each operation for tensors and numbers, except for ``fire``, which is :func:`heaviside`."""
 
 
 def factor_values(step: NeuronStep, learned: Mapping[str, Tensor], surrogate: SurrogateSpec) -> list[Tensor]:
-    """The factors of a time-step, ``[T or 1, C or 1]`` each, from what is learned: once for all time-steps.
-
-    One exponential at a time, torch gives other last bits than for many, so that kernels and loop have to share them.
+    """Return the factors of a time-step, ``[T or 1, C or 1]`` each, once for all time-steps.
 
     Args:
-        step: The time-step.
-        learned: Its learned values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
-        surrogate: Of ``fire``.
+        step: Definition of the time-step.
+        learned: Learnable values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
+        surrogate: Surrogate of ``fire``.
     """
-    known: dict[int, Any] = {}
+    values: dict[int, Any] = {}
     for name, item in step.learned.items():
-        value = learned[name]
-        rows = value.shape[0] if item.per_step else 1
-        known[step.tape.leaf("learned", name, LEARNED).index] = value.reshape(rows, -1)
+        parameter = learned[name]
+        rows = parameter.shape[0] if item.per_step else 1
+        values[step.tape.leaf("learned", name, LEARNED).index] = parameter.reshape(rows, -1)
+    # PyTorch's vectorised exponential differs in the last bits from that of single values, so kernels and the loop have
+    # to share these values.
     for factor in step.factors:
-        _evaluate(needed([factor]), known, surrogate)
-    return [known[factor.index] for factor in step.factors]
+        _evaluate(needed([factor]), values, surrogate)
+    return [values[factor.index] for factor in step.factors]
 
 
-def _evaluate(entries: list[TapeEntry], known: dict[int, Any], surrogate: SurrogateSpec) -> None:
-    """Compute results that are not known yet."""
+def _evaluate(entries: list[TapeEntry], values: dict[int, Any], surrogate: SurrogateSpec) -> None:
+    """Compute the missing results of a tape."""
     for entry in entries:
-        if entry.index in known:
+        if entry.index in values:
             continue
-        operands = [known[each.index] for each in entry.operands]
+        operands = [values[each.index] for each in entry.operands]
         if entry.number is not None:
-            known[entry.index] = entry.number
+            values[entry.index] = entry.number
         elif entry.operation == "fire":
-            known[entry.index] = heaviside(operands[0], surrogate)
+            values[entry.index] = heaviside(operands[0], surrogate)
         else:
-            known[entry.index] = TORCH_FUNCTIONS[entry.operation](*operands)
+            values[entry.index] = TORCH_FUNCTIONS[entry.operation](*operands)
 
 
 def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Runs neurons over a sequence.
+    """Run neurons over a sequence.
 
     Args:
-        spec: What they compute.
+        spec: Definition of the neurons.
         x_TN: Input current, ``[T, N, *]``, T >= 1.
-        v: Membrane potential before the first step, ``[N, *]``; None: rest.
+        v: Membrane potential before the first time-step, ``[N, *]``; None: rest.
         learned: Values of the learnable scalars.
 
     Returns:
-        Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last step
-        ``[N, *]``, in float32 at least.
+        Spikes ``[T, N, *]`` in the dtype of the current, and the membrane potential after the last time-step
+        ``[N, *]``, in float32 or wider.
 
     Raises:
         TypeError: If v_threshold or v_reset is a tensor with a gradient or several values.
     """
-    for name, number in (("v_threshold", spec.v_threshold), ("v_reset", spec.v_reset)):
-        if isinstance(number, Tensor) and (number.requires_grad or number.numel() != 1):
+    for name, value in (("v_threshold", spec.v_threshold), ("v_reset", spec.v_reset)):
+        if isinstance(value, Tensor) and (value.requires_grad or value.numel() != 1):
             raise TypeError(f"{name} must be a number; use equations for a learnable threshold or reset")
     settings = ResetSettings(spec.v_threshold, spec.v_reset, spec.detach_reset)
-    law = (_end_of_step if torch.compiler.is_compiling() else _known_end_of_step)(settings)  # it warns of caches
+    # torch.compile warns about functools caches.
+    law = (_end_of_step if torch.compiler.is_compiling() else _cached_end_of_step)(settings)
     charge, drive_TN = charge_function(spec, x_TN.to(torch.promote_types(x_TN.dtype, torch.float32)), learned)
     first = None if v is None else v[None]
     spikes_TN, after = _loop(law._replace(start=(spec.rest,)), spec.surrogate, drive_TN, first, (), charge)
@@ -118,31 +121,31 @@ def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping
 
 
 def _end_of_step(settings: ResetSettings) -> StepLaw:
-    """Return fire and reset of a time-step, whose input is the charged potential."""
+    """Return fire and reset of a time-step, with the charged potential as input."""
     return settings.fire(Tape().leaf("x"))
 
 
-_known_end_of_step = lru_cache(maxsize=256)(_end_of_step)
+_cached_end_of_step = lru_cache(maxsize=256)(_end_of_step)
 
 
 def integrate_equations(
     step: NeuronStep, surrogate: SurrogateSpec, x_TN: Tensor, start: Tensor | None, factors: list[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Runs neurons as equations over a sequence.
+    """Run neurons with equations over a sequence.
 
     Args:
-        step: What they compute.
-        surrogate: Of ``fire``.
+        step: Definition of the time-step.
+        surrogate: Surrogate of ``fire``.
         x_TN: Input, ``[T, N, C, *]``, T >= 1.
-        start: States before the first time-step, ``[S, N, C, *]``; None: those of the equations.
-        factors: As :func:`factor_values` gives them.
+        start: States before the first time-step, ``[S, N, C, *]``; None: initial states of the equations.
+        factors: Factors of :func:`factor_values`.
 
     Returns:
-        What they give ``[T, N, C, *]``, in the dtype of the input, and the states after the last time-step
-        ``[S, N, C, *]``, in float32 at least.
+        Output ``[T, N, C, *]`` in the dtype of the input, and the states after the last time-step, ``[S, N, C, *]``, in
+        float32 or wider.
 
     Raises:
-        ValueError: If the number of first states is wrong.
+        ValueError: If the number of initial states is wrong.
     """
     wide_TN = x_TN.to(torch.promote_types(x_TN.dtype, torch.float32))
     if start is not None:
@@ -161,51 +164,52 @@ def _loop(  # noqa: PLR0913 -- everything that a kernel is given
     factors: Sequence[Tensor],
     charge: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Evaluate a time-step at each time-step.
+    """Evaluate the tape of a time-step in a loop over time.
 
     Args:
-        law: The time-step.
-        surrogate: Of ``fire``.
+        law: Definition of the time-step.
+        surrogate: Surrogate of ``fire``.
         x_TN: Input in the dtype of states.
-        start: States before the first time-step, ``[S, N, *]``; None: those of the time-step.
-        factors: Its factors, ``[T or 1, C or 1]`` each.
-        charge: Makes the input of the time-step of a state and the input; None: it is the input.
+        start: States before the first time-step, ``[S, N, *]``; None: those of the definition.
+        factors: Factors of the time-step, ``[T or 1, C or 1]`` each.
+        charge: Function of a state and the input that returns the input of the time-step; None: identity.
     """
     if start is None:
-        states = [torch.full_like(x_TN[0], number) for number in law.start]
+        states = [torch.full_like(x_TN[0], each) for each in law.start]
     else:
         states = [*start.to(torch.promote_types(start.dtype, x_TN.dtype))]
-    entries, spread, given = needed([law.given, *law.after], STEP), (1, -1, *[1] * (x_TN.ndim - 3)), []
+    entries, spread, outputs = needed([law.given, *law.after], STEP), (1, -1, *[1] * (x_TN.ndim - 3)), []
     leaves = {entry.leaf: entry.index for entry in entries if entry.operation == "state"}
     numbers = {entry.index: entry.number for entry in entries if entry.number is not None}
     operations = [entry for entry in entries if entry.operands]
     x_index = next((entry.index for entry in entries if entry.operation == "x"), -1)
 
     def value(entry: TapeEntry) -> Tensor:
-        """Return a result for all neurons."""
-        found: Tensor = known[entry.index]
-        # of equations, some have no axes of neurons; an expanded result gets the gradients of its readers in one sum
-        return found if charge is not None else _like(found, x_N).expand_as(x_N)
+        """Return a result expanded to all neurons."""
+        result: Tensor = values[entry.index]
+        # Results of equations may lack the axes of neurons. Expanding them here sums the gradients of all readers once.
+        return result if charge is not None else _like(result, x_N).expand_as(x_N)
 
     for t, x_N in enumerate(x_TN.unbind()):
-        known: dict[int, Any] = {**numbers, **{index: states[number] for number, index in leaves.items()}}
-        known[x_index] = x_N if charge is None else charge(states[0], x_N)
+        values: dict[int, Any] = {**numbers, **{index: states[each] for each, index in leaves.items()}}
+        values[x_index] = x_N if charge is None else charge(states[0], x_N)
         for factor, rows in zip(law.factors, factors, strict=True):
             row = rows[min(t, len(rows) - 1)]
-            known[factor.index] = row[0] if len(row) == 1 else row.view(spread)
-        _evaluate(operations, known, surrogate)
+            values[factor.index] = row[0] if len(row) == 1 else row.view(spread)
+        _evaluate(operations, values, surrogate)
         states = [value(entry) for entry in law.after]
-        given.append(value(law.given))
-    return torch.stack(given), torch.stack(states) if states else x_TN.new_empty(0, *x_TN.shape[1:])
+        outputs.append(value(law.given))
+    return torch.stack(outputs), torch.stack(states) if states else x_TN.new_empty(0, *x_TN.shape[1:])
 
 
 def charge_function(
     spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]
 ) -> tuple[Callable[[Tensor, Tensor], Tensor], Tensor]:
-    """How to charge a step (Eq. 1), and with what: all that needs no V is done for all steps at once."""
+    """Return the function that charges a time-step (Eq. 1), and its input over time."""
     if not isinstance(spec, LinearSpec):
         return (lambda v, x: spec.charge(v, x, **learned)), x_TN
     decay, gain, drift = spec.dynamics(**learned)
+    # Everything independent of V is computed for all time-steps together.
     drive_TN = _scaled(gain, x_TN)
     if not _is(drift, 0):
         drive_TN = drive_TN + drift
@@ -213,9 +217,10 @@ def charge_function(
 
 
 def _scaled(factor: Any, x: Tensor) -> Tensor:
-    """``factor · x``, without a pass over the memory where it is 1."""
+    """Return ``factor · x``."""
+    # Skip the pass over memory for a factor of 1.
     return x if _is(factor, 1) else factor * x
 
 
-def _is(factor: Any, number: int) -> bool:
-    return not isinstance(factor, Tensor) and factor == number
+def _is(factor: Any, value: int) -> bool:
+    return not isinstance(factor, Tensor) and factor == value

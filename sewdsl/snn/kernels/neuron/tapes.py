@@ -1,6 +1,6 @@
-"""Formulas of surrogates and joins on tapes, and as the texts that operators of torch are given.
+"""Tracing of surrogates and joins onto tapes, and their texts for operators.
 
-A text is the instructions of :func:`sewdsl.equations.tape.write_instructions`, separated by ``; ``.
+A text has the instructions of :func:`sewdsl.equations.tape.write_instructions`, separated by ``; ``.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from sewdsl.equations.tape import Slope, Tape, TapeEntry, TapeOperators, needed,
 from sewdsl.snn.protocols import JoinSpec, SurrogateSpec
 
 MAX_UNROLLED_POWER = 8
-"""The highest whole power that is multiplied out."""
+"""Largest integer power that is multiplied out."""
 ARITHMETIC_ONLY = frozenset({"add", "sub", "div", "neg"})
-"""What means another thing, or nothing, where all operands are comparisons."""
+"""Operations that PyTorch rejects or computes differently if all operands are boolean."""
 INEXACT = frozenset({"exp", "sqrt"})
-"""Operations that no join of a kernel has: the last bits of an exponential are not those of torch."""
+"""Operations not allowed in the join of a kernel, since their last bits may differ from PyTorch."""
 
 
 class NotTraceableError(TypeError):
-    """Something that a tape cannot say."""
+    """Operation that a tape cannot represent."""
 
 
 @final
 class TracedSymbol(TapeOperators):
-    """Stands for a number while a formula is traced.
+    """Placeholder for a value while a formula is traced.
 
     Attributes:
-        entry: The number on the tape.
-        mask: Whether it is the result of a comparison, 0 or 1.
+        entry: Value on the tape.
+        mask: Whether the value is the result of a comparison, 0 or 1.
     """
 
     def __init__(self, entry: TapeEntry, *, mask: bool = False) -> None:
@@ -43,7 +43,7 @@ class TracedSymbol(TapeOperators):
 
     @classmethod
     def of(cls, value: object, tape: Tape) -> Self:
-        """Return the symbol of a number, or the symbol itself."""
+        """Return a symbol for a number; return symbols unchanged."""
         if isinstance(value, cls):
             return value
         if isinstance(value, bool | int | float) and -inf < value < inf:
@@ -52,7 +52,7 @@ class TracedSymbol(TapeOperators):
         raise NotTraceableError(message)
 
     def put(self, operation: str, *operands: object) -> Self:
-        """Put an operation on the tape, and return its result."""
+        """Append an operation to the tape, and return its result."""
         tape = self.entry.tape
         symbols = [self.of(operand, tape) for operand in operands]
         if operation in ARITHMETIC_ONLY and all(symbol.mask for symbol in symbols):
@@ -67,14 +67,14 @@ class TracedSymbol(TapeOperators):
         raise NotTraceableError
 
     def __eq__(self, other: object) -> NoReturn:
-        """No surrogate depends on whether two numbers are the same to the last digit."""
+        """Reject tests for equality: no surrogate depends on exact equality of two numbers."""
         raise NotTraceableError
 
     def __ne__(self, other: object) -> NoReturn:
         raise NotTraceableError
 
     def __bool__(self) -> NoReturn:
-        """A tape has no branches."""
+        """Reject branches, which a tape cannot represent."""
         raise NotTraceableError
 
     def __and__(self, other: object) -> Self:
@@ -92,12 +92,12 @@ class TracedSymbol(TapeOperators):
         return type(self)((1.0 - self).entry, mask=True)
 
     def __pow__(self, exponent: object) -> Self:
-        """Whole and half powers, multiplied out as torch does."""
+        """Return integer and half-integer powers, multiplied out as in PyTorch."""
         if isinstance(exponent, bool) or not isinstance(exponent, int | float):
             raise NotTraceableError
         if exponent < 0:
             return 1.0 / self**-exponent
-        if exponent == 0.5:  # noqa: PLR2004 -- a square root
+        if exponent == 0.5:  # noqa: PLR2004 -- square root
             return self.put("sqrt", self)
         if exponent != int(exponent) or exponent > MAX_UNROLLED_POWER:
             raise NotTraceableError
@@ -107,37 +107,35 @@ class TracedSymbol(TapeOperators):
         return result
 
     def __rpow__(self, number: Any) -> Self:
-        """An exponential."""
+        """Return number**self as an exponential."""
         if not number > 0:
             raise NotTraceableError
         return self.put("exp", self if number == e else self * log(number))
 
 
 def trace_surrogate(surrogate: SurrogateSpec) -> str | None:
-    """The text of a surrogate's derivative; None where it does more than plain arithmetic.
+    """Return the text of a surrogate's derivative; None if it cannot be traced.
 
-    Plain arithmetic is ``+ - * /``, ``abs``, comparisons and ``& | ~`` of comparisons, whole and half powers, and a
-    positive number to the power of anything.
+    Traceable are ``+ - * /``, ``abs``, comparisons and ``& | ~`` of comparisons, integer and half-integer powers, and
+    powers with a positive base.
     """
-    return _known_surrogate(surrogate) if _may_be_kept(surrogate) else _surrogate_text(surrogate)
+    return _cached_surrogate(surrogate) if _is_cacheable(surrogate) else _surrogate_text(surrogate)
 
 
 def trace_join(spec: JoinSpec, *, branch: bool) -> str | None:
-    """The text of a join; None where it does more than plain arithmetic, or has no gradient.
+    """Return the text of a join; None if it cannot be traced or has no gradient.
 
     Args:
-        spec: What it computes.
+        spec: Definition of the join.
         branch: Whether the spikes are the branch; else they are the identity.
     """
-    return _known_join(spec, branch) if _may_be_kept(spec) else _join_text(spec, branch)
+    return _cached_join(spec, branch) if _is_cacheable(spec) else _join_text(spec, branch)
 
 
-def _may_be_kept(spec: object) -> TypeGuard[Hashable]:
-    """Return whether the text of a formula may be kept: of shipped kinds, equal ones have one formula forever.
-
-    A class of one's own may have a formula that changes, or equals an object of another class. Torch's compiler follows
-    functions, and warns of those that are cached.
-    """
+def _is_cacheable(spec: object) -> TypeGuard[Hashable]:
+    """Return whether the text of a formula may be cached."""
+    # Equal objects of shipped classes have equal formulas. A user's class may change its formula, or define an equality
+    # across classes. torch.compile warns about cached functions.
     return not torch.compiler.is_compiling() and type(spec).__module__.startswith("sewdsl.ops.")
 
 
@@ -145,11 +143,11 @@ def _surrogate_text(surrogate: Any) -> str | None:
     tape = Tape()
     try:
         return tape_text(TracedSymbol.of(surrogate.derivative(TracedSymbol(tape.leaf("u"))), tape).entry)
-    except Exception:  # noqa: BLE001 -- whatever code of others raises when it meets a symbol, it cannot be traced
+    except Exception:  # noqa: BLE001 -- user code may raise anything on a symbol
         return None
 
 
-def _join_text(spec: Any, branch: bool) -> str | None:  # noqa: FBT001 -- a key of the cache
+def _join_text(spec: Any, branch: bool) -> str | None:  # noqa: FBT001 -- positional for the cache key
     tape = Tape()
     s, z = TracedSymbol(tape.leaf("s")), TracedSymbol(tape.leaf("z"))
     try:
@@ -157,43 +155,43 @@ def _join_text(spec: Any, branch: bool) -> str | None:  # noqa: FBT001 -- a key 
         text = tape_text(joined.entry)
         traced = not joined.mask and not any(entry.operation in INEXACT for entry in needed([joined.entry]))
         return text if traced and _differentiate(text) else None
-    except Exception:  # noqa: BLE001 -- likewise
+    except Exception:  # noqa: BLE001 -- user code may raise anything on a symbol
         return None
 
 
-_known_surrogate = lru_cache(maxsize=1024)(_surrogate_text)
-_known_join = lru_cache(maxsize=1024)(_join_text)
+_cached_surrogate = lru_cache(maxsize=1024)(_surrogate_text)
+_cached_join = lru_cache(maxsize=1024)(_join_text)
 
 
 def tape_text(root: TapeEntry) -> str:
-    """Return the instructions of a result."""
+    """Return the instructions that compute a result."""
     entries = needed([root])
     names = {entry: entry.operation for entry in entries if not entry.operands and entry.number is None}
     return "; ".join(write_instructions(entries, names)) or f"set {names[root]}"
 
 
 def read_tape(tape: Tape, text: str, leaves: Mapping[str, TapeEntry] | None = None) -> TapeEntry:
-    """Put the instructions of a text on a tape, and return the last result.
+    """Append the instructions of a text to a tape, and return the last result.
 
     Args:
-        leaves: Results that names mean; None: leaves of the tape.
+        leaves: Results by name; None: leaves of the tape.
     """
     return read_instructions(tape, text.split("; "), dict(leaves or {name: tape.leaf(name) for name in "usz"}))
 
 
 @lru_cache(maxsize=256)
 def surrogate_slope(text: str) -> Slope:
-    """The derivative of a surrogate on a tape of results."""
+    """Return the derivative of a surrogate as a function of results on a tape."""
     return lambda u: read_tape(u.tape, text, {"u": u})
 
 
 class JoinSlopes(NamedTuple):
-    """The two derivatives of a join, on one tape with the leaves ``s`` and ``z``.
+    """Partial derivatives of a join, on one tape with the leaves ``s`` and ``z``.
 
     Attributes:
-        spikes: By the spikes.
-        other: By the other operand.
-        reads_other: Whether they depend on the other operand.
+        spikes: Derivative with respect to the spikes.
+        other: Derivative with respect to the other operand.
+        reads_other: Whether a derivative depends on the other operand.
     """
 
     spikes: TapeEntry
@@ -202,7 +200,7 @@ class JoinSlopes(NamedTuple):
 
 
 def _differentiate(text: str) -> JoinSlopes | None:
-    """Return the derivatives of a join; None if one is 0 everywhere."""
+    """Return the derivatives of a join; None if one of them is identically 0."""
     tape = Tape()
     s, z = tape.leaf("s"), tape.leaf("z")
     pulled = pull_back([(read_tape(tape, text), tape.number(1.0))])

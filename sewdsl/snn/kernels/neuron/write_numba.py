@@ -1,14 +1,14 @@
-"""The text of the CPU kernels of neurons, for numba.
+"""Source text of the CPU kernels of neurons, for numba.
 
-Neurons are taken in blocks so small that their scratch memory stays in the nearest caches. Over a block, time runs
-inside: a function does one time-step on contiguous rows, which the compiler turns into vector instructions. Operations
-are those of the reference, in its order. Nothing is contracted or reordered, so that outputs are equal. Only sums over
-neurons are taken in an order that the compiler chooses.
+Neurons are processed in small blocks, whose scratch memory stays in the nearest caches. Within a block, the outer loop
+runs over time, and a function computes one time-step on contiguous rows, which LLVM vectorises. Operations have the
+order of the reference. Nothing is contracted or reordered, so outputs are bit-identical. Only sums over neurons have an
+order chosen by the compiler.
 
-Nothing of the forward pass is stored for the backward pass, which computes the states again from the input.
+The forward pass saves nothing for the backward pass, which recomputes the states from the input.
 
-A text contains no number but 0, 1 and 2, and scalars are named in the order of their use: neurons that differ in their
-numbers share a kernel, and so do numbers and learned factors.
+A text contains no numbers other than 0, 1 and 2, and scalars are named in the order of their use. So neurons that
+differ in their constants share a kernel, also if a constant of one is a learnable factor of the other.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from sewdsl.snn.kernels.neuron.plan_kernel import (
 from sewdsl.snn.kernels.render_kernels import render_generated
 
 INLINE_NUMBERS = {0.0: "zero", 1.0: "one", 2.0: "two"}
-"""Numbers that a text may contain, if the equations write them, by their names."""
+"""Names of the numbers that a text may contain, if the equations contain them."""
 ARGUMENTS = {
     **dict.fromkeys(("x", "others", "y", "g_y", "g_others", "g_x"), "stored"),
     **dict.fromkeys(("x_step", "other_step", "step", "g_step", "g_other_step"), "size"),
@@ -45,22 +45,22 @@ ARGUMENTS = {
     "channel_sums": "layers",
     "totals": "table",
 }
-"""Types of the arguments of kernels. A kernel takes those that it uses, in this order."""
+"""Types of kernel arguments. A kernel takes the arguments that it uses, in this order."""
 RANGES = "first, last, groups, T, N, block, stride, C"
 STORED = frozenset({"y", "g_x", "g_others"})
-"""Rows in the dtype of the input."""
+"""Rows in the dtype of the input; other rows are in the wide dtype."""
 
 
 class Kernel(NamedTuple):
-    """The text of a kernel, and the arguments for calling it.
+    """Text and arguments of a kernel.
 
     Attributes:
-        text: A module with the function ``forward`` or ``backward``.
-        arguments: Names of its arguments, keys of :data:`ARGUMENTS`.
-        scalars: Numbers, or places of factors, that it takes as ``scalars``.
-        start: States before the first time-step, where none are given.
-        sums: Of a backward kernel, the sums that it takes.
-        gain: Numbers, or places of factors, by which the host multiplies core.
+        text: Module with the function ``forward`` or ``backward``.
+        arguments: Names of the arguments, keys of :data:`ARGUMENTS`.
+        scalars: Numbers, or indices of factors, passed as ``scalars``.
+        start: States before the first time-step, if the caller passes none.
+        sums: Sums of a backward kernel.
+        gain: Numbers, or indices of factors, that the host multiplies core by.
         derived: Factors whose gradients the host derives.
     """
 
@@ -75,23 +75,23 @@ class Kernel(NamedTuple):
 
 @lru_cache(maxsize=256)
 def render_forward(variant: KernelVariant) -> Kernel:
-    """Return the kernel of the function ``forward``."""
+    """Return the kernel ``forward``."""
     return _Writer(variant).forward()
 
 
 @lru_cache(maxsize=256)
-def render_backward(variant: KernelVariant, wanted: LayerNeedsGrad) -> Kernel:
-    """Return the kernel of the function ``backward``."""
-    return _Writer(variant).backward(wanted)
+def render_backward(variant: KernelVariant, needs_grad: LayerNeedsGrad) -> Kernel:
+    """Return the kernel ``backward``."""
+    return _Writer(variant).backward(needs_grad)
 
 
 class _Names(NamedTuple):
     """Names in the loop over a block.
 
     Attributes:
-        names: Of leaves and numbers.
-        rows: Rows that the loop is given in addition to those of the pass, and their parts of the block.
-        scalars: Numbers, or places of factors, in the order of ``c0``, ``c1`` …
+        names: Names of leaves and numbers.
+        rows: Rows of channels and factors, and the expressions for their parts in a block.
+        scalars: Numbers, or indices of factors, in the order of ``c0``, ``c1`` …
     """
 
     names: dict[TapeEntry, str]
@@ -100,7 +100,7 @@ class _Names(NamedTuple):
 
 
 class _Writer:
-    """Writes the kernels of a variant."""
+    """Writer of the kernels of a variant."""
 
     def __init__(self, variant: KernelVariant) -> None:
         self.variant, self.layer = variant, compose(variant)
@@ -110,31 +110,32 @@ class _Writer:
     # --- the loop over a block
 
     def _names(self, roots: Sequence[TapeEntry], plan: BackwardPlan | None = None) -> _Names:
-        """Return the names of everything that loops are given."""
+        """Return the names of all inputs of the loops."""
         layer, tape = self.layer, self.layer.given.tape
         names = {layer.raw: "read(x[i])", layer.other: "read(others[i])", tape.leaf("g_given"): "read(g_y[i])"}
         rows, scalars = dict[str, str](), list[float | int]()
-        for number, state in enumerate(layer.states):
-            names[state], names[tape.leaf("g_state", number)] = f"v{number}[i]", f"g{number}[i]"
-        for number, entry in enumerate(layer.line):
-            names[entry], rows[f"spread{number}"] = f"spread{number}[i]", f"part(spread{number}, p, n)"
+        for index, state in enumerate(layer.states):
+            names[state], names[tape.leaf("g_state", index)] = f"v{index}[i]", f"g{index}[i]"
+        for index, entry in enumerate(layer.line):
+            names[entry], rows[f"spread{index}"] = f"spread{index}[i]", f"part(spread{index}, p, n)"
         if plan is not None:
             names |= {leaf: f"{row}[i]" for row, leaf in plan.later.items()}
         for entry in ordered_leaves(roots):
             axes = self.axes.get(entry)
-            place = layer.factors.index(entry) if axes else 0
+            factor_index = layer.factors.index(entry) if axes else 0
             if axes and axes.channels:
-                names[entry] = f"f{place}[i]"
-                rows[f"f{place}"] = f"part(f{place}, {'t * spread_over + ' if axes.steps else ''}p, n)"
+                names[entry] = f"f{factor_index}[i]"
+                rows[f"f{factor_index}"] = f"part(f{factor_index}, {'t * spread_over + ' if axes.steps else ''}p, n)"
             elif axes and axes.steps:
-                names[entry] = f"f{place}"
-                rows[f"f{place}"] = f"factors[places[{place}, 0] + t]"
+                names[entry] = f"f{factor_index}"
+                rows[f"f{factor_index}"] = f"factors[places[{factor_index}, 0] + t]"
+            # Only numbers written in the equations. Constants of a neuron stay arguments, even if they are 0, 1 or 2.
             elif entry.literal and entry.number in INLINE_NUMBERS:
                 names[entry] = INLINE_NUMBERS[entry.number]
             elif axes or entry.number is not None:
                 names[entry] = name = f"c{len(scalars)}"
                 rows[name] = name
-                scalars.append(place if entry.number is None else float(entry.number))
+                scalars.append(factor_index if entry.number is None else float(entry.number))
         return _Names(names, rows, scalars)
 
     def _loop(
@@ -145,14 +146,16 @@ class _Writer:
         results: Results,
         known: Sequence[TapeEntry] = (),
     ) -> tuple[str, str]:
-        """Return a function of one time-step of a block, which reads everything before it writes, and its call.
+        """Return the function of one time-step of a block, and its call.
+
+        The function reads all rows of an element before it writes any.
 
         Args:
-            name: Its name.
-            rows: What the caller passes for each name.
+            name: Name of the function.
+            rows: Argument for each name.
             names: Names of leaves and of known results.
-            results: What it computes, and the rows that take it.
-            known: Results that it is given.
+            results: Results to compute, and the rows they are written to.
+            known: Results that are passed in.
         """
         spelling = {operation: record.spelling.numba for operation, record in OPERATIONS.items()}
         roots = [entry for entry, _ in results if entry is not None]
@@ -172,24 +175,24 @@ class _Writer:
     # --- around it
 
     def _spread(self, rows: Iterable[str]) -> dict[str, str]:
-        """Return the values of the rows of channels, by row."""
+        """Return the values per channel of each row that needs them."""
         values = {}
         for row in rows:
             if row.startswith("spread"):
                 values[row] = f"line{row[6:]}"
             elif row[0] == "f":
-                axes, place = self.variant.axes[int(row[1:])], row[1:]
-                first = f"places[{place}, 0]" + (" + t * C" if axes.steps else "")
+                axes, index = self.variant.axes[int(row[1:])], row[1:]
+                first = f"places[{index}, 0]" + (" + t * C" if axes.steps else "")
                 if axes.channels:
                     values[row] = f"part(factors, {first}, C)"
         return values
 
     def _over_steps(self, row: str) -> bool:
-        """Return whether a row of channels has numbers for each time-step."""
+        """Return whether a row has values per time-step."""
         return row[0] == "f" and self.variant.axes[int(row[1:])].steps
 
     def _spreading(self, rows: Mapping[str, str], *, whole: bool) -> list[str]:
-        """Return lines that spread the values of channels over a period, or over the neurons of a block."""
+        """Return lines that spread values per channel over a period, or over the neurons of a block."""
         lines = []
         for row, values in rows.items():
             steps = self._over_steps(row)
@@ -202,7 +205,7 @@ class _Writer:
         return lines
 
     def _setup(self, scalars: Sequence[object], rows: Mapping[str, str], *, sums: bool) -> list[str]:
-        """Return lines at the beginning of a kernel."""
+        """Return the first lines of a kernel."""
         lines = [f"c{number} = scalars[{number}]" for number in range(len(scalars))]
         if rows or sums:
             lines.append("whole, spread_over = span(block, stride, C)")
@@ -212,7 +215,7 @@ class _Writer:
         return lines
 
     def _begin(self, rows: Mapping[str, str], *, sums: bool) -> list[str]:
-        """Return lines at the beginning of a block."""
+        """Return the first lines of a block."""
         lines = ["low = index * block", "n = min(block, N - low)"]
         if rows or sums:
             lines.append("p = low % (stride * C) if whole else 0")
@@ -222,18 +225,18 @@ class _Writer:
             lines += self._first_row(f"v{number}", "start", number, f"rest[{number}]")
         return lines
 
-    def _first_row(self, row: str, given: str, number: int, otherwise: str) -> list[str]:
-        """Return lines that set a row to a given state, or to a number."""
+    def _first_row(self, row: str, source: str, index: int, otherwise: str) -> list[str]:
+        """Return lines that set a row to an initial state of the caller, or to a number."""
         if not self.variant.states:
             return [f"fill(part({row}, 0, n), {otherwise})"]
-        value = f"{given}[{number} * N + low + i] if {given}.size else {otherwise}"
+        value = f"{source}[{index} * N + low + i] if {source}.size else {otherwise}"
         return ["for i in range(n):", f"    {row}[i] = {value}"]
 
-    def _last_row(self, row: str, wanted: str, number: int) -> list[str]:
+    def _last_row(self, row: str, target: str, index: int) -> list[str]:
         """Return lines that store a state, or its gradient."""
         if not self.variant.states:
             return []
-        return [f"for i in range(n if {wanted}.size else 0):", f"    {wanted}[{number} * N + low + i] = {row}[i]"]
+        return [f"for i in range(n if {target}.size else 0):", f"    {target}[{index} * N + low + i] = {row}[i]"]
 
     def forward(self) -> Kernel:
         """Return the kernel of the output, and of the states after the last time-step."""
@@ -264,11 +267,11 @@ class _Writer:
             body += self._last_row(state, "final", number)
         return self._finished("forward", text, names, lines, body, ["past"])
 
-    def backward(self, wanted: LayerNeedsGrad) -> Kernel:
-        """Return the kernel of all gradients, and of the sums that they are made of."""
-        layer, plan = self.layer, plan_backward(self.layer, self.variant, wanted)
+    def backward(self, needs_grad: LayerNeedsGrad) -> Kernel:
+        """Return the kernel of all gradients, and of the sums for them."""
+        layer, plan = self.layer, plan_backward(self.layer, self.variant, needs_grad)
         names = self._names([*plan.roots, *layer.after], plan)
-        if layer.line and wanted.x:
+        if layer.line and needs_grad.x:
             names.rows["spread2"] = "part(spread2, p, n)"
         spread = self._spread(names.rows)
         v, g = ([f"{letter}{number}" for number in self.states] for letter in "vg")
@@ -294,9 +297,9 @@ class _Writer:
             steps = "T * " if each.steps else ""
             lines.append(f"{row} = np.zeros({steps}block, number)")
             lines += [f"all_{row} = np.zeros({steps}spread_over)"] if each.channels else []
-        written = [("g_x", "row", "line", "past", "step", "k")] if wanted.x else []
+        written = [("g_x", "row", "line", "past", "step", "k")] if needs_grad.x else []
         written += (
-            [("g_others", "row_others", "line_others", "past_others", "g_other_step", "f")] if wanted.other else []
+            [("g_others", "row_others", "line_others", "past_others", "g_other_step", "f")] if needs_grad.other else []
         )
         for name, _, line, past, step, _ in written:
             lines += [f"{line} = np.empty(block, {name}.dtype)", f"{past} = streams({name}, {step})"]
@@ -308,32 +311,34 @@ class _Writer:
             body += self._first_row(name, "g_final", number, "zero")
         body += [f"fill(part({name}, 0, n), zero)" for name in delayed.values()]
         body += ["for t in range(T - 1, -1, -1):", "    i, r, j = t * x_step + low, t * block, t * g_step + low"]
+        # Prefetch the rows of the next block, which is read at the same time-steps.
         body.append("    fetch(g_y, j + block, block)")
-        for name, row, line, past, step, place in written:
+        for name, row, line, past, step, offset in written:
             body += [
-                f"    {place} = t * {step} + low",
+                f"    {offset} = t * {step} + low",
                 f"    if not {past}:",
-                f"        fetch({name}, {place} + block, block)",
+                f"        fetch({name}, {offset} + block, block)",
             ]
-            body.append(f"    {row} = part({line}, 0, n) if {past} else part({name}, {place}, n)")
+            body.append(f"    {row} = part({line}, 0, n) if {past} else part({name}, {offset}, n)")
         if "part(others" in pull:
             body += ["    e = t * other_step + low", "    fetch(others, e + block, block)"]
         body.append(f"    {pull}")
-        for name, _, line, past, _, place in written:
-            body += [f"    if {past}:", f"        stream(part({line}, 0, n), {name}, {place})"]
+        for name, _, line, past, _, offset in written:
+            body += [f"    if {past}:", f"        stream(part({line}, 0, n), {name}, {offset})"]
         for number, name in enumerate(g):
             body += self._last_row(name, "g_start", number)
         end = self._ending(sums, delayed, body)
-        made = self._finished("backward", text + pull_text, names, lines, body, [each[3] for each in written], end)
-        return made._replace(sums=plan.sums, gain=plan.gain, derived=plan.derived)
+        kernel = self._finished("backward", text + pull_text, names, lines, body, [each[3] for each in written], end)
+        return kernel._replace(sums=plan.sums, gain=plan.gain, derived=plan.derived)
 
     def _ending(self, sums: Mapping[str, GradientSum], delayed: Mapping[str, str], body: list[str]) -> list[str]:
-        """Add lines that take the sums of a block, and return those that take the sums of a group."""
+        """Append the sums of a block to its lines, and return the lines that end a group."""
         end = list[str]()
         kinds = [(row, each, self._in_total(each)) for row, each in sums.items()]
         column = 0
         for row, each, in_total in kinds:
             if row in delayed and not in_total:
+                # A delayed product with the state before the first time-step is still missing.
                 begin = f"rest[{each.state}]"
                 if self.variant.states:
                     begin = f"(start[{each.state} * N + low + i] if start.size else {begin})"
@@ -347,13 +352,14 @@ class _Writer:
                 body.append(f"totals[index, {column}] = total(part({row}, 0, n))")
             body.append(f"fill({row}, zero)")
             column += 1
+        # Columns with one sum come first, followed by T columns for each sum per time-step.
         rows = [(row, each.steps) for row, each in sums.items() if each.channels]
         count = sum(not steps for _, steps in rows)
         places = iter(range(len(rows)))
-        gathered, whole = list[str](), list[str]()
+        gathered, period_lines = list[str](), list[str]()
         for row, steps in sorted(rows, key=lambda each: each[1]):
-            number = next(places)
-            column_text = f"{count} + {number - count} * T + t" if steps else f"{number}"
+            position = next(places)
+            column_text = f"{count} + {position - count} * T + t" if steps else f"{position}"
             first, at, over = ("t * spread_over", "t * block", "t * spread_over + p") if steps else ("0", "0", "p")
             into = f"channel_sums[group], {{}}, stride, C, int64({column_text})"
             each_row = [
@@ -365,14 +371,15 @@ class _Writer:
             moved, block, period = ([*loop, f"{'    ' * steps}{line}"] for line in each_row)
             body += moved
             gathered += block
-            whole += period
+            period_lines += period
         if rows:
             body += ["if not whole:", *_indented(gathered)]
-            end += ["if whole:", *_indented(whole)]
+            end += ["if whole:", *_indented(period_lines)]
         return end
 
     def _in_total(self, each: GradientSum) -> bool:
-        """Return whether the product with the first state is taken of a delayed sum as a whole."""
+        """Return whether the delayed product with the initial state can be added to the total."""
+        # The initial state is one number for all neurons, so it is a common factor.
         return each.state is not None and not each.channels and self.variant.norm and not self.variant.states
 
     def _finished(  # noqa: PLR0913 -- the parts of a text
@@ -385,7 +392,7 @@ class _Writer:
         streamed: Sequence[str],
         end: Sequence[str] = (),
     ) -> Kernel:
-        """Return the kernel: loops over groups of blocks around the parts of its text."""
+        """Return the kernel with loops over groups and blocks around the given parts."""
         loops = [
             *lines,
             "blocks = (N + block - 1) // block",
@@ -399,12 +406,12 @@ class _Writer:
         arguments = tuple(name for name in ARGUMENTS if name in _words(inside))
         head = f"@njit(types.void({', '.join(ARGUMENTS[name] for name in arguments)}, *[int64] * 8), **outer)\n"
         head += f"def {function}({', '.join(arguments)}, {RANGES}):\n"
-        whole = render_generated(f"{text}{head}{inside}\n", function, self.variant.stored)
-        return Kernel(whole, arguments, tuple(names.scalars), self.layer.start)
+        rendered = render_generated(f"{text}{head}{inside}\n", function, self.variant.stored)
+        return Kernel(rendered, arguments, tuple(names.scalars), self.layer.start)
 
 
 def _rows(names: Sequence[str]) -> dict[str, str]:
-    """Return the rows of a block that scratch memory has, as they are passed."""
+    """Return the arguments for rows of scratch memory."""
     return {name: f"part({name}, 0, n)" for name in names}
 
 

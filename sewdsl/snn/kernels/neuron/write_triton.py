@@ -1,13 +1,13 @@
-"""The text of the CUDA kernels of neurons, for Triton.
+"""Source text of the CUDA kernels of neurons, for Triton.
 
-A program of the grid takes tiles of neurons through time; each lane is a neuron. Operations are those of the reference,
-in its order. They must be compiled without contracting a multiplication and an addition into one rounding
-(``enable_fp_fusion=False``), so that outputs are equal.
+A program of the grid processes tiles of neurons over time; each lane is a neuron. Operations have the order of the
+reference. Kernels must be compiled without fused multiply-adds (``enable_fp_fusion=False``), so that outputs are
+bit-identical.
 
-A backward kernel first computes the states again. Of few time-steps, what it saves of them stays in registers. Of many,
-it is written to memory: the first row to that of the input's gradient, which is read just before it is replaced.
+A backward kernel first recomputes the states. With few time-steps, the saved rows stay in registers. With many, they
+are written to memory, the first row to that of the input gradient, which is read just before it is replaced.
 
-Sums over neurons are taken over the time-steps of a lane in single precision, over all else in double.
+Sums over neurons use single precision over the time-steps of a lane, and double precision otherwise.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from sewdsl.snn.kernels.neuron.plan_kernel import (
 from sewdsl.snn.kernels.render_kernels import render_cuda
 
 INLINE_NUMBERS = {0.0: "0.0", 1.0: "1.0", 2.0: "2.0"}
-"""Numbers that a text may contain, if the equations write them."""
+"""Texts of the numbers that a kernel may contain, if the equations contain them."""
 MAX_REGISTER_ROWS = 32
-"""Rows of all time-steps that stay in registers."""
+"""Largest number of saved rows over all time-steps that stay in registers."""
 MAX_UNROLLED_LINES = 1500
-"""Lines of all time-steps that are written out, so that their rows stay in registers."""
+"""Largest number of unrolled lines over all time-steps. Only rows of unrolled loops stay in registers."""
 SPELLING = {name: operation.spelling.triton for name, operation in OPERATIONS.items()}
 POINTERS = ("x", "others", "y", "g_y", "g_others", "g_x", "start", "final", "g_final", "g_start", "table")
 POINTERS_OF_CHANNELS = ("weight", "bias", "mean", "rstd", "g_weight", "g_bias", "terms", "g_factors", "factors")
@@ -46,16 +46,16 @@ CONSTANTS = ("STARTS", "ENDS", "BATCH", "ROWS", "COLUMNS")
 
 
 class CudaKernel(NamedTuple):
-    """The text of kernels, and the arguments for launching them.
+    """Text and arguments of CUDA kernels.
 
     Attributes:
-        text: A module with the kernel ``forward``, or with ``backward`` and, after batch norm, ``conclude``.
-        arguments: Names of the arguments of each kernel: of tensors, sizes, ``o0`` … for the places of factors,
-            ``c0`` … for the numbers.
-        numbers: The numbers.
-        tiled: Whether tiles have rows and columns, which are channels.
-        saved: Rows that a backward kernel saves in memory, as ``saved0`` …
-        plan: Of a backward kernel.
+        text: Module with the kernel ``forward``, or with ``backward`` and, after batch norm, ``conclude``.
+        arguments: Names of the arguments of each kernel: tensors, sizes, ``o0`` … for offsets of factors, ``c0`` … for
+            numbers.
+        numbers: Values of ``c0`` …
+        tiled: Whether tiles have rows and columns (channels).
+        saved: Number of rows that a backward kernel saves in memory, as ``saved0`` …
+        plan: Plan of a backward kernel; None for a forward kernel.
     """
 
     text: str
@@ -67,7 +67,7 @@ class CudaKernel(NamedTuple):
 
     @property
     def factors(self) -> tuple[int, ...]:
-        """Places of the factors that have a gradient, in the order in which ``conclude`` or the sums have them."""
+        """Indices of the factors with a gradient, in the order in which the kernels write them."""
         assert self.plan is not None  # noqa: S101 -- of a backward kernel
         summed = [each.place for each in self.plan.sums if each.place is not None]
         return tuple(sorted([*summed, *(each.place for each in self.plan.derived)]))
@@ -80,19 +80,19 @@ def render_forward(variant: KernelVariant) -> CudaKernel:
 
 
 @lru_cache(maxsize=256)
-def render_backward(variant: KernelVariant, wanted: LayerNeedsGrad, steps: int) -> CudaKernel:
+def render_backward(variant: KernelVariant, needs_grad: LayerNeedsGrad, steps: int) -> CudaKernel:
     """Return the kernels ``backward`` and ``conclude``.
 
     Args:
-        variant: That of the forward kernel, with a surrogate.
-        wanted: Gradients to compute.
-        steps: Time-steps whose rows may stay in registers; 0: rows are saved in memory.
+        variant: Variant of the forward kernel, with a surrogate.
+        needs_grad: Gradients to compute.
+        steps: Number of time-steps whose rows may stay in registers; 0: rows are saved in memory.
     """
-    return _Writer(variant).backward(wanted, steps)
+    return _Writer(variant).backward(needs_grad, steps)
 
 
 class _Writer:
-    """Writes the kernels of a variant."""
+    """Writer of the kernels of a variant."""
 
     def __init__(self, variant: KernelVariant) -> None:
         self.variant, self.layer = variant, compose(variant)
@@ -103,17 +103,17 @@ class _Writer:
         self.rest = [self._number(value) for value in self.layer.start]
 
     def _number(self, value: float) -> str:
-        """Return the name of a number that the kernel is given."""
+        """Add a number to the arguments, and return its name."""
         self.numbers.append(float(value))
         return f"c{len(self.numbers) - 1}"
 
     def _names(self, roots: Sequence[TapeEntry], plan: BackwardPlan | None = None) -> dict[TapeEntry, str]:
-        """Return the names of everything that a time-step is given."""
+        """Return the names of all inputs of a time-step."""
         layer, tape = self.layer, self.layer.given.tape
         names = {layer.raw: "x_now", layer.other: "other_now", tape.leaf("g_given"): "g_now"}
         names |= dict(zip(layer.line, ("line0", "line1"), strict=False))
-        for number, state in enumerate(layer.states):
-            names[state], names[tape.leaf("g_state", number)] = f"v{number}", f"g{number}"
+        for index, state in enumerate(layer.states):
+            names[state], names[tape.leaf("g_state", index)] = f"v{index}", f"g{index}"
         if plan is not None:
             names |= {leaf: row for row, leaf in plan.later.items()}
         for entry in ordered_leaves(roots):
@@ -129,18 +129,19 @@ class _Writer:
     def _lines(
         self, names: dict[TapeEntry, str], results: Results, known: Sequence[TapeEntry] = ()
     ) -> tuple[list[str], dict[str, str]]:
-        """Return the lines of a time-step, and its results by their rows, each with a number for every lane."""
+        """Return the lines of a time-step, and the expressions of its results by row."""
         lines, named = write_lines(names, [entry for entry, _ in results if entry is not None], SPELLING, known)
         values = {}
         for entry, row in results:
             value = "zeros" if entry is None else named[entry]
+            # Constants and factors have to be broadcast to all lanes.
             values[row] = f"(zeros + {value})" if entry is not None and entry.level < STEP else value
         return lines, values
 
     # --- around a time-step
 
     def _setup(self) -> list[str]:
-        """Return lines that load what is the same for all tiles and time-steps."""
+        """Return lines that load values shared by all tiles and time-steps."""
         lines = []
         if self.tiled:
             lines += ["column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)", "known = column < C"]
@@ -149,28 +150,28 @@ class _Writer:
         return [*lines, *self._factor_loads(steps=False), f"zeros = tl.zeros({self.shape}, tl.float32)"]
 
     def _factor_loads(self, *, steps: bool) -> list[str]:
-        """Return lines that load the factors with, or without, a number for each time-step."""
+        """Return lines that load the factors with, or without, a value per time-step."""
         lines = []
-        for place in dict.fromkeys(self.factors):
-            axes = self.variant.axes[place]
+        for index in dict.fromkeys(self.factors):
+            axes = self.variant.axes[index]
             if axes.steps == steps:
                 over = "t * C" if axes.channels else "t"
-                first = f"factors + o{place}{f' + {over}' if steps else ''}"
+                first = f"factors + o{index}{f' + {over}' if steps else ''}"
                 load = f"tl.load({first} + column, known, 0.0)" if axes.channels else f"tl.load({first})"
-                lines.append(f"f{place} = {load}.to(tl.float32){'[None, :]' if axes.channels else ''}")
+                lines.append(f"f{index} = {load}.to(tl.float32){'[None, :]' if axes.channels else ''}")
         return lines
 
     def _tile(self) -> list[str]:
-        """Return lines that say where a tile is in the memory of a time-step."""
+        """Return lines that compute the memory offsets of a tile."""
         if self.tiled:
             return ["place, inside = places(tile, rows, inner, C, ROWS, COLUMNS)"]
         return ["place = tl.cast(tile, tl.int64) * ROWS + tl.arange(0, ROWS)", "inside = place < rows"]
 
-    def _first(self, name: str, condition: str, given: str, number: int, otherwise: str) -> list[str]:
-        """Return lines that set a name to a given state, or to a number."""
+    def _first(self, name: str, condition: str, source: str, index: int, otherwise: str) -> list[str]:
+        """Return lines that set a name to an initial state of the caller, or to a number."""
         lines = [f"{name} = zeros + {otherwise}"]
         if self.variant.states:
-            lines += [f"if {condition}:", f"    {name} = tl.load({_of_state(given, number)} + place, inside, 0.0)"]
+            lines += [f"if {condition}:", f"    {name} = tl.load({_of_state(source, index)} + place, inside, 0.0)"]
         return lines
 
     def _starts(self, states: Iterable[int]) -> list[str]:
@@ -194,21 +195,21 @@ class _Writer:
         step = [*loads, *self._factor_loads(steps=True), *lines, _store("y_at", values.pop("y"), "y")]
         body += ["for t in range(T):", *_indented([*step, *_assigned(values), *moves])]
         if self.variant.states:
-            for number, name in enumerate(self.v):
-                body += ["if ENDS:", f"    tl.store({_of_state('final', number)} + place, {name}, inside)"]
+            for index, name in enumerate(self.v):
+                body += ["if ENDS:", f"    tl.store({_of_state('final', index)} + place, {name}, inside)"]
         return self._finished({"forward": body}, set())
 
-    def backward(self, wanted: LayerNeedsGrad, steps: int) -> CudaKernel:
-        """Return the kernel of all gradients and sums, and the one that adds up sums."""
-        layer, plan = self.layer, plan_backward(self.layer, self.variant, wanted)
+    def backward(self, needs_grad: LayerNeedsGrad, steps: int) -> CudaKernel:
+        """Return the kernel of all gradients and sums, and the kernel that adds sums."""
+        layer, plan = self.layer, plan_backward(self.layer, self.variant, needs_grad)
         names = self._names([*plan.roots, *layer.after], plan)
         rows = range(len(plan.kept))
         charging = [
-            *zip(plan.kept, (f"n{number}" for number in rows), strict=True),
+            *zip(plan.kept, (f"n{index}" for index in rows), strict=True),
             *zip(layer.after, self.v, strict=True),
         ]
         charge, charged = self._lines(names, charging)
-        kept = {entry: f"k{number}" for number, entry in enumerate(plan.kept)}
+        kept = {entry: f"k{index}" for index, entry in enumerate(plan.kept)}
         pull, pulled = self._lines(names | kept, plan.results, plan.kept)
         lines = (len(charge) + len(pull)) * steps
         unrolled = 0 < lines <= MAX_UNROLLED_LINES and len(rows) * steps <= MAX_REGISTER_ROWS
@@ -216,25 +217,26 @@ class _Writer:
         gains = [f"f{each}" if isinstance(each, int) else self._number(each) for each in plan.gain]
         self.factors += [each for each in plan.gain if isinstance(each, int)]
         setup = self._setup()
-        if self.variant.norm and wanted.x:
+        if self.variant.norm and needs_grad.x:
             setup.append(f"scale = {' * '.join(['line0', *gains])}")
         body = [
             *self._tile(),
             *self._starts(range(len(self.v))),
             f"x_at = x + place{'' if self.v else ' + all_steps * x_step'}",
         ]
-        body += [f"kept{number} = ()" if unrolled else f"saved{number}_at = saved{number} + place" for number in rows]
+        body += [f"kept{index} = ()" if unrolled else f"saved{index}_at = saved{index} + place" for index in rows]
         if self.v:
             step = [f"x_now = {_load('x_at')}", *self._factor_loads(steps=True), *charge, *_assigned(charged)]
-            for number in rows:
+            for index in rows:
                 step += (
-                    [f"kept{number} = kept{number} + (n{number},)"]
+                    [f"kept{index} = kept{index} + (n{index},)"]
                     if unrolled
-                    else [f"tl.store(saved{number}_at, n{number}, inside)", f"saved{number}_at += neurons"]
+                    else [f"tl.store(saved{index}_at, n{index}, inside)", f"saved{index}_at += neurons"]
                 )
             body += [f"for t in {loop}:", *_indented([*step, "x_at += x_step"])]
+            # Threads of a program may read rows that other threads wrote.
             body += [] if unrolled else ["tl.debug_barrier()"]
-        body += self._way_back(plan, wanted, pull, pulled, loop)
+        body += self._way_back(plan, needs_grad, pull, pulled, loop)
         functions = {"backward": self._over_tiles(plan, setup, body)}
         if self.variant.norm and plan.sums:
             functions["conclude"] = self._conclude(plan, gains)
@@ -242,26 +244,26 @@ class _Writer:
         return kernel._replace(saved=0 if unrolled else len(rows), plan=plan)
 
     def _way_back(
-        self, plan: BackwardPlan, wanted: LayerNeedsGrad, pull: Sequence[str], pulled: dict[str, str], loop: str
+        self, plan: BackwardPlan, needs_grad: LayerNeedsGrad, pull: Sequence[str], pulled: dict[str, str], loop: str
     ) -> list[str]:
-        """Return the lines of a tile from its last time-step to its first."""
-        layer, sums = self.layer, {f"s{number}": each for number, each in enumerate(plan.sums)}
+        """Return the lines of a tile from the last time-step to the first."""
+        layer, sums = self.layer, {f"s{index}": each for index, each in enumerate(plan.sums)}
         needed = needed_for(plan.roots, plan.kept)
         read = [("g_y", "g_step"), *([("others", "other_step")] if layer.other in needed else [])]
         written = [name for name in ("g_x", "g_others") if name in pulled]
         lines = []
-        for number in range(len(self.v)):
-            lines += self._first(f"g{number}", "ENDS", "g_final", number, "0.0")
+        for index in range(len(self.v)):
+            lines += self._first(f"g{index}", "ENDS", "g_final", index, "0.0")
         lines += [f"{row} = zeros" for row, each in sums.items() if not each.steps]
         lines += [f"{row} = zeros" for row in plan.later]
         lines += [f"{name}_at = {name} + place + last * {step}" for name, step in read]
         lines += [f"{name}_at = {name} + place + last * neurons" for name in written]
         step = []
-        for number in range(len(plan.kept)):
+        for index in range(len(plan.kept)):
             if "static" in loop:
-                step.append(f"k{number} = kept{number}[T - 1 - back]")
+                step.append(f"k{index} = kept{index}[T - 1 - back]")
             else:
-                step += [f"saved{number}_at -= neurons", f"k{number} = tl.load(saved{number}_at, inside, 0.0)"]
+                step += [f"saved{index}_at -= neurons", f"k{index} = tl.load(saved{index}_at, inside, 0.0)"]
         step += ["x_at -= x_step", f"x_now = {_load('x_at')}"] if layer.raw in needed else []
         step += [f"{_now(name)} = {_load(f'{name}_at')}" for name, _ in read]
         factors = self._factor_loads(steps=True)
@@ -272,25 +274,27 @@ class _Writer:
         for row, each in sums.items():
             value = pulled.pop(row)
             if each.steps:
-                where = f"entry + ({self._column(plan, row)} + t){' * C + column' if self.tiled else ''}"
+                address = f"entry + ({self._column(plan, row)} + t){' * C + column' if self.tiled else ''}"
                 total = f"tl.sum(tl.where(inside, {value}, 0.0), 0).to(tl.float64)"
-                step.append(f"tl.atomic_add({where}, {total}{', known' if self.tiled else ''})")
+                # Each program adds to its own entries, so the order of additions is fixed.
+                step.append(f"tl.atomic_add({address}, {total}{', known' if self.tiled else ''})")
             else:
                 step.append(f"{row} += {value}")
         step += _assigned(pulled)
         step += [f"{name}_at -= {size}" for name, size in (*read, *((name, "neurons") for name in written))]
         lines += [f"for back in {loop}:", *_indented(step)]
-        delayed = {f"s{number}": each.state for number, each in enumerate(plan.sums) if each.state is not None}
+        delayed = {f"s{index}": each.state for index, each in enumerate(plan.sums) if each.state is not None}
+        # Delayed products with the states before the first time-step are still missing.
         lines += self._starts(dict.fromkeys(delayed.values()))
         lines += [f"{row} += w{row[1:]} * {self.v[state]}" for row, state in delayed.items()]
-        if wanted.start:
-            for number in range(len(self.v)):
-                lines.append(f"tl.store({_of_state('g_start', number)} + place, g{number}, inside)")
+        if needs_grad.start:
+            for index in range(len(self.v)):
+                lines.append(f"tl.store({_of_state('g_start', index)} + place, g{index}, inside)")
         return lines
 
     def _over_tiles(self, plan: BackwardPlan, setup: Sequence[str], body: Sequence[str]) -> list[str]:
-        """Return the lines of a backward kernel: one tile for each program, or several to sum over each channel."""
-        summed = [f"s{number}" for number, each in enumerate(plan.sums) if not each.steps]
+        """Return the lines of a backward kernel: a loop over tiles if it sums over each channel."""
+        summed = [f"s{index}" for index, each in enumerate(plan.sums) if not each.steps]
         lines = ["group = tl.program_id(0)", "last, all_steps = tl.cast(T - 1, tl.int64), tl.cast(T, tl.int64)", *setup]
         width = " * C" if self.tiled else ""
         lines += [f"entry = table + tl.cast(group, tl.int64) * ({self._column(plan)}){width}"] if plan.sums else []
@@ -305,28 +309,31 @@ class _Writer:
 
     @staticmethod
     def _column(plan: BackwardPlan, row: str = "") -> str:
-        """Return where a sum begins in the entries of a group; without one, how many entries there are."""
+        """Return the offset of a sum in the entries of a group; without a row, the number of entries."""
         before = plan.sums[: int(row[1:])] if row else plan.sums
         steps = sum(each.steps for each in before)
         return f"{len(before) - steps}{f' + {steps} * T' if steps else ''}"
 
     def _conclude(self, plan: BackwardPlan, gains: Sequence[str]) -> list[str]:
-        """Return lines that make of sums all gradients of numbers, and the terms that statistics add to that of x."""
+        """Return lines that compute per-channel gradients from sums.
+
+        They also compute the terms that the statistics of batch norm add to the input gradient.
+        """
         groups = f"groups, {self._column(plan)}, C, ROWS, COLUMNS"
         lines = ["column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)", "known = column < C"]
         lines += ["scale, shift = tl.load(rstd + column, known, 0.0), tl.load(mean + column, known, 0.0)"]
         lines += ["a = tl.load(weight + column, known, 0.0) * scale"]
         lines += ["b = tl.load(bias + column, known, 0.0) - shift * a"] if plan.derived else []
-        lines += [f"{name} = gathered(table, {number}, {groups})" for number, name in enumerate(("ones", "products"))]
+        lines += [f"{name} = gathered(table, {index}, {groups})" for index, name in enumerate(("ones", "products"))]
         values = {each.place: "a * products + b * ones" if each.current else "ones" for each in plan.derived}
         first = "0"
-        for place in sorted([*values, *(each.place for each in plan.sums if each.place is not None)]):
-            number = next((number for number, each in enumerate(plan.sums) if each.place == place), None)
-            if number is None:
-                lines.append(f"tl.store(g_factors + ({first}) * C + column, {values[place]}, known)")
+        for factor_index in sorted([*values, *(each.place for each in plan.sums if each.place is not None)]):
+            index = next((index for index, each in enumerate(plan.sums) if each.place == factor_index), None)
+            if index is None:
+                lines.append(f"tl.store(g_factors + ({first}) * C + column, {values[factor_index]}, known)")
                 first += " + 1"
                 continue
-            column, steps = self._column(plan, f"s{number}"), plan.sums[number].steps
+            column, steps = self._column(plan, f"s{index}"), plan.sums[index].steps
             count, indent = ("T", "    ") if steps else ("1", "")
             lines += [f"for t in range({count}):"] if steps else []
             entry = f"{column} + t" if steps else column
@@ -339,7 +346,8 @@ class _Writer:
                 at = f"factors + o{gain[1:]}"
                 load = f"tl.load({at} + column, known, 0.0)" if axes.channels else f"tl.load({at})"
                 lines.append(f"{gain} = {load}.to(tl.float32)")
-            lines.append(f"gains = tl.zeros([COLUMNS], tl.float32) + {gain}")  # in single precision, as in the loop
+            # In single precision, as in the loop.
+            lines.append(f"gains = tl.zeros([COLUMNS], tl.float32) + {gain}")
             lines.append("ones, products = gains * ones, gains * products")
         lines += ["products = (products - shift * ones) * scale"]
         lines += [
@@ -351,16 +359,16 @@ class _Writer:
         return [*lines, "    tl.store(terms + C + column, (-a * (ones / count) - p * shift).to(tl.float32), known)"]
 
     def _finished(self, functions: dict[str, list[str]], constants: set[str]) -> CudaKernel:
-        """Return the kernels of the lines of functions."""
+        """Return the kernels with the given lines."""
         text, arguments = "", dict[str, tuple[str, ...]]()
         for name, lines in functions.items():
             used = {*re.findall(r"\w+", "\n".join(lines))}
-            saved = [f"saved{number}" for number in range(len(used))]
-            given = [
-                *(f"o{place}" for place in range(len(self.variant.axes))),
+            saved = [f"saved{index}" for index in range(len(used))]
+            numbered = [
+                *(f"o{factor_index}" for factor_index in range(len(self.variant.axes))),
                 *(f"c{n}" for n in range(len(self.numbers))),
             ]
-            each = [*POINTERS, *saved, *POINTERS_OF_CHANNELS, *given, *SIZES, *CONSTANTS]
+            each = [*POINTERS, *saved, *POINTERS_OF_CHANNELS, *numbered, *SIZES, *CONSTANTS]
             bound = {word for line in lines for word in re.findall(r"\w+", line.partition(" = ")[0]) if " = " in line}
             arguments[name] = tuple(word for word in each if word in used - bound)
             typed = (f"{word}: tl.constexpr" if word in {*CONSTANTS, *constants} else word for word in arguments[name])
@@ -369,22 +377,22 @@ class _Writer:
         return CudaKernel(render_cuda(text, {*functions}), arguments, tuple(self.numbers), self.tiled)
 
 
-def _of_state(tensor: str, number: int) -> str:
-    """Return where a tensor has the numbers of a state."""
-    return f"{tensor} + tl.cast(neurons, tl.int64) * {number}" if number else tensor
+def _of_state(tensor: str, index: int) -> str:
+    """Return the address of a state in a tensor of states."""
+    return f"{tensor} + tl.cast(neurons, tl.int64) * {index}" if index else tensor
 
 
 def _now(sequence: str) -> str:
-    """Return the name of a sequence's number at a time-step."""
+    """Return the name of a sequence's value at the current time-step."""
     return {"x": "x_now", "others": "other_now", "g_y": "g_now"}[sequence]
 
 
-def _load(where: str) -> str:
-    return f"tl.load({where}, inside, 0.0).to(tl.float32)"
+def _load(address: str) -> str:
+    return f"tl.load({address}, inside, 0.0).to(tl.float32)"
 
 
-def _store(where: str, value: str, tensor: str) -> str:
-    return f"tl.store({where}, {value}.to({tensor}.dtype.element_ty), inside)"
+def _store(address: str, value: str, tensor: str) -> str:
+    return f"tl.store({address}, {value}.to({tensor}.dtype.element_ty), inside)"
 
 
 def _wide_sum(row: str) -> str:
@@ -392,7 +400,8 @@ def _wide_sum(row: str) -> str:
 
 
 def _assigned(values: dict[str, str]) -> list[str]:
-    """Return a line that sets names to values at once."""
+    """Return a line that assigns all values together."""
+    # Values may depend on the previous values of the names.
     return [f"{', '.join(values)} = {', '.join(values.values())}"] if values else []
 
 

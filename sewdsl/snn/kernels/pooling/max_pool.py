@@ -1,4 +1,4 @@
-"""Max pooling of large maps, with one saved byte per maximum; 2 to 4x as fast as PyTorch on CPUs.
+"""Max pooling of large maps that saves one byte per maximum; on CPUs 2 to 4x as fast as PyTorch.
 
 Ties and NaN are resolved as in PyTorch: the first of equal values wins, and a NaN replaces all values before it.
 """
