@@ -8,7 +8,7 @@ import torch
 
 
 def autocast_dtype(device: str) -> torch.dtype | None:
-    """Return the dtype that autocast computes in on a device; None if autocast is disabled."""
+    """Return the dtype that autocast computes in on a device, or None if autocast is disabled."""
     # PyTorch raises an error for autocast queries on "meta".
     if device == "meta" or not torch.is_autocast_enabled(device):
         return None

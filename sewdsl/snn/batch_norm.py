@@ -24,8 +24,8 @@ class BatchNorm(_BatchNorm):
         y = weight · scale · (x - mean) / sqrt(var + eps) + bias
 
     Attributes:
-        scale: 1 for batch norm; alpha · v_threshold for tdBN (Zheng et al. 2021).
-        momentum: Weight of the newest batch in the running statistics; None: all batches have equal weights.
+        scale: 1 for batch norm, alpha · v_threshold for tdBN (Zheng et al. 2021).
+        momentum: Weight of the newest batch in the running statistics. None: all batches have equal weights.
         synchronised: Whether to compute the statistics over the samples of all processes in distributed training.
 
     Raises:
@@ -83,7 +83,7 @@ class BatchNorm(_BatchNorm):
         return factor, self.bias - self.running_mean * factor
 
     def channels(self, x_TN: Tensor) -> ChannelAffine:
-        """Return the normalisation of each channel; update the running statistics in training.
+        """Return the normalisation of each channel, and update the running statistics in training.
 
         The tensors are in float32 or wider.
 

@@ -19,7 +19,7 @@ class ConvWindow(NamedTuple):
 
     @classmethod
     def of(cls, layer: nn.Conv2d | nn.Conv1d) -> ConvWindow:
-        """Return the window of a layer; a 1-D convolution becomes a 2-D one over a single row."""
+        """Return the window of a layer. A 1-D convolution becomes a 2-D one over a single row."""
         kernel, stride, dilation = layer.kernel_size, layer.stride, layer.dilation
         padding = layer.padding
         if len(kernel) > 1:

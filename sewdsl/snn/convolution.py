@@ -36,7 +36,7 @@ class ConvRun(NamedTuple):
 
     Attributes:
         frees_input: Whether the backward pass releases the input before it allocates the input gradient.
-        events: Values of the input, if the event-driven kernels may be used; None: dense convolutions only.
+        events: Values of the input, if the event-driven kernels may be used. None: dense convolutions only.
         exact: Whether to use the event-driven forward pass only if its output is bit-identical to the dense one. The
             weight gradient is never bit-identical: its sums are closer to the exact ones than those of a dense
             convolution.

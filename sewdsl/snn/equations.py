@@ -66,7 +66,7 @@ class Equations(ReadsPast):
         """Return the output and the states after the last time-step.
 
         Args:
-            start: States before the first time-step, ``[S, N, *]``; None: initial states of the equations.
+            start: States before the first time-step, ``[S, N, *]``, or None for initial states of the equations.
             first: Number of time-steps before x_TN, which selects parameters per time-step.
 
         Returns:

@@ -32,7 +32,7 @@ class PendingJoin(NamedTuple):
 
     Attributes:
         other: Other operand, ``[T, N, *]``.
-        branch: Whether the spikes are the branch; else they are the identity.
+        branch: Whether the spikes are the branch. Otherwise, they are the identity.
     """
 
     join: Join
@@ -45,5 +45,5 @@ class PendingJoin(NamedTuple):
         return y_TN
 
     def fused(self, x_TN: Tensor) -> kernels.Joint | None:
-        """Return the join for a fused kernel of batch norm and neurons; None if none applies."""
+        """Return the join for a fused kernel of batch norm and neurons, or None if none applies."""
         return kernels.fusible_join(self.join.spec, x_TN, self.other, branch=self.branch)

@@ -135,7 +135,7 @@ class Upsample(nn.Module):
         factor: Ratio of output size to input size.
         mode: PyTorch's ``nearest``, or ``bilinear`` without aligned corners (``linear`` for one spatial axis).
 
-    Shape: ``[T, N, C, H, W]`` to ``[T, N, C, factor·H, factor·W]``; also ``[T, N, C, L]``.
+    Shape: ``[T, N, C, H, W]`` to ``[T, N, C, factor·H, factor·W]``, or of ``[T, N, C, L]``.
     """
 
     def __init__(self, factor: int, mode: str = "nearest") -> None:
@@ -153,7 +153,7 @@ class Upsample(nn.Module):
 class LayerNorm(nn.LayerNorm):
     """Layer norm over the channels of each position of ``[T, N, C, H, W]`` or ``[T, N, F]``.
 
-    The constructor takes PyTorch's arguments; the normalised shape is C or F.
+    The constructor takes PyTorch's arguments. The normalised shape is C or F.
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
@@ -215,7 +215,7 @@ class Dropout(nn.Module):
     """Dropout with one mask per sample for all time-steps, drawn anew in every forward pass.
 
     Attributes:
-        p: Probability of zeroing an element in training, 0 <= p < 1; other elements are scaled by 1 / (1 - p).
+        p: Probability of zeroing an element in training, 0 <= p < 1. Other elements are scaled by 1 / (1 - p).
     """
 
     def __init__(self, p: float = 0.5) -> None:
@@ -241,7 +241,7 @@ class DropPath(Dropout):
     """Stochastic depth: zeros all time-steps of random samples, drawn anew in every forward pass.
 
     Attributes:
-        p: Probability of zeroing a sample in training, 0 <= p < 1; other samples are scaled by 1 / (1 - p).
+        p: Probability of zeroing a sample in training, 0 <= p < 1. Other samples are scaled by 1 / (1 - p).
     """
 
     def draw_mask(self, x_TN: Tensor) -> Tensor:

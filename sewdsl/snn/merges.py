@@ -42,7 +42,7 @@ class Concatenation(nn.Module):
 
 
 class Maximum(nn.Module):
-    """Element-wise maximum of the operands; equal values share the gradient pairwise.
+    """Element-wise maximum of the operands. Equal values share the gradient pairwise.
 
     Shape: each ``[T, N, *]``, unchanged.
     """
@@ -54,7 +54,7 @@ class Maximum(nn.Module):
 class Product(nn.Module):
     """Product of the operands, with gates broadcast over channels and positions.
 
-    Shape: ``[T, N, C, *]``; a gate has a divisor of C as channels and 1 or the full size along each other axis.
+    Shape: ``[T, N, C, *]``. A gate has a divisor of C as channels and 1 or the full size along each other axis.
     """
 
     def forward(self, *operands: Tensor) -> Tensor:
@@ -76,17 +76,17 @@ def _grouped(x: Tensor, groups: int) -> Tensor:
 
 
 class Attention(nn.Module):
-    """(q kᵀ) v · scale within each head, or q (kᵀ v) · scale, which is equal; without softmax.
+    """Attention without softmax: (q kᵀ) v · scale within each head, or the equal q (kᵀ v) · scale.
 
     Computed in float32 or wider, also under autocast: bfloat16 cannot represent all integers above 256.
 
     Args:
-        heads: Number of heads; the channels of a head are consecutive.
+        heads: Number of heads. The channels of a head are consecutive.
         scale: Factor of the result.
         keys_first: Whether kᵀ v is the first product.
 
-    Shape: q ``[T, N, C, H, W]``, k ``[T, N, C, H', W']``, v ``[T, N, D, H', W']`` to ``[T, N, D, H, W]``; also with a
-    single spatial axis.
+    Shape: q ``[T, N, C, H, W]``, k ``[T, N, C, H', W']``, v ``[T, N, D, H', W']`` to ``[T, N, D, H, W]``. A single
+    spatial axis is also supported.
     """
 
     def __init__(self, heads: int, scale: float, *, keys_first: bool) -> None:
@@ -119,14 +119,14 @@ def _result(y: Tensor, x: Tensor) -> Tensor:
 
 
 class Sum(nn.Module):
-    """Sum over the channels of each group, or over all positions; summed axes keep size 1.
+    """Sum over the channels of each group, or over all positions. Summed axes keep size 1.
 
     It is computed in float32 or wider.
 
     Args:
-        groups: Number of groups of channels; None: sum over positions.
+        groups: Number of groups of channels. None: sum over positions.
 
-    Shape: ``[T, N, C, H, W]`` to ``[T, N, groups, H, W]``, or to ``[T, N, C, 1, 1]``; also ``[T, N, C, L]``.
+    Shape: ``[T, N, C, H, W]`` to ``[T, N, groups, H, W]``, or to ``[T, N, C, 1, 1]``, or of ``[T, N, C, L]``.
     """
 
     def __init__(self, groups: int | None) -> None:
@@ -140,7 +140,7 @@ class Sum(nn.Module):
 
 
 class Mean(Sum):
-    """Mean over the channels of each group, or over all positions; summed axes keep size 1."""
+    """Mean over the channels of each group, or over all positions. Summed axes keep size 1."""
 
     def forward(self, x: Tensor) -> Tensor:
         y = _at_least_float32(x)

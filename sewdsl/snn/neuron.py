@@ -21,7 +21,7 @@ class Potential:
 
     Attributes:
         before: ``[N, *]``.
-        after: ``[N, *]``; None until the neurons have run.
+        after: ``[N, *]``, or None until the neurons have run.
     """
 
     before: Tensor
@@ -96,7 +96,7 @@ def run_normalised(
     """Return the output of neurons for the current of a batch norm, combined with a join.
 
     Args:
-        kernel: Fused kernel for the input; None: run norm, neurons and join one after the other.
+        kernel: Fused kernel for the input. None: run norm, neurons and join one after the other.
         x_TN: Input of the batch norm, ``[T, N, C, *]``.
     """
     if kernel is None:

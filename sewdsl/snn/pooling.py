@@ -53,7 +53,7 @@ class AvgPool2d(nn.AvgPool2d):
 
 
 class _OfRows(nn.Module):
-    """Pooling of ``[T, N, C, L]`` as maps with one row; a mixin before a 2-D pooling class."""
+    """Pooling of ``[T, N, C, L]`` as maps with one row. A mixin before a 2-D pooling class."""
 
     def __init__(self, kernel: tuple[int], stride: tuple[int], padding: tuple[int]) -> None:
         super().__init__((1, *kernel), (1, *stride), (0, *padding))
@@ -154,7 +154,7 @@ class VotingPool(nn.Module):
     """Voting layer: means of ``kernel`` features, ``[T, N, F]`` to ``[T, N, F / kernel]``.
 
     Attributes:
-        kernel: Number of consecutive neurons that vote for a class; a divisor of F.
+        kernel: Number of consecutive neurons that vote for a class, a divisor of F.
     """
 
     def __init__(self, kernel: int) -> None:

@@ -27,7 +27,7 @@ class NeuronSpec(Protocol):
 
     @property
     def v_reset(self) -> float | None:
-        """Potential after a spike (hard reset); None: subtract v_threshold (soft reset)."""
+        """Potential after a spike (hard reset). None: subtract v_threshold (soft reset)."""
 
     @property
     def detach_reset(self) -> bool:

@@ -41,7 +41,7 @@ class SharedLayers(nn.Module):
 class TemporalAttention(SharedLayers):
     """Attention that scales each time-step of ``[T, N, *]``.
 
-    Each sample has its own factors; ``count`` is T.
+    Each sample has its own factors. ``count`` is T.
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class TemporalAttention(SharedLayers):
 class ChannelAttention(SharedLayers):
     """Attention that scales each channel of ``[T, N, C, *]``.
 
-    Each sample has its own factors; ``count`` is C.
+    Each sample has its own factors. ``count`` is C.
     """
 
     def forward(self, x_TN: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class TemporalChannelAttention(nn.Module):
 
     @staticmethod
     def _along(conv: nn.Conv1d, x: Tensor) -> Tensor:
-        """Convolve with zero padding to the same length; an even kernel pads one more at the end."""
+        """Convolve with zero padding to the same length. An even kernel pads one more at the end."""
         more = conv.kernel_size[0] - 1
         y: Tensor = conv(nn.functional.pad(x, (more // 2, more - more // 2)))
         return y

@@ -15,7 +15,7 @@ class StreamedPast:
 
     Attributes:
         t: Number of earlier time-steps.
-        before: Inputs or states kept from earlier time-steps, ``[…, N, *]``; None: nothing.
+        before: Inputs or states kept from earlier time-steps, ``[…, N, *]``, or None.
         after: Inputs or states to keep for the next time-step, set by the layer.
     """
 
@@ -32,12 +32,12 @@ class ReadsPast(nn.Module):
 
     @property
     def keeps_inputs(self) -> bool:
-        """Whether the layer keeps inputs, ``[k, N, *]``; if not, it only needs the time-step index."""
+        """Whether the layer keeps inputs, ``[k, N, *]``. Otherwise, it only needs the time-step index."""
         return False
 
 
 class Delay(ReadsPast):
-    """Delay by one time-step; the output of the first time-step is zero.
+    """Delay by one time-step. The output of the first time-step is zero.
 
     Shape: ``[T, N, *]``, unchanged.
     """

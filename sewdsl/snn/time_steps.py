@@ -1,7 +1,7 @@
 """Merging of time-steps with samples, for stateless layers that run on whole sequences.
 
 Shape suffixes throughout the runtime: T time-steps, N samples, C channels, H height, W width, F features.
-``x_TN`` is a sequence ``[T, N, *]``; ``x_N`` is one time-step ``[N, *]``.
+``x_TN`` is a sequence ``[T, N, *]``, and ``x_N`` is one time-step ``[N, *]``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def over_steps(operation: Callable[[Tensor], Tensor], x_TN: Tensor) -> Tensor:
 
 
 def expand_steps(x_TN: Tensor, T: int) -> Tensor:
-    """Expand one time-step to T time-steps that share memory; return other sequences unchanged."""
+    """Expand one time-step to T time-steps that share memory. Return other sequences unchanged."""
     if len(x_TN) == T:
         return x_TN
     sizes, strides = x_TN.shape[1:], x_TN.stride()[1:]

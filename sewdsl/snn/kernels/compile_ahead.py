@@ -189,7 +189,7 @@ _listener: Listener = show_on_terminal
 
 
 def set_listener(listener: Listener | None) -> None:
-    """Set the listener of the compilation progress; None: :func:`show_on_terminal`."""
+    """Set the listener of the compilation progress. None: :func:`show_on_terminal`."""
     global _listener  # noqa: PLW0603 -- one terminal for the whole process
     _listener = listener or show_on_terminal
 

@@ -75,7 +75,7 @@ def _load_shared(text: str, versions: str) -> ModuleType:
 
 
 def _stored(name: str, text: str) -> Path | None:
-    """Return the file of a text, and write it if it is missing; None if it cannot be written."""
+    """Write the file of a text if it is missing, and return its path, or None on failure."""
     try:
         path = resources.code_cache_folder("kernels", "__pycache__").parent / f"{name}.py"
         for folder in _numba_folders(path):

@@ -121,7 +121,7 @@ class StepKernel(NamedTuple):
     """Kernel of neurons for inputs of one dtype, shape and device.
 
     Attributes:
-        factors: Learnable values of the time-step, concatenated; None if there are none.
+        factors: Learnable values of the time-step, concatenated, or None if there are none.
         program: Program of the neurons.
     """
 
@@ -130,7 +130,7 @@ class StepKernel(NamedTuple):
 
 
 def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
-    """Return the fused kernel of batch norm and neurons; None if none applies.
+    """Return the fused kernel of batch norm and neurons, or None if none applies.
 
     The kernel normalises each element once in the forward pass and twice in the backward pass, and stores none.
 
@@ -143,7 +143,7 @@ def find_norm_kernel(spec: NeuronSpec, x_TN: Tensor, learned: Mapping[str, Tenso
 
 
 def find_norm_equations(spec: EquationSpec, x_TN: Tensor, learned: Mapping[str, Tensor]) -> StepKernel | None:
-    """Return the fused kernel of batch norm and neurons with equations; None if none applies.
+    """Return the fused kernel of batch norm and neurons with equations, or None if none applies.
 
     Args:
         spec: Definition of the neurons.
@@ -162,13 +162,13 @@ def _can_fuse(x_TN: Tensor) -> bool:
 
 
 def fusible_join(spec: JoinSpec, x_TN: Tensor, other: Tensor, *, branch: bool) -> Joint | None:
-    """Return the join for :func:`run_norm_neurons`; None if it cannot be fused.
+    """Return the join for :func:`run_norm_neurons`, or None if it cannot be fused.
 
     Args:
         spec: Definition of the join.
         x_TN: Input of the batch norm, ``[T, N, C, *]``.
         other: Other operand of the join.
-        branch: Whether the spikes are the branch; else they are the identity.
+        branch: Whether the spikes are the branch. Otherwise, they are the identity.
     """
     alike = other.shape == x_TN.shape and other.device == x_TN.device
     # A wider operand would widen the result, but the kernel stores it in the dtype of the input.
@@ -205,7 +205,7 @@ def run_neurons_from(
     Args:
         spec: Definition of the neurons.
         x_TN: Input current, ``[T, N, *]``, T >= 1.
-        v_N: Membrane potential before the first time-step, ``[N, *]``; None: rest.
+        v_N: Membrane potential before the first time-step, ``[N, *]``, or None for rest.
         learned: Values of the learnable scalars.
 
     Returns:
@@ -223,9 +223,9 @@ def run_equations(
     Args:
         spec: Definition of the neurons.
         x_TN: Input, ``[T, N, C, *]``, T >= 1.
-        start: States before the first time-step, ``[S, N, C, *]``; None: initial states of the equations.
+        start: States before the first time-step, ``[S, N, C, *]``, or None for initial states of the equations.
         learned: Learnable values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
-        final: Whether the states after the last time-step are needed; if not, they are undefined.
+        final: Whether the states after the last time-step are needed. Otherwise, they are undefined.
 
     Returns:
         Output ``[T, N, C, *]``, and states after the last time-step, ``[S, N, C, *]``, in float32 or wider.
@@ -247,7 +247,7 @@ def _run_kernel(kernel: StepKernel, x_TN: Tensor, start: Tensor | None, *, final
 def _equation_kernel(
     spec: EquationSpec, x_TN: Tensor, start: Tensor | None, factors: Sequence[Tensor]
 ) -> StepKernel | None:
-    """Return the kernel of neurons with equations; None if none applies."""
+    """Return the kernel of neurons with equations, or None if none applies."""
     step, slope = spec.equations, tapes.trace_surrogate(spec.surrogate)
     first = None if start is None or not len(start) else start[0]
     if slope is None or x_TN.ndim <= CHANNEL_AXIS or not _suits(x_TN, first):
@@ -278,7 +278,7 @@ def _run(
 def _linear_kernel(
     spec: NeuronSpec, x_TN: Tensor, v_N: Tensor | None, learned: Mapping[str, Tensor]
 ) -> StepKernel | None:
-    """Return the kernel of neurons with linear dynamics; None if none applies."""
+    """Return the kernel of neurons with linear dynamics, or None if none applies."""
     if not isinstance(spec, LinearSpec) or not _suits(x_TN, v_N):
         return None
     dynamics, slope = spec.dynamics(**learned), trace_surrogate(spec.surrogate)
@@ -303,7 +303,7 @@ def _suits(x_TN: Tensor, v_N: Tensor | None) -> bool:
 
 @cache
 def _triton_runs(device: torch.device) -> bool:
-    """Return whether Triton kernels work on a device and agree with PyTorch; if not, warn once."""
+    """Return whether Triton kernels work on a device and agree with PyTorch, and warn once if not."""
     # An installed Triton may be unusable: it needs a C compiler and a recent driver.
     try:
         wrong = wrong_kernels(device)

@@ -87,7 +87,7 @@ def _run_in_pool(take: _Take, threads: int, work_cell: list[Callable[[int, int],
 
 @cache
 def _openmp() -> Callable[..., None] | None:
-    """Return ``GOMP_parallel`` of GNU OpenMP; None if PyTorch uses another runtime."""
+    """Return ``GOMP_parallel`` of GNU OpenMP, or None if PyTorch uses another runtime."""
     try:
         start = ctypes.CDLL(None).GOMP_parallel if torch.backends.openmp.is_available() else None  # type: ignore[no-untyped-call]
     except (AttributeError, OSError, TypeError):  # another OpenMP runtime, or Windows

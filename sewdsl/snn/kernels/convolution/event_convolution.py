@@ -77,7 +77,7 @@ class EventConvolution(NamedTuple):
 
     @classmethod
     def of(cls, window: ConvWindow, x: Tensor, weight: Tensor, *, counts: bool) -> EventConvolution | None:
-        """Return the convolution of an input and a weight; None if no kernel applies.
+        """Return the convolution of an input and a weight, or None if no kernel applies.
 
         Args:
             window: Sliding window.
@@ -107,7 +107,7 @@ class EventConvolution(NamedTuple):
         """Return the largest active fraction for which the event-driven kernel is used.
 
         Args:
-            gradient: Whether the limit is for the weight gradient; else for the forward pass.
+            gradient: Whether the limit is for the weight gradient. Otherwise, it is for the forward pass.
             winograd: Whether the alternative is Winograd's algorithm.
         """
         if winograd:
@@ -137,7 +137,7 @@ class EventConvolution(NamedTuple):
         return self.computed(x, weight, bias)
 
     def computed(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
-        """Return the output for any active fraction; None if x has values other than declared."""
+        """Return the output for any active fraction, or None if x has values other than declared."""
         (kh, kw), (sh, sw), (ph, pw) = self.window.kernel, self.window.stride, self._padding
         N, C, H, W = x.shape
         size = (H + 2 * ph - kh) // sh + 1, (W + 2 * pw - kw) // sw + 1

@@ -3,7 +3,7 @@
 Tiles of 4x4 need a quarter of the multiplications of a dense convolution, tiles of 2x2 four ninths. Requires float32,
 channels-last maps and stride 1. The template ``winograd`` has the kernels.
 
-In tiles of 4x4, the errors (rms) of outputs and input gradients are about twice those of plain sums; in tiles of 2x2,
+In tiles of 4x4, the errors (rms) of outputs and input gradients are about twice those of plain sums. In tiles of 2x2,
 they are smaller than those of plain sums. Weight gradients use tiles of 2x2 and have one to three times the errors of
 plain sums.
 
@@ -56,7 +56,7 @@ class Cost(NamedTuple):
     Attributes:
         product: Cost per product of a value and a weight.
         weight: Cost per weight.
-        value: Cost per value that is read or written; for tiles, per transformed value.
+        value: Cost per value that is read or written. For tiles, per transformed value.
         call: Constant cost of a call.
     """
 
@@ -89,7 +89,7 @@ ROUNDED_TILES = 8
 
 
 def cheapest_tile(result: Result, N: int, channels: tuple[int, int], x: tuple[int, int], y: tuple[int, int]) -> int:
-    """Return the height and width of the fastest tiles; 0 if a dense convolution is faster.
+    """Return the height and width of the fastest tiles, or 0 if a dense convolution is faster.
 
     Args:
         result: Result to compute.
@@ -121,7 +121,7 @@ class Winograd(NamedTuple):
     Attributes:
         padding: Padding of rows and columns.
         vector: Elements per vector.
-        output_tile: Height and width of tiles for the output, 2 or 4; 0 if a dense convolution is faster.
+        output_tile: Height and width of tiles for the output, 2 or 4, or 0 if a dense convolution is faster.
         weight_tile: Tile size for the weight gradient.
         input_tile: Tile size for the input gradient.
     """
@@ -134,7 +134,7 @@ class Winograd(NamedTuple):
 
     @classmethod
     def of(cls, window: ConvWindow, x: Tensor, weight: Tensor) -> Winograd | None:
-        """Return the convolution of an input and a weight; None if dense is faster or required.
+        """Return the convolution of an input and a weight, or None if dense is faster or required.
 
         Args:
             window: Sliding window.
@@ -167,14 +167,14 @@ class Winograd(NamedTuple):
         return cls((ph, pw), 16 if wide else 8, *tiles) if any(tiles) else None
 
     def forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
-        """Return the output ``[N, C', H', W']``, channels-last; None if dense is faster."""
+        """Return the output ``[N, C', H', W']``, channels-last, or None if dense is faster."""
         if not self.output_tile:
             return None
         y = self._slide(self.output_tile, x, weight, self.padding)
         return y if bias is None else y.add_(bias.detach().view(-1, 1, 1))
 
     def input_gradient(self, weight: Tensor, g: Tensor) -> Tensor | None:
-        """Return the input gradient ``[N, C, H, W]``, channels-last; None if dense is faster.
+        """Return the input gradient ``[N, C, H, W]``, channels-last, or None if dense is faster.
 
         Args:
             weight: ``[C', C, 3, 3]``.
@@ -192,7 +192,7 @@ class Winograd(NamedTuple):
         Args:
             tile: Height and width of a tile.
             x: ``[N, C, H, W]``.
-            weight: ``[C', C, 3, 3]``; turned: ``[C, C', 3, 3]``.
+            weight: ``[C', C, 3, 3]``, or ``[C, C', 3, 3]`` if turned.
             padding: Padding of rows and columns.
             turned: Whether to rotate the kernel by 180 degrees.
         """

@@ -59,7 +59,7 @@ class LayerProgram(NamedTuple):
         axes: Number of time-steps and channels of each factor.
         law: Time-step, in the format of :func:`sewdsl.equations.step.parse_step`.
         slope: Tape of the surrogate's derivative; empty if nothing fires.
-        join: Tape of the join, whose result replaces the output of the neurons; empty without a join.
+        join: Tape of the join, whose result replaces the output of the neurons, empty without a join.
     """
 
     axes: tuple[tuple[int, int], ...]
@@ -88,13 +88,13 @@ class LayerCall(NamedTuple):
     Attributes:
         x_TN: Input, ``[T, N, C, *]``, or ``[T, N]`` without batch norm.
         start: States before the first time-step, ``[S, N, *]``, or the potential ``[N, *]`` of linear neurons, in
-            float32 or wider; None: initial states of the program.
-        other_TN: Other operand of the join, in the shape and dtype of the input; None if no join reads it.
-        weight: Weight of batch norm, ``[C]``. This and the next three are in float32 or wider; None without batch norm.
+            float32 or wider, or None for initial states of the program.
+        other_TN: Other operand of the join, in the shape and dtype of the input, or None if no join reads it.
+        weight: Weight of batch norm, ``[C]``. This and the next three are in float32 or wider, None without batch norm.
         bias: Bias of batch norm, ``[C]``.
         mean: Mean of each channel, ``[C]``.
         rstd: 1 / sqrt(variance + eps) of each channel, ``[C]``.
-        factors: Values of all factors, concatenated; None without factors.
+        factors: Values of all factors, concatenated, None without factors.
         text: Text of a :class:`LayerProgram`.
     """
 
@@ -115,7 +115,7 @@ class LayerCall(NamedTuple):
 
     @property
     def channels(self) -> KernelChannels | None:
-        """Batch norm of each channel; None without batch norm."""
+        """Batch norm of each channel, None without batch norm."""
         if self.weight is None or self.bias is None or self.mean is None or self.rstd is None:
             return None
         return KernelChannels(self.weight, self.bias, self.mean, self.rstd)
@@ -163,8 +163,8 @@ class LayerGradients(NamedTuple):
 
     Attributes:
         start: Gradient of the states before the first time-step.
-        weight: Gradient of the weight of batch norm, ``[C]``; undefined without batch norm.
-        bias: Gradient of the bias of batch norm, ``[C]``; undefined without batch norm.
+        weight: Gradient of the weight of batch norm, ``[C]``, undefined without batch norm.
+        bias: Gradient of the bias of batch norm, ``[C]``, undefined without batch norm.
         factors: Gradients of all factors, concatenated, in the dtype of the factors.
         other_TN: Gradient of the other operand of the join.
     """

@@ -60,8 +60,8 @@ def backward(
 
     Args:
         call: Arguments of the forward pass.
-        g_TN: Gradient of the output; None: zeros.
-        g_after: Gradient of the states after the last time-step; None: zeros.
+        g_TN: Gradient of the output, or None for zeros.
+        g_after: Gradient of the states after the last time-step, or None for zeros.
         needs_grad: Gradients to compute.
         batch: Whether mean and rstd are computed from the input, and pass on gradients to it.
     """
@@ -225,7 +225,7 @@ def _rows(
 
 
 def _states(call: LayerCall, strides: memory_layout.Strides, **states: Tensor | None) -> dict[str, Any]:
-    """Return the memory of states, laid out like a time-step of the input; empty for None."""
+    """Return the memory of states, laid out like a time-step of the input, or an empty row for None."""
     return {
         name: memory_layout.flat_row(
             call.nothing() if each is None or not each.numel() else memory_layout.with_strides(each, strides)

@@ -123,7 +123,7 @@ def backward(
     g_TN = call.given().zero_() if g_TN is None else memory_layout.with_strides(g_TN, strides)
     g_after = None if g_after is None else memory_layout.with_strides(g_after, strides)
     columns = sum(len(x_TN) if each.steps else 1 for each in sums)
-    # Sums per time-step are accumulated in the table; other sums are stored once.
+    # Sums per time-step are accumulated in the table. Other sums are stored once.
     new_table = x_TN.new_zeros if any(each.steps for each in sums) else x_TN.new_empty
     table = new_table((grid[0] if sums else 0, columns, tiles.C), dtype=torch.float64)
     values = _values(call, kernel, tiles) | _saved(call, kernel, grads.x_TN)
@@ -221,7 +221,7 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
 
     Args:
         x_TN: Input of batch norm.
-        running: Running statistics; None if there are none.
+        running: Running statistics, or None if there are none.
         eps: Constant added to the variance.
 
     Returns:

@@ -55,7 +55,7 @@ def neurons(
 ) -> tuple[Tensor, Tensor]:
     """Return the output ``[T, N, *]`` of neurons, and their states after the last time-step.
 
-    The arguments are those of :class:`LayerCall`. Without ``final``, the states are empty; else ``[S, N, *]``.
+    The arguments are those of :class:`LayerCall`. Without ``final``, the states are empty, otherwise ``[S, N, *]``.
     """
     return _kernels_of(x).forward(_plain(x, start, factors, program), final=final)
 
@@ -76,7 +76,7 @@ def neurons_backward(  # noqa: PLR0913 -- an operator's arguments cannot be bund
     program: str,
     wants: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of x, start and factors; those that are not needed are empty."""
+    """Return the gradients of x, start and factors. Those not needed are empty."""
     call = _plain(x, start, factors, program)
     grads = _kernels_of(x).backward(call, g, g_after, _plain_needs(wants), batch=False)
     return grads.x_TN, grads.start, grads.factors
@@ -177,7 +177,7 @@ def _(_g: Any, *inputs: Any, batch: bool) -> tuple[Tensor, ...]:  # noqa: ARG001
 
 
 def _keep_norm(ctx: Any, inputs: tuple[Any, ...], keyword_only_inputs: dict[str, bool], output: Any) -> None:  # noqa: ARG001
-    """Save the inputs; the other operand only if gradients depend on it, unlike those of a sum."""
+    """Save the inputs. The other operand is saved if gradients depend on it, unlike in a sum."""
     x, other, *tensors, ctx.program = inputs
     join = read_program(ctx.program).join
     slopes = join_slopes(join) if join else None
@@ -227,7 +227,7 @@ def batch_statistics(  # noqa: PLR0913 -- an operator's arguments cannot be bund
 
     Args:
         x: Input of batch norm.
-        running_mean: Running mean to update, ``[C]``; this and the next two are None without running statistics.
+        running_mean: Running mean to update, ``[C]``. This and the next two are None without running statistics.
         running_var: Running unbiased variance to update, ``[C]``.
         batches: Counter of batches to increment.
         momentum: Weight of this batch in the running statistics.

@@ -53,7 +53,7 @@ class Partition(NamedTuple):
         Args:
             x_TN: Input of the kernel.
             strides: Strides of a time-step in the kernel.
-            groups: Largest number of groups; 0: one group per block.
+            groups: Largest number of groups. 0: one group per block.
         """
         T, *sizes = x_TN.shape
         neurons, C = prod(sizes), sizes[1] if len(sizes) > 1 else 1
@@ -76,7 +76,7 @@ def statistics(x_TN: Tensor, running: RunningStatistics | None, eps: float) -> T
 
     Args:
         x_TN: Input of batch norm.
-        running: Running statistics; None if there are none.
+        running: Running statistics, or None if there are none.
         eps: Constant added to the variance.
 
     Returns:

@@ -67,9 +67,9 @@ class KernelVariant(NamedTuple):
         axes: Axes of each factor.
         slope: Tape of the surrogate's derivative; empty if nothing fires or there is no backward pass.
         norm: Whether batch norm precedes the neurons.
-        join: Tape of the join; empty without a join.
+        join: Tape of the join, empty without a join.
         states: Whether the kernel reads initial states, writes final states, or has a gradient of either.
-        wanted: Gradients to compute; None for a forward kernel.
+        wanted: Gradients to compute, None for a forward kernel.
     """
 
     stored: str
@@ -88,7 +88,7 @@ class KernelLayer(NamedTuple):
     Attributes:
         raw: Input of the layer.
         current: Input of the time-step: ``raw · a + b``, or ``raw``.
-        line: a and b, with a value per channel; empty without batch norm.
+        line: a and b, with a value per channel, empty without batch norm.
         other: Other operand of the join.
         given: Output of the time-step.
         joined: Output of the layer.
@@ -115,7 +115,7 @@ class Derived(NamedTuple):
 
     Attributes:
         place: Index of the factor.
-        current: Whether the gradient is the sum of core · current; else it is the sum of core.
+        current: Whether the gradient is the sum of core · current. Otherwise, it is the sum of core.
     """
 
     place: int
@@ -126,10 +126,10 @@ class GradientSum(NamedTuple):
     """Sum over neurons and time-steps.
 
     Attributes:
-        place: Index of the factor whose gradient it is; None for a sum of batch norm.
+        place: Index of the factor whose gradient it is, None for a sum of batch norm.
         channels: Whether there is a sum per channel.
         steps: Whether there is a sum per time-step.
-        state: Index of the state whose product with the gradient is summed one time-step later; None if not delayed.
+        state: Index of the state whose product with the gradient is summed one time-step later, or None if not delayed.
     """
 
     place: int | None
@@ -139,7 +139,7 @@ class GradientSum(NamedTuple):
 
 
 Results = Sequence[tuple[TapeEntry | None, str]]
-"""Results and the rows they are written to; None is zero."""
+"""Results and the rows they are written to. None is zero."""
 
 
 class BackwardPlan(NamedTuple):

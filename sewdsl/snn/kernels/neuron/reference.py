@@ -98,7 +98,7 @@ def integrate(spec: NeuronSpec, x_TN: Tensor, v: Tensor | None, learned: Mapping
     Args:
         spec: Definition of the neurons.
         x_TN: Input current, ``[T, N, *]``, T >= 1.
-        v: Membrane potential before the first time-step, ``[N, *]``; None: rest.
+        v: Membrane potential before the first time-step, ``[N, *]``, or None for rest.
         learned: Values of the learnable scalars.
 
     Returns:
@@ -137,7 +137,7 @@ def integrate_equations(
         step: Definition of the time-step.
         surrogate: Surrogate of ``fire``.
         x_TN: Input, ``[T, N, C, *]``, T >= 1.
-        start: States before the first time-step, ``[S, N, C, *]``; None: initial states of the equations.
+        start: States before the first time-step, ``[S, N, C, *]``, or None for initial states of the equations.
         factors: Factors of :func:`factor_values`.
 
     Returns:
@@ -170,9 +170,9 @@ def _loop(  # noqa: PLR0913 -- everything that a kernel is given
         law: Definition of the time-step.
         surrogate: Surrogate of ``fire``.
         x_TN: Input in the dtype of states.
-        start: States before the first time-step, ``[S, N, *]``; None: those of the definition.
+        start: States before the first time-step, ``[S, N, *]``, or None for those of the definition.
         factors: Factors of the time-step, ``[T or 1, C or 1]`` each.
-        charge: Function of a state and the input that returns the input of the time-step; None: identity.
+        charge: Function of a state and the input that returns the input of the time-step, or None for the identity.
     """
     if start is None:
         states = [torch.full_like(x_TN[0], each) for each in law.start]

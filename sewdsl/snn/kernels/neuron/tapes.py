@@ -43,7 +43,7 @@ class TracedSymbol(TapeOperators):
 
     @classmethod
     def of(cls, value: object, tape: Tape) -> Self:
-        """Return a symbol for a number; return symbols unchanged."""
+        """Return a symbol for a number, or the symbol itself."""
         if isinstance(value, cls):
             return value
         if isinstance(value, bool | int | float) and -inf < value < inf:
@@ -114,7 +114,7 @@ class TracedSymbol(TapeOperators):
 
 
 def trace_surrogate(surrogate: SurrogateSpec) -> str | None:
-    """Return the text of a surrogate's derivative; None if it cannot be traced.
+    """Return the text of a surrogate's derivative, or None if it cannot be traced.
 
     Traceable are ``+ - * /``, ``abs``, comparisons and ``& | ~`` of comparisons, integer and half-integer powers, and
     powers with a positive base.
@@ -123,11 +123,11 @@ def trace_surrogate(surrogate: SurrogateSpec) -> str | None:
 
 
 def trace_join(spec: JoinSpec, *, branch: bool) -> str | None:
-    """Return the text of a join; None if it cannot be traced or has no gradient.
+    """Return the text of a join, or None if it cannot be traced or has no gradient.
 
     Args:
         spec: Definition of the join.
-        branch: Whether the spikes are the branch; else they are the identity.
+        branch: Whether the spikes are the branch. Otherwise, they are the identity.
     """
     return _cached_join(spec, branch) if _is_cacheable(spec) else _join_text(spec, branch)
 
@@ -174,7 +174,7 @@ def read_tape(tape: Tape, text: str, leaves: Mapping[str, TapeEntry] | None = No
     """Append the instructions of a text to a tape, and return the last result.
 
     Args:
-        leaves: Results by name; None: leaves of the tape.
+        leaves: Results by name, or None for leaves of the tape.
     """
     return read_instructions(tape, text.split("; "), dict(leaves or {name: tape.leaf(name) for name in "usz"}))
 
@@ -200,7 +200,7 @@ class JoinSlopes(NamedTuple):
 
 
 def _differentiate(text: str) -> JoinSlopes | None:
-    """Return the derivatives of a join; None if one of them is identically 0."""
+    """Return the derivatives of a join, or None if one of them is identically 0."""
     tape = Tape()
     s, z = tape.leaf("s"), tape.leaf("z")
     pulled = pull_back([(read_tape(tape, text), tape.number(1.0))])

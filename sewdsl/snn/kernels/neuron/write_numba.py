@@ -48,7 +48,7 @@ ARGUMENTS = {
 """Types of kernel arguments. A kernel takes the arguments that it uses, in this order."""
 RANGES = "first, last, groups, T, N, block, stride, C"
 STORED = frozenset({"y", "g_x", "g_others"})
-"""Rows in the dtype of the input; other rows are in the wide dtype."""
+"""Rows in the dtype of the input. Other rows are in the wide dtype."""
 
 
 class Kernel(NamedTuple):

@@ -1,6 +1,6 @@
 """Source text of the CUDA kernels of neurons, for Triton.
 
-A program of the grid processes tiles of neurons over time; each lane is a neuron. Operations have the order of the
+A program of the grid processes tiles of neurons over time. Each lane is a neuron. Operations have the order of the
 reference. Kernels must be compiled without fused multiply-adds (``enable_fp_fusion=False``), so that outputs are
 bit-identical.
 
@@ -55,7 +55,7 @@ class CudaKernel(NamedTuple):
         numbers: Values of ``c0`` …
         tiled: Whether tiles have rows and columns (channels).
         saved: Number of rows that a backward kernel saves in memory, as ``saved0`` …
-        plan: Plan of a backward kernel; None for a forward kernel.
+        plan: Plan of a backward kernel, None for a forward kernel.
     """
 
     text: str
@@ -86,7 +86,7 @@ def render_backward(variant: KernelVariant, needs_grad: LayerNeedsGrad, steps: i
     Args:
         variant: Variant of the forward kernel, with a surrogate.
         needs_grad: Gradients to compute.
-        steps: Number of time-steps whose rows may stay in registers; 0: rows are saved in memory.
+        steps: Number of time-steps whose rows may stay in registers. 0: rows are saved in memory.
     """
     return _Writer(variant).backward(needs_grad, steps)
 
@@ -309,7 +309,7 @@ class _Writer:
 
     @staticmethod
     def _column(plan: BackwardPlan, row: str = "") -> str:
-        """Return the offset of a sum in the entries of a group; without a row, the number of entries."""
+        """Return the offset of a sum in the entries of a group, or the number of entries."""
         before = plan.sums[: int(row[1:])] if row else plan.sums
         steps = sum(each.steps for each in before)
         return f"{len(before) - steps}{f' + {steps} * T' if steps else ''}"
