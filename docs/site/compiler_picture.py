@@ -1,6 +1,6 @@
-"""Draws ``docs/pictures/compiler.svg``, the way from text to a run: ``python -m docs.site.compiler_picture``.
+"""Drawing of the stages of the compiler, ``docs/pictures/compiler.svg``: ``python -m docs.site.compiler_picture``.
 
-What it shows is written down here as data; ``tests/docs/test_compiler_picture.py`` holds that to the code.
+``tests/docs/test_compiler_picture.py`` compares the data in this module with the code.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ PICTURE = Path(__file__).parents[1] / "pictures" / "compiler.svg"
 
 
 class Form(NamedTuple):
-    """What a network is at some point of the way.
+    """Form of a network between two stages.
 
     Attributes:
-        name: In the picture.
-        type: The class, ``module:name``.
-        package: Of sewdsl: what makes it of the form before it; empty for the first.
-        function: That does it, ``module:name``.
+        name: Label in the drawing.
+        type: Class, as ``module:name``.
+        package: Package that computes the form from the previous form. Empty for the first.
+        function: Function that computes the form, as ``module:name``.
     """
 
     name: str
@@ -35,17 +35,17 @@ FORMS = (
     Form("module", "sewdsl.lower:SpikingNetwork", "lower", "sewdsl.lower:lower"),
     Form("run", "sewdsl.train.store.run_folder:RunFolder", "train", "sewdsl.train.fit.lightning_loop:fit_epochs"),
 )
-"""In order, each made of the one before it."""
+"""Forms in order of computation."""
 
 
 class Use(NamedTuple):
-    """What else is made of a form.
+    """Other result computed from a form.
 
     Attributes:
-        form: Its name.
-        package: What makes it.
-        result: In words.
-        place: Where its column is, from the left edge.
+        form: Name of the form.
+        package: Package that computes the result.
+        result: Label in the drawing.
+        place: Horizontal position of the column, from the left edge.
     """
 
     form: str
@@ -65,11 +65,11 @@ USES = (
 )
 
 WITHOUT_TORCH = ("text", "tree", "network", "program")
-"""The forms that need no torch, and what is made of them, as the picture's frame says."""
+"""Forms that are computed without importing torch, in the frame of the drawing."""
 
 
 def draw() -> str:
-    """The picture, as SVG."""
+    """Return the drawing as SVG."""
     left = {form.name: 20 + 170 * column for column, form in enumerate(FORMS)}
     lines = [
         (
@@ -87,7 +87,7 @@ def draw() -> str:
         ),
         '<rect x="8" y="18" width="632" height="202" rx="10" fill="none" stroke="#9ca3af" stroke-dasharray="5 4"/>',
         (
-            '<text x="22" y="210" text-anchor="start" font-size="13" fill="#4b5563">no torch up to here: answers in a '
+            '<text x="22" y="210" text-anchor="start" font-size="13" fill="#4b5563">does not import torch, takes a '
             "fraction of a second</text>"
         ),
     ]

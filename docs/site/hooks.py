@@ -1,4 +1,4 @@
-"""What mkdocs runs while it builds the site: adapts what a page says for a checkout."""
+"""Hooks of mkdocs: adapt pages, which are written for a checkout, to the site."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEXERS = {"net": "sewdsl", "compact": "sewdsl-compact", "spec": "text"}
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 -- mkdocs's hook
-    """Shows the examples of a diagnostic, and says which file of the repository a link out of docs/ leads to."""
+    """Replace the languages of diagnostic examples, links out of docs/, and escaped bars in tables."""
     here = posixpath.dirname(page.file.src_uri)
 
     def link(match: re.Match[str]) -> str:
@@ -25,12 +25,15 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str: 
 
 
 def _bar(match: re.Match[str]) -> str:
-    """A bar within a cell of a table, whose backslash GitHub takes away and Python's Markdown does not."""
+    """Return inline code with its escaped bars as entities.
+
+    GitHub removes the backslash of an escaped bar in a table. Python's Markdown does not.
+    """
     return f"<code>{escape(match[1]).replace(chr(92) + '|', '&#124;')}</code>"
 
 
 def _example(match: re.Match[str]) -> str:
-    """The language by the name that Pygments has for it, and what is said of the example as its title."""
+    """Return the opening fence with the Pygments name of the language, and the remaining words as title."""
     words = (match[2] or "").split()
     title = f' title="{", ".join(words)}"' if words else ""
     return f"```{_LEXERS[match[1]]}{title}"

@@ -1,6 +1,6 @@
-"""Draws ``docs/pictures/architecture.svg``, the packages by floors: ``python -m docs.site.house_picture``.
+"""Drawing of the packages by layer, ``docs/pictures/architecture.svg``: ``python -m docs.site.house_picture``.
 
-Floors are the layers of the contract in ``pyproject.toml``. ``tests/docs/test_house_picture.py`` compares.
+The layers are those of the contract in ``pyproject.toml``. ``tests/docs/test_house_picture.py`` compares the drawing.
 """
 
 from __future__ import annotations
@@ -15,38 +15,38 @@ ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "pictures" / "architecture.svg"
 
 ROOMS = {
-    "cli": "commands: options in, text and files out",
-    "lsp": "editors",
-    "notebook": "cells",
-    "serve": "the live page",
-    "own_code": "a user's own Python files",
+    "cli": "commands: parse options, print text, write files",
+    "lsp": "language server",
+    "notebook": "notebook cells",
+    "serve": "live page",
+    "own_code": "Python files of the user",
     "train": "recipe and data → run folder; studies",
     "exchange": "NIR, ONNX, source, weights",
     "probe": "module → firing rates, gradients, operations",
-    "editing": "what an editor asks of a text: complete, hover, rename",
-    "compiler": "every stage in order: read, load, compile",
+    "editing": "editor features: completion, hover, rename",
+    "compiler": "all stages in order: read, load, compile",
     "notation": "network → text, LaTeX, TikZ",
     "lower": "program → torch module",
     "draw": "network → pictures",
-    "highlight": "colours of text",
-    "passes": "network → program: what is computed together, and how it is stored",
-    "checks": "network → diagnostics, a rule a file",
-    "dialects": "other papers' notation → tree",
-    "elaborate": "tree → network: names, blocks and repeats get their meaning",
-    "analysis": "network → residual blocks, counts of operations, tables",
+    "highlight": "syntax highlighting",
+    "passes": "network → program: kernels and stored tensors",
+    "checks": "network → diagnostics, one rule per file",
+    "dialects": "other notations → tree",
+    "elaborate": "tree → network: resolve names, expand blocks and repeats",
+    "analysis": "network → residual blocks, operation counts, tables",
     "ops": "kinds: layers, neurons, joins, surrogates, optimizers, losses",
     "syntax": "text → tree → text",
-    "ir": "what a network is",
+    "ir": "intermediate representation",
     "snn": "layers over time, kernels",
-    "equations": "a neuron's equations → tape, gradient, ranges",
+    "equations": "equations of a neuron → tape, gradient, ranges",
 }
-"""What each room does. Rooms are packages and the modules that stand on a floor with packages or alone above them."""
+"""Purpose of each package, and of the modules that share a layer with packages or are above them."""
 
 STATIONS = ("cli", "compiler", "syntax", "elaborate", "checks", "passes", "lower", "train", "exchange")
-"""The rooms in which a spec is, one after the other."""
+"""Packages that process a spec, in order."""
 
 GROUND = "diagnostics, reporter, source, paths, files, terminal, limits, plug-ins, errors"
-"""What single modules below all packages are for."""
+"""Purposes of the modules below all packages."""
 
 LEFT, WIDTH, HEIGHT, STEP, TOP = 20, 940, 38, 46, 52
 NO_TORCH, TORCH, PLAIN = "#e0ecff", "#ffe9d6", "#f3f4f6"
@@ -59,7 +59,7 @@ def contracts() -> dict[str, dict[str, Any]]:
 
 
 def floors() -> list[list[str]]:
-    """Return the rooms of each floor, from the roof down; single modules of the ground are left out."""
+    """Return the packages of each layer, from top to bottom, without the single modules below all packages."""
     layers = ([name.strip() for name in layer.split("|")] for layer in contracts()["layers"]["layers"])
     return [rooms for layer in layers if (rooms := [name for name in layer if name in ROOMS])]
 
@@ -77,7 +77,7 @@ def _lines() -> Iterator[str]:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 980 {bottom + 6}" '
         'font-family="Helvetica, Arial, sans-serif" font-size="15">'
     )
-    yield "<title>The packages of sewdsl by floors: each imports only from floors below its own</title>"
+    yield "<title>The packages of sewdsl by layer: each imports only from lower layers</title>"
     yield f'<rect width="980" height="{bottom + 6}" fill="white"/>'
     yield from _legend()
     for number, rooms in enumerate(rows):
@@ -87,18 +87,18 @@ def _lines() -> Iterator[str]:
             yield from _room(x, y, width, (room, ROOMS[room]), NO_TORCH if room in free else TORCH)
             if room in STATIONS:
                 yield _station(x + width - 22, y + HEIGHT / 2, STATIONS.index(room) + 1)
-    yield from _room(LEFT, TOP + STEP * len(rows), WIDTH, ("ground", GROUND), PLAIN)
+    yield from _room(LEFT, TOP + STEP * len(rows), WIDTH, ("base", GROUND), PLAIN)
     yield "</svg>"
 
 
 def _legend() -> Iterator[str]:
-    yield f'<text x="{LEFT}" y="28">Imports go down, never up.</text>'
+    yield f'<text x="{LEFT}" y="28">Packages import only from below.</text>'
     yield f'<rect x="290" y="14" width="22" height="18" rx="4" fill="{NO_TORCH}" stroke="#374151"/>'
     yield '<text x="320" y="28">never imports torch</text>'
     yield f'<rect x="500" y="14" width="22" height="18" rx="4" fill="{TORCH}" stroke="#374151"/>'
     yield '<text x="530" y="28">may import torch</text>'
     yield _station(712, 23, 1)
-    yield '<text x="732" y="28">where a spec is, in this order</text>'
+    yield '<text x="732" y="28">order of processing a spec</text>'
 
 
 def _room(x: float, y: float, width: float, words: tuple[str, str], fill: str) -> Iterator[str]:
