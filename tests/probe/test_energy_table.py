@@ -69,6 +69,17 @@ def test_the_differences_add_up(name: str, costs: EnergyCosts) -> None:
     assert sum(energy_gaps(lines, costs).values()) == pytest.approx(counted - estimated, rel=1e-9, abs=1e-18)
 
 
+def test_the_last_row_is_the_energy_of_the_totals() -> None:
+    """In joules: each MAC of a column takes 3 pJ here, each AC half a pJ, and dense operations are MACs."""
+    model = compiled(*NETS["counts"])
+    lines = lines_of(model, shown(model))
+    table = EnergyTable(model.network, "", lines, 0.0, EnergyCosts(3.0, 0.5), MemoryCosts(), trained=False)
+    macs, acs, _, effective_macs, effective_acs, dense = table.totals()[2:8]
+    energies = [3 * macs, 0.5 * acs, 3 * effective_macs, 0.5 * effective_acs, 3 * dense]  # type: ignore[operator]
+    assert dense
+    assert [energy for energy in table.energies()[2:8] if energy != ""] == pytest.approx([e * 1e-12 for e in energies])
+
+
 @pytest.mark.parametrize(
     ("name", "causes"),
     [

@@ -58,3 +58,12 @@ def test_classes(text: Source) -> None:
     assert [arg.arg for arg in maker.args.args + maker.args.kwonlyargs] == [
         *("self", "in_channels", "channels", "k", "stride", "padding", "projection"),
     ]
+
+
+def test_comments_of_blocks_and_repeats_state_their_line() -> None:
+    """A row of layers of its own has no span, so a comment takes that of its first layer."""
+    body = "body c4k3-BN-SN-{SEW Block (c4)-MPk2s2}*2-FC5"
+    text = f'sewdsl 1\nnetwork "Repeated"\ninput 2x12x12\nsteps 2\nneuron IF\n{body}\n'
+    file = SOURCES["python"](sewdsl.read(Source("repeated.net", text)).result())
+    assert "# line 6: {SEW Block (c4)-MPk2s2}*2 -> [T, N, 4, 3, 3]\n" in file
+    assert "# line 6: SEW Block (c4) -> " in file
