@@ -122,7 +122,6 @@ def render_max_pool_backward(stored: str, *, overlap: bool) -> str:
 
     Args:
         stored: Dtype of the maps.
-        overlap: Whether windows overlap.
     """
     return _render_cpu("max_pool", "backward", stored, {"WINDOWS_OVERLAP": overlap})
 
@@ -164,7 +163,6 @@ def render_generated(text: str, function: str, stored: str) -> str:
     """Return a module with a generated function, which may use the templates ``SHARED``.
 
     Args:
-        text: Generated statements.
         function: Name of the function.
         stored: Dtype of input and output.
     """

@@ -32,7 +32,6 @@ def run_in_blocks(work: Callable[[int, int], object], neurons: int, block: int, 
 
     Args:
         work: Function that processes neurons ``first`` to ``last`` and releases the GIL.
-        neurons: Number of neurons.
         block: Ranges start at multiples of ``block``, so sums over a block do not depend on the number of threads.
         parallel: Whether there is enough work for several threads.
     """

@@ -62,7 +62,6 @@ class EventConvolution(NamedTuple):
     """Event-driven convolution of a layer.
 
     Attributes:
-        window: Sliding window.
         stored: Dtype of the input.
         counts: Whether inputs may have values other than 0 and 1.
         channels: Channels of the input.
@@ -80,7 +79,6 @@ class EventConvolution(NamedTuple):
         """Return the convolution of an input and a weight, or None if no kernel applies.
 
         Args:
-            window: Sliding window.
             x: Feature maps, ``[N, C, H, W]``.
             weight: ``[C', C, kh, kw]``.
             counts: Whether x may have values other than 0 and 1.
@@ -246,7 +244,6 @@ def equals_dense(convolution: EventConvolution, shape: torch.Size, *, bias: bool
     PyTorch may add products in another order. The comparison is cached per kind of convolution.
 
     Args:
-        convolution: Event-driven convolution.
         shape: Shape of the input, ``[N, C, H, W]``.
         bias: Whether there is a bias.
     """

@@ -92,7 +92,6 @@ def cheapest_tile(result: Result, N: int, channels: tuple[int, int], x: tuple[in
     """Return the height and width of the fastest tiles, or 0 if a dense convolution is faster.
 
     Args:
-        result: Result to compute.
         N: Number of samples, over all time-steps.
         channels: Channels of input and output.
         x: Height and width of the input.
@@ -137,7 +136,6 @@ class Winograd(NamedTuple):
         """Return the convolution of an input and a weight, or None if dense is faster or required.
 
         Args:
-            window: Sliding window.
             x: Feature maps, ``[N, C, H, W]``.
             weight: ``[C', C, 3, 3]``.
         """

@@ -130,7 +130,7 @@ class LayerCall(NamedTuple):
         """Dtype of states: that of the input, or float32 if it is narrower."""
         return torch.promote_types(self.x_TN.dtype, torch.float32)
 
-    def given(self) -> Tensor:
+    def empty_output(self) -> Tensor:
         """Return uninitialised memory for the output or the input gradient, laid out like the input."""
         return memory_layout.empty(self.x_TN)
 
@@ -180,7 +180,8 @@ class LayerGradients(NamedTuple):
     def empty(cls, call: LayerCall, needs_grad: LayerNeedsGrad) -> LayerGradients:
         """Return uninitialised memory for the gradients of a call."""
         g_x_TN, g_other_TN = (
-            call.given() if needed else call.nothing(call.x_TN.dtype) for needed in (needs_grad.x, needs_grad.other)
+            call.empty_output() if needed else call.nothing(call.x_TN.dtype)
+            for needed in (needs_grad.x, needs_grad.other)
         )
         g_start = call.states_after() if needs_grad.start else call.nothing()
         g_weight = g_bias = g_start

@@ -41,7 +41,7 @@ class _Prepared(NamedTuple):
 def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
     """Return the output, and the states after the last time-step (empty if ``final`` is false)."""
     strides = memory_layout.step_strides(call.x_TN)
-    y_TN, after = call.given(), call.states_after() if final else call.nothing()
+    y_TN, after = call.empty_output(), call.states_after() if final else call.nothing()
     variant = call.variant(states=final or call.start is not None, backward=False)
     prepared = _prepare(variant, None, call.program.axes)
     rows = {"x": (call.x_TN, "x_step"), "others": (call.other_TN, "other_step"), "y": (y_TN, "step")}
@@ -62,12 +62,11 @@ def backward(
         call: Arguments of the forward pass.
         g_TN: Gradient of the output, or None for zeros.
         g_after: Gradient of the states after the last time-step, or None for zeros.
-        needs_grad: Gradients to compute.
         batch: Whether mean and rstd are computed from the input, and pass on gradients to it.
     """
     strides = memory_layout.step_strides(call.x_TN)
     channels, batch = call.channels, batch and needs_grad.x and call.channels is not None
-    g_TN = call.given().zero_() if g_TN is None else g_TN
+    g_TN = call.empty_output().zero_() if g_TN is None else g_TN
     grads = LayerGradients.empty(call, needs_grad)
     variant = call.variant(states=call.start is not None or g_after is not None, backward=True)
     # The input gradient through the statistics is made of the same sums as the gradients of weight and bias.
@@ -142,10 +141,10 @@ def _fill_factors(
     scalars, column = iter(totals), 0
     # Kernels write sums per time-step after all other columns.
     for each in sorted(prepared.kernel.sums, key=lambda each: each.steps):
-        if each.place is None:
+        if each.factor is None:
             column += 1
             continue
-        first, steps, channels = prepared.places[each.place]
+        first, steps, channels = prepared.places[each.factor]
         count = steps if each.steps else 1
         if each.channels:
             of_steps = sums[:, column : column + count].T

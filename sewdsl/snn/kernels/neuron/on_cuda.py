@@ -40,7 +40,6 @@ class Tiles(NamedTuple):
     Attributes:
         rows: Number of values per channel.
         inner: Memory stride between the channels of a position.
-        C: Number of channels.
         tile_rows: Rows per tile.
         tile_columns: Channels per tile.
     """
@@ -87,7 +86,7 @@ class Tiles(NamedTuple):
 
 def forward(call: LayerCall, *, final: bool) -> tuple[Tensor, Tensor]:
     """Return the output, and the states after the last time-step (empty if ``final`` is false)."""
-    y_TN, after = call.given(), call.states_after() if final else call.nothing()
+    y_TN, after = call.empty_output(), call.states_after() if final else call.nothing()
     if not y_TN.numel():
         return y_TN, after
     kernel = render_forward(call.variant(states=final or call.start is not None, backward=False))
@@ -120,7 +119,7 @@ def backward(
     tiles, sums = Tiles.of(x_TN, BACKWARD_LANES, channels=kernel.tiled), kernel.plan.sums
     grid = tiles.summing_grid if sums and kernel.tiled else tiles.grid
     strides = memory_layout.step_strides(x_TN)
-    g_TN = call.given().zero_() if g_TN is None else memory_layout.with_strides(g_TN, strides)
+    g_TN = call.empty_output().zero_() if g_TN is None else memory_layout.with_strides(g_TN, strides)
     g_after = None if g_after is None else memory_layout.with_strides(g_after, strides)
     columns = sum(len(x_TN) if each.steps else 1 for each in sums)
     # Sums per time-step are accumulated in the table. Other sums are stored once.
@@ -174,7 +173,7 @@ def _values(call: LayerCall, kernel: CudaKernel, tiles: Tiles) -> dict[str, Any]
     values |= {"weight": call.weight, "bias": call.bias, "mean": call.mean, "rstd": call.rstd}
     sizes = [steps * channels for steps, channels in call.program.axes]
     values |= {f"o{index}": first for index, first in enumerate(accumulate(sizes, initial=0))}
-    return values | {f"c{index}": constant for index, constant in enumerate(kernel.numbers)} | tiles.sizes
+    return values | {f"c{index}": value for index, value in enumerate(kernel.numbers)} | tiles.sizes
 
 
 def _saved(call: LayerCall, kernel: CudaKernel, g_x_TN: Tensor) -> dict[str, Tensor]:
@@ -200,7 +199,6 @@ def _factors(rows: Tensor, call: LayerCall, kernel: CudaKernel) -> Tensor:
     Args:
         rows: Sums ``[R, C]``: one row per factor with a gradient, or one per time-step of the factor.
         call: Arguments of the forward pass.
-        kernel: The backward kernel.
     """
     assert call.factors is not None  # noqa: S101 -- factors have gradients
     if len(rows) == len(kernel.factors) == call.factors.numel():

@@ -63,7 +63,7 @@ def neurons(
 @neurons.register_fake
 def _(*inputs: Any, final: bool) -> tuple[Tensor, Tensor]:
     call = _plain(*inputs)
-    return call.given(), call.states_after() if final else call.nothing()
+    return call.empty_output(), call.states_after() if final else call.nothing()
 
 
 @torch.library.custom_op("sewdsl::neurons_backward", mutates_args=(), device_types=("cpu", "cuda"))
@@ -136,7 +136,7 @@ def norm_neurons(  # noqa: PLR0913
 
 @norm_neurons.register_fake
 def _(*inputs: Any, batch: bool) -> Tensor:  # noqa: ARG001
-    return _normalised(*inputs).given()
+    return _normalised(*inputs).empty_output()
 
 
 @torch.library.custom_op("sewdsl::norm_neurons_backward", mutates_args=(), device_types=("cpu", "cuda"))

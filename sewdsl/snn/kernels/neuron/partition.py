@@ -32,11 +32,9 @@ class Partition(NamedTuple):
 
     Attributes:
         groups: Number of groups of blocks.
-        T: Number of time-steps.
         neurons: Number of neurons.
         block: Neurons per block.
         stride: Memory stride between the channels of a position.
-        C: Number of channels.
     """
 
     groups: int

@@ -90,7 +90,7 @@ class KernelLayer(NamedTuple):
         current: Input of the time-step: ``raw · a + b``, or ``raw``.
         line: a and b, with a value per channel, empty without batch norm.
         other: Other operand of the join.
-        given: Output of the time-step.
+        output: Output of the time-step.
         joined: Output of the layer.
         after: States after the time-step.
         states: States before the time-step.
@@ -102,7 +102,7 @@ class KernelLayer(NamedTuple):
     current: TapeEntry
     line: tuple[TapeEntry, ...]
     other: TapeEntry
-    given: TapeEntry
+    output: TapeEntry
     joined: TapeEntry
     after: tuple[TapeEntry, ...]
     states: tuple[TapeEntry, ...]
@@ -114,11 +114,11 @@ class Derived(NamedTuple):
     """Gradient of a factor that the host derives from sums over each channel.
 
     Attributes:
-        place: Index of the factor.
+        factor: Index of the factor.
         current: Whether the gradient is the sum of core · current. Otherwise, it is the sum of core.
     """
 
-    place: int
+    factor: int
     current: bool
 
 
@@ -126,13 +126,13 @@ class GradientSum(NamedTuple):
     """Sum over neurons and time-steps.
 
     Attributes:
-        place: Index of the factor whose gradient it is, None for a sum of batch norm.
+        factor: Index of the factor whose gradient it is, None for a sum of batch norm.
         channels: Whether there is a sum per channel.
         steps: Whether there is a sum per time-step.
         state: Index of the state whose product with the gradient is summed one time-step later, or None if not delayed.
     """
 
-    place: int | None
+    factor: int | None
     channels: bool
     steps: bool = False
     state: int | None = None
@@ -176,23 +176,23 @@ def compose(variant: KernelVariant) -> KernelLayer:
     current = raw * line[0] + line[1] if line else raw
     law = parse_step(variant.law, tape, current)
     joined = read_tape(tape, variant.join, {"s": law.given, "z": other}) if variant.join else law.given
-    states = tuple(tape.leaf("state", number) for number in range(len(law.after)))
+    states = tuple(tape.leaf("state", index) for index in range(len(law.after)))
     return KernelLayer(raw, current, line, other, law.given, joined, law.after, states, law.start, law.factors)
 
 
 def plan_backward(layer: KernelLayer, variant: KernelVariant, needs_grad: LayerNeedsGrad) -> BackwardPlan:
     """Return the plan of a backward kernel."""
-    tape = layer.given.tape
-    g_given = g_joined = tape.leaf("g_given")
+    tape = layer.output.tape
+    g_output = g_joined = tape.leaf("g_given")
     g_other = None
     if variant.join:
         # Differentiate the join separately, so that its gradient is rounded as in the unfused join.
-        slopes = pull_back([(layer.joined, tape.number(1.0))], stop=layer.given)
-        g_given, g_other = g_joined * slopes[layer.given], g_joined * slopes[layer.other]
-    g_after = [(entry, tape.leaf("g_state", number)) for number, entry in enumerate(layer.after)]
-    pulled = pull_back(g_after, last=(layer.given, g_given))
+        slopes = pull_back([(layer.joined, tape.number(1.0))], stop=layer.output)
+        g_output, g_other = g_joined * slopes[layer.output], g_joined * slopes[layer.other]
+    g_after = [(entry, tape.leaf("g_state", index)) for index, entry in enumerate(layer.after)]
+    pulled = pull_back(g_after, last=(layer.output, g_output))
     results: list[tuple[TapeEntry | None, str]] = [
-        (pulled.get(state), f"g{number}") for number, state in enumerate(layer.states)
+        (pulled.get(state), f"g{index}") for index, state in enumerate(layer.states)
     ]
     results += [(g_other, "g_others")] if needs_grad.other else []
     sums, derived, gain, later = list[GradientSum](), list[Derived](), list[float | int](), dict[str, TapeEntry]()
@@ -217,9 +217,9 @@ def plan_backward(layer: KernelLayer, variant: KernelVariant, needs_grad: LayerN
         delayed = gradient.operation == "mul" and state is not None and not axes.steps
         if delayed and state is not None:
             # The state before a time-step is the state after the next one on the way back.
-            number, leaf = layer.states.index(state), tape.leaf("later", factor_index)
+            index, leaf = layer.states.index(state), tape.leaf("later", factor_index)
             first, other = gradient.operands
-            results += [(leaf * layer.after[number], row), (other if first is state else first, f"w{len(sums)}")]
+            results += [(leaf * layer.after[index], row), (other if first is state else first, f"w{len(sums)}")]
             later[f"w{len(sums)}"] = leaf
         else:
             results.append((gradient, row))
@@ -316,7 +316,6 @@ def write_lines(
 
     Args:
         names: Names of leaves and of known results.
-        roots: Results to compute.
         spelling: Text of each operation, with ``{0}``, ``{1}`` … for the operands.
         known: Results that are not computed.
     """

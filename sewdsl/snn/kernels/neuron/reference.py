@@ -64,7 +64,6 @@ def factor_values(step: NeuronStep, learned: Mapping[str, Tensor], surrogate: Su
     Args:
         step: Definition of the time-step.
         learned: Learnable values by name: ``[]``, ``[C]``, ``[T]`` or ``[T, C]``.
-        surrogate: Surrogate of ``fire``.
     """
     values: dict[int, Any] = {}
     for name, item in step.learned.items():
@@ -135,7 +134,6 @@ def integrate_equations(
 
     Args:
         step: Definition of the time-step.
-        surrogate: Surrogate of ``fire``.
         x_TN: Input, ``[T, N, C, *]``, T >= 1.
         start: States before the first time-step, ``[S, N, C, *]``, or None for initial states of the equations.
         factors: Factors of :func:`factor_values`.
@@ -168,7 +166,6 @@ def _loop(  # noqa: PLR0913 -- everything that a kernel is given
 
     Args:
         law: Definition of the time-step.
-        surrogate: Surrogate of ``fire``.
         x_TN: Input in the dtype of states.
         start: States before the first time-step, ``[S, N, *]``, or None for those of the definition.
         factors: Factors of the time-step, ``[T or 1, C or 1]`` each.

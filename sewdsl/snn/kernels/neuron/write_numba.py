@@ -111,7 +111,7 @@ class _Writer:
 
     def _names(self, roots: Sequence[TapeEntry], plan: BackwardPlan | None = None) -> _Names:
         """Return the names of all inputs of the loops."""
-        layer, tape = self.layer, self.layer.given.tape
+        layer, tape = self.layer, self.layer.output.tape
         names = {layer.raw: "read(x[i])", layer.other: "read(others[i])", tape.leaf("g_given"): "read(g_y[i])"}
         rows, scalars = dict[str, str](), list[float | int]()
         for index, state in enumerate(layer.states):
@@ -206,7 +206,7 @@ class _Writer:
 
     def _setup(self, scalars: Sequence[object], rows: Mapping[str, str], *, sums: bool) -> list[str]:
         """Return the first lines of a kernel."""
-        lines = [f"c{number} = scalars[{number}]" for number in range(len(scalars))]
+        lines = [f"c{index} = scalars[{index}]" for index in range(len(scalars))]
         if rows or sums:
             lines.append("whole, spread_over = span(block, stride, C)")
         lines += [f"{row} = np.empty({'T * ' if self._over_steps(row) else ''}spread_over, number)" for row in rows]
@@ -221,8 +221,8 @@ class _Writer:
             lines.append("p = low % (stride * C) if whole else 0")
         if rows:
             lines += ["if not whole:", *_indented(self._spreading(rows, whole=False))]
-        for number in self.states:
-            lines += self._first_row(f"v{number}", "start", number, f"rest[{number}]")
+        for index in self.states:
+            lines += self._first_row(f"v{index}", "start", index, f"rest[{index}]")
         return lines
 
     def _first_row(self, row: str, source: str, index: int, otherwise: str) -> list[str]:
@@ -243,7 +243,7 @@ class _Writer:
         layer = self.layer
         names = self._names([layer.joined, *layer.after])
         spread = self._spread(names.rows)
-        states = [f"v{number}" for number in self.states]
+        states = [f"v{index}" for index in self.states]
         rows = {"x": "part(x, i, n)", "others": "part(others, j, n)", "y": "row", **_rows(states), **names.rows}
         results = [(layer.joined, "y"), *zip(layer.after, states, strict=True)]
         text, call = self._loop("charge", rows, names.names, results)
@@ -263,8 +263,8 @@ class _Writer:
             "    if past:",
             "        stream(part(line, 0, n), y, k)",
         ]
-        for number, state in enumerate(states):
-            body += self._last_row(state, "final", number)
+        for index, state in enumerate(states):
+            body += self._last_row(state, "final", index)
         return self._finished("forward", text, names, lines, body, ["past"])
 
     def backward(self, needs_grad: LayerNeedsGrad) -> Kernel:
@@ -274,14 +274,14 @@ class _Writer:
         if layer.line and needs_grad.x:
             names.rows["spread2"] = "part(spread2, p, n)"
         spread = self._spread(names.rows)
-        v, g = ([f"{letter}{number}" for number in self.states] for letter in "vg")
-        k = [f"k{number}" for number in range(len(plan.kept))]
+        v, g = ([f"{letter}{index}" for index in self.states] for letter in "vg")
+        k = [f"k{index}" for index in range(len(plan.kept))]
         saved = {name: f"part({name}, r, n)" for name in k}
         rows = {"x": "part(x, i, n)", **_rows(v), **saved, **names.rows}
         results = [*zip(plan.kept, k, strict=True), *zip(layer.after, v, strict=True)]
         text, charge = self._loop("charge", rows, names.names, results)
-        sums = {f"s{number}": each for number, each in enumerate(plan.sums)}
-        delayed = {f"s{number}": f"w{number}" for number, each in enumerate(plan.sums) if each.state is not None}
+        sums = {f"s{index}": each for index, each in enumerate(plan.sums)}
+        delayed = {f"s{index}": f"w{index}" for index, each in enumerate(plan.sums) if each.state is not None}
         rows = {"x": "part(x, i, n)", **saved, "others": "part(others, e, n)", "g_y": "part(g_y, j, n)"}
         rows |= {"g_others": "row_others", "g_x": "row", **_rows([*g, *delayed.values()]), **names.rows}
         rows |= {row: f"part({row}, {'t * block' if each.steps else '0'}, n)" for row, each in sums.items()}
@@ -307,8 +307,8 @@ class _Writer:
         if v:
             body += ["for t in range(T):", "    i, r = t * x_step + low, t * block", "    fetch(x, i + block, block)"]
             body.append(f"    {charge}")
-        for number, name in enumerate(g):
-            body += self._first_row(name, "g_final", number, "zero")
+        for index, name in enumerate(g):
+            body += self._first_row(name, "g_final", index, "zero")
         body += [f"fill(part({name}, 0, n), zero)" for name in delayed.values()]
         body += ["for t in range(T - 1, -1, -1):", "    i, r, j = t * x_step + low, t * block, t * g_step + low"]
         # Prefetch the rows of the next block, which is read at the same time-steps.
@@ -325,8 +325,8 @@ class _Writer:
         body.append(f"    {pull}")
         for name, _, line, past, _, offset in written:
             body += [f"    if {past}:", f"        stream(part({line}, 0, n), {name}, {offset})"]
-        for number, name in enumerate(g):
-            body += self._last_row(name, "g_start", number)
+        for index, name in enumerate(g):
+            body += self._last_row(name, "g_start", index)
         end = self._ending(sums, delayed, body)
         kernel = self._finished("backward", text + pull_text, names, lines, body, [each[3] for each in written], end)
         return kernel._replace(sums=plan.sums, gain=plan.gain, derived=plan.derived)

@@ -69,8 +69,8 @@ class CudaKernel(NamedTuple):
     def factors(self) -> tuple[int, ...]:
         """Indices of the factors with a gradient, in the order in which the kernels write them."""
         assert self.plan is not None  # noqa: S101 -- of a backward kernel
-        summed = [each.place for each in self.plan.sums if each.place is not None]
-        return tuple(sorted([*summed, *(each.place for each in self.plan.derived)]))
+        summed = [each.factor for each in self.plan.sums if each.factor is not None]
+        return tuple(sorted([*summed, *(each.factor for each in self.plan.derived)]))
 
 
 @lru_cache(maxsize=256)
@@ -85,7 +85,6 @@ def render_backward(variant: KernelVariant, needs_grad: LayerNeedsGrad, steps: i
 
     Args:
         variant: Variant of the forward kernel, with a surrogate.
-        needs_grad: Gradients to compute.
         steps: Number of time-steps whose rows may stay in registers. 0: rows are saved in memory.
     """
     return _Writer(variant).backward(needs_grad, steps)
@@ -99,7 +98,7 @@ class _Writer:
         self.tiled = variant.norm or any(each.channels for each in variant.axes)
         self.shape = "[ROWS, COLUMNS]" if self.tiled else "[ROWS]"
         self.numbers, self.factors = list[float](), list[int]()
-        self.v = [f"v{number}" for number in range(len(self.layer.states))]
+        self.v = [f"v{index}" for index in range(len(self.layer.states))]
         self.rest = [self._number(value) for value in self.layer.start]
 
     def _number(self, value: float) -> str:
@@ -109,7 +108,7 @@ class _Writer:
 
     def _names(self, roots: Sequence[TapeEntry], plan: BackwardPlan | None = None) -> dict[TapeEntry, str]:
         """Return the names of all inputs of a time-step."""
-        layer, tape = self.layer, self.layer.given.tape
+        layer, tape = self.layer, self.layer.output.tape
         names = {layer.raw: "x_now", layer.other: "other_now", tape.leaf("g_given"): "g_now"}
         names |= dict(zip(layer.line, ("line0", "line1"), strict=False))
         for index, state in enumerate(layer.states):
@@ -325,10 +324,10 @@ class _Writer:
         lines += ["a = tl.load(weight + column, known, 0.0) * scale"]
         lines += ["b = tl.load(bias + column, known, 0.0) - shift * a"] if plan.derived else []
         lines += [f"{name} = gathered(table, {index}, {groups})" for index, name in enumerate(("ones", "products"))]
-        values = {each.place: "a * products + b * ones" if each.current else "ones" for each in plan.derived}
+        values = {each.factor: "a * products + b * ones" if each.current else "ones" for each in plan.derived}
         first = "0"
-        for factor_index in sorted([*values, *(each.place for each in plan.sums if each.place is not None)]):
-            index = next((index for index, each in enumerate(plan.sums) if each.place == factor_index), None)
+        for factor_index in sorted([*values, *(each.factor for each in plan.sums if each.factor is not None)]):
+            index = next((index for index, each in enumerate(plan.sums) if each.factor == factor_index), None)
             if index is None:
                 lines.append(f"tl.store(g_factors + ({first}) * C + column, {values[factor_index]}, known)")
                 first += " + 1"

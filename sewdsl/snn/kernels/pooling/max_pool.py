@@ -24,7 +24,6 @@ def forward(x: Tensor, window: Window) -> tuple[Tensor, Tensor]:
 
     Args:
         x: Feature maps, ``[N, C, H, W]``, channels-last.
-        window: Sliding window.
 
     Returns:
         Maxima ``[N, C, H', W']``, and their positions, one byte each in the memory order of the maxima.

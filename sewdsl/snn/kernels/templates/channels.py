@@ -1,8 +1,8 @@
-"""CPU kernels that know of channels: how they are laid out in memory, and sums over each.
+"""CPU kernels with per-channel values and sums.
 
-Channels repeat in memory with a period. If it is short, as it is channels-last, the values of each channel are spread
-over one period and the block that may continue after it, and every block reads and sums up there, from the position at
-which it starts. If the period is long, this is done again for each block.
+In memory, channels repeat with a period. If the period is short, as in channels-last memory, the values of each channel
+are spread over one period, plus a block that may start at its end. Every block reads values and adds sums there, from
+its own offset. If the period is long, values are spread again for each block.
 """
 
 from numba import float64, int64, njit
@@ -15,14 +15,17 @@ cube, group_range = float64[:, :, ::1], [int64] * 3
 
 @njit(**inner)
 def span(block, stride, C):
-    """Whether a period is held as a whole, and for how many neurons channels are spread."""
+    """Return whether a whole period is spread, and over how many neurons values are spread."""
     whole = stride * C <= MAX_WHOLE_PERIOD
     return whole, block + stride * C if whole else block
 
 
 @njit(**inner)
 def run_of(i, n, low, stride, C):
-    """The channel of the i-th neuron of a block, and how many neurons of it, or of consecutive channels, follow."""
+    """Return the channel of neuron i of a block, and the length of the run that it starts.
+
+    A run has neurons of one channel, or of consecutive channels if these are adjacent in memory.
+    """
     place = low + i
     channel = (place // stride) % C
     return channel, min(n - i, C - channel if stride == 1 else stride - place % stride)
@@ -30,7 +33,7 @@ def run_of(i, n, low, stride, C):
 
 @njit(**inner)
 def spread(values, out, low, stride, C):
-    """Sets each element of ``out`` to the value of its channel; the first belongs to the neuron ``low``."""
+    """Set each element of ``out`` to the value of its channel, from neuron ``low`` on."""
     i = int64(0)
     if stride == 1:
         while i < out.size:
@@ -47,7 +50,7 @@ def spread(values, out, low, stride, C):
 
 @njit(**inner)
 def gather(row, sums, low, stride, C, column):
-    """Adds each element of a row to the sum of its channel, and clears the row."""
+    """Add each element of a row to the sum of its channel, and clear the row."""
     i = int64(0)
     while i < row.size:
         channel, run = run_of(i, row.size, low, stride, C)
@@ -65,7 +68,7 @@ def gather(row, sums, low, stride, C, column):
 
 @njit(**inner)
 def move(row, sums):
-    """Adds a row to sums, and clears it."""
+    """Add a row to sums, and clear the row."""
     for i in range(row.size):
         sums[i] += float64(row[i])
         row[i] = zero

@@ -1,11 +1,12 @@
-"""CUDA kernels of the statistics of batch norm, and what the kernels of neurons share, which Triton compiles.
+"""CUDA kernels of batch norm's statistics, and functions for neuron kernels, in Triton.
 
-The memory of a time-step is a table of rows and channels: number ``row`` of channel ``column`` lies at
-``row // inner * C * inner + column * inner + row % inner``, where ``inner`` is how far apart the channels of a place
-are, 1 where they are last. A program takes tiles of it through time; each lane is a neuron.
+The memory of a time-step is a table of rows and channels. Element ``row`` of channel ``column`` is at
+``row // inner * C * inner + column * inner + row % inner``, where ``inner`` is the memory stride between the channels
+of a position (1 for channels-last). A program processes tiles of the table over time. Each lane is a neuron.
 
-Sums over a channel are those of groups of tiles, in one order whatever runs first: over a lane's time-steps in single
-precision, over all else in double. A kernel of few programs adds up the groups, so that the host waits for nothing.
+Sums over a channel are added per group of tiles, so their order does not depend on scheduling. They use single
+precision over the time-steps of a lane, and double precision otherwise. A small kernel adds the groups, so the host
+does not synchronise.
 """
 
 import triton
@@ -31,14 +32,14 @@ def line(weight, bias, mean, rstd, C, COLUMNS: tl.constexpr):
 
 @triton.jit
 def put(values, table, column_sums, C, COLUMNS: tl.constexpr):
-    """The sums of a group's lanes over each channel, into a column of its entries in the table."""
+    """Store the sums of a group's lanes over each channel, in a column of its table entries."""
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     tl.store(table + column_sums * C + column, tl.sum(values, 0), column < C)
 
 
 @triton.jit
 def gathered(table, place, groups, entries, C, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """The sum over all groups of one of their entries, for each channel."""
+    """Return the sum of an entry over all groups, for each channel."""
     column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     total = tl.zeros([ROWS, COLUMNS], tl.float64)
     for first in range(0, groups, ROWS):
@@ -50,7 +51,8 @@ def gathered(table, place, groups, entries, C, ROWS: tl.constexpr, COLUMNS: tl.c
 
 @triton.jit
 def first_of(x, inner, C, block, COLUMNS: tl.constexpr):
-    """A number of each channel, from which all others are counted: of squares of large ones, little would be left."""
+    """Return a value of each channel, which is subtracted from all others."""
+    # Sums of squares of values far from 0 would cancel.
     column = block * COLUMNS + tl.arange(0, COLUMNS)
     return tl.load(x + column.to(tl.int64) * inner, column < C, 0.0).to(tl.float32)
 
@@ -69,6 +71,7 @@ def sums(x, table, x_step, rows, inner, C, T, ROWS: tl.constexpr, COLUMNS: tl.co
         at = x + place
         for _ in range(T):
             value = tl.load(at, inside, 0.0).to(tl.float32)
+            # Lanes outside of the tile load 0, which the shift makes non-zero.
             value = tl.where(inside, value - shift, 0.0)
             one += value
             square += value * value
@@ -103,11 +106,13 @@ def average(
     known = column < C
     mean = gathered(table, 0, groups, 2, C, ROWS, COLUMNS) / count
     variance = gathered(table, 1, groups, 2, C, ROWS, COLUMNS) / count - mean * mean
+    # Rounding can make a variance of 0 negative.
     variance = tl.where(variance < 0.0, 0.0, variance)
     mean += first_of(x, inner, C, tl.program_id(0), COLUMNS)
     tl.store(statistics + column, mean.to(tl.float32), known)
     tl.store(statistics + C + column, (1.0 / tl.sqrt(variance + eps)).to(tl.float32), known)
     if RUNNING:
+        # One program increments the counter.
         if tl.program_id(0) == 0:
             tl.store(batches, tl.load(batches) + 1)
         old = tl.load(running_mean + column, known, 0.0).to(tl.float64)
@@ -119,7 +124,7 @@ def average(
 
 @triton.jit
 def settle(x, g_x, terms, x_step, new_step, rows, inner, C, T, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Adds the statistics' line to the gradient of x."""
+    """Add the gradient through the statistics to the gradient of x."""
     place, inside = places(tl.program_id(0), rows, inner, C, ROWS, COLUMNS)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     slant = tl.load(terms + column, column < C, 0.0)[None, :]

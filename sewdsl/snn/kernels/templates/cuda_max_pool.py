@@ -1,7 +1,8 @@
-"""CUDA kernels of max pooling of maps whose channels are last, with a byte for each maximum, which Triton compiles.
+"""CUDA kernels of max pooling for channels-last maps, in Triton.
 
-Of equal numbers the first of the window wins, and one that is not a number wins over all before it, as torch has it.
-Each lane gathers: one has a maximum, or a number of a map and all windows that it is in, in their order.
+A byte per maximum is saved. Ties and NaN are resolved as in PyTorch: the first of equal values wins, and a NaN replaces
+all values before it. In the forward pass, a lane computes one maximum. In the backward pass, it adds the gradients of
+all windows that contain one element, in a fixed order.
 """
 
 import triton
@@ -41,6 +42,7 @@ def forward(
             h, w = row + i, column + j
             there = inside & (h >= 0) & (h < H) & (w >= 0) & (w < W)
             value = tl.load(x + ((sample * H + h) * W + w) * C + channel, there, 0.0).to(tl.float32)
+            # The first element inside the map always wins, since zeros are not a lower bound.
             wins = there & ((value > best) | (value != value) | (place < 0))  # noqa: PLR0124 -- is it a number
             best = tl.where(wins, value, best)
             place = tl.where(wins, i * COLUMNS + j, place)
@@ -76,6 +78,7 @@ def backward(
     sample = pixel // W // H
     DOWN: tl.constexpr = (ROWS + STEP_H - 1) // STEP_H
     ACROSS: tl.constexpr = (COLUMNS + STEP_W - 1) // STEP_W
+    # Gather over windows: scattered additions would need atomics and have no fixed order.
     total = tl.zeros([BLOCK], tl.float32)
     for i in tl.static_range(DOWN):
         for j in tl.static_range(ACROSS):

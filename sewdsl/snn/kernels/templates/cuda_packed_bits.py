@@ -1,6 +1,6 @@
-"""CUDA kernels that put whole numbers into few bits each, and take them out again, which Triton compiles.
+"""CUDA kernels that pack small integers into a few bits and unpack them, in Triton.
 
-A byte has numbers that lie as far apart in memory as there are bytes, so that neighbours read and write neighbours.
+The values of a byte are as far apart in memory as there are bytes, so adjacent lanes access adjacent elements.
 """
 
 import triton

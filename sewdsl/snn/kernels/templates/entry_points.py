@@ -1,4 +1,4 @@
-"""How a function that Python calls is compiled: at once, and kept on disk."""
+"""Compiler options of functions that Python calls."""
 
 outer = {
     "error_model": "numpy",

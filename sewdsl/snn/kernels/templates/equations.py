@@ -1,7 +1,7 @@
-"""Names and functions of the generated CPU kernels of neurons, see :mod:`sewdsl.snn.kernels.neuron.write_numba`.
+"""Names and functions of the generated CPU kernels of neurons.
 
-A factor is a table of a number for each time-step, or one for all, and each channel, or one for all. A row of
-``places`` is its offset, its time-steps and its channels.
+The generator is :mod:`sewdsl.snn.kernels.neuron.write_numba`. A factor is a table with one or T rows and one or C
+columns. A row of ``places`` has its offset, its number of time-steps and its number of channels.
 """
 
 import math  # noqa: F401 -- equations use its functions
@@ -18,7 +18,7 @@ layers = types.float64[:, :, ::1]
 
 @intrinsic
 def rint(context, a):
-    """The nearest whole number; of two equally near, the even one."""
+    """Return the nearest integer; ties are rounded to even."""
 
     def generate(context, builder, signature, values):
         return builder.call(builder.module.declare_intrinsic("llvm.rint", [values[0].type]), values)

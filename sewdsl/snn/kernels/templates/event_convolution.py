@@ -1,11 +1,11 @@
-"""CPU kernels of convolutions that look at nothing but what is active: inputs that are not 0, in channels-last memory.
+"""CPU kernels of event-driven convolutions, for channels-last maps.
 
-In the forward pass, the active inputs of a window are listed in the order of the kernel's rows, its columns and the
-channels, and for each the row of weights that it meets is added to the output of one place: in that order, one sum for
-each number, as libraries of dense convolutions add them up too. The gradient of the weights is the sum, for each input
-channel, of the output's gradients around its active inputs.
+An *event* is an input that is not 0. The forward pass lists the events of each window in the order of kernel rows,
+kernel columns and channels. For each event, it adds a row of weights to the outputs of one position. This is the order
+of sums in dense convolution libraries, with one sum per output element. The weight gradient of an input channel is the
+sum of the output gradients around its events.
 
-An *event* is an active input. Sums are in float32, whatever is stored.
+Sums are in float32 for all stored dtypes.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ slack = VECTOR
 
 
 def narrowed(builder, value):
-    """A vector of sums as it is stored: ``write`` of each."""
+    """Convert a vector of sums to the stored dtype, as ``write`` does for each element."""
     if STORED == "float32":
         return value
     bits = ir.VectorType(ir.IntType(16), VECTOR)
@@ -72,7 +72,7 @@ def narrowed(builder, value):
 
 
 def accumulate(builder, total, row, value):
-    """Adds a vector from memory to an accumulator, times the event's value where it may be another than 1."""
+    """Add a vector from memory to an accumulator, times the value of the event for COUNTS."""
     other = load(builder, row, VALUES)
     if COUNTS:
         builder.store(multiply_add(builder, other, value, builder.load(total)), total)
@@ -81,21 +81,21 @@ def accumulate(builder, total, row, value):
 
 
 def inputs(context, builder, signature, values):
-    """The next inputs, a vector of what is stored."""
+    """Load the next MASK_LANES inputs in the stored dtype."""
     kind = ir.VectorType(FLOAT if STORED == "float32" else ir.IntType(16), MASK_LANES)
     place = pointer(context, builder, signature.args[0], values[0], values[1])
     return load(builder, place, kind, align=4 if STORED == "float32" else 2)
 
 
 def mask_of(builder, bits):
-    """A bit for each input, in 64."""
+    """Return a 64-bit mask with one bit per input."""
     mask = builder.bitcast(bits, ir.IntType(MASK_LANES))
     return mask if mask.type == I64 else builder.zext(mask, I64)
 
 
 @intrinsic
 def active(context, x, index):
-    """Which of the next inputs are not 0, a bit each."""
+    """Return a mask of the next inputs that are not 0."""
 
     def generate(context, builder, signature, values):
         lanes = inputs(context, builder, signature, values)
@@ -111,7 +111,7 @@ def active(context, x, index):
 
 @intrinsic
 def spikes(context, x, index):
-    """Which of the next inputs are 1, a bit each."""
+    """Return a mask of the next inputs that are 1."""
 
     def generate(context, builder, signature, values):
         lanes = inputs(context, builder, signature, values)
@@ -125,7 +125,7 @@ def spikes(context, x, index):
 
 @intrinsic
 def lowest(context, mask):
-    """Which is the lowest bit that is set."""
+    """Return the index of the lowest bit that is set."""
 
     def generate(context, builder, signature, values):
         kind = ir.FunctionType(I64, [I64, ir.IntType(1)])
@@ -137,7 +137,7 @@ def lowest(context, mask):
 
 @intrinsic
 def put(context, row, index, number):
-    """Sets an element."""
+    """Set an element."""
 
     def generate(context, builder, signature, values):
         place = pointer(context, builder, signature.args[0], values[0], values[1])
@@ -150,7 +150,7 @@ def put(context, row, index, number):
 
 @intrinsic
 def shift(context, events, first, last, offset, factor, taken, at):
-    """Writes (event + offset) * factor for a row of events, in vectors: what is after the last one is overwritten."""
+    """Write (event + offset) * factor for a row of events, in vectors that may overrun the end."""
 
     def generate(context, builder, signature, values):
         _, first, last, offset, factor, _, at = values
@@ -167,7 +167,7 @@ def shift(context, events, first, last, offset, factor, taken, at):
 
 @intrinsic
 def copy(context, values_of, first, last, taken, at):
-    """Copies the values of a row of events, in vectors."""
+    """Copy the values of a row of events, in vectors that may overrun the end."""
 
     def generate(context, builder, signature, values):
         _, first, last, _, at = values
@@ -182,7 +182,10 @@ def copy(context, values_of, first, last, taken, at):
 
 @intrinsic
 def add_rows(context, w, bias, channel, taken, numbers, count, y, at, past):
-    """The sum of rows of weights over some output channels, at one place; ``past``: stored past the caches."""
+    """Store the sum of rows of weights over some output channels, at one position.
+
+    With ``past``, the result is written with non-temporal stores.
+    """
 
     def generate(context, builder, signature, values):
         w, bias, channel, taken, numbers, count, y, at, past = values
@@ -216,7 +219,7 @@ def add_rows(context, w, bias, channel, taken, numbers, count, y, at, past):
 
 @intrinsic
 def add_around(context, g, channel, row_step, place_step, taken, numbers, first, count, dw, at):
-    """Adds the gradients around the events of an input channel to those of its weights, row by row of the kernel."""
+    """Add the gradients around the events of an input channel to its weight gradient, row by row."""
 
     def generate(context, builder, signature, values):
         g, channel, row_step, place_step, taken, numbers, first, count, dw, at = values
@@ -254,7 +257,7 @@ def add_around(context, g, channel, row_step, place_step, taken, numbers, first,
 
 @njit(types.void(stored, lengths, int64, int64, int64), **outer)
 def count(x, found, first, last, step):
-    """Adds how many inputs are active, of pieces of as many as a mask has bits, every so many of them."""
+    """Count the active inputs in every ``step``-th piece of MASK_LANES inputs."""
     for piece in range(first, last, step):
         mask = active(x, piece * MASK_LANES)
         while mask:
@@ -264,14 +267,14 @@ def count(x, found, first, last, step):
 
 @njit(types.void(stored, reals, reals, stored, lengths, *[int64] * 13), **outer)
 def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, columns, sh, sw, ph, pw):
-    """The outputs of some strips of samples.
+    """Compute the outputs of some strips of samples.
 
     x, y: Maps, ``[N, H, W, C]`` and ``[N, rows, columns, CO]``.
     w: Weights, ``[KERNEL_ROWS, KERNEL_COLUMNS, C, CO]``.
-    bias: ``[CO]``, zeros where there is none.
-    other: Its element becomes 1 where a value is neither 0 nor 1, without COUNTS.
-    strips: Into how many strips of rows each output is divided.
-    sh, sw, ph, pw: Steps and padding.
+    bias: ``[CO]``, zeros without a bias.
+    other: Set to 1 if an input is neither 0 nor 1, unless COUNTS.
+    strips: Number of strips of rows per output map.
+    sh, sw, ph, pw: Stride and padding.
     """
     room = KERNEL_ROWS * KERNEL_COLUMNS * C + slack
     events, values = np.empty(H * W * C + slack, np.int32), np.empty(H * W * C + slack if COUNTS else 0, np.float32)
@@ -313,6 +316,7 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
                 out = ((n * rows + row) * columns + column) * CO
                 for channel in range(0, CO, width):
                     add_rows(w, bias, int64(channel), taken, numbers, int64(m), y, out + channel, past)
+    # The caller then discards the output and computes a dense convolution.
     if wrong:
         other[0] = 1
     if past:
@@ -321,20 +325,20 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
 
 @njit(**apart)
 def widen(row, out):
-    """Copies numbers that are stored as numbers that are computed with."""
+    """Convert a row from the stored dtype to the dtype of computations."""
     for i in range(out.size):
         out[i] = read(row[i])
 
 
 @njit(types.void(stored, stored, reals, lengths, *[int64] * 15), **outer)
 def weight_gradient(x, g, dw, other, first, last, per, N, H, W, C, CO, rows, columns, ph, pw, samples, high, wide):
-    """Sums over groups of samples, for windows that go on by 1.
+    """Compute weight gradients over groups of samples, for stride 1.
 
     x, g: Maps, ``[N, H, W, C]`` and ``[N, rows, columns, CO]``.
-    dw: For each group ``[C, CO / width, KERNEL_ROWS, KERNEL_COLUMNS, width]``, the kernel turned by half a turn.
+    dw: For each group ``[C, CO / width, KERNEL_ROWS, KERNEL_COLUMNS, width]``, with the kernel rotated by 180 degrees.
     other: As in ``forward``.
-    per: Samples of a group.
-    samples, high, wide: Of a tile: what is in it stays in the caches.
+    per: Samples per group.
+    samples, high, wide: Size of a tile, whose gradients stay in the caches.
     """
     tall, broad = high + KERNEL_ROWS - 1, wide + KERNEL_COLUMNS - 1
     around = np.zeros(samples * tall * broad * CO, np.float32)

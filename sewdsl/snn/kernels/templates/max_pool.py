@@ -1,6 +1,6 @@
-"""CPU kernels of max pooling over feature maps in channels-last memory.
+"""CPU kernels of max pooling over channels-last feature maps.
 
-Whatever the window, the innermost loops run over the channels of one position: one vector instruction for many of them.
+The innermost loops run over the channels of a position, so a vector instruction processes many of them for any window.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ sizes = [int64] * 13
 
 @intrinsic
 def load(context, row, index):
-    """An element: slices of a few channels would take longer than the work."""
+    """Return an element. Slices of a few channels would take longer than the work."""
 
     def generate(context, builder, signature, values):
         data = context.make_array(signature.args[0])(context, builder, values[0]).data
@@ -28,7 +28,7 @@ def load(context, row, index):
 
 @intrinsic
 def save(context, row, index, value):
-    """Sets an element."""
+    """Set an element."""
 
     def generate(context, builder, signature, values):
         data = context.make_array(signature.args[0])(context, builder, values[0]).data
@@ -40,7 +40,7 @@ def save(context, row, index, value):
 
 @njit(**inner)
 def wins(a, b):
-    return (a > b) | (a != a)  # noqa: PLR0124 -- what is not a number wins
+    return (a > b) | (a != a)  # noqa: PLR0124 -- a NaN wins
 
 
 @njit(types.void(stored, stored, octets, *sizes), **{**apart, **outer})

@@ -1,6 +1,6 @@
-"""What every CPU kernel begins with: dtypes, how 16-bit numbers are read and written, sums, exponentials.
+"""Common definitions of all CPU kernels: dtypes, 16-bit conversions, sums and exponentials.
 
-``number`` is the dtype that is computed with, float32 for numbers of 16 bits.
+``number`` is the dtype of computations: float32 for 16-bit formats.
 """
 
 import numpy as np
@@ -16,13 +16,14 @@ inner = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper":
 
 
 class Disjoint(Compiler):
-    """Assumes that no array that is written overlaps another."""
+    """Compiler that assumes that written arrays do not overlap other arrays."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
         self.state.flags.noalias = True
 
 
+# Without this assumption, LLVM would check for overlaps at run time, or not vectorise.
 apart = {**inner, "pipeline_class": Disjoint}
 number = np.float64 if STORED == "float64" else np.float32
 one, zero = number(1), number(0)
@@ -36,7 +37,7 @@ size = int64
 
 @intrinsic
 def plus(context, a, b):
-    """a + b, in whatever order is fastest."""
+    """Return a + b, with permission to reorder sums."""
 
     def generate(context, builder, signature, values):
         return builder.fadd(*values, flags=["reassoc"])
@@ -46,7 +47,7 @@ def plus(context, a, b):
 
 @intrinsic
 def prefetch(context, row, index):
-    """Prefetches the cache line of an element, which need not exist."""
+    """Prefetch the cache line of an element, which may be out of bounds."""
 
     def generate(context, builder, signature, values):
         place = builder.gep(context.make_array(signature.args[0])(context, builder, values[0]).data, [values[1]])
@@ -60,10 +61,10 @@ def prefetch(context, row, index):
 
 @intrinsic
 def part(context, row, low, n):
-    """``row[low : low + n]``, which is taken for granted to be there if any of it is read or written.
+    """Return ``row[low : low + n]`` without bounds checks.
 
-    A slice of numba's own looks for negative numbers and the row's end, and counts who holds the row: compiling a
-    kernel with twenty of them takes twice as long.
+    A slice of numba handles negative indices, clips to the row and counts references. Compiling a kernel with twenty
+    slices takes twice as long.
     """
 
     def generate(context, builder, signature, values):
@@ -78,21 +79,22 @@ def part(context, row, low, n):
 
 @njit(**inner)
 def fill(row, value):
-    """Sets all of a row."""
+    """Set all elements of a row."""
     for i in range(row.size):
         row[i] = value
 
 
 @njit(**inner)
 def fetch(row, low, n):
-    """Prefetches elements that are needed soon: time-steps are too far apart for the processor to guess."""
+    """Prefetch elements that are needed soon."""
+    # Time-steps are too far apart in memory for hardware prefetchers.
     for i in range(low, low + n if row.size else low, CACHE_LINE_ELEMENTS):
         prefetch(row, i)
 
 
 @intrinsic
 def address(context, row):
-    """Where a row begins in memory."""
+    """Return the memory address of a row."""
 
     def generate(context, builder, signature, values):
         return builder.ptrtoint(context.make_array(row)(context, builder, values[0]).data, ir.IntType(64))
@@ -101,14 +103,14 @@ def address(context, row):
 
 
 def store_past_caches(builder, vector, place, align):
-    """Stores a vector without reading the memory first, nor keeping it near."""
+    """Store a vector with a non-temporal store, which does not read the cache line first."""
     stored = builder.store(vector, builder.bitcast(place, vector.type.as_pointer()), align=align)
     stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
 
 
 @intrinsic
 def move_past_caches(context, row, k, line, i):
-    """Stores STREAMED_LANES numbers of a line in a row."""
+    """Copy STREAMED_LANES elements of a line into a row with a non-temporal store."""
 
     def generate(context, builder, signature, values):
         to, low, source, place = values
@@ -123,7 +125,7 @@ def move_past_caches(context, row, k, line, i):
 
 @intrinsic
 def finish_stores(context):
-    """Waits until what was moved past the caches can be read."""
+    """Wait until non-temporal stores are visible to other threads."""
 
     def generate(context, builder, signature, values):
         builder.fence("seq_cst")
@@ -134,20 +136,21 @@ def finish_stores(context):
 
 @njit(**inner)
 def streams(row, step):
-    """Whether a sequence is better written past the caches: it is larger than they are, and its lines are aligned."""
+    """Return whether a sequence is written with non-temporal stores."""
+    # It has to exceed the caches, and its vectors have to be aligned.
     return row.size >= STREAMED_ELEMENTS and step % STREAMED_LANES == 0 and address(row) % 32 == 0
 
 
 @njit(**apart)
 def stream(line, row, low):
-    """Writes a line into a row past the caches; its length is a multiple of STREAMED_LANES, as the row's step is."""
+    """Copy a line into a row with non-temporal stores. Its length is a multiple of STREAMED_LANES."""
     for i in range(0, line.size, STREAMED_LANES):
         move_past_caches(row, low + i, line, i)
 
 
 @njit(**inner)
 def total(row):
-    """The sum of a row."""
+    """Return the sum of a row."""
     found = 0.0
     for i in range(row.size):
         found = plus(found, float64(row[i]))
@@ -221,7 +224,7 @@ else:
 
     @intrinsic
     def power_of_two(context, exponent):
-        """2**exponent for a whole exponent from -126 to 127."""
+        """Return 2**exponent for an integer exponent from -126 to 127."""
 
         def generate(context, builder, signature, values):
             shifted = builder.add(values[0], ir.Constant(ir.IntType(32), 127))
@@ -231,10 +234,14 @@ else:
 
     @njit(**inner)
     def exp(x):
-        """e**x to within a few units of the last place, without branches (S. Moshier, Cephes, expf)."""
+        """Return e**x to within a few units in the last place (S. Moshier, Cephes, expf)."""
+        # Beyond these limits, the result is 0 or infinity.
+        # Branch-free, so that loops are vectorised.
         x = number(-104) if x < number(-104) else x
         x = number(89) if x > number(89) else x
+        # Adding and subtracting 1.5 · 2^23 rounds to the nearest integer.
         n = (x * number(1.44269504088896341) + number(12582912)) - number(12582912)
+        # ln 2 in two parts: the product of n and the first part is exact.
         r = (x - n * number(0.693359375)) - n * number(-2.12194440e-4)
         p = number(1.9875691500e-4) * r + number(1.3981999507e-3)
         p = p * r + number(8.3334519073e-3)
@@ -243,5 +250,6 @@ else:
         p = p * r + number(5.0000001201e-1)
         p = (p * (r * r) + r) + one
         whole = np.int32(n)
+        # Two factors, since 2^n may exceed the range of the exponent.
         half = whole >> np.int32(1)
         return (p * power_of_two(half)) * power_of_two(np.int32(whole - half))

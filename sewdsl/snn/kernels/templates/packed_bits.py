@@ -1,7 +1,8 @@
-"""CPU kernels that put small integers next to each other into bytes.
+"""CPU kernels that pack small integers into bytes and unpack them.
 
-Elements are taken in groups: the first ``LANES`` of a group are the lowest bits of as many bytes, the next ones the
-bits above, and so on. So neighbours stay neighbours, and every line of the inner loops is one vector instruction.
+Elements are processed in groups. The first ``LANES`` elements of a group are the lowest bits of as many bytes, the next
+ones the bits above, and so on. Adjacent elements are in adjacent bytes, so each line of the inner loops is one vector
+instruction.
 """
 
 import numpy as np

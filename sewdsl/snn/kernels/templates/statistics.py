@@ -1,7 +1,7 @@
 """CPU kernels of the statistics of batch norm.
 
-``statistics`` sums x and its square for each group and channel. ``settle`` adds the terms of the statistics to the
-gradient of the input: ``a · g + p · x + q``.
+``statistics`` sums x and its square for each group and channel. ``settle`` adds the gradient through the statistics to
+the gradient of the input: ``a · g + p · x + q``.
 """
 
 import numpy as np

@@ -1,34 +1,34 @@
-"""Names in which one kernel differs from another: the renderer puts values in their place.
+"""Constants that differ between kernels, replaced by the renderer.
 
-The values given here are examples, for readers and linters.
+The values in this file are examples for readers and linters.
 """
 
 STORED = "float32"
 """Dtype of input and spikes."""
 
 CACHE_LINE_ELEMENTS = 16
-"""How many stored numbers a line of the processor's caches holds."""
+"""Number of stored elements per cache line."""
 
 STREAMED_ELEMENTS = 1 << 23
-"""From how many stored numbers on a sequence is written past the caches."""
+"""Number of stored elements from which a sequence is written with non-temporal stores."""
 
 STREAMED_LANES = 8
-"""How many stored numbers are written past the caches at once."""
+"""Number of stored elements per non-temporal store."""
 
 BITS = 1
-"""Bits of a packed number: 1, 2, 4 or 8."""
+"""Bits per packed value: 1, 2, 4 or 8."""
 
 LANES = 64
-"""Bytes in a group of packed numbers."""
+"""Bytes in a group of packed values."""
 
 MAX_WHOLE_PERIOD = 4096
-"""Up to this many neurons, a period of channels is held as a whole."""
+"""Largest period of channels, in neurons, over which values are spread as a whole."""
 
 WINDOWS_OVERLAP = True
 """Whether windows of max pooling overlap."""
 
 COUNTS = False
-"""Whether the inputs of a convolution may be other numbers than 0 and 1."""
+"""Whether the inputs of a convolution may have values other than 0 and 1."""
 
 KERNEL_ROWS = 3
 """Height of a convolution's kernel."""
@@ -37,28 +37,28 @@ KERNEL_COLUMNS = 3
 """Width of a convolution's kernel."""
 
 MASK_LANES = 32
-"""Inputs that are looked at together: a power of 2, at most 64, that divides the channels."""
+"""Number of inputs compared together: a power of 2, at most 64, that divides the channels."""
 
 VECTOR = 8
-"""Numbers in a vector."""
+"""Elements per vector."""
 
 VECTORS = 4
-"""Vectors of output channels that are summed up in registers at once."""
+"""Vectors of output channels that are accumulated together in registers."""
 
 TILE = 4
-"""Height and width of the outputs that Winograd's algorithm computes together: 2 or 4."""
+"""Height and width of a tile of outputs of Winograd's algorithm: 2 or 4."""
 
 SMALL_TILE = False
-"""Whether these are 2."""
+"""Whether TILE is 2."""
 
 SPAN_BITS = 6
-"""Binary logarithm of how many times a window's largest input the largest of its tile may be."""
+"""Binary logarithm of the largest allowed ratio between the largest inputs of a tile and of a window in it."""
 
 APART = 16
-"""Numbers between two places of Winograd's algorithm, over and above those of the tiles."""
+"""Elements of padding between the points of Winograd's transform."""
 
 BLOCK = 32
 """Tiles whose products are transformed back together."""
 
 ROWS = 4
-"""Rows of a matrix that are multiplied at once: tiles or channels."""
+"""Rows of a matrix that are multiplied together: tiles or channels."""

@@ -1,4 +1,4 @@
-"""LLVM's vectors of numbers, of which intrinsics are made. As many numbers as a register has, or it is split."""
+"""Vectors of LLVM for intrinsics. LLVM splits vectors that are wider than a register."""
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -10,38 +10,38 @@ VALUES, INDICES = ir.VectorType(FLOAT, VECTOR), ir.VectorType(I32, VECTOR)
 
 
 def whole(number):
-    """A constant index."""
+    """Return a constant index."""
     return ir.Constant(I64, number)
 
 
 def pointer(context, builder, kind, array, index):
-    """The address of an element."""
+    """Return the address of an element."""
     return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
 
 
 def load(builder, place, kind, align=4):
-    """A vector from memory."""
+    """Load a vector from memory."""
     found = builder.load(builder.bitcast(place, kind.as_pointer()))
     found.align = align
     return found
 
 
 def store(builder, value, place):
-    """A vector to memory."""
+    """Store a vector in memory."""
     element = value.type.element
     align = element.width // 8 if isinstance(element, ir.IntType) else 4
     builder.store(value, builder.bitcast(place, value.type.as_pointer())).align = align
 
 
 def spread(builder, number, kind):
-    """A number in all places of a vector."""
+    """Return a vector with all elements equal to a number."""
     nothing = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(nothing, number, ir.Constant(I32, 0))
     return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(I32, VECTOR), [0] * VECTOR))
 
 
 def multiply_add(builder, a, b, c):
-    """a · b + c, rounded once."""
+    """Return a · b + c, rounded once."""
     kind = ir.FunctionType(VALUES, [VALUES] * 3)
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{VECTOR}f32")
     return builder.call(function, [a, b, c])

@@ -1,17 +1,18 @@
-"""CPU kernels of 3x3 convolutions by Winograd's algorithm, F(TILE x TILE, 3x3), in channels-last memory and float32.
+"""CPU kernels of 3x3 convolutions by Winograd's algorithm, F(TILE x TILE, 3x3).
 
-Outputs are computed in tiles of 4x4 or 2x2. A tile's 6x6 or 4x4 inputs and the weights are transformed to values at as
-many places. The values are multiplied place by place, summed up over channels and transformed back: 36 products for 16
-outputs in place of 144, or 16 for 4 in place of 36 (Lavin and Gray, "Fast Algorithms for Convolutional Neural
-Networks", CVPR 2016). The weight gradient uses the transposed transforms and sums over tiles.
+They require float32 and channels-last maps. Outputs are computed in tiles of 4x4 or 2x2. The 6x6 or 4x4 inputs of a
+tile and the weights are transformed to values at as many points. The values are multiplied point by point, summed over
+channels and transformed back: 36 products for 16 outputs instead of 144, or 16 products for 4 outputs instead of 36
+(Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016). The weight gradient uses the
+transposed transforms and sums over tiles.
 
-Along an axis, the values are those of polynomials at 0, ±NEAR, ±FAR and infinity, of tiles of 2x2 at 0, ±1 and
-infinity. With ±3/4 and ±3/2, rounding errors are half of those with the usual ±1 and ±2.
+Along an axis, the points are 0, ±NEAR, ±FAR and infinity, or 0, ±1 and infinity for tiles of 2x2, at which polynomials
+are evaluated. With ±3/4 and ±3/2, rounding errors are half of those with the usual ±1 and ±2.
 
 Weights are transformed for each block of tiles, panel by panel, into memory that stays in a cache: the transformed
-weights of a whole layer would take four times the memory of its weights. At each place, values lie as rows of channels;
-places lie a little apart, so that they do not share lines of a cache. A *panel* is as many channels as are computed at
-once, ``width``.
+weights of a whole layer would need four times the memory of its weights. The values of a point are rows of channels.
+Points are padded, so that they do not compete for the same lines of a cache. A *panel* is ``width`` channels, which are
+computed together.
 """
 
 import numpy as np
@@ -43,38 +44,38 @@ NEAR2, FAR2 = NEAR**2, FAR**2
 AT_0, AT_NEAR, AT_FAR = 1 / (NEAR2 * FAR2), 0.5 / (NEAR2 * (NEAR2 - FAR2)), 0.5 / (FAR2 * (FAR2 - NEAR2))
 width = VECTOR * VECTORS
 NEW, MORE = False, True
-"""Whether what is computed is added to what is there."""
+"""Values of ``add``: overwrite the target, or add to it."""
 EMPTY, PLAIN = 1, 2
-"""Marks of outputs: of zeros alone, and not to be computed by tiles."""
+"""Marks of outputs: window of zeros, and to be computed as a plain sum."""
 SPAN, LARGE = SPAN_BITS << 23, (127 + 64) << 23
-"""As the bits of a float32: factor up to which a tile's inputs may exceed a window's, and the largest input, 2^64."""
+"""Largest ratio of the inputs of a tile and a window, and largest input (2^64), as bits of a float32."""
 
 
 class Lines:
-    """Arithmetic of vectors with constants: the instructions of a transform."""
+    """Vector instructions of a transform along one axis."""
 
     def __init__(self, builder):
         self.builder = builder
 
     def times(self, factor, x):
-        """factor · x."""
+        """Return factor · x."""
         return self.builder.fmul(ir.Constant(VALUES, [factor] * VECTOR), x)
 
     def plus(self, x, y):
-        """x + y."""
+        """Return x + y."""
         return self.builder.fadd(x, y)
 
     def minus(self, x, y):
-        """x - y."""
+        """Return x - y."""
         return self.builder.fsub(x, y)
 
     def join(self, factor, x, y):
-        """factor · x + y."""
+        """Return factor · x + y."""
         return multiply_add(self.builder, ir.Constant(VALUES, [factor] * VECTOR), x, y)
 
 
 def inputs_to_values(line, d):
-    """Inputs of a row, PATCH of them, as values."""
+    """Transform PATCH inputs of a row to values."""
     if SMALL_TILE:
         return [line.minus(d[0], d[2]), line.plus(d[1], d[2]), line.minus(d[2], d[1]), line.minus(d[3], d[1])]
     even_near, odd_near = line.join(-FAR2, d[2], d[4]), line.join(-FAR2, d[1], d[3])
@@ -90,7 +91,7 @@ def inputs_to_values(line, d):
 
 
 def weights_to_values(line, w):
-    """Three weights of a row as values."""
+    """Transform the three weights of a row to values."""
     if SMALL_TILE:
         even = line.times(0.5, line.plus(w[0], w[2]))
         return [w[0], line.join(0.5, w[1], even), line.join(-0.5, w[1], even), w[2]]
@@ -107,7 +108,7 @@ def weights_to_values(line, w):
 
 
 def values_to_weights(line, m):
-    """Three weights of a row from values: the transpose of ``weights_to_values``."""
+    """Transform values to three weights of a row: the transpose of ``weights_to_values``."""
     if SMALL_TILE:
         even = line.times(0.5, line.plus(m[1], m[2]))
         return [line.plus(m[0], even), line.times(0.5, line.minus(m[1], m[2])), line.plus(m[3], even)]
@@ -121,7 +122,7 @@ def values_to_weights(line, m):
 
 
 def values_to_outputs(line, m):
-    """Outputs of a row, TILE of them, from values."""
+    """Transform values to TILE outputs of a row."""
     if SMALL_TILE:
         return [line.plus(m[0], line.plus(m[1], m[2])), line.plus(m[3], line.minus(m[1], m[2]))]
     near, near_odd = line.plus(m[1], m[2]), line.minus(m[1], m[2])
@@ -135,7 +136,7 @@ def values_to_outputs(line, m):
 
 
 def gradients_to_values(line, g):
-    """Gradients of the outputs of a row as values: the transpose of ``values_to_outputs``."""
+    """Transform the output gradients of a row to values: the transpose of ``values_to_outputs``."""
     if SMALL_TILE:
         return [g[0], line.plus(g[0], g[1]), line.minus(g[0], g[1]), g[1]]
     near, near_odd = line.join(NEAR2, g[2], g[0]), line.times(NEAR, line.join(NEAR2, g[3], g[1]))
@@ -151,12 +152,12 @@ def gradients_to_values(line, g):
 
 
 def two_axes(transform, read, written):
-    """An intrinsic that transforms maps along both axes, for some channels.
+    """Return an intrinsic that transforms maps along both axes, for some channels.
 
     Args:
-        transform: Along one axis.
-        read: Height and width of what it reads.
-        written: Of what it gives.
+        transform: Transform along one axis.
+        read: Height and width of the source.
+        written: Height and width of the target.
     """
 
     @intrinsic
@@ -195,9 +196,9 @@ transform_to_weights = two_axes(values_to_weights, PATCH, 3)
 
 @intrinsic
 def multiply(context, a, a_begin, a_row, a_step, b, b_begin, b_step, steps, c, c_begin, add):
-    """c[m, n] = Σ_k a[m, k] · b[k, n] for ROWS rows and a panel; with ``add``, c is added to.
+    """Compute c[m, n] = Σ_k a[m, k] · b[k, n] for ROWS rows and a panel, added to c with ``add``.
 
-    ``a_row`` and ``a_step`` are between rows and steps of a, ``b_step`` between steps of b; a row of c is a panel.
+    ``a_row`` and ``a_step`` are strides of a, ``b_step`` is the stride of b. A row of c is a panel.
     """
 
     def generate(context, builder, signature, values):
@@ -232,7 +233,7 @@ def multiply(context, a, a_begin, a_row, a_step, b, b_begin, b_step, steps, c, c
 
 @intrinsic
 def copy(context, source, begin, target, at, count, add):
-    """Copies numbers in vectors; with ``add``, to what is there."""
+    """Copy elements in vectors, or add them to the target with ``add``."""
 
     def generate(context, builder, signature, values):
         source, begin, target, at, count, add = values
@@ -252,7 +253,7 @@ def copy(context, source, begin, target, at, count, add):
 
 @njit(**inner)
 def cut_out(maps, patch, n, top, left, size, H, W, C, channel, channels):
-    """Copies a square of a map and some of its channels, with zeros where it reaches over the edges."""
+    """Copy a square of a map, for some of its channels, padded with zeros."""
     begin, end = max(0, -left), min(size, W - left)
     for i in range(size):
         row, at = top + i, i * size * channels
@@ -267,7 +268,7 @@ def cut_out(maps, patch, n, top, left, size, H, W, C, channel, channels):
 
 @intrinsic
 def turn(context, source, begin, row, target, at):
-    """Transposes a square of VECTOR rows, ``row`` apart, and as many columns; rows of the target are neighbours."""
+    """Transpose a square of VECTOR rows, ``row`` apart, and as many columns, in registers."""
 
     def generate(context, builder, signature, values):
         source, begin, row, target, at = values
@@ -293,9 +294,10 @@ def turn(context, source, begin, row, target, at):
 
 @intrinsic
 def largest(context, row, begin, count, most):
-    """The largest magnitude of some numbers and ``most``, as the bits of a float32 without its sign.
+    """Return the largest magnitude of some elements and ``most``, as bits of a float32.
 
-    In these bits, a larger magnitude is a larger integer; infinity is larger than all numbers and NaN than infinity.
+    As integers, these bits (without sign) have the order of the magnitudes, with infinity above all numbers and NaN
+    above infinity.
     """
 
     def generate(context, builder, signature, values):
@@ -322,16 +324,16 @@ def largest(context, row, begin, count, most):
 
 @njit(**inner)
 def mark_windows(d, begin, down, C, doubts, at, columns, high, wide):
-    """Marks outputs of a tile that its other inputs would drown: EMPTY or PLAIN in ``doubts``.
+    """Mark the outputs of a tile that rounding errors of other inputs would drown, in ``doubts``.
 
-    d: Inputs of the tile, ``[PATCH, PATCH, C]``, ``down`` between rows.
-    doubts: For each output; ``at`` is that of the tile's first, ``columns`` are between rows.
-    high, wide: Outputs of the tile that there are.
+    d: Inputs of the tile, ``[PATCH, PATCH, C]``, with stride ``down`` between rows.
+    doubts: EMPTY or PLAIN for each output. ``at`` is the first of the tile, ``columns`` the stride between rows.
+    high, wide: Number of outputs of the tile inside the map.
     """
     most = int64(0)
     for i in range(PATCH):
         most = largest(d, begin + i * down, PATCH * C, most)
-    # Each window contains one of the inputs in the middle: if these are large, all windows have large inputs.
+    # Each window contains at least one of the inputs in the middle. If all of these are large, no window is in doubt.
     least = most
     for i in range(min(high, 2), max(min(high, 2) + 1, high)):
         for j in range(min(wide, 2), max(min(wide, 2) + 1, wide)):
@@ -351,11 +353,11 @@ def mark_windows(d, begin, down, C, doubts, at, columns, high, wide):
 
 @njit(**inner)
 def transform_panel(w, corner, u, panel, C, CO, turned):
-    """Transforms the weights of a panel of outputs.
+    """Transform the weights of a panel of outputs.
 
-    w: Weights ``[CO, 3, 3, C]``; ``turned``: ``[C, 3, 3, CO]``, which are turned by half a turn.
+    w: Weights ``[CO, 3, 3, C]``, or ``[C, 3, 3, CO]`` with ``turned``, rotated by 180 degrees.
     corner: Scratch memory for ``[3, 3, VECTOR, VECTOR]``.
-    u: ``[PLACES, C, width]``, places APART.
+    u: ``[PLACES, C, width]``, padded by APART.
     """
     step, low = C * width + APART, panel * width
     if turned:
@@ -377,15 +379,15 @@ def transform_panel(w, corner, u, panel, C, CO, turned):
 
 @njit(types.void(reals, reals, reals, marks, *[int64] * 16), **outer)
 def forward(x, w, y, doubts, first, last, tiles, here, parts, H, W, C, rows, columns, CO, down, right, ph, pw, turned):
-    """The outputs of some blocks of tiles, each for a part of the panels.
+    """Compute the outputs of some blocks of tiles, each for a part of the panels.
 
     x, y: Maps, ``[N, H, W, C]`` and ``[N, rows, columns, CO]``.
-    w: As of ``transform_panel``.
-    doubts: Of each place of y, EMPTY where the window is all zeros, PLAIN where it is so small beside the rest of the
-        tile, or the tile is so large, that a plain sum is wanted; else 0.
-    tiles: All that there are, ``down`` times ``right`` of a map.
-    here: Of a block, a multiple of ROWS.
-    parts: Into how many the panels are divided.
+    w: Weights as in ``transform_panel``.
+    doubts: Marks for each position of y: EMPTY if the window is all zeros, PLAIN if a plain sum is needed, because the
+        window is small compared with the tile or the tile is too large, else 0.
+    tiles: Number of tiles, ``down`` times ``right`` per map.
+    here: Tiles per block, a multiple of ROWS.
+    parts: Number of parts of the panels.
     ph, pw: Padding.
     turned: 1 if w is turned, else 0.
     """
@@ -446,14 +448,14 @@ def forward(x, w, y, doubts, first, last, tiles, here, parts, H, W, C, rows, col
 def weight_gradient(
     x, g, u, w, first, last, tiles, per, here, groups, parts, H, W, C, rows, columns, CO, down, right, ph, pw
 ):
-    """Gradients of the weights, of some groups of tiles, panels of input channels and parts of the outputs.
+    """Compute weight gradients of some groups of tiles, panels of inputs and parts of the outputs.
 
     x, g: Maps, ``[N, H, W, C]`` and ``[N, rows, columns, CO]``.
-    u: Of several groups, their transformed gradients: for each group, panel and part ``[PLACES, CO / parts, width]``.
-    w: Of one group, the gradients, ``[CO, 3, 3, C]``.
-    tiles: All that there are, ``per`` of them in a group, ``down`` times ``right`` of a map.
-    here: Of a block of a group.
-    parts: Into how many the output channels are divided, each a multiple of ROWS and VECTOR.
+    u: Transformed gradients if there are several groups, ``[PLACES, CO / parts, width]`` per group, panel and part.
+    w: Gradients if there is one group, ``[CO, 3, 3, C]``.
+    tiles: Number of tiles, ``per`` per group, ``down`` times ``right`` per map.
+    here: Tiles per block of a group.
+    parts: Number of parts of the output channels, each a multiple of ROWS and VECTOR.
     ph, pw: Padding.
     """
     many, panels = CO // parts, C // width
@@ -504,9 +506,9 @@ def weight_gradient(
 
 @njit(types.void(reals, reals, *[int64] * 6), **outer)
 def sum_gradients(u, w, first, last, groups, parts, C, CO):
-    """Adds up groups, and transforms the sums to gradients of weights, for some pairs of an output channel and a panel.
+    """Add the groups of a weight gradient and transform the sums back.
 
-    u, w: As of ``weight_gradient``; the first group becomes the sum.
+    u, w: As in ``weight_gradient``. The first group is overwritten with the sum.
     """
     panels, many = C // width, CO // parts
     for pair in range(first, last):

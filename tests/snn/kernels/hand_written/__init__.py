@@ -38,7 +38,7 @@ def backward(
             g_x_TN, g_start, none, none.clone(), _of_factors(sums, call), call.nothing(call.x_TN.dtype)
         )
     joint, needs_norm = FusedJoin(call.program.join, call.other_TN), NeedsGrad(wanted.x, *wanted[2:])
-    g_TN = call.given().zero_() if g_TN is None else g_TN
+    g_TN = call.empty_output().zero_() if g_TN is None else g_TN
     found = norm_neurons.gradients(work, g_TN, channels, joint, needs_norm, batch=batch)
     return LayerGradients(found.x_TN, none, found.weight, found.bias, _of_factors(found.factors, call), found.other_TN)
 
