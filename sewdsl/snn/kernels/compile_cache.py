@@ -25,6 +25,7 @@ END_OF_SHARED = "# what comes before this line is shared with other kernels\n"
 def is_compiled(text: str, versions: str) -> bool:
     """Return whether the compiled code of a text is on disk, or cannot be stored there."""
     path = _stored(*_named(text, versions))
+    # Files that cannot be stored are compiled by each process, so compiling ahead would not help.
     return path is None or path.with_suffix(".sha256").is_file()
 
 

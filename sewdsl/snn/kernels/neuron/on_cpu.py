@@ -164,6 +164,7 @@ def _in_dtype(factors: NDArray[np.float64], call: LayerCall) -> Tensor:
 @lru_cache(maxsize=1024)
 def _prepare(variant: KernelVariant, needs_grad: LayerNeedsGrad | None, axes: tuple[tuple[int, int], ...]) -> _Prepared:
     """Return the kernel of a variant, with all arguments that depend on the factors' shapes only."""
+    # Rendering and these arrays depend on no tensor, so calls share them.
     kernel = render_forward(variant) if needs_grad is None else render_backward(variant, needs_grad)
     offset, rows = 0, list[tuple[int, int, int]]()
     for steps, channels in axes:
@@ -206,6 +207,7 @@ def _run(  # noqa: PLR0913 -- everything that a kernel is given
 
 def _gain(call: LayerCall, prepared: _Prepared, gain: float) -> Any:
     """Return a scalar, or the values of a factor: a scalar, or a tensor ``[C]``."""
+    # An integer is the index of a factor, a float is a constant.
     if not isinstance(gain, int) or call.factors is None:
         return gain
     first, _, channels = prepared.places[gain]

@@ -58,6 +58,7 @@ class Tiles(NamedTuple):
         """
         C, neurons = x_TN.shape[2] if channels else 1, x_TN[0].numel()
         inner = memory_layout.step_strides(x_TN)[1] if C > 1 else max(neurons, 1)
+        # If channels are adjacent, a tile spans several of them for coalesced access.
         columns = min(MAX_COLUMNS, 1 << (C - 1).bit_length()) if inner == 1 else 1
         return cls(neurons // C, inner, C, lanes // columns, columns)
 
@@ -201,6 +202,7 @@ def _factors(rows: Tensor, call: LayerCall, kernel: CudaKernel) -> Tensor:
         call: Arguments of the forward pass.
     """
     assert call.factors is not None  # noqa: S101 -- factors have gradients
+    # Scalar factors only: no reordering is needed.
     if len(rows) == len(kernel.factors) == call.factors.numel():
         return rows.sum(1).to(call.factors.dtype)
     pieces, first = [], 0

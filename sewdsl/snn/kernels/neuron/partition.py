@@ -55,6 +55,7 @@ class Partition(NamedTuple):
         """
         T, *sizes = x_TN.shape
         neurons, C = prod(sizes), sizes[1] if len(sizes) > 1 else 1
+        # Everything follows from shape, layout and dtype, so results do not depend on the number of threads.
         block = block_size(x_TN)
         blocks = -(-neurons // block)
         stride = strides[1] if C > 1 else max(neurons, 1)

@@ -55,6 +55,7 @@ class TracedSymbol(TapeOperators):
         """Append an operation to the tape, and return its result."""
         tape = self.entry.tape
         symbols = [self.of(operand, tape) for operand in operands]
+        # E.g. PyTorch rejects the difference of two boolean tensors.
         if operation in ARITHMETIC_ONLY and all(symbol.mask for symbol in symbols):
             raise NotTraceableError
         result = tape.put(operation, *(symbol.entry for symbol in symbols))
@@ -203,6 +204,7 @@ def _differentiate(text: str) -> JoinSlopes | None:
     """Return the derivatives of a join, or None if one of them is identically 0."""
     tape = Tape()
     s, z = tape.leaf("s"), tape.leaf("z")
+    # The gradient 1 of the output leaves the partial derivatives.
     pulled = pull_back([(read_tape(tape, text), tape.number(1.0))])
     spikes, other = pulled.get(s), pulled.get(z)
     if spikes is None or other is None or 0 in {spikes.number, other.number}:

@@ -168,6 +168,7 @@ class _Writer:
             lines.append(f"{row}[i] {'+=' if row[0] == 's' else '='} {value}")
         body = "\n        ".join(lines) or "pass"
         used = _words(body) | {"x"}
+        # `x` gives the number of elements, also if its values are not read.
         head = [each for each in rows if each in used]
         text = f"@njit(**apart)\ndef {name}({', '.join(head)}):\n    for i in range(x.size):\n        {body}\n\n"
         return text, f"{name}({', '.join(rows[each] for each in head)})"
@@ -207,6 +208,7 @@ class _Writer:
     def _setup(self, scalars: Sequence[object], rows: Mapping[str, str], *, sums: bool) -> list[str]:
         """Return the first lines of a kernel."""
         lines = [f"c{index} = scalars[{index}]" for index in range(len(scalars))]
+        # `span` decides at run time whether values are spread over a whole period of channels.
         if rows or sums:
             lines.append("whole, spread_over = span(block, stride, C)")
         lines += [f"{row} = np.empty({'T * ' if self._over_steps(row) else ''}spread_over, number)" for row in rows]
@@ -403,6 +405,7 @@ class _Writer:
             *([f"if {' or '.join(streamed)}:", "    finish_stores()"] if streamed else []),
         ]
         inside = "\n".join(_indented(loops))
+        # numba compiles the function eagerly, so its signature lists exactly the arguments that are used.
         arguments = tuple(name for name in ARGUMENTS if name in _words(inside))
         head = f"@njit(types.void({', '.join(ARGUMENTS[name] for name in arguments)}, *[int64] * 8), **outer)\n"
         head += f"def {function}({', '.join(arguments)}, {RANGES}):\n"

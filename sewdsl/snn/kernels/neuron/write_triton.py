@@ -211,6 +211,7 @@ class _Writer:
         kept = {entry: f"k{index}" for index, entry in enumerate(plan.kept)}
         pull, pulled = self._lines(names | kept, plan.results, plan.kept)
         lines = (len(charge) + len(pull)) * steps
+        # Triton keeps tuples in registers only if the loop is unrolled. Long unrolled loops compile slowly.
         unrolled = 0 < lines <= MAX_UNROLLED_LINES and len(rows) * steps <= MAX_REGISTER_ROWS
         loop = "tl.static_range(T)" if unrolled else "range(T)"
         gains = [f"f{each}" if isinstance(each, int) else self._number(each) for each in plan.gain]
@@ -297,6 +298,7 @@ class _Writer:
         lines = ["group = tl.program_id(0)", "last, all_steps = tl.cast(T - 1, tl.int64), tl.cast(T, tl.int64)", *setup]
         width = " * C" if self.tiled else ""
         lines += [f"entry = table + tl.cast(group, tl.int64) * ({self._column(plan)}){width}"] if plan.sums else []
+        # Without sums over channels, a program has one tile, and the host adds its sums.
         if not (self.tiled and plan.sums):
             sums = (f"tl.store(entry + {self._column(plan, row)}, tl.sum({_wide_sum(row)}, 0))" for row in summed)
             return [*lines, "tile = group", *body, *sums]
@@ -325,6 +327,7 @@ class _Writer:
         lines += ["b = tl.load(bias + column, known, 0.0) - shift * a"] if plan.derived else []
         lines += [f"{name} = gathered(table, {index}, {groups})" for index, name in enumerate(("ones", "products"))]
         values = {each.factor: "a * products + b * ones" if each.current else "ones" for each in plan.derived}
+        # Offset of the next factor in g_factors, as an expression of T.
         first = "0"
         for factor_index in sorted([*values, *(each.factor for each in plan.sums if each.factor is not None)]):
             index = next((index for index, each in enumerate(plan.sums) if each.factor == factor_index), None)
@@ -368,6 +371,7 @@ class _Writer:
                 *(f"c{n}" for n in range(len(self.numbers))),
             ]
             each = [*POINTERS, *saved, *POINTERS_OF_CHANNELS, *numbered, *SIZES, *CONSTANTS]
+            # Arguments are the known names that the lines read without assigning them.
             bound = {word for line in lines for word in re.findall(r"\w+", line.partition(" = ")[0]) if " = " in line}
             arguments[name] = tuple(word for word in each if word in used - bound)
             typed = (f"{word}: tl.constexpr" if word in {*CONSTANTS, *constants} else word for word in arguments[name])

@@ -28,6 +28,7 @@ class PackedTensor:
     def __init__(self, x: Tensor, bits: int) -> None:
         self._shape, self._dtype, self._bits = x.shape, x.dtype, bits
         self._strides = memory_layout.step_strides(x[None])
+        # On CPUs, groups of 64 bytes are padded. On CUDA devices, bytes are exact.
         if x.device.type != "cpu":
             self._bytes: Tensor = cuda_packed_bits.pack_operator(memory_layout.with_strides(x, self._strides), bits)
             return

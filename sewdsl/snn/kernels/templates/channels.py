@@ -36,6 +36,7 @@ def spread(values, out, low, stride, C):
     """Set each element of ``out`` to the value of its channel, from neuron ``low`` on."""
     i = int64(0)
     if stride == 1:
+        # Channels are adjacent: copy consecutive values.
         while i < out.size:
             channel, run = run_of(i, out.size, low, stride, C)
             for k in range(run):
@@ -58,6 +59,7 @@ def gather(row, sums, low, stride, C, column):
             for k in range(run):
                 sums[channel + k, column] += row[i + k]
         else:
+            # `plus` permits LLVM to reorder the sum, so that it is vectorised.
             total = 0.0
             for k in range(run):
                 total = plus(total, row[i + k])

@@ -15,6 +15,7 @@ import triton.language as tl
 
 @triton.jit
 def places(tile, rows, inner, C, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    # Offsets may exceed 32 bits.
     row = tl.cast(tile, tl.int64) * ROWS + tl.arange(0, ROWS)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     first = row // inner * (inner * C) + row % inner
@@ -41,6 +42,7 @@ def put(values, table, column_sums, C, COLUMNS: tl.constexpr):
 def gathered(table, place, groups, entries, C, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """Return the sum of an entry over all groups, for each channel."""
     column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    # Groups are added in a fixed order: ROWS interleaved sums, then their total.
     total = tl.zeros([ROWS, COLUMNS], tl.float64)
     for first in range(0, groups, ROWS):
         group = first + tl.arange(0, ROWS)
@@ -66,6 +68,7 @@ def sums(x, table, x_step, rows, inner, C, T, ROWS: tl.constexpr, COLUMNS: tl.co
     squares = tl.zeros([ROWS, COLUMNS], tl.float64)
     for tile in range(tiles * group // groups, tiles * (group + 1) // groups):
         place, inside = places(tile, rows, inner, C, ROWS, COLUMNS)
+        # Single precision over T values of a lane: double precision is slow on consumer GPUs.
         one = tl.zeros([ROWS, COLUMNS], tl.float32)
         square = tl.zeros([ROWS, COLUMNS], tl.float32)
         at = x + place

@@ -74,6 +74,7 @@ def narrowed(builder, value):
 def accumulate(builder, total, row, value):
     """Add a vector from memory to an accumulator, times the value of the event for COUNTS."""
     other = load(builder, row, VALUES)
+    # A spike is 1, so the weight is added without a multiplication.
     if COUNTS:
         builder.store(multiply_add(builder, other, value, builder.load(total)), total)
     else:
@@ -100,10 +101,10 @@ def active(context, x, index):
     def generate(context, builder, signature, values):
         lanes = inputs(context, builder, signature, values)
         if STORED == "float32":
+            # Unordered, so a NaN is active.
             return mask_of(builder, builder.fcmp_unordered("!=", lanes, ir.Constant(lanes.type, [0.0] * MASK_LANES)))
-        size = builder.and_(
-            lanes, ir.Constant(lanes.type, [0x7FFF] * MASK_LANES)
-        )  # either zero has no more than a sign
+        # +0 and -0 differ in the sign bit only.
+        size = builder.and_(lanes, ir.Constant(lanes.type, [0x7FFF] * MASK_LANES))
         return mask_of(builder, builder.icmp_unsigned("!=", size, ir.Constant(lanes.type, [0] * MASK_LANES)))
 
     return uint64(x, int64), generate
@@ -117,6 +118,7 @@ def spikes(context, x, index):
         lanes = inputs(context, builder, signature, values)
         if STORED == "float32":
             return mask_of(builder, builder.fcmp_ordered("==", lanes, ir.Constant(lanes.type, [1.0] * MASK_LANES)))
+        # Bits of 1.0 in the stored format.
         one = ir.Constant(lanes.type, [0x3F80 if STORED == "bfloat16" else 0x3C00] * MASK_LANES)
         return mask_of(builder, builder.icmp_unsigned("==", lanes, one))
 
@@ -155,6 +157,7 @@ def shift(context, events, first, last, offset, factor, taken, at):
     def generate(context, builder, signature, values):
         _, first, last, offset, factor, _, at = values
         add, times = (spread(builder, builder.trunc(each, I32), INDICES) for each in (offset, factor))
+        # Rows of events start anywhere, and the arrays have VECTOR elements of slack for the last vector.
         with cgutils.for_range_slice(builder, first, last, whole(VECTOR), intp=I64) as (k, _):
             lanes = load(builder, pointer(context, builder, signature.args[0], values[0], k), INDICES)
             to = builder.add(at, builder.sub(k, first))
@@ -191,6 +194,7 @@ def add_rows(context, w, bias, channel, taken, numbers, count, y, at, past):
         w, bias, channel, taken, numbers, count, y, at, past = values
         rows = pointer(context, builder, signature.args[0], w, channel)
         begin = pointer(context, builder, signature.args[1], bias, channel)
+        # LLVM keeps these accumulators in registers, as far as there are enough.
         totals = [
             cgutils.alloca_once_value(builder, load(builder, builder.gep(begin, [whole(v * VECTOR)]), VALUES))
             for v in range(VECTORS)
@@ -205,6 +209,7 @@ def add_rows(context, w, bias, channel, taken, numbers, count, y, at, past):
         places = [
             pointer(context, builder, signature.args[6], y, builder.add(at, whole(v * VECTOR))) for v in range(VECTORS)
         ]
+        # Store from registers: rounding 16-bit sums in memory would wait for the previous stores.
         with builder.if_else(past) as (streamed, kept):
             with streamed:
                 for place, total in zip(places, totals, strict=True):
@@ -231,6 +236,7 @@ def add_around(context, g, channel, row_step, place_step, taken, numbers, first,
                 for j in range(KERNEL_COLUMNS)
                 for v in range(VECTORS)
             ]
+            # One kernel row at a time: its accumulators fit in the registers.
             totals = [cgutils.alloca_once(builder, VALUES) for _ in places]
             for place, total in zip(places, totals, strict=True):
                 builder.store(load(builder, place, VALUES), total)
@@ -284,6 +290,7 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
     for strip in range(first, last):
         n, strip_of_n = strip // strips, strip % strips
         low_row, top_row = strip_of_n * rows // strips, (strip_of_n + 1) * rows // strips
+        # List the events of all rows that the windows of the strip contain.
         e = 0
         for h in range(max(0, low_row * sh - ph), min(H, (top_row - 1) * sh - ph + KERNEL_ROWS)):
             for c in range(W):
@@ -292,6 +299,7 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
                 for low in range(0, C, MASK_LANES):
                     mask = active(x, place + low)
                     if not COUNTS:
+                        # An active input that is not 1 contradicts the declaration of spikes.
                         wrong |= mask ^ spikes(x, place + low)
                     while mask:
                         channel = low + lowest(mask)
@@ -308,6 +316,7 @@ def forward(x, w, bias, y, other, first, last, strips, H, W, C, CO, rows, column
                 begin, end = max(left, 0), max(0, min(left + KERNEL_COLUMNS, W))
                 for i in range(max(0, -top), min(KERNEL_ROWS, H - top) if begin < end else 0):
                     at = (top + i) * (W + 1)
+                    # Events are listed by column, so those of a kernel row in a window are consecutive.
                     s, t = int64(starts[at + begin]), int64(starts[at + end])
                     shift(events, s, t, (i * KERNEL_COLUMNS - left) * C, int64(CO), taken, m)
                     if COUNTS:
@@ -354,6 +363,7 @@ def weight_gradient(x, g, dw, other, first, last, per, N, H, W, C, CO, rows, col
             here = min(samples, end - n)
             for up in range(0, H, high):
                 for left in range(0, W, wide):
+                    # Copy the output gradients around the tile, with zeros outside of the map: events read them often.
                     for q in range(here * tall):
                         sample, r = q // tall, up + ph - (KERNEL_ROWS - 1) + q % tall
                         place = q * broad * CO
@@ -367,6 +377,7 @@ def weight_gradient(x, g, dw, other, first, last, per, N, H, W, C, CO, rows, col
                         source = ((n + sample) * rows + r) * columns + begin + low
                         many = (top - low) * CO
                         widen(part(g, source * CO, many), part(around, place + low * CO, many))
+                    # List the events of the tile by channel.
                     fill(counts, 0)
                     for sample in range(here):
                         for r in range(min(high, H - up)):
@@ -384,6 +395,7 @@ def weight_gradient(x, g, dw, other, first, last, per, N, H, W, C, CO, rows, col
                                             put(numbers, channel * room + counts[channel], read(x[place + channel]))
                                         counts[channel] += 1
                                         mask &= mask - uint64(1)
+                    # The gradients of a channel's weights stay in registers for all of its events.
                     for block in range(CO // width):
                         for channel in range(C):
                             if counts[channel]:

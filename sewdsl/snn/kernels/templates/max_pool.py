@@ -53,6 +53,7 @@ def forward(x, y, taken, first, last, C, H, W, rows, columns, kh, kw, sh, sw, ph
             for i in range(max(0, -top), min(kh, H - top)):
                 for j in range(max(0, -left), min(kw, W - left)):
                     at, tap = (place + i * W + j) * C, np.uint8(i * kw + j)
+                    # The first position inside of the map initialises the maximum.
                     new = i == max(0, -top) and j == max(0, -left)
                     for c in range(C):
                         other, largest, winner = load(x, at + c), load(y, out + c), load(taken, out + c)
@@ -65,6 +66,7 @@ if WINDOWS_OVERLAP:
 
     @njit(types.void(stored, octets, stored, *sizes), **{**apart, **outer})
     def backward(g, taken, g_x, first, last, C, H, W, rows, columns, kh, kw, sh, sw, ph, pw):
+        # Gradients of one row of the map are added in the dtype of computations, and rounded once.
         total = np.empty(W * C, number)
         for line in range(first, last):
             sample, down = line // H, line % H + ph
@@ -89,6 +91,7 @@ else:
             sample, down = line // H, line % H + ph
             row, i = down // sh, down % sh
             here = line * W * C
+            # Each position is in at most one window. Positions outside of all windows get zeros.
             if row >= rows or i >= kh:
                 g_x[here : here + W * C] = write(zero)
                 continue

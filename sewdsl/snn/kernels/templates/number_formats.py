@@ -177,9 +177,11 @@ if STORED == "bfloat16":
             def constant(number):
                 return ir.Constant(ir.IntType(32), number)
 
+            # Adding 0x7FFF, or 0x8000 if the upper half is odd, rounds to nearest even.
             bits = builder.bitcast(values[0], ir.IntType(32))
             even = builder.and_(builder.lshr(bits, constant(16)), constant(1))
             nearest = builder.lshr(builder.add(builder.add(bits, constant(0x7FFF)), even), constant(16))
+            # The addition could turn a NaN into another value.
             none = builder.fcmp_unordered("uno", values[0], values[0])
             return builder.trunc(builder.select(none, constant(0x7FC0), nearest), ir.IntType(16))
 

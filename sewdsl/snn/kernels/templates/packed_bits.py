@@ -32,6 +32,7 @@ def pack(x, y, first, last):
         if (g + 1) * group <= x.size:
             squeeze(part(x, g * group, group), part(y, g * lanes, lanes))
         else:
+            # The last group is incomplete: unused bits are 0.
             for k in range(lanes):
                 y[g * lanes + k] = np.uint8(0)
             for i in range(g * group, x.size):

@@ -78,6 +78,7 @@ def inputs_to_values(line, d):
     """Transform PATCH inputs of a row to values."""
     if SMALL_TILE:
         return [line.minus(d[0], d[2]), line.plus(d[1], d[2]), line.minus(d[2], d[1]), line.minus(d[3], d[1])]
+    # Points p and -p share the even and the odd part of the polynomial.
     even_near, odd_near = line.join(-FAR2, d[2], d[4]), line.join(-FAR2, d[1], d[3])
     even_far, odd_far = line.join(-NEAR2, d[2], d[4]), line.join(-NEAR2, d[1], d[3])
     return [
@@ -95,6 +96,7 @@ def weights_to_values(line, w):
     if SMALL_TILE:
         even = line.times(0.5, line.plus(w[0], w[2]))
         return [w[0], line.join(0.5, w[1], even), line.join(-0.5, w[1], even), w[2]]
+    # The scale factors of the interpolation (AT_0, AT_NEAR, AT_FAR) are applied to the weights only.
     near = line.join(AT_NEAR * NEAR2, w[2], line.times(AT_NEAR, w[0]))
     far = line.join(AT_FAR * FAR2, w[2], line.times(AT_FAR, w[0]))
     return [
@@ -171,6 +173,7 @@ def two_axes(transform, read, written):
             first_target = pointer(context, builder, signature.args[4], target, at)
             with cgutils.for_range_slice(builder, whole(0), channels, whole(VECTOR), intp=ir.IntType(64)) as (c, _):
                 corner, to = builder.gep(first, [c]), builder.gep(first_target, [c])
+                # The transform of a tile is B d Bᵀ: first along columns, then along rows.
                 columns = []
                 for j in range(read):
                     top = builder.gep(corner, [builder.mul(right, whole(j))])
@@ -208,6 +211,7 @@ def multiply(context, a, a_begin, a_row, a_step, b, b_begin, b_step, steps, c, c
         out = pointer(context, builder, signature.args[8], c, c_begin)
         rows = [builder.gep(corner, [builder.mul(a_row, whole(m))]) for m in range(ROWS)]
         places = [builder.gep(out, [whole(m * width + n * VECTOR)]) for m in range(ROWS) for n in range(VECTORS)]
+        # ROWS · VECTORS accumulators, chosen to fit in the registers.
         totals = [cgutils.alloca_once(builder, VALUES) for _ in places]
         with builder.if_else(add) as (added, fresh):
             with added:
@@ -220,6 +224,7 @@ def multiply(context, a, a_begin, a_row, a_step, b, b_begin, b_step, steps, c, c
             along, row = builder.mul(k, a_step), builder.gep(panel, [builder.mul(k, b_step)])
             vectors = [load(builder, builder.gep(row, [whole(n * VECTOR)]), VALUES) for n in range(VECTORS)]
             for m in range(ROWS):
+                # Each factor is used for a whole panel, and each vector of b for ROWS rows.
                 factor = spread(builder, builder.load(builder.gep(rows[m], [along])), VALUES)
                 for n, vector in enumerate(vectors):
                     total = totals[m * VECTORS + n]
@@ -274,6 +279,7 @@ def turn(context, source, begin, row, target, at):
         source, begin, row, target, at = values
         first = pointer(context, builder, signature.args[0], source, begin)
         lanes = [load(builder, builder.gep(first, [builder.mul(row, whole(i))]), VALUES) for i in range(VECTOR)]
+        # log2(VECTOR) steps of pairwise shuffles.
         step = 1
         while step < VECTOR:
             low = [k if not k & step else VECTOR + k - step for k in range(VECTOR)]
@@ -330,6 +336,7 @@ def mark_windows(d, begin, down, C, doubts, at, columns, high, wide):
     doubts: EMPTY or PLAIN for each output. ``at`` is the first of the tile, ``columns`` the stride between rows.
     high, wide: Number of outputs of the tile inside the map.
     """
+    # Integer comparisons of the bits also order infinity and NaN, which then exceed LARGE.
     most = int64(0)
     for i in range(PATCH):
         most = largest(d, begin + i * down, PATCH * C, most)
@@ -366,6 +373,7 @@ def transform_panel(w, corner, u, panel, C, CO, turned):
                 w, (c * 9 + 8) * CO + low, -3 * CO, -CO, u, c * width, PATCH * step, step, int64(width)
             )  # fmt: skip
         return
+    # Weights have the input channels last, panels the output channels: transpose squares in registers.
     for c in range(0, C, VECTOR):
         for o in range(0, width, VECTOR):
             for tap in range(9):
@@ -400,6 +408,7 @@ def forward(x, w, y, doubts, first, last, tiles, here, parts, H, W, C, rows, col
         end = min(tiles, begin + here)
         for tile in range(begin, begin + here):
             at = (tile - begin) * C
+            # Pad the last block with zeros, since `multiply` processes ROWS tiles together.
             if tile >= end:
                 for p in range(PLACES):
                     fill(part(v, p * v_step + at, C), np.float32(0))
@@ -411,6 +420,7 @@ def forward(x, w, y, doubts, first, last, tiles, here, parts, H, W, C, rows, col
             if top >= 0 and left >= 0 and top + PATCH <= H and left + PATCH <= W:
                 source = ((n * H + top) * W + left) * C
                 transform_inputs(x, source, W * C, C, v, at, PATCH * v_step, v_step, C)
+                # All parts of a block read the same inputs, so only the first one marks its outputs.
                 if which == 0:
                     mark_windows(x, source, W * C, C, doubts, place, columns, high, wide)
             else:
@@ -420,6 +430,7 @@ def forward(x, w, y, doubts, first, last, tiles, here, parts, H, W, C, rows, col
                     mark_windows(patch, int64(0), PATCH * C, C, doubts, place, columns, high, wide)
         for panel in range(which * panels // parts, (which + 1) * panels // parts):
             transform_panel(w, corner, u, panel, C, CO, turned)
+            # Transform the products back in small groups, while they are in a near cache.
             for low in range(0, end - begin, BLOCK):
                 for p in range(PLACES):
                     for tile in range(low, min(here, low + BLOCK), ROWS):
@@ -434,6 +445,7 @@ def forward(x, w, y, doubts, first, last, tiles, here, parts, H, W, C, rows, col
                     if top + TILE <= rows and left + TILE <= columns:
                         transform_to_outputs(m, at, PATCH * m_step, m_step, y, out, columns * CO, CO, int64(width))
                         continue
+                    # Tiles that exceed the map are transformed to scratch memory, and cut.
                     transform_to_outputs(
                         m, at, PATCH * m_step, m_step, patch, int64(0), int64(TILE * width), int64(width), int64(width)
                     )
@@ -462,6 +474,7 @@ def weight_gradient(
     v, d = np.empty(PLACES * (here * width + APART), np.float32), np.empty(PLACES * (here * many + APART), np.float32)
     patch, v_step, d_step = np.empty(PLACES * max(many, width), np.float32), here * width + APART, here * many + APART
     size = PLACES * many * width
+    # With one group, the thread transforms its sums back right away.
     sums = u if groups > 1 else np.empty(size, np.float32)
     for item in range(first, last):
         pair, output = item // parts, item % parts * many
