@@ -1,6 +1,6 @@
-"""What an editor asks of a text, in offsets: what is here, what can be here, where else it occurs.
+"""Editor features on source offsets: hover, completion, definitions, references.
 
-A text in an editor is half-typed more often than not. An :class:`EditorView` has all that the compiler knows of it.
+Source in an editor is incomplete most of the time. An :class:`EditorView` has everything that the compiler could infer.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EditorView:
-    """One version of a text.
+    """One version of a source in an editor, with its compilation.
 
     Attributes:
-        file: Where it is saved; None: nowhere yet, so that it can use no other file.
-        reach: Where the files lie that it may use, and what counts as their text.
+        file: Path of the saved file. If None, the source cannot use other files.
+        reach: Access to files that the source may use.
     """
 
     source: Source
@@ -46,32 +46,32 @@ class EditorView:
 
     @property
     def document(self) -> Document:
-        """The tree; statements that have syntax errors are left out."""
+        """Syntax tree, without statements that have syntax errors."""
         return self.compilation.document or Document((), span=Span(self.source, 0, 0))
 
     @property
     def too_long(self) -> bool:
-        """Whether the text is over the limit, so that it is not read at all."""
+        """Whether the source exceeds the limit. If so, it is not read."""
         return len(self.source.text) > DEFAULT_LIMITS.source_bytes
 
     @cached_property
     def tokens(self) -> list[Token]:
-        """The tokens, comments and line ends included; none of a text that is too long."""
+        """Tokens, including comments and newlines. Empty if the source is too long."""
         return [] if self.too_long else scan(self.source)
 
     @cached_property
     def statements(self) -> list[Lines]:
-        """The tokens of each statement, those with errors too; none of a text that is too long."""
+        """Tokens of each statement, including those with errors. Empty if the source is too long."""
         return statements(self.tokens, match_brackets(self.source, self.tokens))
 
     @cached_property
     def names(self) -> NameTable:
-        """What each name of the text refers to."""
+        """Meaning of each name in the source."""
         return NameTable(self.document, self.compilation.assembly, self.vocabulary)
 
     @property
     def unread(self) -> list[Span]:
-        """The statements with syntax errors, which the tree is without."""
+        """Spans of the statements with syntax errors, which the tree lacks."""
         if self.compilation.valid:
             return []
         read = {statement.span.start for statement in self.document.statements}
@@ -80,16 +80,17 @@ class EditorView:
 
     @cached_property
     def visits(self) -> dict[tuple[int, int], list[Expansion]]:
-        """What became of each item of this text, by the characters that it takes."""
-        found: dict[tuple[int, int], list[Expansion]] = {}
+        """Expansions of each item of the source, by its start and end."""
+        visits: dict[tuple[int, int], list[Expansion]] = {}
         for visit in self.compilation.visits:
+            # Visits of used files are not part of this view.
             if visit.span.source is self.source:
-                found.setdefault((visit.span.start, visit.span.end), []).append(visit)
-        return found
+                visits.setdefault((visit.span.start, visit.span.end), []).append(visit)
+        return visits
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The names that can be used here; all blocks by name without white space."""
+        """Names available in the source, with blocks by name without white space."""
         assembly = self.compilation.assembly
         neurons = read_neurons(assembly.neurons if assembly else {}).value
         return Vocabulary(assembly.blocks if assembly else {}, shipped_blocks(), neurons=neurons)
@@ -98,24 +99,25 @@ class EditorView:
 def compile_for_editor(
     text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK, limits: Limits = DEFAULT_LIMITS
 ) -> EditorView:
-    """Compile a text for an editor; raise nothing, whatever the text.
+    """Compile a source for an editor. Never raises, whatever the source.
 
     Args:
-        text: As it is in the editor, saved or not.
-        name: What diagnostics call it.
-        file: Where it is saved: what it uses is looked for from there.
-        reach: Where the files lie that it may use, and what counts as their text.
+        text: Content of the editor, saved or not.
+        name: Name of the source in diagnostics.
+        file: Path of the saved file. Used files are relative to it.
+        reach: Access to files that the source may use.
     """
-    found = SpecSource(Source(name, text), file, _stem(file), reach=reach)
-    return EditorView(found.source, file, run_front_end(found, (), limits), reach)
+    spec = SpecSource(Source(name, text), file, _stem(file), reach=reach)
+    return EditorView(spec.source, file, run_front_end(spec, (), limits), reach)
 
 
 def resolve_names(text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK) -> EditorView:
-    """Return the same without a network: enough to see which names mean what, in a few milliseconds."""
-    found = SpecSource(Source(name, text), file, _stem(file), reach=reach)
-    read = parse_and_assemble(found, DEFAULT_LIMITS)
-    said = sort_diagnostics(read.diagnostics)
-    return EditorView(found.source, file, Compilation(found, read.parsed.document, read.assembly, None, said), reach)
+    """Return a view without a network: names only, in a few milliseconds."""
+    spec = SpecSource(Source(name, text), file, _stem(file), reach=reach)
+    assembled = parse_and_assemble(spec, DEFAULT_LIMITS)
+    diagnostics = sort_diagnostics(assembled.diagnostics)
+    compilation = Compilation(spec, assembled.parsed.document, assembled.assembly, None, diagnostics)
+    return EditorView(spec.source, file, compilation, reach)
 
 
 def _stem(file: Path | None) -> str:

@@ -1,4 +1,4 @@
-"""What is at an offset of the source: the syntax nodes around it, and what has been written before it."""
+"""Syntax at a source offset: the enclosing nodes, and the preceding tokens."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def nodes_at(document: Document, offset: int, *, ending: bool = False) -> tuple[SyntaxNode, ...]:
-    """Return the nodes around a character, outermost first, the document left out.
+    """Return the nodes around an offset, outermost first, without the document.
 
     Args:
-        ending: Whether the word that ends at the offset is around it too, unless another begins there.
+        ending: Whether to include a word that ends at the offset, unless another one starts there.
     """
-    found: list[SyntaxNode] = []
+    path: list[SyntaxNode] = []
     node: SyntaxNode | None = document
     while node is not None:
         touched = [child for child in child_nodes(node) if child.span.start <= offset <= child.span.end]
@@ -32,25 +32,25 @@ def nodes_at(document: Document, offset: int, *, ending: bool = False) -> tuple[
         if ending and node is None and touched:
             node = touched[-1]
         if node is not None:
-            found.append(node)
-    return tuple(found)
+            path.append(node)
+    return tuple(path)
 
 
 _SIGNS = frozenset({*OPENERS, *CLOSERS, *CONTINUATION_TOKENS, "_COMMA", "_STAR", "_PLUS", "_SLASH", "STRING", "BAD"})
-"""Kinds of tokens after which a new name begins."""
+"""Types of tokens after which a new name starts."""
 
 
 @dataclass(frozen=True)
 class CursorContext:
-    """What precedes a place.
+    """Tokens before an offset.
 
     Attributes:
-        written: The characters of the name that is being written there, from its first on.
-        statement: The tokens of the statement, without that name; none: a statement begins.
-        section: Whether the place is between the braces of a section; ``statement`` is then the entry.
-        sections: First word of that section.
-        opened: The brackets that are open there, outermost first, each with its place in the statement.
-        text: Whether the place is between double quotes, and what is there before it; None: it is not.
+        written: Span of the partial name at the offset, up to the offset.
+        statement: Tokens of the statement before the partial name. Empty at the start of a statement.
+        section: Whether the offset is between the braces of a section. If so, ``statement`` has the tokens of an entry.
+        name: First word of that section.
+        opened: Open brackets, outermost first, each with its index in the statement.
+        text: Partial string before the offset, or None outside of double quotes.
     """
 
     written: Span
@@ -62,34 +62,34 @@ class CursorContext:
 
     @property
     def first(self) -> str:
-        """The kind of the statement's first token; empty: it begins here."""
+        """Type of the first token of the statement, or an empty string."""
         return self.statement[0].type if self.statement else ""
 
     @property
     def key(self) -> str:
-        """The statement's first word."""
+        """First word of the statement, or an empty string."""
         return str(self.statement[0]) if self.statement else ""
 
     @property
     def last(self) -> str:
-        """The kind of the token before the name; empty: it is the first."""
+        """Type of the token before the partial name, or an empty string."""
         return self.statement[-1].type if self.statement else ""
 
     @property
     def inner(self) -> list[Token]:
-        """The tokens after the innermost bracket that is open."""
+        """Tokens after the innermost open bracket."""
         return self.statement[self.opened[-1][1] + 1 :] if self.opened else self.statement
 
 
 def statements_before(source: Source, offset: int) -> list[Lines]:
-    """Return the tokens of each statement up to a character."""
+    """Return the tokens of each statement before an offset."""
     before = Source(source.name, source.text[:offset])
     tokens = scan(before)
     return statements(tokens, match_brackets(before, tokens))
 
 
 def cursor_context(source: Source, offset: int) -> CursorContext | None:
-    """What precedes a place; None where nothing can be written: in a comment, or in a text that is too long."""
+    """Return the context of an offset, or None in comments and in sources that are too long."""
     if len(source.text) > DEFAULT_LIMITS.source_bytes:
         return None
     before = Source(source.name, source.text[:offset])
@@ -97,27 +97,35 @@ def cursor_context(source: Source, offset: int) -> CursorContext | None:
     if tokens and tokens[-1].type == "COMMENT" and token_end(tokens[-1]) == offset:
         return None
     text = None
+    # The source ends at the offset here, so an open string is unterminated.
     if tokens and tokens[-1].type == "UNTERMINATED":
         text = str(tokens.pop())[1:]
     lines = statements(tokens, match_brackets(before, tokens))
-    open_ = [token.type for token in tokens if token.type != "COMMENT"]
-    fresh = bool(open_) and open_[-1] == "NEWLINE"
-    begin = offset - len(text) if text is not None else offset
+    types = [token.type for token in tokens if token.type != "COMMENT"]
+    fresh = bool(types) and types[-1] == "NEWLINE"
+    start = offset - len(text) if text is not None else offset
     statement, name, section = _entry(lines[-1], fresh=fresh) if lines else ([], "", False)
     written = [] if text is not None else _name(statement, offset)
     if written:
-        begin = token_start(written[0])
+        start = token_start(written[0])
     rest = statement[: len(statement) - len(written)]
-    return CursorContext(Span(source, begin, offset), rest, section, name, _opened(rest), text)
+    return CursorContext(Span(source, start, offset), rest, section, name, _opened(rest), text)
 
 
 def _entry(line: Lines, *, fresh: bool) -> tuple[list[Token], str, bool]:
-    """Return the tokens that a place belongs to, and the section around them; fresh: a newline precedes the place."""
+    """Return the tokens of the statement or entry at an offset, and its section.
+
+    Args:
+        fresh: Whether a newline precedes the offset.
+
+    Returns:
+        The tokens, the first word of the section, and whether the offset is in a section.
+    """
     depth = _depth(line.tokens)
     if line.braced and depth > 0:
         entry = line.entries[-1] if line.entries else []
-        goes_on = not fresh or (bool(entry) and (_depth(entry) > 0 or entry[-1].type in CONTINUATION_TOKENS))
-        return entry if goes_on else [], str(line.tokens[0]), True
+        continues = not fresh or (bool(entry) and (_depth(entry) > 0 or entry[-1].type in CONTINUATION_TOKENS))
+        return entry if continues else [], str(line.tokens[0]), True
     if fresh and depth <= 0 and not (line.tokens and line.tokens[-1].type in CONTINUATION_TOKENS):
         return [], "", False
     return line.tokens, "", False
@@ -128,25 +136,26 @@ def _depth(tokens: list[Token]) -> int:
 
 
 def _name(statement: list[Token], offset: int) -> list[Token]:
-    """The tokens at the end of a statement that make one name: ``SEW Bl`` of a block, ``dvs128-ge`` of a dataset."""
+    """Return the tokens at the end of a statement that form one name."""
     if not statement or token_end(statement[-1]) != offset or statement[-1].type in _SIGNS:
         return []
-    place = next((i + 1 for i, token in enumerate(statement) if token.type in {"_ON", "_ALLOW"}), None)
-    if place is not None and statement[place:]:
-        return statement[place:]
-    found = [statement[-1]]
+    # A name may have several tokens: `SEW Bl` of a block, `dvs128-ge` of a dataset, `and-in` of a code.
+    start = next((i + 1 for i, token in enumerate(statement) if token.type in {"_ON", "_ALLOW"}), None)
+    if start is not None and statement[start:]:
+        return statement[start:]
+    words = [statement[-1]]
     for token in reversed(statement[1:-1]):
         if token.type != "WORD":
             break
-        found.insert(0, token)
-    return found
+        words.insert(0, token)
+    return words
 
 
 def _opened(tokens: list[Token]) -> list[tuple[str, int]]:
     opened: list[tuple[str, int]] = []
-    for place, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if token.type in OPENERS:
-            opened.append((token.type, place))
+            opened.append((token.type, index))
         elif token.type in CLOSERS and opened:
             opened.pop()
     return opened

@@ -1,4 +1,4 @@
-"""What is said of the thing under the cursor, as Markdown."""
+"""Markdown documentation of the syntax at an offset."""
 
 from __future__ import annotations
 
@@ -40,22 +40,23 @@ if TYPE_CHECKING:
 
 
 class Hover(NamedTuple):
-    """What is said, and of which characters."""
+    """Documentation, and the span that it describes."""
 
     text: str
     span: Span
 
 
 def hover(view: EditorView, offset: int) -> Hover | None:
-    """What there is to say of a place; None: nothing.
+    """Return the documentation at an offset, or None.
 
-    In a statement that cannot be parsed, names alone are known.
+    In a statement with syntax errors, only names are documented.
     """
     nodes = nodes_at(view.document, offset)
+    # The innermost node with documentation wins.
     for depth in range(len(nodes) - 1, -1, -1):
-        said = _of(view, nodes[: depth + 1], offset)
-        if said is not None:
-            return said
+        result = _of(view, nodes[: depth + 1], offset)
+        if result is not None:
+            return result
     return _of_token(view, offset)
 
 
@@ -70,8 +71,8 @@ def _of(view: EditorView, nodes: tuple[SyntaxNode, ...], offset: int) -> Hover |
             return _of_argument(view, name, outer, node.span.part(0, len(name)))
         case Setting(key=key) if _touches(key.span, offset):
             section = any(isinstance(above, Section) for above in outer)
-            known = {**kind_docs.recipe_docs(), **kind_docs.STUDY} if section else kind_docs.header_docs()
-            return Hover(known[key.text], key.span) if key.text in known else None
+            docs = {**kind_docs.recipe_docs(), **kind_docs.STUDY} if section else kind_docs.header_docs()
+            return Hover(docs[key.text], key.span) if key.text in docs else None
         case Allow(code=code) if _touches(code.span, offset) and code.text in kind_docs.code_pages():
             return Hover(kind_docs.code_pages()[code.text], code.span)
         case Expect(quantity=quantity) | Claim(quantity=quantity) if _touches(quantity.span, offset):
@@ -90,7 +91,7 @@ def _touches(span: Span, offset: int) -> bool:
 
 
 def _of_item(view: EditorView, item: Item) -> Hover | None:
-    """What flows through an item, and what its name means."""
+    """Return the signals of an item, and the documentation of its name."""
     meaning = view.names.meaning(item.name) if not isinstance(item, Repeat) else None
     if meaning is not None and meaning.family == "value":
         return Hover(_named_value(view, meaning), item.span)
@@ -105,7 +106,7 @@ def _of_item(view: EditorView, item: Item) -> Hover | None:
 
 
 def _named_value(view: EditorView, value: Meaning) -> str:
-    """What flows out of a named value, and the line that names it; of an operand, that it is one."""
+    """Return the signals and the definition of a named value."""
     line = value.definition
     if not isinstance(line, Let):
         return f"An operand of {value.title}."
@@ -119,7 +120,7 @@ def _block(definition: BlockDefinition) -> str:
 
 
 def _kind(view: EditorView, word: str, *, signature: bool = True) -> str:
-    """What a name means that is no block: a kind, with or without compact arguments, or a name of the language."""
+    """Return the documentation of a kind, or of a name of the language."""
     if word in kind_docs.NAMES:
         return kind_docs.NAMES[word]
     kind = view.vocabulary.any_kind(word)
@@ -143,13 +144,13 @@ def _of_argument(view: EditorView, name: str, outer: list[SyntaxNode], span: Spa
 
 
 def _of_equation_name(view: EditorView, neuron: NeuronDefinition, name: str) -> str:
-    """What a name in the definition of a neuron means there."""
+    """Return the documentation of a name in the definition of a neuron."""
     if name == neuron.name.text:
         kind = view.vocabulary.neurons.own.get(name)
         return kind_docs.kind_description(kind) if kind is not None else f"```sewdsl\n{neuron.span.text}\n```"
     for parameter in neuron.parameters:
         if parameter.name.text == name:
-            return f"A parameter of {neuron.name.text}, {parameter.default.span.text} unless a call says otherwise."
+            return f"A parameter of {neuron.name.text}, default {parameter.default.span.text}."
     lines = [
         f"`{' '.join(each.span.text.split())}`"
         for each in neuron.equations
@@ -159,18 +160,19 @@ def _of_equation_name(view: EditorView, neuron: NeuronDefinition, name: str) -> 
 
 
 def _of_figure(view: EditorView, quantity: str, span: Span) -> Hover | None:
-    network, said = view.compilation.network, view.compilation.diagnostics
-    broken = any(d.severity is Severity.ERROR and d.code != "expectation-failed" for d in said)
+    network, diagnostics = view.compilation.network, view.compilation.diagnostics
+    # Values of a network with errors may be wrong. Failed expectations do not change them.
+    has_errors = any(d.severity is Severity.ERROR and d.code != "expectation-failed" for d in diagnostics)
     if quantity in MEASURED and (network is None or quantity not in quantities(network)):
         return Hover(MEASURED[quantity], span)
-    if network is None or broken or quantity not in quantities(network):
+    if network is None or has_errors or quantity not in quantities(network):
         return None
     value = compute_quantity(network, quantity)
     return Hover(f"computed: {value:,}" if isinstance(value, int) else f"computed: {value}", span)
 
 
 def _of_token(view: EditorView, offset: int) -> Hover | None:
-    """What a word means by itself: the keyword of a statement, or a name in one with syntax errors."""
+    """Return the documentation of a token: a keyword, or a name in a statement with syntax errors."""
     for line in view.statements:
         for token in (*line.tokens, *(token for entry in line.entries for token in entry)):
             if token_start(token) <= offset < token_end(token):
@@ -187,7 +189,7 @@ def _of_token(view: EditorView, offset: int) -> Hover | None:
 
 
 def _of_equation_token(view: EditorView, line: Lines, token: Token) -> str:
-    """What a word of a neuron's definition means by itself: a keyword, a function, a name that every neuron has."""
+    """Return the documentation of a keyword, function or predefined name of a neuron."""
     if token is line.tokens[0]:
         return kind_docs.STATEMENTS[str(token)]
     kind = view.vocabulary.neurons.find(str(token)) if token in line.tokens else None

@@ -1,4 +1,4 @@
-"""Shapes, value ranges and counts of an item of the source over all its copies, and inlay hints made of them."""
+"""Summary of an item of the source over all its copies, and inlay hints with shapes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sewdsl.ir.signal import Signal
 from sewdsl.syntax.tree import Body, Call, Item, Let, MergeOf, Repeat, SyntaxNode, child_nodes
 
 MAX_SHAPES = 4
-"""Different shapes of one item that are listed, the last among them."""
+"""Largest number of different shapes to list per item, including the last one."""
 
 
 class ItemFlow(NamedTuple):
-    """What flows in and out of an item, in one or more of its copies.
+    """Signals before and after an item, in one or more consecutive copies.
 
     Attributes:
-        copies: Which copies, counted from 1 in the order of computation.
+        copies: Numbers of the copies, from 1, in the order of computation.
     """
 
     before: Signal
@@ -27,42 +27,46 @@ class ItemFlow(NamedTuple):
     def __str__(self) -> str:
         return f"`{_size(self.before)}` → `{_size(self.after)}`"
 
-    def where(self, of: int) -> str:
-        """In which of so many copies: ``copy 3 of 7``, ``copies 1 to 4 of 7``."""
+    def where(self, total: int) -> str:
+        """Return the copies in words: ``copy 3 of 7``, ``copies 1 to 4 of 7``."""
         first, last = self.copies[0], self.copies[-1]
-        return f"copy {first} of {of}" if first == last else f"copies {first} to {last} of {of}"
+        return f"copy {first} of {total}" if first == last else f"copies {first} to {last} of {total}"
 
 
 def item_flows(view: EditorView, item: Item) -> list[ItemFlow]:
-    """What flows in and out of an item, equal copies together, in order; none of what is broken."""
+    """Return the signals of an item. Equal consecutive copies are merged, broken ones omitted."""
     network = view.compilation.network
-    found: list[ItemFlow] = []
+    flows: list[ItemFlow] = []
     for copy, visit in enumerate(view.visits.get((item.span.start, item.span.end), ()), 1):
         if network is None or visit.before is None or visit.after is None:
             continue
         before, after = network.nodes[visit.before].output, network.nodes[visit.after].output
-        if found and (found[-1].before, found[-1].after) == (before, after):
-            found[-1].copies.append(copy)
+        if flows and (flows[-1].before, flows[-1].after) == (before, after):
+            flows[-1].copies.append(copy)
         else:
-            found.append(ItemFlow(before, after, [copy]))
-    return found
+            flows.append(ItemFlow(before, after, [copy]))
+    return flows
 
 
 def summarize_item(view: EditorView, item: Item) -> str:
-    """Arguments in force, shapes, ranges, parameters and operations of an item; empty: nothing is known."""
+    """Return arguments, shapes, value ranges, parameters and operations of an item.
+
+    The text is empty if the item was not elaborated.
+    """
     network = view.compilation.network
     visits = [visit for visit in view.visits.get((item.span.start, item.span.end), ()) if visit.after is not None]
-    found = item_flows(view, item)
-    if network is None or not found:
+    flows = item_flows(view, item)
+    if network is None or not flows:
         return ""
+    # Only items of a single node have one op, with the arguments in force.
     ops = dict.fromkeys(str(network.nodes[visit.begin].op) for visit in visits if visit.end == visit.begin + 1)
-    shapes = [f"{flow} ({flow.where(len(visits))})" if len(found) > 1 else str(flow) for flow in found]
+    shapes = [f"{flow} ({flow.where(len(visits))})" if len(flows) > 1 else str(flow) for flow in flows]
     if len(shapes) > MAX_SHAPES:
         shapes[MAX_SHAPES - 1 : -1] = ["…"]
     nodes = [node for visit in visits for node in network.nodes[visit.begin : visit.end]]
     parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))
-    each = f" in {len(visits)} copies" if len(visits) > 1 else ""
-    counts = f"{parameters:,} parameters, {macs:,} MACs a time-step{each}"
+    copies = f" in {len(visits)} copies" if len(visits) > 1 else ""
+    counts = f"{parameters:,} parameters, {macs:,} MACs per time-step{copies}"
     return "  \n".join([*(f"`{op}`" for op in ops), *shapes, counts])
 
 
@@ -71,12 +75,12 @@ def _size(signal: Signal) -> str:
 
 
 class Hint(NamedTuple):
-    """A shape.
+    """Inlay hint with a shape.
 
     Attributes:
-        offset: After which character it is shown.
-        label: ``32×64×64``; of copies that differ, the first and the last: ``32×64×64 … 32×1×1``.
-        tooltip: The range of values.
+        offset: Offset after which the hint is shown.
+        label: ``32×64×64``, or the first and last shape of different copies: ``32×64×64 … 32×1×1``.
+        tooltip: Value range.
     """
 
     offset: int
@@ -85,18 +89,19 @@ class Hint(NamedTuple):
 
 
 def shape_hints(view: EditorView) -> list[Hint]:
-    """The shapes after the layers and blocks of the body and of named values, where they are not those before."""
-    found = []
+    """Return the shapes after calls in the body and in named values, where they change."""
+    hints = []
     for statement in view.document.statements:
         if isinstance(statement, Body | Let):
-            found += [hint for call in _calls(statement) if (hint := _hint(view, call))]
-    return found
+            hints += [hint for call in _calls(statement) if (hint := _hint(view, call))]
+    return hints
 
 
 def _calls(node: SyntaxNode) -> Iterator[Call]:
     for child in child_nodes(node):
         if isinstance(child, Call):
             yield child
+        # The name of a merge or repeat is not a layer.
         elif not isinstance(node, MergeOf | Repeat) or child is not getattr(node, "name", None):
             yield from _calls(child)
 

@@ -1,4 +1,7 @@
-"""Markdown on kinds and settings, from docstrings of the code, and on codes, from their pages."""
+"""Markdown documentation of kinds, settings and diagnostic codes.
+
+The texts come from docstrings, from this module and from the pages of codes.
+"""
 
 from __future__ import annotations
 
@@ -25,84 +28,85 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n(?: {8}.*|$))*)", re.MULTILINE)
 _ROLE = re.compile(r":\w+:`~?([^`]*)`")
 _PAGE_HEAD = re.compile(r"^\*(\w+) · ([^*]+)\*$", re.MULTILINE)
 _SENTENCE_END = re.compile(r"\.\s+(?=[A-Z`'])")
-"""'Fang et al. 2021' and 'Sec. 3' are no ends of one."""
+"""End of a sentence. Abbreviations such as 'et al. 2021' and 'Sec. 3' do not match."""
 
 HEADER = {
-    "network": "The network's name, between double quotes.",
-    "input": "Shape of one time-step of one sample: `2x128x128` for channels, height and width, or one length.",
-    "outputs": "In place of `body`: the names of the values that the network gives, `outputs low high`.",
-    "init": "`default`: torch's own initial weights; `kaiming`: convolutions normal, fan_out (He et al. 2015); "
-    "`normal(std=0.02)`: convolutions and fully connected layers normal, biases 0. With "
+    "network": "Name of the network, in double quotes.",
+    "input": "Shape of one time-step of one sample: `2x128x128` (channels, height, width), or a single length.",
+    "outputs": "Names of the values that the network returns, instead of `body`: `outputs low high`.",
+    "init": "Initial weights. `default`: those of PyTorch. `kaiming`: normal with fan_out for convolutions (He et al. "
+    "2015). `normal(std=0.02)`: normal for convolutions and fully connected layers, biases 0. With "
     "`zero`, every residual block starts as an identity (Sec. 3.3).",
 }
-"""What the fields of :class:`Settings` do not say as a file writes it."""
+"""Documentation of header keys whose text differs from the fields of :class:`Settings`."""
 
 STATEMENTS = {
-    "sewdsl": "The version of the language: `sewdsl 1`, in the first line.",
-    "let": "`let low = expression` names what flows out of a sequence; one that begins with `low` begins there.",
-    "body": "The network, in the notation that papers print.",
-    "block": "`block NAME(c=in, s=1) = expression` defines a block; `$(c)` is a parameter's value. One of several "
-    "operands says their names, `block Up(c)[low | high] = …`; one with named values has braces, and ends with `give`.",
-    "neuron": "`neuron NAME(tau=2.0) { … }` defines a neuron by the equations of a time-step. Without braces it is a "
-    "setting: what `SN` means.",
-    "use": '`use "other.net"` takes over blocks, settings and the recipe of another file.',
-    "expect": "A figure that must hold: parameters, macs or output.",
-    "claim": "A figure that a source prints, compared with what is computed; of `accuracy` and `energy`, with what is "
-    "measured.",
-    "allow": '`allow CODE "reason"` takes a warning or a note back.',
-    "train": "How the network is trained, and on which data set.",
-    "study": "Variants of the network that are trained, or looked at, side by side.",
+    "sewdsl": "Version of the language, in the first line: `sewdsl 1`.",
+    "let": "`let low = expression` names the output of a sequence. A sequence that starts with `low` reads this value.",
+    "body": "The network, in the notation of papers.",
+    "block": "`block NAME(c=in, s=1) = expression` defines a block. `$(c)` is the value of a parameter. A block with "
+    "several operands names them: `block Up(c)[low | high] = …`. A block with named values has braces and ends with "
+    "`give`.",
+    "neuron": "`neuron NAME(tau=2.0) { … }` defines a neuron by the equations of a time-step. Without braces, it is a "
+    "setting: the neuron to use for `SN`.",
+    "use": '`use "other.net"` imports the blocks, settings and recipe of another file.',
+    "expect": "Value that must hold: parameters, macs or output.",
+    "claim": "Value printed in a source, compared with the computed value. `accuracy` and `energy` are compared with "
+    "measurements.",
+    "allow": '`allow CODE "reason"` suppresses a warning or a note.',
+    "train": "Recipe to train the network, and the dataset.",
+    "study": "Variants of the network to train or probe, and to compare.",
 }
-"""What the first word of a statement says."""
+"""Documentation of statements, by their first word."""
 
 BLOCK_LINES = {
     "let": STATEMENTS["let"],
-    "give": "`give expression`, the last line between the braces of a block: what the block represents.",
+    "give": "`give expression`, the last line between the braces of a block: the output of the block.",
 }
-"""What the first word of a line between the braces of a block says."""
+"""Documentation of lines between the braces of a block, by their first word."""
 
 EQUATION_LINES = {
-    "learn": "`learn w per channel = 0`: what a layer learns, by itself, per channel or per step, and where it starts.",
-    "state": "`state i = 0`: a name whose value lasts to the next time-step, and its value before the first.",
-    "give": "`give s`: what the neuron gives.",
-    "per": "`per channel`, `per step`, `per channel, step`: of what each learns its own number.",
-    "channel": "Each channel learns its own number.",
-    "step": "Each time-step learns its own number.",
+    "learn": "`learn w per channel = 0`: a learnable value per layer, channel or time-step, and its initial value.",
+    "state": "`state i = 0`: a value kept for the next time-step, and its initial value.",
+    "give": "`give s`: the output of the neuron.",
+    "per": "`per channel`, `per step`, `per channel, step`: the axes along which values are learned separately.",
+    "channel": "A learnable value per channel.",
+    "step": "A learnable value per time-step.",
 }
-"""What the keywords between the braces of a neuron say."""
+"""Documentation of keywords between the braces of a neuron."""
 
 EQUATION_NAMES = {
-    "x": "The input of the time-step.",
-    "v": "The potential, a state: the value of the time-step before until it is assigned.",
-    "v_threshold": "The setting: the potential at which a neuron fires.",
-    "v_reset": "The setting: the potential after a spike; 0 where it is `none`.",
+    "x": "Input of the time-step.",
+    "v": "Membrane potential, a state. Until it is assigned, it has the value of the previous time-step.",
+    "v_threshold": "Setting: firing threshold of the membrane potential.",
+    "v_reset": "Setting: membrane potential after a spike, 0 if the setting is `none`.",
 }
 """Names that equations can read without defining them."""
 FUNCTIONS = {name: function.about for name, function in read_equations.FUNCTIONS.items()}
-"""What the functions of equations give."""
+"""Documentation of the functions of equations."""
 
 NAMES = {
-    "SN": "The file's neuron; without one, the neuron nearest before.",
-    "g": "The file's join, as in `g[ branch | shortcut ]`.",
-    "id": "The identity, as a shortcut; `id or X` takes X only where id does not fit.",
-    "in": "The channels that flow into the block.",
+    "SN": "The neuron of the file. Without one, the nearest preceding neuron.",
+    "g": "The join of the file, as in `g[ branch | shortcut ]`.",
+    "id": "Identity shortcut. `id or X` uses X only if the identity does not fit.",
+    "in": "Number of input channels of the block.",
 }
-"""Names that the language itself gives a meaning."""
+"""Names with a meaning in the language."""
 
 STUDY = {
-    "vary": "`vary join ADD AND IAND`: a variant for each value; of several lines, for each combination. "
+    "vary": "`vary join ADD AND IAND`: one variant per value. Several lines: one variant per combination. "
     "`vary train.optimizer.lr log 0.0001 0.1` is a range for a search, `log` or `linear`.",
-    "variant": '`variant "SEW AND" "join=AND"`: one variant by name, with what it changes.',
-    "probe": "`probe rates` or `probe gradients`: look at the variants before training instead of training them.",
-    "search": "`search TPE(trials=20, prune=median)` or `search Random(trials=20)`: train so many choices of values "
+    "variant": '`variant "SEW AND" "join=AND"`: a named variant, with its overrides.',
+    "probe": "`probe rates` or `probe gradients`: probe the untrained variants instead of training them.",
+    "search": "`search TPE(trials=20, prune=median)` or `search Random(trials=20)`: train this number of trials "
     "instead of all combinations.",
 }
-"""Keys that a study has in addition to those."""
+"""Documentation of the keys of a study that are not settings."""
 
 
 @cache
 def kind_description(kind: type[Kind]) -> str:
-    """What a kind is, with its equation; without its arguments."""
+    """Return the description of a kind with its equation and shape, without its arguments."""
     text = (getdoc(kind) or "").replace("::\n", ":\n")
     end = _SECTION.search(text)
     shape = re.search(r"^Shape: (.*(?:\n .*|\n\S.*)*)", text, re.MULTILINE)
@@ -112,29 +116,29 @@ def kind_description(kind: type[Kind]) -> str:
 
 @cache
 def field_docs(cls: type[BaseModel]) -> dict[str, str]:
-    """What each field means, by its name; those of the bases too, in the order of the fields."""
-    found: dict[str, str] = {}
+    """Return the documentation of each field, including those of base classes."""
+    docs: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         text = getdoc(base) if base.__doc__ else None
         section = re.search(r"^Attributes:\n((?: {4}.*\n?|\n)+)", text or "", re.MULTILINE)
         if section:
-            found |= {name: _plain(" ".join(words.split())) for name, words in _ATTRIBUTE.findall(section[1])}
-    return {name: found[name] for name in argument_fields(cls) if name in found}
+            docs |= {name: _plain(" ".join(words.split())) for name, words in _ATTRIBUTE.findall(section[1])}
+    return {name: docs[name] for name in argument_fields(cls) if name in docs}
 
 
 def header_docs() -> dict[str, str]:
-    """What each key of a header means."""
-    said = field_docs(Settings)
-    return {**{key: said[key] for key in ("steps", "encode", "neuron", "join", "readout")}, **HEADER}
+    """Return the documentation of each header key."""
+    docs = field_docs(Settings)
+    return {**{key: docs[key] for key in ("steps", "encode", "neuron", "join", "readout")}, **HEADER}
 
 
 def recipe_docs() -> dict[str, str]:
-    """What each key of a recipe means."""
+    """Return the documentation of each recipe key."""
     return {key: text for key, text in field_docs(Recipe).items() if key != "on"}
 
 
 def signature(kind: type[Kind]) -> str:
-    """A kind with its arguments and their defaults, as a file writes them: ``LIF(tau=2.0, v_threshold=1.0, …)``."""
+    """Return a kind with its arguments and defaults: ``LIF(tau=2.0, v_threshold=1.0, …)``."""
     letters = {name: letter for letter, name in kind.letters().items()}
     named = [name for name in argument_fields(kind) if name not in letters]
     compact = "".join(f"{letter}#" for letter in letters.values())
@@ -149,18 +153,18 @@ def _default(kind: type[Kind], name: str) -> str:
 
 @cache
 def code_pages() -> dict[str, str]:
-    """Return the page of each diagnostic's code."""
+    """Return the page of each diagnostic code."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(resource_folder("codes").glob("*.md"))}
 
 
 @dataclass(frozen=True)
 class CodePage:
-    """What a page says of a code.
+    """Page of a diagnostic code.
 
     Attributes:
-        group: What it is about: ``syntax``, ``shapes``, ``theory``.
-        description: What it means, in a paragraph of one line, in Markdown.
-        text: The whole page, in Markdown.
+        group: Category: ``syntax``, ``shapes``, ``theory``.
+        description: First paragraph as one line of Markdown.
+        text: Full page in Markdown.
     """
 
     code: str
@@ -171,26 +175,26 @@ class CodePage:
 
     @property
     def summary(self) -> str:
-        """The first sentence of the description, without its full stop."""
+        """First sentence of the description, without the full stop."""
         return _SENTENCE_END.split(self.description)[0].rstrip(".")
 
 
 def read_code_pages() -> Mapping[str, CodePage]:
-    """Return every page, by its code, in the order of the codes.
+    """Return all pages by code, in alphabetical order.
 
     Raises:
-        ValueError: If a page has no line with its severity and group.
+        ValueError: If a page has no line with severity and category.
     """
     pages: dict[str, CodePage] = {}
     for code, text in code_pages().items():
         head = _PAGE_HEAD.search(text)
         if head is None:
-            raise ValueError(f"the page on {code} has no line such as '*error · syntax*'")
+            raise ValueError(f"page {code}: missing line with severity and category, e.g. '*error · syntax*'")
         description = text[head.end() :].partition("\n```")[0].strip().replace("\n", " ")
         pages[code] = CodePage(code, Severity[head[1].upper()], head[2].strip(), description, text)
     return pages
 
 
 def _plain(text: str) -> str:
-    """Without what only reStructuredText reads."""
+    """Remove reStructuredText markup that Markdown does not have."""
     return _ROLE.sub(r"`\1`", text).replace("``", "`")

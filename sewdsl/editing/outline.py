@@ -1,4 +1,4 @@
-"""What a file consists of, and which of its lines can be folded away."""
+"""Outline and folding ranges of a file."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from sewdsl.syntax.tree import (
 
 
 class OutlineEntry(NamedTuple):
-    """An entry of the outline.
+    """Entry of the outline.
 
     Attributes:
-        detail: A few words next to it.
-        head: The part to jump to, inside the span.
+        detail: Short remark next to the name.
+        head: Span to jump to, inside of ``span``.
     """
 
     name: str
@@ -43,7 +43,7 @@ class OutlineEntry(NamedTuple):
 
 
 def outline(view: EditorView) -> list[OutlineEntry]:
-    """Return the statements of a file, in order; those with syntax errors left out."""
+    """Return the statements of a file in order, without those with syntax errors."""
     return [symbol for statement in view.document.statements if (symbol := _symbol(statement))]
 
 
@@ -56,12 +56,12 @@ def _symbol(statement: Statement) -> OutlineEntry | None:
             detail = ", ".join(parameter.name for parameter in parameters)
             inside = tuple(_value(let) for let in statement.lets)
             return OutlineEntry(block_title(statement), detail, "block", span, name.span, inside)
-        case NeuronDefinition(name=name, parameters=given):
-            detail = ", ".join(parameter.name.text for parameter in given)
-            kept = (each for each in statement.equations if isinstance(each, Learn | StateDeclaration))
+        case NeuronDefinition(name=name, parameters=neuron_parameters):
+            detail = ", ".join(parameter.name.text for parameter in neuron_parameters)
+            declarations = (each for each in statement.equations if isinstance(each, Learn | StateDeclaration))
             inside = tuple(
                 OutlineEntry(each.name.text, _short(each.span.text), "value", each.span, each.name.span)
-                for each in kept
+                for each in declarations
             )
             return OutlineEntry(name.text, detail, "block", span, name.span, inside)
         case Let():
@@ -93,12 +93,12 @@ def _short(text: str) -> str:
 
 
 class FoldingRange(NamedTuple):
-    """Lines that can be folded away, counted from 1.
+    """Lines that can be folded, counted from 1.
 
     Attributes:
-        first: The line that stays.
-        last: The last that goes.
-        comment: Whether they are a comment.
+        first: Line that stays visible.
+        last: Last hidden line.
+        comment: Whether the lines are a comment.
     """
 
     first: int
@@ -107,31 +107,34 @@ class FoldingRange(NamedTuple):
 
 
 def folding_ranges(view: EditorView) -> list[FoldingRange]:
-    """Statements and brackets over several lines, and comments of several lines."""
+    """Return statements and brackets that span several lines, and comments of several lines."""
     source = view.source
-    found = _brackets(view)
-    found |= {
+    last_by_first = _brackets(view)
+    last_by_first |= {
         source.position(token_start(line.tokens[0]))[0]: source.position(token_start(line.tokens[-1]))[0]
         for line in view.statements
         if not line.braced
     }
-    places = [source.position(token_start(token)) for token in view.tokens if token.type == "COMMENT"]
-    lines = [line for line, column in places if not source.line(line)[: column - 1].strip()]
+    positions = [source.position(token_start(token)) for token in view.tokens if token.type == "COMMENT"]
+    # Only comments on their own lines.
+    lines = [line for line, column in positions if not source.line(line)[: column - 1].strip()]
+    # Consecutive line numbers have a constant difference to their index.
     comments = [[line for _, line in run] for _, run in groupby(enumerate(lines), key=lambda pair: pair[1] - pair[0])]
     return [
-        *(FoldingRange(first, last, comment=False) for first, last in sorted(found.items()) if last > first),
+        *(FoldingRange(first, last, comment=False) for first, last in sorted(last_by_first.items()) if last > first),
         *(FoldingRange(run[0], run[-1], comment=True) for run in comments if len(run) > 1),
     ]
 
 
 def _brackets(view: EditorView) -> dict[int, int]:
-    """Return the lines of pairs of brackets, that of the closing one left out, by their first."""
-    found: dict[int, int] = {}
+    """Return the last line inside of each pair of brackets, by its first line."""
+    last_by_first: dict[int, int] = {}
     opened: list[tuple[str, int]] = []
     for token in view.tokens:
         line = view.source.position(token_start(token))[0]
         if token.type in OPENERS:
             opened.append((token.type, line))
         elif opened and token.type == OPENERS[opened[-1][0]]:
-            found[opened.pop()[1]] = line - 1
-    return found
+            # The line of the closing bracket stays visible.
+            last_by_first[opened.pop()[1]] = line - 1
+    return last_by_first

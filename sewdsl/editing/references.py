@@ -1,4 +1,4 @@
-"""Definitions of names, all places that refer to them, and the edits that rename them."""
+"""Definitions and references of names, and the edits that rename them."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ _BLOCK_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*( [A-Za-z_][A-Za-z0-9_]*)*")
 _PARAMETER_NAME = re.compile(r"[A-Za-z][A-Za-z_]*")
 _NEURON_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")
 LENGTH_SEPARATOR = "x"
-"""What is between two lengths: in ``c4x1`` it cannot be a parameter."""
+"""Separator of lengths, as in ``c4x1``, which cannot be the name of a parameter."""
 
 
 class RenameProblem(Exception):
-    """Raised where a name cannot be given; the message says why."""
+    """Raised if a name cannot be changed, with the reason as message."""
 
 
 def referent_at(view: EditorView, offset: int) -> NameUse | None:
-    """Return the name of a block, a parameter, a value or a neuron at a place."""
+    """Return the block, parameter, value or neuron that is named at an offset, or None."""
     return view.names.at(offset)
 
 
 def find_definition(view: EditorView, offset: int) -> tuple[Span, Path | None] | None:
-    """Return the definition of the name at a place, and its file; None if there is nothing to show.
+    """Return the span and file of the definition of the name at an offset, or None.
 
-    A ``use`` leads to the top of its file.
+    The definition of a ``use`` is the start of its file.
     """
     for node in nodes_at(view.document, offset):
         if isinstance(node, Use) and view.file is not None:
@@ -62,25 +62,25 @@ def find_definition(view: EditorView, offset: int) -> tuple[Span, Path | None] |
 def _is_there(view: EditorView, path: Path) -> bool:
     try:
         return path.is_file() or view.reach.opened(path.resolve()) is not None
-    except (OSError, RuntimeError, ValueError):  # a link to itself, a NUL
+    except (OSError, RuntimeError, ValueError):  # a symbolic link to itself, or a NUL character
         return False
 
 
 def find_references(views: Iterable[EditorView], use: NameUse) -> Iterator[NameUse]:
-    """Yield every place in some texts with the meaning of a name, its definition included.
+    """Yield all references to a name in several views, including its definition.
 
     Args:
-        views: The texts, that of the definition among them.
+        views: Views to search, including that of the definition.
     """
     for view in views:
         yield from view.names.references(use.meaning)
 
 
 def rename_edits(views: Iterable[EditorView], use: NameUse, name: str) -> list[Edit]:
-    """Return the edits that rename a block, a parameter, a value or a neuron everywhere in some texts.
+    """Return the edits that rename a block, parameter, value or neuron in several views.
 
     Raises:
-        RenameProblem: If it cannot have the name, or comes with sewdsl.
+        RenameProblem: If the new name is invalid or taken, or the definition is shipped.
     """
     views = list(views)
     if (problem := next(_problems(views, use.meaning, name), None)) is not None:
@@ -90,7 +90,7 @@ def rename_edits(views: Iterable[EditorView], use: NameUse, name: str) -> list[E
 
 def _problems(views: list[EditorView], meaning: Meaning, name: str) -> Iterator[str]:
     if meaning.family != "value" and _is_shipped(meaning.span):
-        yield f"'{meaning.title}' comes with sewdsl"
+        yield f"'{meaning.title}' is shipped with sewdsl and cannot be renamed"
     match meaning.scope:
         case NeuronDefinition() as neuron:
             yield from _neuron_problems(views, meaning, neuron, name)
@@ -102,47 +102,49 @@ def _problems(views: list[EditorView], meaning: Meaning, name: str) -> Iterator[
 
 
 def _problems_elsewhere(views: list[EditorView], meaning: Meaning, block: BlockDefinition) -> Iterator[str]:
-    """Yield what a new name would break: another block of the name, a study, and statements with syntax errors."""
-    place = _path(block)
-    seen = {path for view in views if Path(view.source.name).resolve() == place for path in _sources(view)}
+    """Yield conflicts in other files: another block of the name, a study, a syntax error."""
+    block_file = _path(block)
+    used_files = {path for view in views if Path(view.source.name).resolve() == block_file for path in _sources(view)}
     for view in views:
         file = Path(view.source.name)
         own = view.vocabulary.own.get(meaning.key)
-        together = place in _sources(view) or file.resolve() in seen
-        if own is not None and together and not _same(own, block):
-            yield f"{file.name} sees another block '{block_title(own)}', which this one would become"
+        shares_block = block_file in _sources(view) or file.resolve() in used_files
+        if own is not None and shares_block and not _same(own, block):
+            # The rename would change which of the two blocks that file calls.
+            yield f"{file.name} has another block '{block_title(own)}' of the same name"
         for statement in view.document.statements:
             study = isinstance(statement, Section) and statement.name.text == STUDY
             if study and re.search(rf"\b{re.escape(meaning.name.split()[0])}\b", statement.span.text):
-                yield f"the study in {file.name} says '{meaning.name}' too: change that first"
+                yield f"the study in {file.name} mentions '{meaning.name}'; change it first"
     for view in views:
-        called = view.vocabulary.blocks.get(meaning.key)
-        for span in view.unread if called is not None and _same(called, block) else ():
-            if _says(span.text, meaning.key):
-                where = f"line {span.line} of {Path(view.source.name).name}"
-                yield f"{where} has a syntax error, and says '{meaning.title}': fix it first"
+        visible = view.vocabulary.blocks.get(meaning.key)
+        for span in view.unread if visible is not None and _same(visible, block) else ():
+            if _mentions(span.text, meaning.key):
+                location = f"line {span.line} of {Path(view.source.name).name}"
+                yield f"{location} has a syntax error and mentions '{meaning.title}'; fix it first"
 
 
-def _says(text: str, key: str) -> bool:
-    """Return whether a text has a name, with or without white space between its words."""
+def _mentions(text: str, key: str) -> bool:
+    """Return whether a text contains a name, with or without white space between its words."""
     for run in re.findall(r"[\w\s]+", text):
         words = run.split()
+        # Only at word boundaries: `My` is not part of `MyNet`.
         together, ends = "".join(words), set(accumulate(map(len, words), initial=0))
-        place = together.find(key)
-        while place >= 0:
-            if place in ends and place + len(key) in ends:
+        position = together.find(key)
+        while position >= 0:
+            if position in ends and position + len(key) in ends:
                 return True
-            place = together.find(key, place + 1)
+            position = together.find(key, position + 1)
     return False
 
 
 def _same(one: BlockDefinition, other: BlockDefinition) -> bool:
-    """Return whether two are the same definition, perhaps read twice."""
+    """Return whether two definitions are equal, even if the file was read twice."""
     return one.span.start == other.span.start and _path(one) == _path(other)
 
 
 def _sources(view: EditorView) -> set[Path]:
-    """Return the files of the blocks of a text and of what it uses."""
+    """Return the files that define the blocks of a view."""
     return {Path(name).resolve() for name in {block.span.source.name for block in view.vocabulary.own.values()}}
 
 
@@ -151,7 +153,7 @@ def _path(block: BlockDefinition) -> Path:
 
 
 def _is_shipped(span: Span) -> bool:
-    """Return whether a place is in the library that comes with sewdsl."""
+    """Return whether a span is in the shipped library."""
     name, libraries = span.source.name, ("blocks.net", LIBRARY)
     return name in libraries or Path(name).resolve() in {
         (resource_folder("nets") / each).resolve() for each in libraries
@@ -159,31 +161,31 @@ def _is_shipped(span: Span) -> bool:
 
 
 def _block_problems(views: list[EditorView], meaning: Meaning, name: str) -> Iterator[str]:
-    """Yield why a block, or a parameter of one, cannot have a name."""
+    """Yield the reasons why a block or a parameter of a block cannot have a name."""
     if meaning.family == "parameter":
         taken = (*RESERVED_NAMES, LENGTH_SEPARATOR)
         if not _PARAMETER_NAME.fullmatch(name) or name in taken:
-            yield f"a parameter's name is letters, and none of {', '.join(sorted(taken))}, unlike '{name}'"
+            yield f"invalid parameter name '{name}'; expected letters, and none of {', '.join(sorted(taken))}"
         if name != meaning.name and name in scope_members(meaning.scope):
-            yield f"'{meaning.title}' has a parameter '{name}' already"
+            yield f"'{meaning.title}' already has a parameter '{name}'"
         return
     key = name.replace(" ", "")
     if not _BLOCK_NAME.fullmatch(name) or "or" in name.split():
-        yield f"a block's name is words of letters, digits and underscores, not '{name}'"
+        yield f"invalid block name '{name}'; expected words of letters, digits and underscores"
     scopes = (scope for view in views for scope in (view.document, *view.vocabulary.own.values()))
     if any(key in scope_values(scope) for scope in scopes):
-        yield f"there is a value '{name}' already"
+        yield f"a value '{name}' already exists"
     if key in RESERVED_NAMES or find(key) or Vocabulary().complete(key):
         yield f"'{name}' is a name of the language"
     if key != meaning.key and any(key in view.vocabulary.blocks for view in views):
-        yield f"there is a block '{name}' already"
+        yield f"a block '{name}' already exists"
 
 
 def _value_problems(views: list[EditorView], meaning: Meaning, name: str) -> Iterator[str]:
     if any(not is_free_name(name, view.vocabulary) for view in views):
-        yield f"a value's name is letters, digits and underscores that mean nothing else, unlike '{name}'"
+        yield f"invalid value name '{name}'; expected letters, digits and underscores, without another meaning"
     if name != meaning.name and name in scope_values(meaning.scope):
-        yield f"there is a value '{name}' already"
+        yield f"a value '{name}' already exists"
     yield from _unread_problems(views, meaning)
 
 
@@ -191,12 +193,12 @@ def _unread_problems(views: list[EditorView], meaning: Meaning) -> Iterator[str]
     for view in views:
         for span in view.unread:
             if re.search(rf"\b{re.escape(meaning.name)}\b", span.text):
-                yield f"line {span.line} has a syntax error, and says '{meaning.name}': fix it first"
+                yield f"line {span.line} has a syntax error and mentions '{meaning.name}'; fix it first"
 
 
 def _neuron_problems(views: list[EditorView], meaning: Meaning, neuron: NeuronDefinition, name: str) -> Iterator[str]:
     if not _NEURON_NAME.fullmatch(name):
-        yield f"a name is letters, digits and underscores, unlike '{name}'"
+        yield f"invalid name '{name}'; expected letters, digits and underscores"
     yield from _unread_problems(views, meaning)
     if meaning.family == "variable":
         yield from _variable_problems(views, meaning, neuron, name)
@@ -208,18 +210,18 @@ def _neuron_problems(views: list[EditorView], meaning: Meaning, neuron: NeuronDe
         values = (each.name.text for each in view.document.statements if isinstance(each, Let))
         taken |= {*view.vocabulary.blocks, *view.vocabulary.neurons.own, *values}
     if name != meaning.name and name in taken:
-        yield f"there is something called '{name}' already"
+        yield f"the name '{name}' is already in use"
 
 
 def _variable_problems(views: list[EditorView], meaning: Meaning, neuron: NeuronDefinition, name: str) -> Iterator[str]:
     for each in (meaning.name, name):
         if each in {*RESERVED_VARIABLES, POTENTIAL}:
-            yield f"'{each}' has a meaning of its own in equations"
+            yield f"'{each}' has a fixed meaning in equations"
     if name != meaning.name and name in scope_members(neuron):
-        yield f"'{meaning.title}' has a name '{name}' already"
+        yield f"'{meaning.title}' already has a name '{name}'"
     if meaning.name not in {parameter.name.text for parameter in neuron.parameters}:
         return
     calls = (node for view in views for node in walk_syntax(view.document) if isinstance(node, Call))
     for node in calls:
         if node.name.plain == OWN_NEURON and any(argument.name == meaning.name for argument in node.arguments):
-            yield f"line {node.span.line} says '{meaning.name}' of {OWN_NEURON}: change that first"
+            yield f"line {node.span.line} sets '{meaning.name}' of {OWN_NEURON}; change it first"

@@ -1,1 +1,1 @@
-"""Colours for ``.net`` files and compact strings wherever text is shown: Pygments here, editors in ``editors/``."""
+"""Syntax highlighting of ``.net`` files and layer strings with Pygments."""

@@ -1,4 +1,4 @@
-"""Lexers for Pygments, over the compiler's own tokens: what they show is what the compiler reads."""
+"""Pygments lexers, based on the tokens of the compiler."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sewdsl.syntax.lexicon import VERSION
 
 
 class TokenStyle(NamedTuple):
-    """The names of one look.
+    """Names of a token type in highlighters.
 
     Attributes:
-        pygments: The token of Pygments, without its ``Token.`` in front.
-        scope: The scope by TextMate's conventions, without the language after it.
+        pygments: Token type of Pygments, without the prefix ``Token.``.
+        scope: TextMate scope, without the language suffix.
     """
 
     pygments: str
@@ -42,13 +42,14 @@ LOOKS: dict[TokenType, TokenStyle] = {
     "unit": TokenStyle("Literal.Number", "keyword.other.unit"),
     "value": TokenStyle("Name.Constant", "support.constant.property-value"),
 }
-"""For Pygments here, and for the grammar that ``editors/textmate.py`` writes."""
+"""Names of each token type, also used by ``editors/textmate.py`` for the TextMate grammar."""
 
 _TOKENS = {kind: string_to_tokentype(look.pygments) for kind, look in LOOKS.items()}
 
 
 def _pieces(text: str, read: Callable[[Source], list[tuple[TokenType, Span]]]) -> Iterator[tuple[int, _TokenType, str]]:
-    """Yield every character of a text, in order: the tokens, and the white space between them."""
+    """Yield offset, token type and text of all pieces of a text, including white space."""
+    # Pygments requires that the pieces cover the text.
     end = 0
     for kind, span in read(Source("<text>", text)):
         if end < span.start:
@@ -60,28 +61,28 @@ def _pieces(text: str, read: Callable[[Source], list[tuple[TokenType, Span]]]) -
 
 
 class NetLexer(Lexer):
-    """Files in the language."""
+    """Lexer of ``.net`` files."""
 
     name = "sewdsl"
     aliases: ClassVar[list[str]] = ["sewdsl", "net"]
     filenames: ClassVar[list[str]] = ["*.net"]
 
     def get_tokens_unprocessed(self, text: str) -> Iterator[tuple[int, _TokenType, str]]:
-        """Offset, token and text of each piece; the texts together are the whole, whatever it is."""
+        """Yield offset, token type and text of all pieces, which together are the text."""
         return _pieces(text, tokens)
 
     @staticmethod
     def analyse_text(text: str) -> float:
-        """Sure of a file that states the language's version, else 0."""
+        """Return 1 for a text that starts with the version of the language, else 0."""
         return float(text.startswith(f"sewdsl {VERSION}"))
 
 
 class CompactLexer(Lexer):
-    """Compact strings, as papers print them."""
+    """Lexer of layer strings."""
 
     name = "sewdsl compact"
     aliases: ClassVar[list[str]] = ["sewdsl-compact"]
 
     def get_tokens_unprocessed(self, text: str) -> Iterator[tuple[int, _TokenType, str]]:
-        """Likewise; newlines are white space."""
+        """Yield offset, token type and text of all pieces. Newlines are white space."""
         return _pieces(text, compact_tokens)

@@ -1,1 +1,1 @@
-"""The language server: what editors ask over the Language Server Protocol, answered by ``sewdsl.editing``."""
+"""Language server: the Language Server Protocol for the features of ``sewdsl.editing``."""

@@ -1,4 +1,7 @@
-"""Open texts and their positions: what is known of a text, for as long as neither it nor what it uses changes."""
+"""Open documents, positions, and caches of compiled documents.
+
+A document is compiled again if its text or a file that it uses has changed.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,11 @@ if TYPE_CHECKING:
 Units = Literal["utf-8", "utf-16", "utf-32"]
 
 MAX_SEARCHED_FILES = 500
-"""Files of a project that are searched for a name."""
+"""Largest number of project files to search for a name."""
 MAX_SEARCH = 10.0
-"""Processor seconds that the reading of these files may take for one request."""
+"""Processor time limit of reading these files for one request, in seconds."""
 MAX_KEPT = 2**20
-"""Characters of saved files of which it is remembered what was read; others are read again each time."""
+"""Largest total size of cached saved files, in characters. Other files are read again for each search."""
 
 _UNITS: dict[types.PositionEncodingKind, Units] = {
     types.PositionEncodingKind.Utf8: "utf-8",
@@ -44,12 +47,12 @@ _UNITS: dict[types.PositionEncodingKind, Units] = {
 
 @dataclass(frozen=True)
 class Positions:
-    """The way between the characters of a text and the protocol's positions.
+    """Conversion between offsets of a source and positions of the protocol.
 
-    A place after the end of a line is at its end, one after the last line at the end of the text.
+    A column after the end of a line is clipped to its end, a line after the last one to the end of the source.
 
     Attributes:
-        units: In what a column is counted.
+        units: Code units in which columns are counted.
     """
 
     source: Source
@@ -57,41 +60,41 @@ class Positions:
     _lines: dict[int, Sequence[int]] = field(default_factory=dict, repr=False, compare=False)
 
     def offset(self, position: types.Position) -> int:
-        """Return the character at a position."""
+        """Return the offset of a position."""
         starts = self.source.line_starts
         if position.line >= len(starts):
             return len(self.source.text)
         return starts[position.line] + bisect_right(self._columns(position.line), position.character) - 1
 
     def position(self, offset: int) -> types.Position:
-        """Return the position of a character."""
+        """Return the position of an offset."""
         line, column = self.source.position(offset)
         columns = self._columns(line - 1)
         return types.Position(line - 1, columns[min(column, len(columns)) - 1])
 
     def range(self, span: Span) -> types.Range:
-        """Return the positions of a span's ends."""
+        """Return the range of a span."""
         return types.Range(self.position(span.start), self.position(span.end))
 
-    def _columns(self, number: int) -> Sequence[int]:
-        """The column at which each character of a line (counted from 0) begins, and that at which the last one ends."""
-        if number not in self._lines:
-            line = self.source.line(number + 1)
+    def _columns(self, index: int) -> Sequence[int]:
+        """Return the start column of each character of a line (counted from 0), and the end column."""
+        if index not in self._lines:
+            line = self.source.line(index + 1)
             ascii_ = line.isascii()
-            self._lines[number] = range(len(line) + 1) if ascii_ else [0, *accumulate(map(self._width, line))]
-        return self._lines[number]
+            self._lines[index] = range(len(line) + 1) if ascii_ else [0, *accumulate(map(self._width, line))]
+        return self._lines[index]
 
     def _width(self, character: str) -> int:
         if self.units == "utf-32":
             return 1
         if self.units == "utf-16":
-            return 1 + (ord(character) > 0xFFFF)  # noqa: PLR2004 -- beyond it are two units
+            return 1 + (ord(character) > 0xFFFF)  # noqa: PLR2004 -- a surrogate pair
         return len(character.encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True)
 class OpenDocument:
-    """An open text, and how it is spoken of."""
+    """Open document with its compilation and position units."""
 
     uri: str
     view: EditorView
@@ -99,24 +102,24 @@ class OpenDocument:
 
     @cached_property
     def at(self) -> Positions:
-        """The way between characters and positions."""
+        """Conversion between offsets and positions."""
         return Positions(self.view.source, self.units)
 
     @cached_property
     def said(self) -> tuple[Diagnostic, ...]:
-        """What the compiler says, and what does not fit the recipe's dataset."""
+        """Diagnostics of the compiler, and of the recipe for its dataset."""
         return check_training(self.view.compilation).diagnostics
 
 
 Held = str | FileStamp
-"""What a file holds: the text in the editor, else the stamp of what is saved."""
+"""Content of a file: the text in the editor if it is open, else the stamp of the saved file."""
 
 
-class _Known(NamedTuple):
-    """A text as it was read.
+class _Cached(NamedTuple):
+    """Compiled document.
 
     Attributes:
-        used: What the files held that it uses, through others too, before they were read.
+        used: Contents of the files that it uses, directly or indirectly, when they were read.
     """
 
     document: OpenDocument
@@ -124,129 +127,139 @@ class _Known(NamedTuple):
 
 
 class UnreadError(Exception):
-    """Raised where a search through a project takes too long."""
+    """Raised if a search of a project exceeds its time limit."""
 
 
 class Documents:
-    """The open texts, and the files next to them."""
+    """Open documents, and the other files of their projects."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._open: dict[str, _Known] = {}
-        self._saved: dict[Path, _Known] = {}
+        self._open: dict[str, _Cached] = {}
+        self._saved: dict[Path, _Cached] = {}
         self._kept = 0
         self._searched: set[Path] = set()
 
     def __getitem__(self, uri: str) -> OpenDocument:
-        """What is known of an open text; of one that is not, what is known of the file."""
+        """Return an open document, or the document of a saved file."""
         text = self._workspace.get_text_document(uri)
         try:
             content = text.source
-        except (OSError, ValueError):  # closed, and not saved as text
+        except (OSError, ValueError):  # The document is closed, and its file is missing or not text.
             content = ""
-        known = self._open.get(uri)
-        if known is None or not self._holds(known, content):
-            file = _file(uri) if _place(uri) else None
-            known = self._open[uri] = self._read(uri, str(file or uri), content, file, compile_for_editor)
-        return known.document
+        cached = self._open.get(uri)
+        if cached is None or not self._holds(cached, content):
+            file = _file(uri) if _resolved_file(uri) else None
+            cached = self._open[uri] = self._read(uri, str(file or uri), content, file, compile_for_editor)
+        return cached.document
 
     def forget(self, uri: str) -> None:
-        """Drop what is known of a text that was closed."""
+        """Drop a closed document."""
         self._open.pop(uri, None)
-        _place.cache_clear()  # links may lead elsewhere when it is opened again
+        # Symbolic links may have other targets when the document is opened again.
+        _resolved_file.cache_clear()
 
     def read_project(self, uri: str) -> Iterator[OpenDocument]:
-        """All files of its project, in as many steps, so that a later search finds them read; once for each project."""
+        """Read all files of a document's project step by step, once per project."""
         file = self[uri].view.file
         folder = project_folder(file) if file else None
         if folder is not None and folder not in self._searched:
             self._searched.add(folder)
             with suppress(UnreadError):
+                # The empty word is part of every file.
                 yield from self.around(uri, [""])
 
     def around(self, uri: str, words: Collection[str]) -> Iterator[OpenDocument]:
-        """A text, and the files of its project that hold a word, without its white space; open ones as they are there.
+        """Yield a document, and the files of its project that contain one of some words.
+
+        Words are compared without white space. Open files have the content of their editor.
 
         Raises:
-            UnreadError: It takes too long to read them.
+            UnreadError: If reading the files exceeds the time limit.
         """
-        begun = process_time()
+        start = process_time()
         document = self[uri]
-        used = self._open[uri].used  # read now: the text may be closed before the next step
+        # Read this now: the document may be closed before the next step.
+        used = self._open[uri].used
         yield document
         if document.view.file is None:
             return
-        opened = {place: text.uri for text in self._texts() if (place := _place(text.uri)) is not None}
-        files = {path: path for path in used}  # which may lie where nothing is searched
+        uris = {resolved: text.uri for text in self._texts() if (resolved := _resolved_file(text.uri)) is not None}
+        # Used files may be outside of the project folder.
+        files = {path: path for path in used}
         files |= {path.resolve(): path for path in net_files(project_folder(document.view.file), MAX_SEARCHED_FILES)}
         files.pop(document.view.file.resolve(), None)
-        for place, path in sorted(files.items()):
-            if process_time() - begun > MAX_SEARCH:
+        for resolved, path in sorted(files.items()):
+            if process_time() - start > MAX_SEARCH:
                 raise UnreadError
-            if place in opened:
-                yield self[opened[place]]
+            if resolved in uris:
+                yield self[uris[resolved]]
             elif saved := self._of_file(path, words):
                 yield saved
 
     def _of_file(self, path: Path, words: Collection[str]) -> OpenDocument | None:
-        """Return a file as it is saved, if it holds one of some words."""
+        """Return a saved file if it contains one of some words."""
         try:
             if not path.is_file() or path.stat().st_size > DEFAULT_LIMITS.source_bytes:
                 return None
-            text = path.read_bytes().decode("utf-8-sig")  # line ends as they are: they count
+            # Not read_text: newline translation would shift offsets.
+            text = path.read_bytes().decode("utf-8-sig")
         except (OSError, UnicodeDecodeError):
             return None
-        together = "".join(text.split())
-        if not any(word in together for word in words):
+        text_without_space = "".join(text.split())
+        if not any(word in text_without_space for word in words):
             return None
-        known = self._saved.get(path)
-        if known is None or not self._holds(known, text):
-            if known is not None:
+        cached = self._saved.get(path)
+        if cached is None or not self._holds(cached, text):
+            if cached is not None:
                 self._kept -= len(self._saved.pop(path).document.view.source.text)
-            known = self._read(path.absolute().as_uri(), str(path), text, path, resolve_names)
+            cached = self._read(path.absolute().as_uri(), str(path), text, path, resolve_names)
             if self._kept + len(text) <= MAX_KEPT:
-                self._saved[path] = known
+                self._saved[path] = cached
                 self._kept += len(text)
-        return known.document
+        return cached.document
 
-    def _read(self, uri: str, name: str, text: str, file: Path | None, read: Callable[..., EditorView]) -> _Known:
+    def _read(self, uri: str, name: str, text: str, file: Path | None, read: Callable[..., EditorView]) -> _Cached:
         used: dict[Path, Held] = {}
 
         def opened(path: Path) -> str | None:
-            held = used[path] = self._held(path)
-            return held if isinstance(held, str) else None
+            content = used[path] = self._held(path)
+            return content if isinstance(content, str) else None
 
         view = read(text, name, file, reach=FileAccess(opened=opened))
         units = _UNITS.get(types.PositionEncodingKind(self._workspace.position_encoding), "utf-16")
-        return _Known(OpenDocument(uri, view, units), used)
+        return _Cached(OpenDocument(uri, view, units), used)
 
-    def _holds(self, known: _Known, text: str) -> bool:
-        """Return whether what is known of a text is what would be found out again."""
-        same = known.document.view.source.text == text
-        return same and all(self._held(path) == held for path, held in known.used.items())
+    def _holds(self, cached: _Cached, text: str) -> bool:
+        """Return whether a cached document is up to date."""
+        is_same_text = cached.document.view.source.text == text
+        return is_same_text and all(self._held(path) == held for path, held in cached.used.items())
 
     def _held(self, path: Path) -> Held:
-        opened = next((text for text in self._texts() if _place(text.uri) == path), None)
-        return file_stamp(path) if opened is None else opened.source
+        open_text = next((text for text in self._texts() if _resolved_file(text.uri) == path), None)
+        return file_stamp(path) if open_text is None else open_text.source
 
     def _texts(self) -> list[TextDocument]:
         return list(self._workspace.text_documents.values())
 
 
 def _file(uri: str) -> Path | None:
-    """Where a text is saved; None: nowhere that can be said as a path."""
-    path = to_fs_path(uri.replace(";", "%3B"))  # which a path may hold, but which begins parameters elsewhere
+    """Return the path of a URI, or None if it has no path."""
+    # urlparse takes text after ";" for parameters, but paths may contain it.
+    path = to_fs_path(uri.replace(";", "%3B"))
     return Path(path) if path and "\0" not in path else None
 
 
 @lru_cache(maxsize=1024)
-def _place(uri: str) -> Path | None:
-    """Return the same with links resolved, which is how used files are known; None where there can be no such file."""
+def _resolved_file(uri: str) -> Path | None:
+    """Return the resolved path of a URI, or None if there can be no such file."""
     file = _file(uri)
     try:
         if file is not None:
-            file.exists()  # complains of a name that is too long
-        place = file.resolve() if file else None
-        return None if place and place.is_symlink() else place  # of a link to itself, since Python 3.13
-    except (OSError, RuntimeError):  # that, or a link to itself, before it
+            # Raises OSError for a name that is too long.
+            file.exists()
+        path = file.resolve() if file else None
+        # Since Python 3.13, a symbolic link to itself resolves to itself. Earlier versions raise RuntimeError.
+        return None if path and path.is_symlink() else path
+    except (OSError, RuntimeError):
         return None

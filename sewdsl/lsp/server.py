@@ -1,4 +1,4 @@
-"""Language server: what it publishes of open texts, and which function answers each request."""
+"""Language server: published diagnostics, and the function that answers each request."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from sewdsl.lsp.open_documents import MAX_SEARCH, Documents, OpenDocument, Unrea
 from sewdsl.lsp.protocol import Protocol, strict_converter
 
 TYPING_PAUSE_SECONDS = 0.05
-"""Seconds that a text must rest before the compiler speaks about it."""
+"""Time without changes before a document is compiled, in seconds."""
 BACKGROUND_PAUSE_SECONDS = 0.01
-"""Seconds between two texts that are read unasked, in which what was asked meanwhile is answered."""
+"""Pause between two documents in background work, in seconds. Requests are answered in it."""
 
 
 class RequestRefused(JsonRpcInvalidParams):
-    """What was asked cannot be done, and the answer says why: nothing has gone wrong in the server."""
+    """Raised if a request cannot be fulfilled, with the reason as message."""
 
 
 class Unread(JsonRpcException):
-    """A project is too large for what was asked."""
+    """Raised if a project is too large for a request."""
 
     CODE = types.LSPErrorCodes.RequestFailed.value
 
 
 def is_failure(record: logging.LogRecord) -> bool:
-    """Return whether a record of the log tells of more than a refusal, or than an editor that is gone."""
+    """Return whether a log record reports a fault, other than a refusal or a lost connection."""
     return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcException | BrokenPipeError))
 
 
 class Server(LanguageServer):
-    """Says what is wrong with the open texts, whenever they or the files that they use change."""
+    """Language server that publishes diagnostics whenever a document or a used file changes."""
 
     protocol: Protocol
 
@@ -57,104 +57,108 @@ class Server(LanguageServer):
         self.datasets = datasets
 
     def run(self) -> None:
-        """Answer over the standard input and output, up to the end of the connection."""
+        """Answer on standard input and output until the connection ends."""
         with suppress(KeyboardInterrupt):
             asyncio.run(self.protocol.run())
 
     @cached_property
     def documents(self) -> Documents:
-        """What is known of the open texts."""
+        """Open documents."""
         return Documents(self.workspace)
 
-    def tell(self, uri: str) -> None:
-        """Send what the compiler says of a text."""
+    def publish(self, uri: str) -> None:
+        """Publish the diagnostics of a document."""
         document = self._published[uri] = self.documents[uri]
         version = self.workspace.get_text_document(uri).version
         self.text_document_publish_diagnostics(
             types.PublishDiagnosticsParams(uri, convert.to_diagnostics(document), version)
         )
 
-    async def tell_soon(self, uri: str, version: int) -> None:
-        """The same of a version of a text, once it rests; nothing if a newer one comes before."""
+    async def publish_later(self, uri: str, version: int) -> None:
+        """Publish the diagnostics of a document after a pause, unless it changes meanwhile."""
         self._published.pop(uri, None)
         self._turn += 1
         await asyncio.sleep(TYPING_PAUSE_SECONDS)
-        if self.workspace.get_text_document(uri).version == version:  # neither changed again nor closed
-            self.tell(uri)
-            await self.tell_again()
+        # A newer version publishes its own diagnostics. A closed document has no version.
+        if self.workspace.get_text_document(uri).version == version:
+            self.publish(uri)
+            await self.republish()
 
-    async def tell_again(self) -> None:
-        """The same of each text that uses something which has changed; what is being typed is spoken about anyway."""
+    async def republish(self) -> None:
+        """Publish the diagnostics of each document whose used files have changed."""
         self._turn += 1
         turn = self._turn
         for uri in list(self._published):
             if uri in self._published and self._published[uri] is not self.documents[uri]:
-                self.tell(uri)
+                self.publish(uri)
                 await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
-                if self._turn != turn:  # something else has changed, after which this is done again
+                # A later change starts this loop again.
+                if self._turn != turn:
                     return
 
-    async def look_around(self, uri: str) -> None:
-        """Read the files next to a text, so that the first search for a name finds them read."""
+    async def preload_project(self, uri: str) -> None:
+        """Read the files next to a document, to make the first search for a name fast."""
         for _ in self.documents.read_project(uri):
             await asyncio.sleep(BACKGROUND_PAUSE_SECONDS)
-        gc.freeze()  # as in watch
+        # Long-lived objects: exclude them from garbage collection.
+        gc.freeze()
 
-    async def begin(self, uri: str) -> None:
-        """Speak about a text that was opened."""
-        self.tell(uri)
-        await self.tell_again()
-        await self.look_around(uri)
+    async def handle_open(self, uri: str) -> None:
+        """Publish the diagnostics of a document that was opened."""
+        self.publish(uri)
+        await self.republish()
+        await self.preload_project(uri)
 
-    async def end(self, uri: str) -> None:
-        """Take back what was said of a text that was closed."""
+    async def handle_close(self, uri: str) -> None:
+        """Clear the diagnostics of a document that was closed."""
         self._published.pop(uri, None)
         self.documents.forget(uri)
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
-        await self.tell_again()
+        await self.republish()
 
     async def watch(self) -> None:
-        """Ask to hear of each file that changes on the disk, where the editor can be asked."""
-        gc.freeze()  # what stays is no longer searched for garbage: that takes longer than an answer
-        can = self.client_capabilities.workspace
-        if can and can.did_change_watched_files and can.did_change_watched_files.dynamic_registration:
+        """Register for changes of files on disk, if the client supports it."""
+        # Exclude loaded modules from garbage collection, which would take longer than an answer.
+        gc.freeze()
+        supported = self.client_capabilities.workspace
+        if supported and supported.did_change_watched_files and supported.did_change_watched_files.dynamic_registration:
             options = types.DidChangeWatchedFilesRegistrationOptions([types.FileSystemWatcher("**/*.net")])
             watching = types.Registration("net-files", types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options)
-            with suppress(JsonRpcException):  # then it watches nothing
+            with suppress(JsonRpcException):  # The client refused. Files are then read again when a document is saved.
                 await self.client_register_capability_async(types.RegistrationParams([watching]))
 
 
 def serve(version: str, datasets: Collection[str]) -> Server:
-    """Return a server that answers everything it can be asked."""
+    """Return a server with handlers for all supported messages."""
     server = Server(version, datasets)
-    for method, follow in _followed(server).items():
-        server.feature(method)(_while_connected(follow))
+    for method, react in _followed(server).items():
+        server.feature(method)(_while_connected(react))
     for method, answer in _answers(server).items():
         server.feature(method, OPTIONS.get(method))(partial(_answer, server, answer))
     return server
 
 
-def _while_connected(follow: Callable[[Any], Coroutine[None, None, None]]) -> Callable[[Any], Any]:
-    """Follow a notification up to the end of the connection: that it ends then is no failure."""
+def _while_connected(react: Callable[[Any], Coroutine[None, None, None]]) -> Callable[[Any], Any]:
+    """Return a handler that ignores its cancellation at the end of the connection."""
 
     async def handle(params: Any) -> None:
         with suppress(asyncio.CancelledError):
-            await follow(params)
+            await react(params)
 
     return handle
 
 
 def _followed(server: Server) -> dict[str, Callable[[Any], Coroutine[None, None, None]]]:
-    """What follows from each notification."""
+    """Return the reaction to each notification."""
     return {
         types.INITIALIZED: lambda _: server.watch(),
-        types.TEXT_DOCUMENT_DID_OPEN: lambda params: server.begin(params.text_document.uri),
-        types.TEXT_DOCUMENT_DID_CHANGE: lambda params: server.tell_soon(
+        types.TEXT_DOCUMENT_DID_OPEN: lambda params: server.handle_open(params.text_document.uri),
+        types.TEXT_DOCUMENT_DID_CHANGE: lambda params: server.publish_later(
             params.text_document.uri, params.text_document.version
         ),
-        types.TEXT_DOCUMENT_DID_CLOSE: lambda params: server.end(params.text_document.uri),
-        types.TEXT_DOCUMENT_DID_SAVE: lambda _: server.tell_again(),
-        types.WORKSPACE_DID_CHANGE_WATCHED_FILES: lambda _: server.tell_again(),
+        types.TEXT_DOCUMENT_DID_CLOSE: lambda params: server.handle_close(params.text_document.uri),
+        types.TEXT_DOCUMENT_DID_SAVE: lambda _: server.republish(),
+        types.WORKSPACE_DID_CHANGE_WATCHED_FILES: lambda _: server.republish(),
     }
 
 
@@ -167,7 +171,7 @@ OPTIONS = {
     ),
     types.TEXT_DOCUMENT_RENAME: types.RenameOptions(prepare_provider=True),
 }
-"""What the server says of its answers when it is initialized."""
+"""Capabilities of requests that the server announces on initialization."""
 
 Answer = Callable[[OpenDocument, Any], Any]
 
@@ -177,7 +181,7 @@ def _answer(server: Server, answer: Answer, params: Any) -> Any:
 
 
 def _answers(server: Server) -> dict[str, Answer]:
-    """What answers each request about a text."""
+    """Return the function that answers each request about a document."""
 
     def references(document: OpenDocument, params: types.ReferenceParams) -> list[types.Location]:
         others = _around(server, document, params.position)
@@ -217,21 +221,23 @@ def _code_actions(document: OpenDocument, params: types.CodeActionParams) -> lis
 
 
 def _is_kind(action: types.CodeAction, kind: str) -> bool:
-    """Return whether an action is of a kind: ``source.fixAll`` is of ``source`` too, and all of the empty kind."""
+    """Return whether an action has a kind or a subkind: ``source.fixAll`` is a kind of ``source``."""
+    # Every action has the empty kind.
     return not kind or ((action.kind or "") + ".").startswith(kind + ".")
 
 
 def _around(server: Server, document: OpenDocument, position: types.Position, *new: str) -> list[OpenDocument]:
-    """Return the texts that can say the name at a position, or a new one for it.
+    """Return the documents that may contain the name at a position, or a new name for it.
 
     Raises:
-        Unread: The project is too large to be searched.
+        Unread: If the project is too large to be searched.
     """
     use = referent_at(document.view, document.at.offset(position))
-    if use is None or use.meaning.family == "value":  # no other text can read a value
+    # Other files cannot refer to a value.
+    if use is None or use.meaning.family == "value":
         return [document]
     words = [use.meaning.key, *(name.replace(" ", "") for name in new if name)]
     try:
         return list(server.documents.around(document.uri, words))
     except UnreadError:
-        raise Unread(f"the project's files that say '{use.name}' take more than {MAX_SEARCH:g} s to read") from None
+        raise Unread(f"searching the project for '{use.name}' exceeds the limit of {MAX_SEARCH:g} s") from None

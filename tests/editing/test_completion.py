@@ -36,7 +36,7 @@ def offered(text: str, file: Path | None = None) -> tuple[list[str], str]:
     """What is offered, and in place of what."""
     view, offset = at_cursor(text, file)
     found = complete(view, offset, DATA)
-    return [proposal.text for proposal in found.found], found.span.text
+    return [proposal.text for proposal in found.proposals], found.span.text
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,10 @@ def test_files(tmp_path: Path) -> None:
 
 def test_kinds_say_what_they_are() -> None:
     view, offset = at_cursor(f"{HEAD}body ‸")
-    about = {proposal.text: proposal for proposal in complete(view, offset).found}
+    about = {proposal.text: proposal for proposal in complete(view, offset).proposals}
     assert about["PLIF"].about.startswith("A LIF neuron (Eq. 5) whose layer learns")
     assert about["SEW Block"].about.startswith("```sewdsl\nblock SEW Block(c=in, s=1)")
-    assert about["My Net"].detail == "the file's own"
+    assert about["My Net"].detail == "own block"
 
 
 def test_outputs_are_names_of_values() -> None:

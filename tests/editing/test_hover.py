@@ -20,7 +20,7 @@ def test_a_layer() -> None:
     text, of = said(f"{HEAD}body ‸c8k3s2-BN-SN-GAP-FC5\n")
     assert of == "c8k3s2"
     assert text.startswith(
-        "`c8k3s2p1d1g1b0`  \n`[2, 32, 32] real` → `[8, 16, 16] real`  \n144 parameters, 36,864 MACs a time-step\n\n"
+        "`c8k3s2p1d1g1b0`  \n`[2, 32, 32] real` → `[8, 16, 16] real`  \n144 parameters, 36,864 MACs per time-step\n\n"
         "A convolution of each time-step: 2-D of a map `[C, H, W]`, 1-D of `[C, L]`."
     )
     assert "- `padding`: Zeros on each side" in text
@@ -47,7 +47,7 @@ def test_copies() -> None:
         "`[8, 8, 8] count 0..4` → `[8, 4, 4] count 0..4` (copy 3 of 5)",
         "…",
         "`[8, 2, 2] count 0..6` → `[8, 1, 1] count 0..6` (copy 5 of 5)",
-        "0 parameters, 0 MACs a time-step in 5 copies",
+        "0 parameters, 0 MACs per time-step in 5 copies",
     ]
 
 
@@ -56,13 +56,13 @@ def test_copies_that_are_alike() -> None:
     assert of == "c8k3"
     shapes, counts = text.split("\n\n")[0].split("  \n")[1:]
     assert shapes == "`[8, 32, 32] binary` → `[8, 32, 32] real`"
-    assert counts == "1,728 parameters, 1,769,472 MACs a time-step in 3 copies"
+    assert counts == "1,728 parameters, 1,769,472 MACs per time-step in 3 copies"
 
 
 def test_a_repeat() -> None:
     text, of = said(f"{HEAD}body c8k3-BN-SN-{{SEW Block-MPk2}}*‸2-FC5\n")
     assert of == "{SEW Block-MPk2}*2"
-    assert text == "`[8, 32, 32] binary` → `[8, 8, 8] count 0..3`  \n2,368 parameters, 1,474,560 MACs a time-step"
+    assert text == "`[8, 32, 32] binary` → `[8, 8, 8] count 0..3`  \n2,368 parameters, 1,474,560 MACs per time-step"
 
 
 def test_a_block_says_its_body() -> None:
@@ -94,7 +94,7 @@ def test_a_projection_that_was_not_taken_is_not_counted() -> None:
     identity, of = said(text.replace("‸", "").replace("| id", "| ‸id"))
     assert of == "id"
     facts = identity.split("\n\n")[0].split("  \n")
-    assert facts == ["`[8, 32, 32] binary` → `[8, 32, 32] binary`", "0 parameters, 0 MACs a time-step"]
+    assert facts == ["`[8, 32, 32] binary` → `[8, 32, 32] binary`", "0 parameters, 0 MACs per time-step"]
 
 
 def test_a_join() -> None:
@@ -116,12 +116,12 @@ def test_a_join() -> None:
         (f"{HEAD}body BN-FC5\nclaim ‸accuracy 4%", "accuracy", "'sewdsl train' and 'sewdsl eval' measure it"),
         (f'{HEAD}allow ‸growing-output "why"', "growing-output", code_pages()["growing-output"]),
         (f"{HEAD}body SEW Block (‸c=8)-FC5", "c", "A parameter of SEW Block."),
-        (f"{HEAD}body SEW Block (‸g=AND)-FC5", "g", "The file's join"),
+        (f"{HEAD}body SEW Block (‸g=AND)-FC5", "g", "The join of the file"),
         (f"{HEAD}train on mnist5k {{\n    war‸mup 3\n}}", "warmup", "Epochs before the schedule begins"),
         (f"{HEAD}train on mnist5k {{\n    optimizer S‸GD(lr=1.0)\n}}", "SGD(lr=1.0)", "w = w - lr · b"),
-        (f"{HEAD}study {{\n    va‸ry join ADD AND\n}}", "vary", "a variant for each value"),
-        (f"{HEAD}study {{\n    sea‸rch TPE(trials=20)\n}}", "search", "train so many choices of values"),
-        (f"{HEAD}bo‸dy c8k3-", "body", "The network, in the notation that papers print."),
+        (f"{HEAD}study {{\n    va‸ry join ADD AND\n}}", "vary", "one variant per value"),
+        (f"{HEAD}study {{\n    sea‸rch TPE(trials=20)\n}}", "search", "train this number of trials"),
+        (f"{HEAD}bo‸dy c8k3-", "body", "The network, in the notation of papers."),
         (f"{HEAD}body c8k3-PL‸IF-", "PLIF", "whose layer learns one time constant"),
     ],
 )

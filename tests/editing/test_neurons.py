@@ -46,14 +46,14 @@ def renamed(before: str, word: str, name: str) -> str:
         ("body", "SN", "neuron"),
         ("body", "ILIF", "round(clip(h, 0, D))"),
         ("neuron Half(keep=0.5)", "Half", "A neuron that a text defines"),
-        ("neuron Half(keep=0.5)", "keep", "A parameter of Half, 0.5 unless"),
+        ("neuron Half(keep=0.5)", "keep", "A parameter of Half, default 0.5."),
         ("h = ", "keep", "A parameter of Half"),
         ("learn", "w", "learn w per channel = 1"),
         ("fire(", "h", "`h = keep*v + i`"),
-        ("keep*v", "v", "The potential"),
+        ("keep*v", "v", "Membrane potential"),
         ("fire(", "fire", "1 where u >= 0"),
-        ("learn", "learn", "where it starts"),
-        ("learn", "channel", "Each channel"),
+        ("learn", "learn", "its initial value"),
+        ("learn", "channel", "A learnable value per channel"),
         ("body", "keep", "A parameter of the equations"),
     ],
 )  # fmt: skip
@@ -119,7 +119,7 @@ def test_refused_names(before: str, word: str, name: str) -> None:
     ],
 )
 def test_completion(text: str, proposed: set[str], not_proposed: set[str]) -> None:
-    found = {each.text for each in complete(*at_cursor(f"sewdsl 1\n{text}")).found}
+    found = {each.text for each in complete(*at_cursor(f"sewdsl 1\n{text}")).proposals}
     assert proposed <= found
     assert not not_proposed & found
 

@@ -100,20 +100,20 @@ def test_another_name_changes_nothing_else(before: str, word: str, name: str) ->
 @pytest.mark.parametrize(
     ("before", "word", "name", "why"),
     [
-        ("body", "My", "Inner", "there is a block 'Inner' already"),
-        ("body", "My", "SEW Block", "there is a block 'SEW Block' already"),
-        ("body", "My", "or b", "is words of letters"),
+        ("body", "My", "Inner", "a block 'Inner' already exists"),
+        ("body", "My", "SEW Block", "a block 'SEW Block' already exists"),
+        ("body", "My", "or b", "expected words of letters"),
         ("body", "My", "BN", "'BN' is a name of the language"),
         ("body", "My", "c3k3", "'c3k3' is a name of the language"),
         ("body", "My", "ADD", "'ADD' is a name of the language"),
         ("body", "My", "id", "'id' is a name of the language"),
-        ("body", "My", "a-b", "is words of letters"),
-        ("body", "My", "", "is words of letters"),
-        ("body", "My", "1x", "is words of letters"),
-        ("block My", "c=in", "n", "has a parameter 'n' already"),
+        ("body", "My", "a-b", "expected words of letters"),
+        ("body", "My", "", "expected words of letters"),
+        ("body", "My", "1x", "expected words of letters"),
+        ("block My", "c=in", "n", "already has a parameter 'n'"),
         ("block My", "c=in", "in", "none of"),
         ("block My", "c=in", "x", "none of"),
-        ("block My", "c=in", "c2", "a parameter's name is letters"),
+        ("block My", "c=in", "c2", "invalid parameter name"),
     ],
 )
 def test_names_that_cannot_be(before: str, word: str, name: str, why: str) -> None:

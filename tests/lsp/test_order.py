@@ -40,14 +40,14 @@ def test_what_is_typed_interrupts_what_is_checked_again(tmp_path: Path, said: li
 
     async def what() -> None:
         for name in texts:
-            server.tell((tmp_path / name).as_uri())
+            server.publish((tmp_path / name).as_uri())
         said.clear()
         change(2)
-        server.tell(library)
-        checking = asyncio.create_task(server.tell_again())
+        server.publish(library)
+        checking = asyncio.create_task(server.republish())
         await asyncio.sleep(0)
         change(3)
-        typing = asyncio.create_task(server.tell_soon(library, 3))
+        typing = asyncio.create_task(server.publish_later(library, 3))
         await checking
         assert said == ["lib.net", "a.net"]
         await typing

@@ -25,33 +25,33 @@ ALL = {"start": {"line": 0, "character": 0}, "end": {"line": 9, "character": 0}}
 @pytest.mark.parametrize(
     ("method", "params", "said"),
     [
-        ("hover", None, "params: wrong value"),
+        ("hover", None, "params: invalid value"),
         ("hover", {}, "textDocument: missing; position: missing"),
-        ("hover", {**AT, "textDocument": 5}, "textDocument.uri: wrong value"),
-        ("hover", {**AT, "textDocument": {"uri": 5}}, "textDocument.uri: expected a string, found 5"),
-        ("hover", {**AT, "textDocument": {"uri": None}}, "textDocument.uri: expected a string, found null"),
-        ("hover", {**AT, "textDocument": {"uri": "http://["}}, "textDocument.uri: no URI"),
-        ("hover", {**AT, "position": {"line": "1", "character": 0}}, 'position.line: expected an integer, found "1"'),
-        ("hover", {**AT, "position": {"line": 1.5, "character": 0}}, "position.line: expected an integer, found 1.5"),
-        ("hover", {**AT, "position": {"line": True, "character": 0}}, "position.line: expected an integer, found true"),
-        ("hover", {**AT, "position": {"line": -1, "character": 0}}, "position: wrong value"),
-        ("hover", {**AT, "position": {"line": 0, "character": 2**31}}, "position: wrong value"),
-        ("completion", {**AT, "context": {"triggerKind": 99}}, "context.triggerKind: wrong value"),
+        ("hover", {**AT, "textDocument": 5}, "textDocument.uri: invalid value"),
+        ("hover", {**AT, "textDocument": {"uri": 5}}, "textDocument.uri: expected a string, got 5"),
+        ("hover", {**AT, "textDocument": {"uri": None}}, "textDocument.uri: expected a string, got null"),
+        ("hover", {**AT, "textDocument": {"uri": "http://["}}, "textDocument.uri: not a URI"),
+        ("hover", {**AT, "position": {"line": "1", "character": 0}}, 'position.line: expected an integer, got "1"'),
+        ("hover", {**AT, "position": {"line": 1.5, "character": 0}}, "position.line: expected an integer, got 1.5"),
+        ("hover", {**AT, "position": {"line": True, "character": 0}}, "position.line: expected an integer, got true"),
+        ("hover", {**AT, "position": {"line": -1, "character": 0}}, "position: invalid value"),
+        ("hover", {**AT, "position": {"line": 0, "character": 2**31}}, "position: invalid value"),
+        ("completion", {**AT, "context": {"triggerKind": 99}}, "context.triggerKind: invalid value"),
         ("rename", AT, "newName: missing"),
-        ("rename", {**AT, "newName": None}, "newName: expected a string, found null"),
+        ("rename", {**AT, "newName": None}, "newName: expected a string, got null"),
         ("references", AT, "context: missing"),
         ("inlayHint", {"textDocument": TEXT, "range": {}}, "range.start: missing; range.end: missing"),
         (
             "codeAction",
             {"textDocument": TEXT, "range": ALL, "context": {"diagnostics": 5}},
-            "context.diagnostics: wrong",
+            "context.diagnostics: invalid",
         ),
         (
             "formatting",
             {"textDocument": TEXT, "options": {}},
             "options.tabSize: missing; options.insertSpaces: missing",
         ),
-        ("documentSymbol", [1], "textDocument: wrong value"),
+        ("documentSymbol", [1], "textDocument: invalid value"),
     ],
 )
 def test_wrong_parameters(method: str, params: Any, said: str) -> None:
@@ -60,7 +60,7 @@ def test_wrong_parameters(method: str, params: Any, said: str) -> None:
         wire.ask(f"textDocument/{method}", params, id=1)
         error = (await wire.answer(1))["error"]
         assert error["code"] == -32602
-        assert error["message"].startswith(f"wrong parameters of 'textDocument/{method}': {said}")
+        assert error["message"].startswith(f"invalid parameters of 'textDocument/{method}': {said}")
 
     talk(what)
 
@@ -68,27 +68,32 @@ def test_wrong_parameters(method: str, params: Any, said: str) -> None:
 @pytest.mark.parametrize(
     ("message", "id_", "code", "said"),
     [
-        (b"{", None, -32700, "the message is no JSON"),
-        (b"[" * 100_000, None, -32700, "the message is no JSON"),
-        (b"\xff", None, -32700, "the message is no JSON"),
-        ([], None, -32600, "a message is an object"),
-        ({"id": 1, "method": "textDocument/hover", "params": AT}, 1, -32600, "a message is an object"),
-        ({"jsonrpc": "2.0", "id": [], "method": "textDocument/hover", "params": AT}, None, -32600, "an id is a string"),
-        ({"jsonrpc": "2.0", "id": None, "method": "shutdown"}, None, -32600, "an id is a string"),
-        ({"jsonrpc": "2.0", "id": 1, "method": 5}, 1, -32601, "there is no method 5"),
-        ({"jsonrpc": "2.0", "id": 1, "method": "textDocument/none"}, 1, -32601, "there is no method"),
+        (b"{", None, -32700, "message is not JSON"),
+        (b"[" * 100_000, None, -32700, "message is not JSON"),
+        (b"\xff", None, -32700, "message is not JSON"),
+        ([], None, -32600, "expected an object"),
+        ({"id": 1, "method": "textDocument/hover", "params": AT}, 1, -32600, "expected an object"),
+        (
+            {"jsonrpc": "2.0", "id": [], "method": "textDocument/hover", "params": AT},
+            None,
+            -32600,
+            "id must be a string",
+        ),
+        ({"jsonrpc": "2.0", "id": None, "method": "shutdown"}, None, -32600, "id must be a string"),
+        ({"jsonrpc": "2.0", "id": 1, "method": 5}, 1, -32601, "unknown method 5"),
+        ({"jsonrpc": "2.0", "id": 1, "method": "textDocument/none"}, 1, -32601, "unknown method"),
         ({"jsonrpc": "2.0", "id": 1, "method": "textDocument/moniker", "params": AT}, 1, -32601, "Method Not Found"),
         (
             {"jsonrpc": "2.0", "id": 1, "method": "initialized", "params": {}},
             1,
             -32600,
-            "'initialized' is a notification",
+            "'initialized' must be a notification",
         ),
         (
             {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}},
             1,
             -32600,
-            "the server was initialized alre",
+            "server is already initialized",
         ),
         (
             *({"jsonrpc": "2.0", "id": 1, "method": "workspace/executeCommand", "params": {"command": "x"}}, 1, -32602),
@@ -116,10 +121,10 @@ def test_what_is_no_request(message: Any, id_: Any, code: int, said: str) -> Non
         (
             "didChange",
             {"textDocument": {**TEXT, "version": 2}, "contentChanges": [{"range": ALL, "text": ""}]},
-            "a part",
+            "got a partial change",
         ),
         ("didOpen", {"textDocument": TEXT}, "textDocument.languageId: missing"),
-        ("hover", AT, "'textDocument/hover' is a request"),
+        ("hover", AT, "'textDocument/hover' must be a request"),
     ],
 )
 def test_what_is_ignored_is_logged(method: str, params: Any, said: str) -> None:
@@ -270,7 +275,7 @@ def test_a_project_that_takes_too_long_is_said(tmp_path: Path, monkeypatch: pyte
         wire.ask("textDocument/rename", {"textDocument": {"uri": uri}, "position": PLACE, "newName": "Yours"}, id=1)
         error = (await wire.answer(1))["error"]
         assert error["code"] == -32803
-        assert error["message"] == "the project's files that say 'Mine' take more than 10 s to read"
+        assert error["message"] == "searching the project for 'Mine' exceeds the limit of 10 s"
 
     talk(what)
 
@@ -305,7 +310,7 @@ class TestHeaders:
 
         async def what(wire: Wire) -> None:
             wire.server.protocol._receive(None)
-            assert (await wire.answer(None))["error"]["message"] == "the message has more than 16,777,216 bytes"
+            assert (await wire.answer(None))["error"]["message"] == "message exceeds the limit of 16,777,216 bytes"
 
         talk(what)
 
