@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[1]
 
 
 class Task(NamedTuple):
-    """Commands under a name.
+    """Named commands.
 
     Attributes:
-        summary: One line for the list of tasks.
-        commands: As written in a shell; ``python`` is the interpreter that runs the task. Arguments of a call go to the
-            last one.
+        summary: Line in the list of tasks.
+        commands: Commands in shell syntax. ``python`` is the current interpreter. Arguments of a call are appended to
+            the last command.
     """
 
     summary: str
@@ -96,8 +96,6 @@ TASKS = {
 def main() -> int:
     """Run a task, or list the tasks if none is named.
 
-    All commands of a task run, even after one of them fails, so that one call reports every fault.
-
     Returns:
         The first exit code that is not 0, or 0.
     """
@@ -117,12 +115,13 @@ def main() -> int:
         return 0
     # subprocess ends the running command on any exception.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Commands run even after a failure, so that one call reports every fault.
     codes = [_run(command) for command in commands]
     return next(filter(None, codes), 0)
 
 
 def _run(command: list[str]) -> int:
-    """Return the exit code of a command in the root of the repository."""
+    """Run a command in the root of the repository, and return its exit code."""
     program, *arguments = command
     executable = find(program)
     if executable is None:
@@ -134,7 +133,7 @@ def _run(command: list[str]) -> int:
 
 
 def find(program: str) -> str | None:
-    """Return the path of a program: of this interpreter's environment, or else of the PATH."""
+    """Return the path of a program in the environment of this interpreter, or else on the PATH."""
     if program == "python":
         return sys.executable
     return shutil.which(program, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))

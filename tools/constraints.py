@@ -20,7 +20,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "constraints.txt"
 FREE = {"triton"}
-"""Packages without a pin: torch for CUDA requires one version of triton exactly, torch for CPUs leaves it free."""
+"""Packages without a pin. PyTorch for CUDA requires an exact version of Triton, PyTorch for CPUs does not."""
 
 
 def direct() -> list[Requirement]:
@@ -30,9 +30,7 @@ def direct() -> list[Requirement]:
 
 
 def installed(requirements: list[Requirement]) -> dict[str, str]:
-    """Return the installed versions, by name, of what requirements ask for, directly and indirectly.
-
-    Versions have no local part: ``2.6.0+cpu`` is a build of 2.6.0.
+    """Return the installed versions of all direct and indirect dependencies, by name.
 
     Raises:
         PackageNotFoundError: If a package is not installed.
@@ -46,13 +44,14 @@ def installed(requirements: list[Requirement]) -> dict[str, str]:
         key = name, frozenset(requirement.extras)
         if key not in visited:
             visited.add(key)
+            # Without the local part: 2.6.0+cpu is a build of 2.6.0.
             versions[name] = Version(distribution(name).version).public
             pending += _dependencies(requirement)
     return versions
 
 
 def _dependencies(requirement: Requirement) -> Iterator[Requirement]:
-    """Yield what the package of a requirement needs here, with the extras of the requirement."""
+    """Yield the requirements of a package that apply to this environment and the given extras."""
     for text in distribution(requirement.name).requires or ():
         dependency = Requirement(text)
         environments: list[dict[str, str]] = [{"extra": extra} for extra in ("", *requirement.extras)]
@@ -61,10 +60,10 @@ def _dependencies(requirement: Requirement) -> Iterator[Requirement]:
 
 
 def main() -> int:
-    """Write the file; exit code 1 if a package is missing."""
-    here = [requirement for requirement in direct() if not requirement.marker or requirement.marker.evaluate()]
+    """Write the file, or return exit code 1 if a package is missing."""
+    requirements = [requirement for requirement in direct() if not requirement.marker or requirement.marker.evaluate()]
     try:
-        versions = installed(here)
+        versions = installed(requirements)
     except PackageNotFoundError as error:
         sys.stderr.write(f"error: {error.name} is not installed; run: python -m pip install -e '.[dev]'\n")
         return 1

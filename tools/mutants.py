@@ -1,10 +1,12 @@
-"""How many small mistakes in the package the tests find: ``python -m tools.mutants results.json --count 200``.
+"""Mutation testing: count the small mistakes in the package that the tests find.
 
-Each mutant is one expression of one function, changed: another comparison, sum, constant or condition, or None in place
-of what is returned. All are written into one copy of the project, in which a number says which of them is in force. So
-the suite runs once, to learn which tests reach which mutants, and then for each mutant the tests that reach it. With
-``--other TREE``, only functions that are the same there are changed, so that two commits can be compared: the same seed
-draws the same mutants in both.
+Usage: ``python -m tools.mutants results.json --count 200``.
+
+A mutant is a function with one changed expression: another comparison, operator, constant or condition, or None as
+return value. All mutants are written into one copy of the project, and an environment variable selects the active one.
+So the suite runs once, to learn which tests reach which mutants, and then the tests that reach a mutant run for it.
+``--other TREE`` restricts mutants to functions that are equal in both trees. The same seed then draws the same mutants
+for two commits.
 """
 
 from __future__ import annotations
@@ -47,8 +49,9 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mod: ast.Mult,
 }
 TESTS_OF_A_MUTANT = 200
+"""Largest number of tests to run for a mutant, the fastest first."""
 SECONDS = 300
-"""For the tests of one mutant; one that takes longer has been found."""
+"""Time limit of the tests of a mutant. A mutant that exceeds it counts as killed."""
 SWITCH = """
 
 import builtins as _builtins
@@ -74,7 +77,8 @@ def _switch(place):
 
 _builtins._mutated = _switch({place!r})
 """
-"""What the copy's package begins with: ``_mutated(number)`` says whether a mutant is in force, and who reaches it."""
+"""Code appended to the package in the copy. ``_mutated(number)`` returns whether a mutant is active, and records the
+tests that reach it."""
 RUNNER = """
 import json, os, signal, sys, time
 
@@ -106,17 +110,17 @@ for line in sys.stdin:
         os.waitpid(child, 0)
     print(os.waitstatus_to_exitcode(status) if done else -1, flush=True)
 """
-"""A process that has imported what most tests import, but nothing of the package, and forks for each mutant."""
+"""Program of a process that imports the libraries of most tests but not the package, and forks for each mutant."""
 
 
 class Mutant(NamedTuple):
-    """One change.
+    """Replacement of an expression.
 
     Attributes:
-        path: The file, within the project.
-        line: Where the expression begins.
-        start, end: What it is of the file's bytes.
-        text: What takes its place.
+        path: Path of the file.
+        line: First line of the expression.
+        start, end: Byte offsets of the expression.
+        text: Replacement.
     """
 
     path: Path
@@ -127,13 +131,14 @@ class Mutant(NamedTuple):
 
 
 def functions(tree: Path) -> dict[tuple[str, str], list[tuple[Path, ast.FunctionDef]]]:
-    """The functions of a project's package, outermost ones only, by their name and what they do."""
-    found = defaultdict(list)
+    """Return the outermost functions and methods of the package, by name and syntax tree."""
+    by_name = defaultdict(list)
     for path in sorted((tree / "sewdsl").rglob("*.py")):
-        if "templates" not in path.parts:  # their text is compiled by others
+        # Templates are read as text, never imported.
+        if "templates" not in path.parts:
             for name, function in _functions(ast.parse(path.read_bytes()), ""):
-                found[name, ast.dump(function)].append((path, function))
-    return found
+                by_name[name, ast.dump(function)].append((path, function))
+    return by_name
 
 
 def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -145,19 +150,19 @@ def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDe
 
 
 def changes(function: ast.FunctionDef) -> Iterator[tuple[ast.expr, str]]:
-    """Expressions of a function, each with what a mistake would make of it."""
-    passed_over: set[int] = set()
+    """Yield the expressions of a function, each with a replacement."""
+    skipped: set[int] = set()
     for node in ast.walk(function):
-        if id(node) in passed_over or isinstance(node, ast.JoinedStr | ast.match_case | ast.arguments):
+        if id(node) in skipped or isinstance(node, ast.JoinedStr | ast.match_case | ast.arguments):
             inner = (node.pattern,) if isinstance(node, ast.match_case) else (node,)
-            passed_over |= {id(each) for outer in inner for each in ast.walk(outer)}
+            skipped |= {id(each) for outer in inner for each in ast.walk(outer)}
             continue
         match node:
             case ast.FunctionDef(decorator_list=decorators, returns=returns):
-                kept = [*decorators, returns] if returns else decorators
-                passed_over |= {id(each) for outer in kept for each in ast.walk(outer)}
+                annotations = [*decorators, returns] if returns else decorators
+                skipped |= {id(each) for outer in annotations for each in ast.walk(outer)}
             case ast.AnnAssign(annotation=annotation):
-                passed_over |= {id(each) for each in ast.walk(annotation)}
+                skipped |= {id(each) for each in ast.walk(annotation)}
             case ast.Compare(left, [comparison], right):
                 yield node, ast.unparse(ast.Compare(left, [COMPARISONS[type(comparison)]()], right))
             case ast.BinOp(left, operator, right) if type(operator) in OPERATORS and not _is_text(left, right):
@@ -185,40 +190,48 @@ def _is_text(*nodes: ast.expr) -> bool:
 
 
 def draw(tree: Path, other: Path | None, count: int, seed: int) -> list[Mutant]:
-    """So many mutants, from all packages in proportion to what can be changed in them, one of a function at most."""
-    here = {key: found[0] for key, found in functions(tree).items() if len(found) == 1}
-    keys = here.keys() if other is None else here.keys() & {k for k, f in functions(other).items() if len(f) == 1}
-    choices = [(key, number) for key in keys for number, _ in enumerate(changes(here[key][1]))]
-    # By hashes and not by a shuffle, so that a function that is new or gone does not move all other draws.
+    """Draw mutants from all functions, at most one per function.
+
+    Args:
+        tree: Project to mutate.
+        other: Project that must contain the functions too, or None.
+        count: Number of mutants.
+        seed: Seed of the draw.
+    """
+    unique = {key: matches[0] for key, matches in functions(tree).items() if len(matches) == 1}
+    keys = unique.keys() if other is None else unique.keys() & {k for k, f in functions(other).items() if len(f) == 1}
+    choices = [(key, index) for key in keys for index, _ in enumerate(changes(unique[key][1]))]
+    # Sort by hashes instead of shuffling: a new or removed function then does not change other draws.
     digests = {key: sha256(f"{seed} {key}".encode()).digest() for key in keys}
     choices.sort(key=lambda choice: sha256(digests[choice[0]] + str(choice[1]).encode()).digest())
     chosen = list(dict(choices[: 2 * count]).items())[:count]
-    return [_mutant(*here[key], number) for key, number in chosen]
+    return [_mutant(*unique[key], index) for key, index in chosen]
 
 
-def _mutant(path: Path, function: ast.FunctionDef, number: int) -> Mutant:
-    node, text = list(changes(function))[number]
+def _mutant(path: Path, function: ast.FunctionDef, index: int) -> Mutant:
+    node, text = list(changes(function))[index]
     lines = path.read_bytes().splitlines(keepends=True)
     start = sum(map(len, lines[: node.lineno - 1])) + node.col_offset
     end = sum(map(len, lines[: (node.end_lineno or 0) - 1])) + (node.end_col_offset or 0)
     return Mutant(path, node.lineno, start, end, text)
 
 
-def write(mutants: list[Mutant], tree: Path, copy: Path, place: Path) -> None:
-    """Writes all mutants into a copy of the project, none of them in force."""
-    (place / "active").write_text("-1", encoding="ascii")
-    of_file: dict[Path, list[tuple[int, Mutant]]] = defaultdict(list)
+def write(mutants: list[Mutant], tree: Path, copy: Path, state_folder: Path) -> None:
+    """Write all mutants into a copy of the project, none of them active."""
+    (state_folder / "active").write_text("-1", encoding="ascii")
+    by_file: dict[Path, list[tuple[int, Mutant]]] = defaultdict(list)
     for number, mutant in enumerate(mutants):
-        of_file[mutant.path].append((number, mutant))
-    for path, there in of_file.items():
+        by_file[mutant.path].append((number, mutant))
+    for path, file_mutants in by_file.items():
         text = path.read_bytes()
-        for number, mutant in sorted(there, key=lambda each: -each[1].start):  # none is inside another's function
+        # From the end, so that offsets stay valid. Mutants do not overlap: each is in a function of its own.
+        for number, mutant in sorted(file_mutants, key=lambda each: -each[1].start):
             old = text[mutant.start : mutant.end].decode()
             new = f"(({mutant.text}) if _mutated({number}) else ({old}))".encode()
             text = text[: mutant.start] + new + text[mutant.end :]
         (copy / path.relative_to(tree)).write_bytes(text)
     with (copy / "sewdsl" / "__init__.py").open("a", encoding="utf-8") as file:
-        file.write(SWITCH.replace("{place!r}", repr(str(place))))
+        file.write(SWITCH.replace("{place!r}", repr(str(state_folder))))
 
 
 OPTIONS = "-q", "-p", "no:cacheprovider", "--tb=no", "-W", "ignore::pytest.PytestAssertRewriteWarning"
@@ -231,7 +244,7 @@ def run_all(copy: Path, *options: str) -> None:
 
 
 def start_runner(copy: Path) -> subprocess.Popen[str]:
-    """Start a process that reads numbers of mutants and options of pytest, and prints exit codes."""
+    """Start a process that reads mutant numbers and pytest options, and prints exit codes."""
     command = [sys.executable, "-c", RUNNER, str(SECONDS)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -240,12 +253,12 @@ def start_runner(copy: Path) -> subprocess.Popen[str]:
 
 
 def environment(copy: Path) -> dict[str, str]:
-    """Return the environment in which the copy's package is imported."""
+    """Return an environment that imports the package from the copy."""
     return {**os.environ, "PYTHONPATH": str(copy)}
 
 
 def main() -> None:
-    """Draws, runs, and says what was found."""
+    """Draw mutants, run the tests that reach them, and print the counts by outcome."""
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=__doc__)
     parser.add_argument("results", type=Path)
     parser.add_argument("--count", type=int, default=200)
@@ -253,22 +266,23 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, default=ROOT)
     parser.add_argument("--other", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
-    asked = parser.parse_args()
-    place = Path(mkdtemp(prefix="mutants-"))
-    copy = place / "project"
-    subprocess.run(["git", "clone", "-q", str(asked.tree), str(copy)], check=True)  # noqa: S607
-    mutants = draw(asked.tree.resolve(), asked.other, asked.count, asked.seed)
-    write(mutants, asked.tree.resolve(), copy, place)
+    options = parser.parse_args()
+    state_folder = Path(mkdtemp(prefix="mutants-"))
+    copy = state_folder / "project"
+    subprocess.run(["git", "clone", "-q", str(options.tree), str(copy)], check=True)  # noqa: S607
+    mutants = draw(options.tree.resolve(), options.other, options.count, options.seed)
+    write(mutants, options.tree.resolve(), copy, state_folder)
     ignored = "--ignore=tests/project/test_imports.py", "--ignore=tests/benchmarks"
-    run_all(copy, f"--junitxml={place}/times.xml", *ignored)
+    run_all(copy, f"--junitxml={state_folder}/times.xml", *ignored)
     times = {
         f"{case.get('classname')}.{case.get('name')}": float(case.get("time", 0))
-        for case in ET.parse(place / "times.xml").iter("testcase")  # noqa: S314 -- pytest's own
+        for case in ET.parse(state_folder / "times.xml").iter("testcase")  # noqa: S314 -- pytest's own
         if case.find("failure") is None and case.find("error") is None and case.find("skipped") is None
     }
     reached: dict[int, set[str]] = defaultdict(set)
-    for line in (place / "reached").read_text(encoding="utf-8").splitlines():
+    for line in (state_folder / "reached").read_text(encoding="utf-8").splitlines():
         number, _, test = line.partition("\t")
+        # Tests that fail without a mutant cannot judge one.
         if _case(test) in times:
             reached[int(number)].add(test)
 
@@ -285,21 +299,22 @@ def main() -> None:
         return "survived" if status == 0 else "killed"
 
     runners: Queue[subprocess.Popen[str]] = Queue()
-    for _ in range(asked.jobs):
+    for _ in range(options.jobs):
         runners.put(start_runner(copy))
 
     rows: list[dict[str, str | int]] = []
-    with ThreadPoolExecutor(asked.jobs) as pool:  # in the order in which they were drawn, so that what is there counts
+    # Results are in the order of the draw, so that partial results are a random sample.
+    with ThreadPoolExecutor(options.jobs) as pool:
         for mutant, state in zip(mutants, pool.map(judge, range(len(mutants))), strict=True):
-            file = str(mutant.path.relative_to(asked.tree.resolve()))
+            file = str(mutant.path.relative_to(options.tree.resolve()))
             rows.append({"file": file, "line": mutant.line, "text": mutant.text, "state": state})
-            asked.results.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+            options.results.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     states = [str(row["state"]) for row in rows]
     sys.stdout.write("".join(f"{state}: {states.count(state)}\n" for state in sorted(set(states))))
 
 
 def _case(test: str) -> str:
-    """A test as pytest's report calls it."""
+    """Return the name of a test in the JUnit report of pytest."""
     path, _, name = test.partition("::")
     return f"{path.removesuffix('.py').replace('/', '.')}.{name.replace('::', '.')}"
 

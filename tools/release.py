@@ -1,7 +1,7 @@
-"""Check a release: versions and dates, the built files, and both of them installed in new environments.
+"""Check a release: versions and dates, the built archives, and their installation.
 
-``python -m tools.release check --tag v0.1.0`` does all that ``docs/releasing.md`` leaves to a machine, and ``versions``
-the first part of it, in a second. Neither tags nor publishes anything.
+``python -m tools.release check --tag v0.1.0`` does all automated steps of ``docs/releasing.md``. ``versions`` does only
+the first one, in a second. Nothing is tagged or published.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from zipfile import ZipFile
 
 ROOT = Path(__file__).parents[1]
 LOWEST_ACCURACY = 0.95
-"""Share of the test samples of ``mnist5k`` that its network gets right at least, on any machine."""
+"""Lowest accepted test accuracy of ``mnist5k`` after training, on any machine."""
 LARGEST_FILE = 2**20
-"""Bytes of a file of a release; the largest picture has less."""
+"""Largest accepted size of a file in a release, in bytes."""
 PACKAGES = ("build", "readme_renderer", "twine")
 """Modules of the dependency group ``release``."""
 LICENSE = "LICENSE"
-"""File that each archive holds."""
+"""File that each archive must contain."""
 RELATIVE_LINK = re.compile(
     r"\]\((?!https?://|mailto:|#)([^)\s]*)|<img[^>]*src=[\"'](?!https?://)([^\"']*)", re.IGNORECASE
 )
-"""A link or picture of Markdown that works only next to the file that it names."""
+"""Relative link or picture in Markdown, which does not work on other sites."""
 
 
 class ReleaseError(Exception):
@@ -44,7 +44,7 @@ class ReleaseError(Exception):
 
 
 def report(line: str) -> None:
-    """Print a line at once, also into a log."""
+    """Print a line, flushed so that logs are up to date."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -53,11 +53,11 @@ def report(line: str) -> None:
 
 
 class Statement(NamedTuple):
-    """A version or a date that a file states.
+    """Version or date in a file.
 
     Attributes:
         place: File and line.
-        text: The version, or the date as ``YYYY-MM-DD``.
+        text: Version, or date as ``YYYY-MM-DD``.
     """
 
     place: str
@@ -65,12 +65,12 @@ class Statement(NamedTuple):
 
 
 class Statements(NamedTuple):
-    """What the files of a project state about a release.
+    """Versions and dates of a release in the files of a project.
 
     Attributes:
-        versions: The version, by each file.
-        dates: The day of the release, by each file.
-        unreleased: Places of changelog entries that belong to no version yet.
+        versions: Version in each file.
+        dates: Release date in each file.
+        unreleased: File and line of changelog entries without a version.
     """
 
     versions: list[Statement]
@@ -110,10 +110,10 @@ def _unreleased(changelog: Path) -> Iterator[str]:
 
 
 def find_problems(stated: Statements, tag: str | None) -> Iterator[str]:
-    """Yield what contradicts a release, one sentence each.
+    """Yield the problems of a release, one sentence each.
 
     Args:
-        tag: Name of the tag that the release gets or has; None: not known yet, and there may be unreleased changes.
+        tag: Tag of the release, or None before the release, when there may be unreleased changes.
     """
     first, *others = stated.versions
     if not re.fullmatch(r"\d+\.\d+\.\d+((a|b|rc)\d+)?", first.text):
@@ -159,7 +159,7 @@ def list_files(archive: Path) -> dict[str, int]:
 
 
 def find_strange_files(files: Mapping[str, int]) -> Iterator[str]:
-    """Yield what is wrong with the files of an archive, one sentence each."""
+    """Yield the problems of the files in an archive, one sentence each."""
     if LICENSE not in {path.rsplit("/", 1)[-1] for path in files}:
         yield f"{LICENSE} is missing"
     for path, size in files.items():
@@ -168,10 +168,10 @@ def find_strange_files(files: Mapping[str, int]) -> Iterator[str]:
 
 
 def compare_with_tracked(files: Iterable[str], tracked: Iterable[str]) -> Iterator[str]:
-    """Yield the differences between the files of a source distribution and those that git tracks, one sentence each.
+    """Yield the differences between a source distribution and the files tracked by git.
 
     Args:
-        files: Paths, each below one folder.
+        files: Paths in the archive, below one folder.
         tracked: Paths in the checkout.
     """
     packed = {path.partition("/")[2] for path in files} - {"PKG-INFO"}
@@ -180,7 +180,7 @@ def compare_with_tracked(files: Iterable[str], tracked: Iterable[str]) -> Iterat
 
 
 def read_description(wheel: Path) -> str:
-    """Return the long description of a wheel, which its page on the package index shows."""
+    """Return the long description of a wheel, as shown by package indexes."""
     with ZipFile(wheel) as files:
         (metadata,) = (name for name in files.namelist() if name.endswith(".dist-info/METADATA"))
         description = BytesParser().parsebytes(files.read(metadata)).get_payload(decode=True)
@@ -188,7 +188,8 @@ def read_description(wheel: Path) -> str:
 
 
 def find_relative_links(description: str) -> list[str]:
-    """Return the links of a long description that lead nowhere on the page of a package index."""
+    """Return the relative links of a long description, which are broken on package indexes."""
+    # Code blocks and code spans are not links.
     prose = re.sub(r"^```.*?^```$", "", description, flags=re.MULTILINE | re.DOTALL)
     return [link or picture for link, picture in RELATIVE_LINK.findall(re.sub(r"`[^`\n]+`", "", prose))]
 
@@ -197,7 +198,7 @@ def check_archives(archives: Iterable[Path]) -> None:
     """Check the files in each archive, and the description in the wheel.
 
     Raises:
-        ReleaseError: If an archive has a file that it should not have, or lacks one, or a link leads nowhere.
+        ReleaseError: If files are missing or unexpected, or a link is relative.
     """
     for archive in archives:
         files = list_files(archive)
@@ -218,7 +219,7 @@ def run(*command: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] |
     """Run a command, and return its output.
 
     Raises:
-        ReleaseError: If it ends with another exit code than 0; the message has what it printed.
+        ReleaseError: If the exit code is not 0. The message has the output.
     """
     words = [str(word) for word in command]
     report(f"+ {' '.join((Path(words[0]).name, *words[1:]))}")
@@ -233,7 +234,7 @@ def run(*command: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] |
 
 
 def require_packages() -> None:
-    """Check that the packages that build and check are installed.
+    """Check that the packages for building and checking are installed.
 
     Raises:
         ReleaseError: If one is not.
@@ -243,7 +244,7 @@ def require_packages() -> None:
 
 
 def require_clean_tree() -> None:
-    """Check that what is built is what is committed.
+    """Check that the checkout has no uncommitted changes.
 
     Raises:
         ReleaseError: If a file is changed or not tracked.
@@ -256,10 +257,10 @@ def build(dist: Path) -> list[Path]:
     """Build the source distribution, and the wheel from it.
 
     Raises:
-        ReleaseError: If the folder holds anything, or one cannot be built or has a description that cannot be shown.
+        ReleaseError: If the folder is not empty, the build fails, or the description cannot be rendered.
     """
     if dist.is_dir() and any(dist.iterdir()):
-        raise ReleaseError(f"'{dist}' is not empty; remove what it holds, or choose another folder with --dist")
+        raise ReleaseError(f"'{dist}' is not empty; empty it, or choose another folder with --dist")
     run(sys.executable, "-m", "build", "--outdir", dist, ROOT)
     archives = sorted([*dist.glob("*.whl"), *dist.glob("*.tar.gz")])
     run(sys.executable, "-m", "twine", "check", "--strict", *archives)
@@ -267,17 +268,17 @@ def build(dist: Path) -> list[Path]:
 
 
 def try_install(archive: Path, version: str) -> None:
-    """Install an archive in a new environment, and run what the README promises, away from the checkout.
+    """Install an archive in a new environment, and run the commands of the README.
 
     Raises:
         ReleaseError: If a command fails, or prints another version or a low accuracy.
     """
     with TemporaryDirectory(prefix="sewdsl-release-") as temporary:
-        home, place = Path(temporary) / "environment", Path(temporary) / "place"
-        place.mkdir()
+        home, folder = Path(temporary) / "environment", Path(temporary) / "place"
+        folder.mkdir()
         venv.create(home, with_pip=True)
         scripts = Path(sysconfig.get_path("scripts", "venv", {"base": str(home), "platbase": str(home)}))
-        # Neither modules of the checkout nor kernels that were compiled before may help.
+        # Hide the modules of the checkout and compiled kernels, which a user does not have.
         environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
         environment |= {
             "SEWDSL_CACHE": str(Path(temporary) / "cache"),
@@ -285,7 +286,7 @@ def try_install(archive: Path, version: str) -> None:
         }
 
         def run_there(program: str, *words: str | Path) -> str:
-            return run(scripts / program, *words, cwd=place, environment=environment)
+            return run(scripts / program, *words, cwd=folder, environment=environment)
 
         run_there("python", "-m", "pip", "install", "--quiet", archive.resolve())
         printed = run_there("sewdsl", "--version").strip()
@@ -295,7 +296,7 @@ def try_install(archive: Path, version: str) -> None:
         run_there("sewdsl", "check", "7b-net")
         run_there("sewdsl", "draw", "7b-net", "-o", "7b-net.svg")
         run_there("sewdsl", "train", "mnist5k", "--out", "run")
-        accuracy = json.loads((place / "run" / "result.json").read_text("utf-8"))["accuracy"]
+        accuracy = json.loads((folder / "run" / "result.json").read_text("utf-8"))["accuracy"]
         report(f"  accuracy {accuracy:.2%}")
         if accuracy < LOWEST_ACCURACY:
             raise ReleaseError(
@@ -304,10 +305,10 @@ def try_install(archive: Path, version: str) -> None:
 
 
 def check(tag: str | None, dist: Path) -> None:
-    """Do everything that a machine can do before a release.
+    """Do all automated steps of a release.
 
     Raises:
-        ReleaseError: If there is a reason not to release.
+        ReleaseError: If the release has a problem.
     """
     began = monotonic()
     version = check_versions(tag)
@@ -321,7 +322,7 @@ def check(tag: str | None, dist: Path) -> None:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Parse the command line, and check the release."""
     parser = argparse.ArgumentParser(prog="python -m tools.release", description=__doc__.partition("\n")[0])
     parser.add_argument(
         "action", choices=["versions", "check"], help="Compare versions and dates only, or check everything."

@@ -1,4 +1,4 @@
-"""A target that hangs inside of a regular expression, dies, and raises: what the runner has to survive."""
+"""Target that hangs in a regular expression, exits, or raises, to test the runner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NUMBERS = {numbered_text(1, number): number for number in range(6)}
 
 
 def ask(text: str, random: Random) -> None:
-    """Wrong for three of the first six texts."""
+    """Fail for three of the first six texts."""
     match _NUMBERS.get(text):
         case 1:
             re.fullmatch("(a|a)*b", "a" * 60)

@@ -1,6 +1,7 @@
-"""``check``, ``check --fix``, ``fmt`` and the tokens of any text, read as a file and as a compact string, end in time.
+"""Target: ``check``, ``check --fix``, ``fmt`` and the tokens of any text.
 
-None raises anything but what it documents, and whatever is said is of characters of the text.
+A text is read as a file and as a string. All commands end in time and raise documented errors only. Diagnostics refer
+to characters of the text.
 """
 
 from __future__ import annotations
@@ -20,17 +21,17 @@ from sewdsl.syntax.highlight_tokens import compact_tokens, tokens
 from tools.fuzz.fixing_law import check_fixes
 
 SECONDS = 60.0
-"""Processor time for each text, all of the below together."""
+"""Processor time limit per text, for all checks together."""
 PRINTED = 200
-"""Diagnostics that ``check`` prints."""
+"""Number of diagnostics to format."""
 FIXED = 2_000
-"""Characters of a text at most that the law of fixes is held to."""
+"""Largest size of a text whose fixes are checked, in characters."""
 FILE = "sewdsl 1\n"
-"""What makes a text a file, whatever else it holds."""
+"""First line of a file."""
 
 
 def ask(text: str, random: Random) -> None:
-    """Everything about a text; that it is used by a file, and that it is fixed, for some."""
+    """Check a text. Some texts are also checked as a used file and fixed on disk."""
     source = Source("t", text)
     for lexed in (tokens(source), compact_tokens(source)):
         _ordered([span for _, span in lexed], source)
@@ -46,20 +47,20 @@ def ask(text: str, random: Random) -> None:
     _format(text)
 
 
-def check_said(made: Compilation) -> None:
-    """What ``check`` prints can be printed, and is about characters of the texts."""
-    for said in made.diagnostics:
-        _inside(said.span)
-        for fix in said.fixes:
+def check_said(compilation: Compilation) -> None:
+    """Check that diagnostics can be printed, and have spans inside of their sources."""
+    for diagnostic in compilation.diagnostics:
+        _inside(diagnostic.span)
+        for fix in diagnostic.fixes:
             for edit in fix.edits:
                 _inside(edit.span)
-    diagnostics_to_json(made.diagnostics)
-    for said in made.diagnostics[:PRINTED]:
-        assert "".join(format_diagnostic(said))
+    diagnostics_to_json(compilation.diagnostics)
+    for diagnostic in compilation.diagnostics[:PRINTED]:
+        assert "".join(format_diagnostic(diagnostic))
 
 
 def _on_disk(text: str) -> None:
-    """A file that uses another, and ``check --fix`` of the text itself."""
+    """Check a file that uses the text, and ``check --fix`` of the text."""
     with tempfile.TemporaryDirectory() as folder:
         used, file = Path(folder, "used.net"), Path(folder, "file.net")
         used.write_text(text, encoding="utf-8", errors="replace")
@@ -69,19 +70,19 @@ def _on_disk(text: str) -> None:
 
 
 def _format(text: str) -> None:
-    """What is formatted stays as it is when it is formatted again."""
+    """Check that formatting is idempotent."""
     try:
-        laid_out = format_source(Source("t", text))
+        formatted = format_source(Source("t", text))
     except SewdslError:
         return
-    assert format_source(Source("t", laid_out)) == laid_out
+    assert format_source(Source("t", formatted)) == formatted
 
 
 def _ordered(spans: list[Span], source: Source) -> None:
-    behind = 0
+    previous_end = 0
     for span in spans:
-        assert behind <= span.start < span.end <= len(source.text)
-        behind = span.end
+        assert previous_end <= span.start < span.end <= len(source.text)
+        previous_end = span.end
 
 
 def _inside(span: Span) -> None:

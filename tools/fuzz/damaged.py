@@ -1,7 +1,7 @@
-"""Whole files with equations, named values, loops and studies, sound or with a few pieces changed.
+"""Target: files with equations, named values, loops and studies, sound or slightly damaged.
 
-Whatever is said of them is said in time; a sound one is the same when it has been written and read again; and fixes
-keep to their law (``fixing_law``).
+Compiling ends in time. A sound file is unchanged when it is written and read again. Fixes obey their law
+(``fixing_law``).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from tools.fuzz.texts import cut, phrase, piece
 from tools.snapshot.generated import network
 
 SECONDS = 60.0
-"""Processor time for each text, all of the below together."""
+"""Processor time limit per text, for all checks together."""
 NAME = "damaged.net"
 SIZE = 4_000
-"""Bytes of a text at most."""
+"""Largest size of a text in bytes."""
 
 
 def ask(text: str, random: Random) -> None:
-    """Everything about a file."""
+    """Check a file."""
     compilation = _read(text)
     check_said(compilation)
     fixed = check_fixes(text, _read)
@@ -45,7 +45,8 @@ def ask(text: str, random: Random) -> None:
     write = random.choice((_printed, format_source))
     for sound in {text, fixed}:
         _text_back(sound, write)
-    front_end = read(Source(NAME, text))  # without what does not fit the dataset of a recipe
+    # Without the checks of the dataset, which would reject more networks.
+    front_end = read(Source(NAME, text))
     if front_end.valid and front_end.network is not None:
         network = front_end.network
         assert unordered(compiled(write_net(network))) == unordered(network)
@@ -62,30 +63,31 @@ def _printed(source: Source) -> str:
 
 
 def _text_back(text: str, write: Callable[[Source], str]) -> None:
-    """A text without errors of syntax has the same tree when it is written and read again."""
+    """Check that a text without syntax errors has the same tree after writing and reading it."""
     parsed = parse(Source(NAME, text))
     if errors_in(parsed.diagnostics):
         return
-    again = parse(Source(NAME, write(Source(NAME, text))))
-    assert again.value == parsed.value
-    assert not errors_in(again.diagnostics)
+    reparsed = parse(Source(NAME, write(Source(NAME, text))))
+    assert reparsed.value == parsed.value
+    assert not errors_in(reparsed.diagnostics)
 
 
 # --- texts
 
 
 def numbered_text(seed: int, number: int) -> str:
-    """The file of a number: sound for three of ten, with one to eight changes otherwise."""
-    random = Random(f"damaged/{seed}/{number}")  # noqa: S311 -- the same for a seed is what is wanted
-    text = _whole(random, seed, number)
+    """Return the file of a number: sound for three of ten, else with one to eight changes."""
+    random = Random(f"damaged/{seed}/{number}")  # noqa: S311 -- reproducible by seed
+    text = _sound(random, seed, number)
     for _ in range(random.choice((0, 0, 0, 1, 1, 2, 2, 3, 5, 8))):
         text = random.choice(_DAMAGES)(random, text)
     return cut(text, SIZE)
 
 
-def _whole(random: Random, seed: int, number: int) -> str:
+def _sound(random: Random, seed: int, number: int) -> str:
     if random.random() < 0.3:
-        text, options = network(5 * number, seed, younger=True)  # every fifth index is a file
+        # Every fifth index is a file.
+        text, options = network(5 * number, seed, younger=True)
         return text if not options else f"sewdsl 1\nbody {text}\n"
     neurons = [f"N{i}" for i in range(random.randint(0, 2))]
     lines = ["sewdsl 1", "input 4x8x8", f"steps {random.randint(1, 4)}", "neuron LIF(tau=2.0)"]
@@ -94,7 +96,8 @@ def _whole(random: Random, seed: int, number: int) -> str:
     names = ["id"]
     for i in range(random.randint(0, 4)):
         line = _sequence(random, names, neurons)
-        if random.random() < 0.5:  # what it gave before, or what the last will have given
+        if random.random() < 0.5:
+            # Read this value one time-step earlier, which closes a loop.
             back = f"v{i}-DELAY{random.choice(('', '-c4k1', '-SCALE(value=0.5)'))}"
             line = random.choice(("ADD[ {a} | {b} ]-SN", "CAT[ {a} | {b} ]-c4k1", "MAX[ {a} | {b} ]")).format(
                 a=line, b=back
@@ -148,8 +151,15 @@ def _neuron(random: Random, name: str) -> str:
     lines += [f"state {each} = {random.choice(('0', 'p'))}" for each in states]
     lines += [f"{each} = {_sum(random, atoms)}" for each in states]
     lines += [f"h = {' + '.join(['x', *states, *learned])} - {_sum(random, [*atoms, 'v'])}"]
-    given = ("fire(h - v_threshold)", "fire(h)", "round(clip(h, 0, D))", "clip(round(h), -1, D)", "relu(h)", "tanh(h)")
-    lines += [f"s = {random.choice(given)}"]
+    spikes = (
+        "fire(h - v_threshold)",
+        "fire(h)",
+        "round(clip(h, 0, D))",
+        "clip(round(h), -1, D)",
+        "relu(h)",
+        "tanh(h)",
+    )
+    lines += [f"s = {random.choice(spikes)}"]
     lines += [f"v = {random.choice(('reset(h, s)', 'h - s', 'h', 'reset(h, s, p)'))}"]
     lines += [f"give {random.choice(('s', 's', 's*p', 's + h'))}"]
     between, end = random.choice((("\n    ", "\n"), ("   ", " ")))
@@ -158,9 +168,9 @@ def _neuron(random: Random, name: str) -> str:
 
 def _sum(random: Random, atoms: list[str], depth: int = 2) -> str:
     a, b = (_sum(random, atoms, depth - 1) if depth and random.random() < 0.6 else random.choice(atoms) for _ in "ab")
-    ways = ("{a} + {b}", "{a} - {b}", "{a}*({b})", "({a})/2", "-({a})", "max({a}, {b})", "where({a} < {b}, {a}, 1)")
+    formats = ("{a} + {b}", "{a} - {b}", "{a}*({b})", "({a})/2", "-({a})", "max({a}, {b})", "where({a} < {b}, {a}, 1)")
     functions = ("sigmoid({a})", "exp({a})", "clip({a}, 0, 1)", "abs({a})", "detach({b})")
-    return random.choice((*ways, *ways, *functions)).format(a=a, b=b)
+    return random.choice((*formats, *formats, *functions)).format(a=a, b=b)
 
 
 _TRAIN = "train on mnist5k {\n    epochs 2\n    batch 16\n    optimizer Adam(lr=0.001)\n}"
@@ -173,9 +183,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.]+|[^\sA-Za-z0-9_.]|\n")
 
 
 def _token(random: Random, text: str) -> tuple[int, int]:
-    """The place of a token, or the end."""
-    places = [match.span() for match in _TOKEN.finditer(text)]
-    return random.choice(places) if places else (len(text), len(text))
+    """Return the span of a random token, or the end of the text."""
+    spans = [match.span() for match in _TOKEN.finditer(text)]
+    return random.choice(spans) if spans else (len(text), len(text))
 
 
 def _without(random: Random, text: str) -> str:
@@ -195,9 +205,9 @@ def _with_another(random: Random, text: str) -> str:
 
 
 def _moved(random: Random, text: str) -> str:
-    """A token in another place, such as a repeat's brace in an equation."""
-    (start, end), (there, _) = _token(random, text), _token(random, text)
-    return text[:there] + text[start:end] + text[there:]
+    """Move a copy of a token to another position."""
+    (start, end), (position, _) = _token(random, text), _token(random, text)
+    return text[:position] + text[start:end] + text[position:]
 
 
 def _swapped(random: Random, text: str) -> str:
@@ -209,13 +219,13 @@ def _swapped(random: Random, text: str) -> str:
 
 
 def _with_a_sequence(random: Random, text: str) -> str:
-    """Layers where an equation, a name or a value is."""
+    """Replace a token by layers, e.g. in an equation or a value."""
     start, end = _token(random, text)
     return text[:start] + random.choice(("{IF}*2", "{c4k3-BN}*3", "<SN>*2", "c4k3 BN", "ADD[ BN | id ]")) + text[end:]
 
 
 def _at_a_line_end(random: Random, text: str) -> str:
-    """A lost hyphen or line break, or a sign that ends no line."""
+    """Damage a line end: a lost hyphen or line break, or a wrong last character."""
     ends = [match.start() for match in re.finditer("\n|$", text)]
     end = random.choice(ends)
     return text[:end] + random.choice((".", ";", "-", "\\", " [8]", ",")) + text[end + random.choice((0, 0, 1)) :]

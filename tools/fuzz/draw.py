@@ -1,9 +1,7 @@
-"""Whatever text compiles can be drawn in time, as ``dot`` and as Mermaid text, folded and not; a few also as SVG.
+"""Target: drawings of any text that compiles end in time, as DOT and Mermaid, folded or not.
 
-Half of the pictures collapse blocks and have a width.
-
-Half of the texts are networks with joins in joins, repeats in repeats and blocks in blocks, to the depth that is
-allowed, the other half hostile texts.
+A few are also rendered as SVG. Half of the pictures collapse blocks and have a width. Half of the texts are networks of
+deeply nested joins, repeats and blocks. The other half are hostile texts.
 """
 
 from __future__ import annotations
@@ -17,22 +15,22 @@ from sewdsl.source import Source
 from tools.fuzz.texts import numbered_text as hostile
 
 SECONDS = 180.0
-"""Processor time for each text: its ten pictures together, of 200,000 layers at most, and reading it."""
+"""Processor time limit per text: reading it, and ten pictures of at most 200,000 layers in total."""
 NODES = 2_000
-"""Nodes that all but one of a hundred networks may have: time grows in proportion."""
+"""Node limit of 99 % of the networks, since time grows in proportion."""
 WIDTH = read_length("397pt")
-"""Of half of the pictures."""
+"""Width of half of the pictures."""
 RENDERED = 0.01
-"""Part of the networks that a renderer lays out, too, in a process of its own."""
+"""Fraction of the networks that are also rendered, in a separate process."""
 SMALL = 200
-"""Layers of the largest network that is given to the renderer."""
+"""Largest number of layers to render."""
 HEAD = "sewdsl 1\ninput 4x8x8\nneuron IF\n"
 LAYERS = ("BN", "id", "SN", "MPk1", "c4k3", "c4k1-BN-SN", "PLIF", "DP0.5", "LIF(tau=2.0)", "B0", "B1", "B2")
 
 
 def numbered_text(seed: int, number: int) -> str:
-    """A deep network, or a hostile text."""
-    random = Random(f"draw/{seed}/{number}")  # noqa: S311 -- the same for a seed is what is wanted
+    """Return a deep network, or a hostile text."""
+    random = Random(f"draw/{seed}/{number}")  # noqa: S311 -- reproducible by seed
     if random.random() < 0.5:
         return hostile(seed, number)
     depths = (random.choice((0, 1, 3, 8)), *random.choices((0, 1, 2), k=3))
@@ -43,7 +41,7 @@ def numbered_text(seed: int, number: int) -> str:
 
 
 def _sequence(random: Random, depth: int, layers: tuple[str, ...]) -> str:
-    """Layers, with one part that is as deep as is asked for, and others that are less deep."""
+    """Return layers with one part of the given depth, and others that are less deep."""
     if not depth:
         return "-".join(random.choices(layers, k=random.choice((1, 1, 2, 5))))
     inner = _sequence(random, depth - 1, layers)
@@ -57,7 +55,7 @@ def _sequence(random: Random, depth: int, layers: tuple[str, ...]) -> str:
 
 
 def ask(text: str, random: Random) -> None:
-    """Every picture of a text that compiles."""
+    """Check all drawings of a text that compiles."""
     limit = {} if random.random() < 0.01 else {"nodes": NODES}
     network = read(Source("t", text), limit=limit).network
     if network is None:
@@ -68,10 +66,10 @@ def ask(text: str, random: Random) -> None:
                 try:
                     drawn = dot(network, expand=expand, collapse=collapse, direction=direction, look=look)
                 except RenderingError as error:
-                    assert "boxes" in str(error) or (look.width and "too narrow" in str(error))  # noqa: PT017 -- no other
+                    assert "boxes" in str(error) or (look.width and "too narrow" in str(error))  # noqa: PT017 -- no other errors
                 else:
                     assert drawn.rstrip().endswith("}")
         assert mermaid(network, expand=expand, collapse=not expand).strip()
     if len(network) <= SMALL and random.random() < RENDERED:
-        root = ET.fromstring(render_picture(network).decode())  # noqa: S314 -- our own text
+        root = ET.fromstring(render_picture(network).decode())  # noqa: S314 -- written by sewdsl
         assert root.tag.endswith("svg")

@@ -1,4 +1,4 @@
-"""The law of ``check --fix``: fixes come to an end, add no more than they say, and leave no text worse than it was."""
+"""Law of ``check --fix``: fixes terminate, have bounded growth, and do not make a text worse."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ MARKS = {
     "unmatched-bracket", "unclosed-bracket", "unexpected-character", "unterminated-string", "integer-too-long",
     "nesting-too-deep",
 }  # fmt: skip
-"""Errors of single characters: what they hide is not known before they are fixed."""
+"""Errors of single characters, which may hide other errors until they are fixed."""
 Place = tuple[str, int]
-"""The code of a diagnostic and where it is in the text as first written."""
+"""Code of a diagnostic, and its offset in the original text."""
 
 
 def check_fixes(text: str, read: Callable[[str], Compilation], *, unsafe: bool = False) -> str:
-    """Applies the fixes of a text until none is left, and the law to each round.
+    """Apply the fixes of a text until none is left, and check the law after each round.
 
-    Each round takes at least one fix away for good: the same is never said twice of the same characters of the first
-    text. So there are no more rounds than diagnostics, and no more characters than their edits add.
+    Each round removes at least one diagnostic for good: a diagnostic is never repeated for the same characters of the
+    original text. So there are at most as many rounds as diagnostics, and the text grows at most by their edits.
 
     Args:
-        text: What to fix.
-        read: What is known of a text.
-        unsafe: Also apply fixes that are likely, not certain, to be right; these may leave a text worse.
+        text: Text to fix.
+        read: Function that compiles a text.
+        unsafe: Whether to apply unsafe fixes too, which may make a text worse.
 
     Returns:
         The text without fixes.
     """
     first = compilation = read(text)
     before, added, rounds = len(text), dict[Place, int](), 0
-    origin = [*range(len(text) + 1)]  # of each character, and of the end, in the first text
+    # Offset in the original text of each character and of the end.
+    origin = [*range(len(text) + 1)]
     while True:
         source = Source("t", text)
         growth = dict[Place, int]()
@@ -66,7 +67,7 @@ def _growth(edit: Edit) -> int:
 
 
 def _marks(compilation: Compilation) -> int:
-    """How many characters have no place in a text."""
+    """Return the number of errors of single characters."""
     return sum(diagnostic.code in MARKS for diagnostic in compilation.diagnostics)
 
 
@@ -75,12 +76,13 @@ def _errors(compilation: Compilation) -> int:
 
 
 def _warnings(compilation: Compilation) -> int:
-    """How many warnings a text without errors has: errors keep some from being said."""
+    """Return the number of warnings of a text without errors."""
+    # Errors hide warnings, so the counts of texts with errors are not comparable.
     return 0 if _errors(compilation) else len(compilation.diagnostics)
 
 
 def _edited(text: str, origin: list[int], edits: list[Edit]) -> tuple[str, list[int]]:
-    """A text after edits, and where its characters were in the first text."""
+    """Return a text after edits, and the original offset of each character."""
     for edit in reversed(edits):
         start, end = edit.span.start, edit.span.end
         text = text[:start] + edit.text + text[end:]

@@ -1,6 +1,7 @@
-"""The language server answers each request once, in time, and with what it should, whatever is asked.
+"""Target: the language server answers each request once, in time, with a result or error code.
 
-A text is opened, changed and asked about. Some requests have wrong parameters, and some come at once and are cancelled.
+A document is opened, changed and queried. Some requests have invalid parameters, and some are sent together and
+cancelled.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from tests.lsp.wire import Wire
 from tools.fuzz.texts import piece
 
 SECONDS = 60.0
-"""Processor time for each text, with some ten requests about it."""
+"""Processor time limit per text, with about ten requests."""
 URI = "untitled:a"
 ASKED = 8
-"""Requests about each text."""
+"""Number of requests per text."""
 
 _WRONG_PARAMETERS, _WRONG_REQUEST, _NO_METHOD, _CANCELLED, _MODIFIED = -32602, -32600, -32601, -32800, -32801
 _REQUIRED = {"textDocument", "uri", "position", "line", "character", "range", "start", "end", "newName", "options"}
-"""Members without which a request means nothing, and that are of one type."""
+"""Required members of requests, which have a single type."""
 _VALUES: tuple[Any, ...] = (None, True, -1, 1.5, 2**40, "", "x", [], {}, [1], {"line": 1}, [[]] * 20)
 
 
 def ask(text: str, random: Random) -> None:
-    """Opens a text, and asks about it."""
+    """Open a document and send requests."""
     asyncio.run(_talk(text, random))
 
 
@@ -52,6 +53,7 @@ async def _talk(text: str, random: Random) -> None:
         wire.ask(method, params, id=number)
         if random.random() < 0.1:
             wire.ask("$/cancelRequest", {"id": number})
+            # The request may be answered before the cancellation arrives.
             expected[number] = {*expected[number], _CANCELLED}
         if random.random() < 0.5:
             await wire.answer(number)
@@ -71,10 +73,10 @@ def _changed(text: str, random: Random) -> str:
 
 
 def _request(text: str, random: Random) -> tuple[str, dict[str, Any]]:
-    """A request, with the parameters that it should have; places are in the text, or outside."""
+    """Return a request with valid parameters, whose positions are inside or outside of the text."""
     lines = text.count("\n")
 
-    def place() -> dict[str, int]:
+    def position() -> dict[str, int]:
         if random.random() < 0.1:
             return {"line": random.choice((0, lines + 5, 2**31 - 1)), "character": random.choice((0, 2**31 - 1))}
         offset = random.randint(0, len(text))
@@ -82,37 +84,37 @@ def _request(text: str, random: Random) -> tuple[str, dict[str, Any]]:
         return {"line": line, "character": offset - text.rfind("\n", 0, offset) - 1}
 
     others = ("untitled:b", "file:///none.net", "")
-    of = {"textDocument": {"uri": URI if random.random() < 0.95 else random.choice(others)}}
-    range_ = {"start": {"line": 0, "character": 0}, "end": place()}
+    document = {"textDocument": {"uri": URI if random.random() < 0.95 else random.choice(others)}}
+    range_ = {"start": {"line": 0, "character": 0}, "end": position()}
     name = random.choice(("Yours", "k", "é", "", "Yours Too", text[:40]))
     return random.choice(
         (
-            ("textDocument/hover", {**of, "position": place()}),
-            ("textDocument/completion", {**of, "position": place()}),
-            ("textDocument/definition", {**of, "position": place()}),
-            ("textDocument/references", {**of, "position": place(), "context": {"includeDeclaration": True}}),
-            ("textDocument/prepareRename", {**of, "position": place()}),
-            ("textDocument/rename", {**of, "position": place(), "newName": name}),
-            ("textDocument/inlayHint", {**of, "range": range_}),
-            ("textDocument/codeAction", {**of, "range": range_, "context": {"diagnostics": []}}),
-            ("textDocument/documentSymbol", of),
-            ("textDocument/foldingRange", of),
-            ("textDocument/formatting", {**of, "options": {"tabSize": 4, "insertSpaces": True}}),
+            ("textDocument/hover", {**document, "position": position()}),
+            ("textDocument/completion", {**document, "position": position()}),
+            ("textDocument/definition", {**document, "position": position()}),
+            ("textDocument/references", {**document, "position": position(), "context": {"includeDeclaration": True}}),
+            ("textDocument/prepareRename", {**document, "position": position()}),
+            ("textDocument/rename", {**document, "position": position(), "newName": name}),
+            ("textDocument/inlayHint", {**document, "range": range_}),
+            ("textDocument/codeAction", {**document, "range": range_, "context": {"diagnostics": []}}),
+            ("textDocument/documentSymbol", document),
+            ("textDocument/foldingRange", document),
+            ("textDocument/formatting", {**document, "options": {"tabSize": 4, "insertSpaces": True}}),
         )
     )
 
 
 def _spoilt(params: dict[str, Any], random: Random) -> tuple[dict[str, Any], set[int]]:
-    """Parameters with another value at one place, or without it, and the codes that may be answered."""
+    """Return parameters with one changed or missing member, and the error codes that may follow."""
     spoilt = copy.deepcopy(params)
-    where, key = random.choice(list(_members(spoilt)))
-    before = where[key]
+    parent, key = random.choice(list(_members(spoilt)))
+    before = parent[key]
     if random.random() < 0.3:
-        del where[key]
+        del parent[key]
         wrong = True
     else:
-        where[key] = random.choice(_VALUES)
-        wrong = type(where[key]) is not type(before) and not (isinstance(before, dict) and where[key] is not None)
+        parent[key] = random.choice(_VALUES)
+        wrong = type(parent[key]) is not type(before) and not (isinstance(before, dict) and parent[key] is not None)
     must = wrong and key in _REQUIRED
     return spoilt, {_WRONG_PARAMETERS} if must else {0, _WRONG_PARAMETERS}
 

@@ -1,4 +1,7 @@
-"""Random networks, each compared with what torch really computes: sizes, counts, ranges, passes, streams, texts."""
+"""Target: random networks, compared with the computations of PyTorch.
+
+Sizes, counts, value ranges, passes, streams and exported texts are checked.
+"""
 
 from __future__ import annotations
 
@@ -36,22 +39,22 @@ from tests.notation.same import compiled, essence
 from tools.snapshot.generated import network as generated
 
 SECONDS = 120.0
-"""Processor time for each network, with the kernels that it is the first to need."""
+"""Processor time limit per network, including the compilation of new kernels."""
 COMPILED = 0.2
-"""Part of the networks that compiled kernels run: each kind of neuron takes seconds to compile when it is new."""
+"""Fraction of the networks that run compiled kernels: a new kind of neuron takes seconds to compile."""
 TOLERANCE = 1e-9
-"""Parts of the size of what is compared; also how near a decision may be to another one."""
+"""Relative tolerance of values, and smallest margin of decisions, e.g. of potentials at the threshold."""
 
 
 def numbered_text(seed: int, number: int) -> str:
-    """The network of a number, as a file."""
+    """Return the network of a number as a file."""
     text, options = generated(number, seed, younger=True)
     header = "".join(f"{key} {value}\n" for key, value in options.items())
     return f"sewdsl 1\n{header}body {text}\n" if options else text
 
 
 class _Case(Drawn):
-    """A network by its text, and what it is shown."""
+    """Network by its text, with an input."""
 
     @property
     def network(self) -> Network:
@@ -64,7 +67,7 @@ def _network(text: str) -> Network:
 
 
 def ask(text: str, random: Random) -> None:
-    """Everything about a network."""
+    """Check a network."""
     if not text:
         return
     network = _network(text)
@@ -78,7 +81,8 @@ def ask(text: str, random: Random) -> None:
         _work(case)
     compiled = random.random() < COMPILED
     with kernels.use_kernels("fastest" if compiled else "reference"), pytest.MonkeyPatch.context() as patch:
-        if random.random() < 0.5:  # what pays for large tensors only is done for these
+        if random.random() < 0.5:
+            # Also apply optimisations that are limited to large tensors.
             patch.setattr(plan, "LARGE_VALUE_ELEMENTS", 0)
         _passes(case, random, training=random.random() < 0.6)
         _stream(case, random)
@@ -87,7 +91,7 @@ def ask(text: str, random: Random) -> None:
 
 
 def _texts(network: Network) -> None:
-    """A network is the same when it has been written and read, and can be drawn."""
+    """Check that a network is unchanged by writing and reading it, and that it can be drawn."""
     assert essence(compiled(write_net(network))) == essence(network)
     assert from_json(to_json(network), catalogue(), defined_kind) == network
     for expand in (False, True):
@@ -96,7 +100,7 @@ def _texts(network: Network) -> None:
 
 
 def _counts(network: Network) -> None:
-    """Parameters are those of the modules, keys are unique, and the memory of a training step can be predicted."""
+    """Check parameter counts, unique keys, and the memory estimate of a training step."""
     model = sewdsl.compile(network, seed=0)
     assert len({node.name for node in network}) == len(network)
     parts = [model.get_submodule(node.name) for node in network.nodes[1:]]
@@ -106,15 +110,16 @@ def _counts(network: Network) -> None:
     assert sum(p.numel() for p in model.parameters()) == network.total_parameters
     assert len(model.state_dict()) == sum(len(part.state_dict()) for part in parts)
     for level in (0, 1, 2):
-        found = peak_memory(optimize_program(network, level), training_load(network.recipe, 2))
-        assert found.bytes >= 4 * network.total_parameters
+        estimate = peak_memory(optimize_program(network, level), training_load(network.recipe, 2))
+        assert estimate.bytes >= 4 * network.total_parameters
 
 
 def _values(case: Drawn) -> None:
-    """Shapes, ranges and dependence on time are as inferred, at every node."""
+    """Check the inferred shapes, ranges and dependence on time of all nodes."""
     network = case.network
     model = build(case, Program.of(network)).eval()
-    seen: dict[str, list[Tensor]] = {}  # the layers of a loop are called at each time-step
+    # The layers of a loop are called once per time-step.
+    seen: dict[str, list[Tensor]] = {}
 
     def keeper(name: str) -> Callable[..., None]:
         return lambda _module, _inputs, out: seen.setdefault(name, []).append(out.detach())
@@ -135,14 +140,14 @@ def _values(case: Drawn) -> None:
             lower = signal.values.lower * signal.values.unit
             assert lower <= out.min() <= out.max() <= signal.values.upper * signal.values.unit, node
         if case.static and not signal.varies:
-            # but for last digits: of a matrix product, rows of equal numbers may be added up in another order
+            # Up to rounding: a matrix product may sum equal rows in different orders.
             assert all(
                 torch.allclose(later, out[0], rtol=0, atol=1e-13 * (1 + float(out.abs().max()))) for later in out
             ), node
 
 
 def _work(case: Drawn) -> None:
-    """Multiply-accumulates are those of the convolutions and products that torch does."""
+    """Check multiply-accumulates against the operations of PyTorch."""
     x = case.x.expand(case.T, case.N, *case.network.settings.input).contiguous()
     model = build(case, Program.of(case.network)).eval()
     with FlopCounterMode(display=False) as counted, torch.no_grad():
@@ -150,39 +155,39 @@ def _work(case: Drawn) -> None:
     done = {name.partition(".")[2]: sum(flops.values()) for name, flops in counted.get_flop_counts().items()}
     for node in case.network.nodes[1:]:
         macs, flops = case.network.macs(node), done.get(node.name, 0)
-        if isinstance(node.op, ParallelNeuron):  # neurons are not counted
+        if isinstance(node.op, ParallelNeuron):
+            # Neurons do not count as MACs.
             assert macs == 0, node
-        elif isinstance(node.op, ChannelAttention | SpatialAttention):  # once a sample, and each time-step a part
+        elif isinstance(node.op, ChannelAttention | SpatialAttention):
+            # Computed once per sample, and attributed to its time-steps in equal parts.
             assert macs == -(-flops // (2 * node.op.T * case.N)), node
         else:
             assert flops == 2 * macs * case.T * case.N, node
 
 
 def _passes(case: Drawn, random: Random, *, training: bool) -> None:
-    """Two of the programs that the passes can make of a network: the same outputs, gradients and statistics."""
-    wanted, margin = expected(case, DOUBLE, training=training)
+    """Check that two of the programs of a network have equal outputs, gradients and statistics."""
+    reference, margin = expected(case, DOUBLE, training=training)
     for name, program in random.sample(list(_programs(case.network, random)), 2):
-        found = run(build(case, program).train(training), case, DOUBLE)
-        wrong = list(differences(found, wanted, TOLERANCE))
-        if wrong and margin > TOLERANCE and not _is_rounding(case, found, wanted, training=training):
-            _agree(f"{name}, {'training' if training else 'evaluation'}", found, wanted, margin)
+        outcome = run(build(case, program).train(training), case, DOUBLE)
+        faults = list(differences(outcome, reference, TOLERANCE))
+        if faults and margin > TOLERANCE and not _is_rounding(case, outcome, reference, training=training):
+            _agree(f"{name}, {'training' if training else 'evaluation'}", outcome, reference, margin)
 
 
-def _is_rounding(case: Drawn, found: Outcome, wanted: Outcome, *, training: bool) -> bool:
-    """Whether gradients alone differ, and by no more than the reference's own do for last digits of the output's.
-
-    A row of batch norms over equal numbers multiplies a gradient by up to 1 / sqrt(eps) each.
-    """
-    if list(differences(found._replace(gradients=wanted.gradients), wanted, TOLERANCE)):
+def _is_rounding(case: Drawn, outcome: Outcome, reference: Outcome, *, training: bool) -> bool:
+    """Return whether only gradients differ, and no more than those of a perturbed reference."""
+    if list(differences(outcome._replace(gradients=reference.gradients), reference, TOLERANCE)):
         return False
+    # A batch norm over equal values amplifies gradients by up to 1 / sqrt(eps), so consecutive ones amplify rounding.
     model = build(case, Program.of(case.network)).train(training)
     with kernels.use_kernels("reference"):
         nudged = run(model, case, DOUBLE, nudge=sys.float_info.epsilon)
-    return _furthest(found, wanted) <= 10 * _furthest(nudged, wanted)
+    return _furthest(outcome, reference) <= 10 * _furthest(nudged, reference)
 
 
 def _furthest(one: Outcome, other: Outcome) -> float:
-    """The largest difference of their gradients."""
+    """Return the largest difference of the gradients."""
     pairs = ((one.gradients[name], gradient) for name, gradient in other.gradients.items())
     return max(float((g - h).abs().max()) for g, h in pairs if g is not None and h is not None and g.numel())
 
@@ -197,21 +202,21 @@ def _programs(network: Network, random: Random) -> Iterator[tuple[str, Program]]
 
 
 def _stream(case: Drawn, random: Random) -> None:
-    """One time-step at a time, too, where nothing has to know all of them."""
+    """Check streams of networks that do not read whole sequences."""
     if any(node.op.reads == "sequence" for node in case.network):
         return
-    wanted, margin = expected(case, DOUBLE, training=False)
+    reference, margin = expected(case, DOUBLE, training=False)
     level = random.choice((0, 1, 2))
-    stream, state, found = build(case, optimize_program(case.network, level)).eval().stream(), None, []
+    stream, state, outputs = build(case, optimize_program(case.network, level)).eval().stream(), None, []
     for x_N in case.x.expand(case.T, case.N, *case.network.settings.input):
         y_N, state = stream(x_N, state)
-        found.append(y_N.detach())
-    _agree(f"stream at level {level}", wanted._replace(y=torch.stack(found)), wanted, margin)
+        outputs.append(y_N.detach())
+    _agree(f"stream at level {level}", reference._replace(y=torch.stack(outputs)), reference, margin)
 
 
 def _exports(case: Drawn) -> None:
-    """The files for other libraries compute the same."""
-    wanted, margin = expected(case, DOUBLE, training=False)
+    """Check that exported files compute the same outputs."""
+    reference, margin = expected(case, DOUBLE, training=False)
     for name, source in SOURCES.items():
         try:
             text = source(case.network)
@@ -222,10 +227,10 @@ def _exports(case: Drawn) -> None:
         x = case.x.expand(case.T, case.N, *case.network.settings.input)
         with torch.no_grad():
             y = model.eval().sequence(x)
-        _agree(name, wanted._replace(y=y), wanted, margin)
+        _agree(name, reference._replace(y=y), reference, margin)
 
 
-def _agree(what: str, found: Outcome, wanted: Outcome, margin: float) -> None:
-    """Nothing differs, unless sums in another order may have decided otherwise."""
-    wrong = list(differences(found, wanted, TOLERANCE))
-    assert not wrong or margin <= TOLERANCE, f"{what}: {'; '.join(wrong[:5])} (margin {margin:.3g})"
+def _agree(description: str, outcome: Outcome, reference: Outcome, margin: float) -> None:
+    """Check that outcomes are equal, unless rounding may have changed a decision."""
+    faults = list(differences(outcome, reference, TOLERANCE))
+    assert not faults or margin <= TOLERANCE, f"{description}: {'; '.join(faults[:5])} (margin {margin:.3g})"

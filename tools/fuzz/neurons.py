@@ -1,4 +1,4 @@
-"""Random neurons as equations, called and by default, against plain PyTorch that evaluates their lines."""
+"""Target: random neurons with equations, compared with plain PyTorch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.laws.neuron_laws import check_against_plain, check_exports, check_num
 from tests.laws.random_neurons import RandomNeuron, random_neuron
 
 SECONDS = 120.0
-"""Processor time for each neuron, with the kernels that it is the first to need."""
+"""Processor time limit per neuron, including the compilation of new kernels."""
 COMPILED, EXPORTED, DEEP = 0.02, 0.1, 0.2
-"""Parts of the neurons that compiled kernels run, that are exported, and that level 2 runs too."""
+"""Fractions of the neurons that run compiled kernels, are exported, and run at level 2."""
 
 
 @lru_cache(8)
@@ -20,13 +20,13 @@ def _neuron(head: str) -> RandomNeuron:
 
 
 def numbered_text(seed: int, number: int) -> str:
-    """The neuron of a number: called, in a file whose first line it follows from."""
+    """Return a file that calls the neuron of a number. Its first line identifies the neuron."""
     head = f"# neuron {seed}/{number}"
     return f"{head}\n{_neuron(head).text(called=True)}"
 
 
 def ask(text: str, random: Random) -> None:
-    """Everything about a neuron."""
+    """Check a neuron."""
     if not text:
         return
     neuron = _neuron(text.partition("\n")[0])

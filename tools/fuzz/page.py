@@ -1,8 +1,8 @@
-"""The page's server answers each request in time, and with what it should, whatever is asked.
+"""Target: the server of the page answers each request in time, with a result or status code.
 
-It runs in a thread of this process, so that its own processor time counts here; it kills the processes that answer
-about texts after ``LIMIT`` seconds. Requests are hostile texts, values of other types, bytes that are no JSON, names of
-files elsewhere, and connections that are closed before the answer comes.
+The server runs in a thread of this process, so its processor time counts. It kills its workers after ``LIMIT`` seconds.
+Requests are hostile texts, values of other types, bytes that are not JSON, names of files elsewhere, and connections
+that are closed early.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from sewdsl.serve.app import MAX_BODY, LivePage, run
 from sewdsl.serve.folder import ServedFolder
 
 SECONDS = 10.0
-"""Processor time of the server itself for each request."""
+"""Processor time limit of the server per request."""
 LIMIT = 120.0
-"""Seconds for an answer, many times what they are by default: tests share the machine."""
+"""Time limit of an answer in seconds. It exceeds the default, since tests share the machine."""
 ABOUT_TEXTS = ("look", "picture", "hover", "complete", "format", "source", "explain")
 ABOUT_FILES = ("open", "save", "start")
 SECRET = "sewdsl 1\nblock Secret = BN\n"
@@ -32,7 +32,7 @@ JSON = "application/json"
 
 
 class _Served:
-    """A server, its folder, and a file next to that folder which nobody may read or write."""
+    """Server, its folder, and a secret file outside of the folder."""
 
     def __init__(self) -> None:
         self._home = tempfile.TemporaryDirectory()
@@ -59,22 +59,22 @@ def _served() -> _Served:
 
 
 def ask(text: str, random: Random) -> None:
-    """One request that the text is in, and at times another after it, which has to be answered."""
+    """Send a request with the text. Some are followed by a valid request."""
     served = _served()
     random.choices(_KINDS, _SHARES)[0](served, text, random)
     assert served.secret.read_text() == SECRET
     assert sorted(path.name for path in served.folder.parent.iterdir()) == ["secret.net", "served"]
     if random.random() < 0.05:
-        status, found = _post(served, "look", json.dumps({"text": served.file.read_text(), "name": "a.net"}))
+        status, answer = _post(served, "look", json.dumps({"text": served.file.read_text(), "name": "a.net"}))
         assert status == 200
-        assert "valid" in found
+        assert "valid" in answer
 
 
-def _post(served: _Served, what: str, body: str | bytes, **headers: str) -> tuple[int, Any]:
-    """The status of an answer, and its JSON."""
+def _post(served: _Served, endpoint: str, body: str | bytes, **headers: str) -> tuple[int, Any]:
+    """Return status and JSON of an answer."""
     connection = served.connection()
     try:
-        connection.request("POST", f"/api/{what}", body, {"Content-Type": JSON, **headers})
+        connection.request("POST", f"/api/{endpoint}", body, {"Content-Type": JSON, **headers})
         return _read(connection.getresponse())
     finally:
         connection.close()
@@ -89,8 +89,8 @@ def _read(response: HTTPResponse) -> tuple[int, Any]:
 
 
 def _about_text(served: _Served, text: str, random: Random) -> None:
-    what = random.choice(ABOUT_TEXTS)
-    asked = {
+    endpoint = random.choice(ABOUT_TEXTS)
+    request = {
         "text": text,
         "name": random.choice(("a.net", "deep/b.net", "", "sew-resnet-18", "../secret.net", text[:50])),
         "at": random.choice((0, len(text), random.randint(0, len(text) + 1))),
@@ -98,16 +98,16 @@ def _about_text(served: _Served, text: str, random: Random) -> None:
         "direction": random.choice(("TB", "LR")),
         "code": random.choice(("missing-hyphen", "unknown-name", text[:20])),
     }
-    status, found = _post(served, what, json.dumps(asked))
-    if not _is_whole(json.dumps(asked)):
+    status, answer = _post(served, endpoint, json.dumps(request))
+    if not _is_whole(json.dumps(request)):
         assert status == 400
         return
-    assert status == 200 or (what == "source" and status == 409), (what, status, found)
-    _check(what, status, found, text)
+    assert status == 200 or (endpoint == "source" and status == 409), (endpoint, status, answer)
+    _check(endpoint, status, answer, text)
 
 
 def _is_whole(body: str) -> bool:
-    """Whether the texts in a request are texts: half a character is none."""
+    """Return whether all strings of a request are valid, without lone surrogates."""
     try:
         json.dumps(json.loads(body), ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -115,69 +115,69 @@ def _is_whole(body: str) -> bool:
     return True
 
 
-def _check(what: str, status: int, found: Any, text: str) -> None:
-    """What is answered is about characters of the text."""
+def _check(endpoint: str, status: int, reply: Any, text: str) -> None:
+    """Check that an answer refers to characters of the text."""
     if status == 409:
-        assert found["error"]
-    elif what == "look":
-        spans = [(problem["start"], problem["end"]) for problem in found["problems"]]
-        edits = [edit for problem in found["problems"] for fix in problem["fixes"] for edit in fix["edits"]]
+        assert reply["error"]
+    elif endpoint == "look":
+        spans = [(problem["start"], problem["end"]) for problem in reply["problems"]]
+        edits = [edit for problem in reply["problems"] for fix in problem["fixes"] for edit in fix["edits"]]
         spans += [(begin, end) for begin, end, _ in edits]
         assert all(0 <= begin <= end <= len(text) for begin, end in spans)
-        assert all(0 < hint["at"] <= len(text) for hint in found["hints"])
-        behind = 0
-        for _, begin, end in found["tokens"]:
-            assert behind <= begin < end <= len(text)
-            behind = end
-    elif what == "picture":
-        assert ("svg" in found and found["svg"].rstrip().endswith("</svg>")) or found["error"]
-    elif what == "hover":
-        assert found is None or (0 <= found["start"] <= found["end"] <= len(text) and "<script" not in found["html"])
-    elif what == "complete":
-        assert 0 <= found["start"] <= len(text)
-        assert all("<script" not in item["html"] for item in found["items"])
+        assert all(0 < hint["at"] <= len(text) for hint in reply["hints"])
+        previous_end = 0
+        for _, begin, end in reply["tokens"]:
+            assert previous_end <= begin < end <= len(text)
+            previous_end = end
+    elif endpoint == "picture":
+        assert ("svg" in reply and reply["svg"].rstrip().endswith("</svg>")) or reply["error"]
+    elif endpoint == "hover":
+        assert reply is None or (0 <= reply["start"] <= reply["end"] <= len(text) and "<script" not in reply["html"])
+    elif endpoint == "complete":
+        assert 0 <= reply["start"] <= len(text)
+        assert all("<script" not in item["html"] for item in reply["items"])
     else:
-        assert set(found) == ({"html"} if what == "explain" else {"text"})
+        assert set(reply) == ({"html"} if endpoint == "explain" else {"text"})
 
 
 def _odd(served: _Served, text: str, random: Random) -> None:
-    """Values of other types than are asked for, and too many of them."""
+    """Send values of wrong types, and too many of them."""
     values: tuple[Any, ...] = (
         *(None, True, -1, 10**30, 1.5, float("nan"), "", text[:100], [], {}, [text[:100]], {"text": text[:100]}),
         *([[[[]]]] * 50, {str(number): number for number in range(100)}, "\ud800"),
     )
     keys = ("text", "name", "at", "unfolded", "direction", "code", "mark", "anyway", "folder", "seconds", "what")
-    asked = {key: random.choice(values) for key in random.sample(keys, random.randint(0, len(keys)))}
-    what = random.choice((*ABOUT_TEXTS, "open", "start"))
-    body = json.dumps(asked)
-    status, _ = _post(served, what, body)
-    assert status in ({200, 409} if _is_whole(body) else {400}), (what, asked, status)
+    request = {key: random.choice(values) for key in random.sample(keys, random.randint(0, len(keys)))}
+    endpoint = random.choice((*ABOUT_TEXTS, "open", "start"))
+    body = json.dumps(request)
+    status, _ = _post(served, endpoint, body)
+    assert status in ({200, 409} if _is_whole(body) else {400}), (endpoint, request, status)
 
 
 def _about_files(served: _Served, text: str, random: Random) -> None:
-    """Nothing but the files of the folder is read, and nothing but the one file written."""
-    what = random.choice(ABOUT_FILES)
+    """Check that only files of the folder are read, and only the served file is written."""
+    endpoint = random.choice(ABOUT_FILES)
     names = ("a.net", "deep/b.net", "link.net", "../secret.net", "/etc/passwd", str(served.secret), text, f"{text}.net")
-    asked = {"name": random.choice(names), "text": text, "mark": random.choice((None, "x")), "anyway": True}
-    body = json.dumps(asked)
-    status, found = _post(served, what, body)
+    request = {"name": random.choice(names), "text": text, "mark": random.choice((None, "x")), "anyway": True}
+    body = json.dumps(request)
+    status, answer = _post(served, endpoint, body)
     if not _is_whole(body):
         assert status == 400
-    elif what == "save":
+    elif endpoint == "save":
         assert status == 200
         assert served.file.read_bytes().decode() == text.replace("\r\n", "\n")
         served.file.write_text("sewdsl 1\ninput 2x8x8\nbody BN\n")
     else:
         assert status in {200, 409}
-        assert "Secret" not in json.dumps(found)
+        assert "Secret" not in json.dumps(answer)
 
 
 def _malformed(served: _Served, text: str, random: Random) -> None:
     body = json.dumps({"text": text}).encode()
     match random.randrange(6):
         case 0:
-            cut = body[: random.randint(0, len(body) - 1)]
-            assert _post(served, "look", cut)[0] == 400
+            truncated = body[: random.randint(0, len(body) - 1)]
+            assert _post(served, "look", truncated)[0] == 400
         case 1:
             spoilt = bytearray(body)
             for _ in range(random.randint(1, 20)):
@@ -202,7 +202,7 @@ def _malformed(served: _Served, text: str, random: Random) -> None:
 
 
 def _abandoned(served: _Served, text: str, random: Random) -> None:
-    """Whoever asks goes away: before the request is whole, or before the answer comes."""
+    """Close the connection before the request is complete or the answer arrives."""
     body = json.dumps({"text": text[: DEFAULT_LIMITS.source_bytes], "name": "a.net"}).encode()
     head = f"POST /api/look HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
     sent = head.encode() + body

@@ -1,9 +1,9 @@
-"""Runs a target over many texts in processes that may hang or die, and says which text was the reason.
+"""Runner of targets, in processes that may hang or die.
 
-A target is a module of this folder with a number ``SECONDS`` and a function ``ask(text, random)``, which raises where
-something does not hold. It runs in a process of its own (``worker``), which the system ends where a text takes more
-than ``SECONDS`` of processor time, also inside of a regular expression. Where it has a function
-``numbered_text(seed, number)`` of its own, it is asked about those texts and not about hostile ones.
+A target is a module of this folder with a number ``SECONDS`` and a function ``ask(text, random)``, which raises an
+error for a failure. It runs in a process (``worker``) that the system ends after ``SECONDS`` of processor time per
+text, even inside of a regular expression. A target may define ``numbered_text(seed, number)`` to replace the hostile
+texts.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from tools.fuzz.texts import numbered_text
 
 ROOT = Path(__file__).parents[2]
 SLOWEST = 10
-"""Texts of which the time is remembered."""
+"""Number of slowest texts to record."""
 
 
 def text_for(target: str) -> Callable[[int, int], str]:
-    """What gives a target the text of a seed and a number."""
-    found: Callable[[int, int], str] = getattr(import_module(f"tools.fuzz.{target}"), "numbered_text", numbered_text)
-    return found
+    """Return the function that returns the text of a seed and a number for a target."""
+    function: Callable[[int, int], str] = getattr(import_module(f"tools.fuzz.{target}"), "numbered_text", numbered_text)
+    return function
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A text for which something does not hold."""
+    """Text with a failure."""
 
     target: str
     seed: int
@@ -51,12 +51,12 @@ class Failure:
 
 @dataclass
 class Outcome:
-    """What came out of a run.
+    """Outcome of a run.
 
     Attributes:
-        asked: How many texts were asked about.
-        failures: What does not hold.
-        slowest: Seconds and numbers of the texts that took most, the slowest first.
+        asked: Number of texts.
+        failures: All failures.
+        slowest: Seconds and number of the slowest texts, the slowest first.
     """
 
     asked: int = 0
@@ -67,42 +67,43 @@ class Outcome:
 def run(
     target: str, seed: int, first: int, count: int, *, bound: float | None = None, limit: float | None = None
 ) -> Iterator[Outcome]:
-    """Asks about texts, going on after one that hangs; yields what is known, the same object, after each text.
+    """Run a target on texts, and yield the same, updated outcome after each text.
 
     Args:
-        target: The module of this folder.
-        seed: Of the texts.
+        target: Module of this folder.
+        seed: Seed of the texts.
         first: Number of the first text.
-        count: How many.
-        bound: Processor seconds for each; None: the target's own.
-        limit: Seconds after which no further text is begun; None: no limit.
+        count: Number of texts.
+        bound: Processor time limit per text in seconds, or None for that of the target.
+        limit: Seconds after which no further text is started, or None for no limit.
     """
     seconds: float = bound or import_module(f"tools.fuzz.{target}").SECONDS
-    outcome, number, begun = Outcome(), first, monotonic()
-    while number < first + count:
+    outcome, index, start = Outcome(), first, monotonic()
+    while index < first + count:
         with TemporaryFile("w+") as errors:
-            worker = _worker(target, seed, number, first + count, seconds, errors.fileno())
+            worker = _worker(target, seed, index, first + count, seconds, errors.fileno())
             for facts in _facts(worker):
-                number = facts["number"]
+                index = facts["number"]
                 if "seconds" not in facts:
                     continue
                 reason = facts["error"]
                 if facts["seconds"] > seconds:
                     reason = f"{facts['seconds']:.1f} processor seconds, over the bound of {seconds}\n{reason}"
-                _note(outcome, facts["seconds"], number)
-                outcome.failures += [Failure(target, seed, number, reason)] if reason else []
-                number += 1
+                _note(outcome, facts["seconds"], index)
+                outcome.failures += [Failure(target, seed, index, reason)] if reason else []
+                index += 1
                 yield outcome
-                if limit is not None and monotonic() - begun > limit:
+                if limit is not None and monotonic() - start > limit:
                     worker.kill()
                     worker.wait()
                     return
+            # The worker died: continue after its text with a new one.
             if worker.wait() != 0:
                 errors.seek(0)
                 reason = f"the process ended with {worker.returncode}\n{errors.read()[-5000:]}"
-                outcome.failures.append(Failure(target, seed, number, reason))
+                outcome.failures.append(Failure(target, seed, index, reason))
                 outcome.asked += 1
-                number += 1
+                index += 1
                 yield outcome
 
 

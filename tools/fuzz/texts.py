@@ -1,7 +1,7 @@
-"""Hostile texts: what may make a program over the language slow, and what it may not expect. The same for a seed.
+"""Hostile texts, reproducible by seed: slow to read, or unexpected.
 
-``hostile_text(random, size)`` is one text; ``numbered_text(seed, number)`` is the text of a number, whatever was drawn
-before, so that a text can be named by two integers.
+``hostile_text(random, size)`` returns a text. ``numbered_text(seed, number)`` returns the text of a number, which does
+not depend on other draws, so two integers identify a text.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from random import Random
 from sewdsl.ops import catalogue
 
 MAX_BYTES = 256 * 1024
-"""Length of a text in UTF-8, the limit of the language."""
+"""Limit of the language for the size of a text in UTF-8."""
 NETS = Path(__file__).parents[2] / "nets"
 
 Generator = Callable[[Random, int], str]
-"""A text of at most some bytes, or a little more: it is cut."""
+"""Function that returns a text of about the given size. Longer texts are cut."""
 
 HEADS = (
     "",
@@ -43,7 +43,7 @@ HEADS = (
     "sewdsl 1\nneuron A(tau=2) {\n    state i = 0\n    h = ",
     "sewdsl 1\ninput 4\nbody FC4-A\nneuron A { learn w per channel = 1   give w*",
 )
-"""What precedes a hostile part, so that it is reached in every context."""
+"""Starts of texts, which put the hostile part into each context."""
 
 _SIGNS = (
     *(
@@ -161,7 +161,7 @@ _UNUSUAL = (
 
 @cache
 def _kinds() -> tuple[str, ...]:
-    """Names of sewdsl's own kinds: what other tests add to the catalogue may not change a text."""
+    """Return the names of the shipped kinds. Kinds of other tests must not change texts."""
     return tuple(sorted(name for name, kind in catalogue().items() if kind.__module__.startswith("sewdsl.ops.")))
 
 
@@ -171,7 +171,7 @@ def _shipped() -> tuple[str, ...]:
 
 
 def piece(random: Random) -> str:
-    """A short piece of the language, or of what looks like it."""
+    """Return a short piece of the language, or something similar."""
     draw = random.random()
     if draw < 0.3:
         return random.choice(_SIGNS)
@@ -187,7 +187,7 @@ def piece(random: Random) -> str:
 
 
 def phrase(random: Random, most: int = 4) -> str:
-    """A few pieces, with blanks between some."""
+    """Return a few pieces, some with blanks between them."""
     return "".join(piece(random) + random.choice(("", "", " ", "-")) for _ in range(random.randint(1, most)))
 
 
@@ -195,17 +195,17 @@ def phrase(random: Random, most: int = 4) -> str:
 
 
 def fragments(random: Random, size: int) -> str:
-    """Pieces in any order."""
-    found = [random.choice(HEADS)]
-    length = len(found[0])
+    """Return pieces in random order."""
+    parts = [random.choice(HEADS)]
+    length = len(parts[0])
     while length < size:
-        found.append(piece(random) + random.choice(("", "", " ", "-", "\n")))
-        length += len(found[-1])
-    return "".join(found)
+        parts.append(piece(random) + random.choice(("", "", " ", "-", "\n")))
+        length += len(parts[-1])
+    return "".join(parts)
 
 
 def digits(random: Random, size: int) -> str:
-    """A word of letters and many digits: one way to read it, or exponentially many."""
+    """Return a word of letters and many digits, which may have exponentially many readings."""
     letters = random.choice(("c", "FC", "C", "MP", "x", "k", "e", "", "Block", "c$(n)", "a.", "1."))
     unit = random.choice(("1", "9", "0", "12", "1x1", "1.1", "k3", "3k", "1e1", ".1", "1x", "x1", "\u00d71", "_1"))
     tail = random.choice(("", "e", "k", "x", ".", "e-", "E", "$(n)", "(", "[", "\u00d7", "-", "_", "A"))
@@ -213,9 +213,10 @@ def digits(random: Random, size: int) -> str:
 
 
 def pumped(random: Random, size: int) -> str:
-    """A head, a short piece again and again, and a tail."""
+    """Return a head, many copies of a short piece, and a tail."""
     head, unit, tail = random.choice(HEADS), phrase(random), phrase(random)
-    if random.random() < 0.5:  # one that joins well, so that more than the parser sees it
+    if random.random() < 0.5:
+        # Units that form valid sequences reach more than the parser.
         unit = random.choice(
             ("{u}-", "-{u}", "{u}\n", "{u}, ", "{u} ", "g[{u} | id]-", "{{{u}}}*2-", "x={u}, ")
         ).format(u=unit)
@@ -223,7 +224,7 @@ def pumped(random: Random, size: int) -> str:
 
 
 def pumped_pair(random: Random, size: int) -> str:
-    """``a a a … b b b``: what opens again and again, and what closes."""
+    """Return many copies of a piece that opens, then of one that closes: ``a a a … b b b``."""
     head, first, middle, second = random.choice(HEADS), phrase(random, 3), phrase(random, 2), phrase(random, 3)
     count = max(1, (size - len(head) - len(middle)) // (len(first) + len(second)))
     return head + first * count + middle + second * count
@@ -273,21 +274,21 @@ _NAMED = (
 
 
 def named(random: Random, size: int) -> str:
-    """Many names that differ in a number: definitions, then calls, or each by itself."""
-    found = [random.choice(HEADS)]
+    """Return many names that differ in a number: definitions and calls."""
+    parts = [random.choice(HEADS)]
     share = size // random.choice((1, 2, 2, 3))
-    while sum(map(len, found)) < size:
+    while sum(map(len, parts)) < size:
         template = random.choice(_NAMED)
         count, offset = max(1, share // len(template)), random.choice((0, 0, 1, 10_000))
         step = random.choice((1, -1))
-        found.append("".join(template.format(i=offset + i, j=max(0, offset + i - step)) for i in range(count)))
-        found.append(random.choice(("", "\n", "body ", "\nbody ", "}\n", ")")))
-    return "".join(found)
+        parts.append("".join(template.format(i=offset + i, j=max(0, offset + i - step)) for i in range(count)))
+        parts.append(random.choice(("", "\n", "body ", "\nbody ", "}\n", ")")))
+    return "".join(parts)
 
 
 def nested(random: Random, size: int) -> str:
-    """Brackets in brackets, up to the limit of the nesting or far beyond, alone or many times over."""
-    ways = (
+    """Return nested brackets, up to the nesting limit or far beyond, once or many times."""
+    pairs = (
         ("{", "}*2"),
         ("<", ">*3"),
         ("g[", " | id]"),
@@ -303,7 +304,7 @@ def nested(random: Random, size: int) -> str:
         ("[", "]"),
     )
     depth = random.choice((2, 5, 16, 31, 32, 33, size // 8 + 1))
-    kinds = random.choices(ways, k=random.choice((1, 1, 2, 4)))
+    kinds = random.choices(pairs, k=random.choice((1, 1, 2, 4)))
     chosen = [random.choice(kinds) for _ in range(min(depth, size // 8 + 1))]
     inner = random.choice(("BN", "id", "c8k3", "", "SN", "SEW Block", "Blok", "c$(n)k3", phrase(random)))
     one = "".join(a for a, _ in chosen) + inner + "".join(b for _, b in reversed(chosen))
@@ -312,16 +313,16 @@ def nested(random: Random, size: int) -> str:
 
 
 def doubling(random: Random, size: int) -> str:
-    """Blocks that call each other more than once: a short text that represents exponentially many layers."""
+    """Return blocks that call each other several times: exponentially many layers."""
     leaf = random.choice(
         ("BN", "id", "{BN}*$(n)", "c$(n)k3", "Blok$(n)", "SN", "g[BN | id]", "{id}*9999", "c$(n-1)k1", "X")
     )
     call = random.choice(("B{j}", "B{j}(n$(n))", "B{j}(n$(n+1))", "B{j}(n2)", "B{j}(n=$(n*2))", "{{B{j}}}*$(n)"))
-    way = random.choice(
+    pattern = random.choice(
         ("{a}-{a}", "{a}-BN-{a}", "g[{a} | {a}]", "g[BN | {a} or {a}]", "{{{a}}}*2", "g[{a} | id or {a}]")
     )
     levels = random.choice((3, 12, 25, 31, 40, 200))
-    calls = (way.format(a=call.format(j=i - 1)) for i in range(1, levels))
+    calls = (pattern.format(a=call.format(j=i - 1)) for i in range(1, levels))
     lines = [f"block B0(n=1) = {leaf}\n", *(f"block B{i}(n=1) = {c}\n" for i, c in enumerate(calls, 1))]
     if random.random() < 0.3:
         random.shuffle(lines)
@@ -332,16 +333,16 @@ def doubling(random: Random, size: int) -> str:
     return text if random.random() < 0.7 else text + "".join(lines) * (size // max(1, 2 * len("".join(lines))))
 
 
-def _numbered(way: str, i: int, count: int) -> str:
-    """What value number i is, with the numbers of those before it, of the next and of the last."""
+def _numbered(template: str, i: int, count: int) -> str:
+    """Fill in the numbers of a value, of previous ones, of the next and of the last."""
     numbers = {"{i}": i, "{j}": i - 1, "{k}": max(0, i - 2), "{l}": min(i + 1, count - 1), "{n}": count - 1}
-    for hole, number in numbers.items():
-        way = way.replace(hole, str(number))
-    return way
+    for hole, value in numbers.items():
+        template = template.replace(hole, str(value))
+    return template
 
 
 def values(random: Random, size: int) -> str:
-    """Named values that read those before them, or later ones with a delay, and merges; in a file or in a block."""
+    """Return named values that read earlier ones, or later ones through delays."""
     reads = (
         "v{j}",
         "v{k}",
@@ -355,7 +356,7 @@ def values(random: Random, size: int) -> str:
         "v{l}-DELAY",
         "v{n}-SN-DELAY",
     )
-    ways = (
+    templates = (
         "{a}",
         "{a}-SN",
         "ADD[ {a} | {b} ]",
@@ -368,8 +369,8 @@ def values(random: Random, size: int) -> str:
     count = random.choice((2, 5, 20, 100, size // 20 + 1))
     lines = []
     for i in range(1, count):
-        way = random.choice(ways).format(a=random.choice(reads), b=random.choice(reads))
-        lines.append(f"let v{i} = {_numbered(way, i, count)}\n")
+        template = random.choice(templates).format(a=random.choice(reads), b=random.choice(reads))
+        lines.append(f"let v{i} = {_numbered(template, i, count)}\n")
     if random.random() < 0.2:
         random.shuffle(lines)
     last = random.choice(("v{n}", "ADD[ v{n} | v0 ]", "{{v{n}}}*3", "BN", "CAT[ v{n} | id ]-FC3", "v{n}-A-A")).format(
@@ -386,31 +387,31 @@ def values(random: Random, size: int) -> str:
 
 
 def formulas(random: Random, size: int) -> str:
-    """Arithmetic: long, deep, of huge or broken values, in every place that takes it."""
+    """Return long, deep or invalid arithmetic in every position that allows it."""
     atoms = ("1", "n", "0", "999999999", "m", "(n+1)", "1.5", "n n")
     length = random.choice((1, 3, 31, 32, 33, 200))
     formula = random.choice(atoms) + "".join(random.choice("+-*/") + random.choice(atoms) for _ in range(length))
-    place = random.choice(("c$({f})k3-", "{{BN}}*$({f})-", "B($({f}))-", "B(n=$({f}))-", "$({f})-", "LIF(tau=$({f}))-"))
-    unit = place.format(f=formula)
+    slot = random.choice(("c$({f})k3-", "{{BN}}*$({f})-", "B($({f}))-", "B(n=$({f}))-", "$({f})-", "LIF(tau=$({f}))-"))
+    unit = slot.format(f=formula)
     defined = random.choice(("", "block B(n=1) = c$(n)k1\n"))
     head = f"sewdsl 1\ninput 4x8x8\nneuron IF\n{defined}{random.choice(('body ', 'block C(n=3) = '))}"
     return head + unit * max(1, (size - len(head)) // len(unit)) + "BN\n"
 
 
 def unusual(random: Random, size: int) -> str:
-    """Characters that few texts have, between the usual ones, or one of them again and again."""
+    """Return rare characters between usual ones, or many copies of one."""
     if random.random() < 0.3:
         return pumped(random, size // 2) + random.choice(_UNUSUAL) * (size // 8)
-    found = [random.choice(HEADS)]
+    parts = [random.choice(HEADS)]
     length = 0
     while length < size:
-        found.append(random.choice(_UNUSUAL) if random.random() < 0.5 else piece(random))
-        length += len(found[-1])
-    return "".join(found)
+        parts.append(random.choice(_UNUSUAL) if random.random() < 0.5 else piece(random))
+        length += len(parts[-1])
+    return "".join(parts)
 
 
 def mutated(random: Random, size: int) -> str:
-    """A shipped network with some changes."""
+    """Return a shipped network with some changes."""
     text = random.choice(_shipped())
     for _ in range(random.choice((1, 1, 2, 4, 16))):
         begin = random.randint(0, len(text))
@@ -423,14 +424,15 @@ def mutated(random: Random, size: int) -> str:
         text = text[:begin] + fresh + text[end:]
     if random.random() < 0.2:
         text = text[: random.randint(0, len(text))]
-    if random.random() < 0.2:  # one of its lines again and again
+    if random.random() < 0.2:
+        # Repeat one of its lines.
         line = random.choice(text.splitlines(keepends=True) or ["\n"])
         text += line * max(0, (size - len(text)) // max(1, len(line)))
     return text
 
 
 def mixed(random: Random, size: int) -> str:
-    """Lines of several such texts."""
+    """Return lines of several texts."""
     lines = [line for _ in range(3) for line in random.choice(GENERATORS)(random, size // 3).splitlines(keepends=True)]
     if random.random() < 0.5:
         random.shuffle(lines)
@@ -457,30 +459,30 @@ GENERATORS: tuple[Generator, ...] = (
 
 
 def hostile_text(random: Random, size: int) -> str:
-    """A text of any kind, of at most some bytes in UTF-8."""
+    """Return a text of any kind, of at most ``size`` bytes in UTF-8."""
     return cut(random.choice((*GENERATORS, mixed))(random, size), size)
 
 
 def cut(text: str, size: int) -> str:
-    """The beginning of a text that has at most some bytes in UTF-8."""
+    """Return the start of a text, of at most ``size`` bytes in UTF-8."""
     data = text.encode("utf-8", "surrogatepass")
     return text if len(data) <= size else data[:size].decode("utf-8", "ignore")
 
 
 SIZES = (20, 60, 200, 200, 500, 500, 2_000)
-"""Bytes of most texts."""
+"""Sizes of most texts in bytes."""
 LONG = ((1_000, MAX_BYTES), (100, 16_384))
-"""One of so many texts is as long as this."""
+"""Periods and sizes of longer texts: one of 1,000 texts has the largest size."""
 
 
 def numbered_text(seed: int, number: int) -> str:
-    """The text of a number; most are short, one of a thousand has the most bytes that the language allows."""
-    random = Random(f"{seed}/{number}")  # noqa: S311 -- the same for a seed is what is wanted
+    """Return the text of a number."""
+    random = Random(f"{seed}/{number}")  # noqa: S311 -- reproducible by seed
     size = next((size for share, size in LONG if number % share == share - 1), random.choice(SIZES))
     return hostile_text(random, size)
 
 
 def hostile_texts(seed: int, numbers: Sequence[int]) -> Iterator[str]:
-    """The texts of some numbers."""
+    """Yield the texts of some numbers."""
     for number in numbers:
         yield numbered_text(seed, number)

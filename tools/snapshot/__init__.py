@@ -1,6 +1,6 @@
-"""What the program does, written down so that two commits can be compared.
+"""Snapshots of the program's behaviour, to compare two commits.
 
-``python -m tools.snapshot run OUT`` writes a folder of texts, one for each network and aspect; ``compare OLD NEW`` says
-where two such folders differ. Nothing here knows sewdsl from inside: only the command line and the names of
-``sewdsl.__all__`` are used, so that one snapshot program runs on commits whose modules have other names.
+``python -m tools.snapshot run OUT`` writes a folder of texts, one per network and aspect. ``compare OLD NEW`` prints
+the differences between two such folders. The program uses only the command line and the names of ``sewdsl.__all__``, so
+it also runs on commits with other modules.
 """

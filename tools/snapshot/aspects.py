@@ -1,4 +1,4 @@
-"""What is written down of each text."""
+"""Aspects of a text that a snapshot contains."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ FORMATS = {
 }
 ARCHIVE = "torch-export"
 EVERY = {"onnx-unrolled": 10, ARCHIVE: 10, "onnx": 2}
-"""Of the generated networks, one of so many is written in these formats, which take long."""
+"""Formats that are slow to write, and which of the generated networks are written: every Nth."""
 LARGE = 3_000_000
-"""Parameters from which on a network is written as a file of Python alone: the others would be many megabytes."""
+"""Number of parameters above which a network is only exported to Python, since other files would be too large."""
 FEW = 4
-"""Numbers that are written out."""
+"""Largest size of an array to write in full."""
 
 
 def codes(text: Text) -> str:
-    """Diagnostics without their words: codes, places, ways there, edits."""
+    """Return the diagnostics without prose: codes, spans, paths and edits."""
     printed = sewdsl("check", text.spec, *text.arguments, "--json")
     try:
-        found = _without(json.loads(printed.out), PROSE)
+        diagnostics = _without(json.loads(printed.out), PROSE)
     except ValueError:
         return str(printed)
-    return f"{json.dumps(found, indent=1, ensure_ascii=False)}\n--- exit code {printed.code}\n"
+    return f"{json.dumps(diagnostics, indent=1, ensure_ascii=False)}\n--- exit code {printed.code}\n"
 
 
 def messages(text: Text) -> str:
-    """Diagnostics in words, in each form."""
+    """Return the diagnostics in each format."""
     forms = (["--format", each] for each in ("text", "json", "github"))
     return "\n".join(shown("check", text.spec, *text.arguments, *form) for form in forms)
 
 
 def fixes(text: Text) -> str:
-    """What is left of a text when all is fixed that can be."""
+    """Return the text after all fixes."""
     parts = []
     for extra in ([], ["--unsafe-fixes"]):
         text.write(Path.cwd())
@@ -59,7 +59,7 @@ def fixes(text: Text) -> str:
 
 
 def formatted(text: Text) -> str:
-    """The text as the formatter writes it."""
+    """Return the formatted text."""
     if text.is_file:
         return (
             shown("fmt", "-", stdin=text.text) + shown("fmt", "--check", text.spec) + shown("fmt", "--diff", text.spec)
@@ -68,88 +68,88 @@ def formatted(text: Text) -> str:
 
 
 def network(text: Text) -> str:
-    """All that ``show --json`` has."""
+    """Return the output of ``show --json``."""
     return shown("show", text.spec, *text.arguments, "--json")
 
 
 def tables(text: Text) -> str:
-    """The tables of ``show``."""
+    """Return the tables of ``show``."""
     return shown("show", text.spec, *text.arguments) + shown("show", text.spec, *text.arguments, "--expand")
 
 
 def memory(text: Text) -> str:
-    """What a training step takes."""
+    """Return the memory estimate of a training step."""
     parts: list[list[str]] = [[], ["--batch", "4", "--json"]]
     return "\n".join(shown("show", text.spec, *text.arguments, "--memory", *extra) for extra in parts)
 
 
 def energy(text: Text) -> str:
-    """Operations at most."""
+    """Return the estimate of operations and energy."""
     parts: list[list[str]] = [[], ["--json", "--costs", "3.1", "0.1"]]
     return "\n".join(shown("show", text.spec, *text.arguments, "--energy", *extra) for extra in parts)
 
 
 def drawings(text: Text) -> str:
-    """The picture as DOT and Mermaid, folded and not, in both directions."""
+    """Return the drawing as DOT and Mermaid, folded and expanded, in both directions."""
     forms = (["dot"], ["dot", "--expand"], ["dot", "--direction", "lr"], ["mermaid"], ["mermaid", "--expand"])
     return "\n".join(shown("draw", text.spec, *text.arguments, "-o", "-", "--format", *form) for form in forms)
 
 
 def notation(text: Text) -> str:
-    """The network written back, in each form."""
+    """Return the network in each notation."""
     forms = ("plain", "net", "latex", "tikz", "tikz-fragment")
     return "\n".join(shown("notation", text.spec, *text.arguments, "--as", form) for form in forms)
 
 
 def stages(text: Text) -> str:
-    """What ``compile`` prints of each stage but the module."""
+    """Return the output of ``compile`` for each stage except the module."""
     forms = (*(["tree"], ["network"], ["dot"]), *(["passes", "--optimize", level] for level in "012"))
     return "\n".join(shown("compile", text.spec, *text.arguments, "--emit", *form) for form in forms)
 
 
 def modules(text: Text) -> str:
-    """The module of torch as it prints itself, with the names of the classes in it."""
+    """Return the printed PyTorch module, which contains class names."""
     return "\n".join(
         shown("compile", text.spec, *text.arguments, "--emit", "module", "--optimize", level) for level in "01"
     )
 
 
 def difference(text: Text) -> str:
-    """What makes it another network than one that is quite another, and than itself."""
+    """Return the differences to another network, and to itself."""
     uses = (["tiny", text.spec], [text.spec, "tiny", "--json"], [text.spec, text.spec])
     return "\n".join(shown("diff", *words, *text.arguments) for words in uses)
 
 
 def weights(text: Text) -> str:
-    """Keys and initial values of the weights."""
+    """Return keys and initial values of the weights."""
     from . import numbers  # noqa: PLC0415 -- torch takes seconds to import
 
-    return numbers.keys(text) if _known(text) else ""
+    return numbers.keys(text) if _described(text) else ""
 
 
 def outputs(text: Text) -> str:
-    """Outputs and gradients."""
-    from . import numbers  # noqa: PLC0415 -- as above
+    """Return outputs and gradients."""
+    from . import numbers  # noqa: PLC0415 -- torch takes seconds to import
 
-    known = _known(text)
-    return numbers.outputs(text, known) if known else ""
+    description = _described(text)
+    return numbers.outputs(text, description) if description else ""
 
 
 def exports(text: Text) -> str:
-    """What is written for other libraries: every file as a hash, and as far as it goes as text."""
+    """Return the exported files as hashes, and as text if possible."""
     return _exported(text, [form for form in FORMATS if form != ARCHIVE])
 
 
 def archives(text: Text) -> str:
-    """The same as an archive of ``torch.export``, which has the names of classes in it."""
+    """Return the archive of ``torch.export``, which contains class names."""
     return _exported(text, [ARCHIVE])
 
 
 def _exported(text: Text, forms: Iterable[str]) -> str:
-    known, parts = _known(text), []
-    if not known:
+    description, parts = _described(text), []
+    if not description:
         return ""
-    large = known["parameters"] > LARGE
+    large = description["parameters"] > LARGE
     for form in forms:
         every = EVERY.get(form, 1)
         if (text.group == "generated" and int(text.name[1:]) % every) or (large and form != "python"):
@@ -164,16 +164,16 @@ def _exported(text: Text, forms: Iterable[str]) -> str:
 
 
 def contents(file: Path) -> Iterator[str]:
-    """What is in an exported file, so far as it can be read."""
+    """Yield the readable content of an exported file."""
     if file.suffix == ".py":
         yield file.read_text(encoding="utf-8")
     elif file.suffix == ".nir":
         import h5py  # noqa: PLC0415 -- comes with nir
 
-        found: list[str] = []
+        items: list[str] = []
         with h5py.File(file) as opened:
-            opened.visititems(lambda name, item: found.append(f"  {name} {_dataset(item)}"))
-        yield from found
+            opened.visititems(lambda name, item: items.append(f"  {name} {_dataset(item)}"))
+        yield from items
     elif file.suffix == ".onnx":
         import onnx  # noqa: PLC0415 -- slow
 
@@ -188,7 +188,7 @@ def contents(file: Path) -> Iterator[str]:
 
 
 def _dataset(item: Any) -> str:
-    """Shape and bits of an array of an HDF5 file, or what it holds where that is little or text."""
+    """Return shape and hash of an HDF5 array, or its content if it is small or text."""
     if not hasattr(item, "shape"):
         return ""
     value = item[()]
@@ -201,14 +201,14 @@ def _hash(data: bytes) -> str:
     return f"{len(data)} bytes, {hashlib.sha256(data).hexdigest()[:16]}"
 
 
-def _known(text: Text) -> Mapping[str, Any] | None:
-    """``sewdsl show --json``, where there is a network."""
+def _described(text: Text) -> Mapping[str, Any] | None:
+    """Return the output of ``sewdsl show --json``, or None without a network."""
     printed = sewdsl("show", text.spec, *text.arguments, "--json")
     return json.loads(printed.out) if printed.code == 0 else None
 
 
 def _without(value: Any, keys: tuple[str, ...]) -> Any:
-    """Data without some of its keys, at any depth."""
+    """Return data without some of its keys, at any depth."""
     if isinstance(value, list):
         return [_without(each, keys) for each in value]
     if isinstance(value, dict):
@@ -236,9 +236,9 @@ ASPECTS: dict[str, Callable[[Text], str]] = {
     "archives": archives,
 }
 OF_WRONG_TEXTS = ("codes", "messages", "fixes", "format")
-"""What is worth writing down of a text that is no network."""
+"""Aspects of texts that are not valid networks."""
 
 
 def of(text: Text) -> list[str]:
-    """The aspects of a text."""
+    """Return the names of a text's aspects."""
     return [name for name in ASPECTS if text.group != "wrong" or name in OF_WRONG_TEXTS]

@@ -1,4 +1,4 @@
-"""The command line in this process, since starting one for each of thousands of commands would take hours."""
+"""The command line, run in this process: starting one process per command would take hours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 
 class Printed(NamedTuple):
-    """What a command left behind: its exit code and what it printed."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -31,12 +31,13 @@ class Printed(NamedTuple):
 
 
 def sewdsl(*arguments: str, stdin: str = "") -> Printed:
-    """Runs the command ``sewdsl``; an exception that gets out of it counts as exit code 70."""
+    """Run the command ``sewdsl``. An uncaught exception counts as exit code 70."""
     main = _entry_point()
     streams = [TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
     before = sys.stdin, sys.stdout, sys.stderr, sys.argv
     program = sys.modules["__main__"]
-    package, program.__package__ = program.__package__, None  # else it would be called 'python -m …'
+    # Otherwise, usage messages would name the program 'python -m …'.
+    package, program.__package__ = program.__package__, None
     sys.stdin = TextIOWrapper(BytesIO(stdin.encode(errors="surrogateescape")), encoding="utf-8")
     sys.stdout, sys.stderr = streams
     sys.argv = ["sewdsl", *arguments]
@@ -45,7 +46,7 @@ def sewdsl(*arguments: str, stdin: str = "") -> Printed:
         code = 0
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else 0 if ending.code is None else 1
-    except Exception:  # noqa: BLE001 -- it is written down
+    except Exception:  # noqa: BLE001 -- errors are part of the snapshot
         code = 70
         sys.stderr.write("".join(traceback.format_exception_only(*sys.exc_info()[:2])))
     finally:
@@ -57,15 +58,15 @@ def sewdsl(*arguments: str, stdin: str = "") -> Printed:
 
 @cache
 def _entry_point() -> Callable[[], None]:
-    """What an installed ``sewdsl`` calls, by the name that the project itself gives."""
+    """Return the entry point of ``sewdsl``, by its name in the project file."""
     project = tomllib.loads(Path(os.environ["SNAPSHOT_TREE"], "pyproject.toml").read_text(encoding="utf-8"))["project"]
     module, _, name = project["scripts"]["sewdsl"].partition(":")
-    found: Callable[[], None] = getattr(import_module(module), name)
-    return found
+    function: Callable[[], None] = getattr(import_module(module), name)
+    return function
 
 
 def shown(*arguments: str, stdin: str = "") -> str:
-    """A command and what it prints, as a part of a file."""
+    """Return a command and its output."""
     return f"$ sewdsl {' '.join(_quoted(each) for each in arguments)}\n{sewdsl(*arguments, stdin=stdin)}"
 
 
@@ -75,7 +76,7 @@ def _quoted(argument: str) -> str:
 
 @contextmanager
 def inside(folder: Path) -> Iterator[Path]:
-    """Works in a folder for a while."""
+    """Change to a folder within a context."""
     folder.mkdir(parents=True, exist_ok=True)
     before = Path.cwd()
     os.chdir(folder)
@@ -86,9 +87,9 @@ def inside(folder: Path) -> Iterator[Path]:
 
 
 def plain(text: str) -> str:
-    """A text without blanks at ends of lines, and without the folders of the checkout and of the scratch files."""
+    """Return a text without trailing blanks, with placeholders for temporary folders."""
     for variable in ("SNAPSHOT_SCRATCH", "SNAPSHOT_TREE"):
-        place = os.environ.get(variable)
-        if place:
-            text = text.replace(place, f"<{variable.removeprefix('SNAPSHOT_').lower()}>")
+        folder = os.environ.get(variable)
+        if folder:
+            text = text.replace(folder, f"<{variable.removeprefix('SNAPSHOT_').lower()}>")
     return re.sub(r"[ \t]+$", "", text.replace("\r\n", "\n"), flags=re.MULTILINE)

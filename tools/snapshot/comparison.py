@@ -1,4 +1,4 @@
-"""Where two snapshots differ."""
+"""Comparison of two snapshots."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ from pathlib import Path
 
 
 def compare(old: Path, new: Path, skip: Sequence[str] = (), lines: int = 12) -> int:
-    """Prints which files differ, with the first lines of each difference; 1 where any does, 2 without files."""
+    """Print the files that differ, with the first lines of each difference.
+
+    Returns:
+        1 if any file differs, 2 if there are no files, else 0.
+    """
     names = sorted({*_names(old), *_names(new)})
-    wanted = [name for name in names if not any(fnmatch.fnmatch(name, pattern) for pattern in skip)]
-    if not wanted:
-        print(f"nothing to compare in {old} and {new}")  # noqa: T201 -- what the command is for
+    selected = [name for name in names if not any(fnmatch.fnmatch(name, pattern) for pattern in skip)]
+    if not selected:
+        print(f"no files to compare in {old} and {new}")  # noqa: T201 -- output of the command
         return 2
     differing: Counter[str] = Counter()
-    for name in wanted:
-        found = list(difference(old, new, name, lines))
-        if found:
+    for name in selected:
+        changes = list(difference(old, new, name, lines))
+        if changes:
             differing[name.partition("/")[0]] += 1
-            print("\n".join(found))  # noqa: T201
-    whole = Counter(name.partition("/")[0] for name in wanted)
+            print("\n".join(changes))  # noqa: T201
+    totals = Counter(name.partition("/")[0] for name in selected)
     for aspect, count in differing.items():
-        print(f"{aspect}: {count} of {whole[aspect]} differ")  # noqa: T201
-    print(f"{len(wanted)} files: {sum(differing.values()) or 'none'} differ")  # noqa: T201
+        print(f"{aspect}: {count} of {totals[aspect]} differ")  # noqa: T201
+    print(f"{len(selected)} files: {sum(differing.values()) or 'none'} differ")  # noqa: T201
     return 1 if differing else 0
 
 
 def difference(old: Path, new: Path, name: str, lines: int) -> Iterator[str]:
-    """A short account of how one file differs, nothing where it does not."""
+    """Yield a short description of the difference of a file, or nothing."""
     paths = old / name, new / name
     for path, other in (paths, paths[::-1]):
         if not path.exists():
@@ -45,7 +49,7 @@ def difference(old: Path, new: Path, name: str, lines: int) -> Iterator[str]:
     shown = list(islice(changes, 2, None))
     yield from (line if len(line) <= 400 else f"{line[:400]}…" for line in shown[:lines])
     if len(shown) > lines:
-        yield f"… and {len(shown) - lines} lines more"
+        yield f"… and {len(shown) - lines} more lines"
 
 
 def _names(folder: Path) -> Iterator[str]:

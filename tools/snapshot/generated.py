@@ -1,4 +1,7 @@
-"""Random networks as text, made without the compiler: what is written here follows shapes and ranges by itself."""
+"""Random networks as text, generated without the compiler.
+
+The generator tracks shapes and value ranges by itself, so that commits with another compiler get the same networks.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ SURROGATES = (
 )  # fmt: skip
 SIZES = ((2, 16, 16), (1, 8, 8), (3, 12, 10), (4, 5, 3), (1, 7, 4), (2, 32, 32), (4, 1, 1), (4, 2, 8), (6,), (32,))
 ROWS = ((2, 24), (4, 9), (1, 7), (4, 1))
-"""Inputs of one axis, of networks with younger kinds."""
+"""Input shapes with one spatial axis, for networks with newer kinds."""
 OWN_BLOCKS = {
     "Narrow Block": """block Narrow Block(c=in, s=1) = g[
     c$(c/2)k1-BN-SN-c$(c/2)k3s$(s)-BN-SN-c$(c)k1-BN-SN
@@ -23,7 +26,7 @@ OWN_BLOCKS = {
     "Row": "block Row(c, n=2, k=3) = {c$(c)k$(k)-BN-SN}*$(n)",
     "Twice": "block Twice(c=in) = Row (c=$(c), n=2, k=1)-ADD[ c$(c)k$(2*1+1)-tdBN-SN | id ]",
 }
-"""Each uses only those before it, and needs an even number of channels."""
+"""Blocks that use only preceding ones, and need an even number of channels."""
 RECIPES = (
     "",
     "",
@@ -40,32 +43,32 @@ STUDIES = (
     'study { probe gradients; variant "soft reset" "neuron.v_reset=none"; vary init kaiming "kaiming zero" }',
     "study { probe rates; vary neuron.surrogate ATan Sigmoid }",
 )
-"""Sections with a semicolon where a line ends."""
+"""Sections, with semicolons instead of newlines."""
 
 
 class Values(NamedTuple):
-    """What is known of an edge: its shape, and the largest count, None of real numbers."""
+    """Shape of an edge, and its largest count, or None for real values."""
 
     shape: tuple[int, ...]
     upper: int | None
 
 
 class Network(NamedTuple):
-    """A text, and the options that it takes."""
+    """Text of a network, and its options."""
 
     text: str
     options: dict[str, str]
 
 
 def network(index: int, seed: int = 0, *, younger: bool = False) -> Network:
-    """The network of that index: every second or third a string with options, all others files.
+    """Return the network of an index: a string with options for two of five, else a file.
 
     Args:
-        index: Which one.
-        seed: Of all networks.
-        younger: Whether it may have the kinds, and the shapes, that came after the first networks of this kind.
+        index: Index of the network.
+        seed: Seed of all networks.
+        younger: Whether to use the kinds and shapes that were added later. Without them, old commits can run it too.
     """
-    random = Random(f"{seed}:{index}")  # noqa: S311 -- not for secrets
+    random = Random(f"{seed}:{index}")  # noqa: S311 -- reproducible by seed
     sizes = (*SIZES, *ROWS) if younger else SIZES
     shape = sizes[index % len(sizes)]
     is_file = index % 5 not in {1, 3}
@@ -96,11 +99,12 @@ Maker = Callable[[Values, int], tuple[str, Values]]
 
 
 class _Growth:
-    """A body that grows item by item."""
+    """Random body that grows item by item."""
 
     def __init__(self, random: Random, index: int, *, is_file: bool) -> None:
         self.random, self.is_file, self.own = random, is_file, set[str]()
-        style = index % len(SURROGATES)  # few together, since each has kernels compiled for it
+        # One style per network, since kernels are compiled for each.
+        style = index % len(SURROGATES)
         v_reset, detach = ("0.0", "none", "-0.4")[style % 3], ("on", "off")[style // 2 % 2]
         self.arguments = f"v_reset={v_reset}, detach_reset={detach}, surrogate={SURROGATES[style]}"
         self.neuron = self._neuron(NEURONS[index % 3])
@@ -113,7 +117,7 @@ class _Growth:
         return f"{kind}({tau}v_threshold={threshold}, {self.arguments})"
 
     def body(self, start: Values) -> str:
-        """An expression of a few items and an end."""
+        """Return an expression of a few items and an end."""
         items, value = [], start
         if self.random.random() < 0.15:
             text, value = self._small(start)
@@ -165,7 +169,7 @@ class _Growth:
         return self.random.choice(makers)(value, depth)
 
     def _layered(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
-        """Weights, a norm and neurons."""
+        """Return weights, a norm and neurons."""
         neuron = self.random.choice(("SN", "SN", self._neuron(self.random.choice(NEURONS))))
         if len(value.shape) == 1:
             n = self.random.choice((4, 8, 12))
@@ -176,7 +180,7 @@ class _Growth:
         return f"{text}-{self._norm()}-{neuron}", Values(after.shape, 1)
 
     def _small(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
-        """One layer that keeps the shape."""
+        """Return a layer that keeps the shape."""
         text = self.random.choice(("SN", "BN", "tdBN", "ReLU", "DP", "DP0.25", "DP0", "BN-ReLU"))
         upper = {"SN": 1, "ReLU": value.upper, "DP": value.upper, "DP0.25": value.upper, "DP0": value.upper}.get(text)
         if text.startswith("DP") and value.upper is not None:
@@ -197,7 +201,7 @@ class _Growth:
         return text, Values((c, *size), value.upper if kind == "MP" else None)
 
     def _block(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
-        """One of the shipped blocks."""
+        """Return a call of a shipped block."""
         c, h, w = value.shape
         kind = self.random.choice(
             ("SEW Block", "SEW Block", "SEW Bottleneck", "Spiking Block", "Spiking Bottleneck", "Plain Block",
@@ -223,9 +227,10 @@ class _Growth:
         return text, Values((out, (h - 1) // s + 1, (w - 1) // s + 1), upper)
 
     def _own(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
-        """One of the blocks of a file's own."""
+        """Return a call of a block of the file."""
         c, h, w = value.shape
         if c % 2 or value.upper is None or not self.is_file or (self.join != "ADD" and value.upper != 1):
+            # The blocks halve the channels, and other joins need spikes.
             return self._layered(value)
         name = self.random.choice(list(OWN_BLOCKS))
         self.own |= {"Row", name} if name == "Twice" else {name}
@@ -239,13 +244,13 @@ class _Growth:
         return f"Narrow Block (c{c}s2)", Values((c, (h - 1) // 2 + 1, (w - 1) // 2 + 1), 2 if self.join == "ADD" else 1)
 
     def _residual(self, value: Values, depth: int = 0) -> tuple[str, Values]:
-        """A join of two ways that keep the shape."""
+        """Return a join of two paths that keep the shape."""
         branch, one = self._way(value, depth)
         shortcut, two = self._way(value, depth) if self.random.random() < 0.4 else ("id", value)
         return self._joined(branch, one, shortcut, two)
 
     def _projected(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
-        """A join whose shortcut is an identity only where that fits."""
+        """Return a join whose shortcut is an identity only if shapes match."""
         c, h, w = value.shape
         out, s = self.random.choice((c, c, 4, 6)), self.random.choice((1, 2))
         ending, ended = self.random.choice(("", "-SN")), self.random.choice(("", "-SN"))
@@ -257,14 +262,14 @@ class _Growth:
         return self._joined(branch, one, f"id or c{out}k1s{s}-BN{ended}", two)
 
     def _joined(self, branch: str, one: Values, shortcut: str, two: Values) -> tuple[str, Values]:
-        """Two ways and a join that may take them."""
+        """Return a join of two paths, of a kind that accepts them."""
         kind = self.random.choice((*JOINS, "ADD")) if one.upper == 1 and two.upper == 1 else "ADD"
         upper = None if one.upper is None or two.upper is None else one.upper + two.upper
         text = "g" if kind == self.join and self.random.random() < 0.4 else kind
         return f"{text}[ {branch} | {shortcut} ]", Values(one.shape, upper if kind == "ADD" else 1)
 
     def _way(self, value: Values, depth: int = 0) -> tuple[str, Values]:
-        """Layers that keep the shape; sometimes one without weights, repeats, or a join inside."""
+        """Return layers that keep the shape, e.g. without weights, with repeats, or with a join."""
         c, is_map = value.shape[0], len(value.shape) == 3
         chance = self.random.random()
         if chance < 0.1:
@@ -284,7 +289,7 @@ class _Growth:
         return text, Values(value.shape, 1 if ending.endswith("SN") else None)
 
     def _repeat(self, value: Values, depth: int) -> tuple[str, Values]:
-        """Copies of items that keep the shape; one of a few that need not, once."""
+        """Return repeated items that keep the shape, or other items once."""
         n, items, after = self.random.choice((1, 2, 3)), [], value
         for _ in range(self.random.randint(1, 2)):
             text, after = (
@@ -311,11 +316,11 @@ class _Growth:
         return any(name in item for item in items for name in OWN_BLOCKS)
 
     def _nested(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
-        """Repeats inside repeats."""
+        """Return nested repeats."""
         c = value.shape[0]
-        way = f"FC{c}" if len(value.shape) == 1 else f"c{c}k3"
+        layer = f"FC{c}" if len(value.shape) == 1 else f"c{c}k3"
         n, m = self.random.choice((1, 2)), self.random.choice((2, 3))
-        return f"{{{{{way}-{self._norm()}-SN}}*{n}-IAND[ {way}-BN-SN | id ]}}*{m}", Values(value.shape, 1)
+        return f"{{{{{layer}-{self._norm()}-SN}}*{n}-IAND[ {layer}-BN-SN | id ]}}*{m}", Values(value.shape, 1)
 
     def _ending(self, value: Values) -> tuple[str, Values]:
         out = self.random.choice((3, 5, 10))
@@ -340,14 +345,14 @@ REAL_LAYERS = (
     *("DropPath0.25", "BN(weight=0.5)", "TEBN", "TA(r=1)-ReLU", "CA(r=1)", "SCALE(value=0.5)"),
     *("DELAY", "LOOP[ id | SCALE(value=0.5) ]", "ILIF", "Ternary"),
 )
-"""What keeps the shape and gives real values."""
+"""Layers that keep the shape and return real values."""
 
 
 class _YoungerGrowth(_Growth):
-    """A body that also has the kinds that came later: what knows time, what was missing, merges, loops, rows."""
+    """Random body with newer kinds: temporal layers, merges, loops and rows."""
 
     def body(self, start: Values) -> str:
-        """An expression of a few items and an end."""
+        """Return an expression of a few items and an end."""
         if len(start.shape) != 2:
             return super().body(start)
         items, value = ["c4k3-BN-SN"], Values((4, *start.shape[1:]), 1)
@@ -381,27 +386,27 @@ class _YoungerGrowth(_Growth):
         return super()._item(value, depth)
 
     def _enlarged(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
-        """Twice as high and wide."""
+        """Return a layer that doubles height and width."""
         c, *size = value.shape
         text = self.random.choice(("UP2", "UP2(mode=bilinear)", f"tc{c}k2s2-BN-SN", f"tc{c}k3s2b1"))
         upper = {"UP2": value.upper, f"tc{c}k2s2-BN-SN": 1}.get(text)
         return text, Values((c, *(2 * length for length in size)), upper)
 
     def _merged(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
-        """A merge of operands of rank."""
+        """Return a merge of several operands."""
         c, *size = value.shape
         self.can_begin_as_identities = False
         weights = f"FC{c}" if not size else f"c{c}k1"
-        way = f"{weights}-{self._norm()}-SN"
+        operand = f"{weights}-{self._norm()}-SN"
         kind = self.random.choice(("CAT", "MAX", "ADD", "MUL", "OR"))
         if kind == "CAT":
-            return f"CAT[ {way} | {way} ]-{weights}-BN-SN", Values(value.shape, 1)
+            return f"CAT[ {operand} | {operand} ]-{weights}-BN-SN", Values(value.shape, 1)
         if kind == "ADD":
-            return f"ADD[ {way} | {way} | {way} ]", Values(value.shape, 3)
-        return f"{kind}[ {way} | {way} ]", Values(value.shape, 1)
+            return f"ADD[ {operand} | {operand} | {operand} ]", Values(value.shape, 3)
+        return f"{kind}[ {operand} | {operand} ]", Values(value.shape, 1)
 
     def _looped(self, value: Values, depth: int = 0) -> tuple[str, Values]:
-        """What is fed back: by a layer with weights or without, through another loop or around several layers."""
+        """Return a loop with random body and feedback."""
         c, *size = value.shape
         self.can_begin_as_identities = False
         weights = f"FC{c}" if not size else f"c{c}k{self.random.choice((1, 3))}"
@@ -414,17 +419,17 @@ class _YoungerGrowth(_Growth):
         return f"LOOP[ {body} | {feedback} ]", Values(value.shape, 2 if body.startswith("ADD") else 1)
 
     def _attended(self, value: Values, _depth: int = 0) -> tuple[str, Values]:
-        """Attention without softmax, and a gate."""
+        """Return attention without softmax, or a gate."""
         c, *_ = value.shape
         self.can_begin_as_identities = False
-        way = f"c{c}k1-BN-SN"
+        operand = f"c{c}k1-BN-SN"
         if self.random.random() < 0.5:
-            return f"ATTN(scale=0.5)[ {way} | {way} | {way} ]-SN", Values(value.shape, 1)
+            return f"ATTN(scale=0.5)[ {operand} | {operand} | {operand} ]-SN", Values(value.shape, 1)
         gate = self.random.choice(("SUM(over=places)", "SUM(over=channels)", "MEAN(over=places)"))
-        return f"MUL[ {way} | {way}-{gate}-SN ]", Values(value.shape, 1)
+        return f"MUL[ {operand} | {operand}-{gate}-SN ]", Values(value.shape, 1)
 
     def _row(self, value: Values) -> tuple[str, Values]:
-        """An item of what has one axis."""
+        """Return an item for inputs with one spatial axis."""
         c, length = value.shape
         same = (
             f"c{c}k3-{self._norm()}-SN",

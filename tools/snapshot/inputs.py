@@ -1,4 +1,4 @@
-"""The texts that are looked at: shipped networks, generated ones, wrong ones, and strings of other papers."""
+"""Input texts of a snapshot: shipped, generated, invalid, and strings of other papers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _USE = re.compile(r'^use\s+"([^"]+)"', re.MULTILINE)
 
 
 class Text(NamedTuple):
-    """A text to look at.
+    """Input text.
 
     Attributes:
-        name: Of the files that are written about it.
+        name: Stem of the files written for the text.
         group: ``nets``, ``generated``, ``wrong`` or ``dialect``.
-        text: What is compiled; bytes that are not UTF-8 are surrogates in it.
-        options: What goes with it, by the names of the command line.
-        is_file: Whether it is written into a file; else it is given as it is.
+        text: Text to compile. Bytes that are not UTF-8 are surrogates.
+        options: Options by their command-line names.
+        is_file: Whether to write the text to a file instead of passing it as an argument.
         used: Other files in its folder.
     """
 
@@ -37,37 +37,37 @@ class Text(NamedTuple):
     used: Mapping[str, str] = {}
 
     def write(self, folder: Path) -> None:
-        """Puts its files into a folder."""
+        """Write the files of the text into a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in {**self.used, **({self.spec: self.text} if self.is_file else {})}.items():
             (folder / name).write_bytes(text.encode(errors="surrogateescape"))
 
     @property
     def spec(self) -> str:
-        """What the command line calls it."""
+        """Argument of the command line."""
         return f"{self.name}.net" if self.is_file else self.text
 
     @property
     def arguments(self) -> list[str]:
-        """The options as the command line takes them."""
-        found: list[str] = []
+        """Options of the command line."""
+        arguments: list[str] = []
         for name, value in self.options.items():
             if name in _OPTIONS:
-                found += [f"--{name}", value]
+                arguments += [f"--{name}", value]
             else:
                 kind, _, key = name.partition(" ")
-                found += [f"--{kind}", f"{key}={value}"]
-        return found
+                arguments += [f"--{kind}", f"{key}={value}"]
+        return arguments
 
 
 def texts(tree: Path) -> Iterator[Text]:
-    """All of them; shipped networks and examples of mistakes come from a checkout."""
+    """Yield all texts. Shipped networks and invalid examples come from a checkout."""
     shipped = {file.name: file.read_text(encoding="utf-8") for file in sorted((tree / "nets").glob("*.net"))}
     for name, text in shipped.items():
         yield Text(name.removesuffix(".net"), "nets", text, {}, is_file=True, used=dict(_used(text, shipped)))
     for index in range(GENERATED):
-        made = network(index)
-        yield Text(f"g{index:03}", "generated", made.text, made.options, is_file=not made.options)
+        generated = network(index)
+        yield Text(f"g{index:03}", "generated", generated.text, generated.options, is_file=not generated.options)
     yield from _corpus(tree)
     yield from _examples(tree)
     yield from _broken()
@@ -76,7 +76,7 @@ def texts(tree: Path) -> Iterator[Text]:
 
 
 def _used(text: str, files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The files that a text uses, and those that they use."""
+    """Yield the files that a text uses, directly or indirectly."""
     for name in _USE.findall(text):
         if name in files:
             yield name, files[name]
@@ -84,7 +84,7 @@ def _used(text: str, files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _corpus(tree: Path) -> Iterator[Text]:
-    """The corpus of invalid inputs."""
+    """Yield the corpus of invalid inputs."""
     cases = tomllib.loads((tree / "tests/invalid/corpus.toml").read_text(encoding="utf-8"))["case"]
     for case in cases:
         options: dict[str, str] = {}
@@ -98,41 +98,39 @@ def _corpus(tree: Path) -> Iterator[Text]:
 
 
 def _examples(tree: Path) -> Iterator[Text]:
-    """What the pages on diagnostics show."""
+    """Yield the examples on the pages of diagnostic codes."""
     for page in sorted((tree / "docs/codes").glob("*.md")):
-        found = [
+        examples = [
             (language, words.split(), _bytes(text) if "escaped" in words else text)
             for language, words, text in _EXAMPLE.findall(page.read_text(encoding="utf-8"))
         ]
-        named = {word[5:]: text for _, words, text in found for word in words if word.startswith("file=")}
-        for number, (language, words, text) in enumerate(found):
+        named = {word[5:]: text for _, words, text in examples for word in words if word.startswith("file=")}
+        for index, (language, words, text) in enumerate(examples):
             pairs = [word.split("=", 1) for word in words if "=" in word and not word.startswith("file=")]
             options = {key.replace("limit.", "limit "): value for key, value in pairs}
             is_file = language == "net"
-            yield Text(
-                f"page-{page.stem}-{number}", "wrong", text if is_file else text.strip(), options, is_file, named
-            )
+            yield Text(f"page-{page.stem}-{index}", "wrong", text if is_file else text.strip(), options, is_file, named)
 
 
 def _bytes(text: str) -> str:
-    """What an example says with escapes."""
+    """Decode the escapes of an example."""
     return text.strip().encode().decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape")
 
 
 def _broken() -> Iterator[Text]:
-    """Generated networks with one or two mistakes of a kind that fingers and PDF files make."""
+    """Yield generated networks with one or two typical typing or PDF extraction mistakes."""
     for index in range(BROKEN):
-        made, random = network(1000 + index), Random(f"broken:{index}")  # noqa: S311 -- not for secrets
-        text = made.text
+        generated, random = network(1000 + index), Random(f"broken:{index}")  # noqa: S311 -- not for secrets
+        text = generated.text
         for _ in range(1 + index % 2):
             text = _MISTAKES[(index + random.randrange(2)) % len(_MISTAKES)](text, random)
-        yield Text(f"b{index:03}", "wrong", text, made.options, is_file=not made.options)
+        yield Text(f"b{index:03}", "wrong", text, generated.options, is_file=not generated.options)
 
 
 def _at(text: str, random: Random, characters: str) -> int:
-    """A random place of one of these characters, or any place."""
-    places = [i for i, c in enumerate(text) if c in characters] or range(len(text))
-    return random.choice(list(places))
+    """Return a random index of one of the characters, or of any character."""
+    indices = [i for i, c in enumerate(text) if c in characters] or range(len(text))
+    return random.choice(list(indices))
 
 
 def _lost(text: str, random: Random) -> str:
@@ -152,17 +150,17 @@ def _dash(text: str, random: Random) -> str:
 
 def _misspelt(text: str, random: Random) -> str:
     words = list(re.finditer(r"[A-Za-z]{2,}", text))
-    found = random.choice(words)
-    word = found[0]
+    match = random.choice(words)
+    word = match[0]
     i = random.randrange(len(word))
     other = random.choice((word[:i] + word[i + 1 :], word[:i] + "x" + word[i:], word.swapcase(), word[::-1]))
-    return text[: found.start()] + other + text[found.end() :]
+    return text[: match.start()] + other + text[match.end() :]
 
 
 def _number(text: str, random: Random) -> str:
-    found = random.choice(list(re.finditer(r"\d+(\.\d+)?", text)))
+    match = random.choice(list(re.finditer(r"\d+(\.\d+)?", text)))
     other = random.choice(("0", "-1", "7", "99999999999", "1.5e3", "none", "2x3", "64"))
-    return text[: found.start()] + other + text[found.end() :]
+    return text[: match.start()] + other + text[match.end() :]
 
 
 def _twice(text: str, random: Random) -> str:

@@ -1,4 +1,4 @@
-"""What a network computes, through ``sewdsl.compile`` and plain torch: to the bit as hashes, and roughly as numbers."""
+"""Outputs and weights of a network in plain PyTorch, as hashes and rounded numbers."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ import sewdsl
 from .inputs import Text
 
 LARGE = 300_000_000
-"""Multiply-accumulates of a sample over all time-steps, from which on a network is run once, and on a smaller input."""
+"""MACs per sample, over all time-steps, above which a network is run once and on a smaller input."""
 Tensors = Mapping[str, Tensor | None]
 MORE_STEPS = {"masnn-dvs-gesture": 5}
-"""Time-steps of large networks that do not take as few as two."""
+"""Number of time-steps of large networks that need more than two."""
 
 
 def keys(text: Text) -> str:
-    """The keys of the weights, and their initial values."""
+    """Return the keys of the weights, and their initial values."""
     return _lines(_compiled(text).state_dict())
 
 
 def outputs(text: Text, known: Mapping[str, Any]) -> str:
-    """Outputs, gradients and statistics at each level, in training and in evaluation; and what a stream gives.
+    """Return outputs, gradients and statistics at each level, and the output of a stream.
 
     Args:
-        text: The network.
-        known: What ``sewdsl show --json`` says of it.
+        text: Text of the network.
+        known: Output of ``sewdsl show --json``.
     """
     settings = known["settings"]
     size, steps = tuple(map(int, settings["input"].split("x"))), int(settings["steps"])
     runs = [(1, torch.float64, True)]
     options: dict[str, Any] = {}
+    # Large networks would take minutes per run.
     if known["macs"] * steps > LARGE:
         steps, size = min(steps, MORE_STEPS.get(text.name, 2)), (size[0], 32, 32) if size[1:] == (224, 224) else size
         options = {"input": size, "steps": steps}
@@ -57,7 +58,7 @@ def outputs(text: Text, known: Mapping[str, Any]) -> str:
 
 
 def _compiled(text: Text, options: Mapping[str, Any] | None = None, level: int = 1) -> Any:
-    """The module, with weights by a fixed seed."""
+    """Return the module, with weights of a fixed seed."""
     nested: dict[str, Any] = {}
     for name, value in text.options.items():
         kind, _, key = name.partition(" ")
@@ -69,7 +70,7 @@ def _compiled(text: Text, options: Mapping[str, Any] | None = None, level: int =
 
 
 def _seasoned(model: nn.Module) -> nn.Module:
-    """Gives batch norms weights and statistics as after a while of training, and all else less regular weights."""
+    """Give weights and statistics irregular values, like those after some training."""
     state = model.state_dict()
     generator = torch.Generator().manual_seed(1)
     for name in sorted(state):
@@ -83,31 +84,32 @@ def _seasoned(model: nn.Module) -> nn.Module:
 
 
 def _pass(model: nn.Module, x: Tensor) -> Tensors:
-    """Forward and backward."""
-    torch.manual_seed(2)  # for dropout
+    """Return the results of a forward and a backward pass."""
+    # Dropout draws random numbers.
+    torch.manual_seed(2)
     x = x.clone().requires_grad_()
     y = model(x, return_sequence=True)
-    found: dict[str, Tensor | None] = {"output": y}
+    results: dict[str, Tensor | None] = {"output": y}
     if y.requires_grad:
         y.backward(_random(3, *y.shape).to(y.dtype))
-    found["gradient of the input"] = x.grad
-    found |= {f"gradient of {name}": weight.grad for name, weight in model.named_parameters()}
-    found |= dict(model.named_buffers())
+    results["gradient of the input"] = x.grad
+    results |= {f"gradient of {name}": weight.grad for name, weight in model.named_parameters()}
+    results |= dict(model.named_buffers())
     with torch.no_grad():
-        found["read out"] = model(x.detach())
-    return found
+        results["read out"] = model(x.detach())
+    return results
 
 
 def _stream(model: Any, steps: list[Tensor]) -> Tensors:
     try:
-        stream, state, found = model.stream(), None, list[Tensor]()
-    except ValueError:  # it has to read whole sequences
+        stream, state, outputs = model.stream(), None, list[Tensor]()
+    except ValueError:  # The network reads whole sequences.
         return {}
     with torch.no_grad():
         for x_N in steps:
             y_N, state = stream(x_N, state)
-            found.append(y_N)
-    return {"output": torch.stack(found)}
+            outputs.append(y_N)
+    return {"output": torch.stack(outputs)}
 
 
 def _random(seed: int, *shape: int) -> Tensor:
@@ -119,21 +121,21 @@ def _lines(tensors: Tensors) -> str:
 
 
 def saved(spec: str, file: Path) -> Path:
-    """Puts initial weights of a network into a file."""
+    """Write the initial weights of a network to a file."""
     save_file({name: each.contiguous() for name, each in sewdsl.compile(spec, seed=5).state_dict().items()}, file)
     return file
 
 
 def loaded(file: Path) -> Iterator[str]:
-    """What a file of weights holds, key by key."""
+    """Yield the content of a weights file, key by key."""
     if not file.exists():
         return
-    found = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
-    yield from (f"{name}: {described(found[name])}" for name in found)
+    tensors = load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+    yield from (f"{name}: {described(tensors[name])}" for name in tensors)
 
 
 def described(tensor: Tensor | None) -> str:
-    """Shape, a hash of every bit, and a few numbers to see how far off another one is."""
+    """Return shape, hash and a few statistics of a tensor."""
     if tensor is None:
         return "none"
     data = tensor.detach().cpu().contiguous()
@@ -145,8 +147,8 @@ def described(tensor: Tensor | None) -> str:
 def _summary(data: Tensor) -> Iterator[str]:
     if data.is_floating_point() and data.numel():
         wide = data.double()
-        for name, number in (("mean", wide.mean()), ("size", wide.abs().mean()), ("first", wide.flatten()[0])):
-            yield f" {name} {float(number) + 0.0:.6g}"
+        for name, statistic in (("mean", wide.mean()), ("size", wide.abs().mean()), ("first", wide.flatten()[0])):
+            yield f" {name} {float(statistic) + 0.0:.6g}"
 
 
 def _plain(dtype: torch.dtype) -> str:

@@ -1,4 +1,4 @@
-"""What is written down of the program as a whole: its commands, its servers, its runs, its package."""
+"""Aspects of the program as a whole: commands, servers, runs and package."""
 
 from __future__ import annotations
 
@@ -232,19 +232,20 @@ weights shw
 --version
 --verbose
 """
-"""Commands rightly and wrongly used, in one folder, one after another."""
+"""Valid and invalid commands, which run in this order in one folder."""
 
 
 def helps(_tree: Path) -> Parts:
-    """The help of every command."""
+    """Yield the help of every command."""
     yield "sewdsl", shown("--help") + shown() + shown("-h")
     for command in COMMANDS:
         yield command.replace(" ", "-"), shown(*command.split(), "--help")
 
 
 def api(_tree: Path) -> Parts:
-    """What ``help()`` says of the public names, and what their objects have."""
-    package: Any = import_module("sewdsl")  # that of the checkout
+    """Yield the documentation of the public names, and the members of their objects."""
+    # Imported here, since only workers have the checkout on their path.
+    package: Any = import_module("sewdsl")
     yield "names", "".join(f"{name}\n" for name in sorted(package.__all__))
     for name in package.__all__:
         yield name, "".join(f"{line}\n" for line in _signatures(name, getattr(package, name)))
@@ -270,7 +271,7 @@ def api(_tree: Path) -> Parts:
 
 
 def _signatures(name: str, value: Any) -> Iterator[str]:
-    """Signatures and first lines of documentation of a name, and of what is public in it."""
+    """Yield signatures and summaries of a name and its public members."""
     yield f"{name}{_signature(value)}"
     yield f"    {(inspect.getdoc(value) or '').partition(chr(10))[0]}"
     if inspect.isclass(value):
@@ -289,13 +290,13 @@ def _signature(value: Any) -> str:
 def _error(act: Callable[[], object]) -> str:
     try:
         act()
-    except Exception as error:  # noqa: BLE001 -- it is written down
+    except Exception as error:  # noqa: BLE001 -- errors are part of the snapshot
         return f"{type(error).__name__}: {error}"
     return "none"
 
 
 def pages(tree: Path) -> Parts:
-    """What the program explains and lists."""
+    """Yield the pages and lists that the program prints."""
     yield "codes", shown("explain")
     for page in sorted((tree / "docs/codes").glob("*.md")):
         yield page.stem, shown("explain", page.stem)
@@ -304,29 +305,29 @@ def pages(tree: Path) -> Parts:
 
 
 def exits(_tree: Path) -> Parts:
-    """Exit codes and answers of every command, rightly and wrongly used."""
+    """Yield exit codes and output of every command, used correctly and incorrectly."""
     _write(**{"small.net": SMALL, "study.net": STUDY, "wrong.net": WRONG, "latin.net": "sewdsl 1\n# \udce9\n"})
-    found: dict[str, list[str]] = {}
+    outputs: dict[str, list[str]] = {}
     for line in USES.strip().splitlines():
         words = line.split()
-        found.setdefault(words[0].lstrip("-"), []).append(shown(*words, stdin="c4k3-BN"))
-    yield from ((name, "\n".join(parts)) for name, parts in found.items())
+        outputs.setdefault(words[0].lstrip("-"), []).append(shown(*words, stdin="c4k3-BN"))
+    yield from ((name, "\n".join(parts)) for name, parts in outputs.items())
 
 
 def lsp(_tree: Path) -> Parts:
-    """What the language server answers."""
+    """Yield the answers of the language server."""
     _write(**{"lib.net": sessions.LIBRARY})
     yield from ((name, plain(f"{_json(answer)}\n")) for name, answer in sessions.editor(Path.cwd()))
 
 
 def page(_tree: Path) -> Parts:
-    """What the page's server answers."""
+    """Yield the answers of the page's server."""
     _write(**{"lib.net": sessions.LIBRARY, "a.net": sessions.NET})
     yield from ((name, plain(f"{_json(answer)}\n")) for name, answer in sessions.browser(Path.cwd()))
 
 
 def runs(_tree: Path) -> Parts:
-    """A training of one epoch, and what is done with its folder: files and figures, and what is printed."""
+    """Yield files and output of a short training, and of commands on its folder."""
     _write(**{"small.net": SMALL})
     steps = {
         "train": ["train", "small.net", "--out", "run"],
@@ -346,7 +347,7 @@ def runs(_tree: Path) -> Parts:
 
 
 def study(_tree: Path) -> Parts:
-    """A study of a few variants, and what it leaves."""
+    """Yield files and output of a study with a few variants."""
     _write(**{"small.net": SMALL, "study.net": STUDY})
     yield "train", _timeless(_process("study", "study.net", "--out", "st", "--only", "batch 256"))
     yield from ((f"train-{part}", text) for part, text in _folder(Path("st")))
@@ -359,10 +360,10 @@ def study(_tree: Path) -> Parts:
 
 
 def package(tree: Path) -> Parts:
-    """What an installation has in addition to modules, and under which names others find it."""
+    """Yield the entry points and the files of the wheel, except for modules."""
     project = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    kept = {key: project.get(key) for key in ("name", "scripts", "entry-points", "requires-python", "dependencies")}
-    yield "entry-points", f"{_json(kept)}\n"
+    metadata = {key: project.get(key) for key in ("name", "scripts", "entry-points", "requires-python", "dependencies")}
+    yield "entry-points", f"{_json(metadata)}\n"
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(Path.cwd())]
     done = subprocess.run(build, cwd=tree, capture_output=True, text=True, check=False)
     names = [
@@ -375,7 +376,7 @@ def package(tree: Path) -> Parts:
 
 
 def _folder(folder: Path) -> Iterator[tuple[str, str]]:
-    """The files of a run or a study: their names, and what is in those that are text."""
+    """Yield the file names of a run or a study, and the content of its text files."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     yield "files", "".join(f"{re.sub(r'tfevents.*', 'tfevents', path.as_posix())}\n" for path in files)
     for path in files:
@@ -385,12 +386,13 @@ def _folder(folder: Path) -> Iterator[tuple[str, str]]:
         if path.suffix == ".json":
             text = f"{_json(_lasting(json.loads(text)))}\n"
         if path.suffix == ".html":
-            text = text.replace("><", ">\n<")  # so that differences are short
+            # One element per line keeps differences short.
+            text = text.replace("><", ">\n<")
         yield path.as_posix().replace("/", "-"), _timeless(plain(text))
 
 
 def _lasting(value: Any) -> Any:
-    """Data without what is another one each time: seconds, and the machine's."""
+    """Return data without values that change from run to run, e.g. times and machines."""
     if isinstance(value, list):
         return [_lasting(each) for each in value]
     if isinstance(value, dict):
@@ -403,9 +405,10 @@ def _lasting(value: Any) -> Any:
 
 
 def _timeless(text: str) -> str:
-    """A text without lengths of time: with units, in fields called seconds, and in last columns called so."""
+    """Return a text without durations."""
     text = re.sub(r"\b\d+(\.\d+)? (s|ms|min|seconds?|minutes?|h)\b", "<time>", text)
     text = re.sub(r'("seconds": |<dt>seconds</dt>\s*<dd>)[\d.]+', r"\1<time>", text)
+    # Tables may have a last column of seconds.
     lines, in_table = [], False
     for line in text.splitlines():
         in_table = bool(line.strip()) and (in_table or re.search(r"\bseconds\W*$", line) is not None)
@@ -414,7 +417,7 @@ def _timeless(text: str) -> str:
 
 
 def _process(*arguments: str) -> str:
-    """A command in a process of its own: a training changes the process that it runs in."""
+    """Return the output of a command in a new process: training changes global state."""
     command = [sys.executable, "-m", "sewdsl", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     printed = f"{done.stdout}--- standard error\n{done.stderr}--- exit code {done.returncode}\n"
@@ -431,22 +434,22 @@ def _json(value: Any) -> str:
 
 
 def layouts(_tree: Path) -> Parts:
-    """Weights by the keys of other libraries, and back."""
+    """Yield weights converted to the keys of other libraries and back."""
     from . import numbers  # noqa: PLC0415 -- torch takes seconds to import
 
     for spec, schemes in (("sew-resnet-18", ("authors", "spikingjelly", "torchvision")), ("7b-net", ("authors-dvs",))):
-        ours = numbers.saved(spec, Path(f"{spec}.safetensors"))
+        weights = numbers.saved(spec, Path(f"{spec}.safetensors"))
         parts = []
         for scheme in schemes:
-            there = ["weights", "convert", ours.name, f"{spec}-{scheme}.pt", "--net", spec, "--to", scheme]
-            back = ["weights", "convert", f"{spec}-{scheme}.pt", f"{spec}-back.safetensors", "--net", spec]
-            shows = ["weights", "show", f"{spec}-{scheme}.pt", "--net", spec]
-            parts += [shown(*there), shown(*shows), shown(*back), _weights(Path(back[3]))]
+            convert = ["weights", "convert", weights.name, f"{spec}-{scheme}.pt", "--net", spec, "--to", scheme]
+            convert_back = ["weights", "convert", f"{spec}-{scheme}.pt", f"{spec}-back.safetensors", "--net", spec]
+            show = ["weights", "show", f"{spec}-{scheme}.pt", "--net", spec]
+            parts += [shown(*convert), shown(*show), shown(*convert_back), _weights(Path(convert_back[3]))]
         yield spec, "\n".join(parts)
 
 
 def imports(_tree: Path) -> Parts:
-    """Modules of torch, and graphs of NIR, as networks."""
+    """Yield imported PyTorch modules and NIR graphs."""
     _write(**{"modules.py": MODULES})
     for name, size in (("plain", "3x16x16"), ("residual", "2x8x8"), ("functions", "2x8x8"), ("unknown", "2x8x8")):
         out = Path(f"{name}.net")
@@ -462,13 +465,13 @@ def imports(_tree: Path) -> Parts:
 
 
 def _imported(file: Path) -> str:
-    """A network that was written, and its weights."""
+    """Return an imported network, and its weights."""
     return file.read_text(encoding="utf-8") + _weights(file.with_suffix(".safetensors")) if file.exists() else ""
 
 
 def _weights(file: Path) -> str:
-    """What is in a file of weights."""
-    from . import numbers  # noqa: PLC0415 -- as above
+    """Return the content of a weights file."""
+    from . import numbers  # noqa: PLC0415 -- torch takes seconds to import
 
     return "".join(f"{line}\n" for line in numbers.loaded(file))
 

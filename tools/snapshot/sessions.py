@@ -1,4 +1,4 @@
-"""Conversations with the two servers, by their own protocols alone."""
+"""Sessions with the language server and the page's server, over their protocols."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PLACES = (
 
 
 def editor(folder: Path) -> Iterator[tuple[str, Any]]:
-    """A session of an editor over the language server's input and output."""
+    """Yield the answers of an editor session with the language server."""
     client = _Client(folder)
     try:
         yield from _edited(client)
@@ -67,14 +67,14 @@ def _edited(client: _Client) -> Iterator[tuple[str, Any]]:
     uri = f"{root}/a.net"
     yield "opened", client.opened(uri, NET)
     document = {"textDocument": {"uri": uri}}
-    for place in PLACES:
-        at = {**document, "position": _position(NET, place)}
-        asked = {
+    for word in PLACES:
+        at = {**document, "position": _position(NET, word)}
+        answers = {
             name: client.ask(f"textDocument/{name}", **at)
             for name in ("hover", "completion", "definition", "prepareRename")
         }
-        asked["references"] = client.ask("textDocument/references", **at, context={"includeDeclaration": True})
-        yield "at-" + re.sub(r"\W", "-", place), asked
+        answers["references"] = client.ask("textDocument/references", **at, context={"includeDeclaration": True})
+        yield "at-" + re.sub(r"\W", "-", word), answers
     yield (
         "rename",
         [
@@ -82,15 +82,15 @@ def _edited(client: _Client) -> Iterator[tuple[str, Any]]:
             for name in ("Yours", "SEW Block", "a b", "1x", "")
         ],
     )
-    whole = {"start": {"line": 0, "character": 0}, "end": {"line": 99, "character": 0}}
+    everything = {"start": {"line": 0, "character": 0}, "end": {"line": 99, "character": 0}}
     for name in ("documentSymbol", "foldingRange"):
         yield name, client.ask(f"textDocument/{name}", **document)
-    yield "hints", client.ask("textDocument/inlayHint", **document, range=whole)
+    yield "hints", client.ask("textDocument/inlayHint", **document, range=everything)
     yield "formatting", client.ask("textDocument/formatting", **document, options={"tabSize": 4, "insertSpaces": True})
     yield "changed", client.changed(uri, BROKEN, 2)
     for name, only in (("actions", None), ("fix-all", ["source.fixAll"])):
         context = {"diagnostics": [], **({"only": only} if only else {})}
-        yield name, client.ask("textDocument/codeAction", **document, range=whole, context=context)
+        yield name, client.ask("textDocument/codeAction", **document, range=everything, context=context)
     yield (
         "completion",
         [
@@ -107,7 +107,7 @@ def _edited(client: _Client) -> Iterator[tuple[str, Any]]:
 
 
 class _Client:
-    """What an editor is to a language server: requests, notifications, and what is pushed."""
+    """Client of the language server."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.number = folder, 0
@@ -117,34 +117,34 @@ class _Client:
         )
 
     def ask(self, method: str, **parameters: Any) -> Any:
-        """A request, and its answer: what was found, or the error."""
+        """Send a request, and return its result or error."""
         self.number += 1
         self._send({"id": self.number, "method": method, "params": parameters or None})
-        answer = self._until(lambda said: said.get("id") == self.number and "method" not in said)
+        answer = self._until(lambda message: message.get("id") == self.number and "method" not in message)
         return answer["result"] if "result" in answer else {"error": answer.get("error")}
 
     def tell(self, method: str, **parameters: Any) -> None:
-        """A notification."""
+        """Send a notification."""
         self._send({"method": method, "params": parameters})
 
     def opened(self, uri: str, text: str) -> Any:
-        """Opens a text, and waits for what is said of it."""
+        """Open a document, and return its diagnostics."""
         self.tell("textDocument/didOpen", textDocument={"uri": uri, "languageId": "sewdsl", "version": 1, "text": text})
         return self._said(uri, 1)
 
     def changed(self, uri: str, text: str, version: int) -> Any:
-        """Changes it."""
+        """Change a document, and return its diagnostics."""
         self.tell(
             "textDocument/didChange", textDocument={"uri": uri, "version": version}, contentChanges=[{"text": text}]
         )
         return self._said(uri, version)
 
     def _said(self, uri: str, version: int) -> Any:
-        wanted = "textDocument/publishDiagnostics", uri, version
+        expected = "textDocument/publishDiagnostics", uri, version
 
-        def fits(said: Any) -> bool:
-            parameters = said.get("params") or {}
-            return (said.get("method"), parameters.get("uri"), parameters.get("version")) == wanted
+        def fits(message: Any) -> bool:
+            parameters = message.get("params") or {}
+            return (message.get("method"), parameters.get("uri"), parameters.get("version")) == expected
 
         return self._until(fits)["params"]
 
@@ -163,11 +163,12 @@ class _Client:
                 length = int(value) if name.lower() == b"content-length" else length
             if not length:
                 return {"error": "the server has ended"}
-            said = json.loads(self.process.stdout.read(length))
-            if fits(said):
-                return said
-            if "id" in said and "method" in said:  # a request of the server's
-                self._send({"id": said["id"], "result": None})
+            message = json.loads(self.process.stdout.read(length))
+            if fits(message):
+                return message
+            if "id" in message and "method" in message:
+                # Requests of the server need an answer.
+                self._send({"id": message["id"], "result": None})
 
 
 def _position(text: str, word: str) -> dict[str, int]:
@@ -176,14 +177,14 @@ def _position(text: str, word: str) -> dict[str, int]:
 
 
 def browser(folder: Path) -> Iterator[tuple[str, Any]]:
-    """A session of the page with its server, request by request."""
+    """Yield the answers of the page's server, request by request."""
     command = [sys.executable, "-u", "-m", "sewdsl", "serve", "a.net", "--port", "0", "--no-open"]
     server = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        place = _address(server)
-        for name, asked in _requests():
-            yield name, [_post(place, name.partition("-")[0], each) for each in asked]
-        opened = _post(place, "start", {})["body"]
+        address = _address(server)
+        for name, requests in _requests():
+            yield name, [_post(address, name.partition("-")[0], each) for each in requests]
+        opened = _post(address, "start", {})["body"]
         changed = NET.replace("GAP-", "")
         saves = [
             {"text": changed, "mark": opened["mark"]},
@@ -191,8 +192,8 @@ def browser(folder: Path) -> Iterator[tuple[str, Any]]:
             {"text": 3},
             {"text": NET},
         ]
-        yield "save", [_post(place, "save", each) for each in saves] + [(folder / "a.net").read_text()]
-        with urlopen(f"{place}/") as answer:  # noqa: S310 -- our own server
+        yield "save", [_post(address, "save", each) for each in saves] + [(folder / "a.net").read_text()]
+        with urlopen(f"{address}/") as answer:  # noqa: S310 -- our own server
             yield "page", {"headers": _headers(answer.headers), "length": len(answer.read()) > 0}
     finally:
         server.kill()
@@ -208,7 +209,7 @@ def _requests() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         "sewdsl 1\ninput 1x28x28\nbody c4k3-BN-IF-FC9\ntrain on mnist5k {\n    optimizer Adam\n}\n",
     )
     every = [{"text": text, "name": "a.net"} for text in texts]
-    places = [{"text": NET, "name": "a.net", "at": NET.index(place)} for place in PLACES]
+    places = [{"text": NET, "name": "a.net", "at": NET.index(word)} for word in PLACES]
     yield "start", [{}]
     yield "look", every
     yield "picture", [each | extra for each in every for extra in ({}, {"direction": "LR"}, {"unfolded": ["repeat1"]})]
@@ -221,8 +222,8 @@ def _requests() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     yield "nothing", [{}]
 
 
-def _post(place: str, what: str, asked: dict[str, Any]) -> dict[str, Any]:
-    request = Request(f"{place}/api/{what}", json.dumps(asked).encode(), {"Content-Type": "application/json"})  # noqa: S310
+def _post(address: str, endpoint: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = Request(f"{address}/api/{endpoint}", json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
     try:
         with urlopen(request) as answer:  # noqa: S310 -- our own server
             return {"status": answer.status, "body": json.loads(answer.read())}
@@ -230,25 +231,25 @@ def _post(place: str, what: str, asked: dict[str, Any]) -> dict[str, Any]:
         return {"status": error.code, "body": error.read().decode()}
 
 
-def _headers(found: Any) -> dict[str, str]:
-    return {name: value for name, value in found.items() if name.lower() not in {"date", "content-length", "server"}}
+def _headers(headers: Any) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in {"date", "content-length", "server"}}
 
 
 def _address(server: subprocess.Popen[str]) -> str:
-    """Where a server says that it listens."""
+    """Return the address that a server prints."""
     assert server.stdout is not None
     for line in server.stdout:
-        if found := re.search(r"http://[\w.\[\]:]+:\d+", line):
-            _wait(found[0])
-            return found[0]
+        if match := re.search(r"http://[\w.\[\]:]+:\d+", line):
+            _wait(match[0])
+            return match[0]
     message = "the server did not start"
     raise RuntimeError(message)
 
 
-def _wait(place: str) -> None:
+def _wait(address: str) -> None:
     for _ in range(100):
         try:
-            urlopen(place).close()  # noqa: S310 -- our own server
+            urlopen(address).close()  # noqa: S310 -- our own server
         except OSError:
             time.sleep(0.1)
         else:
