@@ -1,4 +1,4 @@
-"""How fast and how small sewdsl is compared with its peers; ``python -m benchmarks``, see ``README.md``.
+"""Time and memory of sewdsl compared with other libraries, see ``README.md``.
 
-The process that is started never imports torch: each measurement is a process of its own.
+``python -m benchmarks`` runs them. The main process never imports PyTorch: each measurement is a new process.
 """

@@ -1,4 +1,4 @@
-"""The one command: ``python -m benchmarks [CASE …]``."""
+"""Run the benchmarks: ``python -m benchmarks [CASE …]``."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from benchmarks.table import table
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
-    found = argparse.ArgumentParser("python -m benchmarks", description="Measures sewdsl beside its peers.")
-    found.add_argument("cases", nargs="*", metavar="CASE", help=f"{', '.join(cases())}; all without any")
-    found.add_argument("--quick", action="store_true", help="one round of small sizes: does everything run?")
-    found.add_argument(
-        "--only", default="", metavar="TEXT", help="only rows with this in their name, such as 'train step, fp32'"
+    """Return the parser of the command line."""
+    options = argparse.ArgumentParser("python -m benchmarks", description="Compare sewdsl with other libraries.")
+    options.add_argument("cases", nargs="*", metavar="CASE", help=f"Cases: {', '.join(cases())}. [default: all]")
+    options.add_argument("--quick", action="store_true", help="Run one round of small sizes, to test the benchmarks.")
+    options.add_argument(
+        "--only", default="", metavar="TEXT", help="Part of the names of rows to run, e.g. 'train step, fp32'."
     )
-    found.add_argument("--rounds", type=int, help=f"how often each is measured (default {Plan().rounds})")
-    found.add_argument("--threads", type=int, help="of torch (default: one for each core)")
-    found.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where it runs (default: both that are there)"
+    options.add_argument("--rounds", type=int, help=f"Number of rounds. [default: {Plan().rounds}]")
+    options.add_argument("--threads", type=int, help="Number of threads of PyTorch. [default: one per core]")
+    options.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="Device. [default: all available]"
     )
-    found.add_argument("--out", type=Path, help="the JSON file (default: runs/benchmarks-DATE.json)")
-    found.add_argument("--table", action="store_true", help="print the Markdown table at the end")
-    return found
+    options.add_argument("--out", type=Path, help="JSON file to write. [default: runs/benchmarks-DATE.json]")
+    options.add_argument("--table", action="store_true", help="Print the Markdown tables at the end.")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the cases, writes the file after each of them, and returns 1 if anything went wrong."""
+    """Run the cases, write the file after each of them, and return 1 on any error."""
     options = parser().parse_args(arguments)
     unknown = [name for name in options.cases if name not in cases()]
     if unknown:
-        parser().error(f"no case '{unknown[0]}'; there are {', '.join(cases())}")
+        parser().error(f"unknown case '{unknown[0]}'; expected {', '.join(cases())}")
     results = _results(_plan(options))
     out = options.out or Path("runs") / f"benchmarks-{results.started[:19].replace(':', '')}.json"
     installed = tuple(contender for contender in CONTENDERS if contender.installed)
@@ -52,8 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = [case for name, case in cases().items() if name in (options.cases or cases())]
     chosen = [case for case in chosen if any(options.only in row.name for row in case.comparisons(scope))]
     if not chosen:
-        parser().error(f"no row has {options.only!r} in its name")
-    with ThreadPoolExecutor(machine.cores() if options.quick else 1) as pool:  # threads only wait for processes
+        parser().error(f"no row name contains {options.only!r}")
+    # Threads only wait for processes. Measurements must not overlap, except in quick runs.
+    with ThreadPoolExecutor(machine.cores() if options.quick else 1) as pool:
         for result in pool.map(lambda case: run_case(case, scope, results.plan, _say, options.only), chosen):
             results.cases.append(result)
             results.write(out)
@@ -66,10 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if errors else 0
 
 
-def _devices(asked: str, *, gpu: bool) -> tuple[str, ...]:
-    if asked == "cuda" and not gpu:
-        parser().error("there is no GPU that torch can use")
-    return ("cpu", "cuda")[asked == "cuda" : 1 + (gpu and asked != "cpu")]
+def _devices(requested: str, *, gpu: bool) -> tuple[str, ...]:
+    if requested == "cuda" and not gpu:
+        parser().error("--device cuda requires a GPU that PyTorch can use")
+    return ("cpu", "cuda")[requested == "cuda" : 1 + (gpu and requested != "cpu")]
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -79,10 +80,10 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 
 def _results(plan: Plan) -> Results:
-    asked: dict[str, str] = work(Job(task="describe", plan=plan), kind=dict[str, str])
+    device_facts: dict[str, str] = work(Job(task="describe", plan=plan), kind=dict[str, str])
     return Results(
         started=datetime.now(UTC).isoformat(),
-        machine={**machine.describe(), **asked},
+        machine={**machine.describe(), **device_facts},
         versions=machine.versions(),
         settings={setting.name: dict(setting.environment) for setting in ALL},
         own=OWN.name,

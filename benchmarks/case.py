@@ -1,4 +1,4 @@
-"""What a case consists of: rows of measurements that are compared with each other."""
+"""Cases: rows of measurements that are compared with each other."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ WEIGHTS = "weights.pt"
 
 @dataclass(frozen=True)
 class Scope:
-    """What a run is about.
+    """Scope of a run.
 
     Attributes:
-        quick: Small sizes, to see that everything runs.
-        contenders: Those that are installed.
-        devices: Where it runs, as torch calls them.
+        quick: Whether to use small sizes, to test the benchmarks.
+        contenders: Installed contenders.
+        devices: Devices, by PyTorch's names.
     """
 
     quick: bool
     contenders: tuple[Contender, ...]
     devices: tuple[str, ...] = ("cpu",)
 
-    def among(self, *wanted: Contender) -> tuple[Contender, ...]:
-        """The installed ones of some contenders."""
-        return tuple(contender for contender in wanted if contender in self.contenders)
+    def among(self, *candidates: Contender) -> tuple[Contender, ...]:
+        """Return the installed contenders among some."""
+        return tuple(contender for contender in candidates if contender in self.contenders)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A contender under a setting.
+    """Measurement of a contender under a setting.
 
     Attributes:
-        name: Of the contender, or of what takes its place.
-        setting: Of the allocators.
-        take: Measures once, in a process of its own; it is given the row's folder.
+        name: Name of the contender, or of another measurement.
+        setting: Setting of the allocators.
+        take: Function that measures once in a new process, given the folder of the row.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row.
+    """Row of measurements.
 
     Attributes:
-        name: Unique within the case.
-        measurements: What takes turns.
-        prepare: Fills the row's folder and says how far contenders agree.
-        size: What grows from row to row.
-        absent: Who would be measured too, but is not installed.
+        name: Name, unique within the case.
+        measurements: Measurements, in turns.
+        prepare: Function that fills the folder of the row, and returns how far contenders agree.
+        size: Size of the row, for cases about growth.
+        absent: Contenders that are not installed.
     """
 
     name: str
@@ -73,13 +73,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Case:
-    """A benchmark, found by name.
+    """Benchmark, found by its name.
 
     Attributes:
-        name: On the command line.
-        title: Over its table.
-        comparisons: Its rows within a scope.
-        unit: Of the sizes, if its rows are about growth.
+        name: Name on the command line.
+        title: Title of its table.
+        comparisons: Function that returns its rows within a scope.
+        unit: Unit of the sizes, for cases about growth.
     """
 
     name: str
@@ -96,30 +96,30 @@ def compare(
     bound: bool = False,
     size: int | None = None,
 ) -> Comparison:
-    """A row in which contenders run the same workload, each under each setting.
+    """Return a row in which contenders run the same workload, under each setting.
 
     Args:
-        workload: What they run.
-        contenders: The first is the one that others must agree with. Engines that run exported models are added where
-            they can run the workload.
-        settings: On a GPU only the first is taken, for the allocators work on the CPU's memory. Who is told how much
-            memory there is runs with memory returned.
-        bound: Whether the time to move the bytes of a layer is given too.
+        workload: Workload of all contenders.
+        contenders: Contenders, the first of which is the reference. Engines of exported models are added if they can
+            run the workload.
+        settings: Settings. On a GPU only the first is used, since allocator settings affect the CPU's memory.
+            Contenders with a memory budget run with memory returned.
+        bound: Whether to measure the time to copy the bytes of a layer too.
         size: See :class:`Comparison`.
     """
-    added = engines(workload)
-    contenders = [*contenders, *(engine for engine in added if engine.installed)]
+    available = engines(workload)
+    contenders = [*contenders, *(engine for engine in available if engine.installed)]
     names = tuple(contender.name for contender in contenders)
     chosen = settings if workload.device == "cpu" else settings[:1]
-    found = [
+    measurements = [
         Measurement(by.name, setting, partial(_time, workload, by.name, setting))
         for by in contenders
         for setting in ((RETURNING,) if by.planned else chosen)
     ]
     if bound:
-        found.append(Measurement("moving its bytes", settings[0], partial(_move, workload, settings[0])))
-    absent = tuple(engine.name for engine in added if not engine.installed)
-    return Comparison(str(workload), tuple(found), partial(_agree, workload, names), size, absent)
+        measurements.append(Measurement("moving its bytes", settings[0], partial(_move, workload, settings[0])))
+    absent = tuple(engine.name for engine in available if not engine.installed)
+    return Comparison(str(workload), tuple(measurements), partial(_agree, workload, names), size, absent)
 
 
 def _time(workload: Workload, name: str, setting: Setting, folder: Path, plan: Plan) -> Sample:
@@ -135,5 +135,5 @@ def _move(workload: Workload, setting: Setting, folder: Path, plan: Plan) -> Sam
 
 def _agree(workload: Workload, names: tuple[str, ...], folder: Path, plan: Plan) -> dict[str, Agreement]:
     job = Job(task="agree", plan=plan, workload=workload, contenders=names, file=folder / WEIGHTS)
-    found: dict[str, Agreement] = work(job, kind=dict[str, Agreement])
-    return found
+    agreement: dict[str, Agreement] = work(job, kind=dict[str, Agreement])
+    return agreement

@@ -1,9 +1,9 @@
-"""Generated CUDA kernels of neurons beside those that were written by hand: equal bits, registers and times.
+"""Generated CUDA kernels of neurons compared with hand-written ones.
 
-``python -m benchmarks.cuda_kernels time`` prints the ratio of the medians of alternating turns, on a GPU.
+``python -m benchmarks.cuda_kernels time`` prints ratios of medians of alternating turns, on a GPU.
 ``python -m benchmarks.cuda_kernels bits`` compares all bits, on a GPU, or in Triton's interpreter on the CPU with
 ``TRITON_INTERPRET=1``.
-``python -m benchmarks.cuda_kernels registers sm_90`` compiles both for a GPU that need not be there.
+``python -m benchmarks.cuda_kernels registers sm_90`` compiles both for a target without a GPU.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ ROUNDS = 20
 
 
 class Case(NamedTuple):
-    """A call of kernels.
+    """Call of kernels.
 
     Attributes:
-        call: Batch norm, neurons and join.
+        call: Arguments of batch norm, neurons and join.
         g_TN: Gradient of the output.
         g_after: Gradient of the states after the last time-step.
     """
@@ -73,19 +73,23 @@ class Case(NamedTuple):
         norm, join = self.call.weight is not None, self.call.program.join
         slopes = join_slopes(join) if join else None
         other, factors = slopes is not None and slopes.other.number != 1, self.call.factors is not None
-        wanted = LayerNeedsGrad(x=True, start=self.call.start is not None, channels=norm, factors=factors, other=other)
-        found = device.backward(self.call, self.g_TN, self.g_after, wanted, batch=norm)._asdict()
-        return {name: each for name, each in found.items() if norm or name not in {"weight", "bias"}}
+        needs = LayerNeedsGrad(x=True, start=self.call.start is not None, channels=norm, factors=factors, other=other)
+        gradients = device.backward(self.call, self.g_TN, self.g_after, needs, batch=norm)._asdict()
+        return {name: each for name, each in gradients.items() if norm or name not in {"weight", "bias"}}
 
 
 def show(text: str) -> None:
-    """Print a line at once."""
+    """Print a line, flushed."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def make_case(neuron: Neuron, join: str | None, x_TN: Tensor, g_TN: Tensor, *, states: bool) -> Case:
-    """Return the case of a neuron; a join is None without batch norm, and empty without a join."""
+    """Return the case of a neuron.
+
+    Args:
+        join: Name of the join, an empty string without a join, or None without batch norm.
+    """
     shape, dtype = x_TN.shape, x_TN.dtype
     x_TN, g_TN = x_TN.to(DEVICE), g_TN.to(DEVICE)
     learned = {name: torch.tensor(value, device=DEVICE) for name, value in neuron.learnable().items()}
@@ -104,7 +108,10 @@ def make_case(neuron: Neuron, join: str | None, x_TN: Tensor, g_TN: Tensor, *, s
 
 
 def cases() -> Iterator[Case]:
-    """All combinations of neurons, resets, surrogates, joins and dtypes; shapes, layouts and odd numbers in turn."""
+    """Yield combinations of neurons, resets, surrogates, joins and dtypes.
+
+    Shapes, layouts and non-finite values change in turn.
+    """
     layouts, shapes, alone, strange = (
         cycle(sorted(LAYOUTS)),
         cycle(SHAPES),
@@ -116,21 +123,21 @@ def cases() -> Iterator[Case]:
         shape, layout = next(alone if join is None else shapes), next(layouts)
         x, g = current(*shape, dtype=dtype), current(*shape, dtype=dtype, seed=1)
         if next(strange):
-            for place, number in enumerate(STRANGE):
-                x.view(-1)[7 * place + 3 :: 97] = g.view(-1)[5 * place + 2 :: 91] = number
+            for index, value in enumerate(STRANGE):
+                x.view(-1)[7 * index + 3 :: 97] = g.view(-1)[5 * index + 2 :: 91] = value
         x = LAYOUTS[layout](x) if len(shape) == len(SHAPES[0]) else x
         neuron = make(name, surrogate, v_reset=v_reset, detach_reset=detach_reset, **settings)
         yield make_case(neuron, join, x, g, states=join is None and shape[0] % 2 == 1)
 
 
 def same(one: Tensor, other: Tensor) -> bool:
-    """Return whether all bits are equal, but for those of NaN and of zeros."""
+    """Return whether two tensors are equal, with equal NaN and without the sign of zeros."""
     equal = one.shape == other.shape and one.dtype == other.dtype
     return equal and bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 def bits() -> None:
-    """Count the tensors that are equal in all bits."""
+    """Print the number of tensors that are equal."""
     equal, total, count = Counter[str](), Counter[str](), 0
     for case in cases():
         count += 1
@@ -149,7 +156,7 @@ def bits() -> None:
 
 
 def milliseconds(run: Callable[[], object]) -> float:
-    """Return how long the GPU takes."""
+    """Return the time of a function on the GPU, in milliseconds."""
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     begin.record()
     run()
@@ -160,9 +167,9 @@ def milliseconds(run: Callable[[], object]) -> float:
 
 
 def time() -> None:
-    """Print the milliseconds of both, and the ratio of the medians of alternating turns."""
+    """Print the times of both kernels, and the ratio of their medians."""
     if not torch.cuda.is_available():
-        sys.exit("times are measured on a GPU, and there is none; 'registers sm_90' needs none")
+        sys.exit("'time' requires a GPU; 'bits' and 'registers sm_90' do not")
     ratios = []
     every = product(("IF", "LIF", "PLIF"), (4, 16, 32), (None, "", "ADD", "IAND"), (torch.float32, torch.bfloat16))
     for (name, T, join, dtype), last in product(every, (False, True)):
@@ -174,7 +181,8 @@ def time() -> None:
         for function in (case.forward, case.backward):
             runs = {who: partial(function, device) for who, device in WHO.items()}
             for run in runs.values():
-                run()  # compile
+                # Exclude the compilation.
+                run()
             turns = [{who: milliseconds(run) for who, run in runs.items()} for _ in range(ROUNDS)]
             new, old = (median(turn[who] for turn in turns) for who in WHO)
             ratios.append(new / old)
@@ -185,7 +193,7 @@ def time() -> None:
 
 
 def registers(target: str) -> None:
-    """Print the registers, and bytes of spills, of both."""
+    """Print the registers and spilled bytes of both kernels."""
     every = product(("LIF", "PLIF"), (0.0, None), ((4, None), (16, None), (17, None), (16, ""), (16, "add s z")))
     for name, v_reset, (T, join) in every:
         layer = for_targets.Layer(name, "ATan", v_reset, T, join)

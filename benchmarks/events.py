@@ -1,9 +1,9 @@
-"""Convolutions by events, and by Winograd's algorithm, beside dense: ``python -m benchmarks.events [NETWORK …]``.
+"""Event-driven and Winograd convolutions compared with dense ones.
 
-First two layers of 3x3 at several parts of active inputs, output and gradient of the weight, each compared with
-oneDNN's; then layers of SEW-ResNet-18 by Winograd's algorithm, with the gradient of the input. Then training steps and
-inference of networks, 7B-Net if none is named: level 1 without events, level 1, level 2. What is compared takes turns
-in one process, which keeps its memory; times are the least of the rounds: ratios are all that a shared machine tells.
+``python -m benchmarks.events [NETWORK …]`` measures 3x3 layers at several active fractions, then layers of
+SEW-ResNet-18 by Winograd's algorithm, both compared with oneDNN. Then it measures training steps and inference of
+networks (default: 7B-Net) at level 1 without events, at level 1, and at level 2. Measurements take turns in one process
+with memory kept. Times are minima of the rounds. On a shared machine, only their ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ from sewdsl.snn.kernels.convolution.winograd import Winograd
 THREADS = 2
 ROUNDS = 5
 LAYERS = ((32, 128, 32), (256, 14, 64))
-"""Channels, height and width, and samples."""
+"""Channels, height and width, and samples of event-driven layers."""
 ACTIVE = (0.03, 0.05, 0.1, 0.2, 0.3)
 DENSE_LAYERS = (
     *((64, 56, 16), (128, 28, 16), (256, 14, 16), (512, 7, 16)),
     *((64, 16, 16), (128, 8, 16), (256, 4, 16), (512, 2, 16)),
 )
-"""The same, of layers by Winograd's algorithm."""
+"""Channels, height and width, and samples of Winograd layers."""
 WINDOW = ConvWindow((3, 3), (1, 1), (1, 1), (1, 1), 1)
 NETWORKS = {"7b-net": 4, "sew-resnet-18": 4}
-"""Samples of a step; of others as many as the first."""
+"""Samples per step."""
 LEVELS = ("level 1, dense", "level 1", "level 2")
 
 
 def least_seconds(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Of each, in turns; a round of each comes before the clock starts."""
+    """Return the shortest time of each function in seconds, after a warm-up round."""
     least = dict.fromkeys(runs, float("inf"))
     for turn in range(rounds + 1):
         for who, run in runs.items():
-            begun = perf_counter()
+            start = perf_counter()
             run()
             if turn:
-                least[who] = min(least[who], perf_counter() - begun)
+                least[who] = min(least[who], perf_counter() - start)
     return least
 
 
 def measure_layer(channels: int, size: int, samples: int, active: float, rounds: int) -> dict[str, float]:
-    """Seconds for the output and for the gradient of the weight, dense and by events."""
+    """Return the times of output and weight gradient in seconds, dense and event-driven."""
     generator = torch.Generator().manual_seed(0)
     shape = samples, channels, size, size
     x = (torch.rand(shape, generator=generator) < active).float().contiguous(memory_format=torch.channels_last)
@@ -79,7 +79,7 @@ def measure_layer(channels: int, size: int, samples: int, active: float, rounds:
 
 
 def measure_dense_layer(channels: int, size: int, samples: int, rounds: int) -> dict[str, float]:
-    """Seconds for the output and both gradients, by oneDNN and by Winograd's algorithm."""
+    """Return the times of output and gradients in seconds, by oneDNN and by Winograd's algorithm."""
     generator = torch.Generator().manual_seed(0)
     shape = samples, channels, size, size
     x, g = (torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last) for _ in range(2))
@@ -102,7 +102,7 @@ def measure_dense_layer(channels: int, size: int, samples: int, rounds: int) -> 
 
 
 def measure_network(spec: str, samples: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds of a training step and of inference, by level."""
+    """Return the times of a training step and of inference in seconds, by level."""
     network = sewdsl.load(spec)
     settings, generator = network.settings, torch.Generator().manual_seed(0)
     if settings.encode == "direct":
@@ -130,28 +130,28 @@ def measure_network(spec: str, samples: int, rounds: int) -> dict[str, dict[str,
 
 
 def lines(networks: Mapping[str, int], rounds: int) -> Iterator[str]:
-    """What is printed, as it is measured."""
+    """Yield the lines to print, as they are measured."""
     for channels, size, samples in LAYERS:
         for active in ACTIVE:
-            found = measure_layer(channels, size, samples, active, rounds)
-            gains = (f"{kind} {found[f'{kind}, dense'] / found[kind]:.2f} times" for kind in ("output", "gradient"))
+            times = measure_layer(channels, size, samples, active, rounds)
+            gains = (f"{kind} {times[f'{kind}, dense'] / times[kind]:.2f} times" for kind in ("output", "gradient"))
             yield f"{channels} to {channels} at {size}x{size}, {active:.0%} active: as fast as dense {', '.join(gains)}"
     for channels, size, samples in DENSE_LAYERS:
-        found = measure_dense_layer(channels, size, samples, rounds)
-        times = (
-            f"{kind} {1000 * found[f'{kind}, dense']:.1f} to {1000 * found[kind]:.1f} ms"
+        times = measure_dense_layer(channels, size, samples, rounds)
+        texts = (
+            f"{kind} {1000 * times[f'{kind}, dense']:.1f} to {1000 * times[kind]:.1f} ms"
             for kind in ("output", "gradient of the weight", "gradient of the input")
         )
-        yield f"{channels} to {channels} at {size}x{size}, by Winograd's algorithm: {', '.join(times)}"
+        yield f"{channels} to {channels} at {size}x{size}, by Winograd's algorithm: {', '.join(texts)}"
     for spec, samples in networks.items():
-        for kind, found in measure_network(spec, samples, rounds).items():
-            for level, seconds in found.items():
-                gain = found[LEVELS[0]] / seconds
+        for kind, times in measure_network(spec, samples, rounds).items():
+            for level, seconds in times.items():
+                gain = times[LEVELS[0]] / seconds
                 yield f"{spec}, {kind}, {level}: {1000 * seconds:.0f} ms, {gain:.2f} times as fast"
 
 
 def main() -> None:
-    """Prints all of it."""
+    """Print all measurements."""
     sewdsl.keep_memory()
     torch.set_num_threads(THREADS)
     named = {spec: NETWORKS.get(spec, 4) for spec in sys.argv[1:]} or {"7b-net": 4}

@@ -1,7 +1,8 @@
-"""First steps with and without compiled kernels: ``python -m benchmarks.first_use``.
+"""Time of the first training step, with and without compiled kernels.
 
-Each measurement is a process of its own, cold ones with an empty kernel cache, in turns. *Step* is the first training
-step, *from start* includes loading Python, PyTorch, Lightning and the data. Medians of all rounds are printed.
+``python -m benchmarks.first_use`` prints medians of all rounds. Each measurement is a new process, cold ones with an
+empty kernel cache, in turns. *Step* is the first training step. *From start* includes loading Python, PyTorch,
+Lightning and the data.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ CASES = {"from Python": FORWARD, "`train`": TRAIN}
 
 
 def measure(script: str, spec: str, cache: str) -> dict[str, float]:
-    """Return the seconds of the first step, and those from the start of the process to its end."""
+    """Return the time of the first step, and from the process start to its end, in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", script, spec, str(time()), f"{folder}/run"]
         environment = {**os.environ, "SEWDSL_CACHE": cache}
@@ -62,7 +63,7 @@ def main(spec: str = "mnist5k") -> None:
             with tempfile.TemporaryDirectory() as cache:
                 cold.append(measure(script, spec, str(Path(cache) / "kernels")))
                 warm.append(measure(script, spec, str(Path(cache) / "kernels")))
-        cells = [f"{median(each[key] for each in ways):.1f} s" for key in ("step", "start") for ways in (cold, warm)]
+        cells = [f"{median(each[key] for each in runs):.1f} s" for key in ("step", "start") for runs in (cold, warm)]
         sys.stdout.write(f"| {name} | {' | '.join(cells)} |\n")
         sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""How an entry's figures grow over the rows of a case, as straight lines."""
+"""Growth of time and memory over the rows of a case, as straight lines."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from benchmarks.units import memory, seconds
 
 
 def lines(case: CaseResult) -> Iterator[str]:
-    """A list item for each entry that has a figure in at least three rows with sizes."""
+    """Yield a list item for each entry with a line through at least three rows."""
     keys = dict.fromkeys((entry.name, entry.setting) for row in case.rows for entry in row.entries)
     for name, setting in keys:
-        found = [
-            said
-            for said in (
+        texts = [
+            text
+            for text in (
                 _line(case, (name, setting), lambda sample: sample.seconds, seconds),
                 _line(case, (name, setting), lambda sample: sample.memory, memory),
             )
-            if said
+            if text
         ]
-        if found:
-            yield f"- {name}, {setting}: {'; '.join(found)}"
+        if texts:
+            yield f"- {name}, {setting}: {'; '.join(texts)}"
 
 
 def _line(
@@ -35,7 +35,7 @@ def _line(
         for entry in row.entries
         if row.size is not None and (entry.name, entry.setting) == key and entry.samples
     ]
-    found = line(points)
-    if found is None or not any(y for _, y in points):
+    fit = line(points)
+    if fit is None or not any(y for _, y in points):
         return ""
-    return f"{show(found.start)} + {show(found.slope)} · {case.unit} (R² = {found.fit:.4f})"
+    return f"{show(fit.start)} + {show(fit.slope)} · {case.unit} (R² = {fit.fit:.4f})"

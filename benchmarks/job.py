@@ -1,4 +1,4 @@
-"""What one process is asked to do."""
+"""Job of a worker process."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Task = Literal["agree", "compile", "describe", "load", "move", "time"]
 
 
 class MismatchError(Exception):
-    """Contenders do not compute the same."""
+    """Raised if contenders do not compute the same function."""
 
 
 class Job(BaseModel):
-    """Travels to ``python -m benchmarks.worker`` as JSON.
+    """Job, sent to ``python -m benchmarks.worker`` as JSON.
 
     Attributes:
-        task: A module of ``benchmarks.tasks``.
-        plan: How often and on how many threads.
-        workload: What is run.
-        contenders: Who runs it; several only where they are compared.
-        file: The agreed weights, or the text to load.
+        task: Module of ``benchmarks.tasks``.
+        plan: Number of repetitions and of threads.
+        workload: Workload to run.
+        contenders: Contenders to run, several only for comparisons.
+        file: File with the common weights, or with the text to load.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,16 +38,16 @@ class Job(BaseModel):
 
     @property
     def the_workload(self) -> Workload:
-        """The workload, of a task that has one."""
+        """Workload of a task that requires one."""
         if self.workload is None:
-            message = f"'{self.task}' needs a workload"
+            message = f"task '{self.task}' requires a workload"
             raise ValueError(message)
         return self.workload
 
     @property
     def the_file(self) -> Path:
-        """The file, of a task that has one."""
+        """File of a task that requires one."""
         if self.file is None:
-            message = f"'{self.task}' needs a file"
+            message = f"task '{self.task}' requires a file"
             raise ValueError(message)
         return self.file

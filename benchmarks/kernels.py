@@ -1,11 +1,10 @@
-"""Neuron kernels of this checkout beside those of another, in one process: equal bits, and the ratio of times.
+"""Neuron kernels of this checkout compared with those of another one, in one process.
 
 ``python -m benchmarks.kernels CHECKOUT bits`` compares all bits of outputs, gradients and states.
 ``python -m benchmarks.kernels CHECKOUT time`` prints the ratio of the medians of alternating turns.
-``python -m benchmarks.kernels CHECKOUT small`` does so for small layers.
-``python -m benchmarks.kernels CHECKOUT fused`` compares layers of neurons as equations with batch norm and join.
-``python -m benchmarks.kernels CHECKOUT first`` prints the seconds until the first results, with an empty
-``SEWDSL_CACHE``.
+``python -m benchmarks.kernels CHECKOUT small`` prints the ratios for small layers.
+``python -m benchmarks.kernels CHECKOUT fused`` compares layers of neurons with equations, batch norm and join.
+``python -m benchmarks.kernels CHECKOUT first`` prints the time to the first results, with an empty ``SEWDSL_CACHE``.
 """
 
 from __future__ import annotations
@@ -35,10 +34,11 @@ MODULES = (*NAMES, "snn.kernels", "snn.neuron")
 
 
 class Checkout:
-    """The package of a checkout, with operators of torch in a namespace of its own."""
+    """Package of a checkout, with PyTorch operators in a separate namespace."""
 
     def __init__(self, folder: Path, namespace: str) -> None:
         self.modules: dict[str, ModuleType] = {}
+        # PyTorch registers operators globally, so two checkouts cannot share a namespace.
         define = torch.library.custom_op
 
         def renamed(name: str, *arguments: Any, **options: Any) -> Any:
@@ -53,7 +53,7 @@ class Checkout:
         torch.library.custom_op = define
 
     def __enter__(self) -> None:
-        """Make it the one that imports find."""
+        """Make this package the one that imports find."""
         for name in [name for name in sys.modules if name.partition(".")[0] == "sewdsl"]:
             del sys.modules[name]
         sys.modules.update(self.modules)
@@ -62,16 +62,16 @@ class Checkout:
         self.modules = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "sewdsl"}
 
     def spec(self, name: str, surrogate: str, *, equations: bool = False, **settings: Any) -> Any:
-        """A neuron of the catalogue, or one that is written as equations."""
+        """Return a neuron of the catalogue, or a shipped neuron with equations."""
         kind = self.catalogue.get(name)
         if equations:
-            of = self.found["elaborate.neuron_kinds"].shipped_neurons()[name]
-            kind = self.found["ops.equation_neurons"].equation_kind(of)
+            definition = self.found["elaborate.neuron_kinds"].shipped_neurons()[name]
+            kind = self.found["ops.equation_neurons"].equation_kind(definition)
             settings |= {"steps": 16} if "steps" in kind.model_fields else {}
         return kind.model_validate({**settings, "surrogate": self.catalogue[surrogate]()})
 
     def layer(self, spec: Any, C: int, T: int, join: str | None) -> Layer:
-        """Batch norm, neurons and join."""
+        """Return batch norm, neurons and join."""
         norm = self.found["snn.batch_norm"].BatchNorm(C)
         torch.nn.init.uniform_(norm.weight, 0.7, 1.6, torch.Generator().manual_seed(3))
         torch.nn.init.uniform_(norm.bias, -0.3, 0.3, torch.Generator().manual_seed(4))
@@ -90,7 +90,7 @@ class Layer(NamedTuple):
     join: Any
 
     def run(self, x_TN: Tensor, other_TN: Tensor | None) -> Tensor:
-        """What they give, in one kernel where there is one."""
+        """Return the output, computed by a fused kernel if there is one."""
         joint = None
         if self.join is not None:
             joint = self.checkout.found["snn.join"].PendingJoin(self.join, other_TN, True)  # noqa: FBT003
@@ -101,35 +101,35 @@ class Layer(NamedTuple):
         return y_TN if joint is None else joint.of(y_TN)
 
     def parameters(self) -> list[Tensor]:
-        """What is learned."""
+        """Return the learnable parameters."""
         return [*self.norm.parameters(), *self.neuron.parameters()]
 
 
 def tensors(shape: tuple[int, ...], dtype: torch.dtype, *, last: bool, strange: bool = False) -> list[Tensor]:
-    """Input, gradient and other operand."""
+    """Return input, gradient and other operand."""
     generator = torch.Generator().manual_seed(5)
     x = 1.5 * torch.randn(shape, generator=generator) + 0.4
     g, z = torch.randn(shape, generator=generator), torch.randint(0, 2, shape, generator=generator)
     if strange:
-        for place, number in enumerate((float("nan"), float("inf"), -float("inf"), 1e38, -1e38)):
-            x.view(-1)[7 * place + 3 :: 997], g.view(-1)[5 * place + 2 :: 991] = number, number
+        for index, value in enumerate((float("nan"), float("inf"), -float("inf"), 1e38, -1e38)):
+            x.view(-1)[7 * index + 3 :: 997], g.view(-1)[5 * index + 2 :: 991] = value, value
     each = [x.to(dtype), g.to(dtype), z.to(dtype)]
-    return [of.movedim(2, -1).contiguous().movedim(-1, 2) for of in each] if last else each
+    return [tensor.movedim(2, -1).contiguous().movedim(-1, 2) for tensor in each] if last else each
 
 
 def outcome(layer: Layer, shape: tuple[int, ...], dtype: torch.dtype, **kind: bool) -> dict[str, Tensor]:
-    """What a layer gives, and all gradients."""
+    """Return the output of a layer, and all gradients."""
     x, g, z = tensors(shape, dtype, **kind)
     x, z = x.requires_grad_(), z.requires_grad_()
     y = layer.run(x, z)
     torch.autograd.backward(y, g)
-    found = {"y": y, "x": x.grad, "other": z.grad}
-    found |= {f"parameter {number}": each.grad for number, each in enumerate(layer.parameters())}
-    return {name: each for name, each in found.items() if each is not None}
+    results = {"y": y, "x": x.grad, "other": z.grad}
+    results |= {f"parameter {index}": each.grad for index, each in enumerate(layer.parameters())}
+    return {name: each for name, each in results.items() if each is not None}
 
 
 def alone(checkout: Checkout, spec: Any, shape: tuple[int, ...], dtype: torch.dtype, **kind: bool) -> dict[str, Tensor]:
-    """The same of neurons alone, with first and final states where these are asked for."""
+    """Return outputs and gradients of neurons alone, optionally with initial and final states."""
     states = kind.pop("states")
     x, g, z = tensors(shape, dtype, **kind)
     wide = torch.promote_types(dtype, torch.float32)
@@ -149,28 +149,28 @@ def alone(checkout: Checkout, spec: Any, shape: tuple[int, ...], dtype: torch.dt
     if states:
         roots, seeds = [y, after], [g, after.detach().sign()]
     torch.autograd.backward(roots, seeds)
-    found = {"y": y, "after": after, "x": x.grad, "start": None if start is None else start.grad}
-    found |= {f"parameter {number}": each.grad for number, each in enumerate(neuron.parameters())}
-    return {name: each for name, each in found.items() if each is not None}
+    results = {"y": y, "after": after, "x": x.grad, "start": None if start is None else start.grad}
+    results |= {f"parameter {index}": each.grad for index, each in enumerate(neuron.parameters())}
+    return {name: each for name, each in results.items() if each is not None}
 
 
 SHAPES = ((4, 3, 6, 5, 7), (4, 2, 128, 9, 8), (1, 2, 16, 4, 4), (7, 5, 33, 11, 1), (16, 2, 64, 32, 32))
 
 
 def show(text: str) -> None:
-    """Print a line at once."""
+    """Print a line, flushed."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def same(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors are equal, nan included; 0 is -0."""
+    """Return whether two tensors are equal, with equal NaN and without the sign of zeros."""
     equal = one.shape == other.shape and one.dtype == other.dtype and one.stride() == other.stride()
     return equal and bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
 def cases() -> Iterator[tuple[str, Callable[[Checkout], dict[str, Tensor]]]]:
-    """Every case: what it is, and how a checkout computes it."""
+    """Yield all cases: a label, and a function that computes it in a checkout."""
     for (number, shape), (turn, (reset, detach)), name in product(enumerate(SHAPES), enumerate(RESETS), LINEAR):
         arguments = {"v_reset": reset, "detach_reset": detach}
         surrogate, join = SURROGATES[turn % 5], JOINS[(number + turn // 5) % 5]
@@ -203,30 +203,30 @@ def cases() -> Iterator[tuple[str, Callable[[Checkout], dict[str, Tensor]]]]:
 
 
 def bits(new: Checkout, old: Checkout) -> None:
-    """Count tensors whose bits are equal."""
+    """Print the number of tensors with equal bits."""
     equal, apart, count = Counter[str](), Counter[str](), 0
     for label, run in cases():
         with old:
-            theirs = run(old)
+            old_results = run(old)
         with new:
-            ours = run(new)
-        for name in theirs.keys() | ours.keys():
-            if name == "other" and (name in theirs) != (name in ours):
+            new_results = run(new)
+        for name in old_results.keys() | new_results.keys():
+            if name == "other" and (name in old_results) != (name in new_results):
                 continue
-            good = name in theirs and name in ours and same(theirs[name], ours[name])
-            (equal if good else apart)[f"{label}: {name}"] += 1
+            equal_bits = name in old_results and name in new_results and same(old_results[name], new_results[name])
+            (equal if equal_bits else apart)[f"{label}: {name}"] += 1
         count += 1
         if count % 20 == 0:
             show(f"{count} cases, {equal.total()} of {equal.total() + apart.total()} tensors equal so far")
     show(f"{count} cases, {equal.total()} of {equal.total() + apart.total()} tensors equal")
-    for label, number in sorted(apart.items()):
-        show(f"  differs {number} of {number + equal[label]}: {label}")
+    for label, count_apart in sorted(apart.items()):
+        show(f"  differs {count_apart} of {count_apart + equal[label]}: {label}")
 
 
 def turns(
     runs: Mapping[str, Callable[[], object]], checkouts: dict[str, Checkout], repeats: int = 1
 ) -> dict[str, float]:
-    """Medians of milliseconds, of alternating turns."""
+    """Return the medians of alternating turns, in milliseconds."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(ROUNDS + 1):
         for name in [*runs] if turn % 2 else [*runs][::-1]:
@@ -240,33 +240,33 @@ def turns(
 
 
 class Timed:
-    """A layer that is timed, forward and backward."""
+    """Layer whose forward and backward passes are timed."""
 
     def __init__(self, layer: Layer, inputs: list[Tensor], *, fused: bool) -> None:
         self.layer, self.fused = layer, fused
         self.x, self.g, self.z = inputs[0].detach().requires_grad_(), inputs[1], inputs[2].detach().requires_grad_()
 
     def forward(self) -> Tensor:
-        """What it gives."""
+        """Return the output."""
         if self.fused:
             return self.layer.run(self.x, self.z)
         y: Tensor = self.layer.neuron(self.x)
         return y
 
     def backward(self, y: Tensor) -> None:
-        """Its gradients."""
+        """Compute the gradients."""
         leaves = [self.x, *(self.layer.parameters() if self.fused else self.layer.neuron.parameters())]
         torch.autograd.grad(y, leaves, self.g, retain_graph=True)
 
     def both(self) -> None:
-        """A training step."""
+        """Run a forward and a backward pass."""
         self.backward(self.forward())
 
 
 def compare(
     checkouts: dict[str, Checkout], shape: tuple[int, ...], dtype: torch.dtype, repeats: int = 1
 ) -> list[tuple[str, float]]:
-    """Print and return ratios of IF, LIF and PLIF."""
+    """Print and return the ratios of IF, LIF and PLIF."""
     ratios = []
     for last, name, join in product((False, True), LINEAR, (None, "ADD", "unfused")):
         inputs, fused = tensors(shape, dtype, last=last), join != "unfused"
@@ -276,11 +276,11 @@ def compare(
                 layer = checkout.layer(checkout.spec(name, "ATan"), shape[2], shape[0], join if fused else None)
                 layers[who] = Timed(layer, inputs, fused=fused)
         forward = turns({who: each.forward for who, each in layers.items()}, checkouts, repeats)
-        given = {}
+        outputs = {}
         for who, each in layers.items():
             with checkouts[who]:
-                given[who] = each.forward()
-        runs = {who: partial(layer.backward, given[who]) for who, layer in layers.items()}
+                outputs[who] = each.forward()
+        runs = {who: partial(layer.backward, outputs[who]) for who, layer in layers.items()}
         backward = turns(runs, checkouts, repeats)
         kind = "unfused" if not fused else f"batch norm{f', {join}' if join else ''}"
         for what, times in (("forward", forward), ("backward", backward)):
@@ -292,7 +292,7 @@ def compare(
 
 
 def summary(ratios: list[tuple[str, float]]) -> None:
-    """Print medians by neuron, direction and kind."""
+    """Print the medians by neuron, direction and kind."""
     by: dict[str, list[float]] = {}
     for label, ratio in ratios:
         by.setdefault(label, []).append(ratio)
@@ -302,7 +302,7 @@ def summary(ratios: list[tuple[str, float]]) -> None:
 
 
 def fused(checkouts: dict[str, Checkout], *options: str) -> None:
-    """Print the times of training steps of neurons as equations."""
+    """Print the times of training steps of neurons with equations."""
     steps = [int(option) for option in options if option.isdigit()] or [4, 16]
     names = [option for option in options if not option.isdigit()] or ["KLIF", "CUBA", "GLIF", "ALIF", "PLIFC"]
     for T, last, name in product(steps, (False, True), names):
@@ -317,7 +317,8 @@ def fused(checkouts: dict[str, Checkout], *options: str) -> None:
 
 
 def first(checkouts: dict[str, Checkout]) -> None:
-    """Print the seconds of the first forward and backward pass; those of IF include loading the compiler."""
+    """Print the times of the first forward and backward pass in seconds."""
+    # The times of IF include loading the compiler.
     inputs = tensors((4, 2, 16, 8, 8), torch.float32, last=False)
     for name, (who, checkout) in product(("IF", "LIF", "PLIF"), checkouts.items()):
         with checkout:
@@ -331,7 +332,7 @@ def first(checkouts: dict[str, Checkout]) -> None:
 
 
 def main(folder: str, what: str, *options: str) -> None:
-    """Compare; times may be restricted to dtypes and numbers of time-steps."""
+    """Compare two checkouts, optionally for some dtypes and numbers of time-steps only."""
     torch.set_num_threads(2)
     old = Checkout(Path(folder), "sewdsl_old")
     checkouts = {"new": Checkout(Path(__file__).parents[1], "sewdsl"), "old": old}

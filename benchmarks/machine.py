@@ -1,4 +1,4 @@
-"""What the numbers were taken on."""
+"""Machine and versions of a measurement."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ PACKAGES = ("torch", "numpy", "numba", "triton", "spikingjelly", "snntorch", "on
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def describe() -> dict[str, str]:
-    """Processor, cores, memory and system, and how busy it was before: with much else to do, times mean little."""
+    """Return processor, cores, memory, system, and the load before the measurement."""
+    # On a busy machine, times mean little.
     model = re.search(r"^model name\s*: (.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
     total = re.search(r"^MemTotal:\s+(\d+)", _text("/proc/meminfo"), re.MULTILINE)
     pages = re.search(r"\[(\w+)\]", _text("/sys/kernel/mm/transparent_hugepage/enabled"))
@@ -44,19 +45,23 @@ def _load() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, the C library, sewdsl and the packages that compute."""
-    library, number = platform.libc_ver()
-    found = {"python": platform.python_version(), library or "C library": number or "unknown", "sewdsl": _sewdsl()}
+    """Return the versions of Python, the C library, sewdsl and the compared packages."""
+    library, library_version = platform.libc_ver()
+    result = {
+        "python": platform.python_version(),
+        library or "C library": library_version or "unknown",
+        "sewdsl": _sewdsl(),
+    }
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            result[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def _sewdsl() -> str:
-    """The version, and of a checkout the commit."""
+    """Return the version, with the commit if this is a checkout."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     command = ["git", "describe", "--always", "--dirty", "--abbrev=9", "--exclude=*"]
     try:
@@ -74,5 +79,5 @@ def _text(path: str) -> str:
 
 
 if sys.platform != "linux":
-    message = "the benchmarks read /proc, so they need Linux"
+    message = "benchmarks require Linux (they read /proc)"
     raise SystemExit(message)

@@ -1,7 +1,7 @@
-"""Memory of this process, from Linux's ``/proc/self``.
+"""Memory of this process, from ``/proc/self`` of Linux.
 
-The peak is ``VmHWM``, the high-water mark of resident memory. Unlike ``ru_maxrss`` it can be set back, by writing 5 to
-``clear_refs``: what the process needed while it was importing and loading then hides nothing of what it needs later.
+The peak is ``VmHWM``, the high-water mark of resident memory. Unlike ``ru_maxrss``, it can be reset, by writing 5 to
+``clear_refs``. So the memory of imports and loading does not hide that of later steps.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ CLEAR = Path("/proc/self/clear_refs")
 
 
 def settle() -> int:
-    """Gives back what is free, sets the high-water mark back, and says what is held, in bytes.
-
-    Blocks freed while loading would otherwise be used again by the first step and be missing from its peak, but only
-    under settings that keep them.
-    """
+    """Free memory, reset the high-water mark, and return the resident memory in bytes."""
+    # Otherwise the first step would reuse blocks freed while loading, under settings that keep them, and its peak would
+    # not contain them.
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     CLEAR.write_text("5", encoding="ascii")
@@ -28,13 +26,13 @@ def settle() -> int:
 
 
 def peak() -> int:
-    """The most that was resident since :func:`settle`, in bytes."""
+    """Return the largest resident memory since :func:`settle`, in bytes."""
     return _read("VmHWM")
 
 
 def _read(name: str) -> int:
-    found = re.search(rf"^{name}:\s+(\d+) kB$", STATUS.read_text(encoding="ascii"), re.MULTILINE)
-    if found is None:
-        message = f"{STATUS} does not say {name}"
+    match = re.search(rf"^{name}:\s+(\d+) kB$", STATUS.read_text(encoding="ascii"), re.MULTILINE)
+    if match is None:
+        message = f"{STATUS} has no line {name}"
         raise OSError(message)
-    return 1024 * int(found[1])
+    return 1024 * int(match[1])

@@ -1,9 +1,9 @@
-"""Neurons as equations, forward and backward: ``python -m benchmarks.neurons CUBA LIF PLIF``.
+"""Neurons with equations, forward and backward.
 
-Of each neuron of ``nets/neurons.net`` that is named: the kernels generated from its equations, the plain loop in torch,
-and of IF, LIF and PLIF the kernels of these kinds. They take the same random input, 2.1 million neurons at T = 16, in
-turns in one process with memory kept, two threads each; times are the least of the rounds: ratios are all that a
-shared machine tells.
+``python -m benchmarks.neurons CUBA LIF PLIF`` compares, for each named neuron of ``nets/neurons.net``, the kernels
+generated from its equations, the loop in PyTorch, and for IF, LIF and PLIF the kernels of these kinds. All get the same
+random input, 2.1 million neurons at T = 16, in turns in one process with memory kept and two threads. Times are minima
+of the rounds. On a shared machine, only their ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ THREADS = 2
 ROUNDS = 5
 STEPS, SHAPE = 16, (4, 128, 64, 64)
 KINDS = ("IF", "LIF", "PLIF")
-"""Those that have kernels of their own too."""
+"""Neurons that are also kinds with kernels."""
 
 
 def measure(name: str, shape: tuple[int, ...], rounds: int) -> dict[str, float]:
-    """Seconds of a forward and a backward pass, by what computes it; a pass of each comes before the clock starts."""
+    """Return the times of a forward and a backward pass in seconds, after a warm-up."""
     kinds = catalogue()
     kind = equation_kind(shipped_neurons()[name])
     steps = {"steps": STEPS} if "steps" in kind.model_fields else {}
@@ -64,17 +64,18 @@ def _looped(module: Equations) -> Callable[[Tensor], Tensor]:
 
 
 def main() -> None:
-    """Prints the times, and each as a multiple of that of the generated kernels."""
+    """Print the times, and their ratios to those of the generated kernels."""
     names = sys.argv[1:]
     if not names or not set(names) <= {*shipped_neurons()}:
         raise SystemExit(__doc__)
-    keep_memory()  # else some find pages that others have left, and some none
+    # Otherwise a run may reuse pages of another run, or have to allocate them.
+    keep_memory()
     torch.set_num_threads(THREADS)
     sys.stdout.write(f"{os.cpu_count()} cores, torch {torch.__version__}\n")
     for name in names:
-        found = measure(name, SHAPE, ROUNDS)
-        for who, seconds in found.items():
-            sys.stdout.write(f"{name}, {who}: {1000 * seconds:.0f} ms, {seconds / found['generated']:.2f} times\n")
+        times = measure(name, SHAPE, ROUNDS)
+        for who, seconds in times.items():
+            sys.stdout.write(f"{name}, {who}: {1000 * seconds:.0f} ms, {seconds / times['generated']:.2f} times\n")
             sys.stdout.flush()
 
 

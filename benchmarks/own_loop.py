@@ -1,8 +1,8 @@
-"""A training loop of one's own, with and without kept memory: ``python -m benchmarks.own_loop``.
+"""A user's training loop, with and without kept memory: ``python -m benchmarks.own_loop``.
 
-Each way is a process of its own: as it comes, within ``sewdsl.memory_kept()``, after ``sewdsl.keep_memory()`` as in
-``sewdsl train``, and with memory returned at once in pages of 2 MB. They take turns. Times are the least of all steps,
-in processor time and in seconds; memory is the most that a process had, above what it had before the first step.
+Each way is a new process: default allocation, within ``sewdsl.memory_kept()``, after ``sewdsl.keep_memory()`` as in
+``sewdsl train``, and with memory returned immediately in pages of 2 MB. They take turns. Times are minima of all steps,
+as processor time and wall time. Memory is the peak above the memory before the first step.
 """
 
 from __future__ import annotations
@@ -48,28 +48,28 @@ print(json.dumps({"seconds": min(seconds[1:]), "processor": min(processor[1:]), 
 
 
 def measure(way: str, spec: str = "7b-net", samples: int = 4, steps: int = STEPS) -> dict[str, float]:
-    """Seconds, seconds of the processor, and megabytes of a step."""
-    decided = ("MALLOC_", "GLIBC_", "THP_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(decided)}
+    """Return time and processor time of a step in seconds, and its memory in megabytes."""
+    prefixes = ("MALLOC_", "GLIBC_", "THP_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     command = [sys.executable, "-c", STEP, way, spec, str(samples), str(steps)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603 -- ours
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
 
 
 def main() -> None:
-    """Prints the least of all rounds, and each as a multiple of what ``sewdsl train`` takes."""
+    """Print the minima of all rounds, and their ratios to ``sewdsl train``."""
     least: dict[str, dict[str, float]] = {}
     for _ in range(ROUNDS):
         for way in WAYS:
-            found = measure(way)
-            known = least.setdefault(way, found)
-            least[way] = {name: min(value, found[name]) for name, value in known.items()}
-    for way, found in least.items():
-        ratio = found["seconds"] / least["keep_memory()"]["seconds"]
+            result = measure(way)
+            best = least.setdefault(way, result)
+            least[way] = {name: min(value, result[name]) for name, value in best.items()}
+    for way, result in least.items():
+        ratio = result["seconds"] / least["keep_memory()"]["seconds"]
         sys.stdout.write(
-            f"{way}: {1000 * found['seconds']:.0f} ms ({ratio:.2f} times), {1000 * found['processor']:.0f} ms of the "
-            f"processors, {found['megabytes']:.0f} MB\n"
+            f"{way}: {1000 * result['seconds']:.0f} ms ({ratio:.2f} times), {1000 * result['processor']:.0f} ms of the "
+            f"processors, {result['megabytes']:.0f} MB\n"
         )
 
 

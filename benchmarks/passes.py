@@ -1,10 +1,10 @@
-"""Levels, passes and SpikingJelly in turns: ``python -m benchmarks.passes [--as-it-comes] [NETWORK[:SIZE] …]``.
+"""Levels, passes and SpikingJelly in turns.
 
-A training step in float32 at each level, at level 1 without each of its passes, at level 1 with each pass of level 2,
-and in SpikingJelly, if it is installed. Without a name, of 7B-Net and of SEW-ResNet-18 at 64x64 and 224x224. Runs of
-a network take turns in one process, which keeps its memory. With ``--as-it-comes``, each level and SpikingJelly run in
-a process of their own, with the allocator's defaults. Times are medians of rounds, with the least in brackets. Ratios
-are medians of the ratios of each round.
+``python -m benchmarks.passes [--as-it-comes] [NETWORK[:SIZE] …]`` measures a training step in float32 at each level, at
+level 1 without each of its passes, at level 1 with each pass of level 2, and in SpikingJelly if it is installed. The
+default networks are 7B-Net and SEW-ResNet-18 at 64x64 and 224x224. Runs of a network take turns in one process with
+memory kept. With ``--as-it-comes``, each level and SpikingJelly run in separate processes with default allocators.
+Times are medians of rounds, with minima in parentheses. Ratios are medians of the ratios per round.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BASE = "level 1"
 
 
 def programs(network: Network) -> Iterator[tuple[str, Program]]:
-    """Yield what is compared, by name."""
+    """Yield the programs to compare, by name."""
     for level in LEVELS:
         yield f"level {level}", optimize_program(network, level)
     for lowest, name, _ in PASSES:
@@ -47,8 +47,8 @@ def programs(network: Network) -> Iterator[tuple[str, Program]]:
             yield f"level 1 {sign} {name}", program
 
 
-def steps(spec: str, way: str | None = None) -> dict[str, Callable[[], None]]:
-    """Return a training step of each way to compute a network, or of one."""
+def steps(spec: str, only: str | None = None) -> dict[str, Callable[[], None]]:
+    """Return a training step of each program, or of one."""
     network_name, _, size = spec.partition(":")
     network = sewdsl.load(network_name, input=f"3x{size}x{size}") if size else sewdsl.load(network_name)
     settings, generator = network.settings, torch.Generator().manual_seed(0)
@@ -63,18 +63,18 @@ def steps(spec: str, way: str | None = None) -> dict[str, Callable[[], None]]:
         torch.autograd.backward(functional.cross_entropy(forward(x), y))
         reset()
 
-    models = {name: lower(program, seed=0) for name, program in programs(network) if way in {None, name}}
+    models = {name: lower(program, seed=0) for name, program in programs(network) if only in {None, name}}
     runs: dict[str, Callable[[], None]] = {name: partial(step, model, model, bool) for name, model in models.items()}
-    if SPIKINGJELLY.installed and way in {None, SPIKINGJELLY.name}:
+    if SPIKINGJELLY.installed and only in {None, SPIKINGJELLY.name}:
         workload = Workload(network_name, settings.input, settings.steps, SAMPLES, static=static)
-        theirs = SPIKINGJELLY.build(workload)
-        runs[SPIKINGJELLY.name] = partial(step, theirs.forward, theirs.module, theirs.reset)
+        peer = SPIKINGJELLY.build(workload)
+        runs[SPIKINGJELLY.name] = partial(step, peer.forward, peer.module, peer.reset)
     return runs
 
 
-def lines(spec: str, rounds: int, way: str | None = None) -> Iterator[str]:
-    """Yield what is printed of a network, or of one way to compute it."""
-    runs = steps(spec, way)
+def lines(spec: str, rounds: int, only: str | None = None) -> Iterator[str]:
+    """Yield the lines to print for a network, or for one of its programs."""
+    runs = steps(spec, only)
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 1):
         for name, run in runs.items():
@@ -85,14 +85,14 @@ def lines(spec: str, rounds: int, way: str | None = None) -> Iterator[str]:
     for name, taken in seconds.items():
         ratio = median(base / own for base, own in zip(seconds.get(BASE, taken), taken, strict=True))
         times = f"{1000 * median(taken):.0f} ms ({1000 * min(taken):.0f})"
-        yield f"{spec}, {name}: {times}" + (f", {ratio:.2f} times as fast as {BASE}" if way is None else "")
+        yield f"{spec}, {name}: {times}" + (f", {ratio:.2f} times as fast as {BASE}" if only is None else "")
 
 
 def main(arguments: list[str]) -> None:
-    """Print all of it."""
-    parser = argparse.ArgumentParser("python -m benchmarks.passes", description="Measures levels and passes.")
+    """Print all measurements."""
+    parser = argparse.ArgumentParser("python -m benchmarks.passes", description="Compare levels and passes.")
     parser.add_argument("networks", nargs="*", metavar="NETWORK[:SIZE]", default=NETWORKS)
-    parser.add_argument("--as-it-comes", action="store_true", help="a process for each level, with default memory")
+    parser.add_argument("--as-it-comes", action="store_true", help="Run each level in a process with default memory.")
     parser.add_argument("--way", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     ways = [*(f"level {level}" for level in LEVELS), *([SPIKINGJELLY.name] if SPIKINGJELLY.installed else [])]

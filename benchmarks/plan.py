@@ -1,4 +1,4 @@
-"""How often and how long each thing is measured."""
+"""Number and duration of measurements."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Plan(BaseModel):
-    """The same for all contenders.
+    """Plan of a run, equal for all contenders.
 
     Attributes:
-        rounds: How often each contender is measured, each time in a process of its own; they take turns.
-        warm_up: Steps of a process before its clock starts.
-        least: Steps timed in each process, at least.
-        most: And at most.
-        seconds: For how long steps are timed, between ``least`` and ``most``.
-        threads: Of torch, the same everywhere.
+        rounds: Number of measurements of each contender, each in a new process. Contenders take turns.
+        warm_up: Number of steps before the clock starts.
+        least: Smallest number of timed steps per process.
+        most: Largest number of timed steps per process.
+        seconds: Duration of the timed steps, between ``least`` and ``most``.
+        threads: Number of threads of PyTorch.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,4 +28,4 @@ class Plan(BaseModel):
 
 
 QUICK = Plan(rounds=1, warm_up=1, least=2, most=2, seconds=0.0)
-"""Proves that everything runs; its times mean nothing."""
+"""Plan to test the benchmarks. Its times mean nothing."""

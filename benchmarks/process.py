@@ -1,4 +1,4 @@
-"""Starts the processes that measure."""
+"""Processes that measure."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ from benchmarks.results import Sample
 from benchmarks.settings import AS_IT_COMES, NAMES, Setting
 
 PREFIXES = ("GOMP_", "KMP_", "MKL_", "NUMBA_", "OMP_", "SEWDSL_KERNELS", "SJ_", "TRITON_")
-"""Variables that change how threads work and which kernels run; none of them is inherited."""
+"""Prefixes of environment variables that change threads or kernels. They are not inherited."""
 
 
 class FailedError(Exception):
-    """A process ended otherwise than it should."""
+    """Raised if a process fails."""
 
 
 def environment(setting: Setting, plan: Plan) -> dict[str, str]:
-    """The caller's variables without those that change what is measured, and with the setting's."""
+    """Return the environment of a process under a setting."""
+    # Without the caller's variables that affect measurements.
     kept = {name: value for name, value in os.environ.items() if name not in NAMES and not name.startswith(PREFIXES)}
     threads = str(plan.threads)
     return {**kept, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, **setting.environment}
 
 
 def work(job: Job, setting: Setting = AS_IT_COMES, kind: Any = Sample) -> Any:
-    """What a worker says of a job, as an object of some type.
+    """Return the result of a job in a worker, as an object of a type.
 
     Raises:
-        FailedError: it failed; the message is its last line, or the signal that ended it.
+        FailedError: If the worker fails. The message is its last line, or the signal that ended it.
     """
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.worker"],
@@ -55,33 +56,34 @@ def work(job: Job, setting: Setting = AS_IT_COMES, kind: Any = Sample) -> Any:
 
 
 def command(arguments: Sequence[str | Path], setting: Setting, plan: Plan) -> Sample:
-    """The time and the peak memory of a whole command of Python's ``-m``.
+    """Return time and peak memory of a command of ``python -m``.
 
     Raises:
-        FailedError: it failed.
+        FailedError: If the command fails.
     """
     if sys.platform == "win32":
-        raise FailedError("Windows does not tell the peak memory of a process that has ended")
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        raise FailedError("Windows does not report the peak memory of a finished process")
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
         start = perf_counter()
-        process = subprocess.Popen(  # noqa: S603 -- our own module
+        process = subprocess.Popen(  # noqa: S603 -- a module of this project
             [sys.executable, "-m", *map(str, arguments)],
             cwd=ROOT,
             env=environment(setting, plan),
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=errors,
         )
+        # wait4 is the only way to get the peak memory of a child.
         _, status, usage = os.wait4(process.pid, 0)
         seconds = perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            said.seek(0)
-            raise FailedError(_why(process.returncode, said.read()))
+            errors.seek(0)
+            raise FailedError(_why(process.returncode, errors.read()))
     return Sample(times=[seconds], peak=usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
-def _why(code: int, said: str) -> str:
+def _why(code: int, errors: str) -> str:
     if code < 0:
-        return f"ended by signal {-code}" + (", perhaps for want of memory" if code == -9 else "")  # noqa: PLR2004
-    lines = said.strip().splitlines()
+        return f"ended by signal {-code}" + (", perhaps out of memory" if code == -9 else "")  # noqa: PLR2004
+    lines = errors.strip().splitlines()
     return lines[-1] if lines else f"ended with {code}"

@@ -1,4 +1,4 @@
-"""What a run of the benchmarks leaves: one JSON file with every sample and what it was taken on."""
+"""Results of a run: one JSON file with every sample, the machine and the versions."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from benchmarks.plan import Plan
 
 
 class Part(BaseModel):
-    """A part of the results; unknown keys are an error."""
+    """Base class of the parts of a result, which reject unknown keys."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Sample(Part):
-    """What one process measured.
+    """Measurement of one process.
 
     Attributes:
-        times: Seconds of each timed step, or of a command as a whole.
-        held: Bytes of resident memory before the first step; 0 for a command.
-        peak: The most bytes from then on, warm-up included; 0 where it was not taken.
+        times: Seconds of each timed step, or of a whole command.
+        held: Resident memory before the first step, in bytes. 0 for a command.
+        peak: Largest resident memory from then on, including warm-up, in bytes. 0 if not measured.
     """
 
     times: list[float]
@@ -31,17 +31,17 @@ class Sample(Part):
 
     @property
     def seconds(self) -> float:
-        """The process's figure: the median of its steps."""
+        """Median of the times, in seconds."""
         return median(self.times)
 
     @property
     def memory(self) -> int:
-        """Bytes above what was held; 0 where it was not taken."""
+        """Peak memory above the held memory, in bytes. 0 if not measured."""
         return self.peak - self.held if self.peak else 0
 
 
 class Entry(Part):
-    """A contender under a setting: one sample for each round, and why there are no more if it failed."""
+    """Contender under a setting, with one sample per round, or an error."""
 
     name: str
     setting: str
@@ -50,12 +50,12 @@ class Entry(Part):
 
 
 class Agreement(Part):
-    """How far a contender's results are from sewdsl's, as relative distances (0: equal).
+    """Relative distances of a contender's results from those of sewdsl (0 if equal).
 
     Attributes:
-        exact: Outputs in float64; None of what computes in float32 alone.
-        gradients: The largest over all weights, in float64; None without training.
-        timed: Outputs at full size in the dtype that is timed.
+        exact: Distance of outputs in float64, or None for engines that compute in float32 only.
+        gradients: Largest distance of all gradients in float64, or None without training.
+        timed: Distance of outputs at full size in the timed dtype.
     """
 
     exact: float | None
@@ -64,15 +64,15 @@ class Agreement(Part):
 
 
 class Row(Part):
-    """One comparison.
+    """Row of a case.
 
     Attributes:
-        name: Unique within the case.
-        size: What grows from row to row, for cases about growth.
-        agreement: Of each contender but sewdsl.
-        entries: What was measured.
-        absent: Who would have been, but is not installed.
-        error: Why nothing was timed.
+        name: Name, unique within the case.
+        size: Size of the row, for cases about growth.
+        agreement: Agreement of each contender other than sewdsl.
+        entries: Measured entries.
+        absent: Contenders that are not installed.
+        error: Reason why nothing was timed.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Row(Part):
 
 
 class CaseResult(Part):
-    """A case: its rows, and the unit of their sizes."""
+    """Rows of a case, and the unit of their sizes."""
 
     name: str
     title: str
@@ -93,7 +93,7 @@ class CaseResult(Part):
 
     @property
     def errors(self) -> list[str]:
-        """All that went wrong."""
+        """All errors of rows and entries."""
         rows = [f"{self.name}, {row.name}: {row.error}" for row in self.rows if row.error]
         entries = [
             f"{self.name}, {row.name}, {entry.name} ({entry.setting}): {entry.error}"
@@ -105,18 +105,18 @@ class CaseResult(Part):
 
 
 class Results(Part):
-    """A whole run.
+    """Results of a run.
 
     Attributes:
-        version: Of this format.
-        started: When, ISO 8601.
+        version: Version of the format.
+        started: Start time, ISO 8601.
         machine: Processor, cores, memory, system, GPU.
-        versions: Of everything whose version changes a time.
-        settings: Environment variables by the settings' names.
-        own: The setting under which sewdsl is the base of ratios.
+        versions: Versions of all packages that affect times.
+        settings: Environment variables by name of the setting.
+        own: Setting of sewdsl that is the base of ratios.
         absent: Contenders that are not installed.
-        plan: How often was measured.
-        cases: In order.
+        plan: Plan of the run.
+        cases: Results of the cases, in order.
     """
 
     version: int = 1
@@ -130,7 +130,7 @@ class Results(Part):
     cases: list[CaseResult] = []
 
     def write(self, path: Path) -> None:
-        """Writes the file, whole or not at all."""
+        """Write the file atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         part.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -138,5 +138,5 @@ class Results(Part):
 
 
 def read(path: Path) -> Results:
-    """The results in a file."""
+    """Read the results in a file."""
     return Results.model_validate_json(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Lets measurements take turns."""
+"""Rounds of measurements that take turns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Say = Callable[[str], None]
 
 
 def run_case(case: Case, scope: Scope, plan: Plan, say: Say, only: str = "") -> CaseResult:
-    """All rows of a case that have a text in their name; what fails is recorded in its row and ends nothing else."""
+    """Run the rows of a case whose names contain a text. Errors are recorded in the row."""
     result = CaseResult(name=case.name, title=case.title, unit=case.unit)
     for comparison in case.comparisons(scope):
         if only not in comparison.name:
@@ -28,10 +28,7 @@ def run_case(case: Case, scope: Scope, plan: Plan, say: Say, only: str = "") -> 
 
 
 def run_comparison(comparison: Comparison, plan: Plan, say: Say) -> Row:
-    """One row: first whether all agree, and only then the times, round by round.
-
-    Every round begins with the next measurement, so that none is always the one that runs after the same other.
-    """
+    """Run a row: check that all contenders agree, then measure them round by round."""
     row = Row(name=comparison.name, size=comparison.size, absent=list(comparison.absent))
     with TemporaryDirectory(prefix="benchmarks-") as name:
         folder = Path(name)
@@ -44,6 +41,7 @@ def run_comparison(comparison: Comparison, plan: Plan, say: Say) -> Row:
         pairs = [(m, Entry(name=m.name, setting=m.setting.name)) for m in comparison.measurements]
         row.entries = [entry for _, entry in pairs]
         for index in range(plan.rounds):
+            # Each round starts with the next measurement, so that no contender always runs after the same other one.
             first = index % len(pairs)
             for measurement, entry in pairs[first:] + pairs[:first]:
                 if entry.error is None:

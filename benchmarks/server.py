@@ -1,9 +1,9 @@
-"""How long the language server takes for each answer about SEW ResNet-152: ``python -m benchmarks.server``.
+"""Response times of the language server for SEW ResNet-152: ``python -m benchmarks.server``.
 
-A server of its own is asked over its standard input and output, as an editor asks; the file lies in a folder with all
-shipped networks and a hundred more that call the same block. ``first``: the first answer of its kind. ``typed``: after
-a keystroke, the median and the longest of many; what is said of the text comes after a pause of 50 ms, which counts.
-``again``: of a text that has not changed. The server has some seconds between the opening and the first question.
+A server process is queried over its standard input and output, as by an editor. The file is in a folder with all
+shipped networks and a hundred more that call the same block. ``first`` is the first answer of its kind. ``typed`` is
+after a keystroke, as median and maximum of many. Diagnostics come after a pause of 50 ms, which counts. ``again`` is
+for an unchanged document. The server has some seconds between opening the document and the first request.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Times = tuple[float, list[float], list[float]]
 
 
 class Session:
-    """A server, and the text that it is asked about.
+    """Server, and an open document.
 
     Args:
-        file: The file, in a folder that becomes the project.
+        file: File in a folder that becomes the project.
     """
 
     def __init__(self, file: Path) -> None:
@@ -48,26 +48,26 @@ class Session:
             self._said.put_nowait(params)
 
     async def begin(self) -> None:
-        """Starts the server."""
+        """Start the server."""
         await self.client.start_io(sys.executable, "-m", "sewdsl", "lsp")
-        asked = lsp.InitializeParams(lsp.ClientCapabilities(), root_uri=self._folder.as_uri())
-        await self.client.initialize_async(asked)
+        parameters = lsp.InitializeParams(lsp.ClientCapabilities(), root_uri=self._folder.as_uri())
+        await self.client.initialize_async(parameters)
         self.client.initialized(lsp.InitializedParams())
 
     async def end(self) -> None:
-        """Ends it."""
+        """Stop the server."""
         await self.client.shutdown_async(None)
         self.client.exit(None)
         await self.client.stop()  # type: ignore[no-untyped-call]
 
     async def open(self) -> None:
-        """Opens the text, and waits for what is said of it."""
+        """Open the document, and wait for its diagnostics."""
         item = lsp.TextDocumentItem(self.uri, "sewdsl", self.version, self.text)
         self.client.text_document_did_open(lsp.DidOpenTextDocumentParams(item))
         await self.said()
 
     def type(self) -> None:
-        """Adds a character at the end of the text, as a comment."""
+        """Append a character in a comment at the end of the document."""
         self.version += 1
         name = lsp.VersionedTextDocumentIdentifier(uri=self.uri, version=self.version)
         text = f"{self.text}#{'.' * (self.version % 80)}\n"
@@ -75,12 +75,12 @@ class Session:
         self.client.text_document_did_change(lsp.DidChangeTextDocumentParams(name, [change]))
 
     async def said(self) -> None:
-        """Waits until the compiler has spoken about the newest text."""
+        """Wait for the diagnostics of the newest version."""
         while (await self._said.get()).version != self.version:
             pass
 
     def questions(self) -> dict[str, Question]:
-        """What an editor asks, by its name in the protocol."""
+        """Return the requests of an editor, by their name in the protocol."""
         client, text = self.client, lsp.TextDocumentIdentifier(self.uri)
         everywhere = lsp.Range(lsp.Position(0, 0), lsp.Position(999, 0))
         at: dict[str, Any] = {"text_document": text, "position": self._block()}
@@ -102,13 +102,13 @@ class Session:
         }
 
     def _block(self) -> lsp.Position:
-        """Where the text calls its first block."""
+        """Return the position of the first call of a block."""
         before = self.text[: self.text.index("Own ")].split("\n")
         return lsp.Position(len(before) - 1, len(before[-1]))
 
 
 def project(folder: Path) -> None:
-    """Writes all shipped networks and copies of one, with SEW blocks of their own, which can be given another name."""
+    """Write all shipped networks and copies of one, with local SEW blocks that can be renamed."""
     own = [shipped_blocks()[name].span.text for name in ("SEWBlock", "SEWBottleneck")]
     (folder / "own.net").write_text("\n".join(["sewdsl 1", *own, ""]).replace("SEW B", "Own B"), encoding="utf-8")
     for name, path in shipped_networks().items():
@@ -117,29 +117,30 @@ def project(folder: Path) -> None:
         calls = "SEW B" in text and name != "blocks"
         (folder / f"{name}.net").write_text(used if calls else text, encoding="utf-8")
     text = (folder / "sew-resnet-50.net").read_text(encoding="utf-8")
-    for number in range(MORE):
-        (folder / f"more-{number}.net").write_text(text, encoding="utf-8")
+    for index in range(MORE):
+        (folder / f"more-{index}.net").write_text(text, encoding="utf-8")
 
 
 async def measure(file: Path, rounds: int) -> dict[str, Times]:
-    """Seconds of each answer: the first, those after a keystroke, and those of a text that has not changed."""
+    """Return the response times in seconds: first, after keystrokes, and for unchanged documents."""
     session = Session(file)
     await session.begin()
     opened = await _timed(session.open)
     await asyncio.sleep(REST)
-    found: dict[str, Times] = {
+    times: dict[str, Times] = {
         "publishDiagnostics": (opened, [await _typed(session, session.said) for _ in range(rounds)], [])
     }
     for name, question in session.questions().items():
         first = await _timed(question)
         typed = [await _typed(session, question) for _ in range(rounds)]
-        found[name] = first, typed, [await _timed(question) for _ in range(rounds)]
+        times[name] = first, typed, [await _timed(question) for _ in range(rounds)]
     await session.end()
-    return found
+    return times
 
 
 async def _typed(session: Session, question: Question) -> float:
-    await asyncio.sleep(0.2)  # so that nothing is left to do
+    # Let background work finish.
+    await asyncio.sleep(0.2)
     begin = perf_counter()
     session.type()
     await question()
@@ -153,13 +154,13 @@ async def _timed(question: Question) -> float:
 
 
 def main(rounds: int = ROUNDS) -> None:
-    """Prints the table."""
+    """Print the table."""
     with tempfile.TemporaryDirectory() as name:
         project(Path(name))
-        found = asyncio.run(measure(Path(name, "sew-resnet-152.net"), rounds))
+        times_by_name = asyncio.run(measure(Path(name, "sew-resnet-152.net"), rounds))
     write = sys.stdout.write
     write("| answer | first | typed | longest | again |\n|---|---:|---:|---:|---:|\n")
-    for name, (first, typed, again) in found.items():
+    for name, (first, typed, again) in times_by_name.items():
         times = [first, median(typed), max(typed), *map(median, [again] if again else [])]
         write(f"| `{name}` | {' | '.join(f'{1e3 * seconds:.0f} ms' for seconds in times)} |\n")
 

@@ -1,7 +1,7 @@
-"""The memory allocators' settings under which everything is measured: the one place that lists them.
+"""Settings of the memory allocators under which everything is measured.
 
-They are variables of the environment, read once when a process starts. A setting that sewdsl makes for itself belongs
-here, so that its peers are measured with it too.
+They are environment variables, read once when a process starts. Settings that sewdsl makes itself are listed here too,
+so that other libraries are also measured with them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from sewdsl.allocator import LARGEST, MAX_MAPPINGS, MMAP_THRESHOLD
 
 @dataclass(frozen=True)
 class Setting:
-    """Variables that a measured process gets.
+    """Environment variables of a measured process.
 
     Attributes:
-        name: As the tables print it.
-        environment: The variables; all others of :data:`NAMES` are taken away.
+        name: Name in the tables.
+        environment: The variables. All others of :data:`NAMES` are removed.
     """
 
     name: str
@@ -30,8 +30,8 @@ AS_IT_COMES = Setting("as it comes", {})
 KEEPING = Setting(
     "memory kept",
     {
-        # what sewdsl.allocator sets in 'sewdsl train': no block is a mapping of its own, and what
-        # is freed is not given back, so that the pages of one training step serve the next
+        # As sewdsl.allocator sets in 'sewdsl train'. No block is a separate mapping, and freed memory is not returned,
+        # so the next training step reuses the pages.
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": str(LARGEST),
         "MALLOC_ARENA_MAX": "1",
@@ -41,8 +41,8 @@ KEEPING = Setting(
 RETURNING = Setting(
     "memory returned",
     {
-        # what it sets where the recipe says how much memory there is: all that is large is a mapping of its own and
-        # goes back as soon as it is done with; pages of 2 MB make up for some of the time that this takes
+        # As sewdsl.allocator sets with a memory budget. Each large block is a separate mapping, which is returned when
+        # it is freed. Pages of 2 MB reduce the cost.
         "MALLOC_MMAP_MAX_": str(MAX_MAPPINGS),
         "MALLOC_MMAP_THRESHOLD_": str(MMAP_THRESHOLD),
         "MALLOC_TRIM_THRESHOLD_": str(MMAP_THRESHOLD),
@@ -52,13 +52,13 @@ RETURNING = Setting(
 )
 
 SETTINGS = (AS_IT_COMES, KEEPING)
-"""What is measured unless a case says more."""
+"""Default settings of a case."""
 
 ALL = (*SETTINGS, RETURNING)
-"""What is measured where memory is the question."""
+"""Settings of cases about memory."""
 
 OWN = KEEPING
-"""Under which sewdsl is the base of the ratios in the tables."""
+"""Setting of sewdsl that is the base of ratios in the tables."""
 
 NAMES = frozenset(
     {
@@ -68,9 +68,9 @@ NAMES = frozenset(
         "MALLOC_TOP_PAD_",
     }
 )
-"""Variables of the caller's that would change what is measured; none of them is inherited."""
+"""Environment variables that affect measurements. They are not inherited."""
 
 
 def setting(name: str) -> Setting:
-    """The setting of a name."""
+    """Return the setting of a name."""
     return next(setting for setting in ALL if setting.name == name)

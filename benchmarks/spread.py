@@ -1,4 +1,4 @@
-"""Figures from samples: medians with quartiles, ratios round by round, straight lines."""
+"""Statistics of samples: medians with quartiles, ratios per round, straight lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAST_FOR_LINE = 3
 
 @dataclass(frozen=True)
 class Spread:
-    """A median and the quartiles around it."""
+    """Median and quartiles."""
 
     low: float
     middle: float
@@ -22,12 +22,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class Line:
-    """A straight line through points, by least squares.
+    """Straight line through points, by least squares.
 
     Attributes:
-        start: At 0.
-        slope: For each unit.
-        fit: R², the part of the variance that the line explains.
+        start: Value at 0.
+        slope: Increase per unit.
+        fit: R², the explained fraction of the variance.
     """
 
     start: float
@@ -36,7 +36,7 @@ class Line:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """The median and the quartiles of at least one value."""
+    """Return the median and the quartiles of at least one value."""
     if len(values) == 1:
         return Spread(values[0], values[0], values[0])
     low, _, high = quantiles(values, n=4, method="inclusive")
@@ -44,17 +44,15 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def ratio(entry: Entry, base: Entry, figure: Callable[[Sample], float]) -> Spread | None:
-    """How many times as much an entry takes as a base, from the rounds that both have; None without any.
-
-    Each round gives one ratio: what disturbs the machine for a while disturbs both sides of it.
-    """
+    """Return the ratio of an entry to a base over their common rounds, or None without any."""
+    # One ratio per round, since a disturbance of the machine affects both sides of a round.
     pairs = zip(entry.samples, base.samples, strict=False)
-    ratios = [figure(ours) / figure(theirs) for ours, theirs in pairs if figure(theirs) > 0]
+    ratios = [figure(own) / figure(reference) for own, reference in pairs if figure(reference) > 0]
     return spread(ratios) if ratios else None
 
 
 def line(points: Sequence[tuple[float, float]]) -> Line | None:
-    """The line through points (x, y); None for too few."""
+    """Return the line through points (x, y), or None for too few points."""
     if len(points) < LEAST_FOR_LINE:
         return None
     xs, ys = zip(*points, strict=True)

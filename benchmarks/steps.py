@@ -1,4 +1,4 @@
-"""What one step does, the same for every contender."""
+"""Steps to measure, equal for all contenders."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from benchmarks.contenders.model import Model
 from benchmarks.workload import Workload
 
 LEARNING_RATE = 1e-3
-"""Small: weights move, and nothing diverges."""
+"""Learning rate, small enough that nothing diverges."""
 STEPS, SAMPLES = 4, 2
-"""How much of a batch its part has."""
+"""Size of a part of a batch."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step reads.
+    """Input of a step.
 
     Attributes:
         x: ``[N, C, H, W]`` if static, else ``[T, N, C, H, W]``.
-        y: The classes of a network's samples ``[N]``; of a layer, the gradient of its spikes ``[T, N, C, H, W]``.
+        y: Classes of a network's samples ``[N]``, or for a layer the gradient of its spikes ``[T, N, C, H, W]``.
     """
 
     x: Tensor
     y: Tensor
 
     def part(self, workload: Workload, dtype: torch.dtype) -> Batch:
-        """The first time-steps and samples, copied."""
+        """Return a copy of the first time-steps and samples."""
         x = self.x[:SAMPLES] if workload.static else self.x[:STEPS, :SAMPLES]
         if workload.layer:
             return Batch(x.to(dtype, copy=True), self.y[:STEPS, :SAMPLES].to(dtype, copy=True))
@@ -39,35 +39,34 @@ class Batch:
 
 
 def batch(workload: Workload) -> Batch:
-    """Random numbers around 1/2 with deviation 1, so that bare neurons fire too; the same in every process."""
+    """Return random values with mean 1/2 and deviation 1, equal in every process."""
     random = torch.Generator().manual_seed(1)
-    whole = (workload.steps, workload.samples, *workload.shape)
-    x = torch.randn(whole[1:] if workload.static else whole, generator=random) + 0.5
+    shape = (workload.steps, workload.samples, *workload.shape)
+    # With this mean, bare neurons fire too.
+    x = torch.randn(shape[1:] if workload.static else shape, generator=random) + 0.5
     if workload.layer:
-        y = torch.randn(whole, generator=random)
+        y = torch.randn(shape, generator=random)
     else:
         y = torch.arange(workload.samples).remainder(workload.classes)
     return Batch(x.to(workload.device), y.to(workload.device))
 
 
 def outputs(model: Model, workload: Workload, x: Tensor) -> Tensor:
-    """Logits or spikes, under autocast where the workload says so."""
+    """Return logits or spikes, under autocast if the workload uses it."""
     with torch.autocast(workload.device, torch.bfloat16, enabled=workload.precision == "bf16"):
         return model.forward(x)
 
 
 def step(model: Model, workload: Workload, batch: Batch) -> Callable[[], None]:
-    """One step as a function: of a layer, of training, or of inference."""
+    """Return one step as a function: of a layer, of training, or of inference."""
     if workload.layer:
         return _layer_step(model, workload, batch)
     return _training_step(model, workload, batch) if workload.train else _inference_step(model, workload, batch)
 
 
 def first(model: Model, workload: Workload, batch: Batch) -> None:
-    """One step on part of the batch, after which nothing is held that was not before, but what libraries load late.
-
-    Some import a hundred megabytes of Python when they first run; that belongs to no step.
-    """
+    """Run one step on part of the batch."""
+    # Some libraries import a hundred megabytes of Python on first use, which belongs to no step.
     step(model, workload, batch.part(workload, torch.float32))()
     model.module.zero_grad()
 

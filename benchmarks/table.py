@@ -1,4 +1,4 @@
-"""The results as Markdown; ``python -m benchmarks.table FILE``."""
+"""Results as Markdown tables: ``python -m benchmarks.table FILE``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from benchmarks.spread import Spread, ratio, spread
 from benchmarks.units import factor, memory, seconds
 
 HEAD = ("", "by", "setting", "time", "ratio", "same setting", "memory", "ratio", "same setting", "held")
-"""Columns; those that are empty in a whole case are left out."""
+"""Columns. Empty columns of a case are omitted."""
 NUMBERS = 3
-"""The first column that is set to the right."""
+"""First right-aligned column."""
 HOW = """\
-Times are medians of rounds, and within a round of steps; in parentheses the quartiles of the rounds. Memory is the
-peak of the process above what it held before its first step at this size, libraries, weights and batch, which stands in
-the last column; for a command it is all of its peak. A ratio says how many times as much an entry takes as sewdsl under
-“{own}”, or, under “same setting”, as sewdsl under the entry's own; it is taken round by round."""
+Times are medians of rounds, and within a round medians of steps. Quartiles of the rounds are in parentheses. Memory is
+the peak of the process above the memory before its first step at this size (libraries, weights and batch), which is in
+the last column. For a command, it is the whole peak. Ratios are relative to sewdsl under “{own}”, or, in the columns
+“same setting”, to sewdsl under the setting of the entry. They are computed round by round."""
 
 
 def table(results: Results) -> str:
-    """The whole document: what was measured on, then a section for each case."""
+    """Return the document: machine and versions, then a section per case."""
     plan = results.plan
     head = [
         f"Measured on {results.started[:10]}: {'; '.join(f'{k} {v}' for k, v in results.machine.items())}.",
@@ -47,10 +47,10 @@ def _case(case: CaseResult, own: str) -> Iterator[str]:
     yield f"## {case.title}"
     yield ""
     cells = [cell for row in case.rows for cell in _row(row, own)]
-    kept = [index for index in range(len(HEAD)) if any(line[index] for line in cells)]
-    yield _joined(HEAD[index] for index in kept)
-    yield _joined("---:" if index >= NUMBERS else "---" for index in kept)
-    yield from (_joined(line[index] for index in kept) for line in cells)
+    used = [index for index in range(len(HEAD)) if any(line[index] for line in cells)]
+    yield _joined(HEAD[index] for index in used)
+    yield _joined("---:" if index >= NUMBERS else "---" for index in used)
+    yield from (_joined(line[index] for index in used) for line in cells)
     notes = [*lines(case), *(note for row in case.rows for note in _agreement(row))]
     if notes:
         yield from ("", *notes)
@@ -61,14 +61,14 @@ def _joined(cells: Iterator[str]) -> str:
 
 
 def _agreement(row: Row) -> Iterator[str]:
-    for name, found in row.agreement.items():
-        gradients = "" if found.gradients is None else f", gradients by {found.gradients:.0e}"
-        exact = "" if found.exact is None else f" by {found.exact:.0e}{gradients} in float64,"
-        yield f"- {row.name}: {name} differs{exact} by {found.timed:.0e} as timed."
+    for name, distances in row.agreement.items():
+        gradients = "" if distances.gradients is None else f", gradients by {distances.gradients:.0e}"
+        exact = "" if distances.exact is None else f" by {distances.exact:.0e}{gradients} in float64,"
+        yield f"- {row.name}: {name} differs{exact} by {distances.timed:.0e} as timed."
 
 
 def _row(row: Row, own: str) -> Iterator[list[str]]:
-    """Lines of a table; the row's name is in the first."""
+    """Yield the lines of a row. The first one has the row's name."""
     if row.error:
         yield [row.name, "–", "–", f"not timed: {row.error}", *[""] * 6]
     for index, entry in enumerate(row.entries):
@@ -92,22 +92,22 @@ def _figures(entry: Entry, row: Row, own: str) -> list[str]:
 
 
 def _base(row: Row, setting: str) -> Entry | None:
-    """sewdsl's own entry under a setting."""
-    found = (entry for entry in row.entries if entry.name == SEWDSL.name and entry.setting == setting)
-    return next(found, None)
+    """Return the entry of sewdsl under a setting."""
+    entries = (entry for entry in row.entries if entry.name == SEWDSL.name and entry.setting == setting)
+    return next(entries, None)
 
 
 def _ratio(entry: Entry, base: Entry | None, figure: Callable[[Sample], float]) -> str:
-    found = None if base is None or base is entry else ratio(entry, base, figure)
-    return "" if found is None else _show(factor, found)
+    spread_of_ratios = None if base is None or base is entry else ratio(entry, base, figure)
+    return "" if spread_of_ratios is None else _show(factor, spread_of_ratios)
 
 
-def _show(how: Callable[..., str], found: Spread) -> str:
-    return how(found.middle, found.low, found.high)
+def _show(unit: Callable[..., str], values: Spread) -> str:
+    return unit(values.middle, values.low, values.high)
 
 
 def main() -> None:
-    """Prints the table of a file."""
+    """Print the tables of a file."""
     if len(sys.argv) != 2:  # noqa: PLR2004 -- the command and one file
         raise SystemExit(__doc__)
     sys.stdout.write(table(read(Path(sys.argv[1]))))

@@ -1,4 +1,4 @@
-"""Times steps of this process and takes its peak memory."""
+"""Time and peak memory of steps in this process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmarks.results import Sample
 
 
 def measure(run: Callable[[], None], plan: Plan, device: str) -> Sample:
-    """Runs a step until it has been timed as often as the plan says.
+    """Time a step as often as planned.
 
     Args:
-        run: The step; what a library imports or compiles when it first runs has been imported and compiled.
-        plan: How often.
-        device: On ``cuda`` the clock waits for the device, and memory is what torch's allocator has handed out.
+        run: The step, with all lazy imports and compilations done.
+        plan: Number and duration of the steps.
+        device: On ``cuda``, the clock waits for the device, and memory is that of PyTorch's allocator.
     """
     held = _settle(device)
     for _ in range(plan.warm_up):

@@ -1,4 +1,7 @@
-"""``python -m benchmarks.worker``: one measurement; a job comes by standard input, JSON leaves by standard output."""
+"""Worker: run one job from standard input, and print its result, both as JSON.
+
+It is started as ``python -m benchmarks.worker``.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from benchmarks.job import Job, MismatchError
 
 
 def main() -> None:
-    """Does the job: a function ``run`` of the module that the task names, so that nothing else is imported."""
+    """Run the job."""
     job = Job.model_validate_json(sys.stdin.read())
     try:
+        # Import the module of the task only.
         result = import_module(f"benchmarks.tasks.{job.task}").run(job)
     except MismatchError as error:
         raise SystemExit(str(error)) from None

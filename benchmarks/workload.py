@@ -1,4 +1,4 @@
-"""What is run: a network by name, its input, and how."""
+"""Workloads: a network, its input, and the kind of step."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import re
 from dataclasses import dataclass, field
 
 CHANNELS = 32
-"""Width of the chains, that of 7B-Net."""
+"""Number of channels of 7B-Net, and of the chains of blocks."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One network at one size, the same for every contender.
+    """Network at one size, equal for all contenders.
 
     Attributes:
         network: ``lif-layer``, ``7b-net``, ``blocks-N`` (N SEW blocks without pooling), or ``sew-resnet-D``.
         shape: ``[C, H, W]`` of one sample.
         steps: T.
-        samples: N, at least 2: that the outputs of two differ shows that they say something.
-        train: A training step, else inference. Of a layer: forward and backward.
-        precision: ``fp32``, or ``bf16`` for torch's autocast around the forward.
-        static: Whether the input is an image ``[N, C, H, W]`` shown at each step, else a sequence.
+        samples: N, at least 2, to check that outputs depend on the input.
+        train: Whether to measure a training step instead of inference. For a layer: forward and backward.
+        precision: ``fp32``, or ``bf16`` for autocast in the forward pass.
+        static: Whether the input is an image ``[N, C, H, W]`` repeated at each time-step, instead of a sequence.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -35,12 +35,12 @@ class Workload:
 
     @property
     def layer(self) -> bool:
-        """Whether it is a layer of neurons alone, whose output is spikes rather than logits."""
+        """Whether the network is a layer of neurons, whose output is spikes."""
         return self.network == "lif-layer"
 
     @property
     def spec(self) -> str:
-        """The network as sewdsl takes it: the name of a shipped one, or a string."""
+        """Spec of the network for sewdsl: a shipped name or a string."""
         if self.layer:
             return "LIF"
         blocks = re.fullmatch(r"blocks-(\d+)", self.network)
@@ -50,7 +50,7 @@ class Workload:
 
     @property
     def classes(self) -> int:
-        """How many logits there are for each sample."""
+        """Number of logits per sample."""
         return 1000 if self.network.startswith("sew-resnet") else 11
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The cases: every module here states one as ``CASE``; nothing else lists them."""
+"""Cases: each module of this package defines one as ``CASE``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.case import Case
 
 
 def cases() -> dict[str, Case]:
-    """All cases by name."""
-    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
-    found: list[Case] = [module.CASE for module in modules]
-    return {case.name: case for case in found}
+    """Return all cases by name."""
+    modules = [import_module(f"{__name__}.{each.name}") for each in iter_modules(__path__)]
+    all_cases: list[Case] = [module.CASE for module in modules]
+    return {case.name: case for case in all_cases}

@@ -1,4 +1,4 @@
-"""How long the compiler takes, by the number of nodes."""
+"""Time of the compiler by number of nodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WRITTEN, REPEATED = "written.net", "repeated.net"
 
 
 def comparisons(scope: Scope) -> list[Comparison]:
-    """From 10 to 100,000 nodes: the command as a whole, then the stages in Python."""
+    """Return rows of 10 to 100,000 nodes: the command, and its stages in Python."""
     sizes = (10,) if scope.quick else (10, 100, 1_000, 10_000, 100_000)
     return [Comparison(f"{n:,} nodes", MEASUREMENTS, partial(_prepare, n), n) for n in sizes]
 

@@ -1,4 +1,4 @@
-"""How time and memory of a training step grow with the number of blocks."""
+"""Growth of a training step's time and memory with the number of blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.workload import Workload
 
 
 def comparisons(scope: Scope) -> list[Comparison]:
-    """SEW blocks of 32 channels on 32x32, without pooling between."""
+    """Return rows of SEW blocks with 32 channels at 32x32, without pooling."""
     blocks, settings = ((1,), (OWN,)) if scope.quick else ((2, 4, 8, 16, 32), SETTINGS)
     return [
         compare(

@@ -1,4 +1,4 @@
-"""How time and memory of a training step grow with the number of time-steps."""
+"""Growth of a training step's time and memory with the number of time-steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.workload import Workload
 
 
 def comparisons(scope: Scope) -> list[Comparison]:
-    """7B-Net with two samples, so that 64 steps fit into memory."""
+    """Return rows of 7B-Net with two samples, so that 64 time-steps fit into memory."""
     steps, settings = ((1,), (OWN,)) if scope.quick else ((4, 8, 16, 32, 64), SETTINGS)
     return [
         compare(

@@ -10,7 +10,7 @@ from benchmarks.workload import Workload
 
 
 def comparisons(scope: Scope) -> list[Comparison]:
-    """T = 4, 16 and 32."""
+    """Return rows of T = 4, 16 and 32."""
     shape, steps = ((4, 8, 8), (4,)) if scope.quick else ((32, 128, 128), (4, 16, 32))
     settings = (OWN,) if scope.quick else SETTINGS
     return [

@@ -1,4 +1,4 @@
-"""7B-Net of Fang et al. 2021 on frames of events."""
+"""7B-Net of Fang et al. 2021 on event frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.workload import Workload
 
 
 def comparisons(scope: Scope) -> list[Comparison]:
-    """A training step and inference, in float32 and under autocast."""
+    """Return rows of training steps and inference, in float32 and under autocast."""
     T, N = (2, 2) if scope.quick else (16, 4)
     kinds = ((True, "bf16"),) if scope.quick else product((True, False), ("fp32", "bf16"))
     return [
@@ -25,7 +25,8 @@ def comparisons(scope: Scope) -> list[Comparison]:
 
 
 def _more(*, train: bool, precision: str, device: str) -> tuple[Contender, ...]:
-    """What of sewdsl is measured besides, on the CPU: in 16 bits, inference at level 2 is that at level 1."""
+    """Return additional variants of sewdsl on the CPU."""
+    # In 16 bits, inference at level 2 equals that at level 1.
     if device != "cpu" or (precision == "bf16" and not train):
         return ()
     return (LEVEL_2, PLANNED) if precision == "bf16" else (LEVEL_2,)

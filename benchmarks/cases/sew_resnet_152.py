@@ -11,7 +11,7 @@ from benchmarks.workload import Workload
 
 
 def comparisons(scope: Scope) -> list[Comparison]:
-    """A training step and inference."""
+    """Return rows of a training step and inference."""
     size, T, N, settings = (32, 2, 2, (OWN,)) if scope.quick else (64, 4, 4, SETTINGS)
     return [
         compare(

@@ -1,4 +1,7 @@
-"""SEW-ResNet-18 of Fang et al. 2021 on images, and on sequences, where nothing can be computed once for all steps."""
+"""SEW-ResNet-18 of Fang et al. 2021 on images, and on sequences.
+
+With sequences, no layer can be computed once for all time-steps.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ SMALL, LARGE = 64, 224
 
 
 def comparisons(scope: Scope) -> list[Comparison]:
-    """Two sizes, a training step and inference, in float32 and under autocast; then a training step on a sequence."""
+    """Return rows of two image sizes, training and inference, both precisions, and a sequence."""
     if scope.quick:
         small = [
             Workload(NETWORK, (3, 32, 32), 2, 2, train=False, static=True, device=device) for device in scope.devices

@@ -1,4 +1,4 @@
-"""Who is compared: one line each, one module for each library."""
+"""Contenders: one line each, and one module per library."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contender:
-    """A library as it is used.
+    """Library in one configuration.
 
     Attributes:
-        name: As the tables print it.
-        package: What it imports.
-        module: Of this package; its ``build`` makes the networks.
-        options: What ``build`` is told in addition to the workload.
-        planned: Whether it is told how much memory there is.
+        name: Name in the tables.
+        package: Package to import.
+        module: Module of this package with a function ``build``.
+        options: Options of ``build`` in addition to the workload.
+        planned: Whether it has a memory budget.
         needs: Other packages that it imports.
     """
 
@@ -36,11 +36,11 @@ class Contender:
 
     @property
     def installed(self) -> bool:
-        """Whether it can be measured here; nothing is imported to find out."""
+        """Whether the packages are installed. They are not imported."""
         return all(find_spec(package) is not None for package in (self.package, *self.needs))
 
     def build(self, workload: Workload) -> Model:
-        """The workload's network, with weights of its own."""
+        """Return the network of a workload, with its own initial weights."""
         model: Model = import_module(f"{__name__}.{self.module}").build(workload, **self.options)
         return model
 
@@ -50,27 +50,27 @@ SPIKINGJELLY = Contender("SpikingJelly", "spikingjelly", "spiking_jelly")
 SNNTORCH = Contender("snnTorch", "snntorch", "snn_torch")
 
 LEVEL_2 = Contender("sewdsl, optimize 2", "sewdsl", "ours", {"optimize": 2})
-"""With all passes: those too that round otherwise, as ``optimize 2`` in a recipe has it."""
+"""With all passes, including those that change rounding, as with ``optimize 2`` in a recipe."""
 PLANNED = Contender("sewdsl in 290 MB", "sewdsl", "ours", {"memory": "290MB"}, planned=True)
-"""With ``memory 290MB`` in its recipe: hardly more than what a step of 7B-Net in 16 bits takes at the least."""
+"""With ``memory 290MB`` in its recipe, slightly more than the minimum of a 16-bit step of 7B-Net."""
 
 ENGINES = tuple(
     Contender(f"{name}{words}", package, "exported", {"engine": package, "form": form}, needs=("onnx",))
     for name, package in (("onnxruntime", "onnxruntime"), ("OpenVINO", "openvino"))
     for words, form in (("", "onnx"), (", unrolled", "onnx-unrolled"))
 )
-"""What runs an exported model: inference in float32, on the CPU alone."""
+"""Engines of exported models, for inference in float32 on the CPU."""
 
 CONTENDERS = (SEWDSL, SPIKINGJELLY, SNNTORCH)
-"""The first is whom the others are held against."""
+"""Libraries, the first of which is the reference."""
 
 
 def contender(name: str) -> Contender:
-    """The contender of a name."""
+    """Return the contender of a name."""
     return next(contender for contender in (*CONTENDERS, LEVEL_2, PLANNED, *ENGINES) if contender.name == name)
 
 
 def engines(workload: Workload) -> tuple[Contender, ...]:
-    """Those that can run a workload, installed or not."""
+    """Return the engines that can run a workload, installed or not."""
     fits = not workload.train and not workload.layer and workload.precision == "fp32" and workload.device == "cpu"
     return ENGINES if fits else ()

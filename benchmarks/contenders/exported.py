@@ -1,7 +1,7 @@
-"""The network exported to ONNX, in engines that do nothing but inference: onnxruntime and OpenVINO.
+"""Networks exported to ONNX, in inference engines: onnxruntime and OpenVINO.
 
-A model of theirs is of one size and has its weights in it, so it is made when both are known. Each gets as many threads
-as torch has, and OpenVINO is told to stay with 32 bits, which it would leave where the processor computes in 16.
+An exported model has a fixed size and fixed weights, so it is written when both are known. Each engine gets as many
+threads as PyTorch. OpenVINO is set to 32 bits, since it would use 16 bits on processors that support them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Run = Callable[[Tensor], Tensor]
 
 
 def build(workload: Workload, *, engine: str, form: str) -> Model:
-    """A network of sewdsl, which holds the weights, and what an engine makes of it.
+    """Return a network of sewdsl with the weights, and a function that runs it in an engine.
 
     Args:
-        workload: What to build: inference in float32, on the CPU.
-        engine: One of :data:`ENGINES`.
-        form: How the model is written: ``onnx``, with a loop over time, or ``onnx-unrolled``, a node for each step.
+        workload: Workload: inference in float32 on the CPU.
+        engine: Name of the engine, one of :data:`ENGINES`.
+        form: Format: ``onnx`` with a loop over time, or ``onnx-unrolled`` with nodes for each time-step.
     """
     module = sewdsl.compile(workload.spec, input=workload.shape, steps=workload.steps, seed=0)
     ready: list[Run] = []
@@ -46,8 +46,8 @@ def build(workload: Workload, *, engine: str, form: str) -> Model:
 
 
 def in_onnxruntime(file: Path) -> Run:
-    """A model in onnxruntime."""
-    import onnxruntime  # noqa: PLC0415 -- the other engine may be there alone
+    """Return a model in onnxruntime."""
+    import onnxruntime  # noqa: PLC0415 -- optional
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -56,8 +56,8 @@ def in_onnxruntime(file: Path) -> Run:
 
 
 def in_openvino(file: Path) -> Run:
-    """A model in OpenVINO."""
-    import openvino  # noqa: PLC0415 -- as above
+    """Return a model in OpenVINO."""
+    import openvino  # noqa: PLC0415 -- optional
 
     settings: dict[str, Any] = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -70,4 +70,4 @@ def in_openvino(file: Path) -> Run:
 
 
 ENGINES: dict[str, Callable[[Path], Run]] = {"onnxruntime": in_onnxruntime, "openvino": in_openvino}
-"""By the package's name."""
+"""Engines by package name."""

@@ -1,4 +1,4 @@
-"""A network of some library, in the form in which all are measured."""
+"""Common interface of the networks of all libraries."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @dataclass(frozen=True)
 class Model:
-    """What a contender builds.
+    """Network of a contender.
 
     Attributes:
-        module: Holds the parameters.
-        forward: From the workload's input to logits ``[N, classes]``, or of a layer to spikes ``[T, N, C, H, W]``.
-        reset: Forgets the state, for libraries that keep some; called after each step, and timed, as their users do.
-        prepare: Of an engine that computes in float32, at one size, with weights that do not change any more: makes it
-            ready, once the weights are loaded and before ``forward``; None: it runs as it is.
+        module: Module with the parameters.
+        forward: From the input of the workload to logits ``[N, classes]``, or for a layer to spikes
+            ``[T, N, C, H, W]``.
+        reset: Function that resets the state of stateful libraries. It is called, and timed, after each step.
+        prepare: Function that prepares an engine, after the weights are loaded and before ``forward``, or None.
     """
 
     module: nn.Module
@@ -29,7 +29,8 @@ class Model:
 
     @property
     def parts(self) -> Iterator[nn.Module]:
-        """The convolutions, batch norms and linear layers in order; all libraries derive theirs from torch's."""
+        """Convolutions, batch norms and linear layers, in order."""
+        # All libraries derive these layers from PyTorch's.
         return (part for part in self.module.modules() if isinstance(part, nn.Conv2d | nn.Linear | _BatchNorm))
 
     @property
@@ -44,19 +45,19 @@ class Model:
 
     @property
     def time_constants(self) -> list[Tensor]:
-        """The scalar w of each PLIF neuron, by its name; those who parametrise otherwise have none."""
+        """Scalar w of each PLIF neuron. Empty for libraries with another parametrisation."""
         return [value for name, value in self.module.named_parameters() if name.rsplit(".", 1)[-1] == "w"]
 
     def load(self, values: Sequence[Tensor]) -> None:
-        """Copies weights and running statistics, in order.
+        """Copy weights and running statistics, in order.
 
         Raises:
-            ValueError: they are not this network's.
+            ValueError: If their number or shapes differ.
         """
         own = self.values
         if [value.shape for value in own] != [value.shape for value in values]:
-            message = f"the weights do not fit: {len(own)} tensors here, {len(values)} there, or other shapes"
+            message = f"weights do not match: expected {len(own)} tensors, got {len(values)}, or shapes differ"
             raise ValueError(message)
         with torch.no_grad():
-            for value, given in zip(own, values, strict=True):
-                value.copy_(given)
+            for value, source in zip(own, values, strict=True):
+                value.copy_(source)

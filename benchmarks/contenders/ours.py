@@ -1,4 +1,4 @@
-"""The networks as sewdsl compiles them."""
+"""Networks compiled by sewdsl."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from benchmarks.workload import Workload
 
 
 def build(workload: Workload, *, memory: str | None = None, **options: Any) -> Model:
-    """Compiles the text, whose names and default values are the paper's.
+    """Compile the text, whose names and defaults are those of the paper.
 
     Args:
-        workload: What to build.
-        memory: What a training step may take, as a recipe says it.
-        **options: Those of ``sewdsl.compile``.
+        workload: Workload to build.
+        memory: Memory budget of a training step, as in a recipe.
+        **options: Options of ``sewdsl.compile``.
     """
     if memory is not None:
         precision = "mixed" if workload.precision == "bf16" else "32"

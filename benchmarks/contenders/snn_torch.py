@@ -1,13 +1,13 @@
-"""The networks with snnTorch's neurons between torch's layers.
+"""Networks of snnTorch's neurons between PyTorch layers.
 
-Its neurons take one time-step at a time. The layers between have no memory and see all T·N samples at once, which is
-faster than a loop around the whole network, and the only way to the same statistics in batch norm.
+Its neurons take one time-step at a time. Stateless layers process all T·N samples together, which is faster than a loop
+around the network, and the only way to equal statistics in batch norm.
 
-Its LIF neuron charges ``beta · V + X`` where the paper's charges ``(1 - 1/tau) V + X/tau``. Potentials are kept tau
-times as large: ``beta = 1 - 1/tau``, threshold ``tau · v_threshold``, ``alpha / tau`` in the surrogate. Spikes and
-gradients are then the same, with the same weights. The PLIF neurons of 7B-Net get a learnable beta: one learnable
-scalar and its gradient, as in PLIF, but the gain of the input stays as it is, for snnTorch has no such parameter. At
-the start, where all is compared, that is the same function.
+Its LIF neuron charges ``beta · V + X``, that of the paper ``(1 - 1/tau) V + X/tau``. So potentials are scaled by tau:
+``beta = 1 - 1/tau``, threshold ``tau · v_threshold``, ``alpha / tau`` in the surrogate. With equal weights, spikes and
+gradients are equal. The PLIF neurons of 7B-Net get a learnable beta: a learnable scalar with a gradient, as in PLIF.
+The gain of the input stays constant, since snnTorch has no such parameter. With the initial weights, which are
+compared, the functions are equal.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ LAYERS = {"18": (2, 2, 2, 2)}
 
 
 class OverTime(nn.Module):
-    """One of its neurons in a loop over time, from rest: ``[T, N, *]`` to spikes ``[T, N, *]``.
+    """Neuron in a loop over time, from rest: ``[T, N, *]`` to spikes ``[T, N, *]``.
 
     Attributes:
-        neuron: An IF neuron without ``tau``, else a LIF neuron.
+        neuron: IF neuron without ``tau``, else LIF neuron.
     """
 
     def __init__(self, tau: float | None = None, *, learnable: bool = False) -> None:
@@ -44,19 +44,19 @@ class OverTime(nn.Module):
             reset_mechanism="zero",
         )
 
-    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102 -- see the class
         v = self.neuron.reset_mem()
         recorded = []
         for x in x_TN:
             spikes, v = self.neuron(x, v)
             recorded.append(spikes)
         spikes_TN = torch.stack(recorded)
-        # its spikes are float32 whatever comes in; only the comparison in float64 has to convert them
+        # Its spikes are always float32. Only the comparison in float64 has to convert them.
         return spikes_TN.double() if x_TN.dtype == torch.float64 else spikes_TN
 
 
 class Folded(nn.Sequential):
-    """Layers without memory on all steps at once: ``[T, N, *]`` to ``[T, N, *]``."""
+    """Stateless layers on all time-steps together: ``[T, N, *]`` to ``[T, N, *]``."""
 
     def forward(self, x_TN: Tensor) -> Tensor:  # noqa: D102
         y: Tensor = x_TN.flatten(0, 1)
@@ -66,7 +66,7 @@ class Folded(nn.Sequential):
 
 
 class SEWBlock(nn.Module):
-    """Figure 1(c) of Fang et al. 2021, with ADD; a projection where the size changes."""
+    """SEW block with ADD, and a projection if shapes differ (Fang et al. 2021, Fig. 1c)."""
 
     def __init__(self, before: int, after: int, stride: int, make: Callable[[], nn.Module]) -> None:
         super().__init__()
@@ -85,7 +85,10 @@ class SEWBlock(nn.Module):
 
 
 def build(workload: Workload) -> Model:
-    """Spikes of a layer, or the mean of the logits over time; the potentials begin at rest in each forward."""
+    """Return a network: spikes of a layer, or mean logits over time.
+
+    Membrane potentials start at rest in each forward pass.
+    """
     module = _network(workload)
     if workload.layer:
         return Model(module, module)

@@ -1,6 +1,6 @@
-"""The networks from SpikingJelly's own layers, multi-step as its documentation advises.
+"""Networks of SpikingJelly's layers in multi-step mode, as its documentation recommends.
 
-It chooses by itself how a neuron is computed: torch operations on CPU; on CUDA its own kernels.
+It selects the computation of neurons itself: PyTorch operations on the CPU, its own kernels on CUDA devices.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ NEURON = {
 
 
 class SEWBlock(nn.Module):
-    """Figure 1(c) of Fang et al. 2021, with ADD."""
+    """SEW block with ADD (Fang et al. 2021, Fig. 1c)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.branch = nn.Sequential(*_convolution(channels, channels), *_convolution(channels, channels))
 
-    def forward(self, x: Tensor) -> Tensor:  # noqa: D102 -- the class says it
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102 -- see the class
         branch: Tensor = self.branch(x)
         return branch + x
 
 
 def build(workload: Workload) -> Model:
-    """Spikes of a layer, or the mean of the logits over time, with its reset."""
+    """Return a network, with its reset: spikes of a layer, or mean logits over time."""
     module = _network(workload)
     functional.set_step_mode(module, "m")
     reset = partial(functional.reset_net, module)
@@ -42,7 +42,7 @@ def build(workload: Workload) -> Model:
         return Model(module, module, reset)
 
     def forward(x: Tensor) -> Tensor:
-        # an image is repeated as in its examples: without a copy
+        # Repeat images as its examples do, without a copy.
         sequence = x.unsqueeze(0).expand(workload.steps, -1, -1, -1, -1) if workload.static else x
         logits: Tensor = module(sequence)
         return logits.mean(0)
@@ -63,8 +63,7 @@ def _network(workload: Workload) -> nn.Module:
 
 
 def _resnet(depth: str) -> nn.Module:
-    # imports what takes seconds, so only where it is needed
-    from spikingjelly.activation_based.model import sew_resnet  # noqa: PLC0415
+    from spikingjelly.activation_based.model import sew_resnet  # noqa: PLC0415 -- takes seconds to import
 
     build_resnet = getattr(sew_resnet, f"sew_resnet{depth}")
     spikes = surrogate.ATan(alpha=2.0)

@@ -1,1 +1,1 @@
-"""What the worker can be asked to do: one module each, with a function ``run``."""
+"""Tasks of the worker: one module each, with a function ``run``."""

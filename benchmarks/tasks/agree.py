@@ -1,9 +1,8 @@
-"""Whether contenders compute the same, looked at before anything is timed.
+"""Check that contenders compute the same function, before they are timed.
 
-In float64 no spike flips by rounding, so outputs and gradients are held against each other tightly, on part of the
-batch. At full size and in the format that is timed, only the outputs are, more loosely: other orders of the same
-additions flip a few spikes in float32, and many in bfloat16. Of engines that compute in float32 alone, that is all
-there is.
+In float64, rounding flips no spikes, so outputs and gradients are compared with tight tolerances, on part of the batch.
+At full size and in the timed precision, only outputs are compared, with loose tolerances: another order of additions
+flips a few spikes in float32, and many in bfloat16. Engines that only compute in float32 are only compared so.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ EXACT_OUTPUTS = 1e-9
 EXACT_GRADIENTS = 1e-6
 TIMED_SPIKES = 1e-2
 TIMED_LOGITS = {"fp32": 0.5, "bf16": 0.75}
-"""Largest relative distances that pass; those of logits only tell networks apart that have little in common."""
+"""Largest accepted relative distances. Those of logits detect gross differences only."""
 
 
 def run(job: Job) -> dict[str, Agreement]:
-    """Compares the job's contenders; the file is where the weights go."""
+    """Compare the contenders of the job, and write the common weights to its file."""
     torch.set_num_threads(job.plan.threads)
     return agree(job.the_workload, [contender(name) for name in job.contenders], job.the_file)
 
 
 def agree(workload: Workload, contenders: Sequence[Contender], weights: Path) -> dict[str, Agreement]:
-    """Compares all contenders with the first, and leaves its weights in a file for those that are timed.
+    """Compare all contenders with the first, and write its weights to a file.
 
     Raises:
-        MismatchError: two differ, or the output says nothing about the input.
+        MismatchError: If two contenders differ, or the output does not depend on the input.
     """
     data = batch(workload)
     first, *others = contenders
@@ -50,27 +49,27 @@ def agree(workload: Workload, contenders: Sequence[Contender], weights: Path) ->
     expected = _observe(model, workload, data)
     _refuse_constant(expected[2] if expected[0] is None else expected[0])
     del model
-    found = {}
+    agreement = {}
     for other in others:
         model = other.build(workload)
         model.module.to(workload.device)
         model.load(values)
-        found[other.name] = compare(other.name, workload, _observe(model, workload, data), expected)
+        agreement[other.name] = compare(other.name, workload, _observe(model, workload, data), expected)
         del model
-    return found
+    return agreement
 
 
 Observed = tuple[Tensor | None, list[Tensor], Tensor]
-"""Outputs and gradients in float64, if it has any, and outputs as timed."""
+"""Outputs and gradients in float64, if available, and outputs in the timed precision."""
 
 
 def compare(name: str, workload: Workload, observed: Observed, expected: Observed) -> Agreement:
-    """The relative distances of a contender, which all pass.
+    """Return the relative distances of a contender.
 
     Raises:
-        MismatchError: one does not.
+        MismatchError: If a distance exceeds its limit.
     """
-    gradients = [_distance(ours, theirs) for ours, theirs in zip(observed[1], expected[1], strict=False)]
+    gradients = [_distance(own, reference) for own, reference in zip(observed[1], expected[1], strict=False)]
     result = Agreement(
         exact=None if observed[0] is None or expected[0] is None else _distance(observed[0], expected[0]),
         gradients=max(gradients, default=None),
@@ -83,14 +82,15 @@ def compare(name: str, workload: Workload, observed: Observed, expected: Observe
         (f"outputs in {workload.precision}", result.timed, timed),
     ):
         if not distance <= most:
-            message = f"{name} differs in {what} by {distance:.1e}, more than {most:.0e}"
+            message = f"{name} differs in {what} by {distance:.1e}, expected at most {most:.0e}"
             raise MismatchError(message)
     return result
 
 
 def _calibrated(model: Model, workload: Workload, data: Batch) -> Model:
-    """Gives batch norms the statistics of the batch, under which neurons fire in evaluation too."""
+    """Set the running statistics of batch norms to those of the batch."""
     model.module.to(workload.device)
+    # With them, neurons fire in evaluation too.
     norms = [part for part in model.parts if isinstance(part, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -126,7 +126,7 @@ def _evaluate(model: Model, data: Batch) -> Tensor:
 
 
 def _gradients(model: Model, workload: Workload, data: Batch) -> tuple[Tensor, list[Tensor]]:
-    """Of the input, the weights and the time constants; the last are missing where they are parametrised otherwise."""
+    """Return the output, and the gradients of the input, the weights and the time constants."""
     x = data.x.clone().requires_grad_()
     y = model.forward(x)
     loss = (y * data.y).sum() if workload.layer else functional.cross_entropy(y, data.y)
@@ -134,14 +134,14 @@ def _gradients(model: Model, workload: Workload, data: Batch) -> tuple[Tensor, l
     return y.detach(), list(torch.autograd.grad(loss, sources))
 
 
-def _distance(ours: Tensor, theirs: Tensor) -> float:
-    """Euclidean, as a part of the length of the second."""
-    length = float(theirs.norm())
-    return float((ours - theirs).norm()) / (length or 1.0)
+def _distance(own: Tensor, reference: Tensor) -> float:
+    """Return the Euclidean distance relative to the length of the second tensor."""
+    length = float(reference.norm())
+    return float((own - reference).norm()) / (length or 1.0)
 
 
 def _refuse_constant(y: Tensor) -> None:
     samples = y.unbind(0 if y.ndim == 2 else 1)  # noqa: PLR2004 -- logits [N, classes], else spikes [T, N, *]
     if all(torch.equal(samples[0], sample) for sample in samples[1:]):
-        message = "the output is the same for every sample, so it would agree with anything"
+        message = "the output is equal for all samples, so a comparison is meaningless"
         raise MismatchError(message)

@@ -1,4 +1,4 @@
-"""The time from a network to a torch module."""
+"""Time from a network to a PyTorch module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from benchmarks.results import Sample
 
 
 def run(job: Job) -> Sample:
-    """Compiles the network of the job's file once; what is imported on the way is imported before."""
+    """Compile the network in the file of the job once."""
+    # Exclude lazy imports from the time.
     sewdsl.compile("FC1", input="1", seed=0)
     network = sewdsl.load(job.the_file, limit=LIMITS)
     start = perf_counter()

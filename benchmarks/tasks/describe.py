@@ -1,4 +1,4 @@
-"""What only torch knows of the machine."""
+"""Facts about the machine that only PyTorch has."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from benchmarks.job import Job
 
 
 def run(job: Job) -> dict[str, str]:
-    """Threads, instruction sets, and the GPU if there is one."""
+    """Return threads, instruction sets, and the GPU if there is one."""
     torch.set_num_threads(job.plan.threads)
-    said = {"threads": str(torch.get_num_threads()), "instructions": torch.backends.cpu.get_cpu_capability()}
+    facts = {"threads": str(torch.get_num_threads()), "instructions": torch.backends.cpu.get_cpu_capability()}
     if torch.cuda.is_available():
-        said["gpu"] = torch.cuda.get_device_name()
-    return said
+        facts["gpu"] = torch.cuda.get_device_name()
+    return facts

@@ -1,4 +1,4 @@
-"""The time from text to a checked network."""
+"""Time from text to a checked network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.results import Sample
 
 
 def run(job: Job) -> Sample:
-    """Loads the job's file once."""
+    """Load the file of the job once."""
     start = perf_counter()
     sewdsl.load(job.the_file, limit=LIMITS)
     return Sample(times=[perf_counter() - start])

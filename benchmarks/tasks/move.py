@@ -1,4 +1,4 @@
-"""The time that it takes to move the bytes of a layer of neurons, the bound of every kernel for it."""
+"""Time to copy the bytes of a layer of neurons, a bound for every kernel."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from benchmarks.results import Sample
 from benchmarks.workload import Workload
 
 HALVES = 5
-"""Copies of half a tensor: each reads half and writes half. The forward reads the input and writes spikes, the backward
-reads the input and the spikes' gradient and writes the input's: five tensors in all."""
+"""Number of copies of half a tensor, each of which reads and writes a half. The forward pass reads the input and writes
+the spikes. The backward pass reads the input and the spikes' gradient, and writes the input gradient: five tensors."""
 
 
 def run(job: Job) -> Sample:
-    """Copies as many bytes as forward and backward have to move, again and again, memory in place."""
+    """Copy the bytes of a forward and a backward pass, without allocations."""
     torch.set_num_threads(job.plan.threads)
     return timing.measure(step(job.the_workload), job.plan, job.the_workload.device)
 
 
 def step(workload: Workload) -> Callable[[], None]:
-    """One time all the bytes."""
-    whole = (workload.steps, workload.samples, *workload.shape)
-    source = torch.ones(whole, device=workload.device).view(2, -1)
+    """Return a function that copies all bytes once."""
+    shape = (workload.steps, workload.samples, *workload.shape)
+    source = torch.ones(shape, device=workload.device).view(2, -1)
     target = torch.ones_like(source)
 
     def copy() -> None:

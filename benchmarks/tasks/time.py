@@ -1,4 +1,4 @@
-"""The times and the memory of a contender's steps."""
+"""Time and memory of the steps of a contender."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.results import Sample
 
 
 def run(job: Job) -> Sample:
-    """Builds the network, gives it the weights that all agree on, and times it."""
+    """Build the network, load the common weights, and time it."""
     torch.set_num_threads(job.plan.threads)
     workload = job.the_workload
     (name,) = job.contenders

@@ -127,7 +127,7 @@ def test_what_a_process_refuses_to_compare_is_not_timed() -> None:
     said: list[str] = []
     single = Workload("lif-layer", (1, 2, 2), 2, 1)
     row = run_comparison(compare(single, CONTENDERS[:1]), QUICK, said.append)
-    assert row.error == "the output is the same for every sample, so it would agree with anything"
+    assert row.error == "the output is equal for all samples, so a comparison is meaningless"
     assert said == [f"error: {row.error}"]
     assert row.entries == []
 
@@ -135,4 +135,4 @@ def test_what_a_process_refuses_to_compare_is_not_timed() -> None:
 def test_an_unknown_case_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["lif-lair"])
-    assert "no case 'lif-lair'; there are" in capsys.readouterr().err
+    assert "unknown case 'lif-lair'; expected " in capsys.readouterr().err
