@@ -45,13 +45,13 @@ class Use(NamedTuple):
         form: Name of the form.
         package: Package that computes the result.
         result: Label in the drawing.
-        place: Horizontal position of the column, from the left edge.
+        x: Horizontal position of the column, from the left edge.
     """
 
     form: str
     package: str
     result: str
-    place: int
+    x: int
 
 
 USES = (
@@ -104,9 +104,9 @@ def draw() -> str:
     for use in USES:
         x = left[use.form] + 48
         lines += [
-            _arrow(f"M{x} 104V137" if x == use.place else f"M{x} 104V120H{use.place}V137"),
-            _label(use.place, 155, use.package),
-            f'<text x="{use.place}" y="173" font-size="13">{use.result}</text>',
+            _arrow(f"M{x} 104V137" if x == use.x else f"M{x} 104V120H{use.x}V137"),
+            _label(use.x, 155, use.package),
+            f'<text x="{use.x}" y="173" font-size="13">{use.result}</text>',
         ]
     return "".join(f"{line}\n" for line in [*lines, "</svg>"])
 

@@ -1,7 +1,7 @@
-"""Energies that papers print of networks of the zoo, computed again from what they print with them.
+"""Published energies of networks in the zoo, recomputed from other published values.
 
-What is stated here is what was read: values with the digits that are printed. Everything else is computed from the
-networks' own texts.
+The values in this module are those printed in the papers, with all their digits. Everything else is computed from the
+networks.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ SPIKFORMER, DRAFT = "Zhou et al., ICLR 2023, Tab. 2", "Zhou et al., earlier prep
 QK, MAX, ATT = "Zhou et al., NeurIPS 2024, Tab. 2", "Max-Former, 2025, Tab. 3", "Yao et al., TPAMI 2023"
 SDT = "Yao et al., NeurIPS 2023, README of the released code"
 FIXED = "spikformer-8-512"
-"""Whose first layer some rows of Spikformer's table hold."""
+"""Network whose first layer is part of some other rows of Spikformer's table."""
 SOP_ENERGY = Fraction(77, 1000)
-"""In pJ: what an earlier preprint of Spikformer takes for an operation."""
+"""Energy per operation in an earlier preprint of Spikformer, in pJ."""
 
 
 MEMBRANE_SHORTCUTS = "5.52"
-"""In mJ: QKFormer-10-384 with shortcuts between membranes, T = 4 (Max-Former, Tab. 3)."""
+"""Energy of QKFormer-10-384 with membrane shortcuts in mJ, T = 4 (Max-Former, Tab. 3)."""
 
 
 class WithOperations(NamedTuple):
-    """An energy that is printed with the number of accumulations (SOPs) that it comes from.
+    """Energy published with the number of accumulations (SOPs) that it is computed from.
 
     Attributes:
-        network: By its name here.
-        source: Who prints it.
-        sops: In G, as printed.
-        energy: In mJ, as printed.
-        sops_from: Who prints the operations, if it is somebody else.
+        network: Name in this repository.
+        source: Source of the energy.
+        sops: Published SOPs, in G.
+        energy: Published energy, in mJ.
+        sops_from: Source of the SOPs, if different.
     """
 
     network: str
@@ -46,12 +46,12 @@ class WithOperations(NamedTuple):
 
 
 class WithoutRates(NamedTuple):
-    """An energy that is printed without what it comes from.
+    """Energy published without rates or operations.
 
     Attributes:
-        network: By its name here.
-        source: Who prints it.
-        energy: In mJ, as printed.
+        network: Name in this repository.
+        source: Source of the energy.
+        energy: Published energy, in mJ.
     """
 
     network: str
@@ -60,15 +60,15 @@ class WithoutRates(NamedTuple):
 
 
 class AsRatio(NamedTuple):
-    """An energy efficiency: how many times the energy of the spiking network the one without spikes takes.
+    """Energy efficiency: ratio of the energies without and with spikes.
 
     Attributes:
-        network: By its name here; what attention multiplies is left out.
-        source: Where it is printed.
-        attention: Whether of the network with attention (CSA).
-        steps: Time-steps of the row.
-        ratio: As printed.
-        rate: The network's average spiking activity rate (NASAR), as printed for T = 1.
+        network: Name in this repository. The multiplications of attention are not counted.
+        source: Source of the ratio.
+        attention: Whether the network has attention (CSA).
+        steps: Number of time-steps.
+        ratio: Published ratio.
+        rate: Published average spiking activity rate (NASAR), for T = 1.
     """
 
     network: str
@@ -110,11 +110,11 @@ AS_RATIOS = (
 
 
 class Work(NamedTuple):
-    """Multiply-accumulates of a network for one time-step.
+    """Multiply-accumulates of a network per time-step.
 
     Attributes:
-        first: Of its first layer, which multiplies.
-        others: Of all others.
+        first: MACs of the first layer, which multiplies.
+        others: MACs of all other layers.
         steps: T.
     """
 
@@ -124,29 +124,29 @@ class Work(NamedTuple):
 
 
 def work(name: str) -> Work:
-    """What a network of the zoo computes."""
+    """Return the operations of a network in the zoo."""
     network = read_shipped(name).result()
     each = [network.macs(node) for node in network if network.macs(node)]
     return Work(each[0], sum(each[1:]), network.settings.steps)
 
 
 def _mj(macs: float, acs: float) -> float:
-    """Energy in mJ."""
+    """Return the energy of operations in mJ."""
     return (macs * COSTS.mac + acs * COSTS.ac) * 1e-9
 
 
 def _half(printed: str) -> float:
-    """Half a unit of the last digit."""
+    """Return half a unit of the last printed digit."""
     return float(Fraction(1, 2 * 10 ** len(printed.partition(".")[2])))
 
 
 class Recomputed(NamedTuple):
-    """What a printed energy comes to by one reading of the formula.
+    """Energy by one interpretation of the formula.
 
     Attributes:
-        energy: In mJ.
-        holds: Whether it is the printed one, as far as the digits of both printed numbers go.
-        verdict: What to say then.
+        energy: Energy in mJ.
+        holds: Whether it agrees with the published energy, within the digits of both published values.
+        verdict: Text for the table if it holds.
     """
 
     energy: float
@@ -155,7 +155,7 @@ class Recomputed(NamedTuple):
 
 
 def readings(row: WithOperations) -> list[Recomputed]:
-    """The readings of a row, the paper's own formula first."""
+    """Return the interpretations of a row, starting with the formula of the paper."""
     first, _, T = work(row.network)
     sops, slack = float(row.sops) * 1e9, _half(row.sops) * 1e9
     verdicts = (
@@ -163,19 +163,19 @@ def readings(row: WithOperations) -> list[Recomputed]:
         (first * T, f"holds, with the first layer at each of {T} time-steps"),
         (work(FIXED).first * T, f"**does not hold**: it uses the first layer of `{FIXED}`, at each time-step"),
     )
-    found = []
+    recomputed = []
     for macs, verdict in verdicts:
         energy = _mj(macs, sops)
         near = abs(energy - float(row.energy)) <= _half(row.energy) + _mj(0, slack)
-        found.append(Recomputed(energy, near, verdict))
+        recomputed.append(Recomputed(energy, near, verdict))
     alone = float(SOP_ENERGY) * sops * 1e-9
     near = abs(alone - float(row.energy)) <= _half(row.energy) + float(SOP_ENERGY) * slack * 1e-9
     verdict = f"**does not hold**: it uses {float(SOP_ENERGY):g} pJ per SOP and no energy for the first layer"
-    return [*found, Recomputed(alone, near, verdict)]
+    return [*recomputed, Recomputed(alone, near, verdict)]
 
 
 def verdict_of(row: WithOperations) -> str:
-    """Whether a printed energy follows from the printed operations, and how."""
+    """Return whether a published energy follows from the published operations, and how."""
     for reading in readings(row):
         if reading.holds:
             return reading.verdict
@@ -185,23 +185,27 @@ def verdict_of(row: WithOperations) -> str:
 
 
 def mean_rate(row: WithOperations) -> float:
-    """The mean rate that the printed operations are, weighted by FLOPs."""
+    """Return the mean firing rate implied by the published operations, weighted by FLOPs."""
     _, others, T = work(row.network)
     return float(row.sops) * 1e9 / (others * T)
 
 
 def implied_rates(row: WithoutRates) -> tuple[float, float]:
-    """The mean rate that a printed energy implies, with the first layer once, and at each time-step."""
+    """Return the mean rates implied by a published energy.
+
+    Returns:
+        The rates with the first layer counted once, and counted at each time-step.
+    """
     first, others, T = work(row.network)
     energy = float(row.energy)
     return tuple((energy - _mj(first * times, 0)) / _mj(0, others * T) for times in (1, T))  # type: ignore[return-value]
 
 
 def rate_verdict(row: WithoutRates) -> str:
-    """Where the mean rate that a printed energy implies lies next to those of printed operations."""
+    """Return a comparison of the implied mean rate with those of published operations."""
     rates = implied_rates(row)
-    known = [mean_rate(other) for other in WITH_OPERATIONS]
-    if max(rates) <= max(known):
+    other_rates = [mean_rate(other) for other in WITH_OPERATIONS]
+    if max(rates) <= max(other_rates):
         return "possible: within the rates of the first table"
     if min(rates) > 1:
         return "**impossible** with spikes"
@@ -209,21 +213,22 @@ def rate_verdict(row: WithoutRates) -> str:
 
 
 def ratio(row: AsRatio, rate: float) -> float:
-    """The energy efficiency by the paper's formula, with the first layer once."""
+    """Return the energy efficiency by the formula of the paper, with the first layer counted once."""
     first, others, _ = work(row.network)
     return _mj(first + others, 0) / _mj(first, rate * others * row.steps)
 
 
 def implied_by_ratio(row: AsRatio) -> float:
-    """The mean rate that a printed efficiency implies; below 0 where the first layer alone takes more."""
+    """Return the mean rate implied by a published efficiency."""
     first, others, _ = work(row.network)
+    # Negative if the first layer alone needs more energy.
     return (_mj(first + others, 0) / float(row.ratio) - _mj(first, 0)) / _mj(0, others * row.steps)
 
 
 def ratio_verdict(row: AsRatio) -> str:
-    """Whether a printed efficiency follows from the printed rate."""
-    mine = ratio(row, float(row.rate))
-    if abs(mine - float(row.ratio)) <= _half(row.ratio):
+    """Return whether a published efficiency follows from the published rate."""
+    computed = ratio(row, float(row.rate))
+    if abs(computed - float(row.ratio)) <= _half(row.ratio):
         return "holds"
     if implied_by_ratio(row) < 0:
         return f"**does not hold**: the first layer alone limits it to {ratio(row, 0):.1f}"
@@ -258,12 +263,12 @@ def _without_rates() -> Iterator[list[str]]:
 def _as_ratios() -> Iterator[list[str]]:
     for row in AS_RATIOS:
         name = f"`{row.network}`{' with CSA' if row.attention else ''}"
-        mine = f"{ratio(row, float(row.rate)):.1f}"
-        yield [name, row.source, str(row.steps), row.rate, row.ratio, mine, ratio_verdict(row)]
+        computed = f"{ratio(row, float(row.rate)):.1f}"
+        yield [name, row.source, str(row.steps), row.rate, row.ratio, computed, ratio_verdict(row)]
 
 
 def energies() -> str:
-    """The three tables."""
+    """Return the three tables."""
     operations = _table(
         (
             "network",

@@ -15,11 +15,11 @@ _LEXERS = {"net": "sewdsl", "compact": "sewdsl-compact", "spec": "text"}
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 -- mkdocs's hook
     """Replace the languages of diagnostic examples, links out of docs/, and escaped bars in tables."""
-    here = posixpath.dirname(page.file.src_uri)
+    folder = posixpath.dirname(page.file.src_uri)
 
     def link(match: re.Match[str]) -> str:
-        way = posixpath.normpath(posixpath.join(here, match[2]))
-        return f"{match[1]} (`{way[3:]}` in the repository)" if way.startswith("../") else match[0]
+        path = posixpath.normpath(posixpath.join(folder, match[2]))
+        return f"{match[1]} (`{path[3:]}` in the repository)" if path.startswith("../") else match[0]
 
     return _BAR.sub(_bar, _OUT.sub(link, _EXAMPLE.sub(_example, markdown)))
 

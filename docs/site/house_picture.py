@@ -80,10 +80,10 @@ def _lines() -> Iterator[str]:
     yield "<title>The packages of sewdsl by layer: each imports only from lower layers</title>"
     yield f'<rect width="980" height="{bottom + 6}" fill="white"/>'
     yield from _legend()
-    for number, rooms in enumerate(rows):
+    for row, rooms in enumerate(rows):
         width = (WIDTH - 8 * (len(rooms) - 1)) / len(rooms)
-        for place, room in enumerate(rooms):
-            x, y = LEFT + place * (width + 8), TOP + STEP * number
+        for column, room in enumerate(rooms):
+            x, y = LEFT + column * (width + 8), TOP + STEP * row
             yield from _room(x, y, width, (room, ROOMS[room]), NO_TORCH if room in free else TORCH)
             if room in STATIONS:
                 yield _station(x + width - 22, y + HEIGHT / 2, STATIONS.index(room) + 1)
@@ -110,10 +110,10 @@ def _room(x: float, y: float, width: float, words: tuple[str, str], fill: str) -
     )
 
 
-def _station(x: float, y: float, number: int) -> str:
+def _station(x: float, y: float, label: int) -> str:
     return (
         f'<circle cx="{x:g}" cy="{y:g}" r="11" fill="#b91c1c"/>'
-        f'<text x="{x:g}" y="{y + 5:g}" fill="white" font-size="13" text-anchor="middle">{number}</text>'
+        f'<text x="{x:g}" y="{y + 5:g}" fill="white" font-size="13" text-anchor="middle">{label}</text>'
     )
 
 

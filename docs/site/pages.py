@@ -117,10 +117,10 @@ def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 def datasets() -> str:
     """Return the table of datasets, by their name in recipes."""
-    from sewdsl.train.data import datasets as known  # noqa: PLC0415 -- torch takes seconds
+    from sewdsl.train.data import datasets as all_datasets  # noqa: PLC0415 -- torch takes seconds
 
     def rows() -> Iterator[tuple[str, ...]]:
-        for name, data in sorted(known().items()):
+        for name, data in sorted(all_datasets().items()):
             shape = getattr(data, "shape", None)
             size = "x".join(map(str, shape)) if isinstance(shape, tuple) else "–"
             classes = getattr(data, "classes", None)
@@ -162,7 +162,7 @@ def claims() -> str:
 
 
 def codes() -> str:
-    """The diagnostics by what they are about."""
+    """Return the page of diagnostics, by category."""
     groups: dict[str, list[tuple[str, ...]]] = {}
     for code, page in read_code_pages().items():
         groups.setdefault(page.group, []).append((f"[{code}](codes/{code}.md)", str(page.severity), page.summary))
@@ -204,10 +204,10 @@ def energy() -> str:
 
 
 def commands() -> str:
-    """The page as it is written, with the arguments and options of every command as its help has them."""
+    """Return the page of commands, with the current help of every argument and option."""
     from typer.main import get_command  # noqa: PLC0415 -- only this page needs it
 
-    from sewdsl.cli.app import build_app  # noqa: PLC0415 -- as above
+    from sewdsl.cli.app import build_app  # noqa: PLC0415 -- only this page needs it
 
     def described(name: str, command: Any) -> Iterator[str]:
         if hasattr(command, "commands"):
@@ -224,12 +224,12 @@ def commands() -> str:
 
     text = (DOCS / "commands.md").read_text(encoding="utf-8")
     group: Any = get_command(build_app())
-    found = "\n".join(part for name, command in group.commands.items() for part in described(name, command))
-    return _FROM_CODE.sub(lambda match: f"{match[1]}{found}{match[2]}", text)
+    sections = "\n".join(part for name, command in group.commands.items() for part in described(name, command))
+    return _FROM_CODE.sub(lambda match: f"{match[1]}{sections}{match[2]}", text)
 
 
 def _written(parameter: Any) -> str:
-    """An argument by the name that the help gives it, an option with that of its value, if it has one."""
+    """Return the spelling of an argument or option in the help, with the metavar of its value."""
     if parameter.param_type_name == "argument":
         return str(parameter.metavar or parameter.name.upper())
     names = ", ".join(parameter.opts)

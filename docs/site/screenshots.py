@@ -1,6 +1,6 @@
-"""Screenshots of what sewdsl shows, for the pages of the documentation: ``python -m docs.site.screenshots``.
+"""Screenshots for the documentation: ``python -m docs.site.screenshots``.
 
-It needs Chromium, and trains for half a minute, for a report and a notebook to be shown.
+It requires Chromium, and trains a network for half a minute, to show its report and a notebook.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ progress { width: 100%; }
 
 @contextmanager
 def served(file: Path, browser: Browser) -> Iterator[Page]:
-    """The live page of a file."""
+    """Serve the live page of a file, and open it in the browser."""
     command = [sys.executable, "-m", "sewdsl", "serve", str(file), "--no-open", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 -- sewdsl itself
-        said = re.search(r"http://\S+", server.stdout.readline() if server.stdout else "")
+        match = re.search(r"http://\S+", server.stdout.readline() if server.stdout else "")
         page = browser.new_page(viewport={"width": 1400, "height": 800}, bypass_csp=True)
         try:
-            page.goto(said[0] if said else "")
+            page.goto(match[0] if match else "")
             page.wait_for_selector("#picture svg")
             yield page
         finally:
@@ -52,7 +52,7 @@ def served(file: Path, browser: Browser) -> Iterator[Page]:
 
 
 def live(browser: Browser, folder: Path) -> None:
-    """7B-Net with its picture; SEW ResNet-18 as a table, and a mistake."""
+    """Take screenshots of 7B-Net with its diagram, and of SEW ResNet-18 as a table with an error."""
     nets = folder / "nets"
     shutil.copytree(ROOT / "nets", nets)
     with served(nets / "7b-net.net", browser) as page:
@@ -71,7 +71,7 @@ def live(browser: Browser, folder: Path) -> None:
 
 
 def report(browser: Browser, folder: Path) -> None:
-    """The first screen of the report of a run."""
+    """Take a screenshot of the top of a run's report."""
     run = folder / "run"
     command = [sys.executable, "-m", "sewdsl", "train", "mnist5k", "--set", "train.epochs=3", "--out", str(run)]
     subprocess.run(command, check=True)  # noqa: S603 -- sewdsl itself
@@ -81,7 +81,7 @@ def report(browser: Browser, folder: Path) -> None:
 
 
 def notebook(browser: Browser, folder: Path) -> None:
-    """The example notebook with its outputs, as plain HTML."""
+    """Take a screenshot of the example notebook with its outputs."""
     example: Any = nbformat.read(ROOT / "docs" / "notebook.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(example, resources={"metadata": {"path": str(folder)}}).execute()
     style = STYLE + str(HtmlFormatter().get_style_defs())  # type: ignore[no-untyped-call]
@@ -107,7 +107,7 @@ def _output(output: Any) -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         for show in (live, report, notebook):
-            show(chromium, Path(place))
+            show(chromium, Path(folder))

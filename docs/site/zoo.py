@@ -186,12 +186,12 @@ def lines_of_text(name: str) -> int:
     """Return the number of lines of a shipped file that define its network."""
     lines = shipped_networks()[name].read_text(encoding="utf-8").splitlines()
     document = read_shipped(name).document
-    kept: set[int] = set()
+    defining: set[int] = set()
     for statement in document.statements if document else ():
         if isinstance(statement, Setting | BlockDefinition | Let | Body) and not isinstance(statement, Section | Allow):
             first = statement.span.line
-            kept.update(range(first, first + statement.span.text.count("\n") + 1))
-    return sum(1 for number in kept if lines[number - 1].partition("#")[0].strip())
+            defining.update(range(first, first + statement.span.text.count("\n") + 1))
+    return sum(1 for line_number in defining if lines[line_number - 1].partition("#")[0].strip())
 
 
 def lines_of_python(text: str) -> int:
@@ -203,7 +203,7 @@ def lines_of_python(text: str) -> int:
             first = node.body[0]
             documented.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
     lines = enumerate(text.splitlines(), start=1)
-    return sum(1 for number, line in lines if line.split("#")[0].strip() and number not in documented)
+    return sum(1 for line_number, line in lines if line.split("#")[0].strip() and line_number not in documented)
 
 
 def zoo() -> str:
