@@ -1,1 +1,1 @@
-"""What editors need to know of the language."""
+"""Syntax highlighting and extensions for editors."""

@@ -1,7 +1,7 @@
-"""The TextMate grammar of ``.net`` files, made from the compiler's own tokens, keywords and looks.
+"""TextMate grammar of ``.net`` files, generated from the tokens and keywords of the compiler.
 
-``python -m editors.textmate`` rewrites it. Its rules say what sewdsl/syntax/highlight_tokens.py says, as far as a
-grammar can that sees one line at a time and never how a bracket further down is closed.
+``python -m editors.textmate`` writes it. The rules follow sewdsl/syntax/highlight_tokens.py, as far as possible: a
+grammar sees one line at a time, and does not see closing brackets on later lines.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Rule = dict[str, Any]
 
 
 def _terminal(name: str) -> str:
-    """The expression of a token of the grammar, without groups that capture."""
+    """Return the regular expression of a token, without capturing groups."""
     (pattern,) = (terminal.pattern.to_regexp() for terminal in parser().terminals if terminal.name == name)
-    written = re.sub(r"\\u([0-9A-F]{4})", lambda found: chr(int(found[1], 16)), pattern)
-    return re.sub(r"(?<!\\)\((?!\?)", "(?:", written)
+    unescaped = re.sub(r"\\u([0-9A-F]{4})", lambda match: chr(int(match[1], 16)), pattern)
+    return re.sub(r"(?<!\\)\((?!\?)", "(?:", unescaped)
 
 
 def _scope(kind: TokenType) -> str:
@@ -47,10 +47,10 @@ CALLED = rf"(?={GAP}[(\[])"
 _WORDS = "|".join([*KEYWORDS, *SETTINGS])
 _VALUE = r"[\"A-Za-z{<⟨]|[0-9]+(?:[x×][0-9]+)*(?![0-9.%A-Za-z_])"
 KNOWN = f"(?:{_WORDS}){WORD_END}{GAP}(?:{_VALUE})"
-"""How a line begins that is a statement of its own, also where the line before seems to go on."""
+"""Start of a line that is a statement, even if the previous line seems to continue."""
 STATEMENT_END = f"$|^(?={GAP}{KNOWN})"
 ANYWAY = f"^(?={KNOWN})"
-"""Ends what an unclosed bracket holds: a known statement that is not indented."""
+"""End of an unclosed bracket: a known statement without indentation."""
 
 
 def _match(kind: TokenType, *expressions: str) -> Rule:
@@ -66,11 +66,11 @@ def _first(kind: TokenType) -> Rule:
 
 
 PARTS: Rule = {"patterns": [_match("argument", "[a-z]"), _match("number", NUMBER)]}
-"""The letters and numbers of compact arguments."""
+"""Rules for the letters and numbers of compact arguments."""
 
 
 def _names(before: str = "", behind: str = "") -> list[Rule]:
-    """Names, cut into what they name and compact arguments, where it is possible."""
+    """Return rules for names, divided into kind and compact arguments if possible."""
     captures = {"1": {"name": _scope("name")}, "2": PARTS}
     expressions = [
         f"{before}({HEAD})({ARGUMENTS}[a-z]){WORD_END}{FORMULA_BEHIND}{behind}",
@@ -90,7 +90,7 @@ def _bracket(begin: str, end: str, patterns: list[Rule]) -> Rule:
 
 
 def _expression_bracket(begin: str, end: str) -> Rule:
-    """A bracket with a sequence inside; after a bar, ``or`` is a keyword."""
+    """Return a rule for brackets around a sequence, in which ``or`` is a keyword after a bar."""
     shortcut = {
         "begin": BAR,
         "beginCaptures": _first("operator"),
@@ -119,7 +119,7 @@ def _keywords(*kinds: str) -> str:
 
 
 def _tokens() -> dict[str, Rule]:
-    """What is the same wherever it occurs."""
+    """Return the rules of tokens that are equal in all contexts."""
     closers = [_terminal(name) for name in ("_RPAR", "_RSQB", "RBRACE", "MORE")]
     operators = [DASH, STAR, EQUAL, BAR, _terminal("_PLUS"), _terminal("_SLASH")]
     unit = [_match("number", "[0-9.]+"), _match("unit", ".+")]
@@ -152,7 +152,7 @@ def _tokens() -> dict[str, Rule]:
 
 
 def _contexts() -> dict[str, Rule]:
-    """What the words in each place are."""
+    """Return the rules of words by context."""
     general = [*map(_include, ("comment", "brackets", "formula", "string", "number"))]
     block = _match("block", f"{WORD}(?:{BLANKS}{WORD})+")
     words = [*_names(before="(?=[A-Z])"), *_names(behind=CALLED), _match("value", WORD)]
@@ -183,7 +183,7 @@ def _contexts() -> dict[str, Rule]:
 
 
 def _brackets() -> dict[str, Rule]:
-    """Brackets, each with what it holds."""
+    """Return the rules of brackets and their content."""
     return {
         "brackets": {
             "patterns": [
@@ -204,9 +204,9 @@ def _brackets() -> dict[str, Rule]:
 
 
 def _statements() -> dict[str, Rule]:
-    """Statements by their first word, and the entries of sections."""
+    """Return the rules of statements by their first word, and of entries of sections."""
     values = [_include("continuation"), _include("values")]
-    place = [
+    allow_values = [
         _match("value", WORD, SIZE, QUANTITY, DECIMAL, INTEGER, f"{DASH}(?=[A-Za-z0-9])"),
         *map(_include, ("continuation", "comment", "brackets", "formula", "string", "rest")),
     ]
@@ -235,18 +235,18 @@ def _statements() -> dict[str, Rule]:
     ]
     section = _bracket("LBRACE", "RBRACE", [_include("comment"), entry, other])
     equations = _bracket("LBRACE", "RBRACE", [_include("equations")])
-    given = rf"(?:{GAP}\([^{{}}\r\n]*\))?"
-    neuron = f"({NEURON}){WORD_END}(?={BLANKS}{WORD}{given}{GAP}{_terminal('LBRACE')})"
+    parameters = rf"(?:{GAP}\([^{{}}\r\n]*\))?"
+    neuron = f"({NEURON}){WORD_END}(?={BLANKS}{WORD}{parameters}{GAP}{_terminal('LBRACE')})"
     on = f"(?:{BLANKS}(on){WORD_END})?"
-    figure = f"(?:{BLANKS}({WORD}))?"
+    quantity = f"(?:{BLANKS}({WORD}))?"
     statements = [
         _statement(_keywords("_VERSION", "_USE"), {"1": "keyword"}, values),
         _statement(_keywords("_BODY"), {"1": "keyword"}, body),
         _statement(_keywords("_LET", "_BLOCK"), {"1": "keyword"}, header),
         _statement(neuron, {"1": "keyword"}, [equations, *header]),
-        _statement(_keywords("_EXPECT", "_CLAIM") + figure, {"1": "keyword", "2": "key"}, values),
-        _statement(_keywords("_ALLOW"), {"1": "keyword"}, place),
-        _statement(_keywords("SECTION") + on, {"1": "keyword", "2": "keyword"}, [section, *place]),
+        _statement(_keywords("_EXPECT", "_CLAIM") + quantity, {"1": "keyword", "2": "key"}, values),
+        _statement(_keywords("_ALLOW"), {"1": "keyword"}, allow_values),
+        _statement(_keywords("SECTION") + on, {"1": "keyword", "2": "keyword"}, [section, *allow_values]),
         _statement(WORD, {"0": "key"}, values),
         _statement(rf"(?=[^{BLANK}\r\n#A-Za-z])", {}, values),
     ]
@@ -254,7 +254,7 @@ def _statements() -> dict[str, Rule]:
 
 
 def grammar() -> Rule:
-    """The whole grammar."""
+    """Return the grammar."""
     return {
         "name": LANGUAGE,
         "scopeName": f"source.{LANGUAGE}",
@@ -266,7 +266,7 @@ def grammar() -> Rule:
 
 
 def text() -> str:
-    """The grammar as it is written."""
+    """Return the grammar as JSON."""
     return json.dumps(grammar(), indent=2) + "\n"
 
 

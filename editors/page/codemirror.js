@@ -1,4 +1,4 @@
-// What the live page takes of CodeMirror (MIT licence), as one module.
+// Parts of CodeMirror (MIT licence) for the live page, bundled as one module.
 export { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
 export { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 export { bracketMatching, indentUnit } from "@codemirror/language";

@@ -1,11 +1,11 @@
-// Starts the language server, `sewdsl lsp`, and talks to it over its standard input and output.
+// Start the language server, `sewdsl lsp`, and communicate over its standard input and output.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import * as vscode from "vscode";
 import { LanguageClient } from "vscode-languageclient/node";
 
-// Files and texts that are not saved yet, but no older versions beside a comparison, whose used files are not at hand.
+// Saved and unsaved files. Other schemes, e.g. old versions in a comparison, have no folder with the files they use.
 const TEXTS = ["file", "untitled"].map((scheme) => ({ language: "sewdsl", scheme }));
 
 let client: LanguageClient | undefined;
@@ -26,20 +26,21 @@ async function start(): Promise<void> {
   try {
     launched = await launch();
   } catch {
-    void complain();
+    void reportMissingCommand();
     return;
   }
   const server = async (): Promise<ChildProcess> => {
-    const first = launched ?? (await launch()); // a second one where the client starts a server that broke off again
+    // The client restarts a server that exits. Then the first process is used up, and a new one is started.
+    const process = launched ?? (await launch());
     launched = undefined;
-    return first;
+    return process;
   };
   client = new LanguageClient("sewdsl", "sewdsl", server, { documentSelector: TEXTS });
-  await client.start().catch(() => undefined); // the client has said why
+  await client.start().catch(() => undefined); // The client has reported the error.
 }
 
-async function complain(): Promise<void> {
-  const message = `The command '${command()}' does not start: pip install 'sewdsl[lsp]', or say in 'sewdsl.path' where it is.`;
+async function reportMissingCommand(): Promise<void> {
+  const message = `Cannot start the command '${command()}'. Run "pip install 'sewdsl[lsp]'", or set the path in 'sewdsl.path'.`;
   const open = "Open the setting";
   if ((await vscode.window.showErrorMessage(message, open)) === open) {
     await vscode.commands.executeCommand("workbench.action.openSettings", "sewdsl.path");
