@@ -1,1 +1,1 @@
-"""What a network shares with other libraries."""
+"""Import from and export to other libraries."""

@@ -7,14 +7,14 @@ from sewdsl.user_error import UserError
 
 
 class ExportError(UserError):
-    """A network that cannot be written, or a library for it that is missing; the message says which, and why."""
+    """Failed export: the network cannot be expressed, or a library is missing."""
 
 
 class UnsupportedLayer(ExportError):
-    """A layer that a format cannot express.
+    """Layer that a format cannot express.
 
     Args:
-        why: What speaks against it, in words that go on after its name: ``is a max pooling of real values, …``.
+        why: Predicate of the message, e.g. ``is a max pooling of real values``.
     """
 
     def __init__(self, node: Node, why: str) -> None:
@@ -23,25 +23,25 @@ class UnsupportedLayer(ExportError):
 
 
 class MissingLibrary(ExportError):
-    """A library that is not installed.
+    """Library that is not installed.
 
     Args:
-        library: Its name, as pip knows it.
+        library: Name of the package on PyPI.
     """
 
     def __init__(self, library: str) -> None:
-        super().__init__(f"this needs {library}, which is not installed: pip install 'sewdsl[exchange]'")
+        super().__init__(f"{library} is not installed; run pip install 'sewdsl[exchange]'")
 
 
 class WeightsError(UserError):
-    """Weights that cannot be read, or do not fit; the message says which, and why."""
+    """Weights that cannot be read, or that do not fit a network."""
 
 
-class NoPlaceError(WeightsError):
-    """A layer that a scheme has no key for.
+class MissingKeyError(WeightsError):
+    """Layer without a key in a scheme.
 
     Args:
-        why: What it is instead, in words that go on after its name.
+        why: Predicate of the message.
     """
 
     def __init__(self, node: Node, why: str) -> None:

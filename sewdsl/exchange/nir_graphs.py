@@ -1,12 +1,12 @@
-"""What all that reads, writes and runs graphs of NIR agrees on: their metadata, and the cut of their cycles.
+"""Metadata of NIR graphs, and the edges that carry values of the previous time-step.
 
-All that sewdsl adds to a graph lies under ``metadata["sewdsl"]``, of the graph and of each node, so that nothing of
-anybody else's is touched. In a file, numbers come back as NumPy's and text as text; :meth:`GraphMetadata.of` and
-:meth:`NodeMetadata.of` take either.
+sewdsl stores its own metadata under ``metadata["sewdsl"]`` of the graph and of each node. HDF5 files return numbers as
+NumPy scalars; :meth:`GraphMetadata.of` and :meth:`NodeMetadata.of` accept both.
 
-NIR has no time-steps: a recurrent connection is an edge that closes a cycle. In discrete time, something in a cycle has
-to be of the time-step before. That is what a node ``Delay`` gives. In a cycle without one it is what leaves the cycle,
-as in the recurrent layers of snnTorch and Norse: what neurons feed back are their spikes of the time-step before.
+NIR has no time-steps: a recurrent connection is an edge that closes a cycle. In discrete time, one edge of each cycle
+carries the value of the previous time-step. If the cycle has a node ``Delay``, it is the edge into this node. Otherwise
+it is the edge that leaves the node read from outside, as in the recurrent layers of snnTorch and Norse: neurons feed
+back their previous spikes.
 """
 
 from __future__ import annotations
@@ -18,49 +18,49 @@ from typing import Any, Literal, Self
 from sewdsl.light_dataclass import dataclass
 
 KEY = "sewdsl"
-"""The key in ``metadata`` of a graph and of a node."""
+"""Key in ``metadata`` of a graph or node."""
 DEFAULT_DT = 1e-4
-"""Seconds of a time-step, as SpikingJelly and snnTorch take it."""
+"""Default duration of a time-step in seconds, as in SpikingJelly and snnTorch."""
 
 
 class _Entry:
-    """Text and numbers under :data:`KEY`, by the names of a dataclass's fields."""
+    """Metadata entry under :data:`KEY`, with the fields of a dataclass."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry to put into a ``metadata``."""
+        """Return the entry in the form of a ``metadata`` dictionary."""
         return {KEY: asdict(self)}  # type: ignore[call-overload]
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Self | None:
-        """Return the entry of a ``metadata``; None if it has none, as in a graph of another library.
+        """Return the entry of a ``metadata``, or None for graphs of other libraries.
 
         Raises:
-            ValueError: it says something else than we write.
+            ValueError: If the entry has missing fields or values of another type.
         """
-        said = metadata.get(KEY)
-        if said is None:
+        entry = metadata.get(KEY)
+        if entry is None:
             return None
         try:
-            known = [f for f in fields(cls) if f.name in said or f.default is MISSING]  # type: ignore[arg-type]
+            # Files of earlier versions may lack the optional fields.
+            present = [f for f in fields(cls) if f.name in entry or f.default is MISSING]  # type: ignore[arg-type]
             types = {"int": int, "float": float}
-            return cls(**{field.name: types.get(str(field.type), str)(said[field.name]) for field in known})
+            return cls(**{field.name: types.get(str(field.type), str)(entry[field.name]) for field in present})
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"metadata[{KEY!r}] is not what sewdsl writes: {error}") from error
+            raise ValueError(f"invalid metadata[{KEY!r}]: {error}") from error
 
 
 @dataclass(frozen=True)
 class GraphMetadata(_Entry):
-    """Of a graph.
+    """Metadata of a graph.
 
     Attributes:
-        steps: Time-steps that it is to run for.
-        encode: ``direct``: a static input is shown at each of them. ``none``: the input is a sequence.
-        readout: How the outputs of the time-steps become one: ``mean``, ``sum`` or ``last``.
-        dt: Seconds of a time-step: what ``tau`` and ``r`` of the neurons are to be divided and multiplied by.
-        fires: ``at``: a neuron whose potential has reached its threshold fires. ``above``: it must exceed it. For
-            ``Threshold`` it is always ``above``.
-        spec: The text that the network was written in, without what it was changed by: for readers, not for programs.
-        inputs: How they are scaled, in words; empty: unknown.
+        encode: ``direct``: a static input, repeated at every time-step. ``none``: the input is a sequence.
+        readout: Reduction of the outputs over time: ``mean``, ``sum`` or ``last``.
+        dt: Duration of a time-step in seconds; ``tau`` is divided by it, ``r`` multiplied.
+        fires: ``at``: a neuron fires when its membrane potential reaches the threshold. ``above``: the potential must
+            exceed it. For ``Threshold`` it is always ``above``.
+        spec: Source text of the network without overrides, for human readers only.
+        inputs: Description of the input scaling; empty if unknown.
     """
 
     name: str
@@ -75,11 +75,11 @@ class GraphMetadata(_Entry):
 
 @dataclass(frozen=True)
 class NodeMetadata(_Entry):
-    """Of a node.
+    """Metadata of a node.
 
     Attributes:
-        node: Name of the node of the network that it was written for; several may represent one.
-        op: What that does, with every value in force: ``c32k3s1p1d1g1b0``, ``PLIF(tau=2.0, …)``.
+        node: Name of the node in the sewdsl network. Several NIR nodes may represent one.
+        op: Operation of that node with all arguments: ``c32k3s1p1d1g1b0``, ``PLIF(tau=2.0, …)``.
     """
 
     node: str
@@ -87,24 +87,24 @@ class NodeMetadata(_Entry):
 
 
 MAX_ROUNDS = 100
-"""How deep cycles may nest."""
+"""Maximum nesting depth of cycles."""
 
 Reads = Mapping[str, Sequence[str]]
-"""For each node, the nodes whose sum it reads."""
+"""Names of the nodes that each node reads; a node reads the sum of their outputs."""
 
 
 class EndlessCycle(ValueError):
-    """Raised of cycles that nest too deep; the message names the nodes of one."""
+    """Cycles nested too deeply; the message lists the nodes of one cycle."""
 
 
 def cut_cycles(reads: Reads, delays: Collection[str] = ()) -> frozenset[tuple[str, str]]:
-    """Return the edges that give what was at the time-step before, so that those left make no cycle.
+    """Return edges that carry values of the previous time-step; without them, the graph is acyclic.
 
     Args:
-        delays: Its nodes that delay: no edge into one of these is left in a cycle.
+        delays: Names of the ``Delay`` nodes. Every edge into a delay within its cycle is cut.
 
     Raises:
-        EndlessCycle: cycles nest more than :data:`MAX_ROUNDS` deep.
+        EndlessCycle: If cycles are nested more than :data:`MAX_ROUNDS` deep.
     """
     cut = {
         (source, node)
@@ -113,21 +113,24 @@ def cut_cycles(reads: Reads, delays: Collection[str] = ()) -> frozenset[tuple[st
         for source in reads[node]
         if source in members
     }
+    # Cutting one edge may leave an inner cycle in the same component.
     for _ in range(MAX_ROUNDS):
-        left = {node: [source for source in sources if (source, node) not in cut] for node, sources in reads.items()}
-        found = list(_cycles(left))
-        if not found:
+        remaining = {
+            node: [source for source in sources if (source, node) not in cut] for node, sources in reads.items()
+        }
+        cycles = list(_cycles(remaining))
+        if not cycles:
             return frozenset(cut)
-        for members in found:
-            cut |= _cut_one(members, left)
-    raise EndlessCycle(" -> ".join(sorted(found[0])))
+        for members in cycles:
+            cut |= _cut_one(members, remaining)
+    raise EndlessCycle(" -> ".join(sorted(cycles[0])))
 
 
 def _cut_one(members: frozenset[str], reads: Reads) -> set[tuple[str, str]]:
-    """Return the edges to cut in one part of a graph in which each node leads to each other.
+    """Return the edges to cut in one strongly connected component.
 
-    What one node gives to the outside is what flows back; where several do, what flows into the first that reads
-    something from outside.
+    If only one node is read from outside, its output is the feedback. Otherwise, the feedback is the input of the first
+    node that also reads from outside.
     """
     inside = [(source, node) for node in members for source in reads[node] if source in members]
     leaving = {source for node, sources in reads.items() if node not in members for source in sources} & members
@@ -138,8 +141,8 @@ def _cut_one(members: frozenset[str], reads: Reads) -> set[tuple[str, str]]:
 
 
 def _cycles(reads: Reads) -> Iterator[frozenset[str]]:
-    """Yield the parts of a graph in which each node leads to each other, or a node to itself."""
-    import networkx as nx  # which writing a graph does not need
+    """Yield the strongly connected components that contain a cycle."""
+    import networkx as nx  # Imported here because writing a graph does not need it.
 
     graph = nx.DiGraph((source, node) for node, sources in reads.items() for source in sources)
     for members in nx.strongly_connected_components(graph):

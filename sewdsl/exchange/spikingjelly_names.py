@@ -10,18 +10,17 @@ from sewdsl.ops.neurons.integrate_and_fire import DLIF, IF, LIF, PLIF
 from sewdsl.ops.surrogates import ATan, Constant, Rectangular, Sigmoid, Triangle
 
 NEURONS: dict[type[Neuron], str] = {IF: "IFNode", LIF: "LIFNode", DLIF: "LIFNode", PLIF: "ParametricLIFNode"}
-"""Classes of neurons: H[t] = V[t-1] + X[t], or V[t-1] + (X[t] - (V[t-1] - v_reset)) / tau, or the latter without a
-division of X[t]: DLIF."""
+"""SpikingJelly classes. IF: H[t] = V[t-1] + X[t]. LIF and PLIF: V[t-1] + (X[t] - (V[t-1] - v_reset)) / tau. DLIF: the
+same, but X[t] is not divided by tau."""
 
 
 class NamedSurrogate(NamedTuple):
-    """A surrogate of SpikingJelly with the derivative of a kind.
+    """SpikingJelly surrogate and the kind with the same derivative.
 
     Attributes:
-        name: Name of its class.
-        kind: Kind of the same derivative.
-        arguments: Arguments of the kind for a surrogate there; None if its derivative is another one.
-        call: Arguments of the class for a surrogate of the kind, as text; None if it is read only.
+        name: Class name in SpikingJelly.
+        arguments: Maps an instance to the arguments of the kind, or to None if no arguments give the same derivative.
+        call: Maps the kind to the constructor arguments of the class, as text; None if the class is only read.
     """
 
     name: str
@@ -31,7 +30,7 @@ class NamedSurrogate(NamedTuple):
 
 
 def _of_alpha(name: str, kind: type[Surrogate]) -> NamedSurrogate:
-    return NamedSurrogate(name, kind, lambda there: {"alpha": float(there.alpha)}, lambda op: f"{op.alpha!r}")
+    return NamedSurrogate(name, kind, lambda surrogate: {"alpha": float(surrogate.alpha)}, lambda op: f"{op.alpha!r}")
 
 
 SURROGATES = (
@@ -41,15 +40,15 @@ SURROGATES = (
     NamedSurrogate(  # 1 / (2 w) where |u| < w, else c
         "PiecewiseLeakyReLU",
         Rectangular,
-        lambda there: None if there.c else {"width": 2 * float(there.w)},
+        lambda surrogate: None if surrogate.c else {"width": 2 * float(surrogate.w)},
         lambda op: f"w={op.width / 2!r}, c=0.0",
     ),
     NamedSurrogate(  # leak where u < 0, else k
         "LeakyKReLU",
         Constant,
-        lambda there: {"value": float(there.k)} if there.k == there.leak else None,
+        lambda surrogate: {"value": float(surrogate.k)} if surrogate.k == surrogate.leak else None,
         lambda op: f"leak={op.value!r}, k={op.value!r}",
     ),
-    NamedSurrogate("Rect", Rectangular, lambda there: {"width": 1 / float(there.alpha)}),
+    NamedSurrogate("Rect", Rectangular, lambda surrogate: {"width": 1 / float(surrogate.alpha)}),
     NamedSurrogate("DeterministicPass", Constant, lambda _: {"value": 1.0}),
 )

@@ -204,8 +204,8 @@ def test_a_layer_is_no_file(text: str) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("x.onnx", f"'x.onnx' is a model of ONNX, not a graph of NIR: {ONLY_WRITTEN}"),
-        ("x.pt2", f"'x.pt2' is an archive of torch.export, not a graph of NIR: {ONLY_WRITTEN}"),
+        ("x.onnx", f"'x.onnx' is a model of ONNX, expected a NIR file: {ONLY_WRITTEN}"),
+        ("x.pt2", f"'x.pt2' is an archive of torch.export, expected a NIR file: {ONLY_WRITTEN}"),
         ("y.nir", "cannot read 'y.nir': there is no such file"),
         ("x.nr", "cannot read 'x.nr': there is no such file; did you mean 'x.nir'?"),
     ],
@@ -243,13 +243,13 @@ def test_our_own_text_in_pytorch_names_its_network(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("run", "cannot read 'run': it is a folder; the weights in it: run/checkpoints/best.safetensors"),
+        ("run", "cannot read 'run': it is a folder; it contains run/checkpoints/best.safetensors"),
         ("y.ckpt", "cannot read 'y.ckpt': there is no such file"),
         ("x.ckp", "cannot read 'x.ckp': there is no such file; did you mean 'x.ckpt'?"),
-        ("x.onnx", "'x.onnx' is a model of ONNX, not a file of weights"),
-        ("paper.pdf", "'paper.pdf' is a PDF file, not a file of weights"),
-        ("mine.net", "'mine.net' is the text of a network, not a file of weights"),
-        ("x.ckpt", "'x.ckpt' is damaged, or no file of weights"),
+        ("x.onnx", "'x.onnx' is a model of ONNX, expected a weights file"),
+        ("paper.pdf", "'paper.pdf' is a PDF file, expected a weights file"),
+        ("mine.net", "'mine.net' is a .net file, expected a weights file"),
+        ("x.ckpt", "'x.ckpt' is damaged or not a weights file"),
     ],
 )
 def test_weights(source: str, said: str) -> None:
@@ -273,5 +273,5 @@ def test_weights_of_another_network_are_counted_first(tmp_path: Path) -> None:
     save_file(sewdsl.compile("other.net").state_dict(), "other.safetensors")
     result = run("export", "mine.net", "out.py", "--weights", "other.safetensors")
     first, *rest = result.stderr.splitlines()
-    assert first == "error: the weights do not fit mine by the keys of sewdsl (6 of another shape or kind):"
+    assert first == "error: the weights do not fit mine in scheme sewdsl (6 of another shape or dtype):"
     assert len(rest) == 6

@@ -16,34 +16,34 @@ HEAD = "GAP-FC3"
 PAIR = "c4k3-BN-IF-c4k3-BN-IF"
 
 RESNETS = {
-    f"{STEM}-MPk2s2-{HEAD}": "there is no residual block of convolutions",
-    f"{BLOCK}-{HEAD}": "there is no convolution before the first block",
+    f"{STEM}-MPk2s2-{HEAD}": "the network has no residual block of convolutions",
+    f"{BLOCK}-{HEAD}": "the network has no convolution before the first block",
     f"{STEM}-{BLOCK}-MPk2s2-{BLOCK}-{HEAD}": "max_pool1 (MPk2s2p0) is between two blocks",
     f"{STEM}-{STEM}-{BLOCK}-{HEAD}": "conv2 (c4k3s1p1d1g1b0) is between the stem and the first block",
-    f"MPk2s2-{STEM}-{BLOCK}-{HEAD}": "max_pool1 (MPk2s2p0) is where a convolution belongs",
-    f"c4k3b1-BN-IF-{BLOCK}-{HEAD}": "conv1 (c4k3s1p1d1g1b1) has a bias",
+    f"MPk2s2-{STEM}-{BLOCK}-{HEAD}": "max_pool1 (MPk2s2p0) is where a convolution is expected",
+    f"c4k3b1-BN-IF-{BLOCK}-{HEAD}": "conv1 (c4k3s1p1d1g1b1) must not have a bias",
     f"c4k3b0-IF-{BLOCK}-{HEAD}": "conv1 (c4k3s1p1d1g1b0) has no batch norm after it",
-    f"c4k3b0-tdBN(alpha=0.5)-IF-{BLOCK}-{HEAD}": "tdbn1 (tdBN) scales by 0.5 next to its weight",
+    f"c4k3b0-tdBN(alpha=0.5)-IF-{BLOCK}-{HEAD}": "tdbn1 (tdBN) has an additional factor of 0.5",
     f"{STEM}-ADD[{PAIR}|{PAIR}]-{HEAD}": "shortcut.conv2 (c4k3s1p1d1g1b0) is the second convolution of a projection",
-    f"{STEM}-ADD[ADD[{PAIR}|id]|id]-{HEAD}": "branch.add1 (ADD) is not one of a row of layers",
-    f"{STEM}-ADD[MPk3s1p1-{PAIR}|id]-{HEAD}": "branch.max_pool1 (MPk3s1p1) is where a convolution belongs",
+    f"{STEM}-ADD[ADD[{PAIR}|id]|id]-{HEAD}": "branch.add1 (ADD) is not part of a plain sequence of layers",
+    f"{STEM}-ADD[MPk3s1p1-{PAIR}|id]-{HEAD}": "branch.max_pool1 (MPk3s1p1) is where a convolution is expected",
     f"{STEM}-ADD[id|{PAIR}]-{HEAD}": "add1 (ADD) has no convolutions in its branch",
     f"{STEM}-{{ADD[{PAIR}|id]-IF}}*1-{HEAD}": "if1 (IF) follows a block whose branch ends with an activation",
-    f"{STEM}-{BLOCK}-IF-{HEAD}": "if2 (IF) has no place",
-    f"{STEM}-{BLOCK}-GAP": "there is no linear layer after the last block",
+    f"{STEM}-{BLOCK}-IF-{HEAD}": "if2 (IF) has no key",
+    f"{STEM}-{BLOCK}-GAP": "the network has no linear layer after the last block",
     f"{STEM}-{BLOCK}-{HEAD}-FC2": "fc2 (FC2b1) follows the linear layer",
-    f"{STEM}-{BLOCK}-GAP-FC3b0": "fc1 (FC3b0) has no bias",
-    f"{STEM}-{BLOCK}-{STEM}-{HEAD}": "conv2 (c4k3s1p1d1g1b0) has no place",
+    f"{STEM}-{BLOCK}-GAP-FC3b0": "fc1 (FC3b0) must have a bias",
+    f"{STEM}-{BLOCK}-{STEM}-{HEAD}": "conv2 (c4k3s1p1d1g1b0) has no key",
 }
 DVS = {
     f"{STEM}-SEW Block (c8)-FC3": "sew_block1.shortcut.conv1 (c8k1s1p0d1g1b0) is a projection",
-    f"{STEM}-{BLOCK}": "there is no linear layer at the end",
-    f"{STEM}-{BLOCK}-MPk2s2": "max_pool1 (MPk2s2p0) has no place",
+    f"{STEM}-{BLOCK}": "the network has no linear layer at the end",
+    f"{STEM}-{BLOCK}-MPk2s2": "max_pool1 (MPk2s2p0) has no key",
     f"{STEM}-{{ADD[{PAIR}|id]-IF}}*1-FC3": "if1 (IF) follows a block whose branch ends with an activation",
-    f"{STEM}-{BLOCK}-IF-FC3": "if2 (IF) is where a convolution belongs",
+    f"{STEM}-{BLOCK}-IF-FC3": "if2 (IF) is where a convolution is expected",
     f"c4k3-BN-{BLOCK}-FC3": "bn1 (BN) has no activation after it",
-    f"{STEM}-{BLOCK}-{HEAD}": "gap1 (GAP) is where a convolution belongs",
-    f"{STEM}-{BLOCK}-FC3b0": "fc1 (FC3b0) has no bias",
+    f"{STEM}-{BLOCK}-{HEAD}": "gap1 (GAP) is where a convolution is expected",
+    f"{STEM}-{BLOCK}-FC3b0": "fc1 (FC3b0) must have a bias",
 }
 
 
@@ -69,14 +69,18 @@ def test_not_of_the_code_for_dvs(body: str) -> None:
 
 
 def test_a_neuron_that_learns_has_no_place_beside_anns() -> None:
-    assert "plif1 (PLIF) learns, and torchvision has no place" in refusal(f"c4k3-BN-PLIF-{BLOCK}-{HEAD}", "torchvision")
+    assert "plif1 (PLIF) is learnable, but torchvision has no key" in refusal(
+        f"c4k3-BN-PLIF-{BLOCK}-{HEAD}", "torchvision"
+    )
     block = "ADD[c4k3-BN|c4k1-BN-PLIF]"
-    assert "shortcut.plif1 (PLIF) learns" in refusal(f"{STEM}-{block}-{HEAD}", "torchvision")
+    assert "shortcut.plif1 (PLIF) is learnable" in refusal(f"{STEM}-{block}-{HEAD}", "torchvision")
 
 
 def test_a_neuron_that_learns_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sewdsl.exchange.weights.schemes.PLIF", LIF)
-    assert "plif1 (PLIF) learns what no neuron of authors does" in refusal(f"c4k3-BN-PLIF-{BLOCK}-{HEAD}", "authors")
+    assert "plif1 (PLIF) has learnable parameters that no neuron of authors has" in refusal(
+        f"c4k3-BN-PLIF-{BLOCK}-{HEAD}", "authors"
+    )
 
 
 @pytest.mark.parametrize("block", [BLOCK, "Spiking Block (c4)", "ADD[c4k3-BN|id]", f"ADD[{PAIR}-c4k1-BN|c4k1-BN]-PLIF"])

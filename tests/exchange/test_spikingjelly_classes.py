@@ -101,7 +101,12 @@ def test_counters_of_a_convolution_that_is_one_there() -> None:
 @pytest.mark.parametrize(
     ("name", "old", "new", "said"),
     [
-        ("MSResNet", "-MS Block (c4s2)", "", "as MSResNet: it has 2 stages of residual blocks, not three or four"),
+        (
+            "MSResNet",
+            "-MS Block (c4s2)",
+            "",
+            "as MSResNet: the network has 2 stages of residual blocks, expected 3 or 4",
+        ),
         ("MSResNet", "SN-GAP", "GAP", "as MSResNet: gap1 (GAP) is where a neuron belongs"),
         ("SpikingVGG", "c4k3b1-SN", "c4k3b0-SN", "as SpikingVGG: conv2 (c4k3s1p1d1g1b0) has no bias"),
         ("SpikingVGG", "-DP-FC3", "", "as SpikingVGG: if4 (IF) has no linear layer after it"),
@@ -115,11 +120,11 @@ def test_counters_of_a_convolution_that_is_one_there() -> None:
             "Spikformer",
             "ADD[c8k3-BN-SN|id]",
             "ADD[c8k3-BN-SN|c8k1]",
-            "as Spikformer: shortcut.conv1 (c8k1s1p0d1g1b1) has no place after",
+            "as Spikformer: shortcut.conv1 (c8k1s1p0d1g1b1) is not expected after",
         ),
         ("SpikeDrivenTransformer", "c16k1b1", "c16k3b1", ""),
         ("MASNN", "SA-ReLU-SN-FC5", "SA-SN-FC5", "as MASNN: fc1 (FC5b1) is where a neuron belongs"),
-        ("MaxFormer", "GAP-SN-FC3", "GAP-SN-FC3b0", "as MaxFormer: fc1 (FC3b0) has no bias"),
+        ("MaxFormer", "GAP-SN-FC3", "GAP-SN-FC3b0", "as MaxFormer: fc1 (FC3b0) must have a bias"),
     ],
 )
 def test_what_is_none_of_them(name: str, old: str, new: str, said: str) -> None:
@@ -146,7 +151,7 @@ def test_missing_and_foreign_keys_are_named() -> None:
         ours = f"repeat2.2.spikformer_block1.branch.spiking_self_attention1.{letter}.conv1.weight"
         assert f"missing: blocks.1.attn.qkv_conv_bn.0.weight, which is {ours}" in said
     assert "not of this network: blocks.2.attn.attn_lif.w" in said
-    assert "head.bias is [4], but fc1 (FC3b1) needs [3]" in said
+    assert "head.bias has shape [4], but fc1 (FC3b1) requires [3]" in said
 
 
 def test_weights_of_another_network_of_the_class() -> None:
@@ -154,7 +159,7 @@ def test_weights_of_another_network_of_the_class() -> None:
         theirs = PEERS["spikformer-s"]().state_dict()
     with pytest.raises(
         WeightsError,
-        match=r"^.*:\n  these are keys of SpikingJelly's Spikformer, and they fit another .*: --net spikformer-s\n",
+        match=r"^.*:\n  the keys belong to SpikingJelly's Spikformer and fit another .*; pass --net spikformer-s\n",
     ):
         to_node_paths(theirs, sewdsl.load("spikformer-ti"), THEIRS)
 
@@ -163,6 +168,6 @@ def test_weights_of_another_class() -> None:
     network = tiny("QKFormer")
     theirs = to_scheme_keys(weights(network), network, THEIRS)
     with pytest.raises(
-        WeightsError, match=r"SpikingJelly's QKFormer, as those of qkformer-10-384, qkformer-10-768 are\Z"
+        WeightsError, match=r"SpikingJelly's QKFormer; its shipped networks are qkformer-10-384, qkformer-10-768\Z"
     ):
         detect_schemes(theirs, sewdsl.load("7b-net"))

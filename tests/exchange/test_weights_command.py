@@ -102,9 +102,9 @@ class TestReads:
         }
         result = convert(saved(checkpoint, tmp_path / "checkpoint.pth"), tmp_path / "out.safetensors")
         assert result.exit_code == 0, result.stderr
-        assert "\n  weights under 'model'\n" in result.stdout
+        assert "\n  weights read from 'model'\n" in result.stdout
         aside = "'optimizer' (dict), 'lr_scheduler' (dict), 'epoch' (int), 'args' (Namespace), 'max_test_acc1' (float)"
-        assert f"\n  left out: {aside}\n" in result.stdout
+        assert f"\n  ignored: {aside}\n" in result.stdout
         assert same(tmp_path / "out.safetensors", weights("sewdsl"))
 
     @pytest.mark.parametrize("under", ["net", "state_dict"])
@@ -113,7 +113,7 @@ class TestReads:
         checkpoint = {under: {before + key: value for key, value in weights().items()}}
         result = convert(saved(checkpoint, tmp_path / "in.pth"), tmp_path / "out.pt")
         assert result.exit_code == 0, result.stderr
-        assert (f"'{before}' before every key was taken off" in result.stdout) == bool(before)
+        assert (f"removed prefix '{before}' from all keys" in result.stdout) == bool(before)
         assert same(tmp_path / "out.pt", weights("sewdsl"))
 
     def test_files_from_before_zip_archives(self, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ class TestReads:
         source = tmp_path / "in.safetensors"
         safetensors.torch.save_file(weights(), source, {"format": "pt", "epoch": "7"})
         result = convert(source, tmp_path / "out.safetensors")
-        assert "left out: metadata epoch=7, format=pt" in result.stdout
+        assert "ignored: metadata epoch=7, format=pt" in result.stdout
         with safe_open(tmp_path / "out.safetensors", "pt") as file:
             assert file.metadata() == {"format": "pt"}
 
@@ -134,7 +134,7 @@ class TestReads:
         result = convert(saved(old, tmp_path / "in.pth"), tmp_path / "out.safetensors")
         assert result.exit_code == 0, result.stderr
         lacking = [key for key in weights() if key.endswith("num_batches_tracked")]
-        assert f"num_batches_tracked was missing and is 0: {', '.join(lacking)}\n" in result.stdout
+        assert f"num_batches_tracked is missing and was set to 0: {', '.join(lacking)}\n" in result.stdout
         assert same(tmp_path / "out.safetensors", weights("sewdsl"))  # which were never trained
 
     def test_scalars_of_either_shape(self, tmp_path: Path) -> None:
@@ -171,19 +171,23 @@ class TestRefuses:
         del wrong["fc.bias"], wrong["layer1.0.conv2.module.0.weight"]
         wrong |= {"layer9.0.sn1.w": torch.ones(1), "head.weight": torch.ones(2)}
         said = refused(saved(wrong, tmp_path / "in.pth")).splitlines()
-        assert said[0].endswith("by the keys of authors (2 missing, 2 not of this network):")
+        assert said[0].endswith("in scheme authors (2 missing, 2 unexpected):")
         assert sorted(said[1:]) == [
-            "  missing: fc.bias, which is fc1.bias",
-            "  missing: layer1.0.conv2.module.0.weight, which is sew_block1.branch.conv2.weight",
-            "  not of this network: head.weight",
-            "  not of this network: layer9.0.sn1.w",
+            "  missing: fc.bias (fc1.bias in sewdsl)",
+            "  missing: layer1.0.conv2.module.0.weight (sew_block1.branch.conv2.weight in sewdsl)",
+            "  unexpected: head.weight",
+            "  unexpected: layer9.0.sn1.w",
         ]
 
     @pytest.mark.parametrize(
         ("theirs", "ours", "advice"),
         [
-            ("PLIF", "IF", "keys that end with .w are of PLIF neurons: --neuron PLIF, where the network says SN"),
-            ("IF", "PLIF", "no key ends with .w, as those of PLIF neurons do: --neuron IF, or whichever these had"),
+            ("PLIF", "IF", "keys that end with .w belong to PLIF neurons; pass --neuron PLIF if the network uses SN"),
+            (
+                "IF",
+                "PLIF",
+                "no key ends with .w, as keys of PLIF neurons do; pass the original neuron, e.g. --neuron IF",
+            ),
         ],
     )
     def test_weights_of_neurons_that_learn_and_of_others(
@@ -199,9 +203,12 @@ class TestRefuses:
     def test_shapes_with_the_names_of_the_nodes(self, tmp_path: Path) -> None:
         wrong = weights() | {"layer2.0.conv1.module.0.weight": torch.ones(8, 4, 5, 5), "fc.weight": torch.ones(3)}
         said = refused(saved(wrong, tmp_path / "in.pth"))
-        assert "layer2.0.conv1.module.0.weight is [8, 4, 5, 5], but sew_block2.branch.conv1 (c8k3s2p1d1g1b0)" in said
-        assert "needs [8, 4, 3, 3]" in said
-        assert "fc.weight is [3], but fc1 (FC3b1) needs [3, 8]" in said
+        assert (
+            "layer2.0.conv1.module.0.weight has shape [8, 4, 5, 5], but sew_block2.branch.conv1 (c8k3s2p1d1g1b0)"
+            in said
+        )
+        assert "requires [8, 4, 3, 3]" in said
+        assert "fc.weight has shape [3], but fc1 (FC3b1) requires [3, 8]" in said
 
     @pytest.mark.parametrize(
         "change",
@@ -219,21 +226,21 @@ class TestRefuses:
     @pytest.mark.parametrize("scheme", ["authors", "spikingjelly"])
     def test_the_wrong_network(self, scheme: str, tmp_path: Path) -> None:
         deeper = weights(scheme) | {"layer2.1.conv1.weight": torch.ones(1)}
-        assert "not of this network: layer2.1.conv1.weight" in refused(saved(deeper, tmp_path / "in.pth"))
+        assert "unexpected: layer2.1.conv1.weight" in refused(saved(deeper, tmp_path / "in.pth"))
 
     def test_keys_of_no_scheme(self, tmp_path: Path) -> None:
         said = refused(saved({"a": torch.ones(1), "b": torch.ones(1)}, tmp_path / "in.pth"))
-        assert "like this: a, b" in said
-        assert "plif1 (PLIF) learns, and torchvision has no place for that" in said
+        assert "the keys match no scheme of " in said and ": a, b\n" in said
+        assert "plif1 (PLIF) is learnable, but torchvision has no key for it" in said
 
     def test_another_scheme_than_the_one_named(self, tmp_path: Path) -> None:
         said = refused(saved(weights(), tmp_path / "in.pth"), "--from", "spikingjelly")
-        assert "missing: layer1.0.conv1.weight, which is sew_block1.branch.conv1.weight" in said
-        assert "not of this network: layer1.0.conv1.module.0.weight" in said
+        assert "missing: layer1.0.conv1.weight (sew_block1.branch.conv1.weight in sewdsl)" in said
+        assert "unexpected: layer1.0.conv1.module.0.weight" in said
 
     def test_a_layer_without_a_place(self, tmp_path: Path) -> None:
         said = refused(saved(weights(), tmp_path / "in.pth"), "--to", "torchvision")
-        assert "plif1 (PLIF) learns, and torchvision has no place for that" in said
+        assert "plif1 (PLIF) is learnable, but torchvision has no key for it" in said
 
     @pytest.mark.parametrize("zipped", [False, True])
     @pytest.mark.parametrize("within", [lambda x: x, lambda x: {"model": weights(), "args": Namespace(x=x)}])
@@ -246,7 +253,7 @@ class TestRefuses:
 
         monkeypatch.chdir(tmp_path)
         source = saved(within(Evil()), tmp_path / "in.pth", _use_new_zipfile_serialization=zipped)
-        assert "holds posix.mkdir, which is no weight and might run code: it was not loaded" in refused(source)
+        assert "contains posix.mkdir, which could run code; the file was not loaded" in refused(source)
         assert not TOUCHED.exists()
         torch.load(source, weights_only=False)
         assert TOUCHED.exists()  # it would have
@@ -254,11 +261,14 @@ class TestRefuses:
     @pytest.mark.parametrize(
         ("value", "said"),
         [
-            ([torch.ones(1)], "holds no weights by key, but one list"),
-            ({}, "holds no weights"),
-            ({"a": torch.ones(1), "b": 3, 4: torch.ones(1)}, "holds what is no tensor: 'b' (int), 4 (Tensor)"),
-            ({"model": {"a": None}}, "holds what is no tensor: 'a' (NoneType)"),
-            ({"model": weights(), "net": weights()}, "holds weights twice: under 'model' and 'net'"),
+            ([torch.ones(1)], "contains one list, expected a dictionary of tensors"),
+            ({}, "contains no weights"),
+            (
+                {"a": torch.ones(1), "b": 3, 4: torch.ones(1)},
+                "contains values that are not tensors: 'b' (int), 4 (Tensor)",
+            ),
+            ({"model": {"a": None}}, "contains values that are not tensors: 'a' (NoneType)"),
+            ({"model": weights(), "net": weights()}, "contains several sets of weights: 'model' and 'net'"),
         ],
     )
     def test_what_is_no_file_of_weights(self, value: object, said: str, tmp_path: Path) -> None:
@@ -334,7 +344,7 @@ class TestShows:
         source = saved({"net": weights()}, tmp_path / "in.pth")
         lines, numbers = run("show", source).stdout.splitlines(), sum(value.numel() for value in weights().values())
         assert lines[0] == "conv1.weight  float32 [4, 2, 3, 3]"
-        assert lines[-2:] == [f"{source}: {len(weights())} tensors of {numbers:,} numbers", "  weights under 'net'"]
+        assert lines[-2:] == [f"{source}: {len(weights())} tensors of {numbers:,} numbers", "  weights read from 'net'"]
 
     def test_whose_keys(self, tmp_path: Path) -> None:
         result = run("show", saved(weights("spikingjelly"), tmp_path / "in.pth"), *OPTIONS)

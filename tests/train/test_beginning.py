@@ -190,9 +190,9 @@ class TestCommand:
             "taken: conv1, repeat1 (29 of 37 tensors, 684 numbers)",
             "new: bn1, plif1, fc1",
             "left: bn1, which has no bn1.bias there",
-            "left: fc1.weight is [11, 4], but fc1 (FC10b1) needs [10, 16]",
+            "left: fc1.weight has shape [11, 4], but fc1 (FC10b1) requires [10, 16]",
             "left: fc2, stem, which Small does not have",
-            "num_batches_tracked was missing and is 0: repeat1.1.sew_block1.branch.bn1.num_batches_tracked",
+            "num_batches_tracked is missing and was set to 0: repeat1.1.sew_block1.branch.bn1.num_batches_tracked",
         ]
         folder = RunFolder(tmp_path / "run")
         kept = load_file(folder.start)
@@ -202,7 +202,7 @@ class TestCommand:
         assert start.taken == ("conv1", "repeat1")
         assert start.new == ("bn1", "plif1", "fc1")
         assert [f"left: {text}" for text in start.left] == said[2:5]
-        assert "which has no bn1.bias there" in folder.report.read_text("utf-8")
+        assert "for which the file has no bn1.bias" in folder.report.read_text("utf-8")
 
     def test_layers_that_begin_anew_do_so_by_the_seed_and_a_run_goes_on(
         self, small: Path, tensors: dict[str, Tensor], tmp_path: Path
@@ -238,7 +238,7 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         assert "  taken: conv1, repeat1.1 (" in done.stderr
         assert "  new: bn1, plif1, repeat1.2, fc1\n" in done.stderr
-        assert "  left: bn1, plif1, repeat1.2, fc1, which --weights-only does not name\n" in done.stderr
+        assert "  left: bn1, plif1, repeat1.2, fc1, which --weights-only does not select\n" in done.stderr
         start = RunFolder(tmp_path / "run").read_result().start
         assert start is not None
         assert start.only == ("conv1", "repeat1.1.*")
@@ -246,11 +246,11 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("pattern", "said"),
         [
-            ("convs1", "names no layer or part of Small; did you mean 'conv1'?"),
-            ("stem.*", "names no layer or part of Small; these have weights: conv1, bn1, plif1, repeat1, fc1"),
+            ("convs1", "matches no layer or part of Small; did you mean 'conv1'?"),
+            ("stem.*", "matches no layer or part of Small; parts with weights: conv1, bn1, plif1, repeat1, fc1"),
             (
                 "repeat1.*.max_pool1",
-                "names nothing that has weights; these have weights: conv1, bn1, plif1, repeat1, fc1",
+                "matches no layer with weights; parts with weights: conv1, bn1, plif1, repeat1, fc1",
             ),
         ],
     )
@@ -290,8 +290,8 @@ class TestCommand:
         ("content", "said"),
         [
             (None, "cannot read"),
-            (b"no weights", "is damaged, or no file of weights"),
-            (b"", "is damaged, or no file of weights"),
+            (b"no weights", "is damaged or not a weights file"),
+            (b"", "is damaged or not a weights file"),
         ],
     )
     def test_a_file_without_weights(self, small: Path, tmp_path: Path, content: bytes | None, said: str) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import sewdsl
 from sewdsl.exchange.weights import to_node_paths
 from sewdsl.exchange.weights.schemes import Scheme
-from sewdsl.exchange.weights.sequence_reader import ATTENTION, Place, layer_place
+from sewdsl.exchange.weights.sequence_reader import ATTENTION, LayerKeys, standard_keys
 from sewdsl.ir.network import Network
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class OwnModules(Scheme):
 
     name = "modules"
 
-    def places(self, network: Network) -> Iterator[Place]:
+    def layer_keys(self, network: Network) -> Iterator[LayerKeys]:
         for node in network:
-            yield layer_place(network, node, ATTENTION.get(type(node.op), ""))
+            yield standard_keys(network, node, ATTENTION.get(type(node.op), ""))
 
 
 def by_our_keys(theirs: nn.Module, mine: SpikingNetwork, found: dict[str, Tensor]) -> dict[str, Tensor]:

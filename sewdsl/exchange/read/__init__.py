@@ -1,1 +1,1 @@
-"""Models of other libraries as networks of ours: graphs of NIR, and modules of torch; see ``docs/exchange.md``."""
+"""Import of NIR graphs and PyTorch modules; see ``docs/exchange.md``."""

@@ -1,4 +1,4 @@
-"""A draft to a network, the text of a ``.net`` file, and weights under the keys of that network."""
+"""Conversion of a draft to a network, its ``.net`` text and its weights."""
 
 from __future__ import annotations
 
@@ -40,16 +40,17 @@ if TYPE_CHECKING:
 
 
 MAX_SCALE_FEATURES = 4096
-"""Features of a linear layer that does nothing but multiply each by a number of its own."""
+"""Maximum features of a linear layer that represents a scale with one factor per feature."""
 
 
 @dataclass(frozen=True)
 class ImportedNetwork:
-    """A model of another library, read.
+    """Network imported from another library.
 
     Attributes:
-        tensors: Its weights, by the keys of its module's ``state_dict``.
-        assumed: What of the header was made up, since nothing says it.
+        tensors: Weights with the keys of the ``state_dict`` of the compiled network.
+        text: The network as a ``.net`` file.
+        assumed: One sentence for each header setting that the model does not specify.
     """
 
     network: Network
@@ -60,32 +61,32 @@ class ImportedNetwork:
 
 
 def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str, ...] = ()) -> ImportedNetwork:
-    """Return the network of a draft.
+    """Convert a draft to a network.
 
     Args:
-        draft: What was read; it is changed.
+        draft: Layers of the model; modified.
 
     Raises:
-        ModelImportError: the language has no text for it, for instance since it is not made of rows and joins.
+        ModelImportError: If a ``.net`` file cannot express the network.
     """
     _absorb_scales(draft)
-    _one_start(draft)
-    _global_pools(draft)
-    _without_flattening(draft)
+    _unify_initial_tau(draft)
+    _use_global_pools(draft)
+    _remove_flattens(draft)
     items, outputs = ordered_items(draft)
-    settings = _named_once(items, settings)
-    network = _network(items, outputs, name, settings)
+    settings = _with_header_ops(items, settings)
+    network = _make_network(items, outputs, name, settings)
     for _ in range(MAX_REORDERINGS):
         order = _text_order(network)
         if order == [*range(len(network))]:
             break
-        places = {old: new for new, old in enumerate(order)}
+        new_index = {old: new for new, old in enumerate(order)}
         items, outputs = (
-            [items[old].moved(places) for old in order],
-            {name: places[index] for name, index in outputs.items()},
+            [items[old].moved(new_index) for old in order],
+            {name: new_index[index] for name, index in outputs.items()},
         )
-        network = _network(items, outputs, name, settings)
-    text, written = _written(network)
+        network = _make_network(items, outputs, name, settings)
+    text, written = _write_and_reparse(network)
     tensors = {
         f"{node.name}.{key}": value
         for node, item in zip(written.nodes, items, strict=True)
@@ -94,122 +95,128 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
     return ImportedNetwork(written, tensors, text, notes)
 
 
-def _one_start(draft: Draft) -> None:
-    """PLIF neurons that have learned different time constants start, without their weights, from the usual one."""
-    learned = [(index, item.op) for index, item in enumerate(draft.items) if isinstance(item.op, PLIF)]
-    if len({op.tau for _, op in learned}) > 1:
-        for index, op in learned:
+def _unify_initial_tau(draft: Draft) -> None:
+    """Set the initial tau of all PLIF neurons to the default, if their learned values differ."""
+    neurons = [(index, item.op) for index, item in enumerate(draft.items) if isinstance(item.op, PLIF)]
+    if len({op.tau for _, op in neurons}) > 1:
+        # The weights hold the learned values, so that one neuron in the header suffices.
+        for index, op in neurons:
             draft.change(index, op=op.replace(tau=PLIF().tau))
 
 
-def _global_pools(draft: Draft) -> None:
-    """An average over whole maps that is flattened, and nothing else, is a global average pooling."""
+def _use_global_pools(draft: Draft) -> None:
+    """Replace average pooling of the whole feature map, followed by Flatten, with global average pooling."""
     readers = draft.readers()
     for index, item in enumerate(draft.items):
         if isinstance(item.op, Flatten):
             (before,) = item.inputs
             pool = draft.items[before]
-            whole = isinstance(pool.op, AvgPool) and pool.op.kernel == draft.shape(pool.inputs[0])[1:]
-            if whole and pool.op.padding == (0, 0) and readers[before] == [index]:  # type: ignore[attr-defined]
+            is_global = isinstance(pool.op, AvgPool) and pool.op.kernel == draft.shape(pool.inputs[0])[1:]
+            if is_global and pool.op.padding == (0, 0) and readers[before] == [index]:  # type: ignore[attr-defined]
                 draft.change(index, op=GlobalAvgPool(), inputs=pool.inputs)
 
 
-def _without_flattening(draft: Draft) -> None:
-    """A linear layer flattens what it reads."""
+def _remove_flattens(draft: Draft) -> None:
+    """Remove every Flatten whose readers are all linear layers."""
     readers = draft.readers()
     for index, item in enumerate(draft.items):
-        linear = (i != OUTPUT and isinstance(draft.items[i].op, Linear) for i in readers[index])
-        if isinstance(item.op, Flatten) and all(linear):
+        # A linear layer flattens its own input.
+        reads_linear = (i != OUTPUT and isinstance(draft.items[i].op, Linear) for i in readers[index])
+        if isinstance(item.op, Flatten) and all(reads_linear):
             for reader in readers[index]:
                 draft.change(reader, inputs=item.inputs)
 
 
 MAX_REORDERINGS = 4
-"""How often nodes are put in the order of the text that is written of them, until it stays the same."""
+"""Maximum number of passes that sort the nodes by their order in the text."""
 
 
 def _text_order(network: Network) -> list[int]:
-    """Return the nodes in the order in which the text of a network makes them."""
+    """Return the order in which the compiler creates the nodes of the network's text."""
+    # Without loops and named outputs, ordered_items() already yields this order.
     if not network.graph.loops and not network.outputs:
         return [*range(len(network))]
     try:
         return [0, *item_nodes(network_items(network))]
     except UnwritableNetwork:
-        return [*range(len(network))]  # which is said later
+        return [*range(len(network))]  # _write_and_reparse() reports the error.
 
 
-def _named_once(items: list[DraftLayer], settings: Settings) -> Settings:
-    """Return the header's join and neuron: the only ones, if all of them are the same."""
+def _with_header_ops(items: list[DraftLayer], settings: Settings) -> Settings:
+    """Return settings with the join and the neuron of the network, if it uses only one of each."""
     joins, neurons = ([item.op for item in items if isinstance(item.op, family)] for family in (Join, Activation))
-    update = {
+    header_ops = {
         key: ops[0] for key, ops in (("join", joins), ("neuron", neurons)) if ops and ops.count(ops[0]) == len(ops)
     }
-    return settings.model_copy(update=update)
+    return settings.model_copy(update=header_ops)
 
 
-def _network(items: list[DraftLayer], outputs: dict[str, int], name: str, settings: Settings) -> Network:
-    """Return nodes by the names that they have where they come from; types inferred again, since gains have gone."""
+def _make_network(items: list[DraftLayer], outputs: dict[str, int], name: str, settings: Settings) -> Network:
+    """Build a network with the node names of the source model; number duplicate names from 2."""
     nodes: list[Node] = []
     counts: Counter[str] = Counter()
     for item in items:
-        name_there = item.origin.name or item.op.key
-        counts[name_there] += 1
-        own = name_there if counts[name_there] == 1 else f"{name_there} ({counts[name_there]})"
-        nodes.append(item.to_node(own, nodes))
-    named = () if "" in outputs else tuple(outputs.items())
-    return Network(name, tuple(nodes), max(outputs.values()), settings, outputs=named).validate()
+        base_name = item.origin.name or item.op.key
+        counts[base_name] += 1
+        unique_name = base_name if counts[base_name] == 1 else f"{base_name} ({counts[base_name]})"
+        # Infer the signals again: absorbed scales are gone.
+        nodes.append(item.to_node(unique_name, nodes))
+    named_outputs = () if "" in outputs else tuple(outputs.items())
+    return Network(name, tuple(nodes), max(outputs.values()), settings, outputs=named_outputs).validate()
 
 
-def _written(network: Network) -> tuple[str, Network]:
-    """Return the text of a network, and what it compiles to: the same."""
+def _write_and_reparse(network: Network) -> tuple[str, Network]:
+    """Return the text of a network, and the network that the text compiles to."""
     try:
         text = write_net(network)
         written = read(Source(network.name, text)).result()
     except UnwritableNetwork as error:
-        raise ModelImportError(f"the language has no text for {network.name}: {error}") from None
+        raise ModelImportError(f"cannot write {network.name} as a .net file: {error}") from None
     except SewdslError as error:
-        said = "; ".join(diagnostic.message for diagnostic in error.diagnostics)
-        raise ModelImportError(f"{network.name} breaks a rule of the language: {said}") from None
-    same = (_edges(written), written.outputs) == (_edges(network), network.outputs)
-    if not same or written.settings != network.settings:
-        raise ModelImportError(f"{network.name} has no text of its own: what was written reads as another network")
+        messages = "; ".join(diagnostic.message for diagnostic in error.diagnostics)
+        raise ModelImportError(f"{network.name} is not a valid network: {messages}") from None
+    # Guard against text that is valid but describes another network.
+    is_same = (_edges(written), written.outputs) == (_edges(network), network.outputs)
+    if not is_same or written.settings != network.settings:
+        raise ModelImportError(f"cannot write {network.name} as a .net file: its text compiles to another network")
     return text, written
 
 
 def _edges(network: Network) -> list[tuple[object, ...]]:
-    """Return the parts of a network that its text must have too."""
+    """Return the operations and edges of a network, without names."""
     return [(node.op, node.inputs, node.sources) for node in network]
 
 
 def _absorb_scales(draft: Draft) -> None:
-    """Take the gains out of a draft.
+    """Remove all ``ScaleOp`` from a draft.
 
-    A factor goes into the weights of the layers before it, through what is linear, if nothing else reads them. Else it
-    becomes a layer: of one number above 0 a ``SCALE``, of others a convolution of one weight per channel, or a linear
-    layer.
+    A factor is multiplied into the weights of preceding layers, across linear operations, if only the scale reads them.
+    Otherwise the scale becomes a layer: ``SCALE`` for one positive factor, else a 1x1 depthwise convolution or a
+    diagonal linear layer.
 
     Raises:
-        UnsupportedPart: it would be a linear layer of too many features.
+        UnsupportedPart: If the linear layer would have too many features.
     """
     for index, item in enumerate(draft.items):
         if not isinstance(item.op, ScaleOp):
             continue
         (source,), factor, readers = item.inputs, item.tensors["factor"].double().flatten(), draft.readers()
-        places = _scaled_items(draft, source, factor, readers)
-        if places is None:
-            _as_layer(draft, index, factor)
+        absorbing = _scaled_items(draft, source, factor, readers)
+        if absorbing is None:
+            _replace_by_layer(draft, index, factor)
             continue
-        for place in places:
-            _multiply(draft, place, factor)
-        draft.change(index, inputs=())  # it reads nothing any more
+        for target in absorbing:
+            _multiply(draft, target, factor)
+        draft.change(index, inputs=())  # Disconnected: ordered_items() drops it.
         draft.outputs = {name: source if i == index else i for name, i in draft.outputs.items()}
         for reader in set(readers[index]) - {OUTPUT}:
             draft.reconnect(reader, index, source)
 
 
 def _scaled_items(draft: Draft, index: int, factor: Tensor, readers: Sequence[Sequence[int]]) -> list[int] | None:
-    """Return the items whose weights take the factor of what an item gives; None: there are none."""
+    """Return the layers that can absorb a factor on the output of an item, or None."""
     item = draft.items[index]
+    # Other readers must see the unscaled value.
     if len(readers[index]) != 1:
         return None
     if isinstance(item.op, Conv | Linear | BatchNorm):
@@ -218,17 +225,17 @@ def _scaled_items(draft: Draft, index: int, factor: Tensor, readers: Sequence[Se
         return None
     if factor.numel() > 1 and draft.shape(item.inputs[0])[0] != item.output.channels:
         return None
-    places: list[int] = []
+    absorbing: list[int] = []
     for source in item.inputs:
-        found = _scaled_items(draft, source, factor, readers)
-        if found is None:
+        upstream = _scaled_items(draft, source, factor, readers)
+        if upstream is None:
             return None
-        places += found
-    return places
+        absorbing += upstream
+    return absorbing
 
 
 def _multiply(draft: Draft, index: int, factor: Tensor) -> None:
-    """Multiply weights and biases, each by the factor of its channel, in its own dtype."""
+    """Multiply weights and biases by the factor of their channel, computed in float64."""
     tensors = dict(draft.items[index].tensors)
     for name in {"weight", "bias"} & tensors.keys():
         value = tensors[name]
@@ -236,57 +243,66 @@ def _multiply(draft: Draft, index: int, factor: Tensor) -> None:
     draft.change(index, tensors=tensors)
 
 
-def _shortest(number: float, dtype: torch.dtype) -> float:
-    """Return the number of fewest digits that is the same in a dtype: 0.9, of the 0.8999999762 that float32 has."""
-    import torch  # whoever asks only for the size of an input needs none
+def _shortest(value: float, dtype: torch.dtype) -> float:
+    """Return the shortest decimal that rounds to the same value in a dtype, e.g. 0.9 for 0.8999999762 in float32."""
+    import torch  # Imported here because parse_input_size() does not need it.
 
-    tried = (float(f"{number:.{digits}g}") for digits in range(1, 17))
-    wanted = torch.tensor(number, dtype=dtype)
-    return next((near for near in tried if torch.equal(torch.tensor(near, dtype=dtype), wanted)), number)
+    candidates = (float(f"{value:.{digits}g}") for digits in range(1, 17))
+    exact = torch.tensor(value, dtype=dtype)
+    return next(
+        (candidate for candidate in candidates if torch.equal(torch.tensor(candidate, dtype=dtype), exact)), value
+    )
 
 
-def _as_layer(draft: Draft, index: int, factor: Tensor) -> None:
+def _replace_by_layer(draft: Draft, index: int, factor: Tensor) -> None:
+    """Replace a scale by a layer with fixed factors."""
     item = draft.items[index]
     channels, dtype = item.output.channels, item.tensors["factor"].dtype
-    numbers = {*factor.tolist()}
-    if len(numbers) == 1 and min(numbers) > 0:
-        draft.change(index, op=Scale(value=_shortest(numbers.pop(), dtype)), tensors={})
+    factors = {*factor.tolist()}
+    if len(factors) == 1 and min(factors) > 0:
+        draft.change(index, op=Scale(value=_shortest(factors.pop(), dtype)), tensors={})
         return
-    each = factor.expand(channels).to(dtype)
+    weights = factor.expand(channels).to(dtype)
     if len(item.output.shape) > 1:
         op = Conv(channels=channels, kernel=(1, 1), padding=(0, 0), groups=channels, bias=False)
-        draft.change(index, op=op, tensors={"weight": each.reshape(-1, 1, 1, 1).clone()})
+        draft.change(index, op=op, tensors={"weight": weights.reshape(-1, 1, 1, 1).clone()})
     elif channels <= MAX_SCALE_FEATURES:
-        draft.change(index, op=Linear(features=channels, bias=False), tensors={"weight": each.diag()})
+        draft.change(index, op=Linear(features=channels, bias=False), tensors={"weight": weights.diag()})
     else:
-        raise item.origin.refusal(f"multiplies {channels} features by numbers that no layer before it can take")
+        raise item.origin.refusal(
+            f"scales {channels:,} features by individual factors, which no layer before it can absorb; "
+            f"the limit is {MAX_SCALE_FEATURES:,} features"
+        )
 
 
 def header_assumptions(network: Network, *, steps: bool, readout: bool) -> tuple[str, ...]:
-    """Return what to say of the header that was made up; a network without neurons is the same at every time-step.
+    """Return notes on the header settings that the model does not specify.
 
     Args:
-        steps: Whether nothing said how many time-steps there are.
-        readout: Whether nothing said how they become one output.
+        steps: Whether the number of time-steps is unspecified.
+        readout: Whether the readout is unspecified.
     """
+    # Without neurons, the output is the same for all values of these settings.
     if not any(isinstance(node.op, Neuron) for node in network):
         return ()
-    steps_said = "steps is 1, since nothing says how many time-steps there are; --steps says it"
-    readout_said = "readout is mean, since nothing says how the time-steps become one output; --readout says it"
-    return (steps_said,) * steps + (readout_said,) * readout
+    steps_note = "steps is 1: the model does not specify the number of time-steps; set it with --steps"
+    readout_note = "readout is mean: the model does not specify a readout over time; set it with --readout"
+    return (steps_note,) * steps + (readout_note,) * readout
 
 
 _TEXT = re.compile(r"[1-9][0-9]{0,8}(?:x[1-9][0-9]{0,8}x[1-9][0-9]{0,8})?")
 
 
-def parse_input_size(said: str | tuple[int, ...]) -> tuple[int, ...]:
-    """``(C, H, W)`` or ``(F,)``, of ``"2x128x128"``, ``(2, 128, 128)``, ``"784"`` or ``(784,)``.
+def parse_input_size(value: str | tuple[int, ...]) -> tuple[int, ...]:
+    """Parse an input size: ``"2x128x128"``, ``(2, 128, 128)``, ``"784"`` or ``(784,)``.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: If the value has another form.
     """
-    text = said if isinstance(said, str) else "x".join(map(str, said)) if isinstance(said, tuple | list) else ""
+    text = value if isinstance(value, str) else "x".join(map(str, value)) if isinstance(value, tuple | list) else ""
     if not _TEXT.fullmatch(text):
-        message = f"input takes a shape, '2x128x128' or (2, 128, 128), or a number of features, '784', not {said!r:.40}"
+        message = (
+            f"input must be a shape, '2x128x128' or (2, 128, 128), or a number of features, '784'; got {value!r:.40}"
+        )
         raise ValueError(message)
     return tuple(map(int, text.split("x")))

@@ -1,4 +1,4 @@
-"""A network under construction from another library's model: layers, edges, weights, and why a part is unsupported."""
+"""Network under construction from an imported model."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 
 class ModelImportError(ExportError):
-    """A model that cannot be read as a network; the message says which part, and why."""
+    """Model that cannot be read as a network."""
 
 
 class UnsupportedPart(ModelImportError):
-    """A part of a model that has no place in the language.
+    """Part of a model that sewdsl cannot express.
 
     Args:
-        name: The part, as its own library calls it: ``layer1.0.sn1``.
-        kind: What it is there: ``LIF``, ``spikingjelly…neuron.QIFNode``.
-        why: What speaks against it, in words that go on after its name: ``leaks towards 0.1, …``.
+        name: Name in the source library: ``layer1.0.sn1``.
+        kind: Type in the source library: ``LIF``, ``spikingjelly…neuron.QIFNode``.
+        why: Predicate of the message, e.g. ``leaks towards 0.1``.
     """
 
     def __init__(self, name: str, kind: str, why: str) -> None:
@@ -47,29 +47,29 @@ class UnsupportedPart(ModelImportError):
 
 @dataclass(frozen=True)
 class SourcePart:
-    """Where a part comes from.
+    """Part of the source model, for error messages.
 
     Attributes:
-        name: As its library calls it.
+        name: Name in the source library.
+        kind: Type in the source library.
     """
 
     name: str
     kind: str
 
     def refusal(self, why: str) -> UnsupportedPart:
-        """Return the error that the part is unsupported, for words that go on after its name."""
+        """Return an error about this part; ``why`` is the predicate of the message."""
         return UnsupportedPart(self.name, self.kind, why)
 
 
 @dataclass(frozen=True)
 class DraftLayer(Wired):
-    """One operation.
+    """Operation of a draft.
 
     Attributes:
-        inputs: Indices of the items that it reads, all smaller than its own; (branch, identity) for a join.
-        tensors: Its parameters and buffers, by their names in its module.
-        delayed: Of a delay in a loop, which reads nothing: index of the item whose value of the time-step before it
-            gives.
+        inputs: Indices of the items it reads, all smaller than its own; (branch, identity) for a join.
+        tensors: Parameters and buffers, by their names in its module.
+        delayed: For a delay in a loop, which has no inputs: index of the item whose previous value it outputs.
     """
 
     op: Op
@@ -80,41 +80,42 @@ class DraftLayer(Wired):
     delayed: int | None = None
 
     def to_node(self, name: str, nodes: Sequence[Node]) -> Node:
-        """Return the node after some others; its type is inferred again, but for that of what is fed back."""
+        """Return the node that follows ``nodes``; its signal is inferred again, unless it is fed back."""
+        # The source of a feedback delay comes later: its signal cannot be inferred here.
         inferred = self.op.infer(*(nodes[i].output for i in self.inputs)) if not self.feeds_back else self.output
         return Node(name, self.op, self.inputs, inferred, delayed=self.delayed)
 
 
 class ScaleOp(Layer):
-    """Multiplies what it reads; it occurs in no network, but becomes part of a layer before one is made of the draft.
+    """Multiplication by a constant; it occurs in drafts only and is absorbed before the network is built.
 
-    Its tensor ``factor`` holds one number, or one for each channel.
+    Its tensor ``factor`` has one element, or one per channel.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Return real values in the same shape."""
+        """Return real values of the same shape."""
         return Signal(inputs[0].shape, varies=inputs[0].varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """It is never built."""
+        """Raise NotImplementedError: networks never contain this operation."""
         raise NotImplementedError
 
 
 OUTPUT = -1
-"""Who reads the last item."""
+"""Pseudo reader of the network outputs."""
 OPEN = -1
-"""What a delay gives a time-step later, until that is known."""
+"""Placeholder for the source of a delay, until :meth:`Draft.close` sets it."""
 
 
 class Draft:
     """Items in order of computation; the first is the input.
 
     Attributes:
-        outputs: Indices of the items that are read out over time, by name; the only one has an empty name.
+        outputs: Indices of the output items by name; a single output has an empty name.
     """
 
     def __init__(self, shape: Sequence[int], *, varies: bool = True) -> None:
-        catalogue()  # defaults are found by name
+        catalogue()  # Load all kinds: arguments refer to them by name.
         op = Input(shape=tuple(shape), varies=varies)
         self.outputs: dict[str, int] = {"": 0}
         self.dominators = DominatorTree()
@@ -125,30 +126,30 @@ class Draft:
         """Append an item and return its index.
 
         Raises:
-            UnsupportedPart: it does not fit what it reads.
+            UnsupportedPart: If the operation does not fit its inputs.
         """
-        read = tuple(inputs)
+        sources = tuple(inputs)
         try:
-            output = op.infer(*(self.items[i].output for i in read))
+            output = op.infer(*(self.items[i].output for i in sources))
         except ShapeMismatch as misfit:
             raise origin.refusal(f"does not fit: {misfit}") from None
-        given = {name: value for name, value in tensors.items() if value is not None}
-        self.items.append(DraftLayer(op, read, origin, output, given))
-        self.dominators.add(read)
+        parameters = {name: value for name, value in tensors.items() if value is not None}
+        self.items.append(DraftLayer(op, sources, origin, output, parameters))
+        self.dominators.add(sources)
         return len(self.items) - 1
 
     def add_delay(self, signal: Signal, origin: SourcePart) -> int:
-        """Append the delay of a later item of a type and return its index; ``close`` states the item."""
+        """Append the delay of a later item with the given signal; return its index. ``close`` sets the item."""
         self.items.append(DraftLayer(Delay(), (), origin, Delay().infer(signal), delayed=OPEN))
         self.dominators.add(())
         return len(self.items) - 1
 
     def close(self, delay: int, source: int) -> None:
-        """State the item of a delay."""
+        """Set the source of a delay."""
         self.change(delay, delayed=source)
 
     def shape(self, index: int) -> tuple[int, ...]:
-        """Return the shape that an item gives, ``(C, H, W)`` or ``(F,)``."""
+        """Return the output shape of an item, ``(C, H, W)`` or ``(F,)``."""
         return self.items[index].output.shape
 
     def change(self, index: int, **changes: object) -> None:
@@ -156,7 +157,7 @@ class Draft:
         self.items[index] = replace(self.items[index], **changes)  # type: ignore[arg-type]
 
     def static(self) -> None:
-        """Make the input one that is the same at every time-step."""
+        """Make the input constant over time, and infer all signals again."""
         self.change(0, op=Input(shape=self.shape(0), varies=False))
         for index, item in enumerate(self.items):
             if item.feeds_back:
@@ -164,23 +165,23 @@ class Draft:
             self.change(index, output=item.op.infer(*(self.items[i].output for i in item.inputs)))
 
     def reconnect(self, reader: int, before: int, after: int) -> None:
-        """Replace an item that another one reads."""
+        """Replace one of the sources of an item."""
         item = self.items[reader]
         self.items[reader] = item.moved({i: after if i == before else i for i in item.sources})
 
     def readers(self) -> list[list[int]]:
-        """Return the readers of each item; :data:`OUTPUT` represents the reader of the network."""
-        found = [[*readers] for readers in graph_of(self.items).consumers]
+        """Return the readers of each item; :data:`OUTPUT` represents an output of the network."""
+        readers_of = [[*readers] for readers in graph_of(self.items).consumers]
         for index in self.outputs.values():
-            found[index].append(OUTPUT)
-        return found
+            readers_of[index].append(OUTPUT)
+        return readers_of
 
 
 def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
-    """Return the items that the outputs depend on, as a text has them: a join's branch, its shortcut, the join.
+    """Return the items that the outputs depend on in text order: branch, shortcut, then the join.
 
-    Where it does not matter which operand of a join is the branch, it is the longer one; of a sum that a loop begins
-    with, what flows in.
+    If the operands of a join commute, the longer one is the branch. For the sum at the start of a loop, it is the input
+    of the loop.
 
     Returns:
         The items, and the indices of the outputs by name.
@@ -189,57 +190,59 @@ def ordered_items(draft: Draft) -> tuple[list[DraftLayer], dict[str, int]]:
     for item in draft.items:
         depth.append(1 + max((depth[i] for i in item.inputs), default=0))
     graph = graph_of(draft.items)
-    back: list[bool] = []  # whether an item follows from what is fed back alone
+    from_feedback: list[bool] = []  # Whether an item depends on feedback only.
     for index, item in enumerate(draft.items):
-        back.append(index > 0 and all(back[i] for i in item.inputs))
+        from_feedback.append(index > 0 and all(from_feedback[i] for i in item.inputs))
 
     def operands(item: DraftLayer) -> tuple[int, ...]:
-        if isinstance(item.op, Add) and any(back[i] for i in item.inputs):
-            return tuple(sorted(item.inputs, key=back.__getitem__))
+        if isinstance(item.op, Add) and any(from_feedback[i] for i in item.inputs):
+            return tuple(sorted(item.inputs, key=from_feedback.__getitem__))
         symmetric = isinstance(item.op, Add | And)
         return tuple(sorted(item.inputs, key=lambda i: -depth[i])) if symmetric else item.inputs
 
-    places: dict[int, int] = {0: 0}
+    # Depth-first, with an explicit stack: imported models may be deeper than Python's recursion limit.
+    positions: dict[int, int] = {0: 0}
     ordered: list[DraftLayer] = [draft.items[0]]
     live = graph.lead_to(draft.outputs.values())
-    waiting = [
+    stack = [
         *reversed(draft.outputs.values()),
         *(source for delay, source in graph.back_edges.items() if delay in live),
     ]
-    while waiting:
-        index = waiting[-1]
+    while stack:
+        index = stack[-1]
         item = draft.items[index]
-        first = next((i for i in operands(item) if i not in places), None)
-        if index not in places and first is not None:
-            waiting.append(first)
+        missing = next((i for i in operands(item) if i not in positions), None)
+        if index not in positions and missing is not None:
+            stack.append(missing)
             continue
-        waiting.pop()
-        if index not in places:
-            places[index] = len(ordered)
-            ordered.append(replace(item, inputs=tuple(places[i] for i in operands(item))))
-    closed = [item if item.delayed is None else replace(item, delayed=places[item.delayed]) for item in ordered]
-    again = graph_of(closed)
-    outputs = {name: places[index] for name, index in draft.outputs.items()}
-    if again.back_edges:
-        adds = frozenset(index for index, item in enumerate(closed) if isinstance(item.op, Add))
-        for index in fed_back(again, tuple(outputs.values()), adds):
-            closed[index] = replace(closed[index], inputs=closed[index].inputs[::-1])
-    return closed, outputs
+        stack.pop()
+        if index not in positions:
+            positions[index] = len(ordered)
+            ordered.append(replace(item, inputs=tuple(positions[i] for i in operands(item))))
+    result = [item if item.delayed is None else replace(item, delayed=positions[item.delayed]) for item in ordered]
+    final_graph = graph_of(result)
+    outputs = {name: positions[index] for name, index in draft.outputs.items()}
+    # Put the fed-back operand second, as the text of a loop requires.
+    if final_graph.back_edges:
+        adds = frozenset(index for index, item in enumerate(result) if isinstance(item.op, Add))
+        for index in fed_back(final_graph, tuple(outputs.values()), adds):
+            result[index] = replace(result[index], inputs=result[index].inputs[::-1])
+    return result, outputs
 
 
-Made = TypeVar("Made", bound=Kind)
+KindT = TypeVar("KindT", bound=Kind)
 
 
-def make_op(kind: type[Made], origin: SourcePart, **arguments: Any) -> Made:
-    """Return a kind with arguments of another library.
+def make_op(kind: type[KindT], origin: SourcePart, **arguments: Any) -> KindT:
+    """Create a kind with arguments of another library.
 
     Raises:
-        UnsupportedPart: it does not take them.
+        UnsupportedPart: If the kind rejects the arguments.
     """
     try:
         return kind.model_validate(arguments)
     except ValidationError as error:
-        said = error.errors()[0]
-        where = ".".join(map(str, said["loc"]))
-        message = f"{where}: {said['msg']}" if where else said["msg"]
-        raise origin.refusal(f"has a value that {kind.kind} does not take: {message}") from None
+        problem = error.errors()[0]
+        location = ".".join(map(str, problem["loc"]))
+        message = f"{location}: {problem['msg']}" if location else problem["msg"]
+        raise origin.refusal(f"has a value that {kind.kind} does not accept: {message}") from None

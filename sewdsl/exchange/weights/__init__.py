@@ -1,4 +1,4 @@
-"""Weights of other libraries for networks of ours, and the way back; see ``docs/exchange.md``."""
+"""Conversion of weights from and to the keys of other libraries; see ``docs/exchange.md``."""
 
 from __future__ import annotations
 

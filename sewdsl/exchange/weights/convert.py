@@ -1,4 +1,4 @@
-"""From one scheme's keys to another's, by way of our own."""
+"""Conversion of weights between key schemes, via the node paths of sewdsl."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sewdsl.compiler import load
-from sewdsl.exchange.errors import NoPlaceError, WeightsError
+from sewdsl.exchange.errors import MissingKeyError, WeightsError
 from sewdsl.exchange.weights.schemes import SCHEMES, Scheme
-from sewdsl.exchange.weights.sequence_reader import Place
+from sewdsl.exchange.weights.sequence_reader import LayerKeys
 from sewdsl.exchange.weights.spikingjelly_classes import CLASSES
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
@@ -20,232 +20,242 @@ from sewdsl.ops.neurons.integrate_and_fire import PLIF
 from sewdsl.snn.runtime import Runtime
 
 BATCH_COUNTER_KEY = "num_batches_tracked"
-"""Of a batch norm: not read in evaluation, and in training only by one without a momentum, as none here."""
+"""Suffix of the batch counter of a batch norm, which only training with ``momentum=None`` reads."""
 
 SHOWN_KEYS = 8
-"""Of weights that nothing here knows: there may be thousands."""
+"""Maximum number of unknown keys in a message."""
 
 
 @dataclass(frozen=True)
 class TensorKey:
-    """A tensor of a network.
+    """Key of a tensor in a scheme.
 
     Attributes:
-        ours: Its key in our scheme.
-        theirs: Its key in another one.
-        like: A tensor of its shape and kind, without contents.
-        shape: Its shape in the other one, where it may have fewer axes of length 1, or more.
-        part: Which part of the other tensor it is, along the first axis.
-        parts: How many that has. A tensor without axes is shared.
+        node_key: Key in sewdsl's own scheme.
+        scheme_key: Key in the other scheme.
+        like: Tensor of the same shape and dtype in sewdsl, without data.
+        shape: Shape in the other scheme, which may have more or fewer axes of length 1.
+        part: Index of the part in the other tensor, along the first axis.
+        parts: Number of parts of the other tensor. Parts without axes share one value.
     """
 
     node: Node
-    ours: str
-    theirs: str
+    node_key: str
+    scheme_key: str
     like: Tensor
     shape: tuple[int, ...]
     part: int = 0
     parts: int = 1
 
     @property
-    def whole(self) -> tuple[int, ...]:
-        """The shape of the other tensor, with all parts."""
+    def full_shape(self) -> tuple[int, ...]:
+        """Shape of the other tensor with all parts."""
         return (self.shape[0] * self.parts, *self.shape[1:]) if self.shape else ()
 
     def __str__(self) -> str:
-        return self.theirs if self.theirs == self.ours else f"{self.theirs}, which is {self.ours}"
+        return self.scheme_key if self.scheme_key == self.node_key else f"{self.scheme_key} ({self.node_key} in sewdsl)"
 
     def misfit(self, value: Tensor) -> str:
         """Return the reason why a value does not fit; empty if it fits."""
         if value.is_sparse or value.is_floating_point() != self.like.is_floating_point():
-            return f"{self.theirs} holds {value.dtype}, but {self.node.name} needs plain {self.like.dtype}"
-        scalar = not self.like.ndim and value.shape == (1,)  # as for torch: scalars were of this shape once
-        if value.shape != self.whole and not scalar:
-            shapes = list(value.shape), list(self.whole)
-            return f"{self.theirs} is {shapes[0]}, but {self.node.name} ({self.node.op}) needs {shapes[1]}"
+            return f"{self.scheme_key} has dtype {value.dtype}, but {self.node.name} requires dense {self.like.dtype}"
+        # Early versions of PyTorch stored scalars with shape (1,); load_state_dict accepts them too.
+        is_scalar = not self.like.ndim and value.shape == (1,)
+        if value.shape != self.full_shape and not is_scalar:
+            shapes = list(value.shape), list(self.full_shape)
+            return (
+                f"{self.scheme_key} has shape {shapes[0]}, but {self.node.name} ({self.node.op}) requires {shapes[1]}"
+            )
         return ""
 
 
 def keys(network: Network, scheme: Scheme) -> dict[str, tuple[TensorKey, ...]]:
-    """Return all tensors of a network, by their keys in a scheme; several where they are parts of one there.
+    """Return all tensors of a network by their keys in a scheme; several if they are parts of one tensor.
 
     Raises:
-        WeightsError: the scheme has no place for a layer.
+        WeightsError: If the scheme has no key for a layer.
     """
     try:
-        places = {place.node.name: place for place in scheme.places(network)}
-        found: list[TensorKey] = []
+        layer_keys = {entry.node.name: entry for entry in scheme.layer_keys(network)}
+        tensor_keys: list[TensorKey] = []
         for node in network.nodes[1:]:
+            # The meta device: only names, shapes and dtypes are needed.
             with torch.device("meta"):
                 state = node.op.build(Runtime, *network.inputs(node)).state_dict()
-            if state and node.name not in places:
-                raise NoPlaceError(node, "has no place")
-            found += [_tensor_key(places[node.name], last, like) for last, like in state.items()]
+            if state and node.name not in layer_keys:
+                raise MissingKeyError(node, "has no key")
+            tensor_keys += [_tensor_key(layer_keys[node.name], suffix, like) for suffix, like in state.items()]
     except WeightsError as error:
-        raise WeightsError(f"{network.name} has no keys in {scheme.name}: {error}") from None
-    known: dict[str, tuple[TensorKey, ...]] = {}
-    for key in found:
-        known[key.theirs] = (*known.get(key.theirs, ()), key)
-    return known
+        raise WeightsError(f"scheme {scheme.name} does not cover {network.name}: {error}") from None
+    grouped: dict[str, tuple[TensorKey, ...]] = {}
+    for key in tensor_keys:
+        grouped[key.scheme_key] = (*grouped.get(key.scheme_key, ()), key)
+    return grouped
 
 
-def _tensor_key(place: Place, last: str, like: Tensor) -> TensorKey:
-    node, shape = place.node, tuple(like.shape)
+def _tensor_key(entry: LayerKeys, suffix: str, like: Tensor) -> TensorKey:
+    """Return the key of a tensor; ``suffix`` is the end of its sewdsl key."""
+    node, shape = entry.node, tuple(like.shape)
     if len(shape) > 1:
-        shape = (*shape, *[1] * place.ones) if place.ones >= 0 else shape[: place.ones]
-    theirs = f"{place.prefix}.{place.names.get(last, last)}"
-    return TensorKey(node, f"{node.name}.{last}", theirs, like, shape, place.part, place.parts)
+        shape = (*shape, *[1] * entry.ones) if entry.ones >= 0 else shape[: entry.ones]
+    scheme_key = f"{entry.prefix}.{entry.names.get(suffix, suffix)}"
+    return TensorKey(node, f"{node.name}.{suffix}", scheme_key, like, shape, entry.part, entry.parts)
 
 
 def _as_spelled(network: Network, scheme: Scheme, tensors: Mapping[str, Tensor]) -> dict[str, tuple[TensorKey, ...]]:
-    """Return all tensors of a network by the keys of the library's version that has named the given ones."""
-    known = keys(network, scheme)
-    if not scheme.omitted or any(scheme.omitted in theirs for theirs in tensors):
-        return known
+    """Return all tensors of a network by key, in the spelling of the library version that wrote ``tensors``."""
+    known_keys = keys(network, scheme)
+    if not scheme.omitted or any(scheme.omitted in scheme_key for scheme_key in tensors):
+        return known_keys
     return {
-        theirs.replace(scheme.omitted, ""): tuple(
-            replace(key, theirs=key.theirs.replace(scheme.omitted, "")) for key in parts
+        scheme_key.replace(scheme.omitted, ""): tuple(
+            replace(key, scheme_key=key.scheme_key.replace(scheme.omitted, "")) for key in parts
         )
-        for theirs, parts in known.items()
+        for scheme_key, parts in known_keys.items()
     }
 
 
 def detect_schemes(tensors: Mapping[str, Tensor], network: Network) -> tuple[Scheme, ...]:
-    """Return the schemes that know the most keys; several where they name this network's weights alike.
+    """Return the schemes that know the most keys; several schemes may use the same keys for a network.
 
     Raises:
-        WeightsError: no scheme knows any.
+        WeightsError: If no scheme knows any key.
     """
-    known: dict[str, int] = {}
+    match_counts: dict[str, int] = {}
     refusals = []
     for name, scheme in SCHEMES.items():
         try:
-            known[name] = len(tensors.keys() & _as_spelled(network, scheme, tensors).keys())
+            match_counts[name] = len(tensors.keys() & _as_spelled(network, scheme, tensors).keys())
         except WeightsError as error:
             refusals.append(str(error))
-    most = max(known.values())
-    if not most:
-        more = f" and {len(tensors) - SHOWN_KEYS:,} more" if len(tensors) > SHOWN_KEYS else ""
-        shown = ", ".join([*tensors][:SHOWN_KEYS]) + more or "none at all"
+    best = max(match_counts.values())
+    if not best:
+        rest = f" and {len(tensors) - SHOWN_KEYS:,} more" if len(tensors) > SHOWN_KEYS else ""
+        listed = ", ".join([*tensors][:SHOWN_KEYS]) + rest or "no keys"
         hint = suggest_network(tensors, network)
         raise WeightsError(
-            "\n  ".join(
-                [f"no scheme names weights of {network.name} like this: {shown}", *([hint] if hint else refusals)]
-            )
+            "\n  ".join([f"the keys match no scheme of {network.name}: {listed}", *([hint] if hint else refusals)])
         )
-    return tuple(SCHEMES[name] for name, count in known.items() if count == most)
+    return tuple(SCHEMES[name] for name, count in match_counts.items() if count == best)
 
 
 def to_node_paths(
     tensors: Mapping[str, Tensor], network: Network, scheme: Scheme
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Return weights by our keys, every number as it is, and what there is to say about them.
+    """Return weights by node path, with unchanged values, and notes about the conversion.
 
     Args:
-        tensors: The weights, by their keys in a scheme.
+        tensors: Weights by their keys in ``scheme``.
 
     Raises:
-        WeightsError: the scheme has no place for a layer, or keys or shapes do not fit; all of them are listed.
+        WeightsError: If the scheme does not cover the network, or if keys or shapes do not fit; all are listed.
     """
-    known = _as_spelled(network, scheme, tensors)
-    missing = [key for theirs, parts in known.items() if theirs not in tensors for key in parts]
-    uncounted = [key for key in missing if key.ours.endswith(f".{BATCH_COUNTER_KEY}")]
-    wrong = {
-        "missing": [str(key) for key in missing if key not in uncounted],
-        "not of this network": [theirs for theirs in tensors if theirs not in known],
-        "of another shape or kind": [
-            *filter(None, (known[key][0].misfit(x) for key, x in tensors.items() if key in known))
+    known_keys = _as_spelled(network, scheme, tensors)
+    missing = [key for scheme_key, parts in known_keys.items() if scheme_key not in tensors for key in parts]
+    counters = [key for key in missing if key.node_key.endswith(f".{BATCH_COUNTER_KEY}")]
+    faults = {
+        "missing": [str(key) for key in missing if key not in counters],
+        "unexpected": [scheme_key for scheme_key in tensors if scheme_key not in known_keys],
+        "of another shape or dtype": [
+            *filter(None, (known_keys[key][0].misfit(x) for key, x in tensors.items() if key in known_keys))
         ],
     }
-    if any(wrong.values()):
-        raise WeightsError(_misfits(network, scheme, known, wrong, tensors))
-    zeros = {key.theirs: torch.zeros_like(key.like, device="cpu") for key in uncounted}
-    given = {**tensors, **zeros}
-    found: dict[str, Tensor] = {}
-    for theirs, parts in known.items():
-        values = given[theirs].chunk(len(parts)) if parts[0].shape else [given[theirs]] * len(parts)
-        found |= {key.ours: values[key.part].reshape(key.like.shape) for key in parts}
-    return found, [f"{BATCH_COUNTER_KEY} was missing and is 0: {', '.join(zeros)}"] if zeros else []
+    if any(faults.values()):
+        raise WeightsError(_misfits(network, scheme, known_keys, faults, tensors))
+    # Files from before PyTorch 0.4.1 have no batch counters.
+    zeros = {key.scheme_key: torch.zeros_like(key.like, device="cpu") for key in counters}
+    available = {**tensors, **zeros}
+    converted: dict[str, Tensor] = {}
+    for scheme_key, parts in known_keys.items():
+        values = available[scheme_key].chunk(len(parts)) if parts[0].shape else [available[scheme_key]] * len(parts)
+        converted |= {key.node_key: values[key.part].reshape(key.like.shape) for key in parts}
+    return converted, [f"{BATCH_COUNTER_KEY} is missing and was set to 0: {', '.join(zeros)}"] if zeros else []
 
 
 def _misfits(
     network: Network,
     scheme: Scheme,
-    known: Mapping[str, tuple[TensorKey, ...]],
-    wrong: Mapping[str, list[str]],
+    known_keys: Mapping[str, tuple[TensorKey, ...]],
+    faults: Mapping[str, list[str]],
     tensors: Mapping[str, Tensor],
 ) -> str:
-    """Return the message about keys and shapes that do not fit, with counts and hints first."""
-    counts = ", ".join(f"{len(items):,} {what}" for what, items in wrong.items() if items)
+    """Return the message about keys and shapes that do not fit: counts, hints, then all entries."""
+    counts = ", ".join(f"{len(items):,} {fault}" for fault, items in faults.items() if items)
     lines = [
-        *(f"missing: {item}" for item in wrong["missing"]),
-        *(f"not of this network: {item}" for item in wrong["not of this network"]),
-        *wrong["of another shape or kind"],
+        *(f"missing: {item}" for item in faults["missing"]),
+        *(f"unexpected: {item}" for item in faults["unexpected"]),
+        *faults["of another shape or dtype"],
     ]
-    first = f"the weights do not fit {network.name} by the keys of {scheme.name} ({counts}):"
-    hints = filter(None, [_suggest_neurons(known, wrong), suggest_network(tensors, network)])
-    return "\n  ".join([first, *hints, *lines])
+    summary = f"the weights do not fit {network.name} in scheme {scheme.name} ({counts}):"
+    hints = filter(None, [_suggest_neurons(known_keys, faults), suggest_network(tensors, network)])
+    return "\n  ".join([summary, *hints, *lines])
 
 
-def _suggest_neurons(known: Mapping[str, tuple[TensorKey, ...]], wrong: Mapping[str, list[str]]) -> str:
-    """Return a hint for weights of neurons that learn in a network of others, or the other way round."""
-    learned = tuple(f".{name}" for name in PLIF().learnable())
-    ours = [str(key) for theirs, parts in known.items() if theirs.endswith(learned) for key in parts]
-    if not ours and any(theirs.endswith(learned) for theirs in wrong["not of this network"]):
-        return f"keys that end with {learned[0]} are of PLIF neurons: --neuron PLIF, where the network says SN"
-    if ours and {*ours} <= {*wrong["missing"]}:
-        return f"no key ends with {learned[0]}, as those of PLIF neurons do: --neuron IF, or whichever these had"
+def _suggest_neurons(known_keys: Mapping[str, tuple[TensorKey, ...]], faults: Mapping[str, list[str]]) -> str:
+    """Return a hint if only one of network and weights has PLIF neurons; else an empty text."""
+    suffixes = tuple(f".{name}" for name in PLIF().learnable())
+    plif_keys = [str(key) for scheme_key, parts in known_keys.items() if scheme_key.endswith(suffixes) for key in parts]
+    if not plif_keys and any(scheme_key.endswith(suffixes) for scheme_key in faults["unexpected"]):
+        return f"keys that end with {suffixes[0]} belong to PLIF neurons; pass --neuron PLIF if the network uses SN"
+    if plif_keys and {*plif_keys} <= {*faults["missing"]}:
+        return f"no key ends with {suffixes[0]}, as keys of PLIF neurons do; pass the original neuron, e.g. --neuron IF"
     return ""
 
 
 def suggest_network(tensors: Mapping[str, Tensor], network: Network) -> str:
-    """Return a hint at the network of weights: another class of SpikingJelly, or another network of that class."""
-    known = next((known for known in reversed(CLASSES) if {*known.marks} <= tensors.keys()), None)
-    if known is None:
+    """Return a hint if the weights belong to another SpikingJelly class or network; else an empty text."""
+    model_class = next(
+        (model_class for model_class in reversed(CLASSES) if {*model_class.marks} <= tensors.keys()), None
+    )
+    if model_class is None:
         return ""
-    whose = f"these are keys of SpikingJelly's {known.name}"
+    origin = f"the keys belong to SpikingJelly's {model_class.name}"
     shapes = {key: tuple(value.shape) for key, value in tensors.items() if not key.endswith(BATCH_COUNTER_KEY)}
-    for name in known.networks:
+    for name in model_class.networks:
         if load(name) != network and shapes == {
-            theirs: parts[0].whole
-            for theirs, parts in keys(load(name), SCHEMES["spikingjelly"]).items()
-            if not theirs.endswith(BATCH_COUNTER_KEY)
+            scheme_key: parts[0].full_shape
+            for scheme_key, parts in keys(load(name), SCHEMES["spikingjelly"]).items()
+            if not scheme_key.endswith(BATCH_COUNTER_KEY)
         }:
-            return f"{whose}, and they fit another network: --net {name}"
-    return "" if known.builds(network) else f"{whose}, as those of {', '.join(known.networks)} are"
+            return f"{origin} and fit another network; pass --net {name}"
+    return (
+        "" if model_class.builds(network) else f"{origin}; its shipped networks are {', '.join(model_class.networks)}"
+    )
 
 
 def to_scheme_keys(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> dict[str, Tensor]:
-    """Return weights by a scheme's keys, stored row by row, as safetensors wants them.
+    """Return weights by the keys of a scheme, as contiguous tensors, which safetensors requires.
 
     Args:
-        tensors: All weights of the network, by our keys.
+        tensors: All weights of the network by node path.
 
     Raises:
-        WeightsError: the scheme has no place for a layer.
+        WeightsError: If the scheme does not cover the network.
     """
-    found = {}
-    for theirs, parts in keys(network, scheme).items():
-        values = [tensors[key.ours] for key in parts]
+    converted = {}
+    for scheme_key, parts in keys(network, scheme).items():
+        values = [tensors[key.node_key] for key in parts]
         first = parts[0].like
         if first.ndim:
             value = torch.cat([x.reshape(key.shape) for key, x in zip(parts, values, strict=True)])
         elif any(not torch.equal(x, values[0]) for x in values[1:]):
-            which = " and ".join(f"{key.ours}, {value.item():g}" for key, value in zip(parts, values, strict=True))
-            raise WeightsError(f"{theirs} is one number in {scheme.name}, and here several: {which}")
+            listed = " and ".join(f"{key.node_key}={value.item():g}" for key, value in zip(parts, values, strict=True))
+            raise WeightsError(
+                f"{scheme_key} is a single value in {scheme.name}, but the network has several: {listed}"
+            )
         else:
             value = values[0].reshape(scheme.scalar) if first.is_floating_point() else values[0]
-        found[theirs] = value.contiguous()
-    return found
+        converted[scheme_key] = value.contiguous()
+    return converted
 
 
 def convert(
     tensors: Mapping[str, Tensor], network: Network, source: Scheme, target: Scheme
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Return weights by another scheme's keys, every number as it is, and what there is to say about them.
+    """Return weights by the keys of another scheme, with unchanged values, and notes about the conversion.
 
     Raises:
-        WeightsError: one of the schemes has no place for a layer, or the weights do not fit the network.
+        WeightsError: If a scheme does not cover the network, or the weights do not fit it.
     """
-    ours, notes = to_node_paths(tensors, network, source)
-    return to_scheme_keys(ours, network, target), notes
+    by_node, notes = to_node_paths(tensors, network, source)
+    return to_scheme_keys(by_node, network, target), notes

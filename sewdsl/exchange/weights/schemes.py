@@ -1,6 +1,6 @@
-"""How libraries name layers: sewdsl's node paths, the code of Fang et al. 2021, SpikingJelly and torchvision.
+"""Key schemes: sewdsl's node paths, the code of Fang et al. 2021, SpikingJelly and torchvision.
 
-All but the first build networks of layers in a row, and of blocks of convolutions around a shortcut.
+All except node paths assume a sequence of layers and residual blocks of convolutions.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from itertools import groupby
 from typing import ClassVar, NamedTuple, final
 
 from sewdsl.analysis.residual_blocks import ResidualBlock, residual_blocks
-from sewdsl.exchange.errors import NoPlaceError, WeightsError
-from sewdsl.exchange.weights.sequence_reader import FLAT, Place
+from sewdsl.exchange.errors import MissingKeyError, WeightsError
+from sewdsl.exchange.weights.sequence_reader import FLAT, LayerKeys
 from sewdsl.exchange.weights.spikingjelly_classes import CLASSES
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node, PathStep
@@ -29,7 +29,7 @@ from sewdsl.ops.neurons.parallel import ParallelSpikingNeuron, SlidingParallelSp
 
 @dataclass(frozen=True)
 class ConvUnit:
-    """A convolution without bias, the batch norm after it, and the activation after that, if there is one."""
+    """Convolution without bias, its batch norm, and the activation after it, if any."""
 
     conv: Node
     norm: Node
@@ -38,12 +38,12 @@ class ConvUnit:
 
 @dataclass(frozen=True)
 class ConvBlock:
-    """A residual block.
+    """Residual block of convolutions.
 
     Attributes:
-        branch: Its convolutions, one at least.
-        shortcut: Those of the projection; none: the shortcut is the identity.
-        activation: What alone reads the join, where that is an activation.
+        branch: Units of the branch, at least one.
+        shortcut: Units of the projection; empty for an identity shortcut.
+        activation: Activation that is the only reader of the join, if any.
     """
 
     branch: tuple[ConvUnit, ...]
@@ -52,44 +52,45 @@ class ConvBlock:
 
 
 def network_parts(network: Network) -> tuple[Node | ConvBlock, ...]:
-    """Return the layers and blocks of a network, in order, without its input.
+    """Return the layers and blocks of a network in order, without its input.
 
     Raises:
-        NoPlaceError: a join is not that of convolutions and a shortcut, or lies in another one's branch.
+        MissingKeyError: If a join is nested in a branch, or does not merge convolutions with a shortcut.
     """
-    found: list[Node | ConvBlock] = []
+    parts: list[Node | ConvBlock] = []
     index = 1
-    joins = {residual.source + 1: residual for residual in residual_blocks(network)}  # an outer one replaces the inner
+    # By first node; an outer block overrides an inner one with the same start.
+    joins = {residual.source + 1: residual for residual in residual_blocks(network)}
     while index < len(network):
         residual = joins.get(index)
-        found.append(network.nodes[index] if residual is None else _block(network, residual))
+        parts.append(network.nodes[index] if residual is None else _block(network, residual))
         index = (index if residual is None else residual.end) + 1
-    return tuple(found)
+    return tuple(parts)
 
 
 def _block(network: Network, residual: ResidualBlock) -> ConvBlock:
     join = network.nodes[residual.join]
     branch, shortcut = (_row(network, index, residual.source) for index in join.inputs)
     if not branch:
-        raise NoPlaceError(join, "has no convolutions in its branch")
+        raise MissingKeyError(join, "has no convolutions in its branch")
     activation = None if residual.activation is None else network.nodes[residual.activation]
     return ConvBlock(split_units(branch), split_units(shortcut), activation)
 
 
 def _row(network: Network, index: int, source: int) -> list[Node]:
-    """Return the nodes from one after the source up to another one."""
+    """Return the nodes on the path from ``source`` (exclusive) to a node (inclusive)."""
     row: list[Node] = []
     while index != source:
         node = network.nodes[index]
         if len(node.inputs) != 1:
-            raise NoPlaceError(node, "is not one of a row of layers")
+            raise MissingKeyError(node, "is not part of a plain sequence of layers")
         row.append(node)
         (index,) = node.inputs
     return row[::-1]
 
 
 def split_units(row: Sequence[Node]) -> tuple[ConvUnit, ...]:
-    """Return a row of layers as units."""
+    """Split a sequence of layers into units."""
     units = []
     while row:
         unit, row = leading_unit(row)
@@ -98,24 +99,24 @@ def split_units(row: Sequence[Node]) -> tuple[ConvUnit, ...]:
 
 
 def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
-    """Return the unit that a row begins with, and what is after it."""
+    """Return the first unit of a sequence, and the remaining layers."""
     conv, *following = row
     if not isinstance(conv.op, Conv):
-        raise NoPlaceError(conv, "is where a convolution belongs")
+        raise MissingKeyError(conv, "is where a convolution is expected")
     if conv.op.bias:
-        raise NoPlaceError(conv, "has a bias")
+        raise MissingKeyError(conv, "must not have a bias")
     if not (following and isinstance(following[0].op, BatchNorm)):
-        raise NoPlaceError(conv, "has no batch norm after it")
+        raise MissingKeyError(conv, "has no batch norm after it")
     norm, *following = following
     if isinstance(norm.op, BatchNorm) and norm.op.scale != 1:
-        raise NoPlaceError(norm, f"scales by {norm.op.scale:g} next to its weight")
+        raise MissingKeyError(norm, f"has an additional factor of {norm.op.scale:g}")
     if following and isinstance(following[0].op, Activation):
         return ConvUnit(conv, norm, following[0]), following[1:]
     return ConvUnit(conv, norm), following
 
 
 class UnitKeys(NamedTuple):
-    """Those of a unit's layers; None: an activation has no place, and may learn nothing."""
+    """Prefixes of the keys of a unit; activation None: it has no keys and must not be learnable."""
 
     conv: str
     norm: str
@@ -123,12 +124,12 @@ class UnitKeys(NamedTuple):
 
 
 class Scheme(ABC):
-    """A way to name weights.
+    """Naming of weights in a library.
 
     Attributes:
-        name: On the command line.
-        scalar: Shape in which it keeps a neuron's learned scalar.
-        omitted: Part of its keys that another version of the library leaves out, of all of them; read like that too.
+        name: Name on the command line.
+        scalar: Shape of the learnable scalar of a neuron.
+        omitted: Part of the keys that other versions of the library omit; both spellings are read.
     """
 
     name: ClassVar[str]
@@ -136,134 +137,134 @@ class Scheme(ABC):
     omitted: ClassVar[str] = ""
 
     @abstractmethod
-    def places(self, network: Network) -> Iterator[Place]:
-        """Return all layers that have weights, and where they are.
+    def layer_keys(self, network: Network) -> Iterator[LayerKeys]:
+        """Return the keys of all layers with weights.
 
         Raises:
-            NoPlaceError: the scheme has none for a layer.
+            MissingKeyError: If the scheme has no key for a layer.
         """
 
     @final
-    def unit(self, unit: ConvUnit, names: UnitKeys, within: str = "") -> Iterator[Place]:
-        """Yield the places of a unit's layers."""
-        yield Place(unit.conv, within + names.conv)
-        yield Place(unit.norm, within + names.norm)
+    def unit(self, unit: ConvUnit, names: UnitKeys, within: str = "") -> Iterator[LayerKeys]:
+        """Yield the keys of the layers of a unit."""
+        yield LayerKeys(unit.conv, within + names.conv)
+        yield LayerKeys(unit.norm, within + names.norm)
         if unit.activation is not None:
             yield from self.activation(unit.activation, names.activation and within + names.activation)
 
     def learns_alike(self, op: Op) -> bool:
-        """Return whether the library has a neuron that learns what ours does, by the same keys."""
+        """Return whether the library has a neuron with the same learnable parameters and keys."""
         return isinstance(op, PLIF)
 
     @final
-    def activation(self, node: Node, place: str | None) -> Iterator[Place]:
-        """Yield the place of an activation, if it learns anything."""
+    def activation(self, node: Node, prefix: str | None) -> Iterator[LayerKeys]:
+        """Yield the keys of an activation, if it is learnable."""
         if isinstance(node.op, ParallelNeuron) or (isinstance(node.op, Neuron) and node.op.learnable()):
-            if place is None:
-                raise NoPlaceError(node, f"learns, and {self.name} has no place for that")
+            if prefix is None:
+                raise MissingKeyError(node, f"is learnable, but {self.name} has no key for it")
             if not self.learns_alike(node.op):
-                raise NoPlaceError(node, f"learns what no neuron of {self.name} does")
-            yield Place(node, place)
+                raise MissingKeyError(node, f"has learnable parameters that no neuron of {self.name} has")
+            yield LayerKeys(node, prefix)
 
     @final
-    def linear(self, node: Node, place: str) -> Place:
-        """Return the place of the last layer, which is linear and has a bias."""
+    def linear(self, node: Node, prefix: str) -> LayerKeys:
+        """Return the keys of the last layer, which must be linear with a bias."""
         if not isinstance(node.op, Linear):
-            raise NoPlaceError(node, f"has no place in {self.name}")
+            raise MissingKeyError(node, f"has no key in {self.name}")
         if not node.op.bias:
-            raise NoPlaceError(node, "has no bias")
-        return Place(node, place)
+            raise MissingKeyError(node, "must have a bias")
+        return LayerKeys(node, prefix)
 
 
 class NodePathScheme(Scheme):
-    """``sew_block1.branch.conv1.weight``: for every network."""
+    """``sew_block1.branch.conv1.weight``: node paths, for every network."""
 
     name: ClassVar[str] = "sewdsl"
 
-    def places(self, network: Network) -> Iterator[Place]:
-        """Yield every node, by its name."""
+    def layer_keys(self, network: Network) -> Iterator[LayerKeys]:
+        """Yield the name of every node as its prefix."""
         for node in network:
-            yield Place(node, node.name)
+            yield LayerKeys(node, node.name)
 
 
 POOLS = (MaxPool, AvgPool)
 
 
 class ResNetScheme(Scheme):
-    """A stem (a convolution with norm and activation, perhaps a pool), blocks one after the other, one linear layer.
+    """Stem (convolution, batch norm, activation, optional pooling), residual blocks, and one linear layer.
 
-    A stage begins with the first block, and with each further one whose shortcut is a projection.
+    A stage starts with the first block, and with every later block that has a projection.
 
     Attributes:
-        branch: Names in a block of a unit, in each of which ``{}`` is the number of the unit, from 1.
-        projection: Names in a block of its projection.
-        bare_projection: Names of one without an activation, where these are others.
+        branch: Names of a unit in the branch; ``{}`` is the index of the unit, from 1.
+        projection: Names of a projection.
+        bare_projection: Names of a projection without activation, if they differ.
     """
 
     branch: ClassVar[UnitKeys]
     projection: ClassVar[UnitKeys]
     bare_projection: ClassVar[UnitKeys | None] = None
 
-    def unit_keys(self, number: int) -> UnitKeys:
-        """Return the names in a block of the unit with a number."""
+    def unit_keys(self, index: int) -> UnitKeys:
+        """Return the names of a unit in the branch, by its index from 1."""
         conv, norm, activation = self.branch
-        return UnitKeys(conv.format(number), norm.format(number), activation and activation.format(number))
+        return UnitKeys(conv.format(index), norm.format(index), activation and activation.format(index))
 
-    def places(self, network: Network) -> Iterator[Place]:
-        """In order: the stem, ``layer1.0`` and so on, ``fc``."""
-        found = network_parts(network)
-        where = [index for index, part in enumerate(found) if isinstance(part, ConvBlock)]
-        if not where:
-            raise WeightsError("there is no residual block of convolutions")
-        yield from self._stem([part for part in found[: where[0]] if isinstance(part, Node)])
-        stage, number = 1, 0
-        for part in found[where[0] : where[-1] + 1]:
+    def layer_keys(self, network: Network) -> Iterator[LayerKeys]:
+        """Yield the keys of the stem, ``layer1.0`` and so on, and ``fc``."""
+        parts = network_parts(network)
+        block_indices = [index for index, part in enumerate(parts) if isinstance(part, ConvBlock)]
+        if not block_indices:
+            raise WeightsError("the network has no residual block of convolutions")
+        yield from self._stem([part for part in parts[: block_indices[0]] if isinstance(part, Node)])
+        stage, block = 1, 0
+        for part in parts[block_indices[0] : block_indices[-1] + 1]:
             if isinstance(part, Node):
-                raise NoPlaceError(part, "is between two blocks")
-            if part.shortcut and number:
-                stage, number = stage + 1, 0
-            yield from self._block(part, f"layer{stage}.{number}.")
-            number += 1
-        yield from self._head([part for part in found[where[-1] + 1 :] if isinstance(part, Node)])
+                raise MissingKeyError(part, "is between two blocks")
+            if part.shortcut and block:
+                stage, block = stage + 1, 0
+            yield from self._block(part, f"layer{stage}.{block}.")
+            block += 1
+        yield from self._head([part for part in parts[block_indices[-1] + 1 :] if isinstance(part, Node)])
 
-    def _stem(self, row: Sequence[Node]) -> Iterator[Place]:
+    def _stem(self, row: Sequence[Node]) -> Iterator[LayerKeys]:
         if not row:
-            raise WeightsError("there is no convolution before the first block")
+            raise WeightsError("the network has no convolution before the first block")
         unit, following = leading_unit(row)
         yield from self.unit(unit, UnitKeys("conv1", "bn1", self.unit_keys(1).activation))
         for node in following:
             if not isinstance(node.op, POOLS):
-                raise NoPlaceError(node, "is between the stem and the first block")
+                raise MissingKeyError(node, "is between the stem and the first block")
 
-    def _block(self, block: ConvBlock, within: str) -> Iterator[Place]:
-        for number, unit in enumerate(block.branch, 1):
-            yield from self.unit(unit, self.unit_keys(number), within)
+    def _block(self, block: ConvBlock, within: str) -> Iterator[LayerKeys]:
+        for index, unit in enumerate(block.branch, 1):
+            yield from self.unit(unit, self.unit_keys(index), within)
         for unit in block.shortcut[:1]:
-            bare = None if unit.activation else self.bare_projection
-            yield from self.unit(unit, bare or self.projection, within)
+            names = None if unit.activation else self.bare_projection
+            yield from self.unit(unit, names or self.projection, within)
         for unit in block.shortcut[1:]:
-            raise NoPlaceError(unit.conv, "is the second convolution of a projection")
+            raise MissingKeyError(unit.conv, "is the second convolution of a projection")
         if block.activation is not None:
             if block.branch[-1].activation:
-                raise NoPlaceError(block.activation, "follows a block whose branch ends with an activation")
-            place = self.unit_keys(len(block.branch)).activation
-            yield from self.activation(block.activation, place and within + place)
+                raise MissingKeyError(block.activation, "follows a block whose branch ends with an activation")
+            activation = self.unit_keys(len(block.branch)).activation
+            yield from self.activation(block.activation, activation and within + activation)
 
-    def _head(self, row: Sequence[Node]) -> Iterator[Place]:
-        kept = [node for node in row if not isinstance(node.op, FLAT)]
-        if not kept:
-            raise WeightsError("there is no linear layer after the last block")
-        yield self.linear(kept[0], "fc")
-        for node in kept[1:]:
-            raise NoPlaceError(node, "follows the linear layer")
+    def _head(self, row: Sequence[Node]) -> Iterator[LayerKeys]:
+        layers = [node for node in row if not isinstance(node.op, FLAT)]
+        if not layers:
+            raise WeightsError("the network has no linear layer after the last block")
+        yield self.linear(layers[0], "fc")
+        for node in layers[1:]:
+            raise MissingKeyError(node, "follows the linear layer")
 
 
 class FangImageNetScheme(ResNetScheme):
-    """``layer2.0.conv1.module.0.weight``: a convolution and its norm share a container, in the stem they do not."""
+    """``layer2.0.conv1.module.0.weight``: a container for each convolution and its norm, except in the stem."""
 
     name: ClassVar[str] = "authors"
-    scalar: ClassVar[tuple[int, ...]] = (1,)  # of the neurons that SpikingJelly had then
-    omitted: ClassVar[str] = ".module"  # its containers' since then
+    scalar: ClassVar[tuple[int, ...]] = (1,)  # As in SpikingJelly at the time.
+    omitted: ClassVar[str] = ".module"  # Later versions of SpikingJelly have no such level.
 
     branch: ClassVar[UnitKeys] = UnitKeys("conv{}.module.0", "conv{}.module.1", "sn{}")
     projection: ClassVar[UnitKeys] = UnitKeys("downsample.0.module.0", "downsample.0.module.1", "downsample.1")
@@ -271,26 +272,26 @@ class FangImageNetScheme(ResNetScheme):
 
 
 Item = ConvBlock | ConvUnit | tuple[ConvUnit, ...] | Node
-"""What has a number in the row: a block, a convolution outside of blocks, a block without a shortcut, or a pool."""
+"""Numbered entry of the sequence: block, convolution, plain block without a shortcut, or pool."""
 
 
 class FangDvsScheme(Scheme):
-    """``conv.1.conv.0.0.module.0.weight``: all but the last layer in one row, in which max pooling counts too.
+    """``conv.1.conv.0.0.module.0.weight``: one numbered sequence of all layers except the last, including pooling.
 
-    The shortcut of a block is the identity; a Plain block has none.
+    Blocks have an identity shortcut; plain blocks have none.
     """
 
     name: ClassVar[str] = "authors-dvs"
-    scalar: ClassVar[tuple[int, ...]] = (1,)  # of the neurons that SpikingJelly had then
-    omitted: ClassVar[str] = ".module"  # its containers' since then
+    scalar: ClassVar[tuple[int, ...]] = (1,)  # As in SpikingJelly at the time.
+    omitted: ClassVar[str] = ".module"  # Later versions of SpikingJelly have no such level.
 
-    def places(self, network: Network) -> Iterator[Place]:
-        """In order: ``conv.0``, ``conv.1`` and so on, ``out``."""
+    def layer_keys(self, network: Network) -> Iterator[LayerKeys]:
+        """Yield the keys of ``conv.0``, ``conv.1`` and so on, and ``out``."""
         *body, last = network_parts(network)
         if isinstance(last, ConvBlock):
-            raise WeightsError("there is no linear layer at the end")
-        for number, item in enumerate(_items(body)):
-            within = f"conv.{number}."
+            raise WeightsError("the network has no linear layer at the end")
+        for index, item in enumerate(_items(body)):
+            within = f"conv.{index}."
             if isinstance(item, ConvBlock):
                 yield from self._block(item, within)
             elif isinstance(item, ConvUnit):
@@ -299,22 +300,23 @@ class FangDvsScheme(Scheme):
                 yield from self._row(item, f"{within}conv.")
         yield self.linear(last, "out")
 
-    def _block(self, block: ConvBlock, within: str) -> Iterator[Place]:
+    def _block(self, block: ConvBlock, within: str) -> Iterator[LayerKeys]:
         for unit in block.shortcut[:1]:
-            raise NoPlaceError(unit.conv, "is a projection")
+            raise MissingKeyError(unit.conv, "is a projection")
         yield from self._row(block.branch, f"{within}conv.")
         if block.activation is not None:
             if block.branch[-1].activation:
-                raise NoPlaceError(block.activation, "follows a block whose branch ends with an activation")
+                raise MissingKeyError(block.activation, "follows a block whose branch ends with an activation")
             yield from self.activation(block.activation, f"{within}sn")
 
-    def _row(self, row: Sequence[ConvUnit], within: str) -> Iterator[Place]:
-        for number, unit in enumerate(row):
-            bare = f"{number}.module." if unit.activation is None else f"{number}.0.module."
-            yield from self.unit(unit, UnitKeys(f"{bare}0", f"{bare}1", f"{number}.1"), within)
+    def _row(self, row: Sequence[ConvUnit], within: str) -> Iterator[LayerKeys]:
+        for index, unit in enumerate(row):
+            container = f"{index}.module." if unit.activation is None else f"{index}.0.module."
+            yield from self.unit(unit, UnitKeys(f"{container}0", f"{container}1", f"{index}.1"), within)
 
 
 def _items(body: Sequence[Node | ConvBlock]) -> Iterator[Item]:
+    """Yield the numbered entries: a block call without a shortcut is one entry."""
     for call, group in groupby(body, _call):
         nodes = []
         for part in group:
@@ -329,7 +331,7 @@ def _items(body: Sequence[Node | ConvBlock]) -> Iterator[Item]:
 
 
 def _loose(row: Sequence[Node]) -> Iterator[ConvUnit | Node]:
-    """Return the units, pools and flattenings outside of all blocks."""
+    """Yield the units, pools and flattenings outside of blocks."""
     while row:
         if isinstance(row[0].op, MaxPool | Flatten):
             yield row[0]
@@ -337,12 +339,12 @@ def _loose(row: Sequence[Node]) -> Iterator[ConvUnit | Node]:
         else:
             unit, row = leading_unit(row)
             if unit.activation is None:
-                raise NoPlaceError(unit.norm, "has no activation after it")
+                raise MissingKeyError(unit.norm, "has no activation after it")
             yield unit
 
 
 def _call(part: Node | ConvBlock) -> tuple[PathStep, ...] | None:
-    """Return the way to the innermost block that a node lies in; None: it is a block itself."""
+    """Return the path of the innermost block call around a node; None for a residual block."""
     if isinstance(part, ConvBlock):
         return None
     depths = [depth for depth, step in enumerate(part.path, 1) if step.kind == "block"]
@@ -350,40 +352,41 @@ def _call(part: Node | ConvBlock) -> tuple[PathStep, ...] | None:
 
 
 class SpikingJellyScheme(ResNetScheme):
-    """``layer1.0.bn1.weight``, ``layer1.0.sn1.w``, ``layer2.0.downsample_sn.w``: torchvision's, with neurons.
+    """``layer1.0.bn1.weight``, ``layer1.0.sn1.w``, ``layer2.0.downsample_sn.w``: as torchvision, with neurons.
 
-    These are the keys of ``SEWResNet`` and ``SpikingResNet``. A network that is neither is one of :data:`CLASSES`.
+    ``SEWResNet`` and ``SpikingResNet`` have these keys. Any other network must match one of :data:`CLASSES`.
     """
 
     name: ClassVar[str] = "spikingjelly"
     branch: ClassVar[UnitKeys] = UnitKeys("conv{}", "bn{}", "sn{}")
     projection: ClassVar[UnitKeys] = UnitKeys("downsample.0", "downsample.1", "downsample_sn")
 
-    def places(self, network: Network) -> Iterator[Place]:
-        """Yield the places of the class that the network is of."""
+    def layer_keys(self, network: Network) -> Iterator[LayerKeys]:
+        """Yield the keys of the first class that the network matches."""
         refusals = []
         try:
-            yield from list(super().places(network))
+            # A list: raise the error before the first key is yielded.
+            yield from list(super().layer_keys(network))
         except WeightsError as error:
             refusals.append(f"as ResNet: {error}")
         else:
             return
-        for known in CLASSES:
+        for model_class in CLASSES:
             try:
-                yield from known.places(network, lambda node, place: list(self.activation(node, place)))
+                yield from model_class.layer_keys(network, lambda node, prefix: list(self.activation(node, prefix)))
             except WeightsError as error:
-                refusals.append(f"as {known.name}: {error}")
+                refusals.append(f"as {model_class.name}: {error}")
             else:
                 return
-        raise WeightsError("\n  ".join(["it is of none of the classes there", *refusals]))
+        raise WeightsError("\n  ".join(["the network matches no SpikingJelly class:", *refusals]))
 
     def learns_alike(self, op: Op) -> bool:
-        """PLIF, and the parallel neurons that read all time-steps or a few."""
+        """Return True for PLIF, PSN and sliding PSN."""
         return super().learns_alike(op) or type(op) in {ParallelSpikingNeuron, SlidingParallelSpikingNeuron}
 
 
 class TorchVisionScheme(ResNetScheme):
-    """``layer1.0.bn1.weight``, ``layer2.0.downsample.0.weight``: activations learn nothing."""
+    """``layer1.0.bn1.weight``, ``layer2.0.downsample.0.weight``: activations are not learnable."""
 
     name: ClassVar[str] = "torchvision"
     branch: ClassVar[UnitKeys] = UnitKeys("conv{}", "bn{}", None)

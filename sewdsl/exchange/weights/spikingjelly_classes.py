@@ -1,7 +1,7 @@
-"""How SpikingJelly 2.0.0 names the layers of its classes after 2021: residual networks, VGGs, attention, transformers.
+"""Keys of the SpikingJelly 2.0.0 classes after 2021: residual networks, VGGs, attention networks, transformers.
 
-Each class is read along the edges of a network, from its input to its output; what has no weights, and is not part of
-how the class is built, is passed over. Any depth and width will do that the class can have.
+Each reader follows the network from input to output and skips layers without weights that are not part of the class.
+It accepts every depth and width that the class allows.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from sewdsl.exchange.errors import NoPlaceError, WeightsError
-from sewdsl.exchange.weights.sequence_reader import Place, SequenceReader, layer_place
+from sewdsl.exchange.errors import MissingKeyError, WeightsError
+from sewdsl.exchange.weights.sequence_reader import LayerKeys, SequenceReader, standard_keys
 from sewdsl.ir.network import Network
 from sewdsl.ir.node import Node
 from sewdsl.ir.wiring import UnstructuredError
@@ -29,22 +29,22 @@ TWO, THREE = 2, 3
 
 
 def _read_ms_resnet(reader: SequenceReader, *, attends: bool = False) -> None:
-    """``layer2.0.downsample.1.weight``: a stage begins with each projection; in its branch neurons come first.
+    """Read ``layer2.0.downsample.1.weight``: a stage starts with a projection; in branches, neurons come first.
 
-    In an ``AttMSResNet`` attention ends each branch, and pooling begins the projections that stride.
+    In an ``AttMSResNet``, branches end with attention, and projections with a stride start with pooling.
     """
     reader.conv_norm("stem.0", "stem.1", bias=False)
     reader.skip(MaxPool)
-    stage, number = 1, 0
+    stage, block = 1, 0
     while reader.starts(Add):
-        if number and not reader.starts_identity():
-            stage, number = stage + 1, 0
-        _ms_resnet_block(reader, f"layer{stage}.{number}.", attends=attends)
-        number += 1
+        if block and not reader.starts_identity():
+            stage, block = stage + 1, 0
+        _ms_resnet_block(reader, f"layer{stage}.{block}.", attends=attends)
+        block += 1
     if stage not in (THREE, 4):
         node = reader.next
-        message = f"it has {stage} stages of residual blocks, not three or four"
-        raise WeightsError(message) if node is None or number else NoPlaceError(node, "is where an ADD belongs")
+        message = f"the network has {stage} stages of residual blocks, expected 3 or 4"
+        raise WeightsError(message) if node is None or block else MissingKeyError(node, "is where an ADD is expected")
     reader.neuron("head_lif")
     reader.head()
 
@@ -69,69 +69,69 @@ def _ms_resnet_block(reader: SequenceReader, within: str, *, attends: bool) -> N
 
 
 def _read_masnn(reader: SequenceReader) -> None:
-    """``conv_blocks.0.attn.ta.sharedMLP.0.weight``: attention scales the currents before each neuron."""
-    number = 0
-    while number == 0 or reader.starts(Conv):
-        within = f"conv_blocks.{number}."
+    """Read ``conv_blocks.0.attn.ta.sharedMLP.0.weight``: attention before each neuron."""
+    index = 0
+    while index == 0 or reader.starts(Conv):
+        within = f"conv_blocks.{index}."
         reader.conv_norm(f"{within}conv", f"{within}bn", bias=True)
         reader.skip(AvgPool)
         reader.attention(f"{within}attn")
         reader.neuron(f"{within}cell")
-        number += 1
+        index += 1
     reader.skip(Flatten)
-    for number in range(TWO):
-        within = f"fc_blocks.{number}."
+    for index in range(TWO):
+        within = f"fc_blocks.{index}."
         reader.linear(f"{within}linear")
         reader.norm(f"{within}bn")
         node = reader.take("temporal attention", TemporalAttention)
-        reader.places.append(layer_place(reader.network, node, f"{within}attn"))
+        reader.layer_keys.append(standard_keys(reader.network, node, f"{within}attn"))
         reader.neuron(None)
         reader.neuron(f"{within}cell")
     reader.end()
 
 
 def _read_vgg(reader: SequenceReader) -> None:
-    """``features.4.weight``, ``classifier.3.bias``: every layer has a number, neurons, pools and dropout too."""
-    number = 0
-    while number == 0 or reader.starts(Conv, MaxPool):
-        if number and reader.starts(MaxPool):
+    """Read ``features.4.weight``, ``classifier.3.bias``: numbers count neurons, pools and dropout too."""
+    index = 0
+    while index == 0 or reader.starts(Conv, MaxPool):
+        if index and reader.starts(MaxPool):
             reader.take("max pooling", MaxPool)
-            number += 1
+            index += 1
             continue
-        reader.conv(f"features.{number}", bias=True)
+        reader.conv(f"features.{index}", bias=True)
         if reader.starts(BatchNorm):
-            number += 1
-            reader.norm(f"features.{number}")
-        reader.neuron(f"features.{number + 1}")
-        number += 2
+            index += 1
+            reader.norm(f"features.{index}")
+        reader.neuron(f"features.{index + 1}")
+        index += 2
     reader.skip(AvgPool, Flatten)
-    for number in (0, 3, 6):
-        reader.linear(f"classifier.{number}")
-        if number != 6:  # noqa: PLR2004 -- the last
-            reader.neuron(f"classifier.{number + 1}")
+    for index in (0, 3, 6):
+        reader.linear(f"classifier.{index}")
+        if index != 6:  # noqa: PLR2004 -- the last layer
+            reader.neuron(f"classifier.{index + 1}")
             reader.skip(Dropout)
     reader.end()
 
 
 def _read_spikformer(reader: SequenceReader) -> None:
-    """``blocks.0.attn.qkv_conv_bn.0.weight``: queries, keys and values are one convolution."""
+    """Read ``blocks.0.attn.qkv_conv_bn.0.weight``: one convolution for queries, keys and values."""
     for stage in range(4):
         _spikformer_embed(reader, f"patch_embed.stages.{stage}.")
     branch = reader.residual()
     _spikformer_embed(branch, "patch_embed.positional_encoding.")
     branch.end()
-    number = 0
-    while number == 0 or reader.starts(Add):
-        within = f"blocks.{number}."
+    block = 0
+    while block == 0 or reader.starts(Add):
+        within = f"blocks.{block}."
         branch = reader.residual()
         _self_attention(branch, f"{within}attn.")
         branch.end()
         branch = reader.residual()
         for half in (1, 2):
-            place = f"{within}mlp.fc{half}"
-            branch.unit(f"{place}.0", f"{place}.1", f"{within}mlp.neuron{half}", bias=False, flat=True)
+            prefix = f"{within}mlp.fc{half}"
+            branch.unit(f"{prefix}.0", f"{prefix}.1", f"{within}mlp.neuron{half}", bias=False, flat=True)
         branch.end()
-        number += 1
+        block += 1
     reader.head()
 
 
@@ -140,7 +140,7 @@ def _spikformer_embed(reader: SequenceReader, within: str) -> None:
 
 
 def _self_attention(reader: SequenceReader, within: str) -> None:
-    """``SpikingSelfAttention``, whose queries, keys and values are one convolution."""
+    """Read ``SpikingSelfAttention``, with one convolution for queries, keys and values."""
     for part, operand in enumerate(reader.merge(Attention, THREE)):
         _fused(operand, f"{within}qkv_conv_bn", part, THREE)
         operand.neuron(None)
@@ -150,28 +150,28 @@ def _self_attention(reader: SequenceReader, within: str) -> None:
 
 
 def _fused(reader: SequenceReader, prefix: str, part: int, parts: int) -> None:
-    """A part of a convolution and its norm that compute several projections."""
+    """Read one part of a convolution and batch norm that compute several projections."""
     reader.conv(f"{prefix}.0", bias=False, part=part, parts=parts, flat=True)
     reader.norm(f"{prefix}.1", part, parts)
 
 
 def _read_qkformer(reader: SequenceReader) -> None:
-    """``stage1.0.attn.qk_conv_bn.0.weight``: three stages, the first two with attention of queries and keys."""
+    """Read ``stage1.0.attn.qk_conv_bn.0.weight``: three stages, the first two with query-key attention."""
     reader.unit("patch_embed1.conv1", "patch_embed1.bn1", "patch_embed1.lif1", bias=True, pool=True)
     for stage in (1, 2, 3):
         _qkformer_embed(reader, f"patch_embed{stage}.", 1 + (stage == 1))
-        number = 0
+        block = 0
         while reader.starts_identity():
-            _qkformer_block(reader, f"stage{stage}.{number}.", attends=stage == THREE)
-            number += 1
+            _qkformer_block(reader, f"stage{stage}.{block}.", attends=stage == THREE)
+            block += 1
     reader.head()
 
 
 def _qkformer_embed(reader: SequenceReader, within: str, first: int) -> None:
     branch, shortcut = reader.merge(Add, TWO)
-    for number in (first, first + 1):
-        names = (f"{within}{what}{number}" for what in ("conv", "bn", "lif"))
-        branch.unit(*names, bias=True, pool=number == first)
+    for index in (first, first + 1):
+        names = (f"{within}{layer}{index}" for layer in ("conv", "bn", "lif"))
+        branch.unit(*names, bias=True, pool=index == first)
     branch.end()
     shortcut.unit(f"{within}shortcut.0", f"{within}shortcut.1", f"{within}shortcut.2", bias=True)
     shortcut.end()
@@ -189,18 +189,18 @@ def _qkformer_block(reader: SequenceReader, within: str, *, attends: bool) -> No
                 operand.take("sum", Sum)
                 operand.neuron(f"{within}attn.attn_lif")
             operand.end()
-        names = (f"{within}attn.proj_{what}" for what in ("conv_bn.0", "conv_bn.1", "lif"))
+        names = (f"{within}attn.proj_{layer}" for layer in ("conv_bn.0", "conv_bn.1", "lif"))
         branch.unit(*names, bias=False, flat=True)
     branch.end()
     branch = reader.residual()
     for half in (1, 2):
-        names = (f"{within}mlp.{what}{half}" for what in ("fc", "bn", "lif"))
+        names = (f"{within}mlp.{layer}{half}" for layer in ("fc", "bn", "lif"))
         branch.unit(*names, bias=True, flat=True)
     branch.end()
 
 
 def _membrane_mlp(reader: SequenceReader, within: str) -> None:
-    """``_MLP`` and ``_SpatialMLP``: a neuron before each convolution, around both a shortcut."""
+    """Read ``_MLP`` or ``_SpatialMLP``: two convolutions, each after a neuron, with an identity shortcut."""
     branch = reader.residual()
     for half in (1, 2):
         branch.neuron(f"{within}lif{half}")
@@ -209,7 +209,7 @@ def _membrane_mlp(reader: SequenceReader, within: str) -> None:
 
 
 def _read_sdt(reader: SequenceReader) -> None:
-    """``blocks.0.attn.q_conv.weight``, ``patch_embed.rpe_bn.bias``: queries, keys and values by themselves."""
+    """Read ``blocks.0.attn.q_conv.weight``, ``patch_embed.rpe_bn.bias``: separate queries, keys and values."""
     for stage in range(3):
         within = f"patch_embed.stages.{stage}."
         reader.unit(f"{within}0", f"{within}1", f"{within}2", bias=True)
@@ -220,11 +220,11 @@ def _read_sdt(reader: SequenceReader) -> None:
     branch.neuron("patch_embed.final_lif")
     branch.conv_norm("patch_embed.rpe_conv", "patch_embed.rpe_bn", bias=False)
     branch.end()
-    number = 0
-    while number == 0 or reader.starts(Add):
-        _sdt_attention(reader, f"blocks.{number}.attn.")
-        _membrane_mlp(reader, f"blocks.{number}.mlp.")
-        number += 1
+    block = 0
+    while block == 0 or reader.starts(Add):
+        _sdt_attention(reader, f"blocks.{block}.attn.")
+        _membrane_mlp(reader, f"blocks.{block}.mlp.")
+        block += 1
     reader.skip(GlobalAvgPool)
     reader.neuron("head_lif")
     reader.head()
@@ -235,7 +235,7 @@ def _sdt_attention(reader: SequenceReader, within: str) -> None:
     branch.neuron(f"{within}shortcut_lif")
     query, rest = branch.merge(Product, TWO)
     for operand, letter in zip((query, *rest.merge(Product, TWO)), "qkv", strict=True):
-        operand.unit(*(f"{within}{letter}_{what}" for what in ("conv", "bn", "lif")), bias=False)
+        operand.unit(*(f"{within}{letter}_{layer}" for layer in ("conv", "bn", "lif")), bias=False)
         operand.end()
     rest.take("sum", Sum)
     rest.neuron(f"{within}attn_lif")
@@ -245,29 +245,29 @@ def _sdt_attention(reader: SequenceReader, within: str) -> None:
 
 
 def _read_maxformer(reader: SequenceReader) -> None:
-    """``stage1.0.dwconv.weight``: three stages, of depthwise convolutions and, the last, of attention.
+    """Read ``stage1.0.dwconv.weight``: three stages, two of depthwise convolutions and one of attention.
 
-    The one for CIFAR has another stem, no depthwise convolutions in the first stage, and a neuron begins its attention.
+    The CIFAR variant has another stem, no depthwise convolutions in the first stage, and a neuron before its attention.
     """
     cifar = _maxformer_stem(reader)
     for stage in (1, 2, 3):
         if stage > 1:
             _maxformer_embed(reader, f"patch_embed{stage}.", bias=not cifar)
-        number = 0
+        block = 0
         while reader.starts_identity():
-            within = f"stage{stage}.{number}."
+            within = f"stage{stage}.{block}."
             if stage == 1 and cifar:
                 _membrane_mlp(reader, within)
             else:
                 _maxformer_block(reader, within, attends=stage == THREE, cifar=cifar)
-            number += 1
+            block += 1
     reader.skip(GlobalAvgPool)
     reader.neuron("head_lif")
     reader.head()
 
 
 def _maxformer_stem(reader: SequenceReader) -> bool:
-    """Return the first embedding, and whether it is that for CIFAR."""
+    """Read the first embedding; return whether it is the CIFAR variant."""
     first = reader.next
     if first is not None and isinstance(first.op, Conv) and not first.op.bias:
         reader.conv_norm("patch_embed1.conv", "patch_embed1.bn", bias=False)
@@ -318,12 +318,12 @@ def _maxformer_block(reader: SequenceReader, within: str, *, attends: bool, cifa
 
 @dataclass(frozen=True)
 class SpikingJellyClass:
-    """A class of SpikingJelly.
+    """Class of SpikingJelly.
 
     Attributes:
-        networks: The shipped networks that it builds.
-        marks: Keys that no other class has, but for those of which it is one.
-        read: Finds the places of a network's layers; raises WeightsError of a network of another class.
+        networks: Shipped networks of this class.
+        marks: Keys that only this class and its subclasses have.
+        read: Reads all layers of a network; raises WeightsError if the network is not of this class.
     """
 
     name: str
@@ -331,22 +331,24 @@ class SpikingJellyClass:
     marks: tuple[str, ...]
     read: Callable[[SequenceReader], None]
 
-    def places(self, network: Network, activation: Callable[[Node, str | None], list[Place]]) -> list[Place]:
-        """Return the places of a network's layers."""
+    def layer_keys(
+        self, network: Network, activation: Callable[[Node, str | None], list[LayerKeys]]
+    ) -> list[LayerKeys]:
+        """Return the keys of all layers of a network."""
         try:
-            found = network.wiring
+            wiring = network.wiring
         except UnstructuredError as error:
-            raise WeightsError("its layers are not those of a text") from error
-        if found.values:
-            raise NoPlaceError(network.nodes[found.values[0][0]], "is read in several places")
-        reader = SequenceReader(network, found.body, activation)
+            raise WeightsError("the layers do not form nested sequences") from error
+        if wiring.values:
+            raise MissingKeyError(network.nodes[wiring.values[0][0]], "has several readers")
+        reader = SequenceReader(network, wiring.body, activation)
         self.read(reader)
-        return reader.places
+        return reader.layer_keys
 
     def builds(self, network: Network) -> bool:
-        """Return whether a network is one of this class, but for what its neurons learn."""
+        """Return whether a network is of this class, apart from the learnable parameters of its neurons."""
         try:
-            self.places(network, lambda _node, _place: [])
+            self.layer_keys(network, lambda _node, _place: [])
         except WeightsError:
             return False
         return True

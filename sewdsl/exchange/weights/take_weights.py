@@ -1,4 +1,4 @@
-"""Weights by our keys for a network that they fit only in part: one with another head, or with blocks of its own."""
+"""Partial initialisation of a network from weights with sewdsl keys, e.g. with another classification head."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from sewdsl.ir.network import Network
 from sewdsl.light_dataclass import dataclass
 
 MAX_LEFT = 20
-"""Entries of what is left of a file: there may be thousands."""
+"""Maximum number of entries about unused weights; a file may have thousands."""
 
 
 @dataclass(frozen=True)
 class TakenWeights:
-    """What a network takes of the weights in a file.
+    """Weights of a file that fit a network.
 
     Attributes:
-        tensors: The weights that it takes, by our keys: of each layer all, or none.
-        total: How many tensors the network has.
-        taken: Layers and parts that have them.
-        new: Those that have weights of their own, and begin anew.
-        left: What of the file is not taken, and why.
+        tensors: Tensors to load by node path; a layer has all of its tensors or none.
+        total: Number of tensors of the network.
+        taken: Layers and parts to load.
+        new: Layers and parts with weights that keep their initial values.
+        left: Weights of the file that are not used, with the reason.
     """
 
     tensors: dict[str, Tensor]
@@ -40,71 +40,76 @@ class TakenWeights:
 
     @property
     def whole(self) -> bool:
-        """Whether the file has the weights of the network, no less and no more."""
+        """Whether the file has exactly the weights of the network."""
         return not (self.new or self.left)
 
 
 def take_weights(tensors: Mapping[str, Tensor], network: Network, only: Sequence[str] = ()) -> TakenWeights:
-    """Return what of some weights fits a network, layer by layer: one of which a tensor does not fit begins anew.
+    """Select the weights that fit a network, layer by layer; a layer with any misfit keeps its initial values.
 
     Args:
-        tensors: The weights, by our keys.
-        only: Patterns of the layers and parts that are to have them, see
-            :func:`sewdsl.analysis.named_parts.match_nodes`; none: all.
+        tensors: Weights by node path.
+        only: Patterns of the layers and parts to load, see :func:`sewdsl.analysis.named_parts.match_nodes`. Default:
+            all.
 
     Raises:
-        WeightsError: a pattern names no layer with weights, or nothing fits.
+        WeightsError: If a pattern matches no layer with weights, or if nothing fits.
     """
-    known = keys(network, SCHEMES["sewdsl"])
-    index = {node.name: place for place, node in enumerate(network.nodes)}
+    known_keys = keys(network, SCHEMES["sewdsl"])
+    node_index = {node.name: layer_index for layer_index, node in enumerate(network.nodes)}
     layers: dict[int, list[TensorKey]] = {}
-    for (key,) in known.values():
-        layers.setdefault(index[key.node.name], []).append(key)
-    wanted = set() if only else {*layers}
+    for (key,) in known_keys.values():
+        layers.setdefault(node_index[key.node.name], []).append(key)
+    selected = set() if only else {*layers}
     for pattern in only:
-        named = match_nodes(network, pattern)
-        if not named & layers.keys():
-            with_weights = f"these have weights: {listed(fold_parts(network, layers, layers))}"
-            hint = "" if named else did_you_mean(pattern, part_names(network))
-            what = "names nothing that has weights" if named else f"names no layer or part of {network.name}"
-            raise WeightsError(f"--weights-only '{pattern}' {what}; {hint or with_weights}")
-        wanted |= named & layers.keys()
-    taken: dict[str, Tensor] = {}
-    chosen, unasked, left, uncounted = list[int](), list[int](), list[str](), list[str]()
-    for place, parts in layers.items():
-        there = [key for key in parts if key.ours in tensors]
-        counts = [key for key in parts if key not in there and key.ours.endswith(f".{BATCH_COUNTER_KEY}")]
-        missing = [key.ours for key in parts if key not in there and key not in counts]
-        wrong = [*filter(None, (key.misfit(tensors[key.ours]) for key in there))]
-        if not there:
+        matches = match_nodes(network, pattern)
+        if not matches & layers.keys():
+            with_weights = f"parts with weights: {listed(fold_parts(network, layers, layers))}"
+            hint = "" if matches else did_you_mean(pattern, part_names(network))
+            fault = "matches no layer with weights" if matches else f"matches no layer or part of {network.name}"
+            raise WeightsError(f"--weights-only '{pattern}' {fault}; {hint or with_weights}")
+        selected |= matches & layers.keys()
+    tensors_taken: dict[str, Tensor] = {}
+    loaded, unselected, unused, zeroed = list[int](), list[int](), list[str](), list[str]()
+    for layer_index, parts in layers.items():
+        present = [key for key in parts if key.node_key in tensors]
+        counters = [key for key in parts if key not in present and key.node_key.endswith(f".{BATCH_COUNTER_KEY}")]
+        missing = [key.node_key for key in parts if key not in present and key not in counters]
+        wrong = [*filter(None, (key.misfit(tensors[key.node_key]) for key in present))]
+        if not present:
             continue
-        if place not in wanted:
-            unasked.append(place)
+        if layer_index not in selected:
+            unselected.append(layer_index)
         elif wrong or missing:
-            left += wrong[:1] or [f"{network.nodes[place].name}, which has no {', '.join(missing)} there"]
+            unused += wrong[:1] or [
+                f"{network.nodes[layer_index].name}, for which the file has no {', '.join(missing)}"
+            ]
         else:
-            chosen.append(place)
-            taken |= {key.ours: tensors[key.ours].reshape(key.like.shape) for key in there}
-            taken |= {key.ours: torch.zeros_like(key.like, device="cpu") for key in counts}
-            uncounted += [key.ours for key in counts]
-    ours = {*part_names(network)}
-    strange = dict.fromkeys(
-        next((part for part in enclosing_parts(key) if part not in ours), key) for key in tensors if key not in known
+            loaded.append(layer_index)
+            tensors_taken |= {key.node_key: tensors[key.node_key].reshape(key.like.shape) for key in present}
+            tensors_taken |= {key.node_key: torch.zeros_like(key.like, device="cpu") for key in counters}
+            zeroed += [key.node_key for key in counters]
+    own_parts = {*part_names(network)}
+    # Report a foreign block once, not every tensor in it.
+    foreign = dict.fromkeys(
+        next((part for part in enclosing_parts(key) if part not in own_parts), key)
+        for key in tensors
+        if key not in known_keys
     )
-    if strange:
-        left.append(f"{listed(strange)}, which {network.name} does not have")
-    if not chosen:
-        why = "; ".join(left[:MAX_LEFT]) or f"it holds nothing of {', '.join(only)}"
-        raise WeightsError(f"nothing in it fits {network.name}: {why}")
-    left[MAX_LEFT:] = [f"{len(left) - MAX_LEFT:,} more"] if len(left) > MAX_LEFT else []
-    if unasked:
-        left.append(f"{listed(fold_parts(network, unasked, layers))}, which --weights-only does not name")
-    new = [place for place in layers if place not in chosen]
+    if foreign:
+        unused.append(f"{listed(foreign)}, which {network.name} does not have")
+    if not loaded:
+        reasons = "; ".join(unused[:MAX_LEFT]) or f"it has no weights of {', '.join(only)}"
+        raise WeightsError(f"no weights fit {network.name}: {reasons}")
+    unused[MAX_LEFT:] = [f"{len(unused) - MAX_LEFT:,} more"] if len(unused) > MAX_LEFT else []
+    if unselected:
+        unused.append(f"{listed(fold_parts(network, unselected, layers))}, which --weights-only does not select")
+    new = [layer_index for layer_index in layers if layer_index not in loaded]
     return TakenWeights(
-        taken,
-        len(known),
-        tuple(fold_parts(network, chosen, layers)),
+        tensors_taken,
+        len(known_keys),
+        tuple(fold_parts(network, loaded, layers)),
         tuple(fold_parts(network, new, layers)),
-        tuple(left),
-        (f"{BATCH_COUNTER_KEY} was missing and is 0: {', '.join(uncounted)}",) if uncounted else (),
+        tuple(unused),
+        (f"{BATCH_COUNTER_KEY} is missing and was set to 0: {', '.join(zeroed)}",) if zeroed else (),
     )

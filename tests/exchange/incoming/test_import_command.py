@@ -108,8 +108,8 @@ def test_a_module_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert not Path("other.net").exists()
 
 
-STEPS = "steps is 1, since nothing says how many time-steps there are; --steps says it"
-READOUT = "readout is mean, since nothing says how the time-steps become one output; --readout says it"
+STEPS = "steps is 1: the model does not specify the number of time-steps; set it with --steps"
+READOUT = "readout is mean: the model does not specify a readout over time; set it with --readout"
 
 
 @pytest.mark.parametrize(

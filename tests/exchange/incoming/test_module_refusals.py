@@ -19,27 +19,27 @@ from tests.words import check_words, raises
 
 SHAPE = (2, 8, 8)
 LAYERS: dict[str, tuple[nn.Module, str]] = {
-    "class": (nn.InstanceNorm2d(2), "calls torch.nn.functional.instance_norm, which has no place in the language"),
-    "activation": (nn.Mish(), "calls torch.nn.functional.mish, which has no place in the language"),
-    "mode": (conv(padding_mode="reflect"), "pads with 'reflect'"),
-    "padding": (nn.Conv2d(2, 2, 4, padding="same"), "pads more on one side than on the other"),
-    "channels": (conv(3), "is made for 3 channels or features, but reads 2"),
-    "linear": (nn.Linear(8, 8), "multiplies the last axis of a map"),
+    "class": (nn.InstanceNorm2d(2), "calls torch.nn.functional.instance_norm, which has no equivalent in sewdsl"),
+    "activation": (nn.Mish(), "calls torch.nn.functional.mish, which has no equivalent in sewdsl"),
+    "mode": (conv(padding_mode="reflect"), "has padding_mode 'reflect', expected 'zeros'"),
+    "padding": (nn.Conv2d(2, 2, 4, padding="same"), "has padding 'same' that is larger on one side"),
+    "channels": (conv(3), "expects 3 channels or features, got 2"),
+    "linear": (nn.Linear(8, 8), "applies a linear layer to a feature map"),
     "statistics": (nn.BatchNorm2d(2, track_running_stats=False), "has no running statistics"),
-    "momentum": (nn.BatchNorm2d(2, momentum=None), "has no momentum: it weighs all batches equally"),
-    "dilation": (nn.MaxPool2d(2, dilation=2), "dilates its window, or gives indices too"),
-    "ceil": (nn.MaxPool2d(3, ceil_mode=True), "rounds up the size of 2x8x8; ours round down"),
-    "count": (nn.AvgPool2d(2, padding=1, count_include_pad=False), "divides by another number than that of the window"),
-    "adaptive": (nn.AdaptiveAvgPool2d(3), "pools 8x8 to 3x3, in windows of several sizes"),
-    "flatten": (nn.Flatten(1, 2), "flattens the axes 1 to 2 of [N, *], which are not those of a map"),
-    "probability": (nn.Dropout(1.0), "has a value that DP does not take: p: Input should be less than 1"),
+    "momentum": (nn.BatchNorm2d(2, momentum=None), "has momentum=None, a cumulative average"),
+    "dilation": (nn.MaxPool2d(2, dilation=2), "uses dilation or return_indices, which max pooling in sewdsl does not"),
+    "ceil": (nn.MaxPool2d(3, ceil_mode=True), "rounds up the output size of 2x8x8; sewdsl rounds down"),
+    "count": (nn.AvgPool2d(2, padding=1, count_include_pad=False), "does not divide by the full window size"),
+    "adaptive": (nn.AdaptiveAvgPool2d(3), "pools 8x8 to 3x3, with windows of different sizes"),
+    "flatten": (nn.Flatten(1, 2), "flattens axes 1 to 2 of [N, *]; expected all axes of a feature map"),
+    "probability": (nn.Dropout(1.0), "has a value that DP does not accept: p: Input should be less than 1"),
     "large": (nn.Conv2d(2, 2, 11), "does not fit: convolution k11 does not fit an 8x8 input"),
     "neuron": (neuron.QIFNode(), "of SpikingJelly's neurons, IFNode, LIFNode and ParametricLIFNode are"),
-    "snntorch": (snntorch.Leaky(0.9), "is not covered: of snnTorch, what its export_to_nir writes can be imported"),
-    "gaussian": (neuron.IFNode(surrogate_function=surrogate.Erf()), "has the surrogate Erf, which the language does"),
-    "primitive": (neuron.IFNode(surrogate_function=surrogate.ATan(spiking=False)), "gives no spikes, but what ATan is"),
-    "undivided": (neuron.ParametricLIFNode(decay_input=False, **ATAN), "learns tau, and does not divide its input"),
-    "voting": (layer.VotingLayer(2), "votes over a map"),
+    "snntorch": (snntorch.Leaky(0.9), "is not supported; export snnTorch models with export_to_nir and import the"),
+    "gaussian": (neuron.IFNode(surrogate_function=surrogate.Erf()), "has the surrogate Erf, which has no equivalent"),
+    "primitive": (neuron.IFNode(surrogate_function=surrogate.ATan(spiking=False)), "outputs the primitive function"),
+    "undivided": (neuron.ParametricLIFNode(decay_input=False, **ATAN), "has a learnable tau with decay_input=False"),
+    "voting": (layer.VotingLayer(2), "votes over a feature map"),
 }  # fmt: skip
 
 
@@ -66,26 +66,26 @@ class Constant(nn.Module):
 
 
 CALLS: dict[str, tuple[Callable[[Any, Tensor], Any], str]] = {
-    "numbers": (lambda m, x: m.a(x) if x.sum() > 0 else x, "takes a sum over other axes than time-steps"),
-    "a value": (lambda m, x: m.a(x) if bool(x[0, 0, 0, 0] > 0) else x, "takes a part of a tensor"),
-    "comparison": (lambda m, x: m.a(x) * (x > 0), "calls torch.Tensor.gt, which has no place"),
-    "parameter": (lambda m, x: m.a(x) + m.a.bias[:, None, None], "adds what is not computed from the input"),
-    "weight": (lambda m, x: m.a(x) * m.a.weight[0, 0, 0, 0], "multiplies by what is not computed from the input"),
-    "concatenation": (lambda m, x: torch.cat([m.a(x), x], 1), "calls torch.cat, which has no place"),
-    "transposed": (lambda m, x: m.a(x).transpose(1, 2), "calls torch.Tensor.transpose, which has no place"),
+    "numbers": (lambda m, x: m.a(x) if x.sum() > 0 else x, "sums over unsupported axes; expected time-steps"),
+    "a value": (lambda m, x: m.a(x) if bool(x[0, 0, 0, 0] > 0) else x, "indexes a tensor"),
+    "comparison": (lambda m, x: m.a(x) * (x > 0), "calls torch.Tensor.gt, which has no equivalent"),
+    "parameter": (lambda m, x: m.a(x) + m.a.bias[:, None, None], "adds a value that is not computed from the input"),
+    "weight": (lambda m, x: m.a(x) * m.a.weight[0, 0, 0, 0], "multiplies by a value that is not computed"),
+    "concatenation": (lambda m, x: torch.cat([m.a(x), x], 1), "calls torch.cat, which has no equivalent"),
+    "transposed": (lambda m, x: m.a(x).transpose(1, 2), "calls torch.Tensor.transpose, which has no equivalent"),
     "mixed": (lambda m, x: m.a(x).reshape(x.shape[0], 4, 4, 8), "reshapes [N, *] to [7, 4, 4, 8], which mixes axes"),
-    "samples": (lambda m, x: m.a(x).mean(0), "takes a mean over other axes than height and width, or time-steps"),
-    "twice": (lambda m, x: m.a(m.a(x)), "a (torch.nn.modules.conv.Conv2d) is called twice; its weights or its"),
-    "difference": (lambda m, x: m.a(x) - x, "subtracts, other than a spike from 1"),
-    "complement": (lambda m, x: m.a(1 - x), "reads 1 - x, which only a product of spikes may do"),
-    "currents": (lambda m, x: m.a(x) * x, "breaks a rule of the language: AND needs spikes"),
-    "several": (lambda m, x: (m.a(x), x), "the module gives tuple, not one tensor that is computed from its input"),
+    "samples": (lambda m, x: m.a(x).mean(0), "averages over unsupported axes; expected height and width"),
+    "twice": (lambda m, x: m.a(m.a(x)), "a (torch.nn.modules.conv.Conv2d) is called twice, with shared weights"),
+    "difference": (lambda m, x: m.a(x) - x, "subtracts; only 1 - x of spikes is supported"),
+    "complement": (lambda m, x: m.a(1 - x), "reads 1 - x, which is supported in products of spikes only"),
+    "currents": (lambda m, x: m.a(x) * x, "is not a valid network: AND needs spikes"),
+    "several": (lambda m, x: (m.a(x), x), "the module returns tuple, expected one tensor computed from its input"),
     "shapes": (lambda m, x: m.a(x) + x.flatten(1), "does not fit: the branch gives [2x8x8] but the shortcut gives"),
-    "two inputs": (lambda m, x: m.a(x, x), "reads what does not come from the input, or more than one tensor"),
-    "computed": (lambda m, x: nn.functional.linear(x, m.a.weight[0, 0] * 2), "multiplies by a matrix that is computed"),
+    "two inputs": (lambda m, x: m.a(x, x), "takes several arguments, or one that is not computed from the input"),
+    "computed": (lambda m, x: nn.functional.linear(x, m.a.weight[0, 0] * 2), "multiplies by a computed matrix"),
     "aliased": (
         lambda m, x: (y := m.a(x), z := y.flatten(1), y.relu_(), z)[3] + 0,
-        "reads what was changed in place, through another tensor that shares its memory",
+        "reads a tensor that was modified in place through another tensor",
     ),
 }  # fmt: skip
 
@@ -155,8 +155,8 @@ def test_a_neuron_of_another_kind_is_named_and_not_looked_into(module: nn.Module
     with pytest.raises(ModelImportError) as caught:
         read_module(nn.Sequential(nn.Flatten(), module) if name.endswith("Derived") else module, SHAPE, 4)
     where = "1" if name.endswith("Derived") else "the model itself"
-    of_these = "of SpikingJelly's neurons, IFNode, LIFNode and ParametricLIFNode are"
-    assert str(caught.value) == f"{where} ({name}) is not covered: {of_these}"
+    supported = "supported SpikingJelly neurons are IFNode, LIFNode and ParametricLIFNode"
+    assert str(caught.value) == f"{where} ({name}) is not supported; {supported}"
 
 
 LOOPS: dict[str, Callable[[Any, Tensor], Any]] = {

@@ -422,11 +422,11 @@ def test_layers_that_enlarge_and_norms_of_each_sample() -> None:
 @pytest.mark.parametrize(
     ("module", "why"),
     [
-        (nn.Upsample(size=(8, 8)), "enlarges to a size"),
-        (nn.Upsample(scale_factor=2.5), "a factor that is not whole"),
-        (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), "with aligned corners"),
-        (nn.ConvTranspose2d(2, 2, 3, dilation=2), "dilates its kernel"),
-        (nn.GELU("tanh"), "approximates by tanh"),
+        (nn.Upsample(size=(8, 8)), "upsamples to a size"),
+        (nn.Upsample(scale_factor=2.5), "by unequal or fractional factors"),
+        (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), "with align_corners"),
+        (nn.ConvTranspose2d(2, 2, 3, dilation=2), "has a dilation"),
+        (nn.GELU("tanh"), "uses approximate='tanh'"),
         (nn.SiLU(inplace=True), "works in place"),
     ],
 )
@@ -468,5 +468,5 @@ def test_layers_of_rows() -> None:
 @pytest.mark.parametrize(("module", "shape"), [(nn.Conv1d(2, 3, 1), (2, 4, 4)), (nn.Conv2d(2, 3, 1), (2, 4))])
 def test_a_layer_that_slides_over_other_axes(module: nn.Module, shape: tuple[int, ...]) -> None:
     axes = 5 - len(shape) - 1
-    with pytest.raises(ModelImportError, match=rf"slides over {axes} ax[ie]s, but reads \[2, 4"):
+    with pytest.raises(ModelImportError, match=rf"has a {axes}-D kernel, but its input is \[2, 4"):
         read_module(nn.Sequential(module), shape, 1)

@@ -147,7 +147,7 @@ def test_currents_that_decay_are_one_node_with_their_neurons() -> None:
 
 @pytest.mark.parametrize(
     ("steps", "said"),
-    [(1.5, "x (Delay) delays by 1.5 time-steps; it has to be 1 to 64, a whole number"), (65, "x (Delay) delays by 65")],
+    [(1.5, "x (Delay) delays by 1.5 time-steps; expected an integer from 1 to 64"), (65, "x (Delay) delays by 65")],
 )
 def test_delays_are_whole_time_steps(steps: float, said: str) -> None:
     nodes = {"input": nir.Input(np.array([4])), "x": nir.Delay(np.ones(4) * DT * steps)}

@@ -1,4 +1,4 @@
-"""Graphs of the Neuromorphic Intermediate Representation (NIR) as networks."""
+"""Import of graphs of the Neuromorphic Intermediate Representation (NIR)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Primitives of NIR without memory, as layers."""
+"""NIR primitives without state, as layers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def window(kind: type[Windowed], node: Primitive) -> Windowed:
-    """Return a pooling with the window of a node."""
+    """Create a pooling with the window of a node."""
     sizes = {key: node.pair(name) for key, name in WINDOW.items()}
     return make_op(kind, node.origin, **sizes)
 
@@ -35,20 +35,21 @@ WINDOW = {"kernel": "kernel_size", "stride": "stride", "padding": "padding"}
 
 
 def tensor(node: Primitive, key: str, ndim: int) -> Tensor:
-    """Return an argument with a number of axes, in its own dtype."""
-    found = node.array(key)
-    if found.ndim != ndim:
-        raise node.origin.refusal(f"has a {key} with {found.ndim} axes instead of {ndim}")
-    return torch.from_numpy(found.copy())
+    """Return an argument as a tensor of its own dtype; fail unless it has ``ndim`` axes."""
+    array = node.array(key)
+    if array.ndim != ndim:
+        raise node.origin.refusal(f"has a {key} with {array.ndim} axes, expected {ndim}")
+    return torch.from_numpy(array.copy())
 
 
 def _conv(draft: Draft, node: Primitive, source: int) -> int:
-    """``Conv2d`` and ``Conv1d``; a bias of zeros, which it has where there was none, is left out."""
+    """Add ``Conv2d`` or ``Conv1d``."""
     axes = 1 if node.kind == "Conv1d" else 2
     weight, bias = tensor(node, "weight", 2 + axes), tensor(node, "bias", 1)
     kernel = weight.shape[2], weight.shape[-1]
     stride, dilation = node.pair("stride"), node.pair("dilation")
     groups, _ = node.pair("groups")
+    # NIR requires a bias: zeros represent a convolution without one.
     op = make_op(
         Conv,
         node.origin,
@@ -62,68 +63,78 @@ def _conv(draft: Draft, node: Primitive, source: int) -> int:
     )
     shape = draft.shape(source)
     if 1 < len(shape) != 1 + axes:
-        raise node.origin.refusal(f"slides over {axes} {'axis' if axes == 1 else 'axes'}, but reads {_size(shape)}")
+        raise node.origin.refusal(f"has a {axes}-D kernel, but its input is {_size(shape)}")
     if node.fields.get("input_shape") is not None and len(shape) > 1:
-        said = node.pair("input_shape")[:axes]
-        if said != shape[1:]:
-            what = "rows" if axes == 1 else "maps"
-            raise node.origin.refusal(f"is for {what} of {'x'.join(map(str, said))}, but reads {_size(shape)}")
+        input_shape = node.pair("input_shape")[:axes]
+        if input_shape != shape[1:]:
+            input_kind = "rows" if axes == 1 else "maps"
+            raise node.origin.refusal(
+                f"expects {input_kind} of {'x'.join(map(str, input_shape))}, but its input is {_size(shape)}"
+            )
     if shape[0] != weight.shape[1] * groups or len(bias) != len(weight):
-        raise node.origin.refusal(f"has weights {list(weight.shape)} and {len(bias)} biases, but reads {_size(shape)}")
+        raise node.origin.refusal(
+            f"has weights {list(weight.shape)} and {len(bias)} biases, but its input is {_size(shape)}"
+        )
     return draft.add(op, (source,), node.origin, weight=weight, bias=bias if op.bias else None)
 
 
 def _padding(
     node: Primitive, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> tuple[int, int]:
-    said = read_value(node.fields.get("padding"))
-    if not isinstance(said, str):
+    """Return the padding along both axes, given as numbers, ``valid`` or ``same``."""
+    padding = read_value(node.fields.get("padding"))
+    if not isinstance(padding, str):
         return node.pair("padding")
-    if said == "valid":
+    if padding == "valid":
         return (0, 0)
     reach = tuple(d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
-    if said != "same" or stride != (1, 1) or any(each % 2 for each in reach):
-        raise node.origin.refusal(f"has the padding '{said}', which is not the same on both sides here")
+    if padding != "same" or stride != (1, 1) or any(each % 2 for each in reach):
+        raise node.origin.refusal(
+            f"has padding '{padding}'; expected 'valid', or 'same' with stride 1 and equal padding on both sides"
+        )
     return reach[0] // 2, reach[1] // 2
 
 
 def _linear(draft: Draft, node: Primitive, source: int) -> int:
-    """``Affine`` and ``Linear``."""
+    """Add ``Affine`` or ``Linear``; a ``Linear`` written for average pooling of features becomes a pooling again."""
     weight = tensor(node, "weight", 2)
     bias = tensor(node, "bias", 1) if node.kind == "Affine" else None
     shape = draft.shape(source)
     if shape != (weight.shape[1],) or (bias is not None and len(bias) != len(weight)):
-        hint = "; a Flatten belongs before it" if len(shape) > 1 else ""
-        raise node.origin.refusal(f"has weights {list(weight.shape)}, but reads {_size(shape)}{hint}")
-    voters = shape[0] // len(weight)
-    if bias is None and node.written_for.startswith("APk"):  # GAP is no AP
-        votes = torch.kron(torch.eye(len(weight)), torch.full((1, voters), 1 / voters, dtype=torch.float64))
-        if torch.equal(weight, votes.to(weight.dtype)):
-            return draft.add(make_op(AvgPool, node.origin, kernel=(voters, voters)), (source,), node.origin)
+        hint = "; add a Flatten before it" if len(shape) > 1 else ""
+        raise node.origin.refusal(f"has weights {list(weight.shape)}, but its input is {_size(shape)}{hint}")
+    group_size = shape[0] // len(weight)
+    if bias is None and node.written_for.startswith("APk"):  # Not "AP": that would match global poolings.
+        averages = torch.kron(torch.eye(len(weight)), torch.full((1, group_size), 1 / group_size, dtype=torch.float64))
+        if torch.equal(weight, averages.to(weight.dtype)):
+            return draft.add(make_op(AvgPool, node.origin, kernel=(group_size, group_size)), (source,), node.origin)
     op = make_op(Linear, node.origin, features=len(weight), bias=bias is not None)
     return draft.add(op, (source,), node.origin, weight=weight, bias=bias)
 
 
 def _total(draft: Draft, node: Primitive, source: int) -> int:
-    """``SumPool2d``: a convolution of each channel by itself, with ones."""
+    """Add ``SumPool2d`` as a depthwise convolution with weights of 1."""
     kernel, stride, padding = (node.pair(key) for key in WINDOW.values())
     channels = draft.shape(source)[0]
     shape = {"channels": channels, "kernel": kernel, "stride": stride, "padding": padding, "groups": channels}
     op = make_op(Conv, node.origin, **shape, bias=False)
+    # The weights take memory in proportion to the window: reject windows far larger than the input.
     if kernel[0] * kernel[1] > draft.items[source].output.elements * 4:
-        raise node.origin.refusal(f"has a window of {_size(kernel)}, but reads {_size(draft.shape(source))}")
+        raise node.origin.refusal(
+            f"has a window of {_size(kernel)}, which is too large for its input {_size(draft.shape(source))}"
+        )
     return draft.add(op, (source,), node.origin, weight=torch.ones(channels, 1, *kernel))
 
 
 def _flatten(draft: Draft, node: Primitive, source: int) -> int:
-    """``Flatten``, of all axes; of one axis it does nothing."""
+    """Add ``Flatten`` of all axes; ``Flatten`` of one axis has no effect."""
     shape = draft.shape(source)
     (first, _), (last, _) = (node.pair(key) for key in ("start_dim", "end_dim"))
     first, last = (axis + len(shape) if axis < 0 else axis for axis in (first, last))
     if len(shape) == 1 or first == last:
         return source
     if (first, last) != (0, len(shape) - 1):
-        raise node.origin.refusal(f"flattens the axes {first} to {last} of {_size(shape)}, not all of them")
+        raise node.origin.refusal(f"flattens axes {first} to {last} of {_size(shape)}; expected all axes")
     return draft.add(Flatten(), (source,), node.origin)
 
 
@@ -140,4 +151,4 @@ LAYERS: dict[str, Callable[[Draft, Primitive, int], int]] = {
     "SumPool2d": _total,
     "Flatten": _flatten,
 }
-"""What adds the items of each primitive, reading one item; the item that gives what it gives."""
+"""Functions by primitive: each adds items that read ``source``, and returns the output item."""

@@ -1,4 +1,4 @@
-"""Files of NIR, which are HDF5, from anywhere."""
+"""NIR files, which are HDF5, from untrusted sources."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from sewdsl.exchange.read.nir import safe_traverse
 from sewdsl.paths import open_file
 
 BASE_TIMEOUT_SECONDS = 60.0
-"""Seconds that a small file may take."""
+"""Time limit for an empty file, in seconds."""
 TIMEOUT_SECONDS_PER_BYTE = 1e-6
-"""Seconds more for each byte."""
+"""Additional time per byte, in seconds."""
 
 
 @contextmanager
 def open_graph(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield a graph as nested dictionaries, while the file is open; its arrays are read when they are asked for.
+    """Yield a graph as nested dictionaries; arrays are read from the open file on access.
 
     Raises:
-        ModelImportError: there is no such file, or it is no graph, damaged, or made to harm.
-        MissingLibrary: h5py is not installed.
+        ModelImportError: If the file is missing, damaged, unsafe, or not a NIR graph.
+        MissingLibrary: If h5py is not installed.
     """
     try:
         h5py = safe_traverse.import_h5py()
     except ImportError:
         raise MissingLibrary("nir") from None
-    _try_elsewhere(path)
+    _check_in_subprocess(path)
     with h5py.File(path, "r") as file:
         yield safe_traverse.load_unread(file)
 
 
-def _try_elsewhere(path: Path) -> None:
-    """Read it in a process of its own first: what is damaged can stop HDF5's library, or keep it busy forever."""
+def _check_in_subprocess(path: Path) -> None:
+    """Read a file in a separate process first: damaged files can crash the HDF5 library, or hang it."""
     try:
         with open_file(path) as file:
             head, size = file.read(MAX_HEAD_BYTES), file.seek(0, 2)
     except OSError as error:
-        near = similar_siblings(path, lambda other: other.suffix == ".nir")
-        message = f"cannot read '{path}': {error.strerror}" + (f"; did you mean '{near}'?" if near else "")
+        suggestion = similar_siblings(path, lambda other: other.suffix == ".nir")
+        message = f"cannot read '{path}': {error.strerror}" + (f"; did you mean '{suggestion}'?" if suggestion else "")
         raise ModelImportError(message) from None
     kind = identify_file(path.name, head)
     if kind is not None and not head.startswith(HDF5):
-        raise ModelImportError(f"'{path}' is {kind.what}, not a graph of NIR: {kind.use.replace('FILE', str(path))}")
+        raise ModelImportError(f"'{path}' is {kind.what}, expected a NIR file: {kind.use.replace('FILE', str(path))}")
     script, argument = safe_traverse.__file__, str(path.absolute())
     command = python_command(
         f"import runpy; sys.argv[1:] = [{argument!r}]; runpy.run_path({script!r}, None, '__main__')"
     )
     try:
-        tried = subprocess.run(  # noqa: S603 -- a script of ours
+        result = subprocess.run(  # noqa: S603 -- a fixed script of this package
             command,
             capture_output=True,
             text=True,
@@ -65,15 +65,17 @@ def _try_elsewhere(path: Path) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ModelImportError(f"'{path}' is damaged: HDF5 comes to no end with it") from None
-    if tried.returncode:
-        said = tried.stdout if tried.returncode == safe_traverse.EXIT_UNSAFE_FILE else "is damaged: HDF5 cannot read it"
-        raise ModelImportError(f"'{path}' {said}")
+        raise ModelImportError(f"'{path}' is damaged: HDF5 did not finish reading it") from None
+    if result.returncode:
+        reason = (
+            result.stdout if result.returncode == safe_traverse.EXIT_UNSAFE_FILE else "is damaged: HDF5 cannot read it"
+        )
+        raise ModelImportError(f"'{path}' {reason}")
 
 
 def read_value(item: Any) -> Any:
-    """Return the contents of an array of a file or of a graph in memory: an array of NumPy, a number, or text."""
-    found = item[()] if hasattr(item, "id") else item
-    if isinstance(found, bytes):
-        return found.decode("utf-8", errors="replace")
-    return found if isinstance(found, np.ndarray) and found.ndim else found.item() if hasattr(found, "item") else found
+    """Return the content of an HDF5 dataset or an in-memory value: an array, a number or text."""
+    value = item[()] if hasattr(item, "id") else item
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return value if isinstance(value, np.ndarray) and value.ndim else value.item() if hasattr(value, "item") else value

@@ -1,4 +1,4 @@
-"""The way from a graph of NIR to a network."""
+"""Import of a NIR graph."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     import nir
 
 MAX_DELAY = 64
-"""Time-steps that a node may delay by: each is a layer."""
+"""Maximum delay of a node in time-steps; each time-step is a layer."""
 TRANSPARENT_PRIMITIVES = ("Input", "Output")
 ON_DEMAND = ("Scale", "SumPool2d", "Threshold")
-"""Primitives of which several together may represent one layer; alone they are read when something reads them."""
+"""Primitives that may be part of a layer of several primitives; they are read alone only if another node reads them."""
 
 
 @dataclass(frozen=True)
 class NirReadOptions:
-    """What a graph need not say.
+    """Values for what a graph does not specify.
 
     Attributes:
-        dt: Seconds of a time-step; None: as the graph says, or as its neurons let see.
-        input: Shape of one time-step of one sample; None: as its Input says.
-        steps: Time-steps; None: as the graph says, else 1.
-        readout: How the outputs of the time-steps become one; None: as the graph says, else ``mean``.
-        name: The network's; None: as the graph says.
+        dt: Duration of a time-step in seconds. Default: from the metadata, else inferred from the neurons.
+        input: Shape of one time-step of one sample. Default: the shape of the Input.
+        steps: Number of time-steps. Default: from the metadata, else 1.
+        readout: Reduction of the outputs over time. Default: from the metadata, else ``mean``.
+        name: Name of the network. Default: from the metadata, else the file name.
     """
 
     dt: float | None = None
@@ -53,91 +53,102 @@ class NirReadOptions:
     name: str | None = None
 
 
-def read_graph(source: str | Path | nir.NIRGraph, wanted: NirReadOptions | None = None) -> ImportedNetwork:
-    """Return the network of a graph.
+def read_graph(source: str | Path | nir.NIRGraph, options: NirReadOptions | None = None) -> ImportedNetwork:
+    """Import a NIR graph.
 
     Args:
-        wanted: What to take for what the graph does not say; None: what :class:`NirReadOptions` says.
+        source: Path of a file, or a graph in memory.
+        options: Overrides of the graph's metadata.
 
     Raises:
-        ModelImportError: it cannot be read, or has no place in the language; the message names the node.
-        MissingLibrary: it is a file, and h5py is not installed.
+        ModelImportError: If the graph cannot be read or expressed; the message names the node.
+        MissingLibrary: If ``source`` is a path and h5py is not installed.
     """
-    asked = wanted or NirReadOptions()
+    options = options or NirReadOptions()
     if not isinstance(source, str | Path):
-        return _read(graph_to_dict(source), asked, "graph")
-    with open_graph(Path(source)) as found:
-        return _read(found, asked, Path(source).stem)
+        return _read(graph_to_dict(source), options, "graph")
+    with open_graph(Path(source)) as graph:
+        return _read(graph, options, Path(source).stem)
 
 
-def _read(graph: Mapping[str, Any], wanted: NirReadOptions, name: str) -> ImportedNetwork:
+def _read(graph: Mapping[str, Any], options: NirReadOptions, name: str) -> ImportedNetwork:
     metadata = graph.get("metadata")
     try:
-        said = GraphMetadata.of(plain_metadata(metadata)) if isinstance(metadata, Mapping) else None
+        metadata_entry = GraphMetadata.of(plain_metadata(metadata)) if isinstance(metadata, Mapping) else None
     except ValueError as error:
         raise ModelImportError(str(error)) from None
     nodes = primitives(graph)
-    dt = wanted.dt or (said.dt if said else infer_dt(nodes))
-    encode = said.encode if said else "none"
-    shape = wanted.input or _shape(next(node for node in nodes if node.kind == "Input" and not node.reads))
+    dt = options.dt or (metadata_entry.dt if metadata_entry else infer_dt(nodes))
+    encode = metadata_entry.encode if metadata_entry else "none"
+    shape = options.input or _shape(next(node for node in nodes if node.kind == "Input" and not node.reads))
     draft = Draft(shape, varies=encode == "none")
     draft.outputs = _Graph(draft, nodes, dt, _delayed_types(nodes, shape, dt)).outputs
     settings = Settings(
         input=draft.shape(0),
-        steps=wanted.steps or (said.steps if said else 1),
+        steps=options.steps or (metadata_entry.steps if metadata_entry else 1),
         encode=encode,
-        readout=wanted.readout or (said.readout if said else "mean"),
+        readout=options.readout or (metadata_entry.readout if metadata_entry else "mean"),
         join=Add(),
     )
-    found = build_network(draft, wanted.name or (said.name if said else name), settings, _notes(nodes, said, dt))
-    steps, readout = wanted.steps is None and said is None, wanted.readout is None and said is None
-    return replace(found, assumed=header_assumptions(found.network, steps=steps, readout=readout))
+    imported = build_network(
+        draft,
+        options.name or (metadata_entry.name if metadata_entry else name),
+        settings,
+        _notes(nodes, metadata_entry, dt),
+    )
+    no_steps, no_readout = (
+        options.steps is None and metadata_entry is None,
+        options.readout is None and metadata_entry is None,
+    )
+    return replace(imported, assumed=header_assumptions(imported.network, steps=no_steps, readout=no_readout))
 
 
 def _delayed_types(nodes: Sequence[Primitive], shape: tuple[int, ...], dt: float) -> dict[str, Signal]:
-    """Return the type of what each delay in a cycle gives, from what is computed without what is fed back."""
+    """Infer the output signal of each delay in a cycle, from the graph without feedback."""
     types: dict[str, Signal] = {}
-    waiting = [node for node in nodes if node.delayed]
-    while waiting:
-        known: dict[str, Primitive] = {}
+    pending = [node for node in nodes if node.delayed]
+    while pending:
+        # Nodes with at least one computable input suffice: summands have equal shapes.
+        computable: dict[str, Primitive] = {}
         for node in nodes:
-            reads = tuple(name for name in node.reads if name in known)
+            reads = tuple(name for name in node.reads if name in computable)
             if reads or node.name in types or (node.kind == "Input" and not node.reads):
-                known[node.name] = replace(node, reads=reads, delayed=())
-        found = [node for node in waiting if known.keys() >= {*node.delayed}]
-        if not found:
-            raise waiting[0].origin.refusal("gives back what only follows from itself")
-        graph = _Graph(Draft(shape), list(known.values()), dt, types)
-        for node in found:
+                computable[node.name] = replace(node, reads=reads, delayed=())
+        resolved = [node for node in pending if computable.keys() >= {*node.delayed}]
+        if not resolved:
+            raise pending[0].origin.refusal("has no inferable shape: it depends only on itself, through delays")
+        graph = _Graph(Draft(shape), list(computable.values()), dt, types)
+        for node in resolved:
             types[node.name] = graph.given(node.delayed)
-        waiting = [node for node in waiting if node not in found]
+        pending = [node for node in pending if node not in resolved]
     return types
 
 
 def _shape(node: Primitive) -> tuple[int, ...]:
-    """Return the shape of the Input, without the axis of samples that some writers leave in it."""
-    found = node.array("shape").flatten()
-    shape = tuple(map(int, found))
+    """Return the shape of an Input, without the batch axis of 1 that some exporters leave in it."""
+    lengths = node.array("shape").flatten()
+    shape = tuple(map(int, lengths))
     if len(shape) in {2, 4} and shape[0] == 1:
         shape = shape[1:]
-    if len(shape) not in {1, 2, 3} or min(shape) < 1 or tuple(found)[-len(shape) :] != shape:
-        lengths = ", ".join(f"{length:g}" for length in found)
-        raise node.origin.refusal(f"has the shape [{lengths}]; a network reads [C, H, W], [C, L] or [F]")
+    if len(shape) not in {1, 2, 3} or min(shape) < 1 or tuple(lengths)[-len(shape) :] != shape:
+        listed = ", ".join(f"{length:g}" for length in lengths)
+        raise node.origin.refusal(f"has the shape [{listed}]; expected [C, H, W], [C, L] or [F]")
     return shape
 
 
-def _notes(nodes: Sequence[Primitive], said: GraphMetadata | None, dt: float) -> tuple[str, ...]:
+def _notes(nodes: Sequence[Primitive], entry: GraphMetadata | None, dt: float) -> tuple[str, ...]:
+    """Return notes on assumptions about the neurons."""
     notes = []
     if any(node.kind in NEURONS for node in nodes):
-        if said is None:
+        if entry is None:
             notes.append(f"a time-step is {dt:g} s")
-        if said is None or said.fires == "above":
-            notes.append("a potential that just reaches its threshold fires; by NIR it must exceed it")
+        if entry is None or entry.fires == "above":
+            notes.append("neurons fire when their membrane potential reaches the threshold; in NIR it must exceed it")
     return tuple(notes)
 
 
 class _Graph:
-    """Reads node by node, in order."""
+    """Items of the nodes of a graph, added to a draft in order."""
 
     def __init__(
         self, draft: Draft, nodes: Sequence[Primitive], dt: float, delayed: Mapping[str, Signal] | None = None
@@ -152,13 +163,13 @@ class _Graph:
         for node in nodes:
             if node.delayed:
                 draft.close(self._items[node.name], self._sums.of(node.delayed))
-        read = {name for node in nodes for name in (*node.reads, *node.delayed)}
-        ends = [node.name for node in nodes if node.kind == "Output" and node.name not in read]
-        names = [""] if len(ends) == 1 else [*map(output_name, ends)]
-        self.outputs = {name: self._items[end] for name, end in zip(names, ends, strict=True)}
+        read_names = {name for node in nodes for name in (*node.reads, *node.delayed)}
+        output_nodes = [node.name for node in nodes if node.kind == "Output" and node.name not in read_names]
+        names = [""] if len(output_nodes) == 1 else [*map(output_name, output_nodes)]
+        self.outputs = {name: self._items[end] for name, end in zip(names, output_nodes, strict=True)}
 
     def given(self, names: Sequence[str]) -> Signal:
-        """Return the type of the sum of some nodes: spikes, or any numbers."""
+        """Return the signal of the sum of some nodes: spikes for a single neuron, else real values."""
         output = self._draft.items[self._sums.of(names)].output
         spikes = [self._nodes[name].kind in NEURONS for name in names]
         return output if spikes == [True] else replace(output, values=REAL)
@@ -183,15 +194,15 @@ class _Graph:
         if node.kind in NEURONS:
             return neuron(self._draft, node, source, self._dt)
         if node.kind not in LAYERS:
-            raise node.origin.refusal("has no place in the language")
+            raise node.origin.refusal("has no equivalent in sewdsl")
         return LAYERS[node.kind](self._draft, node, source)
 
     def _delay(self, node: Primitive) -> int:
-        """Delay by one time-step each; the first of them, in a cycle, of what comes later."""
+        """Add one ``DELAY`` for each time-step; in a cycle, the first one delays a later item."""
         steps = node.number("delay") / self._dt if node.fields else 1.0
         count = round(steps)
         if not isclose(steps, count, rel_tol=RELATIVE_TOLERANCE) or not 1 <= count <= MAX_DELAY:
-            raise node.origin.refusal(f"delays by {steps:g} time-steps; it has to be 1 to {MAX_DELAY}, a whole number")
+            raise node.origin.refusal(f"delays by {steps:g} time-steps; expected an integer from 1 to {MAX_DELAY}")
         if node.name in self._delayed:
             index = self._draft.add_delay(self._delayed[node.name], node.origin)
             count -= 1
@@ -202,25 +213,25 @@ class _Graph:
         return index
 
     def _scaled(self, node: Primitive, source: int) -> int:
-        """Add a factor for all elements, or one for each channel."""
+        """Add a factor for all elements, or one per channel."""
         factor, shape = torch.from_numpy(node.array("scale").copy()), self._draft.shape(source)
         if factor.numel() != 1:
             if tuple(factor.shape) != shape:
-                raise node.origin.refusal(f"has factors of shape {list(factor.shape)}, but reads {list(shape)}")
+                raise node.origin.refusal(f"has factors of shape {list(factor.shape)}, but its input is {list(shape)}")
             factor = factor.reshape(shape[0], -1)
             if (factor != factor[:, :1]).any():
-                raise node.origin.refusal("has factors that differ between the places of a channel")
+                raise node.origin.refusal("has factors that differ within a channel")
             factor = factor[:, 0] if (factor != factor[0, 0]).any() else factor[0, :1]
         return self._draft.add(ScaleOp(), (source,), node.origin, factor=factor.reshape(-1))
 
 
 def output_name(node: str) -> str:
-    """Return the name of one of several outputs: that of its node, without ``output_``."""
+    """Return the name of one of several outputs: the node's name without ``output_``."""
     return node.removeprefix("output_") or node
 
 
 def _passes_on(node: Primitive) -> bool:
-    """Return whether a node only represents a sum: a factor of 1, an average over windows of one."""
+    """Return whether a node only represents a sum: a factor of 1, or average pooling of 1x1 windows."""
     if node.kind == "Scale":
         scale = node.array("scale")
         return scale.size > 0 and bool((scale == 1).all())

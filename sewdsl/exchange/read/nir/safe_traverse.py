@@ -1,8 +1,8 @@
-"""A walk through a file of HDF5 that opens nothing outside of it, and unpacks nothing huge.
+"""Traversal of untrusted HDF5 files: it follows no links, and rejects decompression bombs.
 
-It imports nothing of sewdsl: as a script, ``python walk.py FILE``, it reads all there is in a file, in a process of its
-own. That ends with exit code 0; with 3 and a line where the file must not be read; or, of a damaged file, in any way
-that HDF5's library ends in, which may run forever.
+This module imports nothing from sewdsl. As a script, ``python safe_traverse.py FILE``, it reads a whole file in a
+separate process. It exits with code 0, or with code 3 and a reason if the file is unsafe or damaged. With a damaged
+file, the HDF5 library may also crash or never return.
 """
 
 from __future__ import annotations
@@ -12,77 +12,81 @@ from importlib import import_module
 from typing import Any, Self
 
 MAX_GROUP_DEPTH = 32
-"""Groups in groups; a graph in a graph takes two."""
+"""Maximum nesting of HDF5 groups; a NIR graph takes two levels."""
 MAX_ITEMS = 200_000
-"""Groups and arrays."""
+"""Maximum number of groups and arrays."""
 MAX_COMPRESSION_RATIO = 1100
-"""Bytes that a stored byte may represent; deflate reaches 1032."""
+"""Maximum ratio of unpacked to stored bytes; deflate reaches 1032."""
 SMALL_ARRAY_BYTES = 1 << 20
-"""Bytes of an array that is taken to be harmless, however it is stored."""
+"""Size below which an array is safe at any compression ratio, in bytes."""
 EXIT_UNSAFE_FILE = 3
-"""The exit code where the file must not be read."""
+"""Exit code for files that must not be read."""
 ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError)
-"""What h5py raises of a damaged file."""
+"""Exceptions that h5py raises for damaged files."""
 
 
 class DamagedFile(Exception):
-    """What is wrong with a file, in words that go on after its name."""
+    """Unsafe or malformed file; the message is a predicate, e.g. ``is not a NIR graph``."""
 
     @classmethod
     def of(cls, why: str) -> Self:
-        """Return the error with these words."""
+        """Return an error with the given predicate."""
         return cls(why)
 
 
 def import_h5py() -> Any:
-    """Import h5py, which may not be installed."""
+    """Import h5py, which is optional."""
     return import_module("h5py")
 
 
 def load_unread(file: Any) -> dict[str, Any]:
-    """Return groups as dictionaries, arrays as they are, unread.
+    """Return groups as dictionaries, and arrays as unread datasets.
 
     Raises:
-        DamagedFile: it is no graph, or made to harm.
+        DamagedFile: If the file is not a NIR graph, or is unsafe.
     """
     node = file.get("node")
     if not isinstance(node, import_h5py().Group):
-        raise DamagedFile.of("is no graph of NIR")
+        raise DamagedFile.of("is not a NIR graph")
     return _group(node, [0], MAX_GROUP_DEPTH)
 
 
-def _group(group: Any, count: list[int], deeper: int) -> dict[str, Any]:
+def _group(group: Any, count: list[int], depth_left: int) -> dict[str, Any]:
+    """Return one group as a dictionary; ``count`` is the number of items so far, in a list to share it."""
     h5py = import_h5py()
-    if not deeper:
-        raise DamagedFile.of("holds groups in groups without end")
-    found: dict[str, Any] = {}
+    if not depth_left:
+        raise DamagedFile.of(f"has groups nested more than {MAX_GROUP_DEPTH} deep")
+    items: dict[str, Any] = {}
     for name in group:
         count[0] += 1
         if count[0] > MAX_ITEMS:
-            raise DamagedFile.of(f"holds more than {MAX_ITEMS:,} groups and arrays")
+            raise DamagedFile.of(f"has more than {MAX_ITEMS:,} groups and arrays")
+        # Soft and external links can form cycles, or point to other files.
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise DamagedFile.of(f"points elsewhere: {group.name}/{name}")
+            raise DamagedFile.of(f"contains a link: {group.name}/{name}")
         item = group[name]
-        found[name] = _group(item, count, deeper - 1) if isinstance(item, h5py.Group) else _safe(item)
-    return found
+        items[name] = _group(item, count, depth_left - 1) if isinstance(item, h5py.Group) else _safe(item)
+    return items
 
 
 def _safe(item: Any) -> Any:
-    """Return an array that may be read."""
+    """Check that an array is safe to read, and return it."""
     if not isinstance(item, import_h5py().Dataset):
-        raise DamagedFile.of(f"holds no array: {item.name}")
+        raise DamagedFile.of(f"contains an object that is not an array: {item.name}")
+    # Virtual and external datasets store their data in other files.
     if item.is_virtual or item.external:
-        raise DamagedFile.of(f"points elsewhere: {item.name}")
+        raise DamagedFile.of(f"refers to another file: {item.name}")
     if item.shape is None or item.dtype.kind not in "biufSO":
-        raise DamagedFile.of(f"holds neither numbers nor text: {item.name}")
+        raise DamagedFile.of(f"contains an array that is neither numeric nor text: {item.name}")
     size = item.size * item.dtype.itemsize
     if size > SMALL_ARRAY_BYTES and size > MAX_COMPRESSION_RATIO * item.id.get_storage_size():
-        raise DamagedFile.of(f"says that it holds {size:,} bytes where it does not: {item.name}")
+        raise DamagedFile.of(f"declares {size:,} bytes, but stores too few to fill them: {item.name}")
     return item
 
 
-def _read(found: dict[str, Any]) -> None:
-    for item in found.values():
+def _read(items: dict[str, Any]) -> None:
+    """Read all arrays, to find out whether the HDF5 library survives it."""
+    for item in items.values():
         if isinstance(item, dict):
             _read(item)
         else:
@@ -90,13 +94,13 @@ def _read(found: dict[str, Any]) -> None:
 
 
 def main(path: str) -> int:
-    """Read everything; return the exit code."""
+    """Read the whole file and return the exit code; write the reason of a failure to standard output."""
     try:
         with import_h5py().File(path, "r") as file:
             _read(load_unread(file))
     except (DamagedFile, *ERRORS) as error:
-        reason = str(error) if isinstance(error, DamagedFile) else "is damaged, or no file of NIR, which is HDF5"
-        sys.stdout.write(reason)  # noqa: TID251 -- the process that started this one reads it
+        reason = str(error) if isinstance(error, DamagedFile) else "is damaged, or not a NIR file (HDF5)"
+        sys.stdout.write(reason)  # noqa: TID251 -- the parent process reads it
         return EXIT_UNSAFE_FILE
     return 0
 

@@ -1,4 +1,4 @@
-"""Modules of torch as networks."""
+"""Import of PyTorch modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions of torch that a ``forward`` may call, and what each becomes."""
+"""PyTorch functions that a ``forward`` may call, and their translation."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from sewdsl.ops.layers.scaling import Dropout
 from sewdsl.ops.layers.shapes import Flatten
 from sewdsl.ops.neurons.activations import ReLU
 
-_HARMLESS = frozenset({
+_SHAPE_QUERIES = frozenset({
     "dim", "size", "numel", "__len__", "stride", "is_floating_point", "is_contiguous", "get_device", "__repr__",
     *(f"{name}.__get__" for name in (
         "shape", "ndim", "dtype", "device", "is_cuda", "requires_grad", "layout", "is_sparse", "is_meta", "names"
     )),
 })  # fmt: skip
-"""What only asks for the shape and the like."""
+"""Functions that query shapes and properties only; they run unchanged."""
 
 
 def pair(value: Any) -> tuple[int, int]:
-    """Return height and width, or the same length twice for rows."""
+    """Return height and width as integers; a single value counts for both."""
     return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[-1]))
 
 
 def _add(trace: Trace, a: Any, b: Any, *, alpha: float = 1) -> TracedTensor:
     if isinstance(a, TracedTensor) and isinstance(b, TracedTensor) and alpha == 1:
         return trace.add(Add(), a, b)
-    tensor, other = (a, b) if isinstance(a, TracedTensor) else (b, a)
-    if type(other) is int and other == 0:  # what sum() begins with
-        return _same(trace, tensor)
-    raise trace.refusal("adds what is not computed from the input")
+    traced, other = (a, b) if isinstance(a, TracedTensor) else (b, a)
+    if type(other) is int and other == 0:  # The start value of sum().
+        return _alias(trace, traced)
+    raise trace.refusal("adds a value that is not computed from the input")
 
 
 def _add_in_place(trace: Trace, a: TracedTensor, b: Any, *, alpha: float = 1) -> TracedTensor:
@@ -46,27 +46,28 @@ def _add_in_place(trace: Trace, a: TracedTensor, b: Any, *, alpha: float = 1) ->
 
 
 def _complement(trace: Trace, a: TracedTensor, one: Any, *, alpha: float = 1) -> TracedTensor:
-    """Return one - a."""
+    """Translate one - a, with one = 1; only products of spikes can read the result."""
     if isinstance(one, TracedTensor) or one != 1 or alpha != 1 or a.complement:
-        raise trace.refusal("subtracts, other than a spike from 1")
-    return trace.tensor(a.checked().place, a.form, complement=True)
+        raise trace.refusal("subtracts; only 1 - x of spikes is supported")
+    return trace.tensor(a.checked().draft_index, a.form, complement=True)
 
 
 def _subtract(trace: Trace, one: Any, a: Any, *, alpha: float = 1) -> TracedTensor:
     if isinstance(one, TracedTensor):
-        raise trace.refusal("subtracts, other than a spike from 1")
+        raise trace.refusal("subtracts; only 1 - x of spikes is supported")
     return _complement(trace, a, one, alpha=alpha)
 
 
 def _multiply(trace: Trace, a: Any, b: Any) -> TracedTensor:
+    """Translate a product: AND of two spikes, IAND with one complement, or a scale by a number."""
     if not (isinstance(a, TracedTensor) and isinstance(b, TracedTensor)):
-        tensor, factor = (a, b) if isinstance(a, TracedTensor) else (b, a)
-        return _factor(trace, tensor, factor)
+        traced, factor = (a, b) if isinstance(a, TracedTensor) else (b, a)
+        return _factor(trace, traced, factor)
     if a.complement == b.complement:
         return trace.add(And(), a, b)
     branch, identity = (a, b) if a.complement else (b, a)
-    spikes = trace.tensor(branch.checked().place, branch.form)
-    spikes.read = branch.read
+    spikes = trace.tensor(branch.checked().draft_index, branch.form)
+    spikes.is_read_out = branch.is_read_out
     return trace.add(IAnd(), spikes, identity)
 
 
@@ -76,7 +77,7 @@ def _multiply_in_place(trace: Trace, a: TracedTensor, b: Any) -> TracedTensor:
 
 def _divide(trace: Trace, a: Any, b: Any) -> TracedTensor:
     if not isinstance(a, TracedTensor) or not isinstance(b, int | float):
-        raise trace.refusal("divides, other than by a number")
+        raise trace.refusal("divides; only division by a number is supported")
     return _factor(trace, a, 1 / b)
 
 
@@ -84,67 +85,69 @@ def _factor(trace: Trace, a: TracedTensor, factor: Any) -> TracedTensor:
     if isinstance(factor, torch.Tensor) and not factor.requires_grad and factor.numel() == 1:
         factor = factor.item()
     if not isinstance(factor, int | float):
-        raise trace.refusal("multiplies by what is not computed from the input")
+        raise trace.refusal("multiplies by a value that is not computed from the input")
     return trace.add(ScaleOp(), a, factor=torch.tensor([factor], dtype=torch.float64))
 
 
 def flatten(trace: Trace, a: TracedTensor, start_dim: int = 0, end_dim: int = -1) -> TracedTensor:
-    """Flatten time-steps and samples into one axis, or a map into a vector."""
+    """Merge the axes of time-steps and samples, or flatten a feature map into a vector."""
     first, last = (axis % a.ndim for axis in (start_dim, end_dim))
     if first == last:
         return a
     if (first, last) == (0, 1) and a.form is LeadingAxes.SEQUENCE:
-        return trace.tensor(a.checked().place, LeadingAxes.FOLDED, like=a, complement=a.complement)
+        return trace.tensor(a.checked().draft_index, LeadingAxes.FOLDED, like=a, complement=a.complement)
     if first == len(trace.lead(a.form)) and last == a.ndim - 1:
-        return _sharing(a, trace.add(Flatten(), a))
-    raise trace.refusal(f"flattens the axes {first} to {last} of {a.form.value}, which are not those of a map")
+        return _share_memory(a, trace.add(Flatten(), a))
+    raise trace.refusal(f"flattens axes {first} to {last} of {a.form.value}; expected all axes of a feature map")
 
 
 def _reshape(trace: Trace, a: TracedTensor, *sizes: Any, shape: Any = None) -> TracedTensor:
-    """Reshape: time-steps and samples apart or in one axis, a map as a vector."""
-    wanted = _one_by_one(sizes) if shape is None else tuple(shape)
-    after = tuple(torch.empty(tuple(a.shape), device="meta").reshape(wanted).shape)
-    own = trace.draft.shape(a.place)
+    """Split or merge the axes of time-steps and samples, or flatten a feature map into a vector."""
+    target = _as_tuple(sizes) if shape is None else tuple(shape)
+    # Let PyTorch resolve -1 and check the number of elements.
+    new_shape = tuple(torch.empty(tuple(a.shape), device="meta").reshape(target).shape)
+    item_shape = trace.draft.shape(a.draft_index)
     for form in (LeadingAxes.STEP,) if a.form is LeadingAxes.STEP else (LeadingAxes.SEQUENCE, LeadingAxes.FOLDED):
         lead = trace.lead(form)
-        if after == (*lead, *own):
-            return trace.tensor(a.checked().place, form, like=a, complement=a.complement)
-        if after == (*lead, torch.Size(own).numel()):
+        if new_shape == (*lead, *item_shape):
+            return trace.tensor(a.checked().draft_index, form, like=a, complement=a.complement)
+        if new_shape == (*lead, torch.Size(item_shape).numel()):
             vector = trace.add(Flatten(), a)
-            return _sharing(a, trace.tensor(vector.place, form))
-    raise trace.refusal(f"reshapes {a.form.value} to {list(after)}, which mixes axes")
+            return _share_memory(a, trace.tensor(vector.draft_index, form))
+    raise trace.refusal(f"reshapes {a.form.value} to {list(new_shape)}, which mixes axes")
 
 
-def _sharing(a: TracedTensor, made: TracedTensor) -> TracedTensor:
-    return made.run.tensor(made.place, made.form, like=a)
+def _share_memory(a: TracedTensor, result: TracedTensor) -> TracedTensor:
+    """Return a tensor that shares its memory version with another one, as a view does."""
+    return result.run.tensor(result.draft_index, result.form, like=a)
 
 
 def _unflatten(trace: Trace, a: TracedTensor, dim: int, sizes: Any) -> TracedTensor:
     if dim % a.ndim == 0 and a.form is LeadingAxes.FOLDED and tuple(sizes) == trace.sizes:
-        return trace.tensor(a.checked().place, LeadingAxes.SEQUENCE, like=a, complement=a.complement)
-    raise trace.refusal(f"parts the axis {dim} of {a.form.value}")
+        return trace.tensor(a.checked().draft_index, LeadingAxes.SEQUENCE, like=a, complement=a.complement)
+    raise trace.refusal(f"unflattens axis {dim} of {a.form.value}; only [T·N, *] to [T, N, *] is supported")
 
 
-def _one_by_one(sizes: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return sizes that are passed one by one, or as one sequence."""
+def _as_tuple(sizes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return sizes as a tuple, passed as separate arguments or as one sequence."""
     return tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
 
 
 class Unsqueezed:
-    """A static tensor with an axis for time-steps, of length 1 as yet."""
+    """Constant tensor with a new time axis of length 1."""
 
     def __init__(self, inner: TracedTensor) -> None:
         self._inner = inner
 
     def repeat(self, *times: Any) -> TracedTensor:
-        """Repeat the tensor over time."""
-        return self._over(_one_by_one(times), 1)
+        """Repeat the tensor T times along the time axis."""
+        return self._over(_as_tuple(times), 1)
 
     def expand(self, *sizes: Any) -> TracedTensor:
-        """Repeat the tensor over time without a copy."""
-        return self._over(_one_by_one(sizes), None)
+        """Expand the time axis to T."""
+        return self._over(_as_tuple(sizes), None)
 
-    def _over(self, sizes: Sequence[Any], kept: int | None) -> TracedTensor:
+    def _repeat_over_time(self, sizes: Sequence[Any], kept: int | None) -> TracedTensor:
         trace, (first, *rest) = self._inner.run, sizes
         same = [(kept,)] * len(rest) if kept is not None else [(-1, size) for size in self._inner.shape]
         if (
@@ -152,77 +155,78 @@ class Unsqueezed:
             or len(rest) != self._inner.ndim
             or any(each not in allowed for each, allowed in zip(rest, same, strict=True))
         ):
-            raise trace.refusal(f"repeats its input {first} times; the network has {trace.sizes[0]} time-steps")
+            raise trace.refusal(f"repeats its input {first} times, but the network has {trace.sizes[0]} time-steps")
         trace.repeated = True
-        return trace.tensor(self._inner.checked().place, LeadingAxes.SEQUENCE)
+        return trace.tensor(self._inner.checked().draft_index, LeadingAxes.SEQUENCE)
 
 
 def _unsqueeze(trace: Trace, a: TracedTensor, dim: int) -> Unsqueezed:
     if dim != 0:
-        raise trace.refusal(f"puts an axis before the axis {dim} of {a.form.value}")
-    return Unsqueezed(_step(trace, a))
+        raise trace.refusal(f"inserts axis {dim} into {a.form.value}; only axis 0 is supported")
+    return Unsqueezed(_require_constant(trace, a))
 
 
-def _step(trace: Trace, a: TracedTensor) -> TracedTensor:
-    """Return a tensor that can be repeated over time: it has no time-steps yet, and has not lost them."""
-    if a.form is not LeadingAxes.STEP or a.complement or a.read or trace.repeated:
-        raise trace.refusal(f"repeats {a.form.value}, which has had its time-steps")
+def _require_constant(trace: Trace, a: TracedTensor) -> TracedTensor:
+    """Return the tensor; fail if it has, or had, a time axis."""
+    if a.form is not LeadingAxes.STEP or a.complement or a.is_read_out or trace.repeated:
+        raise trace.refusal(f"repeats {a.form.value}; only a constant input can be repeated, and only once")
     return a
 
 
 def _expand(trace: Trace, a: TracedTensor, *sizes: Any) -> TracedTensor:
-    """Repeat a static tensor over time, with an axis more."""
-    wanted = _one_by_one(sizes)
+    """Translate ``expand`` that adds a time axis; an ``expand`` to the same shape has no effect."""
+    wanted = _as_tuple(sizes)
     if wanted == tuple(a.shape) and not a.complement:
-        return _same(trace, a)
-    return Unsqueezed(_step(trace, a)).expand(*wanted)
+        return _alias(trace, a)
+    return Unsqueezed(_require_constant(trace, a)).expand(*wanted)
 
 
 def _mean(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False, **_: Any) -> TracedTensor:
+    """Translate a mean over the whole feature map, over time-steps, or over both."""
     axes = {axis % a.ndim for axis in ((dim,) if isinstance(dim, int) else dim or range(a.ndim))}
-    places = {a.ndim - 2, a.ndim - 1}
-    own = len(trace.draft.shape(a.place))
-    if own == 3 and axes >= places:  # noqa: PLR2004 -- C, H, W
+    spatial_axes = {a.ndim - 2, a.ndim - 1}
+    ndim = len(trace.draft.shape(a.draft_index))
+    if ndim == 3 and axes >= spatial_axes:  # noqa: PLR2004 -- C, H, W
         pooled = average_whole(trace, a)
-        a, axes = (pooled if keepdim else trace.add(Flatten(), pooled)), axes - places
+        a, axes = (pooled if keepdim else trace.add(Flatten(), pooled)), axes - spatial_axes
     if axes == {0} and a.form is LeadingAxes.SEQUENCE and not keepdim:
-        return _read(trace, a, "mean")
+        return _read_out(trace, a, "mean")
     if axes:
-        raise trace.refusal("takes a mean over other axes than height and width, or time-steps")
+        raise trace.refusal("averages over unsupported axes; expected height and width, or time-steps")
     return a
 
 
 def _sum(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False, **_: Any) -> TracedTensor:
     if dim in (0, (0,), [0]) and a.form is LeadingAxes.SEQUENCE and not keepdim:
-        return _read(trace, a, "sum")
-    raise trace.refusal("takes a sum over other axes than time-steps")
+        return _read_out(trace, a, "sum")
+    raise trace.refusal("sums over unsupported axes; expected time-steps")
 
 
 def _item(trace: Trace, a: TracedTensor, index: Any) -> TracedTensor:
     if index == -1 and a.form is LeadingAxes.SEQUENCE:
-        return _read(trace, a, "last")
+        return _read_out(trace, a, "last")
     if isinstance(index, int):
         raise trace.looping()
-    raise trace.refusal("takes a part of a tensor, other than the last time-step")
+    raise trace.refusal("indexes a tensor; only the last time-step, x[-1], is supported")
 
 
 def _unbind(trace: Trace, *_: Any) -> TracedTensor:
     raise trace.looping()
 
 
-def _read(trace: Trace, a: TracedTensor, how: str) -> TracedTensor:
+def _read_out(trace: Trace, a: TracedTensor, readout: str) -> TracedTensor:
     if trace.readout is not None or a.complement:
-        raise trace.refusal("reads out the time-steps twice")
-    trace.readout = how
-    made = trace.tensor(a.checked().place, LeadingAxes.STEP)
-    made.read = True
-    return made
+        raise trace.refusal("reduces over time-steps twice, or reduces 1 - x")
+    trace.readout = readout
+    output = trace.tensor(a.checked().draft_index, LeadingAxes.STEP)
+    output.is_read_out = True
+    return output
 
 
 def relu(trace: Trace, a: TracedTensor, inplace: bool = False) -> TracedTensor:
-    """Add a rectifier, perhaps in place."""
-    made = trace.add(ReLU(), a)
-    return trace.overwritten(a, made) if inplace else made
+    """Add ReLU, optionally in place."""
+    result = trace.add(ReLU(), a)
+    return trace.overwritten(a, result) if inplace else result
 
 
 def dropout(
@@ -232,12 +236,12 @@ def dropout(
     training: bool = True,
     inplace: bool = False,
 ) -> TracedTensor:
-    """Add dropout."""
+    """Add dropout; ``training`` has no effect, since sewdsl follows the mode of the network."""
     return trace.add(make_op(Dropout, trace.origin, p=float(p)), a)
 
 
-def _same(trace: Trace, a: TracedTensor, *args: Any, **kwargs: Any) -> TracedTensor:
-    return trace.tensor(a.checked().place, a.form, like=a, complement=a.complement)
+def _alias(trace: Trace, a: TracedTensor, *args: Any, **kwargs: Any) -> TracedTensor:
+    return trace.tensor(a.checked().draft_index, a.form, like=a, complement=a.complement)
 
 
 def max_pool(  # noqa: PLR0913 -- torch's signature
@@ -250,9 +254,9 @@ def max_pool(  # noqa: PLR0913 -- torch's signature
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> TracedTensor:
-    """Add max pooling of maps or rows."""
+    """Add max pooling of feature maps or rows."""
     if pair(dilation) != (1, 1) or return_indices:
-        raise trace.refusal("dilates its window, or gives indices too")
+        raise trace.refusal("uses dilation or return_indices, which max pooling in sewdsl does not support")
     return _slide(trace, a, MaxPool, (kernel_size, stride or kernel_size, padding), ceil_mode=ceil_mode)
 
 
@@ -266,9 +270,9 @@ def avg_pool(  # noqa: PLR0913 -- torch's signature
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> TracedTensor:
-    """Add average pooling of maps or rows."""
+    """Add average pooling of feature maps or rows."""
     if divisor_override is not None or (not count_include_pad and pair(padding) != (0, 0)):
-        raise trace.refusal("divides by another number than that of the window's elements")
+        raise trace.refusal("does not divide by the full window size (divisor_override or count_include_pad)")
     return _slide(trace, a, AvgPool, (kernel_size, stride or kernel_size, padding), ceil_mode=ceil_mode)
 
 
@@ -276,45 +280,45 @@ def _slide(
     trace: Trace, a: TracedTensor, kind: type[MaxPool | AvgPool], window: tuple[Any, Any, Any], *, ceil_mode: bool
 ) -> TracedTensor:
     sizes = dict(zip(("kernel", "stride", "padding"), map(pair, window), strict=True))
-    shape = trace.draft.shape(require_map(trace, a).place)
+    shape = trace.draft.shape(require_map(trace, a).draft_index)
     if ceil_mode and any((length + 2 * p - k) % s for length, k, s, p in zip(shape[1:], *sizes.values(), strict=False)):
-        raise trace.refusal(f"rounds up the size of {'x'.join(map(str, shape))}; ours round down")
+        raise trace.refusal(f"rounds up the output size of {'x'.join(map(str, shape))}; sewdsl rounds down")
     return trace.add(make_op(kind, trace.origin, **sizes), a)
 
 
 def require_map(trace: Trace, a: TracedTensor) -> TracedTensor:
-    """Return a map, ``[N, C, H, W]`` or ``[N, C, L]``."""
-    if len(trace.draft.shape(a.place)) == 1:
-        raise trace.refusal("pools what is no map")
+    """Return the tensor; fail unless it is a feature map, ``[N, C, H, W]`` or ``[N, C, L]``."""
+    if len(trace.draft.shape(a.draft_index)) == 1:
+        raise trace.refusal("pools a vector; expected a feature map")
     return a
 
 
 def average_whole(trace: Trace, a: TracedTensor) -> TracedTensor:
-    """Add the mean of each channel, as a map of one place."""
-    _, *lengths = trace.draft.shape(a.place)
+    """Add an average over the whole map of each channel, which keeps axes of length 1."""
+    _, *lengths = trace.draft.shape(a.draft_index)
     return trace.add(AvgPool(kernel=pair(lengths)), a)
 
 
 def adaptive_avg_pool(trace: Trace, a: TracedTensor, output_size: Any) -> TracedTensor:
-    """Add ``AdaptiveAvgPool2d`` with windows of one size."""
-    shape = trace.draft.shape(require_map(trace, a).place)
+    """Add adaptive average pooling, if all windows have one size."""
+    shape = trace.draft.shape(require_map(trace, a).draft_index)
     axes = len(shape) - 1
     sizes = (output_size,) * axes if isinstance(output_size, int | None) else output_size
-    wanted = [have if want is None else want for want, have in zip(sizes, shape[1:], strict=True)]
-    if any(have % want for want, have in zip(wanted, shape[1:], strict=True)):
+    target = [length if size is None else size for size, length in zip(sizes, shape[1:], strict=True)]
+    if any(length % size for size, length in zip(target, shape[1:], strict=True)):
         raise trace.refusal(
-            f"pools {'x'.join(map(str, shape[1:]))} to {'x'.join(map(str, wanted))}, in windows of several sizes"
+            f"pools {'x'.join(map(str, shape[1:]))} to {'x'.join(map(str, target))}, with windows of different sizes"
         )
-    kernel = pair([have // want for want, have in zip(wanted, shape[1:], strict=True)])
+    kernel = pair([length // size for size, length in zip(target, shape[1:], strict=True)])
     return a if kernel == (1, 1) else trace.add(make_op(AvgPool, trace.origin, kernel=kernel), a)
 
 
 def linear_function(trace: Trace, a: TracedTensor, weight: Tensor, bias: Tensor | None = None) -> TracedTensor:
-    """Add the function that ``Linear`` calls, with parameters of the module at hand."""
+    """Add ``torch.nn.functional.linear`` with parameters of the current module."""
     if not all(isinstance(each, nn.Parameter) for each in (weight, bias) if each is not None):
-        raise trace.refusal("multiplies by a matrix that is computed")
-    if len(trace.draft.shape(a.place)) > 1:
-        raise trace.refusal("multiplies the last axis of a map")
+        raise trace.refusal("multiplies by a computed matrix; expected a parameter")
+    if len(trace.draft.shape(a.draft_index)) > 1:
+        raise trace.refusal("applies a linear layer to a feature map; flatten it first")
     trace.once(weight)
     require_width(trace, a, weight.shape[1])
     op = make_op(Linear, trace.origin, features=len(weight), bias=bias is not None)
@@ -322,11 +326,11 @@ def linear_function(trace: Trace, a: TracedTensor, weight: Tensor, bias: Tensor 
     return trace.add(op, a, **tensors)
 
 
-def require_width(trace: Trace, a: TracedTensor, wanted: int) -> None:
-    """Refuse a layer that is made for another number of channels or features than its input has."""
-    found = trace.draft.shape(a.place)[0]
-    if found != wanted:
-        raise trace.refusal(f"is made for {wanted} channels or features, but reads {found}")
+def require_width(trace: Trace, a: TracedTensor, expected: int) -> None:
+    """Fail if the layer expects another number of channels or features."""
+    actual = trace.draft.shape(a.draft_index)[0]
+    if actual != expected:
+        raise trace.refusal(f"expects {expected} channels or features, got {actual}")
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -365,11 +369,11 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "boolean_dispatch": max_pool,
     "avg_pool2d": avg_pool,
     "adaptive_avg_pool2d": adaptive_avg_pool,
-    "contiguous": _same,
-    "clone": _same,
+    "contiguous": _alias,
+    "clone": _alias,
     "expand": _expand,
     "linear": linear_function,
 }
-"""By their names, as functions and as methods."""
+"""Translations by function or method name."""
 
-VOCABULARY = TorchVocabulary(_HARMLESS, _FUNCTIONS)
+VOCABULARY = TorchVocabulary(_SHAPE_QUERIES, _FUNCTIONS)

@@ -1,4 +1,4 @@
-"""Modules translated by their class, without tracing: layers of torch, layers and neurons of SpikingJelly."""
+"""Modules translated by class, without tracing: layers of PyTorch, and layers and neurons of SpikingJelly."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ from sewdsl.ops.neurons.activations import GELU, Logistic, PReLU, SiLU, Tanh
 from sewdsl.ops.neurons.integrate_and_fire import IF, LIF, PLIF
 
 NODES = tuple(dict.fromkeys(NEURONS.values()))
-"""Classes of SpikingJelly's neurons that are read."""
+"""SpikingJelly neuron classes that can be imported."""
 
 LIBRARIES = {
-    "spikingjelly.": f"is not covered: of SpikingJelly's neurons, {', '.join(NODES[:-1])} and {NODES[-1]} are",
-    "snntorch.": "is not covered: of snnTorch, what its export_to_nir writes can be imported",
+    "spikingjelly.": f"is not supported; supported SpikingJelly neurons are {', '.join(NODES[:-1])} and {NODES[-1]}",
+    "snntorch.": "is not supported; export snnTorch models with export_to_nir and import the NIR file",
 }
-"""What is said of a neuron of another library that is none of them, by what the names of its modules begin with."""
+"""Messages about unsupported neurons, by the prefix of their module name."""
 
 
 def unsupported_neuron_message(module: Any) -> str:
-    """Return the message about a module that is a neuron of another library; empty for other modules."""
+    """Return the message about an unsupported neuron of another library; empty for other modules."""
     for cls in type(module).__mro__:
-        for library, said in LIBRARIES.items():
+        for library, message in LIBRARIES.items():
             if cls.__module__.startswith(library) and ".neuron" in cls.__module__.replace("._", "."):
-                return said
+                return message
     return ""
 
 
 def _neuron(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-    """``IFNode``, ``LIFNode`` and ``ParametricLIFNode``.
+    """Add ``IFNode``, ``LIFNode`` or ``ParametricLIFNode``.
 
-    One that does not divide its input by tau reads tau times as much.
+    The input of a neuron with ``decay_input=False`` is multiplied by tau.
     """
     if a.form is not (LeadingAxes.SEQUENCE if module.step_mode == "m" else LeadingAxes.STEP):
-        raise trace.refusal(f"is in step mode '{module.step_mode}', but reads {a.form.value}")
+        raise trace.refusal(f"is in step mode '{module.step_mode}', but its input is {a.form.value}")
     common = {
         "v_threshold": float(module.v_threshold),
         "v_reset": None if module.v_reset is None else float(module.v_reset),
@@ -67,9 +67,9 @@ def _neuron(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
     }
     learns, decays = hasattr(module, "w"), getattr(module, "decay_input", True)
     if learns and not decays:
-        raise trace.refusal("learns tau, and does not divide its input by it (decay_input=False)")
+        raise trace.refusal("has a learnable tau with decay_input=False, which sewdsl does not support")
     if learns:
-        tau = float(f"{1 + exp(-float(module.w.detach())):.6g}")  # w is in float32: more digits would say nothing
+        tau = float(f"{1 + exp(-float(module.w.detach())):.6g}")  # w is float32: further digits are rounding errors.
         op: Neuron = make_op(PLIF, trace.origin, tau=tau, **common)
         return trace.add(op, a, w=module.w.detach().clone().reshape(()))
     if not hasattr(module, "tau"):
@@ -80,62 +80,63 @@ def _neuron(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
 
 
 def _surrogate(trace: Trace, function: Any) -> Surrogate:
+    """Return the surrogate with the same derivative."""
     name = type(function).__name__
     if not getattr(function, "spiking", True):
-        raise trace.refusal(f"gives no spikes, but what {name} is the derivative of (spiking=False)")
-    known = next((known for known in SURROGATES if known.name == name), None)
-    arguments = known and known.arguments(function)
-    if known is None or arguments is None:
-        raise trace.refusal(f"has the surrogate {name}, which the language does not have")
-    return make_op(known.kind, trace.origin, **arguments)
+        raise trace.refusal(f"outputs the primitive function of {name} instead of spikes (spiking=False)")
+    equivalent = next((equivalent for equivalent in SURROGATES if equivalent.name == name), None)
+    arguments = equivalent and equivalent.arguments(function)
+    if equivalent is None or arguments is None:
+        raise trace.refusal(f"has the surrogate {name}, which has no equivalent in sewdsl")
+    return make_op(equivalent.kind, trace.origin, **arguments)
 
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-"""What a batch norm has learned."""
+"""Parameters and buffers of a batch norm."""
 
 
 def _copy_parameters(module: nn.Module, names: tuple[str, ...] = ("weight", "bias")) -> dict[str, Tensor]:
-    """Return weights and buffers of a layer as it computes with them, by torch's names."""
-    found = {name: getattr(module, name) for name in names}
-    return {name: value.detach().clone() for name, value in found.items() if value is not None}
+    """Return copies of the named parameters and buffers that are set."""
+    tensors = {name: getattr(module, name) for name in names}
+    return {name: value.detach().clone() for name, value in tensors.items() if value is not None}
 
 
 def _require_batch_first(trace: Trace, _: nn.Module, a: TracedTensor) -> TracedTensor:
-    """Return the input of a layer of torch that takes the first axis for samples and the second for channels."""
+    """Return the input of a PyTorch layer; fail if its first axis is not that of samples."""
     if a.form is LeadingAxes.SEQUENCE:
-        raise trace.refusal(f"would take time-steps for samples: it reads {a.form.value}")
+        raise trace.refusal(f"requires [N, *], but its input is {a.form.value}")
     return a
 
 
 def _require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-    """Return the input of a layer of SpikingJelly, if it has the form of the step mode."""
-    wanted = LeadingAxes.SEQUENCE if getattr(module, "step_mode", "m") == "m" else LeadingAxes.STEP
-    if a.form is not wanted and not (wanted is LeadingAxes.STEP and a.form is LeadingAxes.FOLDED):
-        mode = "multi-step" if wanted is LeadingAxes.SEQUENCE else "single-step"
-        raise trace.refusal(f"is in {mode} mode, but reads {a.form.value}")
+    """Return the input of a SpikingJelly layer; fail if it does not match the step mode."""
+    expected = LeadingAxes.SEQUENCE if getattr(module, "step_mode", "m") == "m" else LeadingAxes.STEP
+    if a.form is not expected and not (expected is LeadingAxes.STEP and a.form is LeadingAxes.FOLDED):
+        mode = "multi-step" if expected is LeadingAxes.SEQUENCE else "single-step"
+        raise trace.refusal(f"is in {mode} mode, but its input is {a.form.value}")
     return a
 
 
 def _conv(trace: Trace, module: nn.Conv2d | nn.Conv1d, a: TracedTensor) -> TracedTensor:
-    """``Conv2d`` and ``Conv1d``."""
+    """Add ``Conv2d`` or ``Conv1d``."""
     _require_axes(trace, a, len(module.kernel_size))
     if module.padding_mode != "zeros":
-        raise trace.refusal(f"pads with '{module.padding_mode}'")
+        raise trace.refusal(f"has padding_mode '{module.padding_mode}', expected 'zeros'")
     if isinstance(module.padding, str):
-        reach = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
-        if module.padding == "same" and any(each % 2 for each in reach):
-            raise trace.refusal("pads more on one side than on the other")
-        padding = pair([each // 2 if module.padding == "same" else 0 for each in reach])
+        reaches = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
+        if module.padding == "same" and any(reach % 2 for reach in reaches):
+            raise trace.refusal("has padding 'same' that is larger on one side than on the other")
+        padding = pair([reach // 2 if module.padding == "same" else 0 for reach in reaches])
     else:
         padding = pair(module.padding)
     return _convolution(trace, module, a, Conv, padding=padding, dilation=pair(module.dilation))
 
 
 def _transposed_conv(trace: Trace, module: nn.ConvTranspose2d | nn.ConvTranspose1d, a: TracedTensor) -> TracedTensor:
-    """``ConvTranspose2d`` and ``ConvTranspose1d``."""
+    """Add ``ConvTranspose2d`` or ``ConvTranspose1d``."""
     _require_axes(trace, a, len(module.kernel_size))
     if pair(module.dilation) != (1, 1):
-        raise trace.refusal("dilates its kernel, which no transposed convolution here does")
+        raise trace.refusal("has a dilation, which transposed convolutions in sewdsl do not support")
     pads = {"padding": pair(module.padding), "output_padding": pair(module.output_padding)}
     return _convolution(trace, module, a, TransposedConv, **pads)
 
@@ -158,21 +159,22 @@ def _convolution(
 
 
 def _upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTensor:
-    """``Upsample`` by a whole factor."""
+    """Add ``Upsample`` by an integer factor."""
     factors = module.scale_factor if isinstance(module.scale_factor, tuple) else (module.scale_factor,) * 2
     if module.size is not None or factors[0] != factors[-1] or factors[0] is None or factors[0] % 1:
-        raise trace.refusal("enlarges to a size, or by a factor that is not whole or not the same for both sides")
-    rows = len(trace.draft.shape(require_map(trace, a).place)) == len("CL")
+        raise trace.refusal("upsamples to a size or by unequal or fractional factors; expected one integer factor")
+    rows = len(trace.draft.shape(require_map(trace, a).draft_index)) == len("CL")
     if module.mode not in {"nearest", "linear" if rows else "bilinear"} or module.align_corners:
         raise trace.refusal(
-            f"enlarges in mode '{module.mode}'{' with aligned corners' if module.align_corners else ''}"
+            f"upsamples in mode '{module.mode}'{' with align_corners' if module.align_corners else ''}; "
+            f"expected 'nearest' or '{'linear' if rows else 'bilinear'}' without align_corners"
         )
     mode = "nearest" if module.mode == "nearest" else "bilinear"
     return trace.add(make_op(Upsample, trace.origin, factor=int(factors[0]), mode=mode), a)
 
 
 def _group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTensor:
-    """``GroupNorm``."""
+    """Add ``GroupNorm``; without affine parameters, they are 1 and 0."""
     require_width(trace, a, module.num_channels)
     tensors = _copy_parameters(module)
     if not module.affine:
@@ -181,7 +183,7 @@ def _group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTe
 
 
 def prelu(trace: Trace, module: nn.PReLU, a: TracedTensor) -> TracedTensor:
-    """``PReLU``, with one slope; one for each channel needs channels on its second axis."""
+    """Add ``PReLU`` with one slope, or one for each channel."""
     shared = module.num_parameters == 1
     if not shared:
         require_width(trace, _require_batch_first(trace, module, a), module.num_parameters)
@@ -189,20 +191,20 @@ def prelu(trace: Trace, module: nn.PReLU, a: TracedTensor) -> TracedTensor:
 
 
 def _linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
-    """``Linear``, of vectors."""
-    if len(trace.draft.shape(a.place)) > 1:
-        raise trace.refusal("multiplies the last axis of a map")
+    """Add ``Linear``, for vectors only."""
+    if len(trace.draft.shape(a.draft_index)) > 1:
+        raise trace.refusal("applies a linear layer to a feature map; flatten it first")
     require_width(trace, a, module.in_features)
     op = make_op(Linear, trace.origin, features=module.out_features, bias=module.bias is not None)
     return trace.add(op, a, **_copy_parameters(module))
 
 
 def _batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> TracedTensor:
-    """``BatchNorm1d`` of vectors and rows, ``BatchNorm2d`` of maps."""
+    """Add ``BatchNorm1d`` or ``BatchNorm2d``; without affine parameters, they are 1 and 0."""
     if not module.track_running_stats or module.running_mean is None:
         raise trace.refusal("has no running statistics")
     if module.momentum is None:
-        raise trace.refusal("has no momentum: it weighs all batches equally")
+        raise trace.refusal("has momentum=None, a cumulative average, which sewdsl does not support")
     require_width(trace, a, module.num_features)
     tensors = _copy_parameters(module, NORM)
     if not module.affine:
@@ -211,28 +213,28 @@ def _batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> Traced
 
 
 def voting(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-    """SpikingJelly's ``VotingLayer``."""
-    if len(trace.draft.shape(a.place)) > 1:
-        raise trace.refusal("votes over a map")
+    """Add SpikingJelly's ``VotingLayer`` as average pooling."""
+    if len(trace.draft.shape(a.draft_index)) > 1:
+        raise trace.refusal("votes over a feature map; flatten it first")
     return trace.add(make_op(AvgPool, trace.origin, kernel=(module.voting_size,) * 2), a)
 
 
 def _require_axes(trace: Trace, a: TracedTensor, axes: int) -> None:
-    """Refuse a layer that slides over another number of axes than its input has, unless that is a vector."""
-    shape = trace.draft.shape(a.place)
+    """Fail if the number of spatial axes differs from that of the kernel; a vector passes."""
+    shape = trace.draft.shape(a.draft_index)
     if 1 < len(shape) != 1 + axes:
         size = ", ".join(map(str, shape))
-        raise trace.refusal(f"slides over {axes} {'axis' if axes == 1 else 'axes'}, but reads [{size}]")
+        raise trace.refusal(f"has a {axes}-D kernel, but its input is [{size}]")
 
 
 SPIKINGJELLY = "spikingjelly."
-"""What its modules' names begin with; it need not be installed."""
+"""Prefix of SpikingJelly's module names; classes are recognised by name, without an import."""
 HARMLESS_METHODS = {"__init__", "extra_repr", "reset_parameters", "_check_input_dim"}
-"""Methods that a class may have of its own and still compute what its parent does."""
+"""Methods that a subclass may override without changing the result."""
 
 
 def module_reader(module: nn.Module) -> Leaf | None:
-    """Return the reader of a module; None if its class is unknown, and its ``forward`` is followed."""
+    """Return the translation of a module, or None if its ``forward`` must be traced."""
     for cls in type(module).__mro__:
         if cls in TORCH:
             return TORCH[cls]
@@ -241,22 +243,23 @@ def module_reader(module: nn.Module) -> Leaf | None:
             return leaf if cls.__name__ == "Linear" else _checked(_require_step_mode, leaf)
         if cls.__module__.startswith(SPIKINGJELLY) and cls.__name__ in NODES:
             return _neuron
+        # A subclass with methods of its own may compute something else.
         if any(callable(value) for name, value in vars(cls).items() if name not in HARMLESS_METHODS):
             return None
     return None
 
 
 def _checked(require: Callable[[Trace, Any, TracedTensor], TracedTensor], leaf: Leaf) -> Leaf:
-    """Return a layer that reads what a check lets through."""
+    """Return a translation that checks its input first."""
 
-    def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+    def read_checked(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
         return leaf(trace, module, require(trace, module, a))
 
-    return write
+    return read_checked
 
 
 def _flatten_stepwise(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-    """SpikingJelly's: in multi-step mode, axes are counted without that of time-steps."""
+    """Add SpikingJelly's ``Flatten``, whose axes do not count that of time-steps in multi-step mode."""
     if a.form is not LeadingAxes.SEQUENCE:
         return flatten(trace, a, module.start_dim, module.end_dim)
     start, end = (axis + 1 if axis >= 0 else axis for axis in (module.start_dim, module.end_dim))
@@ -264,25 +267,25 @@ def _flatten_stepwise(trace: Trace, module: Any, a: TracedTensor) -> TracedTenso
 
 
 def _activation(kind: type[Activation]) -> Leaf:
-    """Return the reader of an activation without arguments, neither in place nor approximated."""
+    """Return the translation of an activation without arguments."""
 
-    def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+    def read_activation(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
         if getattr(module, "inplace", False):
-            raise trace.refusal("works in place, which is read of ReLU only")
+            raise trace.refusal("works in place, which is supported for ReLU only")
         if getattr(module, "approximate", "none") != "none":
-            raise trace.refusal(f"approximates by {module.approximate}, and ours does not")
+            raise trace.refusal(f"uses approximate='{module.approximate}', expected 'none'")
         return trace.add(make_op(kind, trace.origin), a)
 
-    return write
+    return read_activation
 
 
 def _calling(function: Callable[..., TracedTensor], *attributes: str) -> Leaf:
-    """Return the reader of a module that calls a function with its input and some of its attributes."""
+    """Return a translation that calls a function with the input and some attributes of the module."""
 
-    def write(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
+    def read_call(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
         return function(trace, a, *(getattr(module, name, None) for name in attributes))
 
-    return write
+    return read_call
 
 
 _SLIDING = ("kernel_size", "stride", "padding")
@@ -306,7 +309,7 @@ OF_MAPS: dict[str, Leaf] = {
     "AdaptiveAvgPool1d": _adaptive,
     "AdaptiveAvgPool2d": _adaptive,
 }
-"""Layers of torch that take the second axis for channels, by name; SpikingJelly calls its own alike."""
+"""PyTorch layers whose second axis is that of channels, by name; SpikingJelly uses the same names."""
 TORCH: dict[type, Leaf] = {
     **{getattr(nn, name): _checked(_require_batch_first, leaf) for name, leaf in OF_MAPS.items()},
     _BatchNorm: _checked(_require_batch_first, _batch_norm),
@@ -329,4 +332,4 @@ LAYERS: dict[str, Leaf] = {
     "Dropout": _dropout,
     "VotingLayer": voting,
 }
-"""Of SpikingJelly, by name."""
+"""SpikingJelly layers by class name."""

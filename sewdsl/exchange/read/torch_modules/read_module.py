@@ -1,4 +1,4 @@
-"""The way from a module of torch to a network."""
+"""Import of a PyTorch module."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sewdsl.ir.settings import Settings
 from sewdsl.ops.joins import Add
 
 TRACE_SAMPLES = (7, 11)
-"""Samples that a module is shown; not as many as time-steps, so that neither is taken for the other."""
+"""Batch sizes for tracing: the first that differs from the number of time-steps, to tell the two axes apart."""
 
 
 def from_torch(
@@ -28,21 +28,24 @@ def from_torch(
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,
 ) -> tuple[Network, dict[str, Tensor]]:
-    """Return the network of a module, and its weights by the keys of the network's own module.
+    """Import a PyTorch module as a network with weights.
 
-    See :func:`read_module`, which also gives the text of a ``.net`` file.
+    See :func:`read_module`, which also returns the text of a ``.net`` file.
 
     Args:
-        input: As there, or as text: ``"2x128x128"``, ``(2, 128, 128)``, ``"784"``.
+        input: Shape of one time-step of one sample: ``"2x128x128"``, ``(2, 128, 128)``, ``"784"`` or ``(784,)``.
+
+    Returns:
+        The network, and its weights with the keys of the compiled network.
 
     Raises:
-        ModelImportError: as there.
-        ValueError: the input is no shape, or the steps are no number of at least 1.
+        ModelImportError: As for :func:`read_module`.
+        ValueError: If ``input`` is not a shape, or ``steps`` is not a positive integer.
     """
     if type(steps) is not int or steps < 1:
-        raise ValueError(f"steps is a number of time-steps, at least 1, not {steps!r}")
-    found = read_module(model, parse_input_size(input), steps, readout, name)
-    return found.network, found.tensors
+        raise ValueError(f"steps must be an integer of at least 1, got {steps!r}")
+    imported = read_module(model, parse_input_size(input), steps, readout, name)
+    return imported.network, imported.tensors
 
 
 def read_module(
@@ -52,38 +55,41 @@ def read_module(
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,
 ) -> ImportedNetwork:
-    """Return the network of a module, made of layers of torch and of layers and neurons of SpikingJelly.
+    """Import a module that consists of PyTorch layers, and SpikingJelly layers and neurons.
 
-    The module's ``forward`` is run, with a tensor that has no numbers; nothing of the module is changed.
+    The module's ``forward`` runs on a tensor without data. The module is not modified.
 
     Args:
-        model: The module. It reads ``[T, N, *]``; ``[N, *]`` if it repeats that itself, has no neurons, or is called
-            once for each time-step (SpikingJelly's single-step mode).
+        model: Module that reads ``[T, N, *]``. It reads ``[N, *]`` if it repeats its input over time itself, has no
+            neurons, or is called once per time-step (SpikingJelly's single-step mode).
         input: Shape of one time-step of one sample, ``(C, H, W)`` or ``(F,)``.
-        steps: Time-steps; None: 1.
-        readout: How the outputs of the time-steps become one, where the module does not say; None: ``mean``.
-        name: The network's; None: the name of the module's class.
+        steps: Number of time-steps. Default: 1.
+        readout: Reduction of the outputs over time, if the module has none. Default: ``mean``.
+        name: Name of the network. Default: the name of the module's class.
 
     Raises:
-        ModelImportError: it does something that the language has no word for; the message names the part.
+        ModelImportError: If sewdsl cannot express an operation; the message names the part.
     """
     for part, module in model.named_modules():
-        said = unsupported_neuron_message(module)
-        if said and module_reader(module) is None:
-            raise SourcePart(part, f"{type(module).__module__}.{type(module).__qualname__}").refusal(said)
+        message = unsupported_neuron_message(module)
+        if message and module_reader(module) is None:
+            raise SourcePart(part, f"{type(module).__module__}.{type(module).__qualname__}").refusal(message)
+    # The form of the input follows from the step mode, if the module has one; else try both.
     modes = {getattr(module, "step_mode", None) for module in model.modules()}
     forms = (LeadingAxes.SEQUENCE, LeadingAxes.STEP) if "m" in modes else (LeadingAxes.STEP, LeadingAxes.SEQUENCE)
     refusals: dict[str, str] = {}
     for form in (LeadingAxes.STEP,) if "s" in modes and "m" not in modes else forms:
         try:
-            found, stated = _read(model, input, steps or 1, form, readout, name or type(model).__name__)
-            return replace(found, assumed=header_assumptions(found.network, steps=steps is None, readout=not stated))
+            imported, has_readout = _read(model, input, steps or 1, form, readout, name or type(model).__name__)
+            return replace(
+                imported, assumed=header_assumptions(imported.network, steps=steps is None, readout=not has_readout)
+            )
         except ModelImportError as refusal:
-            refusals.setdefault(str(refusal), f"as {form.value}, {refusal}")
+            refusals.setdefault(str(refusal), f"with input {form.value}: {refusal}")
     raise ModelImportError("; ".join(refusals.values()))
 
 
-def _read(  # noqa: PLR0913 -- all that was asked for
+def _read(  # noqa: PLR0913 -- all arguments of read_module()
     model: nn.Module,
     shape: tuple[int, ...],
     steps: int,
@@ -91,35 +97,38 @@ def _read(  # noqa: PLR0913 -- all that was asked for
     readout: Literal["mean", "sum", "last"] | None,
     name: str,
 ) -> tuple[ImportedNetwork, bool]:
-    """Return the network, and whether the readout was stated."""
+    """Trace the module on an input of one form; return the network, and whether its readout is specified."""
     draft = Draft(shape)
     samples = next(count for count in TRACE_SAMPLES if count != steps)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
     trace = Trace(draft, (steps, samples), dtype, VOCABULARY)
-    draft.outputs = {"": _run(model, trace, form).place}
+    draft.outputs = {"": _run(model, trace, form).draft_index}
     if trace.repeated:
         draft.static()
-    said = trace.readout or readout or "mean"
-    if readout not in {None, said}:
-        raise ModelImportError(f"the module takes the {said} over all time-steps, not the {readout}")
+    effective_readout = trace.readout or readout or "mean"
+    if readout not in {None, effective_readout}:
+        raise ModelImportError(
+            f"the module computes the {effective_readout} over time-steps, but the readout is {readout}"
+        )
     encode = "direct" if trace.repeated else "none"
-    settings = Settings(input=shape, steps=steps, encode=encode, readout=said, join=Add())  # type: ignore[arg-type]
+    settings = Settings(input=shape, steps=steps, encode=encode, readout=effective_readout, join=Add())  # type: ignore[arg-type]
     return build_network(draft, name, settings), bool(trace.readout or readout)
 
 
 def _run(model: nn.Module, trace: Trace, form: LeadingAxes) -> TracedTensor:
+    """Run the module on a traced tensor and return the output."""
     with trace.watching(model, module_reader):
         try:
             output = model(trace.input(form))
         except ModelImportError:
             raise
         except Exception as error:
-            message = f"the module does not run on a tensor without numbers: {type(error).__name__}: {error}"
+            message = f"the module fails on a tensor without data: {type(error).__name__}: {error}"
             raise ModelImportError(message) from error
     if not isinstance(output, TracedTensor):
-        message = f"the module gives {type(output).__name__}, not one tensor that is computed from its input"
+        message = f"the module returns {type(output).__name__}, expected one tensor computed from its input"
         raise ModelImportError(message)
     if output.form is LeadingAxes.FOLDED or output.complement:
-        raise ModelImportError("the module gives time-steps and samples as one axis, or 1 - x")
+        raise ModelImportError("the module returns [T·N, *] or 1 - x, expected [T, N, *] or [N, *]")
     output.checked()
     return output

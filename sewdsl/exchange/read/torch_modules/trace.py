@@ -1,8 +1,8 @@
-"""What a module does with its input, seen from a run with a tensor that has a shape but no numbers.
+"""Tracing of a module: its ``forward`` runs on a tensor with a shape but no data.
 
-Layers that are known are not run: they are written down. Of everything else, a module's own ``forward`` runs as it is,
-and what it does with the tensor is written down too, or refused where the language has no word for it. A ``forward``
-that looked at numbers would fail, so that nothing depends on which were in it.
+Known layers are added to the draft without running them. The ``forward`` of any other module runs unchanged: its
+operations on the tensor are added too, or rejected if sewdsl cannot express them. A ``forward`` that depends on the
+data fails. The result therefore holds for all inputs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sewdsl.ops.layers.shapes import Flatten
 
 
 class LeadingAxes(Enum):
-    """The axes of a tensor before those of a map or a vector."""
+    """Leading axes of a tensor, before those of a feature map or vector."""
 
     SEQUENCE = "[T, N, *]"
     FOLDED = "[T·N, *]"
@@ -33,25 +33,25 @@ class LeadingAxes(Enum):
 
 
 class MemoryVersion:
-    """How often the memory was written to that some tensors share."""
+    """Number of in-place writes to memory that several tensors share."""
 
-    number = 0
+    writes = 0
 
 
 class TracedTensor(Tensor):
-    """A tensor without numbers, which knows what gives it.
+    """Tensor without data that refers to an item of the draft.
 
     Attributes:
-        place: Index of the item in the draft.
-        complement: Whether it is 1 minus what the item gives.
-        read: Whether the time-steps have become one.
+        draft_index: Index of the item in the draft.
+        complement: Whether the tensor is 1 minus the item.
+        is_read_out: Whether the tensor is reduced over time.
     """
 
     run: Trace
-    place: int
+    draft_index: int
     form: LeadingAxes
     complement: bool
-    read: bool
+    is_read_out: bool
     _shared: MemoryVersion
     _seen: int
 
@@ -59,26 +59,26 @@ class TracedTensor(Tensor):
     def __torch_function__(
         cls, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Hand a function of torch to the run that the tensor belongs to."""
-        given = [value for value in (*args, *(kwargs or {}).values()) if isinstance(value, TracedTensor)]
-        if not given:  # in a list of tensors
-            found = [item for value in args if isinstance(value, list | tuple) for item in value]
-            given = [value for value in found if isinstance(value, TracedTensor)]
-        return given[0].run.function(func, tuple(args), dict(kwargs or {}))
+        """Dispatch a PyTorch function to the trace that the tensor belongs to."""
+        traced = [value for value in (*args, *(kwargs or {}).values()) if isinstance(value, TracedTensor)]
+        if not traced:  # The tensors are in a list argument.
+            list_items = [item for value in args if isinstance(value, list | tuple) for item in value]
+            traced = [value for value in list_items if isinstance(value, TracedTensor)]
+        return traced[0].run.function(func, tuple(args), dict(kwargs or {}))
 
     def checked(self) -> TracedTensor:
-        """Return the tensor, if its memory was not written to through another one."""
-        if self._seen != self._shared.number:
-            raise self.run.refusal("reads what was changed in place, through another tensor that shares its memory")
+        """Return the tensor; fail if it was modified in place through another tensor."""
+        if self._seen != self._shared.writes:
+            raise self.run.refusal("reads a tensor that was modified in place through another tensor")
         return self
 
 
 class TorchVocabulary(NamedTuple):
-    """What a ``forward`` may call.
+    """Functions that a ``forward`` may call.
 
     Attributes:
-        harmless: Names of functions that only ask for the shape and the like.
-        functions: What is called for each function, by its name; it takes the run, and the function's arguments.
+        harmless: Names of functions that query shapes and properties only.
+        functions: Translations by function name; each takes the trace and the arguments of the function.
     """
 
     harmless: frozenset[str]
@@ -86,12 +86,12 @@ class TorchVocabulary(NamedTuple):
 
 
 class Trace:
-    """One run.
+    """Trace of one run of a module.
 
     Attributes:
-        sizes: T, N.
-        readout: How the time-steps became one, if they did.
-        repeated: Whether a static input was repeated T times.
+        sizes: (T, N).
+        readout: Reduction over time in the module, or None.
+        repeated: Whether a constant input was repeated T times.
     """
 
     def __init__(self, draft: Draft, sizes: tuple[int, int], dtype: torch.dtype, vocabulary: TorchVocabulary) -> None:
@@ -103,67 +103,68 @@ class Trace:
         self._used: set[int] = set()
 
     def input(self, form: LeadingAxes) -> TracedTensor:
-        """Return the input of the module."""
+        """Return the traced input of the module."""
         return self.tensor(0, form)
 
     def lead(self, form: LeadingAxes) -> tuple[int, ...]:
-        """Return the lengths of the axes of a form."""
+        """Return the lengths of the leading axes of a form."""
         T, N = self.sizes
         return {LeadingAxes.SEQUENCE: (T, N), LeadingAxes.FOLDED: (T * N,), LeadingAxes.STEP: (N,)}[form]
 
     def tensor(
         self, item: int, form: LeadingAxes, *, like: TracedTensor | None = None, complement: bool = False
     ) -> TracedTensor:
-        """Return a tensor of an item; ``like``: whose memory it shares."""
+        """Return a traced tensor of an item; it shares the memory of ``like``."""
         shape = (*self.lead(form), *self.draft.shape(item))
         data = torch.empty(shape, dtype=self._dtype, device="meta")
-        made: TracedTensor = Tensor._make_subclass(TracedTensor, data)  # noqa: SLF001 -- the way to do it
-        made.run, made.place, made.form, made.complement = self, item, form, complement
-        made.read = like is not None and like.read
-        made._shared = MemoryVersion() if like is None else like._shared  # noqa: SLF001
-        made._seen = made._shared.number  # noqa: SLF001
-        return made
+        tensor: TracedTensor = Tensor._make_subclass(TracedTensor, data)  # noqa: SLF001 -- the way to do it
+        tensor.run, tensor.draft_index, tensor.form, tensor.complement = self, item, form, complement
+        tensor.is_read_out = like is not None and like.is_read_out
+        tensor._shared = MemoryVersion() if like is None else like._shared  # noqa: SLF001
+        tensor._seen = tensor._shared.writes  # noqa: SLF001
+        return tensor
 
     def add(self, op: Op, *reads: TracedTensor, **tensors: Tensor | None) -> TracedTensor:
-        """Add an operation of the module at hand; return its output."""
+        """Add an operation of the current module; return its output."""
         first = reads[0]
         for each in reads:
             if each.checked().complement:
-                raise self.refusal("reads 1 - x, which only a product of spikes may do")
-            if each.form is not first.form or each.read != first.read:
-                raise self.refusal(f"reads {each.form.value} and {first.form.value} together")
-        if first.read and not _commutes(op, self.readout):
+                raise self.refusal("reads 1 - x, which is supported in products of spikes only")
+            if each.form is not first.form or each.is_read_out != first.is_read_out:
+                raise self.refusal(f"combines {each.form.value} and {first.form.value}")
+        # build_network() puts the readout at the end: the operation must commute with it.
+        if first.is_read_out and not _commutes(op, self.readout):
             raise self.refusal(
                 f"is {op.kind if hasattr(op, 'kind') else 'a factor'} after the {self.readout} over all time-steps"
             )
-        item = self.draft.add(op, [each.place for each in reads], self.origin, **tensors)
-        made = self.tensor(item, first.form)
-        made.read = first.read
-        return made
+        item = self.draft.add(op, [each.draft_index for each in reads], self.origin, **tensors)
+        output = self.tensor(item, first.form)
+        output.is_read_out = first.is_read_out
+        return output
 
     def overwritten(self, old: TracedTensor, new: TracedTensor) -> TracedTensor:
-        """Return the old tensor, in whose memory the new one is put."""
-        old._shared.number += 1  # noqa: SLF001
-        old._seen = old._shared.number  # noqa: SLF001
-        old.place, old.complement, old.read = new.place, new.complement, new.read
+        """Return the old tensor with the new content, as after an in-place operation."""
+        old._shared.writes += 1  # noqa: SLF001
+        old._seen = old._shared.writes  # noqa: SLF001
+        old.draft_index, old.complement, old.is_read_out = new.draft_index, new.complement, new.is_read_out
         return old
 
     @property
     def origin(self) -> SourcePart:
-        """The module at hand."""
+        """Current module."""
         return self._way[-1]
 
     def refusal(self, why: str) -> UnsupportedPart:
-        """Return the error that the module at hand is unsupported, for words that go on after its name."""
+        """Return an error about the current module; ``why`` is the predicate of the message."""
         return self.origin.refusal(why)
 
     def looping(self) -> UnsupportedPart:
-        """Return the error for a module that takes one time-step after the other."""
-        inner = "give the inner network, which it calls for each, and steps"
-        return self.refusal(f"takes single time-steps: if it loops over them itself, {inner}")
+        """Return the error for a module that accesses single time-steps."""
+        hint = "import the inner network and pass steps"
+        return self.refusal(f"accesses single time-steps; if it loops over time, {hint}")
 
     def function(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return the result of a function of torch for tensors of this run."""
+        """Translate the call of a PyTorch function on tensors of this trace."""
         name = getattr(func, "__name__", str(func))
         if name == "__get__":
             name = f"{getattr(getattr(func, '__self__', None), '__name__', '')}.__get__"
@@ -177,46 +178,47 @@ class Trace:
         return self._vocabulary.functions[name](self, *args, **kwargs)
 
     def once(self, owner: object) -> None:
-        """Note that a module, or a parameter, was used.
+        """Record the use of a module or parameter.
 
         Raises:
-            UnsupportedPart: it was used before.
+            UnsupportedPart: If it was used before.
         """
         if id(owner) in self._used:
-            shared = "is called twice; its weights or its potential would be shared"
-            loop = "if that is a loop over time-steps, give the inner network, which is called for each, and steps"
-            raise self.refusal(f"{shared} ({loop})")
+            hint = "if it is called in a loop over time-steps, import the inner network and pass steps"
+            raise self.refusal(f"is called twice, with shared weights or membrane potential; {hint}")
         self._used.add(id(owner))
 
     @contextmanager
-    def watching(self, model: nn.Module, known: Callable[[nn.Module], Leaf | None]) -> Iterator[None]:
-        """Add known layers of a module to the draft when they are called, while the context lasts."""
-        changed: list[tuple[nn.Module, Any]] = []
+    def watching(self, model: nn.Module, find_leaf: Callable[[nn.Module], Leaf | None]) -> Iterator[None]:
+        """Replace the ``forward`` of all submodules within the context: known layers are added to the draft."""
+        originals: list[tuple[nn.Module, Any]] = []
         try:
             for name, module in model.named_modules():
-                leaf = None if "forward" in module.__dict__ else known(module)
+                leaf = None if "forward" in module.__dict__ else find_leaf(module)
                 origin = SourcePart(name, f"{type(module).__module__}.{type(module).__qualname__}")
-                changed.append((module, module.__dict__.get("forward")))
+                originals.append((module, module.__dict__.get("forward")))
                 module.__dict__["forward"] = self._wrapped(module, origin, leaf)
             yield
         finally:
-            for module, before in changed:
-                if before is None:
+            for module, original in originals:
+                if original is None:
                     del module.__dict__["forward"]
                 else:
-                    module.__dict__["forward"] = before
+                    module.__dict__["forward"] = original
 
     def _wrapped(self, module: nn.Module, origin: SourcePart, leaf: Leaf | None) -> Callable[..., Any]:
-        inner = module.forward
+        """Return a ``forward`` that adds the module if it is known, else runs the original in the module's scope."""
+        original_forward = module.forward
 
-        @wraps(inner)
+        @wraps(original_forward)
         def forward(*args: Any, **kwargs: Any) -> Any:
             self._way.append(origin)
             try:
                 if leaf is None:
-                    return inner(*args, **kwargs)
+                    return original_forward(*args, **kwargs)
                 if len(args) != 1 or kwargs or not isinstance(args[0], TracedTensor):
-                    raise self.refusal("reads what does not come from the input, or more than one tensor")
+                    raise self.refusal("takes several arguments, or one that is not computed from the input")
+                # Stateless modules may be called several times.
                 if module.state_dict() or hasattr(module, "v_threshold"):
                     self.once(module)
                 return leaf(self, module, args[0])
@@ -227,11 +229,11 @@ class Trace:
 
 
 Leaf = Callable[[Trace, Any, TracedTensor], TracedTensor]
-"""What writes a module down that reads one tensor; what it gives."""
+"""Translation of a module with one input tensor; returns the output."""
 
 
 def _commutes(op: Op, readout: str | None) -> bool:
-    """Return whether an operation gives the same before and after the readout over time."""
+    """Return whether an operation commutes with the readout over time."""
     if isinstance(op, Conv | Linear):
         return readout != "sum" or not op.bias
     return isinstance(op, ScaleOp | AvgPool | Flatten)
