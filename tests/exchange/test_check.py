@@ -166,7 +166,7 @@ def test_each_output_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_folder_without_source_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write(model: SpikingNetwork, _: str) -> bytes:
-        raise UnsupportedLayer(model.network.nodes[1], "is a layer whose formula no file can have")
+        raise UnsupportedLayer(model.network.nodes[1], "is a layer that Python export does not support")
 
     monkeypatch.setitem(FORMATS_BY_NAME, "python", replace(FORMATS_BY_NAME["python"], write=write))
     result = export(FIRING, tmp_path / "out", *INPUT, "--to", "folder")

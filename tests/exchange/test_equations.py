@@ -122,12 +122,12 @@ def test_nir(body: str, tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "ILIF": "has equations that no neuron of NIR has",
-    "KLIF": "has equations that no neuron of NIR has",
-    "CUBA": "has equations that no neuron of NIR has",
-    "PLIFC(v_reset=none)": "has equations that no neuron of NIR has",
-    "Half(v_reset=none)": "subtracts its threshold where it fires",
-    "GLIF": "learns numbers for each time-step",
+    "ILIF": "has equations that no NIR neuron can express",
+    "KLIF": "has equations that no NIR neuron can express",
+    "CUBA": "has equations that no NIR neuron can express",
+    "PLIFC(v_reset=none)": "has equations that no NIR neuron can express",
+    "Half(v_reset=none)": "has a soft reset (v_reset=none)",
+    "GLIF": "has parameters for each time-step",
 }
 
 

@@ -1,1 +1,1 @@
-"""Networks in the formats of other libraries; the formats do not import each other."""
+"""Export formats; they do not import each other."""

@@ -1,4 +1,4 @@
-"""The program of a network as torch traces it, in operations of torch alone."""
+"""Export with ``torch.export``, in standard PyTorch operations only."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 METADATA_FILE = "sewdsl.json"
-"""The file in an archive that says what it is of."""
+"""File in the archive with the metadata of the network."""
 
 
 class PlainNetwork(SpikingNetwork):
-    """A network in evaluation in as few operations of torch as will do; its modules are copies of another network's.
+    """Network in evaluation mode with few PyTorch operations; its modules are copies of another network's.
 
-    Weights are stored row by row: of others torch warns that they may not be saved as they should be.
+    All weights are contiguous: torch.save warns about other layouts.
     """
 
     def __init__(self, model: SpikingNetwork) -> None:
@@ -49,30 +49,30 @@ class PlainNetwork(SpikingNetwork):
         step: StepState | None = None,  # noqa: ARG002
         wanted: frozenset[int] | None = None,
     ) -> dict[int, Tensor]:
-        """Run the network with neurons that no gradient passes."""
+        """Run the network with neurons that have no gradient."""
         return super().run(x_TN, PlainSequence(), wanted)
 
 
 class PlainSequence(StepState):
-    """Computes the spikes of whole sequences step by step; equal to the reference's for finite numbers.
+    """Step-by-step computation of spikes; equal to the reference kernel for finite values.
 
-    What needs no steps, parallel neurons and norms with a weight for each, runs as it is.
+    Layers without a state over time, e.g. parallel neurons and norms with a weight per time-step, run unchanged.
     """
 
     def __init__(self) -> None:
         super().__init__(None, 0)
 
     def advance(self, name: str, module: nn.Module, x_TN: Tensor) -> Tensor:
-        """Return the output for a sequence ``[T, N, *]`` of a module that reads the past.
+        """Return the output of a module that reads the past, for a sequence ``[T, N, *]``.
 
         Raises:
-            ExportError: something else has been put into its place.
+            ExportError: If the module is not a sewdsl neuron.
         """
         if isinstance(module, ReadsPast):
             y_TN: Tensor = module(x_TN)
             return y_TN
         if not isinstance(module, Neuron):
-            raise ExportError(f"{name} is {type(module).__name__}, not one of our neurons")
+            raise ExportError(f"{name} is a {type(module).__name__}, expected a sewdsl neuron")
         return _spikes(module, x_TN, None)[0]
 
     def begin(self, masks: dict[str, Tensor]) -> StepState:
@@ -81,7 +81,7 @@ class PlainSequence(StepState):
 
 
 class _PlainStep(StepState):
-    """A time-step of a loop."""
+    """Time-step of a loop."""
 
     def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
         spikes_TN, self.after[name] = _spikes(module, x_TN, self._potential(name, module, x_TN))
@@ -89,9 +89,11 @@ class _PlainStep(StepState):
 
 
 def _spikes(neuron: Neuron, x_TN: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the spikes ``[T, N, *]``, and the potential after them."""
-    spec, wide = neuron.spec, torch.promote_types(x_TN.dtype, torch.float32)
-    charge, drive_TN = reference.charge_function(spec, x_TN if x_TN.dtype == wide else x_TN.to(wide), neuron.learned)
+    """Return the spikes ``[T, N, *]`` and the final membrane potential; 16-bit inputs are computed in float32."""
+    spec, compute_dtype = neuron.spec, torch.promote_types(x_TN.dtype, torch.float32)
+    charge, drive_TN = reference.charge_function(
+        spec, x_TN if x_TN.dtype == compute_dtype else x_TN.to(compute_dtype), neuron.learned
+    )
     v, fired = torch.full_like(drive_TN[0], spec.rest) if v is None else v, []
     for drive in drive_TN.unbind():
         h = charge(v, drive)
@@ -101,25 +103,25 @@ def _spikes(neuron: Neuron, x_TN: Tensor, v: Tensor | None) -> tuple[Tensor, Ten
 
 
 def export_program(model: SpikingNetwork) -> ExportedProgram:
-    """Return the program of a module in evaluation: for any number of samples, and the network's number of time-steps.
+    """Trace a module in evaluation mode, for any batch size and the network's number of time-steps.
 
     Raises:
-        ExportError: torch cannot trace one of its layers.
+        ExportError: If PyTorch cannot trace a layer.
     """
     settings = model.network.settings
     dtype = torch.get_default_dtype() if model.example is None else model.example.dtype
     steps = [] if settings.encode == "direct" else [settings.steps]
-    x = torch.zeros(*steps, 2, *settings.input, dtype=dtype)  # the size of an axis of one would be fixed
+    x = torch.zeros(*steps, 2, *settings.input, dtype=dtype)  # torch.export would specialise on a batch size of 1.
     try:
         with torch.no_grad():
             return torch.export.export(PlainNetwork(model), (x,), dynamic_shapes=({len(steps): Dim("N")},))
-    except Exception as error:  # whatever torch, or a layer of one's own, raises there
-        first, *_ = str(error).strip().splitlines() or [type(error).__name__]
-        raise ExportError(f"torch.export cannot trace {model.network.name}: {first}") from error
+    except Exception as error:  # torch.export, and custom layers, can raise any exception.
+        first_line, *_ = str(error).strip().splitlines() or [type(error).__name__]
+        raise ExportError(f"torch.export cannot trace {model.network.name}: {first_line}") from error
 
 
 def write_archive(model: SpikingNetwork, inputs: str = "") -> bytes:
-    """Return the file of :func:`export_program`, with what it is of, and how inputs are scaled, as ``sewdsl.json``."""
+    """Return the archive of :func:`export_program`, with metadata in ``sewdsl.json``; ``inputs``: input scaling."""
     file = BytesIO()
     torch.export.save(
         export_program(model), file, extra_files={METADATA_FILE: json.dumps(file_metadata(model.network, inputs))}
@@ -128,6 +130,6 @@ def write_archive(model: SpikingNetwork, inputs: str = "") -> bytes:
 
 
 def run_archive(data: bytes, x: Tensor) -> Outputs:
-    """Return the outputs of an archive for an input."""
+    """Run an archive and return its outputs."""
     with torch.no_grad():
         return cast("Outputs", torch.export.load(BytesIO(data)).module()(x))

@@ -1,4 +1,4 @@
-"""Comparison of the outputs of a written file with those of the module, with a tolerance measured by rounding."""
+"""Comparison of an exported file with the module, with a tolerance derived from rounding effects."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
 ROUNDINGS = 4
-"""How often weights and input are changed by rounding, to measure how far the outputs move."""
+"""Number of random perturbations of weights and input by float32 rounding."""
 ROUNDING_FACTOR = 2
-"""Largest accepted difference, as a multiple of the largest change that rounding caused."""
+"""Maximum accepted difference, as a multiple of the largest effect of rounding."""
 
 
 class OutputDifference(NamedTuple):
-    """Difference between an output of the module and that of the file.
+    """Difference between an output of the module and of the file.
 
     Attributes:
-        name: Empty for the only output.
-        difference: Largest absolute difference; NaN if an element is NaN in one of them.
+        name: Name of the output; empty for a single output.
+        difference: Largest absolute difference; NaN if an element is NaN in one output only.
         largest: Largest absolute element of the module's output.
-        tolerance: Largest accepted difference.
+        tolerance: Maximum accepted difference.
     """
 
     name: str
@@ -43,8 +43,8 @@ class OutputComparison(NamedTuple):
     """Comparison of all outputs.
 
     Attributes:
-        depends_on_input: Whether an output differs from that for an input of zeros; if not, the comparison shows
-            nothing.
+        depends_on_input: Whether an output differs from the output for zero input. If not, the comparison is
+            meaningless.
     """
 
     outputs: tuple[OutputDifference, ...]
@@ -52,7 +52,7 @@ class OutputComparison(NamedTuple):
 
 
 def compare_outputs(model: SpikingNetwork, format_: ExportFormat, written: bytes, x: Tensor) -> OutputComparison:
-    """Run a file and the module that it was written from.
+    """Run an exported file and its module on the same input, and compare the outputs.
 
     Args:
         model: Module in evaluation mode.
@@ -62,34 +62,37 @@ def compare_outputs(model: SpikingNetwork, format_: ExportFormat, written: bytes
         ExportError: If the file cannot be run.
     """
     with torch.no_grad():
-        ours = _by_name(model(x, return_sequence=format_.sequence))
-        theirs = _by_name(format_.run(written, x, *(() if format_.holds_weights else (model.state_dict(),))))
-        blank = _by_name(model(torch.zeros_like(x), return_sequence=format_.sequence))
-    largest = {name: y.abs().max().item() for name, y in ours.items()}
-    differences = {name: _difference(y, theirs[name]) for name, y in ours.items()}
+        expected = _by_name(model(x, return_sequence=format_.sequence))
+        actual = _by_name(format_.run(written, x, *(() if format_.holds_weights else (model.state_dict(),))))
+        baseline = _by_name(model(torch.zeros_like(x), return_sequence=format_.sequence))
+    largest = {name: y.abs().max().item() for name, y in expected.items()}
+    differences = {name: _difference(y, actual[name]) for name, y in expected.items()}
     tolerances = {name: format_.tolerance * value for name, value in largest.items()}
     if any(not differences[name] <= tolerance for name, tolerance in tolerances.items()):
-        # A spike that rounding moves changes the output by more than rounding does: measure by how much.
-        moved = _rounding_effects(model, x, ours, sequence=format_.sequence)
-        tolerances = {name: max(tolerance, ROUNDING_FACTOR * moved[name]) for name, tolerance in tolerances.items()}
-    outputs = tuple(OutputDifference(name, differences[name], largest[name], tolerances[name]) for name in ours)
-    return OutputComparison(outputs, not all(torch.equal(y, blank[name]) for name, y in ours.items()))
+        # Rounding can move a spike, which changes the output by more than the rounding error: measure by how much.
+        effects = _rounding_effects(model, x, expected, sequence=format_.sequence)
+        tolerances = {name: max(tolerance, ROUNDING_FACTOR * effects[name]) for name, tolerance in tolerances.items()}
+    outputs = tuple(OutputDifference(name, differences[name], largest[name], tolerances[name]) for name in expected)
+    return OutputComparison(outputs, not all(torch.equal(y, baseline[name]) for name, y in expected.items()))
 
 
 def _by_name(outputs: Outputs) -> dict[str, Tensor]:
-    """Return the outputs of a network by name; the only output has an empty name."""
+    """Return the outputs by name; a single output has an empty name."""
     return outputs if isinstance(outputs, dict) else {"": outputs}
 
 
-def _difference(ours: Tensor, theirs: Tensor) -> float:
-    same = (ours == theirs) | (ours.isnan() & theirs.isnan())
-    return (ours - theirs).abs().masked_fill(same, 0.0).max().item()
+def _difference(expected: Tensor, actual: Tensor) -> float:
+    """Return the largest absolute difference; elements that are NaN in both count as equal."""
+    is_equal = (expected == actual) | (expected.isnan() & actual.isnan())
+    return (expected - actual).abs().masked_fill(is_equal, 0.0).max().item()
 
 
-def _rounding_effects(model: SpikingNetwork, x: Tensor, ours: dict[str, Tensor], *, sequence: bool) -> dict[str, float]:
-    """Return the largest change of each output when weights and input change by the rounding of float32."""
+def _rounding_effects(
+    model: SpikingNetwork, x: Tensor, expected: dict[str, Tensor], *, sequence: bool
+) -> dict[str, float]:
+    """Return the largest change of each output when weights and input change by float32 rounding."""
     generator = torch.Generator().manual_seed(0)
-    effects = dict.fromkeys(ours, 0.0)
+    effects = dict.fromkeys(expected, 0.0)
 
     def nudge(values: Tensor) -> Tensor:
         noise = torch.rand(values.shape, generator=generator, dtype=values.dtype) * 2 - 1
@@ -101,5 +104,5 @@ def _rounding_effects(model: SpikingNetwork, x: Tensor, ours: dict[str, Tensor],
             for parameter in nudged.parameters():
                 parameter.copy_(nudge(parameter))
             outputs = _by_name(nudged(nudge(x), return_sequence=sequence))
-        effects = {name: max(effects[name], _difference(y, outputs[name])) for name, y in ours.items()}
+        effects = {name: max(effects[name], _difference(y, outputs[name])) for name, y in expected.items()}
     return effects

@@ -1,4 +1,4 @@
-"""A layer of a network as it is in evaluation: what it reads, what it has learned, which norms are part of it."""
+"""Layers in evaluation mode, as exports see them: inputs, parameters, and the batch norms folded into them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluatedLayer:
-    """A node to be written.
+    """Node to export.
 
     Attributes:
-        inputs: What it reads in evaluation, where dropout leaves spikes spikes.
-        learned: Its parameters and buffers by torch's names, in float64.
-        norms: The batch norms that alone read it, in a row, with what they have learned.
-        dt: Seconds of a time-step, where a format counts time in seconds.
+        inputs: Input signals in evaluation mode, where dropout preserves spikes.
+        learned: Parameters and buffers by their names in the module, in float64.
+        norms: Consecutive batch norms that are its only readers, with their parameters.
+        dtype: Dtype of the weights in the file.
+        dt: Duration of a time-step in seconds, for formats that use seconds.
     """
 
     node: Node
@@ -43,11 +44,11 @@ class EvaluatedLayer:
 
     @property
     def text(self) -> str:
-        """What is written, in the compact notation."""
+        """Layer and folded norms in compact notation."""
         return "-".join(map(str, (self.node.op, *(norm for norm, _ in self.norms))))
 
     def folded(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Return weight and bias with the norms in them; None for no bias."""
+        """Return weight and bias with the batch norms folded in; the bias may be None."""
         weight, bias = self.learned["weight"], self.learned.get("bias")
         for norm, learned in self.norms:
             factor, shift = factor_and_shift(norm, learned)
@@ -56,19 +57,19 @@ class EvaluatedLayer:
         return self.array(weight), None if bias is None else self.array(bias)
 
     def array(self, x: Tensor) -> NDArray[np.float64]:
-        """Return the numbers of a tensor in the dtype of the weights."""
-        found: NDArray[np.float64] = x.numpy().astype(self.dtype)
-        return found
+        """Return a tensor as an array in the dtype of the weights."""
+        array: NDArray[np.float64] = x.numpy().astype(self.dtype)
+        return array
 
 
 def factor_and_shift(norm: BatchNorm, learned: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return factor and shift of each channel in evaluation: y = factor · x + shift."""
+    """Return scale and shift per channel in evaluation mode: y = factor · x + shift."""
     factor = norm.scale * learned["weight"] * (learned["running_var"] + norm.eps).rsqrt()
     return factor, learned["bias"] - factor * learned["running_mean"]
 
 
 def evaluated_layers(model: SpikingNetwork, dt: float) -> Iterator[tuple[int, EvaluatedLayer]]:
-    """Yield all nodes but the input and the batch norms that are part of others, with their indices."""
+    """Yield all nodes with their indices, except for the input and folded batch norms."""
     network, hosts = model.network, foldable_norms(model.network)
     nodes = network.in_evaluation().nodes
     dtype = number_format(model)
@@ -86,20 +87,21 @@ def evaluated_layers(model: SpikingNetwork, dt: float) -> Iterator[tuple[int, Ev
 
 
 def foldable_norms(network: Network) -> dict[int, int]:
-    """Return the batch norms that can be part of a layer's weights, in order, each with that layer."""
+    """Return the batch norms that can be folded, in order, with the index of their layer."""
     hosts: dict[int, int] = {}
     for index, node in enumerate(network):
         if isinstance(node.op, BatchNorm):
             (source,) = node.inputs
             foldable = source in hosts or isinstance(network.nodes[source].op, Conv | Linear)
+            # Other readers, or an output, need the value before the norm.
             if foldable and network.graph.consumers[source] == (index,) and source not in network.given:
                 hosts[index] = hosts.get(source, source)
     return hosts
 
 
 def number_format(model: SpikingNetwork) -> np.dtype[np.float64]:
-    """Return the dtype of the weights; float32 for narrower ones, which files and NumPy do not share."""
+    """Return the dtype of the weights, at least float32: NumPy has no bfloat16, and few file formats do."""
     example = model.example
-    wide = torch.float32 if example is None else torch.promote_types(example.dtype, torch.float32)
-    found: np.dtype[np.float64] = torch.zeros(0, dtype=wide).numpy().dtype
-    return found
+    compute_dtype = torch.float32 if example is None else torch.promote_types(example.dtype, torch.float32)
+    dtype: np.dtype[np.float64] = torch.zeros(0, dtype=compute_dtype).numpy().dtype
+    return dtype

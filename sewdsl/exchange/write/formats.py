@@ -1,4 +1,4 @@
-"""The formats that a network can be exported to, and the metadata that every file stores."""
+"""Export formats, and the metadata that every file contains."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from sewdsl.notation import UnwritableNetwork, write_net
 from sewdsl.plugins import installed_version
 
 Outputs: TypeAlias = Any
-"""The output of a module: a tensor, or a dictionary of tensors by the names of several outputs."""
+"""Output of a module: a tensor, or a dictionary of tensors by output name."""
 
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A format.
+    """Export format.
 
     Attributes:
-        endings: How its files end.
-        write: The file of a module in evaluation mode, in the dtype of its parameters, which says how inputs
-            are scaled; an empty text where that is not known. The one of NIR also has ``dt``, a time-step in s. Raises
-            :class:`~sewdsl.exchange.errors.ExportError` where it cannot be.
-        run: Outputs of the file for an input, ``[T, N, *]`` or static, computed by the library that files of this
-            format are for. If the file does not have the weights, they are the last argument.
-        tolerance: Largest difference that ``--check`` accepts, as a fraction of the largest output.
-        double: Whether ``run`` computes in float64 for an input in float64, whatever the dtype of the weights.
-        sequence: Whether that is the output of each time-step, ``[T, N, *]``, and not one readout.
-        holds_weights: Whether the weights are in the file; if not, they are written next to it.
+        endings: File suffixes.
+        write: Returns the file of a module in evaluation mode, in the dtype of its parameters; its second argument
+            describes the input scaling and is empty if unknown. For NIR, the third is ``dt``, a time-step in seconds.
+            Raises :class:`~sewdsl.exchange.errors.ExportError` if the network cannot be expressed.
+        run: Returns the outputs of a file for an input, ``[T, N, *]`` or static, computed by the library of the
+            format. If the file does not contain the weights, they are the last argument.
+        tolerance: Maximum difference that ``--check`` accepts, as a fraction of the largest output.
+        double: Whether ``run`` computes in float64 for a float64 input, whatever the dtype of the weights.
+        sequence: Whether ``run`` returns the output of every time-step, ``[T, N, *]``, instead of the readout.
+        holds_weights: Whether the file contains the weights; if not, they are written to a separate file.
     """
 
     endings: tuple[str, ...]
@@ -42,66 +42,63 @@ class ExportFormat:
     holds_weights: bool = True
 
 
-def _imported(module: str, name: str) -> Callable[..., Any]:
-    """Return a function of a module of this package, which is imported when the function is called.
+def _lazy(module: str, name: str) -> Callable[..., Any]:
+    """Return a function of a module of this package that is imported on the first call.
 
-    The libraries that it imports need not be installed: the function raises MissingLibrary for one that is not.
+    The function raises MissingLibrary if an optional library is not installed.
     """
 
     def call(*args: Any, **options: Any) -> Any:
         try:
-            found = getattr(import_module(f"sewdsl.exchange.write.{module}"), name)
-        except ImportError as error:  # a library that is there may still fail to load
+            function = getattr(import_module(f"sewdsl.exchange.write.{module}"), name)
+        except ImportError as error:  # An installed library may also fail to load.
             if error.name and error.name.partition(".")[0] == "sewdsl":
                 raise
             raise MissingLibrary(error.name or module.partition(".")[0]) from None
-        return found(*args, **options)
+        return function(*args, **options)
 
     return call
 
 
-_run_onnx = _imported("onnx.run_model", "run_model")
+_run_onnx = _lazy("onnx.run_model", "run_model")
 FORMATS: dict[str, ExportFormat] = {
     "nir": ExportFormat(
         (".nir",),
-        _imported("nir.write_graph", "to_bytes"),
-        _imported("nir.execute", "run_file"),
+        _lazy("nir.write_graph", "to_bytes"),
+        _lazy("nir.execute", "run_file"),
         1e-4,
         double=True,
         sequence=True,
     ),
-    "onnx": ExportFormat((".onnx",), _imported("onnx.write_model", "to_scanned_bytes"), _run_onnx, 1e-4),
-    "onnx-unrolled": ExportFormat((".onnx",), _imported("onnx.write_model", "to_unrolled_bytes"), _run_onnx, 1e-4),
+    "onnx": ExportFormat((".onnx",), _lazy("onnx.write_model", "to_scanned_bytes"), _run_onnx, 1e-4),
+    "onnx-unrolled": ExportFormat((".onnx",), _lazy("onnx.write_model", "to_unrolled_bytes"), _run_onnx, 1e-4),
     "python": ExportFormat(
         (".py",),
-        _imported("python", "write"),
-        _imported("source.document", "run_source"),
+        _lazy("python", "write"),
+        _lazy("source.document", "run_source"),
         1e-8,
         double=True,
         holds_weights=False,
     ),
     "spikingjelly": ExportFormat(
         (".py",),
-        _imported("spikingjelly", "write"),
-        _imported("spikingjelly", "run_layers"),
+        _lazy("spikingjelly", "write"),
+        _lazy("spikingjelly", "run_layers"),
         1e-8,
         double=True,
         holds_weights=False,
     ),
-    "torch-export": ExportFormat(
-        (".pt2",), _imported("archive", "write_archive"), _imported("archive", "run_archive"), 1e-4
-    ),
+    "torch-export": ExportFormat((".pt2",), _lazy("archive", "write_archive"), _lazy("archive", "run_archive"), 1e-4),
 }
 FORMAT_BY_SUFFIX: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "torch-export", ".py": "python"}
-"""The format that a file's ending means, unless another one is asked for."""
+"""Default format by file suffix."""
 
 
 def file_metadata(network: Network, inputs: str) -> dict[str, str]:
-    """Return the metadata of a file, as texts by name.
+    """Return the metadata of a file: ``name``, ``steps``, ``encode``, ``readout``, ``spec``, ``inputs``, ``version``.
 
-    ``name``, ``steps``, ``encode`` and ``readout`` of the network; as ``spec`` the text of a ``.net`` file that
-    compiles to it, empty where there is none; as ``inputs`` how they are scaled, empty where unknown; and the
-    ``version`` of sewdsl that wrote it, empty if not installed.
+    ``spec`` is the text of a ``.net`` file that compiles to the network, or empty if there is none. ``inputs``
+    describes the input scaling and is empty if unknown. ``version`` is that of sewdsl, or empty if it is not installed.
     """
     settings = network.settings
     try:

@@ -1,4 +1,4 @@
-"""A network as a file of SpikingJelly's layers."""
+"""Export as a Python file with SpikingJelly layers."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ PARALLEL: dict[type[ParallelNeuron], str] = {
     MaskedParallelSpikingNeuron: "MaskedPSN",
     SlidingParallelSpikingNeuron: "neuron.SlidingPSN",
 }
-"""Their parallel neurons."""
+"""Parallel neurons in SpikingJelly."""
 
 
 def _neuron(node: Node, op: Spiking) -> PyCall:
-    """Return the call that makes a neuron."""
+    """Return the constructor call of a neuron."""
     if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
         return _parallel(node, op)
     if not isinstance(op, Neuron) or type(op) not in NEURONS:
-        raise UnsupportedLayer(node, "is a neuron that SpikingJelly does not have")
+        raise UnsupportedLayer(node, "is a neuron without an equivalent in SpikingJelly")
     tau: tuple[Arg, ...] = ()
     if isinstance(op, LIF | PLIF):
         name = "tau" if isinstance(op, LIF) else "init_tau"
@@ -67,48 +67,49 @@ def _neuron(node: Node, op: Spiking) -> PyCall:
 
 
 def _parallel(node: Node, op: ParallelNeuron) -> PyCall:
-    """Theirs begin at a threshold of 1."""
+    """Return the constructor call of a parallel neuron; SpikingJelly fixes the initial threshold to 1."""
     if op.v_threshold != 1:
-        raise UnsupportedLayer(node, f"begins at v_threshold {op.v_threshold}, and SpikingJelly's {op.kind} at 1")
-    counts = {name: value for name, value in op if name in {"order", "steps"}}
+        raise UnsupportedLayer(node, f"has initial v_threshold {op.v_threshold}; SpikingJelly's {op.kind} starts at 1")
+    sizes = {name: value for name, value in op if name in {"order", "steps"}}
     return PyCall(
         PARALLEL[type(op)],
         (
-            *(Arg(name, Literal(counts[ours]), positional=True) for name, ours in THEIR_COUNTS if ours in counts),
+            *(Arg(name, Literal(sizes[field]), positional=True) for name, field in THEIR_COUNTS if field in sizes),
             Arg("surrogate_function", Literal(_surrogate(node, op.surrogate))),
         ),
     )
 
 
 THEIR_COUNTS = (("k", "order"), ("T", "steps"))
-"""What they call the counts of parallel neurons, in their order."""
+"""SpikingJelly's names of the size arguments of parallel neurons, in order, and the sewdsl names."""
 
 
 def _surrogate(node: Node, surrogate: Surrogate) -> Code:
-    known = next((known for known in SURROGATES if known.kind is type(surrogate)), None)
-    if known is None or known.call is None:
-        raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, which SpikingJelly does not have")
+    """Return the constructor call of a surrogate, as code."""
+    equivalent = next((equivalent for equivalent in SURROGATES if equivalent.kind is type(surrogate)), None)
+    if equivalent is None or equivalent.call is None:
+        raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, which has no equivalent in SpikingJelly")
     if isinstance(surrogate, ATan) and surrogate.scale != 1:
         raise UnsupportedLayer(
-            node, f"has the surrogate ATan with scale {surrogate.scale}, and SpikingJelly's has none"
+            node, f"has the surrogate ATan with scale {surrogate.scale}; SpikingJelly's ATan has no scale"
         )
-    return Code(f"surrogate.{known.name}({known.call(surrogate)})")
+    return Code(f"surrogate.{equivalent.name}({equivalent.call(surrogate)})")
 
 
 FIRE = '''\
 def fire(u: Tensor, spikes: nn.Module) -> Tensor:
-    """Spikes where u >= 0, with the gradient of one of SpikingJelly's surrogates."""
+    """Return spikes where u >= 0, with the gradient of a SpikingJelly surrogate."""
     return spikes(u)
 '''
 GLOBAL_POOL = '''\
 class {name}(layer.AdaptiveAvgPool{axes}):
-    """The mean of each channel: {shape} to [T, N, C]."""
+    """Mean of each channel: {shape} to [T, N, C]."""
 
     def __init__(self) -> None:
         super().__init__(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         return super().forward(x).flatten(2)
 '''
 TEXTS = {
@@ -117,13 +118,13 @@ TEXTS = {
     **norm_texts(
         "layer",
         "functional.seq_to_ann_forward(x, self._normalise)",
-        "weight * scale * (x - mean) / sqrt(var + eps) + bias. SpikingJelly's own keeps\n"
-        "    weight * scale as its weight, and so learns at another rate.",
+        "weight * scale * (x - mean) / sqrt(var + eps) + bias. SpikingJelly's norm\n"
+        "    stores weight * scale as its weight, which changes the effective learning rate.",
     ),
     **SEQUENCE_TEXTS,
     "MaskedPSN": '''\
 class MaskedPSN(neuron.MaskedPSN):
-    """Masked parallel neurons whose mask is complete, and no part of their state."""
+    """Masked parallel neurons with a complete mask, which is not part of the state_dict."""
 
     def __init__(self, k: int, T: int, **options: Any) -> None:
         super().__init__(k, T, 1.0, **options)
@@ -134,25 +135,25 @@ class MaskedPSN(neuron.MaskedPSN):
     "GlobalAvgPool1d": GLOBAL_POOL.format(name="GlobalAvgPool1d", axes="1d", shape=ROWS),
     "Linear": '''\
 class Linear(layer.Linear):
-    """A linear layer on maps: [T, N, C, H, W] to [T, N, F]."""
+    """Linear layer on feature maps: [T, N, C, H, W] to [T, N, F]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         return super().forward(x.flatten(2))
 ''',
 }
-"""Classes for what SpikingJelly does not have."""
+"""Definitions of classes that SpikingJelly does not have."""
 CALLEES = {
     "nn.Linear": "layer.Linear",
     "nn.Flatten": "layer.Flatten",
     **{name: name for name in ("nn.ReLU", "nn.GELU", "nn.SiLU", "nn.Sigmoid", "nn.Tanh", "nn.PReLU")},
     "VotingPool": "layer.VotingLayer",
 }
-"""What is called otherwise than in PyTorch."""
+"""SpikingJelly's names of layers, by their PyTorch names, where ``layer.NAME`` does not exist."""
 
 
 class SpikingJellyLayers:
-    """The layers of a network."""
+    """Layers of a network in SpikingJelly."""
 
     def __init__(self, network: Network, taken: set[str]) -> None:
         self._network = network
@@ -160,20 +161,20 @@ class SpikingJellyLayers:
         self._looped = bool(network.graph.looped)
         self._equations = equations.EquationClasses(loops.BASE if self._looped else "nn.Module", taken)
 
-    def made(self, node: Node) -> PyCall:
-        """Return the call that makes the module of a node."""
+    def module_call(self, node: Node) -> PyCall:
+        """Return the constructor call of a node's module."""
         if isinstance(node.op, Activation) and node.op.defined_by_text:
             surrogate = node.op.step_surrogate
             slope = "" if surrogate is None else _surrogate(node, surrogate)
             (source,) = self._network.inputs(node)
             return self._equations.call(node.op, source, slope)
         if isinstance(node.op, ParallelNeuron) and self._network.nodes.index(node) in self._network.graph.looped:
-            raise UnsupportedLayer(node, "is in a loop, and SpikingJelly's computes all time-steps at once")
+            raise UnsupportedLayer(node, "is in a loop, but SpikingJelly computes all its time-steps at once")
         if isinstance(node.op, Spiking):
-            made = _neuron(node, node.op)
-            self._used.add(made.callee)
-            return made
-        call = layer_call(node, self._network, "is a layer that SpikingJelly does not have")
+            neuron_call = _neuron(node, node.op)
+            self._used.add(neuron_call.callee)
+            return neuron_call
+        call = layer_call(node, self._network, "is a layer without an equivalent in SpikingJelly")
         self._used.add(call.callee)
         if call.callee in TEXTS or call.callee in loops.NAMES:
             return call
@@ -181,7 +182,7 @@ class SpikingJellyLayers:
         return PyCall(callee, () if call.callee == "nn.Flatten" else call.args)
 
     def definitions(self) -> Sequence[str]:
-        """Return the functions and classes that the calls made so far need."""
+        """Return the functions and classes that the calls so far require."""
         layers = layer_definitions(TEXTS, self._used, ("functional.reset_net(part)",), looped=self._looped)
         fire = [FIRE] if self._equations.fires else []
         return [*layers, *fire, *self._equations.definitions()]
@@ -194,7 +195,7 @@ DIALECT = Dialect(
     imports={"spikingjelly.activation_based": MODULES},
     reserved=frozenset({*MODULES, *TEXTS, "fire"}) | equations.NAMES,
     ready=('functional.set_step_mode(self, "m")',),
-    begin=("functional.reset_net(self)  # no potential outlives a forward",),
+    begin=("functional.reset_net(self)  # Every forward starts from the initial state.",),
 )
 
 
@@ -203,7 +204,7 @@ write = DIALECT.write
 
 
 def run_layers(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
-    """Return the outputs of a file's network with these weights."""
+    """Run an exported network with the given weights and return its outputs."""
     if find_spec("spikingjelly") is None:
-        raise ExportError("this needs spikingjelly, which is not installed: pip install spikingjelly==2.0.0")
+        raise ExportError("spikingjelly is not installed; run pip install spikingjelly==2.0.0")
     return run_source(data, x, weights)

@@ -34,7 +34,7 @@ LAYERS: dict[str, tuple[nn.Module, str]] = {
     "flatten": (nn.Flatten(1, 2), "flattens axes 1 to 2 of [N, *]; expected all axes of a feature map"),
     "probability": (nn.Dropout(1.0), "has a value that DP does not accept: p: Input should be less than 1"),
     "large": (nn.Conv2d(2, 2, 11), "does not fit: convolution k11 does not fit an 8x8 input"),
-    "neuron": (neuron.QIFNode(), "of SpikingJelly's neurons, IFNode, LIFNode and ParametricLIFNode are"),
+    "neuron": (neuron.QIFNode(), "is not supported; supported SpikingJelly neurons are IFNode, LIFNode"),
     "snntorch": (snntorch.Leaky(0.9), "is not supported; export snnTorch models with export_to_nir and import the"),
     "gaussian": (neuron.IFNode(surrogate_function=surrogate.Erf()), "has the surrogate Erf, which has no equivalent"),
     "primitive": (neuron.IFNode(surrogate_function=surrogate.ATan(spiking=False)), "outputs the primitive function"),

@@ -95,7 +95,7 @@ DAMAGE: dict[Callable[[h5py.File], None], str] = {
     no_edges: r"^this is not a NIR graph: nodes or edges are missing$",
     no_weight: r"^c \(Conv2d\) has no weight$",
     words: r"^c \(Conv2d\) has a weight with non-numeric or non-finite values$",
-    external: r"refers to another file: /node/nodes/c/weight$",
+    external: r"contains a link: /node/nodes/c/weight$",
     soft: r"contains a link: /node/nodes/c/weight$",
     circle: r"has groups nested more than 32 deep$",
     elsewhere: r"refers to another file: /node/nodes/c/weight$",

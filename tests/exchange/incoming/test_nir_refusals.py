@@ -28,7 +28,7 @@ NODES: dict[str, tuple[nir.NIRNode, str]] = {
     "threshold": (leaks(1, v_threshold=-1.0), "x (LIF) has a value that LIF does not accept: v_threshold: Input"),
     "no number": (leaks(1, tau=np.nan), "x (LIF) has a tau with non-numeric or non-finite values"),
     "nothing": (nir.Scale(np.ones((3, 8, 0))), "x (Scale) has factors of shape [3, 8, 0], but its input is [3, 8, 8]"),
-    "real": (above(0.5, 3, 8, 8), "x (Threshold) is above 0.5 for real values, or for no join and no"),
+    "real": (above(0.5, 3, 8, 8), "x (Threshold) is a threshold of 0.5 that is not a join"),
     "places": (nir.Scale(numbers(3, 8, 8)), "x (Scale) has factors that differ within a channel"),
     "scale": (nir.Scale(numbers(3)), "x (Scale) has factors of shape [3], but its input is [3, 8, 8]"),
     "matrix": (nir.Linear(numbers(4, 8)), "x (Linear) has weights [4, 8], but its input is [3, 8, 8]; add a Flatten"),

@@ -21,18 +21,18 @@ REFUSED = {f"resnet-{depth}": "relu1 (ReLU) rectifies real values" for depth in 
         ("maxformer-10-384", "maxformer-cifar"), "stage1.branch.max_pool1 (MPk3s2p1) takes the maximum of real values"
     ),
     "max-resnet-18": "max_block1.branch.max_pool1 (MPk3s2p1) takes the maximum of real values",
-    "masnn-dvs-gesture": "tcsa1.ta1 (TA) reads all time-steps to give any of them",
+    "masnn-dvs-gesture": "tcsa1.ta1 (TA) needs all time-steps at once",
     "att-ms-resnet-18": "att_ms_block1.branch.csa1.ca1 (CA) reads all time-steps",
     "tcja-net": "repeat2.1.tcja1 (TCJA) reads all time-steps",
     "tebn-resnet-19": "tebn1 (TEBN) has weights for each time-step",
     "psn-resnet-19": "psn1 (PSN) reads all time-steps",
     "psn-sequential-cifar10": "repeat1.1.repeat1.1.psn1 (PSN) reads all time-steps",
-    "klif-resnet-19": "klif1 (KLIF) has equations that no neuron of NIR has",
-    "glif-resnet-19": "glif1 (GLIF) learns numbers for each time-step",
-    "ilif-resnet-18": "ms_block1.branch.ilif1 (ILIF) has equations that no neuron of NIR has",
-    "spiking-unet": "operand2.operand2.operand2.upsample1 (UP2) has no form in NIR",
-    "spikedhs-cell": "first.cell1.cat1 (CAT) has no form in NIR",
-    "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no form in NIR",
+    "klif-resnet-19": "klif1 (KLIF) has equations that no NIR neuron can express",
+    "glif-resnet-19": "glif1 (GLIF) has parameters for each time-step",
+    "ilif-resnet-18": "ms_block1.branch.ilif1 (ILIF) has equations that no NIR neuron can express",
+    "spiking-unet": "operand2.operand2.operand2.upsample1 (UP2) has no equivalent in NIR",
+    "spikedhs-cell": "first.cell1.cat1 (CAT) has no equivalent in NIR",
+    "spiking-densenet-121": "repeat1.1.dense_layer1.cat1 (CAT) has no equivalent in NIR",
 }
 NETWORKS = representatives(set(SHIPPED) - set(REFUSED) - LOOPED)
 SMALL = {224: "3x32x32", 64: "3x32x32"}

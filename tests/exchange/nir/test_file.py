@@ -91,8 +91,8 @@ def test_time_in_time_steps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("c4k3-BN-ReLU-FC5", "relu1 (ReLU) rectifies real values, and NIR has no node that does"),
-        ("c4k3-IF(v_reset=none)-FC5", "if1 (IF) subtracts its threshold where it fires (v_reset=none), which no "),
+        ("c4k3-BN-ReLU-FC5", "relu1 (ReLU) rectifies real values, which no NIR node does"),
+        ("c4k3-IF(v_reset=none)-FC5", "if1 (IF) has a soft reset (v_reset=none); NIR neurons have"),
     ],
 )
 def test_a_refusal_names_the_layer_and_leaves_no_file(spec: str, said: str, tmp_path: Path) -> None:

@@ -147,15 +147,15 @@ def test_kinds_of_ones_own(body: str, axis: type[ScannedTime | UnrolledTime]) ->
     [
         (
             "c4k3-QIF-FC3",
-            "qif1 (QIF) charges by Python code that is not linear; write the neuron as equations",
+            "qif1 (QIF) charges nonlinearly in Python code; define the neuron by equations",
         ),
-        ("c4k3-MISH-FC3", "mish1 (MISH) is a Mish, for which there is no translation into ONNX"),
-        ("c4k3-SAME-FC3", "same1 (SAME) pads in another way than with zeros, as many on each side"),
-        ("c4k3-CEILING-FC3", "ceiling1 (CEILING) has arguments of max pooling that are not translated"),
-        ("c4k3-DIVIDED-FC3", "divided1 (DIVIDED) has arguments of average pooling that are not translated"),
+        ("c4k3-MISH-FC3", "mish1 (MISH) is a Mish, which has no translation to ONNX"),
+        ("c4k3-SAME-FC3", "same1 (SAME) has unsupported padding; expected zeros, equally many on both sides"),
+        ("c4k3-CEILING-FC3", "ceiling1 (CEILING) uses return_indices, ceil_mode or dilation, which are not translated"),
+        ("c4k3-DIVIDED-FC3", "divided1 (DIVIDED) uses ceil_mode or divisor_override, which are not translated"),
         (
             "c4k3-BN-SN-LARGEST[c4k3-BN-SN|id]-FC3",
-            "largest1 (LARGEST) computes more than plain arithmetic, and ONNX has no word for that",
+            "largest1 (LARGEST) computes more than plain arithmetic, which cannot be translated to ONNX",
         ),
     ],
 )

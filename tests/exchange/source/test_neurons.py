@@ -75,7 +75,7 @@ def test_one_surrogate_with_several_values(rest: str) -> None:
 def test_a_surrogate_with_a_scale() -> None:
     network = sewdsl.load("c2k3-FC4-IF(surrogate=ATan(alpha=2.0, scale=3.46))-FC3", input=(1, 6, 6))
     check(network, "python")
-    message = r"if1 \(IF\) has the surrogate ATan with scale 3.46, and SpikingJelly's has none"
+    message = r"if1 \(IF\) has the surrogate ATan with scale 3.46; SpikingJelly's ATan has no scale"
     with pytest.raises(UnsupportedLayer, match=message):
         SOURCES["spikingjelly"](network)
 

@@ -55,7 +55,7 @@ class Scale(nn.Module):
         self.weight = nn.Parameter(torch.tensor(value)) if learn else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         return x * (self.value if self.weight is None else self.weight)
 '''
     assert runtime_class("layers", "Scale") == expected

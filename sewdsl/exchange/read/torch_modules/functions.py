@@ -141,11 +141,11 @@ class Unsqueezed:
 
     def repeat(self, *times: Any) -> TracedTensor:
         """Repeat the tensor T times along the time axis."""
-        return self._over(_as_tuple(times), 1)
+        return self._repeat_over_time(_as_tuple(times), 1)
 
     def expand(self, *sizes: Any) -> TracedTensor:
         """Expand the time axis to T."""
-        return self._over(_as_tuple(sizes), None)
+        return self._repeat_over_time(_as_tuple(sizes), None)
 
     def _repeat_over_time(self, sizes: Sequence[Any], kept: int | None) -> TracedTensor:
         trace, (first, *rest) = self._inner.run, sizes

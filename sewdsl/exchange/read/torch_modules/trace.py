@@ -174,7 +174,7 @@ class Trace:
         if name not in self._vocabulary.functions:
             module = getattr(func, "__module__", None) or "torch.Tensor"
             name = getattr(func, "__name__", str(func))
-            raise self.refusal(f"calls {module}.{name}, which has no place in the language")
+            raise self.refusal(f"calls {module}.{name}, which has no equivalent in sewdsl")
         return self._vocabulary.functions[name](self, *args, **kwargs)
 
     def once(self, owner: object) -> None:

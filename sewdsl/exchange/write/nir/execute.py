@@ -1,7 +1,7 @@
-"""Runs NIR graphs as NIR defines them: the reference that exported graphs are tested against.
+"""Reference executor of NIR graphs, with which exported graphs are tested.
 
-NIR's neurons are differential equations in continuous time. Here a time-step is one step of Euler's method of
-dt seconds, with constant input; then the neuron fires and is reset. Shapes are ``[N, *]`` at each time-step.
+NIR neurons are differential equations in continuous time. The executor computes one Euler step of dt seconds with
+constant input per time-step, then fires and resets. Shapes are ``[N, *]`` at each time-step.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ NEURONS = (nir.IF, nir.LIF, nir.CubaLIF)
 
 
 def _convolution(node: nir.Conv2d | nir.Conv1d, x: Tensor) -> Tensor:
+    """Compute ``Conv1d`` or ``Conv2d``."""
     axes = 1 if isinstance(node, nir.Conv1d) else 2
     stride, dilation = _pair(node.stride)[:axes], _pair(node.dilation)[:axes]
     padding = node.padding if isinstance(node.padding, str) else _pair(node.padding)[:axes]
@@ -41,11 +42,12 @@ def _convolution(node: nir.Conv2d | nir.Conv1d, x: Tensor) -> Tensor:
 
 
 def _window(node: nir.AvgPool2d | nir.SumPool2d) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Return kernel size, stride and padding."""
     return _pair(node.kernel_size), _pair(node.stride), _pair(node.padding)
 
 
 def _flattened(node: nir.Flatten, x: Tensor) -> Tensor:
-    """NIR counts axes without that of the samples."""
+    """Compute ``Flatten``, whose axes do not count the batch axis."""
     start, end = (int(axis) + 1 if axis >= 0 else int(axis) for axis in (node.start_dim, node.end_dim))
     return x.flatten(start, end)
 
@@ -57,17 +59,17 @@ PLAIN_NODES: dict[type[nir.NIRNode], Callable[..., Tensor]] = {
     nir.Scale: lambda node, x: x * cast_like(x, node.scale),
     nir.Conv1d: _convolution,
     nir.Conv2d: _convolution,
-    # Padded zeros count: NIR does not say, but so it is read by nirtorch, SpikingJelly and snnTorch.
+    # Padded zeros count towards the mean: NIR does not specify it, but nirtorch, SpikingJelly and snnTorch agree.
     nir.AvgPool2d: lambda node, x: functional.avg_pool2d(x, *_window(node)),
     nir.SumPool2d: lambda node, x: functional.avg_pool2d(x, *_window(node), divisor_override=1),
     nir.Flatten: _flattened,
     nir.Threshold: lambda node, x: (x > cast_like(x, node.threshold)).to(x.dtype),
 }
-"""What a node without memory makes of the sum of its edges, by class."""
+"""Functions of the stateless nodes by class; the input is the sum over all edges."""
 
 
 def euler_step(node: nir.IF | nir.LIF | nir.CubaLIF, v: Tensor, x: Tensor, dt: float) -> Tensor:
-    """Return the potential of neurons after a step of Euler's method of dt seconds."""
+    """Return the membrane potential after an Euler step of dt seconds."""
     if isinstance(node, nir.IF):
         return v + dt * cast_like(x, node.r) * x
     tau = node.tau if isinstance(node, nir.LIF) else node.tau_mem
@@ -75,49 +77,50 @@ def euler_step(node: nir.IF | nir.LIF | nir.CubaLIF, v: Tensor, x: Tensor, dt: f
 
 
 def cast_like(x: Tensor, values: ArrayLike) -> Tensor:
-    """Return numbers of a node in the dtype of its input."""
+    """Return an argument of a node in the dtype of its input."""
     return torch.from_numpy(np.array(values)).to(x)
 
 
 def _pair(value: ArrayLike) -> tuple[int, int]:
-    """Return height and width; one number gives both."""
+    """Return height and width; a single value counts for both."""
     height, width = np.broadcast_to(np.asarray(value, int), 2)
     return int(height), int(width)
 
 
 LATER, CURRENT = "/later", "/current"
-"""After the name of a node, what it gave at the time-step before; after that of neurons, their current."""
+"""Suffixes of state names: the previous output of a node, and the synaptic current of a neuron."""
 State = Mapping[str, Tensor]
-"""Membrane potentials ``[N, *]`` by the names of the neurons; of a delay, what it holds, the oldest first."""
+"""Membrane potentials ``[N, *]`` by neuron name, and the buffers of delays, oldest value first."""
 
 
-def euler_current(node: nir.CubaLIF, before: Tensor | None, x: Tensor, dt: float) -> Tensor:
-    """Return the current of neurons after a step of Euler's method; before the first step it is none."""
+def euler_current(node: nir.CubaLIF, previous: Tensor | None, x: Tensor, dt: float) -> Tensor:
+    """Return the synaptic current after an Euler step; before the first step there is none."""
     rate = dt / cast_like(x, node.tau_syn)
-    given = rate * cast_like(x, node.w_in) * x
-    return given if before is None else before - rate * before + given
+    injected = rate * cast_like(x, node.w_in) * x
+    return injected if previous is None else previous - rate * previous + injected
 
 
 class NirExecutor:
-    """Runs a graph, one time-step after the other. It holds no state: that is handed in and out.
+    """Executor of a graph, one time-step after the other; the caller keeps the state.
 
     Args:
-        graph: A graph of Input, Output, Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, SumPool2d, Flatten,
-            Threshold, Delay, IF, LIF and CubaLIF. The edges into a node are added up. Cycles are cut as
-            :mod:`sewdsl.exchange.nir_graphs` says: what feeds back is of the time-step before, and zero at first.
-        dt: Seconds of a time-step; None: as its metadata say, else :data:`~sewdsl.exchange.nir_graphs.DEFAULT_DT`.
-        fires: ``at`` or ``above`` the threshold; None: as its metadata say, else ``above``, as NIR defines.
+        graph: Graph of Input, Output, Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, SumPool2d, Flatten,
+            Threshold, Delay, IF, LIF and CubaLIF. A node reads the sum of its edges. Cycles are cut as in
+            :mod:`sewdsl.exchange.nir_graphs`: feedback has the values of the previous time-step, and starts at zero.
+        dt: Duration of a time-step in seconds. Default: from the metadata, else
+            :data:`~sewdsl.exchange.nir_graphs.DEFAULT_DT`.
+        fires: ``at`` or ``above`` the threshold. Default: from the metadata, else ``above``, as NIR defines.
 
     Raises:
-        ExportError: cycles that nest too deep, several inputs, or no output.
+        ExportError: If cycles are nested too deeply, or the graph has several inputs or no output.
     """
 
     def __init__(self, graph: nir.NIRGraph, *, dt: float | None = None, fires: str | None = None) -> None:
-        said = GraphMetadata.of(graph.metadata)
+        entry = GraphMetadata.of(graph.metadata)
         self._nodes = graph.nodes
-        self._dt = dt or (said.dt if said else DEFAULT_DT)
-        self._at = (fires or (said.fires if said else "above")) == "at"
-        self._steps = said.steps if said else None
+        self._dt = dt or (entry.dt if entry else DEFAULT_DT)
+        self._at = (fires or (entry.fires if entry else "above")) == "at"
+        self._steps = entry.steps if entry else None
         self._sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
         for source, reader in graph.edges:
             self._sources[reader].append(source)
@@ -126,8 +129,8 @@ class NirExecutor:
         try:
             cut = cut_cycles(self._sources, delays)
         except EndlessCycle as error:
-            raise ExportError(f"a graph of circles within circles is not run here: {error}") from None
-        self._later: dict[str, list[str]] = {name: [] for name in graph.nodes}  # what is read of the time-step before
+            raise ExportError(f"cannot run a graph with cycles nested too deeply: {error}") from None
+        self._later: dict[str, list[str]] = {name: [] for name in graph.nodes}  # Sources read one time-step later.
         for source, reader in cut:
             self._sources[reader].remove(source)
             self._later[reader].append(source)
@@ -137,16 +140,16 @@ class NirExecutor:
         self._order = list(TopologicalSorter(self._sources).static_order())
 
     def run(self, x: Tensor) -> Outputs:
-        """Return the output of every time-step, ``[T, N, *]``; of several outputs, each by its name.
+        """Return the outputs of all time-steps, ``[T, N, *]``; several outputs are returned by name.
 
-        The name of an output is that of its node, without ``output_`` at its beginning.
+        The name of an output is the name of its node without the prefix ``output_``.
 
         Args:
-            x: The input of every time-step, ``[T, N, *]``; or a static one, ``[N, *]``, for graphs whose metadata say
-                how many time-steps there are.
+            x: Input of all time-steps, ``[T, N, *]``, or a static input ``[N, *]`` if the metadata contain the number
+                of time-steps.
 
         Raises:
-            ExportError: a node of a kind that is not known here.
+            ExportError: If the graph has an unsupported node.
         """
         steps = [[values[name] for name in self._outputs] for values in self.watch(x)]
         outputs = [torch.stack(values) for values in zip(*steps, strict=True)]
@@ -155,7 +158,7 @@ class NirExecutor:
         return dict(zip((name.removeprefix("output_") for name in self._outputs), outputs, strict=True))
 
     def watch(self, x: Tensor) -> Iterator[dict[str, Tensor]]:
-        """Yield for each time-step the output of every node, ``[N, *]`` by its name; ``x`` as for :meth:`run`."""
+        """Yield the outputs ``[N, *]`` of all nodes by name, for each time-step; ``x`` as for :meth:`run`."""
         state: State = {}
         if self._steps and x.ndim == len(self._nodes[self._input].input_type["input"]) + 1:
             x = x.expand(self._steps, *x.shape)
@@ -167,11 +170,11 @@ class NirExecutor:
         """Compute one time-step.
 
         Args:
-            x_N: Its input, ``[N, *]``.
-            state: After the time-step before; empty at first.
+            x_N: Input of the time-step, ``[N, *]``.
+            state: State after the previous time-step; empty at first.
 
         Returns:
-            What every node gives, and the state after it.
+            The outputs of all nodes, and the new state.
         """
         before = state if state or not any(self._later.values()) else self._zeros(x_N)
         values, after = {self._input: x_N}, dict(before)
@@ -201,49 +204,52 @@ class NirExecutor:
         return values, after
 
     def _applied(self, name: str, node: nir.NIRNode, x: Tensor) -> Tensor:
+        """Compute a stateless node."""
         if type(node) not in PLAIN_NODES:
-            raise ExportError(f"{name} is a {type(node).__name__}, which is not run here")
+            raise ExportError(f"cannot run {name}: unsupported primitive {type(node).__name__}")
         return PLAIN_NODES[type(node)](node, x)
 
     def _zeros(self, x_N: Tensor) -> dict[str, Tensor]:
-        """Return the zeros that are fed back before the first time-step, also by delays."""
-        known = {self._input: x_N}
+        """Return the initial feedback: zeros, also in the buffers of delays."""
+        shapes_like = {self._input: x_N}
+        # Find the shapes: propagate the input, also along feedback, until nothing new is reached.
         for _round in self._order:
-            count = len(known)
+            count = len(shapes_like)
             for name in self._order:
-                addends = [known[i] for i in (*self._sources[name], *self._later[name]) if i in known]
-                if name not in known and addends:
+                addends = [shapes_like[i] for i in (*self._sources[name], *self._later[name]) if i in shapes_like]
+                if name not in shapes_like and addends:
                     node, x = self._nodes[name], _sum(addends)
-                    known[name] = x if isinstance(node, (*NEURONS, nir.Delay)) else self._applied(name, node, x)
-            if len(known) == count:
+                    shapes_like[name] = x if isinstance(node, (*NEURONS, nir.Delay)) else self._applied(name, node, x)
+            if len(shapes_like) == count:
                 break
         state: dict[str, Tensor] = {}
         for name, sources in self._later.items():
             node = self._nodes[name]
             if isinstance(node, nir.Delay):
                 steps = round(float(np.asarray(node.delay).flat[0]) / self._dt)
-                state[name] = torch.zeros(steps, *known[name].shape, dtype=x_N.dtype)
+                state[name] = torch.zeros(steps, *shapes_like[name].shape, dtype=x_N.dtype)
             else:
-                state |= {i + LATER: torch.zeros_like(known[i]) for i in sources}
+                state |= {i + LATER: torch.zeros_like(shapes_like[i]) for i in sources}
         return state
 
 
 def run_file(data: bytes, x: Tensor) -> Outputs:
-    """Return the outputs of a graph in a file, as :meth:`NirExecutor.run`."""
+    """Run the graph in a file, see :meth:`NirExecutor.run`."""
     return NirExecutor(from_bytes(data)).run(x)
 
 
-def _nodes(graph: nir.NIRGraph, kind: type[nir.NIRNode], most: int | None = None) -> list[str]:
-    """Return the names of the nodes of a kind."""
-    found: list[str] = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
-    if not found or len(found) > (most or len(found)):
-        message = f"a graph of one input is run here, with an output; this one has {len(found)} {kind.__name__} nodes"
+def _nodes(graph: nir.NIRGraph, kind: type[nir.NIRNode], maximum: int | None = None) -> list[str]:
+    """Return the names of the nodes of a kind; fail if there are none, or more than ``maximum``."""
+    names: list[str] = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
+    if not names or len(names) > (maximum or len(names)):
+        message = f"the graph has {len(names)} {kind.__name__} nodes, expected {maximum or 'at least 1'}"
         raise ExportError(message)
-    return found
+    return names
 
 
 def _sum(x: Sequence[Tensor]) -> Tensor:
+    """Return the sum of tensors."""
     total, *others = x
     for other in others:
-        total = total + other  # not in place: the first addend is somebody's output
+        total = total + other  # Not in place: the first addend is the output of another node.
     return total

@@ -1,4 +1,4 @@
-"""Layers as nodes of NIR, with the shapes of their inputs and outputs.
+"""Translation of layers to NIR nodes.
 
 Shapes are per time-step and sample: NIR has neither axis.
 """
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 
 MAP_NDIM = 3
-"""Axes of ``[C, H, W]``."""
+"""Number of axes of ``[C, H, W]``."""
 
 
-def _conv(  # noqa: PLR0913 -- what a convolution has
+def _conv(  # noqa: PLR0913 -- the arguments of a convolution
     weight: Array,
     bias: Array,
     shapes: tuple[Shape, Shape],
@@ -51,21 +51,21 @@ def _conv(  # noqa: PLR0913 -- what a convolution has
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> nir.Conv2d | nir.Conv1d:
-    """Return a convolution of maps or rows; ``shapes``: of what it reads and of what it gives.
+    """Return a convolution of feature maps or rows; ``shapes``: input and output.
 
-    These are stated, since nir 1.0.8 works them out as if there were one group and the kernel were square.
+    The shapes are set explicitly: nir 1.0.8 infers them as if there were one group and a square kernel.
     """
-    (_, *places), _ = shapes
-    if len(places) == 1:
-        node = nir.Conv1d(places[0], weight, stride[0], padding[0], dilation[0], groups, bias)
+    (_, *sizes), _ = shapes
+    if len(sizes) == 1:
+        node = nir.Conv1d(sizes[0], weight, stride[0], padding[0], dilation[0], groups, bias)
     else:
-        node = nir.Conv2d(tuple(places), weight, stride, padding, dilation, groups, bias)
+        node = nir.Conv2d(tuple(sizes), weight, stride, padding, dilation, groups, bias)
     node.input_type, node.output_type = ({key: np.array(s)} for key, s in zip(("input", "output"), shapes, strict=True))
     return node
 
 
 def _slide(op: AvgPool | MaxPool, site: EvaluatedLayer, shape: Shape, value: float) -> nir.Conv1d:
-    """Return the sum of each window of rows times a number, as a convolution: NIR has pooling over two axes only."""
+    """Return the scaled sum of each window of a row, as a convolution: NIR pools over two axes only."""
     (kernel,), (stride,), (padding,) = op.window(site.inputs[0])
     channels = shape[0]
     weight = torch.eye(channels, dtype=torch.float64)[:, :, None].expand(-1, -1, kernel) * value
@@ -75,32 +75,32 @@ def _slide(op: AvgPool | MaxPool, site: EvaluatedLayer, shape: Shape, value: flo
 
 
 def _avg_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.AvgPool2d:
-    """Return the mean of each window; padded zeros count."""
+    """Return the mean of each window, including padded zeros."""
     return nir.AvgPool2d(np.array(kernel), np.array(stride), np.array(padding))
 
 
 def _flatten(shape: Shape) -> nir.Flatten:
-    """Return the elements of a map as a vector."""
+    """Return a node that flattens a feature map."""
     return nir.Flatten({"input": np.array(shape)}, 0, -1)
 
 
 def _scale(factor: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Scale:
-    """Return every element times a number."""
+    """Return a node that multiplies all elements by a factor."""
     return nir.Scale(_full(shape, factor, dtype))
 
 
 def _threshold(value: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Threshold:
-    """Return a node that gives 1 where an element is above a value, else 0."""
+    """Return a node that outputs 1 where an element exceeds a value, else 0."""
     return nir.Threshold(_full(shape, value, dtype))
 
 
 def identity(shape: Shape, dtype: np.dtype[np.float64]) -> nir.NIRNode:
-    """Return a node that gives its input: of maps, a pooling of windows of one, which every reader knows."""
+    """Return an identity node; for feature maps 1x1 pooling, which every NIR reader supports."""
     return _avg_pool((1, 1), (1, 1), (0, 0)) if len(shape) == MAP_NDIM else _scale(1.0, shape, dtype)
 
 
 def current_based(neurons: nir.LIF, decay: float, dt: float) -> nir.CubaLIF:
-    """Leaky neurons whose current decays by a factor in each time-step of dt seconds, and adds what comes in whole."""
+    """Return leaky neurons whose synaptic current decays by a factor per time-step; its input has gain 1."""
     tau_syn = dt / (1 - decay)
     shape = neurons.tau.shape
     times, weights = _full(shape, tau_syn), _full(shape, tau_syn / dt)
@@ -109,17 +109,17 @@ def current_based(neurons: nir.LIF, decay: float, dt: float) -> nir.CubaLIF:
 
 
 def _full(shape: Shape, value: float, dtype: np.dtype[np.float64] = np.dtype(np.float64)) -> Array:
-    """Return one number at every place, without the memory of all of them."""
+    """Return a constant array of a shape, without allocating its elements."""
     return np.broadcast_to(np.array(value, dtype), shape)
 
 
 class NirNode(NamedTuple):
-    """A node of NIR that a layer is made of.
+    """NIR node that represents a layer or a part of it.
 
     Attributes:
-        part: Its name after the layer's; empty: it gives what the layer gives.
-        node: It; None: the sum of what it reads.
-        reads: Operands of the layer by their places, other pieces by their parts; several are added up.
+        part: Suffix of its name; empty for the node with the layer's output.
+        node: The node; None for the sum of its inputs.
+        reads: Operands of the layer by index, and other parts by name; the node reads their sum.
     """
 
     part: str
@@ -128,10 +128,10 @@ class NirNode(NamedTuple):
 
 
 def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
-    """Return the nodes of a layer, each after those it reads; none where it gives what it reads.
+    """Return the nodes of a layer in order of computation; empty if the layer is an identity.
 
     Raises:
-        UnsupportedLayer: NIR cannot express it.
+        UnsupportedLayer: If NIR cannot express the layer.
     """
     for kind in type(op).__mro__:
         if kind in NODES:
@@ -139,19 +139,17 @@ def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
     if isinstance(op, Activation) and op.equations is not None:
         return _equations(op, site)
     if op.reads == "sequence":
-        raise UnsupportedLayer(
-            site.node, "reads all time-steps to give any of them, and a node of NIR sees one at a time"
-        )
+        raise UnsupportedLayer(site.node, "needs all time-steps at once; NIR nodes process one at a time")
     if op.fixed_steps:
-        raise UnsupportedLayer(site.node, "has weights for each time-step, and a node of NIR has the same for all")
+        raise UnsupportedLayer(site.node, "has weights for each time-step; NIR nodes have the same at all time-steps")
     if op.reads == "past":
-        raise UnsupportedLayer(site.node, "weighs the currents of several time-steps, which no neuron of NIR does")
-    raise UnsupportedLayer(site.node, "has no form in NIR that is known here")
+        raise UnsupportedLayer(site.node, "combines the currents of several time-steps, which no NIR neuron does")
+    raise UnsupportedLayer(site.node, "has no equivalent in NIR")
 
 
 def _convolution(op: Conv, site: EvaluatedLayer) -> list[NirNode]:
     weight, bias = site.folded()
-    if bias is None:  # nir 1.0.8 has no convolution without one
+    if bias is None:  # nir 1.0.8 requires a bias for convolutions.
         bias = site.array(torch.zeros(op.channels))
     shapes = site.inputs[0].shape, site.node.output.shape
     window = {"stride": op.stride, "padding": op.pads, "dilation": op.dilation}
@@ -168,9 +166,9 @@ def _linear(op: Linear, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _batch_norm(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
-    """Return a convolution of windows of one that mixes no channels, or a diagonal matrix.
+    """Return a 1x1 convolution without mixing of channels, or a diagonal matrix.
 
-    Not of as many groups as channels: nir 1.0.8 takes files with groups for wrong, and SpikingJelly does not read them.
+    The convolution has one group: nir 1.0.8 rejects files with several groups, and SpikingJelly does not read them.
     """
     factor, shift = factor_and_shift(op, site.learned)
     weight, bias, shape = site.array(factor.diag()), site.array(shift), site.inputs[0].shape
@@ -181,17 +179,18 @@ def _batch_norm(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _rectified(op: ReLU | PReLU, site: EvaluatedLayer) -> list[NirNode]:
+    """Return no nodes: ReLU and PReLU are identities for values that are never negative."""
     if site.inputs[0].values.upper is None or site.inputs[0].values.lower:
-        what = "real values" if site.inputs[0].values.upper is None else "values below 0"
-        raise UnsupportedLayer(site.node, f"rectifies {what}, and NIR has no node that does")
+        values = "real values" if site.inputs[0].values.upper is None else "values below 0"
+        raise UnsupportedLayer(site.node, f"rectifies {values}, which no NIR node does")
     return []
 
 
 def _average(op: AvgPool, site: EvaluatedLayer) -> list[NirNode]:
     if len(site.inputs[0].shape) == 1:
-        (classes,), voters = site.node.output.shape, op.kernel[0]
-        votes = torch.full((1, voters), 1 / voters, dtype=torch.float64)
-        return [NirNode("", nir.Linear(site.array(torch.kron(torch.eye(classes, dtype=torch.float64), votes))))]
+        (classes,), group_size = site.node.output.shape, op.kernel[0]
+        averages = torch.full((1, group_size), 1 / group_size, dtype=torch.float64)
+        return [NirNode("", nir.Linear(site.array(torch.kron(torch.eye(classes, dtype=torch.float64), averages))))]
     if len(site.inputs[0].shape) < MAP_NDIM:
         return [NirNode("", _slide(op, site, site.node.output.shape, 1 / op.kernel[0]))]
     return [NirNode("", _avg_pool(op.kernel, op.stride, op.padding))]
@@ -207,87 +206,85 @@ def _global_average(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _maximum(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
-    """Of spikes, whether there is one in the window; of counts, how many levels 1, 2, … are reached in it."""
-    upper, before, after = site.inputs[0].values.count, site.inputs[0].shape, site.node.output.shape
-    if upper is None:
+    """Return a max pooling: of spikes, a threshold of the window sum; of counts, one threshold per level 1, 2, …."""
+    largest, in_shape, out_shape = site.inputs[0].values.count, site.inputs[0].shape, site.node.output.shape
+    if largest is None:
         raise UnsupportedLayer(
-            site.node, "takes the maximum of real values, and NIR can express that of spikes and counts only"
+            site.node, "takes the maximum of real values; NIR can express only that of spikes and counts"
         )
     window = np.array(op.kernel), np.array(op.stride), np.array(op.padding)
 
-    def total() -> nir.NIRNode:
-        return nir.SumPool2d(*window) if len(before) == MAP_NDIM else _slide(op, site, after, 1.0)
+    def window_sum() -> nir.NIRNode:
+        return nir.SumPool2d(*window) if len(in_shape) == MAP_NDIM else _slide(op, site, out_shape, 1.0)
 
-    if upper == 1:
-        return [NirNode("sum", total()), NirNode("", _threshold(0.5, after, site.dtype), ("sum",))]
-    found = []
-    for level in range(1, upper + 1):
-        found += [
-            NirNode(f"level{level}", _threshold(level - 0.5, before, site.dtype)),
-            NirNode(f"sum{level}", total(), (f"level{level}",)),
-            NirNode(f"any{level}", _threshold(0.5, after, site.dtype), (f"sum{level}",)),
+    if largest == 1:
+        return [NirNode("sum", window_sum()), NirNode("", _threshold(0.5, out_shape, site.dtype), ("sum",))]
+    levels = []
+    for level in range(1, largest + 1):
+        levels += [
+            NirNode(f"level{level}", _threshold(level - 0.5, in_shape, site.dtype)),
+            NirNode(f"sum{level}", window_sum(), (f"level{level}",)),
+            NirNode(f"any{level}", _threshold(0.5, out_shape, site.dtype), (f"sum{level}",)),
         ]
-    return [*found, NirNode("", identity(after, site.dtype), tuple(f"any{i}" for i in range(1, upper + 1)))]
+    return [*levels, NirNode("", identity(out_shape, site.dtype), tuple(f"any{i}" for i in range(1, largest + 1)))]
 
 
 def _joined(op: Join, site: EvaluatedLayer) -> list[NirNode]:
-    """Of spikes: whether ±A ± S is above a number between two whole ones."""
+    """Return a join of spikes as a threshold of ±A ± S."""
     spikes = all(signal.values.binary for signal in site.inputs)
     if spikes and len(site.inputs) > len(JOIN_OPERANDS):
         return _threshold_of_many(op, site)
-    found = _signs(op) if spikes else None
-    if found is None:
-        raise UnsupportedLayer(site.node, "is no threshold of a sum of spikes, as NIR can express")
-    *signs, least = found
+    signed_threshold = _signs(op) if spikes else None
+    if signed_threshold is None:
+        raise UnsupportedLayer(site.node, "is not a threshold of a sum of spikes, the only join that NIR can express")
+    *signs, threshold = signed_threshold
     shape = site.node.output.shape
     negated = [
-        NirNode(part, _scale(-1.0, shape, site.dtype), (place,))
-        for place, (sign, part) in enumerate(zip(signs, ("branch", "identity"), strict=True))
+        NirNode(part, _scale(-1.0, shape, site.dtype), (index,))
+        for index, (sign, part) in enumerate(zip(signs, ("branch", "identity"), strict=True))
         if sign < 0
     ]
-    reads = tuple({piece.reads[0]: piece.part for piece in negated}.get(place, place) for place in (0, 1))
-    return [*negated, NirNode("", _threshold(least, shape, site.dtype), reads)]
+    reads = tuple({piece.reads[0]: piece.part for piece in negated}.get(index, index) for index in (0, 1))
+    return [*negated, NirNode("", _threshold(threshold, shape, site.dtype), reads)]
 
 
 def _threshold_of_many(op: Join, site: EvaluatedLayer) -> list[NirNode]:
-    """Of n spikes: whether so many of them at least are there."""
+    """Return a join of n spikes that fires if at least a minimum number of them are 1."""
     n = len(site.inputs)
     counts = torch.arange(n + 1)
-    spikes = [(counts > place).to(torch.float32) for place in range(n)]  # 0 of them, 1, …, n
-    wanted = reduce(lambda branch, identity: op.combine(branch=branch, identity=identity), spikes)
-    for least in range(1, n + 1):
-        if torch.equal((counts >= least).to(wanted.dtype), wanted):
-            return [NirNode("", _threshold(least - 0.5, site.node.output.shape, site.dtype), tuple(range(n)))]
-    raise UnsupportedLayer(site.node, "is no threshold of a sum of spikes, as NIR can express")
+    spikes = [(counts > index).to(torch.float32) for index in range(n)]  # Column i has i spikes, 0 to n.
+    expected = reduce(lambda branch, identity: op.combine(branch=branch, identity=identity), spikes)
+    for minimum in range(1, n + 1):
+        if torch.equal((counts >= minimum).to(expected.dtype), expected):
+            return [NirNode("", _threshold(minimum - 0.5, site.node.output.shape, site.dtype), tuple(range(n)))]
+    raise UnsupportedLayer(site.node, "is not a threshold of a sum of spikes, the only join that NIR can express")
 
 
 def _signs(op: Join) -> tuple[int, int, float] | None:
-    """Return the signs of A and S, and the threshold of their sum; AND: (1, 1, 1.5), IAND: (-1, 1, 0.5)."""
+    """Return the signs of A and S, and the threshold; AND: (1, 1, 1.5), IAND: (-1, 1, 0.5)."""
     branch, identity = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.0, 1.0, 0.0, 1.0])
-    wanted = op.combine(branch=branch, identity=identity)
-    for a, s, least in product((1, -1), (1, -1), (1.5, 0.5, -0.5, -1.5)):
-        if torch.equal((a * branch + s * identity > least).to(wanted.dtype), wanted):
-            return a, s, least
+    expected = op.combine(branch=branch, identity=identity)
+    for a, s, threshold in product((1, -1), (1, -1), (1.5, 0.5, -0.5, -1.5)):
+        if torch.equal((a * branch + s * identity > threshold).to(expected.dtype), expected):
+            return a, s, threshold
     return None
 
 
 def _spiking(op: Neuron, site: EvaluatedLayer) -> list[NirNode]:
     if op.v_reset is None:
-        raise UnsupportedLayer(
-            site.node, "subtracts its threshold where it fires (v_reset=none), which no neuron of NIR does"
-        )
+        raise UnsupportedLayer(site.node, "has a soft reset (v_reset=none); NIR neurons have a hard reset")
     dynamics = op.dynamics(**site.learned) if isinstance(op, LinearNeuron) else None
-    found = None if dynamics is None else _neuron(Dynamics(*map(float, dynamics)), op, site)
-    if found is None:
-        raise UnsupportedLayer(site.node, "charges in a way that neither IF nor LIF of NIR does")
-    return [NirNode("", found)]
+    neuron = None if dynamics is None else _neuron(Dynamics(*map(float, dynamics)), op, site)
+    if neuron is None:
+        raise UnsupportedLayer(site.node, "does not charge like IF or LIF in NIR")
+    return [NirNode("", neuron)]
 
 
 def _neuron(dynamics: Dynamics, op: Neuron, site: EvaluatedLayer) -> nir.NIRNode | None:
     """Return the differential equation whose Euler step of dt seconds is H = decay · V + gain · X + drift.
 
-    IF, dv/dt = r I: one step adds dt r I. LIF, tau dv/dt = v_leak - v + r I: one step adds dt / tau times that.
-    Seconds are divided by time-steps, so the numbers are float64 whatever the weights are.
+    IF, dv/dt = r I: one step adds dt r I. LIF, tau dv/dt = v_leak - v + r I: one step adds dt / tau times the
+    right-hand side. All values are float64, since they are divided by seconds.
     """
     decay, gain, drift = dynamics
     dt, shape = site.dt, site.inputs[0].shape
@@ -296,7 +293,7 @@ def _neuron(dynamics: Dynamics, op: Neuron, site: EvaluatedLayer) -> nir.NIRNode
         return nir.IF(*(_full(shape, value) for value in (gain / dt, op.v_threshold, reset)))
     if not 0 < rate <= 1:
         return None
-    if isclose(rate, gain, rel_tol=0, abs_tol=2**-52):  # LIF and PLIF, apart from rounding: then r is 1
+    if isclose(rate, gain, rel_tol=0, abs_tol=2**-52):  # LIF and PLIF up to rounding: r is exactly 1.
         rate = gain
     leak = reset if isclose(drift, rate * reset, rel_tol=1e-12) else drift / rate
     return nir.LIF(*(_full(shape, value) for value in (dt / rate, gain / rate, leak, op.v_threshold, reset)))
@@ -304,28 +301,30 @@ def _neuron(dynamics: Dynamics, op: Neuron, site: EvaluatedLayer) -> nir.NIRNode
 
 def _equations(op: Activation, site: EvaluatedLayer) -> list[NirNode]:
     if op.fixed_steps:
-        raise UnsupportedLayer(site.node, "learns numbers for each time-step, and a node of NIR has the same for all")
+        raise UnsupportedLayer(
+            site.node, "has parameters for each time-step; NIR nodes have the same at all time-steps"
+        )
     rows = {name: value.reshape(-1) for name, value in site.learned.items()}
-    numbers = op.hard_reset_numbers(rows)
-    if numbers is None:
-        raise UnsupportedLayer(site.node, "has equations that no neuron of NIR has")
-    found = _of_channels([np.asarray(each, np.float64) for each in numbers], site)
-    if found is None:
-        raise UnsupportedLayer(site.node, "charges in a way that neither IF nor LIF of NIR does")
-    return [NirNode("", found)]
+    constants = op.hard_reset_numbers(rows)
+    if constants is None:
+        raise UnsupportedLayer(site.node, "has equations that no NIR neuron can express")
+    neuron = _of_channels([np.asarray(values, np.float64) for values in constants], site)
+    if neuron is None:
+        raise UnsupportedLayer(site.node, "does not charge like IF or LIF in NIR")
+    return [NirNode("", neuron)]
 
 
-def _of_channels(numbers: list[Array], site: EvaluatedLayer) -> nir.NIRNode | None:
-    """As :func:`_neuron`, with numbers for each channel: decay, gain, drift, threshold and reset."""
+def _of_channels(constants: list[Array], site: EvaluatedLayer) -> nir.NIRNode | None:
+    """Return a neuron as :func:`_neuron`, from arrays per channel: decay, gain, drift, threshold and reset."""
     dt, shape = site.dt, site.inputs[0].shape
-    places = (-1, *[1] * (len(shape) - 1))
-    decay, gain, drift, least, reset = (np.broadcast_to(each.reshape(places), shape) for each in numbers)
+    axes = (-1, *[1] * (len(shape) - 1))
+    decay, gain, drift, threshold, reset = (np.broadcast_to(values.reshape(axes), shape) for values in constants)
     rate = 1 - decay
     if not rate.any() and not drift.any():
-        return nir.IF(gain / dt, least, reset)
+        return nir.IF(gain / dt, threshold, reset)
     if ((rate <= 0) | (rate > 1)).any():
         return None
-    return nir.LIF(dt / rate, gain / rate, drift / rate, least, reset)
+    return nir.LIF(dt / rate, gain / rate, drift / rate, threshold, reset)
 
 
 NODES: dict[type, Callable[..., list[NirNode]]] = {
@@ -348,4 +347,4 @@ NODES: dict[type, Callable[..., list[NirNode]]] = {
     Delay: lambda _, site: [NirNode("", nir.Delay(_full(site.node.output.shape, site.dt)))],
     Neuron: _spiking,
 }
-"""What gives the nodes of a layer, by its kind or the family of that."""
+"""Translations by kind, or by family of kinds."""

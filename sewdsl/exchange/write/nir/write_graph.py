@@ -1,4 +1,4 @@
-"""The graph of a network: nodes of NIR with an edge for each sum's operand."""
+"""Export of a network as a NIR graph, with one edge per operand of a sum."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
 INPUT, OUTPUT = "input", "output"
-"""Names of the nodes; of several outputs, each is named ``output_NAME``."""
+"""Names of the input and output nodes; with several outputs, the name is ``output_NAME``."""
 LATER = "/later"
-"""After the name of a delay, where an edge begins whose node is not known yet; no node's name has a slash."""
+"""Suffix of placeholder names for the sources of delays; node names have no slash."""
 
 
 def to_graph(model: SpikingNetwork, inputs: str = "", dt: float = DEFAULT_DT) -> nir.NIRGraph:
-    """Return a network in evaluation, with what it has learned, as a graph of NIR.
+    """Return a network in evaluation mode, with its weights, as a NIR graph.
 
-    Each node is named as its layer is: ``repeat1.3.sew_block1.branch.conv2``. A batch norm is part of the layer before
-    it where it can be. Where a layer takes several nodes, the last one has its name, and the others a word after it.
+    A node has the name of its layer: ``repeat1.3.sew_block1.branch.conv2``. Batch norms are folded into the preceding
+    layer where possible. If a layer takes several nodes, the last one has its name, and the others add a suffix.
 
     Args:
-        inputs: How they are scaled, in words.
-        dt: Seconds of a time-step, > 0; 1 for readers that count time in time-steps.
+        inputs: Description of the input scaling.
+        dt: Duration of a time-step in seconds, > 0; 1 for readers that count time-steps.
 
     Raises:
-        UnsupportedLayer: a layer that NIR cannot express.
-        ExportError: a network of several outputs has a layer with the name of an output node.
+        UnsupportedLayer: If NIR cannot express a layer.
+        ExportError: If one of several outputs has the name of a layer.
     """
     return _Graph(model, dt).finished(inputs)
 
@@ -55,14 +55,13 @@ def to_bytes(model: SpikingNetwork, inputs: str = "", dt: float = DEFAULT_DT) ->
 def from_bytes(data: bytes) -> nir.NIRGraph:
     """Return the graph in a file.
 
-    Its types are not looked at: nir 1.0.8 takes convolutions of several groups, or of kernels that are not square, for
-    wrong.
+    Types are not checked: nir 1.0.8 rejects valid convolutions with several groups or non-square kernels.
     """
     return nir.read(io.BytesIO(data), type_check=False)
 
 
 class _Graph:
-    """A graph that grows."""
+    """Graph under construction."""
 
     def __init__(self, model: SpikingNetwork, dt: float) -> None:
         self._network, self._dt = model.network, dt
@@ -70,7 +69,7 @@ class _Graph:
         self._nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input(np.array(self._network.settings.input))}
         self._edges: list[tuple[str, str]] = []
         self._places: dict[int, tuple[str, ...]] = {0: (INPUT,)}
-        self._delayed: dict[str, int] = {}  # the node whose value an edge from such a name gives a time-step later
+        self._delayed: dict[str, int] = {}  # Placeholder name to the node that it delays.
         graph = model.network.graph
         self._loops = {loop.delay for loop in find_loops(graph, model.network.given, model.network.sums)}
         self._synapses = dict(_synapses(model.network))
@@ -80,7 +79,7 @@ class _Graph:
                 self._write(index, site)
 
     def finished(self, inputs: str) -> nir.NIRGraph:
-        """Return the graph, with its outputs, and how inputs are scaled."""
+        """Add the outputs and return the graph; ``inputs`` describes the input scaling."""
         network = self._network
         self._close()
         for name, index in network.outputs or [("", network.output)]:
@@ -100,41 +99,42 @@ class _Graph:
     def _write_output(self, name: str, index: int) -> None:
         """Append the output node of a value."""
         if name in self._nodes:
-            raise ExportError(f"a layer has the name of the output node {name}: give the output another name")
+            raise ExportError(f"the output node {name} has the name of a layer; rename the output")
         shape, sources = self._network.nodes[index].output.shape, self._place(index)
-        if len(sources) > 1:  # the readers of nirtorch add up what goes into any node but the last
+        if len(sources) > 1:  # nirtorch adds up several edges into any node except an Output.
             self._add(f"{name}.sum", translate_layers.identity(shape, self._dtype), sources, {})
             sources = (f"{name}.sum",)
         self._add(name, nir.Output(np.array(shape)), sources, {})
 
     def _write(self, index: int, site: EvaluatedLayer) -> None:
+        """Append the nodes of a layer, with the edges from its operands."""
         if any(index in {synapse.delay, synapse.scale} for synapse in self._synapses.values()):
-            return  # they are part of the neurons
+            return  # Part of the neurons, as their synaptic current.
         if site.node.feeds_back:
             self._write_delay(index, site, site.node.sources[0])
             return
         if any(index == synapse.total for synapse in self._synapses.values()):
             self._places[index] = self._place(site.node.inputs[0])
             return
-        name, operands, found = (
+        name, operands, pieces = (
             site.node.name,
             [self._place(i) for i in site.node.inputs],
             layer_nodes(site.node.op, site),
         )
         if index in self._synapses:
-            (whole,) = found
-            assert isinstance(whole.node, nir.LIF)  # noqa: S101 -- else it has no synapse
+            (neuron_piece,) = pieces
+            assert isinstance(neuron_piece.node, nir.LIF)  # noqa: S101 -- _synapses() selects leaky neurons only
             decay = self._synapses[index].decay
-            found = [whole._replace(node=translate_layers.current_based(whole.node, decay, self._dt))]
-        # a sum needs no node if one node alone reads it, and none of its addends is a sum
+            pieces = [neuron_piece._replace(node=translate_layers.current_based(neuron_piece.node, decay, self._dt))]
+        # A sum needs no node if it has one reader, which adds up its edges, and no operand is a sum itself.
         readers = self._network.graph.consumers[index]
-        single = len(readers) + self._network.given.count(index) == 1 and readers[:1] > (index,)
-        single = single and all(len(operand) == 1 for operand in operands)
-        if not found or (found[0].node is None and single):
+        needs_no_node = len(readers) + self._network.given.count(index) == 1 and readers[:1] > (index,)
+        needs_no_node = needs_no_node and all(len(operand) == 1 for operand in operands)
+        if not pieces or (pieces[0].node is None and needs_no_node):
             self._places[index] = tuple(source for operand in operands for source in operand)
             return
         origin = NodeMetadata(name, site.text).to_dict()
-        for piece in found:
+        for piece in pieces:
             reads = [operands[read] if isinstance(read, int) else (f"{name}.{read}",) for read in piece.reads]
             node = piece.node or translate_layers.identity(site.inputs[0].shape, site.dtype)
             part = f"{name}.{piece.part}" if piece.part else name
@@ -142,7 +142,7 @@ class _Graph:
         self._places[index] = (name,)
 
     def _write_delay(self, index: int, site: EvaluatedLayer, source: int) -> None:
-        """A delay in a loop is an edge that closes a cycle; any other is a node that does."""
+        """Add a delay: in a loop an edge that closes a cycle, elsewhere a Delay node."""
         later = f"{site.node.name}{LATER}"
         self._delayed[later] = source
         self._places[index] = (later,)
@@ -153,33 +153,34 @@ class _Graph:
             self._places[index] = (site.node.name,)
 
     def _close(self) -> None:
-        """Let edges begin at what is known only now: the nodes of what delays give back."""
+        """Replace the placeholders of delays by the nodes that they delay, which are now known."""
         edges, self._edges = self._edges, []
         for source, node in edges:
             if source not in self._delayed:
                 self._edges.append((source, node))
                 continue
-            for place in self._place(self._delayed[source]):
-                again = place
-                if (place, node) in edges or (place, node) in self._edges:
-                    again = f"{node}.later"
+            for target in self._place(self._delayed[source]):
+                name = target
+                # NIR has no parallel edges: read a repeated source through an identity.
+                if (target, node) in edges or (target, node) in self._edges:
+                    name = f"{node}.later"
                     shape = self._network.nodes[self._delayed[source]].output.shape
-                    self._add(again, translate_layers.identity(shape, self._dtype), (place,), {})
-                self._edges.append((again, node))
+                    self._add(name, translate_layers.identity(shape, self._dtype), (target,), {})
+                self._edges.append((name, node))
 
     def _apart(self, part: str, site: EvaluatedLayer, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
-        """Return the sources of a node; a repeated source is read through a node that passes it on."""
-        found: dict[str, None] = {}
+        """Return the sources of a node; a repeated source is read through an identity node."""
+        sources: dict[str, None] = {}
         count = 0
         for source in (source for read in reads for source in read):
-            if source in found:
+            if source in sources:
                 count += 1
-                again = f"{part}.again{count if count > 1 else ''}"
-                self._add(again, translate_layers.identity(site.inputs[0].shape, site.dtype), (source,), {})
-                found[again] = None
+                copy_name = f"{part}.again{count if count > 1 else ''}"
+                self._add(copy_name, translate_layers.identity(site.inputs[0].shape, site.dtype), (source,), {})
+                sources[copy_name] = None
             else:
-                found[source] = None
-        return tuple(found)
+                sources[source] = None
+        return tuple(sources)
 
     def _add(self, name: str, node: nir.NIRNode, sources: tuple[str, ...], metadata: dict[str, Any]) -> None:
         node.metadata = metadata
@@ -187,20 +188,20 @@ class _Graph:
         self._edges += [(source, name) for source in sources]
 
     def _place(self, index: int) -> tuple[str, ...]:
-        """Return the nodes whose sum is the value of a node; a batch norm in weights is where their layer is."""
+        """Return the nodes whose sum is the value of a node; a folded batch norm has those of its layer."""
         while index not in self._places:
             (index,) = self._network.nodes[index].inputs
         return self._places[index]
 
 
 class _Synapse(NamedTuple):
-    """A current that decays before neurons that alone read it: ``LOOP[ id | SCALE(value=0.9) ]-LIF``.
+    """Decaying synaptic current with a neuron as its only reader: ``LOOP[ id | SCALE(value=0.9) ]-LIF``.
 
     Attributes:
-        decay: What is left of it after a time-step.
+        decay: Factor per time-step.
         delay: Index of the delay.
-        scale: That of the factor.
-        total: That of the sum.
+        scale: Index of the factor.
+        total: Index of the sum.
     """
 
     decay: float
@@ -210,22 +211,22 @@ class _Synapse(NamedTuple):
 
 
 def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:
-    """Yield the index of neurons, and the current that decays before them: both are one node of NIR."""
+    """Yield the index and the synaptic current of neurons that become a ``CubaLIF``."""
     nodes, readers = network.nodes, network.graph.consumers
     for delay, total in network.graph.back_edges.items():
         scale = next(iter(readers[delay]), 0)
         op = nodes[scale].op
         if len(readers[delay]) != 1 or not isinstance(op, Scale) or op.learn or not op.value < 1:
             continue
-        later = [reader for reader in readers[total] if reader != delay]
+        outside_readers = [reader for reader in readers[total] if reader != delay]
         if (
             total not in network.sums
             or nodes[total].inputs[1] != scale
             or readers[scale] != (total,)
-            or len(later) != 1
+            or len(outside_readers) != 1
         ):
             continue
-        neuron = nodes[later[0]].op
+        neuron = nodes[outside_readers[0]].op
         dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) and neuron.v_reset is not None else None
         if dynamics is not None and 0 <= dynamics.decay < 1 and total not in network.given:
-            yield later[0], _Synapse(op.value, delay, scale, total)
+            yield outside_readers[0], _Synapse(op.value, delay, scale, total)

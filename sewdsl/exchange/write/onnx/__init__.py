@@ -1,1 +1,1 @@
-"""ONNX: a graph of standard operations, with loops over time or unrolled."""
+"""Export as an ONNX graph of standard operations, with loops over time or unrolled."""

@@ -1,4 +1,4 @@
-"""An ONNX graph under construction, with unique names for the values of each node."""
+"""ONNX graph under construction, with unique value names."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sewdsl.ir.node import Node
 from sewdsl.light_dataclass import dataclass
 
 Dims = Sequence[int | str | None]
-"""Sizes, and the names of those that are free; None: free, without a name."""
+"""Sizes; a string is a named dynamic size, None an unnamed one."""
 
 
 class OnnxGraph:
-    """Operations in order, the numbers that they need, and a name for each value.
+    """Operations in order, constants, and value names.
 
     Attributes:
-        dtype: Number format of all values that are no sizes: float32 or float64.
-        bytes: What the numbers take.
+        dtype: Dtype of all values except sizes: float32 or float64.
+        bytes: Size of the constants in bytes.
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
@@ -33,15 +33,15 @@ class OnnxGraph:
 
     @property
     def type(self) -> int:
-        """The dtype, as ONNX counts them."""
+        """ONNX number of the dtype."""
         return helper.np_dtype_to_tensor_dtype(self.dtype)
 
     def add(self, op: str, inputs: Sequence[str], name: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
         """Append an operation and return the name of its first result.
 
         Args:
-            name: Its own; a number is appended where it is taken.
-            outputs: Names of its results; none: one, of its own name.
+            name: Name of the operation; a number is appended if it is in use.
+            outputs: Names of the results. Default: one result with the name of the operation.
         """
         self._names[name] += 1
         name = name if self._names[name] == 1 else f"{name}_{self._names[name]}"
@@ -49,27 +49,27 @@ class OnnxGraph:
         self._nodes.append(helper.make_node(op, list(inputs), results, name, **attributes))
         return results[0]
 
-    def numbers(self, name: str, values: Any) -> str:
-        """Name numbers; those that have the name already are taken to be the same."""
-        return self._kept(name, values, self.dtype)
+    def constant(self, name: str, values: Any) -> str:
+        """Add a constant and return its name; an existing constant of this name is reused."""
+        return self._constant(name, values, self.dtype)
 
     def sizes(self, *sizes: int) -> str:
-        """Return a vector of integers, named by what is in it."""
-        return self._kept(f"sizes/{'x'.join(map(str, sizes))}", sizes, np.dtype(np.int64))
+        """Add a vector of integers, named by its content, and return its name."""
+        return self._constant(f"sizes/{'x'.join(map(str, sizes))}", sizes, np.dtype(np.int64))
 
     def factors(self, *factors: float) -> str:
-        """Return a vector of numbers in float32, whatever the graph has, named by what is in it."""
-        return self._kept(f"factors/{'x'.join(f'{factor:g}' for factor in factors)}", factors, np.dtype(np.float32))
+        """Add a vector of float32 values, whatever the dtype of the graph, named by its content; return its name."""
+        return self._constant(f"factors/{'x'.join(f'{factor:g}' for factor in factors)}", factors, np.dtype(np.float32))
 
     def value(self, name: str, dims: Dims) -> ValueInfoProto:
-        """Return a value of the graph's dtype, as its inputs and outputs are declared."""
+        """Return the declaration of a value of the graph's dtype, for inputs and outputs."""
         return helper.make_tensor_value_info(name, self.type, dims)
 
     def proto(self, name: str, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]) -> GraphProto:
-        """Return the graph."""
+        """Return the finished graph."""
         return helper.make_graph(self._nodes, name, list(inputs), list(outputs), list(self._numbers.values()))
 
-    def _kept(self, name: str, values: Any, dtype: np.dtype[Any]) -> str:
+    def _constant(self, name: str, values: Any, dtype: np.dtype[Any]) -> str:
         if name not in self._numbers:
             array = np.ascontiguousarray(values, dtype).reshape(np.shape(values))
             self._numbers[name] = numpy_helper.from_array(array, name)
@@ -79,36 +79,36 @@ class OnnxGraph:
 
 @dataclass(frozen=True)
 class NodeScope:
-    """Where a node's operations go, and what they are called.
+    """Target of the operations of one node.
 
     Attributes:
-        node: The node, or where a batch norm is folded into a layer, the layer.
-        name: What operations are named by.
-        gives: The name of the value.
-        shapes: Those of the values that it reads, ``(C, H, W)`` or ``(F,)`` each.
-        sizes: Gives the name of the sizes ``[T, …]``, for what follows T.
+        node: The node, or the layer that a batch norm is folded into.
+        name: Prefix of the operations' names.
+        output: Name of the node's value.
+        shapes: Shapes of its inputs, ``(C, H, W)`` or ``(F,)``.
+        sizes: Returns the name of the sizes ``[T, …]``, given the sizes after T.
     """
 
     graph: OnnxGraph
     node: Node
     name: str
-    gives: str
+    output: str
     shapes: Sequence[tuple[int, ...]]
     sizes: Callable[..., str]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the first value that it reads."""
+        """Shape of the first input."""
         return self.shapes[0]
 
     def add(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """Append an operation on the way to the node's value; return the name of its result."""
+        """Append an intermediate operation; return the name of its result."""
         return self.graph.add(op, inputs, f"{self.name}/{op}", **attributes)
 
-    def last(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """Append the operation that gives the node's value; return the name of the value."""
-        return self.graph.add(op, inputs, self.name, [self.gives], **attributes)
+    def add_output(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Append the operation that computes the node's value; return the name of the value."""
+        return self.graph.add(op, inputs, self.name, [self.output], **attributes)
 
-    def numbers(self, name: str, values: Any) -> str:
-        """Name numbers of the node: its weights under their names in the ``state_dict``."""
-        return self.graph.numbers(f"{self.name}.{name}", values)
+    def constant(self, name: str, values: Any) -> str:
+        """Add a constant of the node and return its name; weights have their name in the ``state_dict``."""
+        return self.graph.constant(f"{self.name}.{name}", values)

@@ -1,4 +1,4 @@
-"""A time-step of neurons in operations of ONNX: every operation of equations has one."""
+"""Time-steps of neurons as ONNX operations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Numbers = NDArray[Any]
 
 
 class LinearSteps(NamedTuple):
-    """H[t] = decay · V[t-1] + gain · X[t] + drift, and what follows; see :class:`sewdsl.ir.op.Neuron`."""
+    """H[t] = decay · V[t-1] + gain · X[t] + drift, firing and reset; see :class:`sewdsl.ir.op.Neuron`."""
 
     decay: float
     gain: float
@@ -36,78 +36,77 @@ class LinearSteps(NamedTuple):
 
     @classmethod
     def of(cls, node: Node, neuron: Neuron) -> LinearSteps:
-        """With what it has learned, computed in float64.
+        """Return the steps of a neuron with its learned parameters, computed in float64.
 
         Raises:
-            UnsupportedLayer: it charges in another way.
+            UnsupportedLayer: If the neuron does not charge linearly.
         """
         spec = neuron.spec
         if not isinstance(spec, LinearSpec):
-            raise UnsupportedLayer(node, "charges by Python code that is not linear; write the neuron as equations")
+            raise UnsupportedLayer(node, "charges nonlinearly in Python code; define the neuron by equations")
         factors = spec.dynamics(**{name: value.detach().double() for name, value in neuron.learned.items()})
         decay, gain, drift = map(float, factors)
         return cls(decay, gain, drift, spec.rest, spec.v_threshold, spec.v_reset)
 
     @property
     def start(self) -> Mapping[str, float]:
-        """The potential before the first time-step."""
+        """Initial membrane potential."""
         return {"": self.rest}
 
     @property
     def over_steps(self) -> Mapping[int, Numbers]:
-        """No factor differs between time-steps."""
+        """Factors that differ between time-steps: none."""
         return {}
 
     def write(
         self,
-        place: NodeScope,
+        scope: NodeScope,
         x: str,
         states: Sequence[str],
-        factors: Mapping[int, str],  # noqa: ARG002 -- it has none
+        factors: Mapping[int, str],  # noqa: ARG002 -- interface of EquationSteps
     ) -> tuple[str, list[str]]:
-        """As :meth:`EquationSteps.write`."""
-        h = self.charge(place, self.drive(place, x), *states)
-        fired, spikes = self.fire(place, h)
-        return spikes, [self.reset(place, h, fired, spikes)]
+        """Append a time-step, see :meth:`EquationSteps.write`."""
+        h = self.charge(scope, self.drive(scope, x), *states)
+        fired, spikes = self.fire(scope, h)
+        return spikes, [self.reset(scope, h, fired, spikes)]
 
-    def drive(self, place: NodeScope, x: str) -> str:
-        """gain · X + drift, for however many time-steps."""
-        scaled = x if self.gain == 1 else place.add("Mul", x, place.numbers("gain", self.gain))
-        return scaled if self.drift == 0 else place.add("Add", scaled, place.numbers("drift", self.drift))
+    def drive(self, scope: NodeScope, x: str) -> str:
+        """Append gain · X + drift, for any number of time-steps; omit operations without effect."""
+        scaled = x if self.gain == 1 else scope.add("Mul", x, scope.constant("gain", self.gain))
+        return scaled if self.drift == 0 else scope.add("Add", scaled, scope.constant("drift", self.drift))
 
-    def charge(self, place: NodeScope, drive: str, v: str | None) -> str:
-        """The name of H[t].
+    def charge(self, scope: NodeScope, drive: str, v: str | None) -> str:
+        """Append H[t] and return its name.
 
         Args:
-            place: Where this goes.
-            drive: Of the time-step.
-            v: V[t-1]; None: rest.
+            drive: Drive of the time-step.
+            v: V[t-1]; None for the initial potential.
         """
         if v is None and self.rest == 0:
             return drive
-        v = v or place.numbers("rest", self.rest)
-        kept = v if self.decay == 1 else place.add("Mul", v, place.numbers("decay", self.decay))
-        return place.add("Add", kept, drive)
+        v = v or scope.constant("rest", self.rest)
+        decayed = v if self.decay == 1 else scope.add("Mul", v, scope.constant("decay", self.decay))
+        return scope.add("Add", decayed, drive)
 
-    def fire(self, place: NodeScope, h: str) -> tuple[str, str]:
-        """The names of the spikes, as truths and as numbers."""
-        fired = place.add("GreaterOrEqual", h, place.numbers("v_threshold", self.v_threshold))
-        return fired, place.add("Cast", fired, to=place.graph.type)
+    def fire(self, scope: NodeScope, h: str) -> tuple[str, str]:
+        """Append firing; return the names of the spikes as booleans and as numbers."""
+        fired = scope.add("GreaterOrEqual", h, scope.constant("v_threshold", self.v_threshold))
+        return fired, scope.add("Cast", fired, to=scope.graph.type)
 
-    def reset(self, place: NodeScope, h: str, fired: str, spikes: str) -> str:
-        """The name of V[t]."""
+    def reset(self, scope: NodeScope, h: str, fired: str, spikes: str) -> str:
+        """Append V[t] and return its name."""
         if self.v_reset is not None:
-            return place.add("Where", fired, place.numbers("v_reset", self.v_reset), h)
-        return place.add("Sub", h, place.add("Mul", spikes, place.numbers("v_threshold", self.v_threshold)))
+            return scope.add("Where", fired, scope.constant("v_reset", self.v_reset), h)
+        return scope.add("Sub", h, scope.add("Mul", spikes, scope.constant("v_threshold", self.v_threshold)))
 
 
 class EquationSteps(NamedTuple):
-    """What neurons as equations compute, with what they have learned.
+    """Time-step of a neuron with equations, with its learned parameters.
 
     Attributes:
-        step: A time-step.
-        factors: Factors that are the same at all time-steps, by index, of a shape that goes with ``[N, *]``.
-        over_steps: Those that are not, with a leading axis of time-steps.
+        step: Equations of the time-step.
+        factors: Factors that are equal at all time-steps, by index, broadcastable to ``[N, *]``.
+        over_steps: Factors that differ between time-steps, with a leading time axis.
     """
 
     step: NeuronStep
@@ -116,102 +115,103 @@ class EquationSteps(NamedTuple):
 
     @classmethod
     def of(cls, module: Equations, shape: tuple[int, ...]) -> EquationSteps:
-        """The equations of a layer that reads a shape; what it has learned is computed in float64."""
+        """Return the steps of a layer for an input shape; learned parameters are computed in float64."""
         step = module.spec.equations
         with torch.no_grad():
             learned = {name: value.detach().cpu().double() for name, value in module.learned.items()}
             values = factor_values(step, learned, module.spec.surrogate)
-        same: dict[int, Numbers] = {}
-        each: dict[int, Numbers] = {}
+        constant: dict[int, Numbers] = {}
+        per_step: dict[int, Numbers] = {}
         for factor, value in zip(step.factors, values, strict=True):
             rows = value.reshape(len(value), -1, *[1] * (len(shape) - 1)).numpy()
             if len(rows) == 1:
-                same[factor.index] = rows[0]
+                constant[factor.index] = rows[0]
             else:
-                each[factor.index] = rows
-        return cls(step, same, each)
+                per_step[factor.index] = rows
+        return cls(step, constant, per_step)
 
     @property
     def start(self) -> Mapping[str, float]:
-        """The states before the first time-step."""
+        """Initial states by name."""
         return self.step.start
 
     def write(
-        self, place: NodeScope, x: str, states: Sequence[str], factors: Mapping[int, str]
+        self, scope: NodeScope, x: str, states: Sequence[str], factors: Mapping[int, str]
     ) -> tuple[str, list[str]]:
-        """Puts a time-step into a graph; the names of what is given and of the states after it.
+        """Append a time-step; return the names of the output and of the new states.
 
         Args:
-            place: Where it goes.
-            x: The input, ``[N, *]``.
-            states: The states before it.
-            factors: Those that differ from time-step to time-step.
+            x: Input, ``[N, *]``.
+            states: States before the time-step.
+            factors: Factors of this time-step, by index.
         """
         step = self.step
-        known = {step.x.index: x, **factors}
-        known |= {leaf.index: state for leaf, state in zip(step.states, states, strict=True)}
+        names = {step.x.index: x, **factors}
+        names |= {leaf.index: state for leaf, state in zip(step.states, states, strict=True)}
         for entry in needed([step.given, *step.after], STEP):
-            if entry.index not in known:
-                known[entry.index] = self._written(place, entry, known)
-        return known[step.given.index], [known[entry.index] for entry in step.after]
+            if entry.index not in names:
+                names[entry.index] = self._written(scope, entry, names)
+        return names[step.given.index], [names[entry.index] for entry in step.after]
 
-    def _written(self, place: NodeScope, entry: TapeEntry, known: Mapping[int, str]) -> str:
+    def _written(self, scope: NodeScope, entry: TapeEntry, names: Mapping[int, str]) -> str:
+        """Append a constant, a factor or an operation; return its name."""
         if entry.number is not None:
-            return place.numbers(f"number_{entry.index}", entry.number)
+            return scope.constant(f"number_{entry.index}", entry.number)
         if entry.index in self.factors:
-            return place.numbers(f"factor_{entry.index}", self.factors[entry.index])
-        return write_operation(place, entry, [known[each.index] for each in entry.operands])
+            return scope.constant(f"factor_{entry.index}", self.factors[entry.index])
+        return write_operation(scope, entry, [names[each.index] for each in entry.operands])
 
 
-def write_operation(place: NodeScope, entry: TapeEntry, operands: Sequence[str], *, last: bool = False) -> str:
-    """Put the operation of a result into a graph, and return the name of the result.
+def write_operation(scope: NodeScope, entry: TapeEntry, operands: Sequence[str], *, last: bool = False) -> str:
+    """Append the operation of a tape entry and return the name of its result.
 
     Args:
-        last: Whether the result is the value of the node; of an operation that is no comparison.
+        last: Whether the result is the value of the node; not supported for comparisons.
     """
-    add = place.last if last else place.add
-    word = OPERATIONS[entry.operation].spelling.onnx
+    add = scope.add_output if last else scope.add
+    onnx_op = OPERATIONS[entry.operation].spelling.onnx
     if entry.operation == "detach":
+        # Gradients are not exported.
         return operands[0]
     if entry.operation == "where":
-        zero = place.numbers("zero", 0.0)
-        return add("Where", place.add("Equal", operands[0], zero), operands[2], operands[1])
+        zero = scope.constant("zero", 0.0)
+        return add("Where", scope.add("Equal", operands[0], zero), operands[2], operands[1])
     if entry.operation == "fire":
-        truth = place.add("GreaterOrEqual", operands[0], place.numbers("zero", 0.0))
+        condition = scope.add("GreaterOrEqual", operands[0], scope.constant("zero", 0.0))
     elif entry.operation in COMPARISONS:
-        truth = place.add(word, *operands)
+        condition = scope.add(onnx_op, *operands)
     else:
-        return add(word, *operands)
-    return place.add("Cast", truth, to=place.graph.type)
+        return add(onnx_op, *operands)
+    return scope.add("Cast", condition, to=scope.graph.type)
 
 
-def write_join(place: NodeScope, spec: JoinSpec, branch: str, identity: str, *, last: bool) -> str:
-    """g of two values; the last of several gives the node's value."""
-    text = tapes.trace_join(spec, branch=True)
-    if text is None:
-        raise UnsupportedLayer(place.node, "computes more than plain arithmetic, and ONNX has no word for that")
-    root, named = tapes.read_tape(Tape(), text), {"s": branch, "z": identity}
-    known: dict[int, str] = {}
+def write_join(scope: NodeScope, spec: JoinSpec, branch: str, identity: str, *, last: bool) -> str:
+    """Append a join of two values; ``last``: the result is the value of the node."""
+    tape_text = tapes.trace_join(spec, branch=True)
+    if tape_text is None:
+        raise UnsupportedLayer(scope.node, "computes more than plain arithmetic, which cannot be translated to ONNX")
+    root, inputs = tapes.read_tape(Tape(), tape_text), {"s": branch, "z": identity}
+    names: dict[int, str] = {}
     for entry in needed([root]):
         if entry.operands:
-            operands = [known[each.index] for each in entry.operands]
-            known[entry.index] = write_operation(place, entry, operands, last=last and entry is root)
+            operands = [names[each.index] for each in entry.operands]
+            names[entry.index] = write_operation(scope, entry, operands, last=last and entry is root)
         elif entry.number is None:
-            known[entry.index] = named[entry.operation]
+            names[entry.index] = inputs[entry.operation]
         else:
-            known[entry.index] = place.numbers(repr(entry.number), entry.number)
-    return known[root.index]
+            names[entry.index] = scope.constant(repr(entry.number), entry.number)
+    return names[root.index]
 
 
 def neuron_steps(node: Node, module: Neuron | Equations, shape: tuple[int, ...]) -> LinearSteps | EquationSteps:
-    """What the neurons of a node compute in a time-step, for inputs of a shape.
+    """Return the time-step of a node's neurons for an input shape.
 
     Raises:
-        UnsupportedLayer: they do not charge linearly, and are no equations.
+        UnsupportedLayer: If the neurons do not charge linearly and have no equations.
     """
     return LinearSteps.of(node, module) if isinstance(module, Neuron) else EquationSteps.of(module, shape)
 
 
 def keeps_state(module: nn.Module) -> TypeGuard[Neuron | Equations]:
-    """Whether a module is a layer of neurons with a state; those without one are equations of their input alone."""
+    """Return whether a module has a state over time; neurons without a state are functions of their input."""
     return isinstance(module, Neuron) or (isinstance(module, Equations) and bool(module.spec.equations.after))

@@ -1,4 +1,4 @@
-"""How an ONNX graph iterates over time."""
+"""Iteration over time in ONNX graphs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sewdsl.snn.neuron import Neuron
 
 
 class TimeAxis(ABC):
-    """The time axis of a graph.
+    """Time axis of a graph.
 
     Args:
-        fixed: Whether there can be no other number of them: the input has no time axis, or weights are of one number.
+        fixed: Whether the number of time-steps is fixed: the input has no time axis, or weights depend on it.
 
     Attributes:
-        any_length: Whether the graph can do with any number of time-steps.
-        free: Whether an input may have any other number of time-steps.
+        any_length: Whether graphs of this class can have a dynamic number of time-steps.
+        free: Whether the number of time-steps of the input is dynamic.
     """
 
     any_length: ClassVar[bool]
@@ -35,25 +35,25 @@ class TimeAxis(ABC):
         self._known: dict[tuple[int, ...], str] = {}
 
     @final
-    def neurons(self, place: NodeScope, module: Neuron | Equations, x: str, *, once: bool) -> str:
-        """Put a layer of neurons into the graph; return the name of its output, ``[T·N, *]``.
+    def neurons(self, scope: NodeScope, module: Neuron | Equations, x: str, *, once: bool) -> str:
+        """Append a layer of neurons; return the name of its output, ``[T·N, *]``.
 
         Args:
-            x: Their input current, ``[T·N, *]``.
-            once: Whether that is one time-step, ``[N, *]``, which represents all.
+            x: Input current, ``[T·N, *]``.
+            once: Whether the input is constant over time, ``[N, *]``.
         """
-        steps = neuron_steps(place.node, module, place.shape)
+        steps = neuron_steps(scope.node, module, scope.shape)
         if isinstance(steps, LinearSteps):
-            return self.spikes(place, steps, steps.drive(place, x), once=once)
-        return self.computed(place, steps, x, once=once)
+            return self.spikes(scope, steps, steps.drive(scope, x), once=once)
+        return self.computed(scope, steps, x, once=once)
 
     @abstractmethod
-    def spikes(self, place: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
-        """Put linear neurons into the graph, from the name of their drive; as :meth:`neurons`."""
+    def spikes(self, scope: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
+        """Append linear neurons, given the name of their drive; otherwise as :meth:`neurons`."""
 
     @abstractmethod
-    def computed(self, place: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
-        """Put neurons as equations into the graph; as :meth:`neurons`."""
+    def computed(self, scope: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
+        """Append neurons with equations, as :meth:`neurons`."""
 
     @final
     def sizes(self, *trailing: int) -> str:
@@ -69,93 +69,106 @@ class TimeAxis(ABC):
 
 
 class ScannedTime(TimeAxis):
-    """One operation for all time-steps of a layer, however many there are."""
+    """One ``Scan`` per layer over any number of time-steps."""
 
     any_length = True
 
-    def spikes(self, place: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
-        """Append a ``Scan``, in which the neurons of all samples are one row."""
-        rows = place.add("Reshape", drive, self._graph.sizes(1, -1) if once else self.sizes(-1))
+    def spikes(self, scope: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
+        """Append a ``Scan`` over rows that hold the neurons of all samples."""
+        currents = scope.add("Reshape", drive, self._graph.sizes(1, -1) if once else self.sizes(-1))
         if once:
-            rows = place.add("Expand", rows, self.sizes(1))
+            currents = scope.add("Expand", currents, self.sizes(1))
         rest = numpy_helper.from_array(np.array([law.rest], self._graph.dtype))
-        initial = place.add("ConstantOfShape", place.add("Shape", rows, start=1), value=rest)
-        outputs = [f"{place.name}/v_last", f"{place.name}/spikes"]
-        place.add("Scan", initial, rows, outputs=outputs, body=self._step(place, law), num_scan_inputs=1)
-        return place.last("Reshape", outputs[1], self._graph.sizes(-1, *place.shape))
+        initial = scope.add("ConstantOfShape", scope.add("Shape", currents, start=1), value=rest)
+        outputs = [f"{scope.name}/v_last", f"{scope.name}/spikes"]
+        scope.add("Scan", initial, currents, outputs=outputs, body=self._step(scope, law), num_scan_inputs=1)
+        return scope.add_output("Reshape", outputs[1], self._graph.sizes(-1, *scope.shape))
 
-    def computed(self, place: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
-        """Append a ``Scan`` over ``[T, N, *]``, which carries the states."""
-        rows = place.add("Reshape", x, self._graph.sizes(1, -1, *place.shape) if once else self.sizes(-1, *place.shape))
+    def computed(self, scope: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
+        """Append a ``Scan`` over ``[T, N, *]`` that carries the states."""
+        sequence = scope.add(
+            "Reshape", x, self._graph.sizes(1, -1, *scope.shape) if once else self.sizes(-1, *scope.shape)
+        )
         if once:
-            rows = place.add("Expand", rows, self.sizes(1, *[1] * len(place.shape)))
-        size = place.add("Shape", rows, start=1)
-        carried = []
+            sequence = scope.add("Expand", sequence, self.sizes(1, *[1] * len(scope.shape)))
+        state_shape = scope.add("Shape", sequence, start=1)
+        initial_states = []
         for name, value in steps.start.items():
-            first = numpy_helper.from_array(np.array([value], self._graph.dtype))
-            carried.append(self._graph.add("ConstantOfShape", [size], f"{place.name}/{name}_first", value=first))
-        read = [rows, *(place.numbers(f"factor_{number}", values) for number, values in steps.over_steps.items())]
-        inner = replace(place, graph=OnnxGraph(self._graph.dtype), name=f"{place.name}/step")
-        before = [f"{inner.name}/{name}" for name in steps.start]
-        x_t, *others = [f"{inner.name}/{name}" for name in ("x", *(f"factor_{n}" for n in steps.over_steps))]
-        given, after = steps.write(inner, x_t, before, dict(zip(steps.over_steps, others, strict=True)))
-        row = partial(inner.graph.value, dims=[None] * (1 + len(place.shape)))
-        factor = partial(inner.graph.value, dims=[None] * len(place.shape))
-        after = [inner.add("Identity", each) for each in after]  # a value may be given back twice, or as it came
-        given = inner.add("Identity", given)
-        declared = [*map(row, (*before, x_t)), *map(factor, others)]
-        body = inner.graph.proto(inner.name, declared, [*map(row, (*after, given))])
-        outputs = [*(f"{place.name}/{name}_last" for name in steps.start), f"{place.name}/given"]
-        place.add("Scan", *carried, *read, outputs=outputs, body=body, num_scan_inputs=len(read))
-        return place.last("Reshape", outputs[-1], self._graph.sizes(-1, *place.shape))
+            start_tensor = numpy_helper.from_array(np.array([value], self._graph.dtype))
+            initial_states.append(
+                self._graph.add("ConstantOfShape", [state_shape], f"{scope.name}/{name}_first", value=start_tensor)
+            )
+        scanned = [
+            sequence,
+            *(scope.constant(f"factor_{number}", values) for number, values in steps.over_steps.items()),
+        ]
+        inner = replace(scope, graph=OnnxGraph(self._graph.dtype), name=f"{scope.name}/step")
+        state_names = [f"{inner.name}/{name}" for name in steps.start]
+        x_t, *factor_names = [f"{inner.name}/{name}" for name in ("x", *(f"factor_{n}" for n in steps.over_steps))]
+        output, new_states = steps.write(
+            inner, x_t, state_names, dict(zip(steps.over_steps, factor_names, strict=True))
+        )
+        value_info = partial(inner.graph.value, dims=[None] * (1 + len(scope.shape)))
+        factor_info = partial(inner.graph.value, dims=[None] * len(scope.shape))
+        # The outputs of a Scan body must be distinct, and must not be its inputs.
+        new_states = [inner.add("Identity", each) for each in new_states]
+        output = inner.add("Identity", output)
+        declared = [*map(value_info, (*state_names, x_t)), *map(factor_info, factor_names)]
+        body = inner.graph.proto(inner.name, declared, [*map(value_info, (*new_states, output))])
+        outputs = [*(f"{scope.name}/{name}_last" for name in steps.start), f"{scope.name}/given"]
+        scope.add("Scan", *initial_states, *scanned, outputs=outputs, body=body, num_scan_inputs=len(scanned))
+        return scope.add_output("Reshape", outputs[-1], self._graph.sizes(-1, *scope.shape))
 
-    def _step(self, place: NodeScope, law: LinearSteps) -> GraphProto:
-        """Return the body of the ``Scan``: a time-step of a row of neurons."""
-        inner = replace(place, graph=OnnxGraph(self._graph.dtype), name=f"{place.name}/step")
-        before, x = f"{inner.name}/v", f"{inner.name}/x"
-        h = law.charge(inner, x, before)
+    def _step(self, scope: NodeScope, law: LinearSteps) -> GraphProto:
+        """Return the body of the ``Scan``: one time-step of a row of neurons."""
+        inner = replace(scope, graph=OnnxGraph(self._graph.dtype), name=f"{scope.name}/step")
+        v, x = f"{inner.name}/v", f"{inner.name}/x"
+        h = law.charge(inner, x, v)
         fired, spikes = law.fire(inner, h)
-        after = law.reset(inner, h, fired, spikes)
-        row = partial(inner.graph.value, dims=[None])
-        return inner.graph.proto(inner.name, [row(before), row(x)], [row(after), row(spikes)])
+        v_next = law.reset(inner, h, fired, spikes)
+        row_info = partial(inner.graph.value, dims=[None])
+        return inner.graph.proto(inner.name, [row_info(v), row_info(x)], [row_info(v_next), row_info(spikes)])
 
 
 class UnrolledTime(TimeAxis):
-    """The same operations again for every time-step, for readers of ONNX that know no loops; T is fixed."""
+    """A copy of the operations for every time-step, for ONNX readers without loops; T is fixed."""
 
     any_length = False
 
-    def spikes(self, place: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
+    def spikes(self, scope: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
         """Append the operations of each time-step."""
         drives = [drive] * self.T
         if not once and self.T > 1:
-            drives = [f"{place.name}/x_{t}" for t in range(1, self.T + 1)]  # a time-step each, [1, N, *]
-            place.add("Split", place.add("Reshape", drive, self.sizes(-1, *place.shape)), outputs=drives, axis=0)
+            drives = [f"{scope.name}/x_{t}" for t in range(1, self.T + 1)]  # One per time-step, [1, N, *].
+            scope.add("Split", scope.add("Reshape", drive, self.sizes(-1, *scope.shape)), outputs=drives, axis=0)
         spikes, v = [], None
-        for t, each in enumerate(drives, 1):
-            h = law.charge(place, each, v)
-            fired, fires = law.fire(place, h)
+        for t, drive_t in enumerate(drives, 1):
+            h = law.charge(scope, drive_t, v)
+            fired, fires = law.fire(scope, h)
             spikes.append(fires)
+            # The potential after the last time-step is not used.
             if t < len(drives):
-                v = law.reset(place, h, fired, fires)
+                v = law.reset(scope, h, fired, fires)
         if once or len(spikes) == 1:
-            return place.last("Concat", *spikes, axis=0)
-        return place.last("Reshape", place.add("Concat", *spikes, axis=0), self._graph.sizes(-1, *place.shape))
+            return scope.add_output("Concat", *spikes, axis=0)
+        return scope.add_output("Reshape", scope.add("Concat", *spikes, axis=0), self._graph.sizes(-1, *scope.shape))
 
-    def computed(self, place: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
-        """Append the operations of each time-step, ``[N, *]`` each."""
-        rows = [x] * self.T
+    def computed(self, scope: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
+        """Append the operations of each time-step, ``[N, *]``."""
+        steps_x = [x] * self.T
         if not once and self.T > 1:
-            rows = [f"{place.name}/x_{t}" for t in range(1, self.T + 1)]
-            split = [f"{name}_of_all" for name in rows]
-            place.add("Split", place.add("Reshape", x, self.sizes(-1, *place.shape)), outputs=split, axis=0)
-            for name, one in zip(rows, split, strict=True):
-                place.graph.add("Squeeze", [one, self._graph.sizes(0)], name, [name])
-        size = place.add("Shape", rows[0])
-        states = [place.add("Expand", place.numbers(f"{n}_first", value), size) for n, value in steps.start.items()]
-        found = []
-        for t, row in enumerate(rows):
-            factors = {number: place.numbers(f"factor_{number}_{t}", v[t]) for number, v in steps.over_steps.items()}
-            given, states = steps.write(place, row, states, factors)
-            found.append(given)
-        return place.last("Concat", *found, axis=0)
+            steps_x = [f"{scope.name}/x_{t}" for t in range(1, self.T + 1)]
+            split = [f"{name}_of_all" for name in steps_x]
+            scope.add("Split", scope.add("Reshape", x, self.sizes(-1, *scope.shape)), outputs=split, axis=0)
+            for name, part in zip(steps_x, split, strict=True):
+                scope.graph.add("Squeeze", [part, self._graph.sizes(0)], name, [name])
+        state_shape = scope.add("Shape", steps_x[0])
+        states = [
+            scope.add("Expand", scope.constant(f"{n}_first", value), state_shape) for n, value in steps.start.items()
+        ]
+        outputs = []
+        for t, row in enumerate(steps_x):
+            factors = {index: scope.constant(f"factor_{index}_{t}", v[t]) for index, v in steps.over_steps.items()}
+            output, states = steps.write(scope, row, states, factors)
+            outputs.append(output)
+        return scope.add_output("Concat", *outputs, axis=0)

@@ -1,4 +1,4 @@
-"""Layers and merges as ONNX operations on ``[T·N, *]``: all time-steps as one batch."""
+"""Translation of layers and merges to ONNX operations on ``[T·N, *]``: all time-steps form one batch."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ if TYPE_CHECKING:
 
 Weighted = layers.Conv2d | layers.Conv1d | layers.ConvTranspose2d | layers.ConvTranspose1d | layers.Linear
 Translate = Callable[..., str]
-"""Puts a layer into a graph: its place, its module and the names of its inputs; the name of what it gives."""
+"""Appends a layer, given its scope, its module and the names of its inputs; returns the name of the output."""
 
 
-def translate_layer(place: NodeScope, module: nn.Module, *operands: str) -> str:
-    """Put a layer, a join or another merge into a graph; return the name of its output.
+def translate_layer(scope: NodeScope, module: nn.Module, *operands: str) -> str:
+    """Append a layer or a merge; return the name of its output.
 
     Raises:
-        UnsupportedLayer: it is of a class that is not known here, computes more than plain arithmetic, or has an
-            argument that ONNX means otherwise.
+        UnsupportedLayer: If the class is unknown, computes more than plain arithmetic, or has an argument without an
+            equivalent in ONNX.
     """
-    known = TRANSLATIONS.get(type(module))  # not a class derived from one: who knows what that does
-    if known is None:
-        raise UnsupportedLayer(place.node, f"is a {type(module).__name__}, for which there is no translation into ONNX")
-    return known(place, module, *operands)
+    translate = TRANSLATIONS.get(type(module))  # Exact class: a subclass may compute something else.
+    if translate is None:
+        raise UnsupportedLayer(scope.node, f"is a {type(module).__name__}, which has no translation to ONNX")
+    return translate(scope, module, *operands)
 
 
-def translate_with_norm(place: NodeScope, layer: Weighted, after: batch_norm.BatchNorm, x: str) -> str:
-    """Append a layer with the batch norm after it in its weights; products are rounded once, from float64."""
+def translate_with_norm(scope: NodeScope, layer: Weighted, after: batch_norm.BatchNorm, x: str) -> str:
+    """Append a layer with its batch norm folded into the weights; the products are computed in float64."""
     scale, shift = deepcopy(after).double().scale_and_shift
     weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
     bias = shift if layer.bias is None else layer.bias * scale + shift
-    return _weighted(place, layer, weight, bias, x)
+    return _weighted(scope, layer, weight, bias, x)
 
 
 def tensor_to_array(tensor: Tensor) -> Array:
-    """Return the numbers of a tensor."""
-    numbers: Array = tensor.detach().cpu().numpy()
-    return numbers
+    """Return a tensor as an array."""
+    array: Array = tensor.detach().cpu().numpy()
+    return array
 
 
-def _alone(place: NodeScope, layer: Weighted, x: str) -> str:
+def _alone(scope: NodeScope, layer: Weighted, x: str) -> str:
     """Append a layer with its own weights."""
-    return _weighted(place, layer, layer.weight, layer.bias, x)
+    return _weighted(scope, layer, layer.weight, layer.bias, x)
 
 
-def _weighted(place: NodeScope, layer: Weighted, weight: Tensor, bias: Tensor | None, x: str) -> str:
+def _weighted(scope: NodeScope, layer: Weighted, weight: Tensor, bias: Tensor | None, x: str) -> str:
     """Append a layer with the given weights."""
-    numbers = [place.numbers("weight", tensor_to_array(weight))]
+    constants = [scope.constant("weight", tensor_to_array(weight))]
     if bias is not None:
-        numbers.append(place.numbers("bias", tensor_to_array(bias)))
+        constants.append(scope.constant("bias", tensor_to_array(bias)))
     if isinstance(layer, layers.Linear):
-        vector = place.add("Flatten", x, axis=1) if len(place.shape) > 1 else x
-        return place.last("Gemm", vector, *numbers, transB=1)
+        vector = scope.add("Flatten", x, axis=1) if len(scope.shape) > 1 else x
+        return scope.add_output("Gemm", vector, *constants, transB=1)
     if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
-        raise UnsupportedLayer(place.node, "pads in another way than with zeros, as many on each side")
+        raise UnsupportedLayer(scope.node, "has unsupported padding; expected zeros, equally many on both sides")
     window = {
         "kernel_shape": list(layer.kernel_size),
         "strides": list(layer.stride),
@@ -77,202 +77,205 @@ def _weighted(place: NodeScope, layer: Weighted, weight: Tensor, bias: Tensor | 
     }
     if isinstance(layer, layers.ConvTranspose2d | layers.ConvTranspose1d):
         window["output_padding"] = list(layer.output_padding)
-        return place.last("ConvTranspose", x, *numbers, **window, group=layer.groups)
-    return place.last("Conv", x, *numbers, **window, group=layer.groups)
+        return scope.add_output("ConvTranspose", x, *constants, **window, group=layer.groups)
+    return scope.add_output("Conv", x, *constants, **window, group=layer.groups)
 
 
-def normalise(place: NodeScope, layer: batch_norm.BatchNorm, x: str) -> str:
-    """Append a batch norm on the way to a node's value, as a factor and an addend of each channel."""
-    return place.add("Add", *_factor_and_addend(place, layer, x))
+def normalise(scope: NodeScope, layer: batch_norm.BatchNorm, x: str) -> str:
+    """Append a batch norm as an intermediate value: a factor and an addend per channel."""
+    return scope.add("Add", *_factor_and_addend(scope, layer, x))
 
 
-def _factor_and_addend(place: NodeScope, layer: batch_norm.BatchNorm, x: str) -> tuple[str, str]:
-    """Append the scaled input; return its name and that of the addend."""
+def _factor_and_addend(scope: NodeScope, layer: batch_norm.BatchNorm, x: str) -> tuple[str, str]:
+    """Append the scaled input of a batch norm; return its name and that of the addend."""
     scale, shift = (
-        each.reshape(-1, *[1] * (len(place.shape) - 1)) for each in deepcopy(layer).double().scale_and_shift
+        each.reshape(-1, *[1] * (len(scope.shape) - 1)) for each in deepcopy(layer).double().scale_and_shift
     )
-    scaled = place.add("Mul", x, place.numbers("scale", tensor_to_array(scale)))
-    return scaled, place.numbers("shift", tensor_to_array(shift))
+    scaled = scope.add("Mul", x, scope.constant("scale", tensor_to_array(scale)))
+    return scaled, scope.constant("shift", tensor_to_array(shift))
 
 
-def _max_pool(place: NodeScope, layer: pooling.MaxPool2d, x: str) -> str:
+def _max_pool(scope: NodeScope, layer: pooling.MaxPool2d, x: str) -> str:
+    """Append max pooling."""
     if layer.return_indices or layer.ceil_mode or layer.dilation != 1:
-        raise UnsupportedLayer(place.node, "has arguments of max pooling that are not translated")
-    return place.last("MaxPool", x, **_window(layer))
+        raise UnsupportedLayer(scope.node, "uses return_indices, ceil_mode or dilation, which are not translated")
+    return scope.add_output("MaxPool", x, **_window(layer))
 
 
-def _avg_pool(place: NodeScope, layer: pooling.AvgPool2d, x: str) -> str:
+def _avg_pool(scope: NodeScope, layer: pooling.AvgPool2d, x: str) -> str:
+    """Append average pooling."""
     if layer.ceil_mode or layer.divisor_override is not None:
-        raise UnsupportedLayer(place.node, "has arguments of average pooling that are not translated")
-    return place.last("AveragePool", x, **_window(layer), count_include_pad=int(layer.count_include_pad))
+        raise UnsupportedLayer(scope.node, "uses ceil_mode or divisor_override, which are not translated")
+    return scope.add_output("AveragePool", x, **_window(layer), count_include_pad=int(layer.count_include_pad))
 
 
 def _window(layer: pooling.MaxPool2d | pooling.AvgPool2d) -> dict[str, list[int]]:
+    """Return the attributes of a pooling window."""
     kernel, stride, padding = (
         [size, size] if isinstance(size, int) else list(size)
         for size in (layer.kernel_size, layer.stride, layer.padding)
     )
-    if isinstance(layer, pooling.MaxPool1d | pooling.AvgPool1d):  # of maps of one row
+    if isinstance(layer, pooling.MaxPool1d | pooling.AvgPool1d):  # The runtime pools rows as maps of height 1.
         kernel, stride, padding = kernel[1:], stride[1:], padding[1:]
     return {"kernel_shape": kernel, "strides": stride, "pads": padding * 2}
 
 
 def _nothing(_: NodeScope, __: nn.Module, x: str) -> str:
-    """Return the input of a layer that does nothing in evaluation."""
+    """Return the input of a layer that is an identity in evaluation mode."""
     return x
 
 
-def _upsample(place: NodeScope, layer: layers.Upsample, x: str) -> str:
-    """By its factor: of nearest neighbours, each value for itself; else with the corners of the maps on each other."""
-    factors = place.graph.factors(1, 1, *[layer.factor] * (len(place.shape) - 1))
-    how = (
+def _upsample(scope: NodeScope, layer: layers.Upsample, x: str) -> str:
+    """Append upsampling: nearest neighbours, or linear interpolation without aligned corners."""
+    factors = scope.graph.factors(1, 1, *[layer.factor] * (len(scope.shape) - 1))
+    options = (
         {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         if layer.mode == "nearest"
         else {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     )
-    return place.last("Resize", x, "", factors, **how)
+    return scope.add_output("Resize", x, "", factors, **options)
 
 
-def _group_norm(place: NodeScope, layer: layers.GroupNorm, x: str) -> str:
-    """Over each group of channels, as one axis."""
-    channels, *size = place.shape
-    grouped = place.add("Reshape", x, place.graph.sizes(0, layer.num_groups, channels // layer.num_groups * prod(size)))
-    return _centred(place, layer, grouped, [2], place.graph.sizes(0, *place.shape))
+def _group_norm(scope: NodeScope, layer: layers.GroupNorm, x: str) -> str:
+    """Append a group norm, with each group of channels as one axis."""
+    channels, *size = scope.shape
+    grouped = scope.add("Reshape", x, scope.graph.sizes(0, layer.num_groups, channels // layer.num_groups * prod(size)))
+    return _centred(scope, layer, grouped, [2], scope.graph.sizes(0, *scope.shape))
 
 
-def _weight_of_channels(place: NodeScope, name: str, weight: Tensor) -> str:
-    """Name numbers of each channel, or one for all, in the shape that fits a map."""
-    return place.numbers(name, tensor_to_array(weight).reshape(-1, *[1] * (len(place.shape) - 1)))
+def _weight_of_channels(scope: NodeScope, name: str, weight: Tensor) -> str:
+    """Add a constant per channel, or one for all, broadcastable to a feature map."""
+    return scope.constant(name, tensor_to_array(weight).reshape(-1, *[1] * (len(scope.shape) - 1)))
 
 
 def _centred(
-    place: NodeScope, layer: layers.LayerNorm | layers.GroupNorm, x: str, axes: list[int], shape: str = ""
+    scope: NodeScope, layer: layers.LayerNorm | layers.GroupNorm, x: str, axes: list[int], shape: str = ""
 ) -> str:
-    """Append the input less its mean, divided by its deviation, with the weight and the bias of each channel."""
-    centred = place.add("Sub", x, place.add("ReduceMean", x, axes=axes))
-    variance = place.add("ReduceMean", place.add("Mul", centred, centred), axes=axes)
-    deviation = place.add("Sqrt", place.add("Add", variance, place.numbers("eps", layer.eps)))
-    normed = place.add("Div", centred, deviation)
+    """Append (x - mean) / deviation · weight + bias; ``shape`` restores the shape before weight and bias."""
+    centred = scope.add("Sub", x, scope.add("ReduceMean", x, axes=axes))
+    variance = scope.add("ReduceMean", scope.add("Mul", centred, centred), axes=axes)
+    deviation = scope.add("Sqrt", scope.add("Add", variance, scope.constant("eps", layer.eps)))
+    normed = scope.add("Div", centred, deviation)
     if shape:
-        normed = place.add("Reshape", normed, shape)
-    weighted = place.add("Mul", normed, _weight_of_channels(place, "weight", layer.weight))
-    return place.last("Add", weighted, _weight_of_channels(place, "bias", layer.bias))
+        normed = scope.add("Reshape", normed, shape)
+    weighted = scope.add("Mul", normed, _weight_of_channels(scope, "weight", layer.weight))
+    return scope.add_output("Add", weighted, _weight_of_channels(scope, "bias", layer.bias))
 
 
-def _gelu(place: NodeScope, _: nn.GELU, x: str) -> str:
-    """x (1 + erf(x / sqrt(2))) / 2.
-
-    ONNX has an operation of its own from version 20 on, which the version that is written here lacks.
-    """
-    error = place.add("Erf", place.add("Mul", x, place.numbers("root_half", sqrt(0.5))))
-    twice = place.add("Mul", x, place.add("Add", error, place.numbers("one", 1.0)))
-    return place.last("Mul", twice, place.numbers("half", 0.5))
+def _gelu(scope: NodeScope, _: nn.GELU, x: str) -> str:
+    """Append x (1 + erf(x / sqrt(2))) / 2."""
+    # The operator Gelu needs opset 20.
+    error = scope.add("Erf", scope.add("Mul", x, scope.constant("root_half", sqrt(0.5))))
+    twice = scope.add("Mul", x, scope.add("Add", error, scope.constant("one", 1.0)))
+    return scope.add_output("Mul", twice, scope.constant("half", 0.5))
 
 
-def _channel_sum(place: NodeScope, layer: merges.Sum, x: str) -> str:
-    """Append a sum or a mean."""
+def _channel_sum(scope: NodeScope, layer: merges.Sum, x: str) -> str:
+    """Append a sum or mean over positions, or over the channels of each group."""
     mean = isinstance(layer, merges.Mean)
     if layer.groups is None:
         if mean:
-            return place.last("ReduceMean", x, axes=[*range(2, len(place.shape) + 1)])
-        return place.last("ReduceSum", x, place.graph.sizes(*range(2, len(place.shape) + 1)))
-    groups = place.graph.sizes(0, layer.groups, -1, *place.shape[1:])
-    grouped = place.add("Reshape", x, groups)
+            return scope.add_output("ReduceMean", x, axes=[*range(2, len(scope.shape) + 1)])
+        return scope.add_output("ReduceSum", x, scope.graph.sizes(*range(2, len(scope.shape) + 1)))
+    groups = scope.graph.sizes(0, layer.groups, -1, *scope.shape[1:])
+    grouped = scope.add("Reshape", x, groups)
     if mean:
-        return place.last("ReduceMean", grouped, axes=[2], keepdims=0)
-    return place.last("ReduceSum", grouped, place.graph.sizes(2), keepdims=0)
+        return scope.add_output("ReduceMean", grouped, axes=[2], keepdims=0)
+    return scope.add_output("ReduceSum", grouped, scope.graph.sizes(2), keepdims=0)
 
 
-def _joined(place: NodeScope, module: Join | merges.JoinOfMany, first: str, *others: str) -> str:
+def _joined(scope: NodeScope, module: Join | merges.JoinOfMany, first: str, *others: str) -> str:
     """Append a join, two operands at a time."""
-    for number, other in enumerate(others, start=1):
-        first = write_join(place, module.spec, first, other, last=number == len(others))
+    for index, other in enumerate(others, start=1):
+        first = write_join(scope, module.spec, first, other, last=index == len(others))
     return first
 
 
-def _product(place: NodeScope, _: merges.Product, value: str, *others: str) -> str:
-    """Append a product, in groups where a gate has fewer channels."""
-    shape = place.shape
-    for other, other_shape in zip(others, place.shapes[1:], strict=True):
-        few, many = sorted((shape[0], other_shape[0]))
-        whole = max(shape, other_shape, key=prod)
-        if few in {1, many}:
-            value = place.add("Mul", value, other)
+def _product(scope: NodeScope, _: merges.Product, value: str, *others: str) -> str:
+    """Append a product, in groups if a gate has fewer channels."""
+    shape = scope.shape
+    for other, other_shape in zip(others, scope.shapes[1:], strict=True):
+        fewer, more = sorted((shape[0], other_shape[0]))
+        out_shape = max(shape, other_shape, key=prod)
+        if fewer in {1, more}:
+            value = scope.add("Mul", value, other)
         else:
             grouped = [
-                place.add("Reshape", x, place.graph.sizes(0, few, size[0] // few, *size[1:]))
+                scope.add("Reshape", x, scope.graph.sizes(0, fewer, size[0] // fewer, *size[1:]))
                 for x, size in ((value, shape), (other, other_shape))
             ]
-            value = place.add("Reshape", place.add("Mul", *grouped), place.graph.sizes(0, *whole))
-        shape = whole
-    return place.last("Identity", value)
+            value = scope.add("Reshape", scope.add("Mul", *grouped), scope.graph.sizes(0, *out_shape))
+        shape = out_shape
+    return scope.add_output("Identity", value)
 
 
-def _attention(place: NodeScope, module: merges.Attention, *operands: str) -> str:
-    """Append an attention, of each head ``[channels, places]``."""
+def _attention(scope: NodeScope, module: merges.Attention, *operands: str) -> str:
+    """Append attention, with heads of shape ``[channels, positions]``."""
     q, k, v = (
-        place.add("Reshape", x, place.graph.sizes(0, module.heads, shape[0] // module.heads, prod(shape[1:])))
-        for x, shape in zip(operands, place.shapes, strict=True)
+        scope.add("Reshape", x, scope.graph.sizes(0, module.heads, shape[0] // module.heads, prod(shape[1:])))
+        for x, shape in zip(operands, scope.shapes, strict=True)
     )
-    turned = place.add("Transpose", k, perm=[0, 1, 3, 2])
+    turned = scope.add("Transpose", k, perm=[0, 1, 3, 2])
     if module.keys_first:
-        y = place.add("MatMul", place.add("MatMul", v, turned), q)
+        y = scope.add("MatMul", scope.add("MatMul", v, turned), q)
     else:
-        y = place.add("MatMul", v, place.add("MatMul", turned, q))
-    scaled = place.add("Mul", y, place.numbers("scale", module.scale))
-    return place.last("Reshape", scaled, place.graph.sizes(0, place.shapes[2][0], *place.shape[1:]))
+        y = scope.add("MatMul", v, scope.add("MatMul", turned, q))
+    scaled = scope.add("Mul", y, scope.constant("scale", module.scale))
+    return scope.add_output("Reshape", scaled, scope.graph.sizes(0, scope.shapes[2][0], *scope.shape[1:]))
 
 
-def _stateless(place: NodeScope, module: Equations, x: str) -> str:
-    """Neurons as equations that keep no state."""
-    return place.last("Identity", EquationSteps.of(module, place.shape).write(place, x, [], {})[0])
+def _stateless(scope: NodeScope, module: Equations, x: str) -> str:
+    """Append neurons with equations and no state."""
+    return scope.add_output("Identity", EquationSteps.of(module, scope.shape).write(scope, x, [], {})[0])
 
 
 TRANSLATIONS: dict[type[nn.Module], Translate] = {
     layers.Conv2d: _alone,
     layers.Linear: _alone,
-    layers.Flatten: lambda place, _, x: place.last("Flatten", x, axis=1),
+    layers.Flatten: lambda scope, _, x: scope.add_output("Flatten", x, axis=1),
     layers.Conv1d: _alone,
     layers.ConvTranspose2d: _alone,
     layers.ConvTranspose1d: _alone,
     layers.Upsample: _upsample,
-    layers.LayerNorm: lambda place, layer, x: _centred(place, layer, x, [1]),
+    layers.LayerNorm: lambda scope, layer, x: _centred(scope, layer, x, [1]),
     layers.GroupNorm: _group_norm,
-    layers.Scale: lambda place, layer, x: place.last(
-        "Mul", x, place.numbers("factor", layer.value if layer.weight is None else tensor_to_array(layer.weight))
+    layers.Scale: lambda scope, layer, x: scope.add_output(
+        "Mul", x, scope.constant("factor", layer.value if layer.weight is None else tensor_to_array(layer.weight))
     ),
     layers.Dropout: _nothing,
     layers.DropPath: _nothing,
     nn.Identity: _nothing,
-    nn.ReLU: lambda place, _, x: place.last("Relu", x),
+    nn.ReLU: lambda scope, _, x: scope.add_output("Relu", x),
     nn.GELU: _gelu,
-    nn.SiLU: lambda place, _, x: place.last("Mul", x, place.add("Sigmoid", x)),
-    nn.Sigmoid: lambda place, _, x: place.last("Sigmoid", x),
-    nn.Tanh: lambda place, _, x: place.last("Tanh", x),
-    layers.PReLU: lambda place, layer, x: place.last("PRelu", x, _weight_of_channels(place, "weight", layer.weight)),
-    batch_norm.BatchNorm: lambda place, layer, x: place.last("Add", *_factor_and_addend(place, layer, x)),
+    nn.SiLU: lambda scope, _, x: scope.add_output("Mul", x, scope.add("Sigmoid", x)),
+    nn.Sigmoid: lambda scope, _, x: scope.add_output("Sigmoid", x),
+    nn.Tanh: lambda scope, _, x: scope.add_output("Tanh", x),
+    layers.PReLU: lambda scope, layer, x: scope.add_output(
+        "PRelu", x, _weight_of_channels(scope, "weight", layer.weight)
+    ),
+    batch_norm.BatchNorm: lambda scope, layer, x: scope.add_output("Add", *_factor_and_addend(scope, layer, x)),
     pooling.MaxPool2d: _max_pool,
     pooling.AvgPool2d: _avg_pool,
     pooling.MaxPool1d: _max_pool,
     pooling.AvgPool1d: _avg_pool,
-    pooling.GlobalAvgPool: lambda place, _, x: place.last(
-        "ReduceMean", x, axes=[*range(2, len(place.shape) + 1)], keepdims=0
+    pooling.GlobalAvgPool: lambda scope, _, x: scope.add_output(
+        "ReduceMean", x, axes=[*range(2, len(scope.shape) + 1)], keepdims=0
     ),
-    pooling.VotingPool: lambda place, layer, x: place.last(
+    pooling.VotingPool: lambda scope, layer, x: scope.add_output(
         "ReduceMean",
-        place.add("Reshape", x, place.graph.sizes(-1, place.shape[0] // layer.kernel, layer.kernel)),
+        scope.add("Reshape", x, scope.graph.sizes(-1, scope.shape[0] // layer.kernel, layer.kernel)),
         axes=[2],
         keepdims=0,
     ),
     merges.Sum: _channel_sum,
     merges.Mean: _channel_sum,
     merges.JoinOfMany: _joined,
-    merges.Concatenation: lambda place, _, *operands: place.last("Concat", *operands, axis=1),
-    merges.Maximum: lambda place, _, *operands: place.last("Max", *operands),
+    merges.Concatenation: lambda scope, _, *operands: scope.add_output("Concat", *operands, axis=1),
+    merges.Maximum: lambda scope, _, *operands: scope.add_output("Max", *operands),
     merges.Product: _product,
     merges.Attention: _attention,
     Join: _joined,
     Equations: _stateless,
     SpikingEquations: _stateless,
 }
-"""By the module's class. A layer of one's own that builds one of these needs nothing; another one puts its own here."""
+"""Translations by module class. Custom layers that build one of these work; others add an entry."""

@@ -1,4 +1,4 @@
-"""Loops in an ONNX graph: all that is in them, one time-step after the other."""
+"""Translation of loops to ONNX: all layers of a loop, one time-step after the other."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class LoopState(NamedTuple):
-    """A value that a node in a loop keeps from one time-step to the next.
+    """State of a node in a loop.
 
     Attributes:
-        name: The name of the state in the equations of a neuron; empty for the only state of another node.
-        start: The value before the first time-step.
+        name: Name in the equations of a neuron; empty for the only state of another node.
+        start: Value before the first time-step.
     """
 
     node: int
@@ -39,7 +39,7 @@ class LoopState(NamedTuple):
 
     @property
     def key(self) -> str:
-        """A name that no other state of the loop has."""
+        """Name that is unique within the loop."""
         return f"{self.node}{self.name and '.'}{self.name}"
 
 
@@ -49,7 +49,7 @@ class LoopValues(NamedTuple):
     Attributes:
         sequences: Values from outside of the loop, by node.
         states: States before the time-step, by :attr:`LoopState.key`.
-        factors: Numbers that neurons as equations have learned for the time-step, by node and index.
+        factors: Factors of this time-step in neurons with equations, by node and index.
     """
 
     sequences: Mapping[int, str]
@@ -58,13 +58,13 @@ class LoopValues(NamedTuple):
 
 
 class LoopWriter(ABC):
-    """One loop, to be put into a graph.
+    """Writer of one loop.
 
     Args:
-        modules: By the names of nodes.
+        modules: Returns the module of a node by name.
 
     Raises:
-        UnsupportedLayer: something in it cannot be written.
+        UnsupportedLayer: If a layer of the loop cannot be written.
     """
 
     def __init__(
@@ -88,88 +88,88 @@ class LoopWriter(ABC):
                 steps = self._neurons[index] = neuron_steps(node, module, node.output.shape)
                 self._states += [LoopState(index, name, value) for name, value in steps.start.items()]
             elif node.op.reads != "step":
-                why = "reads several time-steps in a loop, and an ONNX file has such a layer outside of loops only"
-                raise UnsupportedLayer(node, why)
+                reason = "reads several time-steps in a loop; ONNX export supports such layers outside of loops only"
+                raise UnsupportedLayer(node, reason)
 
     @abstractmethod
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
-        """Put the loop into the graph; return the names of its outputs, ``[T·N, *]`` each.
+        """Append the loop; return the names of its outputs, ``[T·N, *]``.
 
         Args:
-            sequences: The names of what it reads, ``[T·N, *]`` each.
+            sequences: Names of its inputs by node, ``[T·N, *]``.
         """
 
     def _sequence(self, index: int, value: str) -> str:
-        """Return a value as ``[T, N, *]``."""
+        """Append a reshape of a value to ``[T, N, *]``."""
         sizes = self._axis.sizes(-1, *self._network.nodes[index].output.shape)
         return self._graph.add("Reshape", [value, sizes], f"{self._name}/Reshape")
 
-    def _initial(self, state: LoopState, like: str) -> str:
-        """Return the name of a state before the first time-step, for as many samples as a sequence has."""
+    def _initial(self, state: LoopState, reference: str) -> str:
+        """Append the initial value of a state, with the batch size of ``reference``."""
         node = self._network.nodes[state.node]
         name = f"{node.name}/{state.name}{state.name and '_'}initial"
-        count = self._graph.add("Shape", [like], f"{name}/N", start=1, end=2)
+        count = self._graph.add("Shape", [reference], f"{name}/N", start=1, end=2)
         shape = self._graph.add("Concat", [count, self._graph.sizes(*node.output.shape)], f"{name}/shape", axis=0)
         start = numpy_helper.from_array(np.array([state.start], self._graph.dtype))
         return self._graph.add("ConstantOfShape", [shape], name, value=start)
 
-    def _time_step(self, graph: OnnxGraph, before: LoopValues, mark: str) -> tuple[dict[int, str], dict[str, str]]:
-        """Put a time-step into a graph; return the values of all nodes, ``[N, *]`` each, and the states after it.
+    def _time_step(self, graph: OnnxGraph, before: LoopValues, suffix: str) -> tuple[dict[int, str], dict[str, str]]:
+        """Append a time-step; return the names of all node values, ``[N, *]``, and of the new states.
 
         Args:
-            graph: The graph, or the body of an operation.
-            before: The names of the values that a time-step reads.
-            mark: The end of the names of values.
+            graph: Main graph, or the body of an operation.
+            before: Names of the values that the time-step reads.
+            suffix: Suffix of the names of values.
         """
-        found, after = dict(before.sequences), dict[str, str]()
+        values, after = dict(before.sequences), dict[str, str]()
         for index in self._step.nodes:
             node, states = self._network.nodes[index], [state for state in self._states if state.node == index]
             if isinstance(node.op, DelayOp):
-                found[index] = before.states[states[0].key]
+                values[index] = before.states[states[0].key]
                 continue
             shapes = [signal.shape for signal in self._network.inputs(node)]
-            place = NodeScope(graph, node, node.name, node.name + mark, shapes, partial(graph.sizes, 1))
-            operands = [found[i] for i in node.inputs]
+            scope = NodeScope(graph, node, node.name, node.name + suffix, shapes, partial(graph.sizes, 1))
+            operands = [values[i] for i in node.inputs]
             if index in self._neurons:
-                carried, factors = [before.states[state.key] for state in states], before.factors.get(index, {})
-                found[index], given = self._neurons[index].write(place, operands[0], carried, factors)
-                after |= {state.key: name for state, name in zip(states, given, strict=True)}
+                state_names, factors = [before.states[state.key] for state in states], before.factors.get(index, {})
+                values[index], new_names = self._neurons[index].write(scope, operands[0], state_names, factors)
+                after |= {state.key: name for state, name in zip(states, new_names, strict=True)}
             else:
-                found[index] = translate_layer(place, self._modules(node.name), *operands)
+                values[index] = translate_layer(scope, self._modules(node.name), *operands)
         for state in self._states:
             node = self._network.nodes[state.node]
             if isinstance(node.op, DelayOp):
-                after[state.key] = found[node.sources[0]]
-        return found, after
+                after[state.key] = values[node.sources[0]]
+        return values, after
 
 
 class ScannedLoop(LoopWriter):
-    """One ``Scan`` around all of it."""
+    """Loop as one ``Scan``."""
 
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
-        """Append one ``Scan`` for any number of time-steps, unless weights are of one number."""
-        given = {index: self._sequence(index, value) for index, value in sequences.items()}
-        like = next(iter(given.values()))
-        initial = [self._initial(state, like) for state in self._states]
+        """Append one ``Scan`` for any number of time-steps, unless weights depend on that number."""
+        inputs = {index: self._sequence(index, value) for index, value in sequences.items()}
+        reference = next(iter(inputs.values()))
+        initial = [self._initial(state, reference) for state in self._states]
         inner = OnnxGraph(self._graph.dtype)
         before = LoopValues(
             {index: f"{self._name}/x{index}" for index in sequences},
             {state.key: f"{self._name}/state{state.key}" for state in self._states},
             {
-                index: {number: f"{self._name}/factor{index}.{number}" for number in steps.over_steps}
+                index: {factor_index: f"{self._name}/factor{index}.{factor_index}" for factor_index in steps.over_steps}
                 for index, steps in self._neurons.items()
             },
         )
-        found, after = self._time_step(inner, before, "/step")
-        # results of a Scan's body have to be its own, each once
-        kept = {key: inner.add("Identity", [after[key]], f"{self._name}/after{key}") for key in before.states}
-        outputs = {i: inner.add("Identity", [found[i]], f"{self._name}/y{i}") for i in self._step.loop}
+        results, after = self._time_step(inner, before, "/step")
+        # The outputs of a Scan body must be distinct, and must not be its inputs.
+        carried = {key: inner.add("Identity", [after[key]], f"{self._name}/after{key}") for key in before.states}
+        outputs = {i: inner.add("Identity", [results[i]], f"{self._name}/y{i}") for i in self._step.loop}
         shapes = {i: (None, *self._network.nodes[i].output.shape) for i in {*self._step.nodes, *sequences}}
         factors, ranks = dict[str, str](), dict[str, int]()
         for index, steps in self._neurons.items():
-            for number, name in before.factors[index].items():
-                values = steps.over_steps[number]
-                factors[name] = self._graph.numbers(f"{self._network.nodes[index].name}.factor_{number}", values)
+            for factor_index, name in before.factors[index].items():
+                values = steps.over_steps[factor_index]
+                factors[name] = self._graph.constant(f"{self._network.nodes[index].name}.factor_{factor_index}", values)
                 ranks[name] = values.ndim - 1
         body = inner.proto(
             f"{self._name}/step",
@@ -179,34 +179,34 @@ class ScannedLoop(LoopWriter):
                 *(inner.value(name, [None] * rank) for name, rank in ranks.items()),
             ],
             [
-                *(inner.value(kept[state.key], shapes[state.node]) for state in self._states),
+                *(inner.value(carried[state.key], shapes[state.node]) for state in self._states),
                 *(inner.value(outputs[i], shapes[i]) for i in self._step.loop),
             ],
         )
         self._graph.bytes += inner.bytes
         last = [f"{self._name}/last{state.key}" for state in self._states]
         all_steps = [f"{self._name}/all{index}" for index in self._step.loop]
-        scanned = [*given.values(), *factors.values()]
+        scanned = [*inputs.values(), *factors.values()]
         self._graph.add(
             "Scan", [*initial, *scanned], self._name, [*last, *all_steps], body=body, num_scan_inputs=len(scanned)
         )
-        given = {}
+        inputs = {}
         for index, name in zip(self._step.loop, all_steps, strict=True):
             node = self._network.nodes[index]
-            given[index] = self._graph.add("Reshape", [name, self._graph.sizes(-1, *node.output.shape)], node.name)
-        return given
+            inputs[index] = self._graph.add("Reshape", [name, self._graph.sizes(-1, *node.output.shape)], node.name)
+        return inputs
 
 
 class UnrolledLoop(LoopWriter):
-    """The same operations again for every time-step."""
+    """Loop as a copy of its operations for every time-step."""
 
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
         """Append the operations of each of the network's time-steps."""
-        given = {index: self._sequence(index, value) for index, value in sequences.items()}
-        like = next(iter(given.values()))
-        states = {state.key: self._initial(state, like) for state in self._states}
+        inputs = {index: self._sequence(index, value) for index, value in sequences.items()}
+        reference = next(iter(inputs.values()))
+        states = {state.key: self._initial(state, reference) for state in self._states}
         steps: dict[int, list[str]] = {}
-        for index, name in given.items():
+        for index, name in inputs.items():
             parts = [f"{self._name}/x{index}_{t}" for t in range(1, self._axis.T + 1)]
             self._graph.add("Split", [name], f"{self._name}/Split", parts, axis=0)
             steps[index] = [
@@ -215,20 +215,22 @@ class UnrolledLoop(LoopWriter):
         results: dict[int, list[str]] = {index: [] for index in self._step.loop}
         for t in range(self._axis.T):
             values = {index: parts[t] for index, parts in steps.items()}
-            found, states = self._time_step(self._graph, LoopValues(values, states, self._factors(t)), f"_{t + 1}")
+            outputs, states = self._time_step(self._graph, LoopValues(values, states, self._factors(t)), f"_{t + 1}")
             for index, parts in results.items():
-                parts.append(found[index])
+                parts.append(outputs[index])
         return {
             index: self._graph.add("Concat", parts, self._network.nodes[index].name, axis=0)
             for index, parts in results.items()
         }
 
     def _factors(self, t: int) -> dict[int, dict[int, str]]:
-        """Return the names of what equations have learned for a time-step."""
+        """Return the names of the factors of a time-step."""
         return {
             index: {
-                number: self._graph.numbers(f"{self._network.nodes[index].name}.factor_{number}_{t}", values[t])
-                for number, values in steps.over_steps.items()
+                factor_index: self._graph.constant(
+                    f"{self._network.nodes[index].name}.factor_{factor_index}_{t}", values[t]
+                )
+                for factor_index, values in steps.over_steps.items()
             }
             for index, steps in self._neurons.items()
         }

@@ -1,4 +1,4 @@
-"""An ONNX model, from a network and the modules of its nodes; nothing is traced."""
+"""Export of a network as an ONNX model, from the modules of its nodes and without tracing."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
 OPSET = 17
-"""Of June 2022: the first that says where a ``Shape`` starts, the last before means take their axes as an input."""
+"""Opset of June 2022: the first with ``Shape(start=…)``, the last in which ReduceMean has its axes as an attribute."""
 IR_VERSION = 8
-"""Of the same release of ONNX."""
+"""IR version of the same ONNX release."""
 MAX_FILE_BYTES = 2**31 - 2**20
-"""Bytes of numbers in one file: a protobuf message ends at 2 GB, and the graph needs some too."""
+"""Maximum size of the constants in bytes: a protobuf message is limited to 2 GB, including the graph."""
 FORMATS: dict[torch.dtype, np.dtype[Any]] = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
 
 
 def to_onnx(model: SpikingNetwork, axis: type[TimeAxis], inputs: str = "") -> ModelProto:
-    """Return the model of a module in evaluation, in the dtype of its parameters.
+    """Return the ONNX model of a module in evaluation mode, in the dtype of its parameters.
 
     Args:
-        inputs: How they are scaled, in words.
+        inputs: Description of the input scaling.
 
     Raises:
-        ExportError: it has a layer that cannot be translated, other numbers than float32 or float64, or too many.
+        ExportError: If a layer cannot be translated, or the parameters have another dtype or are too large.
     """
     writer = OnnxModelWriter(model, axis)
     for step in writer.program.steps:
@@ -62,12 +62,12 @@ def to_unrolled_bytes(model: SpikingNetwork, inputs: str) -> bytes:
 
 
 class OnnxModelWriter:
-    """A graph with the values of a network's nodes in it.
+    """Graph with the values of a network's nodes.
 
-    A value is ``[T·N, *]``, or where it is the same at all time-steps ``[N, *]``.
+    A value is ``[T·N, *]``, or ``[N, *]`` if it is constant over time.
 
     Attributes:
-        program: The network, with batch norms in the weights before them, and what does not depend on time marked.
+        program: The network with folded batch norms and hoisted static nodes.
     """
 
     def __init__(self, model: SpikingNetwork, axis: type[TimeAxis]) -> None:
@@ -85,49 +85,49 @@ class OnnxModelWriter:
             self._values[0] = self._graph.add("Reshape", ["input", shape], "input/Reshape")
 
     def write(self, step: ExecutionStep) -> None:
-        """Put the layers of a step into the graph."""
+        """Append the layers of a step."""
         if step.loop:
-            read = {i: self._at_all_steps(i) for i in step.operands}
+            inputs = {i: self._at_all_steps(i) for i in step.operands}
             kind = UnrolledLoop if isinstance(self._axis, UnrolledTime) else ScannedLoop
             loop = kind(self._network, self._modules, step, self._graph, self._axis)
-            self._values |= loop.written(read)
+            self._values |= loop.written(inputs)
             return
         first, *norms = (self._network.nodes[i] for i in step.nodes)
         shapes = [signal.shape for signal in self._network.inputs(first)]
         sizes = partial(self._graph.sizes, 1) if step.once else self._axis.sizes
-        place = NodeScope(self._graph, first, first.name, self._network.nodes[step.gives].name, shapes, sizes)
+        scope = NodeScope(self._graph, first, first.name, self._network.nodes[step.gives].name, shapes, sizes)
         module = self._modules(first.name)
         if step.once:
             self._once.add(step.gives)
         if keeps_state(module):
             x, once = self._values[step.operands[0]], step.operands[0] in self._once
-            self._values[step.gives] = self._axis.neurons(place, module, x, once=once)
+            self._values[step.gives] = self._axis.neurons(scope, module, x, once=once)
             return
         operands = [self._values[i] if step.once else self._at_all_steps(i) for i in step.operands]
         if norms:
             layer, norm = cast("Conv2d | Conv1d | Linear", module), cast("BatchNorm", self._modules(norms[0].name))
-            self._values[step.gives] = translate_with_norm(place, layer, norm, operands[0])
+            self._values[step.gives] = translate_with_norm(scope, layer, norm, operands[0])
         else:
             translate = TRANSLATIONS.get(type(module), translate_layer)
-            self._values[step.gives] = translate(place, module, *operands)
+            self._values[step.gives] = translate(scope, module, *operands)
 
     def model(self, inputs: str) -> ModelProto:
-        """Return the model of what was written, read out as the network says, and how inputs are scaled."""
+        """Return the model with its readout and metadata; ``inputs`` describes the input scaling."""
         outputs = []
-        named = [(f"{name}/logits", f"{name}/sequence", index) for name, index in self._network.outputs]
-        for logits, sequence, index in named or [("logits", "sequence", self._network.output)]:
+        output_names = [(f"{name}/logits", f"{name}/sequence", index) for name, index in self._network.outputs]
+        for logits, sequence, index in output_names or [("logits", "sequence", self._network.output)]:
             outputs += self._read_out(index, logits, sequence)
         settings = self._network.settings
         if self._graph.bytes > MAX_FILE_BYTES:
             raise ExportError(
-                f"its weights take {self._graph.bytes:,} bytes, and a file of ONNX holds {MAX_FILE_BYTES:,} at most"
+                f"the weights take {self._graph.bytes:,} bytes; an ONNX file can store {MAX_FILE_BYTES:,}"
             )
         steps = "T" if self._axis.free else self._axis.T
         x = self._graph.value("input", [*([] if self._static else [steps]), "N", *settings.input])
         return _stated(self._network, self._graph.proto(self._network.name, [x], outputs), inputs)
 
     def _read_out(self, index: int, logits: str, sequence: str) -> list[ValueInfoProto]:
-        """Append the output of a node, read out over time and at every time-step, under these names."""
+        """Append the output of a node, reduced over time as ``logits`` and at every time-step as ``sequence``."""
         settings, shape = self._network.settings, self._network.nodes[index].output.shape
         y_TN = self._graph.add("Reshape", [self._at_all_steps(index), self._axis.sizes(-1, *shape)], sequence)
         if settings.readout == "last":
@@ -141,7 +141,7 @@ class OnnxModelWriter:
         return [self._graph.value(logits, ["N", *shape]), self._graph.value(sequence, [steps, "N", *shape])]
 
     def _at_all_steps(self, index: int) -> str:
-        """Return a node's value ``[T·N, *]``."""
+        """Return a node's value as ``[T·N, *]``; a constant value is repeated."""
         value, node = self._values[index], self._network.nodes[index]
         if index not in self._once:
             return value
@@ -150,16 +150,16 @@ class OnnxModelWriter:
 
 
 def _format(model: SpikingNetwork) -> np.dtype[Any]:
-    """Return the dtype of the parameters, as numpy knows it."""
+    """Return the dtype of the parameters as a NumPy dtype."""
     dtype = torch.get_default_dtype() if model.example is None else model.example.dtype
     if dtype not in FORMATS:
-        message = f"the parameters are {dtype}, and ONNX files are written in float32 or float64: model.float()"
+        message = f"the parameters are {dtype}; ONNX export supports float32 and float64: use model.float()"
         raise ExportError(message)
     return FORMATS[dtype]
 
 
 def _stated(network: Network, graph: GraphProto, inputs: str) -> ModelProto:
-    """Return a model that says what it is of."""
+    """Return a model with metadata."""
     props = file_metadata(network, inputs)
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="sewdsl")

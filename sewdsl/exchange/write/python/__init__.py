@@ -1,4 +1,4 @@
-"""A network as a file of plain PyTorch."""
+"""Export as a Python file that requires PyTorch only."""
 
 from __future__ import annotations
 

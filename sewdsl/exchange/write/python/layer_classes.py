@@ -1,4 +1,4 @@
-"""Classes of layers in exported files: those of the runtime, and others on layers of PyTorch or SpikingJelly."""
+"""Class definitions of layers in exported files, taken from the runtime or derived from library layers."""
 
 from __future__ import annotations
 
@@ -13,29 +13,28 @@ from sewdsl.exchange.write.source import loops
 SHAPE_SUFFIX = re.compile(r"(?<=[a-z])_T?N\b")
 LINTER_COMMENT = re.compile(r"  # (?:noqa|type): .*")
 WITHOUT = frozenset({"extra_repr", "normalised"})
-"""Methods that files leave out: what ``print`` shows, and what is computed together with the batch norm."""
+"""Methods that files omit: for printing, or called by fused kernels only."""
 
-ALL_STEPS = '        """All time-steps."""'
-"""Docstring of a ``forward`` that has none in the runtime, where the class says it."""
+ALL_STEPS = '        """Process all time-steps."""'
+"""Docstring of a ``forward`` without one in the runtime."""
 
 
 @cache
 def _classes(module: str) -> tuple[tuple[str, ...], dict[str, ast.ClassDef]]:
-    """Return the lines of a module, without what files leave out of lines, and its classes by name."""
-    text = files("sewdsl.snn").joinpath(f"{module}.py").read_text("utf-8")  # an import would take as long as torch's
+    """Return the lines of a module without shape suffixes and linter comments, and its classes by name."""
+    text = files("sewdsl.snn").joinpath(f"{module}.py").read_text("utf-8")  # An import would also import PyTorch.
     lines = [SHAPE_SUFFIX.sub("", LINTER_COMMENT.sub("", line)).replace("``", "") for line in text.splitlines()]
-    found = ast.parse("\n".join(lines)).body
-    return tuple(lines), {node.name: node for node in found if isinstance(node, ast.ClassDef)}
+    statements = ast.parse("\n".join(lines)).body
+    return tuple(lines), {node.name: node for node in statements if isinstance(node, ast.ClassDef)}
 
 
 def runtime_class(module: str, name: str) -> str:
-    """Return a class of :mod:`sewdsl.snn` as files have it.
+    """Return a class of :mod:`sewdsl.snn` as text for exported files.
 
-    Suffixes of shapes, comments for linters and the methods :data:`WITHOUT` are left out, and all but the first line of
-    the docstring.
+    Shape suffixes, linter comments, the methods :data:`WITHOUT` and the docstring after its first line are omitted.
 
     Args:
-        module: Module of the class: ``layers``. The class uses nothing else of the runtime than classes of this module.
+        module: Module of the class: ``layers``. The class may refer to classes of this module only.
     """
     lines, classes = _classes(module)
     definition = classes[name]
@@ -43,10 +42,15 @@ def runtime_class(module: str, name: str) -> str:
     text = [lines[definition.lineno - 1], f'    """{summary}"""']
     for method in definition.body:
         if isinstance(method, ast.FunctionDef) and method.name not in WITHOUT:
-            first = method.decorator_list[0].lineno if method.decorator_list else method.lineno
-            body = method.body[0].lineno - 1
-            stated = method.name != "forward" or ast.get_docstring(method) is not None
-            text += ["", *lines[first - 1 : body], *([] if stated else [ALL_STEPS]), *lines[body : method.end_lineno]]
+            first_line = method.decorator_list[0].lineno if method.decorator_list else method.lineno
+            body_line = method.body[0].lineno - 1
+            has_docstring = method.name != "forward" or ast.get_docstring(method) is not None
+            text += [
+                "",
+                *lines[first_line - 1 : body_line],
+                *([] if has_docstring else [ALL_STEPS]),
+                *lines[body_line : method.end_lineno],
+            ]
     return "\n".join([*text, ""])
 
 
@@ -67,16 +71,16 @@ NORMALISE = """\
 """
 TD_BATCH_NORM = '''\
 class TdBatchNorm2d({base}):
-    """Batch norm that brings a current to a threshold (tdBN, Zheng et al. 2021).
+    """Threshold-dependent batch norm (tdBN, Zheng et al. 2021).
 
     {formula}
 
     Args:
-        channels: Channels of the input.
-        scale: alpha times the threshold of the neurons after it.
+        channels: Number of channels.
+        scale: alpha times the threshold of the following neurons.
         eps: Added to the variance.
-        momentum: Weight of the newest batch in the running statistics.
-        weight: Where the weights of the channels start.
+        momentum: Weight of the current batch in the running statistics.
+        weight: Initial weight of the channels.
     """
 
     def __init__(
@@ -92,7 +96,7 @@ class TdBatchNorm2d({base}):
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         return {each}
 
 '''
@@ -111,7 +115,7 @@ class StepScaledBatchNorm({base}):
         self.step_weight = nn.Parameter(torch.ones(steps))
 
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         y = {each}
         return y * self.step_weight.reshape(-1, *[1] * (x.ndim - 1))
 
@@ -127,10 +131,10 @@ LOOPED_STEP_SCALED_NORM = (
 """,
     ),
 )
-"""Changes of the text in a file with loops, where each time-step has its own weight."""
+"""Replacements in a file with loops, where every call processes one time-step with its own weight."""
 WEIGHTED = '''\
 class Weighted{name}({base}.{name}):
-    """Batch norm whose weights start with another number than 1."""
+    """Batch norm with another initial weight than 1."""
 
     def __init__(
         self,
@@ -146,12 +150,12 @@ NORMS = "BatchNorm1d", "BatchNorm2d"
 
 
 def norm_texts(library: str, each: str, formula: str) -> dict[str, str]:
-    """Return the classes of tdBN and TEBN by their names.
+    """Return the classes of tdBN and TEBN by name.
 
     Args:
-        library: Module of the batch norms that the classes derive from: ``nn`` or ``layer``.
-        each: Call that normalises all time-steps as one batch.
-        formula: Formula of tdBN, as the docstring states it.
+        library: Module of the base classes: ``nn`` or ``layer``.
+        each: Expression that normalises all time-steps as one batch.
+        formula: Formula of tdBN for the docstring.
     """
     base = f"{library}.BatchNorm2d"
     return {
@@ -162,37 +166,37 @@ def norm_texts(library: str, each: str, formula: str) -> dict[str, str]:
 
 
 def weighted_norm_texts(library: str, forward: str = "") -> dict[str, str]:
-    """Return the classes of batch norms with another initial weight than 1, by their names.
+    """Return the classes of batch norms with another initial weight than 1, by name.
 
     Args:
-        library: As in :func:`norm_texts`.
-        forward: Text of their ``forward``; empty: that of the library.
+        library: As for :func:`norm_texts`.
+        forward: Text of ``forward``; empty to inherit it.
     """
     return {f"Weighted{name}": WEIGHTED.format(name=name, base=library) + forward for name in NORMS}
 
 
 EACH_STEP = '''\
 def each_step(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """A layer on all time-steps, [T, N, *], as one batch of T * N samples."""
+    """Apply a layer to all time-steps, [T, N, *], as one batch of T * N samples."""
     return layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 '''
 STEPWISE = '''
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         return each_step(super().forward, x)
 '''
 SAME = "[T, N, C, H, W]"
 ROWS = "[T, N, C, L]"
 REDUCTION = '''\
 class {name}(nn.Module):
-    """The {what} over the channels of each group, or over places; the axes stay, as 1."""
+    """Reduction by {what} over the channels of each group; None: over all positions."""
 
     def __init__(self, groups: int | None) -> None:
         super().__init__()
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         if self.groups is None:
             return x.{what}({places}, keepdim=True)
         return x.unflatten(2, (self.groups, -1)).{what}(3)
@@ -211,17 +215,17 @@ class {name}(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         if not self.training:
             return x
         return x * nn.functional.dropout({mask}, self.p)
 '''
 GLOBAL_POOL = '''\
 class {name}(nn.Module):
-    """The mean of each channel: {shape} to [T, N, C]."""
+    """Mean of each channel: {shape} to [T, N, C]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         return x.mean({places})
 '''
 LOOPED_DROPPING = (
@@ -243,36 +247,36 @@ LOOPED = {
     "DropPath": LOOPED_DROPPING,
     "StepScaledBatchNorm": LOOPED_STEP_SCALED_NORM,
 }
-"""What is another text in a file with loops, by class: one mask lasts for all time-steps."""
+"""Replacements in a file with loops by class, e.g. to use one dropout mask for all time-steps."""
 LAYER_TEXTS = {
     **REDUCTIONS,
     "LayerNorm": runtime_class("layers", "LayerNorm"),
     "PReLU": '''\
 class PReLU(nn.PReLU):
-    """max(x, 0) + weight * min(x, 0), with a weight for each channel: [T, N, C, *], unchanged."""
+    """max(x, 0) + weight * min(x, 0), with a weight per channel: [T, N, C, *], unchanged."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 ''',
     "Scale": runtime_class("layers", "Scale"),
     "DropPath": DROPPING.format(
         name="DropPath",
-        what="Silences all of a sample in training, at all its time-steps: [T, N, *], unchanged.",
+        what="Drop path: zeroes whole samples in training, at all time-steps: [T, N, *].",
         mask="x.new_ones(x.shape[1], *[1] * (x.ndim - 2))",
     ),
 }
-"""Classes that are the same in files of SpikingJelly's layers."""
+"""Class definitions that are also used with SpikingJelly."""
 
 
 def _wrapped(**meanings: str) -> dict[str, str]:
-    """Return classes that compute a layer of PyTorch for all time-steps, by the name of both."""
+    """Return classes that apply a PyTorch layer of the same name to all time-steps."""
     return {name: f'class {name}(nn.{name}):\n    """{what}"""\n{STEPWISE}' for name, what in meanings.items()}
 
 
 SHARED = runtime_class("sequence_attention", "SharedLayers")
 SHARED_BY = ("TemporalAttention", "ChannelAttention")
-"""The classes that derive from :data:`SHARED`."""
+"""Classes with the base class :data:`SHARED`."""
 SEQUENCE_TEXTS = {
     name: runtime_class("sequence_attention", name)
     for name in (*SHARED_BY, "SpatialAttention", "TemporalChannelAttention")
@@ -280,40 +284,40 @@ SEQUENCE_TEXTS = {
 TEXTS = {
     **LAYER_TEXTS,
     **_wrapped(
-        ConvTranspose2d=f"A transposed convolution of each time-step: {SAME} to [T, N, C', H', W'].",
-        ConvTranspose1d=f"A transposed convolution of each time-step: {ROWS} to [T, N, C', L'].",
-        Upsample="A larger map: [T, N, C, *], each length times the factor.",
+        ConvTranspose2d=f"Transposed convolution of each time-step: {SAME} to [T, N, C', H', W'].",
+        ConvTranspose1d=f"Transposed convolution of each time-step: {ROWS} to [T, N, C', L'].",
+        Upsample="Upsampling of each time-step: [T, N, C, *], lengths times the factor.",
         GroupNorm="Group norm of each time-step: [T, N, C, *], unchanged.",
-        Conv2d=f"A convolution of each time-step: {SAME} to [T, N, C', H', W'].",
-        Conv1d=f"A convolution of each time-step: {ROWS} to [T, N, C', L'].",
+        Conv2d=f"Convolution of each time-step: {SAME} to [T, N, C', H', W'].",
+        Conv1d=f"Convolution of each time-step: {ROWS} to [T, N, C', L'].",
         BatchNorm2d=f"Batch norm of {SAME}, over T, N, H and W jointly.",
-        BatchNorm1d="Batch norm of [T, N, C, *], over all but the channels.",
+        BatchNorm1d="Batch norm of [T, N, C, *], over all axes except the channels.",
     ),
     **norm_texts(
         "nn",
         "each_step(self._normalise, x)",
-        "weight * scale * (x - mean) / sqrt(var + eps) + bias, over all but the channels.",
+        "weight * scale * (x - mean) / sqrt(var + eps) + bias, with statistics per channel.",
     ),
     **SEQUENCE_TEXTS,
     **weighted_norm_texts("nn", STEPWISE),
     **_wrapped(
-        MaxPool2d=f"The largest value of each window: {SAME} to [T, N, C, H', W'].",
-        AvgPool2d=f"The mean of each window: {SAME} to [T, N, C, H', W'].",
-        MaxPool1d=f"The largest value of each window: {ROWS} to [T, N, C, L'].",
-        AvgPool1d=f"The mean of each window: {ROWS} to [T, N, C, L'].",
+        MaxPool2d=f"Maximum of each window: {SAME} to [T, N, C, H', W'].",
+        AvgPool2d=f"Mean of each window: {SAME} to [T, N, C, H', W'].",
+        MaxPool1d=f"Maximum of each window: {ROWS} to [T, N, C, L'].",
+        AvgPool1d=f"Mean of each window: {ROWS} to [T, N, C, L'].",
     ),
     "GlobalAvgPool": GLOBAL_POOL.format(name="GlobalAvgPool", shape=SAME, places="(-2, -1)"),
     "GlobalAvgPool1d": GLOBAL_POOL.format(name="GlobalAvgPool1d", shape=ROWS, places="-1"),
     "VotingPool": '''\
 class VotingPool(nn.Module):
-    """The mean of voters in a row, [T, N, F] to [T, N, F / voters]."""
+    """Mean of consecutive voters: [T, N, F] to [T, N, F / voters]."""
 
     def __init__(self, voters: int) -> None:
         super().__init__()
         self.voters = voters
 
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         return x.unflatten(-1, (-1, self.voters)).mean(-1)
 ''',
     "Linear": runtime_class("layers", "Linear"),
@@ -321,17 +325,17 @@ class VotingPool(nn.Module):
         name="Dropout", what="Dropout with one mask for all time-steps of a sample.", mask="torch.ones_like(x[0])"
     ),
 }
-"""The class of each name; those before it that a class needs are written with it."""
+"""Class definitions by name, in the order of the file."""
 STEPPED = frozenset(name for name, text in TEXTS.items() if "each_step(" in text)
 
 
 def layer_definitions(texts: Mapping[str, str], used: set[str], reset: Sequence[str], *, looped: bool) -> list[str]:
-    """Return the classes of the layers that a file uses, in the order of the texts; see :func:`loops.definitions`."""
+    """Return the classes of the layers that a file uses, in the order of ``texts``; see :func:`loops.definitions`."""
     shared = [SHARED] if used.intersection(SHARED_BY) else []
     layers = []
     for name in filter(used.__contains__, texts):
         text = texts[name]
-        for before, after in LOOPED.get(name, ()) if looped else ():
-            text = text.replace(before, after)
+        for old, new in LOOPED.get(name, ()) if looped else ():
+            text = text.replace(old, new)
         layers.append(text)
     return [*shared, *loops.definitions(used, reset, looped=looped), *layers]

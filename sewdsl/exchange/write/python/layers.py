@@ -1,4 +1,4 @@
-"""Layers in PyTorch, each on a whole sequence."""
+"""Constructor calls of PyTorch layers on whole sequences."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _named(name: str, value: object, default: object = Unset.UNSET) -> Arg:
 
 
 def _side(value: object) -> object:
-    """Return height and width; one number if they are equal."""
+    """Return height and width, or one number if they are equal."""
     return value[0] if isinstance(value, tuple) and value[0] == value[1] else value
 
 
@@ -44,16 +44,17 @@ def _channels(x: Signal, name: str = "channels") -> Arg:
 
 
 def _axes(x: Signal) -> str:
-    """Return the suffix of a layer of maps in torch: ``2d``, ``1d``."""
+    """Return the suffix of a PyTorch layer for feature maps: ``2d`` or ``1d``."""
     return f"{len(x.shape) - 1}d"
 
 
 def _rows(x: Signal) -> str:
-    """Return the suffix of a class that is another one for rows."""
+    """Return the suffix of classes with a variant for rows: ``1d`` or empty."""
     return "1d" if _axes(x) == "1d" else ""
 
 
 def _convolution(name: str, op: Conv | TransposedConv, x: Signal, *own: Arg) -> PyCall:
+    """Return the call of a convolution; ``own``: arguments of its class."""
     return PyCall(
         f"{name}{_axes(x)}",
         (
@@ -69,12 +70,13 @@ def _convolution(name: str, op: Conv | TransposedConv, x: Signal, *own: Arg) -> 
 
 
 def _prelu(op: PReLU, x: Signal) -> PyCall:
-    """Return a PReLU; one with a single slope knows no axes."""
-    start = _named("init", op.slope, 0.25)
-    return PyCall("nn.PReLU", (start,)) if op.shared else PyCall("PReLU", (_channels(x), start))
+    """Return the call of a PReLU; a single slope is independent of the axes."""
+    initial = _named("init", op.slope, 0.25)
+    return PyCall("nn.PReLU", (initial,)) if op.shared else PyCall("PReLU", (_channels(x), initial))
 
 
 def _norm(op: BatchNorm, x: Signal) -> PyCall:
+    """Return the call of a batch norm."""
     weight = _named("weight", op.weight, 1.0)
     if isinstance(op, TdBatchNorm):
         return PyCall("TdBatchNorm2d", (_channels(x), _named("scale", op.scale, 1.0), *_statistics(op), weight))
@@ -94,18 +96,18 @@ def _pool(name: str, op: MaxPool | AvgPool, x: Signal) -> PyCall:
 
 
 def _avg_pool(op: AvgPool, x: Signal) -> PyCall:
-    """Return an average pooling, or a voting layer."""
+    """Return the call of an average pooling, or of a voting layer for vectors."""
     if len(x.shape) == 1:
         return PyCall("VotingPool", (_positional("voters", op.kernel[0]),))
     return _pool("AvgPool", op, x)
 
 
 def _linear(op: Linear, x: Signal) -> PyCall:
-    vector = len(x.shape) == 1
+    is_vector = len(x.shape) == 1
     return PyCall(
-        "nn.Linear" if vector else "Linear",
+        "nn.Linear" if is_vector else "Linear",
         (
-            _positional("in_features", x.elements, "in" if vector else ""),
+            _positional("in_features", x.elements, "in" if is_vector else ""),
             _positional("out_features", op.features, "out"),
             _named("bias", op.bias, default=True),
         ),
@@ -168,14 +170,14 @@ LAYER_CALLS: dict[type[Op], Callable[..., PyCall]] = {
         ),
     ),
 }
-"""The call that makes a layer that reads a signal, by kind."""
+"""Constructor calls by kind, given the operation and its input signal."""
 
 
 def layer_call(node: Node, network: Network, unsupported: str) -> PyCall:
-    """Return the call that makes a layer or a delay, by the names of the classes in files of PyTorch.
+    """Return the constructor call of a layer or delay, with the class names of PyTorch files.
 
     Args:
-        unsupported: What to say of a layer that is not among :data:`LAYER_CALLS`.
+        unsupported: Predicate of the message about a layer that is not in :data:`LAYER_CALLS`.
     """
     if isinstance(node.op, Delay):
         return loops.delay_call(node)
@@ -185,23 +187,23 @@ def layer_call(node: Node, network: Network, unsupported: str) -> PyCall:
 
 
 class TorchLayers:
-    """The layers of a network."""
+    """Layers of a network in plain PyTorch."""
 
     def __init__(self, network: Network, taken: set[str]) -> None:
         self._network, self._neurons = network, Neurons(network, taken)
         self._used: set[str] = set()
         self._looped = bool(network.graph.looped)
 
-    def made(self, node: Node) -> PyCall:
-        """Return the call that makes the module of a node."""
+    def module_call(self, node: Node) -> PyCall:
+        """Return the constructor call of a node's module."""
         if isinstance(node.op, Spiking) or node.op.defined_by_text:
-            return self._neurons.made(node, *self._network.inputs(node))
-        call = layer_call(node, self._network, "is a layer whose formula no file can have")
+            return self._neurons.module_call(node, *self._network.inputs(node))
+        call = layer_call(node, self._network, "is a layer that Python export does not support")
         self._used.add(call.callee)
         return call
 
     def definitions(self) -> Sequence[str]:
-        """Return the functions and classes that the calls made so far need."""
+        """Return the functions and classes that the calls so far require."""
         helper = [EACH_STEP] if self._used & STEPPED else []
         layers = layer_definitions(TEXTS, self._used, (), looped=self._looped)
         return [*helper, *layers, *self._neurons.definitions()]

@@ -1,4 +1,4 @@
-"""Neurons and surrogate derivatives in plain PyTorch: one class that fires and resets, one for each way to charge."""
+"""Neurons and surrogates in plain PyTorch: a common base class, and a class for each way to charge."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from sewdsl.ops.surrogates import ATan, Constant, Rectangular, Sigmoid, Triangle
 TEXTS: dict[type[Surrogate], str] = {
     ATan: '''\
 def atan(u: Tensor, {arguments}) -> Tensor:
-    """The derivative of arctan(pi / 2 * alpha * u) / pi + 1 / 2{times}."""
+    """Derivative of arctan(pi / 2 * alpha * u) / pi + 1 / 2{times}."""
     slope = math.pi / 2 * alpha * u
     return {factor}alpha / 2 / (1 + slope * slope)
 ''',
     Constant: '''\
 def constant(u: Tensor, {arguments}) -> Tensor:
-    """The same everywhere: straight through."""
+    """Constant derivative (straight-through estimator)."""
     return torch.full_like(u, value)
 ''',
     Rectangular: '''\
@@ -38,38 +38,38 @@ def rectangular(u: Tensor, {arguments}) -> Tensor:
 ''',
     Sigmoid: '''\
 def sigmoid(u: Tensor, {arguments}) -> Tensor:
-    """The derivative of 1 / (1 + exp(-alpha * u))."""
+    """Derivative of 1 / (1 + exp(-alpha * u))."""
     falling = torch.exp(-alpha * u.abs())
     return alpha * falling / ((1 + falling) * (1 + falling))
 ''',
     Triangle: '''\
 def triangle(u: Tensor, {arguments}) -> Tensor:
-    """Height alpha at 0, falling to 0 at 1 / alpha on either side."""
+    """Triangle of height alpha at 0 and width 1 / alpha on either side."""
     return alpha * (1 - alpha * u.abs()).clamp(min=0)
 ''',
 }
-"""The function of each kind; its name is the kind's in lower case."""
+"""Functions by kind; the name of a function is that of the kind in lower case."""
 SURROGATE_NAMES = frozenset(kind.kind.lower() for kind in TEXTS)
 
 
 class Surrogates:
-    """The surrogates of a network, those that its neurons have."""
+    """Surrogates of the neurons of a network."""
 
-    def __init__(self, found: Iterable[Surrogate]) -> None:
-        self._found = list(dict.fromkeys(found))
+    def __init__(self, surrogates: Iterable[Surrogate]) -> None:
+        self._found = list(dict.fromkeys(surrogates))
         self._first = {type(surrogate): surrogate for surrogate in reversed(self._found)}
 
     def name(self, node: Node, surrogate: Surrogate) -> Code:
-        """Return the argument of a neuron: ``atan``, or ``partial(atan, alpha=3.0)``."""
+        """Return a surrogate as an argument: ``atan``, or ``partial(atan, alpha=3.0)``."""
         if type(surrogate) not in TEXTS:
-            raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, whose formula no file can have")
-        usual = dict(self._first[type(surrogate)])
-        special = [f"{name}={value!r}" for name, value in surrogate if value != usual[name]]
+            raise UnsupportedLayer(node, f"has the surrogate {surrogate.kind}, which Python export does not support")
+        defaults = dict(self._first[type(surrogate)])
+        overrides = [f"{name}={value!r}" for name, value in surrogate if value != defaults[name]]
         name = surrogate.kind.lower()
-        return Code(f"partial({', '.join([name, *special])})" if special else name)
+        return Code(f"partial({', '.join([name, *overrides])})" if overrides else name)
 
     def definitions(self) -> Iterator[str]:
-        """Yield the functions, each with the values of the first neuron that has it as the default ones."""
+        """Yield the functions; their defaults are the values of the first neuron."""
         scaled = any(getattr(surrogate, "scale", 1.0) != 1 for surrogate in self._found)
         times, factor = (", times scale", "scale * ") if scaled else ("", "")
         for surrogate in reversed(self._first.values()):
@@ -79,27 +79,27 @@ class Surrogates:
 
 
 BASE_CLASS_TEXT = {
-    "v_threshold": "Potential at which a neuron fires.",
-    "v_reset": "Potential at rest and after a spike.",
-    "detach_reset": "Whether a reset is a constant to the gradient.",
-    "surrogate": "Stands for the derivative of the step function.",
+    "v_threshold": "Membrane potential at which a neuron fires.",
+    "v_reset": "Membrane potential at rest and after a spike.",
+    "detach_reset": "Whether the reset is constant for the gradient.",
+    "surrogate": "Replaces the derivative of the step function.",
 }
-"""What neurons of all kinds have."""
+"""Arguments of all neurons, with their descriptions."""
 TYPES = {"v_threshold": "float", "detach_reset": "bool", "surrogate": "Callable[[Tensor], Tensor]"}
-SOFT = "Potential at rest and after a spike; None: v_threshold is subtracted."
+SOFT = "Membrane potential at rest and after a spike; None: subtract v_threshold."
 FIRE = '''\
 def fire(u: Tensor{more}) -> Tensor:
-    """1 where u >= 0, else 0, with the gradient of {slope}(u) * u.
+    """Return 1 where u >= 0, else 0, with the derivative {slope}(u).
 
-    u - u.detach() is 0: it adds nothing to the value.
+    u - u.detach() is 0: the term adds the gradient without changing the value.
     """
     return (u >= 0).to(u.dtype) + (u - u.detach()) * {slope}(u.detach())
 '''
 NEURON = '''\
 class Neuron({base}):
-    """Spiking neurons, one per element: they charge, fire and reset at each time-step.
+    """Spiking neurons, one per element, that charge, fire and reset at each time-step.
 
-    No potential outlives {lasts}: each begins at rest.
+    Every {lasts} starts at rest.
 
     Args:
 {arguments}
@@ -112,11 +112,11 @@ class Neuron({base}):
 {attributes}
 
     def charge(self, v: Tensor, x: Tensor) -> Tensor:
-        """H[t] from V[t-1] and X[t]."""
+        """Return H[t], given V[t-1] and X[t]."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Spikes of all time-steps."""
+        """Return the spikes of all time-steps."""
         wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast
         v = torch.full_like(x[0], {rest}, dtype=wide)
 {resumed}        spikes = []
@@ -128,7 +128,7 @@ class Neuron({base}):
             spikes.append(spike)
 {kept}        return torch.stack(spikes).to(x.dtype)
 '''
-"""The class of all neurons that charge, fire and reset."""
+"""Base class of all neurons that charge, fire and reset."""
 RESUMED = """\
         if self.loop_state:
             (v,) = self.loop_state
@@ -139,7 +139,7 @@ class IF(Neuron):
     """Integrate and fire: H[t] = V[t-1] + X[t]."""
 
     def charge(self, v: Tensor, x: Tensor) -> Tensor:
-        """H[t] from V[t-1] and X[t]."""
+        """Return H[t], given V[t-1] and X[t]."""
         return v + x
 ''',
     LIF: '''\
@@ -151,37 +151,37 @@ class LIF(Neuron):
         self.tau = tau
 
     def charge(self, v: Tensor, x: Tensor) -> Tensor:
-        """H[t] from V[t-1] and X[t]."""
+        """Return H[t], given V[t-1] and X[t]."""
         gain = 1 / self.tau
         return (1 - gain) * v + {lif}
 ''',
     DLIF: '''\
 class DLIF(Neuron):
-    """Leaky integrate and fire, the input as it is: H[t] = decay V[t-1] + X[t]{drift}."""
+    """Leaky integrate and fire without input decay: H[t] = decay V[t-1] + X[t]{drift}."""
 
     def __init__(self, decay: float = {tau}{more}) -> None:
         super().__init__({given})
         self.decay = decay
 
     def charge(self, v: Tensor, x: Tensor) -> Tensor:
-        """H[t] from V[t-1] and X[t]."""
+        """Return H[t], given V[t-1] and X[t]."""
         return self.decay * v + {dlif}
 ''',
     PLIF: '''\
 class PLIF(Neuron):
-    """A LIF neuron that learns its time constant: 1/tau = sigmoid(w)."""
+    """LIF with a learnable time constant: 1/tau = sigmoid(w)."""
 
     def __init__(self, tau: float = {tau}{more}) -> None:
         super().__init__({given})
         self.w = nn.Parameter(torch.tensor(-math.log(tau - 1)))
 
     def charge(self, v: Tensor, x: Tensor) -> Tensor:
-        """H[t] from V[t-1] and X[t]."""
+        """Return H[t], given V[t-1] and X[t]."""
         gain = self.w.sigmoid()
         return (1 - gain) * v + {plif}
 ''',
 }
-"""How each kind charges."""
+"""Class definitions by kind."""
 MATRIX_NEURON = '''\
 class {name}(nn.Module):
     """{what}"""
@@ -193,17 +193,17 @@ class {name}(nn.Module):
         self.bias = nn.Parameter(torch.full((steps, 1), -v_threshold)){{kept}}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Spikes of all time-steps."""
+        """Return the spikes of all time-steps."""
         wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast
         with torch.autocast(x.device.type, enabled=False):
 {mask}            u = torch.addmm(self.bias, {weight}, x.to(wide).flatten(1))
         return fire(u.view(x.shape){{surrogate}}).to(x.dtype)
 '''
-"""Neurons whose potentials are a matrix times their currents."""
+"""Neurons whose membrane potentials are a matrix product over time."""
 PARALLEL: dict[type[ParallelNeuron], str] = {
     ParallelSpikingNeuron: MATRIX_NEURON.format(
         name="PSN",
-        what="Parallel spiking neurons: H = W X, and a spike where H + b is not below 0.",
+        what="Parallel spiking neurons: spikes where W X + b >= 0.",
         order="",
         keep_order="",
         mask="",
@@ -211,7 +211,7 @@ PARALLEL: dict[type[ParallelNeuron], str] = {
     ),
     MaskedParallelSpikingNeuron: MATRIX_NEURON.format(
         name="MaskedPSN",
-        what="Parallel spiking neurons that read the last order time-steps alone.",
+        what="Parallel spiking neurons that read only the last order time-steps.",
         order=" order: int,",
         keep_order="        self.order = order\n",
         mask="            weight = self.weight.tril().triu(1 - self.order)\n",
@@ -219,7 +219,7 @@ PARALLEL: dict[type[ParallelNeuron], str] = {
     ),
     SlidingParallelSpikingNeuron: '''\
 class SlidingPSN(nn.Module):
-    """Parallel spiking neurons with the same order weights at every time-step."""
+    """Parallel spiking neurons with the same weights at every time-step."""
 
     def __init__(self, order: int, v_threshold: float = 1.0{more}) -> None:
         super().__init__()
@@ -227,7 +227,7 @@ class SlidingPSN(nn.Module):
         self.bias = nn.Parameter(torch.tensor(-v_threshold)){kept}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Spikes of all time-steps."""
+        """Return the spikes of all time-steps."""
         wide = torch.promote_types(x.dtype, torch.float32)  # also under autocast
         order, current = len(self.weight), x.to(wide)
         h = current * self.weight[-1]
@@ -236,7 +236,7 @@ class SlidingPSN(nn.Module):
         return fire(h + self.bias{surrogate}).to(x.dtype)
 ''',
 }
-"""Those without reset, a class each."""
+"""Class definitions of neurons without reset."""
 LOOPED_PARALLEL: dict[type[ParallelNeuron], tuple[tuple[str, str], ...]] = {
     MaskedParallelSpikingNeuron: (
         (
@@ -262,12 +262,12 @@ LOOPED_PARALLEL: dict[type[ParallelNeuron], tuple[tuple[str, str], ...]] = {
         ),
     ),
 }
-"""What is another text in a file with loops: windows reach back to the time-steps before."""
+"""Replacements in a file with loops, where windows include previous time-steps."""
 NAMES = frozenset({"Neuron", "fire", *equations.NAMES, *(kind.kind for kind in (*KINDS, *PARALLEL))})
 
 
 class Neurons:
-    """The neurons of a network; ``taken`` are the names of the file."""
+    """Neurons of a network; ``taken``: names in use in the file."""
 
     def __init__(self, network: Network, taken: set[str]) -> None:
         activations = [node.op for node in network if isinstance(node.op, Activation)]
@@ -281,84 +281,89 @@ class Neurons:
         self._base = loops.BASE if network.graph.looped else "nn.Module"
         self._equations = EquationClasses(self._base, taken)
 
-    def made(self, node: Node, source: Signal) -> PyCall:
-        """Return the call that makes a neuron that reads a signal."""
+    def module_call(self, node: Node, source: Signal) -> PyCall:
+        """Return the constructor call of a neuron with an input signal."""
         op = node.op
         if isinstance(op, Activation) and op.defined_by_text:
             surrogate = op.step_surrogate if self._varies("surrogate") else None
             slope = "" if surrogate is None else str(self._surrogates.name(node, surrogate))
             return self._equations.call(op, source, slope)
         if isinstance(op, ParallelNeuron) and type(op) in PARALLEL:
-            return self._made_parallel(node, op)
+            return self._parallel_call(node, op)
         if not isinstance(op, Neuron):
-            raise UnsupportedLayer(node, "is a neuron whose charging no file can have")
+            raise UnsupportedLayer(node, "is a neuron that Python export does not support")
         if type(op) not in KINDS:
-            raise UnsupportedLayer(node, "is a neuron whose charging no file can have")
+            raise UnsupportedLayer(node, "is a neuron that Python export does not support")
         values: dict[str, object] = {**dict(op), "surrogate": self._surrogates.name(node, op.surrogate)}
-        usual = {name: self._usual(node, name) for name in BASE_CLASS_TEXT}
-        shared = tuple(Arg(name, Literal(values[name]), usual[name]) for name in BASE_CLASS_TEXT if self._varies(name))
+        defaults = {name: self._usual(node, name) for name in BASE_CLASS_TEXT}
+        shared = tuple(
+            Arg(name, Literal(values[name]), defaults[name]) for name in BASE_CLASS_TEXT if self._varies(name)
+        )
         key = "tau" if isinstance(op, LIF | PLIF) else "decay" if isinstance(op, DLIF) else None
         value = None if key is None else getattr(op, key)
-        usual_value = self._taus.setdefault(type(op), value)
-        own = () if key is None else (Arg(key, Literal(value), usual_value, positional=True),)
-        return PyCall(op.kind, (*own, *shared))
+        default_value = self._taus.setdefault(type(op), value)
+        own_arguments = () if key is None else (Arg(key, Literal(value), default_value, positional=True),)
+        return PyCall(op.kind, (*own_arguments, *shared))
 
-    def _made_parallel(self, node: Node, op: ParallelNeuron) -> PyCall:
+    def _parallel_call(self, node: Node, op: ParallelNeuron) -> PyCall:
+        """Return the constructor call of a parallel neuron."""
         self._parallel[type(op)] = None
-        counts = {name: value for name, value in op if name in {"order", "steps"}}
+        sizes = {name: value for name, value in op if name in {"order", "steps"}}
         surrogate = Literal(self._surrogates.name(node, op.surrogate))
         shared = (Arg("surrogate", surrogate, self._usual(node, "surrogate")),) if self._varies("surrogate") else ()
         return PyCall(
             op.kind,
             (
-                *(Arg(name, Literal(counts[name]), positional=True) for name in ("steps", "order") if name in counts),
+                *(Arg(name, Literal(sizes[name]), positional=True) for name in ("steps", "order") if name in sizes),
                 Arg("v_threshold", Literal(op.v_threshold), 1.0),
                 *shared,
             ),
         )
 
     def definitions(self) -> Iterator[str]:
-        """Yield surrogates, what fires, and the kinds that were asked for."""
+        """Yield the surrogates, ``fire`` and the classes of the requested neurons."""
         if self._taus or self._parallel or self._equations.fires:
             yield from self._firing()
         yield from self._equations.definitions()
 
     def _firing(self) -> Iterator[str]:
+        """Yield everything except neurons with equations."""
         yield from self._surrogates.definitions()
-        several = self._varies("surrogate")
-        name = "surrogate" if several else next(iter(self._found["surrogate"])).kind.lower()
-        yield FIRE.format(slope=name, more=f", surrogate: {TYPES['surrogate']}" if several else "")
-        more = f", surrogate: {TYPES['surrogate']} = {self._default('surrogate')}" if several else ""
+        has_several = self._varies("surrogate")
+        name = "surrogate" if has_several else next(iter(self._found["surrogate"])).kind.lower()
+        yield FIRE.format(slope=name, more=f", surrogate: {TYPES['surrogate']}" if has_several else "")
+        more = f", surrogate: {TYPES['surrogate']} = {self._default('surrogate')}" if has_several else ""
         for parallel in self._parallel:
-            kept = "\n        self.surrogate = surrogate" if several else ""
+            store_surrogate = "\n        self.surrogate = surrogate" if has_several else ""
             text = PARALLEL[parallel]
             if self._base != "nn.Module" and parallel in LOOPED_PARALLEL:
                 text = text.replace("(nn.Module)", f"({self._base})")
-                for before, after in LOOPED_PARALLEL[parallel]:
-                    text = text.replace(before, after)
-            yield text.format(more=more, kept=kept, surrogate=", self.surrogate" if several else "")
+                for old, new in LOOPED_PARALLEL[parallel]:
+                    text = text.replace(old, new)
+            yield text.format(more=more, kept=store_surrogate, surrogate=", self.surrogate" if has_several else "")
         if not self._taus:
             return
         yield self._base_class()
         rest = "self.rest" if self._hard and self._soft else "self.v_reset"
-        resting = any(self._found["v_reset"].keys() - {None, 0.0})
-        words = {
+        has_rest = any(self._found["v_reset"].keys() - {None, 0.0})
+        placeholders = {
             "more": ", **shared: Any" if any(map(self._varies, BASE_CLASS_TEXT)) else "",
             "given": "**shared" if any(map(self._varies, BASE_CLASS_TEXT)) else "",
-            "rest": " + v_reset/tau" if resting else "",
-            "lif": f"(gain * x + {rest} / self.tau)" if resting else "gain * x",
-            "drift": " + (1 - decay) v_reset" if resting else "",
-            "dlif": f"(x + (1 - self.decay) * {rest})" if resting else "x",
-            "plif": f"(gain * x + {rest} * gain)" if resting else "gain * x",
+            "rest": " + v_reset/tau" if has_rest else "",
+            "lif": f"(gain * x + {rest} / self.tau)" if has_rest else "gain * x",
+            "drift": " + (1 - decay) v_reset" if has_rest else "",
+            "dlif": f"(x + (1 - self.decay) * {rest})" if has_rest else "x",
+            "plif": f"(gain * x + {rest} * gain)" if has_rest else "gain * x",
         }
         for kind, tau in self._taus.items():
-            yield KINDS[kind].format(tau=tau, **words)
+            yield KINDS[kind].format(tau=tau, **placeholders)
 
     def _varies(self, name: str) -> bool:
+        """Return whether the neurons have different values of an argument."""
         return len(self._found[name]) > 1
 
     def _usual(self, node: Node, name: str) -> object:
-        """Return the most common value, which is the default."""
+        """Return the most common value of an argument, which is its default."""
         value = self._found[name].most_common(1)[0][0]
         return self._surrogates.name(node, value) if name == "surrogate" else value
 
@@ -375,9 +380,9 @@ class Neurons:
         return value.kind.lower() if isinstance(value, Surrogate) else repr(value)
 
     def _base_class(self) -> str:
-        """Return the class that each kind derives from."""
-        always = ["v_threshold", *(["v_reset"] if self._hard else [])]
-        names = [name for name in BASE_CLASS_TEXT if name in always or self._varies(name)]
+        """Return the base class of the neurons."""
+        required = ["v_threshold", *(["v_reset"] if self._hard else [])]
+        names = [name for name in BASE_CLASS_TEXT if name in required or self._varies(name)]
         looped = self._base != "nn.Module"
         types = {**TYPES, "v_reset": "float | None" if self._soft else "float"}
         parts = [f"{name}: {types[name]} = {self._default(name)}" for name in names]
@@ -397,7 +402,7 @@ class Neurons:
             after = f"{soft}\n            if self.v_reset is not None:\n                {hard}"
         return NEURON.format(
             base=self._base,
-            lasts="a sequence" if looped else "a forward",
+            lasts="sequence" if looped else "forward pass",
             arguments="\n".join(f"        {name}: {meanings[name]}" for name in names),
             init="\n".join(init_head(parts)),
             attributes="\n".join(attributes),

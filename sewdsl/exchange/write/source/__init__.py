@@ -1,4 +1,4 @@
-"""From a network to a file of Python that makes it: what all dialects share. Nothing here needs torch."""
+"""Export as Python source: the parts shared by all dialects. Importing this package does not import PyTorch."""
 
 from sewdsl.exchange.write.source.document import Dialect
 

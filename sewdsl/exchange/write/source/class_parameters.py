@@ -1,4 +1,4 @@
-"""The parameters of a class: what represents values that differ from instance to instance."""
+"""Parameters of a class, for values that differ between its instances."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from sewdsl.exchange.write.source.expressions import Arg, Code, Literal, Resolve
 from sewdsl.ir.signal import Signal
 
 Column = tuple[object, ...]
-"""A value for each instance."""
+"""One value per instance."""
 IN, OUT, STRIDE, PROJECTION = "in_channels", "channels", "stride", "projection"
 PARAMS = frozenset({IN, OUT, STRIDE, PROJECTION})
 _ARGUMENT = re.compile(r"([^\W\d]+)(-?\d+)")
 _NAMES = {"c": OUT, "s": STRIDE}
 MAX_WIDTH_MULTIPLE = 16
-"""The largest multiple of a width that is taken for one."""
+"""Maximum multiple of the width that is written as such."""
 
 AXES = {2: "CL"}
-"""What the axes of a shape are called, by how many there are; others are C, H and W."""
+"""Names of the axes of a shape by their number; the default is C, H and W."""
 
 
 class Scope:
-    """The arguments that the instances of a class are made with.
+    """Constructor parameters of a class.
 
     Args:
-        arguments: The values of each block's parameters, ``c128s2``; empty where it is no block.
+        arguments: Arguments of the block for each instance, ``c128s2``; empty if the class is not a block.
         taken: Names that no parameter may have.
 
     Attributes:
-        params: The parameters in use, with the value of each instance.
+        params: Parameters in use, with the value of each instance.
     """
 
     def __init__(self, sources: Sequence[Signal], arguments: Sequence[str], taken: set[str]) -> None:
@@ -42,7 +42,7 @@ class Scope:
         self.params: dict[str, Column] = {}
 
     def at(self, positions: Sequence[int]) -> Resolve:
-        """Return the resolver of values that only these instances have."""
+        """Return a resolver for values of these instances only."""
         return lambda values, arg: Literal(self._text([value.value for value in values], positions, arg))
 
     def add(self, name: str, column: Column) -> None:
@@ -50,7 +50,7 @@ class Scope:
         self.params[name] = column
 
     def shape(self, signals: Sequence[Signal], positions: Sequence[int]) -> str:
-        """Return a signal as ``[T, N, channels, H', W']``, in words that mean the same for each of these instances."""
+        """Return a shape ``[T, N, channels, H', W']`` in terms that hold for all given instances."""
         if len({len(signal.shape) for signal in signals}) > 1:
             return "[T, N, *]"
         axes = [
@@ -60,6 +60,7 @@ class Scope:
         return f"[{', '.join(['T', 'N', *axes])}]"
 
     def _axis(self, axis: int, lengths: Sequence[int], positions: Sequence[int], names: str) -> str:
+        """Return one axis of a shape: a number, a parameter or a letter."""
         widths = {column[0] for name, column in self.params.items() if name in {IN, OUT}}
         if len(set(lengths)) == 1 and (axis or lengths[0] not in widths):
             return str(lengths[0])
@@ -67,8 +68,8 @@ class Scope:
             return str(lengths[0]) if len(set(lengths)) == 1 else f"{lengths[0]} to {lengths[-1]}"
         if len(lengths) == len(positions):
             if axis == 0:
-                fitting = self._candidates(OUT, positions, lengths)
-                return next((text for name, text in fitting if name in self.params), "C")
+                candidates = self._candidates(OUT, positions, lengths)
+                return next((text for name, text in candidates if name in self.params), "C")
             if all(len(self._sources[i].shape) > axis for i in positions) and tuple(lengths) == tuple(
                 self._sources[i].shape[axis] for i in positions
             ):
@@ -76,14 +77,15 @@ class Scope:
         return f"{names[axis]}'"
 
     def _text(self, values: Column | list[object], positions: Sequence[int], arg: Arg) -> object:
+        """Return a value, or the parameter that represents values that differ; add the parameter if needed."""
         if any(isinstance(value, Code) for value in values):
             return values[0]
-        constant = len(set(values)) == 1
-        for name, text in self._fitting(arg, values, positions, constant=constant):
+        is_constant = len(set(values)) == 1
+        for name, text in self._fitting(arg, values, positions, is_constant=is_constant):
             if name not in self.params:
                 self.params[name] = self._known[name]
             return Code(text)
-        if constant:
+        if is_constant:
             return values[0]
         name = free_name(arg.name, {*self._taken, *self._known, *self.params})
         column = [values[0]] * len(self._sources)
@@ -93,19 +95,20 @@ class Scope:
         return Code(name)
 
     def _fitting(
-        self, arg: Arg, values: Sequence[object], positions: Sequence[int], *, constant: bool
+        self, arg: Arg, values: Sequence[object], positions: Sequence[int], *, is_constant: bool
     ) -> Iterator[tuple[str, str]]:
-        """Yield parameters that have these values, best first, each with what to write."""
-        if arg.channels and (OUT in self._known or not constant):
+        """Yield the parameters with the given values, best first, with the code to write."""
+        if arg.channels and (OUT in self._known or not is_constant):
             yield from self._candidates(arg.channels, positions, values)
-        elif arg.name == STRIDE and not (constant and values[0] == 1):
+        elif arg.name == STRIDE and not (is_constant and values[0] == 1):
             yield from self._equal([STRIDE], positions, values)
-        if not constant:
+        if not is_constant:
             yield from self._equal([*self.params, *self._known], positions, values)
 
     def _candidates(
         self, channels: str, positions: Sequence[int], values: Sequence[object]
     ) -> Iterator[tuple[str, str]]:
+        """Yield parameters for a number of channels: the width, the input channels, or a multiple of the width."""
         yield from self._equal([OUT], positions, values)
         if channels == "in":
             yield from self._equal([IN], positions, values)
@@ -121,6 +124,7 @@ class Scope:
     def _equal(
         self, names: Sequence[str], positions: Sequence[int], values: Sequence[object]
     ) -> Iterator[tuple[str, str]]:
+        """Yield the parameters that have the given values."""
         for name in names:
             column = self.params.get(name) or self._known.get(name)
             if column and all(
@@ -131,12 +135,14 @@ class Scope:
 
 
 def _columns(arguments: Sequence[str], taken: set[str]) -> dict[str, Column]:
-    """Return the values of each parameter of a block, by a name for it."""
-    found = [dict(_ARGUMENT.findall(text)) for text in arguments]
-    letters: list[str] = [letter for letter in found[0] if all(letter in values for values in found)]
-    names = {letter: _NAMES.get(letter, letter) for letter in letters}
+    """Return the values of each parameter of a block by parameter name."""
+    values_by_letter = [dict(_ARGUMENT.findall(text)) for text in arguments]
+    common: list[str] = [
+        letter for letter in values_by_letter[0] if all(letter in values for values in values_by_letter)
+    ]
+    names = {letter: _NAMES.get(letter, letter) for letter in common}
     return {
-        name: tuple(int(values[letter]) for values in found)
+        name: tuple(int(values[letter]) for values in values_by_letter)
         for letter, name in names.items()
         if is_identifier(name) and name not in taken and not hasattr(builtins, name)
     }

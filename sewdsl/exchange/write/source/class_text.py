@@ -1,4 +1,4 @@
-"""Classes as text."""
+"""Text of classes."""
 
 from __future__ import annotations
 
@@ -35,49 +35,49 @@ FORMULAS: dict[type[Merge], str] = {
     IAnd: "(1 - {}) * {}",
     Maximum: "torch.maximum({}, {})",
 }
-"""What a merge makes of its first two operands; of that and the next it makes the same."""
+"""Formulas of merges of two operands; they are folded over further operands."""
 PARTS = {
-    "copy": "What is repeated",
-    "branch": "The branch of a join",
-    "shortcut": "The shortcut of a join",
-    "operand": "An operand of a merge",
-    "value": "A named value",
-    "loop": "A part of a loop",
+    "copy": "Repeated part",
+    "branch": "Branch of a join",
+    "shortcut": "Shortcut of a join",
+    "operand": "Operand of a merge",
+    "value": "Named value",
+    "loop": "Part of a loop",
 }
 MEANINGS = {
-    IN: "Channels of the input.",
-    OUT: "Width of the block.",
-    STRIDE: "Step of the block: 2 halves height and width.",
-    PROJECTION: "Whether the shortcut is a projection, not the identity.",
+    IN: "Number of input channels.",
+    OUT: "Number of channels of the block.",
+    STRIDE: "Stride of the block: 2 halves height and width.",
+    PROJECTION: "Whether the shortcut is a projection instead of the identity.",
 }
 
 
-def class_text(made: ClassSpec, network: Network) -> list[str]:
-    """Return the class of a block, or of a part with joins."""
-    title = PARTS.get(made.section.kind) or one_line_prose(made.section.title) or "A block"
-    before, after = made.shapes
-    lines = [f"class {made.name}(nn.Module):", f'    """{title}.', ""]
-    if formula := Notation(network).formula(made.section):
-        lines += ["    In the notation::", "", *(f"        {line}" for line in formula), ""]
-    if made.params:
-        meanings = {name: MEANINGS.get(name, "Differs from place to place.") for name in order_parameters(made.params)}
+def class_text(spec: ClassSpec, network: Network) -> list[str]:
+    """Return the class of a block, or of another part with joins."""
+    title = PARTS.get(spec.section.kind) or one_line_prose(spec.section.title) or "Block"
+    input_shape, output_shape = spec.shapes
+    lines = [f"class {spec.name}(nn.Module):", f'    """{title}.', ""]
+    if formula := Notation(network).formula(spec.section):
+        lines += ["    In layer notation::", "", *(f"        {line}" for line in formula), ""]
+    if spec.params:
+        meanings = {name: MEANINGS.get(name, "Differs between instances.") for name in order_parameters(spec.params)}
         lines += ["    Args:", *(f"        {name}: {meaning}" for name, meaning in meanings.items()), ""]
-    shape = wrap(f"Shape: {before} to {after}.", 120, initial_indent="    ", subsequent_indent="    ")
+    shape = wrap(f"Shape: {input_shape} to {output_shape}.", 120, initial_indent="    ", subsequent_indent="    ")
     lines += [*shape, '    """', ""]
-    lines += [*_signature(made), "        super().__init__()", *init_statements(made, network), ""]
-    variables = "".join(f", {variable}: Tensor" for variable in made.section.variables)
+    lines += [*_signature(spec), "        super().__init__()", *init_statements(spec, network), ""]
+    variables = "".join(f", {variable}: Tensor" for variable in spec.section.variables)
     return [
         *lines,
         f"    def forward(self{variables}) -> Tensor:",
-        '        """All time-steps."""',
-        *forward_statements(made, network),
+        '        """Process all time-steps."""',
+        *forward_statements(spec, network),
     ]
 
 
-def init_statements(made: ClassSpec, network: Network) -> Iterator[str]:
-    """Yield the statements that make the modules of a class and give them their initial values."""
-    for attribute in made.attributes:
-        optional = attribute.name in made.optional
+def init_statements(spec: ClassSpec, network: Network) -> Iterator[str]:
+    """Yield the statements that create the modules of a class and set their initial values."""
+    for attribute in spec.attributes:
+        optional = attribute.name in spec.optional
         if optional:
             yield f"        self.{attribute.name}: nn.Module = nn.Identity()"
             yield f"        if {PROJECTION}:"
@@ -85,30 +85,31 @@ def init_statements(made: ClassSpec, network: Network) -> Iterator[str]:
         if attribute.note is not None:
             yield format_comment(attribute.note.text, indent)
         yield from _assignment(attribute, indent)
-    if made.starts:
-        kinds = dict.fromkeys(network.nodes[merge].op.kind for merge in made.section.merges)
-        yield format_comment(f"At the start, {' and '.join(kinds)} gives the shortcut, whatever the input.", 8)
-    for start in made.starts:
+    if spec.starts:
+        kinds = dict.fromkeys(network.nodes[merge].op.kind for merge in spec.section.merges)
+        yield format_comment(f"Initially, {' and '.join(kinds)} outputs the shortcut for every input.", 8)
+    for start in spec.starts:
         norm = _module(start.name)
         yield f"        nn.init.zeros_({norm}.weight)"
         bias = repr(start.value.value) if isinstance(start.value, Literal) else ""
         yield f"        nn.init.constant_({norm}.bias, {bias})"
 
 
-def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
-    """Yield the statements of a forward, from what comes in to what it returns."""
-    section = made.section
+def forward_statements(spec: ClassSpec, network: Network) -> Iterator[str]:
+    """Yield the statements of a ``forward``, from its input to the return value."""
+    section = spec.section
     steps = [(step.gives, _step_value(step, network)) for step in section.flow]
     result = section.result
     last_is_looped = section.loops and section.loops[-1].end == len(steps)
+    # Return the last expression directly.
     if steps and steps[-1][0] == result and not (section.results or section.delays or last_is_looped):
         result = steps.pop()[1]
-    done = 0
-    for number, loop in enumerate(section.loops, start=1):
-        yield from _assigned(steps[done : loop.begin], 8)
-        yield from _loop_statements(loop, steps[loop.begin : loop.end], f"step{number if number > 1 else ''}")
-        done = loop.end
-    yield from _assigned(steps[done:], 8)
+    position = 0
+    for index, loop in enumerate(section.loops, start=1):
+        yield from _assigned(steps[position : loop.begin], 8)
+        yield from _loop_statements(loop, steps[loop.begin : loop.end], f"step{index if index > 1 else ''}")
+        position = loop.end
+    yield from _assigned(steps[position:], 8)
     yield from _kept(section.delays, 8)
     if section.results:
         outputs = [f"{string_literal(name)}: {variable}" for name, variable in section.results]
@@ -118,9 +119,9 @@ def forward_statements(made: ClassSpec, network: Network) -> Iterator[str]:
 
 
 def _step_value(step: FlowStep, network: Network) -> str:
-    """Return what a step computes, as an expression."""
-    pairs = zip(step.keys, step.reads, strict=True)
-    operands = [reads[0] if key is None else f"{_module(key)}({', '.join(reads)})" for key, reads in pairs]
+    """Return the expression that a step computes."""
+    operand_reads = zip(step.keys, step.reads, strict=True)
+    operands = [reads[0] if key is None else f"{_module(key)}({', '.join(reads)})" for key, reads in operand_reads]
     if step.merge is None:
         return operands[0]
     node = network.nodes[step.merge]
@@ -128,38 +129,39 @@ def _step_value(step: FlowStep, network: Network) -> str:
 
 
 def _assigned(steps: Sequence[tuple[str, str]], indent: int) -> Iterator[str]:
+    """Yield the assignments of steps."""
     yield from (f"{' ' * indent}{variable} = {value}" for variable, value in steps)
 
 
 def _kept(delays: Sequence[tuple[str, str]], indent: int) -> Iterator[str]:
-    """Return the statements that hand values to their delays."""
+    """Yield the statements that pass values to their delays."""
     for name, variable in delays:
         yield f"{' ' * indent}{_module(name)}.keep_state({variable})"
 
 
 def _loop_statements(loop: StepLoop, steps: Sequence[tuple[str, str]], name: str) -> Iterator[str]:
-    """Yield the function of a time-step, and the call that runs it for all of them."""
+    """Yield the function of one time-step, and the call that runs it for all time-steps."""
     comma = "," if len(loop.gives) == 1 else ""
     gives = f"({', '.join(loop.gives)}{comma})"
     yield ""
     yield from bracketed(
         f"def {name}(", [f"{variable}: Tensor" for variable in loop.reads], ") -> tuple[Tensor, ...]:", 8
     )
-    yield '            """One time-step."""'
+    yield '            """Compute one time-step."""'
     yield from _assigned(steps, 12)
     yield from _kept(loop.delays, 12)
     yield from (f"            return {gives}", "")
-    words = (Code("self"), Code(name), *map(Code, loop.reads))
-    call = PyCall("stepwise", tuple(Arg("", Literal(word), positional=True) for word in words))
+    call_arguments = (Code("self"), Code(name), *map(Code, loop.reads))
+    call = PyCall("stepwise", tuple(Arg("", Literal(word), positional=True) for word in call_arguments))
     yield from format_statement(f"{gives if comma else ', '.join(loop.gives)} = ", call, 8)
 
 
 def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> str:
-    """Return the expression of a merge of its operands.
+    """Return the expression of a merge.
 
     Args:
-        op: The merge; one of :data:`FORMULAS`, or one of those below.
-        inputs: What each gives.
+        op: A merge in :data:`FORMULAS`, or one of the cases below.
+        inputs: Signals of the operands.
     """
     match op:
         case Concatenation():
@@ -175,15 +177,16 @@ def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> 
             return f"1 - {' * '.join(f'(1 - {operand})' for operand in operands)}"
         case Merge():
             return reduce(FORMULAS[type(op)].format, operands)
-    raise TypeError(f"{op} is no merge")
+    raise TypeError(f"{op} is not a merge")
 
 
 def has_formula(op: Merge) -> bool:
-    """Return whether :func:`merge_formula` knows a merge."""
+    """Return whether :func:`merge_formula` supports a merge."""
     return isinstance(op, Concatenation | Attention | Product | Or) or type(op) in FORMULAS
 
 
 def _assignment(attribute: Arg, indent: int) -> list[str]:
+    """Return the statement that registers a module."""
     if is_identifier(attribute.name):
         return format_statement(f"self.{attribute.name} = ", attribute.value, indent)
     name = Arg("name", Literal(Code(string_literal(attribute.name))), positional=True)
@@ -193,29 +196,31 @@ def _assignment(attribute: Arg, indent: int) -> list[str]:
 
 
 def _module(name: str) -> str:
-    """Return the expression for a module of the class, by its name with dots."""
+    """Return the expression for a module of the class, by its dotted name."""
     if all(map(is_identifier, name.split("."))):
         return f"self.{name}"
     return f"self.get_submodule({string_literal(name)})"
 
 
-def _signature(made: ClassSpec) -> list[str]:
-    names = order_parameters(made.params)
+def _signature(spec: ClassSpec) -> list[str]:
+    """Return the head of the constructor."""
+    names = order_parameters(spec.params)
     positional = [name for name in names if name in {IN, OUT}]
-    parts = [_parameter(made, name) for name in positional]
+    parts = [_parameter(spec, name) for name in positional]
     if len(names) > len(positional):
-        parts += ["*", *(_parameter(made, name) for name in names if name not in positional)]
+        parts += ["*", *(_parameter(spec, name) for name in names if name not in positional)]
     return init_head(parts)
 
 
 def init_head(parts: Sequence[str]) -> list[str]:
-    """Return the head of an ``__init__`` with these parameters."""
+    """Return the head of an ``__init__`` with the given parameters."""
     return bracketed("def __init__(", ["self", *parts], ") -> None:", 4)
 
 
-def _parameter(made: ClassSpec, name: str) -> str:
-    kinds = sorted({_annotation(value) for value in made.params[name]}, key=lambda kind: (kind == "None", kind))
-    value = parameter_default(made, name)
+def _parameter(spec: ClassSpec, name: str) -> str:
+    """Return a parameter with its annotation and default."""
+    kinds = sorted({_annotation(value) for value in spec.params[name]}, key=lambda kind: (kind == "None", kind))
+    value = parameter_default(spec, name)
     return f"{name}: {' | '.join(kinds)}" + ("" if value is Unset.UNSET else f" = {value!r}")
 
 

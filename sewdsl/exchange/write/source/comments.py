@@ -1,4 +1,4 @@
-"""What comments say of layers: how the spec writes them, and in which line."""
+"""Comments of exported files: layers as the spec writes them, with their line."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from sewdsl.notation.kind_text import kind_text
 from sewdsl.source import Span
 
 MAX_COMMENT_LENGTH = 60
-"""Characters of notation in a comment."""
+"""Maximum length of notation in a comment, in characters."""
 MAX_DOCSTRING_LINES = 30
-"""Lines of notation in a docstring."""
+"""Maximum number of lines of notation in a docstring."""
 COLUMNS = 80
 
 
 class Notation:
-    """The text of a network's layers."""
+    """Notation of a network's layers in its spec."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._source = network.nodes[0].span.source
 
     def of(self, *items: SourceItem) -> str:
-        """Return the comment on items in a row: ``line 11: c32k3s1-BN-PLIF``; empty if the spec has no text of them."""
+        """Return the comment on consecutive items, e.g. ``line 11: c32k3s1-BN-PLIF``; empty if the spec has no text."""
         texts = [self._item(item) for item in items]
         if not all(texts):
             return ""
@@ -40,18 +40,19 @@ class Notation:
         return f"{file}line {span.line}: {text}"
 
     def body(self) -> list[str]:
-        """Return the whole expression, as lines of a docstring."""
+        """Return the body of the network as lines of a docstring."""
         lines = [one_line_prose(line) for line in dedent(self._network.nodes[0].span.text).splitlines()]
-        found = [part for line in lines for part in wrap(line, COLUMNS)]
-        return found if len(found) <= MAX_DOCSTRING_LINES else [*found[:MAX_DOCSTRING_LINES], "..."]
+        wrapped = [part for line in lines for part in wrap(line, COLUMNS)]
+        return wrapped if len(wrapped) <= MAX_DOCSTRING_LINES else [*wrapped[:MAX_DOCSTRING_LINES], "..."]
 
     @property
     def file(self) -> str:
-        """The name of the file; empty where there is none."""
+        """Name of the spec file; empty if there is none."""
         name = self._source.name
         return "" if name.startswith("<") else one_line_prose(name)
 
     def _item(self, item: SourceItem) -> str:
+        """Return the notation of an item; empty if there is none."""
         match item:
             case Leaf(index=index):
                 return self._own(index)
@@ -60,15 +61,16 @@ class Notation:
                 inner = self._sequence(first) if isinstance(first, SourceSection) else ""
                 return f"{{{inner}}}*{len(copies)}" if inner else ""
             case SourceSection(kind="block"):
-                text = self._network.nodes[_first(item)].span.text
-                if _word(text) == _word(item.title):  # the call as it is written, else with all arguments in force
-                    return one_line_prose(text)
+                call_text = self._network.nodes[_first(item)].span.text
+                # The call as written if its name matches, else the title with all arguments.
+                if _word(call_text) == _word(item.title):
+                    return one_line_prose(call_text)
                 return one_line_prose(item.title) + (f" ({one_line_prose(item.arguments)})" if item.arguments else "")
             case SourceSection():
                 return self._sequence(item)
 
     def _sequence(self, section: SourceSection) -> str:
-        """A sequence with its merges; nothing of one in a loop, or of one that reads several values without names."""
+        """Return a sequence with its merges; empty in loops, or if unnamed values are read."""
         looped = not self._network.graph.looped.isdisjoint(section.merges)
         if section.others or section.loops or section.delays or looped:
             return ""
@@ -76,7 +78,7 @@ class Notation:
         texts = []
         for step in section.flow:
             operands = [
-                _begun("id" if key is None else self._item(items[key]), reads)
+                _with_value_name("id" if key is None else self._item(items[key]), reads)
                 for key, reads in zip(step.keys, step.reads, strict=True)
             ]
             if step.merge is not None:
@@ -86,13 +88,13 @@ class Notation:
         return "-".join(texts) if all(texts) else ""
 
     def _own(self, index: int) -> str:
-        """The text of a layer itself; inside a block of the library, whose place is that of its call, there is none."""
+        """Return the text of a layer; empty in a library block, whose nodes have the span of the call."""
         node = self._network.nodes[index]
         blocks = {_word(step.label) for step in node.path if step.kind == "block"}
         return "" if _word(node.span.text) in blocks else one_line_prose(node.span.text)
 
     def formula(self, block: SourceSection) -> list[str]:
-        """Return how the library defines a block; nothing for the user's own."""
+        """Return the library definition of a block, as lines; empty for the user's blocks."""
         name = _word(block.title)
         if _word(self._network.nodes[_first(block)].span.text) != name or name not in shipped_blocks():
             return []
@@ -100,7 +102,7 @@ class Notation:
         return wrap(text, COLUMNS)
 
     def _span(self, item: SourceItem) -> Span | None:
-        """Return the span of an item; of a block of the user's, only its inside has one."""
+        """Return the span of an item; a block of the user has the span of its first inner item."""
         if isinstance(item, Leaf):
             return self._network.nodes[item.index].span
         if not item.items or (item.kind == "block" and self._own(_first(item))):
@@ -108,8 +110,8 @@ class Notation:
         return self._span(item.items[0])
 
 
-def _begun(text: str, reads: Sequence[str]) -> str:
-    """Return the text of what reads a value, after the name of that, if it has one."""
+def _with_value_name(text: str, reads: Sequence[str]) -> str:
+    """Prefix a text with the name of the value that it reads, if it has one."""
     name = reads[0]
     if name in {INPUT, ONWARD} or not text:
         return text
@@ -117,7 +119,7 @@ def _begun(text: str, reads: Sequence[str]) -> str:
 
 
 def _first(item: SourceItem) -> int:
-    """Return the first layer of all; the merge, in a section that is nothing else."""
+    """Return the index of the first layer; for an empty section, its merge."""
     while isinstance(item, SourceSection):
         if not item.items:
             return item.output
@@ -126,5 +128,5 @@ def _first(item: SourceItem) -> int:
 
 
 def _word(text: str) -> str:
-    """Return the name in a call, without white space."""
+    """Return the name in a call, without whitespace."""
     return "".join(text.partition("(")[0].split())

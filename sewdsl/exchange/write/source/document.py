@@ -1,4 +1,4 @@
-"""The whole file, written and run."""
+"""Exported Python files: text and execution."""
 
 from __future__ import annotations
 
@@ -23,29 +23,33 @@ if TYPE_CHECKING:
     from sewdsl.exchange.write.formats import Outputs
     from sewdsl.lower import SpikingNetwork
 
-READOUTS = {"mean": ("the mean", ".mean(0)"), "sum": ("the sum", ".sum(0)"), "last": ("the last", "[-1]")}
-"""What comes of the outputs of all time-steps."""
+READOUTS = {
+    "mean": ("mean over all time-steps", ".mean(0)"),
+    "sum": ("sum over all time-steps", ".sum(0)"),
+    "last": ("last time-step", "[-1]"),
+}
+"""Description and code of each readout."""
 HELPERS = {
     "layers": '''\
 def layers(**named: nn.Module) -> nn.Sequential:
-    """Layers in a row, by their names."""
+    """Return a sequence of named layers."""
     return nn.Sequential(OrderedDict(named))
 ''',
     "repeat": '''\
 def repeat(copies: Iterable[nn.Module]) -> nn.Sequential:
-    """Copies in a row, counted from 1."""
+    """Return a sequence of copies, numbered from 1."""
     numbered = {str(i): copy for i, copy in enumerate(copies, 1)}
     return nn.Sequential(OrderedDict(numbered))
 ''',
     "gated": '''\
 def gated(x: Tensor, y: Tensor) -> Tensor:
-    """The product of [T, N, C, ...] and [T, N, G, ...], which acts on groups of C / G channels."""
+    """Multiply [T, N, C, ...] by [T, N, G, ...] in groups of C / G channels."""
     groups = min(x.shape[2], y.shape[2])
     return (x.unflatten(2, (groups, -1)) * y.unflatten(2, (groups, -1))).flatten(2, 3)
 ''',
     "attention": '''\
 def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, scale: float) -> Tensor:
-    """(q kT) v * scale within each head, without softmax; places are tokens."""
+    """Return (q kT) v * scale per head, without softmax; positions are tokens."""
     size = q.shape[3:]
     q, k, v = (x.flatten(3).unflatten(2, (heads, -1)) for x in (q, k, v))
     y = (v @ k.transpose(-2, -1)) @ q * scale
@@ -62,7 +66,7 @@ TORCH = {"torch": ("Tensor", "nn")}
 NAMES = frozenset({"INPUT", "STEPS", "math", "torch", "model", "parameters", "x", *HELPERS}).union(
     *STANDARD.values(), *TORCH.values()
 )
-"""What every file may use."""
+"""Names that every file may use."""
 DEMO = """\
 if __name__ == "__main__":
     model = {name}()
@@ -74,16 +78,15 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class Dialect:
-    """A library.
+    """Library that exported files are written for.
 
     Attributes:
-        title: What files are written in: ``plain PyTorch``.
-        layers: How the layers of a network are made, from the network and the names of the file; names of classes that
-            the layers need are added to these.
-        imports: Modules in addition to torch, each with the names that are taken from it.
-        reserved: Names that the files use, so that no block may have them.
+        title: Name of the library: ``plain PyTorch``.
+        layers: Returns the layers of a network, given the names in use in the file; adds the names of classes to them.
+        imports: Modules to import besides PyTorch, with the imported names.
+        reserved: Names that blocks must not have.
         ready: Statements at the end of the constructor.
-        begin: Statements at the beginning of a forward.
+        begin: Statements at the beginning of ``forward``.
     """
 
     title: str
@@ -94,17 +97,17 @@ class Dialect:
     begin: Sequence[str] = ()
 
     def source(self, network: Network, inputs: str = "") -> str:
-        """Return a file that makes a network.
+        """Return a Python file that defines a network.
 
-        The same network gives the same file. Its class is the last in the file, and has the ``state_dict`` of the
-        module.
+        Equal networks give equal files. The class of the network is the last one in the file; its ``state_dict`` has
+        the keys of the compiled network.
 
         Args:
-            inputs: How they are scaled, in words; empty: unknown.
+            inputs: Description of the input scaling; empty if unknown.
 
         Raises:
-            UnsupportedLayer: the library has no such layer, neuron, surrogate or join, or the values of the network do
-                not flow as its names nest.
+            UnsupportedLayer: If the library has no such layer, neuron, surrogate or join, or if values do not flow
+                along the structure of the names.
         """
         for node in network:
             if isinstance(node.op, Merge) and not class_text.has_formula(node.op):
@@ -115,9 +118,9 @@ class Dialect:
                 )
         taken = {*NAMES, *self.reserved, *loops.NAMES}
         layers = self.layers(network, taken)
-        *blocks, root = ClassFinder(network, tree(network, taken), layers, taken).made
+        *blocks, root = ClassFinder(network, tree(network, taken), layers, taken).classes
         classes = [
-            *("\n".join([*class_text.class_text(made, network), ""]) for made in blocks),
+            *("\n".join([*class_text.class_text(spec, network), ""]) for spec in blocks),
             _root(root, network, self),
         ]
         parts = [*layers.definitions(), *classes]
@@ -126,8 +129,8 @@ class Dialect:
         shape = "{name: list(y.shape) for name, y in model(x).items()}" if network.outputs else "list(model(x).shape)"
         parts.append(DEMO.format(name=root.name, shape=shape))
         constants = f"STEPS = {network.settings.steps}\nINPUT = {network.settings.input!r}\n"
-        head = "\n".join([*_head(network, self, inputs), "", *_imports(_used(parts), self), "", constants])
-        return "\n\n".join([head, *parts])
+        header = "\n".join([*_head(network, self, inputs), "", *_imports(_used(parts), self), "", constants])
+        return "\n\n".join([header, *parts])
 
     def write(self, model: SpikingNetwork, inputs: str) -> bytes:
         """Return the file of a module's network, see :meth:`source`."""
@@ -135,11 +138,12 @@ class Dialect:
 
 
 def _used(parts: Iterable[str]) -> set[str]:
-    """Return all names that code mentions; what is in comments and texts does not count."""
+    """Return all names in code, ignoring comments and strings."""
     return {node.id for part in parts for node in ast.walk(ast.parse(part)) if isinstance(node, ast.Name)}
 
 
 def _imports(used: set[str], dialect: Dialect) -> list[str]:
+    """Return the import statements of a file."""
     lines = ["from __future__ import annotations", ""]
     lines += [f"import {name}" for name in ("math",) if name in used]
     standard = _taken(STANDARD, used)
@@ -153,6 +157,7 @@ def _imports(used: set[str], dialect: Dialect) -> list[str]:
 
 
 def _taken(modules: dict[str, tuple[str, ...]], used: set[str]) -> list[str]:
+    """Return the ``from`` imports of the names in use."""
     taken = {module: [name for name in names if name in used] for module, names in sorted(modules.items())}
     return [f"from {module} import {', '.join(names)}" for module, names in taken.items() if names]
 
@@ -163,10 +168,10 @@ def _head(network: Network, dialect: Dialect, inputs: str) -> list[str]:
     origin = f" from {notation.file}" if notation.file else ""
     lines = [f'"""{_title(network)} in {dialect.title}, written by sewdsl{origin}.']
     if body := notation.body():
-        lines += ["", "In the notation::", "", *(f"    {line}" for line in body)]
+        lines += ["", "In layer notation::", "", *(f"    {line}" for line in body)]
     if inputs:
         lines += ["", *wrap(f"Inputs: {one_line_prose(inputs)}.", WIDTH)]
-    lines += ["", "Weights have the names and shapes that they have in sewdsl. A file of them is loaded by", ""]
+    lines += ["", "Weights have the same names and shapes as in sewdsl. Load a weights file with", ""]
     return [*lines, '    model.load_state_dict(safetensors.torch.load_file("net.safetensors"))', '"""']
 
 
@@ -174,47 +179,47 @@ def _title(network: Network) -> str:
     return one_line_prose(network.name) or "A network"
 
 
-def _root(made: ClassSpec, network: Network, dialect: Dialect) -> str:
+def _root(spec: ClassSpec, network: Network, dialect: Dialect) -> str:
     """Return the class of the network."""
     settings = network.settings
     axes = 1 if len(settings.input) == len("CL") else 2
-    before, after = made.shapes
-    static = before.replace("[T, N", "[N")
-    what, readout = READOUTS[settings.readout]
-    kind, output, read = "Tensor", "output", f"self.sequence(x){readout}"
+    input_shape, output_shape = spec.shapes
+    static_shape = input_shape.replace("[T, N", "[N")
+    description, readout = READOUTS[settings.readout]
+    annotation, output, result = "Tensor", "output", f"self.sequence(x){readout}"
     if network.outputs:
         sizes = (f"{name} [N, {', '.join(map(str, network.nodes[i].output.shape))}]" for name, i in network.outputs)
-        after, kind, output = ", ".join(sizes), "dict[str, Tensor]", "outputs"
-        read = f"{{name: y{readout} for name, y in self.sequence(x).items()}}"
+        output_shape, annotation, output = ", ".join(sizes), "dict[str, Tensor]", "outputs"
+        result = f"{{name: y{readout} for name, y in self.sequence(x).items()}}"
     lines = [
-        f"class {made.name}(nn.Module):",
+        f"class {spec.name}(nn.Module):",
         f'    """{_title(network)}.',
         "",
         "    Args:",
-        "        steps: For how many time-steps T an input without them is shown.",
+        "        steps: Number of time-steps for an input without a time axis.",
         "",
-        f"    Shape: {before}, or {static},",
-        *indent(fill(f"to {after.replace('[T, N', '[N')}, {what} of all time-steps.", WIDTH - 4), "    ").splitlines(),
+        f"    Shape: {input_shape}, or {static_shape},",
+        *indent(fill(f"to {output_shape.replace('[T, N', '[N')}, {description}.", WIDTH - 4), "    ").splitlines(),
         '    """',
         "",
         "    def __init__(self, steps: int = STEPS) -> None:",
         "        super().__init__()",
         "        self.steps = steps",
-        *class_text.init_statements(made, network),
+        *class_text.init_statements(spec, network),
         *(line.format(axes=axes) for line in KAIMING if settings.init == "kaiming"),
         *(line.format(axes=axes, std=settings.init_std) for line in NORMAL if settings.init_std is not None),
         *(f"        {line}" for line in dialect.ready),
         "",
-        f"    def forward(self, x: Tensor) -> {kind}:",
-        f'        """The {output}, {what} of all time-steps."""',
+        f"    def forward(self, x: Tensor) -> {annotation}:",
+        f'        """Return the {output}: {description}."""',
         *(f"        {line}" for line in dialect.begin),
-        "        if x.ndim == len(INPUT) + 1:  # no time-steps",
+        "        if x.ndim == len(INPUT) + 1:  # no time axis",
         "            x = x.expand(self.steps, *x.shape)",
-        f"        return {read}",
+        f"        return {result}",
         "",
-        f"    def sequence(self, x: Tensor) -> {kind}:",
-        f'        """The {output} at each time-step."""',
-        *class_text.forward_statements(made, network),
+        f"    def sequence(self, x: Tensor) -> {annotation}:",
+        f'        """Return the {output} of every time-step."""',
+        *class_text.forward_statements(spec, network),
         "",
     ]
     return "\n".join(lines)
@@ -229,7 +234,7 @@ KAIMING = (
     '                    nonlinearity="relu",',
     "                )",
 )
-"""Initial values of convolutions (He et al. 2015)."""
+"""Initialisation of convolutions (He et al. 2015)."""
 
 NORMAL = (
     "        for module in self.modules():",
@@ -238,19 +243,19 @@ NORMAL = (
     "                if module.bias is not None:",
     "                    nn.init.zeros_(module.bias)",
 )
-"""Initial values of all layers with weights."""
+"""Initialisation of all layers with weights."""
 
 
 def module_from_source(text: str) -> nn.Module:
-    """Return the network that a file makes: it is the last class."""
-    space: dict[str, object] = {"__name__": "net"}
-    exec(compile(text, "net.py", "exec"), space)  # noqa: S102 -- we wrote it
-    made: nn.Module = [value for value in space.values() if isinstance(value, type)][-1]()
-    return made
+    """Execute a file and return an instance of its last class, the network."""
+    namespace: dict[str, object] = {"__name__": "net"}
+    exec(compile(text, "net.py", "exec"), namespace)  # noqa: S102 -- the text was generated by sewdsl
+    module: nn.Module = [value for value in namespace.values() if isinstance(value, type)][-1]()
+    return module
 
 
 def run_source(data: bytes, x: Tensor, weights: Mapping[str, Tensor]) -> Outputs:
-    """Return the outputs of a file's network with these weights, in the dtype of the input."""
+    """Run an exported network with the given weights, in the dtype of the input, and return its outputs."""
     model = module_from_source(data.decode()).to(x.dtype).eval()
     model.load_state_dict(dict(weights))
     y: Outputs = model(x)

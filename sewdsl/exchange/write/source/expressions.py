@@ -1,4 +1,4 @@
-"""Expressions of Python: calls as trees, one for several that differ in numbers, and the text as ruff formats it."""
+"""Python expressions: call trees, unification of calls that differ in constants, and layout as ruff formats it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sewdsl.light_dataclass import dataclass
 
 
 class Code(str):
-    """A piece of Python of our own making; a literal of it is not quoted."""
+    """Piece of generated Python code; a literal of it is not quoted."""
 
     __slots__ = ()
 
@@ -25,18 +25,18 @@ class Code(str):
 
 
 class Unset(Enum):
-    """What an argument without a default has for one."""
+    """Marker for an argument without a default."""
 
     UNSET = "unset"
 
 
 @dataclass(frozen=True)
 class Note:
-    """What a comment says.
+    """Content of a comment.
 
     Attributes:
-        text: The layers in the notation, and where they are written.
-        signals: What flows out of them, in each copy.
+        text: Layers in notation, with their line.
+        signals: Output signal of the layers, in each copy.
     """
 
     text: str
@@ -45,20 +45,20 @@ class Note:
 
 @dataclass(frozen=True)
 class Literal:
-    """A number, a switch, a pair of numbers, None, or a piece of code."""
+    """Number, boolean, pair of numbers, None, or piece of code."""
 
     value: object
 
 
 @dataclass(frozen=True)
 class Arg:
-    """An argument.
+    """Argument of a call.
 
     Attributes:
-        default: What leaving it out means.
+        default: Default of the parameter.
         positional: Whether it is written without its name.
-        channels: For numbers of channels: whether they go ``in`` or come ``out``.
-        note: What a comment above it says; two arguments are equal whatever is said of them.
+        channels: ``in`` or ``out`` for a number of input or output channels; else empty.
+        note: Comment above the argument; ignored by comparisons.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Arg:
 
 @dataclass(frozen=True)
 class PyCall:
-    """A call of a class or function."""
+    """Call of a class or function."""
 
     callee: str
     args: tuple[Arg, ...] = ()
@@ -79,11 +79,11 @@ class PyCall:
 
 @dataclass(frozen=True)
 class CopySequence:
-    """Copies in a row that differ in some values only.
+    """Consecutive copies that differ in some values only.
 
     Attributes:
-        names: Variables in the body.
-        rows: Their values, copy by copy; empty without variables.
+        names: Loop variables in the body.
+        rows: Values of the variables for each copy; empty without variables.
     """
 
     body: Expr
@@ -94,7 +94,7 @@ class CopySequence:
 
 @dataclass(frozen=True)
 class Copies:
-    """The copies of a repeat."""
+    """Copies of a repeat."""
 
     runs: tuple[CopySequence, ...]
 
@@ -103,7 +103,7 @@ Expr = Literal | PyCall | Copies
 
 
 def variables(expr: Expr) -> set[str]:
-    """Return the variables that an expression binds."""
+    """Return the loop variables in an expression."""
     match expr:
         case Literal():
             return set()
@@ -114,11 +114,11 @@ def variables(expr: Expr) -> set[str]:
 
 
 Resolve = Callable[[tuple[Literal, ...], Arg], Literal]
-"""What represents the values of an argument, one of each copy."""
+"""Returns the literal that represents the values of an argument in several copies."""
 
 
 def strip_numbers(expr: Expr) -> Hashable:
-    """Return a value that two expressions share exactly if they differ in their numbers only."""
+    """Return a value that is equal for expressions that differ in constants only."""
     match expr:
         case Literal():
             return expr.value if isinstance(expr.value, Code) else None
@@ -137,11 +137,11 @@ def strip_numbers(expr: Expr) -> Hashable:
 
 
 def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:
-    """Return the expression that represents several.
+    """Return one expression that represents several.
 
     Args:
-        exprs: Of one skeleton.
-        arg: The argument whose values they are.
+        exprs: Expressions that differ in constants only.
+        arg: Argument that the expressions are values of.
     """
     first = exprs[0]
     match first:
@@ -156,7 +156,7 @@ def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:
 
 
 def unify_args(args: Sequence[Arg], resolve: Resolve) -> Arg:
-    """Return the argument that represents several; its note has the signals of each."""
+    """Return one argument that represents several; its note has the signals of all."""
     first = args[0]
     notes = [arg.note for arg in args if arg.note is not None]
     note = Note(notes[0].text, tuple(signal for note in notes for signal in note.signals)) if notes else None
@@ -176,7 +176,7 @@ def _unify_runs(runs: Sequence[CopySequence], resolve: Resolve, arg: Arg) -> Cop
 
 
 def merge_copies(exprs: Sequence[Expr], taken: AbstractSet[str] = frozenset()) -> Copies:
-    """Return the copies of a repeat, equal neighbours written once, with variables of other names than these."""
+    """Return the copies of a repeat; equal neighbours are merged, with variables that are not in ``taken``."""
     runs = []
     for _, group in groupby(exprs, strip_numbers):
         run = list(group)
@@ -188,10 +188,10 @@ def merge_copies(exprs: Sequence[Expr], taken: AbstractSet[str] = frozenset()) -
 
 
 class _CopyVariables:
-    """Gives variables to values that differ from copy to copy.
+    """Resolver that introduces variables for values that differ between copies.
 
     Attributes:
-        columns: The values of each variable.
+        columns: Values of each variable.
     """
 
     def __init__(self, taken: set[str]) -> None:
@@ -199,6 +199,7 @@ class _CopyVariables:
         self.columns: dict[str, tuple[Expr, ...]] = {}
 
     def __call__(self, values: tuple[Literal, ...], arg: Arg) -> Literal:
+        """Return a constant if all values are equal, else a variable."""
         if len(set(values)) == 1:
             return values[0]
         for name, column in self.columns.items():
@@ -210,55 +211,54 @@ class _CopyVariables:
 
 
 def free_name(name: str, taken: set[str], mark: str = "_") -> str:
-    """Return the name, with a mark and a number after it if it is taken."""
-    numbered = chain([name], (f"{name}{mark}{number}" for number in count(2)))
-    return next(filterfalse(taken.__contains__, numbered))
+    """Return the name, with a mark and a number appended if it is in use."""
+    candidates = chain([name], (f"{name}{mark}{suffix}" for suffix in count(2)))
+    return next(filterfalse(taken.__contains__, candidates))
 
 
 # --- names and texts ---------------------------------------------------------------------------------------
 
 MAX_IDENTIFIER_LENGTH = 40
-"""Characters of a name that are kept."""
+"""Maximum length of a class name, in characters."""
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _COMMENT = re.compile(r"#.*")
 
 
 def is_identifier(name: str) -> bool:
-    """Return whether Python takes a name as it is, for an attribute or an argument."""
+    """Return whether a name can be used unchanged as an attribute or argument."""
     return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name)
 
 
 def string_literal(text: str) -> str:
-    """Return a text as a literal of Python, in ASCII."""
+    """Return a text as an ASCII string literal."""
     escaped = text.encode("unicode_escape").decode("ascii").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def one_line_prose(text: str) -> str:
-    """Return a text as one line of a comment: without line breaks, quotes, backslashes and invisible signs.
+    """Return a text as one line for a comment or docstring: printable ASCII without quotes and backslashes.
 
-    What follows a ``#`` is left out, so that no tool takes it for an instruction.
+    Text after a ``#`` is omitted, since tools could interpret it as a directive.
     """
     words = " ".join(" ".join(_COMMENT.sub("", line) for line in text.splitlines()).split())
-    harmless = words.replace('"', "'").replace("\\", "/")
-    return "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in harmless)
+    escaped = words.replace('"', "'").replace("\\", "/")
+    return "".join(character if character.isascii() and character.isprintable() else "?" for character in escaped)
 
 
-def class_name(text: str, otherwise: str, taken: set[str]) -> str:
+def class_name(text: str, fallback: str, taken: set[str]) -> str:
     """Return a name for a class: ``SEW ResNet-18`` becomes ``SEWResNet18``, ``7B-Net`` becomes ``Net7B``.
 
     Args:
-        text: What it is the class of.
-        otherwise: What to call it where nothing of the text is left, and what to put after a name that is taken.
-        taken: The names in use; the new one is added.
+        fallback: Name if the text has no letters, and suffix of a name that is in use.
+        taken: Names in use; the new name is added.
     """
     words = _WORD.findall(text)
-    letters = next((i for i, word in enumerate(words) if word[0].isalpha()), None)
-    words = [otherwise] if letters is None else [*words[letters:], *words[:letters]]
+    first_alphabetic = next((i for i, word in enumerate(words) if word[0].isalpha()), None)
+    words = [fallback] if first_alphabetic is None else [*words[first_alphabetic:], *words[:first_alphabetic]]
     name = "".join(word[0].upper() + word[1:] for word in words)[:MAX_IDENTIFIER_LENGTH]
     if name in taken or keyword.iskeyword(name) or hasattr(builtins, name):
-        name = free_name(name.removesuffix(otherwise) + otherwise, taken, "")
+        name = free_name(name.removesuffix(fallback) + fallback, taken, "")
     taken.add(name)
     return name
 
@@ -266,19 +266,19 @@ def class_name(text: str, otherwise: str, taken: set[str]) -> str:
 # --- layout ------------------------------------------------------------------------------------------------
 
 WIDTH = 88
-"""Columns: the default of both formatters."""
+"""Line width, the default of ruff and black."""
 STEP = 4
 MAX_EQUAL_COPIES = 4
-"""Copies in a row with the same values that are all written out."""
+"""Maximum number of equal consecutive values that are written out."""
 
 
 def one_line(expr: Expr) -> str:
-    """Return an expression in one line of any length, without comments."""
+    """Return an expression on one line of any length, without comments."""
     match expr:
         case Literal():
             return repr(expr.value)
         case PyCall():
-            arguments = (f"{label}{one_line(arg.value)}{_closing(label)}" for arg, label in _given(expr))
+            arguments = (f"{label}{one_line(arg.value)}{_closing(label)}" for arg, label in _explicit_arguments(expr))
             return f"{expr.callee}({', '.join(arguments)})"
         case Copies(runs=(run,)):
             return f"repeat({one_line(run.body)} {_loop(run)})"
@@ -287,7 +287,7 @@ def one_line(expr: Expr) -> str:
 
 
 def bracketed(begin: str, parts: Sequence[str], end: str, indent: int) -> list[str]:
-    """Return the lines of a text with parts in brackets: one, or one for each part where that is too long."""
+    """Return bracketed parts on one line, or one part per line if the line is too long."""
     margin = " " * indent
     line = f"{margin}{begin}{', '.join(parts)}{end}"
     if len(line) <= WIDTH:
@@ -296,7 +296,7 @@ def bracketed(begin: str, parts: Sequence[str], end: str, indent: int) -> list[s
 
 
 def format_statement(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
-    """Return the lines of an expression after a head, such as ``self.conv1 =``, and with a tail after it."""
+    """Return the lines of an expression, with a head such as ``self.conv1 =`` and a tail."""
     line = f"{' ' * indent}{head}{one_line(expr)}{tail}"
     if len(line) <= WIDTH and not _noted(expr):
         return [line]
@@ -304,7 +304,7 @@ def format_statement(head: str, expr: Expr, indent: int, tail: str = "") -> list
 
 
 def _exploded(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
-    """The lines of an expression that has more than one: with a comma after every argument, so that they stay."""
+    """Return the lines of a multi-line expression; trailing commas keep formatters from joining them."""
     begin, end = f"{' ' * indent}{head}", f"{' ' * indent})"
     match expr:
         case PyCall() if expr.args:
@@ -320,37 +320,39 @@ def _exploded(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
 
 
 def format_comment(text: str, indent: int) -> str:
-    """Return the line of a comment."""
+    """Return a comment line."""
     return f"{' ' * indent}# {text}"
 
 
-def _given(call: PyCall) -> list[tuple[Arg, str]]:
-    """Return the arguments that are written, each with what precedes it."""
-    found = []
-    positional = True
+def _explicit_arguments(call: PyCall) -> list[tuple[Arg, str]]:
+    """Return the arguments to write, without defaults, each with its label."""
+    labelled = []
+    can_be_positional = True
     for arg in call.args:
         if isinstance(arg.value, Literal) and arg.value.value == arg.default and arg.default is not Unset.UNSET:
-            positional = False
-        elif arg.positional and positional:
-            found.append((arg, ""))
+            can_be_positional = False
+        elif arg.positional and can_be_positional:
+            labelled.append((arg, ""))
         else:
-            found.append((arg, f"{arg.name}=" if is_identifier(arg.name) else f"**{{{string_literal(arg.name)}: "))
-    return found
+            labelled.append((arg, f"{arg.name}=" if is_identifier(arg.name) else f"**{{{string_literal(arg.name)}: "))
+    return labelled
 
 
 def _closing(label: str) -> str:
+    """Return the closing bracket of a label."""
     return "}" if label.startswith("**") else ""
 
 
 def _arguments(call: PyCall, indent: int) -> Iterator[str]:
     """Yield the lines of arguments, one below the other."""
-    for arg, label in _given(call):
+    for arg, label in _explicit_arguments(call):
         if arg.note is not None and arg.note.text:
             yield format_comment(arg.note.text, indent)
         yield from format_statement(label, arg.value, indent, f"{_closing(label)},")
 
 
 def _noted(expr: Expr) -> bool:
+    """Return whether an expression contains comments."""
     match expr:
         case Literal():
             return False
@@ -364,10 +366,12 @@ def _noted(expr: Expr) -> bool:
 
 
 def _flat_listed(run: CopySequence) -> str:
+    """Return copies as an item of a list, on one line."""
     return one_line(run.body) if run.count == 1 else f"*({one_line(run.body)} {_loop(run)})"
 
 
 def _loop(run: CopySequence) -> str:
+    """Return the ``for`` clause of copies."""
     if not run.names:
         return f"for _ in range({run.count})"
     rows = _rows(run)
@@ -375,7 +379,7 @@ def _loop(run: CopySequence) -> str:
 
 
 def _rows(run: CopySequence) -> list[str]:
-    """Return the values of each copy; many that are the same, as ``*[4] * 39``."""
+    """Return the values of each copy; many equal values as ``*[4] * 39``."""
     rows = [(text, len(list(same))) for text, same in groupby(map(_row, run.rows))]
     return [
         part
@@ -385,6 +389,7 @@ def _rows(run: CopySequence) -> list[str]:
 
 
 def _row(row: Sequence[Expr]) -> str:
+    """Return the values of one copy."""
     values = ", ".join(map(one_line, row))
     return values if len(row) == 1 else f"({values})"
 

@@ -1,4 +1,4 @@
-"""The classes of a file: one for all blocks that differ in numbers only."""
+"""Classes of an exported file: one for all blocks that differ in constants only."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ from sewdsl.ops.layers.norms import Norm
 
 
 class Layers(Protocol):
-    """How the layers of one network are made."""
+    """Layers of one network in a library."""
 
-    def made(self, node: Node) -> PyCall:
-        """Return the call that makes the module of a node.
+    def module_call(self, node: Node) -> PyCall:
+        """Return the constructor call of a node's module.
 
         Raises:
-            UnsupportedLayer: there is no such module.
+            UnsupportedLayer: If the library has no such module.
         """
 
     def definitions(self) -> Sequence[str]:
-        """Return the functions and classes that the calls made so far need, in order."""
+        """Return the functions and classes that the calls so far require, in order."""
 
 
 @dataclass(frozen=True)
 class ClassSpec:
-    """A class of the file.
+    """Class of an exported file.
 
     Attributes:
-        section: The first of its instances.
-        params: Its parameters, with the value of each instance.
-        attributes: Its modules, with the comment above each.
-        starts: Initial biases of batch norms, by the way to each; its weight is 0.
-        optional: Which of its modules are there with a projection only.
-        shapes: What goes in and what comes out.
+        section: First instance of the class.
+        params: Constructor parameters, with the value of each instance.
+        attributes: Modules, with their comments.
+        starts: Initial biases of batch norms by relative name; their initial weight is 0.
+        optional: Modules that exist only with a projection.
+        shapes: Input and output shape.
     """
 
     name: str
@@ -78,18 +78,18 @@ class _Instance:
 
     @property
     def shortcuts(self) -> frozenset[str]:
-        """Shortcuts of joins: classes may have them or not."""
+        """Shortcuts of joins that have layers; a class may omit them."""
         keys = {step.key: step.kind for step in self.section.items if isinstance(step, SourceSection)}
         return frozenset(key for step in self.section.flow for key in step.keys[1:] if key and keys[key] == "shortcut")
 
     def form(self, ops: Callable[[int], object], *, bare: bool) -> Hashable:
-        """Return the parts that instances of one class share; bare: whatever their shortcuts."""
-        left_out = self.shortcuts if bare else frozenset()
-        attributes = tuple((a.name, strip_numbers(a.value)) for a in self.attributes if a.name not in left_out)
+        """Return the properties that instances of a class share; ``bare``: ignoring shortcuts."""
+        omitted = self.shortcuts if bare else frozenset()
+        attributes = tuple((a.name, strip_numbers(a.value)) for a in self.attributes if a.name not in omitted)
         flow = tuple(
             (
                 None if step.merge is None else ops(step.merge),
-                *(None if key in left_out else key for key in step.keys),
+                *(None if key in omitted else key for key in step.keys),
                 step.reads,
                 step.gives,
             )
@@ -102,14 +102,14 @@ class _Instance:
 
 
 class ClassFinder:
-    """Finds the classes of a network.
+    """Finder of the classes of a network.
 
     Args:
-        root: The same as a tree.
+        root: The network as a section.
         taken: Names that no class may have.
 
     Attributes:
-        made: The classes, each after those that it needs; the last is the network's.
+        classes: The classes, each after those that it uses; the last one is the network.
     """
 
     def __init__(self, network: Network, root: SourceSection, layers: Layers, taken: set[str]) -> None:
@@ -117,38 +117,40 @@ class ClassFinder:
         self._variables = {*taken, "self", "x"}
         self._notation = Notation(network)
         self._params: frozenset[str] = frozenset()
-        self._calls: dict[int, PyCall] = {}  # by identity: sections of equal contents are different places
-        self.made: list[ClassSpec] = []
+        self._calls: dict[int, PyCall] = {}  # By identity: sections with equal content have different calls.
+        self.classes: list[ClassSpec] = []
         root_name = class_name(network.name, "Network", taken)
         heights: dict[int, list[SourceSection]] = {}
         self._height(root, heights)
         for _, level in sorted(heights.items()):
             for group in self._groups([self._instance(section) for section in level if section is not root]):
-                first = group[0].section
-                title = first.title or {"copy": "Repeat", "value": first.key}.get(first.kind, first.kind.title())
-                self._make(group, class_name(title, "Block" if first.kind == "block" else "Part", taken))
+                first_section = group[0].section
+                title = first_section.title or {"copy": "Repeat", "value": first_section.key}.get(
+                    first_section.kind, first_section.kind.title()
+                )
+                self._make(group, class_name(title, "Block" if first_section.kind == "block" else "Part", taken))
         self._make([self._instance(root)], root_name)
 
-    def _height(self, section: SourceSection, found: dict[int, list[SourceSection]]) -> int:
-        """Return how deep classes nest inside, and note the sections that become one."""
-        inner = [self._height(item, found) for item in section.items if isinstance(item, SourceSection)]
+    def _height(self, section: SourceSection, by_height: dict[int, list[SourceSection]]) -> int:
+        """Return the nesting depth of classes in a section; collect the sections that become classes."""
+        inner = [self._height(item, by_height) for item in section.items if isinstance(item, SourceSection)]
         height = max(inner, default=0)
-        plain = section.kind == "repeat" or (section.straight and not section.merges)
+        needs_no_class = section.kind == "repeat" or (section.straight and not section.merges)
         if section.inlined:
             return height
-        if section.kind == "block" or (not plain and section.kind != "network"):
-            found.setdefault(height, []).append(section)
+        if section.kind == "block" or (not needs_no_class and section.kind != "network"):
+            by_height.setdefault(height, []).append(section)
             return height + 1
         return height
 
     # --- instances -----------------------------------------------------------------------------------------
 
     def _instance(self, section: SourceSection) -> _Instance:
-        self._params = PARAMS if section.kind != "network" else frozenset()  # what no loop in it may call its variables
+        self._params = PARAMS if section.kind != "network" else frozenset()  # Names that loop variables must not have.
         return _Instance(section, tuple(self._attributes(section)), tuple(self._starts(section)))
 
     def _attributes(self, section: SourceSection) -> Iterator[Arg]:
-        """Yield the modules of a section, those that belong together under one comment."""
+        """Yield the modules of a section; each group of modules has one comment."""
         groups = list(_together(section.items, self._network))
         for group in groups:
             note = None if section.kind == "copy" and len(groups) == 1 else self._note(group)
@@ -156,7 +158,7 @@ class ClassFinder:
                 yield Arg(item.key, self._expr(item), note=note if item is group[0] else None)
 
     def _note(self, group: Sequence[SourceItem]) -> Note | None:
-        """Return the note on items in a row; none on branches, since their layers have their own."""
+        """Return the comment on consecutive items; None for branches, whose layers have comments."""
         last = group[-1]
         if isinstance(last, SourceSection) and last.kind in {"branch", "shortcut", "operand", "loop"}:
             return None
@@ -164,8 +166,9 @@ class ClassFinder:
         return Note(self._notation.of(*group), (self._network.nodes[output].output,))
 
     def _expr(self, item: SourceItem) -> Expr:
+        """Return the expression that creates an item."""
         if isinstance(item, Leaf):
-            return self._layers.made(self._network.nodes[item.index])
+            return self._layers.module_call(self._network.nodes[item.index])
         if id(item) in self._calls:
             return self._calls[id(item)]
         if item.kind == "repeat":
@@ -173,10 +176,10 @@ class ClassFinder:
         return PyCall("layers", tuple(self._attributes(item)))
 
     def _starts(self, section: SourceSection) -> Iterator[Arg]:
-        """Yield the batch norms that make branches neutral at the start."""
+        """Yield the batch norms that make branches neutral initially."""
         if not self._network.settings.zero_init:
             return
-        from sewdsl.lower.build_module import neutral_current  # torch takes seconds, and few networks start so
+        from sewdsl.lower.build_module import neutral_current  # Imports PyTorch, which takes seconds.
 
         for merge in section.merges:
             node = self._network.nodes[merge]
@@ -184,19 +187,19 @@ class ClassFinder:
                 continue
             end = branch_end(self._network, node)
             if end.norm is None or not isinstance(node.op, Join):
-                raise UnsupportedLayer(node, f"cannot be an identity at the start: its branch ends in {end.why}")
-            way = end.norm.name.removeprefix(node.name.rpartition(".")[0]).removeprefix(".")
-            yield Arg(way, Literal(neutral_current(end.activation, node.op.neutral_branch)))
+                raise UnsupportedLayer(node, f"cannot be initialised as an identity: its branch ends in {end.why}")
+            relative_name = end.norm.name.removeprefix(node.name.rpartition(".")[0]).removeprefix(".")
+            yield Arg(relative_name, Literal(neutral_current(end.activation, node.op.neutral_branch)))
 
     # --- classes -------------------------------------------------------------------------------------------
 
     def _groups(self, instances: Sequence[_Instance]) -> Iterator[list[_Instance]]:
-        """Yield instances of one class, those with an identity together with those with a projection."""
-        alike: dict[Hashable, dict[Hashable, list[_Instance]]] = {}
+        """Yield the instances of each class; blocks with and without a projection share a class."""
+        by_form: dict[Hashable, dict[Hashable, list[_Instance]]] = {}
         for instance in instances:
             bare, full = (instance.form(lambda join: self._network.nodes[join].op, bare=bare) for bare in (True, False))
-            alike.setdefault(bare, {}).setdefault(full, []).append(instance)
-        for forms in alike.values():
+            by_form.setdefault(bare, {}).setdefault(full, []).append(instance)
+        for forms in by_form.values():
             groups = list(forms.values())
             shortcuts = {bool(group[0].shortcuts) for group in groups}
             if len(groups) == len(shortcuts) and groups[0][0].section.kind == "block":
@@ -205,48 +208,58 @@ class ClassFinder:
                 yield from groups
 
     def _make(self, group: Sequence[_Instance], name: str) -> None:
-        """Add the class of a group, and the calls that make its instances."""
+        """Add the class of a group, and the constructor calls of its instances."""
         instances = [instance.section for instance in group]
         with_shortcuts = [i for i, instance in enumerate(group) if instance.shortcuts]
         everywhere = list(range(len(group)))
-        some = with_shortcuts not in ([], everywhere)
-        first = group[with_shortcuts[0] if some else 0]
+        has_optional = with_shortcuts not in ([], everywhere)
+        first = group[with_shortcuts[0] if has_optional else 0]
         bound = set[str]().union(*(variables(attribute.value) for i in group for attribute in i.attributes))
         sources = [self._network.nodes[section.source].output for section in instances]
         scope = Scope(sources, [section.arguments for section in instances], self._variables | bound)
         attributes = [
-            _attribute(arg.name, group, scope, with_shortcuts if some and arg.name in first.shortcuts else everywhere)
+            _attribute(
+                arg.name, group, scope, with_shortcuts if has_optional and arg.name in first.shortcuts else everywhere
+            )
             for arg in first.attributes
         ]
         starts = []
         for args in zip(*(instance.starts for instance in group), strict=True):
-            # An initial bias that differs becomes a parameter, which is not named after the way to its norm.
+            # An initial bias that differs becomes a parameter named "start".
             start = unify_args([replace(arg, name="start") for arg in args], scope.at(everywhere))
             starts.append(replace(start, name=args[0].name))
-        if some:
+        if has_optional:
             scope.add(PROJECTION, tuple(i in with_shortcuts for i in everywhere))
-        ends = zip(*((section.source, *section.others, section.output) for section in instances), strict=True)
-        *before, after = (scope.shape([self._network.nodes[i].output for i in end], everywhere) for end in ends)
-        optional = first.shortcuts if some else frozenset()
-        commented = tuple(_commented(arg, scope, positions) for arg, positions in attributes)
-        made = ClassSpec(
-            name, first.section, scope.params, commented, tuple(starts), optional, (" and ".join(before), after)
+        endpoints = zip(*((section.source, *section.others, section.output) for section in instances), strict=True)
+        *input_shapes, output_shape = (
+            scope.shape([self._network.nodes[i].output for i in end], everywhere) for end in endpoints
         )
-        self.made.append(made)
+        optional = first.shortcuts if has_optional else frozenset()
+        commented = tuple(_commented(arg, scope, positions) for arg, positions in attributes)
+        spec = ClassSpec(
+            name,
+            first.section,
+            scope.params,
+            commented,
+            tuple(starts),
+            optional,
+            (" and ".join(input_shapes), output_shape),
+        )
+        self.classes.append(spec)
         for i, section in enumerate(instances):
-            self._calls[id(section)] = constructor_call(made, i)
+            self._calls[id(section)] = constructor_call(spec, i)
 
 
 def _attribute(
     name: str, group: Sequence[_Instance], scope: Scope, positions: Sequence[int]
 ) -> tuple[Arg, Sequence[int]]:
-    """Return a module that these instances have, and which they are."""
-    same = [next(arg for arg in group[i].attributes if arg.name == name) for i in positions]
-    return unify_args(same, scope.at(positions)), positions
+    """Return the argument for a module of the given instances, with their positions."""
+    arguments = [next(arg for arg in group[i].attributes if arg.name == name) for i in positions]
+    return unify_args(arguments, scope.at(positions)), positions
 
 
 def _together(items: Iterable[SourceItem], network: Network) -> Iterator[list[SourceItem]]:
-    """Yield items in a row that one comment is for: a convolution with its norm and its neuron."""
+    """Yield consecutive items that share a comment: a convolution, its norm and its neuron."""
     group: list[SourceItem] = []
     for item in items:
         op = network.nodes[item.index].op if isinstance(item, Leaf) else None
@@ -259,13 +272,13 @@ def _together(items: Iterable[SourceItem], network: Network) -> Iterator[list[So
 
 
 def _open(group: Sequence[SourceItem], network: Network) -> bool:
-    """Return whether a norm or a neuron may join a group."""
+    """Return whether a norm or neuron may join a group."""
     ops = [network.nodes[item.index].op for item in group if isinstance(item, Leaf)]
     return bool(ops) and isinstance(ops[0], Conv | Linear | Norm) and not isinstance(ops[-1], Activation)
 
 
 def _commented(arg: Arg, scope: Scope, positions: Sequence[int]) -> Arg:
-    """Return an argument whose notes are what the comments will say."""
+    """Return an argument with the final text of its comments: notation and shape."""
     value = arg.value
     if isinstance(value, PyCall):
         value = replace(value, args=tuple(_commented(inner, scope, positions) for inner in value.args))
@@ -281,31 +294,31 @@ def _commented(arg: Arg, scope: Scope, positions: Sequence[int]) -> Arg:
 
 
 def order_parameters(params: Iterable[str]) -> list[str]:
-    """Return parameters in the order of a signature."""
+    """Return the parameters in the order of the signature."""
     first = [name for name in (IN, OUT) if name in params]
     return [*first, *(name for name in params if name not in first)]
 
 
-def parameter_default(made: ClassSpec, name: str) -> object:
-    """Return the default of a parameter."""
+def parameter_default(spec: ClassSpec, name: str) -> object:
+    """Return the default of a parameter, or UNSET."""
     if name == PROJECTION:
         return False
-    return 1 if name == STRIDE and 1 in made.params[name] else Unset.UNSET
+    return 1 if name == STRIDE and 1 in spec.params[name] else Unset.UNSET
 
 
-def constructor_call(made: ClassSpec, instance: int) -> PyCall:
-    """Return the call that makes one of a class's instances."""
+def constructor_call(spec: ClassSpec, instance: int) -> PyCall:
+    """Return the constructor call of an instance."""
     channels = {IN: "in", OUT: "out"}
     return PyCall(
-        made.name,
+        spec.name,
         tuple(
             Arg(
                 name,
-                Literal(made.params[name][instance]),
-                parameter_default(made, name),
+                Literal(spec.params[name][instance]),
+                parameter_default(spec, name),
                 name in channels,
                 channels.get(name, ""),
             )
-            for name in order_parameters(made.params)
+            for name in order_parameters(spec.params)
         ),
     )

@@ -1,4 +1,4 @@
-"""Loops in files of Python: what keeps a state between time-steps, and what runs a part step by step."""
+"""Loops in exported Python files: layers with a state, and step-by-step execution."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from sewdsl.exchange.write.source.expressions import Arg, Literal, PyCall
 from sewdsl.ir.node import Node
 
 NAMES = frozenset({"Memory", "Feedback", "Delay", "stepwise", "step"})
-"""Names that files with loops use."""
+"""Names in files with loops."""
 ATTRIBUTES = frozenset({"in_loop", "loop_time", "loop_state", "keep_state"})
-"""Attributes of layers that keep a state, which no parameter of a neuron may have the name of."""
+"""Attributes of layers with a state; parameters of neurons must not have these names."""
 BASE = "Memory"
-"""The base class of layers in a file with loops that keep a state."""
+"""Base class of layers with a state in a file with loops."""
 MEMORY = '''\
 class Memory(nn.Module):
-    """Keeps a state from one call to the next while a loop runs, and else none.
+    """Layer that keeps a state between calls while a loop runs.
 
     Attributes:
         in_loop: Whether a loop runs.
-        loop_time: Time-steps of the loop so far.
-        loop_state: What is kept of them.
+        loop_time: Number of time-steps of the loop so far.
+        loop_state: State after these time-steps.
     """
 
     in_loop: bool = False
@@ -28,16 +28,16 @@ class Memory(nn.Module):
     loop_state: tuple[Tensor, ...] = ()
 
     def keep_state(self, *state: Tensor) -> None:
-        """Keep a state for the next time-step."""
+        """Store a state for the next time-step."""
         if self.in_loop:
             self.loop_state, self.loop_time = state, self.loop_time + 1
 '''
 FEEDBACK = '''\
 class Feedback(Memory):
-    """Gives the value that was kept at the time-step before, zeros at first.
+    """Value of the previous time-step, zeros at first.
 
     Args:
-        shape: Sizes of the value without T and N.
+        shape: Shape of the value without T and N.
     """
 
     def __init__(self, *shape: int) -> None:
@@ -45,7 +45,7 @@ class Feedback(Memory):
         self.shape = shape
 
     def forward(self, x: Tensor) -> Tensor:
-        """One time-step, [1, N, *], for as many samples as x has."""
+        """Return one time-step, [1, N, *], with the batch size of x."""
         if self.loop_state:
             return self.loop_state[0]
         return x.new_zeros(1, x.shape[1], *self.shape)
@@ -56,7 +56,7 @@ def stepwise(
     step: Callable[..., tuple[Tensor, ...]],
     *inputs: Tensor,
 ) -> tuple[Tensor, ...]:
-    """Call a step of a part for each time-step in turn; all states start anew."""
+    """Call step for each time-step, starting from initial states."""
     memories = [module for module in part.modules() if isinstance(module, Memory)]
     for memory in memories:
         memory.in_loop, memory.loop_time, memory.loop_state = True, 0, ()
@@ -68,16 +68,16 @@ def stepwise(
 '''
 DELAY = '''\
 class Delay({base}):
-    """Gives each time-step the value of the one before, zeros at first: [T, N, *]."""
+    """Delay by one time-step, with zeros at first: [T, N, *]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """All time-steps."""
+        """Process all time-steps."""
         {body}
 '''
 
 
 def delay(*, looped: bool) -> str:
-    """Return the class of a delay outside of a cycle."""
+    """Return the class of a delay outside of cycles."""
     if not looped:
         return DELAY.format(base="nn.Module", body="return torch.cat((torch.zeros_like(x[:1]), x[:-1]))")
     lines = (
@@ -89,7 +89,7 @@ def delay(*, looped: bool) -> str:
 
 
 def delay_call(node: Node) -> PyCall:
-    """Return the call that makes a delay: in a cycle one that gives a value back, else one that reads its value."""
+    """Return the constructor call of a delay; in a cycle, of ``Feedback``."""
     if node.inputs:
         return PyCall("Delay")
     source = node.output
@@ -99,11 +99,11 @@ def delay_call(node: Node) -> PyCall:
 
 
 def definitions(used: set[str], reset: Sequence[str], *, looped: bool) -> list[str]:
-    """Return the texts that a file needs for its delays and loops.
+    """Return the definitions that a file needs for its delays and loops.
 
     Args:
-        used: Classes whose calls were asked for.
-        reset: Statements that make layers of the library forget their states.
+        used: Classes in use.
+        reset: Statements that reset the states of library layers.
     """
     texts = [MEMORY, STEPWISE.format(reset="".join(f"    {line}\n" for line in reset))] if looped else []
     texts += [FEEDBACK] if "Feedback" in used else []

@@ -1,4 +1,4 @@
-"""The network as its names nest: layers in blocks, repeats and branches, and how values pass from one to the next."""
+"""The network as nested sections along its names (blocks, repeats, branches), and the flow of values through them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.norms import BatchNorm
 
 INPUT, ONWARD = "x", "y"
-"""The variable of a value on its way through a section; what it is called where what came in is still read later."""
+"""Variable of the value that flows through a section; its name if the input of the section is read again later."""
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A layer; its index in the network, and the last part of its name."""
+    """Layer: the last part of its name, and its index in the network."""
 
     key: str
     index: int
@@ -40,13 +40,13 @@ class Leaf:
 
 @dataclass(frozen=True)
 class FlowStep:
-    """A value goes through an item, or is what a merge makes of others.
+    """Step of a section: one item, or a merge of several operands.
 
     Attributes:
-        keys: Key of the item, or of each operand of the merge; None: the value itself.
-        reads: The variables that the item, or each operand, reads.
-        gives: The variable of what comes out.
-        merge: Index of the merge; None: the value goes through one item.
+        keys: Key of the item, or of each operand of the merge; None for an identity operand.
+        reads: Variables that the item, or each operand, reads.
+        gives: Variable of the result.
+        merge: Index of the merge; None for a step of one item.
     """
 
     keys: tuple[str | None, ...]
@@ -56,7 +56,7 @@ class FlowStep:
 
 
 Kind = Literal["network", "block", "repeat", "copy", "branch", "shortcut", "operand", "loop", "value"]
-"""What a section is."""
+"""Kind of a section."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class StepLoop:
     Attributes:
         begin: Index of the first step in the flow.
         end: Index after the last step.
-        reads: The variables of values from before the loop.
-        gives: The variables of values that are read after the loop.
-        delays: For each delay in a loop, its name in the section and the variable of the value that it delays.
+        reads: Variables from before the loop.
+        gives: Variables that are read after the loop.
+        delays: For each delay in the loop, its name in the section and the variable of its source.
     """
 
     begin: int
@@ -80,23 +80,23 @@ class StepLoop:
 
 @dataclass(frozen=True)
 class SourceSection:
-    """A part of the network with a name of its own.
+    """Part of the network with a name of its own.
 
     Attributes:
-        key: The part of its name that its siblings do not share.
-        kind: What it is; a ``repeat`` holds nothing but each ``copy``.
-        source: Index of the node whose value goes in.
-        output: Index of the node whose value comes out.
-        flow: The way of values through them.
-        title: Of a block: its name.
-        arguments: Of a block: ``c128s2``.
-        others: Indices of more nodes whose values go in: named values that are read inside.
-        variables: What the values that go in are called.
-        result: What the value that comes out is called.
-        results: Of a network of several outputs, the name of each and its variable.
-        loops: The steps of the flow that are computed one time-step after the other.
-        delays: As those of a loop, in a section that is part of a loop.
-        inlined: Whether the section around it has its flow: it has some layers of a loop, and some that are none.
+        key: Last part of its name.
+        kind: Kind; a ``repeat`` contains only sections of kind ``copy``.
+        source: Index of the node whose value it reads.
+        output: Index of the node with its value.
+        flow: Steps in order of computation.
+        title: Name of a block.
+        arguments: Arguments of a block: ``c128s2``.
+        others: Indices of further nodes that it reads: named values.
+        variables: Variables of the values that it reads.
+        result: Variable of its value.
+        results: Names and variables of the outputs, for a network with several outputs.
+        loops: Steps that are computed one time-step after the other.
+        delays: As for a loop, in a section that is part of a loop.
+        inlined: Whether its flow is part of the enclosing section: only some of its layers are in a loop.
     """
 
     key: str
@@ -117,12 +117,12 @@ class SourceSection:
 
     @property
     def merges(self) -> tuple[int, ...]:
-        """Indices of its merges, without those in its own sections."""
+        """Indices of its merges, without those of nested sections."""
         return tuple(step.merge for step in self.flow if step.merge is not None)
 
     @property
     def straight(self) -> bool:
-        """Whether one value goes through all items in a row."""
+        """Whether one value flows through all items in sequence."""
         pairs = zip(self.flow, self.items, strict=False)
         if self.loops or self.delays or self.results:
             return False
@@ -139,18 +139,18 @@ def tree(network: Network, taken: Collection[str]) -> SourceSection:
         taken: Names that no variable may have.
 
     Raises:
-        UnsupportedLayer: a node is not named after the way to it, or a repeat reads what does not flow through it.
+        UnsupportedLayer: If the name of a node does not match its path, or if a repeat reads additional values.
     """
     for node in network:
-        way = [step.key for step in node.path]
-        if node.name != ".".join([*way, node.name.rpartition(".")[2]]):
-            raise UnsupportedLayer(node, "is not named after the repeats and blocks that it is in")
+        path = [step.key for step in node.path]
+        if node.name != ".".join([*path, node.name.rpartition(".")[2]]):
+            raise UnsupportedLayer(node, "is not named after its repeats and blocks")
     return _Reader(network, taken).section(("", "network", ""), network.nesting[1:], 0, 0)
 
 
 @dataclass(frozen=True)
 class _Step:
-    """A step of a section's flow, with the nodes that are read and given in place of their variables.
+    """Step of a section's flow, in terms of nodes instead of variables.
 
     Attributes:
         inside: All nodes that the step computes.
@@ -165,23 +165,23 @@ class _Step:
 
     @property
     def all_reads(self) -> set[int]:
-        """The nodes that any operand reads."""
+        """Nodes that any operand reads."""
         return {index for each in self.reads for index in each}
 
 
 @dataclass
-class _Growing:
-    """A section as far as it is read.
+class _SectionBuilder:
+    """Section under construction.
 
     Attributes:
-        prefix: The beginning of the names of its nodes, with a dot at the end.
-        start: The node whose value flows in; delays read it to know how many samples there are.
-        place: The node whose value came out last.
+        prefix: Prefix of the names of its nodes, with a dot at the end.
+        start: Node whose value it reads; delays read its batch size.
+        current: Node with the value after the last item.
     """
 
     prefix: str
     start: int
-    place: int
+    current: int
     items: list[SourceItem] = field(default_factory=list)
     steps: list[_Step] = field(default_factory=list)
 
@@ -191,7 +191,7 @@ class _Growing:
         """Append an item."""
         self.items.append(item)
         self.steps.append(_Step((reads,), output, (item.key,), inside, name=name))
-        self.place = output
+        self.current = output
 
 
 class _Region(NamedTuple):
@@ -206,139 +206,151 @@ class _Reader:
     def __init__(self, network: Network, taken: Collection[str]) -> None:
         self._network, self._nodes, self._taken = network, network.nodes, taken
         self._loops = [*map(frozenset, network.graph.loops)]
-        self._apart: dict[str, list[_Step]] = {}  # the steps of sections that become steps of those around them
+        self._inlined_steps: dict[str, list[_Step]] = {}  # By prefix of the inlined section.
 
-    def section(self, named: tuple[str, Kind, str], items: Items, place: int, start: int) -> SourceSection:
-        """Return a section with these items.
+    def section(self, naming: tuple[str, Kind, str], items: Items, flow_node: int, start: int) -> SourceSection:
+        """Return a section of the given items.
 
         Args:
-            named: Its key, its kind, and the beginning of the names of its nodes, with a dot at the end.
-            place: The node whose value flows to them.
-            start: The node whose value flows in where no item reads one.
+            naming: Key, kind, and prefix of the names of its nodes.
+            flow_node: Node whose value flows to the items.
+            start: Node that the section reads if none of its items reads a value.
         """
-        key, kind, prefix = named
-        reads = self._reads(items, place)
-        begin = reads[0] if reads else start
-        growing = _Growing(prefix, begin, begin)
+        key, kind, prefix = naming
+        reads = self._reads(items, flow_node)
+        first_node = reads[0] if reads else start
+        builder = _SectionBuilder(prefix, first_node, first_node)
         for item in items:
-            self._add(growing, item)
+            self._add(builder, item)
         inside = frozenset(nodes(items))
-        output = self._output(growing, inside, {growing.start, *reads})
-        made = SourceSection(key, kind, growing.start, output, tuple(growing.items), others=reads[1:])
-        # The section around computes a loop that leads out of this one, and nodes that need all time-steps.
+        output = self._output(builder, inside, {builder.start, *reads})
+        section = SourceSection(key, kind, builder.start, output, tuple(builder.items), others=reads[1:])
+        # Only the enclosing section can compute a loop that crosses this section and nodes that need all time-steps.
         crossing = [loop for loop in self._loops if not loop.isdisjoint(inside) and not loop <= inside]
         if crossing and any(map(self._needs_all_steps, inside.difference(*crossing))):
-            self._apart[prefix] = growing.steps
-            return replace(made, inlined=True)
-        return self._flowing(made, growing)
+            self._inlined_steps[prefix] = builder.steps
+            return replace(section, inlined=True)
+        return self._flowing(section, builder)
 
-    def _output(self, growing: _Growing, inside: frozenset[int], incoming: set[int]) -> int:
-        """Return the node of a section whose value is read outside of it, or read out."""
+    def _output(self, builder: _SectionBuilder, inside: frozenset[int], incoming: set[int]) -> int:
+        """Return the node of a section whose value is read outside, or is an output of the network."""
         consumers, back = self._network.graph.consumers, self._network.graph.back_edges
         outputs = [
             index
             for index in sorted(inside)
             if any(reader not in inside and reader not in back for reader in consumers[index])
         ]
-        given = [index for index in self._network.given if index in inside or index in incoming]
-        whole = not growing.prefix
-        found = given if whole else list(dict.fromkeys([*outputs, *(i for i in given if i in inside)]))
-        known = incoming.union(step.gives for step in growing.steps)
-        hidden = next((index for index in found if index not in known), None)
-        if hidden is not None or (len(found) > 1 and not whole):
-            why = "is read outside of the part of the network that computes it, and not as its only value"
-            raise UnsupportedLayer(self._nodes[found[0] if hidden is None else hidden], why)
-        return found[-1] if found else growing.place
+        network_outputs = [index for index in self._network.given if index in inside or index in incoming]
+        is_network = not builder.prefix
+        candidates = (
+            network_outputs
+            if is_network
+            else list(dict.fromkeys([*outputs, *(i for i in network_outputs if i in inside)]))
+        )
+        available = incoming.union(step.gives for step in builder.steps)
+        hidden = next((index for index in candidates if index not in available), None)
+        if hidden is not None or (len(candidates) > 1 and not is_network):
+            reason = "is read outside of its part of the network, but is not the only value of that part"
+            raise UnsupportedLayer(self._nodes[candidates[0] if hidden is None else hidden], reason)
+        return candidates[-1] if candidates else builder.current
 
     def _needs_all_steps(self, index: int) -> bool:
-        """Return whether a node takes statistics of all time-steps, reads them at once, or is in a loop."""
+        """Return whether a node cannot be computed step by step: batch norms, sequence layers, nodes in a loop."""
         op = self._nodes[index].op
         return isinstance(op, BatchNorm) or op.reads == "sequence" or index in self._network.graph.looped
 
-    def _reads(self, items: Items, place: int) -> tuple[int, ...]:
-        """Return the nodes outside of some items whose values they read; that whose value flows to them first."""
+    def _reads(self, items: Items, flow_node: int) -> tuple[int, ...]:
+        """Return the nodes outside of some items that the items read; ``flow_node`` comes first."""
         inside = set(nodes(items))
-        found = dict.fromkeys(
+        sources = dict.fromkeys(
             source for i in sorted(inside) for source in self._nodes[i].inputs if source not in inside
         )
-        return tuple(sorted(found, key=lambda index: index != place))
+        return tuple(sorted(sources, key=lambda index: index != flow_node))
 
-    def _flowing(self, section: SourceSection, growing: _Growing) -> SourceSection:
-        """The section with its flow; a value that has a name, or is not read right away, has a variable of its own."""
+    def _flowing(self, section: SourceSection, builder: _SectionBuilder) -> SourceSection:
+        """Return a section with its flow; named values, and values read later, have variables of their own."""
         incoming = (section.source, *section.others)
-        regions, steps = self._regions(growing)
-        delayed = self._delayed(growing)
+        regions, steps = self._regions(builder)
+        delayed = self._delayed(builder)
         outputs = dict(self._network.outputs) if section.kind == "network" else {}
-        kept, before = dict.fromkeys(section.others), section.source
+        own_variables, previous = dict.fromkeys(section.others), section.source
         for step in steps:
-            kept |= dict.fromkeys(index for each in step.reads for index in each if index != before)
-            before = step.gives
-        if section.output != before:
-            kept[section.output] = None
-        kept |= dict.fromkeys([*(source for _, source in delayed.values()), *outputs.values()])
-        kept |= dict.fromkeys(step.gives for step in steps if step.name)
-        onward = ONWARD if section.source in kept else INPUT
-        named = {step.gives: step.name for step in steps if step.name}
-        free = filterfalse({*self._taken, *named.values()}.__contains__, (f"x{number}" for number in count(2)))
+            own_variables |= dict.fromkeys(index for each in step.reads for index in each if index != previous)
+            previous = step.gives
+        if section.output != previous:
+            own_variables[section.output] = None
+        own_variables |= dict.fromkeys([*(source for _, source in delayed.values()), *outputs.values()])
+        own_variables |= dict.fromkeys(step.gives for step in steps if step.name)
+        flow_variable = ONWARD if section.source in own_variables else INPUT
+        value_names = {step.gives: step.name for step in steps if step.name}
+        free_names = filterfalse(
+            {*self._taken, *value_names.values()}.__contains__, (f"x{suffix}" for suffix in count(2))
+        )
         variables: dict[int, str] = {section.source: INPUT}
-        for index in kept:
+        for index in own_variables:
             if index != section.source:
-                name = named.get(index, "")
-                good = is_identifier(name) and name not in {*self._taken, INPUT, ONWARD, "self"}
-                variables[index] = name if good and name not in variables.values() else next(free)
+                name = value_names.get(index, "")
+                is_valid = is_identifier(name) and name not in {*self._taken, INPUT, ONWARD, "self"}
+                variables[index] = name if is_valid and name not in variables.values() else next(free_names)
 
-        def called(index: int) -> str:
-            return variables.get(index, onward)
+        def variable_of(index: int) -> str:
+            return variables.get(index, flow_variable)
 
         flow = tuple(
-            FlowStep(step.keys, tuple(tuple(map(called, each)) for each in step.reads), called(step.gives), step.merge)
+            FlowStep(
+                step.keys,
+                tuple(tuple(map(variable_of, each)) for each in step.reads),
+                variable_of(step.gives),
+                step.merge,
+            )
             for step in steps
         )
-        held = {delay: (name, called(source)) for delay, (name, source) in delayed.items()}
+        delays = {delay: (name, variable_of(source)) for delay, (name, source) in delayed.items()}
         ends = {section.output, *outputs.values()}
-        loops = tuple(self._loop(steps, region, ends, called, held) for region in regions)
+        loops = tuple(self._loop(steps, region, ends, variable_of, delays) for region in regions)
         looped = frozenset[int]().union(*(region.inside for region in regions))
         return replace(
             section,
             flow=flow,
-            variables=tuple(map(called, incoming)),
-            result=called(section.output),
-            results=tuple((name, called(index)) for name, index in outputs.items()),
+            variables=tuple(map(variable_of, incoming)),
+            result=variable_of(section.output),
+            results=tuple((name, variable_of(index)) for name, index in outputs.items()),
             loops=loops,
-            delays=tuple(pair for delay, pair in held.items() if delay not in looped),
+            delays=tuple(pair for delay, pair in delays.items() if delay not in looped),
         )
 
-    def _delayed(self, growing: _Growing) -> dict[int, tuple[str, int]]:
-        """Return delays in loops that no smaller section has with their value: the name here, and the delayed node."""
-        found = {}
-        place = {index: step for step in growing.steps for index in step.inside}
-        for index, step in place.items():
+    def _delayed(self, builder: _SectionBuilder) -> dict[int, tuple[str, int]]:
+        """Return the delays in loops that only this section can feed: their name, and the delayed node."""
+        delays = {}
+        step_of = {index: step for step in builder.steps for index in step.inside}
+        for index, step in step_of.items():
             node = self._nodes[index]
-            if not node.feeds_back or place.get(node.sources[0], step) is step:
+            if not node.feeds_back or step_of.get(node.sources[0], step) is step:
                 continue
             (source,) = node.sources
-            if place[source].gives != source:
-                why = f"delays {self._nodes[source].name}, a value that only another part of the file knows"
-                raise UnsupportedLayer(node, why)
-            found[index] = node.name.removeprefix(growing.prefix), source
-        return found
+            if step_of[source].gives != source:
+                reason = f"delays {self._nodes[source].name}, which is local to another part of the file"
+                raise UnsupportedLayer(node, reason)
+            delays[index] = node.name.removeprefix(builder.prefix), source
+        return delays
 
-    def _regions(self, growing: _Growing) -> tuple[list[_Region], list[_Step]]:
-        """Return what is computed one time-step after the other, and the steps in an order that keeps it together."""
-        steps = growing.steps
-        everything = frozenset[int]().union(*(step.inside for step in steps))
-        loops = [loop for loop in self._loops if loop <= everything and not any(loop <= step.inside for step in steps)]
+    def _regions(self, builder: _SectionBuilder) -> tuple[list[_Region], list[_Step]]:
+        """Return the parts computed step by step, and all steps in an order that keeps each part together."""
+        steps = builder.steps
+        all_nodes = frozenset[int]().union(*(step.inside for step in steps))
+        loops = [loop for loop in self._loops if loop <= all_nodes and not any(loop <= step.inside for step in steps)]
         if not loops:
             return [], steps
-        reads, before = _step_edges(steps)
+        reads, ancestors = _step_edges(steps)
         groups: list[set[int]] = []
         for loop in loops:
-            group = {number for number, step in enumerate(steps) if step.inside & loop}
+            group = {index for index, step in enumerate(steps) if step.inside & loop}
+            # Extend the group by steps between its members, and by overlapping groups, until nothing changes.
             while True:
                 between = {
-                    number
-                    for number in range(min(group), max(group))
-                    if before[number] & group and any(number in before[other] for other in group)
+                    index
+                    for index in range(min(group), max(group))
+                    if ancestors[index] & group and any(index in ancestors[other] for other in group)
                 }
                 joined = group.union(between, *(other for other in groups if other & (group | between)))
                 if joined == group:
@@ -348,23 +360,23 @@ class _Reader:
         regions, ordered = [], list[_Step]()
         for unit in _in_order(len(steps), groups, reads):
             if unit in groups:
-                inside = frozenset[int]().union(*(steps[number].inside for number in unit))
+                inside = frozenset[int]().union(*(steps[index].inside for index in unit))
                 self._require_steps(inside, inside.intersection(*[frozenset[int]().union(*loops)]))
                 regions.append(_Region(len(ordered), len(ordered) + len(unit), inside))
-            ordered += [steps[number] for number in sorted(unit)]
+            ordered += [steps[index] for index in sorted(unit)]
         return regions, ordered
 
     def _require_steps(self, inside: frozenset[int], looped: frozenset[int]) -> None:
-        """Check that nodes outside of a loop give the same if they are computed one time-step after the other.
+        """Check that nodes outside of a loop can be computed one time-step after the other.
 
         Raises:
-            UnsupportedLayer: one of them takes statistics of all time-steps, reads all, or is in a loop of its own.
+            UnsupportedLayer: If a node needs all time-steps, or is in a loop of its own.
         """
         for index in sorted(inside - looped):
             if self._needs_all_steps(index):
                 raise UnsupportedLayer(
                     self._nodes[index],
-                    "is in a repeat with layers of a loop, and in no loop itself; write the repeat as named values",
+                    "needs all time-steps, but is in a repeat with layers of a loop; write the repeat as named values",
                 )
 
     def _loop(
@@ -372,93 +384,95 @@ class _Reader:
         steps: Sequence[_Step],
         region: _Region,
         ends: set[int],
-        called: Callable[[int], str],
-        held: Mapping[int, tuple[str, str]],
+        variable_of: Callable[[int], str],
+        delays: Mapping[int, tuple[str, str]],
     ) -> StepLoop:
-        """Return the loop of a region, with the variables that it reads and gives."""
+        """Return the loop of a region with its variables."""
         inner = steps[region.begin : region.end]
         produced = {step.gives for step in inner}
-        outside = dict.fromkeys(
+        inputs = dict.fromkeys(
             index for step in inner for each in step.reads for index in each if index not in produced
         )
-        later = ends.union(*(step.all_reads for step in steps[region.end :]))
+        read_later = ends.union(*(step.all_reads for step in steps[region.end :]))
         return StepLoop(
             region.begin,
             region.end,
-            tuple(dict.fromkeys(map(called, outside))),
-            tuple(called(step.gives) for step in inner if step.gives in later),
-            tuple(pair for delay, pair in held.items() if delay in region.inside),
+            tuple(dict.fromkeys(map(variable_of, inputs))),
+            tuple(variable_of(step.gives) for step in inner if step.gives in read_later),
+            tuple(pair for delay, pair in delays.items() if delay in region.inside),
         )
 
-    def _add(self, growing: _Growing, item: Item) -> None:
+    def _add(self, builder: _SectionBuilder, item: Item) -> None:
+        """Append an item to a section."""
         match item:
             case LayerItem(index):
                 node = self._nodes[index]
-                reads = node.inputs or (growing.start,)
-                growing.add(Leaf(node.name.rpartition(".")[2], index), reads, index, frozenset({index}))
+                reads = node.inputs or (builder.start,)
+                builder.add(Leaf(node.name.rpartition(".")[2], index), reads, index, frozenset({index}))
             case MergeItem(index):
-                self._merge(growing, item)
+                self._merge(builder, item)
             case LoopItem(index, delay, body, feedback, (body_step, feedback_step)):
                 entry, _ = self._nodes[index].inputs
                 if feedback_step is not None:
-                    behind = (LayerItem(delay), *feedback)
-                    self._part(growing, feedback_step, "loop", behind, entry)
-                growing.steps.append(
+                    feedback_items = (LayerItem(delay), *feedback)
+                    self._part(builder, feedback_step, "loop", feedback_items, entry)
+                builder.steps.append(
                     _Step(
                         tuple((i,) for i in self._nodes[index].inputs), index, (None, None), frozenset({index}), index
                     )
                 )
-                growing.place = index
+                builder.current = index
                 if body_step is not None:
-                    self._part(growing, body_step, "loop", body, entry)
+                    self._part(builder, body_step, "loop", body, entry)
             case BlockItem(step, items):
-                self._part(growing, step, "block", items, growing.start)
+                self._part(builder, step, "block", items, builder.start)
             case RepeatItem(steps, copies):
-                source, sections = growing.place, list[SourceSection]()
+                source, sections = builder.current, list[SourceSection]()
                 for step, copy in zip(steps, copies, strict=True):
                     entry = sections[-1].output if sections else source
-                    named: tuple[str, Kind, str] = (
+                    naming: tuple[str, Kind, str] = (
                         step.key.rpartition(".")[2],
                         "copy",
-                        f"{growing.prefix}{step.key}.",
+                        f"{builder.prefix}{step.key}.",
                     )
-                    made = self.section(named, copy, entry, entry)
-                    if (made.source, made.others) != (entry, ()) and (sections or made.others):
+                    section = self.section(naming, copy, entry, entry)
+                    if (section.source, section.others) != (entry, ()) and (sections or section.others):
                         first = self._nodes[next(nodes(copy))]
-                        raise UnsupportedLayer(first, "is in a repeat that reads more than what flows through it")
-                    sections.append(made)
+                        raise UnsupportedLayer(first, "is in a repeat that reads more than one value")
+                    sections.append(section)
                 key, source, output = steps[0].key.rpartition(".")[0], sections[0].source, sections[-1].output
                 inside = frozenset(index for copy in copies for index in nodes(copy))
-                growing.add(SourceSection(key, "repeat", source, output, tuple(sections)), (source,), output, inside)
+                builder.add(SourceSection(key, "repeat", source, output, tuple(sections)), (source,), output, inside)
             case ValueItem(step, items):
-                self._part(growing, step, step.kind, items, growing.start, step.key)
+                self._part(builder, step, step.kind, items, builder.start, step.key)
             case ReadItem():
-                pass  # only the view by edges has these
+                pass  # Only the wiring has read items; the nesting does not.
 
-    def _part(  # noqa: PLR0913 -- all that a part is made of
-        self, growing: _Growing, step: PathStep, kind: Kind, items: Items, start: int, name: str = ""
+    def _part(  # noqa: PLR0913 -- all properties of a part
+        self, builder: _SectionBuilder, step: PathStep, kind: Kind, items: Items, start: int, name: str = ""
     ) -> SourceSection:
-        """Append a section as a step of its own."""
-        prefix = f"{growing.prefix}{step.key}."
-        inner = self.section((step.key, kind, prefix), items, growing.place, start)
+        """Append a nested section as a step."""
+        prefix = f"{builder.prefix}{step.key}."
+        inner = self.section((step.key, kind, prefix), items, builder.current, start)
         if kind == "block":
             inner = replace(inner, title=step.label, arguments=step.arguments)
-        growing.add(inner, (inner.source, *inner.others), inner.output, frozenset(nodes(items)), name)
+        builder.add(inner, (inner.source, *inner.others), inner.output, frozenset(nodes(items)), name)
         if inner.inlined:
-            growing.steps.pop()
-            growing.steps += [
+            builder.steps.pop()
+            builder.steps += [
                 replace(
                     each,
                     keys=tuple(key and f"{step.key}.{key}" for key in each.keys),
                     name=name if each.gives == inner.output else "",
                 )
-                for each in self._apart.pop(prefix)
+                for each in self._inlined_steps.pop(prefix)
             ]
         return inner
 
-    def _merge(self, growing: _Growing, item: MergeItem) -> None:
+    def _merge(self, builder: _SectionBuilder, item: MergeItem) -> None:
+        """Append a merge with its operands."""
         looped = not self._network.graph.looped.isdisjoint(nodes((item,)))
-        place = growing.place
+        flow_node = builder.current
         reads: list[tuple[int, ...]] = []
         keys: list[str | None] = []
         for step, items, source in zip(item.steps, item.operands, self._nodes[item.node].inputs, strict=True):
@@ -466,41 +480,41 @@ class _Reader:
                 reads.append((source,))
                 keys.append(None)
                 continue
-            growing.place = place
-            inner = self._part(growing, step, step.kind, items, growing.start)
+            builder.current = flow_node
+            inner = self._part(builder, step, step.kind, items, builder.start)
             if inner.output != source:
-                raise UnsupportedLayer(self._nodes[item.node], "reads something else than what its operands give")
-            if looped:  # an operand outside of the loop is computed for all time-steps at once
+                raise UnsupportedLayer(self._nodes[item.node], "does not read the values of its operands")
+            if looped:  # Operands outside of the loop are computed for all time-steps before it.
                 reads.append((source,))
                 keys.append(None)
                 continue
-            growing.steps.pop()
+            builder.steps.pop()
             reads.append((inner.source, *inner.others))
             keys.append(inner.key)
         inside = frozenset({item.node} if looped else nodes((item,)))
-        growing.steps.append(_Step(tuple(reads), item.node, tuple(keys), inside, item.node))
-        growing.place = item.node
+        builder.steps.append(_Step(tuple(reads), item.node, tuple(keys), inside, item.node))
+        builder.current = item.node
 
 
 def _step_edges(steps: Sequence[_Step]) -> tuple[list[set[int]], list[set[int]]]:
-    """Return for each step the steps whose values it reads, and all that lead to it."""
-    giver: dict[int, int] = {}
+    """Return for each step the steps that it reads, and all steps that it depends on."""
+    step_of_value: dict[int, int] = {}
     reads: list[set[int]] = []
-    before: list[set[int]] = []
-    for number, step in enumerate(steps):
-        reads.append({giver[index] for index in step.all_reads if index in giver})
-        before.append(reads[-1].union(*(before[other] for other in reads[-1])))
-        giver[step.gives] = number
-    return reads, before
+    ancestors: list[set[int]] = []
+    for position, step in enumerate(steps):
+        reads.append({step_of_value[index] for index in step.all_reads if index in step_of_value})
+        ancestors.append(reads[-1].union(*(ancestors[other] for other in reads[-1])))
+        step_of_value[step.gives] = position
+    return reads, ancestors
 
 
 def _in_order(count: int, groups: Sequence[set[int]], reads: Sequence[set[int]]) -> Iterator[set[int]]:
-    """Yield groups of steps and the steps of none, each after those that it reads, else in the order of the steps."""
-    units = [*groups, *({number} for number in range(count) if not any(number in group for group in groups))]
-    done: set[int] = set()
+    """Yield the groups and the remaining steps in dependency order; ties are in the original order."""
+    units = [*groups, *({index} for index in range(count) if not any(index in group for group in groups))]
+    yielded: set[int] = set()
     while units:
-        ready = (unit for unit in units if set().union(*(reads[number] for number in unit)) <= done | unit)
+        ready = (unit for unit in units if set().union(*(reads[index] for index in unit)) <= yielded | unit)
         unit = min(ready, key=min)
         units.remove(unit)
-        done |= unit
+        yielded |= unit
         yield unit
