@@ -1,6 +1,6 @@
-"""The notations of other papers: each is a front end of its own that makes our tree, with every place kept.
+"""Dialects: notations of other papers, each with a front end that builds the sewdsl syntax tree with source spans.
 
-What a dialect leaves unsaid and a network needs is assumed in one stated way, and each assumption is a note.
+Where a dialect leaves a property of the network open, the front end makes a fixed assumption and reports a note.
 """
 
 from __future__ import annotations

@@ -28,11 +28,11 @@ def test_fmt_prints_a_file_of_ours(tmp_path: Path) -> None:
         "sewdsl 1\n"
         "# 28x28-12C5-P2-10 in the notation he(norm=none)\n"
         "# assumed: the input 28x28 is read as 1 channel of 28x28\n"
-        "# assumed: no padding is written: each convolution keeps its size\n"
-        "# assumed: no neurons are written: they follow each convolution and each hidden layer\n"
-        "# assumed: the neurons are not named: SN is LIF\n"
-        "# assumed: 'P2' does not say whether it is an average or a maximum: it is read as an average\n"
-        "# assumed: the last layer is the output, and has no neurons\n"
+        "# assumed: padding is not specified: convolutions preserve the size\n"
+        "# assumed: neurons are not specified: they follow each convolution and each hidden layer\n"
+        "# assumed: the kind of neuron is not specified: SN is LIF\n"
+        "# assumed: 'P2' does not specify average or maximum: it is read as average pooling\n"
+        "# assumed: neurons of the output layer are not specified: the last layer has none\n"
         "# assumed: no time-steps are written: steps is 1\n"
         "\n"
         "input   1x28x28\n"
@@ -78,7 +78,7 @@ def test_fmt_reads_what_is_piped() -> None:
     ("arguments", "code", "said"),
     [
         (["4C3-FOO", "--dialect", "he"], 1, "error[unknown-name]: unknown layer 'FOO'"),
-        (["4C3-10", "--dialect", "she"], 1, "error[unknown-name]: there is no dialect 'she'"),
+        (["4C3-10", "--dialect", "she"], 1, "error[unknown-name]: unknown dialect 'she'"),
         (["7b-net", "--dialect", "he"], 1, "error[other-notation]"),
         (["4C3-10", "4C3-10", "--dialect", "he"], 2, "one string"),
         (["4C3-10", "--dialect", "he", "--check"], 2, "one string"),

@@ -1,4 +1,4 @@
-"""Conventions of the dialect that a string leaves open: stated by ``--dialect he(…)``, or assumed with a note."""
+"""Conventions that a string of the dialect leaves open: set by ``--dialect he(…)``, or assumed with a note."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ NAME = "he"
 
 
 class Conventions(BaseModel):
-    """What holds for a whole text; None is not stated, so that what is assumed is said.
+    """Conventions of a whole string.
+
+    A field that is None is not set: the assumption is reported.
 
     Attributes:
-        norm: What follows each convolution without one of its own.
-        padding: ``same``: a convolution keeps its size; ``none``: it pads nothing.
-        pool: What ``P2`` is, an average or a maximum.
-        neurons: After what a convolution's neurons come: itself (``conv``); the pool that follows it, where one does
-            (``pool``); both.
-        output: What the last layer gives: ``current``, without neurons, or ``spikes``.
-        classes: How many outputs the network has, at least 1: how wide a bare ``FC`` is, for how many classes
-            ``Voting`` votes, and of what width a layer is added where the last one has another.
+        norm: Norm after each convolution without an explicit norm.
+        padding: ``same``: convolutions preserve the size. ``none``: no padding.
+        pool: Meaning of ``P2``: average or max pooling.
+        neurons: Position of the neurons of convolutions: after the convolution (``conv``), after a pool that follows it
+            (``pool``), or both.
+        output: Output of the last layer: ``current`` (no neurons) or ``spikes``.
+        classes: Number of network outputs, at least 1. It is the width of a bare ``FC`` and the number of classes for
+            ``Voting``. If the last layer has another width, a layer of this width is added.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
@@ -45,35 +47,42 @@ class Conventions(BaseModel):
 
 
 def parse_conventions(text: str, limits: Limits) -> Reported[Conventions | None]:
-    """What ``he`` or ``he(norm=BN, padding=none)`` says; None where it is wrong."""
+    """Parse ``he`` or ``he(norm=BN, padding=none)``.
+
+    The result is None if it is invalid.
+    """
     reporter = Reporter(limits)
     return reporter.follow(lambda: _read_conventions(text, reporter))
 
 
 def _read_conventions(text: str, reporter: Reporter) -> Conventions | None:
+    """Parse the option, and report errors."""
     values = reporter.take(parse_value(Source("--dialect", text), reporter.limits))
     if values is None:
         return None
     call = values[0]
     if not isinstance(call, Call) or len(values) > 1 or call.name.plain != NAME:
         name = call.name.plain if isinstance(call, Call) else None
-        hint = did_you_mean(name or "", [NAME]) or f"write {NAME}, or {NAME}(norm=BN, padding=none)"
-        reporter.report("unknown-name", f"there is no dialect '{text.strip()}'", call.span, help=hint)
+        hint = did_you_mean(name or "", [NAME]) or f"use {NAME} or {NAME}(norm=BN, padding=none)"
+        reporter.report("unknown-name", f"unknown dialect '{text.strip()}'", call.span, help=hint)
         return None
-    given: dict[str, GivenArgument] = {}
+    arguments: dict[str, GivenArgument] = {}
     for argument in call.arguments:
         name = argument.name or ""
-        if name in given:
-            reporter.report("duplicate-argument", f"'{name}' is given twice", argument.span, help="keep one")
+        if name in arguments:
+            reporter.report("duplicate-argument", f"duplicate argument '{name}'", argument.span, help="remove one")
             return None
-        value = argument.value  # a number, or the text of whatever else is given: no word of a dialect means a layer
-        plain = value.value if isinstance(value, Number) else value.span.text
-        given[name] = GivenArgument(plain, argument.span)
-    return reporter.take(validate_arguments(Conventions, f"the dialect '{NAME}'", given, call.span))
+        value = argument.value  # A number, or plain text: values of conventions are not layers.
+        plain_value = value.value if isinstance(value, Number) else value.span.text
+        arguments[name] = GivenArgument(plain_value, argument.span)
+    return reporter.take(validate_arguments(Conventions, f"the dialect '{NAME}'", arguments, call.span))
 
 
 class Assumption(NamedTuple):
-    """The texts of a note; ``{text}`` in them is the word that it is about."""
+    """Texts of a note.
+
+    ``{text}`` is the word that the note is about.
+    """
 
     message: str
     label: str
@@ -81,62 +90,62 @@ class Assumption(NamedTuple):
 
 
 PADDING = Assumption(
-    "no padding is written: each convolution keeps its size",
+    "padding is not specified: convolutions preserve the size",
     "padding (k-1)/2",
-    "some papers pad nothing: --dialect 'he(padding=none)'; this is padding=same",
+    "confirm with --dialect 'he(padding=same)', or use padding=none as in some papers",
 )
 NORM = Assumption(
-    "no batch norm is written, so there is none",
-    "without batch norm, with a bias",
-    "many papers have one after each convolution: --dialect 'he(norm=BN)'; this is norm=none",
+    "batch norm is not specified: convolutions have none",
+    "bias, no batch norm",
+    "confirm with --dialect 'he(norm=none)', or use norm=BN as in many papers",
 )
 NEURONS = Assumption(
-    "no neurons are written: they follow each convolution and each hidden layer",
-    "neurons after this",
-    "some papers have them after the pools: --dialect 'he(neurons=pool)' or neurons=both; this is neurons=conv",
+    "neurons are not specified: they follow each convolution and each hidden layer",
+    "neurons after this layer",
+    "confirm with --dialect 'he(neurons=conv)', or use neurons=pool or neurons=both as in some papers",
 )
-NEURON_KIND = Assumption("the neurons are not named: SN is LIF", "LIF", "say which with --neuron")
+NEURON_KIND = Assumption("the kind of neuron is not specified: SN is LIF", "LIF", "set it with --neuron")
 POOL = Assumption(
-    "'{text}' does not say whether it is an average or a maximum: it is read as an average",
+    "'{text}' does not specify average or maximum: it is read as average pooling",
     "read as AP",
-    "say which with --dialect 'he(pool=MP)' or 'he(pool=AP)'",
+    "set it with --dialect 'he(pool=AP)' or 'he(pool=MP)'",
 )
 OUTPUT = Assumption(
-    "the last layer is the output, and has no neurons",
-    "gives a current for each class",
-    "with neurons: --dialect 'he(output=spikes)'; this is output=current. Some papers leave the output out of the "
-    "text: 'he(classes=10)' adds it",
+    "neurons of the output layer are not specified: the last layer has none",
+    "outputs a current per class",
+    "confirm with --dialect 'he(output=current)', or use output=spikes; if the string omits the output layer, add it "
+    "with 'he(classes=10)'",
 )
 NO_OUTPUT = Assumption(
-    "the text ends without a layer for the classes, and so does the network",
-    "the output",
-    "some papers leave it out: --dialect 'he(classes=10)' adds it",
+    "the string ends without an output layer",
+    "output of the network",
+    "if the paper omits the output layer, add it with --dialect 'he(classes=10)'",
 )
-REMARK = Assumption("'{text}': {remark}", "read as the nearest of ours")
-"""A word that says more than its layer, or means something that ours does not have."""
+REMARK = Assumption("'{text}': {remark}", "read as the nearest equivalent")
+"""Note on a word that specifies more than its layer, or has no exact equivalent."""
 FEATURES = Assumption(
     "the first number, {text}, is read as the input: a vector of {text} values",
     "input {text}",
-    "write {text}FC where it is a layer",
+    "write {text}FC if it is a layer",
 )
 SIZE = Assumption(
     "the input {text} is read as {channels} of {height}x{width}",
     "input {read}",
-    "say which is what with --input CxHxW, e.g. --input {read}",
+    "set it with --input CxHxW, e.g. --input {read}",
 )
-"""A size of the input, of which it is not written which number is what."""
+"""Note on an input size whose order of axes is not specified."""
 
 
 @dataclass
 class Assumptions:
-    """The notes of one text."""
+    """Notes on the assumptions about one string."""
 
     reporter: Reporter
-    _said: set[str] = field(default_factory=set)
+    _reported: set[str] = field(default_factory=set)
 
-    def say(self, assumption: Assumption, span: Span, **values: object) -> None:
-        """Notes an assumption, once however often it applies."""
+    def report(self, assumption: Assumption, span: Span, **values: object) -> None:
+        """Report an assumption, unless the same note was reported before."""
         message, label, help = (text.format(text=span.text, **values) for text in assumption)
-        if message not in self._said:
-            self._said.add(message)
+        if message not in self._reported:
+            self._reported.add(message)
             self.reporter.report("dialect-assumption", message, span, severity=Severity.NOTE, label=label, help=help)

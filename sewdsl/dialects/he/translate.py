@@ -1,4 +1,4 @@
-"""A string in the dialect of He et al. to a syntax tree of sewdsl; every node keeps the span of its word."""
+"""Translation of a string in the dialect to a sewdsl syntax tree with the spans of the original words."""
 
 from __future__ import annotations
 
@@ -22,79 +22,87 @@ from sewdsl.syntax.tree_builder import Children, TreeBuilder
 
 
 class HeHeader:
-    """The header of one text."""
+    """Header settings of one string."""
 
     def __init__(self, assumed: Assumptions) -> None:
         self._assumed, self._reporter = assumed, assumed.reporter
         self._input: tuple[tuple[int, ...], Span] | None = None
 
     def without_start(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
-        """The layers alone, once the size in front of them is read; a size elsewhere is reported."""
+        """Return the layers without a leading input size, and report an input size elsewhere."""
         rest = items[1:] if items and self._starts(items[0], more=len(items) > 1) else items
+        # A size elsewhere is probably a misspelt repeat.
         for layer in iterate_layers(rest):
             if isinstance(layer, InputShape) or layer.role == "start":
                 self._reporter.report(
                     "unexpected-token",
-                    f"'{layer.span.text}' is the input, which is not here",
+                    f"misplaced input size '{layer.span.text}'",
                     layer.span,
-                    label="only in front of the first layer",
+                    label="expected before the first layer only",
                     help="write several copies as (64C3)*2 or 2x64C3" if isinstance(layer, InputShape) else "remove it",
                 )
         return rest
 
     def _starts(self, first: Item, *, more: bool) -> bool:
-        """Reads what precedes the layers, if it is the input."""
+        """Read the first item if it is the input, and return whether it is."""
         if isinstance(first, InputShape):
             self._read(first)
             return True
         if not isinstance(first, HeLayer):
             return False
-        bare = more and first.span.text.isdigit()
-        if bare:
+        # A single number could also be a layer: it is the input only if layers follow.
+        is_bare_number = more and first.span.text.isdigit()
+        if is_bare_number:
             self._input = (int(first.span.text),), first.span
-            self._assumed.say(conventions.FEATURES, first.span)
-        return bare or first.role == "start"
+            self._assumed.report(conventions.FEATURES, first.span)
+        return is_bare_number or first.role == "start"
 
     def _read(self, shape: InputShape) -> None:
+        """Read the input size.
+
+        Without an explicit order, equal lengths are height and width.
+        """
+        # Papers write sizes in several orders. The equal lengths are height and width.
         match shape.dims:
             case (h, w):
-                found = (1, h, w)
+                dims = (1, h, w)
             case (h, w, c) if h == w:
-                found = (c, h, w)
+                dims = (c, h, w)
             case (c, h, w) if h == w:
-                found = (c, h, w)
+                dims = (c, h, w)
             case _:
                 self._reporter.report(
                     "invalid-argument",
-                    f"it is not clear which number of {shape.span.text} is what",
+                    f"ambiguous input size {shape.span.text}: the order of channels, height and width is unclear",
                     shape.span,
                     label="channels, height or width",
-                    help="leave it out, and say --input CxHxW",
+                    help="remove it and pass --input CxHxW",
                 )
                 return
-        self._input = found, shape.span
-        (c, height, width), read = found, "x".join(map(str, found))
+        self._input = dims, shape.span
+        (c, height, width), size_text = dims, "x".join(map(str, dims))
         channels = "1 channel" if c == 1 else f"{c} channels"
-        values = {"channels": channels, "height": height, "width": width, "read": read}
-        self._assumed.say(conventions.SIZE, shape.span, **values)
+        values = {"channels": channels, "height": height, "width": width, "read": size_text}
+        self._assumed.report(conventions.SIZE, shape.span, **values)
 
     def settings(self, layers: tuple[Item, ...], *, unnamed: Span | None) -> tuple[Setting, ...]:
-        """The lines of the header.
+        """Return the header settings.
 
         Args:
-            unnamed: The first layer whose neurons are not named.
+            unnamed: First layer whose neurons have no kind.
         """
-        found: list[Setting] = []
+        settings: list[Setting] = []
         if self._input is not None:
             dims, span = self._input
-            found.append(_setting("input", Size(dims, span=span), span))
+            settings.append(_setting("input", Size(dims, span=span), span))
+        # (Encoding) marks the layer that converts a static image to spikes.
         encodes = next((layer.span for layer in iterate_layers(layers) if getattr(layer, "encodes", False)), None)
         if encodes is not None:
-            found.append(_setting("encode", _word("direct", encodes), encodes))
+            settings.append(_setting("encode", _word("direct", encodes), encodes))
         if unnamed is not None:
-            self._assumed.say(conventions.NEURON_KIND, unnamed)
-            found.append(_setting("neuron", _word("LIF", unnamed), unnamed))
-        return tuple(found)
+            self._assumed.report(conventions.NEURON_KIND, unnamed)
+            settings.append(_setting("neuron", _word("LIF", unnamed), unnamed))
+        return tuple(settings)
 
 
 def _setting(key: str, value: Value, span: Span) -> Setting:
@@ -109,9 +117,10 @@ LANGUAGE = Language("he", ("compact",))
 
 
 class HeBuilder(TreeBuilder):
-    """Builds the nodes of one source: a Call for each word, its remark as an argument; a Repeat for what has a count.
+    """Builder of the syntax tree of one source.
 
-    Groups without one are repeats of a single copy.
+    A word becomes a Call with its remark as an argument. An item with a count becomes a Repeat. A group without a count
+    is a Repeat of one copy.
     """
 
     def _layer(self, children: Children, span: Span) -> tree.Call:
@@ -142,37 +151,38 @@ class HeBuilder(TreeBuilder):
 
 
 Inputs = tuple[tuple[Span, NumberSlot], ...]
-"""The places of layers whose text says how many values they read, and these numbers."""
+"""Spans of layers that state their number of inputs, and these numbers."""
 
 
-def check_inputs(network: Network, stated: Inputs) -> Iterator[Diagnostic]:
-    """Complains of layers that read another number of values than their text says."""
-    said = dict(stated)
+def check_inputs(network: Network, expected: Inputs) -> Iterator[Diagnostic]:
+    """Report layers whose number of inputs differs from the stated number."""
+    expected_by_span = dict(expected)
     for node in network:
-        number = said.get(node.span) if node.op.kind == "FC" else None
-        if number is None:
+        # The span identifies the layer in the text: copies of a repeat share it.
+        slot = expected_by_span.get(node.span) if node.op.kind == "FC" else None
+        if slot is None:
             continue
-        found = network.nodes[node.inputs[0]].output
-        if found.elements != int(number.text):
+        signal = network.nodes[node.inputs[0]].output
+        if signal.elements != int(slot.text):
             yield Diagnostic(
                 "inputs-mismatch",
                 Severity.ERROR,
-                f"'{node.span.text}' reads {number.text} values, but {found.elements} arrive",
-                number.span,
-                label=f"its input is {found.size}",
-                help="another padding may be intended, see --dialect 'he(padding=none)', or another --input, or "
-                f"{number.text}FC-{node.span.text.rpartition('C')[2] or 'N'}",
+                f"'{node.span.text}' expects {slot.text} input values, got {signal.elements}",
+                slot.span,
+                label=f"input is {signal.size}",
+                help="try another padding, --dialect 'he(padding=none)', or another --input, or write "
+                f"{slot.text}FC-{node.span.text.rpartition('C')[2] or 'N'}",
                 path=node.where,
             )
 
 
 @dataclass(frozen=True)
 class Translation:
-    """What became of a text.
+    """Result of a translation.
 
     Attributes:
-        document: Its header and body in ours; without a body if it has errors.
-        inputs: What it states of the inputs of its layers.
+        document: Header and body in sewdsl. No body if there are errors.
+        inputs: Stated numbers of inputs.
     """
 
     document: Document
@@ -180,51 +190,52 @@ class Translation:
 
 
 def translate(
-    source: Source, asked: Conventions, limits: Limits = DEFAULT_LIMITS, *, neuron: bool = False
+    source: Source, options: Conventions, limits: Limits = DEFAULT_LIMITS, *, neuron: bool = False
 ) -> Reported[Translation]:
-    """The network of a text in the dialect, with what is wrong and what is assumed.
+    """Translate a string in the dialect, and report errors and assumptions.
 
     Args:
-        asked: What the option says in place of the text.
-        neuron: Whether the neurons are said elsewhere.
+        options: Conventions set by the user.
+        neuron: Whether the kind of neuron is set elsewhere.
     """
-    translator = _Translator(asked, neuron, Reporter(limits))
+    translator = _Translator(options, neuron, Reporter(limits))
     return translator.reporter.follow(lambda: translator.translate(source))
 
 
 @dataclass(frozen=True)
 class _Translator:
-    asked: Conventions
+    options: Conventions
     neuron: bool
     reporter: Reporter
 
     def translate(self, source: Source) -> Translation:
-        """The network of a text, if nothing is wrong with it."""
+        """Translate a string, and return an empty document if it has errors."""
         document = self.reporter.take(parse_dialect(source, LANGUAGE, HeBuilder, self.reporter.limits))
         errors = len(self.reporter.errors)
         for body in document.statements:
             if isinstance(body, Body):
-                found = self._body(document, body)
+                translation = self._body(document, body)
                 if len(self.reporter.errors) == errors:
-                    return found
+                    return translation
         return Translation(Document((), span=document.span))
 
     def _body(self, document: Document, body: Body) -> Translation:
         assumed = Assumptions(self.reporter)
         header = HeHeader(assumed)
         layers = header.without_start(Resolver(self.reporter).items(body.expression))
-        writer = HeItemWriter(layers, self.asked, assumed)
+        writer = HeItemWriter(layers, self.options, assumed)
         span = body.expression.span
         sequence = Sequence(writer.body(span), span=span)
         if not sequence.items:
             self.reporter.report(
                 "empty-sequence",
-                f"'{span.text}' has no layer",
+                f"'{span.text}' has no layers",
                 span,
                 label="expected at least one layer",
-                help="write what it holds, e.g. 128C3-AP2-10FC",
+                help="add layers, e.g. 128C3-AP2-10FC",
             )
             return Translation(Document((), span=document.span))
+        # Without --neuron, SN is LIF.
         settings = header.settings(layers, unnamed=None if self.neuron else writer.unnamed)
-        ours = Document((*settings, Body(sequence, span=body.span)), span=document.span)
-        return Translation(ours, tuple(writer.inputs))
+        translated = Document((*settings, Body(sequence, span=body.span)), span=document.span)
+        return Translation(translated, tuple(writer.inputs))

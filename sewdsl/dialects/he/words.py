@@ -1,4 +1,4 @@
-"""The words of the dialect: ``128C3``, ``AP2``, ``1024FC``; what each means in ours, and the layers of a text."""
+"""Words of the dialect, ``128C3``, ``AP2``, ``1024FC``, their sewdsl equivalents, and the layers of a string."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from sewdsl.source import Span
 from sewdsl.syntax import tree
 
 Role = Literal["conv", "pool", "linear", "norm", "neuron", "other", "voting", "start", "loss"]
-"""What a layer is to its neighbours."""
+"""Role of a layer in the sequence."""
 
 SN = "SN"
 MAX_WORD_LENGTH = 100
-"""Characters of a word that is tried to be read as several."""
+"""Maximum length of a word that may be two words without a hyphen, in characters."""
 
 
 @dataclass(frozen=True)
 class WordForm:
-    """One way to write a layer.
+    """Spelling of a layer.
 
     Attributes:
-        symbol: What ours begins with; empty where that depends on the conventions.
-        pattern: Of the word, in capitals or not. Its groups are named by the letters of our compact notation, with
-            ``n`` for the number after the symbol; ``inputs`` is the number of values that a layer says to read.
-        remark: What the word says in addition to its layer, or differs in from ours.
+        symbol: Symbol of the sewdsl layer. Empty if it depends on the conventions.
+        pattern: Case-insensitive pattern of the word. Its groups have the letters of compact notation, ``n`` for the
+            number after the symbol, and ``inputs`` for a stated number of inputs.
+        remark: Difference from the sewdsl layer, for a note.
     """
 
     role: Role
@@ -47,8 +47,8 @@ def _form(role: Role, symbol: str, pattern: str, remark: str = "") -> WordForm:
 
 
 _S = r"(?:S(?P<s>\d+))?"
-_SUM = "it sums each window, where ours takes the mean: the weights after it differ by a factor"
-_LOSS = "what the network is trained with belongs into a recipe, and is left out"
+_SUM = "a sum over each window, read as a mean: the following weights differ by a factor"
+_LOSS = "the loss belongs in a recipe and is ignored"
 
 FORMS = (
     _form("conv", "c", rf"(?P<n>\d+)C(?:onv)?(?P<k>\d+){_S}(?:P(?P<p>\d+))?"),
@@ -79,17 +79,17 @@ WORD_SPELLINGS = (
     *("C", "Conv", "AP", "AvgPool", "MP", "MaxPool", "P", "Pool", "FC", "O", "BN", "tdBN", "GAP", "DP", "Dropout"),
     *("Flatten", "Voting", "Input", "SoftMax", "SVM", "SSE", SN),
 )
-"""The letters of all words, from which the nearest is suggested."""
+"""Words without numbers, for suggestions."""
 
 
 @dataclass(frozen=True)
 class NumberSlot:
-    """A number in a word.
+    """Number in a word.
 
     Attributes:
-        letter: That of our compact notation.
-        span: Where its digits are.
-        place: Where these are with the letter before them.
+        letter: Letter in compact notation.
+        span: Span of the digits.
+        place: Span of the digits with the letters before them.
     """
 
     letter: str
@@ -100,11 +100,11 @@ class NumberSlot:
 
 @dataclass(frozen=True)
 class HeLayer:
-    """A word that was understood.
+    """Layer that a word stands for.
 
     Attributes:
-        numbers: Its numbers, by letter.
-        encodes: Whether it is marked as the layer that makes spikes of an image.
+        numbers: Numbers of the word by letter.
+        encodes: Whether it is marked as the layer that converts an image to spikes.
     """
 
     role: Role
@@ -116,47 +116,50 @@ class HeLayer:
 
 
 @cache
-def _neurons(kinds: int) -> dict[str, str]:  # noqa: ARG001 -- the catalogue grows when other distributions are asked
-    known = [name for name, kind in catalogue().items() if issubclass(kind, Activation)]
-    return {name.casefold(): name for name in [*known, SN]}
+def _neurons(kinds: int) -> dict[str, str]:  # noqa: ARG001 -- cache key: plugins extend the catalogue
+    activations = [name for name, kind in catalogue().items() if issubclass(kind, Activation)]
+    return {name.casefold(): name for name in [*activations, SN]}
 
 
 def neurons_by_name() -> dict[str, str]:
-    """Names of activations, by their small letters."""
+    """Return the names of activations by casefolded name."""
     return _neurons(len(catalogue()))
 
 
 def parse_word(span: Span) -> HeLayer | None:
-    """What the word at a place means; None if it is no word of the dialect."""
+    """Return the layer of a word, or None if it is not a word of the dialect."""
     neuron = neurons_by_name().get(span.text.casefold())
     if neuron is not None:
         return HeLayer("neuron", neuron, {}, span)
     for form in FORMS:
-        found = form.pattern.fullmatch(span.text)
-        if found:
-            return HeLayer(form.role, form.symbol, _numbers(found, span), span, form.remark)
+        match = form.pattern.fullmatch(span.text)
+        if match:
+            return HeLayer(form.role, form.symbol, _numbers(match, span), span, form.remark)
     return None
 
 
-def _numbers(found: re.Match[str], span: Span) -> dict[str, NumberSlot]:
-    """The numbers of a word; the letters in front of one belong to it."""
+def _numbers(match: re.Match[str], span: Span) -> dict[str, NumberSlot]:
+    """Return the numbers of a word with their spans.
+
+    Letters belong to the number after them.
+    """
     numbers: dict[str, NumberSlot] = {}
     end = 0
-    for letter in sorted((key for key, text in found.groupdict().items() if text), key=found.start):
-        here = span.part(found.start(letter), found.end(letter))
-        place = span.part(end, found.end(letter))
-        numbers[letter] = NumberSlot(letter, found[letter], here, place)
-        end = found.end(letter)
+    for letter in sorted((key for key, text in match.groupdict().items() if text), key=match.start):
+        digits = span.part(match.start(letter), match.end(letter))
+        with_letters = span.part(end, match.end(letter))
+        numbers[letter] = NumberSlot(letter, match[letter], digits, with_letters)
+        end = match.end(letter)
     return numbers
 
 
 def is_word(text: str) -> bool:
-    """Whether a text is a word of the dialect."""
+    """Return whether a text is a word of the dialect."""
     return text.casefold() in neurons_by_name() or any(form.pattern.fullmatch(text) for form in FORMS)
 
 
 def word_splits(text: str) -> Iterator[int]:
-    """Every place where a text falls into two words, of which the first does not end within a number."""
+    """Yield the positions at which a text splits into two words, except within a number."""
     if len(text) <= MAX_WORD_LENGTH:
         for cut in range(1, len(text)):
             if not text[cut - 1 : cut + 1].isdigit() and is_word(text[:cut]) and is_word(text[cut:]):
@@ -164,12 +167,12 @@ def word_splits(text: str) -> Iterator[int]:
 
 
 def nearest_word(text: str) -> str | None:
-    """The nearest word, with the same numbers: ``AvPool2`` is ``AvgPool2``."""
+    """Return the nearest word with the same numbers: ``AvgPool2`` for ``AvPool2``."""
     letters = re.search(r"[A-Za-z_]+", text)
-    near = nearest_name(letters[0], [*WORD_SPELLINGS, *neurons_by_name().values()]) if letters else None
-    if letters is None or near is None:
+    nearest = nearest_name(letters[0], [*WORD_SPELLINGS, *neurons_by_name().values()]) if letters else None
+    if letters is None or nearest is None:
         return None
-    corrected = text[: letters.start()] + near + text[letters.end() :]
+    corrected = text[: letters.start()] + nearest + text[letters.end() :]
     return corrected if corrected != text and is_word(corrected) else None
 
 
@@ -179,7 +182,7 @@ _RATE = re.compile(r"0?\.\d+")
 
 @dataclass(frozen=True)
 class RepeatedWords:
-    """Layers that come several times."""
+    """Repeated layers."""
 
     items: tuple[Item, ...]
     count: tree.Number
@@ -188,7 +191,7 @@ class RepeatedWords:
 
 @dataclass(frozen=True)
 class InputShape:
-    """``28x28`` or ``34x34x2`` in front of a network."""
+    """Input size at the start of a string: ``28x28`` or ``34x34x2``."""
 
     dims: tuple[int, ...]
     span: Span
@@ -198,7 +201,10 @@ Item = HeLayer | RepeatedWords | InputShape
 
 
 def iterate_layers(items: tuple[Item, ...]) -> Iterator[HeLayer | InputShape]:
-    """All layers in order, each once."""
+    """Yield all layers in order.
+
+    Each copy of a repeat is yielded once.
+    """
     for item in items:
         if isinstance(item, RepeatedWords):
             yield from iterate_layers(item.items)
@@ -207,74 +213,84 @@ def iterate_layers(items: tuple[Item, ...]) -> Iterator[HeLayer | InputShape]:
 
 
 class Resolver:
-    """Looks up the words of one text."""
+    """Resolver of the words of one string."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
 
     def items(self, sequence: tree.Sequence) -> tuple[Item, ...]:
-        """The layers of a sequence; what is not known is reported and left out, and single groups are opened."""
-        found: list[Item] = []
+        """Return the layers of a sequence without groups of one copy.
+
+        Unknown words are reported and omitted.
+        """
+        resolved: list[Item] = []
         for item in sequence.items:
-            read = self._item(item)
-            if isinstance(read, RepeatedWords) and int(read.count.value) == 1:
-                found += read.items
-            elif read is not None:
-                found.append(read)
-        return tuple(found)
+            resolved_item = self._item(item)
+            if isinstance(resolved_item, RepeatedWords) and int(resolved_item.count.value) == 1:
+                resolved += resolved_item.items
+            elif resolved_item is not None:
+                resolved.append(resolved_item)
+        return tuple(resolved)
 
     def _item(self, item: tree.Item) -> Item | None:
+        """Return one item, or None after reporting an unknown word."""
         if isinstance(item, tree.Repeat) and isinstance(item.count, tree.Number):
             return RepeatedWords(self.items(item.body), item.count, item.span)
         assert isinstance(item, tree.Call)  # noqa: S101 -- the grammar has neither joins nor computed counts
         word = item.name.span
+        # The grammar reads a size as a word.
         if _SIZE.fullmatch(word.text):
             return InputShape(tuple(map(int, re.split("[x\u00d7*]", word.text))), word)
-        found = parse_word(word)
-        if found is None:
-            self._unknown(word)
+        layer = parse_word(word)
+        if layer is None:
+            self._report_unknown(word)
         elif item.arguments:
-            return self._remarked(found, item.arguments[0].value.span)
-        return found
+            return self._with_argument(layer, item.arguments[0].value.span)
+        return layer
 
-    def _remarked(self, found: HeLayer, remark: Span) -> HeLayer | None:
-        """A layer with something in parentheses after it: ``128C3(Encoding)``, ``DP(0.5)``."""
-        if found.role == "conv" and remark.text.casefold() == "encoding":
-            return replace(found, encodes=True)
-        if found.symbol == "DP" and not found.numbers and _RATE.fullmatch(remark.text):
-            return replace(found, numbers={"n": NumberSlot("n", remark.text, remark, remark)})
+    def _with_argument(self, layer: HeLayer, remark: Span) -> HeLayer | None:
+        """Return a layer with an argument in parentheses: ``128C3(Encoding)``, ``DP(0.5)``."""
+        if layer.role == "conv" and remark.text.casefold() == "encoding":
+            return replace(layer, encodes=True)
+        # DP0.5(0.5) would state the rate twice.
+        if layer.symbol == "DP" and not layer.numbers and _RATE.fullmatch(remark.text):
+            return replace(layer, numbers={"n": NumberSlot("n", remark.text, remark, remark)})
         self._reporter.report(
             "unknown-argument",
-            f"'{remark.text}' says nothing of '{found.span.text}'",
+            f"unexpected argument '{remark.text}' of '{layer.span.text}'",
             remark,
-            label="not understood",
-            help="(Encoding) may follow a convolution, (0.5) DP; layers are joined by '-'",
+            label="unexpected argument",
+            help="write (Encoding) after a convolution, or a rate, e.g. (0.5), after DP; separate layers by '-'",
         )
         return None
 
-    def _unknown(self, word: Span) -> None:
-        """Reports a word that means nothing, and the nearest that does."""
+    def _report_unknown(self, word: Span) -> None:
+        """Report an unknown word, with the nearest word as a suggestion."""
+        # A unique split is probably a missing hyphen. With several splits, any choice would be a guess.
         cuts = list(word_splits(word.text))
         if len(cuts) == 1:
-            self._lost_hyphen(word, cuts[0])
+            self._report_missing_hyphen(word, cuts[0])
             return
-        near = nearest_word(word.text)
+        suggestion = nearest_word(word.text)
         self._reporter.report(
             "unknown-name",
             f"unknown layer '{word.text}'",
             word,
-            label="no layer of the dialect",
-            help=f"did you mean '{near}'?" if near else "layers are 128C3, AP2, MP2, GAP, 1024FC, DP, BN, a neuron …",
-            fixes=(Fix(f"write '{near}'", (Edit(word, near),), safe=False),) if near else (),
+            label="not a layer of the dialect",
+            help=f"did you mean '{suggestion}'?"
+            if suggestion
+            else "use a layer, e.g. 128C3, AP2, MP2, GAP, 1024FC, DP or BN, or a neuron",
+            fixes=(Fix(f"write '{suggestion}'", (Edit(word, suggestion),), safe=False),) if suggestion else (),
         )
 
-    def _lost_hyphen(self, word: Span, cut: int) -> None:
-        one, other = word.text[:cut], word.text[cut:]
+    def _report_missing_hyphen(self, word: Span, cut: int) -> None:
+        """Report two words without a hyphen between them."""
+        first, second = word.text[:cut], word.text[cut:]
         self._reporter.report(
             "missing-hyphen",
-            f"'{word.text}' is {one} and {other} without the hyphen between",
+            f"missing hyphen in '{word.text}'; expected '{first}-{second}'",
             word.part(cut, cut),
-            label="a '-' is missing here",
-            help=f"write '{one}-{other}'",
+            label="missing '-'",
+            help=f"write '{first}-{second}'",
             fixes=(Fix("insert the missing '-'", (Edit(word.part(cut, cut), "-"),)),),
         )

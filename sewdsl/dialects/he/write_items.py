@@ -1,4 +1,4 @@
-"""Layers of the dialect as items of ours, with what goes unwritten: norms, neurons, padding, and the output."""
+"""Conversion of the layers of a string to sewdsl items, with assumed norms, neurons, padding and output."""
 
 from __future__ import annotations
 
@@ -8,161 +8,173 @@ from sewdsl.dialects.he.words import SN, HeLayer, Item, NumberSlot, RepeatedWord
 from sewdsl.reporter import Reporter
 from sewdsl.source import Span
 from sewdsl.syntax.tree import Call, Name, Repeat, Sequence, Word
-from sewdsl.syntax.tree import Item as Ours
+from sewdsl.syntax.tree import Item as TreeItem
 
 
 class OutputLayer:
-    """The end of one text.
+    """Output layer of one string.
 
     Attributes:
-        last: The layer that is the output, or that votes; None where the text has none.
-        missing: Whether the option adds an output.
+        last: Layer that is the output or votes. None if the string has none.
+        missing: Whether an output layer is added, as ``classes`` is set.
     """
 
-    def __init__(self, layers: tuple[Item, ...], asked: Conventions, reporter: Reporter) -> None:
-        self._asked, self._reporter = asked, reporter
+    def __init__(self, layers: tuple[Item, ...], options: Conventions, reporter: Reporter) -> None:
+        self._options, self._reporter = options, reporter
         flattened = [layer for layer in iterate_layers(layers) if isinstance(layer, HeLayer)]
         self._voting = any(layer.role == "voting" for layer in flattened)
-        weighty = [layer for layer in flattened if layer.role in {"conv", "linear"}]
-        last = weighty[-1] if weighty and weighty[-1].role == "linear" else None
+        weighted = [layer for layer in flattened if layer.role in {"conv", "linear"}]
+        last = weighted[-1] if weighted and weighted[-1].role == "linear" else None
         repeated = [layer for item in layers if isinstance(item, RepeatedWords) for layer in iterate_layers(item.items)]
-        if last is not None and not self._voting:  # it is as wide as there are classes, as far as both are said
+        if last is not None and not self._voting:  # If both are given, its width must equal the number of classes.
             width = last.numbers.get("n")
-            if width is not None and asked.classes is not None and int(width.text) != asked.classes:
+            if width is not None and options.classes is not None and int(width.text) != options.classes:
                 last = None
+        # A layer in a repeat occurs several times: it cannot be the output.
         if last in repeated:
             last = None
         self.last = last
-        self.missing = last is None and asked.classes is not None
+        self.missing = last is None and options.classes is not None
 
     def fires(self, layer: HeLayer) -> bool:
-        """Whether a linear layer has neurons."""
-        return layer != self.last or self._voting or self._asked.output == "spikes"
+        """Return whether a linear layer has neurons."""
+        return layer != self.last or self._voting or self._options.output == "spikes"
 
     def width(self, layer: HeLayer) -> list[NumberSlot]:
-        """How many outputs a linear layer has; where neither it nor the option says so, that is reported."""
+        """Return the width of a linear layer, and report an error if it is unknown."""
         if "n" in layer.numbers:
             return [layer.numbers["n"]]
-        if layer == self.last and not self._voting and self._asked.classes is not None:
-            return [NumberSlot("n", str(self._asked.classes), layer.span, layer.span)]
-        self._unsaid(layer, "how many outputs it has")
+        if layer == self.last and not self._voting and self._options.classes is not None:
+            return [NumberSlot("n", str(self._options.classes), layer.span, layer.span)]
+        self._report_missing(layer, "its number of outputs")
         return []
 
     def votes(self, layer: HeLayer) -> list[NumberSlot]:
-        """How many neurons vote for each class; what is missing or does not fit is reported."""
+        """Return the number of neurons per class, and report an error if it is unknown or not an integer."""
         width = self.last.numbers.get("n") if self.last else None
-        classes = self._asked.classes
+        classes = self._options.classes
         if width is None or classes is None:
-            self._unsaid(layer, "for how many classes its neurons vote")
+            self._report_missing(layer, "the number of classes to vote for")
             return []
-        voters, over = divmod(int(width.text), classes)
-        if over or not voters:
+        # Average pooling over the votes requires equally many neurons per class.
+        voters, remainder = divmod(int(width.text), classes)
+        if remainder or not voters:
             self._reporter.report(
                 "voting-mismatch",
                 f"{width.text} neurons cannot vote evenly for {classes} classes",
                 width.span,
                 label=f"not a multiple of {classes}",
-                help=f"{max(1, voters) * classes} can; if a matrix weighs the votes, write {width.text}FC-{classes}",
+                help=f"use {max(1, voters) * classes} neurons, or write {width.text}FC-{classes} if votes are weighted",
             )
             return []
         return [NumberSlot("k", str(voters), layer.span, layer.span)]
 
-    def _unsaid(self, layer: HeLayer, what: str) -> None:
+    def _report_missing(self, layer: HeLayer, quantity: str) -> None:
+        """Report a missing number."""
         self._reporter.report(
             "missing-argument",
-            f"'{layer.span.text}' does not say {what}",
+            f"'{layer.span.text}' does not specify {quantity}",
             layer.span,
-            label="a number is missing",
+            label="missing number",
             help=f"write e.g. 10{layer.span.text}, or add --dialect 'he(classes=10)'"
             if layer.role == "linear"
-            else "add the number of classes: --dialect 'he(classes=10)', after a layer that has more neurons",
+            else "add --dialect 'he(classes=10)', and write Voting after a wider layer",
         )
 
 
 ARGUMENT_ORDER = "nksp"
-"""In the order in which ours are written; ``n`` represents the number after the symbol."""
+"""Order of arguments in compact notation. ``n`` is the number after the symbol."""
 
 
 class HeItemWriter:
-    """Writes the layers of one text.
+    """Writer of the layers of one string.
 
     Attributes:
-        inputs: The layers whose text says how many values they read, and the number.
-        unnamed: The first layer whose neurons are ``SN``.
+        inputs: Spans of layers that state their number of inputs, with the number.
+        unnamed: First layer whose neurons are ``SN``.
     """
 
-    def __init__(self, layers: tuple[Item, ...], asked: Conventions, assumed: Assumptions) -> None:
+    def __init__(self, layers: tuple[Item, ...], options: Conventions, assumed: Assumptions) -> None:
         roles = {layer.role for layer in iterate_layers(layers) if isinstance(layer, HeLayer)}
         self._fires, self._normed = "neuron" not in roles, "norm" in roles
-        self._layers, self._asked, self._assumed = layers, asked, assumed
-        self._ending = OutputLayer(layers, asked, assumed.reporter)
-        self._weighty = False
-        self._waiting: HeLayer | None = None
+        self._layers, self._options, self._assumed = layers, options, assumed
+        self._ending = OutputLayer(layers, options, assumed.reporter)
+        self._has_weights = False
+        self._pending: HeLayer | None = None
         self.inputs: list[tuple[Span, NumberSlot]] = []
         self.unnamed: Span | None = None
 
-    def body(self, whole: Span) -> tuple[Ours, ...]:
-        """All layers.
+    def body(self, span: Span) -> tuple[TreeItem, ...]:
+        """Return all layers.
 
         Args:
-            whole: The place of what the option adds at the end.
+            span: Span of an output layer that the conventions add.
         """
         written = self._sequence(self._layers)
         if self._ending.missing and written:
-            written.append(_call(whole, "FC", [NumberSlot("n", str(self._asked.classes), whole, whole)]))
+            written.append(_call(span, "FC", [NumberSlot("n", str(self._options.classes), span, span)]))
         elif self._ending.last is None and self._layers:
-            self._assumed.say(conventions.NO_OUTPUT, self._layers[-1].span)
+            self._assumed.report(conventions.NO_OUTPUT, self._layers[-1].span)
         return tuple(written)
 
-    def _sequence(self, items: tuple[Item, ...]) -> list[Ours]:
-        written: list[Ours] = []
-        for place, item in enumerate(items):
-            following = items[place + 1] if place + 1 < len(items) else None
+    def _sequence(self, items: tuple[Item, ...]) -> list[TreeItem]:
+        """Write items, and insert norms and neurons."""
+        written: list[TreeItem] = []
+        for index, item in enumerate(items):
+            following = items[index + 1] if index + 1 < len(items) else None
             if isinstance(item, RepeatedWords):
                 written += self._neurons()
                 if inner := self._sequence(item.items):
                     written.append(Repeat(Sequence(tuple(inner), span=item.span), item.count, span=item.span))
             elif isinstance(item, HeLayer):
-                # norms, and pools where the option says so, come before the neurons of the layer before them
-                passes = item.role == "norm" or (item.role == "pool" and self._asked.neurons == "pool")
-                written += [*([] if passes else self._neurons()), *self._layer(item), *self._norm(item, following)]
-                self._wait(item)
+                # Norms, and pools if set by the conventions, come before the neurons of the preceding layer.
+                precedes_neurons = item.role == "norm" or (item.role == "pool" and self._options.neurons == "pool")
+                written += [
+                    *([] if precedes_neurons else self._neurons()),
+                    *self._layer(item),
+                    *self._norm(item, following),
+                ]
+                self._defer_neurons(item)
                 if item.role == "pool":
                     written += self._neurons()
         return [*written, *self._neurons()]
 
     # --- neurons -------------------------------------------------------------------------------------------
 
-    def _wait(self, layer: HeLayer) -> None:
-        """Remembers a layer whose neurons come next, where it has some."""
-        where = self._asked.neurons or "conv"
+    def _defer_neurons(self, layer: HeLayer) -> None:
+        """Remember a layer that neurons will follow."""
+        position = self._options.neurons or "conv"
         if layer.role in {"conv", "linear"}:
-            self._weighty = True
+            self._has_weights = True
             fires = layer.role == "conv" or self._ending.fires(layer)
-            self._waiting = layer if self._fires and fires else None
-            if layer == self._ending.last and self._fires and not fires and self._asked.output is None:
-                self._assumed.say(conventions.OUTPUT, layer.span)
-        elif layer.role == "pool" and where == "both" and self._fires and self._weighty:
-            self._waiting = layer
+            self._pending = layer if self._fires and fires else None
+            if layer == self._ending.last and self._fires and not fires and self._options.output is None:
+                self._assumed.report(conventions.OUTPUT, layer.span)
+            # A pool before the first weights has no neurons.
+        elif layer.role == "pool" and position == "both" and self._fires and self._has_weights:
+            self._pending = layer
 
-    def _neurons(self) -> list[Ours]:
-        layer, self._waiting = self._waiting, None
+    def _neurons(self) -> list[TreeItem]:
+        """Return the neurons of the remembered layer, if any."""
+        layer, self._pending = self._pending, None
         if layer is None:
             return []
-        if self._asked.neurons is None:
-            self._assumed.say(conventions.NEURONS, layer.span)
+        if self._options.neurons is None:
+            self._assumed.report(conventions.NEURONS, layer.span)
         return [self._own_neuron(layer.span)]
 
     def _own_neuron(self, span: Span) -> Call:
+        """Return neurons of unspecified kind."""
         self.unnamed = self.unnamed or span
         return _call(span, SN)
 
     # --- single layers -------------------------------------------------------------------------------------
 
-    def _layer(self, layer: HeLayer) -> list[Ours]:
+    def _layer(self, layer: HeLayer) -> list[TreeItem]:
+        """Write one layer."""
         numbers = [layer.numbers[letter] for letter in ARGUMENT_ORDER if letter in layer.numbers]
         if layer.remark:
-            self._assumed.say(conventions.REMARK, layer.span, remark=layer.remark)
+            self._assumed.report(conventions.REMARK, layer.span, remark=layer.remark)
         match layer.role:
             case "conv":
                 numbers += self._padding(layer)
@@ -175,30 +187,30 @@ class HeItemWriter:
                 return [self._own_neuron(layer.span)]
             case "loss" | "start":
                 return []
-        if not layer.symbol and self._asked.pool is None:
-            self._assumed.say(conventions.POOL, layer.span)
-        return [_call(layer.span, layer.symbol or self._asked.pool or "AP", numbers)]
+        if not layer.symbol and self._options.pool is None:
+            self._assumed.report(conventions.POOL, layer.span)
+        return [_call(layer.span, layer.symbol or self._options.pool or "AP", numbers)]
 
     def _padding(self, layer: HeLayer) -> list[NumberSlot]:
-        """Nothing where ours pads in the same way; else the number that ours needs."""
+        """Return the padding, if it differs from that of sewdsl."""
         if "p" in layer.numbers or int(layer.numbers["k"].text) == 1:
             return []
-        if self._asked.padding is None:
-            self._assumed.say(conventions.PADDING, layer.span)
-        return [NumberSlot("p", "0", layer.span, layer.span)] if self._asked.padding == "none" else []
+        if self._options.padding is None:
+            self._assumed.report(conventions.PADDING, layer.span)
+        return [NumberSlot("p", "0", layer.span, layer.span)] if self._options.padding == "none" else []
 
-    def _norm(self, layer: HeLayer, following: Item | None) -> list[Ours]:
-        """The norm that the option puts after a convolution, unless the text has one there."""
+    def _norm(self, layer: HeLayer, following: Item | None) -> list[TreeItem]:
+        """Return the norm that the conventions add to a convolution without one."""
         if layer.role != "conv" or (isinstance(following, HeLayer) and following.role == "norm"):
             return []
-        norm = self._asked.norm
+        norm = self._options.norm
         if norm is None and not self._normed:
-            self._assumed.say(conventions.NORM, layer.span)
+            self._assumed.report(conventions.NORM, layer.span)
         return [_call(layer.span, norm)] if norm not in {None, "none"} else []
 
 
 def _call(span: Span, symbol: str, numbers: list[NumberSlot] | None = None) -> Call:
-    """A layer of ours, whose letters and numbers know their places in the text."""
+    """Return a sewdsl layer whose letters and numbers have the spans of the original text."""
     parts = [Word(symbol, span=span)]
     for number in numbers or ():
         letters = number.place.part(0, number.span.start - number.place.start)
