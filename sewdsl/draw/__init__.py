@@ -1,8 +1,7 @@
-"""Pictures of networks: DOT and Mermaid as text, which need nothing installed; SVG, PNG and PDF by a renderer.
+"""Diagrams of networks as DOT or Mermaid text, or as SVG, PNG or PDF with a renderer.
 
-A network becomes items in which equal copies are folded (``picture_items``), these get sizes and places (``measure``,
-``placement``), and the placed picture becomes DOT text (``write_dot``), which a renderer only has to paint
-(``picture_file``).
+``picture_items`` turns a network into items and folds equal copies. ``measure`` and ``placement`` compute sizes and
+positions. ``write_dot`` writes the placed picture as DOT, and ``picture_file`` renders it.
 """
 
 from sewdsl.draw.geometry import Length, read_length

@@ -1,4 +1,4 @@
-"""How much room each part of a picture takes."""
+"""Size of each part of a picture."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ from sewdsl.draw.style import BLOCK, FOLD, FOLDED_BLOCK, VALUE, FamilyStyle
 from sewdsl.ir.op import Neuron
 
 TEXT, SMALL = 11.0, 9.0
-"""Font sizes: of a layer, of a label on an edge."""
+"""Font sizes of layers and of labels on lines."""
 HEIGHT, LINE, JOIN, GAP, PAD, LEAD, LANE, LABEL_GAP, BAR = 22.0, 10.0, 35.0, 15.0, 10.0, 14.0, 15.0, 8.0, 14.0
-"""Of a box, a line of details, a join's circle; between boxes, inside a frame, after a fork, of an arc, of a label, and
-of a bar beyond the outermost operands."""
+"""Sizes of a box, of a line of details and of a join's circle. Distances between boxes, inside a frame, after a fork,
+next to an arc, next to a label, and of a bar beyond the outermost operands."""
 TITLE_GAP = 3.0
-"""Between the line that enters a frame and the words on the frame, which have room around them themselves."""
+"""Distance between the line into a frame and the text of the frame, which has its own margin."""
 BETWEEN = 46.0
-"""The room between two columns."""
+"""Distance between two columns."""
 NARROW_HEIGHT, NARROW_GAP, NARROW_BETWEEN = 19.0, 11.0, 34.0
-"""The height of a box, the gap between two, and the room between two columns, in a narrow picture."""
+"""Height of a box, distance between boxes, and distance between columns, in a narrow picture."""
 LONGEST_DIFFERENCE = 48
-"""Characters of what is said of a difference."""
+"""Maximum length of the text about a difference, in characters."""
 VALUE_LANE, ROW, TO_ROW, FROM_ROW = 12.0, 9.0, 7.0, 12.0
-"""The width of the lane of a value; distances of lines that lead to and from lanes: of two, after a box, before one."""
+"""Width of a value's lane. Distances of lines between axis and lanes: between two lines, after a box, before a box."""
 
 Part = TypeVar("Part", "PictureItems", "PictureItem")
 
 
 class Extent(NamedTuple):
-    """Room along the flow, and on the near and on the far side of its axis."""
+    """Size along the flow, and on the near and far side of the axis."""
 
     length: float
     near: float
@@ -68,12 +68,14 @@ class Extent(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """The room between two items.
+    """Space between two items.
+
+    All positions are measured from its start.
 
     Attributes:
-        text_at: From where the gap begins to the centre of the label.
-        exit: The same to the line that leads from the axis to a lane.
-        enter: The same to the line that leads from a lane to the axis.
+        text_at: Position of the centre of the label.
+        exit: Position of the line from the axis to a lane.
+        enter: Position of the line from a lane to the axis.
     """
 
     length: float
@@ -84,12 +86,14 @@ class Gap(NamedTuple):
 
 
 class LoopExtent(NamedTuple):
-    """The room in a loop.
+    """Size of a loop.
+
+    Positions along the flow are measured from its start.
 
     Attributes:
-        begin: From where the loop begins to its sum.
-        fork: From where the loop begins to where the way back leaves the axis.
-        lane: How far from the axis the way back runs.
+        begin: Position of the sum.
+        fork: Position where the feedback leaves the axis.
+        lane: Distance of the feedback from the axis.
     """
 
     begin: float
@@ -98,7 +102,7 @@ class LoopExtent(NamedTuple):
 
 
 class Title(NamedTuple):
-    """The words on a frame, its look in the light theme, and the key of what it folds."""
+    """Text of a frame, its style in the light theme, and the key of its repeat."""
 
     title: str
     note: str
@@ -107,29 +111,29 @@ class Title(NamedTuple):
 
     @property
     def height(self) -> float:
-        """Of title and note."""
+        """Height of title and note."""
         return 15.0 + (11.0 if self.note else 0.0)
 
     @property
     def width(self) -> float:
-        """Of the wider one."""
+        """Width of the wider line."""
         return max(text_width(self.title, TEXT * BOLD_WIDTH_FACTOR), text_width(self.note, DETAIL)) + 8
 
     @property
     def centre(self) -> float:
-        """How far the words are from the line that enters, if the signal flows down: on its far side, as its label."""
+        """Distance of the text from the line into the frame if the signal flows down, on the far side of the line."""
         return TITLE_GAP + self.width / 2
 
 
 class Measure:
-    """The measures of one picture.
+    """Sizes of one picture.
 
     Args:
-        narrow: Whether long details take two lines.
-        legend: Whether details that all neurons of a kind have are in a legend, not in their boxes.
+        narrow: Whether to split long details into two lines.
+        legend: Whether to move details that all neurons of a kind share from the boxes to the legend.
 
     Attributes:
-        common: These details, by kind.
+        common: Shared details by kind.
     """
 
     def __init__(
@@ -150,14 +154,14 @@ class Measure:
         if narrow:
             self._labels = {layer: narrow_label(label) for layer, label in self._labels.items()}
         self._measured: dict[int, tuple[PictureItems | PictureItem, Extent]] = {}
-        self._noted = False  # whether a frame was measured that has a note
+        self._noted = False  # Whether a measured frame has a note.
         words = [*self._labels.values(), self.readout_label]
         widths = [text_width(label.title, TEXT) for label in words]
         widths += [text_width(line, DETAIL) for label in words for line in label.details]
         self.width = max(72.0, *widths) + 14
 
     def _take_common_details(self) -> dict[str, tuple[str, ...]]:
-        """Take the details from the labels of neurons that all of several neurons of one kind have."""
+        """Remove the details that all neurons of a kind share from their labels, and return them."""
         kinds: dict[str, list[PictureLayer]] = {}
         for layer in self._wiring.layers:
             op = self._wiring.network.nodes[layer.nodes[0]].op
@@ -165,195 +169,208 @@ class Measure:
                 kinds.setdefault(op.kind, []).append(layer)
         common: dict[str, tuple[str, ...]] = {}
         for kind, layers in kinds.items():
-            details = [self._labels[layer].details for layer in layers]
-            shared = tuple(each for each in details[0] if all(each in others for others in details))
+            label_details = [self._labels[layer].details for layer in layers]
+            shared = tuple(detail for detail in label_details[0] if all(detail in others for others in label_details))
+            # A single neuron keeps its details in its box.
             if not shared or len(layers) == 1:
                 continue
             common[kind] = shared
             for layer in layers:
                 label = self._labels[layer]
-                left = tuple(each for each in label.details if each not in shared)
-                self._labels[layer] = replace(label, details=left)
+                remaining = tuple(detail for detail in label.details if detail not in shared)
+                self._labels[layer] = replace(label, details=remaining)
         return common
 
     @property
     def shortest_gap(self) -> float:
-        """Between two boxes, if the line has no label."""
+        """Distance between two boxes without a label."""
         return NARROW_GAP if self.narrow else GAP
 
     @property
     def between(self) -> float:
-        """The room between two columns."""
+        """Distance between two columns."""
         return NARROW_BETWEEN if self.narrow else BETWEEN
 
     @property
     def readout(self) -> str:
-        """The text at the end: ``mean over 16 steps``."""
+        """Text of the readout: ``mean over 16 steps``."""
         settings = self._wiring.network.settings
-        words = {
+        texts = {
             "mean": f"mean over {settings.steps} steps",
             "sum": f"sum of {settings.steps} steps",
             "last": "last step",
         }
-        return words[settings.readout] if settings.steps > 1 else "output"
+        return texts[settings.readout] if settings.steps > 1 else "output"
 
     @property
     def readout_label(self) -> Label:
-        """The same on a box, in two lines where the picture is narrow."""
-        begin, *end = self.readout.split(" ", 1) if self.narrow else (self.readout,)
-        return Label(begin, tuple(end))
+        """Label of the readout, in two lines in a narrow picture."""
+        first_line, *other_lines = self.readout.split(" ", 1) if self.narrow else (self.readout,)
+        return Label(first_line, tuple(other_lines))
 
     def label(self, layer: PictureLayer | None) -> Label:
-        """The words on a layer, or on the readout."""
+        """Return the label of a layer, or of the readout."""
         return self._labels[layer] if layer else self.readout_label
 
     @property
     def smallest(self) -> float:
-        """The size of the smallest type in boxes, on frames and on lines, as a renderer rounds it."""
+        """Smallest font size of boxes, frames and lines, as a renderer rounds it."""
         small = any(label.details for label in (*self._labels.values(), self.readout_label)) or self._noted
         return float(int(DETAIL)) if small else SMALL
 
     def size(self, layer: PictureLayer | None) -> tuple[float, float]:
-        """Along and across, of a layer or of the readout."""
+        """Return the size of a layer or of the readout, along and across the flow."""
         if layer and self._wiring.is_join(layer):
             return JOIN, JOIN
         height = (NARROW_HEIGHT if self.narrow else HEIGHT) + LINE * len(self.label(layer).details)
         return (height, self.width) if self.vertical else (self.width, height)
 
     def gap(self, items: PictureItems, number: int) -> Gap:
-        """Return the room after an item of a row."""
+        """Return the space after an item of a row."""
         text = self.edge_label(items[number], items[number + 1])
         row = self.lanes.row(items)
-        leaves, enters = number in row.exits, row.enters(number + 1) is not None
-        if not leaves and not enters:
+        has_exit, has_entry = number in row.exits, row.enters(number + 1) is not None
+        # Without lanes, the label is in the middle of the gap.
+        if not has_exit and not has_entry:
             length, _ = self._gap(text)
             return Gap(length, text, length / 2)
-        first = TO_ROW
+        exit_position = TO_ROW
         if text:
-            first = LINE + LABEL_GAP if self.vertical else text_width(text, SMALL) + LABEL_GAP + TO_ROW
-        last = first + ROW * (leaves and enters)
-        return Gap(last + FROM_ROW, text, first / 2, first, last)
+            exit_position = LINE + LABEL_GAP if self.vertical else text_width(text, SMALL) + LABEL_GAP + TO_ROW
+        # Lines to and from a lane need heights of their own.
+        entry_position = exit_position + ROW * (has_exit and has_entry)
+        return Gap(entry_position + FROM_ROW, text, exit_position / 2, exit_position, entry_position)
 
     def _gap(self, text: str) -> tuple[float, str]:
+        """Return the length of a gap with a label, and the label."""
         if not text:
             return self.shortest_gap + (0 if self.vertical else 3), ""
         return (self.shortest_gap + 11 if self.vertical else text_width(text, SMALL) + 20), text
 
     def lead(self, text: str) -> float:
-        """The room for a label above the first item of a column."""
+        """Return the space for a label above the first item of a column."""
         return 22.0 if self.vertical else text_width(text, SMALL) + 26
 
     def edge_label(self, before: PictureItem, after: PictureItem) -> str:
-        """The words on the edge between two items."""
+        """Return the label of the line between two items."""
         crosses = _folds(before) or _folds(after) or self._reshapes(before)
         return self.line_label(exit_layer(before), entry_layer(after), crosses=crosses)
 
     def line_label(self, source: PictureLayer, target: PictureLayer | None, *, crosses: bool) -> str:
-        """The shape where it changes, at the readout and around folds; the range of counts where it changes.
+        """Return the shape where it changes, at the readout and around folds, and the range of counts where it changes.
 
         Args:
-            target: Where it leads; None: to the readout.
-            crosses: Whether to show the shape in any case, since it enters or leaves a fold or leaves a block.
+            target: Layer that the line leads to. None for the readout.
+            crosses: Whether to show the shape anyway, since the line enters or leaves a fold, or leaves a block.
         """
         wiring = self._wiring
-        read = wiring.between(source, target)
-        signals = wiring.signals(read)
+        nodes = wiring.between(source, target)
+        signals = wiring.signals(nodes)
         parts = []
-        if read and (crosses or target is None or any(map(wiring.changes_shape, read))):
+        # Unchanged shapes would only add clutter.
+        if nodes and (crosses or target is None or any(map(wiring.changes_shape, nodes))):
             parts.append(shape_range_text([signal.shape for signal in signals]))
-        if any(map(wiring.changes_count, read)):
+        if any(map(wiring.changes_count, nodes)):
             parts.append(value_range_text([signal.values for signal in signals]))
         return " · ".join(parts)
 
     def _reshapes(self, item: PictureItem) -> bool:
-        """Whether a block gives another shape than it reads."""
+        """Return whether the output shape of a block differs from its input shape."""
         entry = entry_layer(item)
         if not isinstance(item, PictureBlock | PictureCall) or entry is None:
             return False
-        given = self._wiring.signals(exit_layer(item).nodes)
-        return any(a.shape != b.shape for a, b in zip(self._wiring.carried(entry), given, strict=False))
+        outputs = self._wiring.signals(exit_layer(item).nodes)
+        return any(a.shape != b.shape for a, b in zip(self._wiring.carried(entry), outputs, strict=False))
 
     def title(self, item: PictureBlock | PictureRepeat) -> Title:
-        """The words on a frame; a fold of nothing but one block shares the block's frame."""
+        """Return the text of a frame.
+
+        A fold of a single block shares the frame of the block.
+        """
         if isinstance(item, PictureBlock):
             return Title(item.label.strip() or "block", arguments_text(item.note), VALUE if item.value else BLOCK)
         count, copies = item.last - item.first + 1, copies_text(item)
-        own = list(dict.fromkeys(self._differences(*item.compared))) if item.compared else []
-        differs = cut(f"differs: {', '.join(own)}", LONGEST_DIFFERENCE) if own else ""
+        differences = list(dict.fromkeys(self._differences(*item.compared))) if item.compared else []
+        differs = cut(f"differs: {', '.join(differences)}", LONGEST_DIFFERENCE) if differences else ""
         note = " · ".join(filter(None, (self._way(item), self._first_input(item), differs)))
         match item.items:
-            case (PictureBlock(name, value=False, note=said),):
-                note = " · ".join(filter(None, (arguments_text(said), note)))
+            # The block has no frame of its own, so that the frame of the fold shows its arguments.
+            case (PictureBlock(name, value=False, note=block_note),):
+                note = " · ".join(filter(None, (arguments_text(block_note), note)))
                 title = f"{name} · {copies}" if count == 1 else f"{name} {copies}"
                 return Title(title, note, FOLDED_BLOCK, item.key)
         return Title(copies, note, FOLD, item.key)
 
     def _way(self, fold: PictureRepeat) -> str:
-        """The way of the shape through the copies, if their outputs differ."""
-        given = [signal.shape for signal in self._wiring.signals(fold.outputs)]
+        """Return the shapes of the successive copies, if their outputs differ."""
+        shapes = [signal.shape for signal in self._wiring.signals(fold.outputs)]
         entry = entry_layer(fold)
-        if entry is None or len(set(given)) == 1:
+        if entry is None or len(set(shapes)) == 1:
             return ""
-        return shape_range_text([self._wiring.carried(entry)[0].shape, *given])
+        return shape_range_text([self._wiring.carried(entry)[0].shape, *shapes])
 
     def _first_input(self, fold: PictureRepeat) -> str:
-        """The shape that the first copy reads, if all others read another, and all give the same."""
+        """Return a note on the input shape of the first copy, if only that copy has another one."""
         entry, count = entry_layer(fold), fold.last - fold.first + 1
-        given = {signal.shape for signal in self._wiring.signals(fold.outputs)}
-        if entry is None or count == 1 or len(given) > 1:
+        shapes = {signal.shape for signal in self._wiring.signals(fold.outputs)}
+        if entry is None or count == 1 or len(shapes) > 1:
             return ""
         inner = _folded_at_entry(fold.items)
         first, *others = (signal.shape for signal in self._wiring.carried(entry)[: count * inner : inner])
         return "" if first in others else f"copy {fold.first} reads {shape_range_text([first])}"
 
     def _differences(self, items: PictureItems, others: PictureItems) -> Iterator[str]:
-        """What some copies have that those after them have not."""
+        """Yield the parts of some copies that the following copies do not have."""
+        # Sequences of different lengths have no pairs to compare.
         if len(items) != len(others):
             yield self._words(items)
             return
-        for one, other in zip(items, others, strict=True):
-            match one, other:
+        for item, other_item in zip(items, others, strict=True):
+            match item, other_item:
                 case (PictureBlock() | PictureRepeat(), PictureBlock() | PictureRepeat()):
-                    yield from self._differences(one.items, other.items)
-                case (PictureMerge(), PictureMerge()) if len(one.operands) == len(other.operands):
-                    for number, (own, its) in enumerate(zip(one.operands, other.operands, strict=True)):
-                        side = "shortcut" if number and self._wiring.is_join(one.layer) else "operand"
-                        if bool(own) != bool(its):
-                            yield f"{side} {self._words(own) or 'id'}"
+                    yield from self._differences(item.items, other_item.items)
+                case (PictureMerge(), PictureMerge()) if len(item.operands) == len(other_item.operands):
+                    for index, (operand, other_operand) in enumerate(
+                        zip(item.operands, other_item.operands, strict=True)
+                    ):
+                        side = "shortcut" if index and self._wiring.is_join(item.layer) else "operand"
+                        if bool(operand) != bool(other_operand):
+                            yield f"{side} {self._words(operand) or 'id'}"
                         else:
-                            yield from self._differences(own, its)
-                    yield from self._differences((one.layer,), (other.layer,))
+                            yield from self._differences(operand, other_operand)
+                    yield from self._differences((item.layer,), (other_item.layer,))
                 case (PictureLoop(), PictureLoop()):
-                    yield from self._differences(one.body, other.body)
-                    yield from self._differences(one.feedback, other.feedback)
-                case _ if self._words((one,)) != self._words((other,)):
-                    yield self._words((one,))
+                    yield from self._differences(item.body, other_item.body)
+                    yield from self._differences(item.feedback, other_item.feedback)
+                case _ if self._words((item,)) != self._words((other_item,)):
+                    yield self._words((item,))
 
     def _words(self, items: PictureItems) -> str:
-        """All layers of some items, in one line: ``c16 k1 s1-BN-IF``."""
-        found = (self._all_labels.of(layer.nodes[0]) for layer in drawn_layers(items))
-        return "-".join(" ".join((label.title, *label.details)) for label in found)
+        """Return all layers of some items in one line: ``c16 k1 s1-BN-IF``."""
+        labels = (self._all_labels.of(layer.nodes[0]) for layer in drawn_layers(items))
+        return "-".join(" ".join((label.title, *label.details)) for label in labels)
 
     def sequence(self, items: PictureItems) -> Extent:
-        """The room of items in a row."""
+        """Return the size of a row of items."""
         return self._once(items, self._sequence)
 
     def item(self, item: PictureItem) -> Extent:
-        """The room of one item."""
+        """Return the size of one item."""
         return self._once(item, self._item)
 
     def _once(self, part: Part, measure: Callable[[Part], Extent]) -> Extent:
-        """The room of a part, measured when it is first asked for: whatever is around it asks several times.
+        """Return the size of a part, measured once: enclosing parts need it several times.
 
-        A part is known by its identity, since to compare what is inside would take as long as to measure it; it is kept
-        with its room, so that no other part takes over its identity.
+        Parts are keyed by identity, since a comparison would take as long as measuring. They are stored with their
+        sizes, so that no identity is reused.
         """
-        known = self._measured.get(id(part))
-        if known is None:
-            known = self._measured[id(part)] = part, measure(part)
-        return known[1]
+        measured = self._measured.get(id(part))
+        if measured is None:
+            measured = self._measured[id(part)] = part, measure(part)
+        return measured[1]
 
     def _sequence(self, items: PictureItems) -> Extent:
+        """Measure a row of items."""
         if not items:
             return Extent(0.0, 0.0, 0.0)
         extents = [self.item(item) for item in items]
@@ -361,41 +378,45 @@ class Measure:
         return Extent(
             sum(extent.length for extent in extents) + sum(gap.length for gap in gaps),
             max(extent.near for extent in extents),
+            # Lanes run outside of everything in the row.
             max([*(extent.far for extent in extents), *(self._label_reach(gap.text) for gap in gaps)])
             + VALUE_LANE * self.lanes.row(items).lanes,
         )
 
     def lane(self, items: PictureItems, value: PictureLayer) -> float:
-        """Return how far from the axis of a row the lane of a value runs."""
+        """Return the distance of a value's lane from the axis of a row."""
         row = self.lanes.row(items)
         return self.sequence(items).far - VALUE_LANE * (row.lanes - row.tracks[value] - 0.5)
 
     def zone(self, item: PictureMerge | PictureLoop) -> float:
-        """Return the room where the operands of a merge part, or before the sum of a loop."""
+        """Return the space where the operands of a merge separate, or before the sum of a loop."""
         rows = len(self.lanes.zone(item).rows)
         return LEAD + ROW * max(0, rows - 1) if rows or isinstance(item, PictureMerge) else 0.0
 
     def _label_reach(self, text: str) -> float:
-        """How far the label of an edge reaches to the far side."""
+        """Return how far the label of a line extends on the far side."""
         return text_width(text, SMALL) + LABEL_GAP if self.vertical and text else 0.0
 
     def _item(self, item: PictureItem) -> Extent:
+        """Measure one item."""
         match item:
             case PictureMerge():
                 length = self.zone(item) + self.body(item) + self.merge_gap(item)[0] + self.size(item.layer)[0]
                 first, last = self.sequence(item.operands[0]), self.sequence(item.operands[-1])
-                begin, end = self.bar(item)
-                return Extent(length, max(first.near, -begin), max(self.operand_lanes(item)[-1] + last.far, end))
+                low, high = self.bar(item)
+                return Extent(length, max(first.near, -low), max(self.operand_lanes(item)[-1] + last.far, high))
             case PictureLoop():
                 loop = self.loop(item)
                 far = loop.lane + self.sequence(item.feedback).far
                 return Extent(loop.fork + LEAD / 2, self.sequence(item.row).near, far)
             case PictureBlock() | PictureRepeat():
                 title = self.title(item)
+                # The smallest font of the picture depends on whether any frame has a note.
                 self._noted |= bool(title.note)
                 items, gives = framed_items(item)
                 length, near, far = self.sequence(items)
                 length += GAP if gives else 0
+                # The title is next to the line that enters from above.
                 if self.vertical:
                     right = title.centre + title.width / 2
                     return Extent(title.height + length + 2 * PAD, near + PAD, max(far + PAD, right))
@@ -405,24 +426,27 @@ class Measure:
                 return Extent(along, across / 2, across / 2)
 
     def loop(self, loop: PictureLoop) -> LoopExtent:
-        """Where the parts of a loop are, from where it begins on the axis."""
-        row, back, begin = self.sequence(loop.row), self.sequence(loop.feedback), self.zone(loop)
-        fork = begin + max(row.length, JOIN / 2 + LEAD + back.length) + LEAD
-        return LoopExtent(begin, fork, row.far + LANE + back.near)
+        """Return the positions of the parts of a loop, from its start on the axis."""
+        row, back, start = self.sequence(loop.row), self.sequence(loop.feedback), self.zone(loop)
+        fork = start + max(row.length, JOIN / 2 + LEAD + back.length) + LEAD
+        return LoopExtent(start, fork, row.far + LANE + back.near)
 
     def body(self, merge: PictureMerge) -> float:
-        """The length of the longest operand."""
+        """Return the length of the longest operand."""
         shortest = JOIN if self._wiring.is_join(merge.layer) or any(merge.operands) else 0.0
         return max(shortest, *(self.sequence(operand).length for operand in merge.operands))
 
     def merge_gap(self, merge: PictureMerge) -> tuple[float, str]:
-        """The distance of the first operand and what merges it, and the label between."""
+        """Return the distance between the first operand and the merge, and the label between them."""
         first = merge.operands[0]
         text = self.edge_label(first[-1], merge.layer) if first else ""
         return self._gap(" · ".join(filter(None, (*self._wiring.operand_names(merge.layer)[:1], text))))
 
     def operand_lanes(self, merge: PictureMerge) -> list[float]:
-        """How far from the axis each operand runs; the first does so on the axis."""
+        """Return the distance of each operand from the axis.
+
+        The first one is on the axis.
+        """
         first, *others = merge.operands
         lanes = [0.0]
         room = max(self.sequence(first).far, self._label_reach(self.merge_gap(merge)[1]), JOIN / 2)
@@ -433,7 +457,7 @@ class Measure:
         return lanes
 
     def bar(self, merge: PictureMerge) -> tuple[float, float]:
-        """Where what merges the operands begins and ends, across: a circle on the axis, or a bar below all of them."""
+        """Return start and end of a merge across the flow: a circle on the axis, or a bar below all operands."""
         half = self.size(merge.layer)[1] / 2
         if self._wiring.is_join(merge.layer):
             return -half, half
@@ -443,9 +467,10 @@ class Measure:
 
 
 def _folded_at_entry(items: PictureItems) -> int:
-    """How many nodes the layer represents that some items begin with, in one copy of the items."""
+    """Return the number of nodes of the first layer in one copy of some items."""
     match items[0]:
         case PictureRepeat() as fold:
+            # A fold at the entry has a node for each of its copies.
             return (fold.last - fold.first + 1) * _folded_at_entry(fold.items)
         case PictureBlock(items=inner):
             return _folded_at_entry(inner)
@@ -456,5 +481,5 @@ def _folded_at_entry(items: PictureItems) -> int:
 
 
 def _folds(item: PictureItem) -> bool:
-    """Whether an item represents several copies."""
+    """Return whether an item represents several copies."""
     return isinstance(item, PictureRepeat) or (isinstance(item, PictureCall) and bool(item.note))

@@ -1,6 +1,6 @@
-"""A diagram as a file: DOT to SVG or PNG by Graphviz, or by the renderer that pip installs where it is missing.
+"""Rendering of diagrams to files: SVG or PNG by Graphviz, or by graphviz-pure if Graphviz is missing.
 
-PDF is made of the SVG, whichever of them wrote it.
+PDF is converted from SVG, whichever program wrote it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from sewdsl.paths import write_atomically
 RenderedFormat = Literal["svg", "png", "pdf"]
 
 TIMEOUT = 60.0
-"""Seconds after which a renderer is stopped."""
+"""Time limit of a renderer in seconds."""
 RESOLUTION = 144
-"""Of a PNG, in pixels per inch."""
+"""Resolution of a PNG in pixels per inch."""
 PIXELS = 96
-"""The same of one whose width is stated in pixels: these are 1/96 inch, so that it has as many."""
+"""Resolution if the width is in pixels of 1/96 inch, so that the PNG has exactly this width."""
 
 
 def render(
@@ -42,19 +42,21 @@ def render(
     timeout: float = TIMEOUT,
     width: Length | None = None,
 ) -> bytes:
-    """The picture that a text from :func:`sewdsl.draw.dot` describes.
+    """Render DOT text from :func:`sewdsl.draw.dot`.
 
     Args:
-        timeout: Seconds after which to give up.
-        width: That of the look with which the text was written, which is more exact than what a renderer states.
+        timeout: Time limit in seconds.
+        width: Width of the look that the text was written with. More exact than the width in the renderer's output.
 
     Raises:
-        RenderingError: neither ``dot`` nor ``graphviz-pure`` is found, or those found fail or take too long.
+        RenderingError: If neither ``dot`` nor ``graphviz-pure`` is installed, or all installed renderers fail or exceed
+            the time limit.
     """
     programs = renderers()
     if not programs:
-        raise RenderingError("no renderer found: install Graphviz (its 'dot'), or 'pip install graphviz-pure'")
+        raise RenderingError("no renderer found; install Graphviz, or run 'pip install graphviz-pure'")
     failures = []
+    # The next renderer may work where the first one fails.
     for program in programs:
         try:
             if format == "png":
@@ -69,28 +71,31 @@ def render(
 
 
 def renderers() -> tuple[Path, ...]:
-    """Return the programs that can draw: ``dot`` on the PATH, ``graphviz-pure`` next to this Python or on the PATH."""
-    places = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), None]
-    pure = next(filter(None, (shutil.which("graphviz-pure", path=place) for place in places)), None)
-    # A relative path is a program in the current folder, which Windows searches first.
+    """Return the installed renderers: ``dot`` on the PATH, ``graphviz-pure`` next to Python or on the PATH."""
+    search_paths = [sysconfig.get_path("scripts"), str(Path(sys.executable).parent), None]
+    pure = next(filter(None, (shutil.which("graphviz-pure", path=path) for path in search_paths)), None)
+    # Ignore relative paths: Windows searches the current folder first.
     return tuple(Path(program) for program in (shutil.which("dot"), pure) if program and Path(program).is_absolute())
 
 
 def _run(program: Path, dot_text: str, options: list[str], timeout: float) -> bytes:
+    """Run a renderer and return its output."""
+    # neato -n2 keeps the positions and splines of the text.
     command = [str(program), "-Kneato", "-n2", *options]
     try:
-        done = subprocess.run(  # noqa: S603 -- a program found by its name; the text goes to its standard input
+        process = subprocess.run(  # noqa: S603 -- a program found by its fixed name; the text is passed as its input
             command, input=dot_text.encode(), capture_output=True, check=False, timeout=timeout
         )
     except subprocess.TimeoutExpired:
-        message = f"{program.name} took more than {timeout:g} s ('draw --format dot' needs no renderer)"
+        message = f"{program.name} exceeded the time limit of {timeout:g} s; 'draw --format dot' needs no renderer"
         raise RenderingError(message) from None
     except OSError as error:
-        raise RenderingError(f"{program} does not run: {error}") from error
-    if done.returncode or not done.stdout:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-        raise RenderingError(f"{program.name} failed with exit status {done.returncode}: {said[-1]}")
-    return done.stdout
+        raise RenderingError(f"cannot run {program}: {error}") from error
+    # A renderer may report success without any output.
+    if process.returncode or not process.stdout:
+        stderr_lines = process.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise RenderingError(f"{program.name} failed with exit status {process.returncode}: {stderr_lines[-1]}")
+    return process.stdout
 
 
 _SIZE = re.compile(rb'<svg width="[^"]*" height="[^"]*"\s+viewBox="([^"]*)"')
@@ -99,17 +104,19 @@ _ZOOM = re.compile(rb"scale\(([^ )]*)")
 
 
 def _sized(svg: bytes, width: Length) -> bytes:
-    """The picture with its width as it was asked for; a renderer states it in whole points.
+    """Replace the size of an SVG by the requested width.
 
-    What it drew has the exact size: its background does.
+    Renderers round it to whole points.
+
+    The exact size is that of the background.
     """
     background, zoom = _VIEWPORT.search(svg), _ZOOM.search(svg)
     if background is None or zoom is None:
         return svg
     ys = [float(y) for y in re.findall(rb",([-\d.]+)", background[1])]
-    points, high = width.points, (max(ys) - min(ys)) * float(zoom[1])
-    size = f'<svg width="{width}" height="{high / points * width.number:.2f}{width.unit}"'
-    return _SIZE.sub(f'{size}\n viewBox="0.00 0.00 {points:.2f} {high:.2f}"'.encode(), svg, count=1)
+    width_pt, height = width.points, (max(ys) - min(ys)) * float(zoom[1])
+    size = f'<svg width="{width}" height="{height / width_pt * width.number:.2f}{width.unit}"'
+    return _SIZE.sub(f'{size}\n viewBox="0.00 0.00 {width_pt:.2f} {height:.2f}"'.encode(), svg, count=1)
 
 
 _NODE = re.compile(rb'<g id="[^"]*" class="node">.*?\n</g>', re.DOTALL)
@@ -118,14 +125,14 @@ _START = re.compile(rb'text-anchor="start" x="[^"]+"')
 
 
 def _centre_text(svg: bytes) -> bytes:
-    """Lines of a node's label, anchored in the middle of the node.
+    """Centre the lines of a node's label in the node.
 
-    A renderer writes where a line of several sizes begins, by the widths of a font that the reader may not have.
+    Renderers write the start of a line with several font sizes, computed with a font that the reader may not have.
     """
 
     def centre(node: re.Match[bytes]) -> bytes:
         outline = _OUTLINE.search(node[0])
-        if outline is None or b"<title>/legend/" in node[0]:  # whose texts are next to its samples
+        if outline is None or b"<title>/legend/" in node[0]:  # Texts of the legend stay next to their samples.
             return node[0]
         xs = [float(x) for x in re.findall(rb"([-\d.]+),[-\d.]+", outline[1])] if outline[1] else [float(outline[2])]
         return _START.sub(b'text-anchor="middle" x="%.2f"' % ((min(xs) + max(xs)) / 2), node[0])
@@ -140,13 +147,13 @@ _ASPECT = {
 
 
 def aspect_ratio(picture: bytes, format: RenderedFormat) -> float:
-    """The height of a rendered picture as a multiple of its width."""
+    """Return the ratio of height to width of a rendered picture."""
     if format == "png":
         width, height = struct.unpack(">II", picture[16:24])
     else:
-        found = _ASPECT[format].search(picture)
-        assert found is not None  # noqa: S101 -- all pictures state their size
-        width, height = map(float, found.groups())
+        match = _ASPECT[format].search(picture)
+        assert match is not None  # noqa: S101 -- all renderers write the size
+        width, height = map(float, match.groups())
     return float(height / width)
 
 
@@ -155,16 +162,16 @@ FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
 SUFFIXES: dict[str, PictureFormat] = {
     ".svg": "svg", ".png": "png", ".pdf": "pdf", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"
 }  # fmt: skip
-"""Formats by the suffix of a file, in lower case."""
+"""Formats by file suffix, in lower case."""
 
 
 def render_picture(network: Network, format: PictureFormat = "svg", **options: Unpack[PictureOptions]) -> bytes:
-    """A network as the bytes of a picture, or of its text in UTF-8.
+    """Draw a network, and return the bytes of the picture or its text in UTF-8.
 
     Raises:
-        RenderingError: there would be more boxes, the type of a picture of that width would be too small, or ``svg``,
-            ``png`` or ``pdf`` is asked for and no renderer is there, or it fails.
-        ValueError: a width is asked for of Mermaid text.
+        RenderingError: If the picture has too many boxes, the text is too small at the requested width, or rendering
+            ``svg``, ``png`` or ``pdf`` fails.
+        ValueError: If a width is set for Mermaid text.
     """
     require_known(options, "render_picture")
     width = options.get("look", PLAIN).width
@@ -172,7 +179,7 @@ def render_picture(network: Network, format: PictureFormat = "svg", **options: U
         text = dot(network, **options)
         return text.encode() if format == "dot" else render(text, format, width=width)
     if width is not None:
-        raise ValueError("Mermaid text has no width: the page that shows it decides")
+        raise ValueError("Mermaid text has no width; the page that shows it sets the width")
     return mermaid(network, **options).encode()
 
 
@@ -184,32 +191,32 @@ def write_picture(
     overwrite: bool = False,
     **options: Unpack[PictureOptions],
 ) -> Path:
-    """Draws a network into a file, which is written whole or not at all; its path.
+    """Draw a network to a file, which is written completely or not at all, and return its path.
 
     Args:
-        path: Where to; its folder must exist.
-        format: None: what the suffix of the path says.
-        overwrite: Whether a file that is there already is replaced.
+        path: Path of the file. Its folder must exist.
+        format: Picture format. Default: from the suffix of the path.
+        overwrite: Whether to replace an existing file.
 
     Raises:
-        ValueError: no format is given and the suffix means none, or a width is asked for of Mermaid text.
-        RenderingError: there would be more boxes, the type would be too small, no renderer is there, or it fails.
-        FileExistsError: the file is there already.
-        OSError: the file cannot be written.
+        ValueError: If no format is set and the suffix is unknown, or a width is set for Mermaid text.
+        RenderingError: As for :func:`render_picture`.
+        FileExistsError: If the file exists.
+        OSError: If the file cannot be written.
     """
     require_known(options, "write_picture")
-    chosen = format or format_of(path)
-    if chosen is None:
-        raise ValueError(f"'{path.name}' has none of the suffixes {', '.join(SUFFIXES)}; state the format")
-    target = Path(os.path.realpath(path))  # what a link points to, not the link
+    picture_format = format or format_of(path)
+    if picture_format is None:
+        raise ValueError(f"unknown suffix of '{path.name}'; expected one of {', '.join(SUFFIXES)}, or pass a format")
+    target = Path(os.path.realpath(path))  # Write to the target of a link, instead of replacing the link.
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if target.exists() and not overwrite:
-        raise FileExistsError(errno.EEXIST, "the file is there already; overwrite=True replaces it", str(path))
-    write_atomically(target, render_picture(network, chosen, **options))
+        raise FileExistsError(errno.EEXIST, "the file exists; pass overwrite=True to replace it", str(path))
+    write_atomically(target, render_picture(network, picture_format, **options))
     return path
 
 
 def format_of(path: Path) -> PictureFormat | None:
-    """The format that a file's suffix means."""
+    """Return the format of a file suffix, or None."""
     return SUFFIXES.get(path.suffix.lower())

@@ -1,4 +1,4 @@
-"""A network as the items of a diagram: layers, block calls, repeats, merges and edges."""
+"""A network as items of a diagram: layers, block calls, repeats, merges and edges."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sewdsl.ir.signal import Signal
 
 @dataclass(frozen=True)
 class PictureLayer:
-    """One drawn layer.
+    """Drawn layer.
 
     Attributes:
-        nodes: Indices of the nodes it represents, one per folded copy, in order; the first is the one drawn.
+        nodes: Indices of its nodes, one per folded copy, in order. The first one is drawn.
     """
 
     nodes: tuple[int, ...]
@@ -28,14 +28,14 @@ class PictureLayer:
 
 @dataclass(frozen=True)
 class PictureCall(PictureLayer):
-    """A call of a block that is drawn as one box, since what it is made of is drawn elsewhere.
+    """Call of a block that is drawn as one box, since its content is drawn elsewhere.
 
-    Its ``nodes`` are those that give its output.
+    Its ``nodes`` have the outputs of the block.
 
     Attributes:
-        arguments: Those of the call: ``c128s2``; perhaps none.
-        inside: The nodes of each folded copy.
-        note: Which copies it represents, if there are several: ``×3``.
+        arguments: Arguments of the call, ``c128s2``. May be empty.
+        inside: Nodes of each folded copy.
+        note: Number of copies, if there are several: ``×3``.
     """
 
     title: str = ""
@@ -46,18 +46,18 @@ class PictureCall(PictureLayer):
 
 @dataclass(frozen=True)
 class PictureReadout:
-    """The end of the picture: the output read out over time."""
+    """End of the picture: the readout of the output over time."""
 
     source: int
 
 
 @dataclass(frozen=True)
 class PictureBlock:
-    """A call of a named block, or a named value.
+    """Call of a block, or a named value.
 
     Attributes:
-        value: Whether it is a named value, which may be read by others than what follows it.
-        gives: The layer whose output alone is read outside, if that is not the last.
+        value: Whether it is a named value, which other items than the next one may read.
+        gives: Layer with its output, if that is not the last layer.
     """
 
     label: str
@@ -70,14 +70,14 @@ class PictureBlock:
 
 @dataclass(frozen=True)
 class PictureRepeat:
-    """Copies ``first`` to ``last`` of ``copies``, all of one structure, drawn once.
+    """Copies ``first`` to ``last`` of ``copies`` with equal structure, drawn once.
 
     Attributes:
-        first: The copy drawn, from 1.
-        last: The last copy that looks the same.
-        outputs: The last node of each copy; inside another fold, of those in the first copy of that.
-        key: The way to the repeat, ``repeat1``, by which it can be drawn unfolded; within a fold, in its first copy.
-        compared: The first of its copies and, if others follow that look different, the first of those.
+        first: Number of the drawn copy, from 1.
+        last: Number of the last copy with the same structure.
+        outputs: Last node of each copy. Inside another fold, of the copies in the first copy of that fold.
+        key: Path of the repeat, ``repeat1``, by which it can be expanded. Inside another fold, in the first copy.
+        compared: The first copy, and the first of the following copies with another structure, if any.
     """
 
     first: int
@@ -91,7 +91,10 @@ class PictureRepeat:
 
 @dataclass(frozen=True)
 class PictureMerge:
-    """A merge with its operands, side by side; an empty one is the identity."""
+    """Merge with its operands side by side.
+
+    An empty operand is the identity.
+    """
 
     operands: tuple[PictureItems, ...]
     layer: PictureLayer
@@ -99,11 +102,11 @@ class PictureMerge:
 
 @dataclass(frozen=True)
 class PictureLoop:
-    """A loop: the sum that it begins with, its body, and the way back from there to the sum.
+    """Loop: the sum at its start, its body, and its feedback.
 
     Attributes:
-        body: What is on the way on; none where the loop gives the sum itself.
-        feedback: What is on the way back, the delay first.
+        body: Items of the body. Empty if the output of the loop is the sum.
+        feedback: Items of the feedback, starting with the delay.
     """
 
     layer: PictureLayer
@@ -112,35 +115,36 @@ class PictureLoop:
 
     @property
     def delay(self) -> PictureLayer:
-        """What the way back begins with."""
+        """Delay at the start of the feedback."""
         return entry_of(self.feedback)
 
     @cached_property
     def row(self) -> PictureItems:
-        """The sum and the body."""
+        """Sum and body."""
         return self.layer, *self.body
 
 
 PictureItem = PictureLayer | PictureReadout | PictureBlock | PictureRepeat | PictureMerge | PictureLoop
 PictureItems = tuple[PictureItem, ...]
 Edge = tuple[PictureLayer, PictureLayer, int]
-"""Source, target, and which operand of the target."""
+"""Source, target, and operand index of the target."""
 
 
 def entry_of(items: PictureItems) -> PictureLayer:
-    """The first of some items, which is a layer."""
+    """Return the first of some items, which must be a layer."""
     layer = items[0]
     assert isinstance(layer, PictureLayer)  # noqa: S101 -- loops are made so
     return layer
 
 
 def inner_rows(item: PictureItem) -> tuple[PictureItems, ...]:
-    """The rows that an item is made of, in order of computation; none of a layer."""
+    """Return the rows of items in an item, in order of computation. A layer has none."""
     match item:
         case PictureBlock() | PictureRepeat():
             return (item.items,)
         case PictureMerge(operands, layer):
             return *operands, (layer,)
+        # The feedback starts with the delay, whose value is computed first.
         case PictureLoop(layer, body, feedback):
             return feedback, (layer,), body
         case PictureLayer() | PictureReadout():
@@ -148,7 +152,7 @@ def inner_rows(item: PictureItem) -> tuple[PictureItems, ...]:
 
 
 def _with_rows(item: PictureItem, rows: Iterable[PictureItems]) -> PictureItem:
-    """The item, made of other rows."""
+    """Return a copy of an item with other rows."""
     match item:
         case PictureBlock() | PictureRepeat():
             (inner,) = rows
@@ -164,7 +168,7 @@ def _with_rows(item: PictureItem, rows: Iterable[PictureItems]) -> PictureItem:
 
 
 def drawn_layers(items: PictureItems) -> Iterator[PictureLayer]:
-    """All drawn layers, in order of computation."""
+    """Yield all drawn layers in order of computation."""
     for item in items:
         if isinstance(item, PictureLayer):
             yield item
@@ -173,16 +177,16 @@ def drawn_layers(items: PictureItems) -> Iterator[PictureLayer]:
 
 
 def exit_layer(item: PictureItem) -> PictureLayer:
-    """The layer whose output is the item's.
+    """Return the layer with the output of an item.
 
     Raises:
-        ValueError: the item is the readout, which nothing follows.
+        ValueError: If the item is the readout.
     """
     match item:
         case PictureLayer():
             return item
-        case PictureBlock(gives=PictureLayer() as given):
-            return given
+        case PictureBlock(gives=PictureLayer() as layer_of_output):
+            return layer_of_output
         case PictureBlock() | PictureRepeat():
             return exit_layer(item.items[-1])
         case PictureMerge():
@@ -190,11 +194,11 @@ def exit_layer(item: PictureItem) -> PictureLayer:
         case PictureLoop(layer, body):
             return exit_layer(body[-1]) if body else layer
         case PictureReadout():
-            raise ValueError("nothing follows the readout")
+            raise ValueError("the readout has no output")
 
 
 def entry_layer(item: PictureItem) -> PictureLayer | None:
-    """The layer that reads the item's input first; None for the readout."""
+    """Return the first layer that reads the input of an item, or None for the readout."""
     match item:
         case PictureLayer():
             return item
@@ -209,9 +213,9 @@ def entry_layer(item: PictureItem) -> PictureLayer | None:
 
 
 def framed_items(item: PictureBlock | PictureRepeat) -> tuple[PictureItems, PictureLayer | None]:
-    """Return the items in the frame of a block or repeat, and the layer that it gives if that is not the last.
+    """Return the items in the frame of a block or repeat, and the layer with its output if that is not the last.
 
-    A repeat of one block shares the block's frame.
+    A repeat of a single block shares the frame of the block.
     """
     match item:
         case PictureRepeat(items=(PictureBlock(value=False) as block,)):
@@ -223,7 +227,7 @@ def framed_items(item: PictureBlock | PictureRepeat) -> tuple[PictureItems, Pict
 
 
 def loops_in(items: PictureItems) -> Iterator[PictureLoop]:
-    """All loops, each before those in it."""
+    """Yield all loops, outer loops before inner ones."""
     for item in items:
         if isinstance(item, PictureLoop):
             yield item
@@ -232,7 +236,7 @@ def loops_in(items: PictureItems) -> Iterator[PictureLoop]:
 
 
 class Wiring:
-    """The edges of a picture."""
+    """Edges of a picture."""
 
     def __init__(self, network: Network, items: PictureItems) -> None:
         self.network = network
@@ -244,22 +248,22 @@ class Wiring:
         self._read = {layer: tuple(outside_sources(network, copy) for copy in _copies(layer)) for layer in self.layers}
 
     def name(self, layer: PictureLayer) -> str:
-        """The name of the node that is drawn."""
+        """Return the name of the drawn node of a layer."""
         return self.network.nodes[layer.nodes[0]].name
 
     def is_join(self, layer: PictureLayer) -> bool:
-        """Whether it is drawn as a circle: branch and shortcut, or what is fed back, meet in it."""
+        """Return whether a layer is drawn as a circle: a join of two operands."""
         node = self.network.nodes[layer.nodes[0]]
         return (
             not isinstance(layer, PictureCall) and isinstance(node.op, Join) and len(node.inputs) == len(JOIN_OPERANDS)
         )
 
     def style(self, layer: PictureLayer) -> FamilyStyle:
-        """What a layer looks like."""
+        """Return the style of a layer."""
         return CALL if isinstance(layer, PictureCall) else layer_style(self.network.nodes[layer.nodes[0]].op)
 
     def unseen_source(self, layer: PictureLayer) -> str:
-        """The value that a delay gives, ``h[t-1]``, if no line leads to it; else empty."""
+        """Return the name of the value that a delay reads, ``h[t-1]``, if no line shows it, else an empty text."""
         node = self.network.nodes[layer.nodes[0]]
         if not node.feeds_back or layer in self._looped or isinstance(layer, PictureCall):
             return ""
@@ -268,21 +272,23 @@ class Wiring:
         return f"{name}[t-1]"
 
     def operand_names(self, layer: PictureLayer) -> tuple[str, ...]:
-        """What the operands of a merge are called, if they have names of their own: ``q``, ``k``, ``v``."""
+        """Return the names of a merge's operands, e.g. ``q``, ``k``, ``v``. Most merges have none."""
         op = self.network.nodes[layer.nodes[0]].op
         return op.operand_names if isinstance(op, Merge) and not isinstance(layer, PictureCall) else ()
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
-        """(source, target, operand) of the nodes drawn; of a join, operand 0 is the branch and 1 the shortcut.
+        """Edges (source, target, operand) of the drawn nodes.
 
-        Of what leads backward only what a loop has: other delays name what they give back.
+        Operand 0 of a join is the branch, 1 the shortcut.
+
+        Backward edges are included for loops only: other delays show the name of their source.
         """
         return tuple(edge for edge in self.all_edges if not self.unseen_source(edge[1]))
 
     @cached_property
     def all_edges(self) -> tuple[Edge, ...]:
-        """The same, with all that lead backward."""
+        """All edges, including all backward edges."""
         return tuple(
             (self._drawn[source], target, operand)
             for target in self.layers
@@ -291,36 +297,39 @@ class Wiring:
 
     @property
     def readout(self) -> PictureLayer:
-        """The layer whose output is read out."""
+        """Layer whose output is read out."""
         return self._drawn[self.network.output]
 
     def carried(self, target: PictureLayer, operand: int = 0) -> tuple[Signal, ...]:
-        """What an input carries in each copy."""
+        """Return the signals of an input, one per copy."""
         nodes = self.network.nodes
         return tuple(nodes[read[operand]].output for read in self._read[target] if operand < len(read))
 
     def between(self, source: PictureLayer, target: PictureLayer | None) -> tuple[int, ...]:
-        """The nodes of one layer that another reads, or the readout if there is no other."""
+        """Return the nodes of one layer that another layer, or the readout, reads."""
         if target is None:
             return (self.network.output,) if self.network.output in source.nodes else ()
         read = {i for sources in self._read[target] for i in sources}
         return tuple(i for i in source.nodes if i in read)
 
     def signals(self, indices: tuple[int, ...]) -> tuple[Signal, ...]:
-        """What nodes give."""
+        """Return the output signals of some nodes."""
         return tuple(self.network.nodes[i].output for i in indices)
 
     def is_static(self, signals: tuple[Signal, ...]) -> bool:
-        """Whether these are the same at every one of several time-steps."""
+        """Return whether signals are constant over several time-steps."""
         return self.network.settings.steps > 1 and not any(signal.varies for signal in signals)
 
     def changes_shape(self, index: int) -> bool:
-        """Whether a node gives another shape than it reads; the input does."""
+        """Return whether the output shape of a node differs from an input shape.
+
+        True for the input.
+        """
         node = self.network.nodes[index]
         return not node.sources or any(s.shape != node.output.shape for s in self.network.inputs(node))
 
     def changes_count(self, index: int) -> bool:
-        """Whether a node gives counts beyond 0 and 1 in another range than it reads."""
+        """Return whether a node outputs counts above 1 in another range than its inputs."""
         node = self.network.nodes[index]
         count = node.output.values.count
         return (
@@ -329,35 +338,34 @@ class Wiring:
 
 
 Unfolded = bool | Collection[str]
-"""Which repeats are drawn copy by copy: all, none, or those with these keys."""
+"""Repeats to draw copy by copy: all, none, or those with the given keys."""
 
 
 def picture_items(
     network: Network, *, expand: Unfolded = False, collapse: bool = False, depth: int | None = None
 ) -> PictureItems:
-    """The tree of a network, with its readout at the end.
+    """Return the items of a network, ending with its readout.
 
     Args:
-        expand: Draw every copy of a repeat, or of those with these keys. Otherwise neighbouring copies of the same
-            structure (the same ops, wired the same way; shapes may differ) become one
-            :class:`PictureRepeat`.
-        collapse: Draw what a block is made of once, and as a :class:`PictureCall` from then on. Calls that differ in
-            widths and strides only are of one block.
-        depth: How many levels of blocks and repeats are drawn in full; deeper ones are a :class:`PictureCall` each.
-            None: all.
+        expand: Draw every copy of a repeat, or of the repeats with the given keys. Otherwise, consecutive copies of
+            equal structure (same operations and wiring, possibly other shapes) become one :class:`PictureRepeat`.
+        collapse: Draw the content of a block once, and later calls as a :class:`PictureCall`. Calls that differ in
+            widths and strides only belong to one block.
+        depth: Number of levels of blocks and repeats to draw in full. Deeper ones become a :class:`PictureCall`.
+            Default: all.
     """
     folder = _Folder(network, expand=expand)
     items = folder.sequence(network.nesting, "")
     if collapse or depth is not None:
         boxer = _Boxer(network, collapse=collapse, depth=depth)
-        boxer.sequence(items)  # finds how many blocks share a name
+        boxer.sequence(items)  # First pass: count the different blocks of each name.
         boxer.number_blocks()
         items = boxer.sequence(items)
     return (*items, PictureReadout(network.output))
 
 
 def frame_depth(items: PictureItems) -> int:
-    """Return how many frames of blocks and repeats are one in another, at most."""
+    """Return the maximum nesting depth of frames."""
     depths = [0]
     for item in items:
         match item:
@@ -369,12 +377,12 @@ def frame_depth(items: PictureItems) -> int:
 
 
 def _copies(layer: PictureLayer) -> tuple[tuple[int, ...], ...]:
-    """The nodes of each copy that a layer represents."""
+    """Return the nodes of each copy that a layer represents."""
     return layer.inside if isinstance(layer, PictureCall) else tuple((index,) for index in layer.nodes)
 
 
 def outside_sources(network: Network, indices: Sequence[int]) -> tuple[int, ...]:
-    """What nodes read of others: of one node, by operand; of several, each other node once."""
+    """Return the outside nodes that some nodes read: for one node by operand, for several without duplicates."""
     if len(indices) == 1:
         return tuple(network.nodes[indices[0]].sources)
     inside = set(indices)
@@ -382,7 +390,7 @@ def outside_sources(network: Network, indices: Sequence[int]) -> tuple[int, ...]
 
 
 class _Boxer:
-    """Draws blocks as boxes that were drawn before, or that are nested deeply."""
+    """Replacement of blocks by boxes, if they were drawn before or are nested too deeply."""
 
     def __init__(self, network: Network, *, collapse: bool, depth: int | None) -> None:
         self._network, self._readers = network, network.graph.consumers
@@ -392,20 +400,21 @@ class _Boxer:
         self._seen: set[tuple[str, Hashable]] = set()
 
     def number_blocks(self) -> None:
-        """Begin again, and tell blocks that share a name apart."""
+        """Restart, and add letters to blocks that share a name."""
         self._numbered = True
         self._seen.clear()
 
     def sequence(self, items: PictureItems, level: int = 0, copies: int = 1) -> PictureItems:
-        """The items, with blocks as boxes.
+        """Return the items with boxes in place of blocks.
 
         Args:
-            level: How many blocks and repeats they are in.
-            copies: How many copies of them there are, in repeats that are folded.
+            level: Number of enclosing blocks and repeats.
+            copies: Number of copies of the items in folded repeats.
         """
         return tuple(self._item(item, level, copies) for item in items)
 
     def _item(self, item: PictureItem, level: int, copies: int) -> PictureItem:
+        """Return an item with boxes in place of blocks."""
         match item:
             case PictureBlock(value=False):
                 return self._block(item, level, copies)
@@ -415,9 +424,10 @@ class _Boxer:
                 return _with_rows(item, (self.sequence(row, level, copies) for row in inner_rows(item)))
 
     def _repeat(self, fold: PictureRepeat, level: int, copies: int) -> PictureItem:
+        """Return a fold with boxes in place of blocks, or as a box."""
         copies *= fold.last - fold.first + 1
         match fold.items:
-            case (PictureBlock(value=False) as block,):  # shares the block's frame
+            case (PictureBlock(value=False) as block,):  # The fold shares the block's frame.
                 inside = self._block(block, level, copies)
                 match inside:
                     case PictureCall():
@@ -432,40 +442,46 @@ class _Boxer:
         return replace(fold, items=self.sequence(fold.items, level + 1, copies))
 
     def _block(self, block: PictureBlock, level: int, copies: int) -> PictureItem:
-        kind = _outline(block.items, self._layer_kind, lambda fold: fold.last - fold.first)
-        alike = self._variants.setdefault(block.label, {})
-        number = alike.setdefault(kind, len(alike))
-        letters = f" {_letters(number)}" if self._numbered and self._collapse and len(alike) > 1 else ""
+        """Return a block with boxes in place of inner blocks, or as a box."""
+        outline_key = _outline(block.items, self._layer_kind, lambda fold: fold.last - fold.first)
+        variants = self._variants.setdefault(block.label, {})
+        index = variants.setdefault(outline_key, len(variants))
+        letters = f" {_letters(index)}" if self._numbered and self._collapse and len(variants) > 1 else ""
         title, arguments = f"{block.label.strip() or 'block'}{letters}", block.arguments.removesuffix("s1")
         is_deep = self._depth is not None and level >= self._depth
-        if is_deep or (self._collapse and (block.label, kind) in self._seen):
+        if is_deep or (self._collapse and (block.label, outline_key) in self._seen):
             call = self._call(block.items, title, arguments, copies)
             if call is not None:
                 return call
-        self._seen.add((block.label, kind))
-        items, gives = self.sequence(block.items, level + 1, copies), block.gives
-        if gives is not None:  # the box that its layer may now be in
-            gives = next(layer for layer in drawn_layers(items) if gives.nodes[0] in layer.nodes)
+        self._seen.add((block.label, outline_key))
+        items, output_layer = self.sequence(block.items, level + 1, copies), block.gives
+        if output_layer is not None:  # The layer may now be part of a box.
+            output_layer = next(layer for layer in drawn_layers(items) if output_layer.nodes[0] in layer.nodes)
         note = arguments if self._collapse else block.note
-        return replace(block, label=title if self._collapse else block.label, note=note, items=items, gives=gives)
+        return replace(
+            block, label=title if self._collapse else block.label, note=note, items=items, gives=output_layer
+        )
 
     def _call(
         self, items: PictureItems, title: str, arguments: str, copies: int, note: str = ""
     ) -> PictureCall | PictureMerge | None:
-        """Items as a box, which reads several values as a merge does; None: others read more than one of its values."""
+        """Return items as a box, or None if they have several outputs.
+
+        A box with several inputs is part of a merge.
+        """
         insides: list[list[int]] = [[] for _ in range(copies)]
-        for layer in drawn_layers(items):  # one node for each copy, and for each of those in it
-            each = len(layer.nodes) // copies
-            for number, inside in enumerate(insides):
-                inside.extend(layer.nodes[number * each : (number + 1) * each])
+        for layer in drawn_layers(items):  # Its nodes are ordered by copy.
+            nodes_per_copy = len(layer.nodes) // copies
+            for index, inside in enumerate(insides):
+                inside.extend(layer.nodes[index * nodes_per_copy : (index + 1) * nodes_per_copy])
         outputs, sources = [], []
         for inside in insides:
             inside.sort()
-            own = set(inside)
-            out = [i for i in inside if i in self._network.given or not own.issuperset(self._readers[i])]
-            if len(out) != 1:
+            nodes = set(inside)
+            outputs_of_copy = [i for i in inside if i in self._network.given or not nodes.issuperset(self._readers[i])]
+            if len(outputs_of_copy) != 1:
                 return None
-            outputs += out
+            outputs += outputs_of_copy
             sources.append(outside_sources(self._network, inside))
         if len(set(map(len, sources))) > 1:
             return None
@@ -473,8 +489,9 @@ class _Boxer:
         return call if len(sources[0]) <= 1 else PictureMerge(((),) * len(sources[0]), call)
 
     def _summary(self, items: PictureItems) -> str:
-        """What some items are, in a few words: ``c-BN-IF``."""
+        """Return a short description of some items: ``c-BN-IF``."""
         words = []
+        # One word per item: the content of a box is drawn elsewhere.
         for item in items:
             match item:
                 case PictureBlock(label):
@@ -490,7 +507,7 @@ class _Boxer:
         return "-".join(words)
 
     def _layer_kind(self, layer: PictureLayer) -> Hashable:
-        """What must be equal of the layers of two blocks for these to be one: all but widths and strides."""
+        """Return the properties of a layer that calls of one block share: all except widths and strides."""
         node = self._network.nodes[layer.nodes[0]]
         letters = node.op.letters()
         width = getattr(node.op, letters[""]) if "" in letters else None
@@ -504,35 +521,37 @@ def _outline(
     layer_kind: Callable[[PictureLayer], Hashable],
     repeat_kind: Callable[[PictureRepeat], Hashable],
 ) -> Hashable:
-    """What is equal for items that look the same."""
+    """Return a value that is equal for items that look the same."""
 
     def outline(item: PictureItem) -> Hashable:
         match item:
             case PictureLayer():
                 return layer_kind(item)
             case PictureBlock(label, _, value):
-                own: Hashable = (label, value)
+                key: Hashable = (label, value)
             case PictureRepeat():
-                own = repeat_kind(item)
+                key = repeat_kind(item)
             case _:
-                own = type(item).__name__
-        return own, *(tuple(map(outline, row)) for row in inner_rows(item))
+                key = type(item).__name__
+        return key, *(tuple(map(outline, row)) for row in inner_rows(item))
 
     return tuple(map(outline, items))
 
 
 def copies_text(fold: PictureRepeat) -> str:
-    """Which copies a fold represents."""
+    """Return the text for the copies that a fold represents."""
     count = fold.last - fold.first + 1
     return f"copy {fold.first}" if count == 1 else f"×{count}"
 
 
 def _letters(number: int) -> str:
-    """A to Z, then AA."""
+    """Return A to Z, then AA and so on."""
     return (_letters(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)  # noqa: PLR2004
 
 
 class _Folder:
+    """Builder of items that folds equal copies of repeats."""
+
     def __init__(self, network: Network, *, expand: Unfolded) -> None:
         self._nodes, self._given, self._expand = network.nodes, network.given, expand
         self._readers = network.graph.consumers
@@ -541,10 +560,14 @@ class _Folder:
             self._outputs.setdefault(index, set()).add(name)
 
     def sequence(self, items: structure.Items, prefix: str) -> PictureItems:
-        """The drawn items of a sequence; ``prefix`` is the key of what it is in, with a dot."""
+        """Return the drawn items of a sequence.
+
+        ``prefix``: key of the enclosing item, with a dot.
+        """
         return tuple(drawn for item in items for drawn in self._draw(item, prefix))
 
     def _draw(self, item: structure.Item, prefix: str) -> PictureItems:
+        """Return the drawn items of a structure item."""
         match item:
             case structure.LayerItem(node):
                 return (PictureLayer((node,)),)
@@ -553,22 +576,22 @@ class _Folder:
                 return (PictureMerge(tuple(map(self.sequence, operands, prefixes)), PictureLayer((node,))),)
             case structure.BlockItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
-                gives = self._given_by(item, inside)
-                return (PictureBlock(step.label, inside, gives=gives, arguments=step.arguments),)
+                output_layer = self._given_by(item, inside)
+                return (PictureBlock(step.label, inside, gives=output_layer, arguments=step.arguments),)
             case structure.ValueItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
                 if step.kind != "value":
                     return inside
-                last = exit_layer(inside[-1]).nodes if inside else ()
-                given = any(step.label in self._outputs.get(index, ()) for index in last)
-                label = f"{step.label} · output" if given else step.label
+                last_nodes = exit_layer(inside[-1]).nodes if inside else ()
+                is_output = any(step.label in self._outputs.get(index, ()) for index in last_nodes)
+                label = f"{step.label} · output" if is_output else step.label
                 return (PictureBlock(label, inside, value=True),)
             case structure.LoopItem(node, delay, body, feedback, steps):
-                ways = [f"{prefix}{step.key}." if step else prefix for step in steps]
-                back = PictureLayer((delay,)), *self.sequence(feedback, ways[-1])
-                return (PictureLoop(PictureLayer((node,)), self.sequence(body, ways[0]), back),)
+                loop_prefixes = [f"{prefix}{step.key}." if step else prefix for step in steps]
+                feedback_items = PictureLayer((delay,)), *self.sequence(feedback, loop_prefixes[-1])
+                return (PictureLoop(PictureLayer((node,)), self.sequence(body, loop_prefixes[0]), feedback_items),)
             case structure.ReadItem() | structure.DelayedItem():
-                return ()  # only the view by edges has these
+                return ()  # Only the wiring has these items; the nesting does not.
             case structure.RepeatItem(steps, copies):
                 sequences = [
                     (step, self.sequence(copy, f"{prefix}{step.key}."))
@@ -577,29 +600,34 @@ class _Folder:
                 return self._repeat(sequences, f"{prefix}{steps[0].key}".rpartition(".")[0])
 
     def _given_by(self, block: structure.BlockItem, items: PictureItems) -> PictureLayer | None:
-        """The layer of a block whose output alone is read outside, if it is not its last."""
+        """Return the layer with the only output of a block, if that is not its last layer."""
         inside = {*structure.nodes((block,))}
-        given = {i for i in inside if i in self._given or not inside.issuperset(self._readers[i])}
-        if len(given) != 1 or given.issubset(exit_layer(items[-1]).nodes):
+        outputs = {i for i in inside if i in self._given or not inside.issuperset(self._readers[i])}
+        if len(outputs) != 1 or outputs.issubset(exit_layer(items[-1]).nodes):
             return None
-        return next(layer for layer in drawn_layers(items) if given.issubset(layer.nodes))
+        return next(layer for layer in drawn_layers(items) if outputs.issubset(layer.nodes))
 
     def _repeat(self, copies: list[tuple[PathStep, PictureItems]], key: str) -> PictureItems:
+        """Return the copies of a repeat, with equal neighbours folded."""
         expand = self._expand if isinstance(self._expand, bool) else key in self._expand
         if expand or len(copies) <= 1:
             return tuple(item for _, items in copies for item in items)
+        # Only neighbours are folded, so that the copies stay in order.
         runs = [list(run) for _, run in groupby(copies, lambda copy: self._structure(copy[1]))]
         folded: list[PictureItem] = []
         for run, following in zip_longest(runs, runs[1:]):
-            (begin, _), (end, _) = run[0], run[-1]
+            (first_step, _), (last_step, _) = run[0], run[-1]
             outputs = tuple(exit_layer(items[-1]).nodes[-1] for _, items in run)
             merged = _merged([items for _, items in run])
+            # The first copy often has a projection: a note on the frame names the difference.
             compared = (run[0][1], following[0][1]) if following else None
-            folded.append(PictureRepeat(begin.copy, end.copy, begin.copies, outputs, merged, key, compared))
+            folded.append(
+                PictureRepeat(first_step.copy, last_step.copy, first_step.copies, outputs, merged, key, compared)
+            )
         return tuple(folded)
 
     def _structure(self, items: PictureItems) -> Hashable:
-        """What must be equal for two copies to be drawn as one."""
+        """Return the structure that copies must share to be folded."""
 
         def layer_kind(layer: PictureLayer) -> Hashable:
             index = layer.nodes[0]
@@ -610,19 +638,24 @@ class _Folder:
 
 
 def _merged(sequences: Iterable[PictureItems]) -> PictureItems:
-    """Sequences of one structure as one, whose layers represent the nodes of all."""
+    """Merge sequences of equal structure.
+
+    Each layer represents the nodes of all sequences.
+    """
     return tuple(_merge(items) for items in zip(*sequences, strict=True))
 
 
 def _merge(items: Sequence[PictureItem]) -> PictureItem:
+    """Merge items of equal structure."""
     if isinstance(items[0], PictureLayer):
         return _all(item for item in items if isinstance(item, PictureLayer))
     merged = _with_rows(items[0], map(_merged, zip(*map(inner_rows, items), strict=True)))
     if isinstance(merged, PictureBlock):
-        given = [item.gives for item in items if isinstance(item, PictureBlock) and item.gives is not None]
-        return replace(merged, gives=_all(given) if given else None)
+        output_layers = [item.gives for item in items if isinstance(item, PictureBlock) and item.gives is not None]
+        return replace(merged, gives=_all(output_layers) if output_layers else None)
     return merged
 
 
 def _all(layers: Iterable[PictureLayer]) -> PictureLayer:
+    """Merge layers."""
     return PictureLayer(tuple(index for layer in layers for index in layer.nodes))

@@ -1,4 +1,4 @@
-"""A picture with everything in its place, before it becomes text."""
+"""A picture with positions for all elements, before it is written as text."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from sewdsl.draw.style import PictureLook
 from sewdsl.ir.signal import Signal
 
 Direction = Literal["TB", "LR"]
-"""Whether the signal flows down or to the right."""
+"""Direction of the signal: down or to the right."""
 
 
 class PictureOptions(TypedDict, total=False):
-    """How a network is drawn.
+    """Options of a picture.
 
     Attributes:
-        expand: Draw every copy of a repeat, or of those with these keys, rather than equal neighbours once.
-        collapse: Draw what a block is made of once, and the block as a box from then on.
-        depth: How many levels of blocks and repeats to draw in full; deeper ones are boxes. None: all.
-        direction: ``TB``: the signal flows down; ``LR``: to the right.
-        look: Its colours, what is left out, and how wide it is.
-        max_boxes: Layers that are drawn at most, except in Mermaid text, of which the reader finds the places.
+        expand: Draw every copy of a repeat, or of the repeats with the given keys, instead of folding equal copies.
+        collapse: Draw the content of a block once, and later calls as boxes.
+        depth: Number of levels of blocks and repeats to draw in full. Deeper ones are boxes. Default: all.
+        direction: ``TB``: the signal flows down. ``LR``: to the right.
+        look: Colours, title, legend and width.
+        max_boxes: Maximum number of drawn layers. Ignored for Mermaid text, which is laid out by its reader.
     """
 
     expand: Unfolded
@@ -37,10 +37,12 @@ class PictureOptions(TypedDict, total=False):
 
 
 def require_known(options: PictureOptions, function: str) -> None:
-    """Refuse keywords that are not options of a picture, as functions with keywords of their own do.
+    """Check that all keywords are options of a picture.
+
+    Functions with further keywords need this check.
 
     Raises:
-        TypeError: If there is such a keyword.
+        TypeError: If a keyword is unknown.
     """
     for name in sorted(options.keys() - PictureOptions.__annotations__.keys()):
         raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
@@ -48,7 +50,7 @@ def require_known(options: PictureOptions, function: str) -> None:
 
 @dataclass(frozen=True)
 class Box:
-    """A layer, or the readout (``layer`` None), around its centre."""
+    """Layer, or the readout (``layer`` None), around its centre."""
 
     name: str
     layer: PictureLayer | None
@@ -59,7 +61,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Fork:
-    """Where the line of a value parts."""
+    """Point where the line of a value separates."""
 
     name: str
     centre: Point
@@ -67,12 +69,12 @@ class Fork:
 
 @dataclass(frozen=True)
 class TitledFrame:
-    """A titled box around the layers of a block or of a repeat.
+    """Titled box around the layers of a block or repeat.
 
     Attributes:
-        start: The corner where the flow begins, on the near side.
-        end: The opposite corner.
-        text: Centre of title and note, off the line that enters.
+        start: Corner at the start of the flow, on the near side.
+        end: Opposite corner.
+        text: Centre of title and note, next to the line into the frame.
     """
 
     title: Title
@@ -86,7 +88,7 @@ Element = Box | Fork | TitledFrame
 
 
 def all_elements(inside: Iterable[Element]) -> Iterator[Element]:
-    """All elements, each frame before those in it."""
+    """Yield all elements, each frame before its content."""
     for element in inside:
         yield element
         if isinstance(element, TitledFrame):
@@ -95,14 +97,14 @@ def all_elements(inside: Iterable[Element]) -> Iterator[Element]:
 
 @dataclass(frozen=True)
 class EdgeLine:
-    """An edge on its way.
+    """Line of an edge.
 
     Attributes:
         source: Name of the box or fork where it starts.
         target: Name of the box or fork where it ends.
-        corners: Where it begins, turns and ends.
-        signals: What it carries, in each copy.
-        label: Shape or range, where they change.
+        corners: Start, corners and end of the line.
+        signals: Signals that it carries, one per copy.
+        label: Shape or value range, where they change.
     """
 
     source: str
@@ -116,10 +118,10 @@ class EdgeLine:
 
 @dataclass(frozen=True)
 class LineLabel:
-    """The words on a line.
+    """Label of a line.
 
     Attributes:
-        on: The point of the line that the words are next to.
+        on: Point of the line next to the label.
     """
 
     text: str
@@ -129,11 +131,11 @@ class LineLabel:
 
 @dataclass(frozen=True)
 class Anchor:
-    """The loose end of the line of a value.
+    """Line of a value with an open end.
 
     Attributes:
-        layer: The layer whose output it carries.
-        corners: Where it begins, at the layer's box, and turns.
+        layer: Layer whose output it carries.
+        corners: Start at the box of the layer, and corners.
     """
 
     layer: PictureLayer
@@ -141,15 +143,18 @@ class Anchor:
     labels: tuple[LineLabel, ...] = ()
 
     def via(self, *corners: Point) -> Anchor:
-        """On through some corners."""
+        """Return the line extended by some corners."""
         return replace(self, corners=(*self.corners, *corners))
 
     def labelled(self, label: LineLabel) -> Anchor:
-        """With a label."""
+        """Return the line with a further label.
+
+        An empty label is ignored.
+        """
         return replace(self, labels=(*self.labels, label)) if label.text else self
 
     def mirrored(self, end: float) -> Anchor:
-        """The line as seen from a way that begins at an end, and runs against the flow."""
+        """Return the line in the coordinates of a feedback that starts at ``end`` and runs against the flow."""
         labels = (LineLabel(each.text, _mirrored(each.on, end), _mirrored(each.centre, end)) for each in self.labels)
         return Anchor(self.layer, tuple(_mirrored(corner, end) for corner in self.corners), tuple(labels))
 
@@ -160,10 +165,10 @@ def _mirrored(point: Point, end: float) -> Point:
 
 @dataclass(frozen=True)
 class Route:
-    """A line from a layer all the way to one of its readers.
+    """Line from a layer to one of its readers.
 
     Attributes:
-        target: The reader; None: the readout.
+        target: Reader. None for the readout.
     """
 
     line: Anchor
@@ -173,10 +178,10 @@ class Route:
 
 @dataclass
 class Scene:
-    """Everything in a picture.
+    """All elements of a picture.
 
     Attributes:
-        vertical: Whether the signal flows down rather than to the right.
+        vertical: Whether the signal flows down instead of to the right.
     """
 
     vertical: bool
@@ -184,12 +189,13 @@ class Scene:
     lines: list[EdgeLine] = field(default_factory=list)
 
     def xy(self, point: Point) -> Point:
-        """A point as x, to the right, and y, upwards."""
+        """Return a point as x (to the right) and y (upwards)."""
         along, across = point
         return (across, -along) if self.vertical else (along, -across)
 
     def corners(self) -> Iterator[Point]:
-        """Points, in x and y, that the picture must hold."""
+        """Yield points, in x and y, that the picture must contain."""
+        # Frames contain their elements, so that the outermost elements suffice.
         for element in self.elements:
             match element:
                 case TitledFrame():

@@ -1,4 +1,4 @@
-"""Colours, sizes and themes: what a family of layers and a kind of signal look like, and what a picture leaves out."""
+"""Colours, sizes and themes of layer families, frames and lines, and options of a picture."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ INK, MUTED = "#1D2939", "#667085"
 
 @dataclass(frozen=True)
 class FamilyStyle:
-    """The look of a family of layers, or of frames.
+    """Style of a family of layers, or of frames.
 
     Attributes:
-        name: ``convolution``; also the class name in Mermaid.
-        edge: Colour of its border.
-        border: How that is drawn, in the words of Graphviz: ``solid``, ``dashed`` or ``dotted``.
-        width: Of the border, in points; None: as of all others.
+        name: Name of the family, also the class name in Mermaid: ``convolution``.
+        edge: Colour of the border.
+        border: Style of the border in Graphviz: ``solid``, ``dashed`` or ``dotted``.
+        width: Width of the border in points. Default: that of all other boxes.
     """
 
     name: str
@@ -54,13 +54,13 @@ FAMILIES: tuple[tuple[tuple[type[Op], ...], FamilyStyle], ...] = (
 
 
 def layer_style(op: Op) -> FamilyStyle:
-    """The family of a layer; ``other`` for what has none."""
+    """Return the style of a layer's family, or ``other``."""
     return next((look for classes, look in FAMILIES if isinstance(op, classes)), OTHER)
 
 
 BLOCK = FamilyStyle("block", "#F5F6F8", "#C4CAD4")
 CALL = FamilyStyle("block_call", "#E4E7EC", "#667085")
-"""Of a block that is only a box, since it is drawn elsewhere."""
+"""Style of a block that is drawn as a box, since its content is drawn elsewhere."""
 FOLD = FamilyStyle("copies", "#FFFFFF", "#8A94A6")
 FOLDED_BLOCK = FamilyStyle("copies_of_a_block", BLOCK.fill, FOLD.edge)
 
@@ -69,12 +69,12 @@ VALUE = FamilyStyle("named_value", "#FFFCF0", "#D9BF62")
 
 @dataclass(frozen=True)
 class Stroke:
-    """The look of an edge.
+    """Style of a line.
 
     Attributes:
-        meaning: What the legend says.
-        width: Of the line, in points.
-        sample: What the legend shows.
+        meaning: Text in the legend.
+        width: Width in points.
+        sample: Sample in the legend.
     """
 
     meaning: str
@@ -90,7 +90,7 @@ STROKES = (SPIKES, COUNTS, REALS)
 
 
 def edge_style(signals: Sequence[Signal]) -> Stroke:
-    """The look of an edge that carries these in its copies: that of the widest range."""
+    """Return the style of a line with the given signals in its copies, by the widest value range."""
     counts = [signal.values.count for signal in signals]
     if None in counts:
         return REALS
@@ -103,13 +103,13 @@ THEMES: tuple[ThemeName, ...] = get_args(ThemeName)
 
 @dataclass(frozen=True)
 class ThemeColours:
-    """The colours of a picture.
+    """Colours of a theme.
 
     Attributes:
-        ink: Of the words on boxes and frames.
-        muted: Of the words on lines, of notes and of the legend.
-        families: The look of families and frames; that of others, by name, is the light one.
-        strokes: The look of edges; that of others, by meaning, is the light one.
+        ink: Colour of texts in boxes and frames.
+        muted: Colour of texts on lines, of notes and of the legend.
+        families: Styles of families and frames. Others, by name, are those of the light theme.
+        strokes: Styles of lines. Others, by meaning, are those of the light theme.
     """
 
     background: str = "white"
@@ -119,11 +119,11 @@ class ThemeColours:
     strokes: tuple[Stroke, ...] = ()
 
     def family(self, look: FamilyStyle) -> FamilyStyle:
-        """The look in this theme of what has a look in the light one."""
+        """Return the style of a family in this theme, given that in the light theme."""
         return next((other for other in self.families if other.name == look.name), look)
 
     def stroke(self, look: Stroke) -> Stroke:
-        """The look in this theme of an edge that has a look in the light one."""
+        """Return the style of a line in this theme, given that in the light theme."""
         return next((other for other in self.strokes if other.meaning == look.meaning), look)
 
 
@@ -177,19 +177,18 @@ _PRINT = ThemeColours(
     ),
 )
 _COLOURS: dict[ThemeName, ThemeColours] = {"light": ThemeColours(), "dark": _DARK, "print": _PRINT}
-"""That of print can be told apart without colour: by how light a box is and by its border, by how light and how wide a
-line is."""
+"""Themes by name. The print theme is distinguishable without colour, by lightness, borders and line widths."""
 
 
 @dataclass(frozen=True)
 class PictureLook:
-    """How a picture looks, whatever it shows.
+    """Appearance of a picture.
 
     Attributes:
-        theme: ``light``, ``dark``, or ``print``, whose colours are greys.
-        title: Whether the network's name and facts are above.
-        legend: Whether it says below what the lines mean.
-        width: How wide the picture is; it is then laid out so that its type is legible. None: as wide as it becomes.
+        theme: ``light``, ``dark``, or ``print`` (greys).
+        title: Whether to show the network's name and facts.
+        legend: Whether to show a legend.
+        width: Width of the picture. The layout keeps the text legible at this width. Default: natural width.
     """
 
     theme: ThemeName = "light"
@@ -199,7 +198,7 @@ class PictureLook:
 
     @property
     def colours(self) -> ThemeColours:
-        """The colours of the theme."""
+        """Colours of the theme."""
         return _COLOURS[self.theme]
 
 

@@ -1,4 +1,4 @@
-"""A placed picture as DOT text."""
+"""DOT text of a placed picture."""
 
 from __future__ import annotations
 
@@ -36,43 +36,43 @@ if TYPE_CHECKING:
     import graphviz
 
 ARROW = 6.0
-"""Length of an arrow's head, in points."""
+"""Length of an arrowhead in points."""
 NODE = {"shape": "box", "style": "rounded,filled", "fixedsize": "true", "penwidth": "1.1"}
 EDGE = {"arrowsize": "0.6", "fontsize": f"{SMALL:g}"}
 MARGIN = 2.0
-"""Around a picture of some width, in points; others have a quarter of an inch."""
+"""Margin of a picture with a set width, in points. Others have a quarter of an inch."""
 WIDER = 1.1
-"""The room for words on lines at the edge of a picture, in widths of these: a reader's font may be wider."""
+"""Space for labels at the edge of a picture, relative to their width: the reader's font may be wider."""
 LEAST_TYPE = 5.0
-"""The smallest type of a picture of some width, in points."""
+"""Minimum font size of a picture with a set width, in points."""
 TITLE_AT, TITLE_HEIGHT = 30.0, 40.0
-"""How far the title's centre is from what it is above of, and how high it is."""
+"""Distance of the title's centre from the picture below it, and height of the title."""
 LEGEND_AT, LEGEND_ROW = 14.0, 16.0
-"""How far the legend is from what it is below of, and how high each of its rows is."""
+"""Distance of the legend from the picture above it, and height of a row."""
 STATIC, BRANCH, CALLED = "the same at every time-step", "a value branches", "a block as one box"
-"""The meaning of dashed lines, of dots, and of boxes that are blocks or repeats."""
+"""Legend texts of dashed lines, dots, and boxes that represent blocks or repeats."""
 FRAMES = (
     (style.BLOCK, "a block"),
     (style.FOLD, "equal copies, drawn once"),
     (style.FOLDED_BLOCK, "equal blocks, drawn once"),
     (style.VALUE, "a named value"),
 )
-"""The meaning of frames."""
+"""Legend texts of frames."""
 BORDERED = ((style.POOLING, "pooling, upsampling"), (style.OTHER, "other layers"))
-"""The meaning of boxes whose borders are dashed or dotted in some theme."""
+"""Legend texts of boxes whose border is dashed or dotted in some theme."""
 TALL = 1.25
-"""A picture of some width is no higher than this times its width, nor than a page, if it can be."""
+"""Maximum ratio of height to width of a picture with a set width, if possible. The page height is a further limit."""
 
 
 class RenderingError(UserError):
-    """A network is too large to draw or to draw legibly, no renderer is there, or none succeeds."""
+    """Network too large to draw, or to draw legibly, or failed rendering."""
 
 
 class _IllegibleError(Exception):
-    """The type of a picture of some width would be too small.
+    """Text of a picture with a set width that would be too small.
 
     Attributes:
-        size: Of the smallest type, in points.
+        size: Smallest font size in points.
     """
 
     def __init__(self, size: float) -> None:
@@ -81,16 +81,15 @@ class _IllegibleError(Exception):
 
 
 def dot(network: Network, **options: Unpack[PictureOptions]) -> str:
-    """A network as DOT text, laid out.
+    """Draw a network as DOT text with positions.
 
-    Every node carries its place, so that ``neato -n2`` draws it as intended (see :func:`sewdsl.draw.render`); plain
-    ``dot`` ignores the places and finds others. A drawn layer's identifier is its node's name; where copies are
-    folded, that of the first. ``NAME/fork`` is the point where the output of ``NAME`` parts, ``NAME/2/fork`` the next
-    one. The frame of folded copies has the ``id`` ``fold:KEY``.
+    ``neato -n2`` draws the text as intended (see :func:`sewdsl.draw.render`). ``dot`` ignores the positions. The
+    identifier of a layer is the name of its node, or of the first one in folded copies. ``NAME/fork`` is the point
+    where the output line of ``NAME`` separates, ``NAME/2/fork`` the next one. The frame of folded copies has the
+    ``id`` ``fold:KEY``.
 
     Raises:
-        RenderingError: it would have more boxes than are allowed, or the type of a picture of that width would be too
-            small.
+        RenderingError: If the picture has too many boxes, or its text is too small at the requested width.
     """
     require_known(options, "dot")
     try:
@@ -101,58 +100,61 @@ def dot(network: Network, **options: Unpack[PictureOptions]) -> str:
 
 
 def _too_narrow(network: Network, size: float, options: PictureOptions) -> str:
-    """The error of a picture whose smallest type would have a size, with the options that make room."""
+    """Return the error message for a text that is too small, with options that make room."""
     look, direction = options.get("look", PLAIN), options.get("direction", "TB")
     width, collapse = look.width or Length(0, "pt"), options.get("collapse", False)
-    needed = 2 * MARGIN + (width.points - 2 * MARGIN) * LEAST_TYPE / size
-    ways = [f"--width {ceil(width.number * needed / width.points * 10) / 10:g}{width.unit}"]
-    other: Direction = "LR" if direction == "TB" else "TB"
-    for collapsed, title, along in dict.fromkeys(product((collapse, True), (look.title, False), (direction, other))):
-        changed = {
-            "--collapse": collapsed != collapse,
-            "--no-title": title != look.title,
-            f"--direction {along}": along != direction,
+    needed_width = 2 * MARGIN + (width.points - 2 * MARGIN) * LEAST_TYPE / size
+    alternatives = [f"--width {ceil(width.number * needed_width / width.points * 10) / 10:g}{width.unit}"]
+    other_direction: Direction = "LR" if direction == "TB" else "TB"
+    for with_collapse, with_title, flow in dict.fromkeys(
+        product((collapse, True), (look.title, False), (direction, other_direction))
+    ):
+        changes = {
+            "--collapse": with_collapse != collapse,
+            "--no-title": with_title != look.title,
+            f"--direction {flow}": flow != direction,
         }
-        if not any(changed.values()):
+        if not any(changes.values()):
             continue
-        tried: PictureOptions = {
-            **options, "collapse": collapsed, "look": replace(look, title=title), "direction": along
+        attempt: PictureOptions = {
+            **options, "collapse": with_collapse, "look": replace(look, title=with_title), "direction": flow
         }  # fmt: skip
         try:
-            _drawn(network, ask=True, **tried)
+            _drawn(network, check_only=True, **attempt)
         except _IllegibleError:
             continue
-        ways.append(" ".join(option for option, is_changed in changed.items() if is_changed))
+        alternatives.append(" ".join(option for option, is_changed in changes.items() if is_changed))
         break
     return (
-        f"{width} is too narrow: the smallest type would have {floor(size * 10) / 10:g}pt, and is legible from "
-        f"{LEAST_TYPE:g}pt on; there is room with {' or '.join(ways)}"
+        f"{width} is too narrow: the smallest text would have {floor(size * 10) / 10:g}pt, below the minimum of "
+        f"{LEAST_TYPE:g}pt; use {' or '.join(alternatives)}"
     )
 
 
 def fitting_depth(network: Network, **options: Unpack[PictureOptions]) -> int | None:
-    """Return the largest depth at which a picture of some width is no higher than a page; None: there is none.
+    """Return the largest depth at which a picture with a set width fits a page, or None.
 
-    Depths below the one in the options are tried.
+    Only depths below the one in the options are tried.
     """
     require_known(options, "fitting_depth")
     expand, collapse, depth = options.get("expand", False), options.get("collapse", False), options.get("depth")
     levels = frame_depth(picture_items(network, expand=expand, collapse=collapse, depth=depth))
-    for fewer in reversed(range(levels)):
-        shallow: PictureOptions = {**options, "depth": fewer}
+    # Deeper levels first: they show the most.
+    for smaller_depth in reversed(range(levels)):
+        attempt: PictureOptions = {**options, "depth": smaller_depth}
         try:
-            picture = _drawn(network, **shallow)
+            picture = _drawn(network, **attempt)
         except _IllegibleError:
             continue
         if picture.height <= PAGE_HEIGHT:
-            return fewer
+            return smaller_depth
     return None
 
 
 def _drawn(
     network: Network,
     *,
-    ask: bool = False,
+    check_only: bool = False,
     expand: Unfolded = False,
     collapse: bool = False,
     depth: int | None = None,
@@ -160,19 +162,21 @@ def _drawn(
     look: PictureLook = PLAIN,
     max_boxes: int = DEFAULT_LIMITS.boxes,
 ) -> _Writer:
-    """A placed picture; one of some width in the columns in which it has the largest type on a page.
+    """Return a placed picture.
 
-    With ``ask``, it matters only if there is room: where one item is too wide, nothing is laid out.
+    If a width is set, the columns are those with the largest text on a page.
+
+    ``check_only``: only legibility matters, so that no layout is computed if an item is too wide.
 
     Raises:
-        RenderingError: it would have too many boxes.
-        _IllegibleError: its type would be too small in all columns.
+        RenderingError: If the picture has too many boxes.
+        _IllegibleError: If the text is too small for every number of columns.
     """
     items = picture_items(network, expand=expand, collapse=collapse, depth=depth)
     wiring = Wiring(network, items)
     if len(wiring.layers) > max_boxes:
         raise RenderingError(
-            f"it would have {len(wiring.layers):,} boxes, over the limit of {max_boxes:,}; write what repeats as "
+            f"the picture would have {len(wiring.layers):,} boxes, but the limit is {max_boxes:,}; write repeats as "
             f"{{…}}*n, which is drawn once unless expanded, or {raise_limit_help('boxes')}"
         )
     vertical, width = direction == "TB", look.width.points if look.width else 0.0
@@ -180,21 +184,29 @@ def _drawn(
     if not width:
         return _Writer(wiring, measure, lay_out(wiring, measure, items), direction, look)
     room = width - 2 * MARGIN
-    ways = possible_stops(measure, items, room * SMALL / LEAST_TYPE)
-    most = measure.smallest * room / widest_item(measure, items)
-    if most < LEAST_TYPE:
-        if ask:
-            raise _IllegibleError(most)
-        ways = islice(ways, 1)
-    pictures = [_Writer(wiring, measure, lay_out(wiring, measure, items, stops), direction, look) for stops in ways]
+    # possible_stops() works in unscaled points: at the minimum type size, the picture is scaled down the most.
+    column_stops = possible_stops(measure, items, room * SMALL / LEAST_TYPE)
+    largest_type = measure.smallest * room / widest_item(measure, items)
+    if largest_type < LEAST_TYPE:
+        if check_only:
+            raise _IllegibleError(largest_type)
+        # No layout is legible: compute one for the size in the message.
+        column_stops = islice(column_stops, 1)
+    pictures = [
+        _Writer(wiring, measure, lay_out(wiring, measure, items, stops), direction, look) for stops in column_stops
+    ]
     legible = [picture for picture in pictures if picture.type_size >= LEAST_TYPE]
     if not legible:
         raise _IllegibleError(max(picture.type_size for picture in pictures))
-    return min(legible, key=lambda each: (max(each.height, min(TALL * width, PAGE_HEIGHT)), -round(each.zoom, 2)))
+    # The lowest picture wins, but heights below a page count as equal. Among these, the largest type wins.
+    return min(
+        legible, key=lambda picture: (max(picture.height, min(TALL * width, PAGE_HEIGHT)), -round(picture.zoom, 2))
+    )
 
 
 class _Writer:
     def __init__(self, wiring: Wiring, measure: Measure, scene: Scene, direction: Direction, look: PictureLook) -> None:
+        # Imported here because Mermaid text does not need it.
         import graphviz
 
         self._quoted, self._wiring, self._measure, self._scene = graphviz.escape, wiring, measure, scene
@@ -209,77 +221,84 @@ class _Writer:
         )
 
     def text(self) -> str:
-        left, low, right, high = self._corners
+        left, bottom, right, top = self._corners
         if self._look.width is not None:
             self._graph.attr(viewport=f"{self._look.width.points:.2f},{self.height:.2f},{self.zoom:.5f}")
         if self._look.title:
             title = labels.title_label(self._wiring.network, self._theme)
-            self._graph.attr(label=title, labelloc="t", lp=_at(((left + right) / 2, high + TITLE_AT)))
+            self._graph.attr(label=title, labelloc="t", lp=_at(((left + right) / 2, top + TITLE_AT)))
         self._elements(self._graph, self._scene.elements)
         for line in self._scene.lines:
             self._line(line)
         if self._look.legend:
             look = {"shape": "plain", "fixedsize": "false", "style": "", "fontsize": f"{SMALL:g}"}
             rows = self._legend
-            # Entries below each other are one table, in which they begin at one place; other rows have one each.
+            # Rows of single entries form one table, so that they are aligned; other rows are tables of their own.
             tables = [rows] if all(len(row) == 1 for row in rows) else [[row] for row in rows]
-            top = low - LEGEND_AT
-            for number, table in enumerate(tables, start=1):
-                at = _at(((left + right) / 2, top - LEGEND_ROW * len(table) / 2))
-                self._graph.node(f"/legend/{number}", labels.legend_label(table, self._theme), pos=at, **look)
-                top -= LEGEND_ROW * len(table)
+            row_top = bottom - LEGEND_AT
+            for index, table in enumerate(tables, start=1):
+                at = _at(((left + right) / 2, row_top - LEGEND_ROW * len(table) / 2))
+                self._graph.node(f"/legend/{index}", labels.legend_label(table, self._theme), pos=at, **look)
+                row_top -= LEGEND_ROW * len(table)
         return str(self._graph.source)
 
     @property
     def zoom(self) -> float:
-        """How large a picture of some width is drawn: smaller than it is, or as large."""
+        """Scale of a picture with a set width, at most 1."""
         left, _, right, _ = self._bounds
         room = self._look.width.points - 2 * MARGIN if self._look.width else right - left
         return min(1.0, room / (right - left))
 
     @property
     def height(self) -> float:
-        """How high a picture of some width is, in points."""
+        """Height of a picture with a set width, in points."""
         _, low, _, high = self._bounds
         return (high - low) * self.zoom + 2 * MARGIN
 
     @property
     def type_size(self) -> float:
-        """The size of the smallest type as it is drawn, in points."""
+        """Smallest font size in the scaled picture, in points."""
         return self._measure.smallest * self.zoom
 
     @cached_property
     def _corners(self) -> tuple[float, float, float, float]:
-        """Left, low, right and high end of what the picture shows, without words on lines."""
+        """Left, lower, right and upper limit of boxes, frames and lines, without labels."""
         xs, ys = zip(*self._scene.corners(), strict=True)
         return min(xs), min(ys), max(xs), max(ys)
 
     @cached_property
     def _bounds(self) -> tuple[float, float, float, float]:
-        """The same of all that the picture has."""
-        left, low, right, high = self._corners
-        middle = (left + right) / 2
-        words = [(middle, 0.0)]
+        """Left, lower, right and upper limit of the whole picture."""
+        left, bottom, right, top = self._corners
+        centre = (left + right) / 2
+        text_extents = [(centre, 0.0)]
         for line in self._scene.lines:
             if line.label:
                 x = self._scene.xy(line.label_centre)[0]
+                # A label may extend beyond the boxes.
                 half = WIDER * text_width(line.label, SMALL) / 2
-                words += [(x, half)]
+                text_extents += [(x, half)]
         if self._look.title:
-            words.append((middle, labels.title_room(self._wiring.network) / 2))
-            high += TITLE_AT + TITLE_HEIGHT / 2
+            text_extents.append((centre, labels.title_room(self._wiring.network) / 2))
+            top += TITLE_AT + TITLE_HEIGHT / 2
         if self._look.legend:
-            words += [(middle, sum(entry.room for entry in row) / 2) for row in self._legend]
-            low -= LEGEND_AT + LEGEND_ROW * len(self._legend)
-        return min(left, *(x - half for x, half in words)), low, max(right, *(x + half for x, half in words)), high
+            text_extents += [(centre, sum(entry.room for entry in row) / 2) for row in self._legend]
+            bottom -= LEGEND_AT + LEGEND_ROW * len(self._legend)
+        return (
+            min(left, *(x - half for x, half in text_extents)),
+            bottom,
+            max(right, *(x + half for x, half in text_extents)),
+            top,
+        )
 
     @cached_property
     def _legend(self) -> list[list[labels.LegendEntry]]:
-        """The meaning of what this picture has: lines, dots, frames, unusual borders, arguments of all neurons."""
+        """Legend entries for lines, dots, frames, unusual borders and shared arguments of neurons, in rows."""
         lines, theme, wiring = self._scene.lines, self._theme, self._wiring
+        # The legend explains only what occurs in the picture.
         strokes = {style.edge_style(line.signals) for line in lines}
-        shown = [theme.stroke(stroke) for stroke in style.STROKES if stroke in strokes]
-        entries = [labels.line_entry(stroke.sample, stroke.color, stroke.meaning) for stroke in shown]
+        visible = [theme.stroke(stroke) for stroke in style.STROKES if stroke in strokes]
+        entries = [labels.line_entry(stroke.sample, stroke.color, stroke.meaning) for stroke in visible]
         if any(wiring.is_static(line.signals) for line in lines):
             entries.append(labels.line_entry("- - -", theme.stroke(style.REALS).color, STATIC))
         elements = list(all_elements(self._scene.elements))
@@ -297,10 +316,11 @@ class _Writer:
         for kind, details in self._measure.common.items():
             entries.append(labels.box_entry(neuron, f"{kind}: {', '.join(details)}"))
         left, _, right, _ = self._corners
-        title = labels.title_room(wiring.network) if self._look.title else 0.0
-        return labels.legend_rows(entries, max(right - left, title))
+        title_width = labels.title_room(wiring.network) if self._look.title else 0.0
+        return labels.legend_rows(entries, max(right - left, title_width))
 
     def _elements(self, graph: graphviz.Digraph, elements: list[Element]) -> None:
+        """Add elements to a graph."""
         for element in elements:
             match element:
                 case Box():
@@ -312,31 +332,44 @@ class _Writer:
                     self._frame(graph, element)
 
     def _box(self, graph: graphviz.Digraph, box: Box) -> None:
+        """Add a box to a graph."""
         width, height = (box.across, box.along) if self._scene.vertical else (box.along, box.across)
-        look, extra = style.TERMINAL, {}
-        words_on = self._measure.label(box.layer)
-        text = self._plain(words_on.title)
-        if words_on.details:
-            small = "".join(f'<br/><font point-size="{DETAIL:g}">{escape(line)}</font>' for line in words_on.details)
-            text = f"<{escape(words_on.title)}{small}>"
+        box_style, attributes = style.TERMINAL, {}
+        label = self._measure.label(box.layer)
+        text = self._plain(label.title)
+        # Details are smaller, which plain labels cannot express.
+        if label.details:
+            details_html = "".join(
+                f'<br/><font point-size="{DETAIL:g}">{escape(line)}</font>' for line in label.details
+            )
+            text = f"<{escape(label.title)}{details_html}>"
         if box.layer:
-            look = self._wiring.style(box.layer)
-            extra["tooltip"] = self._plain(labels.layer_tooltip(self._wiring.network, box.layer))
+            box_style = self._wiring.style(box.layer)
+            attributes["tooltip"] = self._plain(labels.layer_tooltip(self._wiring.network, box.layer))
             if self._wiring.is_join(box.layer):
-                extra |= {"shape": "circle", "fontsize": f"{SMALL:g}"}
-                text = f"<<b>{escape(words_on.title)}</b>>"
-        look = self._theme.family(look)
-        extra |= self._border(look)
+                attributes |= {"shape": "circle", "fontsize": f"{SMALL:g}"}
+                text = f"<<b>{escape(label.title)}</b>>"
+        box_style = self._theme.family(box_style)
+        attributes |= self._border(box_style)
         size = {"width": f"{width / 72:.3f}", "height": f"{height / 72:.3f}"}
-        graph.node(box.name, text, pos=self._place(box.centre), fillcolor=look.fill, color=look.edge, **size, **extra)
+        graph.node(
+            box.name,
+            text,
+            pos=self._place(box.centre),
+            fillcolor=box_style.fill,
+            color=box_style.edge,
+            **size,
+            **attributes,
+        )
 
     def _frame(self, graph: graphviz.Digraph, frame: TitledFrame) -> None:
+        """Add a frame with its elements to a graph."""
         self._frames += 1
         corners = [self._scene.xy(corner) for corner in (frame.start, frame.end)]
         (left, right), (low, high) = (sorted(side) for side in zip(*corners, strict=True))
         title = frame.title
         colours = self._theme.family(title.style)
-        look = {
+        attributes = {
             "style": "rounded,filled",
             "fillcolor": colours.fill,
             "color": colours.edge,
@@ -344,43 +377,46 @@ class _Writer:
             "fontsize": f"{TEXT:g}",
             **self._border(colours),
         }
-        # said of every frame, since one inside another would take over that of the outer
-        look["id"] = self._plain(f"fold:{frame.title.key}") if frame.title.key else f"frame:{self._frames}"
+        # Set for every frame: nested clusters inherit attributes.
+        attributes["id"] = self._plain(f"fold:{frame.title.key}") if frame.title.key else f"frame:{self._frames}"
         with graph.subgraph(name=f"cluster_{self._frames}") as inner:
             label = labels.frame_label(title.title, title.note, title.width, self._theme)
-            inner.attr(label=label, lp=self._place(frame.text), **look)
+            inner.attr(label=label, lp=self._place(frame.text), **attributes)
             inner.attr(bb=f"{_at((left, low))},{_at((right, high))}")
             self._elements(inner, frame.elements)
 
     def _line(self, line: EdgeLine) -> None:
-        look = self._theme.stroke(style.edge_style(line.signals))
-        extra = {} if line.arrow else {"dir": "none"}
+        """Add a line to the graph."""
+        stroke = self._theme.stroke(style.edge_style(line.signals))
+        attributes = {} if line.arrow else {"dir": "none"}
         if line.label:
-            extra |= {"label": self._plain(line.label), "lp": self._place(line.label_centre)}
+            attributes |= {"label": self._plain(line.label), "lp": self._place(line.label_centre)}
         if self._wiring.is_static(line.signals):
-            extra["style"] = "dashed"
-        corners, head = list(line.corners), ""
+            attributes["style"] = "dashed"
+        corners, arrow = list(line.corners), ""
         if line.arrow:
-            corners, head = shorten_end(corners, ARROW), f"e,{self._place(corners[-1])} "
-        spline = head + " ".join(map(self._place, round_corners(corners)))
+            # Graphviz expects the tip of the arrow before the spline, which ends at the arrow's base.
+            corners, arrow = shorten_end(corners, ARROW), f"e,{self._place(corners[-1])} "
+        spline = arrow + " ".join(map(self._place, round_corners(corners)))
         ends = self._id(line.source), self._id(line.target)
-        self._graph.edge(*ends, pos=spline, color=look.color, penwidth=f"{look.width:g}", **extra)
+        self._graph.edge(*ends, pos=spline, color=stroke.color, penwidth=f"{stroke.width:g}", **attributes)
 
     def _border(self, look: FamilyStyle) -> dict[str, str]:
-        """What is said of a border that is not as most are."""
-        said = {} if look.border == "solid" else {"style": f"rounded,filled,{look.border}"}
-        return said | ({} if look.width is None else {"penwidth": f"{look.width:g}"})
+        """Return the DOT attributes of a non-default border."""
+        attributes = {} if look.border == "solid" else {"style": f"rounded,filled,{look.border}"}
+        return attributes | ({} if look.width is None else {"penwidth": f"{look.width:g}"})
 
     def _plain(self, text: str) -> str:
-        """A text as it is, whatever Graphviz would make of its entities, backslashes and brackets."""
+        """Return a text with all special characters of Graphviz escaped."""
         return str(self._quoted(text.replace("&", "&amp;")))
 
     def _id(self, name: str) -> str:
-        return name.replace(":", "_")  # a colon would be read as a port
+        return name.replace(":", "_")  # Graphviz reads a colon as a port.
 
     def _place(self, point: Point) -> str:
         return _at(self._scene.xy(point))
 
 
 def _at(point: Point) -> str:
-    return ",".join(f"{round(number, 1) + 0.0:.1f}".removesuffix(".0") for number in point)  # + 0.0: no minus zero
+    # Adding 0.0 turns -0.0 into 0.0.
+    return ",".join(f"{round(coordinate, 1) + 0.0:.1f}".removesuffix(".0") for coordinate in point)

@@ -1,7 +1,7 @@
-"""A diagram as PDF: the SVG of a renderer, drawn again by matplotlib, which embeds the fonts.
+"""PDF of a diagram: the renderer's SVG, drawn by matplotlib with embedded fonts.
 
-Graphviz writes PDF only where it was built with Cairo, and the renderer that pip installs never does; matplotlib is
-there in any case. What it has to draw is little: polygons, Bézier curves, ellipses and lines of text.
+Graphviz writes PDF only if built with Cairo, and graphviz-pure never does. Matplotlib is always installed. The SVG
+consists of polygons, Bézier curves, ellipses and lines of text only.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Transform
 
 FONTS = ("Arial", "Arimo", "Liberation Sans", "DejaVu Sans")
-"""The first that is here is taken, and the others for letters that it lacks; the last comes with matplotlib. They are
-as wide as Helvetica, for which the boxes have room, but for the last, for which they have too."""
+"""Fonts by preference. The later ones supply missing glyphs, and the last one comes with matplotlib. The first three
+have the widths of Helvetica, for which the boxes are sized. The boxes also have room for the last one."""
 _SVG = "{http://www.w3.org/2000/svg}"
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?")
 _ANCHORS: dict[str, Literal["left", "center", "right"]] = {"start": "left", "middle": "center", "end": "right"}
@@ -27,17 +27,17 @@ _COMMAND = re.compile(r"([MCLZ])([^MCLZ]*)", re.IGNORECASE)
 
 
 def pdf(svg: bytes) -> bytes:
-    """The PDF of a picture, of one page as large as the picture, in vectors, its fonts embedded as TrueType.
+    """Convert an SVG to a PDF of one page of the same size, with vector graphics and embedded TrueType fonts.
 
     Args:
-        svg: As Graphviz writes it: its size in ``pt``, one group with a transform.
+        svg: SVG as Graphviz writes it: size in ``pt``, one group with a transform.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.figure import Figure
     from matplotlib.transforms import Affine2D
 
-    root = ET.fromstring(svg)  # noqa: S314 -- a renderer of ours wrote it
+    root = ET.fromstring(svg)  # noqa: S314 -- written by a renderer that sewdsl started
     _, _, width, height = _numbers(root.attrib["viewBox"])
     graph = next(root.iter(f"{_SVG}g"))
     zoom, _, _, left, top = _numbers(graph.attrib["transform"])
@@ -49,11 +49,11 @@ def pdf(svg: bytes) -> bytes:
         for artist in _artists(graph, zoom, to_page):
             figure.add_artist(artist)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # it is drawn as a box, as in a browser
-            page = BytesIO()
-            about = {"Title": title, "Creator": "sewdsl", "CreationDate": None}
-            FigureCanvasPdf(figure).print_pdf(page, metadata=about)  # type: ignore[no-untyped-call]
-    return page.getvalue()
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")  # Drawn as a box, as in a browser.
+            buffer = BytesIO()
+            metadata = {"Title": title, "Creator": "sewdsl", "CreationDate": None}
+            FigureCanvasPdf(figure).print_pdf(buffer, metadata=metadata)  # type: ignore[no-untyped-call]
+    return buffer.getvalue()
 
 
 def _numbers(text: str) -> list[float]:
@@ -61,56 +61,59 @@ def _numbers(text: str) -> list[float]:
 
 
 def _artists(graph: ET.Element, zoom: float, to_page: Transform) -> Iterator[Artist]:
-    """What is drawn, from back to front."""
+    """Yield the drawn elements, from back to front."""
     from matplotlib.font_manager import fontManager
     from matplotlib.patches import Ellipse, PathPatch, Polygon
     from matplotlib.text import Text
 
-    here = set(fontManager.get_font_names())
-    fonts = [font for font in FONTS if font in here]
+    installed = set(fontManager.get_font_names())
+    fonts = [font for font in FONTS if font in installed]
+    # SVG paints in document order.
     for order, element in enumerate(graph.iter()):
-        said = element.attrib
-        place: dict[str, Any] = {"transform": to_page, "zorder": order}
+        attributes = element.attrib
+        common: dict[str, Any] = {"transform": to_page, "zorder": order}
         match element.tag.removeprefix(_SVG):
             case "polygon" | "polyline" as tag:
-                points = list(zip(*[iter(_numbers(said["points"]))] * 2, strict=True))
-                yield Polygon(points, closed=tag == "polygon", **_paint(said, zoom), **place)
+                points = list(zip(*[iter(_numbers(attributes["points"]))] * 2, strict=True))
+                yield Polygon(points, closed=tag == "polygon", **_paint(attributes, zoom), **common)
             case "path":
-                yield PathPatch(_path(said["d"]), **_paint(said, zoom), **place)
+                yield PathPatch(_path(attributes["d"]), **_paint(attributes, zoom), **common)
             case "ellipse":
-                x, y, a, b = (float(said[name]) for name in ("cx", "cy", "rx", "ry"))
-                yield Ellipse((x, y), 2 * a, 2 * b, **_paint(said, zoom), **place)
+                x, y, a, b = (float(attributes[name]) for name in ("cx", "cy", "rx", "ry"))
+                yield Ellipse((x, y), 2 * a, 2 * b, **_paint(attributes, zoom), **common)
             case "text":
                 yield Text(
-                    float(said["x"]),
-                    float(said["y"]),
+                    float(attributes["x"]),
+                    float(attributes["y"]),
                     "".join(element.itertext()),
-                    color=said.get("fill", "black"),
-                    horizontalalignment=_ANCHORS[said.get("text-anchor", "start")],
+                    color=attributes.get("fill", "black"),
+                    horizontalalignment=_ANCHORS[attributes.get("text-anchor", "start")],
                     fontfamily=fonts,
-                    fontsize=float(said["font-size"]) * zoom,
-                    fontweight=said.get("font-weight", "normal"),
+                    fontsize=float(attributes["font-size"]) * zoom,
+                    fontweight=attributes.get("font-weight", "normal"),
+                    # A name may contain dollar signs, which matplotlib would read as mathematics.
                     parse_math=False,
-                    **place,
+                    **common,
                 )
 
 
-def _paint(said: dict[str, str], zoom: float) -> dict[str, Any]:
-    """Colours, the width of the line and its dashes."""
-    width = float(said.get("stroke-width", 1)) * zoom
-    dashes = _numbers(said.get("stroke-dasharray", ""))
-    dashes = [dash * zoom / width for dash in dashes * (1 + len(dashes) % 2)]  # matplotlib counts in widths of the line
-    lined = said.get("stroke", "none") not in {"none", "transparent"}
+def _paint(attributes: dict[str, str], zoom: float) -> dict[str, Any]:
+    """Return colours, line width and dashes."""
+    width = float(attributes.get("stroke-width", 1)) * zoom
+    dashes = _numbers(attributes.get("stroke-dasharray", ""))
+    # Matplotlib measures dashes in line widths.
+    dashes = [dash * zoom / width for dash in dashes * (1 + len(dashes) % 2)]
+    has_line = attributes.get("stroke", "none") not in {"none", "transparent"}
     return {
-        "facecolor": said["fill"] if said.get("fill") != "transparent" else "none",
-        "edgecolor": said["stroke"] if lined else "none",
-        "linewidth": width if lined else 0,
+        "facecolor": attributes["fill"] if attributes.get("fill") != "transparent" else "none",
+        "edgecolor": attributes["stroke"] if has_line else "none",
+        "linewidth": width if has_line else 0,
         "linestyle": (0, dashes) if dashes else "-",
     }
 
 
 def _path(text: str) -> Any:
-    """Straight lines and Bézier curves, all absolute."""
+    """Return a path of straight lines and Bézier curves, all in absolute coordinates."""
     from matplotlib.path import Path
 
     codes: list[Any] = []
@@ -126,6 +129,7 @@ def _path(text: str) -> Any:
             case "C":
                 codes += [Path.CURVE4] * len(ends)
             case "Z" | "z":
+                # Matplotlib expects a point for CLOSEPOLY, but ignores it.
                 points.append(points[0])
                 codes.append(Path.CLOSEPOLY)
     return Path(points, codes)

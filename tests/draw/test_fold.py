@@ -80,7 +80,7 @@ def test_first_and_last_layer(networks: Networks) -> None:
     assert [networks("seven").nodes[layer.nodes[0]].op.kind for layer in (enters, exit_layer(fold))] == ["c", "MP"]
     assert items[-1] == PictureReadout(networks("seven").output)
     assert entry_layer(items[-1]) is None
-    with pytest.raises(ValueError, match="nothing follows"):
+    with pytest.raises(ValueError, match="the readout has no output"):
         exit_layer(items[-1])
 
 

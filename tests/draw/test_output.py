@@ -60,7 +60,7 @@ def test_a_failure_leaves_the_old_file(networks: Networks, tmp_path: Path, monke
     file = tmp_path / "a.svg"
     file.write_text("old")
     monkeypatch.setattr("sewdsl.draw.picture_file.renderers", lambda: ())
-    with pytest.raises(FileExistsError, match="overwrite=True replaces it"):
+    with pytest.raises(FileExistsError, match="pass overwrite=True to replace it"):
         write_picture(networks("plain"), file, "dot")
     with pytest.raises(RenderingError):
         write_picture(networks("plain"), file, overwrite=True)
@@ -138,7 +138,7 @@ def test_says_what_mermaid_will_not_draw(draw: Callable[..., Result]) -> None:
 def test_more_boxes_than_can_be_looked_at(draw: Callable[..., Result], tmp_path: Path) -> None:
     """No layout, no renderer: it is said how many there would be, and how they become fewer or may be more."""
     message = (
-        "error: cannot draw network: it would have {} boxes, over the limit of {}; write what repeats as {{…}}*n, "
+        "error: cannot draw network: the picture would have {} boxes, but the limit is {}; write repeats as {{…}}*n, "
         "which is drawn once unless expanded, or raise the limit with --limit boxes=NUMBER if this is intended\n"
     )
     result = draw("{BN}*10000", "--input", "3", "--expand", "--format", "svg")

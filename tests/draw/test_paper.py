@@ -151,8 +151,8 @@ class TestWidth:
         result = draw("7b-net", "--width", "300pt", "--direction", "LR", "-o", "a.svg")
         assert (result.exit_code, list(tmp_path.iterdir())) == (1, [])
         assert re.fullmatch(
-            r"error: cannot draw 7B-Net: 300pt is too narrow: the smallest type would have 2\.\dpt, and is legible "
-            r"from 5pt on; there is room with --width [\d.]+pt or --direction TB\n",
+            r"error: cannot draw 7B-Net: 300pt is too narrow: the smallest text would have 2\.\dpt, below "
+            r"the minimum of 5pt; use --width [\d.]+pt or --direction TB\n",
             result.stderr,
         )
         (needed,) = re.findall(r"--width (\S+)", result.stderr)
@@ -187,13 +187,13 @@ class TestWidth:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("3", "'3' has no unit: write 3pt, 3mm, or another of pt, mm, cm, in, px"),
-            ("3em", "'3em' has the unit 'em', which is none of pt, mm, cm, in, px"),
-            ("-4pt", "'-4pt' is no length: write a number and one of the units"),
-            ("nan", "'nan' is no length"),
-            ("", "'' is no length"),
-            ("1mm", "'1mm' is 2.83465pt; a picture has from 36pt to 14400pt"),
-            ("9" * 400 + "in", "a picture has from 36pt to 14400pt"),
+            ("3", "'3' has no unit; expected one of pt, mm, cm, in, px, e.g. 3pt"),
+            ("3em", "'3em' has the unknown unit 'em'; expected one of pt, mm, cm, in, px"),
+            ("-4pt", "'-4pt' is not a length; expected a number with one of the units"),
+            ("nan", "'nan' is not a length"),
+            ("", "'' is not a length"),
+            ("1mm", "'1mm' is 2.83465pt; expected 36pt to 14400pt"),
+            ("9" * 400 + "in", "in' is infpt; expected 36pt to 14400pt"),
         ],
     )
     def test_no_width(self, draw: Callable[..., Result], text: str, said: str) -> None:

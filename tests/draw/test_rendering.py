@@ -159,7 +159,7 @@ class TestBrokenRenderers:
         file.write_bytes(b"\x00not a program")
         file.chmod(0o755)
         alone(monkeypatch, tmp_path)
-        with pytest.raises(RenderingError, match="does not run"):
+        with pytest.raises(RenderingError, match="cannot run"):
             render("digraph {}", "svg")
 
 
