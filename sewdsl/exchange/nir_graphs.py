@@ -1,7 +1,7 @@
 """Metadata of NIR graphs, and the edges that carry values of the previous time-step.
 
 sewdsl stores its own metadata under ``metadata["sewdsl"]`` of the graph and of each node. HDF5 files return numbers as
-NumPy scalars; :meth:`GraphMetadata.of` and :meth:`NodeMetadata.of` accept both.
+NumPy scalars. :meth:`GraphMetadata.of` and :meth:`NodeMetadata.of` accept both.
 
 NIR has no time-steps: a recurrent connection is an edge that closes a cycle. In discrete time, one edge of each cycle
 carries the value of the previous time-step. If the cycle has a node ``Delay``, it is the edge into this node. Otherwise
@@ -56,11 +56,11 @@ class GraphMetadata(_Entry):
     Attributes:
         encode: ``direct``: a static input, repeated at every time-step. ``none``: the input is a sequence.
         readout: Reduction of the outputs over time: ``mean``, ``sum`` or ``last``.
-        dt: Duration of a time-step in seconds; ``tau`` is divided by it, ``r`` multiplied.
+        dt: Duration of a time-step in seconds. ``tau`` is divided by it, ``r`` multiplied.
         fires: ``at``: a neuron fires when its membrane potential reaches the threshold. ``above``: the potential must
             exceed it. For ``Threshold`` it is always ``above``.
         spec: Source text of the network without overrides, for human readers only.
-        inputs: Description of the input scaling; empty if unknown.
+        inputs: Description of the input scaling. Empty if unknown.
     """
 
     name: str
@@ -90,15 +90,20 @@ MAX_ROUNDS = 100
 """Maximum nesting depth of cycles."""
 
 Reads = Mapping[str, Sequence[str]]
-"""Names of the nodes that each node reads; a node reads the sum of their outputs."""
+"""Names of the nodes that each node reads. A node reads the sum of their outputs."""
 
 
 class EndlessCycle(ValueError):
-    """Cycles nested too deeply; the message lists the nodes of one cycle."""
+    """Cycles nested too deeply.
+
+    The message lists the nodes of one cycle.
+    """
 
 
 def cut_cycles(reads: Reads, delays: Collection[str] = ()) -> frozenset[tuple[str, str]]:
-    """Return edges that carry values of the previous time-step; without them, the graph is acyclic.
+    """Return edges that carry values of the previous time-step.
+
+    Without them, the graph is acyclic.
 
     Args:
         delays: Names of the ``Delay`` nodes. Every edge into a delay within its cycle is cut.

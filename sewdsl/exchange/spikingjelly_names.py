@@ -20,7 +20,7 @@ class NamedSurrogate(NamedTuple):
     Attributes:
         name: Class name in SpikingJelly.
         arguments: Maps an instance to the arguments of the kind, or to None if no arguments give the same derivative.
-        call: Maps the kind to the constructor arguments of the class, as text; None if the class is only read.
+        call: Maps the kind to the constructor arguments of the class, as text. None if the class is only read.
     """
 
     name: str

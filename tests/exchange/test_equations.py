@@ -126,7 +126,7 @@ REFUSED = {
     "KLIF": "has equations that no NIR neuron can express",
     "CUBA": "has equations that no NIR neuron can express",
     "PLIFC(v_reset=none)": "has equations that no NIR neuron can express",
-    "Half(v_reset=none)": "has a soft reset (v_reset=none)",
+    "Half(v_reset=none)": "has a soft reset",
     "GLIF": "has parameters for each time-step",
 }
 

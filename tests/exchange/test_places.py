@@ -88,9 +88,9 @@ def test_a_neuron_that_learns_something_else(monkeypatch: pytest.MonkeyPatch) ->
 def test_each_layer_has_keys_of_its_own(scheme: str, block: str) -> None:
     network = load(f"c4k3-BN-SN-APk2s2-{block}-{block}-DP-{HEAD}", neuron="PLIF")
     found = [key for parts in keys(network, SCHEMES[scheme]).values() for key in parts]
-    assert len({key.ours for key in found}) == len({key.theirs for key in found}) == len(found)
+    assert len({key.node_key for key in found}) == len({key.scheme_key for key in found}) == len(found)
     assert all(key.like.is_meta for key in found)  # no weights are made to learn their shapes
-    assert {key.ours for key in found} == sewdsl.compile(network).state_dict().keys()
+    assert {key.node_key for key in found} == sewdsl.compile(network).state_dict().keys()
 
 
 def test_stages_begin_with_projections() -> None:
@@ -103,7 +103,7 @@ def test_stages_begin_with_projections() -> None:
 
 def test_pools_count_in_the_code_for_dvs() -> None:
     found = keys(load(f"{STEM}-MPk2s2-{BLOCK}-Plain Block (c4)-c8k1-BN-IF-Flatten-FC3"), SCHEMES["authors-dvs"])
-    assert [theirs for theirs, (key,) in found.items() if ".conv" in f".{key.ours}" and theirs.endswith("weight")] == [
+    assert [name for name, (key,) in found.items() if ".conv" in f".{key.node_key}" and name.endswith("weight")] == [
         "conv.0.0.module.0.weight",
         "conv.2.conv.0.0.module.0.weight",
         "conv.2.conv.1.0.module.0.weight",

@@ -50,7 +50,7 @@ def weights(network: Network) -> dict[str, Tensor]:
 def test_keys_and_shapes_are_those_of_the_class(name: str) -> None:
     with torch.device("meta"):
         theirs = PEERS[name]().state_dict()
-    found = {key: parts[0].whole for key, parts in keys(sewdsl.load(name), THEIRS).items()}
+    found = {key: parts[0].full_shape for key, parts in keys(sewdsl.load(name), THEIRS).items()}
     assert found == {key: tuple(value.shape) for key, value in theirs.items()}
 
 
@@ -81,7 +81,7 @@ def test_neurons_that_learn_have_places(name: str) -> None:
 
 def test_parallel_neurons_have_the_keys_of_theirs() -> None:
     network = tiny("MSResNet", "PSN")
-    found = {key: parts[0].whole for key, parts in keys(network, THEIRS).items() if "head_lif" in key}
+    found = {key: parts[0].full_shape for key, parts in keys(network, THEIRS).items() if "head_lif" in key}
     assert found == {"head_lif.weight": (4, 4), "head_lif.bias": (4, 1)}
 
 
@@ -107,14 +107,14 @@ def test_counters_of_a_convolution_that_is_one_there() -> None:
             "",
             "as MSResNet: the network has 2 stages of residual blocks, expected 3 or 4",
         ),
-        ("MSResNet", "SN-GAP", "GAP", "as MSResNet: gap1 (GAP) is where a neuron belongs"),
-        ("SpikingVGG", "c4k3b1-SN", "c4k3b0-SN", "as SpikingVGG: conv2 (c4k3s1p1d1g1b0) has no bias"),
+        ("MSResNet", "SN-GAP", "GAP", "as MSResNet: gap1 (GAP) is where a neuron is expected"),
+        ("SpikingVGG", "c4k3b1-SN", "c4k3b0-SN", "as SpikingVGG: conv2 (c4k3s1p1d1g1b0) must have a bias"),
         ("SpikingVGG", "-DP-FC3", "", "as SpikingVGG: if4 (IF) has no linear layer after it"),
         (
             "Spikformer",
             "Block (heads=2)}*2-",
             "Block (heads=2)}*2-c8k1-BN-SN-",
-            "as Spikformer: conv1 (c8k1s1p0d1g1b0) is where a linear layer belongs",
+            "as Spikformer: conv1 (c8k1s1p0d1g1b0) is where a linear layer is expected",
         ),
         (
             "Spikformer",
@@ -123,7 +123,7 @@ def test_counters_of_a_convolution_that_is_one_there() -> None:
             "as Spikformer: shortcut.conv1 (c8k1s1p0d1g1b1) is not expected after",
         ),
         ("SpikeDrivenTransformer", "c16k1b1", "c16k3b1", ""),
-        ("MASNN", "SA-ReLU-SN-FC5", "SA-SN-FC5", "as MASNN: fc1 (FC5b1) is where a neuron belongs"),
+        ("MASNN", "SA-ReLU-SN-FC5", "SA-SN-FC5", "as MASNN: fc1 (FC5b1) is where a neuron is expected"),
         ("MaxFormer", "GAP-SN-FC3", "GAP-SN-FC3b0", "as MaxFormer: fc1 (FC3b0) must have a bias"),
     ],
 )
@@ -149,8 +149,8 @@ def test_missing_and_foreign_keys_are_named() -> None:
     said = str(caught.value)
     for letter in "qkv":
         ours = f"repeat2.2.spikformer_block1.branch.spiking_self_attention1.{letter}.conv1.weight"
-        assert f"missing: blocks.1.attn.qkv_conv_bn.0.weight, which is {ours}" in said
-    assert "not of this network: blocks.2.attn.attn_lif.w" in said
+        assert f"missing: blocks.1.attn.qkv_conv_bn.0.weight ({ours} in sewdsl)" in said
+    assert "unexpected: blocks.2.attn.attn_lif.w" in said
     assert "head.bias has shape [4], but fc1 (FC3b1) requires [3]" in said
 
 

@@ -189,7 +189,7 @@ class TestCommand:
         assert said == [
             "taken: conv1, repeat1 (29 of 37 tensors, 684 numbers)",
             "new: bn1, plif1, fc1",
-            "left: bn1, which has no bn1.bias there",
+            "left: bn1, for which the file has no bn1.bias",
             "left: fc1.weight has shape [11, 4], but fc1 (FC10b1) requires [10, 16]",
             "left: fc2, stem, which Small does not have",
             "num_batches_tracked is missing and was set to 0: repeat1.1.sew_block1.branch.bn1.num_batches_tracked",

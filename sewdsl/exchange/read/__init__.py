@@ -1,1 +1,1 @@
-"""Import of NIR graphs and PyTorch modules; see ``docs/exchange.md``."""
+"""Import of NIR graphs and PyTorch modules (see ``docs/exchange.md``)."""

@@ -64,7 +64,7 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
     """Convert a draft to a network.
 
     Args:
-        draft: Layers of the model; modified.
+        draft: Layers of the model. The draft is modified.
 
     Raises:
         ModelImportError: If a ``.net`` file cannot express the network.
@@ -76,6 +76,7 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
     items, outputs = ordered_items(draft)
     settings = _with_header_ops(items, settings)
     network = _make_network(items, outputs, name, settings)
+    # The text of a network determines the order of its nodes, and a new order can change the text.
     for _ in range(MAX_REORDERINGS):
         order = _text_order(network)
         if order == [*range(len(network))]:
@@ -87,6 +88,7 @@ def build_network(draft: Draft, name: str, settings: Settings, notes: tuple[str,
         )
         network = _make_network(items, outputs, name, settings)
     text, written = _write_and_reparse(network)
+    # Both sequences have the same order here, so that the weights get the names of the nodes in the text.
     tensors = {
         f"{node.name}.{key}": value
         for node, item in zip(written.nodes, items, strict=True)
@@ -152,7 +154,10 @@ def _with_header_ops(items: list[DraftLayer], settings: Settings) -> Settings:
 
 
 def _make_network(items: list[DraftLayer], outputs: dict[str, int], name: str, settings: Settings) -> Network:
-    """Build a network with the node names of the source model; number duplicate names from 2."""
+    """Build a network with the node names of the source model.
+
+    Number duplicate names from 2.
+    """
     nodes: list[Node] = []
     counts: Counter[str] = Counter()
     for item in items:
@@ -264,6 +269,7 @@ def _replace_by_layer(draft: Draft, index: int, factor: Tensor) -> None:
         return
     weights = factor.expand(channels).to(dtype)
     if len(item.output.shape) > 1:
+        # A 1x1 depthwise convolution multiplies each channel by its own factor.
         op = Conv(channels=channels, kernel=(1, 1), padding=(0, 0), groups=channels, bias=False)
         draft.change(index, op=op, tensors={"weight": weights.reshape(-1, 1, 1, 1).clone()})
     elif channels <= MAX_SCALE_FEATURES:

@@ -58,7 +58,10 @@ class SourcePart:
     kind: str
 
     def refusal(self, why: str) -> UnsupportedPart:
-        """Return an error about this part; ``why`` is the predicate of the message."""
+        """Return an error about this part.
+
+        ``why`` is the predicate of the message.
+        """
         return UnsupportedPart(self.name, self.kind, why)
 
 
@@ -67,7 +70,7 @@ class DraftLayer(Wired):
     """Operation of a draft.
 
     Attributes:
-        inputs: Indices of the items it reads, all smaller than its own; (branch, identity) for a join.
+        inputs: Indices of the items it reads, all smaller than its own. A join reads (branch, identity).
         tensors: Parameters and buffers, by their names in its module.
         delayed: For a delay in a loop, which has no inputs: index of the item whose previous value it outputs.
     """
@@ -80,14 +83,19 @@ class DraftLayer(Wired):
     delayed: int | None = None
 
     def to_node(self, name: str, nodes: Sequence[Node]) -> Node:
-        """Return the node that follows ``nodes``; its signal is inferred again, unless it is fed back."""
+        """Return the node that follows ``nodes``.
+
+        Its signal is inferred again, unless it is fed back.
+        """
         # The source of a feedback delay comes later: its signal cannot be inferred here.
         inferred = self.op.infer(*(nodes[i].output for i in self.inputs)) if not self.feeds_back else self.output
         return Node(name, self.op, self.inputs, inferred, delayed=self.delayed)
 
 
 class ScaleOp(Layer):
-    """Multiplication by a constant; it occurs in drafts only and is absorbed before the network is built.
+    """Multiplication by a constant.
+
+    It occurs in drafts only and is absorbed before the network is built.
 
     Its tensor ``factor`` has one element, or one per channel.
     """
@@ -108,10 +116,12 @@ OPEN = -1
 
 
 class Draft:
-    """Items in order of computation; the first is the input.
+    """Items in order of computation.
+
+    The first is the input.
 
     Attributes:
-        outputs: Indices of the output items by name; a single output has an empty name.
+        outputs: Indices of the output items by name. A single output has an empty name.
     """
 
     def __init__(self, shape: Sequence[int], *, varies: bool = True) -> None:
@@ -133,13 +143,14 @@ class Draft:
             output = op.infer(*(self.items[i].output for i in sources))
         except ShapeMismatch as misfit:
             raise origin.refusal(f"does not fit: {misfit}") from None
+        # Absent parameters, e.g. the bias of a layer without one, are passed as None.
         parameters = {name: value for name, value in tensors.items() if value is not None}
         self.items.append(DraftLayer(op, sources, origin, output, parameters))
         self.dominators.add(sources)
         return len(self.items) - 1
 
     def add_delay(self, signal: Signal, origin: SourcePart) -> int:
-        """Append the delay of a later item with the given signal; return its index. ``close`` sets the item."""
+        """Append the delay of a later item with the given signal, and return its index. ``close`` sets the item."""
         self.items.append(DraftLayer(Delay(), (), origin, Delay().infer(signal), delayed=OPEN))
         self.dominators.add(())
         return len(self.items) - 1
@@ -170,7 +181,10 @@ class Draft:
         self.items[reader] = item.moved({i: after if i == before else i for i in item.sources})
 
     def readers(self) -> list[list[int]]:
-        """Return the readers of each item; :data:`OUTPUT` represents an output of the network."""
+        """Return the readers of each item.
+
+        :data:`OUTPUT` represents an output of the network.
+        """
         readers_of = [[*readers] for readers in graph_of(self.items).consumers]
         for index in self.outputs.values():
             readers_of[index].append(OUTPUT)

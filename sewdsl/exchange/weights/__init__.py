@@ -1,4 +1,4 @@
-"""Conversion of weights from and to the keys of other libraries; see ``docs/exchange.md``."""
+"""Conversion of weights from and to the keys of other libraries (see ``docs/exchange.md``)."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class TensorKey:
         return self.scheme_key if self.scheme_key == self.node_key else f"{self.scheme_key} ({self.node_key} in sewdsl)"
 
     def misfit(self, value: Tensor) -> str:
-        """Return the reason why a value does not fit; empty if it fits."""
+        """Return the reason why a value does not fit, or an empty text if it fits."""
         if value.is_sparse or value.is_floating_point() != self.like.is_floating_point():
             return f"{self.scheme_key} has dtype {value.dtype}, but {self.node.name} requires dense {self.like.dtype}"
         # Early versions of PyTorch stored scalars with shape (1,); load_state_dict accepts them too.
@@ -70,7 +70,9 @@ class TensorKey:
 
 
 def keys(network: Network, scheme: Scheme) -> dict[str, tuple[TensorKey, ...]]:
-    """Return all tensors of a network by their keys in a scheme; several if they are parts of one tensor.
+    """Return all tensors of a network by their keys in a scheme.
+
+    There are several keys if they are parts of one tensor.
 
     Raises:
         WeightsError: If the scheme has no key for a layer.
@@ -94,7 +96,10 @@ def keys(network: Network, scheme: Scheme) -> dict[str, tuple[TensorKey, ...]]:
 
 
 def _tensor_key(entry: LayerKeys, suffix: str, like: Tensor) -> TensorKey:
-    """Return the key of a tensor; ``suffix`` is the end of its sewdsl key."""
+    """Return the key of a tensor.
+
+    ``suffix`` is the end of its sewdsl key.
+    """
     node, shape = entry.node, tuple(like.shape)
     if len(shape) > 1:
         shape = (*shape, *[1] * entry.ones) if entry.ones >= 0 else shape[: entry.ones]
@@ -105,6 +110,7 @@ def _tensor_key(entry: LayerKeys, suffix: str, like: Tensor) -> TensorKey:
 def _as_spelled(network: Network, scheme: Scheme, tensors: Mapping[str, Tensor]) -> dict[str, tuple[TensorKey, ...]]:
     """Return all tensors of a network by key, in the spelling of the library version that wrote ``tensors``."""
     known_keys = keys(network, scheme)
+    # The keys show which version of the library wrote the file.
     if not scheme.omitted or any(scheme.omitted in scheme_key for scheme_key in tensors):
         return known_keys
     return {
@@ -116,7 +122,9 @@ def _as_spelled(network: Network, scheme: Scheme, tensors: Mapping[str, Tensor])
 
 
 def detect_schemes(tensors: Mapping[str, Tensor], network: Network) -> tuple[Scheme, ...]:
-    """Return the schemes that know the most keys; several schemes may use the same keys for a network.
+    """Return the schemes that know the most keys.
+
+    Several schemes may use the same keys for a network.
 
     Raises:
         WeightsError: If no scheme knows any key.
@@ -128,6 +136,7 @@ def detect_schemes(tensors: Mapping[str, Tensor], network: Network) -> tuple[Sch
             match_counts[name] = len(tensors.keys() & _as_spelled(network, scheme, tensors).keys())
         except WeightsError as error:
             refusals.append(str(error))
+    # The node path scheme covers every network, so that there is at least one count.
     best = max(match_counts.values())
     if not best:
         rest = f" and {len(tensors) - SHOWN_KEYS:,} more" if len(tensors) > SHOWN_KEYS else ""
@@ -148,7 +157,7 @@ def to_node_paths(
         tensors: Weights by their keys in ``scheme``.
 
     Raises:
-        WeightsError: If the scheme does not cover the network, or if keys or shapes do not fit; all are listed.
+        WeightsError: If the scheme does not cover the network, or if keys or shapes do not fit. All are listed.
     """
     known_keys = _as_spelled(network, scheme, tensors)
     missing = [key for scheme_key, parts in known_keys.items() if scheme_key not in tensors for key in parts]
@@ -192,7 +201,7 @@ def _misfits(
 
 
 def _suggest_neurons(known_keys: Mapping[str, tuple[TensorKey, ...]], faults: Mapping[str, list[str]]) -> str:
-    """Return a hint if only one of network and weights has PLIF neurons; else an empty text."""
+    """Return a hint if only one of network and weights has PLIF neurons, else an empty text."""
     suffixes = tuple(f".{name}" for name in PLIF().learnable())
     plif_keys = [str(key) for scheme_key, parts in known_keys.items() if scheme_key.endswith(suffixes) for key in parts]
     if not plif_keys and any(scheme_key.endswith(suffixes) for scheme_key in faults["unexpected"]):
@@ -203,7 +212,8 @@ def _suggest_neurons(known_keys: Mapping[str, tuple[TensorKey, ...]], faults: Ma
 
 
 def suggest_network(tensors: Mapping[str, Tensor], network: Network) -> str:
-    """Return a hint if the weights belong to another SpikingJelly class or network; else an empty text."""
+    """Return a hint if the weights belong to another SpikingJelly class or network, else an empty text."""
+    # A class derived from another one comes later and has the more specific marks.
     model_class = next(
         (model_class for model_class in reversed(CLASSES) if {*model_class.marks} <= tensors.keys()), None
     )
@@ -237,6 +247,7 @@ def to_scheme_keys(tensors: Mapping[str, Tensor], network: Network, scheme: Sche
         values = [tensors[key.node_key] for key in parts]
         first = parts[0].like
         if first.ndim:
+            # Fuse the layers that are one layer in the scheme, in the order of their parts.
             value = torch.cat([x.reshape(key.shape) for key, x in zip(parts, values, strict=True)])
         elif any(not torch.equal(x, values[0]) for x in values[1:]):
             listed = " and ".join(f"{key.node_key}={value.item():g}" for key, value in zip(parts, values, strict=True))

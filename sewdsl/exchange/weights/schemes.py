@@ -42,7 +42,7 @@ class ConvBlock:
 
     Attributes:
         branch: Units of the branch, at least one.
-        shortcut: Units of the projection; empty for an identity shortcut.
+        shortcut: Units of the projection. Empty for an identity shortcut.
         activation: Activation that is the only reader of the join, if any.
     """
 
@@ -108,6 +108,7 @@ def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
     if not (following and isinstance(following[0].op, BatchNorm)):
         raise MissingKeyError(conv, "has no batch norm after it")
     norm, *following = following
+    # tdBN has an additional constant factor, for which the scheme has no key.
     if isinstance(norm.op, BatchNorm) and norm.op.scale != 1:
         raise MissingKeyError(norm, f"has an additional factor of {norm.op.scale:g}")
     if following and isinstance(following[0].op, Activation):
@@ -116,7 +117,10 @@ def leading_unit(row: Sequence[Node]) -> tuple[ConvUnit, Sequence[Node]]:
 
 
 class UnitKeys(NamedTuple):
-    """Prefixes of the keys of a unit; activation None: it has no keys and must not be learnable."""
+    """Prefixes of the keys of a unit.
+
+    An activation without a prefix must not be learnable.
+    """
 
     conv: str
     norm: str
@@ -129,7 +133,7 @@ class Scheme(ABC):
     Attributes:
         name: Name on the command line.
         scalar: Shape of the learnable scalar of a neuron.
-        omitted: Part of the keys that other versions of the library omit; both spellings are read.
+        omitted: Part of the keys that other versions of the library omit. Both spellings are read.
     """
 
     name: ClassVar[str]
@@ -196,7 +200,7 @@ class ResNetScheme(Scheme):
     A stage starts with the first block, and with every later block that has a projection.
 
     Attributes:
-        branch: Names of a unit in the branch; ``{}`` is the index of the unit, from 1.
+        branch: Names of a unit in the branch. ``{}`` is the index of the unit, from 1.
         projection: Names of a projection.
         bare_projection: Names of a projection without activation, if they differ.
     """
@@ -242,6 +246,7 @@ class ResNetScheme(Scheme):
         for unit in block.shortcut[:1]:
             names = None if unit.activation else self.bare_projection
             yield from self.unit(unit, names or self.projection, within)
+        # ResNets have a single convolution in a projection.
         for unit in block.shortcut[1:]:
             raise MissingKeyError(unit.conv, "is the second convolution of a projection")
         if block.activation is not None:
@@ -278,7 +283,7 @@ Item = ConvBlock | ConvUnit | tuple[ConvUnit, ...] | Node
 class FangDvsScheme(Scheme):
     """``conv.1.conv.0.0.module.0.weight``: one numbered sequence of all layers except the last, including pooling.
 
-    Blocks have an identity shortcut; plain blocks have none.
+    Blocks have an identity shortcut. Plain blocks have none.
     """
 
     name: ClassVar[str] = "authors-dvs"
@@ -317,6 +322,7 @@ class FangDvsScheme(Scheme):
 
 def _items(body: Sequence[Node | ConvBlock]) -> Iterator[Item]:
     """Yield the numbered entries: a block call without a shortcut is one entry."""
+    # Consecutive layers of one block call form a plain block, whose layers share a number.
     for call, group in groupby(body, _call):
         nodes = []
         for part in group:
@@ -344,7 +350,7 @@ def _loose(row: Sequence[Node]) -> Iterator[ConvUnit | Node]:
 
 
 def _call(part: Node | ConvBlock) -> tuple[PathStep, ...] | None:
-    """Return the path of the innermost block call around a node; None for a residual block."""
+    """Return the path of the innermost block call around a node, or None for a residual block."""
     if isinstance(part, ConvBlock):
         return None
     depths = [depth for depth, step in enumerate(part.path, 1) if step.kind == "block"]

@@ -30,7 +30,7 @@ class LayerKeys:
         names: Suffixes in the scheme by suffixes in sewdsl, where they differ.
         part: Index of the layer in a fused tensor, along the first axis.
         parts: Number of layers in a fused tensor.
-        ones: Number of additional trailing axes of length 1 of the weights in the scheme; negative: fewer.
+        ones: Number of additional trailing axes of length 1 of the weights in the scheme. Negative: fewer.
     """
 
     node: Node
@@ -86,7 +86,7 @@ class SequenceReader:
 
     @property
     def next(self) -> Node | None:
-        """Next layer or merge; None at the end."""
+        """Next layer or merge, or None at the end."""
         if not self._items:
             return None
         item = self._items[0]
@@ -100,13 +100,17 @@ class SequenceReader:
         return self.next is not None and isinstance(self.next.op, kinds)
 
     def take(self, description: str, *kinds: type[Op]) -> Node:
-        """Return the next node, which must have one of these kinds; ``description`` names it in the message."""
+        """Return the next node, which must have one of these kinds.
+
+        ``description`` names it in the message.
+        """
         node = self.next
         if node is None:
             raise MissingKeyError(self._last, f"has no {description} after it")
         if not isinstance(node.op, kinds):
             article = "an" if description[0] in "AEIOU" else "a"
             raise MissingKeyError(node, f"is where {article} {description} is expected")
+        # The last node is named in the message if the sequence ends too early.
         self._items.pop(0)
         self._last = node
         return node
@@ -143,7 +147,10 @@ class SequenceReader:
         self.layer_keys.append(LayerKeys(node, prefix, part=part, parts=parts))
 
     def neuron(self, prefix: str | None) -> None:
-        """Read an activation; without a prefix it must not be learnable."""
+        """Read an activation.
+
+        Without a prefix it must not be learnable.
+        """
         self.layer_keys += self._activation(self.take("neuron", Activation), prefix)
 
     def unit(  # noqa: PLR0913 -- three prefixes and three options

@@ -29,7 +29,9 @@ TWO, THREE = 2, 3
 
 
 def _read_ms_resnet(reader: SequenceReader, *, attends: bool = False) -> None:
-    """Read ``layer2.0.downsample.1.weight``: a stage starts with a projection; in branches, neurons come first.
+    """Read ``layer2.0.downsample.1.weight``: a stage starts with a projection.
+
+    In branches, neurons come first.
 
     In an ``AttMSResNet``, branches end with attention, and projections with a stride start with pooling.
     """
@@ -37,6 +39,7 @@ def _read_ms_resnet(reader: SequenceReader, *, attends: bool = False) -> None:
     reader.skip(MaxPool)
     stage, block = 1, 0
     while reader.starts(Add):
+        # A projection starts a new stage, except in the first block.
         if block and not reader.starts_identity():
             stage, block = stage + 1, 0
         _ms_resnet_block(reader, f"layer{stage}.{block}.", attends=attends)
@@ -61,6 +64,7 @@ def _ms_resnet_block(reader: SequenceReader, within: str, *, attends: bool) -> N
     branch.end()
     if shortcut.next is not None:
         first = 0
+        # The pool is entry 0 of the downsample container.
         if attends and shortcut.starts(AvgPool):
             shortcut.skip(AvgPool)
             first = 1
@@ -92,6 +96,7 @@ def _read_masnn(reader: SequenceReader) -> None:
 
 def _read_vgg(reader: SequenceReader) -> None:
     """Read ``features.4.weight``, ``classifier.3.bias``: numbers count neurons, pools and dropout too."""
+    # Like torchvision's VGG, nn.Sequential numbers layers without weights too.
     index = 0
     while index == 0 or reader.starts(Conv, MaxPool):
         if index and reader.starts(MaxPool):
@@ -117,6 +122,7 @@ def _read_spikformer(reader: SequenceReader) -> None:
     """Read ``blocks.0.attn.qkv_conv_bn.0.weight``: one convolution for queries, keys and values."""
     for stage in range(4):
         _spikformer_embed(reader, f"patch_embed.stages.{stage}.")
+    # The positional encoding is a residual branch.
     branch = reader.residual()
     _spikformer_embed(branch, "patch_embed.positional_encoding.")
     branch.end()
@@ -182,6 +188,7 @@ def _qkformer_block(reader: SequenceReader, within: str, *, attends: bool) -> No
     if attends:
         _self_attention(branch, f"{within}attn.")
     else:
+        # Queries and keys are two parts of one convolution. Only the queries are summed.
         for part, operand in enumerate(branch.merge(Product, TWO)):
             _fused(operand, f"{within}attn.qk_conv_bn", part, TWO)
             operand.neuron(None)
@@ -233,6 +240,7 @@ def _read_sdt(reader: SequenceReader) -> None:
 def _sdt_attention(reader: SequenceReader, within: str) -> None:
     branch = reader.residual()
     branch.neuron(f"{within}shortcut_lif")
+    # q * (sum of k * v): the inner product is the second operand of the outer one.
     query, rest = branch.merge(Product, TWO)
     for operand, letter in zip((query, *rest.merge(Product, TWO)), "qkv", strict=True):
         operand.unit(*(f"{within}{letter}_{layer}" for layer in ("conv", "bn", "lif")), bias=False)
@@ -267,8 +275,9 @@ def _read_maxformer(reader: SequenceReader) -> None:
 
 
 def _maxformer_stem(reader: SequenceReader) -> bool:
-    """Read the first embedding; return whether it is the CIFAR variant."""
+    """Read the first embedding, and return whether it is the CIFAR variant."""
     first = reader.next
+    # Only the CIFAR variant starts with a convolution without bias.
     if first is not None and isinstance(first.op, Conv) and not first.op.bias:
         reader.conv_norm("patch_embed1.conv", "patch_embed1.bn", bias=False)
         for operand, name in zip(reader.merge(Add, TWO), ("branch", "shortcut"), strict=True):
@@ -323,7 +332,7 @@ class SpikingJellyClass:
     Attributes:
         networks: Shipped networks of this class.
         marks: Keys that only this class and its subclasses have.
-        read: Reads all layers of a network; raises WeightsError if the network is not of this class.
+        read: Reads all layers of a network. Raises WeightsError if the network is not of this class.
     """
 
     name: str

@@ -16,7 +16,7 @@ from sewdsl.ir.network import Network
 from sewdsl.light_dataclass import dataclass
 
 MAX_LEFT = 20
-"""Maximum number of entries about unused weights; a file may have thousands."""
+"""Maximum number of entries about unused weights. A file may have thousands."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TakenWeights:
     """Weights of a file that fit a network.
 
     Attributes:
-        tensors: Tensors to load by node path; a layer has all of its tensors or none.
+        tensors: Tensors to load by node path. A layer has all of its tensors or none.
         total: Number of tensors of the network.
         taken: Layers and parts to load.
         new: Layers and parts with weights that keep their initial values.
@@ -45,7 +45,9 @@ class TakenWeights:
 
 
 def take_weights(tensors: Mapping[str, Tensor], network: Network, only: Sequence[str] = ()) -> TakenWeights:
-    """Select the weights that fit a network, layer by layer; a layer with any misfit keeps its initial values.
+    """Select the weights that fit a network, layer by layer.
+
+    A layer with any misfit keeps its initial values.
 
     Args:
         tensors: Weights by node path.

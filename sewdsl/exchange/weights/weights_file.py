@@ -1,4 +1,4 @@
-"""Weights files; reading one never executes code from it."""
+"""Weights files, read without executing code from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sewdsl.paths import is_folder, open_file
 from sewdsl.tensor_file import DIGEST, DamagedTensorsError, decode_tensors, encode_tensors
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
-"""Suffixes of files to write; the format of a file to read is detected from its contents."""
+"""Suffixes of files to write. The format of a file to read is detected from its contents."""
 NESTED_WEIGHT_KEYS = ("model", "net", "state_dict")
 """Keys of the weights in a checkpoint: code of Fang et al., SpikingJelly's examples, Lightning and sewdsl."""
 PREFIXES = ("module.", "model.")
@@ -57,6 +57,7 @@ def read_weights(path: Path) -> WeightsFile:
     try:
         if fault := _wrong_kind(path, data[:MAX_HEAD_BYTES]):
             raise WeightsError(fault)  # noqa: TRY301 -- the handler below adds the file name
+        # A safetensors file starts with 8 bytes of length and a JSON header.
         return _decode_safetensors(data) if data[8:9] == b"{" else _find_weights(_load_pickle(data))
     except WeightsError as error:
         raise WeightsError(f"'{path}' {error}") from None
@@ -98,7 +99,7 @@ def _load_pickle(data: bytes) -> Any:
 
 
 def _wrong_kind(path: Path, head: bytes) -> str:
-    """Return a message if a file is of another kind; empty if it may contain weights."""
+    """Return a message if a file is of another kind, or an empty text if it may contain weights."""
     kind = identify_file(path.name, head)
     if kind is not None and kind.what not in {WEIGHTS.what, ARCHIVE.what}:
         return f"is {kind.what}, expected a weights file"
@@ -114,13 +115,14 @@ def _find_weights(content: Any) -> WeightsFile:
         return _strip_prefixes(content, ())
     if len(weight_keys) > 1:
         raise WeightsError(f"contains several sets of weights: {' and '.join(map(repr, weight_keys))}")
+    # Report everything else, e.g. optimizer states, so that a wrong key is noticed.
     ignored = [f"{key!r} ({type(value).__name__})" for key, value in content.items() if key != weight_keys[0]]
     notes = [f"weights read from {weight_keys[0]!r}", *([f"ignored: {', '.join(ignored)}"] if ignored else [])]
     return _strip_prefixes(content[weight_keys[0]], notes)
 
 
 def _strip_prefixes(tensors: Mapping[Any, Any], notes: Sequence[str]) -> WeightsFile:
-    """Check that all values are tensors; remove prefixes that all keys share."""
+    """Check that all values are tensors, and remove prefixes that all keys share."""
     invalid = [
         f"{key!r} ({type(value).__name__})"
         for key, value in tensors.items()
@@ -130,6 +132,7 @@ def _strip_prefixes(tensors: Mapping[Any, Any], notes: Sequence[str]) -> Weights
         raise WeightsError(
             f"contains values that are not tensors: {', '.join(invalid)}" if invalid else "contains no weights"
         )
+    # Wrappers can be nested, hence every prefix in turn.
     for prefix in PREFIXES:
         if all(key.startswith(prefix) for key in tensors):
             tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
@@ -138,7 +141,9 @@ def _strip_prefixes(tensors: Mapping[Any, Any], notes: Sequence[str]) -> Weights
 
 
 def encode(tensors: Mapping[str, Tensor], suffix: str) -> bytes:
-    """Return the content of a weights file; equal weights give equal bytes.
+    """Return the content of a weights file.
+
+    Equal weights give equal bytes.
 
     Args:
         suffix: One of :data:`SUFFIXES`.

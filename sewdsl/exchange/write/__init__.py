@@ -1,1 +1,4 @@
-"""Export formats; they do not import each other."""
+"""Export formats.
+
+They do not import each other.
+"""

@@ -32,7 +32,9 @@ METADATA_FILE = "sewdsl.json"
 
 
 class PlainNetwork(SpikingNetwork):
-    """Network in evaluation mode with few PyTorch operations; its modules are copies of another network's.
+    """Network in evaluation mode with few PyTorch operations.
+
+    Its modules are copies of another network's.
 
     All weights are contiguous: torch.save warns about other layouts.
     """
@@ -54,7 +56,9 @@ class PlainNetwork(SpikingNetwork):
 
 
 class PlainSequence(StepState):
-    """Step-by-step computation of spikes; equal to the reference kernel for finite values.
+    """Step-by-step computation of spikes.
+
+    Equal to the reference kernel for finite values.
 
     Layers without a state over time, e.g. parallel neurons and norms with a weight per time-step, run unchanged.
     """
@@ -89,12 +93,16 @@ class _PlainStep(StepState):
 
 
 def _spikes(neuron: Neuron, x_TN: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the spikes ``[T, N, *]`` and the final membrane potential; 16-bit inputs are computed in float32."""
+    """Return the spikes ``[T, N, *]`` and the final membrane potential.
+
+    16-bit inputs are computed in float32.
+    """
     spec, compute_dtype = neuron.spec, torch.promote_types(x_TN.dtype, torch.float32)
     charge, drive_TN = reference.charge_function(
         spec, x_TN if x_TN.dtype == compute_dtype else x_TN.to(compute_dtype), neuron.learned
     )
     v, fired = torch.full_like(drive_TN[0], spec.rest) if v is None else v, []
+    # A Python loop over time: torch.export unrolls it, since T is fixed.
     for drive in drive_TN.unbind():
         h = charge(v, drive)
         fired.append(h >= spec.v_threshold)
@@ -121,7 +129,10 @@ def export_program(model: SpikingNetwork) -> ExportedProgram:
 
 
 def write_archive(model: SpikingNetwork, inputs: str = "") -> bytes:
-    """Return the archive of :func:`export_program`, with metadata in ``sewdsl.json``; ``inputs``: input scaling."""
+    """Return the archive of :func:`export_program`, with metadata in ``sewdsl.json``.
+
+    ``inputs`` describes the input scaling.
+    """
     file = BytesIO()
     torch.export.save(
         export_program(model), file, extra_files={METADATA_FILE: json.dumps(file_metadata(model.network, inputs))}

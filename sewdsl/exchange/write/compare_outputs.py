@@ -22,8 +22,8 @@ class OutputDifference(NamedTuple):
     """Difference between an output of the module and of the file.
 
     Attributes:
-        name: Name of the output; empty for a single output.
-        difference: Largest absolute difference; NaN if an element is NaN in one output only.
+        name: Name of the output. Empty for a single output.
+        difference: Largest absolute difference. NaN if an element is NaN in one output only.
         largest: Largest absolute element of the module's output.
         tolerance: Maximum accepted difference.
     """
@@ -77,12 +77,18 @@ def compare_outputs(model: SpikingNetwork, format_: ExportFormat, written: bytes
 
 
 def _by_name(outputs: Outputs) -> dict[str, Tensor]:
-    """Return the outputs by name; a single output has an empty name."""
+    """Return the outputs by name.
+
+    A single output has an empty name.
+    """
     return outputs if isinstance(outputs, dict) else {"": outputs}
 
 
 def _difference(expected: Tensor, actual: Tensor) -> float:
-    """Return the largest absolute difference; elements that are NaN in both count as equal."""
+    """Return the largest absolute difference.
+
+    Elements that are NaN in both count as equal.
+    """
     is_equal = (expected == actual) | (expected.isnan() & actual.isnan())
     return (expected - actual).abs().masked_fill(is_equal, 0.0).max().item()
 
@@ -91,6 +97,7 @@ def _rounding_effects(
     model: SpikingNetwork, x: Tensor, expected: dict[str, Tensor], *, sequence: bool
 ) -> dict[str, float]:
     """Return the largest change of each output when weights and input change by float32 rounding."""
+    # A fixed seed makes the tolerance reproducible.
     generator = torch.Generator().manual_seed(0)
     effects = dict.fromkeys(expected, 0.0)
 

@@ -48,7 +48,10 @@ class EvaluatedLayer:
         return "-".join(map(str, (self.node.op, *(norm for norm, _ in self.norms))))
 
     def folded(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Return weight and bias with the batch norms folded in; the bias may be None."""
+        """Return weight and bias with the batch norms folded in.
+
+        The bias may be None.
+        """
         weight, bias = self.learned["weight"], self.learned.get("bias")
         for norm, learned in self.norms:
             factor, shift = factor_and_shift(norm, learned)
@@ -73,6 +76,7 @@ def evaluated_layers(model: SpikingNetwork, dt: float) -> Iterator[tuple[int, Ev
     network, hosts = model.network, foldable_norms(model.network)
     nodes = network.in_evaluation().nodes
     dtype = number_format(model)
+    # float64, so that folding rounds once, when the weights are converted to the dtype of the file.
     learned = [
         {key: value.detach().cpu().double() for key, value in model.get_submodule(node.name).state_dict().items()}
         if index

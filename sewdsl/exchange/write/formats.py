@@ -22,7 +22,7 @@ class ExportFormat:
 
     Attributes:
         endings: File suffixes.
-        write: Returns the file of a module in evaluation mode, in the dtype of its parameters; its second argument
+        write: Returns the file of a module in evaluation mode, in the dtype of its parameters. Its second argument
             describes the input scaling and is empty if unknown. For NIR, the third is ``dt``, a time-step in seconds.
             Raises :class:`~sewdsl.exchange.errors.ExportError` if the network cannot be expressed.
         run: Returns the outputs of a file for an input, ``[T, N, *]`` or static, computed by the library of the
@@ -30,7 +30,7 @@ class ExportFormat:
         tolerance: Maximum difference that ``--check`` accepts, as a fraction of the largest output.
         double: Whether ``run`` computes in float64 for a float64 input, whatever the dtype of the weights.
         sequence: Whether ``run`` returns the output of every time-step, ``[T, N, *]``, instead of the readout.
-        holds_weights: Whether the file contains the weights; if not, they are written to a separate file.
+        holds_weights: Whether the file contains the weights. If not, they are written to a separate file.
     """
 
     endings: tuple[str, ...]
@@ -103,6 +103,7 @@ def file_metadata(network: Network, inputs: str) -> dict[str, str]:
     settings = network.settings
     try:
         spec = write_net(network)
+    # Networks from Python need not have a text.
     except UnwritableNetwork:
         spec = ""
     return {

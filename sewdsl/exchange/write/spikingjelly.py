@@ -53,6 +53,7 @@ def _neuron(node: Node, op: Spiking) -> PyCall:
         name = "tau" if isinstance(op, LIF) else "init_tau"
         tau = (Arg(name, Literal(op.tau), 2.0),)
     elif isinstance(op, DLIF):
+        # LIFNode with decay_input=False computes V + X - (V - v_reset) / tau: decay = 1 - 1 / tau.
         tau = (Arg("tau", Literal(1 / (1 - op.decay)), 2.0), Arg("decay_input", Literal(False), default=True))  # noqa: FBT003
     return PyCall(
         f"neuron.{NEURONS[type(op)]}",
@@ -67,20 +68,23 @@ def _neuron(node: Node, op: Spiking) -> PyCall:
 
 
 def _parallel(node: Node, op: ParallelNeuron) -> PyCall:
-    """Return the constructor call of a parallel neuron; SpikingJelly fixes the initial threshold to 1."""
+    """Return the constructor call of a parallel neuron.
+
+    SpikingJelly fixes the initial threshold to 1.
+    """
     if op.v_threshold != 1:
         raise UnsupportedLayer(node, f"has initial v_threshold {op.v_threshold}; SpikingJelly's {op.kind} starts at 1")
     sizes = {name: value for name, value in op if name in {"order", "steps"}}
     return PyCall(
         PARALLEL[type(op)],
         (
-            *(Arg(name, Literal(sizes[field]), positional=True) for name, field in THEIR_COUNTS if field in sizes),
+            *(Arg(name, Literal(sizes[field]), positional=True) for name, field in SIZE_ARGUMENTS if field in sizes),
             Arg("surrogate_function", Literal(_surrogate(node, op.surrogate))),
         ),
     )
 
 
-THEIR_COUNTS = (("k", "order"), ("T", "steps"))
+SIZE_ARGUMENTS = (("k", "order"), ("T", "steps"))
 """SpikingJelly's names of the size arguments of parallel neurons, in order, and the sewdsl names."""
 
 
@@ -168,6 +172,7 @@ class SpikingJellyLayers:
             slope = "" if surrogate is None else _surrogate(node, surrogate)
             (source,) = self._network.inputs(node)
             return self._equations.call(node.op, source, slope)
+        # A loop runs step by step, but PSN needs the whole sequence.
         if isinstance(node.op, ParallelNeuron) and self._network.nodes.index(node) in self._network.graph.looped:
             raise UnsupportedLayer(node, "is in a loop, but SpikingJelly computes all its time-steps at once")
         if isinstance(node.op, Spiking):

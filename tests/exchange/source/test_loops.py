@@ -133,7 +133,7 @@ def test_same_whatever_the_network(dialect: str, text: str, *, training: bool) -
     try:
         found, wanted = both(compilation.result(), dialect, training=training)
     except UnsupportedLayer as error:
-        assert dialect == "spikingjelly" and "SpikingJelly's computes all time-steps at once" in str(error)  # noqa: PT018, PT017
+        assert dialect == "spikingjelly" and "SpikingJelly computes all its time-steps at once" in str(error)  # noqa: PT018, PT017
         return
     same(found, wanted)
 

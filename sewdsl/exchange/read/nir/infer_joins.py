@@ -33,15 +33,17 @@ class OperandSums:
         self._draft, self._nodes, self._single = draft, nodes, single
         self._order = {name: index for index, name in enumerate(nodes)}
         read_sets = {frozenset(node.reads) for node in nodes.values() if len(node.reads) > 1}
-        self._known = sorted(read_sets, key=lambda names: (-len(names), sorted(map(self._order.__getitem__, names))))
-        self._found: dict[frozenset[str], int] = {}
+        self._known_sums = sorted(
+            read_sets, key=lambda names: (-len(names), sorted(map(self._order.__getitem__, names)))
+        )
+        self._sum_items: dict[frozenset[str], int] = {}
 
     def of(self, reads: Iterable[str]) -> int:
         """Return the item of the sum of some nodes."""
         names = frozenset(reads)
-        if names not in self._found:
-            self._found[names] = self._sum(names)
-        return self._found[names]
+        if names not in self._sum_items:
+            self._sum_items[names] = self._sum(names)
+        return self._sum_items[names]
 
     def signed(self, node: Primitive) -> tuple[int, int]:
         """Return the item of an operand, and its sign: -1 for a ``Scale`` by -1."""
@@ -50,7 +52,7 @@ class OperandSums:
         return self.of((node.name,)), 1
 
     def _sum(self, names: frozenset[str]) -> int:
-        """Add the operands of a sum pairwise; reuse poolings and sums that are part of it."""
+        """Add the operands of a sum pairwise, and reuse poolings and sums that are part of it."""
         pooled = self._pooled(names)
         if names in pooled:
             return pooled[names]
@@ -58,7 +60,7 @@ class OperandSums:
             return self._single(*names)
         units, rest = [], names
         # Largest known sums first, so that as little as possible is added again.
-        for part in (*pooled, *self._known):
+        for part in (*pooled, *self._known_sums):
             if part < names and part <= rest:
                 units.append(self.of(part))
                 rest -= part
@@ -87,14 +89,15 @@ class OperandSums:
             if upper is not None and set(node_by_threshold) == set(range(1, upper + 1)):
                 members = frozenset(node_by_threshold.values())
                 origin = self._nodes[node_by_threshold[1]].origin
-                pooled[members] = self._found.get(members, -1)
+                pooled[members] = self._sum_items.get(members, -1)
                 if pooled[members] < 0:
-                    self._found[members] = pooled[members] = self._draft.add(pool, (source,), origin)
+                    self._sum_items[members] = pooled[members] = self._draft.add(pool, (source,), origin)
         return pooled
 
     def _level(self, name: str) -> tuple[Level, int] | None:
         """Return the max pooling and the count that a node compares the pooled maximum with, or None."""
         threshold = self._nodes[name]
+        # A Threshold of a SumPool2d of a Threshold: some count in the window reaches the inner threshold.
         if threshold.kind != "Threshold" or len(threshold.reads) != 1 or not 0 <= threshold.number("threshold") < 1:
             return None
         pool = self._nodes[threshold.reads[0]]

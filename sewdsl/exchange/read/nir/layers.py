@@ -35,7 +35,7 @@ WINDOW = {"kernel": "kernel_size", "stride": "stride", "padding": "padding"}
 
 
 def tensor(node: Primitive, key: str, ndim: int) -> Tensor:
-    """Return an argument as a tensor of its own dtype; fail unless it has ``ndim`` axes."""
+    """Return an argument as a tensor of its own dtype, or fail unless it has ``ndim`` axes."""
     array = node.array(key)
     if array.ndim != ndim:
         raise node.origin.refusal(f"has a {key} with {array.ndim} axes, expected {ndim}")
@@ -87,6 +87,7 @@ def _padding(
         return node.pair("padding")
     if padding == "valid":
         return (0, 0)
+    # An odd total would pad one side more than the other.
     reach = tuple(d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
     if padding != "same" or stride != (1, 1) or any(each % 2 for each in reach):
         raise node.origin.refusal(
@@ -96,7 +97,10 @@ def _padding(
 
 
 def _linear(draft: Draft, node: Primitive, source: int) -> int:
-    """Add ``Affine`` or ``Linear``; a ``Linear`` written for average pooling of features becomes a pooling again."""
+    """Add ``Affine`` or ``Linear``.
+
+    A ``Linear`` written for average pooling of features becomes a pooling again.
+    """
     weight = tensor(node, "weight", 2)
     bias = tensor(node, "bias", 1) if node.kind == "Affine" else None
     shape = draft.shape(source)
@@ -127,7 +131,10 @@ def _total(draft: Draft, node: Primitive, source: int) -> int:
 
 
 def _flatten(draft: Draft, node: Primitive, source: int) -> int:
-    """Add ``Flatten`` of all axes; ``Flatten`` of one axis has no effect."""
+    """Add ``Flatten`` of all axes.
+
+    ``Flatten`` of one axis has no effect.
+    """
     shape = draft.shape(source)
     (first, _), (last, _) = (node.pair(key) for key in ("start_dim", "end_dim"))
     first, last = (axis + len(shape) if axis < 0 else axis for axis in (first, last))

@@ -75,7 +75,7 @@ def _fits(node: Primitive, dt: float) -> bool:
 
 
 def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
-    """Add the neuron of a node, preceded by a factor if its gain is not 1; return its item.
+    """Add the neuron of a node, preceded by a factor if its gain is not 1, and return its item.
 
     Raises:
         UnsupportedPart: If no sewdsl neuron computes the same.
@@ -91,6 +91,7 @@ def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
     else:
         op, gain = _leaking(node, dt)
     original = _original_neuron(node, op)
+    # The factor is a separate item: build_network() multiplies it into preceding weights where possible.
     if not isclose(gain, 1, rel_tol=RELATIVE_TOLERANCE):
         factor = torch.tensor([gain], dtype=torch.float64)
         source = draft.add(ScaleOp(), (source,), node.origin, factor=factor)
@@ -104,7 +105,7 @@ def neuron(draft: Draft, node: Primitive, source: int, dt: float) -> int:
 
 
 def _synapse(draft: Draft, node: Primitive, source: int, dt: float) -> int:
-    """Add the synaptic current of ``CubaLIF``, I[t] = decay I[t-1] + X[t]; return its item."""
+    """Add the synaptic current of ``CubaLIF``, I[t] = decay I[t-1] + X[t], and return its item."""
     if node.kind != "CubaLIF":
         return source
     steps = node.number("tau_syn") / dt
@@ -151,7 +152,10 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
 
 
 def _firing(node: Primitive) -> dict[str, float]:
-    """Return threshold and reset; an omitted ``v_reset`` is 0."""
+    """Return threshold and reset.
+
+    An omitted ``v_reset`` is 0.
+    """
     reset = node.number("v_reset") if node.fields.get("v_reset") is not None else 0.0
     return {"v_threshold": node.number("v_threshold"), "v_reset": reset}
 
@@ -176,7 +180,7 @@ def _original_neuron(node: Primitive, op: LinearNeuron) -> tuple[LinearNeuron, d
 
 @lru_cache(maxsize=1024)
 def _parse_neuron(text: str) -> LinearNeuron | None:
-    """Parse a neuron; return None if the text is not one."""
+    """Parse a neuron, and return None if the text is not one."""
     try:
         op = load(text, input=(1,)).nodes[-1].op
     except SewdslError:

@@ -25,7 +25,9 @@ TIMEOUT_SECONDS_PER_BYTE = 1e-6
 
 @contextmanager
 def open_graph(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield a graph as nested dictionaries; arrays are read from the open file on access.
+    """Yield a graph as nested dictionaries.
+
+    Arrays are read from the open file on access.
 
     Raises:
         ModelImportError: If the file is missing, damaged, unsafe, or not a NIR graph.
@@ -52,6 +54,7 @@ def _check_in_subprocess(path: Path) -> None:
     kind = identify_file(path.name, head)
     if kind is not None and not head.startswith(HDF5):
         raise ModelImportError(f"'{path}' is {kind.what}, expected a NIR file: {kind.use.replace('FILE', str(path))}")
+    # Run the script by its path: the child does not need to import the package.
     script, argument = safe_traverse.__file__, str(path.absolute())
     command = python_command(
         f"import runpy; sys.argv[1:] = [{argument!r}]; runpy.run_path({script!r}, None, '__main__')"

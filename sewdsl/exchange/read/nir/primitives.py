@@ -47,13 +47,16 @@ class Primitive:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """Metadata of the node; empty if it has none."""
+        """Metadata of the node, empty if it has none."""
         metadata = self.fields.get("metadata")
         return plain_metadata(metadata) if isinstance(metadata, Mapping) else {}
 
     @property
     def written_for(self) -> str:
-        """Layer in the metadata, with its arguments; empty for graphs of other libraries or invalid metadata."""
+        """Layer in the metadata, with its arguments.
+
+        Empty for graphs of other libraries or invalid metadata.
+        """
         try:
             origin = NodeMetadata.of(self.metadata)
         except ValueError:
@@ -160,7 +163,7 @@ DELAYED = " (delayed)"
 def _flatten(
     tree: Mapping[str, Any], within: str, nodes: dict[str, tuple[str, Mapping[str, Any]]], reads: dict[str, list[str]]
 ) -> tuple[str, str]:
-    """Collect the nodes and edges of a graph and its subgraphs; return the names of its Input and Output."""
+    """Collect the nodes and edges of a graph and its subgraphs, and return the names of its Input and Output."""
     inner = tree.get("nodes")
     if not isinstance(inner, Mapping) or tree.get("edges") is None:
         raise ModelImportError(f"{within.removesuffix('.') or 'this'} is not a NIR graph: nodes or edges are missing")
@@ -180,6 +183,7 @@ def _flatten(
         for end in (source, target):
             if end not in enters:
                 raise ModelImportError(f"an edge refers to {within}{end}, which is not a node")
+        # A sum is a set of nodes, which cannot contain a node twice.
         if leaves[source] in reads[enters[target]]:
             raise ModelImportError(f"duplicate edge from {within}{source} to {within}{target}")
         reads[enters[target]].append(leaves[source])
@@ -190,7 +194,7 @@ def _flatten(
 
 
 def _edges(edges: Any) -> Iterator[tuple[str, str]]:
-    """Yield the edges as pairs of names; reject edges with other than two ends."""
+    """Yield the edges as pairs of names, and reject edges with other than two ends."""
     rows = read_value(edges)
     for edge in rows:
         pair = [end.decode("utf-8", errors="replace") if isinstance(end, bytes) else str(end) for end in edge]
@@ -207,7 +211,10 @@ def _boundary_node(
     *,
     allow_several: bool = False,
 ) -> str:
-    """Return the name of the only node of a kind; with ``allow_several``, of the first one."""
+    """Return the name of the only node of a kind.
+
+    With ``allow_several``, return the first of several.
+    """
     names = [within + str(key) for key in inner if nodes.get(within + str(key), ("",))[0] == kind]
     if len(names) != 1 and not (names and allow_several):
         listed = f": {', '.join(names[:MAX_NAMES_LISTED])}" if names else ""
@@ -220,6 +227,7 @@ def _check_reachable(nodes: Mapping[str, tuple[str, Mapping[str, Any]]], reads: 
     """Check that every node is on a path from the Input of the whole graph to its Output."""
     graph = nx.DiGraph((source, name) for name, sources in reads.items() for source in sources)
     graph.add_nodes_from(nodes)
+    # The Input of a subgraph has sources, and the Output of one has readers.
     inputs = [name for name, (kind, _) in nodes.items() if kind == "Input" and not reads[name]]
     outputs = [name for name, (kind, _) in nodes.items() if kind == "Output" and not graph[name]]
     from_input = {*inputs}.union(*(nx.descendants(graph, name) for name in inputs))

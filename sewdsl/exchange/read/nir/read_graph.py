@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     import nir
 
 MAX_DELAY = 64
-"""Maximum delay of a node in time-steps; each time-step is a layer."""
+"""Maximum delay of a node in time-steps. Each time-step is a layer."""
 TRANSPARENT_PRIMITIVES = ("Input", "Output")
 ON_DEMAND = ("Scale", "SumPool2d", "Threshold")
-"""Primitives that may be part of a layer of several primitives; they are read alone only if another node reads them."""
+"""Primitives that may be part of a layer of several primitives. They are read alone only if another node reads them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read_graph(source: str | Path | nir.NIRGraph, options: NirReadOptions | None
         options: Overrides of the graph's metadata.
 
     Raises:
-        ModelImportError: If the graph cannot be read or expressed; the message names the node.
+        ModelImportError: If the graph cannot be read or expressed. The message names the node.
         MissingLibrary: If ``source`` is a path and h5py is not installed.
     """
     options = options or NirReadOptions()
@@ -78,6 +78,7 @@ def _read(graph: Mapping[str, Any], options: NirReadOptions, name: str) -> Impor
     except ValueError as error:
         raise ModelImportError(str(error)) from None
     nodes = primitives(graph)
+    # Options override metadata, and metadata override inference.
     dt = options.dt or (metadata_entry.dt if metadata_entry else infer_dt(nodes))
     encode = metadata_entry.encode if metadata_entry else "none"
     shape = options.input or _shape(next(node for node in nodes if node.kind == "Input" and not node.reads))
@@ -160,6 +161,7 @@ class _Graph:
         for node in nodes:
             if node.kind not in ON_DEMAND:
                 self._items[node.name] = self._item(node)
+        # Close the delays last: their sources come later in the order.
         for node in nodes:
             if node.delayed:
                 draft.close(self._items[node.name], self._sums.of(node.delayed))
@@ -182,6 +184,7 @@ class _Graph:
     def _item(self, node: Primitive) -> int:
         if node.kind == DELAY:
             return self._delay(node)
+        # Only the Input of the whole graph reads nothing: it is item 0.
         if not node.reads:
             return 0
         if node.kind == "Threshold":
@@ -198,7 +201,11 @@ class _Graph:
         return LAYERS[node.kind](self._draft, node, source)
 
     def _delay(self, node: Primitive) -> int:
-        """Add one ``DELAY`` for each time-step; in a cycle, the first one delays a later item."""
+        """Add one ``DELAY`` for each time-step.
+
+        In a cycle, the first one delays a later item.
+        """
+        # An implicit delay, which cut_cycles() inserted, has no fields.
         steps = node.number("delay") / self._dt if node.fields else 1.0
         count = round(steps)
         if not isclose(steps, count, rel_tol=RELATIVE_TOLERANCE) or not 1 <= count <= MAX_DELAY:
@@ -221,6 +228,7 @@ class _Graph:
             factor = factor.reshape(shape[0], -1)
             if (factor != factor[:, :1]).any():
                 raise node.origin.refusal("has factors that differ within a channel")
+            # One factor suffices if all channels have the same.
             factor = factor[:, 0] if (factor != factor[0, 0]).any() else factor[0, :1]
         return self._draft.add(ScaleOp(), (source,), node.origin, factor=factor.reshape(-1))
 

@@ -12,11 +12,11 @@ from importlib import import_module
 from typing import Any, Self
 
 MAX_GROUP_DEPTH = 32
-"""Maximum nesting of HDF5 groups; a NIR graph takes two levels."""
+"""Maximum nesting of HDF5 groups. A NIR graph takes two levels."""
 MAX_ITEMS = 200_000
 """Maximum number of groups and arrays."""
 MAX_COMPRESSION_RATIO = 1100
-"""Maximum ratio of unpacked to stored bytes; deflate reaches 1032."""
+"""Maximum ratio of unpacked to stored bytes. Deflate reaches 1032."""
 SMALL_ARRAY_BYTES = 1 << 20
 """Size below which an array is safe at any compression ratio, in bytes."""
 EXIT_UNSAFE_FILE = 3
@@ -26,7 +26,10 @@ ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeError)
 
 
 class DamagedFile(Exception):
-    """Unsafe or malformed file; the message is a predicate, e.g. ``is not a NIR graph``."""
+    """Unsafe or malformed file.
+
+    The message is a predicate, e.g. ``is not a NIR graph``.
+    """
 
     @classmethod
     def of(cls, why: str) -> Self:
@@ -52,7 +55,10 @@ def load_unread(file: Any) -> dict[str, Any]:
 
 
 def _group(group: Any, count: list[int], depth_left: int) -> dict[str, Any]:
-    """Return one group as a dictionary; ``count`` is the number of items so far, in a list to share it."""
+    """Return one group as a dictionary.
+
+    ``count`` is the number of items so far, in a list to share it.
+    """
     h5py = import_h5py()
     if not depth_left:
         raise DamagedFile.of(f"has groups nested more than {MAX_GROUP_DEPTH} deep")
@@ -94,7 +100,7 @@ def _read(items: dict[str, Any]) -> None:
 
 
 def main(path: str) -> int:
-    """Read the whole file and return the exit code; write the reason of a failure to standard output."""
+    """Read the whole file, print the reason of a failure, and return the exit code."""
     try:
         with import_h5py().File(path, "r") as file:
             _read(load_unread(file))

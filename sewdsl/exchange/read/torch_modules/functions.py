@@ -24,11 +24,14 @@ _SHAPE_QUERIES = frozenset({
         "shape", "ndim", "dtype", "device", "is_cuda", "requires_grad", "layout", "is_sparse", "is_meta", "names"
     )),
 })  # fmt: skip
-"""Functions that query shapes and properties only; they run unchanged."""
+"""Functions that query shapes and properties only. They run unchanged."""
 
 
 def pair(value: Any) -> tuple[int, int]:
-    """Return height and width as integers; a single value counts for both."""
+    """Return height and width as integers.
+
+    A single value counts for both.
+    """
     return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[-1]))
 
 
@@ -46,7 +49,10 @@ def _add_in_place(trace: Trace, a: TracedTensor, b: Any, *, alpha: float = 1) ->
 
 
 def _complement(trace: Trace, a: TracedTensor, one: Any, *, alpha: float = 1) -> TracedTensor:
-    """Translate one - a, with one = 1; only products of spikes can read the result."""
+    """Translate one - a, with one = 1.
+
+    Only products of spikes can read the result.
+    """
     if isinstance(one, TracedTensor) or one != 1 or alpha != 1 or a.complement:
         raise trace.refusal("subtracts; only 1 - x of spikes is supported")
     return trace.tensor(a.checked().draft_index, a.form, complement=True)
@@ -66,6 +72,7 @@ def _multiply(trace: Trace, a: Any, b: Any) -> TracedTensor:
     if a.complement == b.complement:
         return trace.add(And(), a, b)
     branch, identity = (a, b) if a.complement else (b, a)
+    # IAND negates its branch itself: pass the spikes without the complement.
     spikes = trace.tensor(branch.checked().draft_index, branch.form)
     spikes.is_read_out = branch.is_read_out
     return trace.add(IAnd(), spikes, identity)
@@ -149,6 +156,7 @@ class Unsqueezed:
 
     def _repeat_over_time(self, sizes: Sequence[Any], kept: int | None) -> TracedTensor:
         trace, (first, *rest) = self._inner.run, sizes
+        # repeat() takes counts of 1 for the other axes, expand() takes -1 or the size.
         same = [(kept,)] * len(rest) if kept is not None else [(-1, size) for size in self._inner.shape]
         if (
             first != trace.sizes[0]
@@ -167,14 +175,17 @@ def _unsqueeze(trace: Trace, a: TracedTensor, dim: int) -> Unsqueezed:
 
 
 def _require_constant(trace: Trace, a: TracedTensor) -> TracedTensor:
-    """Return the tensor; fail if it has, or had, a time axis."""
+    """Return the tensor, or fail if it has, or had, a time axis."""
     if a.form is not LeadingAxes.STEP or a.complement or a.is_read_out or trace.repeated:
         raise trace.refusal(f"repeats {a.form.value}; only a constant input can be repeated, and only once")
     return a
 
 
 def _expand(trace: Trace, a: TracedTensor, *sizes: Any) -> TracedTensor:
-    """Translate ``expand`` that adds a time axis; an ``expand`` to the same shape has no effect."""
+    """Translate ``expand`` that adds a time axis.
+
+    An ``expand`` to the same shape has no effect.
+    """
     wanted = _as_tuple(sizes)
     if wanted == tuple(a.shape) and not a.complement:
         return _alias(trace, a)
@@ -186,6 +197,7 @@ def _mean(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False,
     axes = {axis % a.ndim for axis in ((dim,) if isinstance(dim, int) else dim or range(a.ndim))}
     spatial_axes = {a.ndim - 2, a.ndim - 1}
     ndim = len(trace.draft.shape(a.draft_index))
+    # Average the map first: the remaining axes can then only be that of time.
     if ndim == 3 and axes >= spatial_axes:  # noqa: PLR2004 -- C, H, W
         pooled = average_whole(trace, a)
         a, axes = (pooled if keepdim else trace.add(Flatten(), pooled)), axes - spatial_axes
@@ -236,7 +248,10 @@ def dropout(
     training: bool = True,
     inplace: bool = False,
 ) -> TracedTensor:
-    """Add dropout; ``training`` has no effect, since sewdsl follows the mode of the network."""
+    """Add dropout.
+
+    ``training`` has no effect, since sewdsl follows the mode of the network.
+    """
     return trace.add(make_op(Dropout, trace.origin, p=float(p)), a)
 
 
@@ -287,7 +302,7 @@ def _slide(
 
 
 def require_map(trace: Trace, a: TracedTensor) -> TracedTensor:
-    """Return the tensor; fail unless it is a feature map, ``[N, C, H, W]`` or ``[N, C, L]``."""
+    """Return the tensor, or fail unless it is a feature map, ``[N, C, H, W]`` or ``[N, C, L]``."""
     if len(trace.draft.shape(a.draft_index)) == 1:
         raise trace.refusal("pools a vector; expected a feature map")
     return a
@@ -319,6 +334,7 @@ def linear_function(trace: Trace, a: TracedTensor, weight: Tensor, bias: Tensor 
         raise trace.refusal("multiplies by a computed matrix; expected a parameter")
     if len(trace.draft.shape(a.draft_index)) > 1:
         raise trace.refusal("applies a linear layer to a feature map; flatten it first")
+    # The parameters belong to the module that calls the function.
     trace.once(weight)
     require_width(trace, a, weight.shape[1])
     op = make_op(Linear, trace.origin, features=len(weight), bias=bias is not None)

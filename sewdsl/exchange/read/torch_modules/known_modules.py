@@ -44,7 +44,7 @@ LIBRARIES = {
 
 
 def unsupported_neuron_message(module: Any) -> str:
-    """Return the message about an unsupported neuron of another library; empty for other modules."""
+    """Return the message about an unsupported neuron of another library, or an empty text for other modules."""
     for cls in type(module).__mro__:
         for library, message in LIBRARIES.items():
             if cls.__module__.startswith(library) and ".neuron" in cls.__module__.replace("._", "."):
@@ -102,14 +102,14 @@ def _copy_parameters(module: nn.Module, names: tuple[str, ...] = ("weight", "bia
 
 
 def _require_batch_first(trace: Trace, _: nn.Module, a: TracedTensor) -> TracedTensor:
-    """Return the input of a PyTorch layer; fail if its first axis is not that of samples."""
+    """Return the input of a PyTorch layer, or fail if its first axis is not that of samples."""
     if a.form is LeadingAxes.SEQUENCE:
         raise trace.refusal(f"requires [N, *], but its input is {a.form.value}")
     return a
 
 
 def _require_step_mode(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-    """Return the input of a SpikingJelly layer; fail if it does not match the step mode."""
+    """Return the input of a SpikingJelly layer, or fail if it does not match the step mode."""
     expected = LeadingAxes.SEQUENCE if getattr(module, "step_mode", "m") == "m" else LeadingAxes.STEP
     if a.form is not expected and not (expected is LeadingAxes.STEP and a.form is LeadingAxes.FOLDED):
         mode = "multi-step" if expected is LeadingAxes.SEQUENCE else "single-step"
@@ -122,6 +122,7 @@ def _conv(trace: Trace, module: nn.Conv2d | nn.Conv1d, a: TracedTensor) -> Trace
     _require_axes(trace, a, len(module.kernel_size))
     if module.padding_mode != "zeros":
         raise trace.refusal(f"has padding_mode '{module.padding_mode}', expected 'zeros'")
+    # PyTorch pads an even kernel asymmetrically for 'same'.
     if isinstance(module.padding, str):
         reaches = [d * (k - 1) for k, d in zip(module.kernel_size, module.dilation, strict=True)]
         if module.padding == "same" and any(reach % 2 for reach in reaches):
@@ -160,6 +161,7 @@ def _convolution(
 
 def _upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTensor:
     """Add ``Upsample`` by an integer factor."""
+    # nn.Upsample stores one factor, or one per axis.
     factors = module.scale_factor if isinstance(module.scale_factor, tuple) else (module.scale_factor,) * 2
     if module.size is not None or factors[0] != factors[-1] or factors[0] is None or factors[0] % 1:
         raise trace.refusal("upsamples to a size or by unequal or fractional factors; expected one integer factor")
@@ -174,7 +176,10 @@ def _upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTenso
 
 
 def _group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTensor:
-    """Add ``GroupNorm``; without affine parameters, they are 1 and 0."""
+    """Add ``GroupNorm``.
+
+    Without affine parameters, they are 1 and 0.
+    """
     require_width(trace, a, module.num_channels)
     tensors = _copy_parameters(module)
     if not module.affine:
@@ -200,11 +205,15 @@ def _linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
 
 
 def _batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> TracedTensor:
-    """Add ``BatchNorm1d`` or ``BatchNorm2d``; without affine parameters, they are 1 and 0."""
+    """Add ``BatchNorm1d`` or ``BatchNorm2d``.
+
+    Without affine parameters, they are 1 and 0.
+    """
     if not module.track_running_stats or module.running_mean is None:
         raise trace.refusal("has no running statistics")
     if module.momentum is None:
         raise trace.refusal("has momentum=None, a cumulative average, which sewdsl does not support")
+    # sewdsl has affine batch norm only, with weight 1 and bias 0 as the neutral values.
     require_width(trace, a, module.num_features)
     tensors = _copy_parameters(module, NORM)
     if not module.affine:
@@ -220,7 +229,10 @@ def voting(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
 
 
 def _require_axes(trace: Trace, a: TracedTensor, axes: int) -> None:
-    """Fail if the number of spatial axes differs from that of the kernel; a vector passes."""
+    """Fail if the number of spatial axes differs from that of the kernel.
+
+    A vector passes.
+    """
     shape = trace.draft.shape(a.draft_index)
     if 1 < len(shape) != 1 + axes:
         size = ", ".join(map(str, shape))
@@ -228,7 +240,7 @@ def _require_axes(trace: Trace, a: TracedTensor, axes: int) -> None:
 
 
 SPIKINGJELLY = "spikingjelly."
-"""Prefix of SpikingJelly's module names; classes are recognised by name, without an import."""
+"""Prefix of SpikingJelly's module names. Classes are recognised by name, without an import."""
 HARMLESS_METHODS = {"__init__", "extra_repr", "reset_parameters", "_check_input_dim"}
 """Methods that a subclass may override without changing the result."""
 
@@ -309,7 +321,7 @@ OF_MAPS: dict[str, Leaf] = {
     "AdaptiveAvgPool1d": _adaptive,
     "AdaptiveAvgPool2d": _adaptive,
 }
-"""PyTorch layers whose second axis is that of channels, by name; SpikingJelly uses the same names."""
+"""PyTorch layers whose second axis is that of channels, by name. SpikingJelly uses the same names."""
 TORCH: dict[type, Leaf] = {
     **{getattr(nn, name): _checked(_require_batch_first, leaf) for name, leaf in OF_MAPS.items()},
     _BatchNorm: _checked(_require_batch_first, _batch_norm),

@@ -68,7 +68,7 @@ def read_module(
         name: Name of the network. Default: the name of the module's class.
 
     Raises:
-        ModelImportError: If sewdsl cannot express an operation; the message names the part.
+        ModelImportError: If sewdsl cannot express an operation. The message names the part.
     """
     for part, module in model.named_modules():
         message = unsupported_neuron_message(module)
@@ -97,12 +97,13 @@ def _read(  # noqa: PLR0913 -- all arguments of read_module()
     readout: Literal["mean", "sum", "last"] | None,
     name: str,
 ) -> tuple[ImportedNetwork, bool]:
-    """Trace the module on an input of one form; return the network, and whether its readout is specified."""
+    """Trace the module on an input of one form, and return the network and whether its readout is specified."""
     draft = Draft(shape)
     samples = next(count for count in TRACE_SAMPLES if count != steps)
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
     trace = Trace(draft, (steps, samples), dtype, VOCABULARY)
     draft.outputs = {"": _run(model, trace, form).draft_index}
+    # The module repeats its input over time: the network input is constant.
     if trace.repeated:
         draft.static()
     effective_readout = trace.readout or readout or "mean"
@@ -120,6 +121,7 @@ def _run(model: nn.Module, trace: Trace, form: LeadingAxes) -> TracedTensor:
     with trace.watching(model, module_reader):
         try:
             output = model(trace.input(form))
+        # A rejected operation is the cause: do not wrap it.
         except ModelImportError:
             raise
         except Exception as error:

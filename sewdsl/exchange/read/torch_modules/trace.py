@@ -67,7 +67,7 @@ class TracedTensor(Tensor):
         return traced[0].run.function(func, tuple(args), dict(kwargs or {}))
 
     def checked(self) -> TracedTensor:
-        """Return the tensor; fail if it was modified in place through another tensor."""
+        """Return the tensor, or fail if it was modified in place through another tensor."""
         if self._seen != self._shared.writes:
             raise self.run.refusal("reads a tensor that was modified in place through another tensor")
         return self
@@ -78,7 +78,7 @@ class TorchVocabulary(NamedTuple):
 
     Attributes:
         harmless: Names of functions that query shapes and properties only.
-        functions: Translations by function name; each takes the trace and the arguments of the function.
+        functions: Translations by function name. Each takes the trace and the arguments of the function.
     """
 
     harmless: frozenset[str]
@@ -114,7 +114,10 @@ class Trace:
     def tensor(
         self, item: int, form: LeadingAxes, *, like: TracedTensor | None = None, complement: bool = False
     ) -> TracedTensor:
-        """Return a traced tensor of an item; it shares the memory of ``like``."""
+        """Return a traced tensor of an item.
+
+        It shares the memory of ``like``.
+        """
         shape = (*self.lead(form), *self.draft.shape(item))
         data = torch.empty(shape, dtype=self._dtype, device="meta")
         tensor: TracedTensor = Tensor._make_subclass(TracedTensor, data)  # noqa: SLF001 -- the way to do it
@@ -125,7 +128,7 @@ class Trace:
         return tensor
 
     def add(self, op: Op, *reads: TracedTensor, **tensors: Tensor | None) -> TracedTensor:
-        """Add an operation of the current module; return its output."""
+        """Add an operation of the current module, and return its output."""
         first = reads[0]
         for each in reads:
             if each.checked().complement:
@@ -155,7 +158,10 @@ class Trace:
         return self._way[-1]
 
     def refusal(self, why: str) -> UnsupportedPart:
-        """Return an error about the current module; ``why`` is the predicate of the message."""
+        """Return an error about the current module.
+
+        ``why`` is the predicate of the message.
+        """
         return self.origin.refusal(why)
 
     def looping(self) -> UnsupportedPart:
@@ -166,6 +172,7 @@ class Trace:
     def function(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Translate the call of a PyTorch function on tensors of this trace."""
         name = getattr(func, "__name__", str(func))
+        # Properties such as x.shape are dispatched as the __get__ of their descriptor.
         if name == "__get__":
             name = f"{getattr(getattr(func, '__self__', None), '__name__', '')}.__get__"
         if name in self._vocabulary.harmless:
@@ -194,6 +201,7 @@ class Trace:
         originals: list[tuple[nn.Module, Any]] = []
         try:
             for name, module in model.named_modules():
+                # A module with a replaced forward may compute anything: trace it.
                 leaf = None if "forward" in module.__dict__ else find_leaf(module)
                 origin = SourcePart(name, f"{type(module).__module__}.{type(module).__qualname__}")
                 originals.append((module, module.__dict__.get("forward")))
@@ -229,7 +237,7 @@ class Trace:
 
 
 Leaf = Callable[[Trace, Any, TracedTensor], TracedTensor]
-"""Translation of a module with one input tensor; returns the output."""
+"""Translation of a module with one input tensor. Returns the output."""
 
 
 def _commutes(op: Op, readout: str | None) -> bool:

@@ -1,1 +1,1 @@
-"""Export as a graph of the Neuromorphic Intermediate Representation (NIR); see ``docs/nir.md``."""
+"""Export as a graph of the Neuromorphic Intermediate Representation (NIR), see ``docs/nir.md``."""

@@ -65,7 +65,7 @@ PLAIN_NODES: dict[type[nir.NIRNode], Callable[..., Tensor]] = {
     nir.Flatten: _flattened,
     nir.Threshold: lambda node, x: (x > cast_like(x, node.threshold)).to(x.dtype),
 }
-"""Functions of the stateless nodes by class; the input is the sum over all edges."""
+"""Functions of the stateless nodes by class. The input is the sum over all edges."""
 
 
 def euler_step(node: nir.IF | nir.LIF | nir.CubaLIF, v: Tensor, x: Tensor, dt: float) -> Tensor:
@@ -82,7 +82,10 @@ def cast_like(x: Tensor, values: ArrayLike) -> Tensor:
 
 
 def _pair(value: ArrayLike) -> tuple[int, int]:
-    """Return height and width; a single value counts for both."""
+    """Return height and width.
+
+    A single value counts for both.
+    """
     height, width = np.broadcast_to(np.asarray(value, int), 2)
     return int(height), int(width)
 
@@ -94,14 +97,19 @@ State = Mapping[str, Tensor]
 
 
 def euler_current(node: nir.CubaLIF, previous: Tensor | None, x: Tensor, dt: float) -> Tensor:
-    """Return the synaptic current after an Euler step; before the first step there is none."""
+    """Return the synaptic current after an Euler step.
+
+    Before the first step there is none.
+    """
     rate = dt / cast_like(x, node.tau_syn)
     injected = rate * cast_like(x, node.w_in) * x
     return injected if previous is None else previous - rate * previous + injected
 
 
 class NirExecutor:
-    """Executor of a graph, one time-step after the other; the caller keeps the state.
+    """Executor of a graph, one time-step after the other.
+
+    The caller keeps the state.
 
     Args:
         graph: Graph of Input, Output, Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, SumPool2d, Flatten,
@@ -140,7 +148,9 @@ class NirExecutor:
         self._order = list(TopologicalSorter(self._sources).static_order())
 
     def run(self, x: Tensor) -> Outputs:
-        """Return the outputs of all time-steps, ``[T, N, *]``; several outputs are returned by name.
+        """Return the outputs of all time-steps, ``[T, N, *]``.
+
+        Several outputs are returned by name.
 
         The name of an output is the name of its node without the prefix ``output_``.
 
@@ -158,7 +168,10 @@ class NirExecutor:
         return dict(zip((name.removeprefix("output_") for name in self._outputs), outputs, strict=True))
 
     def watch(self, x: Tensor) -> Iterator[dict[str, Tensor]]:
-        """Yield the outputs ``[N, *]`` of all nodes by name, for each time-step; ``x`` as for :meth:`run`."""
+        """Yield the outputs ``[N, *]`` of all nodes by name, for each time-step.
+
+        ``x`` as for :meth:`run`.
+        """
         state: State = {}
         if self._steps and x.ndim == len(self._nodes[self._input].input_type["input"]) + 1:
             x = x.expand(self._steps, *x.shape)
@@ -171,11 +184,12 @@ class NirExecutor:
 
         Args:
             x_N: Input of the time-step, ``[N, *]``.
-            state: State after the previous time-step; empty at first.
+            state: State after the previous time-step. Empty at first.
 
         Returns:
             The outputs of all nodes, and the new state.
         """
+        # Feedback of the first time-step is zero, in shapes that depend on the input.
         before = state if state or not any(self._later.values()) else self._zeros(x_N)
         values, after = {self._input: x_N}, dict(before)
         for name in self._order:
@@ -196,6 +210,7 @@ class NirExecutor:
                 values[name], after[name] = fires.to(h.dtype), torch.where(fires, cast_like(h, node.v_reset), h)
             else:
                 values[name] = self._applied(name, node, x)
+        # All values of this time-step are known now: store those that the next one reads.
         for name, sources in self._later.items():
             if isinstance(self._nodes[name], nir.Delay):
                 after[name] = torch.cat((before[name][1:], _sum([values[i] for i in sources])[None]))
@@ -239,7 +254,7 @@ def run_file(data: bytes, x: Tensor) -> Outputs:
 
 
 def _nodes(graph: nir.NIRGraph, kind: type[nir.NIRNode], maximum: int | None = None) -> list[str]:
-    """Return the names of the nodes of a kind; fail if there are none, or more than ``maximum``."""
+    """Return the names of the nodes of a kind, or fail if there are none or more than ``maximum``."""
     names: list[str] = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
     if not names or len(names) > (maximum or len(names)):
         message = f"the graph has {len(names)} {kind.__name__} nodes, expected {maximum or 'at least 1'}"

@@ -51,7 +51,9 @@ def _conv(  # noqa: PLR0913 -- the arguments of a convolution
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> nir.Conv2d | nir.Conv1d:
-    """Return a convolution of feature maps or rows; ``shapes``: input and output.
+    """Return a convolution of feature maps or rows.
+
+    ``shapes`` are those of input and output.
 
     The shapes are set explicitly: nir 1.0.8 infers them as if there were one group and a square kernel.
     """
@@ -95,12 +97,18 @@ def _threshold(value: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.T
 
 
 def identity(shape: Shape, dtype: np.dtype[np.float64]) -> nir.NIRNode:
-    """Return an identity node; for feature maps 1x1 pooling, which every NIR reader supports."""
+    """Return an identity node.
+
+    For feature maps it is 1x1 pooling, which every NIR reader supports.
+    """
     return _avg_pool((1, 1), (1, 1), (0, 0)) if len(shape) == MAP_NDIM else _scale(1.0, shape, dtype)
 
 
 def current_based(neurons: nir.LIF, decay: float, dt: float) -> nir.CubaLIF:
-    """Return leaky neurons whose synaptic current decays by a factor per time-step; its input has gain 1."""
+    """Return leaky neurons whose synaptic current decays by a factor per time-step.
+
+    Its input has gain 1.
+    """
     tau_syn = dt / (1 - decay)
     shape = neurons.tau.shape
     times, weights = _full(shape, tau_syn), _full(shape, tau_syn / dt)
@@ -117,9 +125,9 @@ class NirNode(NamedTuple):
     """NIR node that represents a layer or a part of it.
 
     Attributes:
-        part: Suffix of its name; empty for the node with the layer's output.
-        node: The node; None for the sum of its inputs.
-        reads: Operands of the layer by index, and other parts by name; the node reads their sum.
+        part: Suffix of its name. Empty for the node with the layer's output.
+        node: The node. None for the sum of its inputs.
+        reads: Operands of the layer by index, and other parts by name. The node reads their sum.
     """
 
     part: str
@@ -128,11 +136,12 @@ class NirNode(NamedTuple):
 
 
 def layer_nodes(op: Op, site: EvaluatedLayer) -> list[NirNode]:
-    """Return the nodes of a layer in order of computation; empty if the layer is an identity.
+    """Return the nodes of a layer in order of computation. An identity has none.
 
     Raises:
         UnsupportedLayer: If NIR cannot express the layer.
     """
+    # The most specific kind comes first, e.g. Add before Join.
     for kind in type(op).__mro__:
         if kind in NODES:
             return NODES[kind](op, site)
@@ -206,7 +215,10 @@ def _global_average(op: GlobalAvgPool, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _maximum(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
-    """Return a max pooling: of spikes, a threshold of the window sum; of counts, one threshold per level 1, 2, …."""
+    """Return a max pooling as thresholds of window sums.
+
+    Spikes take one threshold, and counts one for each level 1, 2, ….
+    """
     largest, in_shape, out_shape = site.inputs[0].values.count, site.inputs[0].shape, site.node.output.shape
     if largest is None:
         raise UnsupportedLayer(
@@ -219,6 +231,7 @@ def _maximum(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
 
     if largest == 1:
         return [NirNode("sum", window_sum()), NirNode("", _threshold(0.5, out_shape, site.dtype), ("sum",))]
+    # The maximum is at least `level` if some count in the window is: add these thresholds up.
     levels = []
     for level in range(1, largest + 1):
         levels += [
@@ -244,6 +257,7 @@ def _joined(op: Join, site: EvaluatedLayer) -> list[NirNode]:
         for index, (sign, part) in enumerate(zip(signs, ("branch", "identity"), strict=True))
         if sign < 0
     ]
+    # A negated operand is read through its Scale node.
     reads = tuple({piece.reads[0]: piece.part for piece in negated}.get(index, index) for index in (0, 1))
     return [*negated, NirNode("", _threshold(threshold, shape, site.dtype), reads)]
 
@@ -261,7 +275,10 @@ def _threshold_of_many(op: Join, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _signs(op: Join) -> tuple[int, int, float] | None:
-    """Return the signs of A and S, and the threshold; AND: (1, 1, 1.5), IAND: (-1, 1, 0.5)."""
+    """Return the signs of A and S, and the threshold.
+
+    AND: (1, 1, 1.5), IAND: (-1, 1, 0.5).
+    """
     branch, identity = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([0.0, 1.0, 0.0, 1.0])
     expected = op.combine(branch=branch, identity=identity)
     for a, s, threshold in product((1, -1), (1, -1), (1.5, 0.5, -0.5, -1.5)):
@@ -304,6 +321,7 @@ def _equations(op: Activation, site: EvaluatedLayer) -> list[NirNode]:
         raise UnsupportedLayer(
             site.node, "has parameters for each time-step; NIR nodes have the same at all time-steps"
         )
+    # A scalar applies to all channels, a vector has one element per channel.
     rows = {name: value.reshape(-1) for name, value in site.learned.items()}
     constants = op.hard_reset_numbers(rows)
     if constants is None:
@@ -320,6 +338,7 @@ def _of_channels(constants: list[Array], site: EvaluatedLayer) -> nir.NIRNode | 
     axes = (-1, *[1] * (len(shape) - 1))
     decay, gain, drift, threshold, reset = (np.broadcast_to(values.reshape(axes), shape) for values in constants)
     rate = 1 - decay
+    # Without decay the neuron is an IF, whose equation has no time constant.
     if not rate.any() and not drift.any():
         return nir.IF(gain / dt, threshold, reset)
     if ((rate <= 0) | (rate > 1)).any():

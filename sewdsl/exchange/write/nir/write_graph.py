@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from sewdsl.lower import SpikingNetwork
 
 INPUT, OUTPUT = "input", "output"
-"""Names of the input and output nodes; with several outputs, the name is ``output_NAME``."""
+"""Names of the input and output nodes. With several outputs, the name is ``output_NAME``."""
 LATER = "/later"
-"""Suffix of placeholder names for the sources of delays; node names have no slash."""
+"""Suffix of placeholder names for the sources of delays. Node names have no slash."""
 
 
 def to_graph(model: SpikingNetwork, inputs: str = "", dt: float = DEFAULT_DT) -> nir.NIRGraph:
@@ -36,7 +36,7 @@ def to_graph(model: SpikingNetwork, inputs: str = "", dt: float = DEFAULT_DT) ->
 
     Args:
         inputs: Description of the input scaling.
-        dt: Duration of a time-step in seconds, > 0; 1 for readers that count time-steps.
+        dt: Positive duration of a time-step in seconds. Use 1 for readers that count time-steps.
 
     Raises:
         UnsupportedLayer: If NIR cannot express a layer.
@@ -79,8 +79,12 @@ class _Graph:
                 self._write(index, site)
 
     def finished(self, inputs: str) -> nir.NIRGraph:
-        """Add the outputs and return the graph; ``inputs`` describes the input scaling."""
+        """Add the outputs and return the graph.
+
+        ``inputs`` describes the input scaling.
+        """
         network = self._network
+        # Delays refer to nodes by placeholder until all nodes exist.
         self._close()
         for name, index in network.outputs or [("", network.output)]:
             self._write_output(f"{OUTPUT}_{name}" if name else OUTPUT, index)
@@ -169,9 +173,13 @@ class _Graph:
                 self._edges.append((name, node))
 
     def _apart(self, part: str, site: EvaluatedLayer, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
-        """Return the sources of a node; a repeated source is read through an identity node."""
+        """Return the sources of a node.
+
+        A repeated source is read through an identity node.
+        """
         sources: dict[str, None] = {}
         count = 0
+        # NIR has no parallel edges, but A + A reads A twice.
         for source in (source for read in reads for source in read):
             if source in sources:
                 count += 1
@@ -188,7 +196,10 @@ class _Graph:
         self._edges += [(source, name) for source in sources]
 
     def _place(self, index: int) -> tuple[str, ...]:
-        """Return the nodes whose sum is the value of a node; a folded batch norm has those of its layer."""
+        """Return the nodes whose sum is the value of a node.
+
+        A folded batch norm has those of its layer.
+        """
         while index not in self._places:
             (index,) = self._network.nodes[index].inputs
         return self._places[index]
@@ -216,6 +227,7 @@ def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:
     for delay, total in network.graph.back_edges.items():
         scale = next(iter(readers[delay]), 0)
         op = nodes[scale].op
+        # A factor of 1 or more would not decay, and a learnable one is a parameter of its own.
         if len(readers[delay]) != 1 or not isinstance(op, Scale) or op.learn or not op.value < 1:
             continue
         outside_readers = [reader for reader in readers[total] if reader != delay]
@@ -228,5 +240,6 @@ def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:
             continue
         neuron = nodes[outside_readers[0]].op
         dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) and neuron.v_reset is not None else None
+        # CubaLIF has a leaky membrane, and its current cannot be an output of the network.
         if dynamics is not None and 0 <= dynamics.decay < 1 and total not in network.given:
             yield outside_readers[0], _Synapse(op.value, delay, scale, total)

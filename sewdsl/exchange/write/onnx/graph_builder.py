@@ -13,7 +13,7 @@ from sewdsl.ir.node import Node
 from sewdsl.light_dataclass import dataclass
 
 Dims = Sequence[int | str | None]
-"""Sizes; a string is a named dynamic size, None an unnamed one."""
+"""Sizes. A string is a named dynamic size, None an unnamed one."""
 
 
 class OnnxGraph:
@@ -40,7 +40,7 @@ class OnnxGraph:
         """Append an operation and return the name of its first result.
 
         Args:
-            name: Name of the operation; a number is appended if it is in use.
+            name: Name of the operation. A number is appended if it is in use.
             outputs: Names of the results. Default: one result with the name of the operation.
         """
         self._names[name] += 1
@@ -50,7 +50,10 @@ class OnnxGraph:
         return results[0]
 
     def constant(self, name: str, values: Any) -> str:
-        """Add a constant and return its name; an existing constant of this name is reused."""
+        """Add a constant and return its name.
+
+        An existing constant of this name is reused.
+        """
         return self._constant(name, values, self.dtype)
 
     def sizes(self, *sizes: int) -> str:
@@ -58,7 +61,10 @@ class OnnxGraph:
         return self._constant(f"sizes/{'x'.join(map(str, sizes))}", sizes, np.dtype(np.int64))
 
     def factors(self, *factors: float) -> str:
-        """Add a vector of float32 values, whatever the dtype of the graph, named by its content; return its name."""
+        """Add a vector of float32 values, whatever the dtype of the graph, named by its content.
+
+        Return its name.
+        """
         return self._constant(f"factors/{'x'.join(f'{factor:g}' for factor in factors)}", factors, np.dtype(np.float32))
 
     def value(self, name: str, dims: Dims) -> ValueInfoProto:
@@ -102,13 +108,16 @@ class NodeScope:
         return self.shapes[0]
 
     def add(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """Append an intermediate operation; return the name of its result."""
+        """Append an intermediate operation, and return the name of its result."""
         return self.graph.add(op, inputs, f"{self.name}/{op}", **attributes)
 
     def add_output(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """Append the operation that computes the node's value; return the name of the value."""
+        """Append the operation that computes the node's value, and return the name of the value."""
         return self.graph.add(op, inputs, self.name, [self.output], **attributes)
 
     def constant(self, name: str, values: Any) -> str:
-        """Add a constant of the node and return its name; weights have their name in the ``state_dict``."""
+        """Add a constant of the node and return its name.
+
+        Weights have their name in the ``state_dict``.
+        """
         return self.graph.constant(f"{self.name}.{name}", values)

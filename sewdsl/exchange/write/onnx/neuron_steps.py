@@ -25,7 +25,7 @@ Numbers = NDArray[Any]
 
 
 class LinearSteps(NamedTuple):
-    """H[t] = decay · V[t-1] + gain · X[t] + drift, firing and reset; see :class:`sewdsl.ir.op.Neuron`."""
+    """H[t] = decay · V[t-1] + gain · X[t] + drift, firing and reset (see :class:`sewdsl.ir.op.Neuron`)."""
 
     decay: float
     gain: float
@@ -71,7 +71,7 @@ class LinearSteps(NamedTuple):
         return spikes, [self.reset(scope, h, fired, spikes)]
 
     def drive(self, scope: NodeScope, x: str) -> str:
-        """Append gain · X + drift, for any number of time-steps; omit operations without effect."""
+        """Append gain · X + drift, for any number of time-steps, and omit operations without effect."""
         scaled = x if self.gain == 1 else scope.add("Mul", x, scope.constant("gain", self.gain))
         return scaled if self.drift == 0 else scope.add("Add", scaled, scope.constant("drift", self.drift))
 
@@ -80,7 +80,7 @@ class LinearSteps(NamedTuple):
 
         Args:
             drive: Drive of the time-step.
-            v: V[t-1]; None for the initial potential.
+            v: V[t-1]. None for the initial potential.
         """
         if v is None and self.rest == 0:
             return drive
@@ -89,7 +89,7 @@ class LinearSteps(NamedTuple):
         return scope.add("Add", decayed, drive)
 
     def fire(self, scope: NodeScope, h: str) -> tuple[str, str]:
-        """Append firing; return the names of the spikes as booleans and as numbers."""
+        """Append firing, and return the names of the spikes as booleans and as numbers."""
         fired = scope.add("GreaterOrEqual", h, scope.constant("v_threshold", self.v_threshold))
         return fired, scope.add("Cast", fired, to=scope.graph.type)
 
@@ -115,7 +115,10 @@ class EquationSteps(NamedTuple):
 
     @classmethod
     def of(cls, module: Equations, shape: tuple[int, ...]) -> EquationSteps:
-        """Return the steps of a layer for an input shape; learned parameters are computed in float64."""
+        """Return the steps of a layer for an input shape.
+
+        Learned parameters are computed in float64.
+        """
         step = module.spec.equations
         with torch.no_grad():
             learned = {name: value.detach().cpu().double() for name, value in module.learned.items()}
@@ -123,6 +126,7 @@ class EquationSteps(NamedTuple):
         constant: dict[int, Numbers] = {}
         per_step: dict[int, Numbers] = {}
         for factor, value in zip(step.factors, values, strict=True):
+            # Broadcastable to [N, C, ...]: one row per time-step, if the factor differs between them.
             rows = value.reshape(len(value), -1, *[1] * (len(shape) - 1)).numpy()
             if len(rows) == 1:
                 constant[factor.index] = rows[0]
@@ -138,7 +142,7 @@ class EquationSteps(NamedTuple):
     def write(
         self, scope: NodeScope, x: str, states: Sequence[str], factors: Mapping[int, str]
     ) -> tuple[str, list[str]]:
-        """Append a time-step; return the names of the output and of the new states.
+        """Append a time-step, and return the names of the output and of the new states.
 
         Args:
             x: Input, ``[N, *]``.
@@ -154,7 +158,7 @@ class EquationSteps(NamedTuple):
         return names[step.given.index], [names[entry.index] for entry in step.after]
 
     def _written(self, scope: NodeScope, entry: TapeEntry, names: Mapping[int, str]) -> str:
-        """Append a constant, a factor or an operation; return its name."""
+        """Append a constant, a factor or an operation, and return its name."""
         if entry.number is not None:
             return scope.constant(f"number_{entry.index}", entry.number)
         if entry.index in self.factors:
@@ -166,7 +170,7 @@ def write_operation(scope: NodeScope, entry: TapeEntry, operands: Sequence[str],
     """Append the operation of a tape entry and return the name of its result.
 
     Args:
-        last: Whether the result is the value of the node; not supported for comparisons.
+        last: Whether the result is the value of the node. Not supported for comparisons.
     """
     add = scope.add_output if last else scope.add
     onnx_op = OPERATIONS[entry.operation].spelling.onnx
@@ -186,10 +190,14 @@ def write_operation(scope: NodeScope, entry: TapeEntry, operands: Sequence[str],
 
 
 def write_join(scope: NodeScope, spec: JoinSpec, branch: str, identity: str, *, last: bool) -> str:
-    """Append a join of two values; ``last``: the result is the value of the node."""
+    """Append a join of two values.
+
+    ``last``: the result is the value of the node.
+    """
     tape_text = tapes.trace_join(spec, branch=True)
     if tape_text is None:
         raise UnsupportedLayer(scope.node, "computes more than plain arithmetic, which cannot be translated to ONNX")
+    # The tape names the operands s and z.
     root, inputs = tapes.read_tape(Tape(), tape_text), {"s": branch, "z": identity}
     names: dict[int, str] = {}
     for entry in needed([root]):
@@ -213,5 +221,8 @@ def neuron_steps(node: Node, module: Neuron | Equations, shape: tuple[int, ...])
 
 
 def keeps_state(module: nn.Module) -> TypeGuard[Neuron | Equations]:
-    """Return whether a module has a state over time; neurons without a state are functions of their input."""
+    """Return whether a module has a state over time.
+
+    Neurons without a state are functions of their input.
+    """
     return isinstance(module, Neuron) or (isinstance(module, Equations) and bool(module.spec.equations.after))

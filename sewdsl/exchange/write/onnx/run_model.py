@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from sewdsl.exchange.write.formats import Outputs
 
 LOGITS = "logits"
-"""Name of the readout in a file; ``NAME/logits`` for each of several outputs."""
+"""Name of the readout in a file. ``NAME/logits`` for each of several outputs."""
 
 
 def run_model(data: bytes, x: Tensor) -> Outputs:
-    """Run a file and return its readout; several outputs are returned by name."""
+    """Run a file and return its readout.
+
+    Several outputs are returned by name.
+    """
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs() if output.name.rpartition("/")[2] == LOGITS]
     outputs = dict(zip(names, map(torch.from_numpy, session.run(names, {"input": x.numpy()})), strict=True))

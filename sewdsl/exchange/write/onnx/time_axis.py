@@ -36,7 +36,7 @@ class TimeAxis(ABC):
 
     @final
     def neurons(self, scope: NodeScope, module: Neuron | Equations, x: str, *, once: bool) -> str:
-        """Append a layer of neurons; return the name of its output, ``[T·N, *]``.
+        """Append a layer of neurons, and return the name of its output, ``[T·N, *]``.
 
         Args:
             x: Input current, ``[T·N, *]``.
@@ -49,7 +49,10 @@ class TimeAxis(ABC):
 
     @abstractmethod
     def spikes(self, scope: NodeScope, law: LinearSteps, drive: str, *, once: bool) -> str:
-        """Append linear neurons, given the name of their drive; otherwise as :meth:`neurons`."""
+        """Append linear neurons, given the name of their drive.
+
+        For the other arguments see :meth:`neurons`.
+        """
 
     @abstractmethod
     def computed(self, scope: NodeScope, steps: EquationSteps, x: str, *, once: bool) -> str:
@@ -131,7 +134,10 @@ class ScannedTime(TimeAxis):
 
 
 class UnrolledTime(TimeAxis):
-    """A copy of the operations for every time-step, for ONNX readers without loops; T is fixed."""
+    """Copy of the operations for every time-step, for ONNX readers without loops.
+
+    T is fixed.
+    """
 
     any_length = False
 
@@ -159,6 +165,7 @@ class UnrolledTime(TimeAxis):
         if not once and self.T > 1:
             steps_x = [f"{scope.name}/x_{t}" for t in range(1, self.T + 1)]
             split = [f"{name}_of_all" for name in steps_x]
+            # Split keeps the time axis with length 1.
             scope.add("Split", scope.add("Reshape", x, self.sizes(-1, *scope.shape)), outputs=split, axis=0)
             for name, part in zip(steps_x, split, strict=True):
                 scope.graph.add("Squeeze", [part, self._graph.sizes(0)], name, [name])

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 Weighted = layers.Conv2d | layers.Conv1d | layers.ConvTranspose2d | layers.ConvTranspose1d | layers.Linear
 Translate = Callable[..., str]
-"""Appends a layer, given its scope, its module and the names of its inputs; returns the name of the output."""
+"""Appends a layer, given its scope, its module and the names of its inputs. Returns the name of the output."""
 
 
 def translate_layer(scope: NodeScope, module: nn.Module, *operands: str) -> str:
-    """Append a layer or a merge; return the name of its output.
+    """Append a layer or a merge, and return the name of its output.
 
     Raises:
         UnsupportedLayer: If the class is unknown, computes more than plain arithmetic, or has an argument without an
@@ -41,7 +41,10 @@ def translate_layer(scope: NodeScope, module: nn.Module, *operands: str) -> str:
 
 
 def translate_with_norm(scope: NodeScope, layer: Weighted, after: batch_norm.BatchNorm, x: str) -> str:
-    """Append a layer with its batch norm folded into the weights; the products are computed in float64."""
+    """Append a layer with its batch norm folded into the weights.
+
+    The products are computed in float64.
+    """
     scale, shift = deepcopy(after).double().scale_and_shift
     weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
     bias = shift if layer.bias is None else layer.bias * scale + shift
@@ -72,6 +75,7 @@ def _weighted(scope: NodeScope, layer: Weighted, weight: Tensor, bias: Tensor | 
     window = {
         "kernel_shape": list(layer.kernel_size),
         "strides": list(layer.stride),
+        # ONNX lists the padding at all starts, then at all ends.
         "pads": list(layer.padding) * 2,
         "dilations": list(layer.dilation),
     }
@@ -87,7 +91,7 @@ def normalise(scope: NodeScope, layer: batch_norm.BatchNorm, x: str) -> str:
 
 
 def _factor_and_addend(scope: NodeScope, layer: batch_norm.BatchNorm, x: str) -> tuple[str, str]:
-    """Append the scaled input of a batch norm; return its name and that of the addend."""
+    """Append the scaled input of a batch norm, and return its name and that of the addend."""
     scale, shift = (
         each.reshape(-1, *[1] * (len(scope.shape) - 1)) for each in deepcopy(layer).double().scale_and_shift
     )
@@ -151,7 +155,10 @@ def _weight_of_channels(scope: NodeScope, name: str, weight: Tensor) -> str:
 def _centred(
     scope: NodeScope, layer: layers.LayerNorm | layers.GroupNorm, x: str, axes: list[int], shape: str = ""
 ) -> str:
-    """Append (x - mean) / deviation · weight + bias; ``shape`` restores the shape before weight and bias."""
+    """Append (x - mean) / deviation · weight + bias.
+
+    ``shape`` restores the shape before weight and bias.
+    """
     centred = scope.add("Sub", x, scope.add("ReduceMean", x, axes=axes))
     variance = scope.add("ReduceMean", scope.add("Mul", centred, centred), axes=axes)
     deviation = scope.add("Sqrt", scope.add("Add", variance, scope.constant("eps", layer.eps)))
@@ -175,6 +182,7 @@ def _channel_sum(scope: NodeScope, layer: merges.Sum, x: str) -> str:
     mean = isinstance(layer, merges.Mean)
     if layer.groups is None:
         if mean:
+            # In opset 17, ReduceMean has its axes as an attribute and ReduceSum as an input.
             return scope.add_output("ReduceMean", x, axes=[*range(2, len(scope.shape) + 1)])
         return scope.add_output("ReduceSum", x, scope.graph.sizes(*range(2, len(scope.shape) + 1)))
     groups = scope.graph.sizes(0, layer.groups, -1, *scope.shape[1:])
@@ -197,6 +205,7 @@ def _product(scope: NodeScope, _: merges.Product, value: str, *others: str) -> s
     for other, other_shape in zip(others, scope.shapes[1:], strict=True):
         fewer, more = sorted((shape[0], other_shape[0]))
         out_shape = max(shape, other_shape, key=prod)
+        # A single channel broadcasts, as do equal channels.
         if fewer in {1, more}:
             value = scope.add("Mul", value, other)
         else:
@@ -216,6 +225,7 @@ def _attention(scope: NodeScope, module: merges.Attention, *operands: str) -> st
         for x, shape in zip(operands, scope.shapes, strict=True)
     )
     turned = scope.add("Transpose", k, perm=[0, 1, 3, 2])
+    # Associativity: the cheaper order of the two products.
     if module.keys_first:
         y = scope.add("MatMul", scope.add("MatMul", v, turned), q)
     else:
@@ -278,4 +288,4 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     Equations: _stateless,
     SpikingEquations: _stateless,
 }
-"""Translations by module class. Custom layers that build one of these work; others add an entry."""
+"""Translations by module class. Custom layers with other modules add an entry."""

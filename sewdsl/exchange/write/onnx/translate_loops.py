@@ -29,7 +29,7 @@ class LoopState(NamedTuple):
     """State of a node in a loop.
 
     Attributes:
-        name: Name in the equations of a neuron; empty for the only state of another node.
+        name: Name in the equations of a neuron. Empty for the only state of another node.
         start: Value before the first time-step.
     """
 
@@ -87,13 +87,14 @@ class LoopWriter(ABC):
             elif isinstance(module, Neuron | Equations):
                 steps = self._neurons[index] = neuron_steps(node, module, node.output.shape)
                 self._states += [LoopState(index, name, value) for name, value in steps.start.items()]
+            # A window over time would have to be carried as a state.
             elif node.op.reads != "step":
                 reason = "reads several time-steps in a loop; ONNX export supports such layers outside of loops only"
                 raise UnsupportedLayer(node, reason)
 
     @abstractmethod
     def written(self, sequences: Mapping[int, str]) -> dict[int, str]:
-        """Append the loop; return the names of its outputs, ``[T·N, *]``.
+        """Append the loop, and return the names of its outputs, ``[T·N, *]``.
 
         Args:
             sequences: Names of its inputs by node, ``[T·N, *]``.
@@ -114,7 +115,7 @@ class LoopWriter(ABC):
         return self._graph.add("ConstantOfShape", [shape], name, value=start)
 
     def _time_step(self, graph: OnnxGraph, before: LoopValues, suffix: str) -> tuple[dict[int, str], dict[str, str]]:
-        """Append a time-step; return the names of all node values, ``[N, *]``, and of the new states.
+        """Append a time-step, and return the names of all node values, ``[N, *]``, and of the new states.
 
         Args:
             graph: Main graph, or the body of an operation.
@@ -136,6 +137,7 @@ class LoopWriter(ABC):
                 after |= {state.key: name for state, name in zip(states, new_names, strict=True)}
             else:
                 values[index] = translate_layer(scope, self._modules(node.name), *operands)
+        # Delays come last: their sources may be any node of the loop.
         for state in self._states:
             node = self._network.nodes[state.node]
             if isinstance(node.op, DelayOp):
@@ -205,6 +207,7 @@ class UnrolledLoop(LoopWriter):
         inputs = {index: self._sequence(index, value) for index, value in sequences.items()}
         reference = next(iter(inputs.values()))
         states = {state.key: self._initial(state, reference) for state in self._states}
+        # Split keeps the time axis with length 1, and Squeeze removes it.
         steps: dict[int, list[str]] = {}
         for index, name in inputs.items():
             parts = [f"{self._name}/x{index}_{t}" for t in range(1, self._axis.T + 1)]

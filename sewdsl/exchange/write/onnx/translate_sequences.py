@@ -58,6 +58,7 @@ def _spatial(scope: NodeScope, module: sequence_attention.SpatialAttention, x: s
         scope.add("Reshape", scope.add(pool, values, axes=[0, 2], keepdims=0), maps)
         for pool in ("ReduceMean", "ReduceMax")
     ]
+    # The convolution sees the mean and the maximum as two channels.
     pads, kernel = list(module.conv.padding) * 2, list(module.conv.kernel_size)
     weight = _numbers(scope, "conv.weight", module.conv.weight)
     weighed = scope.add("Conv", scope.add("Concat", *pooled, axis=1), weight, kernel_shape=kernel, pads=pads)
@@ -93,7 +94,10 @@ def _spikes(scope: NodeScope, u: str) -> str:
 
 
 def _by_matrix(scope: NodeScope, weights: tuple[str, Tensor], bias: Tensor, x: str) -> str:
-    """Append parallel neurons with H = W X + b over time; ``weights``: name and matrix."""
+    """Append parallel neurons with H = W X + b over time.
+
+    ``weights`` are the name and the matrix W.
+    """
     h = scope.add("MatMul", _numbers(scope, *weights), scope.add("Reshape", x, scope.sizes(-1)))
     return _spikes(scope, scope.add("Add", h, _numbers(scope, "bias", bias)))
 
@@ -141,4 +145,4 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     batch_norm.StepScaledBatchNorm: _norm,
     streamed_past.Delay: _delay,
 }
-"""Translations by module class; each reads a sequence ``[T·N, *]``."""
+"""Translations by module class. Each reads a sequence ``[T·N, *]``."""

@@ -76,11 +76,13 @@ class OnnxModelWriter:
         settings = self._network.settings
         self._static = settings.encode == "direct"
         self._graph = OnnxGraph(_format(model))
+        # Some layers have weights per time-step, which fix T even for sequences.
         fixed = self._static or self._network.first_fixed is not None
         self._axis = axis(self._graph, settings.steps, fixed=fixed)
         self._once = {0} if self._static and settings.steps > 1 else set()
         self._values = {0: "input"}
         if not self._static:
+            # Time-steps and samples form one batch axis in all layers without a state.
             shape = self._graph.sizes(-1, *settings.input)
             self._values[0] = self._graph.add("Reshape", ["input", shape], "input/Reshape")
 
@@ -99,6 +101,7 @@ class OnnxModelWriter:
         module = self._modules(first.name)
         if step.once:
             self._once.add(step.gives)
+        # Neurons take a constant input as it is, and repeat it over time themselves.
         if keeps_state(module):
             x, once = self._values[step.operands[0]], step.operands[0] in self._once
             self._values[step.gives] = self._axis.neurons(scope, module, x, once=once)
@@ -112,7 +115,10 @@ class OnnxModelWriter:
             self._values[step.gives] = translate(scope, module, *operands)
 
     def model(self, inputs: str) -> ModelProto:
-        """Return the model with its readout and metadata; ``inputs`` describes the input scaling."""
+        """Return the model with its readout and metadata.
+
+        ``inputs`` describes the input scaling.
+        """
         outputs = []
         output_names = [(f"{name}/logits", f"{name}/sequence", index) for name, index in self._network.outputs]
         for logits, sequence, index in output_names or [("logits", "sequence", self._network.output)]:
@@ -141,7 +147,10 @@ class OnnxModelWriter:
         return [self._graph.value(logits, ["N", *shape]), self._graph.value(sequence, [steps, "N", *shape])]
 
     def _at_all_steps(self, index: int) -> str:
-        """Return a node's value as ``[T·N, *]``; a constant value is repeated."""
+        """Return a node's value as ``[T·N, *]``.
+
+        A constant value is repeated.
+        """
         value, node = self._values[index], self._network.nodes[index]
         if index not in self._once:
             return value

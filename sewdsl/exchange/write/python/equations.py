@@ -102,8 +102,8 @@ class EquationClass:
 
     Args:
         name: Name of the class.
-        surrogate: Additional argument of ``fire``; empty if there is none.
-        base: Base class; ``Memory`` in a file with loops.
+        surrogate: Additional argument of ``fire``. Empty if there is none.
+        base: Base class. ``Memory`` in a file with loops.
     """
 
     def __init__(self, op: EquationKind, name: str, surrogate: str, base: str) -> None:
@@ -121,10 +121,14 @@ class EquationClass:
     # --- expressions
 
     def _text(self, expression: RealExpression, variables: Mapping[str, _Text]) -> _Text:
-        """Translate an expression; ``variables``: their translations."""
+        """Translate an expression.
+
+        ``variables`` are the translations of the variables.
+        """
         match expression:
             case Number():
                 number = expression.text
+                # Python does not allow leading zeros in integers.
                 return _Text(repr(expression.value) if number[0] == "0" and number[1:2].isdigit() else number, NUMBER)
             case Variable(name=name):
                 return variables[name]
@@ -136,6 +140,7 @@ class EquationClass:
                 level = max(a.level, b.level)
                 if operator in _BINDING:
                     binding = _BINDING[operator]
+                    # Left-associative: the right operand needs parentheses at equal precedence.
                     return _Text(f"{a.within(binding)} {operator} {b.within(binding + 1)}", level, binding)
                 comparison = f"{a.within(1)} {operator} {b.within(1)}"
                 return _Text(f"({comparison}).to(x.dtype)" if level else f"float({comparison})", level)
@@ -223,6 +228,7 @@ class EquationClass:
                 "    ) -> None:",
             )
         yield "        super().__init__()"
+        # _forward() also collects the initial values of learned parameters and the helpers in use.
         numbers = (*self.op.defaults, *settings)
         initial_texts = {name: _Text(f"self.{self.names[name]}", NUMBER) for name in numbers}
         if RESET_POTENTIAL not in settings:
@@ -308,7 +314,7 @@ class EquationClass:
         yield "        return torch.stack(outputs).to(inputs.dtype)"
 
     def _learned(self, name: str, variables: dict[str, _Text]) -> Iterator[str]:
-        """Yield the line that reads a learned parameter, if it needs one; register its expression."""
+        """Yield the line that reads a learned parameter, if it needs one, and register its expression."""
         item = self.step.learned[name]
         text = f"self.{name}" + ("[t]" if item.per_step else "")
         if item.per_channel:
@@ -323,7 +329,7 @@ class EquationClasses:
 
     Args:
         base: Base class.
-        taken: Names in use in the file; the names of the classes are added.
+        taken: Names in use in the file. The names of the classes are added.
     """
 
     def __init__(self, base: str, taken: set[str]) -> None:
@@ -342,6 +348,7 @@ class EquationClasses:
             surrogate: Additional argument of ``fire``.
         """
         assert isinstance(op, EquationKind)  # noqa: S101 -- the caller has checked defined_by_text
+        # Neurons that differ in numbers only share a class.
         key = op.definition, op.v_reset is None, op.detach_reset, op.equations.signed, surrogate
         if key not in self._classes:
             name = class_name(f"{op.kind}Neuron", "Neuron", self._taken)

@@ -42,6 +42,7 @@ def runtime_class(module: str, name: str) -> str:
     text = [lines[definition.lineno - 1], f'    """{summary}"""']
     for method in definition.body:
         if isinstance(method, ast.FunctionDef) and method.name not in WITHOUT:
+            # A decorator belongs to the text of its method.
             first_line = method.decorator_list[0].lineno if method.decorator_list else method.lineno
             body_line = method.body[0].lineno - 1
             has_docstring = method.name != "forward" or ast.get_docstring(method) is not None
@@ -170,7 +171,7 @@ def weighted_norm_texts(library: str, forward: str = "") -> dict[str, str]:
 
     Args:
         library: As for :func:`norm_texts`.
-        forward: Text of ``forward``; empty to inherit it.
+        forward: Text of ``forward``. Empty to inherit it.
     """
     return {f"Weighted{name}": WEIGHTED.format(name=name, base=library) + forward for name in NORMS}
 
@@ -330,7 +331,10 @@ STEPPED = frozenset(name for name, text in TEXTS.items() if "each_step(" in text
 
 
 def layer_definitions(texts: Mapping[str, str], used: set[str], reset: Sequence[str], *, looped: bool) -> list[str]:
-    """Return the classes of the layers that a file uses, in the order of ``texts``; see :func:`loops.definitions`."""
+    """Return the classes of the layers that a file uses, in the order of ``texts``.
+
+    See :func:`loops.definitions`.
+    """
     shared = [SHARED] if used.intersection(SHARED_BY) else []
     layers = []
     for name in filter(used.__contains__, texts):

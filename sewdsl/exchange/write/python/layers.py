@@ -54,7 +54,10 @@ def _rows(x: Signal) -> str:
 
 
 def _convolution(name: str, op: Conv | TransposedConv, x: Signal, *own: Arg) -> PyCall:
-    """Return the call of a convolution; ``own``: arguments of its class."""
+    """Return the call of a convolution.
+
+    ``own`` are further arguments of its class.
+    """
     return PyCall(
         f"{name}{_axes(x)}",
         (
@@ -70,7 +73,10 @@ def _convolution(name: str, op: Conv | TransposedConv, x: Signal, *own: Arg) -> 
 
 
 def _prelu(op: PReLU, x: Signal) -> PyCall:
-    """Return the call of a PReLU; a single slope is independent of the axes."""
+    """Return the call of a PReLU.
+
+    A single slope is independent of the axes.
+    """
     initial = _named("init", op.slope, 0.25)
     return PyCall("nn.PReLU", (initial,)) if op.shared else PyCall("PReLU", (_channels(x), initial))
 
@@ -104,6 +110,7 @@ def _avg_pool(op: AvgPool, x: Signal) -> PyCall:
 
 def _linear(op: Linear, x: Signal) -> PyCall:
     is_vector = len(x.shape) == 1
+    # A vector has its features as the last axis: nn.Linear needs no flattening.
     return PyCall(
         "nn.Linear" if is_vector else "Linear",
         (

@@ -48,7 +48,7 @@ def triangle(u: Tensor, {arguments}) -> Tensor:
     return alpha * (1 - alpha * u.abs()).clamp(min=0)
 ''',
 }
-"""Functions by kind; the name of a function is that of the kind in lower case."""
+"""Functions by kind. The name of a function is that of the kind in lower case."""
 SURROGATE_NAMES = frozenset(kind.kind.lower() for kind in TEXTS)
 
 
@@ -56,8 +56,8 @@ class Surrogates:
     """Surrogates of the neurons of a network."""
 
     def __init__(self, surrogates: Iterable[Surrogate]) -> None:
-        self._found = list(dict.fromkeys(surrogates))
-        self._first = {type(surrogate): surrogate for surrogate in reversed(self._found)}
+        self._values = list(dict.fromkeys(surrogates))
+        self._first = {type(surrogate): surrogate for surrogate in reversed(self._values)}
 
     def name(self, node: Node, surrogate: Surrogate) -> Code:
         """Return a surrogate as an argument: ``atan``, or ``partial(atan, alpha=3.0)``."""
@@ -69,8 +69,11 @@ class Surrogates:
         return Code(f"partial({', '.join([name, *overrides])})" if overrides else name)
 
     def definitions(self) -> Iterator[str]:
-        """Yield the functions; their defaults are the values of the first neuron."""
-        scaled = any(getattr(surrogate, "scale", 1.0) != 1 for surrogate in self._found)
+        """Yield the functions.
+
+        Their defaults are the values of the first neuron.
+        """
+        scaled = any(getattr(surrogate, "scale", 1.0) != 1 for surrogate in self._values)
         times, factor = (", times scale", "scale * ") if scaled else ("", "")
         for surrogate in reversed(self._first.values()):
             values = [(name, value) for name, value in surrogate if scaled or name != "scale"]
@@ -267,15 +270,19 @@ NAMES = frozenset({"Neuron", "fire", *equations.NAMES, *(kind.kind for kind in (
 
 
 class Neurons:
-    """Neurons of a network; ``taken``: names in use in the file."""
+    """Neurons of a network.
+
+    ``taken`` are the names in use in the file.
+    """
 
     def __init__(self, network: Network, taken: set[str]) -> None:
         activations = [node.op for node in network if isinstance(node.op, Activation)]
         ops = [op for op in activations if isinstance(op, Neuron) and not op.defined_by_text]
         surrogates = [surrogate for op in activations if (surrogate := op.step_surrogate) is not None]
         self._surrogates = Surrogates(surrogates)
-        self._found = {name: Counter(getattr(op, name) for op in ops) for name in BASE_CLASS_TEXT}
-        self._found["surrogate"] = Counter(surrogates)
+        # Counts of the values of each argument: arguments with a single value are written into the class.
+        self._values = {name: Counter(getattr(op, name) for op in ops) for name in BASE_CLASS_TEXT}
+        self._values["surrogate"] = Counter(surrogates)
         self._parallel: dict[type[ParallelNeuron], None] = {}
         self._taus: dict[type[Neuron], float | None] = {}
         self._base = loops.BASE if network.graph.looped else "nn.Module"
@@ -295,6 +302,7 @@ class Neurons:
         if type(op) not in KINDS:
             raise UnsupportedLayer(node, "is a neuron that Python export does not support")
         values: dict[str, object] = {**dict(op), "surrogate": self._surrogates.name(node, op.surrogate)}
+        # The most common value is the default, so that most calls are short.
         defaults = {name: self._usual(node, name) for name in BASE_CLASS_TEXT}
         shared = tuple(
             Arg(name, Literal(values[name]), defaults[name]) for name in BASE_CLASS_TEXT if self._varies(name)
@@ -330,7 +338,8 @@ class Neurons:
         """Yield everything except neurons with equations."""
         yield from self._surrogates.definitions()
         has_several = self._varies("surrogate")
-        name = "surrogate" if has_several else next(iter(self._found["surrogate"])).kind.lower()
+        # Without several surrogates, fire() calls the only one directly.
+        name = "surrogate" if has_several else next(iter(self._values["surrogate"])).kind.lower()
         yield FIRE.format(slope=name, more=f", surrogate: {TYPES['surrogate']}" if has_several else "")
         more = f", surrogate: {TYPES['surrogate']} = {self._default('surrogate')}" if has_several else ""
         for parallel in self._parallel:
@@ -345,7 +354,7 @@ class Neurons:
             return
         yield self._base_class()
         rest = "self.rest" if self._hard and self._soft else "self.v_reset"
-        has_rest = any(self._found["v_reset"].keys() - {None, 0.0})
+        has_rest = any(self._values["v_reset"].keys() - {None, 0.0})
         placeholders = {
             "more": ", **shared: Any" if any(map(self._varies, BASE_CLASS_TEXT)) else "",
             "given": "**shared" if any(map(self._varies, BASE_CLASS_TEXT)) else "",
@@ -360,23 +369,23 @@ class Neurons:
 
     def _varies(self, name: str) -> bool:
         """Return whether the neurons have different values of an argument."""
-        return len(self._found[name]) > 1
+        return len(self._values[name]) > 1
 
     def _usual(self, node: Node, name: str) -> object:
         """Return the most common value of an argument, which is its default."""
-        value = self._found[name].most_common(1)[0][0]
+        value = self._values[name].most_common(1)[0][0]
         return self._surrogates.name(node, value) if name == "surrogate" else value
 
     @property
     def _hard(self) -> bool:
-        return any(v_reset is not None for v_reset in self._found["v_reset"])
+        return any(v_reset is not None for v_reset in self._values["v_reset"])
 
     @property
     def _soft(self) -> bool:
-        return None in self._found["v_reset"]
+        return None in self._values["v_reset"]
 
     def _default(self, name: str) -> str:
-        value = self._found[name].most_common(1)[0][0]
+        value = self._values[name].most_common(1)[0][0]
         return value.kind.lower() if isinstance(value, Surrogate) else repr(value)
 
     def _base_class(self) -> str:
@@ -386,16 +395,18 @@ class Neurons:
         looped = self._base != "nn.Module"
         types = {**TYPES, "v_reset": "float | None" if self._soft else "float"}
         parts = [f"{name}: {types[name]} = {self._default(name)}" for name in names]
+        # Boolean arguments are keyword-only.
         if "detach_reset" in names:
             parts.insert(names.index("detach_reset"), "*")
         meanings = {**BASE_CLASS_TEXT, "v_reset": SOFT if self._soft else BASE_CLASS_TEXT["v_reset"]}
         attributes = [f"        self.{name} = {name}" for name in names]
         detached = {True: "spike.detach()", False: "spike"}
-        reset = detached[next(iter(self._found["detach_reset"]))]
+        reset = detached[next(iter(self._values["detach_reset"]))]
         if self._varies("detach_reset"):
             reset = f"{detached[True]} if self.detach_reset else {detached[False]}"
         hard, soft = "v = h * (1 - reset) + self.v_reset * reset", "v = h - self.v_threshold * reset"
         rest, after = ("self.v_reset", hard) if self._hard else ("0.0", soft)
+        # With both resets, None means soft, and neurons with a soft reset rest at 0.
         if self._hard and self._soft:
             attributes.append("        self.rest = 0.0 if v_reset is None else v_reset")
             rest = "self.rest"

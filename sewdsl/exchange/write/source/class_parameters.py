@@ -19,14 +19,14 @@ MAX_WIDTH_MULTIPLE = 16
 """Maximum multiple of the width that is written as such."""
 
 AXES = {2: "CL"}
-"""Names of the axes of a shape by their number; the default is C, H and W."""
+"""Names of the axes of a shape by their number. The default is C, H and W."""
 
 
 class Scope:
     """Constructor parameters of a class.
 
     Args:
-        arguments: Arguments of the block for each instance, ``c128s2``; empty if the class is not a block.
+        arguments: Arguments of the block for each instance, ``c128s2``. Empty if the class is not a block.
         taken: Names that no parameter may have.
 
     Attributes:
@@ -62,6 +62,7 @@ class Scope:
     def _axis(self, axis: int, lengths: Sequence[int], positions: Sequence[int], names: str) -> str:
         """Return one axis of a shape: a number, a parameter or a letter."""
         widths = {column[0] for name, column in self.params.items() if name in {IN, OUT}}
+        # A constant length is written as a number, unless it is a width, which has a parameter.
         if len(set(lengths)) == 1 and (axis or lengths[0] not in widths):
             return str(lengths[0])
         if len(self._sources) == 1:
@@ -77,7 +78,11 @@ class Scope:
         return f"{names[axis]}'"
 
     def _text(self, values: Column | list[object], positions: Sequence[int], arg: Arg) -> object:
-        """Return a value, or the parameter that represents values that differ; add the parameter if needed."""
+        """Return a value, or the parameter that represents values that differ.
+
+        Add the parameter if needed.
+        """
+        # Generated code, e.g. a surrogate, is the same in all instances.
         if any(isinstance(value, Code) for value in values):
             return values[0]
         is_constant = len(set(values)) == 1
@@ -112,6 +117,7 @@ class Scope:
         yield from self._equal([OUT], positions, values)
         if channels == "in":
             yield from self._equal([IN], positions, values)
+        # Bottleneck blocks have, e.g., 4 * channels.
         if OUT in self._known:
             for factor in range(2, MAX_WIDTH_MULTIPLE + 1):
                 if all(
@@ -144,5 +150,6 @@ def _columns(arguments: Sequence[str], taken: set[str]) -> dict[str, Column]:
     return {
         name: tuple(int(values[letter]) for values in values_by_letter)
         for letter, name in names.items()
+        # Other names would be invalid, or hide a name that the class uses.
         if is_identifier(name) and name not in taken and not hasattr(builtins, name)
     }

@@ -35,7 +35,7 @@ FORMULAS: dict[type[Merge], str] = {
     IAnd: "(1 - {}) * {}",
     Maximum: "torch.maximum({}, {})",
 }
-"""Formulas of merges of two operands; they are folded over further operands."""
+"""Formulas of merges of two operands. They are folded over further operands."""
 PARTS = {
     "copy": "Repeated part",
     "branch": "Branch of a join",
@@ -77,6 +77,7 @@ def class_text(spec: ClassSpec, network: Network) -> list[str]:
 def init_statements(spec: ClassSpec, network: Network) -> Iterator[str]:
     """Yield the statements that create the modules of a class and set their initial values."""
     for attribute in spec.attributes:
+        # Only some instances have a projection.
         optional = attribute.name in spec.optional
         if optional:
             yield f"        self.{attribute.name}: nn.Module = nn.Identity()"
@@ -88,6 +89,7 @@ def init_statements(spec: ClassSpec, network: Network) -> Iterator[str]:
     if spec.starts:
         kinds = dict.fromkeys(network.nodes[merge].op.kind for merge in spec.section.merges)
         yield format_comment(f"Initially, {' and '.join(kinds)} outputs the shortcut for every input.", 8)
+    # With a weight of 0, the batch norm outputs its bias, at which the neuron is neutral.
     for start in spec.starts:
         norm = _module(start.name)
         yield f"        nn.init.zeros_({norm}.weight)"
@@ -141,6 +143,7 @@ def _kept(delays: Sequence[tuple[str, str]], indent: int) -> Iterator[str]:
 
 def _loop_statements(loop: StepLoop, steps: Sequence[tuple[str, str]], name: str) -> Iterator[str]:
     """Yield the function of one time-step, and the call that runs it for all time-steps."""
+    # A tuple of one element needs a comma.
     comma = "," if len(loop.gives) == 1 else ""
     gives = f"({', '.join(loop.gives)}{comma})"
     yield ""
@@ -170,6 +173,7 @@ def merge_formula(op: Op, operands: Sequence[str], inputs: Sequence[Signal]) -> 
             return f"attention({', '.join(operands)}, heads={op.heads}, scale={op.scale!r})"
         case Product():
             channels = {signal.channels for signal in inputs}
+            # A single channel broadcasts over all others.
             if len(channels - {1}) == 1:
                 return " * ".join(operands)
             return reduce(lambda one, other: f"gated({one}, {other})", operands)

@@ -27,13 +27,17 @@ class Notation:
         self._source = network.nodes[0].span.source
 
     def of(self, *items: SourceItem) -> str:
-        """Return the comment on consecutive items, e.g. ``line 11: c32k3s1-BN-PLIF``; empty if the spec has no text."""
+        """Return the comment on consecutive items, e.g. ``line 11: c32k3s1-BN-PLIF``.
+
+        Empty if the spec has no text.
+        """
         texts = [self._item(item) for item in items]
         if not all(texts):
             return ""
         text, span = "-".join(texts), self._span(items[0])
         if len(text) > MAX_COMMENT_LENGTH:
             text = f"{text[: MAX_COMMENT_LENGTH - 3]}..."
+        # A spec of one line needs no line number.
         if span is None or "\n" not in span.source.text.strip():
             return text
         file = "" if span.source == self._source else f"{one_line_prose(span.source.name)}, "
@@ -47,12 +51,12 @@ class Notation:
 
     @property
     def file(self) -> str:
-        """Name of the spec file; empty if there is none."""
+        """Name of the spec file, or an empty text if there is none."""
         name = self._source.name
         return "" if name.startswith("<") else one_line_prose(name)
 
     def _item(self, item: SourceItem) -> str:
-        """Return the notation of an item; empty if there is none."""
+        """Return the notation of an item, or an empty text if there is none."""
         match item:
             case Leaf(index=index):
                 return self._own(index)
@@ -70,8 +74,9 @@ class Notation:
                 return self._sequence(item)
 
     def _sequence(self, section: SourceSection) -> str:
-        """Return a sequence with its merges; empty in loops, or if unnamed values are read."""
+        """Return a sequence with its merges, or an empty text in loops, or if unnamed values are read."""
         looped = not self._network.graph.looped.isdisjoint(section.merges)
+        # Compact notation has no text for loops and for several inputs.
         if section.others or section.loops or section.delays or looped:
             return ""
         items = {item.key: item for item in section.items}
@@ -88,13 +93,16 @@ class Notation:
         return "-".join(texts) if all(texts) else ""
 
     def _own(self, index: int) -> str:
-        """Return the text of a layer; empty in a library block, whose nodes have the span of the call."""
+        """Return the text of a layer.
+
+        Empty in a library block, whose nodes have the span of the call.
+        """
         node = self._network.nodes[index]
         blocks = {_word(step.label) for step in node.path if step.kind == "block"}
         return "" if _word(node.span.text) in blocks else one_line_prose(node.span.text)
 
     def formula(self, block: SourceSection) -> list[str]:
-        """Return the library definition of a block, as lines; empty for the user's blocks."""
+        """Return the library definition of a block, as lines. Blocks of the user have none."""
         name = _word(block.title)
         if _word(self._network.nodes[_first(block)].span.text) != name or name not in shipped_blocks():
             return []
@@ -102,7 +110,10 @@ class Notation:
         return wrap(text, COLUMNS)
 
     def _span(self, item: SourceItem) -> Span | None:
-        """Return the span of an item; a block of the user has the span of its first inner item."""
+        """Return the span of an item.
+
+        A block of the user has the span of its first inner item.
+        """
         if isinstance(item, Leaf):
             return self._network.nodes[item.index].span
         if not item.items or (item.kind == "block" and self._own(_first(item))):
@@ -119,7 +130,10 @@ def _with_value_name(text: str, reads: Sequence[str]) -> str:
 
 
 def _first(item: SourceItem) -> int:
-    """Return the index of the first layer; for an empty section, its merge."""
+    """Return the index of the first layer.
+
+    An empty section has only a merge, which is returned.
+    """
     while isinstance(item, SourceSection):
         if not item.items:
             return item.output

@@ -82,7 +82,7 @@ class Dialect:
 
     Attributes:
         title: Name of the library: ``plain PyTorch``.
-        layers: Returns the layers of a network, given the names in use in the file; adds the names of classes to them.
+        layers: Returns the layers of a network, given the names in use in the file. Adds the names of classes to them.
         imports: Modules to import besides PyTorch, with the imported names.
         reserved: Names that blocks must not have.
         ready: Statements at the end of the constructor.
@@ -99,11 +99,11 @@ class Dialect:
     def source(self, network: Network, inputs: str = "") -> str:
         """Return a Python file that defines a network.
 
-        Equal networks give equal files. The class of the network is the last one in the file; its ``state_dict`` has
+        Equal networks give equal files. The class of the network is the last one in the file. Its ``state_dict`` has
         the keys of the compiled network.
 
         Args:
-            inputs: Description of the input scaling; empty if unknown.
+            inputs: Description of the input scaling. Empty if unknown.
 
         Raises:
             UnsupportedLayer: If the library has no such layer, neuron, surrogate or join, or if values do not flow
@@ -123,6 +123,7 @@ class Dialect:
             *("\n".join([*class_text.class_text(spec, network), ""]) for spec in blocks),
             _root(root, network, self),
         ]
+        # Find the helpers in use from the code itself, and then the imports from code and helpers.
         parts = [*layers.definitions(), *classes]
         used = _used(parts)
         parts = [*layers.definitions(), *(helper for name, helper in HELPERS.items() if name in used), *classes]

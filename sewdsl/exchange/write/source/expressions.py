@@ -16,7 +16,10 @@ from sewdsl.light_dataclass import dataclass
 
 
 class Code(str):
-    """Piece of generated Python code; a literal of it is not quoted."""
+    """Piece of generated Python code.
+
+    A literal of it is not quoted.
+    """
 
     __slots__ = ()
 
@@ -57,8 +60,8 @@ class Arg:
     Attributes:
         default: Default of the parameter.
         positional: Whether it is written without its name.
-        channels: ``in`` or ``out`` for a number of input or output channels; else empty.
-        note: Comment above the argument; ignored by comparisons.
+        channels: ``in`` or ``out`` for a number of input or output channels, else empty.
+        note: Comment above the argument. Ignored by comparisons.
     """
 
     name: str
@@ -83,7 +86,7 @@ class CopySequence:
 
     Attributes:
         names: Loop variables in the body.
-        rows: Values of the variables for each copy; empty without variables.
+        rows: Values of the variables for each copy. Empty without variables.
     """
 
     body: Expr
@@ -121,6 +124,7 @@ def strip_numbers(expr: Expr) -> Hashable:
     """Return a value that is equal for expressions that differ in constants only."""
     match expr:
         case Literal():
+            # Code is structure: only values may differ between instances.
             return expr.value if isinstance(expr.value, Code) else None
         case PyCall():
             return expr.callee, tuple((arg.name, strip_numbers(arg.value)) for arg in expr.args)
@@ -156,7 +160,10 @@ def unify(exprs: Sequence[Expr], resolve: Resolve, arg: Arg) -> Expr:
 
 
 def unify_args(args: Sequence[Arg], resolve: Resolve) -> Arg:
-    """Return one argument that represents several; its note has the signals of all."""
+    """Return one argument that represents several.
+
+    Its note has the signals of all.
+    """
     first = args[0]
     notes = [arg.note for arg in args if arg.note is not None]
     note = Note(notes[0].text, tuple(signal for note in notes for signal in note.signals)) if notes else None
@@ -167,6 +174,7 @@ def _unify_runs(runs: Sequence[CopySequence], resolve: Resolve, arg: Arg) -> Cop
     first = runs[0]
     rows = tuple(
         tuple(
+            # Loop variables have no argument: name them after themselves.
             unify([run.rows[row][column] for run in runs], resolve, Arg(name, Literal(0)))
             for column, name in enumerate(first.names)
         )
@@ -176,7 +184,10 @@ def _unify_runs(runs: Sequence[CopySequence], resolve: Resolve, arg: Arg) -> Cop
 
 
 def merge_copies(exprs: Sequence[Expr], taken: AbstractSet[str] = frozenset()) -> Copies:
-    """Return the copies of a repeat; equal neighbours are merged, with variables that are not in ``taken``."""
+    """Return the copies of a repeat.
+
+    Equal neighbours are merged, with variables that are not in ``taken``.
+    """
     runs = []
     for _, group in groupby(exprs, strip_numbers):
         run = list(group)
@@ -251,7 +262,7 @@ def class_name(text: str, fallback: str, taken: set[str]) -> str:
 
     Args:
         fallback: Name if the text has no letters, and suffix of a name that is in use.
-        taken: Names in use; the new name is added.
+        taken: Names in use. The new name is added.
     """
     words = _WORD.findall(text)
     first_alphabetic = next((i for i, word in enumerate(words) if word[0].isalpha()), None)
@@ -304,7 +315,10 @@ def format_statement(head: str, expr: Expr, indent: int, tail: str = "") -> list
 
 
 def _exploded(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
-    """Return the lines of a multi-line expression; trailing commas keep formatters from joining them."""
+    """Return the lines of a multi-line expression.
+
+    Trailing commas keep formatters from joining them.
+    """
     begin, end = f"{' ' * indent}{head}", f"{' ' * indent})"
     match expr:
         case PyCall() if expr.args:
@@ -330,6 +344,7 @@ def _explicit_arguments(call: PyCall) -> list[tuple[Arg, str]]:
     can_be_positional = True
     for arg in call.args:
         if isinstance(arg.value, Literal) and arg.value.value == arg.default and arg.default is not Unset.UNSET:
+            # After an omitted argument, Python requires names.
             can_be_positional = False
         elif arg.positional and can_be_positional:
             labelled.append((arg, ""))
@@ -379,7 +394,10 @@ def _loop(run: CopySequence) -> str:
 
 
 def _rows(run: CopySequence) -> list[str]:
-    """Return the values of each copy; many equal values as ``*[4] * 39``."""
+    """Return the values of each copy.
+
+    Many equal values are written as ``*[4] * 39``.
+    """
     rows = [(text, len(list(same))) for text, same in groupby(map(_row, run.rows))]
     return [
         part

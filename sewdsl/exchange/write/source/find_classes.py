@@ -56,7 +56,7 @@ class ClassSpec:
         section: First instance of the class.
         params: Constructor parameters, with the value of each instance.
         attributes: Modules, with their comments.
-        starts: Initial biases of batch norms by relative name; their initial weight is 0.
+        starts: Initial biases of batch norms by relative name. Their initial weight is 0.
         optional: Modules that exist only with a projection.
         shapes: Input and output shape.
     """
@@ -78,12 +78,19 @@ class _Instance:
 
     @property
     def shortcuts(self) -> frozenset[str]:
-        """Shortcuts of joins that have layers; a class may omit them."""
+        """Shortcuts of joins that have layers.
+
+        A class may omit them.
+        """
         keys = {step.key: step.kind for step in self.section.items if isinstance(step, SourceSection)}
         return frozenset(key for step in self.section.flow for key in step.keys[1:] if key and keys[key] == "shortcut")
 
     def form(self, ops: Callable[[int], object], *, bare: bool) -> Hashable:
-        """Return the properties that instances of a class share; ``bare``: ignoring shortcuts."""
+        """Return the properties that instances of a class share.
+
+        ``bare`` ignores shortcuts.
+        """
+        # Shortcuts are optional attributes of a class, so that they do not distinguish blocks.
         omitted = self.shortcuts if bare else frozenset()
         attributes = tuple((a.name, strip_numbers(a.value)) for a in self.attributes if a.name not in omitted)
         flow = tuple(
@@ -109,7 +116,7 @@ class ClassFinder:
         taken: Names that no class may have.
 
     Attributes:
-        classes: The classes, each after those that it uses; the last one is the network.
+        classes: The classes, each after those that it uses. The last one is the network.
     """
 
     def __init__(self, network: Network, root: SourceSection, layers: Layers, taken: set[str]) -> None:
@@ -132,9 +139,10 @@ class ClassFinder:
         self._make([self._instance(root)], root_name)
 
     def _height(self, section: SourceSection, by_height: dict[int, list[SourceSection]]) -> int:
-        """Return the nesting depth of classes in a section; collect the sections that become classes."""
+        """Return the nesting depth of classes in a section, and collect the sections that become classes."""
         inner = [self._height(item, by_height) for item in section.items if isinstance(item, SourceSection)]
         height = max(inner, default=0)
+        # nn.Sequential expresses a straight sequence without a class.
         needs_no_class = section.kind == "repeat" or (section.straight and not section.merges)
         if section.inlined:
             return height
@@ -150,7 +158,10 @@ class ClassFinder:
         return _Instance(section, tuple(self._attributes(section)), tuple(self._starts(section)))
 
     def _attributes(self, section: SourceSection) -> Iterator[Arg]:
-        """Yield the modules of a section; each group of modules has one comment."""
+        """Yield the modules of a section.
+
+        Each group of modules has one comment.
+        """
         groups = list(_together(section.items, self._network))
         for group in groups:
             note = None if section.kind == "copy" and len(groups) == 1 else self._note(group)
@@ -158,7 +169,7 @@ class ClassFinder:
                 yield Arg(item.key, self._expr(item), note=note if item is group[0] else None)
 
     def _note(self, group: Sequence[SourceItem]) -> Note | None:
-        """Return the comment on consecutive items; None for branches, whose layers have comments."""
+        """Return the comment on consecutive items, or None for branches, whose layers have comments."""
         last = group[-1]
         if isinstance(last, SourceSection) and last.kind in {"branch", "shortcut", "operand", "loop"}:
             return None
@@ -194,7 +205,10 @@ class ClassFinder:
     # --- classes -------------------------------------------------------------------------------------------
 
     def _groups(self, instances: Sequence[_Instance]) -> Iterator[list[_Instance]]:
-        """Yield the instances of each class; blocks with and without a projection share a class."""
+        """Yield the instances of each class.
+
+        Blocks with and without a projection share a class.
+        """
         by_form: dict[Hashable, dict[Hashable, list[_Instance]]] = {}
         for instance in instances:
             bare, full = (instance.form(lambda join: self._network.nodes[join].op, bare=bare) for bare in (True, False))
@@ -202,6 +216,7 @@ class ClassFinder:
         for forms in by_form.values():
             groups = list(forms.values())
             shortcuts = {bool(group[0].shortcuts) for group in groups}
+            # One form with and one without a projection can share a class. More forms differ elsewhere.
             if len(groups) == len(shortcuts) and groups[0][0].section.kind == "block":
                 yield sorted(chain(*groups), key=lambda instance: instance.section.output)
             else:
@@ -263,6 +278,7 @@ def _together(items: Iterable[SourceItem], network: Network) -> Iterator[list[So
     group: list[SourceItem] = []
     for item in items:
         op = network.nodes[item.index].op if isinstance(item, Leaf) else None
+        # A comment covers a layer with its norm and neuron.
         if group and not (isinstance(op, Norm | Activation) and _open(group, network)):
             yield group
             group = []

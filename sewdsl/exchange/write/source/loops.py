@@ -10,7 +10,7 @@ from sewdsl.ir.node import Node
 NAMES = frozenset({"Memory", "Feedback", "Delay", "stepwise", "step"})
 """Names in files with loops."""
 ATTRIBUTES = frozenset({"in_loop", "loop_time", "loop_state", "keep_state"})
-"""Attributes of layers with a state; parameters of neurons must not have these names."""
+"""Attributes of layers with a state. Parameters of neurons must not have these names."""
 BASE = "Memory"
 """Base class of layers with a state in a file with loops."""
 MEMORY = '''\
@@ -89,7 +89,10 @@ def delay(*, looped: bool) -> str:
 
 
 def delay_call(node: Node) -> PyCall:
-    """Return the constructor call of a delay; in a cycle, of ``Feedback``."""
+    """Return the constructor call of a delay.
+
+    A delay in a cycle is a ``Feedback``.
+    """
     if node.inputs:
         return PyCall("Delay")
     source = node.output

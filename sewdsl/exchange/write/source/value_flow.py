@@ -27,7 +27,7 @@ from sewdsl.light_dataclass import dataclass
 from sewdsl.ops.layers.norms import BatchNorm
 
 INPUT, ONWARD = "x", "y"
-"""Variable of the value that flows through a section; its name if the input of the section is read again later."""
+"""Variable of the value that flows through a section. Its name if the input of the section is read again later."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class FlowStep:
     """Step of a section: one item, or a merge of several operands.
 
     Attributes:
-        keys: Key of the item, or of each operand of the merge; None for an identity operand.
+        keys: Key of the item, or of each operand of the merge. None for an identity operand.
         reads: Variables that the item, or each operand, reads.
         gives: Variable of the result.
-        merge: Index of the merge; None for a step of one item.
+        merge: Index of the merge. None for a step of one item.
     """
 
     keys: tuple[str | None, ...]
@@ -84,7 +84,7 @@ class SourceSection:
 
     Attributes:
         key: Last part of its name.
-        kind: Kind; a ``repeat`` contains only sections of kind ``copy``.
+        kind: Kind of the section. A ``repeat`` contains only sections of kind ``copy``.
         source: Index of the node whose value it reads.
         output: Index of the node with its value.
         flow: Steps in order of computation.
@@ -175,7 +175,7 @@ class _SectionBuilder:
 
     Attributes:
         prefix: Prefix of the names of its nodes, with a dot at the end.
-        start: Node whose value it reads; delays read its batch size.
+        start: Node whose value it reads. Delays read its batch size.
         current: Node with the value after the last item.
     """
 
@@ -234,6 +234,7 @@ class _Reader:
 
     def _output(self, builder: _SectionBuilder, inside: frozenset[int], incoming: set[int]) -> int:
         """Return the node of a section whose value is read outside, or is an output of the network."""
+        # A delay in a loop does not count as a reader: _delayed() passes its value on.
         consumers, back = self._network.graph.consumers, self._network.graph.back_edges
         outputs = [
             index
@@ -260,7 +261,10 @@ class _Reader:
         return isinstance(op, BatchNorm) or op.reads == "sequence" or index in self._network.graph.looped
 
     def _reads(self, items: Items, flow_node: int) -> tuple[int, ...]:
-        """Return the nodes outside of some items that the items read; ``flow_node`` comes first."""
+        """Return the nodes outside of some items that the items read.
+
+        ``flow_node`` comes first.
+        """
         inside = set(nodes(items))
         sources = dict.fromkeys(
             source for i in sorted(inside) for source in self._nodes[i].inputs if source not in inside
@@ -268,12 +272,16 @@ class _Reader:
         return tuple(sorted(sources, key=lambda index: index != flow_node))
 
     def _flowing(self, section: SourceSection, builder: _SectionBuilder) -> SourceSection:
-        """Return a section with its flow; named values, and values read later, have variables of their own."""
+        """Return a section with its flow.
+
+        Named values, and values read later, have variables of their own.
+        """
         incoming = (section.source, *section.others)
         regions, steps = self._regions(builder)
         delayed = self._delayed(builder)
         outputs = dict(self._network.outputs) if section.kind == "network" else {}
         own_variables, previous = dict.fromkeys(section.others), section.source
+        # A value that the next step reads needs no variable of its own.
         for step in steps:
             own_variables |= dict.fromkeys(index for each in step.reads for index in each if index != previous)
             previous = step.gives
@@ -281,6 +289,7 @@ class _Reader:
             own_variables[section.output] = None
         own_variables |= dict.fromkeys([*(source for _, source in delayed.values()), *outputs.values()])
         own_variables |= dict.fromkeys(step.gives for step in steps if step.name)
+        # The input keeps the name x if it is read again, and the flow is then called y.
         flow_variable = ONWARD if section.source in own_variables else INPUT
         value_names = {step.gives: step.name for step in steps if step.name}
         free_names = filterfalse(
@@ -325,6 +334,7 @@ class _Reader:
         step_of = {index: step for step in builder.steps for index in step.inside}
         for index, step in step_of.items():
             node = self._nodes[index]
+            # A delay in the same step as its source is handled inside that step.
             if not node.feeds_back or step_of.get(node.sources[0], step) is step:
                 continue
             (source,) = node.sources
@@ -389,6 +399,7 @@ class _Reader:
     ) -> StepLoop:
         """Return the loop of a region with its variables."""
         inner = steps[region.begin : region.end]
+        # Values from before the loop are sequences that stepwise() splits by time-step.
         produced = {step.gives for step in inner}
         inputs = dict.fromkeys(
             index for step in inner for each in step.reads for index in each if index not in produced
@@ -458,6 +469,7 @@ class _Reader:
             inner = replace(inner, title=step.label, arguments=step.arguments)
         builder.add(inner, (inner.source, *inner.others), inner.output, frozenset(nodes(items)), name)
         if inner.inlined:
+            # The enclosing section takes over the steps, with the prefixed keys of their modules.
             builder.steps.pop()
             builder.steps += [
                 replace(
@@ -509,7 +521,10 @@ def _step_edges(steps: Sequence[_Step]) -> tuple[list[set[int]], list[set[int]]]
 
 
 def _in_order(count: int, groups: Sequence[set[int]], reads: Sequence[set[int]]) -> Iterator[set[int]]:
-    """Yield the groups and the remaining steps in dependency order; ties are in the original order."""
+    """Yield the groups and the remaining steps in dependency order.
+
+    Ties are in the original order.
+    """
     units = [*groups, *({index} for index in range(count) if not any(index in group for group in groups))]
     yielded: set[int] = set()
     while units:
