@@ -478,7 +478,7 @@ class _Boxer:
         for inside in insides:
             inside.sort()
             nodes = set(inside)
-            outputs_of_copy = [i for i in inside if i in self._network.given or not nodes.issuperset(self._readers[i])]
+            outputs_of_copy = [i for i in inside if i in self._network.output_indices or not nodes.issuperset(self._readers[i])]
             if len(outputs_of_copy) != 1:
                 return None
             outputs += outputs_of_copy
@@ -553,7 +553,7 @@ class _Folder:
     """Builder of items that folds equal copies of repeats."""
 
     def __init__(self, network: Network, *, expand: Unfolded) -> None:
-        self._nodes, self._given, self._expand = network.nodes, network.given, expand
+        self._nodes, self._given, self._expand = network.nodes, network.output_indices, expand
         self._readers = network.graph.consumers
         self._outputs: dict[int, set[str]] = {}
         for name, index in network.outputs:

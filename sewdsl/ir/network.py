@@ -47,7 +47,7 @@ class Network:
     outputs: tuple[tuple[str, int], ...] = ()
 
     @property
-    def given(self) -> tuple[int, ...]:
+    def output_indices(self) -> tuple[int, ...]:
         """Indices of the nodes whose outputs are read out."""
         return tuple(dict.fromkeys(index for _, index in self.outputs)) or (self.output,)
 
@@ -104,7 +104,7 @@ class Network:
         Raises:
             UnstructuredError: a value does not reach the output, or merges nest too deep.
         """
-        return wiring(self.graph, self.given if self.outputs else self.output, self.sums)
+        return wiring(self.graph, self.output_indices if self.outputs else self.output, self.sums)
 
     @property
     def sums(self) -> frozenset[int]:
@@ -139,7 +139,7 @@ class Network:
                 does not lead to, or no node at all.
         """
         names = {node.name for node in self.nodes}
-        outputs = (self.output, *self.given)
+        outputs = (self.output, *self.output_indices)
         if len(names) != len(self.nodes) or not all(0 <= index < len(self.nodes) for index in outputs):
             raise ValueError(f"network {self.name!r}: node names are not unique, or the output is not a node")
         for index, node in enumerate(self.nodes):

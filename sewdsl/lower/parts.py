@@ -108,7 +108,11 @@ def find_part(network: Network, path: str) -> PartNodes:
         raise ValueError(f"{network.name} has no layer or part '{path}'; {near}")
     graph = network.graph
     reads = dict.fromkeys(i for index in sorted(nodes) for i in network.nodes[index].inputs if i not in nodes)
-    gives = [index for index in sorted(nodes) if index in network.given or not nodes.issuperset(graph.consumers[index])]
+    gives = [
+        index
+        for index in sorted(nodes)
+        if index in network.output_indices or not nodes.issuperset(graph.consumers[index])
+    ]
     if len(nodes) > 1 and any(not nodes.isdisjoint(loop) and not nodes.issuperset(loop) for loop in graph.loops):
         message = f"{path} lies in a loop, whose layers are computed together for each time-step; take a layer of it"
         raise ValueError(message)

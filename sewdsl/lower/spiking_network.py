@@ -163,7 +163,7 @@ class SpikingNetwork(Group):
                 ForwardPass(self.network, plan, [None, *modules], T, step, self.event_listener, parts, wanted).run(
                     values
                 )
-        return {index: expand_steps(values[index], T) for index in wanted or self.network.given}
+        return {index: expand_steps(values[index], T) for index in wanted or self.network.output_indices}
 
     def _calls(self, *, streaming: bool) -> list[PartCall]:
         """The parts that are hooked, or whose place another module has, inner ones first.

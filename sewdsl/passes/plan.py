@@ -174,7 +174,7 @@ class PlanOutline:
         last_reader = {i: node for step in program.steps for node in step.nodes for i in network.nodes[node].inputs}
         spent: dict[int, list[int]] = {}
         for node in range(len(network)):
-            if node not in network.given:
+            if node not in network.output_indices:
                 spent.setdefault(last_reader.get(node, node), []).append(node)
         static = set() if network.nodes[0].output.varies else {0}
         steps: list[_Step | PlannedStep] = []

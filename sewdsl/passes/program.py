@@ -111,7 +111,7 @@ class Program:
                 raise ValueError(f"step {step} needs {sorted(inside)}")
             known.update(step.given)
             done += step.nodes
-        if sorted(done) != list(range(1, len(self.network))) or not known.issuperset(self.network.given):
+        if sorted(done) != list(range(1, len(self.network))) or not known.issuperset(self.network.output_indices):
             raise ValueError(f"network {self.network.name!r}: its steps do not compute every node once")
         return self
 
@@ -141,7 +141,7 @@ def _loop_step(network: Network, loop: tuple[int, ...]) -> ExecutionStep:
     inside = frozenset(loop)
     operands = dict.fromkeys(i for node in loop for i in network.nodes[node].inputs if i not in inside)
     given = tuple(
-        node for node in loop if node in network.given or not inside.issuperset(network.graph.consumers[node])
+        node for node in loop if node in network.output_indices or not inside.issuperset(network.graph.consumers[node])
     )
     return ExecutionStep(loop, tuple(operands), loop=given)
 

@@ -61,7 +61,7 @@ def _norms(network: Network) -> dict[int, int]:
         if isinstance(network.nodes[i].op, BatchNorm)
         and len(readers) == 1
         and network.graph.looped.isdisjoint((i, *readers))
-        and i not in network.given
+        and i not in network.output_indices
         and isinstance(op := network.nodes[readers[0]].op, Activation)
         and op.takes_norm
     }
@@ -72,7 +72,7 @@ def _joins(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:
     return {
         readers[0]: i
         for i, readers in enumerate(network.graph.consumers)
-        if i in neurons and len(readers) == 1 and i not in network.given and is_residual(network, readers[0])
+        if i in neurons and len(readers) == 1 and i not in network.output_indices and is_residual(network, readers[0])
     }
 
 
@@ -122,6 +122,6 @@ def _folding_pairs(network: Network) -> list[tuple[int, int]]:
         for i, readers in enumerate(network.graph.consumers)
         if isinstance(network.nodes[i].op, Conv | Linear)
         and len(readers) == 1
-        and i not in network.given
+        and i not in network.output_indices
         and isinstance(network.nodes[readers[0]].op, BatchNorm)
     ]

@@ -44,7 +44,7 @@ def shuffled(network: Network, seed: int) -> Network:
     It begins with the input, and the delay of a loop follows what flows into the loop.
     """
     choice = random.Random(seed)  # noqa: S311 -- no secret
-    loops = find_loops(network.graph, network.given, network.sums)
+    loops = find_loops(network.graph, network.output_indices, network.sums)
     entries = {loop.delay: network.nodes[loop.total].inputs[:1] for loop in loops}
     waiting, order, place = set(range(1, len(network))), [0], {0: 0}
     while waiting:

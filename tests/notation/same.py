@@ -21,7 +21,7 @@ def essence(network: Network) -> tuple[Any, ...]:
 def unordered(network: Network) -> tuple[Any, ...]:
     """The same, whatever the order of nodes that do not read each other: numbered from the outputs backward."""
     number = dict[int, int]()
-    left = [*network.given]
+    left = [*network.output_indices]
     while left:
         index = left.pop()
         if index not in number:

@@ -98,7 +98,7 @@ def foldable_norms(network: Network) -> dict[int, int]:
             (source,) = node.inputs
             foldable = source in hosts or isinstance(network.nodes[source].op, Conv | Linear)
             # Other readers, or an output, need the value before the norm.
-            if foldable and network.graph.consumers[source] == (index,) and source not in network.given:
+            if foldable and network.graph.consumers[source] == (index,) and source not in network.output_indices:
                 hosts[index] = hosts.get(source, source)
     return hosts
 

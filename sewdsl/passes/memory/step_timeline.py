@@ -163,7 +163,7 @@ class _Run:
         for place, step in enumerate(sizes.plan.steps):
             self._forward(place, step)
         kept = self._waiting()
-        for output in sizes.network.given:
+        for output in sizes.network.output_indices:
             self.gradients[output] = self.heap.hold(Allocation(sizes.value(output, once=False)))
             self._release((output,))  # it was read out
         for place in reversed(range(len(sizes.plan.steps))):

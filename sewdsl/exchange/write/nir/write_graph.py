@@ -71,9 +71,9 @@ class _Graph:
         self._places: dict[int, tuple[str, ...]] = {0: (INPUT,)}
         self._delayed: dict[str, int] = {}  # Placeholder name to the node that it delays.
         graph = model.network.graph
-        self._loops = {loop.delay for loop in find_loops(graph, model.network.given, model.network.sums)}
+        self._loops = {loop.delay for loop in find_loops(graph, model.network.output_indices, model.network.sums)}
         self._synapses = dict(_synapses(model.network))
-        needed = graph.lead_to(model.network.given)
+        needed = graph.lead_to(model.network.output_indices)
         for index, site in evaluated_layers(model, dt):
             if index in needed:
                 self._write(index, site)
@@ -132,7 +132,7 @@ class _Graph:
             pieces = [neuron_piece._replace(node=translate_layers.current_based(neuron_piece.node, decay, self._dt))]
         # A sum needs no node if it has one reader, which adds up its edges, and no operand is a sum itself.
         readers = self._network.graph.consumers[index]
-        needs_no_node = len(readers) + self._network.given.count(index) == 1 and readers[:1] > (index,)
+        needs_no_node = len(readers) + self._network.output_indices.count(index) == 1 and readers[:1] > (index,)
         needs_no_node = needs_no_node and all(len(operand) == 1 for operand in operands)
         if not pieces or (pieces[0].node is None and needs_no_node):
             self._places[index] = tuple(source for operand in operands for source in operand)
@@ -241,5 +241,5 @@ def _synapses(network: Network) -> Iterator[tuple[int, _Synapse]]:
         neuron = nodes[outside_readers[0]].op
         dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) and neuron.v_reset is not None else None
         # CubaLIF has a leaky membrane, and its current cannot be an output of the network.
-        if dynamics is not None and 0 <= dynamics.decay < 1 and total not in network.given:
+        if dynamics is not None and 0 <= dynamics.decay < 1 and total not in network.output_indices:
             yield outside_readers[0], _Synapse(op.value, delay, scale, total)

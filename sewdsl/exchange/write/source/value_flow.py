@@ -241,7 +241,7 @@ class _Reader:
             for index in sorted(inside)
             if any(reader not in inside and reader not in back for reader in consumers[index])
         ]
-        network_outputs = [index for index in self._network.given if index in inside or index in incoming]
+        network_outputs = [index for index in self._network.output_indices if index in inside or index in incoming]
         is_network = not builder.prefix
         candidates = (
             network_outputs
