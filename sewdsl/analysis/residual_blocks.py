@@ -103,7 +103,7 @@ class _Residuals:
         network = self._network
         found: list[bool] = []
         for node in network:
-            weighs = (network.macs(node) or network.parameters(node)) and not node.op.weighs_as_a_whole
+            weighs = (network.macs(node) or network.parameters(node)) and not node.op.scales_samples
             passes = len(node.inputs) == 1 and not weighs
             found.append(isinstance(node.op, Activation) or (passes and found[node.inputs[0]]))
         return found
@@ -194,7 +194,7 @@ def branch_end(network: Network, join: Node) -> BranchEnd:
     """
     end = join.inputs[0]
     joins = join.op
-    while isinstance(joins, Join) and joins.neutral_branch == 0 and network.nodes[end].op.weighs_as_a_whole:
+    while isinstance(joins, Join) and joins.neutral_branch == 0 and network.nodes[end].op.scales_samples:
         if len(network.graph.consumers[end]) > 1:
             break
         (end,) = network.nodes[end].inputs

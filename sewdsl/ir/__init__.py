@@ -1,1 +1,1 @@
-"""What a network is: signals, kinds, operations, nodes; no torch, no text."""
+"""Network representation: signals, kinds, ops and nodes, without PyTorch and source text."""

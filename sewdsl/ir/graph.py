@@ -1,8 +1,6 @@
-"""The edges of a network: who reads what, and what every path leads through.
+"""Edges of a network: consumers, loops, dominators and reachability.
 
-Nodes are indices in topological order: whatever a node reads has a smaller index. That makes each of these a few lines
-of linear time; networkx, which takes longer to import than a network takes to check, is left to graphs
-of NIR and to users (:meth:`sewdsl.ir.network.Network.to_networkx`).
+Nodes are indices in topological order: the inputs of a node have smaller indices.
 """
 
 from __future__ import annotations
@@ -13,22 +11,23 @@ from types import MappingProxyType
 
 
 class DominatorTree:
-    """For each node, the last other node that every path from the first node to it leads through: its dominator.
+    """Immediate dominators, in a tree that nodes are added to.
 
-    It grows with the network. A question takes logarithmic time, by skew-binary jump pointers: each node knows its
-    dominator and one further up.
+    The dominator of a node is the last other node on every path from the first node to it. A query takes logarithmic
+    time.
     """
 
     def __init__(self) -> None:
+        # Skew-binary jump pointers: each node stores its dominator and one further ancestor.
         self._dominators: list[int] = []
         self._jumps: list[int] = []
         self._depths: list[int] = []
 
     def add(self, inputs: Sequence[int]) -> int:
-        """The dominator of one more node.
+        """Add a node and return its dominator.
 
         Args:
-            inputs: The nodes that it reads; the first node, or one that reads nothing, counts as reading the first.
+            inputs: Inputs of the node. A node without inputs counts as a consumer of the first node.
         """
         if not self._dominators:
             dominator, jump, depth = 0, 0, 0
@@ -49,40 +48,41 @@ class DominatorTree:
         return self._dominators[node]
 
     def depth(self, node: int) -> int:
-        """How many nodes every path to a node leads through."""
+        """Return the number of dominators of a node."""
         return self._depths[node]
 
     def meet(self, nodes: Iterable[int]) -> int:
-        """The last node that every path to any of these leads through; it may be one of them."""
+        """Return the last common node on every path to each of the nodes; it may be one of them."""
         return reduce(self._meet, nodes)
 
-    def _meet(self, one: int, other: int) -> int:
+    def _meet(self, first: int, second: int) -> int:
         dominators, jumps, depths = self._dominators, self._jumps, self._depths
-        if depths[one] < depths[other]:
-            one, other = other, one
-        while depths[one] > depths[other]:
-            one = jumps[one] if depths[jumps[one]] >= depths[other] else dominators[one]
-        while one != other:
-            if jumps[one] == jumps[other]:
-                one, other = dominators[one], dominators[other]
+        if depths[first] < depths[second]:
+            first, second = second, first
+        while depths[first] > depths[second]:
+            first = jumps[first] if depths[jumps[first]] >= depths[second] else dominators[first]
+        while first != second:
+            if jumps[first] == jumps[second]:
+                first, second = dominators[first], dominators[second]
             else:
-                one, other = jumps[one], jumps[other]
-        return one
+                first, second = jumps[first], jumps[second]
+        return first
 
 
-PATIENCE = 64
-"""Nodes that are looked at backwards from one, before all that another leads to is looked for."""
-MAX_REACHED = 16
-"""Nodes of which it is remembered what they lead to: each may lead to all others."""
+MAX_BACKWARD_NODES = 64
+"""Number of nodes to visit backward before the descendants of the source are computed instead."""
+MAX_CACHED_SOURCES = 16
+"""Number of nodes whose descendants are cached. Each set may contain every node."""
 
 
+# networkx takes longer to import than a network takes to check, so only NIR graphs and Network.to_networkx use it.
 class Graph:
-    """The edges between nodes; every view is computed when it is first asked for, and kept.
+    """Edges between nodes. Views are computed on first use and cached.
 
     Args:
-        inputs: For each node, the nodes that it reads, all with smaller indices.
-        back_edges: For each delay in a loop, the node whose value of the time-step before it gives. Only ``consumers``,
-            ``loops`` and ``lead_to`` follow these edges.
+        inputs: Inputs of each node, all with smaller indices.
+        back_edges: Delayed source of each delay in a loop. Only ``consumers``, ``loops`` and ``lead_to`` follow these
+            edges.
     """
 
     def __init__(self, inputs: Sequence[Sequence[int]], back_edges: Mapping[int, int] = MappingProxyType({})) -> None:
@@ -90,92 +90,90 @@ class Graph:
         self._reached: dict[int, tuple[set[int], int]] = {}
 
     def sources(self, node: int) -> Sequence[int]:
-        """The nodes that a node reads, be it their values of the time-step before."""
+        """Return the nodes that a node reads, including its delayed source."""
         return (self.back_edges[node],) if node in self.back_edges else self.inputs[node]
 
     @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
-        """For each node, the nodes that read it, in order; one that reads it twice is listed twice."""
-        found: list[list[int]] = [[] for _ in self.inputs]
+        """Nodes that read each node, in order; a node that reads it twice is listed twice."""
+        readers: list[list[int]] = [[] for _ in self.inputs]
         for index, sources in enumerate(self.inputs):
             for source in sources:
-                found[source].append(index)
+                readers[source].append(index)
         for delay, source in self.back_edges.items():
-            found[source].append(delay)
-        return tuple(map(tuple, found))
+            readers[source].append(delay)
+        return tuple(map(tuple, readers))
 
     @cached_property
     def loops(self) -> tuple[tuple[int, ...], ...]:
-        """The nodes of each loop, in order: those that lead to each other if edges lead backward too."""
+        """Nodes of each loop, in order: strongly connected components over forward and backward edges."""
         if not self.back_edges:
             return ()
-        # what leads to a delay again, of all that it leads to: by Kosaraju's two walks, from delays only
+        # Kosaraju's algorithm. It starts at delays only, since every loop contains one.
         forward: list[int] = []
         seen = bytearray(len(self.inputs))
         for delay in self.back_edges:
-            todo = [(delay, iter(self.consumers[delay]))]
+            walk = [(delay, iter(self.consumers[delay]))]
             if seen[delay]:
                 continue
             seen[delay] = True
-            while todo:
-                node, readers = todo[-1]
+            while walk:
+                node, readers = walk[-1]
                 reader = next(readers, None)
                 if reader is None:
                     forward.append(node)
-                    todo.pop()
+                    walk.pop()
                 elif not seen[reader]:
                     seen[reader] = True
-                    todo.append((reader, iter(self.consumers[reader])))
-        found: list[tuple[int, ...]] = []
-        placed = bytearray(len(self.inputs))
+                    walk.append((reader, iter(self.consumers[reader])))
+        # Second walk, against the edges: nodes that reach the root again.
+        components: list[tuple[int, ...]] = []
+        assigned = bytearray(len(self.inputs))
         for root in reversed(forward):
-            if placed[root]:
+            if assigned[root]:
                 continue
-            placed[root] = True
-            members, waiting = [root], [root]
-            while waiting:
-                node = waiting.pop()
+            assigned[root] = True
+            members, stack = [root], [root]
+            while stack:
+                node = stack.pop()
                 for source in self.sources(node):
-                    if seen[source] and not placed[source]:
-                        placed[source] = True
+                    if seen[source] and not assigned[source]:
+                        assigned[source] = True
                         members.append(source)
-                        waiting.append(source)
+                        stack.append(source)
             if len(members) > 1:
-                found.append(tuple(sorted(members)))
-        return tuple(sorted(found))
+                components.append(tuple(sorted(members)))
+        return tuple(sorted(components))
 
     @cached_property
     def looped(self) -> frozenset[int]:
-        """The nodes of all loops."""
+        """Nodes of all loops."""
         return frozenset(node for loop in self.loops for node in loop)
 
     @property
     def open_delays(self) -> frozenset[int]:
-        """The delays that read backward, but that no loop leads back to."""
+        """Delays with a back edge that is not part of a loop."""
         return frozenset(self.back_edges.keys() - self.looped)
 
     @cached_property
     def dominators(self) -> DominatorTree:
-        """For each node, the last other node that every path to it leads through."""
+        """Dominator of each node."""
         tree = DominatorTree()
         for sources in self.inputs:
             tree.add(sources)
         return tree
 
     def reaches(self, source: int, node: int) -> bool:
-        """Whether a path leads from one node to another; a node reaches itself.
-
-        What lies between a node and its dominator is passed in one step: every path from an earlier node leads through
-        the dominator.
-        """
+        """Return whether a path leads from ``source`` to ``node``. A node reaches itself."""
         todo, seen = [node], {node}
         while todo:
-            if len(seen) > PATIENCE:
+            if len(seen) > MAX_BACKWARD_NODES:
                 return node in self._descendants(source, node)
             index = todo.pop()
             if index == source:
                 return True
             dominator = self.dominators[index]
+            # Every path from an earlier node contains the dominator, so the nodes in between are skipped.
             for before in (dominator,) if dominator >= source else self.inputs[index]:
                 if before >= source and before not in seen:
                     seen.add(before)
@@ -183,18 +181,22 @@ class Graph:
         return False
 
     def _descendants(self, source: int, end: int) -> set[int]:
-        """The nodes up to one that a node leads to, itself among them; looked for once, however often it is asked."""
-        known, begin = self._reached.get(source, ({source}, source + 1))
-        for index in range(begin, end + 1):
-            if not known.isdisjoint(self.inputs[index]):
-                known.add(index)
-        if source not in self._reached and len(self._reached) >= MAX_REACHED:
+        """Return the nodes from ``source`` to ``end`` that can be reached from ``source``, including ``source``."""
+        reached, start = self._reached.get(source, ({source}, source + 1))
+        for index in range(start, end + 1):
+            if not reached.isdisjoint(self.inputs[index]):
+                reached.add(index)
+        # Drop the oldest entry. The set of the source is extended by later calls with a larger end.
+        if source not in self._reached and len(self._reached) >= MAX_CACHED_SOURCES:
             del self._reached[next(iter(self._reached))]
-        self._reached[source] = known, max(begin, end + 1)
-        return known
+        self._reached[source] = reached, max(start, end + 1)
+        return reached
 
     def unread(self, outputs: Collection[int]) -> list[int]:
-        """The nodes that nothing reads but, in a loop, what leads to themselves; in order, without the outputs."""
+        """Return the nodes without consumers, other than the outputs, in order.
+
+        A loop whose values are only read within the loop is represented by the delayed source.
+        """
         ends = [node for node, readers in enumerate(self.consumers) if not readers and node not in outputs]
         live = self.lead_to([*outputs, *ends])
         for source in self.back_edges.values():
@@ -204,7 +206,7 @@ class Graph:
         return sorted(ends)
 
     def lead_to(self, nodes: Collection[int]) -> set[int]:
-        """The nodes that lead to any of several, these included, also by delays in loops."""
+        """Return the nodes with a path to any of the nodes, including these, also through delays in loops."""
         todo, seen = [*nodes], {*nodes}
         while todo:
             new = {*self.sources(todo.pop())} - seen

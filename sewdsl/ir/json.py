@@ -1,4 +1,4 @@
-"""Networks as JSON and back, without loss."""
+"""Lossless JSON serialisation of networks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ VERSION = 1
 
 
 def to_json(network: Network) -> dict[str, Any]:
-    """A network as plain data: dicts, lists, strings, numbers, None."""
+    """Return a network as plain data: dicts, lists, strings, numbers, None."""
     spans = [node.span for node in network] + [item.span for item in network.expectations]
     sources = {source: index for index, source in enumerate(dict.fromkeys(span.source for span in spans))}
 
-    def place(span: Span) -> list[int]:
+    def indices(span: Span) -> list[int]:
         return [sources[span.source], span.start, span.end]
 
     return {
@@ -32,11 +32,17 @@ def to_json(network: Network) -> dict[str, Any]:
         "settings": _fields(network.settings),
         "recipe": _fields(network.recipe) if network.recipe else None,
         "expectations": [
-            {"quantity": e.quantity, "value": e.value, "source": e.source, "binding": e.binding, "span": place(e.span)}
+            {
+                "quantity": e.quantity,
+                "value": e.value,
+                "source": e.source,
+                "binding": e.binding,
+                "span": indices(e.span),
+            }
             for e in network.expectations
         ],
         "sources": [{"name": source.name, "text": source.text} for source in sources],
-        "nodes": [{**_node(node), "span": place(node.span)} for node in network],
+        "nodes": [{**_node(node), "span": indices(node.span)} for node in network],
         "output": network.output,
         **({"outputs": [list(each) for each in network.outputs]} if network.outputs else {}),
     }
@@ -47,22 +53,22 @@ def from_json(
     catalogue: Mapping[str, type[Kind]],
     define: Callable[[str], type[Kind]] | None = None,
 ) -> Network:
-    """The network that :func:`to_json` wrote.
+    """Return the network written by :func:`to_json`.
 
     Args:
-        define: Gives the kind of a definition in the language; None: there are none.
+        define: Returns the kind of a definition in the language. None: definitions are rejected.
 
     Raises:
-        ValueError: another version, an unknown kind, or a network that is not whole.
-        KeyError: a part is missing.
+        ValueError: If the format version or a kind is unknown, or the network is not valid.
+        KeyError: If a part is missing.
     """
     if data.get("sewdsl") != VERSION:
-        raise ValueError(f"this is version {data.get('sewdsl')} of the network format; version {VERSION} is read")
+        raise ValueError(f"unsupported version {data.get('sewdsl')} of the network format; expected {VERSION}")
     kinds = _Kinds(catalogue, define)
     sources = [Source(item["name"], item["text"]) for item in data["sources"]]
 
-    def span(place: list[int]) -> Span:
-        return Span(sources[place[0]], place[1], place[2])
+    def span(indices: list[int]) -> Span:
+        return Span(sources[indices[0]], indices[1], indices[2])
 
     return Network(
         name=data["name"],
@@ -85,7 +91,7 @@ def _node(node: Node) -> dict[str, Any]:
         "inputs": list(node.inputs),
         **delayed,
         "output": {"shape": list(signal.shape), "upper": values.upper, **unit, "varies": signal.varies},
-        # a step without the line that calls it, which is no part of the network
+        # The line of a call belongs to the source, and must not change the network.
         "path": [{key: value for key, value in asdict(step).items() if key != "line"} for step in node.path],
     }
 
@@ -93,7 +99,7 @@ def _node(node: Node) -> dict[str, Any]:
 def _read_node(item: Mapping[str, Any], span: Span, kinds: _Kinds) -> Node:
     op = _kind(item["op"], kinds)
     if not isinstance(op, Op):
-        message = f"{item['name']}: {item['op']['kind']} is no operation"
+        message = f"{item['name']}: {item['op']['kind']} is not an operation"
         raise ValueError(message)  # noqa: TRY004 -- the data is wrong, not the program
     out = item["output"]
     signal = Signal(
@@ -110,7 +116,8 @@ def _fields(model: Any) -> dict[str, Any]:
 def _value(value: Any) -> Any:
     if isinstance(value, Kind):
         definition = value.definition_text()
-        if definition:  # its parameters may have any name
+        if definition:
+            # The parameters are nested, because one of them may be named 'kind'.
             return {"kind": value.kind, "definition": definition, "arguments": _fields(value)}
         return {"kind": value.kind, **_fields(value)}
     return [_value(item) for item in value] if isinstance(value, tuple) else value
@@ -127,13 +134,13 @@ def _read_value(value: Any, kinds: _Kinds) -> Any:
 
 
 def _kind(data: Mapping[str, Any], kinds: _Kinds) -> Kind:
-    given = {key: value for key, value in data.items() if key != "kind"}
-    given = data["arguments"] if "definition" in data else given
-    return kinds.of(data).model_validate(_values(given, kinds))
+    fields = {key: value for key, value in data.items() if key != "kind"}
+    fields = data["arguments"] if "definition" in data else fields
+    return kinds.of(data).model_validate(_values(fields, kinds))
 
 
 class _Kinds(NamedTuple):
-    """Where kinds are found."""
+    """Lookup of kinds by name or definition."""
 
     catalogue: Mapping[str, type[Kind]]
     define: Callable[[str], type[Kind]] | None

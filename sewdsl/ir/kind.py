@@ -1,7 +1,7 @@
-"""The base of everything that a ``.net`` file can name: layers, neurons, surrogates, joins, optimizers.
+"""Base class of everything that a ``.net`` file can name: layers, neurons, surrogates, joins, optimizers.
 
-A kind is one frozen pydantic class. Its fields are its arguments; a field annotated with a
-:class:`Letter` can also be written in the compact notation. Defining the class registers it.
+A kind is a frozen pydantic class whose fields are the arguments. A field annotated with a :class:`Letter` can also be
+written in compact notation. Defining the class registers it.
 """
 
 from __future__ import annotations
@@ -20,39 +20,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Letter:
-    """How the compact notation writes an argument: ``k`` in ``c32k3``; empty for the value after the symbol, 32."""
+    """Compact notation of an argument: ``k`` in ``c32k3``; empty for the value after the symbol, 32."""
 
     letter: str
 
 
-def _both(value: object) -> object:
-    """One length gives height and width."""
+def _repeat_length(value: object) -> object:
+    """Return a single length as height and width."""
     return (value, value) if type(value) is int else value
 
 
 Switch = Annotated[bool, BeforeValidator(lambda value: bool(value) if value in (0, 1) else value)]
-"""On or off; the compact notation writes 1 or 0."""
+"""On or off; 1 or 0 in compact notation."""
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
-PositivePair = Annotated[tuple[Positive, Positive], BeforeValidator(_both)]
-"""Height and width, both at least 1; one number gives both."""
-NaturalPair = Annotated[tuple[Natural, Natural], BeforeValidator(_both)]
-"""Height and width, both at least 0; one number gives both."""
+PositivePair = Annotated[tuple[Positive, Positive], BeforeValidator(_repeat_length)]
+"""Height and width, both at least 1; a single number sets both."""
+NaturalPair = Annotated[tuple[Natural, Natural], BeforeValidator(_repeat_length)]
+"""Height and width, both at least 0; a single number sets both."""
 
 CATALOGUE: dict[str, type[Kind]] = {}
-"""Every kind by its name; filled as the classes are defined (see :func:`sewdsl.ops.catalogue`)."""
+"""All kinds by name, registered when their classes are defined (see :func:`sewdsl.ops.catalogue`)."""
 REGISTRIES.append(CATALOGUE)
 
 
 class Kind(BaseModel):
-    """Something with a name and arguments.
+    """Base class of kinds, which have a name and arguments.
 
-    Subclasses state ``kind="LIF"`` to be registered under that name; those without are families.
+    Subclasses with ``kind="LIF"`` are registered under that name. Subclasses without it are families.
 
     Attributes:
-        kind: The name in the language, case-sensitive.
-        key: The name in ``state_dict`` keys, lower case: ``conv``, ``bn``, ``plif``.
-        defined_by_text: Whether a text of the language defines it, :meth:`definition_text`, and no class of Python.
+        kind: Name in the language, case-sensitive.
+        key: Name in ``state_dict`` keys, lower case: ``conv``, ``bn``, ``plif``.
+        defined_by_text: Whether the kind is defined by source text of the language (:meth:`definition_text`) instead of
+            a Python class.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
@@ -66,31 +67,38 @@ class Kind(BaseModel):
         if kind:
             if kind in CATALOGUE:
                 first = CATALOGUE[kind]
-                places = f"{first.__module__}.{first.__qualname__} and {cls.__module__}.{cls.__qualname__}"
-                raise TypeError(f"kind {kind!r} is defined twice: {places}")
+                qualified_names = f"{first.__module__}.{first.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+                raise TypeError(f"kind {kind!r} is defined twice: {qualified_names}")
             cls.kind = kind
             cls.key = key or kind.lower()
             CATALOGUE[kind] = cls
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
-        """Forgets the annotations of class variables, which pydantic knows by now and would evaluate for each kind."""
+        """Delete the annotations of class variables."""
+        # Pydantic has read these annotations, and would evaluate them again for each subclass.
         for name in cls.__class_vars__ & cls.__annotations__.keys():
             del cls.__annotations__[name]
 
     @classmethod
     def definition_text(cls) -> str:
-        """The text of the language that defines it; empty for a class of Python."""
+        """Return the source text of the definition; empty for a Python class."""
         return ""
 
     @classmethod
     def named(cls) -> type[Kind]:
-        """The class that its name means; of a neuron as equations, numbers decide which other one an instance has."""
+        """Return the class that the name refers to.
+
+        For a neuron defined by equations, the numeric arguments select the class of an instance.
+        """
         return cls
 
     @classmethod
     def letters(cls) -> dict[str, str]:
-        """Argument names by their letter in the compact notation; the value after the symbol has the letter ''."""
+        """Return the argument names by letter of the compact notation.
+
+        The value after the symbol has the letter ''.
+        """
         return {
             mark.letter: name
             for name, info in cls.model_fields.items()
@@ -100,23 +108,23 @@ class Kind(BaseModel):
 
     @property
     def label(self) -> str:
-        """The canonical text without what it has in brackets: ``c32k3s1p1b0``, ``LIF``."""
-        given = ((letter, getattr(self, name)) for letter, name in self.letters().items())
-        return self.kind + "".join(letter + _compact(value) for letter, value in given if value is not None)
+        """Canonical text without arguments in brackets: ``c32k3s1p1b0``, ``LIF``."""
+        values_by_letter = ((letter, getattr(self, name)) for letter, name in self.letters().items())
+        return self.kind + "".join(letter + _compact(value) for letter, value in values_by_letter if value is not None)
 
     def __str__(self) -> str:
-        """The canonical text with every value in force: ``c32k3s1p1b0``, ``LIF(tau=2.0, …)``."""
+        """Return the canonical text with all arguments: ``c32k3s1p1b0``, ``LIF(tau=2.0, …)``."""
         lettered = self.letters().values()
         named = [f"{name}={format_value(value)}" for name, value in self if name not in lettered]
         return self.label + (f"({', '.join(named)})" if named else "")
 
     def replace(self, /, **changes: object) -> Self:
-        """A copy with other arguments, validated again."""
+        """Return a validated copy with some arguments replaced."""
         return self.model_validate({**dict(self), **changes})
 
 
 def argument_fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields of a model by the names that a text gives them."""
+    """Return the fields of a model by their names in the language."""
     return {info.alias or name: info for name, info in model.model_fields.items()}
 
 

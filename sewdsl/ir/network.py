@@ -1,4 +1,4 @@
-"""The network: a frozen list of nodes in order of computation, each with its type, its span and the way to it."""
+"""Networks: frozen lists of nodes in topological order."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 MAX_RANGE_PASSES = 8
-"""Passes that narrow the ranges of loops; after the last one, wider ranges are kept."""
+"""Passes that narrow the value ranges of loops; ranges that are still changing stay wider than necessary."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A whole network. Node 0 is the input; every node's type is inferred from those before it.
+    """A network. Node 0 is the input, and the signal of each node is inferred from its inputs.
 
     Attributes:
-        name: As the file says, or the file's or string's own.
-        output: Index of the node whose output is read out over time; of several, the last in order of computation.
-        settings: Everything else that the file fixes about the network, defaults resolved.
-        outputs: Of a network that gives several values, their names and the indices of their nodes, as written.
+        name: Name in the file, or the name of the file or layer string.
+        output: Index of the output node; the last one in topological order if there are several.
+        settings: Other settings of the file, with defaults resolved.
+        outputs: Names and node indices of several outputs, in source order; empty for a single output.
     """
 
     name: str
@@ -48,67 +48,71 @@ class Network:
 
     @property
     def output_indices(self) -> tuple[int, ...]:
-        """Indices of the nodes whose outputs are read out."""
+        """Indices of the output nodes."""
         return tuple(dict.fromkeys(index for _, index in self.outputs)) or (self.output,)
 
     def name_outputs(self, values: Mapping[int, Value]) -> Value | dict[str, Value]:
-        """What there is of each node that is read out: that of the only one, or of several by their names."""
+        """Return the value of the only output, or a dict of the values of several outputs by name.
+
+        Args:
+            values: Values by node index.
+        """
         return {name: values[index] for name, index in self.outputs} if self.outputs else values[self.output]
 
     def inputs(self, node: Node) -> tuple[Signal, ...]:
-        """The types of what a node reads."""
+        """Return the signals that a node reads."""
         return tuple(self.nodes[i].output for i in node.sources)
 
     def parameters(self, node: Node) -> int:
-        """Learnable parameters of one node."""
+        """Return the number of learnable parameters of a node."""
         return node.op.parameters(*self.inputs(node))
 
     def macs(self, node: Node) -> int:
-        """Multiply-accumulates of one node, per time-step and sample."""
+        """Return the multiply-accumulate operations of a node, per time-step and sample."""
         return node.op.macs(*self.inputs(node))
 
     @cached_property
     def total_parameters(self) -> int:
-        """Learnable parameters of the whole network."""
+        """Number of learnable parameters of the network."""
         return sum(map(self.parameters, self.nodes))
 
     @cached_property
     def total_macs(self) -> int:
-        """Multiply-accumulates of the whole network, per time-step and sample."""
+        """Multiply-accumulate operations of the network, per time-step and sample."""
         return sum(map(self.macs, self.nodes))
 
     @cached_property
     def total_activations(self) -> int:
-        """Numbers that all nodes together give, per time-step and sample."""
+        """Number of elements of all node outputs, per time-step and sample."""
         return sum(node.output.elements for node in self.nodes)
 
     @cached_property
     def first_fixed(self) -> Node | None:
-        """The first node with weights of one number of time-steps; None: it takes any number."""
+        """First node whose weights are valid for a single number of time-steps only; None if there is none."""
         return next((node for node in self.nodes if node.op.fixed_steps), None)
 
     @cached_property
     def graph(self) -> Graph:
-        """The edges: who reads what, and what every path leads through."""
+        """Edges: consumers and dominators of the nodes."""
         return graph_of(self.nodes)
 
     @cached_property
     def nesting(self) -> Items:
-        """The items of the network as the paths of its nodes nest: blocks, repeats and merges, the input first."""
+        """Items nested by the paths of the nodes: blocks, repeats and merges, starting with the input."""
         return nesting(self.nodes)
 
     @cached_property
     def wiring(self) -> Sequences:
-        """The sequences of the network by its edges alone: layers, merges and named values, without the input.
+        """Sequences of the network inferred from its edges: layers, merges and named values, without the input.
 
         Raises:
-            UnstructuredError: a value does not reach the output, or merges nest too deep.
+            UnstructuredError: If a value does not reach the output, or if merges are nested too deeply.
         """
         return wiring(self.graph, self.output_indices if self.outputs else self.output, self.sums)
 
     @property
     def sums(self) -> frozenset[int]:
-        """The nodes that add two operands, which loops may begin with."""
+        """Nodes that add two operands; a loop starts with one of them."""
         return frozenset(
             i for i, node in enumerate(self.nodes) if node.op.adds and len(node.inputs) == len(JOIN_OPERANDS)
         )
@@ -119,8 +123,8 @@ class Network:
         return f"<Network {self.name!r}: {size}, T = {T}, {counts}>"
 
     def _repr_html_(self) -> str:
-        """Return the picture and the table that a notebook shows."""
-        # Notebooks are above all other modules, which must not import them.
+        """Return the diagram and the table for notebooks."""
+        # sewdsl.notebook imports all other packages, which must not import it.
         html: str = import_module("sewdsl.notebook").network_html(self)
         return html
 
@@ -131,12 +135,12 @@ class Network:
         return len(self.nodes)
 
     def validate(self) -> Network:
-        """The network itself, if it is whole.
+        """Return the network if it is valid.
 
         Raises:
-            ValueError: an input that is not before its reader, a name that occurs twice, a type that does not
-                follow from those before it, an op for another number of time-steps, a delay of a later node that it
-                does not lead to, or no node at all.
+            ValueError: If there are no nodes, names are not unique, an input is not an earlier node, a signal differs
+                from the inferred signal, an op was built for another number of time-steps, or the delayed source of a
+                delay is a later node that does not depend on the delay.
         """
         names = {node.name for node in self.nodes}
         outputs = (self.output, *self.output_indices)
@@ -144,28 +148,32 @@ class Network:
             raise ValueError(f"network {self.name!r}: node names are not unique, or the output is not a node")
         for index, node in enumerate(self.nodes):
             if any(not 0 <= i < index for i in node.inputs):
-                raise ValueError(f"{node.name}: reads a node that is not before it")
+                raise ValueError(f"{node.name}: an input is not an earlier node")
             if any(not 0 <= i < len(self.nodes) for i in node.sources):
-                raise ValueError(f"{node.name}: delays what is no node")
+                raise ValueError(f"{node.name}: the delayed source is not a node")
             inferred = node.op.infer(*self.inputs(node))
             narrower = node.feeds_back and inferred.shape == node.output.shape
             if narrower and widest_range((node.output.values, inferred.values)) == node.output.values:
-                inferred = node.output  # what is fed back may be taken for more values than there are
+                # The range of a delayed source may be wider than necessary.
+                inferred = node.output
             if inferred != node.output:
-                raise ValueError(f"{node.name}: says {node.output}, but {node.op} gives {inferred}")
+                raise ValueError(f"{node.name}: expected output {inferred} of {node.op}, got {node.output}")
             if isinstance(node.op, KnowsSteps) and node.op.steps != self.settings.steps:
-                raise ValueError(f"{node.name}: {node.op} is not for the network's {self.settings.steps} time-steps")
+                raise ValueError(
+                    f"{node.name}: {node.op} does not match the network's {self.settings.steps} time-steps"
+                )
         for index in sorted(self.graph.open_delays):
-            raise ValueError(f"{self.nodes[index].name}: closes no loop, and so has to read what it delays")
+            raise ValueError(f"{self.nodes[index].name}: a delay outside a loop must read its source directly")
         return self
 
     def in_evaluation(self) -> Network:
-        """Return the network with the ops and the ranges of evaluation, in which dropout passes spikes unchanged.
+        """Return the network in evaluation mode: ops as in evaluation, with the value ranges that follow.
 
-        A delay in a loop has the range of the value that it delays, which is known only after a pass over all nodes.
-        Every pass begins with ranges that hold, so that the ranges after it hold too, and may be narrower.
+        For example, dropout passes spikes unchanged.
         """
         nodes = self.nodes
+        # The range of a delay in a loop follows from a later node, so one pass is not enough. Each pass starts with
+        # ranges that contain all values, and returns ranges that do too and may be narrower.
         for _ in range(MAX_RANGE_PASSES if self.graph.back_edges else 1):
             evaluated: list[Node] = []
             for node in nodes:
@@ -178,17 +186,19 @@ class Network:
         return self.with_nodes(nodes)
 
     def with_nodes(self, nodes: tuple[Node, ...]) -> Network:
-        """A copy with other nodes, everything else kept."""
+        """Return a copy with the given nodes."""
         return replace(self, nodes=nodes)
 
     def with_recipe(self, recipe: Recipe) -> Network:
-        """A copy with another recipe."""
+        """Return a copy with the given recipe."""
         return replace(self, recipe=recipe)
 
     def to_networkx(self) -> nx.DiGraph[str]:
-        """The network as a graph of node names, with ``node`` on each and ``operand`` (0: branch) on each edge.
+        """Return the network as a graph of node names.
 
-        An edge into a delay in a loop leads backward.
+        Nodes have the attribute ``node``, edges the attribute ``operand`` (0: branch). An edge into a delay in a loop
+        points from a
+        later node.
         """
         import networkx as nx  # noqa: PLC0415 -- a third of the start-up time of a command that needs no graph
 

@@ -1,4 +1,4 @@
-"""One operation of a network, and the path to it through repeats, blocks and operands."""
+"""Nodes of a network, and their paths through repeats, blocks and operands."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ MODULE_ATTRIBUTES = frozenset({
     "register_state_dict_pre_hook", "requires_grad_", "run", "set_extra_state", "set_submodule", "share_memory",
     "state_dict", "stream", "to", "to_empty", "train", "training", "type", "xpu", "zero_grad",
 })  # fmt: skip
-"""Attributes that the modules of a network have already: those of torch's, and our own."""
+"""Attributes of the modules of a network, of PyTorch or sewdsl, which no part can be named after."""
 
 
 @dataclass(frozen=True, slots=True)
 class PathStep:
-    """One step of the way to a node.
+    """One step of the path to a node.
 
     Attributes:
         kind: ``repeat`` (a copy of a repeated sequence), ``block`` (a call), ``branch`` or ``shortcut`` (of a join of
-            two), ``operand`` (of any other merge), ``loop`` (the body or the feedback of one), ``value`` (a named
+            two operands), ``operand`` (of any other merge), ``loop`` (its body or its feedback), ``value`` (a named
             value: of ``let``, or an operand of a call).
-        label: ``SEW Block`` for a block, the name of an operand or a value, else the kind.
-        key: Its part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
-        copy: Which copy of a repeat, or operand of a merge or loop, from 1.
-        arguments: The values of a block's parameters, ``c128s2``.
-        line: Where the user's text calls a block of its own; 0 for other steps. No part of what a network is.
+        label: ``SEW Block`` for a block, the name of an operand or a value, otherwise the kind.
+        key: Part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
+        copy: Number of the copy of a repeat, or of the operand of a merge or loop, from 1.
+        arguments: Values of the parameters of a block, e.g. ``c128s2``.
+        line: Line of the call of a user-defined block; 0 for other steps. Ignored in comparisons.
     """
 
     kind: Literal["repeat", "block", "branch", "shortcut", "operand", "loop", "value"]
@@ -57,12 +57,12 @@ class PathStep:
 
     @property
     def where(self) -> str:
-        """The step as diagnostics print it: ``My Block (line 9)`` for one of the user's own."""
+        """Text of the step in diagnostics: ``My Block (line 9)`` for a user-defined block."""
         return f"{self} (line {self.line})" if self.line else str(self)
 
 
 class Wired:
-    """Edges of a node, or of what becomes one: its ``inputs`` and ``delayed``, see :class:`Node`."""
+    """Edges of a node or of a node under construction: ``inputs`` and ``delayed``, see :class:`Node`."""
 
     __slots__ = ()
 
@@ -72,38 +72,42 @@ class Wired:
 
     @property
     def feeds_back(self) -> bool:
-        """Whether it is a delay in a loop, which gives a value of the time-step before and has no inputs."""
+        """True for a delay in a loop, which has a delayed source instead of inputs."""
         return self.delayed is not None
 
     @property
     def sources(self) -> tuple[int, ...]:
-        """The nodes whose values it reads, be it those of the time-step before."""
+        """Indices of the nodes that are read, including the delayed source."""
         return self.inputs if self.delayed is None else (self.delayed,)
 
     def moved(self, places: Mapping[int, int] | Sequence[int]) -> Self:
-        """The same where nodes have other indices."""
+        """Return a copy with new indices of its sources.
+
+        Args:
+            places: New index of each node, by its old index.
+        """
         delayed = None if self.delayed is None else places[self.delayed]
         return replace(self, inputs=tuple([places[i] for i in self.inputs]), delayed=delayed)  # type: ignore[type-var]
 
 
 def graph_of(nodes: Sequence[Wired]) -> Graph:
-    """The edges between nodes."""
+    """Return the graph of the nodes."""
     back_edges = {index: node.delayed for index, node in enumerate(nodes) if node.delayed is not None}
     return Graph([node.inputs for node in nodes], back_edges)
 
 
 @dataclass(frozen=True, slots=True)
 class Node(Wired):
-    """One operation.
+    """One operation of a network.
 
     Attributes:
-        name: Unique, readable and stable; the prefix of its parameters in the ``state_dict``:
+        name: Unique and stable name; the prefix of its parameters in the ``state_dict``:
             ``repeat1.3.sew_block1.branch.conv2``.
-        inputs: Indices of the nodes it reads, all smaller than its own; (branch, identity) for a join.
-        path: The way to it through repeats, blocks and joins.
-        span: Where it is written; for what is inside a block of the shipped library, the call.
-        delayed: Of a delay in a loop, which has no inputs: index of the node, usually a later one, whose value of the
-            time-step before it gives.
+        inputs: Indices of the input nodes, all smaller than the index of the node; (branch, identity) for a join.
+        path: Path through repeats, blocks and joins.
+        span: Span in the source; for a node inside a block of the shipped library, the span of the call.
+        delayed: Index of the delayed source, for a delay in a loop. Such a delay has no inputs, and its source is
+            usually a later node.
     """
 
     name: str
@@ -116,10 +120,10 @@ class Node(Wired):
 
     @property
     def stores_nothing(self) -> bool:
-        """Whether its value, one time-step at a time, lies in the memory of the one that it reads."""
+        """True if the value of one time-step shares the memory of the source."""
         return self.op.view or self.feeds_back
 
     @property
     def where(self) -> tuple[str, ...]:
-        """The way as diagnostics print it: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
+        """Path as printed in diagnostics: ``("body", "copy 3 of 7", "SEW Block", "MPk2s2p0")``."""
         return ("body", *(step.where for step in self.path), self.op.label)

@@ -1,6 +1,6 @@
-"""What a node of a network does: the interface of layers, activations, neurons and merges, and of surrogates.
+"""Interface of the ops of a network: layers, activations, neurons, merges, and surrogates.
 
-Nothing here needs torch: ``build`` is handed the runtime it builds from.
+This module does not import torch: ``build`` receives the runtime with the PyTorch modules.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ShapeMismatch(Exception):
-    """Raised by ``infer`` where an op does not fit its input.
+    """Raised by ``infer`` if an op does not fit its input.
 
     Attributes:
         message: One sentence with the actual values.
@@ -37,37 +37,38 @@ class ShapeMismatch(Exception):
 
 
 class Downstream(Protocol):
-    """What follows a node, for arguments that depend on it."""
+    """The nodes after a node, for arguments that depend on them."""
 
     @property
     def next(self) -> tuple[Op, ...]:
-        """The ops that read the node's output."""
+        """Ops that read the output of the node."""
 
     def nearest(self, family: type[Op]) -> Op | None:
-        """The nearest op of a family further down."""
+        """Return the nearest op of a family after the node."""
 
 
 class SavedForBackward(NamedTuple):
-    """What the module of an op keeps from the forward pass for its gradient, other than its parameters.
+    """Values that the module of an op saves for its gradient, in addition to its parameters.
 
     Attributes:
-        inputs: Which of its inputs, by their place.
-        aside: Bytes in addition to these, per time-step and sample.
-        once: Bytes in addition to these, per sample, whatever the number of time-steps.
+        inputs: Positions of the saved inputs.
+        bytes_per_step: Additional bytes per time-step and sample.
+        bytes_per_sample: Additional bytes per sample, independent of the number of time-steps.
     """
 
     inputs: tuple[int, ...] = ()
     output: bool = False
-    aside: int = 0
-    once: int = 0
+    bytes_per_step: int = 0
+    bytes_per_sample: int = 0
 
 
 class FanOut(NamedTuple):
-    """How many weights a value of an op's input meets, by its place; each is one operation.
+    """Number of weights that each input value is multiplied by, which is the number of operations per spike.
 
     Attributes:
-        rows: For each row of the input, the rows of the output that it reaches; one row of ``[C, L]`` and of a vector.
-        outputs: Channels or features that each channel reaches.
+        rows: For each row of the input, the number of output rows that depend on it; a single row for ``[C, L]`` and
+            vectors.
+        outputs: Output channels or features per input channel.
     """
 
     rows: tuple[int, ...]
@@ -76,103 +77,110 @@ class FanOut(NamedTuple):
 
     @classmethod
     def of_axes(cls, counts: Sequence[tuple[int, ...]], outputs: int) -> FanOut:
-        """What it is along each axis of a map: two, one, or none for a vector."""
+        """Return the fan-out from the counts along each axis of a feature map.
+
+        Args:
+            counts: Counts of two axes, of one axis, or of none for a vector.
+        """
         rows, columns = ((1,), (1,), *counts)[-2:]
         return cls(rows, columns, outputs)
 
     @classmethod
     def everywhere(cls, shape: Sequence[int], outputs: int) -> FanOut:
-        """Each value of such a shape meets equally many, wherever it is."""
+        """Return a fan-out that is equal at all positions of a feature map."""
         return cls.of_axes([(1,) * length for length in shape[1:]], outputs)
 
     @property
     def total(self) -> int:
-        """Of one channel, over all places."""
+        """Fan-out of one channel, summed over all positions."""
         return sum(self.rows) * sum(self.columns) * self.outputs
 
 
 class Op(Kind):
-    """A node of a network.
+    """Operation of a node.
 
     Attributes:
-        repeatable: Whether its module gives the same again for the same input, in training too.
-        view: Whether what it gives is its input's memory under another shape.
-        reads: What of a sequence its module needs to give one time-step, in evaluation: that ``step`` alone, also the
-            ``past``, be it only how many time-steps have gone by, or the whole ``sequence``, which nothing can stream.
-        fixed_steps: Whether its weights are those of one number of time-steps, so that another number is another model.
-        weighs_as_a_whole: Whether what it gives is its input times a number for each sample, in training too.
-        adds: Whether it gives the sum of its inputs.
-        saves: What of its values its module needs for its gradient.
+        repeatable: Whether the module returns the same output for the same input, in training too.
+        view: Whether the output is a view of the input with another shape.
+        reads: Time-steps that the module needs for one time-step of output, in evaluation: the ``step`` itself; also
+            the ``past``, if only the number of time-steps so far; or the whole ``sequence``, which cannot be streamed.
+        fixed_steps: Whether its weights are valid for a single number of time-steps only.
+        scales_samples: Whether the output is the input times one factor per sample, in training too.
+        adds: Whether the output is the sum of the inputs.
+        saves: Values that the module saves for its gradient.
     """
 
     repeatable: ClassVar[bool] = True
     view: ClassVar[bool] = False
     reads: ClassVar[Literal["step", "past", "sequence"]] = "step"
     fixed_steps: ClassVar[bool] = False
-    weighs_as_a_whole: ClassVar[bool] = False
+    scales_samples: ClassVar[bool] = False
     adds: ClassVar[bool] = False
     saves: ClassVar[Literal["inputs", "output", "nothing"]] = "inputs"
 
     @abstractmethod
     def infer(self, *inputs: Signal) -> Signal:
-        """The signal it gives for its inputs'.
+        """Return the output signal for the input signals.
 
         Raises:
-            ShapeMismatch: it does not fit them.
+            ShapeMismatch: If the op does not fit its inputs.
         """
 
     def parameters(self, *inputs: Signal) -> int:
-        """How many learnable parameters it has."""
+        """Return the number of learnable parameters."""
         return 0
 
     def macs(self, *inputs: Signal) -> int:
-        """Multiply-accumulate operations per time-step and sample."""
+        """Return the multiply-accumulate operations per time-step and sample."""
         return 0
 
     def fan_out(self, *inputs: Signal) -> FanOut | None:
-        """How many weights each value of its input meets; None: it has no weights to meet."""
+        """Return the number of weights that each input value is multiplied by; None for an op without weights."""
         return None
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """What its module keeps for its gradient; unless an op knows better, what it ``saves``."""
-        places = tuple(range(len(inputs))) if self.saves == "inputs" else ()
-        return SavedForBackward(places, output=self.saves == "output")
+        """Return the values that the module saves for its gradient; the default follows from ``saves``."""
+        inputs_saved = tuple(range(len(inputs))) if self.saves == "inputs" else ()
+        return SavedForBackward(inputs_saved, output=self.saves == "output")
 
     def fan_outs(self, *inputs: Signal) -> tuple[FanOut | None, ...]:
-        """How many weights, or other values, each value of each input meets; None: it is not counted."""
+        """Return the number of weights or other values that each value of each input is multiplied by.
+
+        None: the operations of the input are not counted.
+        """
         return (self.fan_out(*inputs),) if len(inputs) == 1 else (None,) * len(inputs)
 
     @property
     def strided(self) -> bool:
-        """Whether it leaves out places of a map: its window moves by more than one."""
+        """True if the op skips positions of a feature map, because its window moves by more than one."""
         return False
 
     def in_evaluation(self) -> Self:
-        """The op that does in every mode what this one does in evaluation; most ops know no modes."""
+        """Return an op with the same results as this op has in evaluation mode; most ops have a single mode."""
         return self
 
     def over_steps(self, steps: int) -> Self:
-        """The op in a network of so many time-steps; most ops do the same whatever their number.
+        """Return the op for a number of time-steps; most ops do not depend on it.
 
         Raises:
-            ShapeMismatch: it is stated to be for another number.
+            ShapeMismatch: If the op is for another number of time-steps.
         """
         return self
 
     def settle(self, downstream: Downstream) -> Self:
-        """The op with the arguments filled in that depend on what follows."""
+        """Return the op with the arguments resolved that depend on the following nodes."""
         return self
 
     @abstractmethod
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """The torch module that computes it."""
+        """Build the PyTorch module."""
 
 
 class KnowsSteps(Op):
-    """An op that depends on the network's number of time-steps; a kind states ``steps`` as its last argument.
+    """Op that depends on the number of time-steps; a kind defines ``steps`` as its last argument.
 
     Attributes:
-        steps: That number, at least 1; None: not known yet. The network fills it in.
+        steps: Number of time-steps, at least 1. None: filled in by the network.
     """
 
     if TYPE_CHECKING:
@@ -180,82 +188,82 @@ class KnowsSteps(Op):
 
     @final
     def over_steps(self, steps: int) -> Self:
-        """States the number of time-steps.
+        """Return the op with the number of time-steps filled in.
 
         Raises:
-            ShapeMismatch: another one is stated.
+            ShapeMismatch: If ``steps`` has another value.
         """
         if self.steps not in {None, steps}:
             raise ShapeMismatch(
                 "invalid-argument",
-                f"this {self.kind} is for {self.steps} time-steps, but the network has {steps}",
-                f"leave its 'steps' out, or write 'steps {self.steps}' in the header",
+                f"{self.kind} has steps={self.steps}, but the network has {steps} time-steps",
+                f"remove the argument 'steps', or set 'steps {self.steps}' in the header",
             )
         return self if self.steps == steps else self.replace(steps=steps)
 
     @property
     @final
-    def T(self) -> int:  # noqa: N802 -- as everywhere
-        """The number of time-steps; 1 where it is not known yet."""
+    def T(self) -> int:  # noqa: N802 -- T in the papers
+        """Number of time-steps; 1 before the network fills it in."""
         return self.steps or 1
 
 
 class Layer(Op):
-    """Has one input, and works on one time-step at a time unless it says what else it ``reads``."""
+    """Op with one input, which works on single time-steps unless ``reads`` is overridden."""
 
 
 class Activation(Op):
-    """What ``SN`` can be: a nonlinearity that keeps the shape.
+    """Nonlinearity that keeps the shape; a possible meaning of ``SN``.
 
     Attributes:
-        elsewhere: What other libraries call it, where that is the name of another kind.
+        elsewhere: Name in other libraries, if another kind has this name here.
     """
 
     elsewhere: ClassVar[str] = ""
 
     @property
     def step_surrogate(self) -> Surrogate | None:
-        """Derivative of its step function in the backward pass; None if it has no step function."""
+        """Surrogate derivative of the step function; None without a step function."""
         return None
 
     @property
     def equations(self) -> NeuronStep | None:
-        """What a text says that it computes in a time-step; None if Python does."""
+        """Equations of a time-step, for a neuron defined by source text; None for a Python class."""
         return None
 
     def hard_reset_numbers(self, learned: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Decay, gain, drift, threshold and reset of a neuron whose charging is linear; None of all others.
+        """Return decay, gain, drift, threshold and reset of a neuron with linear dynamics; None for others.
 
         Args:
-            learned: Numbers or tensors that are learned, by name.
+            learned: Learned numbers or tensors, by name.
         """
         return None
 
     @property
     def has_kernel(self) -> bool:
-        """Whether a kernel computes it; else plain PyTorch."""
+        """True if a kernel computes the activation instead of plain PyTorch."""
         return False
 
     @property
     def takes_norm(self) -> bool:
-        """Whether a kernel normalises its input, computes it, and joins what it gives."""
+        """True if a kernel also computes the batch norm before the activation and the join after it."""
         return self.has_kernel
 
     @property
     def can_be_silent(self) -> bool:
-        """Whether it can give 0 at every time-step: a branch that ends in it can be left out."""
+        """True if the output can be 0 at all time-steps, so that a branch ending here can be an identity."""
         return True
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values in the same shape, unless an activation knows better."""
+        """Return a signal of real values with the shape of the input; overridden if the range is known."""
         return Signal(inputs[0].shape, varies=inputs[0].varies)
 
 
 class Spiking(Activation):
-    """An activation that gives spikes: a neuron that charges, fires and resets, or a parallel one.
+    """Activation with spikes as output: a neuron that charges, fires and resets, or a parallel neuron.
 
     Attributes:
-        v_threshold: What the potential must reach for a spike, > 0; of one that learns it, at the start.
+        v_threshold: Firing threshold, > 0; the initial value if the threshold is learned.
         surrogate: Derivative of the step function in the backward pass.
     """
 
@@ -265,28 +273,31 @@ class Spiking(Activation):
 
     @property
     def step_surrogate(self) -> Surrogate | None:
-        """Its surrogate."""
+        """Surrogate of the neuron."""
         return self.surrogate
 
     @final
     def infer(self, *inputs: Signal) -> Signal:
-        """Spikes in the shape of the current; they vary over time, whether or not the current does."""
+        """Return spikes in the shape of the input current. They vary over time even if the current does not."""
         return Signal(inputs[0].shape, BINARY, varies=True)
 
 
 class Surrogate(Kind):
-    """The derivative that replaces the Heaviside step's in the backward pass."""
+    """Derivative that replaces that of the Heaviside step in the backward pass."""
 
     @abstractmethod
     def derivative(self, u: Any) -> Any:
-        """σ'(u) for u = H - v_threshold, in plain arithmetic that floats, torch, numba and Triton all run."""
+        """Return σ'(u) for u = H - v_threshold.
+
+        The code uses plain arithmetic, which runs on floats, tensors, numba and Triton.
+        """
 
 
 class PlainScalar(float):
-    """A learnable scalar as a plain number, for what is asked of a neuron where there is no torch."""
+    """Learnable scalar as a float, with the tensor methods that neurons use, for evaluation without PyTorch."""
 
     def sigmoid(self) -> PlainScalar:
-        """1 / (1 + exp(-x))."""
+        """Return 1 / (1 + exp(-x))."""
         return PlainScalar(1 / (1 + exp(-self)))
 
 
@@ -299,7 +310,8 @@ class LinearDynamics(NamedTuple):
 
 
 def default_surrogate() -> Any:
-    """ATan with alpha 2 (appendix A.1), found by name since kinds lie above this module."""
+    """Return ATan with alpha 2 (appendix A.1)."""
+    # ATan is defined in sewdsl.ops, which imports this module.
     from sewdsl.ir.kind import CATALOGUE  # noqa: PLC0415 -- the catalogue is complete only at call time
 
     return CATALOGUE["ATan"]()
@@ -309,9 +321,9 @@ class Neuron(Spiking):
     """A spiking neuron: charge (Eq. 1), fire (Eq. 2), reset (Eq. 3).
 
     Attributes:
-        v_threshold: Membrane potential at which it fires, > 0.
-        v_reset: Potential after a spike (hard reset, Eq. 3), or None: v_threshold is subtracted (soft reset).
-        detach_reset: Whether the spike in the reset is a constant to the gradient (appendix A.1).
+        v_threshold: Membrane potential at which the neuron fires, > 0.
+        v_reset: Membrane potential after a spike (hard reset, Eq. 3). None: v_threshold is subtracted (soft reset).
+        detach_reset: Whether the gradient ignores the spike in the reset (appendix A.1).
         surrogate: Derivative of the step function in the backward pass.
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
@@ -325,43 +337,43 @@ class Neuron(Spiking):
 
     @property
     def rest(self) -> float:
-        """The potential it starts from and leaks towards: v_reset, or 0 with soft reset."""
+        """Initial membrane potential, which is also the target of the leak: v_reset, or 0 with soft reset."""
         return 0.0 if self.v_reset is None else self.v_reset
 
     def learnable(self) -> Mapping[str, float]:
-        """Initial values of its learnable scalars, by name."""
+        """Return the initial values of the learnable scalars, by name."""
         return {}
 
     @abstractmethod
     def charge(self, v: Any, x: Any, *args: Any, **learned: Any) -> Any:
-        """H[t] from V[t-1], X[t] and the learnable scalars (Eq. 1)."""
+        """Return H[t] from V[t-1], X[t] and the learnable scalars (Eq. 1)."""
 
     @final
     def parameters(self, *inputs: Signal) -> int:
-        """One for each learnable scalar."""
+        """Return the number of learnable scalars."""
         return len(self.learnable())
 
     @final
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """The multi-step neuron of the runtime."""
+        """Build the multi-step neuron of the runtime."""
         return runtime.Neuron(self)
 
 
 class LinearNeuron(Neuron):
-    """A neuron whose charging is linear in V and X; one kernel serves them all."""
+    """Neuron with linear dynamics, computed by a common kernel."""
 
     @property
     def has_kernel(self) -> bool:
-        """Whether a kernel computes it: one does."""
+        """True for all linear neurons."""
         return True
 
     @abstractmethod
     def dynamics(self, *args: Any, **learned: Any) -> LinearDynamics:
-        """(decay, gain, drift) as functions of its learnable scalars."""
+        """Return (decay, gain, drift) as functions of the learnable scalars."""
 
     @final
     def at_start(self) -> LinearDynamics | None:
-        """(decay, gain, drift) as numbers, before anything is learned; None where only torch can say."""
+        """Return the initial (decay, gain, drift) as numbers; None if ``dynamics`` requires PyTorch."""
         try:
             return LinearDynamics(
                 *map(float, self.dynamics(**{k: PlainScalar(x) for k, x in self.learnable().items()}))
@@ -371,20 +383,20 @@ class LinearNeuron(Neuron):
 
     @final
     def charge(self, v: Any, x: Any, *args: Any, **learned: Any) -> Any:
-        """H = decay · V + gain · X + drift."""
+        """Return H = decay · V + gain · X + drift."""
         decay, gain, drift = self.dynamics(*args, **learned)
         return decay * v + gain * x + drift
 
 
 class ParallelNeuron(Spiking):
-    """A spiking neuron without reset, whose potentials are a linear map of its currents over time.
+    """A spiking neuron without reset, with a linear map over time from the input current to the potential.
 
-    H = A X, S = Θ(H + b): the charged potential of a time-step is a weighted sum over time-steps of the input current,
-    and there is no membrane potential that one time-step leaves to the next (Fang et al., NeurIPS 2023).
-    Its multiplications are not counted, as those of other neurons are not.
+    H = A X, S = Θ(H + b): the charged potential of a time-step is a weighted sum of the input currents of all
+    time-steps. There is no membrane potential that carries over to the next time-step (Fang et al., NeurIPS 2023). Its
+    multiplications are not counted as MACs, as for other neurons.
 
     Attributes:
-        v_threshold: Potential at which it fires at the start, > 0; it is learned, as the bias b = -v_threshold.
+        v_threshold: Initial firing threshold, > 0; it is learned as the bias b = -v_threshold.
         surrogate: Derivative of the step function in the backward pass.
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
@@ -395,71 +407,71 @@ class ParallelNeuron(Spiking):
 
     @final
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """The current, and the slope of each spike by its potential."""
-        return SavedForBackward((0,), aside=4 * inputs[0].elements)
+        """Return the input current, and 4 bytes per element for the slope of the surrogate."""
+        return SavedForBackward((0,), bytes_per_step=4 * inputs[0].elements)
 
 
 class Merge(Op):
-    """Makes one value of several operands, which all begin at one value: ``CAT[ a | b | c ]``.
+    """Combination of several operands with a common input, e.g. ``CAT[ a | b | c ]``.
 
     Attributes:
-        operand_names: What the operands are called, if there are always as many; empty: two or more, by number.
+        operand_names: Names of the operands, if their number is fixed. Empty: two or more operands, named by number.
     """
 
     operand_names: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def operand_count(cls) -> int | None:
-        """How many operands it takes; None: two or more."""
+        """Return the number of operands; None for two or more."""
         return len(cls.operand_names) or None
 
     @classmethod
     def names(cls, count: int) -> tuple[str, ...]:
-        """What its operands are called, in text about them and in the names of the nodes in them."""
+        """Return the names of the operands, as used in messages and node names."""
         return cls.operand_names or tuple(f"operand{number}" for number in range(1, count + 1))
 
     def fits(self, first: Signal, other: Signal) -> bool:
-        """Whether an operand goes with the first one: of ``id or X``, id is taken where it does."""
+        """Return whether an operand is compatible with the first operand; if not, ``id or X`` selects X."""
         return self.same_shape(first, other)
 
     @staticmethod
     def same_shape(first: Signal, other: Signal) -> bool:
-        """Whether an operand goes with the first one where nothing is known of what joins them."""
+        """Return whether two operands have equal shapes, which is the requirement of an unknown merge."""
         return first.shape == other.shape
 
 
 class FeedbackSum(Merge):
-    """What a loop begins with: adds what its feedback gives to what flows in. As a node, it is a join."""
+    """Sum at the start of a loop, which adds the feedback to the input. As a node, it is a join."""
 
 
 def common_shape(kind: str, *inputs: Signal) -> tuple[int, ...]:
-    """The shape that all operands of a merge have.
+    """Return the common shape of all operands of a merge.
 
     Raises:
-        ShapeMismatch: one has another.
+        ShapeMismatch: If an operand has another shape.
     """
     first = inputs[0]
     for number, other in enumerate(inputs[1:], start=2):
         if other.shape != first.shape:
             raise ShapeMismatch(
                 "join-shape-mismatch",
-                f"operand 1 of {kind} gives [{first.size}] but operand {number} gives [{other.size}]",
-                "make all equal: the same width and stride, or 'id or' a projection",
+                f"operand 1 of {kind} has shape [{first.size}] but operand {number} has shape [{other.size}]",
+                "use equal channels and strides in all operands, or 'id or' with a projection",
             )
     return first.shape
 
 
 JOIN_OPERANDS = ("branch", "shortcut")
-"""The operands of a join of two."""
+"""Operands of a join of two."""
 
 
 class Join(Merge):
     """An element-wise function g of a branch A and an identity S (Eq. 9, Table 1).
 
     Attributes:
-        neutral_branch: The constant branch that makes it an identity: combine(neutral, s) == s.
+        neutral_branch: Constant branch for which the join is an identity: combine(neutral, s) == s.
         spikes_only: Whether both operands must be binary.
-        associative: Whether g(g(a, b), c) = g(a, g(b, c)); it then takes three operands and more.
+        associative: Whether g(g(a, b), c) = g(a, g(b, c)); the join then accepts more than two operands.
     """
 
     neutral_branch: ClassVar[int]
@@ -468,36 +480,40 @@ class Join(Merge):
 
     @abstractmethod
     def combine(self, *, branch: Tensor, identity: Tensor) -> Tensor:
-        """g(A, S); keyword-only, since not every join is symmetric."""
+        """Return g(A, S). Arguments are keyword-only, because not all joins are symmetric."""
 
     @abstractmethod
     def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
-        """The range of g(A, S) from the ranges of A and S."""
+        """Return the range of g(A, S) from the ranges of A and S."""
 
     @classmethod
     def operand_count(cls) -> int | None:
-        """Two, branch and shortcut, or as many as there are."""
+        """Return 2, or None for an associative join."""
         return None if cls.associative else len(JOIN_OPERANDS)
 
     @classmethod
     def names(cls, count: int) -> tuple[str, ...]:
-        """``branch`` and ``shortcut``, if there are two."""
+        """Return ``branch`` and ``shortcut`` for two operands."""
         return JOIN_OPERANDS if count == len(JOIN_OPERANDS) else super().names(count)
 
     @final
     def infer(self, *inputs: Signal) -> Signal:
-        """The common shape; the range that the join states."""
+        """Return a signal with the common shape and the range of ``values``.
+
+        Raises:
+            ShapeMismatch: If the shapes differ.
+        """
         branch, identity, *more = inputs
         if branch.shape != identity.shape and not more:
             raise ShapeMismatch(
                 "join-shape-mismatch",
-                f"the branch gives [{branch.size}] but the shortcut gives [{identity.size}]",
-                "make both equal: the same width and stride, or 'id or' a projection as shortcut",
+                f"the branch has shape [{branch.size}] but the shortcut has shape [{identity.size}]",
+                "use equal channels and strides in both, or 'id or' with a projection as shortcut",
             )
         shape = common_shape(self.kind, *inputs)
         return Signal(shape, reduce(self.values, (signal.values for signal in inputs)), any(s.varies for s in inputs))
 
     @final
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """The runtime's module around ``combine``; more than two are joined one after the other."""
+        """Build the module of the runtime that applies ``combine``, pairwise for more than two operands."""
         return runtime.Join(self) if len(inputs) == len(JOIN_OPERANDS) else runtime.JoinOfMany(self)

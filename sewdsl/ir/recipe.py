@@ -1,4 +1,4 @@
-"""How a network is trained: the ``train`` section of a file, defaults resolved."""
+"""Training recipe: the ``train`` section of a file, with defaults resolved."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Optimizer(Kind):
-    """What changes the weights; its arguments are those of the torch.optim class of the same name.
+    """Optimizer; its arguments are those of the class of the same name in torch.optim.
 
     Attributes:
         lr: Learning rate, > 0.
@@ -29,118 +29,132 @@ class Optimizer(Kind):
 
     @property
     def states(self) -> int:
-        """Numbers that it keeps for each weight."""
+        """Number of state tensors per weight tensor."""
         return 0
 
     def build(self, optim: ModuleType, weights: Iterable[nn.Parameter] | Iterable[Mapping[str, Any]]) -> TorchOptimizer:
-        """The optimizer of these weights, or of groups of them with settings of their own, from ``torch.optim``."""
+        """Build the optimizer from ``torch.optim``.
+
+        Args:
+            weights: Parameters, or parameter groups with their own settings.
+        """
         optimizer: TorchOptimizer = getattr(optim, self.kind)(weights, **dict(self))
         return optimizer
 
 
 class Schedule(Kind):
-    """How the learning rate changes from epoch to epoch."""
+    """Learning-rate schedule."""
 
     each: ClassVar[Literal["epoch", "step"]] = "epoch"
-    """When it changes: from epoch to epoch, or with every step of the optimizer."""
+    """Unit of the schedule: the learning rate changes with every epoch, or with every optimizer step."""
     by_validation: ClassVar[bool] = False
-    """Whether what comes of the validation part decides, so that the rates are not known beforehand."""
+    """Whether the schedule depends on the validation loss, so that its factors are not known in advance."""
 
     @abstractmethod
     def factor(self, epoch: int, epochs: int) -> float:
-        """What the optimizer's learning rate is multiplied by in an epoch, counted from 0, of so many; or in a step."""
+        """Return the factor of the learning rate in an epoch or step.
+
+        Args:
+            epoch: Index of the epoch or step, from 0.
+            epochs: Number of epochs or steps.
+        """
 
 
 class Loss(Kind):
-    """How wrong a network is, and what it is trained to make small."""
+    """Training loss."""
 
     each_step: ClassVar[bool] = False
-    """Whether it reads the output of each time-step instead of the readout."""
+    """Whether the loss reads the output of each time-step instead of the readout."""
     of_rates: ClassVar[bool] = False
-    """Whether it can be zero where all outputs are rates."""
+    """Whether the loss can reach zero if all outputs are firing rates."""
     readouts: ClassVar[tuple[str, ...]] = ("mean", "sum", "last")
-    """What goes with it, of what ``readout`` can be."""
+    """Values of ``readout`` that the loss can be combined with."""
 
     @abstractmethod
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        """The loss of a batch, a scalar.
+        """Return the loss of a batch, a scalar.
 
         Args:
             functional: The module ``torch.nn.functional``.
             outputs: The readout ``[N, classes]``, or with ``each_step`` the outputs ``[T, N, classes]``.
-            target: Classes ``[N]``, integers from 0, or the share of each class, ``[N, classes]``.
-            smoothing: Share of the target that all classes have in common, in [0, 1).
+            target: Classes ``[N]``, integers from 0, or class probabilities ``[N, classes]``.
+            smoothing: Label smoothing, in [0, 1).
         """
 
     def judge(self, functional: ModuleType, readout: Tensor, target: Tensor) -> Tensor:
-        """The loss of a readout ``[N, classes]`` of samples that judge: the cross-entropy."""
+        """Return the evaluation loss of a readout ``[N, classes]``: the cross-entropy."""
         loss: Tensor = functional.cross_entropy(readout, target)
         return loss
 
 
 class Transform(Kind):
-    """How training samples are changed at random: what ``augment`` lists."""
+    """Random transform of training samples, listed by ``augment``."""
 
 
 class ImageTransform(Transform):
-    """One of an image's pixels, before they are scaled; the library is ``torchvision.transforms.v2``."""
+    """Transform of image pixels before scaling; the library is ``torchvision.transforms.v2``."""
 
     @abstractmethod
     def build(self, library: ModuleType) -> Any:
-        """As a function of an image ``[C, H, W]`` of uint8; it draws from torch's generator."""
+        """Return a function of an image ``[C, H, W]`` of uint8, which uses PyTorch's random generator."""
 
 
 class SampleTransform(Transform):
-    """One of a sample as a network gets it, all time-steps alike; the library is ``torchvision.transforms.v2``."""
+    """Transform of a network input, equal for all time-steps; the library is ``torchvision.transforms.v2``."""
 
     @abstractmethod
     def build(self, library: ModuleType) -> Any:
-        """As a function of a sample ``[C, H, W]`` or ``[T, C, H, W]``; it draws from torch's generator."""
+        """Return a function of a sample ``[C, H, W]`` or ``[T, C, H, W]``, which uses PyTorch's random generator."""
 
 
 class BatchTransform(Transform):
-    """One of a whole batch, whose samples have shares of several classes then.
+    """Transform of a batch, which mixes the classes of its samples.
 
     Attributes:
-        p: Share of the batches that it is done to.
+        p: Fraction of batches that are transformed.
     """
 
     p: float
 
     @abstractmethod
     def build(self, library: ModuleType, classes: int) -> Any:
-        """As a function of a batch and its classes ``[N]``; the library is ``torchvision.transforms.v2``."""
+        """Return a function of a batch and its classes ``[N]``; the library is ``torchvision.transforms.v2``."""
 
 
 class EventTransform(Transform):
-    """One of a recording's events, before frames are made of them; the library is ``tonic.transforms``."""
+    """Transform of events before they are binned into frames; the library is ``tonic.transforms``."""
 
     @abstractmethod
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
-        """As a function of tonic's arrays of events, of a sensor of so many columns, rows and polarities."""
+        """Return a function of tonic's event arrays.
+
+        Args:
+            sensor: Number of columns, rows and polarities of the sensor.
+        """
 
 
 def _rate(rate: str | float) -> str | float:
-    number = parse_multiple(rate) if isinstance(rate, str) else rate
-    if number is None or not number > 0 or not isfinite(number):
-        message = f"'{rate}' is no learning rate: write a number above 0, or a multiple of the optimizer's, such as 10x"
+    factor_or_rate = parse_multiple(rate) if isinstance(rate, str) else rate
+    if factor_or_rate is None or not factor_or_rate > 0 or not isfinite(factor_or_rate):
+        message = f"'{rate}' is not a learning rate; use a number above 0, or a multiple of the optimizer's, e.g. 10x"
         raise ValueError(message)
     return rate
 
 
 def _memory(text: str | None) -> str | None:
     if text is not None and not parse_memory(text):
-        raise ValueError(f"'{text}' is no amount of memory: write 2GB, 1.5GB, 800MB or 512MiB")
+        raise ValueError(f"'{text}' is not an amount of memory; use e.g. 2GB, 1.5GB, 800MB or 512MiB")
     return text
 
 
-def _usual_loss() -> Loss:
-    """The cross-entropy of the readout; its class is known by the time that a file names an optimizer."""
+def _default_loss() -> Loss:
+    """Return the default loss, the cross-entropy of the readout."""
+    # The class is defined in sewdsl.ops, which imports this module.
     return cast("Loss", CATALOGUE["CrossEntropy"]())
 
 
 LISTS = ("augment", "mean", "std")
-"""Keys that take several values, with blanks between."""
+"""Keys with several values, separated by blanks."""
 
 
 class Recipe(BaseModel):
@@ -148,50 +162,53 @@ class Recipe(BaseModel):
 
     Attributes:
         on: Name of the dataset.
-        epochs: Passes over the training set.
-        batch: Samples that are shown at once; with several processes, to each of them.
-        accumulate: Batches per step of the optimizer: their gradients are averaged.
-        T_train: Time-steps kept per training sample (random temporal delete, appendix A.2); None: all.
-        optimizer: What changes the weights.
-        schedule: How the learning rate changes; None: it does not.
-        freeze: Layers and parts, by name or pattern, whose weights and running statistics stay as they are: they
-            compute as in evaluation. ``freeze conv1 sew_block1 stem.*``.
-        lr: Layers and parts with a learning rate of their own: a multiple of the optimizer's, or a number; the schedule
-            changes all of them alike. Of several that name one layer the last counts. ``lr fc1 10x conv1 0.001``.
-        ema: What an average of the weights keeps of itself in each step of the optimizer, such as ``0.999``; it is what
-            is judged and kept. None: there is no average.
-        warmup: Epochs before the schedule begins, in which the learning rate rises in equal steps.
-        clip: Largest Euclidean norm of all gradients together; longer ones are shortened to it. None: any.
-        loss: What is made small: ``CrossEntropy`` of the readout, also written ``mean``; ``TET``, also written ``tet``,
-            of each time-step's output (Deng et al. 2022); ``MSE`` of rates.
-        label_smoothing: Share of the target that all classes have in common, in training.
-        precision: ``32``; ``mixed``: 16-bit floats where they are safe (bfloat16, or float16 on GPUs without it); or
-            one of these by Lightning's name, ``bf16-mixed``, ``16-mixed``.
-        tf32: Whether GPUs multiply 32-bit floats in TF32, with 10 bits after the point, which is faster; None: as torch
-            has it, in convolutions and not in other products.
-        sync_bn: Whether several processes compute the statistics of batch norm over all their samples.
-        compile: Whether torch compiles the network for training, which takes a while and makes it faster; on CUDA GPUs
-            it records CUDA graphs.
-        optimize: 0: every layer by itself; 1: the same in less time, apart from rounding; 2: everything, which rounds
-            otherwise in evaluation, and in the gradients of weights that follow from few active inputs.
-        memory: What a training step may take, such as ``2GB``: as much as needed is recomputed in the backward
-            pass instead of kept. None: whatever is fastest.
-        seed: Of the initial weights, the order of the samples, their augmentation, the time-steps kept, the dropout
-            masks and the validation part.
-        shift: Training samples are moved by up to so many pixels each way, as in a random crop of the padded image.
-        flip: Whether every other training sample, on average, is mirrored left to right.
-        augment: What else is done to training samples at random, one after another: ``AutoAugment``, ``Mixup``, ``NDA``
-            and others; see :class:`Transform`.
-        resize: How frames of events are brought to the network's input where the sensor has another size: ``bilinear``;
-            ``area``, the mean of what a pixel covers; ``sum``, which keeps the number of events. None: not at all.
-        crop: What training takes of the files of an image folder: ``random``, a part of random size and place;
-            ``middle``; ``whole``, the image pressed into the input's shape. With ``whole``, so does the test.
-        mean: What is subtracted from each channel of an image folder, on the scale from 0 to 1; None: as of ImageNet.
-        std: By what each channel is then divided, > 0; None: as of ImageNet.
-        holdout: Share of each class that is for the test in a folder without a split, in (0, 1); always the same
-            samples.
-        validation: Share of each class of the training set by which the best epoch is chosen; 0: by the test set.
-        subset: Whether a part of the dataset will do; otherwise it is an error if some of it is missing.
+        epochs: Number of passes over the training set.
+        batch: Batch size, per process.
+        accumulate: Batches per optimizer step; their gradients are averaged.
+        T_train: Time-steps kept per training sample (random temporal delete, appendix A.2). None keeps all.
+        optimizer: Optimizer, with its arguments.
+        schedule: Learning-rate schedule. None keeps the learning rate constant.
+        freeze: Layers and parts, by name or pattern, that are computed as in evaluation: their weights and running
+            statistics do not change. ``freeze conv1 sew_block1 stem.*``.
+        lr: Learning rates of single layers and parts, as a multiple of the optimizer's rate or as a number. The
+            schedule scales all of them. If several entries match a layer, the last one applies. ``lr fc1 10x conv1
+            0.001``.
+        ema: Decay of the exponential moving average of the weights per optimizer step, e.g. ``0.999``. The averaged
+            weights are evaluated and saved. None: no average.
+        warmup: Epochs before the schedule starts, in which the learning rate increases in equal steps.
+        clip: Maximum Euclidean norm of all gradients together; larger gradients are scaled down. None: no clipping.
+        loss: Training loss: ``CrossEntropy`` of the readout (or ``mean``), ``TET`` of the output of each time-step (or
+            ``tet``, Deng et al. 2022), or ``MSE`` of firing rates.
+        label_smoothing: Label smoothing in training: fraction of the target spread evenly over all classes.
+        precision: ``32``; ``mixed``: 16-bit floats where they are safe (bfloat16, or float16 on GPUs without bfloat16);
+            or a name of Lightning, ``bf16-mixed`` or ``16-mixed``.
+        tf32: TF32 arithmetic on GPUs: 32-bit floats are multiplied with 10 bits after the point, which is faster. None:
+            PyTorch's default, for convolutions only.
+        sync_bn: Batch norm with statistics over the samples of all processes.
+        compile: Compile the network with PyTorch's compiler for training: a slower start, then faster steps. On CUDA
+            GPUs, CUDA graphs are recorded.
+        optimize: Optimization level. 0: compute layer by layer. 1: default passes. 2: all passes. Results are equal up
+            to rounding.
+        memory: Memory budget of a training step, e.g. ``2GB``. To meet it, values are recomputed in the backward pass
+            instead of stored. None: no budget.
+        seed: Seed of the initial weights, sample order, augmentation, selected time-steps, dropout masks and validation
+            split.
+        shift: Maximum random shift of training samples in pixels, in each direction, as in a random crop of the padded
+            image.
+        flip: Random horizontal flip of training samples, with probability 1/2.
+        augment: Further random transforms of training samples, in order: ``AutoAugment``, ``Mixup``, ``NDA`` and
+            others.
+        resize: Resampling of event frames if the sensor size differs from the network's input: ``bilinear``; ``area``,
+            the mean over the covered pixels; ``sum``, which preserves the number of events. None: no resampling.
+        crop: Training crop of the images of an image folder: ``random``, a region of random size and position;
+            ``middle``; ``whole``, the full image, resized to the input shape. ``whole`` applies to the test images too.
+        mean: Mean of each channel of an image folder on a scale from 0 to 1, which is subtracted. None: values of
+            ImageNet.
+        std: Standard deviation of each channel, > 0, by which the difference is divided. None: values of ImageNet.
+        holdout: Fraction of each class used as the test set of a folder without a split, in (0, 1). The selection is
+            always the same.
+        validation: Fraction of each class of the training set used to select the best epoch. 0: the test set is used.
+        subset: Accept an incomplete dataset. Otherwise missing files are an error.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -208,7 +225,7 @@ class Recipe(BaseModel):
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     warmup: Natural = 0
     clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    loss: SerializeAsAny[Loss] = Field(default_factory=_usual_loss)
+    loss: SerializeAsAny[Loss] = Field(default_factory=_default_loss)
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     precision: Annotated[Literal["32", "mixed", "bf16-mixed", "16-mixed"], BeforeValidator(str)] = "32"
     tf32: bool | None = None
@@ -229,18 +246,17 @@ class Recipe(BaseModel):
     subset: bool = False
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _check_combination(self) -> Self:
         schedule = self.schedule
         if self.warmup >= self.epochs:
-            raise ValueError(f"a warmup of {self.warmup} leaves nothing of {self.epochs} epochs")
+            raise ValueError(f"'warmup' must be less than 'epochs': got {self.warmup} of {self.epochs} epochs")
         if schedule is not None and schedule.by_validation and not self.validation:
-            raise ValueError(
-                f"the schedule {schedule.kind} goes by a validation part, and there is none: add 'validation 0.1'"
-            )
+            raise ValueError(f"schedule {schedule.kind} requires a validation set; add 'validation 0.1'")
+        # Warm-up is implemented by Recipe.factor, which schedules by step or by validation do not use.
         if schedule is not None and self.warmup and (schedule.by_validation or schedule.each == "step"):
-            raise ValueError(f"'warmup' is not for the schedule {schedule.kind}: leave it out")
+            raise ValueError(f"'warmup' cannot be combined with schedule {schedule.kind}; remove it")
         if self.memory is not None and self.compile:
-            raise ValueError("'memory' goes with 'compile off': torch's compiler plans memory by itself")
+            raise ValueError("'memory' requires 'compile off': PyTorch's compiler plans memory itself")
         return self
 
     @property
@@ -249,15 +265,15 @@ class Recipe(BaseModel):
         return None if self.memory is None else parse_memory(self.memory)
 
     def rate(self, rate: str | float) -> float:
-        """The learning rate that an entry of ``lr`` means, before the schedule."""
-        times = parse_multiple(rate) if isinstance(rate, str) else None
-        return float(rate) if times is None else times * self.optimizer.lr
+        """Return the learning rate of an entry of ``lr``, before the schedule."""
+        multiple = parse_multiple(rate) if isinstance(rate, str) else None
+        return float(rate) if multiple is None else multiple * self.optimizer.lr
 
     def factor(self, epoch: int) -> float:
-        """What the optimizer's learning rate is multiplied by in an epoch, counted from 0.
+        """Return the factor of the learning rate in an epoch, counted from 0.
 
-        With ``warmup`` w, epoch e < w has (e + 1) / (w + 1); the schedule begins after them, and is as long as what
-        is left.
+        With a warm-up of w epochs, epoch e < w has the factor (e + 1) / (w + 1). The schedule covers the remaining
+        epochs.
         """
         if epoch < self.warmup:
             return (epoch + 1) / (self.warmup + 1)

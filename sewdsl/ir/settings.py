@@ -1,4 +1,4 @@
-"""What a file fixes about its network other than the layers, and what it says of the result."""
+"""Settings of a network other than its layers, and expectations about the result."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sewdsl.source import BUILTIN, Span
 
 
 class Settings(BaseModel):
-    """The header of a file, defaults resolved.
+    """Header of a file, with defaults resolved.
 
     Attributes:
         input: Shape of one time-step of one sample, ``(C, H, W)``, ``(C, L)`` or ``(F,)``.
-        steps: Time-steps T.
+        steps: Number of time-steps T.
         encode: ``direct``: a static input is repeated T times. ``none``: the input is a sequence.
-        neuron: What ``SN`` means, if the header says so.
-        join: What ``g`` means.
-        init: ``default``: torch's own. ``kaiming``: convolutions normal, fan_out (He et al. 2015).
-            ``normal(std=0.02)``: convolutions and fully connected layers normal, with this deviation, and biases 0.
-        zero_init: Whether every residual block starts as an identity.
-        readout: How the output sequence becomes one output.
+        neuron: Neuron that ``SN`` refers to, if the header sets one.
+        join: Join that ``g`` refers to.
+        init: ``default``: initialisation of PyTorch. ``kaiming``: convolutions normal, fan_out (He et al. 2015).
+            ``normal(std=0.02)``: convolutions and fully connected layers normal with this standard deviation, biases 0.
+        zero_init: Whether every residual block is initialised as an identity.
+        readout: Reduction of the outputs over time: ``mean``, ``sum`` or ``last``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -40,17 +40,17 @@ class Settings(BaseModel):
 
     @property
     def init_std(self) -> float | None:
-        """The standard deviation of ``normal(std=0.02)``; None of another ``init``."""
+        """Standard deviation of ``init normal(std=0.02)``; None for another ``init``."""
         return (
             float(self.init.removeprefix("normal(std=").removesuffix(")")) if self.init.startswith("normal") else None
         )
 
 
 class NormalWeights(BaseModel):
-    """What is in the parentheses of ``init normal(std=0.02)``.
+    """Argument of ``init normal(std=0.02)``.
 
     Attributes:
-        std: The standard deviation, > 0.
+        std: Standard deviation, > 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
@@ -64,8 +64,8 @@ class Expectation:
 
     Attributes:
         quantity: ``parameters``, ``macs``, ``output``, ….
-        value: The figure as written: ``0.13M``.
-        source: Who prints it, for a claim: ``Tab. 5``.
+        value: Value as written, e.g. ``0.13M``.
+        source: Source of a claim, e.g. ``Tab. 5``.
         binding: True for ``expect``: a difference is an error.
     """
 

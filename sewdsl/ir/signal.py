@@ -1,4 +1,4 @@
-"""What flows along an edge: a shape per time-step and sample, a range of values, and whether time matters."""
+"""Types of edges: shape per time-step and sample, value range, and dependence on time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sewdsl.light_dataclass import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ValueRange:
-    """The range of a signal's values.
+    """Range of the values of a signal: integers from ``lower`` to ``upper``, times ``unit``.
 
     Attributes:
-        upper: The values are the unit times integers from the lower bound to this; None: any real number.
-        unit: What they are multiples of, > 0: 1 for spikes and counts.
-        lower: The least of these integers, at most 0: below it for spikes of two signs.
+        upper: Largest integer. None: the values are real numbers.
+        unit: Common factor of all values, > 0; 1 for spikes and counts.
+        lower: Smallest integer, at most 0; negative for signed spikes.
     """
 
     upper: int | None
@@ -24,17 +24,17 @@ class ValueRange:
 
     @property
     def binary(self) -> bool:
-        """Spikes: 0 or 1."""
+        """True if the values are spikes, 0 or 1."""
         return self.upper == 1 and self.unit == 1 and not self.lower
 
     @property
     def count(self) -> int | None:
-        """The largest count, where the values are counts or spikes; None: they are anything else."""
+        """Upper bound of counts and spikes; None for other values."""
         return self.upper if self.unit == 1 and not self.lower else None
 
     @property
     def largest(self) -> int | None:
-        """The size of the largest value, where the values are integers; None: they are anything else."""
+        """Largest absolute value of integers; None for other values."""
         return max(self.upper, -self.lower) if self.upper is not None and self.unit == 1 else None
 
     def __str__(self) -> str:
@@ -48,24 +48,28 @@ class ValueRange:
 
 
 def widest_range(ranges: Iterable[ValueRange]) -> ValueRange:
-    """The range that holds all of these; real, where one is real or their units differ."""
-    found = list(ranges)
-    uppers = [values.upper for values in found if values.upper is not None]
-    if len(uppers) < len(found) or len({values.unit for values in found}) > 1:
+    """Return the smallest range that contains all of the ranges.
+
+    The result is real if one range is real or if the units differ.
+    """
+    all_ranges = list(ranges)
+    uppers = [values.upper for values in all_ranges if values.upper is not None]
+    if len(uppers) < len(all_ranges) or len({values.unit for values in all_ranges}) > 1:
         return ValueRange(None)
-    return ValueRange(max(uppers), found[0].unit, min(values.lower for values in found))
+    return ValueRange(max(uppers), all_ranges[0].unit, min(values.lower for values in all_ranges))
 
 
 def range_of_product(*ranges: ValueRange) -> ValueRange:
-    """The range of a product of values of these; real, where one is."""
+    """Return the range of a product of values; real if one factor is real."""
     upper, lower, unit = 1, 0, 1.0
-    for number, values in enumerate(ranges):
+    for index, values in enumerate(ranges):
         if values.upper is None:
             return REAL
-        if not number:
+        if not index:
             upper, lower, unit = values.upper, values.lower, values.unit
             continue
-        ends = [one * other for one in (upper, lower) for other in (values.upper, values.lower)]
+        # The extreme values of a product are products of bounds. 0 is included, because a lower bound is at most 0.
+        ends = [first * second for first in (upper, lower) for second in (values.upper, values.lower)]
         upper, lower, unit = max(ends), min(0, *ends), unit * values.unit
     return counts_up_to(upper, unit, lower)
 
@@ -73,21 +77,24 @@ def range_of_product(*ranges: ValueRange) -> ValueRange:
 BINARY = ValueRange(1)
 REAL = ValueRange(None)
 MAX_COUNT = 2**53
-"""The largest count: beyond it float64 has no longer a number for each."""
+"""Largest count: float64 represents every integer up to 2^53."""
 
 
 def counts_up_to(upper: int, unit: float = 1.0, lower: int = 0) -> ValueRange:
-    """Integers from a number that is at most 0 to another, times a unit; real, if one is beyond :data:`MAX_COUNT`."""
+    """Return the range of the integers from ``lower`` to ``upper``, times ``unit``.
+
+    The result is real if a bound exceeds :data:`MAX_COUNT`.
+    """
     return ValueRange(upper, unit, lower) if max(upper, -lower) <= MAX_COUNT else REAL
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """The type of an edge.
+    """Type of an edge.
 
     Attributes:
         shape: ``(C, H, W)``, ``(C, L)`` or ``(F,)``, per time-step and sample.
-        varies: Whether it depends on the time-step; False means that all T slices are equal.
+        varies: Whether the signal depends on time. If False, all T slices are equal.
     """
 
     shape: tuple[int, ...]
@@ -101,12 +108,12 @@ class Signal:
 
     @property
     def elements(self) -> int:
-        """Numbers per time-step and sample."""
+        """Number of elements per time-step and sample."""
         return prod(self.shape)
 
     @property
     def size(self) -> str:
-        """The shape as the language writes it: ``2x128x128``."""
+        """Shape in the notation of the language, e.g. ``2x128x128``."""
         return "x".join(map(str, self.shape))
 
     def __str__(self) -> str:

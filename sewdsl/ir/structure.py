@@ -1,13 +1,13 @@
-"""How a network nests: layers, merges of operands, loops, calls of blocks and repeats, as a tree.
+"""Structure of a network as a tree of layers, merges, loops, block calls and repeats.
 
-There are two views. :func:`nesting` follows the paths of the nodes: blocks and repeats as they are written, which is
-what diagrams, source files and tables show. :func:`sewdsl.ir.wiring.wiring` follows the edges alone, whatever the nodes
-are called: sequences, merges and named values, which is what text of the language is made of. A network keeps both
+There are two views. :func:`nesting` follows the paths of the nodes. It has the blocks and repeats of the source, which
+diagrams, source files and tables show. :func:`sewdsl.ir.wiring.wiring` follows the edges only. It has the sequences,
+merges and named values from which text of the language is written. A network caches both
 (:attr:`sewdsl.ir.network.Network.nesting`, :attr:`sewdsl.ir.network.Network.wiring`).
 
-A merge has any number of operands; one without items is the identity. A *join* is a merge of two, branch and shortcut.
-A *named value* is read by sequences that begin with it, wherever they are. A *loop* adds what its feedback gives to
-what flows into its body, a time-step later.
+A merge has any number of operands. An operand without items is the identity. A *join* is a merge of two operands,
+branch and shortcut. A *named value* is read by the sequences that start with it. A *loop* adds its feedback to the
+input of its body, one time-step later.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class LayerItem:
 
 @dataclass(frozen=True, slots=True)
 class MergeItem:
-    """A node with several operands, and the items of each.
+    """A node with several operands, and the items of each operand.
 
     Attributes:
-        operands: The items of each operand, from the common input on; none for an operand that is that input itself.
-        steps: For each operand its step in the paths of its nodes; None: it has none. Read from edges, there are none.
+        operands: Items of each operand after the common input; empty for an operand that is the common input.
+        steps: Path step of each operand, or None; empty in the wiring view.
     """
 
     node: int
@@ -53,13 +53,13 @@ class MergeItem:
 
 @dataclass(frozen=True, slots=True)
 class LoopItem:
-    """A loop: a sum, its body, and the feedback that the sum adds, a time-step later.
+    """A loop: a sum, its body, and the feedback that is added one time-step later.
 
     Attributes:
-        delay: Index of the delay that the feedback begins with.
-        body: The items from the sum on; none where the loop gives the sum itself.
-        feedback: The items from the delay on; none where it gives back what it reads.
-        steps: The steps of body and feedback in the paths of their nodes. Read from edges, there are none.
+        delay: Index of the delay at the start of the feedback.
+        body: Items after the sum; empty if the output of the loop is the sum.
+        feedback: Items after the delay; empty if the delayed value is added unchanged.
+        steps: Path steps of body and feedback; empty in the wiring view.
     """
 
     node: int
@@ -74,8 +74,8 @@ class BlockItem:
     """A call of a block.
 
     Attributes:
-        step: The step of the paths of its nodes: title, key, arguments.
-        items: What the block represents; none for a block that is the identity.
+        step: Path step with title, key and arguments.
+        items: Expansion of the block; empty if the block is the identity.
     """
 
     step: PathStep
@@ -87,7 +87,7 @@ class RepeatItem:
     """Consecutive copies of a repeat.
 
     Attributes:
-        steps: The step of each copy: its number, and of how many.
+        steps: Path step of each copy, with its number and the number of copies.
     """
 
     steps: tuple[PathStep, ...]
@@ -96,13 +96,13 @@ class RepeatItem:
 
 @dataclass(frozen=True, slots=True)
 class ValueItem:
-    """The items of a named value, of ``let`` or of an operand in the call of a block.
+    """The items of a named value, of ``let`` or of an operand in a block call.
 
-    Items on the path of a merge's operand that no merge follows are one too: only networks that were changed by hand
-    have them.
+    Items on the path of an operand without a merge after them are a value item too. Only networks that were edited by
+    hand have such items.
 
     Attributes:
-        step: Its name; ``branch``, ``shortcut`` or ``operand`` where no merge follows.
+        step: Path step with the name; ``branch``, ``shortcut`` or ``operand`` if no merge follows.
     """
 
     step: PathStep
@@ -111,10 +111,10 @@ class ValueItem:
 
 @dataclass(frozen=True, slots=True)
 class ReadItem:
-    """A named value, at the beginning of a sequence; only edges have these, since paths do not say what is read.
+    """A named value at the start of a sequence. Only the wiring view has these items.
 
     Attributes:
-        node: Index of the node that gives the value.
+        node: Index of the node of the value.
     """
 
     node: int
@@ -122,10 +122,10 @@ class ReadItem:
 
 @dataclass(frozen=True, slots=True)
 class DelayedItem:
-    """A named value of the time-step before, at the beginning of a sequence; only edges have these, as ``ReadItem``.
+    """A named value of the previous time-step, at the start of a sequence. Only the wiring view has these items.
 
     Attributes:
-        source: Index of the node that gives the value.
+        source: Index of the delayed node.
     """
 
     node: int
@@ -137,20 +137,20 @@ Items = tuple[Item, ...]
 
 
 def nesting(nodes: Sequence[Node]) -> Items:
-    """The items of a network as its paths nest, the input first.
+    """Return the items of a network nested by paths, starting with the input.
 
     Args:
-        nodes: In topological order; those of one block, copy or operand are consecutive.
+        nodes: Nodes in topological order; the nodes of a block, copy or operand are consecutive.
     """
     return _nest(nodes, range(len(nodes)), 0)
 
 
 def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
-    """The items of nodes that share the first ``depth`` steps of their paths."""
+    """Return the items of nodes that share the first ``depth`` steps of their paths."""
     items: list[Item] = []
     operands: list[ValueItem] = []
     copies: list[tuple[PathStep, Items]] = []
-    feedback: ValueItem | None = None  # of the loop whose sum comes next
+    feedback: ValueItem | None = None  # feedback of a loop before its sum
 
     def end_repeat() -> None:
         if copies:
@@ -164,15 +164,17 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
         if step is None:
             index = group[0]
             if feedback is not None:
-                delay, *behind = feedback.items
-                assert isinstance(delay, LayerItem)  # noqa: S101 -- as was seen
-                items.append(LoopItem(index, delay.node, (), tuple(behind), (None, feedback.step)))
+                delay, *after = feedback.items
+                assert isinstance(delay, LayerItem)  # noqa: S101 -- checked below, where feedback is assigned
+                items.append(LoopItem(index, delay.node, (), tuple(after), (None, feedback.step)))
                 feedback = None
             elif len(nodes[index].inputs) > 1:
-                by_place = {_operand_place(operand.step): operand for operand in operands}
-                found = [by_place.get(place) for place in range(len(nodes[index].inputs))]
-                sequences = tuple(operand.items if operand else () for operand in found)
-                items.append(MergeItem(index, sequences, tuple(operand.step if operand else None for operand in found)))
+                operand_by_index = {_operand_index(operand.step): operand for operand in operands}
+                ordered = [operand_by_index.get(number) for number in range(len(nodes[index].inputs))]
+                sequences = tuple(operand.items if operand else () for operand in ordered)
+                items.append(
+                    MergeItem(index, sequences, tuple(operand.step if operand else None for operand in ordered))
+                )
             else:
                 items += [*operands, LayerItem(index)]
             operands = []
@@ -184,6 +186,7 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
             items.append(BlockItem(step, inside))
         elif step.kind == "value":
             items.append(ValueItem(step, inside))
+        # Only the feedback of a valid loop starts with its delay. Other loop steps are nested as values.
         elif (
             (step.kind, step.copy) == ("loop", FEEDBACK)
             and inside
@@ -200,18 +203,18 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
 
 
 FEEDBACK = 2
-"""Which operand of a loop its feedback is, from 1."""
+"""Operand number of the feedback of a loop, from 1."""
 
 
-def _operand_place(step: PathStep) -> int:
-    """Which operand of its merge a step leads into, from 0."""
+def _operand_index(step: PathStep) -> int:
+    """Return the index of the operand that a path step enters, from 0."""
     return step.copy - 1 if step.kind == "operand" else int(step.kind == "shortcut")
 
 
 def _group_by_step(
     nodes: Sequence[Node], indices: Sequence[int], depth: int
 ) -> Iterator[tuple[PathStep | None, list[int]]]:
-    """Nodes in a row by the step of their ways at a depth; one whose way ends there is by itself."""
+    """Group consecutive nodes by their path step at a depth; a node whose path ends there is a group of its own."""
 
     def step(index: int) -> PathStep | int:
         path = nodes[index].path
@@ -222,7 +225,7 @@ def _group_by_step(
 
 
 def children(item: Item) -> tuple[Items, ...]:
-    """The sequences inside an item: none in a layer, one for each operand of a merge or copy of a repeat."""
+    """Return the sequences inside an item: one for each operand of a merge or copy of a repeat."""
     match item:
         case LayerItem() | ReadItem() | DelayedItem():
             return ()
@@ -237,7 +240,7 @@ def children(item: Item) -> tuple[Items, ...]:
 
 
 def nodes(items: Items) -> Iterator[int]:
-    """The nodes of a sequence, in topological order if they were made in the order in which they are written."""
+    """Yield the nodes of a sequence, in the order of the source."""
     for item in items:
         if isinstance(item, LoopItem):
             yield item.delay

@@ -1,4 +1,4 @@
-"""The sequences of a network by its edges alone: what text of the language is made of."""
+"""Sequences of a network inferred from its edges, to write it as text of the language."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sewdsl.ir.structure import DelayedItem, Item, Items, LayerItem, LoopItem, M
 from sewdsl.light_dataclass import dataclass
 
 MAX_MERGE_DEPTH = 100
-"""Merges inside merges, as read from edges: more than --limit nesting lets anybody write, and safe to recurse into."""
+"""Maximum nesting of merges read from edges: above the limit of --limit nesting, and safe for recursion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """What text of the language says of a network: the sequences of its named values, and of its output.
+    """The sequences of a network: one for each named value, and one for the output.
 
-    A sequence begins with the input, unless its first item is a named value or a merge of these.
+    A sequence starts at the input, unless its first item is a named value or a merge of named values.
 
     Attributes:
-        values: The node and the sequence of each named value, in order of computation.
-        body: The sequence that is read out; none where named values are.
+        values: Node and sequence of each named value, in topological order.
+        body: Output sequence; empty if the outputs are named values.
     """
 
     values: tuple[tuple[int, Items], ...]
@@ -31,11 +31,11 @@ class Sequences:
 
 
 class UnstructuredError(ValueError):
-    """The edges of a network are not those of a text.
+    """Raised for edges that cannot be written as text.
 
     Args:
-        node: Index of the node at which that shows; None: there is none.
-        why: What is wrong with it, as the end of a sentence about it.
+        node: Index of the first node that cannot be written; None if no single node is the cause.
+        why: Reason, as a clause about the node.
     """
 
     def __init__(self, node: int | None, why: str) -> None:
@@ -44,32 +44,32 @@ class UnstructuredError(ValueError):
 
 
 def wiring(graph: Graph, output: int | tuple[int, ...], sums: frozenset[int] = frozenset()) -> Sequences:
-    """The sequences of a network by its edges alone, without the input: layers, merges, loops and named values.
+    """Return the sequences of a network from its edges, without the input: layers, merges, loops and named values.
 
-    The operands of a merge begin at the last node that every path to the merge leads through. Where that leads through
-    a node more than once, its value is named: text writes it once, as ``let``. So it is with what a delay gives back,
-    unless that belongs to a loop.
+    The operands of a merge start at its dominator. A value with several consumers is named, because text writes it
+    once, as ``let``. The source of a delay outside of loops is named too.
 
     Args:
-        graph: The edges; node 0 is the input.
-        output: The node that is read out, or several, which are named.
-        sums: The nodes that add two operands, which loops may begin with.
+        graph: Edges; node 0 is the input.
+        output: Output node, or a tuple of output nodes, which are named.
+        sums: Nodes that add two operands. A loop starts with one of them.
 
     Raises:
-        UnstructuredError: a value does not reach the output, or merges nest more than :data:`MAX_MERGE_DEPTH` deep.
+        UnstructuredError: If a value does not reach the output, or if merges are nested more than
+            :data:`MAX_MERGE_DEPTH` deep.
     """
-    given = output if isinstance(output, tuple) else (output,)
-    loops = find_loops(graph, given, sums)
-    return _Sequencer(graph, given, loops, named=isinstance(output, tuple)).sequences()
+    outputs = output if isinstance(output, tuple) else (output,)
+    loops = find_loops(graph, outputs, sums)
+    return _Sequencer(graph, outputs, loops, by_name=isinstance(output, tuple)).sequences()
 
 
 @dataclass(frozen=True, slots=True)
 class _Loop:
-    """A loop by its edges.
+    """A loop, by its node indices.
 
     Attributes:
-        total: That of its sum.
-        source: That of the node that its body ends with.
+        total: Index of the sum.
+        source: Index of the last node of the body.
     """
 
     delay: int
@@ -78,109 +78,115 @@ class _Loop:
 
 
 class _Dominance:
-    """What every path to a node leads through, where the delays of some loops begin at what flows into these."""
+    """Dominators of the nodes, where the delays of some loops count as consumers of the inputs of the loops.
 
-    def __init__(self, graph: Graph, begins: Mapping[int, int]) -> None:
+    Args:
+        loop_inputs: Node that each of these delays counts as reading.
+    """
+
+    def __init__(self, graph: Graph, loop_inputs: Mapping[int, int]) -> None:
         self.reads: Sequence[Sequence[int]] = graph.inputs
         self.tree = graph.dominators
-        if begins:
-            self.reads = [(begins[i],) if i in begins else read for i, read in enumerate(graph.inputs)]
+        if loop_inputs:
+            self.reads = [(loop_inputs[i],) if i in loop_inputs else sources for i, sources in enumerate(graph.inputs)]
             self.tree = DominatorTree()
-            for read in self.reads:
-                self.tree.add(read)
+            for sources in self.reads:
+                self.tree.add(sources)
 
     @cached_property
-    def _places(self) -> tuple[list[int], list[int]]:
-        """For each node its place in an order in which those that lead through it follow it, and where these end."""
+    def _intervals(self) -> tuple[list[int], list[int]]:
+        """First position of each node in a preorder of the tree, and the end of its subtree."""
         count = len(self.reads)
         first, last = [0] * count, [0] * count
-        inside: list[list[int]] = [[] for _ in range(count)]
+        dominated: list[list[int]] = [[] for _ in range(count)]
         for node in range(1, count):
-            inside[self.tree[node]].append(node)
-        place, todo = 0, [(0, False)]
+            dominated[self.tree[node]].append(node)
+        position, todo = 0, [(0, False)]
         while todo:
             node, done = todo.pop()
             if done:
-                last[node] = place
+                last[node] = position
                 continue
-            first[node] = place
-            place += 1
+            first[node] = position
+            position += 1
             todo.append((node, True))
-            todo += [(each, False) for each in inside[node]]
+            todo += [(each, False) for each in dominated[node]]
         return first, last
 
     def leads_through(self, node: int, other: int) -> bool:
-        """Whether every path to a node leads through another, or the node is that."""
-        first, last = self._places
+        """Return whether every path to ``node`` contains ``other``, or both are equal."""
+        first, last = self._intervals
         return first[other] <= first[node] < last[other]
 
     def below_input(self) -> list[int]:
-        """For each node, the first after the input that every path to it leads through."""
-        found = [0]
+        """Return for each node the first node after the input on every path to it."""
+        roots = [0]
         for node in range(1, len(self.reads)):
-            found.append(found[self.tree[node]] or node)
-        return found
+            roots.append(roots[self.tree[node]] or node)
+        return roots
 
 
 def find_loops(graph: Graph, outputs: Sequence[int], sums: frozenset[int]) -> tuple[_Loop, ...]:
-    """The loops that text can write as such: what flows around in each enters by one sum and leaves by one node.
+    """Return the loops that text can express: one entry by a sum, and one exit.
 
     Args:
-        sums: The nodes that add two operands: what flows in, and what the feedback gives.
+        sums: Nodes that add two operands, the input of the loop and its feedback.
     """
-    refused: set[int] = set()
-    while graph.back_edges.keys() - refused:
-        found = {delay: total for delay, (total, _) in _delayed_sums(graph, outputs, sums, refused).items()}
-        dominance = _Dominance(graph, {delay: graph.inputs[total][0] for delay, total in found.items()})
-        loops = tuple(_Loop(delay, total, graph.back_edges[delay]) for delay, total in sorted(found.items()))
+    rejected: set[int] = set()
+    while graph.back_edges.keys() - rejected:
+        sum_by_delay = {delay: total for delay, (total, _) in _delayed_sums(graph, outputs, sums, rejected).items()}
+        dominance = _Dominance(graph, {delay: graph.inputs[total][0] for delay, total in sum_by_delay.items()})
+        loops = tuple(_Loop(delay, total, graph.back_edges[delay]) for delay, total in sorted(sum_by_delay.items()))
         named = _named(graph, outputs, dominance, loops)
-        wrong = {loop.delay for loop in loops if not _is_closed(graph, outputs, dominance, loop, named)}
-        if not wrong:
+        open_loops = {loop.delay for loop in loops if not _is_closed(graph, outputs, dominance, loop, named)}
+        if not open_loops:
             return loops
-        refused |= wrong
+        # Without a rejected loop, other values are named, and a loop around it may become valid or invalid.
+        rejected |= open_loops
     return ()
 
 
 def fed_back(graph: Graph, outputs: tuple[int, ...], sums: frozenset[int]) -> set[int]:
-    """The sums that loops could begin with, were their operands in the other order: what is fed back is the first."""
-    first = _delayed_sums(graph, outputs, sums, set(), either=True)
-    return {total for total, place in first.values() if place == 0}
+    """Return the sums that would start a loop with swapped operands: their first operand is the feedback."""
+    delayed_sums = _delayed_sums(graph, outputs, sums, set(), either=True)
+    return {total for total, operand in delayed_sums.values() if operand == 0}
 
 
 def _delayed_sums(
-    graph: Graph, outputs: Sequence[int], sums: frozenset[int], refused: set[int], *, either: bool = False
+    graph: Graph, outputs: Sequence[int], sums: frozenset[int], rejected: set[int], *, either: bool = False
 ) -> dict[int, tuple[int, int]]:
-    """By delay, the sum that alone reads what follows from it, and as which operand; inner loops are found first.
+    """Return for each delay the sum at the start of its loop, and the index of the feedback operand.
 
-    It has to be the second operand, unless it may be either.
+    The feedback must be operand 1, unless ``either`` is true. Inner loops are found before the loops around them.
     """
-    found: dict[int, tuple[int, int]] = {}
+    delayed_sums: dict[int, tuple[int, int]] = {}
     for _ in range(MAX_MERGE_DEPTH):
-        begins = {delay: graph.inputs[total][1 - place] for delay, (total, place) in found.items()}
-        roots = _Dominance(graph, begins).below_input()
-        readers: dict[int, set[int]] = {
-            delay: set() for delay in graph.back_edges if delay not in found and delay not in refused
+        loop_inputs = {delay: graph.inputs[total][1 - operand] for delay, (total, operand) in delayed_sums.items()}
+        roots = _Dominance(graph, loop_inputs).below_input()
+        outside_readers: dict[int, set[int]] = {
+            delay: set() for delay in graph.back_edges if delay not in delayed_sums and delay not in rejected
         }
         for node, root in enumerate(roots):
-            if root in readers:
+            if root in outside_readers:
                 outside = {reader for reader in graph.consumers[node] if roots[reader] != root}
-                readers[root] |= outside if node not in outputs else {node}
+                outside_readers[root] |= outside if node not in outputs else {node}
         new = {}
-        for delay, read in readers.items():
-            total = next(iter(read)) if len(read) == 1 else 0
-            places = [place for place, i in enumerate(graph.inputs[total]) if roots[i] == delay]
-            if total not in sums or len(places) != 1 or not (either or places == [1]):
+        for delay, sums_reached in outside_readers.items():
+            total = next(iter(sums_reached)) if len(sums_reached) == 1 else 0
+            operands = [operand for operand, i in enumerate(graph.inputs[total]) if roots[i] == delay]
+            if total not in sums or len(operands) != 1 or not (either or operands == [1]):
                 continue
-            if graph.inputs[total][1 - places[0]] < delay:  # what flows into the loop is there before the delay
-                new[delay] = total, places[0]
+            # The input of a loop precedes its delay in topological order.
+            if graph.inputs[total][1 - operands[0]] < delay:
+                new[delay] = total, operands[0]
         if not new:
             break
-        found |= new
-    return found
+        delayed_sums |= new
+    return delayed_sums
 
 
 def _is_closed(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loop: _Loop, named: set[int]) -> bool:
-    """Whether nothing outside a loop reads what is in it, but for what its body ends with."""
+    """Return whether all nodes outside a loop read only the last node of its body."""
     if not dominance.leads_through(loop.source, loop.total):
         return False
     for node in range(loop.delay, loop.source):
@@ -198,9 +204,9 @@ class _End(NamedTuple):
     """The item that ends with a node.
 
     Attributes:
-        item: None for the input, and for what is part of a loop.
-        depth: How deep merges nest in it.
-        alone: Whether it needs nothing to flow in: it begins with names.
+        item: None for the input, and for the sum and the delay of a loop.
+        depth: Nesting depth of merges in the item.
+        alone: Whether the item starts with named values and needs no input.
     """
 
     item: Item | None
@@ -209,61 +215,64 @@ class _End(NamedTuple):
 
 
 class _Sequencer:
-    """Makes the sequences of a network from its edges.
+    """Builder of the sequences of a network.
 
     Args:
-        named: Whether what is read out is named, not the body.
+        by_name: Whether the outputs are named values instead of a body.
     """
 
-    def __init__(self, graph: Graph, outputs: tuple[int, ...], loops: tuple[_Loop, ...], *, named: bool) -> None:
-        self._graph, self._outputs, self._by_name = graph, outputs, named
+    def __init__(self, graph: Graph, outputs: tuple[int, ...], loops: tuple[_Loop, ...], *, by_name: bool) -> None:
+        self._graph, self._outputs, self._by_name = graph, outputs, by_name
         dominance = _Dominance(graph, {loop.delay: graph.inputs[loop.total][0] for loop in loops})
         self._reads = dominance.reads
-        self._starts = [
-            dominance.tree[i] for i in range(len(self._reads))
-        ]  # where the item that ends with a node starts
-        self._named = _named(graph, outputs, dominance, loops) | ({*outputs} if named else set())
+        self._starts = [dominance.tree[i] for i in range(len(self._reads))]  # start of the item that ends with a node
+        self._named = _named(graph, outputs, dominance, loops) | ({*outputs} if by_name else set())
         self._sums = {loop.total: loop for loop in loops}
         self._delays = {loop.delay for loop in loops}
         self._closing: dict[int, list[_Loop]] = {}
-        for loop in sorted(
-            loops, key=lambda loop: -loop.total
-        ):  # of several that end with one node, the inner ones first
+        # If several loops end with one node, the inner loops are closed first. Their sums come later.
+        for loop in sorted(loops, key=lambda loop: -loop.total):
             self._closing.setdefault(loop.source, []).append(loop)
-        self._ends: list[_End] = []  # for each node, the item that ends with it
-        self._met = bytearray(len(self._reads))
-        self._giving: set[int] = set()  # the named value whose own sequence is being made: it is not read there
+        self._ends: list[_End] = []  # item that ends with each node
+        self._used = bytearray(len(self._reads))
+        self._defining: set[int] = set()  # named value whose sequence is under construction, and cannot read itself
 
     def sequences(self) -> Sequences:
-        """All of them."""
+        """Return the sequences.
+
+        Raises:
+            UnstructuredError: If a value does not reach the output, or if merges are nested too deeply.
+        """
         for index in range(len(self._reads)):
             self._ends.append(self._item(index))
             for loop in self._closing.get(index, ()):
                 self._close(loop)
         values: dict[int, Items] = {}
         for index in sorted(self._named):
-            self._giving.add(index)
+            self._defining.add(index)
             values[index] = self._between(index, 0)[0]
-            self._giving.clear()
+            self._defining.clear()
         body = self._between(self._outputs[0], 0)[0] if not self._by_name else ()
-        idle = self._met.find(0, 1)
-        if idle >= 0:
-            raise UnstructuredError(idle, "its value does not reach the output")
-        reads = Counter(item.node for sequence in (*values.values(), body) for item in _read(sequence))
-        kept = {source for delay, source in self._graph.back_edges.items() if delay not in self._delays}
-        kept |= {*self._outputs} if self._by_name else set()
-        for index, sequence in list(values.items()):  # what is read once, by a whole sequence, is part of that
-            if (first := _first_read(sequence)) is not None and reads[first] == 1 and first not in kept:
+        unused = self._used.find(0, 1)
+        if unused >= 0:
+            raise UnstructuredError(unused, "its value does not reach the output")
+        reads = Counter(item.node for sequence in (*values.values(), body) for item in _reads(sequence))
+        # Delayed values and outputs need their names even if they are read once.
+        required = {source for delay, source in self._graph.back_edges.items() if delay not in self._delays}
+        required |= {*self._outputs} if self._by_name else set()
+        # A value that is read once, at the start of a sequence, is written in place.
+        for index, sequence in list(values.items()):
+            if (first := _first_read(sequence)) is not None and reads[first] == 1 and first not in required:
                 values[index] = (*values.pop(first), *sequence[1:])
-        if (first := _first_read(body)) is not None and reads[first] == 1 and first not in kept:
+        if (first := _first_read(body)) is not None and reads[first] == 1 and first not in required:
             body = (*values.pop(first), *body[1:])
         return Sequences(tuple(values.items()), body)
 
     def _item(self, index: int) -> _End:
-        """The item that ends with a node."""
+        """Return the item that ends with a node."""
         sources = self._reads[index]
         if index in self._delays or index in self._sums:
-            return _End(None)  # they are part of the item of their loop
+            return _End(None)  # part of the item of the loop
         if index in self._graph.back_edges:
             return _End(DelayedItem(index, self._graph.back_edges[index]), alone=True)
         if len(sources) == 1:
@@ -271,74 +280,75 @@ class _Sequencer:
         if sources:
             operands = [self._between(source, self._starts[index]) for source in sources]
             item = MergeItem(index, tuple(sequence for sequence, _, _ in operands))
-            depth = self._nested(index, *(inside for _, inside, _ in operands))
-            return _End(item, depth, all(no_start for _, _, no_start in operands))
+            depth = self._nested(index, *(depth for _, depth, _ in operands))
+            return _End(item, depth, all(alone for _, _, alone in operands))
         if index:
-            raise UnstructuredError(index, "it reads nothing")
+            raise UnstructuredError(index, "it has no inputs")
         return _End(None)
 
     def _nested(self, index: int, *depths: int) -> int:
-        """How deep merges nest in one around others."""
+        """Return the nesting depth of a merge around items of the given depths."""
         depth = 1 + max(depths)
         if depth > MAX_MERGE_DEPTH:
-            raise UnstructuredError(index, f"joins nest more than {MAX_MERGE_DEPTH} deep")
+            raise UnstructuredError(index, f"joins are nested more than {MAX_MERGE_DEPTH} deep")
         return depth
 
     def _close(self, loop: _Loop) -> None:
-        """Makes the item that ends with the last node of a loop's body the loop itself."""
-        feedback, deep, _ = self._between(self._graph.inputs[loop.total][1], loop.delay)
-        self._giving.add(loop.source)
-        body, deeper, _ = self._between(loop.source, loop.total)
-        self._giving.clear()
-        self._met[loop.total] = self._met[loop.delay] = True
+        """Replace the item that ends with the last node of a loop body by the loop."""
+        feedback, feedback_depth, _ = self._between(self._graph.inputs[loop.total][1], loop.delay)
+        self._defining.add(loop.source)
+        body, body_depth, _ = self._between(loop.source, loop.total)
+        self._defining.clear()
+        self._used[loop.total] = self._used[loop.delay] = True
         item = LoopItem(loop.total, loop.delay, body, feedback)
-        self._ends[loop.source] = _End(item, self._nested(loop.total, deep, deeper))
+        self._ends[loop.source] = _End(item, self._nested(loop.total, feedback_depth, body_depth))
         self._starts[loop.source] = self._starts[loop.total]
 
     def _between(self, end: int, start: int) -> tuple[Items, int, bool]:
-        """The items from one node on up to another, how deep merges nest in them, and whether they need no start."""
+        """Return the items after node ``start`` up to node ``end``, their depth, and whether they need no input."""
         sequence: list[Item] = []
-        deepest, by_itself = 0, False
+        deepest, needs_no_input = 0, False
         while end != start:
             item, depth, alone = self._ends[end]
-            if end in self._named and (sequence or end not in self._giving):
+            if end in self._named and (sequence or end not in self._defining):
                 sequence.append(ReadItem(end))
-                by_itself = True
+                needs_no_input = True
                 break
             if item is None:
-                raise UnstructuredError(end, "it reads nothing")
+                raise UnstructuredError(end, "it has no inputs")
             sequence.append(item)
-            self._met[end] = True
+            self._used[end] = True
             deepest = max(deepest, depth)
             if alone:
-                by_itself = True
+                needs_no_input = True
                 break
             end = self._starts[end]
-        return tuple(reversed(sequence)), deepest, by_itself
+        return tuple(reversed(sequence)), deepest, needs_no_input
 
 
 def _first_read(sequence: Items) -> int | None:
-    """The named value that a sequence begins with."""
+    """Return the node of the named value at the start of a sequence, if any."""
     return sequence[0].node if sequence and isinstance(sequence[0], ReadItem) else None
 
 
-def _read(sequence: Items) -> Iterator[ReadItem]:
-    """The named values that are read anywhere in a sequence."""
+def _reads(sequence: Items) -> Iterator[ReadItem]:
+    """Yield all named values read in a sequence."""
     for item in sequence:
         if isinstance(item, ReadItem):
             yield item
         for inside in children(item):
-            yield from _read(inside)
+            yield from _reads(inside)
 
 
 def _named(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loops: Sequence[_Loop]) -> set[int]:
-    """The nodes that sequences lead through more than once, and those that delays give back outside of loops.
+    """Return the nodes of values that need a name.
 
-    Each sequence is followed from its end back to where it begins, or to a node that another one has led through. That
-    node is then named, and its own sequence goes on from where the other one began, back to the input.
+    These are the values with several consumers, and the sources of delays outside of loops.
     """
+    # Each sequence is followed from its end back to its start, or to a node of another sequence. That node is then
+    # named. Its own sequence continues from the start of the other one, back to the input.
     inputs, starts = dominance.reads, [dominance.tree[i] for i in range(len(dominance.reads))]
-    begun: list[int | None] = [None] * len(inputs)  # where the sequence begins that leads through a node
+    sequence_starts: list[int | None] = [None] * len(inputs)  # start of the sequence that contains a node
     named: set[int] = set()
     todo: list[tuple[int, int]] = []
     sums = {loop.total for loop in loops}
@@ -352,23 +362,23 @@ def _named(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loops: S
         starts[loop.source] = starts[loop.total]
     todo += [(output, 0) for output in outputs]
     todo.reverse()
-    inside = {loop.delay for loop in loops}
+    loop_delays = {loop.delay for loop in loops}
     for delay, source in graph.back_edges.items():
-        if delay not in inside and source not in named:
+        if delay not in loop_delays and source not in named:
             named.add(source)
-            begun[source] = 0
+            sequence_starts[source] = 0
             todo.append((starts[source], 0))
     while todo:
         end, start = todo.pop()
         while end not in {start, 0}:
-            other = begun[end]
-            if other is None:
-                begun[end] = start
+            other_start = sequence_starts[end]
+            if other_start is None:
+                sequence_starts[end] = start
                 end = starts[end]
                 continue
             if end not in named:
                 named.add(end)
-                begun[end] = 0
-                todo.append((other, 0))
+                sequence_starts[end] = 0
+                todo.append((other_start, 0))
             break
     return named

@@ -196,7 +196,7 @@ class Attention(Merge, kind="ATTN"):
         q, k, v = inputs
         pairs = _places(q) * _places(k)
         product = q.channels // self.heads * v.channels if self._keys_first(q, k, v) else self.heads * pairs
-        return SavedForBackward(aside=4 * (product + sum(signal.elements for signal in inputs)))
+        return SavedForBackward(bytes_per_step=4 * (product + sum(signal.elements for signal in inputs)))
 
     def macs(self, *inputs: Signal) -> int:
         """Of both products, in the cheaper order."""

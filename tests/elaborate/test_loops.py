@@ -184,7 +184,10 @@ def test_ranges_are_those_of_what_flows_around(body: str, values: str | None) ->
             "block Half(c=in) = FC$(c/2)\nlet h = CAT[id | h-DELAY]-Half-FC9\nbody h",
             ["invalid-formula: 21 / 2 is not a whole number"],
         ),
-        ("let a = ADD[id | b-DELAY]\nlet b = FC13\nbody ADD[a | id]", ["join-shape-mismatch: the branch gives [12]"]),
+        (
+            "let a = ADD[id | b-DELAY]\nlet b = FC13\nbody ADD[a | id]",
+            ["join-shape-mismatch: the branch has shape [12]"],
+        ),
         ("body LOOP[PSN | FC12]-FC2", ["sequence-in-loop: PSN reads all time-steps of a sequence, but is in a loop"]),
         ("let LOOP = FC3\nbody LOOP", ["reserved-name: 'LOOP' is a name of the language"]),
         ("let d = h-DELAY-FC3\nlet h = ADD[FC12 | h-DELAY]-SN\nbody h-FC3", ["unused-name: nothing reads 'd'"]),

@@ -55,7 +55,7 @@ def test_counts_by_hand() -> None:
 @pytest.mark.parametrize(
     ("body", "said", "place"),
     [
-        ("FC6-PSN(steps=8)-FC3", "this PSN is for 8 time-steps, but the network has 4", "1:5"),
+        ("FC6-PSN(steps=8)-FC3", "PSN has steps=8, but the network has 4 time-steps", "1:5"),
         ("FC6-TA(r=9)", "r of TA is 9, but there are only 4 to be divided by it", "1:5"),
         ("FC6-CA(r=9)", "r of CA is 9, but there are only 6 to be divided by it", "1:5"),
         ("c6k3-SA(k=4)", "'k' of 'SA' must be odd", "1:9"),

@@ -169,7 +169,7 @@ def reads(items: Items) -> Iterator[ReadItem]:
     ("inputs", "output", "node", "why"),
     [
         ([(), (0,), (0,)], 2, 1, "its value does not reach the output"),
-        ([(), (), (0, 1)], 2, 1, "it reads nothing"),
+        ([(), (), (0, 1)], 2, 1, "it has no inputs"),
     ],
 )
 def test_other_edges(inputs: list[tuple[int, ...]], output: int, node: int, why: str) -> None:

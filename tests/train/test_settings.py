@@ -357,8 +357,8 @@ def test_what_cannot_be(line: str, span: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("schedule Plateau", "the schedule Plateau goes by a validation part, and there is none: add 'validation 0.1'"),
-        ("schedule OneCycle\n    warmup 1", "'warmup' is not for the schedule OneCycle: leave it out"),
+        ("schedule Plateau", "schedule Plateau requires a validation set; add 'validation 0.1'"),
+        ("schedule OneCycle\n    warmup 1", "'warmup' cannot be combined with schedule OneCycle; remove it"),
     ],
 )
 def test_schedules_that_do_not_go_with_the_rest(lines: str, message: str) -> None:

@@ -121,7 +121,7 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What it reads, and what it gives before p."""
-        return SavedForBackward((0,), aside=4 * inputs[0].elements)
+        return SavedForBackward((0,), bytes_per_step=4 * inputs[0].elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.StepScaledBatchNorm(inputs[0].channels, self.T, eps=self.eps, momentum=self.momentum)
@@ -154,7 +154,7 @@ class GroupNorm(_ScaledPerChannel, kind="GN", key="group_norm"):
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What it reads, and mean and deviation of each group."""
-        return SavedForBackward((0,), aside=8 * self.groups)
+        return SavedForBackward((0,), bytes_per_step=8 * self.groups)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.GroupNorm(self.groups, inputs[0].channels, self.eps)
@@ -177,7 +177,7 @@ class LayerNorm(_ScaledPerChannel, kind="LN", key="layer_norm"):
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """What it reads, and mean and deviation of each place."""
-        return SavedForBackward((0,), aside=8 * (inputs[0].elements // inputs[0].channels))
+        return SavedForBackward((0,), bytes_per_step=8 * (inputs[0].elements // inputs[0].channels))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.LayerNorm(inputs[0].channels, self.eps)

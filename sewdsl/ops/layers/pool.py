@@ -145,7 +145,7 @@ class MaxPool(Pool, kind="MP", key="max_pool"):
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """The place of each maximum in its map, as an integer of 16 or 32 bits."""
         places = prod(inputs[0].shape[1:])
-        return SavedForBackward(aside=(2 if places <= MAX_16_BIT_PLACES else 4) * self.infer(*inputs).elements)
+        return SavedForBackward(bytes_per_step=(2 if places <= MAX_16_BIT_PLACES else 4) * self.infer(*inputs).elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         window = self.window(inputs[0])

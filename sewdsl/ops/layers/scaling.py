@@ -29,7 +29,7 @@ class Scale(Layer, kind="SCALE"):
     Shape: any, unchanged. Without ``learn``, spikes and counts become multiples of the number; with it, real values.
     """
 
-    weighs_as_a_whole = True
+    scales_samples = True
 
     value: float = Field(default=1.0, gt=0)
     learn: Switch = False
@@ -89,7 +89,7 @@ class Dropout(_Dropped, kind="DP", key="dropout"):
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """The mask of each sample, a number for each element."""
-        return SavedForBackward(once=4 * inputs[0].elements)
+        return SavedForBackward(bytes_per_sample=4 * inputs[0].elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Dropout(self.p)
@@ -108,13 +108,13 @@ class DropPath(_Dropped, kind="DropPath", key="drop_path"):
     Shape: any, unchanged. What is left is scaled by 1 / (1 - p) in training, so spikes become real values.
     """
 
-    weighs_as_a_whole = True
+    scales_samples = True
 
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.1
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """The factor of each sample."""
-        return SavedForBackward(once=4)
+        return SavedForBackward(bytes_per_sample=4)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.DropPath(self.p)

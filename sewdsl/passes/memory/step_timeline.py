@@ -306,7 +306,7 @@ class _Run:
             return {*step.operands}
         node = self.sizes.network.nodes[step.gives]
         kept = op.keeps(*self.sizes.network.inputs(node))
-        adds = len(node.inputs) > 1 and not (kept.inputs or kept.aside)
+        adds = len(node.inputs) > 1 and not (kept.inputs or kept.bytes_per_step)
         return {i for i in node.inputs if i in step.operands} if adds else set()
 
     def _fetch(self, record: SavedRecord, place: int) -> list[Allocation]:

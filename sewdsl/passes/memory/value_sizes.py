@@ -135,7 +135,7 @@ class ValueSizes:
             return self.numbers(step.gives)
         samples = self.load.samples * (1 if step.once else self.T)
         keeps = [self.network.nodes[i].op.keeps(*self.network.inputs(self.network.nodes[i])) for i in step.nodes]
-        return sum(each.aside * samples + each.once * self.load.samples for each in keeps)
+        return sum(each.bytes_per_step * samples + each.bytes_per_sample * self.load.samples for each in keeps)
 
     def loop(self, step: PlannedStep) -> LoopBytes:
         """What a loop takes."""
@@ -147,7 +147,7 @@ class ValueSizes:
             saved = node.op.keeps(*self.network.inputs(node))
             kept |= {self._stored(node.inputs[place]) for place in saved.inputs if node.inputs[place] in inside}
             kept |= {self._stored(i)} if saved.output else set()
-            total += (saved.aside * self.T + saved.once) * self.load.samples
+            total += (saved.bytes_per_step * self.T + saved.bytes_per_sample) * self.load.samples
             if isinstance(node.op, Neuron):  # the potential before each time-step
                 total += WIDE * self.numbers(i)
         total += sum(map(self.value, kept))

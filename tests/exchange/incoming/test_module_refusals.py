@@ -80,7 +80,7 @@ CALLS: dict[str, tuple[Callable[[Any, Tensor], Any], str]] = {
     "complement": (lambda m, x: m.a(1 - x), "reads 1 - x, which is supported in products of spikes only"),
     "currents": (lambda m, x: m.a(x) * x, "is not a valid network: AND needs spikes"),
     "several": (lambda m, x: (m.a(x), x), "the module returns tuple, expected one tensor computed from its input"),
-    "shapes": (lambda m, x: m.a(x) + x.flatten(1), "does not fit: the branch gives [2x8x8] but the shortcut gives"),
+    "shapes": (lambda m, x: m.a(x) + x.flatten(1), "does not fit: the branch has shape [2x8x8] but the shortcut"),
     "two inputs": (lambda m, x: m.a(x, x), "takes several arguments, or one that is not computed from the input"),
     "computed": (lambda m, x: nn.functional.linear(x, m.a.weight[0, 0] * 2), "multiplies by a computed matrix"),
     "aliased": (

@@ -80,7 +80,7 @@ SHAPE = (2, 4, 4)
         (
             {"a": conv(2, 2), "b": conv(2, 3)},
             "input a, input b, a output, b output",
-            r"b \(Conv2d\) does not fit: the branch gives \[2x4x4\] but the shortcut gives \[3x4x4\]",
+            r"b \(Conv2d\) does not fit: the branch has shape \[2x4x4\] but the shortcut has shape \[3x4x4\]",
         ),
     ],
 )
