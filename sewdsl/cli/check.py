@@ -131,12 +131,12 @@ def _verdict(spec: str, result: Compilation) -> None:
         count = len(result.study.variants)
         variants = f"; {count} variant{'s' if count > 1 else ''}" if count else ""
         echo(f"{network.name}: valid{tail}; {size}{variants}")
-    elif result.valid and result.assembly is not None and result.found is not None:
+    elif result.valid and result.assembly is not None and result.spec_source is not None:
         count = len(result.assembly.blocks)
         blocks = f"{count} block{'' if count == 1 else 's'}"
-        echo(f"{result.found.source.name}: valid{tail}; a library of {blocks}")
+        echo(f"{result.spec_source.source.name}: valid{tail}; a library of {blocks}")
     else:
-        source = result.found.source if result.found else None
+        source = result.spec_source.source if result.spec_source else None
         ours = [d for d in result.diagnostics if d.span.source == source and d.fixes and d.fixes[0].safe]
         hint = f"; {len(ours)} fixable with --fix" if ours else ""
         name = source.name if source else spec
@@ -146,12 +146,14 @@ def _verdict(spec: str, result: Compilation) -> None:
 def _fix(spec: str, options: Options, *, unsafe: bool) -> SpecReport:
     """Apply fixes until there are none, and rewrite the file or keep the fixed string."""
     result = _said(read_spec_text(spec), options)
-    if result.found is None:
+    if result.spec_source is None:
         return SpecReport(spec, result)
-    name, original, file = result.found.source.name, result.found.source.text, result.found.file
+    name, original, file = result.spec_source.source.name, result.spec_source.source.text, result.spec_source.file
     fixed, seen, left = original, {original}, MAX_READ
     while True:
-        better = apply_fixes(result.diagnostics, result.found.source, unsafe=unsafe) if result.found else fixed
+        better = (
+            apply_fixes(result.diagnostics, result.spec_source.source, unsafe=unsafe) if result.spec_source else fixed
+        )
         if better in seen:
             break
         fixed = better

@@ -190,6 +190,6 @@ def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
 
 def _file_name(compilation: Compilation, form: PictureFormat) -> str:
     """Return a file in the current folder, named after that of the network or, of a string, after the network."""
-    file = compilation.found.file if compilation.found else None
+    file = compilation.spec_source.file if compilation.spec_source else None
     plain = re.sub(r"[^\w.+-]+", "-", compilation.result().name).strip(".-")
     return f"{file.stem if file else plain or 'network'}.{form.value}"

@@ -73,13 +73,13 @@ def _ours(spec: str, options: Options) -> str:
     compilation = read(read_spec_text(spec), **options)
     said = [found for found in compilation.diagnostics if found.code not in {"missing-input", "dialect-assumption"}]
     print_diagnostics(said)
-    if errors_in(said) or compilation.assembly is None or compilation.found is None:
+    if errors_in(said) or compilation.assembly is None or compilation.spec_source is None:
         raise typer.Exit(1)
     assembly, notation = compilation.assembly, " ".join(str(options["dialect"]).split())
     assumed = [found.message for found in compilation.diagnostics if found.code == "dialect-assumption"]
     if "steps" not in assembly.settings:
         assumed.append("no time-steps are written: steps is 1")
-    comments = [f"{' '.join(compilation.found.source.text.split())} in the notation {notation}"]
+    comments = [f"{' '.join(compilation.spec_source.source.text.split())} in the notation {notation}"]
     comments += [f"assumed: {message}" for message in assumed]
     settings = sorted(assembly.settings.values(), key=lambda setting: SETTINGS.index(setting.key.text))
     body = [] if assembly.body is None else [assembly.body]

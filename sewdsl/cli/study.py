@@ -120,8 +120,8 @@ def command(
         fail(f"{spec} has no variants: add 'study {{ vary join ADD AND IAND }}' to the file")
     from sewdsl.train.study.outcome import StudyFolder
 
-    assert base.found is not None  # noqa: S101 -- it has a network
-    folder = StudyFolder(out or Path("studies") / (base.found.file.stem if base.found.file else "study"))
+    assert base.spec_source is not None  # noqa: S101 -- it has a network
+    folder = StudyFolder(out or Path("studies") / (base.spec_source.file.stem if base.spec_source.file else "study"))
     search, probe = base.study.search, base.study.probe
     chosen_by_search = "a search chooses its variants as it goes on, so that there is nothing for"
     require(

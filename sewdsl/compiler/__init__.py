@@ -1,4 +1,4 @@
-"""The whole way, in one place: the only module that knows every stage."""
+"""Public compiler interface: from a spec to a network or a PyTorch module."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def load(spec: str | Path, **options: Unpack[Options]) -> Network:
     """Return the network of a spec.
 
     Args:
-        spec: A path, the name of a shipped network, or a compact string.
+        spec: Path, name of a shipped network, or layer string.
         **options: See :class:`Options`: ``input="2x128x128"``, ``steps=16``, ``set={"join": "IAND"}``.
 
     Raises:
-        SewdslError: the spec has errors; ``.diagnostics`` has all of them.
+        SewdslError: If the spec has errors; ``.diagnostics`` contains all diagnostics.
     """
     return read(spec, **options).result()
 
@@ -49,31 +49,31 @@ def compile(
     weights: Literal["trained"] | None = None,
     **options: Unpack[Options],
 ) -> SpikingNetwork:
-    """Return the torch module of a spec or a network.
+    """Return the PyTorch module of a spec or a network.
 
     Args:
         spec: As for :func:`load`, or a network.
-        seed: Of the initial weights; None: they follow torch's global generator.
-        optimize: 0: every layer by itself, as written; 1: the same in less time, apart from the rounding of sums, by
-            whose last digits a spike, or among equal values the way of a gradient, may be decided otherwise; 2:
-            everything, which may round otherwise in evaluation, and in gradients of weights.
-        weights: ``"trained"``: the weights that are shipped with a network, see :func:`trained_networks`. The module is
-            in evaluation mode then. None: random weights.
+        seed: Seed of the initial weights. None: PyTorch's global generator is used.
+        optimize: Optimization level. 0: compute layer by layer. 1: default passes. 2: all passes. Results are equal up
+            to rounding. Rounding can change single spikes, or select another of several equal maxima in a gradient.
+        weights: ``"trained"``: weights shipped with the network, see :func:`trained_networks`; the module is in
+            evaluation mode. None: random weights.
         **options: See :class:`Options`; only for a spec.
 
     Returns:
         A module from ``[T, N, C, H, W]``, or a static ``[N, C, H, W]`` that is repeated T times, to ``[N, classes]``.
 
     Raises:
-        SewdslError: the spec has errors.
-        TypeError: options given with a network, which is final.
-        ValueError: there is no such level of optimization, or there are no such weights.
+        SewdslError: If the spec has errors.
+        TypeError: If options are passed with a network.
+        ValueError: If the optimization level or the weights do not exist.
     """
+    # PyTorch takes seconds to import, and load() does not need it.
     from sewdsl.lower import lower
     from sewdsl.passes import optimize_program
 
     if isinstance(spec, Network) and options:
-        raise TypeError(f"a network takes no options, but got {', '.join(options)}; give them to load()")
+        raise TypeError(f"options cannot be combined with a Network, got {', '.join(options)}; pass them to load()")
     network = spec if isinstance(spec, Network) else load(spec, **options)
     file = None if weights is None else _weights_file(spec, weights)
     model = lower(optimize_program(network, optimize), seed=seed)
@@ -84,22 +84,23 @@ def compile(
     try:
         model.load_state_dict(decode_tensors(file.read_bytes())[0])
     except RuntimeError as error:
+        # PyTorch lists one mismatch per line. The last one is enough to identify the layer.
         last = str(error).splitlines()[-1].strip()
         raise ValueError(f"the trained weights of {spec} do not fit the network with these options: {last}") from None
     return model.eval()
 
 
 def _weights_file(spec: str | Path | Network, weights: str) -> Path:
-    """Return the file of the weights that are shipped with a network.
+    """Return the weights file shipped with a network.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If the network has no weights file, or ``weights`` is not ``"trained"``.
     """
     files = trained_networks()
     if weights != "trained":
-        message = f"weights is 'trained' or None, not {weights!r}; load_state_dict and sewdsl.load_trained read files"
+        message = f"weights must be 'trained' or None, got {weights!r}; use sewdsl.load_trained or load_state_dict"
         raise ValueError(message)
     if not isinstance(spec, str) or spec not in files:
         name = spec.name if isinstance(spec, Network) else spec
-        raise ValueError(f"there are no trained weights of '{name}'; networks with trained weights: {', '.join(files)}")
+        raise ValueError(f"no trained weights for '{name}'; networks with trained weights: {', '.join(files)}")
     return files[spec]

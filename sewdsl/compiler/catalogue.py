@@ -1,4 +1,4 @@
-"""Catalogue of what comes with sewdsl: networks with what their files state, and the names of the language."""
+"""Catalogue of shipped networks and of the names of the language."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _STUDY = re.compile(r"^study\b", re.MULTILINE)
 _BLOCK = re.compile(r"^block\s+([^(=]+)", re.MULTILINE)
 
 NEURON_FAMILIES = {"LinearNeuron": "neuron", "ParallelNeuron": "neuron"}
-"""Families that are one to a user."""
+"""Base classes that are listed as one family."""
 RESERVED_NAMES = {
-    "SN": "The neuron of the file, or the one nearest before.",
+    "SN": "The neuron of the file, or the nearest preceding neuron.",
     "g": "The join of the file, as in g[ branch | shortcut ].",
     "id": "The identity, as a shortcut.",
 }
@@ -36,8 +36,9 @@ class ListedNetwork:
 
     Attributes:
         network: Title; None for a library of blocks or neurons.
-        data: Dataset of the recipe; None without one.
-        parameters: None for libraries and studies.
+        data: Dataset of the recipe; None without a recipe.
+        parameters: Number of parameters; None for libraries and studies.
+        source: First sentence of the first comment.
     """
 
     name: str
@@ -47,36 +48,37 @@ class ListedNetwork:
     source: str
 
     def contains(self, text: str) -> bool:
-        """Return whether a text is part of the name, title, dataset or source, in any case."""
+        """Return whether the name, title, dataset or source contains a text, ignoring case."""
         words = (self.name, self.network, self.data, self.source)
         return any(text.casefold() in word.casefold() for word in words if word)
 
 
 def list_networks() -> list[ListedNetwork]:
-    """Return each file with what it states of itself; a network is compiled if it states no number of parameters."""
+    """Return an entry for each shipped file."""
     networks = []
     texts = {name: path.read_text(encoding="utf-8") for name, path in shipped_networks().items()}
     for name, text in texts.items():
         title = _NETWORK.search(text)
         comment = _COMMENT.search(text)
-        words = " ".join(line.lstrip("# ") for line in comment[0].splitlines()) if comment else ""
-        sentence = _SENTENCE.match(words)
-        stated = _PARAMETERS.search(text)
-        parameters = None if stated is None else int(stated[1])
+        comment_text = " ".join(line.lstrip("# ") for line in comment[0].splitlines()) if comment else ""
+        sentence = _SENTENCE.match(comment_text)
+        expected = _PARAMETERS.search(text)
+        parameters = None if expected is None else int(expected[1])
+        # Compiling takes longer than reading, so it is limited to networks that do not state their size.
         if title is not None and parameters is None and not _STUDY.search(text):
             network = read(name).network
             parameters = None if network is None else network.total_parameters
-        source = sentence[0] if sentence else words
+        source = sentence[0] if sentence else comment_text
         networks.append(ListedNetwork(name, title[1] if title else None, _dataset(name, texts), parameters, source))
     return networks
 
 
 def _dataset(name: str, texts: Mapping[str, str]) -> str | None:
-    """Return the dataset of a file's recipe, or of that of a file that it uses."""
+    """Return the dataset of the recipe in a file or in the files that it uses."""
     data = _DATA.search(texts.get(name, ""))
     if data is not None:
         return data[1]
-    return next((found for used in _USE.findall(texts.get(name, "")) if (found := _dataset(used, texts))), None)
+    return next((name for used in _USE.findall(texts.get(name, "")) if (name := _dataset(used, texts))), None)
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,12 @@ class ListedName:
 
 
 def list_names() -> list[ListedName]:
-    """Return every name that a file can use: kinds by family, words of the language, neurons and blocks."""
+    """Return all names that a file can use: kinds by family, reserved names, neurons and blocks."""
     plugins()
     kinds = []
     for name, kind in catalogue().items():
-        if name != "input":  # the family is the nearest base that the intermediate representation defines
+        if name != "input":
+            # The family is the nearest base class in sewdsl.ir. Classes in between share code of variants.
             base = next(base.__name__ for base in kind.__mro__[1:] if base.__module__.startswith("sewdsl.ir."))
             family = "transform" if issubclass(kind, Transform) else NEURON_FAMILIES.get(base, base.lower())
             kinds.append(ListedName(name, family, (kind.__doc__ or "").strip().partition("\n")[0]))

@@ -1,4 +1,4 @@
-"""Checks of a whole network beyond the rules: overrides, claimed figures, ``allow`` lines, classes and memory."""
+"""Checks of a complete network in addition to the rules: overrides, figures, ``allow`` lines, classes and memory."""
 
 from __future__ import annotations
 
@@ -19,122 +19,136 @@ from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
 from sewdsl.syntax.tree import Allow, Body
 
 MAX_BODY = 160
-"""Characters of a body that a help repeats."""
+"""Maximum length of a body that is repeated in a help text, in characters."""
 MAX_NAMES = 3
-"""Neurons that a message names."""
+"""Maximum number of neurons named in a message."""
 
 Recompile = Callable[[Sequence[Override]], Network | None]
-"""The network of the same text with other overrides; None where there is none."""
+"""Function that compiles the same source with other overrides; returns None if there is no network."""
 
 
 def check_reach(
     network: Network, named: Sequence[int], changes: Sequence[Override], body: Body | None, recompile: Recompile
 ) -> Iterator[Diagnostic]:
-    """Complain of a ``neuron`` that reaches only some of the file's, and of a ``neuron`` or ``join`` without effect.
-
-    A body may name its neurons, as strings in papers do. Where the file's ``neuron`` line says the same, nothing tells
-    which of the two the option is for, and with another neuron the network would be an unwanted mixture.
+    """Report a ``neuron`` override that replaces only some neurons, and overrides without effect.
 
     Args:
-        network: The whole network, with the overrides.
-        named: Indices of neurons that the text names.
-        body: The expression, with the overrides.
-        recompile: Compiles the text with some of the overrides.
+        network: Complete network, with the overrides.
+        named: Indices of neurons that the source names explicitly.
+        body: Body, with the overrides.
+        recompile: Compiles the source with some of the overrides.
     """
-    neurons, others = _parted("neuron", changes)
-    wanted = network.settings.neuron
-    ours = _ops(network, Activation)
-    if neurons and (not ours or any(op != wanted for op in ours)):
-        before = recompile(others)
-        left = [] if before is None else _left(network, before, named, changes)
-        if left:
-            yield _describe_left(left, len(ours), neurons, body)
-        elif before is not None and _idle(wanted, before.settings.neuron, ours, _ops(before, Activation)):
-            yield _describe_idle(neurons, OWN_NEURON, ours)
-    joins, others = _parted("join", changes)
+    # A body may name its neurons, as the strings in papers do. If the 'neuron' line of the file names the same neuron,
+    # the override could apply to either, and the network would be an unintended mixture.
+    neurons, other_changes = _split_overrides("neuron", changes)
+    neuron = network.settings.neuron
+    neuron_ops = _ops(network, Activation)
+    if neurons and (not neuron_ops or any(op != neuron for op in neuron_ops)):
+        before = recompile(other_changes)
+        unreached = [] if before is None else _unreached(network, before, named, changes)
+        if unreached:
+            yield _describe_unreached(unreached, len(neuron_ops), neurons, body)
+        elif before is not None and _has_no_effect(
+            neuron, before.settings.neuron, neuron_ops, _ops(before, Activation)
+        ):
+            yield _describe_unused(neurons, OWN_NEURON, neuron_ops)
+    joins, other_changes = _split_overrides("join", changes)
     if joins and network.settings.join not in _ops(network, Join):
-        before = recompile(others)
-        ours = _ops(network, Join)
-        if before is not None and _idle(network.settings.join, before.settings.join, ours, _ops(before, Join)):
-            yield _describe_idle(joins, OWN_JOIN, ours)
+        before = recompile(other_changes)
+        join_ops = _ops(network, Join)
+        if before is not None and _has_no_effect(
+            network.settings.join, before.settings.join, join_ops, _ops(before, Join)
+        ):
+            yield _describe_unused(joins, OWN_JOIN, join_ops)
 
 
-def _parted(key: str, changes: Sequence[Override]) -> tuple[list[Override], list[Override]]:
-    """Return the overrides of a setting or of what is in it, and the others."""
-    ours = [change for change in changes if change.key.split(".")[0] == key]
-    return ours, [change for change in changes if change not in ours]
+def _split_overrides(key: str, changes: Sequence[Override]) -> tuple[list[Override], list[Override]]:
+    """Return the overrides of a setting or of its arguments, and the other overrides."""
+    selected = [change for change in changes if change.key.split(".")[0] == key]
+    return selected, [change for change in changes if change not in selected]
 
 
-def _left(network: Network, before: Network, named: Sequence[int], changes: Sequence[Override]) -> list[Node]:
-    """Neurons that were the file's own and are not the new one, since the text names them; not what a change names."""
+def _unreached(network: Network, before: Network, named: Sequence[int], changes: Sequence[Override]) -> list[Node]:
+    """Return the explicitly named neurons that were the file's own neuron and are not replaced by the override.
+
+    Neurons in the text of an override are excluded.
+    """
     if before.settings.neuron is None or len(before) != len(network):
         return []
-    places = [change.place for change in changes]
+    override_spans = [change.place for change in changes]
     nodes = [network.nodes[i] for i in named if before.nodes[i].op == before.settings.neuron]
-    wanted = network.settings.neuron
-    return [node for node in nodes if node.op != wanted and not any(_inside(node.span, place) for place in places)]
+    neuron = network.settings.neuron
+    return [
+        node for node in nodes if node.op != neuron and not any(_inside(node.span, span) for span in override_spans)
+    ]
 
 
-def _idle(wanted: Op | None, written: Op | None, ours: list[Op], theirs: list[Op]) -> bool:
-    """Return whether another setting has left all ops as they were, and none of them is what it says."""
-    return wanted != written and ours == theirs and wanted not in ours
+def _has_no_effect(value: Op | None, old_value: Op | None, ops: list[Op], old_ops: list[Op]) -> bool:
+    """Return whether a changed setting leaves all ops unchanged and none of the ops has the new value."""
+    return value != old_value and ops == old_ops and value not in ops
 
 
 def _ops(network: Network, family: type[Op]) -> list[Op]:
     return [node.op for node in network if isinstance(node.op, family)]
 
 
-def _describe_left(left: Sequence[Node], count: int, neurons: Sequence[Override], body: Body | None) -> Diagnostic:
-    names = [node.name for node in left[:MAX_NAMES]]
-    more = f" and {len(left) - MAX_NAMES} more" if len(left) > MAX_NAMES else ""
-    reached = f"{count - len(left)} of {count} neurons"
+def _describe_unreached(
+    unreached: Sequence[Node], count: int, neurons: Sequence[Override], body: Body | None
+) -> Diagnostic:
+    names = [node.name for node in unreached[:MAX_NAMES]]
+    more = f" and {len(unreached) - MAX_NAMES} more" if len(unreached) > MAX_NAMES else ""
+    reached = f"{count - len(unreached)} of {count} neurons"
     return Diagnostic(
         "neuron-not-reached",
         Severity.ERROR,
-        f"{_typed(neurons)} reaches {reached}: the text names {', '.join(names)}{more} itself",
-        left[0].span,
-        label=f"stays {left[0].op.kind}",
-        help=_advice(left, body),
-        path=left[0].where,
+        f"{_override_text(neurons)} replaces only {reached}: "
+        f"the source names {_kinds(unreached)} explicitly for {', '.join(names)}{more}",
+        unreached[0].span,
+        label=f"stays {unreached[0].op.kind}",
+        help=_unreached_help(unreached, body),
+        path=unreached[0].where,
     )
 
 
-def _advice(left: Sequence[Node], body: Body | None) -> str:
-    """How the option comes to reach them: with the body repeated, if it is short and names all of them itself."""
-    if not all(node.span.text.startswith(node.op.kind) for node in left):
-        return f"write {OWN_NEURON} in place of {_kinds(left)}, and call blocks that say {OWN_NEURON}"
+def _unreached_help(unreached: Sequence[Node], body: Body | None) -> str:
+    """Return the help for neurons that an override does not replace.
+
+    If the body is short and names all of them, the help contains the changed body.
+    """
+    if not all(node.span.text.startswith(node.op.kind) for node in unreached):
+        return f"replace {_kinds(unreached)} by {OWN_NEURON}, and call blocks that use {OWN_NEURON}"
     span = None if body is None else body.expression.span
-    if span is not None and all(_inside(node.span, span) for node in left):
+    if span is not None and all(_inside(node.span, span) for node in unreached):
         text = span.text
-        for start, end in sorted({(node.span.start, node.span.end) for node in left}, reverse=True):
+        for start, end in sorted({(node.span.start, node.span.end) for node in unreached}, reverse=True):
             text = text[: start - span.start] + OWN_NEURON + text[end - span.start :]
         text = " ".join(text.split())
         if len(text) <= MAX_BODY:
-            return f"write {OWN_NEURON} in the body: --set 'body={text}'"
-    return f"write {OWN_NEURON} in place of {_kinds(left)}, in a copy of the file if it is not yours"
+            return f"use {OWN_NEURON} in the body: --set 'body={text}'"
+    return f"replace {_kinds(unreached)} by {OWN_NEURON}, if necessary in a copy of the file"
 
 
-def _describe_idle(changes: Sequence[Override], meant: str, ops: Sequence[Op]) -> Diagnostic:
-    """Say that nothing in the network is what the overrides give a meaning to."""
+def _describe_unused(changes: Sequence[Override], name: str, ops: Sequence[Op]) -> Diagnostic:
+    """Return the warning for overrides of a name that the network does not use."""
     kinds = ", ".join(dict.fromkeys(op.kind for op in ops))
-    advice = f", or give a body or a block that says {meant}"
-    label = f"it says {kinds}" if ops else ""
-    return _without_effect(changes, f"nothing in the network is '{meant}'", label, advice)
+    alternative = f", or use {name} in a body or block"
+    label = f"the network uses {kinds}" if ops else ""
+    return _without_effect(changes, f"the network does not use '{name}'", label, alternative)
 
 
-def _without_effect(changes: Sequence[Override], why: str, label: str = "", advice: str = "") -> Diagnostic:
+def _without_effect(changes: Sequence[Override], why: str, label: str = "", alternative: str = "") -> Diagnostic:
     return Diagnostic(
         "override-without-effect",
         Severity.WARNING,
-        f"{_typed(changes)} changes nothing: {why}",
+        f"{_override_text(changes)} has no effect: {why}",
         changes[0].place,
         label=label,
-        help=f"leave it out{advice}",
+        help=f"remove it{alternative}",
     )
 
 
-def _typed(changes: Sequence[Override]) -> str:
-    """Return the overrides as the user gave them: as options, or in a study."""
+def _override_text(changes: Sequence[Override]) -> str:
+    """Return the overrides as the user wrote them, as options or in a study."""
     return " ".join(c.typed if c.within is None else f"{c.key}={c.text.strip()}" for c in changes)
 
 
@@ -147,128 +161,135 @@ def _inside(span: Span, other: Span) -> bool:
 
 
 def check_variants(changes: Sequence[Override], variants: Sequence[Sequence[Override]]) -> Iterator[Diagnostic]:
-    """Complain of overrides that every variant of a study replaces by its own.
+    """Report overrides that every variant of a study replaces.
 
     Args:
-        changes: What was put over the file.
-        variants: What each variant puts over that.
+        changes: Overrides of the file.
+        variants: Overrides of each variant.
     """
     for change in changes:
         if variants and all(any(_replaces(other, change) for other in variant) for variant in variants):
-            head = next(other.key for other in variants[0] if _replaces(other, change))
-            yield _without_effect([change], f"every variant of the study sets '{head}' itself")
+            key = next(other.key for other in variants[0] if _replaces(other, change))
+            yield _without_effect([change], f"every variant of the study sets '{key}'")
 
 
 def _replaces(other: Override, change: Override) -> bool:
-    """Return whether nothing is left of an override after another one."""
+    """Return whether an override replaces another one completely."""
     return change.key == other.key or change.key.startswith(f"{other.key}.")
 
 
 def apply_allow_lines(
-    said: Sequence[Diagnostic], allowed: Sequence[Allow], *, whole: bool
+    diagnostics: Sequence[Diagnostic], allowed: Sequence[Allow], *, whole: bool
 ) -> Reported[tuple[Allow, ...]]:
-    """What was said without the warnings and notes that are allowed, but with complaints of lines that allow nothing.
+    """Return the diagnostics without allowed warnings and notes, and report invalid and unused ``allow`` lines.
 
     Args:
-        said: All that was said; errors stay.
-        whole: Whether all was said that could be: only then is it known that a line allows nothing.
+        diagnostics: All diagnostics; errors are kept.
+        whole: Whether the network was checked completely. Otherwise an ``allow`` line without effect is not reported.
 
     Returns:
-        The lines that took something back.
+        The ``allow`` lines that have an effect.
     """
     lines = {line.code.text for line in allowed}
-    kept = [d for d in said if d.severity is Severity.ERROR or d.code not in lines]
-    allowable = {d.code for d in said if d.severity is not Severity.ERROR}
+    remaining = [d for d in diagnostics if d.severity is Severity.ERROR or d.code not in lines]
+    allowable = {d.code for d in diagnostics if d.severity is not Severity.ERROR}
     used = tuple(line for line in allowed if line.code.text in allowable)
-    return Reported(used, (*kept, *_check_lines(kept, allowable, allowed, whole=whole)))
+    return Reported(used, (*remaining, *_check_lines(remaining, allowable, allowed, whole=whole)))
 
 
 def _check_lines(
-    kept: Sequence[Diagnostic], allowable: set[str], allowed: Sequence[Allow], *, whole: bool
+    remaining: Sequence[Diagnostic], allowable: set[str], allowed: Sequence[Allow], *, whole: bool
 ) -> Iterator[Diagnostic]:
-    """Complain of lines that are written twice, give no reason, or allow nothing."""
-    lines, errors = {line.code.text for line in allowed}, {d.code for d in kept}
+    """Report ``allow`` lines that are duplicated, have no reason or have no effect."""
+    lines, errors = {line.code.text for line in allowed}, {d.code for d in remaining}
     seen: set[str] = set()
     for line in allowed:
         code = line.code.text
         if code in seen:
-            message = f"'allow {code}' is written twice"
-            yield Diagnostic("duplicate-setting", Severity.ERROR, message, line.span, help="keep one")
+            message = f"duplicate 'allow {code}'"
+            yield Diagnostic("duplicate-setting", Severity.ERROR, message, line.span, help="remove one of them")
         seen.add(code)
         if not line.reason.text.strip():
-            message, hint = f"'allow {code}' gives no reason", 'say why in quotes, e.g. "as in Fig. 6"'
+            message, hint = f"'allow {code}' requires a reason", 'add a reason in quotes, e.g. "as in Fig. 6"'
             yield Diagnostic("invalid-argument", Severity.ERROR, message, line.reason.span, help=hint)
         elif whole and code not in allowable:
-            near = advice(code, sorted(allowable - lines), line.code.span, "take the line out")
+            hint_and_fixes = advice(code, sorted(allowable - lines), line.code.span, "remove the line")
             if code in errors:
-                near = {"help": "an error cannot be allowed; fix it", "fixes": ()}
-            message = f"no warning '{code}' is given here"
-            yield Diagnostic("unused-allow", Severity.WARNING, message, line.span, **near)
+                hint_and_fixes = {"help": "errors cannot be allowed; fix the error", "fixes": ()}
+            message = f"'allow {code}' has no effect: there is no such warning"
+            yield Diagnostic("unused-allow", Severity.WARNING, message, line.span, **hint_and_fixes)
 
 
 STALE_FIGURE_CODES = ("expectation-failed", "claim-differs")
-"""What is said of a figure that is not the network's."""
+"""Codes of diagnostics about figures that differ from those of the network."""
 
 
-def failed_expectations(said: Iterable[Diagnostic]) -> set[Span]:
-    """Return the lines whose figures are not those of the network."""
-    return {one.span for one in said if one.code in STALE_FIGURE_CODES}
+def failed_expectations(diagnostics: Iterable[Diagnostic]) -> set[Span]:
+    """Return the spans of figures that differ from those of the network."""
+    return {diagnostic.span for diagnostic in diagnostics if diagnostic.code in STALE_FIGURE_CODES}
 
 
 def claims_of_another_network(network: Network, changes: Sequence[Override]) -> set[Span]:
-    """The lines about what has to be measured, if the changes make another network than the one that was measured."""
+    """Return the spans of measured claims, if the overrides define a network other than the measured one."""
     changed = any(change.key.split(".")[0] not in SECTIONS for change in changes)
-    return {one.span for one in network.expectations if is_measured(network, one)} if changed else set()
+    return {figure.span for figure in network.expectations if is_measured(network, figure)} if changed else set()
 
 
 def downgrade_to_notes(
-    said: Iterable[Diagnostic], lines: set[Span], network: Network, changes: Sequence[Override]
+    diagnostics: Iterable[Diagnostic], lines: set[Span], network: Network, changes: Sequence[Override]
 ) -> Iterator[Diagnostic]:
-    """What was said, with notes in place of complaints about figures that hold without the overrides.
+    """Replace diagnostics about figures by notes if the overrides invalidate the figures.
 
     Args:
-        lines: Those of figures that hold for the file as written, and not with the changes.
+        lines: Spans of figures that hold without the overrides, but not with them.
     """
-    yield from (one for one in said if not (one.span in lines and one.code in STALE_FIGURE_CODES))
-    put = [change.typed for change in changes if change.key.split(".")[0] not in SECTIONS]
+    yield from (
+        diagnostic
+        for diagnostic in diagnostics
+        if not (diagnostic.span in lines and diagnostic.code in STALE_FIGURE_CODES)
+    )
+    options = [change.typed for change in changes if change.key.split(".")[0] not in SECTIONS]
     for figure in network.expectations:
         if figure.span in lines and is_measured(network, figure):
-            message = f"{figure.quantity}: {figure.value} is claimed of the file as written, not with {' '.join(put)}"
+            claim = f"{figure.quantity} {figure.value} is claimed for the unchanged file"
+            message = f"{claim}, not with {' '.join(options)}"
             yield Diagnostic("figure-overridden", Severity.NOTE, message, figure.span)
         elif figure.span in lines:
             value = compute_quantity(network, figure.quantity)
-            shown = f"{value:,}" if isinstance(value, int) else value
+            value_text = f"{value:,}" if isinstance(value, int) else value
             yield Diagnostic(
                 "figure-overridden",
                 Severity.NOTE,
-                f"{figure.quantity}: {figure.value} holds for the file as written; with {' '.join(put)} it is {shown}",
+                f"{figure.quantity} {figure.value} holds for the unchanged file; "
+                f"got {value_text} with {' '.join(options)}",
                 figure.span,
-                label=f"computed: {shown}",
+                label=f"computed: {value_text}",
             )
 
 
 def check_classes(network: Network, changes: Sequence[Override]) -> Iterator[Diagnostic]:
-    """Complain of a number of classes that is not what the network gives, since more follows its last linear layer."""
+    """Report a number of classes that differs from the output, because other nodes follow the last linear layer."""
     for change in changes:
         output = network.nodes[network.output].output
         if change.key == CLASSES and str(output.elements) != change.text.strip():
-            message = f"expected {change.text} classes, got {output.elements} values from the last linear layer on"
-            hint = "write another 'body'"
+            message = f"expected {change.text} classes, but the network has {output.elements} outputs"
+            hint = "change 'body'"
             yield Diagnostic("unknown-setting", Severity.ERROR, message, change.place, help=hint)
 
 
 def check_memory(network: Network, assembly: Assembly) -> Iterator[Diagnostic]:
-    """Complain of a training step that cannot be made to fit into the memory that the recipe allows."""
+    """Report a training step that does not fit into the memory budget of the recipe, even with recomputation."""
     section, recipe = assembly.sections.get("train"), network.recipe
     if section is None or recipe is None or recipe.budget is None:
         return
+    # scipy is imported only if the recipe has a budget.
     from sewdsl.passes import memory_shortage
 
-    least = memory_shortage(network)
-    if least is None:
+    minimum = memory_shortage(network)
+    if minimum is None:
         return
     span = next((setting.span for setting in section.settings if setting.key.text == "memory"), section.span)
-    batch = f"{recipe.batch} sample{'s' if recipe.batch > 1 else ''}"
-    message = f"a training step on {batch} takes {format_bytes(least)} at the least, more than {recipe.memory}"
-    hint = "allow more, or make 'batch' smaller and 'accumulate' larger"
+    step = f"a training step with batch size {recipe.batch}"
+    message = f"{step} needs at least {format_bytes(minimum)}, over the memory budget of {recipe.memory}"
+    hint = "increase 'memory', or decrease 'batch' and increase 'accumulate'"
     yield Diagnostic("memory-too-small", Severity.ERROR, message, span, help=hint)

@@ -1,4 +1,4 @@
-"""Fixes of diagnostics, applied to the text that they are about."""
+"""Application of the fixes of diagnostics."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ def apply_fixes(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bo
     """Return the text of a source with the first fix of each diagnostic applied.
 
     Args:
-        unsafe: Also apply fixes that are likely, not certain, to be right.
+        unsafe: Also apply fixes that are likely but not certain to be correct.
     """
-    pieces, done = [], 0
+    pieces, copied = [], 0
     fixes = (fix for diagnostic in diagnostics for fix in diagnostic.fixes[:1])
     for edit in edits_of_fixes(fixes, source, unsafe=unsafe):
-        pieces += [source.text[done : edit.span.start], edit.text]
-        done = edit.span.end
-    return "".join([*pieces, source.text[done:]])
+        pieces += [source.text[copied : edit.span.start], edit.text]
+        copied = edit.span.end
+    return "".join([*pieces, source.text[copied:]])
 
 
 def edits_of_fixes(fixes: Iterable[Fix], source: Source, *, unsafe: bool = False) -> list[Edit]:
-    """Return the edits of fixes, by place; no two of them meet.
+    """Return the edits of fixes in source order, without overlaps.
 
-    Fixes that would change the same characters as one before them wait for another round, and so do those of
-    other files.
+    A fix that overlaps an earlier fix, or that edits another file, is skipped. It can be applied in the next round.
 
     Args:
-        fixes: In order of precedence.
-        unsafe: Also take fixes that are likely, not certain, to be right.
+        fixes: Fixes in order of precedence.
+        unsafe: Also return fixes that are likely but not certain to be correct.
     """
-    taken: list[Edit] = []
+    applied: list[Edit] = []
     for fix in fixes:
-        ours = all(edit.span.source == source for edit in fix.edits)
-        if ours and (fix.safe or unsafe) and not any(_meets(edit, taken) for edit in fix.edits):
+        in_source = all(edit.span.source == source for edit in fix.edits)
+        if in_source and (fix.safe or unsafe) and not any(_overlaps(edit, applied) for edit in fix.edits):
             for edit in fix.edits:
-                insort(taken, edit, key=_start)
-    return taken
+                insort(applied, edit, key=_start)
+    return applied
 
 
 def _start(edit: Edit) -> int:
     return edit.span.start
 
 
-def _meets(edit: Edit, taken: list[Edit]) -> bool:
-    """Return whether an edit touches the characters of one of them, or inserts at the same place."""
-    place = bisect_right(taken, edit.span.start, key=_start)
-    before, behind = taken[max(place - 1, 0) : place], taken[place : place + 1]
+def _overlaps(edit: Edit, applied: list[Edit]) -> bool:
+    """Return whether an edit overlaps an edit in the sorted list ``applied``, or inserts at the same offset."""
+    index = bisect_right(applied, edit.span.start, key=_start)
+    before, after = applied[max(index - 1, 0) : index], applied[index : index + 1]
+    # Two insertions at one offset have no defined order, so they count as an overlap.
     return any(_start(other) == _start(edit) or _start(edit) < other.span.end for other in before) or any(
-        _start(other) < edit.span.end for other in behind
+        _start(other) < edit.span.end for other in after
     )

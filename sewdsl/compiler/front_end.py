@@ -1,4 +1,4 @@
-"""Text to network: every stage of the front end, in order, each from the value before it to the next."""
+"""Front end: stages from source text to network, each of which takes the result of the stage before."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A text as a tree, whatever it is written in.
+    """Syntax tree of a source.
 
     Attributes:
-        inputs: What a text in a dialect states of the inputs of its layers.
+        inputs: Inputs of the layers as stated by a source in a dialect.
     """
 
     document: Document
@@ -56,11 +56,11 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Assembled:
-    """The statements of a text and of the files that it uses.
+    """Statements of a source and of the files that it uses.
 
     Attributes:
-        assembly: Its statements with those of the files, as written.
-        diagnostics: What was said of both, not of the options; another elaboration can begin here.
+        assembly: All statements, without overrides.
+        diagnostics: Diagnostics of the sources, without those of the options. Another elaboration can start from here.
     """
 
     parsed: Parsed
@@ -70,11 +70,11 @@ class Assembled:
 
 @dataclass(frozen=True)
 class Elaborated:
-    """The network that follows from the statements and the overrides.
+    """Network of the statements with overrides.
 
     Attributes:
-        assembly: The statements with the overrides.
-        elaboration: The network, if there is one, and what became of each item.
+        assembly: Statements with overrides applied.
+        elaboration: Network, if there is one, and the expansion of each item.
     """
 
     assembled: Assembled
@@ -84,11 +84,11 @@ class Elaborated:
 
 @dataclass(frozen=True)
 class Checked:
-    """A network of which all is said.
+    """Network with all diagnostics reported.
 
     Attributes:
-        assembly: Its statements, without the figures that hold only without the overrides.
-        network: The network, without these figures; None where there is none.
+        assembly: Statements, without figures that are invalidated by the overrides.
+        network: Network without these figures, or None.
     """
 
     elaborated: Elaborated
@@ -99,17 +99,17 @@ class Checked:
 
 @dataclass(frozen=True)
 class Compilation:
-    """Everything that is known of a spec.
+    """Result of compiling a spec up to its network.
 
     Attributes:
-        found: The text; None where the spec names none.
-        assembly: Its statements with those of used files and the overrides.
-        network: The network; with errors it ends before what is broken, or is None.
-        diagnostics: All that was said, sorted.
-        visits: What became of each item of the text and of the files that it uses.
+        spec_source: Source of the spec; None if there is none.
+        assembly: Statements of the source and the used files, with overrides applied.
+        network: Network, or None. With errors, it ends before the first broken item.
+        diagnostics: All diagnostics, sorted.
+        visits: Expansions of the items in the source and the used files.
     """
 
-    found: SpecSource | None
+    spec_source: SpecSource | None
     document: Document | None
     assembly: Assembly | None
     network: Network | None
@@ -119,30 +119,32 @@ class Compilation:
 
     @property
     def valid(self) -> bool:
-        """Whether nothing said is an error; a library of blocks and settings is valid without a network."""
+        """True if there are no errors. A library of blocks and settings is valid without a network."""
         return not errors_in(self.diagnostics)
 
     def result(self) -> Network:
         """Return the network.
 
         Raises:
-            SewdslError: the spec has errors, or is a library.
+            SewdslError: If the spec has errors or is a library.
         """
         if self.network is not None and self.valid:
             return self.network
-        said = [*self.diagnostics]
+        diagnostics = [*self.diagnostics]
         if self.valid and self.document is not None:
-            message, span = "this is a library: it has no network of its own", self.document.span
-            said.append(Diagnostic("missing-body", Severity.ERROR, message, span, help=self._body()))
-        raise SewdslError(sort_diagnostics(said))
+            message, span = "this file is a library without a network", self.document.span
+            diagnostics.append(
+                Diagnostic("missing-body", Severity.ERROR, message, span, help=self._missing_body_help())
+            )
+        raise SewdslError(sort_diagnostics(diagnostics))
 
     def standalone_text(self) -> str:
-        """Return the canonical text of a valid spec: it needs no other file and compiles to the same network anywhere.
+        """Return the canonical text of a valid spec, with the definitions of used files and all overrides.
 
-        Definitions of used files are part of it, and overrides are applied.
+        The text needs no other file and compiles to the same network.
 
         Raises:
-            SewdslError: the spec has errors.
+            SewdslError: If the spec has errors.
         """
         name, assembly = self.result().name, self.assembly or Assembly()
         settings = {"network": Setting(Word("network"), (Text(name),)), **assembly.settings}
@@ -159,143 +161,148 @@ class Compilation:
         ]
         return print_document(Document(tuple(statements)))
 
-    def _body(self) -> str:
-        """How a library gets a network, or what to give in its place."""
-        if self.found is None or self.assembly is None or not self.assembly.networks:
+    def _missing_body_help(self) -> str:
+        """Return the help for a file that has blocks but no body."""
+        if self.spec_source is None or self.assembly is None or not self.assembly.networks:
             return "add 'body …'"
-        text = self.assembly.networks[0]
-        file = Path(self.found.source.name).parent / text
-        taken = f"'use' takes blocks, settings and the recipe of '{text}', not its body"
-        return f"{taken}: add a 'body …', or give '{file}' itself, with e.g. --set train.epochs=3 for what differs"
+        used = self.assembly.networks[0]
+        file = Path(self.spec_source.source.name).parent / used
+        limitation = f"'use' imports blocks, settings and the recipe of '{used}', but not its body"
+        return f"{limitation}; add 'body …', or use '{file}' with overrides, e.g. --set train.epochs=3"
 
 
 def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
-    """Compile a spec up to its network, with all that there is to say about it; raise nothing.
+    """Compile a spec up to its network. Errors are returned as diagnostics, never raised.
 
     Args:
-        spec: A path, the name of a shipped network, a compact string, or a text with a name.
+        spec: Path, name of a shipped network, layer string, or named source.
         **options: See :class:`Options`.
     """
-    bounds, asked = limits(options), options.get("dialect")
+    bounds, dialect = limits(options), options.get("dialect")
     reporter = Reporter(bounds.value, [*bounds.diagnostics])
-    found = find_source(spec, bounds.value, dialect=asked is not None)
-    if isinstance(found, Diagnostic):
-        return Compilation(None, None, None, None, sort_diagnostics([*bounds.diagnostics, found]))
-    if asked is not None:
+    spec_source = find_source(spec, bounds.value, dialect=dialect is not None)
+    if isinstance(spec_source, Diagnostic):
+        return Compilation(None, None, None, None, sort_diagnostics([*bounds.diagnostics, spec_source]))
+    if dialect is not None:
         from sewdsl.dialects import parse_conventions
 
-        found = reporter.take(found.in_dialect(reporter.take(parse_conventions(asked, bounds.value))))
+        spec_source = reporter.take(spec_source.in_dialect(reporter.take(parse_conventions(dialect, bounds.value))))
         if reporter.errors:
-            return Compilation(found, None, None, None, reporter.sorted)
-    return run_front_end(found, overrides(options), bounds.value, reporter.found)
+            return Compilation(spec_source, None, None, None, reporter.sorted)
+    return run_front_end(spec_source, overrides(options), bounds.value, reporter.found)
 
 
 @put_off()
 def run_front_end(
-    found: SpecSource,
+    spec_source: SpecSource,
     changes: Sequence[Override],
     limits: Limits,
-    said: Sequence[Diagnostic] = (),
+    diagnostics: Sequence[Diagnostic] = (),
     *,
     variant: bool = False,
 ) -> Compilation:
-    """What becomes of a text with overrides put over it.
+    """Run the front end on a source with overrides applied.
 
     Args:
-        said: What was said of the options already.
-        variant: Whether it is another network than the text says, to which what it expects and claims does not apply.
+        diagnostics: Diagnostics of the options.
+        variant: Whether the overrides define another network, for which expectations and claims of the source do not
+            apply.
     """
-    front_end = _FrontEnd(found, changes, Reporter(limits, [*said]), variant=variant)
+    front_end = _FrontEnd(spec_source, changes, Reporter(limits, [*diagnostics]), variant=variant)
     try:
         parsed = front_end.parse()
         assembled = front_end.assemble(parsed)
         elaborated = front_end.elaborate(assembled)
         checked = front_end.check(elaborated)
         return front_end.conclude(checked)
+    # All stages recurse into nested items. A single handler covers all of them.
     except RecursionError as error:
         return front_end.give_up(error)
 
 
 @put_off()
-def parse_and_assemble(found: SpecSource, limits: Limits) -> Assembled:
-    """Return the tree of a text, and its statements with those of the files that it uses."""
-    front_end = _FrontEnd(found, (), Reporter(limits))
+def parse_and_assemble(spec_source: SpecSource, limits: Limits) -> Assembled:
+    """Parse a source, and return its statements with those of the used files."""
+    front_end = _FrontEnd(spec_source, (), Reporter(limits))
     return front_end.assemble(front_end.parse())
 
 
 class _FrontEnd:
-    """The stages for one text, and where they report.
+    """Front-end stages of one source.
 
     Args:
-        reporter: Knows what was said before the stages begin.
-        variant: Whether what the text expects and claims does not apply.
+        reporter: Reporter, which may contain diagnostics of the options.
+        variant: Whether expectations and claims of the source do not apply.
     """
 
     def __init__(
-        self, found: SpecSource, changes: Sequence[Override], reporter: Reporter, *, variant: bool = False
+        self, spec_source: SpecSource, changes: Sequence[Override], reporter: Reporter, *, variant: bool = False
     ) -> None:
-        self.found, self.changes, self.reporter, self.variant = found, changes, reporter, variant
-        self.said_before = len(reporter)
+        self.spec_source, self.changes, self.reporter, self.variant = spec_source, changes, reporter, variant
+        self._option_diagnostics = len(reporter)
 
     def parse(self) -> Parsed:
-        """Return the tree of the text, and what it states of the inputs of its layers."""
-        source, limits = self.found.source, self.reporter.limits
-        if self.found.dialect is None:
-            read = parse_compact if self.found.compact else parse
-            return Parsed(self.reporter.take(read(source, limits)))
+        """Return the syntax tree of the source, and the inputs of its layers if stated."""
+        source, limits = self.spec_source.source, self.reporter.limits
+        if self.spec_source.dialect is None:
+            parse_text = parse_compact if self.spec_source.compact else parse
+            return Parsed(self.reporter.take(parse_text(source, limits)))
         from sewdsl.dialects import translate
 
         neuron = any(change.key == "neuron" for change in self.changes)
-        translation = self.reporter.take(translate(source, self.found.dialect, limits, neuron=neuron))
+        translation = self.reporter.take(translate(source, self.spec_source.dialect, limits, neuron=neuron))
         return Parsed(translation.document, translation.inputs)
 
     def assemble(self, parsed: Parsed) -> Assembled:
-        """Return its statements, with those of the files that it uses."""
-        importer = Importer(self.found.file, self.found.source.name, self.reporter, self.found.reach)
+        """Return the statements of the source and of the used files."""
+        importer = Importer(self.spec_source.file, self.spec_source.source.name, self.reporter, self.spec_source.reach)
         assembly = self.reporter.take(assemble(parsed.document, importer.use))
-        return Assembled(parsed, assembly, tuple(self.reporter.found[self.said_before :]))
+        return Assembled(parsed, assembly, tuple(self.reporter.found[self._option_diagnostics :]))
 
     def elaborate(self, assembled: Assembled) -> Elaborated:
-        """Return the network of the statements, with the overrides put over them."""
+        """Return the network of the statements with overrides applied."""
         written = replace(assembled.assembly, figures=()) if self.variant else assembled.assembly
         assembly = apply_overrides(written, self.changes, self.reporter, shipped_blocks())
-        siblings = SiblingBlocks(self.found.file, self.reporter.limits.source_bytes) if self.found.file else None
-        context = Context(self.found.name, shipped_blocks(), siblings)
+        siblings = (
+            SiblingBlocks(self.spec_source.file, self.reporter.limits.source_bytes) if self.spec_source.file else None
+        )
+        context = Context(self.spec_source.name, shipped_blocks(), siblings)
         elaboration = elaborate(assembly, assembled.parsed.document, context, self.reporter)
         return Elaborated(assembled, assembly, elaboration)
 
     def check(self, elaborated: Elaborated) -> Checked:
-        """What the rules say of the network, of its figures, of the overrides, and of the study."""
+        """Check the network, its figures, the overrides and the study."""
         assembly, elaboration, network = elaborated.assembly, elaborated.elaboration, elaborated.elaboration.network
         if network is not None:
             if inputs := elaborated.assembled.parsed.inputs:
                 from sewdsl.dialects import check_inputs
 
                 self.reporter.extend(check_inputs(network, inputs))
-            said = [*check(network, whole=elaboration.whole)]
-            overridden = self._overridden_figures(said, elaborated.assembled)
+            rule_diagnostics = [*check(network, whole=elaboration.whole)]
+            overridden = self._overridden_figures(rule_diagnostics, elaborated.assembled)
             overridden |= claims_of_another_network(network, self.changes)
-            self.reporter.extend(downgrade_to_notes(said, overridden, network, self.changes))
+            self.reporter.extend(downgrade_to_notes(rule_diagnostics, overridden, network, self.changes))
             assembly = replace(assembly, figures=tuple(f for f in assembly.figures if f.span not in overridden))
-            kept = tuple(figure for figure in network.expectations if figure.span not in overridden)
-            network = replace(network, expectations=kept) if overridden else network
+            expectations = tuple(figure for figure in network.expectations if figure.span not in overridden)
+            network = replace(network, expectations=expectations) if overridden else network
         if network is not None and elaboration.whole:
             self.reporter.extend(check_classes(network, self.changes))
-            with_others = self._recompile(elaborated.assembled)
-            self.reporter.extend(check_reach(network, elaboration.named, self.changes, assembly.body, with_others))
+            recompile = self._recompile(elaborated.assembled)
+            self.reporter.extend(check_reach(network, elaboration.named, self.changes, assembly.body, recompile))
             if not self.reporter.errors:
                 self.reporter.extend(check_memory(network, assembly))
         study = self.reporter.take(read_study_section(assembly.study)) if assembly.study else Study()
         return Checked(elaborated, assembly, network, study)
 
     def conclude(self, checked: Checked) -> Compilation:
-        """Return all that is known, without what ``allow`` lines allow."""
+        """Return the compilation, without the diagnostics allowed by ``allow`` lines."""
         elaborated, assembly = checked.elaborated, checked.assembly
         changed = self.variant or checked.study.variants or self.changes
-        whole = elaborated.elaboration.whole and not changed  # what is allowed is what the file itself gives
+        # With overrides, an 'allow' line may be unused although the file needs it.
+        whole = elaborated.elaboration.whole and not changed
         report = apply_allow_lines(self.reporter.found, assembly.allowed, whole=whole)
         return Compilation(
-            self.found,
+            self.spec_source,
             elaborated.assembled.parsed.document,
             replace(assembly, allowed=report.value),
             checked.network,
@@ -305,32 +312,33 @@ class _FrontEnd:
         )
 
     def give_up(self, error: RecursionError) -> Compilation:
-        """What is said of a text that nests too deep for one of the stages."""
+        """Return the compilation of a source that is nested too deeply for one of the stages."""
         if isinstance(error, NestingError):
             self.reporter.extend(error.diagnostics)
-        message, hint = "the network nests deeper than can be followed", "lower --limit nesting, or nest less"
-        whole = Span(self.found.source, 0, len(self.found.source.text))
-        self.reporter.report("nesting-too-deep", message, whole, help=hint)
-        return Compilation(self.found, None, None, None, self.reporter.sorted)
+        message, hint = "the network is nested too deeply", "reduce the nesting, or lower --limit nesting"
+        source_span = Span(self.spec_source.source, 0, len(self.spec_source.source.text))
+        self.reporter.report("nesting-too-deep", message, source_span, help=hint)
+        return Compilation(self.spec_source, None, None, None, self.reporter.sorted)
 
-    def _overridden_figures(self, said: Sequence[Diagnostic], assembled: Assembled) -> set[Span]:
-        """Return the lines of figures that hold for the file as written, and not with the overrides."""
-        failed = failed_expectations(said)
+    def _overridden_figures(self, diagnostics: Sequence[Diagnostic], assembled: Assembled) -> set[Span]:
+        """Return the spans of figures that hold without the overrides, but not with them."""
+        failed = failed_expectations(diagnostics)
         if not (failed and self.changes):
             return set()
-        as_written = self._restart_after_assembly(assembled, ())
+        front_end = self._restart_after_assembly(assembled, ())
         try:
-            written = as_written.conclude(as_written.check(as_written.elaborate(assembled)))
+            unchanged = front_end.conclude(front_end.check(front_end.elaborate(assembled)))
         except RecursionError:
             return set()
-        return failed - failed_expectations(written.diagnostics) if written.valid and written.network else set()
+        return failed - failed_expectations(unchanged.diagnostics) if unchanged.valid and unchanged.network else set()
 
     def _recompile(self, assembled: Assembled) -> Recompile:
-        """Elaborate the statements with other overrides, of which nothing is said."""
+        """Return a function that compiles the statements with other overrides, without reporting diagnostics."""
 
         def recompile(changes: Sequence[Override]) -> Network | None:
             other = self._restart_after_assembly(assembled, changes, variant=True)
-            in_dialect = self.found.dialect is not None  # which is read otherwise where its neurons are given
+            # A dialect is parsed differently if the neuron is overridden.
+            in_dialect = self.spec_source.dialect is not None
             elaboration = other.elaborate(other.assemble(other.parse()) if in_dialect else assembled).elaboration
             return elaboration.network if elaboration.whole else None
 
@@ -339,6 +347,6 @@ class _FrontEnd:
     def _restart_after_assembly(
         self, assembled: Assembled, changes: Sequence[Override], *, variant: bool = False
     ) -> _FrontEnd:
-        """Return the stages after the assembly, with other overrides and a report of their own."""
+        """Return a front end with other overrides and a new reporter, for the stages after the assembly."""
         reporter = Reporter(self.reporter.limits, [*assembled.diagnostics])
-        return _FrontEnd(self.found, changes, reporter, variant=variant)
+        return _FrontEnd(self.spec_source, changes, reporter, variant=variant)

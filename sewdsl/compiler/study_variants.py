@@ -1,4 +1,4 @@
-"""The variants of a study, each compiled like a file of its own."""
+"""Compilation of the variants of a study."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from sewdsl.source import Source, Span
 
 @dataclass(frozen=True)
 class CompiledVariant:
-    """A variant of a study, with each of its seeds.
+    """A variant of a study, compiled for each seed.
 
     Attributes:
-        compilations: One for each seed; where it has errors, only one.
+        compilations: One compilation for each seed, up to the first with errors.
     """
 
     variant: StudyVariant
@@ -37,82 +37,87 @@ class CompiledVariant:
 def compile_variants(
     spec: str | Path | Source, *, seeded: bool = True, **options: Unpack[Options]
 ) -> tuple[Compilation, tuple[CompiledVariant, ...]]:
-    """Compile a spec and every variant that its ``study`` section asks for.
+    """Compile a spec and every variant in its ``study`` section.
 
     Args:
         spec: As for :func:`sewdsl.compiler.read`.
         seeded: Whether to compile each variant of a training once for each seed, or only once.
-        **options: Beneath those of the variants; see :class:`Options`.
+        **options: Overridden by those of the variants; see :class:`Options`.
 
     Returns:
-        The spec itself, with what was said of it and of all its variants; and these, none where the spec has errors.
+        The compiled spec, with the diagnostics of all variants, and the variants. There are none if the spec has
+        errors.
     """
     base = read(spec, **options)
-    if base.found is None or not base.valid:
+    if base.spec_source is None or not base.valid:
         return base, ()
-    more, bounds, beneath = Reporter(), limits(options).value, overrides(options)
-    found: list[CompiledVariant] = []
-    more.extend(check_variants(beneath, [[*one.overrides, *base.study.seeds[:1]] for one in base.study.variants]))
+    reporter, limit_values, base_overrides = Reporter(), limits(options).value, overrides(options)
+    compiled: list[CompiledVariant] = []
+    reporter.extend(
+        check_variants(base_overrides, [[*v.overrides, *base.study.seeds[:1]] for v in base.study.variants])
+    )
     varied = {item.within for variant in base.study.variants for item in variant.overrides}
-    seeds = (base.study.seeds if seeded and not base.study.probe else None) or None  # a probe does not ask the recipe
+    # Probes ignore the recipe, and therefore its seeds.
+    seeds = (base.study.seeds if seeded and not base.study.probe else None) or None
     for variant in base.study.variants:
-        one = _compile(base.found, variant, seeds, beneath, bounds)
-        found.append(one)
-        fresh = [d for each in one.compilations for d in each.diagnostics if d not in base.diagnostics]
-        for d in fresh:
-            if not _said_of_another(d, chain(base.diagnostics, more.found), varied):
-                more.add(replace(d, path=(variant.title, *d.path)))
-    axes = tuple(_with_numbers(base.found, axis, beneath, bounds) for axis in base.study.axes)
-    diagnostics = sort_diagnostics([*base.diagnostics, *more.found])
-    return replace(base, diagnostics=diagnostics, study=replace(base.study, axes=axes)), tuple(found)
+        result = _compile(base.spec_source, variant, seeds, base_overrides, limit_values)
+        compiled.append(result)
+        new = [d for each in result.compilations for d in each.diagnostics if d not in base.diagnostics]
+        for diagnostic in new:
+            # A value that is wrong in the spec or in another variant is not the fault of this variant.
+            if not _is_repeated(diagnostic, chain(base.diagnostics, reporter.found), varied):
+                reporter.add(replace(diagnostic, path=(variant.title, *diagnostic.path)))
+    axes = tuple(_allow_fractions(base.spec_source, axis, base_overrides, limit_values) for axis in base.study.axes)
+    diagnostics = sort_diagnostics([*base.diagnostics, *reporter.found])
+    return replace(base, diagnostics=diagnostics, study=replace(base.study, axes=axes)), tuple(compiled)
 
 
 @put_off()
 def compile_trial(
     base: Compilation, number: int, values: Mapping[str, str], **options: Unpack[Options]
 ) -> CompiledVariant:
-    """Compile one trial of a search, once for each seed; where it has errors, only once.
+    """Compile one trial of a search for each seed, up to the first with errors.
 
     Args:
-        base: The spec, as :func:`compile_variants` returned it.
-        values: By axis.
+        base: Spec, as returned by :func:`compile_variants`.
+        values: Values by axis.
     """
-    assert base.found is not None  # noqa: S101 -- it has a search
+    assert base.spec_source is not None  # noqa: S101 -- it has a search
     variant = base.study.trial(number, values)
-    return _compile(base.found, variant, base.study.seeds or None, overrides(options), limits(options).value)
+    return _compile(base.spec_source, variant, base.study.seeds or None, overrides(options), limits(options).value)
 
 
 def _compile(
-    found: SpecSource,
+    spec_source: SpecSource,
     variant: StudyVariant,
     seeds: Sequence[Override] | None,
-    beneath: Sequence[Override],
-    bounds: Limits,
+    base_overrides: Sequence[Override],
+    limit_values: Limits,
 ) -> CompiledVariant:
-    """Compile a variant once for each seed; where it has errors, only once."""
+    """Compile a variant for each seed, up to the first with errors."""
     compilations: list[Compilation] = []
     for seed in seeds or (None,):
-        changes: list[Override] = [*beneath, *variant.overrides, *((seed,) if seed else ())]
-        one = run_front_end(found, changes, bounds, variant=True)
-        compilations.append(one)
-        if not one.valid:
+        changes: list[Override] = [*base_overrides, *variant.overrides, *((seed,) if seed else ())]
+        compilation = run_front_end(spec_source, changes, limit_values, variant=True)
+        compilations.append(compilation)
+        if not compilation.valid:
             break
     return CompiledVariant(variant, tuple(compilations))
 
 
-def _with_numbers(
-    found: SpecSource, axis: StudyAxis | StudyRange, beneath: Sequence[Override], bounds: Limits
+def _allow_fractions(
+    spec_source: SpecSource, axis: StudyAxis | StudyRange, base_overrides: Sequence[Override], limit_values: Limits
 ) -> StudyAxis | StudyRange:
-    """Return a range whose bounds are whole numbers, as one of all numbers where its key takes a fraction too."""
+    """Return a range with integer bounds as a range of real numbers, if its key accepts fractions."""
     if not (isinstance(axis, StudyRange) and axis.whole):
         return axis
     fraction = Override(axis.name, f"{axis.low.text}.5")
-    taken = run_front_end(found, [*beneath, fraction], bounds, variant=True)
-    return replace(axis, whole=False) if taken.valid else axis
+    compilation = run_front_end(spec_source, [*base_overrides, fraction], limit_values, variant=True)
+    return replace(axis, whole=False) if compilation.valid else axis
 
 
-def _said_of_another(diagnostic: Diagnostic, said: Iterable[Diagnostic], varied: Collection[Span | None]) -> bool:
-    """Return whether the same, word by word, was said of another value: then it is wrong whatever the value."""
-    words = (diagnostic.message, diagnostic.label)
-    alike = (other.span for other in said if (other.message, other.label) == words)
-    return diagnostic.span in varied and any(span in varied and span != diagnostic.span for span in alike)
+def _is_repeated(diagnostic: Diagnostic, others: Iterable[Diagnostic], varied: Collection[Span | None]) -> bool:
+    """Return whether another varied value has the same diagnostic, so that the value is not its cause."""
+    text = (diagnostic.message, diagnostic.label)
+    spans = (other.span for other in others if (other.message, other.label) == text)
+    return diagnostic.span in varied and any(span in varied and span != diagnostic.span for span in spans)

@@ -46,7 +46,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 LONG = f"{'x' * 300}.net"
-LISTED = "'sewdsl nets' lists networks, 'sewdsl nets --kinds' layers"
+LISTED = "run 'sewdsl nets' to list networks, 'sewdsl nets --kinds' to list layers"
 ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import' reads NIR and models of torch"
 
 
@@ -63,14 +63,24 @@ ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import
             "weights go with a network: train and export take",
         ),
         ("paper.pdf", "not-utf8", "'paper.pdf' is a PDF file, not", "copy the line out of it, and give it in quotes"),
-        (".", "spec-not-found", "cannot read '.': it is a folder", "give one of its files: mine.net"),
-        ("empty", "spec-not-found", "cannot read 'empty': it is a folder", "give a .net file"),
-        ("mine", "spec-not-found", "there is no 'mine'", "did you mean 'mine.net'?"),
+        (".", "spec-not-found", "cannot read '.': it is a folder", "use one of its files: mine.net"),
+        ("empty", "spec-not-found", "cannot read 'empty': it is a folder", "use a .net file"),
+        (
+            "mine",
+            "spec-not-found",
+            "no file, run, shipped network or layer is named 'mine'",
+            "did you mean 'mine.net'?",
+        ),
         ("mine.ne", "spec-not-found", "cannot read 'mine.ne': there is no such file", "did you mean 'mine.net'?"),
         ("mime.net", "spec-not-found", "cannot read 'mime.net': there is no such file", "did you mean 'mine.net'?"),
-        ("minee", "spec-not-found", "there is no 'minee'", "did you mean 'mine.net'?"),
-        ("tinny", "spec-not-found", "no network 'tinny' is shipped", "did you mean 'tiny'?"),
-        ("zzzz.net", "spec-not-found", "cannot read 'zzzz.net'", "'sewdsl nets' lists what is shipped"),
+        (
+            "minee",
+            "spec-not-found",
+            "no file, run, shipped network or layer is named 'minee'",
+            "did you mean 'mine.net'?",
+        ),
+        ("tinny", "spec-not-found", "no shipped network is named 'tinny'", "did you mean 'tiny'?"),
+        ("zzzz.net", "spec-not-found", "cannot read 'zzzz.net'", "run 'sewdsl nets' to list shipped networks"),
         (
             "nofolder/zzzz.net",
             "spec-not-found",
@@ -79,29 +89,39 @@ ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import
         ),
         ("mine.net/x", "spec-not-found", "cannot read 'mine.net/x': 'mine.net' is not a folder", "'sewdsl nets'"),
         (LONG, "spec-not-found", f"cannot read '{LONG}': its name is too long", "'sewdsl nets'"),
-        ("loop", "spec-not-found", "cannot read 'loop': it is a link that leads to itself", "give the file itself"),
-        ("loop.net", "spec-not-found", "cannot read 'loop.net': it is a link that leads to itself", "give the file"),
+        ("loop", "spec-not-found", "cannot read 'loop': it is a link that leads to itself", "use a regular file"),
+        (
+            "loop.net",
+            "spec-not-found",
+            "cannot read 'loop.net': it is a link that leads to itself",
+            "use a regular file",
+        ),
         (
             "lost",
             "spec-not-found",
             "cannot read 'lost': it is a link to 'nofile', which does not exist",
-            "give the file",
+            "use a regular file",
         ),
-        ("fifo", "spec-not-found", "cannot read 'fifo': it is a FIFO", "give a file, or '-' for the standard input"),
-        ("/dev/zero", "spec-not-found", "cannot read '/dev/zero': it is a device", "give a file, or '-'"),
+        ("fifo", "spec-not-found", "cannot read 'fifo': it is a FIFO", "use a regular file, or '-' for standard input"),
+        ("/dev/zero", "spec-not-found", "cannot read '/dev/zero': it is a device", "use a regular file, or '-'"),
         (
             "vgg11",
             "spec-not-found",
-            "there is no file, run, network or layer 'vgg11'",
+            "no file, run, shipped network or layer is named 'vgg11'",
             "did you mean 'spiking-vgg-11'?",
         ),
-        ("nope", "spec-not-found", "there is no file, run, network or layer 'nope'", LISTED),
-        ("not-here", "spec-not-found", "there is no file, run, network or layer 'not-here'", LISTED),
-        ("tiny-1", "spec-not-found", "there is no 'tiny-1'", "did you mean the run 'runs/tiny-1'?"),
+        ("nope", "spec-not-found", "no file, run, shipped network or layer is named 'nope'", LISTED),
+        ("not-here", "spec-not-found", "no file, run, shipped network or layer is named 'not-here'", LISTED),
+        (
+            "tiny-1",
+            "spec-not-found",
+            "no file, run, shipped network or layer is named 'tiny-1'",
+            "did you mean the run 'runs/tiny-1'?",
+        ),
         (
             "other_9",
             "spec-not-found",
-            "there is no file, run, network or layer 'other_9'",
+            "no file, run, shipped network or layer is named 'other_9'",
             "did you mean the run 'runs/other-9'?",
         ),
         ("lif", "unknown-name", "unknown name 'lif'", "did you mean 'LIF'?"),

@@ -86,14 +86,15 @@ def test_names_inside_blocks() -> None:
     text = FILE.replace("body c4k3-BN-IF-SEW Block", "block Own = c4k3-BN-IF\nbody {Own}*5-SEW Block")
     (found,) = said(text, {"neuron": "LIF"})
     names = "repeat1.1.own1.if1, repeat1.2.own1.if1, repeat1.3.own1.if1 and 2 more"
-    assert found.message == f"--neuron LIF reaches 2 of 7 neurons: the text names {names} itself"
+    reached = "--neuron LIF replaces only 2 of 7 neurons"
+    assert found.message == f"{reached}: the source names IF explicitly for {names}"
     check_words(found.help)
 
 
 def test_a_variant_of_a_study() -> None:
     base, _ = compile_variants(Source("t.net", FILE + "study {\n    vary neuron IF LIF\n}\n"))
     assert [d.message for d in base.diagnostics if d.severity is Severity.ERROR] == [
-        "neuron=LIF reaches 2 of 3 neurons: the text names if1 itself"
+        "neuron=LIF replaces only 2 of 3 neurons: the source names IF explicitly for if1"
     ]
 
 
@@ -103,21 +104,21 @@ def test_a_variant_of_a_study() -> None:
         (
             "c4k3-BN-IF-FC3",
             {"neuron": "LIF"},
-            "--neuron LIF changes nothing: nothing in the network is 'SN'",
-            "it says IF",
+            "--neuron LIF has no effect: the network does not use 'SN'",
+            "the network uses IF",
         ),
-        ("FC3", {"neuron": "LIF"}, "--neuron LIF changes nothing: nothing in the network is 'SN'", ""),
+        ("FC3", {"neuron": "LIF"}, "--neuron LIF has no effect: the network does not use 'SN'", ""),
         (
             "c4k3-BN-IF-Plain Block-FC3",
             {"set": {"join": "IAND"}},
-            "--set join=IAND changes nothing: nothing in the network is 'g'",
+            "--set join=IAND has no effect: the network does not use 'g'",
             "",
         ),
         (
             "c4k3-BN-IF-Spiking Block-FC3",
             {"set": {"join": "IAND"}},
-            "--set join=IAND changes nothing: nothing in the network is 'g'",
-            "it says ADD",
+            "--set join=IAND has no effect: the network does not use 'g'",
+            "the network uses ADD",
         ),
     ],
 )
@@ -147,15 +148,10 @@ STUDY = 'study {\n    variant "A" "join=AND" "neuron.v_threshold=2.0"\n    varia
 @pytest.mark.parametrize(
     ("change", "messages"),
     [
-        ({"join": "IAND"}, ["--set join=IAND changes nothing: every variant of the study sets 'join' itself"]),
+        ({"join": "IAND"}, ["--set join=IAND has no effect: every variant of the study sets 'join'"]),
         (
             {"neuron.v_threshold": 3.0},
-            [
-                (
-                    "--set neuron.v_threshold=3.0 changes nothing: every variant of the study sets "
-                    "'neuron.v_threshold' itself"
-                )
-            ],
+            [("--set neuron.v_threshold=3.0 has no effect: every variant of the study sets 'neuron.v_threshold'")],
         ),
         ({"neuron.v_reset": 0.0}, []),
         ({"steps": 2}, []),

@@ -43,8 +43,8 @@ def test_what_is_measured_is_of_the_file_as_written() -> None:
     claims = 'claim accuracy 97.5% "Tab. 1"\nclaim energy 4mJ\n'
     found = read(FILE + claims, neuron="LIF")
     assert [(d.code, d.message) for d in found.diagnostics] == [
-        ("figure-overridden", "accuracy: 97.5% is claimed of the file as written, not with --neuron LIF"),
-        ("figure-overridden", "energy: 4mJ is claimed of the file as written, not with --neuron LIF"),
+        ("figure-overridden", "accuracy 97.5% is claimed for the unchanged file, not with --neuron LIF"),
+        ("figure-overridden", "energy 4mJ is claimed for the unchanged file, not with --neuron LIF"),
     ]
     assert found.result().expectations == ()
     assert "claim" not in found.standalone_text()

@@ -51,7 +51,7 @@ def test_fmt_writes_what_the_options_say(tmp_path: Path) -> None:
     result = run("fmt", "--dialect", "he", TEXT, *options, "--out", str(file))
     assert (result.exit_code, result.stdout) == (0, f"{file}\n")
     assert re.findall(r"(?:warning|error|note)\[.*", result.stderr) == [
-        "warning[override-without-effect]: --set join=AND changes nothing: nothing in the network is 'g'"
+        "warning[override-without-effect]: --set join=AND has no effect: the network does not use 'g'"
     ]
     text = file.read_text()
     assert "steps is 1" not in text

@@ -36,7 +36,7 @@ def test_figures_of_the_file_are_of_the_network_as_written() -> None:
     ("spec", "classes", "message"),
     [
         ("c4k3-BN-IF", "3", "the body has no last linear layer, such as FC10"),
-        ("FC8-CAT[id | id]", "3", "expected 3 classes, got 6 values from the last linear layer on"),
+        ("FC8-CAT[id | id]", "3", "expected 3 classes, but the network has 6 outputs"),
         ("FC5", "0", "classes is a whole number from 1"),
         ("FC5", "x", "classes is a whole number from 1"),
         ("FC5", "2.5", "classes is a whole number from 1"),

@@ -125,11 +125,11 @@ def test_a_vector_that_is_the_input_is_given_as_a_map(body: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "help_"),
     [
-        ("mynet.net", "'sewdsl nets' lists what is shipped"),  # imagenet is a library
-        ("photos.net", "'sewdsl nets' lists what is shipped"),
+        ("mynet.net", "run 'sewdsl nets' to list shipped networks"),  # imagenet is a library
+        ("photos.net", "run 'sewdsl nets' to list shipped networks"),
         ("mine.net", "did you mean 'mines'?"),
         ("unet", "did you mean 'spiking-unet'?"),
-        ("sdt_8_384", "did you mean 'sdt-8-384'? 'sewdsl nets' lists all"),
+        ("sdt_8_384", "did you mean 'sdt-8-384'? run 'sewdsl nets' to list all"),
     ],
 )
 def test_names_of_networks(spec: str, help_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,8 +36,8 @@ def test_fixed(name: str) -> None:
     """The fixes give the text that is in the corpus, and what they fix is not said of it again."""
     case = CASES[name]
     compilation = read(case)
-    assert compilation.found is not None
-    text = apply_fixes(compilation.diagnostics, compilation.found.source, unsafe=True)
+    assert compilation.spec_source is not None
+    text = apply_fixes(compilation.diagnostics, compilation.spec_source.source, unsafe=True)
     assert text == case.get("fixed", case["text"])
     mended = {(d.code, d.span.text) for d in compilation.diagnostics if d.fixes and d.span.source.text == case["text"]}
     again = sewdsl.read(text, **case.get("options", {}))
@@ -49,8 +49,8 @@ def test_safe_fixes_make_nothing_worse(name: str) -> None:
     """What is applied unasked leaves no more errors than there were."""
     case = CASES[name]
     compilation = read(case)
-    assert compilation.found is not None
-    again = sewdsl.read(apply_fixes(compilation.diagnostics, compilation.found.source), **case.get("options", {}))
+    assert compilation.spec_source is not None
+    again = sewdsl.read(apply_fixes(compilation.diagnostics, compilation.spec_source.source), **case.get("options", {}))
     errors = [[d for d in said.diagnostics if d.severity is Severity.ERROR] for said in (compilation, again)]
     assert len(errors[1]) <= len(errors[0])
 

@@ -101,8 +101,8 @@ def test_fixes_apply(text: str) -> None:
     compilation = sewdsl.read(broken, input="2x16x16")
     found = [d for d in compilation.diagnostics if d.code == "missing-hyphen"]
     assert found
-    assert compilation.found is not None
-    assert apply_fixes(found, compilation.found.source) == text
+    assert compilation.spec_source is not None
+    assert apply_fixes(found, compilation.spec_source.source) == text
 
 
 @examples(40)

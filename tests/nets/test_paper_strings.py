@@ -59,8 +59,8 @@ def test_pasted_with_what_stands_behind_it(place: str) -> None:
     compilation = sewdsl.read(PASTED[place], **DVS)  # type: ignore[arg-type]
     errors = [d.code for d in compilation.diagnostics if str(d.severity) == "error"]
     assert errors == ["trailing-citation"]
-    assert compilation.found is not None
-    mended = apply_fixes(compilation.diagnostics, compilation.found.source)
+    assert compilation.spec_source is not None
+    mended = apply_fixes(compilation.diagnostics, compilation.spec_source.source)
     assert sewdsl.load(mended, **DVS).total_parameters == PRINTED[place][1]  # type: ignore[arg-type]
 
 
@@ -77,6 +77,6 @@ def test_lost_hyphens(text: str, parameters: int) -> None:
     """The four losses found in public repositories, each with a fix."""
     compilation = sewdsl.read(text, **DVS)  # type: ignore[arg-type]
     assert [d.code for d in compilation.diagnostics] == ["missing-hyphen"]
-    assert compilation.found is not None
-    fixed = apply_fixes(compilation.diagnostics, compilation.found.source)
+    assert compilation.spec_source is not None
+    fixed = apply_fixes(compilation.diagnostics, compilation.spec_source.source)
     assert sewdsl.load(fixed, **DVS).total_parameters == parameters  # type: ignore[arg-type]

@@ -69,9 +69,9 @@ def test_the_command_without_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("spec", "options", "message"),
     [
-        ("tiny", {}, "there are no trained weights of 'tiny'; networks with trained weights: mnist5k, mnist5k-dvs"),
+        ("tiny", {}, "no trained weights for 'tiny'; networks with trained weights: mnist5k, mnist5k-dvs"),
         ("mnist5k", {"classes": 7}, "the trained weights of mnist5k do not fit .* size mismatch for fc1"),
-        ("mnist5k", {"weights": "best"}, "weights is 'trained' or None, not 'best'"),
+        ("mnist5k", {"weights": "best"}, "weights must be 'trained' or None, got 'best'"),
     ],
 )
 def test_no_such_weights(spec: str, options: dict[str, object], message: str) -> None:
