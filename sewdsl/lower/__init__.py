@@ -1,4 +1,4 @@
-"""From a network to a torch module."""
+"""Lowering of networks to PyTorch modules."""
 
 from sewdsl.lower.build_module import lower
 from sewdsl.lower.spiking_network import SpikingNetwork, Stream

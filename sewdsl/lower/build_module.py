@@ -1,4 +1,4 @@
-"""Builds the module of every node, then sets initial values: torch's, a scheme's, or residual blocks as identities."""
+"""Construction of the PyTorch module of a network, and initialisation of its weights."""
 
 from __future__ import annotations
 
@@ -21,55 +21,58 @@ from sewdsl.snn.layers import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, 
 from sewdsl.snn.runtime import Runtime
 
 MAX_CURRENT = 2.0**64
-"""No current is tried beyond it."""
+"""Largest input current to try."""
 MAX_STEPS = 64
-"""How many time-steps a current is tried for."""
+"""Number of time-steps for which an input current is verified."""
 
 
 @cache
 def neutral_current(activation: Activation | None, neutral: int) -> float:
-    """The input that makes an activation give ``neutral`` at every time-step, from rest.
+    """Return the constant input for which an activation outputs ``neutral`` at every time-step, from rest.
 
     Args:
-        activation: What ends the branch; None: nothing does, so the input itself is the branch.
+        activation: Activation at the end of the branch. None: the branch ends without one, so its value is the input.
         neutral: 0 (never fire) or 1 (always fire).
 
     Returns:
-        A number that float32 holds: 0 where that does it; for firing, the least that fires in float32 and float64
-        alike. That is v_threshold for the IF neuron (Sec. 3.3), up to the last digit.
+        A number representable in float32. It is 0 if that suffices. For firing, it is the smallest current that fires
+        in both float32 and float64, which is v_threshold for the IF neuron (Sec. 3.3), up to the last digit.
 
     Raises:
-        ValueError: no current does it.
+        ValueError: If no constant current has this effect.
     """
     if activation is None:
         return float(neutral)
     for current in _candidates(activation, neutral):
-        if all(_gives(activation, current, neutral, dtype) for dtype in (torch.float32, torch.float64)):
+        if all(_has_output(activation, current, neutral, dtype) for dtype in (torch.float32, torch.float64)):
             return current
-    message = f"no constant current makes {activation} give {neutral} at every time-step"
+    message = f"no constant current makes {activation} output {neutral} at every time-step"
     raise ValueError(message)
 
 
 def _candidates(activation: Activation, neutral: int) -> Iterator[float]:
+    """Yield input currents to try, in order of preference."""
     if isinstance(activation, ParallelNeuron):
-        if not (neutral and activation.fixed_steps):  # whose weights, which are random, decide whether it fires
-            least = np.float32(activation.v_threshold)
-            yield from (neutral * float(x) for x in (least, np.nextafter(least, np.float32(np.inf))))
+        # With fixed steps, firing depends on random weights, so no current fires reliably.
+        if not (neutral and activation.fixed_steps):
+            smallest = np.float32(activation.v_threshold)
+            yield from (neutral * float(x) for x in (smallest, np.nextafter(smallest, np.float32(np.inf))))
         return
     yield float(neutral) if not isinstance(activation, Neuron) else 0.0
     if not isinstance(activation, Neuron):
         return
-    if neutral == 0:  # a neuron that fires by itself has to be held down
+    if neutral == 0:  # a neuron with a positive drift fires without input
         yield from (-activation.v_threshold * 2.0**k for k in range(-8, 24))
     else:
-        least = np.float32(_least_firing(activation))
-        yield float(least)
-        step = np.spacing(np.abs(least))
-        yield from (float(least + step * np.float32(2.0**k)) for k in range(22))
+        smallest = np.float32(_least_firing(activation))
+        yield float(smallest)
+        step = np.spacing(np.abs(smallest))
+        # Rounding differs between float32 and float64, so currents slightly above the smallest one are tried too.
+        yield from (float(smallest + step * np.float32(2.0**k)) for k in range(22))
 
 
 def _least_firing(neuron: Neuron) -> float:
-    """The least current that fires a resting neuron, found by halving the interval: any dynamics will do."""
+    """Return the smallest current that fires a resting neuron, by bisection, for any dynamics."""
     learned = {name: torch.tensor(value, dtype=torch.float64) for name, value in neuron.learnable().items()}
     rest = torch.tensor(neuron.rest, dtype=torch.float64)
 
@@ -85,7 +88,7 @@ def _least_firing(neuron: Neuron) -> float:
     return firing
 
 
-def _gives(activation: Activation, current: float, neutral: int, dtype: torch.dtype) -> bool:
+def _has_output(activation: Activation, current: float, neutral: int, dtype: torch.dtype) -> bool:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         module = activation.build(Runtime, Signal((1,))).to(device="cpu", dtype=dtype)
         steps = activation.T if isinstance(activation, KnowsSteps) else MAX_STEPS
@@ -93,10 +96,10 @@ def _gives(activation: Activation, current: float, neutral: int, dtype: torch.dt
 
 
 def initialise(network: Network, model: nn.Module) -> None:
-    """Sets the initial values of a freshly built model as the network's settings say.
+    """Initialise a new model as specified by the settings of the network.
 
     Raises:
-        ValueError: ``zero_init`` is on, and a join has a branch that no batch norm can make neutral.
+        ValueError: If ``zero_init`` is set and a branch does not end in a batch norm that can make it neutral.
     """
     if network.settings.init == "kaiming":
         for module in model.modules():
@@ -116,16 +119,12 @@ def initialise(network: Network, model: nn.Module) -> None:
 
 
 def _make_identity(network: Network, model: nn.Module, node: Node, join: Join) -> None:
-    """Sets the batch norm that ends the branch so that g(A, S) = S (Sec. 3.3).
-
-    Weight 0 takes the input out of it; the bias is what makes A neutral: 0 for ADD and IAND, and for AND a current
-    that makes the neuron fire at every time-step.
-    """
+    """Initialise the batch norm at the end of the branch so that g(A, S) = S (Sec. 3.3)."""
     end = branch_end(network, node)
     norm = model.get_submodule(end.norm.name) if end.norm else None
     if not isinstance(norm, BatchNorm):
         message = (
-            f"{node.name}: zero-initialisation needs a branch that ends in BN, or in BN and a neuron, but it ends in "
+            f"{node.name}: 'init zero' requires a branch that ends in BN, or in BN and a neuron, but it ends in "
             f"{end.why}"
         )
         raise ValueError(message)  # noqa: TRY004 -- the network is wrong, not the caller's types
@@ -134,19 +133,22 @@ def _make_identity(network: Network, model: nn.Module, node: Node, join: Join) -
     except ValueError as error:
         message = f"{node.name}: {error}"
         raise ValueError(message) from None
+    # Weight 0 removes the dependence on the input. The bias makes A neutral: 0 for ADD and IAND, and for AND a current
+    # for which the neuron fires at every time-step.
     nn.init.zeros_(norm.weight)
     nn.init.constant_(norm.bias, bias)
 
 
 def lower(spec: Network | Program, *, seed: int | None = None) -> SpikingNetwork:
-    """The torch module of a network, with the initial values that its settings ask for.
+    """Build the PyTorch module of a network and initialise its weights.
 
     Args:
-        spec: What to build: a network, node by node, or a program that computes one.
-        seed: Of the initial weights, leaving torch's generator untouched; None: drawn from that generator.
+        spec: A network, which is computed node by node, or a program.
+        seed: Seed of the initial weights; the global generator of PyTorch is not changed. None: use the global
+            generator.
 
     Raises:
-        ValueError: zero-initialisation is asked for, and a join has a branch that cannot be made neutral.
+        ValueError: If ``zero_init`` is set and a branch cannot be made neutral.
     """
     program = spec if isinstance(spec, Program) else Program.of(spec)
     network = program.network

@@ -1,4 +1,4 @@
-"""One forward pass: the steps of an execution plan, in order; and its rehearsal, which requests all of its kernels."""
+"""Forward pass of an execution plan, and a rehearsal that compiles all of its kernels."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from sewdsl.snn.time_steps import expand_steps
 
 
 class ForwardPass:
-    """A pass over one input.
+    """Forward pass of one input.
 
     Args:
-        modules: By node; None for the input.
-        step: What nodes keep, if the input is one time-step of a stream.
-        tell: Told of each convolution that may be computed by events, by its node's name, whether it was.
-        parts: That are hooked or replaced, inner ones first.
-        wanted: Nodes whose values are asked for, with which it ends; None: what the network gives.
+        modules: Modules by node; None for the input.
+        step: State of the nodes, if the input is one time-step of a stream.
+        on_convolution: Callback for each convolution that may be event-driven, with the node name and whether it was.
+        parts: Hooked or replaced parts, inner parts first.
+        targets: Nodes to compute; the pass ends when all are available. None: the outputs of the network.
     """
 
     def __init__(  # noqa: PLR0913 -- all that a pass needs
@@ -43,123 +43,131 @@ class ForwardPass:
         modules: Sequence[Any],
         T: int,
         step: StepState | None,
-        tell: Callable[[str, bool], object] | None = None,
+        on_convolution: Callable[[str, bool], object] | None = None,
         parts: Sequence[PartCall] = (),
-        wanted: frozenset[int] | None = None,
+        targets: frozenset[int] | None = None,
     ) -> None:
         self._network, self._plan, self._modules, self._T, self._step = network, plan, modules, T, step
-        self._tell, self._parts, self._wanted = tell, parts, wanted
+        self._on_convolution, self._parts, self._targets = on_convolution, parts, targets
 
     def run(self, values: dict[int, Tensor]) -> None:
-        """Computes all steps; each value is dropped after its last reader.
+        """Compute all steps. Each value is dropped after its last reader.
 
         Args:
-            values: What is known, by node; what is left of it is the output. Where time-steps are one and the
-                same memory, a value is that of one.
+            values: Known values by node; afterwards, the outputs. If all time-steps share memory, a value has a single
+                time-step.
         """
-        strange: set[int] = set()
-        savings = SavedTensors(self._plan)  # not an attribute: what is recomputed holds the pass, but not its values
+        unexpected: set[int] = set()
+        # A local variable: recomputed values reference the pass, which must not reference other values.
+        saved_tensors = SavedTensors(self._plan)
         for step in self._plan.steps:
-            if self._wanted is not None and self._wanted <= values.keys():
+            if self._targets is not None and self._targets <= values.keys():
                 return
-            if not strange.isdisjoint(step.operands):
-                step = step._replace(events=None)  # noqa: PLW2901 -- the same step, computed otherwise
-            here = [call for call in self._parts if not call.part.nodes.isdisjoint(step.nodes)]
-            for call in reversed(here):
+            if not unexpected.isdisjoint(step.operands):
+                step = step._replace(events=None)  # noqa: PLW2901 -- same step, computed densely
+            active_calls = [call for call in self._parts if not call.part.nodes.isdisjoint(step.nodes)]
+            for call in reversed(active_calls):
                 call.begin(values)
-            replaced = next((call for call in here if call.replaced), None)
+            replaced = next((call for call in active_calls if call.replaced), None)
             if replaced is not None:
                 if replaced.part.gives in step.nodes:
                     expand = partial(expand_steps, T=1 if step.once else self._T)
                     values[replaced.part.gives] = replaced.compute(expand)
-                self._after(here, step, values, savings, strange)
+                self._finish_step(active_calls, step, values, saved_tensors, unexpected)
                 continue
             operands = [values[i] for i in step.operands]
             if step.loop:
                 values |= self._run_loop(step, operands)
                 del operands
-                self._after(here, step, values, savings, strange)
+                self._finish_step(active_calls, step, values, saved_tensors, unexpected)
                 continue
             modules = [self._modules[i] for i in step.nodes]
-            kept = {i: x_TN for i, x_TN in zip(step.operands, operands, strict=True) if i in step.keeps}
-            with savings.reading(kept, modules):
+            saved_operands = {i: x_TN for i, x_TN in zip(step.operands, operands, strict=True) if i in step.keeps}
+            with saved_tensors.reading(saved_operands, modules):
                 values[step.gives] = self._compute(step, modules, operands)
             if step.recomputed:
-                again = partial(self._again, step, modules)
-                savings.given(step.gives, values[step.gives], again, list(zip(step.operands, operands, strict=True)))
-            del operands, kept
-            self._after(here, step, values, savings, strange)
+                recompute = partial(self._recompute_step, step, modules)
+                saved_tensors.add_recomputed(
+                    step.gives, values[step.gives], recompute, list(zip(step.operands, operands, strict=True))
+                )
+            # Without these references, values that are not saved are freed before the next step.
+            del operands, saved_operands
+            self._finish_step(active_calls, step, values, saved_tensors, unexpected)
 
-    def _after(
+    def _finish_step(
         self,
-        here: Sequence[PartCall],
+        active_calls: Sequence[PartCall],
         step: PlannedStep,
         values: dict[int, Tensor],
-        savings: SavedTensors,
-        strange: set[int],
+        saved_tensors: SavedTensors,
+        unexpected: set[int],
     ) -> None:
-        """Calls the hooks of the parts that end with a step, and drops the values that nothing reads after it.
-
-        A value that is not what the network says of it is strange, and so is what follows from it, up to the next
-        spikes: nothing of them is packed, or computed by events.
-        """
-        for call in here:
+        """Call the hooks of parts that end with a step, and drop the values without further readers."""
+        for call in active_calls:
             if not call.replaced and call.part.gives in step.nodes:
                 values[call.part.gives] = call.finish(values[call.part.gives])
+        # The range of a hooked or replaced value is checked. If it is wrong, the values that depend on it, up to the
+        # next spikes, are neither packed nor computed event-driven.
         for i in step.given if self._plan.doubtful else ():
             if i not in values:
                 continue
             node, x_TN = self._network.nodes[i], values[i]
-            wrong = not isinstance(node.op, Spiking) and not strange.isdisjoint(step.operands)
+            is_unexpected = not isinstance(node.op, Spiking) and not unexpected.isdisjoint(step.operands)
             if i in self._plan.doubtful:
-                most = node.output.values.count or 0
-                wrong = not ((x_TN >= 0) & (x_TN <= most) & (x_TN == x_TN.round())).all()
-            if wrong:
-                strange.add(i)
-                savings.distrust(i)
+                max_count = node.output.values.count or 0
+                is_unexpected = not ((x_TN >= 0) & (x_TN <= max_count) & (x_TN == x_TN.round())).all()
+            if is_unexpected:
+                unexpected.add(i)
+                saved_tensors.keep_unpacked(i)
         for i in step.spent:
-            if self._wanted is None or i not in self._wanted:
-                values.pop(i, None)  # in a part that is replaced, most are never there
-            savings.forget(i)
+            if self._targets is None or i not in self._targets:
+                values.pop(i, None)  # inside a replaced part, values are not computed
+            saved_tensors.drop(i)
 
     def _run_loop(self, step: PlannedStep, operands: Sequence[Tensor]) -> dict[int, Tensor]:
-        """The values of a loop that are read outside it, computed one time-step after the other."""
+        """Return the outputs of a loop, computed one time-step after the other."""
         nodes = self._network.nodes
         sequences = {
             i: x_TN.unbind() if len(x_TN) == self._T else [x_TN[0]] * self._T
             for i, x_TN in zip(step.operands, operands, strict=True)
         }
         N, like = operands[0].shape[1], operands[0]
-        given: dict[int, list[Tensor]] = {i: [] for i in {*step.loop, *(self._wanted or ())} & {*step.nodes}}
+        outputs: dict[int, list[Tensor]] = {i: [] for i in {*step.loop, *(self._targets or ())} & {*step.nodes}}
         masks: dict[str, Tensor] = {}
-        state = self._step.begin(masks) if self._step is not None else StepState(None, 0, masks)
+        state = self._step.first_step(masks) if self._step is not None else StepState(None, 0, masks)
         for t in range(self._T):
             values = {i: steps[t][None] for i, steps in sequences.items()}
             for i in step.nodes:
                 node, module = nodes[i], self._modules[i]
-                read = [values[j] for j in node.inputs]
+                operand_values = [values[j] for j in node.inputs]
                 if node.feeds_back:
-                    values[i] = state.fed_back(node.name, (N, *node.output.shape), like)
+                    values[i] = state.delayed_value(node.name, (N, *node.output.shape), like)
                 elif node.op.reads == "past" or (module.training and isinstance(module, Dropout)):
-                    values[i] = state.advance(node.name, module, *read)
+                    values[i] = state.advance(node.name, module, *operand_values)
                 else:
-                    values[i] = module(*read)
+                    values[i] = module(*operand_values)
+            # The delayed sources are available only after all nodes of the time-step.
             for node in (nodes[i] for i in step.nodes):
                 if node.feeds_back:
                     state.after[node.name] = values[node.sources[0]]
-            for i, steps in given.items():
+            for i, steps in outputs.items():
                 steps.append(values[i])
             if t < self._T - 1:
-                state = state.following(masks)
-        return {i: torch.cat(steps) for i, steps in given.items()}
+                state = state.next_step(masks)
+        return {i: torch.cat(steps) for i, steps in outputs.items()}
 
     def _compute(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:
+        """Compute one step with its kernel."""
         if not step.once:
             operands = [expand_steps(operand, self._T) for operand in operands]
         options: dict[str, Any] = {"byte_places": True} if step.byte_places else {}
         if step.frees_input or step.events or step.winograd:
-            tell = None if self._tell is None else partial(self._tell, self._network.nodes[step.nodes[0]].name)
-            options["run"] = ConvRun(step.frees_input, step.events, step.exact, step.winograd, tell)
+            on_convolution = (
+                None
+                if self._on_convolution is None
+                else partial(self._on_convolution, self._network.nodes[step.nodes[0]].name)
+            )
+            options["run"] = ConvRun(step.frees_input, step.events, step.exact, step.winograd, on_convolution)
         if step.kernel == "norm_neuron":
             norm, neuron, *joins = modules
             joint = None
@@ -178,16 +186,16 @@ class ForwardPass:
             y_TN = modules[0](*operands, **options)
         return y_TN
 
-    def _again(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:
-        """The same value once more; running statistics stay as they are."""
+    def _recompute_step(self, step: PlannedStep, modules: Sequence[Any], operands: Sequence[Tensor]) -> Tensor:
+        """Compute a step again, without updating running statistics."""
         with unchanged(modules):
             return self._compute(step, modules, operands)
 
 
 @contextmanager
 def unchanged(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Lets modules work on copies of their buffers."""
-    before = [module._buffers for module in modules]  # noqa: SLF001 -- the very tensors have to come back
+    """Return a context in which modules use copies of their buffers."""
+    before = [module._buffers for module in modules]  # noqa: SLF001 -- the original tensors must be restored
     for module, buffers in zip(modules, before, strict=True):
         module._buffers = {name: None if b is None else b.clone() for name, b in buffers.items()}  # noqa: SLF001
     try:
@@ -198,30 +206,30 @@ def unchanged(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 MAX_ELEMENTS = 1 << 20
-"""Values of an input that a rehearsal computes with: of a larger input, it takes fewer samples."""
+"""Maximum number of input elements in a rehearsal; larger inputs are rehearsed with fewer samples."""
 MIN_SAMPLES = 2
-"""Batch norm has no statistics of one value."""
+"""Minimum number of samples in a rehearsal, because batch norm rejects a single value."""
 
 
 def prepare_rehearsal(
     network: Network, plan: ExecutionPlan, modules: Sequence[Any], x_TN: Tensor, *, static: bool
 ) -> Callable[[], None]:
-    """Return the rehearsal of a pass that is about to run in this thread, which another thread may run.
+    """Return the rehearsal of a pass that is about to start. Another thread may run it.
 
-    It runs the pass on zeros. Weights, gradients, running statistics and random numbers stay as they are. Nothing is
-    done if others would notice: hooks, or other processes that share statistics.
+    The rehearsal runs the pass on zeros. It does not change weights, gradients, running statistics or the random state.
 
     Args:
-        plan: How the pass is computed, which depends on the size of the whole batch.
-        modules: By node; None for the input.
-        x_TN: The input, which the rehearsal does not hold.
-        static: Whether all time-steps of the input are the same.
+        plan: Execution plan, which depends on the size of the full batch.
+        modules: Modules by node; None for the input.
+        x_TN: Input; the rehearsal does not reference it.
+        static: Whether all time-steps of the input are equal.
     """
     shape, dtype = x_TN.shape, x_TN.dtype
     gradients, autocast = torch.is_grad_enabled(), autocast_dtype(x_TN.device.type)
 
     def run() -> None:
         inner = [each for module in modules[1:] for each in module.modules()]
+        # Hooks and other processes that share statistics would notice the additional pass.
         if any(map(has_hooks, inner)) or (distributed.is_available() and distributed.is_initialized()):
             return
         T, N, *size = shape
@@ -236,6 +244,7 @@ def prepare_rehearsal(
             ForwardPass(network, plan, modules, T, None).run(values)
             outputs = [y_TN.sum() for y_TN in values.values() if y_TN.requires_grad]
             weights = [weight for module in modules[1:] for weight in module.parameters() if weight.requires_grad]
+            # The backward pass compiles the gradient kernels.
             if outputs and weights:
                 torch.autograd.grad(torch.stack(outputs).sum(), weights, allow_unused=True)
 

@@ -1,4 +1,4 @@
-"""What a network accepts as its input, and what it says of anything else."""
+"""Input validation: accepted layouts and dtypes, and error messages."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from sewdsl.snn.autocast import autocast_dtype
 
 
 def to_sequence(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
-    """The input as ``[T, N, *]`` in the parameters' dtype; a static one is repeated without a copy.
+    """Return the input as ``[T, N, *]`` in the dtype of the parameters. A static input is repeated without a copy.
 
     Raises:
-        ValueError: it does not fit; the message names the layout, what was expected and what came.
+        ValueError: If the shape or dtype does not match. The message contains the expected and the actual layout.
     """
     rank = len(settings.input)
     if tuple(x.shape[-rank:]) != settings.input or x.ndim - rank not in {1, 2}:
         raise ValueError(
-            f"the input is {_layout('T, N', settings)}, or {_layout('N', settings)} if it is static, "
-            f"but got {list(x.shape)}{_hint(x, settings)}"
+            f"expected input {_layout('T, N', settings)}, or {_layout('N', settings)} if it is static, "
+            f"got {list(x.shape)}{_hint(x, settings)}"
         )
     static = x.ndim == rank + 1
     if not static and x.shape[0] == 0:
-        raise ValueError(f"a sequence has at least one time-step, but got {list(x.shape)}; time is the first axis")
-    x = _in_format(x, parameter)
+        raise ValueError(f"expected at least one time-step, got input {list(x.shape)}; time is the first axis")
+    x = _to_dtype(x, parameter)
     return x.expand(settings.steps, *x.shape) if static else x
 
 
 def looks_batch_first(x: Tensor, settings: Settings) -> bool:
-    """Return whether N of a sequence is the number of time-steps in the header, and T is not.
+    """Return whether N of a sequence equals the number of time-steps in the header, and T does not.
 
-    A single sample is no doubtful batch of a network with one time-step.
+    A sequence with N = 1 is never reported.
     """
+    # A single sample of a network with one time-step has N = steps too, so steps = 1 is excluded.
     return x.ndim == len(settings.input) + 2 and x.shape[1] == settings.steps != x.shape[0] and settings.steps > 1
 
 
@@ -47,25 +48,25 @@ def batch_first_warning(x: Tensor, network: Network) -> str:
 
 
 def to_time_step(x: Tensor, settings: Settings, parameter: Tensor | None) -> Tensor:
-    """One time-step of the input, ``[N, *]``, in the parameters' dtype.
+    """Return one time-step of the input, ``[N, *]``, in the dtype of the parameters.
 
     Raises:
-        ValueError: it does not fit.
+        ValueError: If the shape or dtype does not match.
     """
     if tuple(x.shape[1:]) != settings.input:
-        raise ValueError(f"a stream takes one time-step at a time, {_layout('N', settings)}, but got {list(x.shape)}")
-    return _in_format(x, parameter)
+        raise ValueError(f"expected one time-step {_layout('N', settings)}, got {list(x.shape)}")
+    return _to_dtype(x, parameter)
 
 
 def _layout(axes: str, settings: Settings) -> str:
-    """``[T, N, C=2, H=128, W=128]``."""
+    """Return the expected shape with names of axes: ``[T, N, C=2, H=128, W=128]``."""
     names = {1: "F", 2: "CL", 3: "CHW"}[len(settings.input)]
     sizes = ", ".join(f"{name}={size}" for name, size in zip(names, settings.input, strict=True))
     return f"[{axes}, {sizes}]"
 
 
 def _hint(x: Tensor, settings: Settings) -> str:
-    """What may have gone wrong, for the mistakes that can be distinguished."""
+    """Return a hint for known mistakes in the order of the axes."""
     shape = settings.input
     if tuple(x.shape) == shape:
         return "; for a single sample, add the axis N: x[None]"
@@ -78,16 +79,20 @@ def _hint(x: Tensor, settings: Settings) -> str:
     return ""
 
 
-def _in_format(x: Tensor, parameter: Tensor | None) -> Tensor:
-    """The values in the parameters' dtype, if that loses nothing."""
-    wanted = torch.get_default_dtype() if parameter is None else parameter.dtype
+def _to_dtype(x: Tensor, parameter: Tensor | None) -> Tensor:
+    """Convert the input to the dtype of the parameters, if the conversion is lossless.
+
+    Raises:
+        ValueError: If the input is complex or a floating-point number of another dtype.
+    """
+    dtype = torch.get_default_dtype() if parameter is None else parameter.dtype
     if x.dtype.is_complex:
-        raise ValueError(f"the input is {x.dtype}, but a network computes with real numbers")
+        raise ValueError(f"expected a real input, got {x.dtype}")
     if not x.dtype.is_floating_point:
-        return x.to(wanted)
-    if parameter is not None and x.dtype != wanted and not autocast_dtype(x.device.type):
+        return x.to(dtype)
+    if parameter is not None and x.dtype != dtype and not autocast_dtype(x.device.type):
         raise ValueError(
-            f"the input is {x.dtype}, but the parameters are {wanted}; convert one of them: x.to({wanted}) "
+            f"the input is {x.dtype}, but the parameters are {dtype}; convert one of them: x.to({dtype}) "
             f"or model.to({x.dtype})"
         )
     return x

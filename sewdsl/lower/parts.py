@@ -1,4 +1,4 @@
-"""Parts of a network, blocks, branches and repeats: their layers, what they read, and which value they give."""
+"""Parts of a network: blocks, branches and repeats as PyTorch modules, with hooks and replacement."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from sewdsl.ir.network import Network
 
 
 class Group(nn.Module):
-    """What holds groups of layers: the network, and the groups themselves. No group can be taken out."""
+    """Module with groups of layers as children: the network, or a group. Groups cannot be removed."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._keep(name, value)
+        self._check_replacement(name, value)
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
-        self._keep(name, None)
+        self._check_replacement(name, None)
         super().__delattr__(name)
 
     def add_module(self, name: str, module: nn.Module | None) -> None:
-        self._keep(name, module)
+        self._check_replacement(name, module)
         super().add_module(name, module)
 
-    def _keep(self, name: str, new: object) -> None:
-        """Refuses to put anything in place of a group of layers but a module that computes, or the same layers.
+    def _check_replacement(self, name: str, value: object) -> None:
+        """Check that a group is replaced by a module with a forward method, or by a group of the same layers.
 
         Raises:
-            TypeError: the network would find nothing to run in its place.
+            TypeError: If the new value cannot replace the group.
         """
         old = self.__dict__.get("_modules", {}).get(name)
-        if not isinstance(old, ModuleGroup) or (isinstance(new, nn.Module) and not isinstance(new, ModuleGroup)):
+        if not isinstance(old, ModuleGroup) or (isinstance(value, nn.Module) and not isinstance(value, ModuleGroup)):
             return
-        if not (isinstance(new, ModuleGroup) and {*old.layers} <= {*new.layers}):
+        if not (isinstance(value, ModuleGroup) and {*old.layers} <= {*value.layers}):
             raise TypeError(
-                f"{old.path} is a group of layers, whose place nothing can take but a module that reads what it reads "
-                "and gives what it gives, or a group of the same layers; torch.nn.Identity() passes all on"
+                f"cannot replace the group {old.path}; expected a module with the same inputs and output, "
+                "e.g. torch.nn.Identity(), or a group of the same layers"
             )
 
 
 class ModuleGroup(Group):
-    """A repeat, a block or a branch: a part of the network with a name, which computes nothing itself.
+    """A repeat, block or branch: a named part of the network without a computation of its own.
 
-    The network runs its layers one by one; the hooks that wait for it to be called are called before the first of them,
-    and after the last, as if it was. Another module may take its place.
+    The network calls the layers one by one. It calls the forward hooks of the group before its first and after its last
+    layer. The group can be replaced by another module.
     """
 
     def __init__(self, path: str) -> None:
@@ -55,36 +55,36 @@ class ModuleGroup(Group):
 
     @property
     def layers(self) -> list[str]:
-        """The names of its layers, in it and in the groups in it, in order of computation."""
-        found: list[str] = []
-        for name, module in self._modules.items():  # named_children would hide a child that occurs twice
-            found += [f"{name}.{layer}" for layer in module.layers] if isinstance(module, ModuleGroup) else [name]
-        return found
+        """Names of all layers in the group and its subgroups, in topological order."""
+        names: list[str] = []
+        # named_children would skip a module that occurs twice.
+        for name, module in self._modules.items():
+            names += [f"{name}.{layer}" for layer in module.layers] if isinstance(module, ModuleGroup) else [name]
+        return names
 
     def forward(self, *_: Any, **__: Any) -> NoReturn:
-        """It has none."""
-        raise TypeError(f"{self.path} is a group of layers that computes nothing itself; call the network, or a layer")
+        """Raise TypeError: a group has no forward."""
+        raise TypeError(f"{self.path} is a group of layers without a forward; call the network or a layer")
 
-    def _refuse(self) -> NoReturn:
-        """Says what to hook in its place."""
+    def _reject_hook(self) -> NoReturn:
+        """Raise TypeError for a backward hook, and suggest the last layer instead."""
         raise TypeError(
-            f"{self.path} is a group of layers, through which gradients pass layer by layer, so that such a hook on it "
-            "would never be called; hook its last layer, which gives what it gives: "
+            f"{self.path} is a group of layers, on which backward hooks are never called; hook its last layer: "
             f"model.get_submodule('{self.path}.{self.layers[-1]}')"
         )
 
     def register_full_backward_hook(self, *_: Any, **__: Any) -> NoReturn:
-        self._refuse()
+        self._reject_hook()
 
     register_full_backward_pre_hook = register_backward_hook = register_full_backward_hook
 
 
 class PartNodes(NamedTuple):
-    """A layer or a part of a network.
+    """Nodes of a layer or part of a network.
 
     Attributes:
-        reads: Of the nodes outside it whose values it reads, in order.
-        gives: Index of the node whose value it gives.
+        reads: Indices of the nodes outside the part that it reads, in order.
+        gives: Index of the output node.
     """
 
     path: str
@@ -94,18 +94,18 @@ class PartNodes(NamedTuple):
 
 
 def find_part(network: Network, path: str) -> PartNodes:
-    """A layer or a part by its name.
+    """Return a layer or part by name.
 
     Raises:
-        ValueError: the network has none of the name, it gives no value or several, or it lies in a loop, of which the
-            layers are computed together for each time-step.
+        ValueError: If there is no part of this name, if it does not have exactly one output, or if it is inside a loop,
+            whose layers are computed together at each time-step.
     """
     nodes = match_nodes(network, path) if path in {*part_names(network)} else frozenset[int]()
     if not nodes:
-        near = (
+        suggestion = (
             did_you_mean(path, part_names(network)) or f"its layers: {', '.join(n.name for n in network.nodes[1:9])}, …"
         )
-        raise ValueError(f"{network.name} has no layer or part '{path}'; {near}")
+        raise ValueError(f"{network.name} has no layer or part '{path}'; {suggestion}")
     graph = network.graph
     reads = dict.fromkeys(i for index in sorted(nodes) for i in network.nodes[index].inputs if i not in nodes)
     gives = [
@@ -114,20 +114,20 @@ def find_part(network: Network, path: str) -> PartNodes:
         if index in network.output_indices or not nodes.issuperset(graph.consumers[index])
     ]
     if len(nodes) > 1 and any(not nodes.isdisjoint(loop) and not nodes.issuperset(loop) for loop in graph.loops):
-        message = f"{path} lies in a loop, whose layers are computed together for each time-step; take a layer of it"
+        message = f"{path} is inside a loop, whose layers are computed together at each time-step; use a single layer"
         raise ValueError(message)
     if len(gives) != 1:
         names = ", ".join(network.nodes[index].name for index in gives) or "none"
-        raise ValueError(f"{path} does not give one value; layers whose values are read outside it: {names}")
+        raise ValueError(f"{path} does not have exactly one output; layers that are read outside it: {names}")
     return PartNodes(path, nodes, tuple(reads), gives[0])
 
 
 class PartCall:
-    """A part that is hooked or replaced, in one forward pass.
+    """Call of a hooked or replaced part in a forward pass.
 
     Args:
-        module: The group that has the hooks, or what takes its place.
-        replaced: Whether it does.
+        module: The group with the hooks, or its replacement.
+        replaced: Whether the module is a replacement.
     """
 
     def __init__(self, part: PartNodes, module: nn.Module, *, replaced: bool) -> None:
@@ -135,10 +135,10 @@ class PartCall:
         self._inputs: tuple[Tensor, ...] | None = None
 
     def begin(self, values: dict[int, Tensor]) -> None:
-        """Notes what it reads before its first layer is computed, and calls the hooks that wait for that.
+        """Record the inputs before the first layer is computed, and call the forward pre-hooks.
 
         Raises:
-            TypeError: a hook gives something else to read, which no layer would.
+            TypeError: If a hook returns new inputs, which cannot be passed to the layers.
         """
         if self._inputs is not None:
             return
@@ -146,29 +146,29 @@ class PartCall:
         if self.replaced:
             return
         module = self._module
-        for key, hook in [*module._forward_pre_hooks.items()]:  # noqa: SLF001 -- as torch calls them
+        for key, hook in [*module._forward_pre_hooks.items()]:  # noqa: SLF001 -- same order as nn.Module
             with_names = key in module._forward_pre_hooks_with_kwargs  # noqa: SLF001
-            found: Any = hook(module, self._inputs, {}) if with_names else hook(module, self._inputs)
-            if found is not None:
+            result: Any = hook(module, self._inputs, {}) if with_names else hook(module, self._inputs)
+            if result is not None:
                 raise TypeError(
-                    f"a hook of {self.part.path} gives other inputs, but the layers in it read those of the network; "
-                    "let it return nothing, or hook the layer that gives the input"
+                    f"a pre-hook of {self.part.path} returned inputs, but inputs of a group cannot be replaced; "
+                    "return None, or hook the layer that outputs the input"
                 )
 
     def finish(self, value: Tensor) -> Tensor:
-        """What it gives, after its hooks."""
+        """Call the forward hooks, and return the output."""
         module, inputs = self._module, self._inputs or ()
-        for key, hook in [*module._forward_hooks.items()]:  # noqa: SLF001 -- as above
+        for key, hook in [*module._forward_hooks.items()]:  # noqa: SLF001 -- same order as nn.Module
             with_names = key in module._forward_hooks_with_kwargs  # noqa: SLF001
-            found: Any = hook(module, inputs, {}, value) if with_names else hook(module, inputs, value)
-            value = value if found is None else found
+            result: Any = hook(module, inputs, {}, value) if with_names else hook(module, inputs, value)
+            value = value if result is None else result
         return value
 
     def compute(self, expand: Any) -> Tensor:
-        """What takes its place, called with what it reads.
+        """Call the replacement with the inputs of the part.
 
         Args:
-            expand: Gives a value all its time-steps.
+            expand: Function that expands a value to all time-steps.
         """
         value: Tensor = self._module(*map(expand, self._inputs or ()))
         return value

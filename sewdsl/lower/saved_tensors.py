@@ -1,7 +1,7 @@
-"""Tensors saved for the backward pass: as they are, packed into a few bits, or recomputed.
+"""Tensors saved for the backward pass: unchanged, packed into a few bits, or recomputed.
 
-Autograd saves a layer's input as it is: four bytes for a spike. Where the plan says so, a value is packed, or not saved
-but recomputed. Gradients are the same bits either way.
+Autograd saves the input of a layer unchanged, with four bytes per spike. The execution plan selects the values that are
+packed or recomputed instead. Gradients are bit-identical.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from sewdsl.snn.layers import Conv1d, Conv2d, Linear
 
 @final
 class Recomputed:
-    """A value that is recomputed when it is first needed, and then stays as long as anybody may need it.
+    """A value that is recomputed on first use, and then stored as long as it is referenced.
 
     Args:
-        compute: Gives it, from its operands' values.
+        compute: Function of the values of the operands.
     """
 
     def __init__(self, compute: Callable[[list[Tensor]], Tensor], operands: Sequence[SavedValue]) -> None:
-        self._compute, self._operands, self._cast = compute, operands, _casting()
+        self._compute, self._operands, self._autocast = compute, operands, _current_autocast()
         self._value: Tensor | None = None
 
     def value(self) -> Tensor:
-        """The value, computed under the autocast of the forward pass."""
+        """Return the value, computed under the autocast of the forward pass."""
         if self._value is None:
-            with torch.no_grad(), self._cast():
+            with torch.no_grad(), self._autocast():
                 self._value = self._compute([*map(_restore, self._operands)])
         return self._value
 
 
-def _casting() -> Callable[[], AbstractContextManager[object]]:
-    """The autocast in force, to be entered again."""
+def _current_autocast() -> Callable[[], AbstractContextManager[object]]:
+    """Return a factory of contexts with the autocast in force."""
     for device in ("cpu", "cuda"):
         dtype = autocast_dtype(device)
         if dtype is not None:
@@ -53,139 +53,149 @@ def _casting() -> Callable[[], AbstractContextManager[object]]:
 
 
 SavedValue = Tensor | PackedTensor | Recomputed
-"""A value that can be restored, the same to the bit."""
+"""A value that can be restored bit-identically."""
 
 
 def _restore(saved: SavedValue) -> Tensor:
-    """The value, in its own shape, layout and dtype."""
+    """Return the value in its own shape, layout and dtype."""
     if isinstance(saved, Tensor):
         return saved
     return saved.value() if isinstance(saved, Recomputed) else saved.unpack()
 
 
 class SavedView(NamedTuple):
-    """How a layer saw a value that it keeps: under which shape, layout and dtype."""
+    """A saved value, with the shape, layout and dtype in which a layer reads it."""
 
-    kept: SavedValue
+    saved: SavedValue
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     dtype: torch.dtype
 
     def tensor(self) -> Tensor:
-        """What the layer keeps."""
-        return _restore(self.kept).to(self.dtype).as_strided(self.shape, self.strides)
+        """Return the tensor that the layer saved."""
+        return _restore(self.saved).to(self.dtype).as_strided(self.shape, self.strides)
 
 
-_Place = tuple[int, torch.dtype]
-"""Address and dtype of a tensor, by which a layer is seen to keep a value."""
+_Location = tuple[int, torch.dtype]
+"""Address and dtype of a tensor, used to identify saved values."""
 
 
-def _place(x: Tensor) -> _Place:
-    """The place of a tensor; one without numbers, on ``meta``, has no address, but a storage."""
-    return x.data_ptr() or x.untyped_storage()._cdata, x.dtype  # noqa: SLF001 -- there is no other name for it
+def _location(x: Tensor) -> _Location:
+    """Return the location of a tensor. On ``meta``, which has no addresses, the storage identifies it."""
+    return x.data_ptr() or x.untyped_storage()._cdata, x.dtype  # noqa: SLF001 -- no public equivalent
 
 
 @final
 class SavedTensors:
-    """What one forward pass keeps of its values; layers that keep the same value share it."""
+    """Saved values of one forward pass, shared by all layers that read them."""
 
     def __init__(self, plan: ExecutionPlan) -> None:
         self._bits = plan.bits
-        self._known: dict[int, SavedValue] = {}
+        self._saved: dict[int, SavedValue] = {}
 
     @contextmanager
     def reading(self, operands: Mapping[int, Tensor], modules: Sequence[nn.Module]) -> Iterator[None]:
-        """While a step runs, what it keeps of values is kept small.
+        """Return a context in which a step saves its operands compressed.
 
         Args:
-            operands: The values that it keeps, by their nodes, as it reads them: time-steps may be one memory.
-            modules: What runs. Their parameters are kept as they are.
+            operands: Saved operands by node, as the step reads them. Equal time-steps may share memory.
+            modules: Modules of the step. Their parameters are saved unchanged.
         """
-        kept: dict[_Place, tuple[SavedValue, int]] = {}
+        saved_by_location: dict[_Location, tuple[SavedValue, int]] = {}
         for index, x in operands.items():
-            if index in self._known or (_learns(x) and self._packs(index, x)):
-                kept[_place(x)] = self.keep(index, x), x.numel()
-        if not kept:
+            if index in self._saved or (_is_recorded(x) and self._is_packed(index, x)):
+                saved_by_location[_location(x)] = self.save(index, x), x.numel()
+        if not saved_by_location:
             yield
             return
-        sizes = _sizes(modules)
+        sizes = _parameter_sizes(modules)
 
-        # It lives as long as what is kept, so it must not hold the input.
+        # The graph references this function, so it must not reference the input.
         def pack(tensor: Tensor) -> Tensor | SavedView:
-            found = _find(tensor, kept, sizes)
-            if found is None:
-                return tensor.detach()  # an operator that keeps its own output would else be kept by it, for ever
-            return SavedView(found, tensor.shape, tensor.stride(), tensor.dtype)
+            saved = _find_saved(tensor, saved_by_location, sizes)
+            if saved is None:
+                # An operator that saves its own output would otherwise form a reference cycle.
+                return tensor.detach()
+            return SavedView(saved, tensor.shape, tensor.stride(), tensor.dtype)
 
         with saved_tensors_hooks(pack, lambda packed: packed.tensor() if isinstance(packed, SavedView) else packed):
             yield
 
-    def keep(self, index: int, x_TN: Tensor) -> SavedValue:
-        """What is kept of a value, from now on."""
-        if index not in self._known:
-            x_TN = (x_TN if x_TN.stride(0) or len(x_TN) == 1 else x_TN[:1]).detach()  # equal time-steps are kept once
-            packs = self._packs(index, x_TN)
-            self._known[index] = PackedTensor(x_TN, self._bits[index]) if packs else x_TN
-        return self._known[index]
+    def save(self, index: int, x_TN: Tensor) -> SavedValue:
+        """Return the saved form of a value, and create it on first use."""
+        if index not in self._saved:
+            # Equal time-steps are saved once.
+            x_TN = (x_TN if x_TN.stride(0) or len(x_TN) == 1 else x_TN[:1]).detach()
+            is_packed = self._is_packed(index, x_TN)
+            self._saved[index] = PackedTensor(x_TN, self._bits[index]) if is_packed else x_TN
+        return self._saved[index]
 
-    def given(
+    def add_recomputed(
         self,
         index: int,
         y_TN: Tensor,
         compute: Callable[[list[Tensor]], Tensor],
         operands: Sequence[tuple[int, Tensor]],
     ) -> None:
-        """Takes note of a new value that is recomputed, where it can be kept so.
+        """Register a new value as recomputed, if possible.
 
         Args:
-            operands: What it is computed from, in order, each with its node.
+            operands: Operands of the value in order, each with its node.
         """
-        if _learns(y_TN) and _dense(y_TN):
-            self._known[index] = Recomputed(compute, [self.keep(i, x_TN) for i, x_TN in operands])
+        if _is_recorded(y_TN) and _dense(y_TN):
+            self._saved[index] = Recomputed(compute, [self.save(i, x_TN) for i, x_TN in operands])
 
-    def forget(self, index: int) -> None:
-        """Drops a value that will not be read again; the layers that have read it keep it."""
-        self._known.pop(index, None)
+    def drop(self, index: int) -> None:
+        """Drop a value without further readers. Layers that have read it keep their reference."""
+        self._saved.pop(index, None)
 
-    def distrust(self, index: int) -> None:
-        """Keeps a value as it is: it is not what the plan takes it for."""
+    def keep_unpacked(self, index: int) -> None:
+        """Disable packing of a value that is outside the range in the plan."""
         self._bits = {i: width for i, width in self._bits.items() if i != index}
 
-    def _packs(self, index: int, x_TN: Tensor) -> bool:
-        """Whether a value is to be kept in bits, and can be."""
+    def _is_packed(self, index: int, x_TN: Tensor) -> bool:
+        """Return whether the plan packs a value and its layout allows it."""
         return index in self._bits and _dense(x_TN)
 
 
-def _find(tensor: Tensor, kept: Mapping[_Place, tuple[SavedValue, int]], sizes: set[int] | None) -> SavedValue | None:
-    """The value that a layer keeps: a view of it, or, under autocast, a copy in another dtype."""
-    same = kept.get(_place(tensor))
-    if same or sizes is None or tensor.numel() in sizes or not autocast_dtype(tensor.device.type):
-        return same[0] if same else None
-    others = (found for (_, dtype), found in kept.items() if dtype != tensor.dtype)
-    copied = [value for value, numbers in others if numbers == tensor.numel()]
-    return copied[0] if len(copied) == 1 and tensor.is_floating_point() else None
+def _find_saved(
+    tensor: Tensor, saved_by_location: Mapping[_Location, tuple[SavedValue, int]], sizes: set[int] | None
+) -> SavedValue | None:
+    """Return the saved value of which a tensor is a view, or, under autocast, a copy in another dtype."""
+    exact = saved_by_location.get(_location(tensor))
+    if exact or sizes is None or tensor.numel() in sizes or not autocast_dtype(tensor.device.type):
+        return exact[0] if exact else None
+    # Autocast copies the input to another dtype, at another address. The copy is identified by its size, if that is
+    # unique.
+    candidates = (entry for (_, dtype), entry in saved_by_location.items() if dtype != tensor.dtype)
+    matches = [value for value, size in candidates if size == tensor.numel()]
+    return matches[0] if len(matches) == 1 and tensor.is_floating_point() else None
 
 
-def _sizes(modules: Sequence[nn.Module]) -> set[int] | None:
-    """How many numbers weights and biases have, that a layer keeps in addition to its input.
+def _parameter_sizes(modules: Sequence[nn.Module]) -> set[int] | None:
+    """Return the sizes of weights and biases, which a layer may save in addition to its input.
 
-    None: anything of any size may be kept in addition. What is kept is known only of a layer with weights that only
-    we call; a parametrization makes weights of parameters that lie elsewhere.
+    None: tensors of any size may be saved. Saved tensors are only known for layers of sewdsl with weights and without
+    hooks.
     """
     layer, *more = modules
-    known = any(fusible(layer, kind) for kind in (Conv2d, Conv1d, Linear))
-    if more or not known or hasattr(layer, "parametrizations"):
+    is_fusible = any(fusible(layer, kind) for kind in (Conv2d, Conv1d, Linear))
+    # A parametrization computes the weights from parameters in another module.
+    if more or not is_fusible or hasattr(layer, "parametrizations"):
         return None
     parameters = [parameter for module in modules for parameter in module.parameters(recurse=False)]
     return {parameter.numel() for parameter in parameters} | {len(p) for p in parameters if p.ndim}
 
 
-def _learns(x: Tensor) -> bool:
-    """Whether there will be a backward pass of our own; a tensor that represents another is for torch's compiler."""
+def _is_recorded(x: Tensor) -> bool:
+    """Return whether autograd records an eager operation on a tensor.
+
+    Fake tensors and subclasses are left to PyTorch's compiler.
+    """
     return torch.is_grad_enabled() and type(x) is Tensor and not torch.compiler.is_compiling()
 
 
 def _dense(x_TN: Tensor) -> bool:
-    """Whether every number has a place of its own, and there are no gaps; equal time-steps count as one."""
+    """Return whether the elements do not overlap and have no gaps. Equal time-steps count as one."""
     x_TN = x_TN if x_TN.stride(0) or len(x_TN) == 1 else x_TN[:1]
     return x_TN.numel() > 0 and memory_layout.has_no_gaps(x_TN.shape, x_TN.stride())

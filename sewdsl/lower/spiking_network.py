@@ -1,4 +1,4 @@
-"""A network as a torch module, and views of it: of one time-step at a time, of values inside it."""
+"""Networks as PyTorch modules, with views for streaming and for intermediate values."""
 
 from __future__ import annotations
 
@@ -29,24 +29,22 @@ READOUTS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "sum": lambda y_TN: y_TN.sum(0),
     "mean": lambda y_TN: y_TN.mean(0),
 }
-"""What the outputs of all time-steps become, by ``readout`` of the header."""
+"""Reductions of the outputs over time, by ``readout`` of the header."""
 
 MAX_PLANS = 16
-"""How many plans a network keeps: more different inputs than that come one after another in no loop."""
+"""Maximum number of cached plans; loops use fewer input sizes."""
 
 
 class SpikingNetwork(Group):
-    """Runs the nodes of a network in order; its submodules carry their names.
+    """PyTorch module of a network, with one submodule per node, named after the node.
 
-    No state survives a forward: every call starts from resting neurons.
-
-    What of a layer's input is kept for its gradient, and which layers are computed together, is decided in each forward
-    for what it is given and what has become of the layers; see :mod:`sewdsl.passes.plan`.
+    Each call starts from resting neurons; no state is kept between calls. The execution plan depends on the input and
+    on the current modules, see :mod:`sewdsl.passes.plan`.
 
     Attributes:
-        event_listener: Told in each forward of each convolution that may be computed by events, by its node's name,
-            whether it was; see :class:`EventShares`.
-        doubts_layout: Whether to warn of an input that looks batch first. A warning ends the doubt.
+        event_listener: Callback for each convolution that may be event-driven, with the node name and whether it was;
+            see :class:`EventShares`.
+        doubts_layout: Whether to warn about an input that looks batch first. The warning is issued once.
     """
 
     event_listener: Callable[[str, bool], object] | None = None
@@ -55,7 +53,7 @@ class SpikingNetwork(Group):
     _program: Program
     _outline: PlanOutline
     _plans: dict[ExecutionContext, ExecutionPlan]
-    _known_parts: dict[str, PartNodes]
+    _part_cache: dict[str, PartNodes]
 
     def __init__(self, program: Program, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
@@ -63,167 +61,181 @@ class SpikingNetwork(Group):
         self.event_listener = None
         self._built = tuple((node.name, type(modules[node.name])) for node in program.network.nodes[1:])
         for name, module in modules.items():
-            _place(self, name, module)
+            _add_module(self, name, module)
         paths = [name for name, module in self.named_modules(remove_duplicate=False) if isinstance(module, ModuleGroup)]
-        self._groups = tuple(sorted(paths, key=lambda path: -path.count(".")))  # inner ones first
+        self._groups = tuple(sorted(paths, key=lambda path: -path.count(".")))  # inner groups first
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy has, and a file: all but who listens, who has asked about this network alone."""
+        """Return the state for copying and pickling, without the listener."""
         return {**self.__dict__, "event_listener": None}
 
     def _repr_html_(self) -> str:
-        """Return the picture and the table that a notebook shows for the network."""
+        """Return the diagram and the table for notebooks."""
         return self.network._repr_html_()
 
     def forward(self, x: Tensor, *, return_sequence: bool = False) -> Any:
-        """The output over all time-steps, read out as the network says.
+        """Return the readout of the outputs over all time-steps.
 
         Args:
-            x: A sequence ``[T, N, C, H, W]`` (or ``[T, N, F]``) of any length T >= 1, but for networks with weights
-                of one number of time-steps, or a static input ``[N, C, H, W]`` (or ``[N, F]``), which is shown at each
-                of the network's T steps. Integers and booleans are converted to the parameters' dtype, as they are:
-                255 becomes 255.0.
-            return_sequence: Whether to return the output of every time-step instead of one readout.
+            x: A sequence ``[T, N, C, H, W]`` (or ``[T, N, F]``) of any length T >= 1, or a static input ``[N, C, H,
+                W]`` (or ``[N, F]``), which is repeated at each of the network's T time-steps. If a layer has weights
+                for a fixed number of time-steps, T must have this value. Integers and booleans are converted to the
+                dtype of the parameters without scaling: 255 becomes 255.0.
+            return_sequence: Whether to return the output of every time-step instead of the readout.
 
         Returns:
-            ``[N, classes]``, or ``[T, N, classes]``; of a network with several outputs, a dictionary of these by name.
+            ``[N, classes]``, or ``[T, N, classes]``; for a network with several outputs, a dictionary of these by name.
 
         Raises:
-            ValueError: the input's shape or dtype does not fit, or it has another number of time-steps than weights.
+            ValueError: If the shape, the dtype or the number of time-steps does not match.
         """
-        found = self.run(self.read_input(x))
+        outputs = self.run(self.read_input(x))
         if not return_sequence:
             read_out = READOUTS[self.network.settings.readout]
-            found = {index: read_out(y_TN) for index, y_TN in found.items()}
-        return self.network.name_outputs(found)
+            outputs = {index: read_out(y_TN) for index, y_TN in outputs.items()}
+        return self.network.name_outputs(outputs)
 
     def read_input(self, x: Tensor) -> Tensor:
-        """Return the input as ``[T, N, *]`` in the parameters' dtype; a static input is repeated without a copy.
+        """Return the input as ``[T, N, *]`` in the dtype of the parameters. A static input is repeated without a copy.
 
-        Warn once if a sequence looks batch first: N is the network's number of time-steps, and T is not.
+        Warn once if a sequence looks batch first: N equals the network's number of time-steps, and T does not.
 
         Raises:
-            ValueError: If the shape or dtype does not fit.
+            ValueError: If the shape or dtype does not match.
         """
         settings = self.network.settings
         # A compiled graph cannot warn, and a comparison there would fix the sizes it is compiled for.
         if self.doubts_layout and not torch.compiler.is_compiling() and inputs.looks_batch_first(x, settings):
             self.doubts_layout = False
-            # The caller's line is behind two frames here and two of nn.Module.
+            # The caller is five frames up: two frames here and two of nn.Module are in between.
             warnings.warn(inputs.batch_first_warning(x, self.network), stacklevel=5)
         return inputs.to_sequence(x, settings, self.example)
 
     def stream(self) -> Stream:
-        """A view of this module that takes one time-step at a time."""
+        """Return a view of the module that takes one time-step at a time."""
         return Stream(self)
 
     def at(self, *paths: str) -> ValuesAt:
-        """A view of this module that gives the values of layers and parts, and computes nothing after them.
+        """Return a view of the module that outputs the values of layers and parts, and skips later nodes.
 
         Args:
             paths: Names of layers, blocks, branches and repeats: ``sew_block3``, ``sew_block3.branch``.
 
         Raises:
-            ValueError: the network has none of a name, or one that does not give one value.
+            ValueError: If there is no part of a name, or a part does not have exactly one output.
         """
         return ValuesAt(self, paths)
 
     def run(
-        self, x_TN: Tensor, step: StepState | None = None, wanted: frozenset[int] | None = None
+        self, x_TN: Tensor, step: StepState | None = None, targets: frozenset[int] | None = None
     ) -> dict[int, Tensor]:
-        """What is read out at every time-step, by node; each value is dropped after its last reader.
+        """Run all nodes and return the outputs over time. Each value is released after its last use.
 
         Args:
-            x_TN: The input, ``[T, N, *]``, known to fit; where its time-steps are one and the same memory, what does
-                not depend on time is computed once.
-            step: What nodes keep, if the input is one time-step of a stream.
-            wanted: Nodes whose values are given in place of the outputs; none after them is computed.
+            x_TN: Validated input, ``[T, N, *]``. If its time-steps share memory, time-independent values are computed
+                once.
+            step: State of the nodes, if the input is one time-step of a stream.
+            targets: Nodes to return instead of the outputs; later nodes are not computed.
         """
         T = len(x_TN)
         if step is None or T > 1:
             self._check_steps(T)
-        static = T > 1 and x_TN.stride(0) == 0  # the slices share their memory, so they are equal
+        static = T > 1 and x_TN.stride(0) == 0  # stride 0: all slices share memory
         values = {0: x_TN[:1] if static else x_TN}
-        parts = self._calls(streaming=step is not None)
-        gone = {i: call for call in parts if call.replaced for i in call.part.nodes}
-        if wanted is not None and (missing := [i for i in wanted if i in gone and gone[i].part.gives != i]):
+        parts = self._part_calls(streaming=step is not None)
+        replacements = {i: call for call in parts if call.replaced for i in call.part.nodes}
+        if targets is not None and (
+            missing := [i for i in targets if i in replacements and replacements[i].part.gives != i]
+        ):
             raise ValueError(
-                f"{self.network.nodes[missing[0]].name} is gone: another module has the place of the part it was in"
+                f"layer {self.network.nodes[missing[0]].name} no longer exists: its part was replaced by another module"
             )
-        modules = [self if i in gone else self.get_submodule(name) for i, (name, _) in enumerate(self._built, 1)]
-        apart = {call.part.gives for call in parts} | {*gone, *(wanted or ())}
-        plan = self._plan(x_TN, modules, apart, static=static, streaming=step is not None)
-        if torch.compiler.is_compiling():  # what is compiled does nothing by events
+        modules = [
+            self if i in replacements else self.get_submodule(name) for i, (name, _) in enumerate(self._built, 1)
+        ]
+        separate = {call.part.gives for call in parts} | {*replacements, *(targets or ())}
+        plan = self._plan(x_TN, modules, separate, static=static, streaming=step is not None)
+        # Event-driven convolutions are not used in compiled graphs, so no listener is passed. The input is released
+        # here, so that the pass can free it after its last reader.
+        if torch.compiler.is_compiling():
             del x_TN
-            ForwardPass(self.network, plan, [None, *modules], T, step, None, parts, wanted).run(values)
+            ForwardPass(self.network, plan, [None, *modules], T, step, None, parts, targets).run(values)
         else:
             rehearsal = prepare_rehearsal(self.network, plan, [None, *modules], x_TN, static=static)
             del x_TN
             with compile_ahead.rehearsed_by(rehearsal):
-                ForwardPass(self.network, plan, [None, *modules], T, step, self.event_listener, parts, wanted).run(
+                ForwardPass(self.network, plan, [None, *modules], T, step, self.event_listener, parts, targets).run(
                     values
                 )
-        return {index: expand_steps(values[index], T) for index in wanted or self.network.output_indices}
+        return {index: expand_steps(values[index], T) for index in targets or self.network.output_indices}
 
-    def _calls(self, *, streaming: bool) -> list[PartCall]:
-        """The parts that are hooked, or whose place another module has, inner ones first.
+    def _part_calls(self, *, streaming: bool) -> list[PartCall]:
+        """Return the hooked and replaced parts, inner parts first.
 
         Raises:
-            TypeError: a part of a stream is replaced that knows the past.
-            ValueError: one does not give one value.
+            TypeError: If a stateful part of a stream is replaced.
+            ValueError: If a part does not have exactly one output.
         """
-        found: list[PartCall] = []
+        calls: list[PartCall] = []
         for path in self._groups:
             module: nn.Module = self
             for name in path.split("."):
-                child = module._modules.get(name)  # noqa: SLF001 -- as torch finds it
+                child = module._modules.get(name)  # noqa: SLF001 -- same lookup as nn.Module
                 if child is None or not isinstance(module, Group):
                     break
                 module = child
             else:
                 replaced = not isinstance(module, ModuleGroup)
-                if replaced or module._forward_hooks or module._forward_pre_hooks:  # noqa: SLF001 -- as above
-                    if path not in self._known_parts:
-                        self._known_parts[path] = find_part(self.network, path)
-                    part = self._known_parts[path]
+                if replaced or module._forward_hooks or module._forward_pre_hooks:  # noqa: SLF001 -- no public equivalent
+                    if path not in self._part_cache:
+                        self._part_cache[path] = find_part(self.network, path)
+                    part = self._part_cache[path]
                     if streaming and replaced and any(self.network.nodes[i].op.reads == "past" for i in part.nodes):
                         raise TypeError(
-                            f"the network cannot be streamed: what is in the place of {path} does not give its state"
+                            f"cannot stream the network: the module that replaces {path} does not return a state"
                         )
-                    found.append(PartCall(part, module, replaced=replaced))
-        return found
+                    calls.append(PartCall(part, module, replaced=replaced))
+        return calls
 
     def get_submodule(self, target: str) -> nn.Module:
-        """A layer, a group or a module in one, by its path.
+        """Return a layer, a group, or a module inside a layer, by path.
 
         Raises:
-            AttributeError: there is none, or another module has the place of the group that it was in.
+            AttributeError: If there is none, or if its group was replaced by another module.
         """
         try:
             return super().get_submodule(target)
         except AttributeError:
-            for path in reversed(self.__dict__.get("_groups", ())):  # outer ones first
+            for path in reversed(self.__dict__.get("_groups", ())):  # outer groups first
                 if target.startswith(f"{path}.") and not isinstance(self.get_submodule(path), ModuleGroup):
-                    raise AttributeError(f"{target} is gone: another module has the place of {path}") from None
+                    raise AttributeError(f"{target} no longer exists: {path} was replaced by another module") from None
             raise
 
     def _check_steps(self, T: int) -> None:
-        """Refuses another number of time-steps than that of weights."""
+        """Check the number of time-steps against layers with weights for a fixed number.
+
+        Raises:
+            ValueError: If it does not match.
+        """
         fixed, steps = self._fixed, self.network.settings.steps
         if fixed is not None and steps != T:
             raise ValueError(
-                f"{fixed.name} ({fixed.op.kind}) has weights for {steps} time-steps, but the input has {T}: another "
-                f"number of time-steps is another network, which steps={T} compiles"
+                f"{fixed.name} ({fixed.op.kind}) has weights for {steps} time-steps, but the input has {T}; "
+                f"compile the network with steps={T}"
             )
 
     def _plan(
-        self, x_TN: Tensor, modules: Sequence[nn.Module], apart: set[int], *, static: bool, streaming: bool
+        self, x_TN: Tensor, modules: Sequence[nn.Module], separate: set[int], *, static: bool, streaming: bool
     ) -> ExecutionPlan:
-        """How to compute it for an input, with the modules as they are now, and some nodes each by itself."""
+        """Return the execution plan for an input and the current modules.
+
+        Args:
+            separate: Nodes that must not be fused with others.
+        """
         states = [AS_BUILT, *(_state(module, kind) for module, (_, kind) in zip(modules, self._built, strict=True))]
-        for i in apart - {0}:
+        for i in separate - {0}:
             states[i] = states[i]._replace(alone=True, as_built=False)
-        if streaming:  # every neuron's potential is asked for, and what else is known of the past
+        if streaming:  # the state of every stateful node is read
             for i, node in enumerate(self.network.nodes):
                 if node.op.reads == "past":
                     states[i] = states[i]._replace(alone=True)
@@ -237,6 +249,7 @@ class SpikingNetwork(Group):
             torch.compiler.is_compiling(),
             tuple(states),
         )
+        # Symbolic sizes of PyTorch's compiler cannot be keys of the cache.
         if context.compiling or not isinstance(context.T, int) or not isinstance(context.N, int):
             return self._outline.resolve(context)
         if context not in self._plans:
@@ -247,23 +260,23 @@ class SpikingNetwork(Group):
 
     @property
     def program(self) -> Program:
-        """What it computes, and in which steps."""
+        """Program that the module computes."""
         return self._program
 
     @program.setter
     def program(self, program: Program) -> None:
         self._program, self._outline, self._plans = program, PlanOutline(program), {}
-        self._known_parts = {}
+        self._part_cache = {}
         self._fixed = program.network.first_fixed
 
     @property
     def network(self) -> Network:
-        """What it computes."""
+        """Network that the module computes."""
         return self.program.network
 
     @property
     def example(self) -> Tensor | None:
-        """A parameter that shows the dtype; None without parameters."""
+        """A parameter, which shows the dtype; None without parameters."""
         return next(self.parameters(), None)
 
     def extra_repr(self) -> str:
@@ -274,34 +287,34 @@ class SpikingNetwork(Group):
 
 @final
 class ValuesAt(nn.Module):
-    """Gives the values of some layers and parts of a network, whose weights it shares; made by ``model.at``.
+    """View that outputs the values of layers and parts of a network, with shared weights; created by ``model.at``.
 
     ::
 
         maps_TN = model.at("sew_block3")(x)
-        found = model.at("conv1", "sew_block3.branch")(x)
-        found["conv1"]
+        values = model.at("conv1", "sew_block3.branch")(x)
+        values["conv1"]
 
     Attributes:
-        model: The network, as it is when this is called: in its mode, with what was hooked and replaced.
+        model: The network, whose current mode, hooks and replacements apply.
     """
 
     def __init__(self, model: SpikingNetwork, paths: Sequence[str]) -> None:
         super().__init__()
         if not paths:
-            raise ValueError("say which: model.at('sew_block1')")
+            raise ValueError("at() requires a path, e.g. model.at('sew_block1')")
         self.model, self.paths = model, tuple(paths)
         self._gives = {path: find_part(model.network, path).gives for path in paths}
 
     def forward(self, x: Tensor) -> Any:
-        """The values at all time-steps, ``[T, N, *]``; of several layers and parts, a dictionary of these by name.
+        """Return the values at all time-steps, ``[T, N, *]``; for several paths, a dictionary of these by name.
 
         Raises:
-            ValueError: as of the network; or another module has the place of a part that a layer was in.
+            ValueError: If the input does not match, or if the part around a layer was replaced.
         """
-        values = self.model.run(self.model.read_input(x), wanted=frozenset(self._gives.values()))
-        found = {path: values[index] for path, index in self._gives.items()}
-        return found if len(self.paths) > 1 else found[self.paths[0]]
+        values = self.model.run(self.model.read_input(x), targets=frozenset(self._gives.values()))
+        values_by_path = {path: values[index] for path, index in self._gives.items()}
+        return values_by_path if len(self.paths) > 1 else values_by_path[self.paths[0]]
 
     def extra_repr(self) -> str:
         return ", ".join(self.paths)
@@ -309,10 +322,10 @@ class ValuesAt(nn.Module):
 
 @final
 class Stream:
-    """Run a network one time-step at a time.
+    """View that runs a network one time-step at a time.
 
-    The outputs equal those of the whole sequence up to rounding: libraries round a convolution or a matrix product of N
-    samples differently from one of T · N samples, and a potential at the threshold may then be on its other side.
+    The outputs equal those of the full sequence up to rounding: libraries round a convolution or a matrix product of N
+    samples differently from one of T · N samples. A potential at the threshold can therefore change a spike.
 
     ::
 
@@ -320,58 +333,64 @@ class Stream:
         for x_N in frames:
             y_N, state = stream(x_N, state)
 
-    It holds no state of its own: calls may interleave several sequences.
+    The view is stateless, so calls may interleave several sequences.
 
     Raises:
-        ValueError: a layer reads whole sequences, so that nothing can be given before all time-steps are there.
+        ValueError: If a layer needs all time-steps at once.
     """
 
     def __init__(self, model: SpikingNetwork) -> None:
         self._model = model
-        whole = next((node for node in model.network if node.op.reads == "sequence"), None)
-        if whole is not None:
+        non_causal = next((node for node in model.network if node.op.reads == "sequence"), None)
+        if non_causal is not None:
             raise ValueError(
-                f"{whole.name} ({whole.op.kind}) reads all time-steps of a sequence to give any of them, so that the "
-                "network cannot be streamed; call it on whole sequences"
+                f"cannot stream the network: {non_causal.name} ({non_causal.op.kind}) needs all time-steps at once; "
+                "call the module on whole sequences"
             )
 
     def __call__(self, x_N: Tensor, state: State | None = None) -> tuple[Any, State]:
-        """One time-step.
+        """Run one time-step.
 
         Args:
-            x_N: The input of this step, ``[N, C, H, W]`` or ``[N, F]``.
-            state: What the call for the step before returned; None: the first step.
+            x_N: Input of the time-step, ``[N, C, H, W]`` or ``[N, F]``.
+            state: State returned by the previous call; None for the first time-step.
 
         Returns:
-            The output of this step ``[N, classes]``, of several each by its name, and the state after it.
+            The output of the time-step ``[N, classes]``, or a dictionary of several outputs by name, and the state
+            after it.
 
         Raises:
-            ValueError: the input does not fit, the state belongs to another network or batch, or it comes after the
-                last time-step that there are weights for.
-            RuntimeError: a layer in training mode needs all time-steps at once.
+            ValueError: If the input does not match, if the state belongs to another network or batch, or if there are
+                no weights for the time-step.
+            RuntimeError: If a layer is in training mode and needs all time-steps at once.
         """
-        self._refuse_training()
+        self._reject_training_mode()
         model = self._model
         x_N = inputs.to_time_step(x_N, model.network.settings, model.example)
         t = 0 if state is None else state.t
         fixed, steps = model.network.first_fixed, model.network.settings.steps
         if fixed is not None and t >= steps:
             raise ValueError(
-                f"{fixed.name} ({fixed.op.kind}) has weights for {steps} time-steps, and the stream is after these"
+                f"{fixed.name} ({fixed.op.kind}) has weights for {steps} time-steps, got time-step {t + 1}"
             )
 
         step = StepState(state, t)
-        found = model.run(x_N[None], step)
-        given = model.network.name_outputs({index: y_TN[0] for index, y_TN in found.items()})
-        return given, State(step.after, t + 1)
+        outputs = model.run(x_N[None], step)
+        output = model.network.name_outputs({index: y_TN[0] for index, y_TN in outputs.items()})
+        return output, State(step.after, t + 1)
 
-    def _refuse_training(self) -> None:
+    def _reject_training_mode(self) -> None:
+        """Check that batch norm and dropout are in evaluation mode.
+
+        Raises:
+            RuntimeError: If one of them is in training mode.
+        """
         for name, module in self._model.named_modules():
             if module.training and isinstance(module, BatchNorm | Dropout):
-                why = "takes its statistics over" if isinstance(module, BatchNorm) else "draws one mask for"
+                why = "computes statistics over" if isinstance(module, BatchNorm) else "draws one mask for"
                 raise RuntimeError(
-                    f"{name} is in training mode and {why} all time-steps of a sequence, but a stream sees one at a "
-                    "time; call model.eval() first, or train on whole sequences"
+                    f"cannot stream the network: {name} is in training mode and {why} all time-steps; "
+                    "call model.eval() first, or train on whole sequences"
                 )
 
     def __repr__(self) -> str:
@@ -379,43 +398,45 @@ class Stream:
 
 
 class EventShares:
-    """How often convolutions were computed by events, over all that passes while they are watched."""
+    """Fraction of event-driven forward passes of each convolution."""
 
     def __init__(self) -> None:
         self._counts: dict[str, tuple[int, int]] = {}
 
     @contextmanager
     def watch(self, model: SpikingNetwork) -> Iterator[None]:
-        """Counts the convolutions of each forward within that may be computed by events."""
+        """Return a context that counts the convolutions of all forward passes."""
         before, model.event_listener = model.event_listener, self._count
         try:
             yield
         finally:
             model.event_listener = before
 
-    def _count(self, name: str, by_events: bool) -> None:  # noqa: FBT001 -- what it is told
-        events, all_of_them = self._counts.get(name, (0, 0))
-        self._counts[name] = events + by_events, all_of_them + 1
+    def _count(self, name: str, by_events: bool) -> None:  # noqa: FBT001 -- signature of event_listener
+        events, total = self._counts.get(name, (0, 0))
+        self._counts[name] = events + by_events, total + 1
 
     @property
     def shares(self) -> dict[str, float]:
-        """Of each that may be, in how many of its forwards it was, in [0, 1], by the node's name, in order."""
-        return {name: events / all_of_them for name, (events, all_of_them) in self._counts.items()}
+        """Fraction of event-driven forward passes, in [0, 1], by node name, in topological order."""
+        return {name: events / total for name, (events, total) in self._counts.items()}
 
 
 def _state(module: nn.Module, kind: type[nn.Module]) -> ModuleState:
-    """What has become of a module that was built as one of a kind."""
-    hooked, ours = has_hooks(module), is_ours(module, kind)
+    """Return the state of a module that was built as an instance of ``kind``."""
+    hooked, is_original = has_hooks(module), is_ours(module, kind)
     shares = isinstance(module, BatchNorm) and module.shares_statistics
-    return ModuleState(ours, hooked or not ours or shares, type(module) is kind and not hooked, module.training)
+    return ModuleState(
+        is_original, hooked or not is_original or shares, type(module) is kind and not hooked, module.training
+    )
 
 
-def _place(root: nn.Module, name: str, module: nn.Module) -> None:
-    """Puts a module at the place that its dotted name says, with a section for each step of the way."""
-    *way, last = name.split(".")
-    place = root
-    for depth, part in enumerate(way, 1):
-        if part not in place._modules:  # noqa: SLF001 -- named_children would hide a child that occurs twice
-            place.add_module(part, ModuleGroup(".".join(way[:depth])))
-        place = place.get_submodule(part)
-    place.add_module(last, module)
+def _add_module(root: nn.Module, name: str, module: nn.Module) -> None:
+    """Add a module under its dotted name, with a group for each part of the path."""
+    *parents, last = name.split(".")
+    parent = root
+    for depth, part in enumerate(parents, 1):
+        if part not in parent._modules:  # noqa: SLF001 -- named_children skips a module that occurs twice
+            parent.add_module(part, ModuleGroup(".".join(parents[:depth])))
+        parent = parent.get_submodule(part)
+    parent.add_module(last, module)

@@ -1,4 +1,4 @@
-"""What nodes keep between time-steps, in loops and in streams, whose state the caller holds."""
+"""State of nodes between time-steps, in loops and in streams. The caller owns the state of a stream."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sewdsl.snn.streamed_past import ReadsPast, StreamedPast
 
 
 class StepState:
-    """What is kept around one time-step, of a stream or of a loop.
+    """State before and after one time-step of a stream or loop.
 
     Args:
-        before: What nodes kept of the time-steps before, by name; None: this is the first.
-        t: How many there were.
-        masks: Of dropouts, which are the same at all time-steps of a loop; those that are missing are drawn.
+        before: State of the previous time-steps, by node name. None: this is the first time-step.
+        t: Number of previous time-steps.
+        masks: Masks of dropout layers, shared by all time-steps of a loop. Missing masks are drawn.
 
     Attributes:
-        after: What they keep of this time-step and those before, by name.
+        after: State after this time-step, by node name.
     """
 
     def __init__(self, before: Mapping[str, Tensor] | None, t: int, masks: dict[str, Tensor] | None = None) -> None:
@@ -29,11 +29,11 @@ class StepState:
         self.after: dict[str, Tensor] = {}
 
     def advance(self, name: str, module: nn.Module, x_TN: Tensor) -> Tensor:
-        """What a module that reads the past, such as a neuron, makes of the time-step ``[1, N, *]``.
+        """Return the output of a stateful module, such as a neuron, for a time-step ``[1, N, *]``.
 
         Raises:
-            ValueError: what was kept is that of another network or batch.
-            TypeError: it is not one of our modules, which leave what they keep.
+            ValueError: If the state belongs to another network or batch.
+            TypeError: If the module is not a stateful module of sewdsl.
         """
         if isinstance(module, Dropout):
             if name not in self._masks:
@@ -43,63 +43,69 @@ class StepState:
         if isinstance(module, ReadsPast):
             past = StreamedPast(self._t)
             if self._before is not None and module.keeps_inputs:
-                past.before = self._kept(name, x_TN.shape[1:], 1)
+                past.before = self._stored(name, x_TN.shape[1:], 1)
             y_TN: Tensor = module(x_TN, past=past)
             if past.after is not None:
                 self.after[name] = past.after
             return y_TN
         if not isinstance(module, Neuron):
-            raise TypeError(f"{name} is {type(module).__name__}, not one of our neurons: nothing can keep its state")
+            kind = type(module).__name__
+            raise TypeError(f"{name}: expected a neuron of sewdsl, got {kind}, whose state cannot be stored")
         return self._fire(name, module, x_TN)
 
     def _fire(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
-        """Spikes of the time-step, and the potential after it."""
+        """Return the spikes of the time-step, and store the membrane potential after it."""
         potential = Potential(self._potential(name, module, x_TN))
         spikes_TN: Tensor = module(x_TN, potential=potential)
         if potential.after is None:
-            raise TypeError(f"{name} has a forward of its own, which leaves no potential for the next time-step")
+            raise TypeError(f"{name} has a custom forward, which does not store the membrane potential")
         self.after[name] = potential.after
         return spikes_TN
 
     def _potential(self, name: str, module: Neuron, x_TN: Tensor) -> Tensor:
-        return module.initial(x_TN[0]) if self._before is None else self._kept(name, x_TN.shape[1:])
+        return module.initial(x_TN[0]) if self._before is None else self._stored(name, x_TN.shape[1:])
 
-    def begin(self, masks: dict[str, Tensor]) -> StepState:  # noqa: ARG002 -- a stream has one time-step
-        """What is kept around the first time-step of a loop."""
+    def first_step(self, masks: dict[str, Tensor]) -> StepState:  # noqa: ARG002 -- a stream has one time-step
+        """Return the state for the first time-step of a loop."""
         return self
 
-    def following(self, masks: dict[str, Tensor]) -> StepState:
-        """What is kept around the next time-step of a loop."""
+    def next_step(self, masks: dict[str, Tensor]) -> StepState:
+        """Return the state for the next time-step of a loop."""
         return type(self)(self.after, self._t + 1, masks)
 
-    def fed_back(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        """What a delay in a loop gives, ``[1, N, *]``: zeros at the first time-step.
+    def delayed_value(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """Return the output of a delay in a loop, ``[1, N, *]``; zeros at the first time-step.
 
         Args:
             shape: ``[N, *]``.
-            like: A tensor of the dtype and device that zeros have.
+            like: Tensor that determines the dtype and device of the zeros.
         """
-        return like.new_zeros((1, *shape)) if self._before is None else self._kept(name, shape, 1)
+        return like.new_zeros((1, *shape)) if self._before is None else self._stored(name, shape, 1)
 
-    def _kept(self, name: str, shape: tuple[int, ...], more: int = 0) -> Tensor:
-        """What was kept of a node, shaped as a step of its input, with so many axes more in front."""
+    def _stored(self, name: str, shape: tuple[int, ...], leading_axes: int = 0) -> Tensor:
+        """Return the state of a node, and check its shape.
+
+        Args:
+            shape: Shape of one time-step of the input, ``[N, *]``.
+            leading_axes: Number of additional leading axes.
+        """
         if self._before is None or name not in self._before:
-            raise ValueError(f"the state has nothing for {name}: it belongs to another network")
-        kept = self._before[name]
-        if kept.ndim != len(shape) + more or tuple(kept.shape[more:]) != tuple(shape):
-            raise ValueError(f"the state of {name} is {list(kept.shape)}, but this step needs {list(shape)}")
-        return kept
+            raise ValueError(f"the state does not contain {name}; it belongs to another network")
+        stored = self._before[name]
+        if stored.ndim != len(shape) + leading_axes or tuple(stored.shape[leading_axes:]) != tuple(shape):
+            raise ValueError(f"expected state {list(shape)} of {name}, got {list(stored.shape)}")
+        return stored
 
 
 @final
 class State(Mapping[str, Tensor]):
-    """What is kept between two time-steps, by the name of the node. Never changes.
+    """Immutable state between two time-steps, by node name.
 
-    Of neurons it is the membrane potential, ``[N, *]``; of parallel neurons the input currents that a window still
-    reaches, ``[k, N, *]``, the newest last; of delays what they give next, ``[1, N, *]``.
+    For a neuron it is the membrane potential, ``[N, *]``. For a parallel neuron it is the input currents inside the
+    window, ``[k, N, *]``, the newest last. For a delay it is the next output, ``[1, N, *]``.
 
     Attributes:
-        t: How many time-steps it comes after.
+        t: Number of previous time-steps.
     """
 
     def __init__(self, potentials: Mapping[str, Tensor], t: int = 1) -> None:
@@ -118,5 +124,5 @@ class State(Mapping[str, Tensor]):
         return f"State({', '.join(f'{name}: {list(v.shape)}' for name, v in self.items())})"
 
     def detach(self) -> State:
-        """The same state, cut off from the steps that led to it (truncated backpropagation through time)."""
+        """Return the state, detached from the previous steps (truncated backpropagation through time)."""
         return State({name: v.detach() for name, v in self.items()}, self.t)

@@ -79,7 +79,7 @@ def test_same_outputs_gradients_and_statistics(
 def test_a_stream_gives_what_the_sequence_does(drawn: Drawn, level: int) -> None:
     model = made(drawn, level, training=False)
     if any(node.op.reads == "sequence" for node in drawn.network):
-        with pytest.raises(ValueError, match="reads all time-steps of a sequence"):
+        with pytest.raises(ValueError, match="needs all time-steps at once"):
             model.stream()
         return
     stream, state, found = model.stream(), None, []

@@ -265,8 +265,8 @@ def test_a_backward_hook_on_a_group_is_refused(path: str, method: str) -> None:
     with pytest.raises(TypeError) as caught:
         getattr(group, method)(lambda *_: None)
     assert str(caught.value) == (
-        f"{path} is a group of layers, through which gradients pass layer by layer, so that such a hook on it would "
-        f"never be called; hook its last layer, which gives what it gives: model.get_submodule('{GROUPS[path][1]}')"
+        f"{path} is a group of layers, on which backward hooks are never called; hook its last layer: "
+        f"model.get_submodule('{GROUPS[path][1]}')"
     )
 
 
@@ -369,7 +369,7 @@ def test_any_group_can_be_replaced(path: str, static: bool) -> None:  # noqa: FB
         x = frames()[0] if static else frames()
         model.set_submodule(path, Own(model.at(path)(x)))
         outputs.append(model(x))
-        with pytest.raises(ValueError, match=r"is gone: another module has the place of the part it was in"):
+        with pytest.raises(ValueError, match=r"no longer exists: its part was replaced by another module"):
             model.at(GROUPS.get(path, (f"{path}.spiking_block1.branch.conv1",))[0])(x)
     close(outputs[1], outputs[0])
     close(outputs[2], outputs[0])
@@ -378,7 +378,7 @@ def test_any_group_can_be_replaced(path: str, static: bool) -> None:  # noqa: FB
 def test_what_was_in_a_group_is_gone() -> None:
     model = build(1)
     model.set_submodule("repeat1.2", nn.Identity())
-    said = r"^repeat1.2.spiking_block1.plif1 is gone: another module has the place of repeat1.2$"
+    said = r"^repeat1.2.spiking_block1.plif1 no longer exists: repeat1.2 was replaced by another module$"
     with pytest.raises(AttributeError, match=said):
         model.get_submodule("repeat1.2.spiking_block1.plif1")
     with pytest.raises(AttributeError, match="has no attribute"):
@@ -392,7 +392,7 @@ def test_a_stream_needs_the_state_of_a_group() -> None:
     stream_of = model.stream
     model.set_submodule("sew_block1", Scaled())
     for one in (stream, stream_of()):
-        with pytest.raises(TypeError, match="cannot be streamed: what is in the place of sew_block1 does not give"):
+        with pytest.raises(TypeError, match="the module that replaces sew_block1 does not return a state"):
             one(frames()[0])
 
 
@@ -464,7 +464,7 @@ class TestValues:
         model = build(1)
         with raises(ValueError):
             model.at("sew_block3")
-        with pytest.raises(ValueError, match=r"say which: model.at\('sew_block1'\)"):
+        with pytest.raises(ValueError, match=r"at\(\) requires a path, e.g. model.at\('sew_block1'\)"):
             model.at()
 
 

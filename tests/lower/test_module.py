@@ -85,11 +85,11 @@ def test_networks_without_spikes(build: Build) -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((4, 3, 2, 16, 17), r"\[T, N, C=2, H=16, W=16\].*but got \[4, 3, 2, 16, 17\]$"),
-        ((4, 3, 1, 16, 16), r"but got \[4, 3, 1, 16, 16\]$"),
-        ((3, 2, 256), r"\[N, C=2, H=16, W=16\] if it is static, but got \[3, 2, 256\]$"),
+        ((4, 3, 2, 16, 17), r"\[T, N, C=2, H=16, W=16\].*got \[4, 3, 2, 16, 17\]$"),
+        ((4, 3, 1, 16, 16), r"got \[4, 3, 1, 16, 16\]$"),
+        ((3, 2, 256), r"\[N, C=2, H=16, W=16\] if it is static, got \[3, 2, 256\]$"),
         ((2, 16, 16), r"for a single sample, add the axis N: x\[None\]"),
-        ((1, 4, 3, 2, 16, 16), r"but got \[1, 4, 3, 2, 16, 16\]$"),
+        ((1, 4, 3, 2, 16, 16), r"got \[1, 4, 3, 2, 16, 16\]$"),
         ((4, 3, 16, 16, 2), r"channels come before height and width: x.movedim\(-1, -3\)"),
         ((3, 16, 16, 2), r"channels come before height and width: x.movedim\(-1, -3\)"),
         ((3, 2, 4, 16, 16), r"time is the first axis: x.movedim\(2, 0\)"),
