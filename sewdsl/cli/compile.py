@@ -57,10 +57,10 @@ def command(
     elif emit is Stage.PASSES:
         every = list(run_passes(network, optimize))
         if json_:
-            echo_json([{"name": done.name, "said": done.said} for done in every])
+            echo_json([{"name": done.name, "said": done.report} for done in every])
             return
         for done in every:
-            echo(f"{done.name}: {done.said or 'nothing to do'}")
+            echo(f"{done.name}: {done.report or 'nothing to do'}")
     elif emit is Stage.PLAN:
         program = optimize_program(network, optimize)
         if json_:

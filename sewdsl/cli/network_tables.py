@@ -126,7 +126,7 @@ def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
         "backward": found.moment.backward,
         "standing": found.sizes.standing,
         "kept": sum(found.kept.values()),
-        "computed_again_macs": found.again,
+        "computed_again_macs": found.recompute_macs,
         "layers": [kept._asdict() for kept in kept_values(network, found)],
     }
 
@@ -153,9 +153,9 @@ def _totals(found: PeakMemory) -> Table:
         table.add_row(name, format_bytes(count), "")
     computed = "gradient of" if found.moment.backward else "output of"
     table.add_row("peak", format_bytes(found.bytes), f"while the {computed} {peak_node(found).name} is computed")
-    if found.again:
+    if found.recompute_macs:
         macs = 3 * sum(map(found.sizes.macs, found.sizes.plan.steps))
-        table.add_row("computed again", f"{found.again / macs:.1%}", "of a step's work")
+        table.add_row("computed again", f"{found.recompute_macs / macs:.1%}", "of a step's work")
     return table
 
 

@@ -108,7 +108,7 @@ class ForwardPass:
                 values[call.part.gives] = call.finish(values[call.part.gives])
         # The range of a hooked or replaced value is checked. If it is wrong, the values that depend on it, up to the
         # next spikes, are neither packed nor computed event-driven.
-        for i in step.given if self._plan.doubtful else ():
+        for i in step.outputs if self._plan.doubtful else ():
             if i not in values:
                 continue
             node, x_TN = self._network.nodes[i], values[i]

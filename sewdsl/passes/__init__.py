@@ -1,4 +1,4 @@
-"""What is known of a network before it runs, put to use: in which steps its module computes it."""
+"""Optimization passes: from a network to a program of execution steps."""
 
 from __future__ import annotations
 
@@ -34,52 +34,56 @@ PASSES: tuple[tuple[int, str, Pass], ...] = (
     (1, "pack", pack_bits),
     (1, "recompute", recompute_values),
 )
-"""In the order in which they are applied, each with the lowest level that has it and its name.
+"""Passes in order, each with the lowest optimization level that includes it, and its name.
 
-Those of level 1 change nothing but the rounding of sums, and what is decided by their last digits: a spike, or among
-equal values the way of a gradient (see ``docs/rounding.md``). Those of level 2 round
-otherwise: in evaluation, and in convolutions and their gradients.
+Results of level 1 are equal to those of level 0, except for the rounding of sums and its consequences: a spike, or the
+selected one of several equal maxima (see ``docs/rounding.md``). Level 2 also changes
+rounding in evaluation, and in convolutions and their gradients.
 """
 
 LEVELS = (0, 1, 2)
-"""0: every node by itself, as written; 1: the default; 2: everything."""
+"""Optimization levels. 0: compute node by node. 1: default passes. 2: all passes."""
 
 
 class PassResult(NamedTuple):
-    """What a pass did."""
+    """Result of a pass.
+
+    Attributes:
+        report: Description of the changes for users, or an empty string.
+    """
 
     name: str
-    said: str
+    report: str
     program: Program
 
 
 def run_passes(network: Network, level: int = 1) -> Iterator[PassResult]:
-    """The program of a network, pass by pass; every one of them is whole.
+    """Yield the program of a network after each pass.
 
     Raises:
-        ValueError: there is no such level.
+        ValueError: If the level does not exist.
     """
     if level not in LEVELS:
-        raise ValueError(f"optimize is one of {', '.join(map(str, LEVELS))}, not {level!r}")
+        raise ValueError(f"optimize must be one of {', '.join(map(str, LEVELS))}, got {level!r}")
     program = Program.of(network)
-    for lowest, name, step in PASSES:
+    for lowest, name, apply_pass in PASSES:
         if level >= lowest:
-            program, said = step(program)
-            yield PassResult(name, said, program.validate())
+            program, report = apply_pass(program)
+            yield PassResult(name, report, program.validate())
 
 
 def optimize_program(network: Network, level: int = 1) -> Program:
-    """The program after all passes of a level; see :func:`run_passes`."""
+    """Return the program of a network after all passes of a level; see :func:`run_passes`."""
     program = Program.of(network)
-    for last in run_passes(network, level):
-        program = last.program
+    for result in run_passes(network, level):
+        program = result.program
     return program
 
 
 def memory_shortage(network: Network) -> int | None:
-    """The least bytes that a training step is known to do with, if its recipe allows fewer; else None."""
+    """Return the minimum memory of a training step in bytes, if it exceeds the budget of the recipe, else None."""
     recipe = network.recipe
     if recipe is None or recipe.budget is None:
         return None
-    least = peak_memory(optimize_program(network), training_load(recipe)).bytes
-    return least if least > recipe.budget else None
+    minimum = peak_memory(optimize_program(network), training_load(recipe)).bytes
+    return minimum if minimum > recipe.budget else None

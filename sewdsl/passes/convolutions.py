@@ -1,4 +1,4 @@
-"""How convolutions are computed: maps channels-last, by events, by Winograd's algorithm."""
+"""Passes on convolutions: channels-last memory format, event-driven kernels, Winograd's algorithm."""
 
 from __future__ import annotations
 
@@ -12,95 +12,99 @@ from sewdsl.passes.program import EventInput, Program
 from sewdsl.snn.limits import EVENT_CHANNELS, MAX_EVENT_KERNEL, WINOGRAD_CHANNELS, WINOGRAD_KERNEL
 
 SMALL_MAP, MANY_CHANNELS = 4 * 4, 128
-"""On maps of so few places, oneDNN convolves so many channels more slowly if they lie side by side: 0.7 to 0.98 times
-as fast as row by row. All other sizes are 1.0 to 1.2 times as fast (16 and 64 maps, forward and backward, AVX-512)."""
+"""Positions up to which, and channels from which, channels-last convolutions are slower in oneDNN.
+
+They run 0.7 to 0.98 times as fast as contiguous ones. All other sizes run 1.0 to 1.2 times as fast (16 and 64 feature
+maps, forward and backward pass, AVX-512).
+"""
 
 MOST_SMALL_CHANNELS_LAST = 0.29
-"""The least share of multiplications on small maps that makes the layout a loss for the whole network."""
+"""Fraction of MACs on small feature maps from which channels-last slows down the whole network."""
 
 
 def use_channels_last(program: Program) -> tuple[Program, str]:
-    """Store the weights of convolutions channels-last; what they give follows, and what is computed from it.
+    """Store the weights of convolutions in channels-last format, which their outputs inherit.
 
-    oneDNN and cuDNN then need not turn every map over before a convolution and back after it, and the sums of batch
-    norm run over neighbours. A network that multiplies mostly on small maps of many channels stays row by row.
+    A network with most of its MACs on small feature maps with many channels stays contiguous.
 
-    Law: the same outputs and gradients, apart from rounding, since a convolution adds up in another order, and what is
-    decided by it.
+    Law: the same outputs and gradients up to rounding and its consequences, because convolutions sum in another order.
     """
     network = program.network
     convolutions = [node for node in network if isinstance(node.op, Conv) and len(node.output.shape) == len("CHW")]
     if not convolutions:
         return program, ""
-    if _share_on_small_maps(network, convolutions) >= MOST_SMALL_CHANNELS_LAST:
+    # With channels-last, oneDNN and cuDNN do not need to convert feature maps before and after each convolution, and
+    # the sums of batch norm run over adjacent elements.
+    if _fraction_on_small_maps(network, convolutions) >= MOST_SMALL_CHANNELS_LAST:
         return program, ""
-    return replace(program, channels_last=True), f"maps of {len(convolutions)} convolutions are stored channels-last"
+    return replace(program, channels_last=True), f"{len(convolutions)} convolutions"
 
 
-def _share_on_small_maps(network: Network, convolutions: Iterable[Node]) -> float:
-    """Return the share of the multiplications of convolutions that is done on small maps of many channels."""
+def _fraction_on_small_maps(network: Network, convolutions: Iterable[Node]) -> float:
+    """Return the fraction of the convolutions' MACs on small feature maps with many channels."""
     small = total = 0
     for node in convolutions:
-        macs, maps = network.macs(node), node.output
+        macs, output = network.macs(node), node.output
         total += macs
-        if maps.channels >= MANY_CHANNELS and maps.elements <= SMALL_MAP * maps.channels:
+        if output.channels >= MANY_CHANNELS and output.elements <= SMALL_MAP * output.channels:
             small += macs
     return small / total
 
 
 def find_events(program: Program) -> tuple[Program, str]:
-    """Mark convolutions whose outputs and weight gradients may be computed from the active inputs alone.
+    """Mark convolutions whose outputs and weight gradients may skip inactive inputs.
 
-    How many inputs are active is counted at each call. If there are too many, the convolution is dense.
+    Active inputs are counted at each call. If there are too many, the convolution is dense.
 
-    Law: bit-identical outputs. An output is computed from active inputs only if a test, run once for each kind and size
-    of convolution, shows that torch adds up its sums in the same order. Weight gradients are equal up to rounding, and
-    nearer to the exact ones.
+    Law: bit-identical outputs, and weight gradients that are equal up to rounding, with smaller errors. An output is
+    computed event-driven only if a test shows that PyTorch sums in the same order. The test runs once for each kind and
+    size of convolution.
     """
     network = program.network
-    if not program.channels_last:  # the kernels read the channels of a place side by side
+    # The kernels read the channels of a position from adjacent memory.
+    if not program.channels_last:
         return program, ""
-    found: dict[int, EventInput] = {}
+    convolutions: dict[int, EventInput] = {}
     for index, node in enumerate(network.nodes):
         op = node.op
         if not isinstance(op, Conv) or op.groups > 1 or max(op.dilation) > 1 or max(op.kernel) > MAX_EVENT_KERNEL:
             continue
         (source,) = network.inputs(node)
         if source.values.count is not None and not (source.channels % EVENT_CHANNELS or op.channels % EVENT_CHANNELS):
-            found[index] = "spikes" if source.values.binary else "counts"
-    if not found:
+            convolutions[index] = "spikes" if source.values.binary else "counts"
+    if not convolutions:
         return program, ""
-    counts = sum(kind == "counts" for kind in found.values())
-    words = f"{len(found)} convolutions read spikes" + (f", {counts} of them sums of spikes" if counts else "")
-    return replace(program, events=found), f"{words}: where few are active, only these are looked at"
+    counts = sum(kind == "counts" for kind in convolutions.values())
+    of_sums = f", {counts} of them of sums of spikes," if counts else ""
+    report = f"{len(convolutions)} convolutions of spikes{of_sums} skip inactive inputs if few are active"
+    return replace(program, events=convolutions), report
 
 
 def use_event_outputs(program: Program) -> tuple[Program, str]:
-    """Compute the outputs of these convolutions from active inputs, whatever the order in which torch adds up sums.
+    """Skip inactive inputs in the outputs of these convolutions, regardless of PyTorch's order of summation.
 
-    Law: the same outputs and gradients, apart from rounding.
+    Law: the same outputs and gradients up to rounding.
     """
     if not program.events:
         return program, ""
-    message = f"so are the outputs of all {len(program.events)} convolutions, in any order of their sums"
-    return replace(program, exact=False), message
+    report = f"outputs of all {len(program.events)} convolutions skip inactive inputs, in any order of summation"
+    return replace(program, exact=False), report
 
 
 MOST_SMALL_WINOGRAD = 2 / 3
-"""The greatest share of multiplications on small maps with which the algorithm gains more than channels-last costs."""
+"""Maximum fraction of MACs on small feature maps for which Winograd's algorithm outweighs the cost of channels-last."""
 
 
 def use_winograd(program: Program) -> tuple[Program, str]:
-    """Mark convolutions whose output and gradients may be computed by Winograd's algorithm, in float32.
+    """Mark convolutions whose output and gradients may use Winograd's algorithm, in float32.
 
-    A cost model decides at each call, from the sizes of maps and channels alone, which of the three are. The algorithm
-    reads the channels of a place side by side, so maps are stored channels-last.
+    At each call, a cost model selects which of the three use it, from the sizes of feature maps and channels.
 
-    Law: the same outputs and gradients, apart from rounding: a number is a sum of other products. How far apart is
-    stated in :mod:`sewdsl.snn.kernels.convolution.winograd`.
+    Law: the same outputs and gradients up to rounding, because the sums have other terms. The error is stated in
+    :mod:`sewdsl.snn.kernels.convolution.winograd`.
     """
     network = program.network
-    found = frozenset(
+    convolutions = frozenset(
         index
         for index, node in enumerate(network.nodes)
         if isinstance(op := node.op, Conv)
@@ -110,10 +114,11 @@ def use_winograd(program: Program) -> tuple[Program, str]:
         and not network.inputs(node)[0].channels % WINOGRAD_CHANNELS
         and not op.channels % WINOGRAD_CHANNELS
     )
-    if not found:
+    if not convolutions:
         return program, ""
-    share = _share_on_small_maps(network, map(network.nodes.__getitem__, found))
-    if not program.channels_last and share > MOST_SMALL_WINOGRAD:
+    small_fraction = _fraction_on_small_maps(network, map(network.nodes.__getitem__, convolutions))
+    if not program.channels_last and small_fraction > MOST_SMALL_WINOGRAD:
         return program, ""
-    message = f"{len(found)} convolutions of 3x3 multiply a quarter to half as often, in 32 bits"
-    return replace(program, winograd=found, channels_last=True), message
+    # The kernels read the channels of a position from adjacent memory.
+    report = f"{len(convolutions)} 3x3 convolutions in float32, with a quarter to half of the multiplications"
+    return replace(program, winograd=convolutions, channels_last=True), report

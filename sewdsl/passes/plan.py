@@ -1,8 +1,8 @@
-"""The execution plan: by which kernel each step of a program runs, what is kept of its values, and for how long.
+"""Execution plans: the kernel of each step of a program, its saved values, and their lifetimes.
 
-A program says what may be computed together. Whether that pays, and whether it can be done, depends on the sizes, the
-device and the modules at hand. It is decided here and nowhere else: the forward pass follows the plan, the memory
-prediction walks along it, ``compile --emit plan`` prints it.
+A program states which nodes may be computed together. The plan decides whether this is possible and pays off, from the
+sizes, the device and the current modules. The forward pass executes the plan, the memory prediction simulates it, and
+``compile --emit plan`` prints it.
 """
 
 from __future__ import annotations
@@ -18,33 +18,32 @@ from sewdsl.passes.program import EventInput, Program
 from sewdsl.snn.limits import MAX_BYTE_PLACES, MAX_REGISTER_STEPS
 
 LARGE_VALUE_ELEMENTS = 1 << 20
-"""Numbers in a value from which on storing less of it is worth computing more: below, it is quickly there again, and
-finding memory for it takes no longer than the arithmetic."""
+"""Elements of a value from which recomputing is faster than storing. Allocating smaller values takes less time."""
 
 Kernel = Literal["module", "norm_neuron", "folded", "loop"]
-"""How a step is computed.
+"""Computation of a step.
 
-``module``: by its module. ``norm_neuron``: batch norm, neurons and, if it is part of the step, the join after them in
-one kernel that stores neither the current nor the potential. ``folded``: by a layer whose weights have the batch norm
-in them. ``loop``: node by node, one time-step after the other.
+``module``: call of the module. ``norm_neuron``: batch norm, neurons and, if part of the step, the join after them, in
+one kernel that stores neither the input current nor the membrane potential. ``folded``: layer with the batch norm
+folded into its weights. ``loop``: node by node, one time-step after the other.
 """
 
 PartKind = Literal["convolution", "max pooling", "batch norm", "neuron", "join", "other"]
-
-"""Kinds of the part after a batch norm in a step that may run in one kernel."""
+"""Kinds of nodes that the plan distinguishes."""
 
 
 class ModuleState(NamedTuple):
-    """What has become of the module of a node since it was built.
+    """Changes to the module of a node since it was built.
 
     Attributes:
-        ours: Whether its ``forward`` is the one that it was built with.
-        alone: Whether it has to be called by itself: somebody waits for the call, it is not ours, or several processes
+        is_original: Whether its ``forward`` is unchanged.
+        alone: Whether the module must be called separately: it has hooks or another ``forward``, or several processes
             share its statistics.
-        as_built: Whether nothing about it was replaced, hooked or parametrized, so that it gives the same again.
+        as_built: Whether the module is neither replaced, hooked nor parametrized, so that its output has the expected
+            range.
     """
 
-    ours: bool = True
+    is_original: bool = True
     alone: bool = False
     as_built: bool = True
     training: bool = True
@@ -54,17 +53,17 @@ AS_BUILT = ModuleState()
 
 
 class ExecutionContext(NamedTuple):
-    """What a program runs on.
+    """Conditions under which a program runs.
 
     Attributes:
-        T: Time-steps.
-        N: Samples.
-        static: Whether the input is one and the same at all time-steps; what does not depend on time then runs once.
-        device: Its kind, as torch has it: ``cpu``, ``cuda``.
-        kernels: Whether the generated kernels of that device may be used, and can.
+        T: Number of time-steps.
+        N: Number of samples.
+        static: Whether all time-steps of the input are equal. Time-independent steps then run once.
+        device: Device type of PyTorch: ``cpu``, ``cuda``.
+        kernels: Whether the generated kernels of the device are enabled and available.
         gradients: Whether a backward pass follows.
-        compiling: Whether torch's compiler follows the program, which plans memory by itself.
-        modules: The state of each node's module; empty: all are as they were built, in training mode.
+        compiling: Whether PyTorch's compiler traces the program; it plans memory itself.
+        modules: State of the module of each node. Empty: all modules are as built, in training mode.
     """
 
     T: int
@@ -77,26 +76,26 @@ class ExecutionContext(NamedTuple):
     modules: tuple[ModuleState, ...] = ()
 
     def module(self, node: int) -> ModuleState:
-        """The state of a node's module."""
+        """Return the state of the module of a node."""
         return self.modules[node] if self.modules else AS_BUILT
 
 
 class PlannedStep(NamedTuple):
-    """One step, as it runs.
+    """One step of an execution plan.
 
     Attributes:
-        nodes: What it computes, in order; it gives the value of the last, unless it is a loop.
-        operands: The nodes whose values it reads.
-        keeps: Those of them whose values it keeps for its gradient; a loop keeps them as they are.
-        spent: Nodes whose values are not read after it.
-        once: Whether it runs for one time-step in place of all.
-        recomputed: Whether its value is not kept for the backward pass but computed again in it.
-        frees_input: Whether a convolution gives up its input before there is room for its gradient.
-        byte_places: Whether max pooling keeps a byte for each maximum.
-        events: What a convolution reads that is computed from what is active, where that is little; None: it is not.
-        exact: Whether its output is computed so only where every bit stays the same.
-        winograd: Whether a convolution may be computed by Winograd's algorithm.
-        loop: Of a loop, the nodes whose values it gives.
+        nodes: Nodes in order. The output of the step is the last node, unless the step is a loop.
+        operands: Nodes that the step reads.
+        keeps: Operands that are saved for its gradient; a loop saves them unchanged.
+        spent: Nodes without readers after this step.
+        once: Whether the step is computed for one time-step instead of all.
+        recomputed: Whether its output is recomputed in the backward pass instead of saved.
+        frees_input: Whether a convolution frees its input before it allocates the input gradient.
+        byte_places: Whether max pooling saves one byte per maximum.
+        events: Input of an event-driven convolution. None: the convolution is dense.
+        exact: Whether its output must be bit-identical to that of a dense convolution.
+        winograd: Whether a convolution may use Winograd's algorithm.
+        loop: Output nodes of a loop.
     """
 
     nodes: tuple[int, ...]
@@ -114,23 +113,23 @@ class PlannedStep(NamedTuple):
     loop: tuple[int, ...] = ()
 
     @property
-    def given(self) -> tuple[int, ...]:
-        """The nodes whose values it gives."""
+    def outputs(self) -> tuple[int, ...]:
+        """Output nodes of the step."""
         return self.loop or self.nodes[-1:]
 
     @property
     def gives(self) -> int:
-        """The node whose value it gives; of a loop, the last."""
-        return self.given[-1]
+        """Output node of the step; the last one for a loop."""
+        return self.outputs[-1]
 
 
 class ExecutionPlan(NamedTuple):
-    """How a program runs.
+    """Execution plan of a program.
 
     Attributes:
-        bits: In how many bits a number of a value is kept for the backward pass, by node; none: as it is.
-        doubtful: Nodes that should give spikes or counts, by which the plan stores and computes less, and may give
-            anything: they are hooked, or another module has their place.
+        bits: Bits per saved value, by node; other values are saved unchanged.
+        doubtful: Nodes of spikes or counts whose values may be out of range, because the module is hooked or replaced.
+            The plan relies on their range.
     """
 
     steps: tuple[PlannedStep, ...]
@@ -139,11 +138,11 @@ class ExecutionPlan(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """One node of a step of a program.
+    """One node of a program step.
 
     Attributes:
-        step: As it runs by itself.
-        elements: Numbers in its first operand, of one sample at one time-step.
+        step: Planned step of this node alone.
+        elements: Elements of its first operand, per sample and time-step.
     """
 
     step: PlannedStep
@@ -152,24 +151,25 @@ class _Part(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What is known of a step of a program before it is known what it runs on.
+    """Part of a planned step that is independent of the context.
 
     Attributes:
-        all_parts: As it runs if all of them run in one kernel.
-        first_two: As its first two run in one kernel, if there is a third.
-        again: Whether the program wants its value computed again.
+        all_parts: Planned step of all parts in one kernel.
+        first_two: Planned step of the first two parts in one kernel, if there are more.
+        recomputed: Whether the output is to be recomputed.
     """
 
     parts: tuple[_Part, ...]
     all_parts: PlannedStep
     first_two: PlannedStep
-    again: bool
+    recomputed: bool
 
 
 class PlanOutline:
-    """What all plans of a program have in common. Numbers and names only, which torch's compiler can follow."""
+    """Part of the execution plan that is independent of T, N and device."""
 
     def __init__(self, program: Program) -> None:
+        # All attributes are numbers and names, which PyTorch's compiler can trace.
         network = program.network
         last_reader = {i: node for step in program.steps for node in step.nodes for i in network.nodes[node].inputs}
         spent: dict[int, list[int]] = {}
@@ -181,25 +181,27 @@ class PlanOutline:
         for step in program.steps:
             if step.loop:
                 inside = {*step.nodes}
-                over = tuple(i for node in step.nodes for i in spent.get(node, ()) if i not in inside)
+                step_spent = tuple(i for node in step.nodes for i in spent.get(node, ()) if i not in inside)
                 kept = step.keeps(network)
                 steps.append(
-                    PlannedStep(step.nodes, step.operands, kept, over, once=False, kernel="loop", loop=step.loop)
+                    PlannedStep(step.nodes, step.operands, kept, step_spent, once=False, kernel="loop", loop=step.loop)
                 )
                 continue
             kinds = [_kind(network.nodes[node].op) for node in step.nodes]
             parts = []
             for node, kind in zip(step.nodes, kinds, strict=True):
                 op, inputs = network.nodes[node].op, network.nodes[node].inputs
-                kept = frozenset(inputs[place] for place in op.keeps(*network.inputs(network.nodes[node])).inputs)
-                # of equal time-steps, a norm that runs without the neurons after it needs one
+                kept = frozenset(inputs[position] for position in op.keeps(*network.inputs(network.nodes[node])).inputs)
+                # If the time-steps are equal, a norm that is not fused with its neurons runs for one of them.
                 once = step.once or (kind == "batch norm" and kinds[1:2] == ["neuron"] and static.issuperset(inputs))
                 planned = PlannedStep((node,), inputs, kept, tuple(spent.get(node, ())), once)
                 parts.append(_Part(planned, kind, network.nodes[inputs[0]].output.elements))
                 static |= {node} if once else set()
-            again = step.gives in program.again and all(network.nodes[node].op.repeatable for node in step.nodes)
+            recomputed = step.gives in program.recomputed and all(
+                network.nodes[node].op.repeatable for node in step.nodes
+            )
             steps.append(
-                _Step(tuple(parts), _in_one_kernel(parts, step.once), _in_one_kernel(parts[:2], step.once), again)
+                _Step(tuple(parts), _in_one_kernel(parts, step.once), _in_one_kernel(parts[:2], step.once), recomputed)
             )
         self._steps = tuple(steps)
         self._counts = tuple(i for i, node in enumerate(network.nodes) if i and node.output.values.count is not None)
@@ -208,48 +210,52 @@ class PlanOutline:
         self._bits = tuple((i, width, network.nodes[i].output.elements) for i, width in program.bits.items())
 
     def resolve(self, context: ExecutionContext) -> ExecutionPlan:
-        """The plan for what the program is to run on."""
+        """Return the execution plan for a context."""
         steps: list[PlannedStep] = []
         for step in self._steps:
             if isinstance(step, PlannedStep):
                 steps.append(step)
                 continue
-            again = step.again and context.gradients and all(context.module(i).as_built for i in step.all_parts.nodes)
-            together, kernel = self._together(step, context)
-            if together:
-                first = step.all_parts if together == len(step.parts) else step.first_two
-                steps.append(self._planned(first, step.parts[0], context, kernel, recomputed=again))
+            recomputed = (
+                step.recomputed and context.gradients and all(context.module(i).as_built for i in step.all_parts.nodes)
+            )
+            fused_count, kernel = self._fused_count(step, context)
+            if fused_count:
+                first = step.all_parts if fused_count == len(step.parts) else step.first_two
+                steps.append(self._plan_step(first, step.parts[0], context, kernel, recomputed=recomputed))
             steps += [
-                self._planned(part.step, part, context, "module", recomputed=again) for part in step.parts[together:]
+                self._plan_step(part.step, part, context, "module", recomputed=recomputed)
+                for part in step.parts[fused_count:]
             ]
         bits = self._resolve_bits(context)
-        relied = bits or any(step.events for step in steps)
-        doubtful = [i for i in self._counts if relied and not context.module(i).as_built]
+        relies_on_ranges = bits or any(step.events for step in steps)
+        doubtful = [i for i in self._counts if relies_on_ranges and not context.module(i).as_built]
         return ExecutionPlan(tuple(steps), bits, frozenset(doubtful))
 
-    def _together(self, step: _Step, context: ExecutionContext) -> tuple[int, Kernel]:
-        """How many of the first nodes of a step run in one kernel, and in which; 0: none do."""
+    def _fused_count(self, step: _Step, context: ExecutionContext) -> tuple[int, Kernel]:
+        """Return the number of leading parts of a step that run in one kernel, and the kernel; 0 for none."""
         kinds, alone = [part.kind for part in step.parts], [context.module(i).alone for i in step.all_parts.nodes]
         if kinds[:1] == ["batch norm"] and kinds[1:2] == ["neuron"]:
             possible = context.kernels and not (alone[0] or alone[1])
             possible = possible and (context.device == "cpu" or context.T <= MAX_REGISTER_STEPS)
             large = step.parts[0].elements * context.T * context.N >= LARGE_VALUE_ELEMENTS
-            if possible and (self._lean or large or context.device != "cpu"):  # elsewhere, few kernels are worth more
+            # On a GPU, fewer kernel launches pay off for small tensors too.
+            if possible and (self._lean or large or context.device != "cpu"):
                 return (2 if kinds[2:] and alone[2] else len(kinds)), "norm_neuron"
         elif len(kinds) > 1 and not (context.module(step.all_parts.gives).training or alone[0] or alone[1]):
             return len(kinds), "folded"
         return 0, "module"
 
-    def _planned(
+    def _plan_step(
         self, step: PlannedStep, first: _Part, context: ExecutionContext, kernel: Kernel, *, recomputed: bool
     ) -> PlannedStep:
-        """A step as it runs, with what its first node does to save memory."""
+        """Return a planned step with the memory options of its first node."""
         once = step.once and context.static
-        # torch's compiler plans memory by itself
-        ours, saves = not context.compiling and context.module(first.step.gives).ours, False
-        if ours:
-            saves = first.elements * (context.N if once else context.T * context.N) >= LARGE_VALUE_ELEMENTS
-        here = self._channels_last and context.kernels
+        # PyTorch's compiler plans memory itself, and a replaced module has its own forward.
+        is_managed, saves_memory = not context.compiling and context.module(first.step.gives).is_original, False
+        if is_managed:
+            saves_memory = first.elements * (context.N if once else context.T * context.N) >= LARGE_VALUE_ELEMENTS
+        channels_last = self._channels_last and context.kernels
         events = self._events.get(first.step.gives) if context.module(first.step.gives).as_built else None
         return PlannedStep(
             step.nodes,
@@ -259,29 +265,32 @@ class PlanOutline:
             once,
             kernel,
             recomputed,
-            # elsewhere memory that nobody touches takes room too
-            frees_input=saves and first.kind == "convolution" and context.gradients and context.device == "cpu",
-            byte_places=saves and first.kind == "max pooling" and here,
-            events=events if saves and here and context.device == "cpu" else None,
+            # On other devices, memory is occupied as soon as it is allocated.
+            frees_input=saves_memory and first.kind == "convolution" and context.gradients and context.device == "cpu",
+            byte_places=saves_memory and first.kind == "max pooling" and channels_last,
+            events=events if saves_memory and channels_last and context.device == "cpu" else None,
             exact=self._exact,
-            winograd=ours and here and context.device == "cpu" and first.step.gives in self._winograd,
+            winograd=is_managed and channels_last and context.device == "cpu" and first.step.gives in self._winograd,
         )
 
     def _resolve_bits(self, context: ExecutionContext) -> dict[int, int]:
+        """Return the bits per saved value, by node, for a context."""
         if not context.kernels or not context.gradients or context.compiling:
             return {}
-        samples = context.T * context.N  # of spikes and sums of them, of which none is in the static prefix
+        # Spikes vary over time, so no packed value has a single time-step.
+        samples = context.T * context.N
         return {
             i: width for i, width, elements in self._bits if self._lean or elements * samples >= LARGE_VALUE_ELEMENTS
         }
 
 
 def plan_execution(program: Program, context: ExecutionContext) -> ExecutionPlan:
-    """How a program runs on something; to ask more than once, keep its :class:`PlanOutline`."""
+    """Return the execution plan of a program; for several contexts, reuse a :class:`PlanOutline`."""
     return PlanOutline(program).resolve(context)
 
 
 def _kind(op: Op) -> PartKind:
+    """Return the kind of a node for the plan."""
     match op:
         case Conv():
             return "convolution"
@@ -297,7 +306,7 @@ def _kind(op: Op) -> PartKind:
 
 
 def _in_one_kernel(parts: Sequence[_Part], once: bool) -> PlannedStep:  # noqa: FBT001 -- private
-    """The step of some nodes, in which the values between them are never there."""
+    """Return the planned step of parts in one kernel, which does not store the values in between."""
     nodes = [part.step.gives for part in parts]
     return PlannedStep(
         tuple(nodes),

@@ -1,6 +1,6 @@
-"""The program: a network's nodes in the steps in which they are computed.
+"""Programs: the nodes of a network, grouped into execution steps.
 
-Passes change programs, never networks: whatever they do, nodes keep their names, and with them their parameters.
+Passes change programs, never networks. Nodes therefore keep their names and parameters.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from sewdsl.ir.network import Network
 from sewdsl.light_dataclass import dataclass
 
 EventInput = Literal["spikes", "counts"]
-"""What a convolution reads that may be computed from what is active in it."""
+"""Input of a convolution that may skip inactive values."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStep:
-    """One or more nodes that are computed at once, or a loop.
+    """One or more nodes that are computed together, or a loop.
 
     Attributes:
-        nodes: Their indices, in order; the step gives the value of the last, unless it is a loop.
-        operands: Indices of the nodes whose values it reads.
-        once: Whether its value is the same at every time-step of a static input, and computed for one of them.
-        loop: Of a loop, whose nodes are computed one time-step after the other: those whose values it gives, since they
-            are read outside it. No pass changes a loop.
+        nodes: Node indices in order. The output of the step is the last node, unless the step is a loop.
+        operands: Indices of the nodes that the step reads.
+        once: Whether the output is constant over time for a static input, and computed for a single time-step.
+        loop: For a loop, which is computed time-step by time-step, the nodes that are read outside it. Passes do not
+            change loops.
     """
 
     nodes: tuple[int, ...]
@@ -36,37 +36,37 @@ class ExecutionStep:
     loop: tuple[int, ...] = ()
 
     @property
-    def given(self) -> tuple[int, ...]:
-        """The nodes whose values it gives."""
+    def outputs(self) -> tuple[int, ...]:
+        """Output nodes of the step."""
         return self.loop or self.nodes[-1:]
 
     @property
     def gives(self) -> int:
-        """The node whose value it gives; of a loop, the last."""
-        return self.given[-1]
+        """Output node of the step; the last one for a loop."""
+        return self.outputs[-1]
 
     def keeps(self, network: Network) -> frozenset[int]:
-        """Nodes outside the step whose values it keeps for its gradient."""
-        kept = (
-            node.inputs[place]
+        """Return the nodes outside the step whose values are saved for its gradient."""
+        saved = (
+            node.inputs[position]
             for node in (network.nodes[i] for i in self.nodes)
-            for place in node.op.keeps(*network.inputs(node)).inputs
+            for position in node.op.keeps(*network.inputs(node)).inputs
         )
-        return frozenset(kept) - {*self.nodes}
+        return frozenset(saved) - {*self.nodes}
 
 
 @dataclass(frozen=True)
 class Program:
-    """Steps that compute a network.
+    """Execution steps that compute a network.
 
     Attributes:
-        channels_last: Whether maps are stored with the channels of a place side by side.
-        bits: In how many bits a value of a node is kept for the backward pass, by the node's index; none: as it is.
-        lean: Whether less is stored of small tensors too, where storing them would take less time.
-        again: Nodes whose values are not kept for the backward pass but recomputed in it.
-        events: Convolutions that may be computed from the active ones of their inputs, and what these are.
-        exact: Whether their outputs are computed so only where every bit stays the same.
-        winograd: Convolutions that may be computed by Winograd's algorithm.
+        channels_last: Whether feature maps are stored in channels-last memory format.
+        bits: Bits per saved value, by node; other values are saved unchanged.
+        lean: Whether small tensors are fused and packed too, although storing them is faster.
+        recomputed: Nodes whose values are recomputed in the backward pass instead of saved.
+        events: Convolutions that may skip inactive inputs, with the kind of their input.
+        exact: Whether their outputs must be bit-identical to those of a dense convolution.
+        winograd: Convolutions that may be computed with Winograd's algorithm.
     """
 
     network: Network
@@ -74,52 +74,55 @@ class Program:
     channels_last: bool = False
     bits: Mapping[int, int] = field(default_factory=dict)
     lean: bool = False
-    again: frozenset[int] = frozenset()
+    recomputed: frozenset[int] = frozenset()
     events: Mapping[int, EventInput] = field(default_factory=dict)
     exact: bool = True
     winograd: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, network: Network) -> Program:
-        """Every node by itself, and every loop."""
+        """Return the program that computes every node and every loop in a step of its own."""
         if not network.graph.loops:
             return cls(network, tuple(ExecutionStep((i,), node.inputs) for i, node in enumerate(network.nodes) if i))
         return cls(network, tuple(_in_order(network)))
 
     def with_steps(self, steps: tuple[ExecutionStep, ...]) -> Program:
-        """The same network in other steps."""
+        """Return a copy with other steps."""
         return replace(self, steps=steps)
 
     def with_lean(self) -> Program:
-        """The same program, sparing with small tensors too."""
+        """Return a copy that fuses and packs small tensors too."""
         return replace(self, lean=True)
 
     def validate(self) -> Program:
-        """The program itself, if it computes its network.
+        """Return the program if it is valid.
 
         Raises:
-            ValueError: a node is computed twice or never, or a value is read before it is there.
+            ValueError: If a node is computed twice or never, or if a value is read before it is computed.
         """
-        known = {0}
-        done: list[int] = []
+        available = {0}
+        computed: list[int] = []
         for step in self.steps:
-            missing = set(step.operands) - known
+            missing = set(step.operands) - available
             if missing:
-                raise ValueError(f"step {step} reads {sorted(missing)}, which are not computed before it")
-            inside = {i for node in step.nodes for i in self.network.nodes[node].inputs} - set(step.nodes)
-            if inside != set(step.operands):
-                raise ValueError(f"step {step} needs {sorted(inside)}")
-            known.update(step.given)
-            done += step.nodes
-        if sorted(done) != list(range(1, len(self.network))) or not known.issuperset(self.network.output_indices):
-            raise ValueError(f"network {self.network.name!r}: its steps do not compute every node once")
+                raise ValueError(f"step {step} reads {sorted(missing)} before they are computed")
+            inputs = {i for node in step.nodes for i in self.network.nodes[node].inputs} - set(step.nodes)
+            if inputs != set(step.operands):
+                raise ValueError(f"step {step}: expected operands {sorted(inputs)}")
+            available.update(step.outputs)
+            computed += step.nodes
+        if sorted(computed) != list(range(1, len(self.network))) or not available.issuperset(
+            self.network.output_indices
+        ):
+            raise ValueError(f"network {self.network.name!r}: the steps must compute every node exactly once")
         return self
 
 
 def _in_order(network: Network) -> Iterator[ExecutionStep]:
-    """The steps of a network with loops, each as soon as what it reads is there, else in the order of the nodes."""
+    """Yield the steps of a network with loops, in node order as far as the operands are available."""
     loops = {loop[0]: loop for loop in network.graph.loops}
-    unit = {member: first for first, loop in loops.items() for member in loop}  # a loop is computed with its first node
+    unit = {member: first for first, loop in loops.items() for member in loop}  # first node of the loop of each node
+    # A loop reads nodes outside it that may come later than its first node, so node order is not sufficient.
     sorter: TopologicalSorter[int] = TopologicalSorter()
     for index, node in enumerate(network.nodes):
         own = unit.get(index, index)
@@ -140,11 +143,11 @@ def _in_order(network: Network) -> Iterator[ExecutionStep]:
 def _loop_step(network: Network, loop: tuple[int, ...]) -> ExecutionStep:
     inside = frozenset(loop)
     operands = dict.fromkeys(i for node in loop for i in network.nodes[node].inputs if i not in inside)
-    given = tuple(
+    outputs = tuple(
         node for node in loop if node in network.output_indices or not inside.issuperset(network.graph.consumers[node])
     )
-    return ExecutionStep(loop, tuple(operands), loop=given)
+    return ExecutionStep(loop, tuple(operands), loop=outputs)
 
 
 Pass = Callable[[Program], tuple[Program, str]]
-"""Gives a program that computes the same, and says in a sentence what it did; an empty one: nothing."""
+"""Function that returns a program with the same results, and a description of the changes for users."""

@@ -1,4 +1,4 @@
-"""What is kept of values for the backward pass: a few bits of spikes and counts; nothing of what is recomputed."""
+"""Passes on tensors saved for the backward pass: packing and recomputation."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from sewdsl.passes.memory import RecomputationChoice, choose_recomputation, trai
 from sewdsl.passes.program import Program
 
 WIDTHS = (1, 2, 4, 8)
+"""Supported bits per packed value."""
 
 
 def pack_bits(program: Program) -> tuple[Program, str]:
-    """Marks nodes whose values fit into 1, 2, 4 or 8 bits.
+    """Select the values that fit into 1, 2, 4 or 8 bits.
 
-    A layer that keeps its input for its gradient, such as a convolution after a neuron or a join, then keeps it so.
+    A layer that saves its input, such as a convolution after a neuron, saves the packed input.
 
-    Law: the same outputs and gradients, to the bit.
+    Law: bit-identical outputs and gradients.
     """
     network = program.network
     bits = {i: width for i, node in enumerate(network.nodes) if (width := _width(node.output.values)) is not None}
-    kept = {i for step in program.steps if not step.loop for i in step.keeps(network)} & set(bits)
-    if not kept:
+    saved = {i for step in program.steps if not step.loop for i in step.keeps(network)} & set(bits)
+    if not saved:
         return program, ""
-    counts = {width: sum(bits[i] == width for i in kept) for width in WIDTHS}
-    words = [f"{count} in {width} bit{'s' if width > 1 else ''} a value" for width, count in counts.items() if count]
-    return replace(program, bits=bits), f"kept for the backward pass: {', '.join(words)}"
+    counts = {width: sum(bits[i] == width for i in saved) for width in WIDTHS}
+    parts = [f"{count} in {width} bit{'s' if width > 1 else ''}" for width, count in counts.items() if count]
+    return replace(program, bits=bits), f"saved tensors: {', '.join(parts)} per value"
 
 
 def _width(values: ValueRange) -> int | None:
@@ -35,29 +36,31 @@ def _width(values: ValueRange) -> int | None:
 
 
 def recompute_values(program: Program) -> tuple[Program, str]:
-    """Marks the values that are not kept, if the recipe says how much memory there is and not all of them fit.
+    """Select the values to recompute if the recipe has a memory budget and the saved values exceed it.
 
-    Of all sets of values that make the step fit, it takes one that costs least to compute again, as far as can be known
-    before anything runs; where none fits, the one that takes least.
+    Of all selections that meet the budget, the pass takes one of minimum estimated cost. If there is none, it takes the
+    one that needs the least memory.
 
-    Law: the same outputs and gradients, on a CPU to the bit where no small tensors have to be spared; where they have,
-    apart from rounding and what is decided by it, as of :func:`~sewdsl.passes.steps.fuse_neurons`.
+    Law: bit-identical outputs and gradients on a CPU, if small tensors are not fused. Otherwise they are equal up to
+    rounding and its consequences, as for :func:`~sewdsl.passes.steps.fuse_neurons`.
     """
     recipe = program.network.recipe
     if recipe is None or recipe.budget is None:
         return program, ""
     choice = choose_recomputation(program, training_load(recipe), recipe.budget)
-    return choice.program, _said(choice, recipe.budget)
+    return choice.program, _describe_choice(choice, recipe.budget)
 
 
-def _said(choice: RecomputationChoice, budget: int) -> str:
+def _describe_choice(choice: RecomputationChoice, budget: int) -> str:
     peak, program = choice.peak, choice.program
-    fits = "fits" if choice.fits else "does not fit"
-    words = [f"a training step takes {format_bytes(peak.bytes)}, which {fits} into {format_bytes(budget)}"]
+    relation = "within" if choice.fits else "over"
+    parts = [
+        f"a training step needs {format_bytes(peak.bytes)}, {relation} the memory budget of {format_bytes(budget)}"
+    ]
     if program.lean:
-        words.append("less is stored of small tensors too")
-    if program.again:
-        share = peak.again / max(3 * sum(map(peak.sizes.macs, peak.sizes.plan.steps)), 1)
-        values = "1 value is" if len(program.again) == 1 else f"{len(program.again)} values are"
-        words.append(f"{values} computed again, {share:.1%} of a step's work")
-    return "; ".join(words)
+        parts.append("small tensors are compressed too")
+    if program.recomputed:
+        fraction = peak.recompute_macs / max(3 * sum(map(peak.sizes.macs, peak.sizes.plan.steps)), 1)
+        values = "1 value is" if len(program.recomputed) == 1 else f"{len(program.recomputed)} values are"
+        parts.append(f"{values} recomputed, {fraction:.1%} of a step's work")
+    return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""A training step in words: how it runs, and what is kept for the backward pass."""
+"""Text reports of a training step: execution and saved tensors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from sewdsl.passes.plan import Kernel
 
 
 class MemoryRow(NamedTuple):
-    """What waits for the backward pass, of one node or of a block.
+    """Memory saved for the backward pass, for a node or a block.
 
     Attributes:
-        layer: As the notation writes it.
-        path: The node's name, or the block's.
+        layer: Layer in compact notation, or the call of the block.
+        path: Name of the node or block.
+        how: Format of the saved value.
+        bytes: Saved memory in bytes.
     """
 
     layer: str
@@ -29,7 +31,11 @@ class MemoryRow(NamedTuple):
 
 
 def predict_memory(network: Network, batch: int | None, device: Literal["cpu", "cuda"]) -> PeakMemory:
-    """The memory of a training step of the network as its recipe says, with another batch if one is given."""
+    """Predict the memory of a training step with the recipe of the network.
+
+    Args:
+        batch: Batch size; None: that of the recipe.
+    """
     recipe = network.recipe
     if recipe is not None and batch is not None:
         network = network.with_recipe(recipe.model_copy(update={"batch": batch}))
@@ -37,63 +43,63 @@ def predict_memory(network: Network, batch: int | None, device: Literal["cpu", "
 
 
 def describe_load(sizes: ValueSizes) -> str:
-    """Samples, time-steps, precision and device of a training step."""
+    """Return a text with the samples, time-steps, precision and device of a training step."""
     load = sizes.load
     samples, steps = f"{load.samples} sample{'' if load.samples == 1 else 's'}", f"T = {sizes.T}"
-    where = "" if load.device == "cpu" else ", on a GPU"
-    return f"{samples}, {steps}, {'mixed precision' if load.mixed else 'float32'}{where}"
+    device = "" if load.device == "cpu" else ", on a GPU"
+    return f"{samples}, {steps}, {'mixed precision' if load.mixed else 'float32'}{device}"
 
 
-def peak_node(found: PeakMemory) -> Node:
-    """The node at whose computation the peak is."""
-    return found.sizes.network.nodes[found.sizes.plan.steps[found.moment.step].gives]
+def peak_node(peak: PeakMemory) -> Node:
+    """Return the node that is computed when memory peaks."""
+    return peak.sizes.network.nodes[peak.sizes.plan.steps[peak.moment.step].gives]
 
 
-def kept_values(network: Network, found: PeakMemory) -> list[MemoryRow]:
-    """One for each node of which something is kept, or computed again."""
-    again = found.sizes.program.again
+def kept_values(network: Network, peak: PeakMemory) -> list[MemoryRow]:
+    """Return a row for each node with a saved or recomputed value."""
+    recomputed = peak.sizes.program.recomputed
     return [
-        MemoryRow(node.op.label, node.name, _how(found, i), found.kept.get(i, 0))
+        MemoryRow(node.op.label, node.name, _saved_format(peak, i), peak.kept.get(i, 0))
         for i, node in enumerate(network)
-        if i in again or found.kept.get(i)
+        if i in recomputed or peak.kept.get(i)
     ]
 
 
-def kept_values_by_block(network: Network, found: PeakMemory) -> list[MemoryRow]:
-    """One for each node outside blocks, and one for each call of a block."""
+def kept_values_by_block(network: Network, peak: PeakMemory) -> list[MemoryRow]:
+    """Return a row for each node outside blocks, and for each block call."""
     rows = []
-    kept = {row.path: row for row in kept_values(network, found)}
+    row_by_name = {row.path: row for row in kept_values(network, peak)}
     for block, group in groupby(network, key=outermost_block):
-        inside = [kept[node.name] for node in group if node.name in kept]
+        block_rows = [row_by_name[node.name] for node in group if node.name in row_by_name]
         if block is None:
-            rows += inside
-        elif inside:
+            rows += block_rows
+        elif block_rows:
             path, _, text = block
-            how = ", ".join(dict.fromkeys(row.how for row in inside))
-            rows.append(MemoryRow(text, path, how, sum(row.bytes for row in inside)))
+            formats = ", ".join(dict.fromkeys(row.how for row in block_rows))
+            rows.append(MemoryRow(text, path, formats, sum(row.bytes for row in block_rows)))
     return rows
 
 
-def _how(found: PeakMemory, index: int) -> str:
-    program = found.sizes.program
-    if index in program.again:
-        return "computed again"
-    if found.sizes.kept(index) is None or not found.kept.get(index):
-        return "as it is"
+def _saved_format(peak: PeakMemory, index: int) -> str:
+    program = peak.sizes.program
+    if index in program.recomputed:
+        return "recomputed"
+    if peak.sizes.kept(index) is None or not peak.kept.get(index):
+        return "unchanged"
     return _bits_text(program.bits[index])
 
 
 def _bits_text(bits: int) -> str:
-    return f"{bits} bit{'' if bits == 1 else 's'} a number"
+    return f"{bits} bit{'' if bits == 1 else 's'} per value"
 
 
 class StepRow(NamedTuple):
-    """A step of a plan, in words.
+    """Description of a planned step.
 
     Attributes:
-        runs: How they run; empty: each by itself.
-        stored: How the value of maps lies in memory.
-        kept: What is kept of the value for the backward pass.
+        runs: Kernels and options; empty for a node that is computed by itself.
+        stored: Memory format of feature maps.
+        kept: Format of the value saved for the backward pass.
     """
 
     nodes: list[str]
@@ -108,31 +114,31 @@ _KERNELS: dict[Kernel, str] = {
     "module": "by itself",
     "loop": "time-step by time-step",
 }
-_BY_EVENTS = {True: "by events if few, to the bit", False: "by events if few"}
-"""How a convolution runs that reads spikes, by whether every bit has to stay the same."""
+_BY_EVENTS = {True: "event-driven if few are active, bit-identical", False: "event-driven if few are active"}
+"""Description of an event-driven convolution, by whether it must be bit-identical to a dense one."""
 
 
 def planned_steps(sizes: ValueSizes) -> list[StepRow]:
-    """How a training step runs: each step's kernel, layout, and what is kept of its value."""
+    """Return the planned steps of a training step: kernel, memory format, and format of the saved value."""
     program, network = sizes.program, sizes.network
-    kept = {i for step in sizes.plan.steps for i in step.keeps}
+    saved = {i for step in sizes.plan.steps for i in step.keeps}
     steps = []
     for step in sizes.plan.steps:
         runs = [_KERNELS[step.kernel]] if len(step.nodes) > 1 else []
         runs += ["for one time-step"] if step.once else []
         runs += [_BY_EVENTS[step.exact]] if step.events else []
-        runs += ["by Winograd's algorithm if large"] if step.winograd else []
-        runs += ["giving up its input early"] if step.frees_input else []
-        runs += ["a byte for each maximum"] if step.byte_places else []
-        maps = len(network.nodes[step.gives].output.shape) == len("CHW")
-        layout = ("channels last" if program.channels_last else "row by row") if maps else ""
+        runs += ["Winograd's algorithm if large"] if step.winograd else []
+        runs += ["frees its input early"] if step.frees_input else []
+        runs += ["1 byte per maximum"] if step.byte_places else []
+        is_map = len(network.nodes[step.gives].output.shape) == len("CHW")
+        layout = ("channels last" if program.channels_last else "contiguous") if is_map else ""
         names = [network.nodes[i].name for i in step.nodes]
         bits = sizes.plan.bits.get(step.gives)
-        if step.gives not in kept:
-            storage = "no"
+        if step.gives not in saved:
+            saved_format = "no"
         elif step.recomputed:
-            storage = "computed again"
+            saved_format = "recomputed"
         else:
-            storage = "as it is" if bits is None else _bits_text(bits)
-        steps.append(StepRow(names, runs, layout, storage))
+            saved_format = "unchanged" if bits is None else _bits_text(bits)
+        steps.append(StepRow(names, runs, layout, saved_format))
     return steps

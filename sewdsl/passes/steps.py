@@ -1,4 +1,4 @@
-"""Which nodes are computed in one step, and which once for all time-steps."""
+"""Passes that select which nodes are computed in one step, and which only once for all time-steps."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sewdsl.passes.program import ExecutionStep, Program
 
 
 def hoist_static(program: Program) -> tuple[Program, str]:
-    """Marks what lies before the first neuron of a network with a static input.
+    """Mark the nodes before the first neuron of a network with a static input, to compute them once.
 
-    Law: the same outputs, gradients and running statistics, since T equal slices have the mean and the variance of one,
-    apart from rounding and what is decided by it: their sums have fewer addends.
+    Law: the same outputs, gradients and running statistics up to rounding and its consequences. T equal slices have the
+    mean and the variance of one slice, but sums have fewer terms.
     """
     network, T = program.network, program.network.settings.steps
     steps = tuple(
@@ -28,33 +28,33 @@ def hoist_static(program: Program) -> tuple[Program, str]:
     if not once or T == 1:
         return program, ""
     total = network.total_macs
-    share = sum(map(network.macs, once)) * (T - 1) / (total * T) if total else 0.0
+    fraction = sum(map(network.macs, once)) * (T - 1) / (total * T) if total else 0.0
     names = ", ".join(node.name for node in once)
-    return program.with_steps(steps), f"once, not {T} times: {names}; saves {share:.1%} of the multiply-accumulates"
+    return program.with_steps(steps), f"computed once instead of {T} times: {names}; saves {fraction:.1%} of the MACs"
 
 
 def fuse_neurons(program: Program) -> tuple[Program, str]:
-    """Puts every batch norm that only one neuron reads into that neuron's step, and a join that alone reads the spikes.
+    """Fuse each batch norm with its only consumer, if that is a neuron, and with a join of the spikes.
 
-    The normalised current is then computed where it is used, and nothing of it is stored: for the backward pass, the
-    input of the norm and two numbers a channel give it again. Spikes that go into a join are not stored either. Such a
-    step reads the input of the norm and the join's other operand, in this order.
+    The normalised current is computed in the kernel and not stored. The backward pass recomputes it from the input of
+    the norm and two numbers per channel. Spikes before a join are not stored either. The operands of a fused step are
+    the input of the norm and the other operand of the join, in this order.
 
-    Law: the same outputs, gradients and running statistics, apart from rounding and what is decided by it.
+    Law: the same outputs, gradients and running statistics up to rounding and its consequences.
     """
     network = program.network
-    norms = _norms(network)
+    norms = _norms_by_neuron(network)
     if not norms:
         return program, ""
-    joins = _joins(network, norms)
-    gone = {*norms.values(), *joins.values()}
-    steps = tuple(_fused(step, norms, joins, network) for step in program.steps if step.gives not in gone)
-    said = f"{len(norms)} batch norms are computed together with the neurons after them"
-    return program.with_steps(steps), f"{said}, and {len(joins)} joins with those" if joins else said
+    joins = _neurons_by_join(network, norms)
+    fused = {*norms.values(), *joins.values()}
+    steps = tuple(_fuse_step(step, norms, joins, network) for step in program.steps if step.gives not in fused)
+    report = f"fused {len(norms)} batch norms with neurons"
+    return program.with_steps(steps), f"{report}, and {len(joins)} joins" if joins else report
 
 
-def _norms(network: Network) -> dict[int, int]:
-    """By index of neurons, the batch norm that only they read."""
+def _norms_by_neuron(network: Network) -> dict[int, int]:
+    """Return for each neuron the batch norm that only this neuron reads."""
     return {
         readers[0]: i
         for i, readers in enumerate(network.graph.consumers)
@@ -67,8 +67,8 @@ def _norms(network: Network) -> dict[int, int]:
     }
 
 
-def _joins(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:
-    """By index of a join, the neurons whose spikes only it reads, if they have a norm; of two such, the later."""
+def _neurons_by_join(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:
+    """Return for each join the normalised neuron whose spikes only this join reads; of two, the later one."""
     return {
         readers[0]: i
         for i, readers in enumerate(network.graph.consumers)
@@ -76,30 +76,33 @@ def _joins(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:
     }
 
 
-def _fused(step: ExecutionStep, norms: Mapping[int, int], joins: Mapping[int, int], network: Network) -> ExecutionStep:
-    neurons = joins.get(step.gives, step.gives)
-    norm = norms.get(neurons)
+def _fuse_step(
+    step: ExecutionStep, norms: Mapping[int, int], joins: Mapping[int, int], network: Network
+) -> ExecutionStep:
+    """Return a step fused with its norm, if there is one."""
+    neuron = joins.get(step.gives, step.gives)
+    norm = norms.get(neuron)
     if norm is None:
         return step
     inputs = network.nodes[norm].inputs
-    if neurons == step.gives:
-        return ExecutionStep((norm, neurons), inputs)
-    others = tuple(i for i in network.nodes[step.gives].inputs if i != neurons)
-    return ExecutionStep((norm, neurons, step.gives), inputs + others)
+    if neuron == step.gives:
+        return ExecutionStep((norm, neuron), inputs)
+    other_operands = tuple(i for i in network.nodes[step.gives].inputs if i != neuron)
+    return ExecutionStep((norm, neuron, step.gives), inputs + other_operands)
 
 
 def fold_batch_norm(program: Program) -> tuple[Program, str]:
-    """Puts every batch norm that is still on its own after a convolution or a linear layer into that layer's step.
+    """Fold each remaining batch norm after a convolution or linear layer into the weights, in evaluation.
 
-    In evaluation, the layer then runs with weights that give the normalised output at once. They are computed again in
-    each forward, from what the modules hold: nothing can be out of date. In training, both run as ever.
+    The folded weights are computed in every forward pass, so they are never stale. In training, both layers run
+    separately.
 
-    Law: the same outputs and gradients, apart from rounding and what is decided by it: products of weights are rounded
-    before they are added up.
+    Law: the same outputs and gradients up to rounding and its consequences: products of weights are rounded before they
+    are summed.
     """
     network = program.network
-    alone = {step.gives for step in program.steps if len(step.nodes) == 1}
-    pairs = {norm: layer for layer, norm in _folding_pairs(network) if {layer, norm} <= alone}
+    single = {step.gives for step in program.steps if len(step.nodes) == 1}
+    pairs = {norm: layer for layer, norm in _folding_pairs(network) if {layer, norm} <= single}
     if not pairs:
         return program, ""
     layers, once = set(pairs.values()), {step.gives for step in program.steps if step.once}
@@ -112,11 +115,11 @@ def fold_batch_norm(program: Program) -> tuple[Program, str]:
         for step in program.steps
         if step.gives not in layers
     )
-    return program.with_steps(steps), f"in evaluation, {len(pairs)} batch norms are part of the weights before them"
+    return program.with_steps(steps), f"folded {len(pairs)} batch norms into weights, in evaluation"
 
 
 def _folding_pairs(network: Network) -> list[tuple[int, int]]:
-    """Indices of layers and of the batch norms that are their only readers."""
+    """Return pairs of a layer and the batch norm that is its only consumer."""
     return [
         (i, readers[0])
         for i, readers in enumerate(network.graph.consumers)

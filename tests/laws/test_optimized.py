@@ -123,7 +123,7 @@ def test_what_is_computed_again_is_the_same_to_the_bit(
     again = frozenset(step.gives for step, yes in zip(steps, cycle(chosen), strict=False) if yes)
     kept, computed = (
         run(build(drawn, each, numbers).train(training), drawn, numbers)
-        for each in (program, replace(program, again=again))
+        for each in (program, replace(program, recomputed=again))
     )
     assert list(differences(computed, kept, 0)) == []
 

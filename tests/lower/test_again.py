@@ -42,7 +42,7 @@ def build(body: str, encode: str = "none") -> tuple[SpikingNetwork, SpikingNetwo
     """A network that keeps what it needs, and one that computes again whatever can be."""
     program = optimized(body, encode)
     again = frozenset(step.gives for step in program.steps)
-    return lower(program, seed=0), lower(replace(program, again=again), seed=0)
+    return lower(program, seed=0), lower(replace(program, recomputed=again), seed=0)
 
 
 def step(model: SpikingNetwork, x: Tensor, *, autocast: bool = False) -> dict[str, Tensor]:

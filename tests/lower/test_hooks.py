@@ -680,7 +680,7 @@ def test_a_layer_that_is_not_ours_is_not_computed_again() -> None:
             return x_TN + torch.rand_like(x_TN)
 
     program = optimize_program(build(1).network)
-    model = lower(replace(program, again=frozenset(step.gives for step in program.steps)), seed=0).double()
+    model = lower(replace(program, recomputed=frozenset(step.gives for step in program.steps)), seed=0).double()
     model.relu1 = Noisy()
     model(frames()).square().sum().backward()
     assert model.relu1.calls == 1

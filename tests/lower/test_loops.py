@@ -139,7 +139,7 @@ def test_only_the_nodes_of_a_loop_run_step_by_step() -> None:
     model(shown())
     assert calls == ["fc1", *["feedback.fc1", "add1", "body.lif1"] * T, "fc2"]
     (step,) = (step for step in model.program.steps if step.loop)
-    assert [model.network.nodes[i].name for i in step.given] == ["body.lif1"]
+    assert [model.network.nodes[i].name for i in step.outputs] == ["body.lif1"]
     assert [model.network.nodes[i].name for i in step.operands] == ["fc1"]
 
 

@@ -105,4 +105,4 @@ def test_only_at_level_2() -> None:
         for level in ("1", "2")
     ]
     assert "fold:" not in said[0]
-    assert "fold: in evaluation, 11 batch norms are part of the weights before them" in said[1].splitlines()
+    assert "fold: folded 11 batch norms into weights, in evaluation" in said[1].splitlines()

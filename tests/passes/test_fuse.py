@@ -299,6 +299,6 @@ def test_with_autocast(body: str) -> None:
 
 def test_what_is_said() -> None:
     done = CliRunner().invoke(app, ["compile", "7b-net", "--emit", "passes"])
-    said = "15 batch norms are computed together with the neurons after them, and 7 joins with those"
+    said = "fused 15 batch norms with neurons, and 7 joins"
     assert f"fuse: {said}" in done.stdout.splitlines()
     assert fuse_neurons(Program.of(sewdsl.load("c6k3-BN-PLIF-FC5", input="2x8x8", steps=4)))[1].endswith("after them")

@@ -125,7 +125,7 @@ def test_events_have_no_static_prefix() -> None:
 
 def test_what_is_said() -> None:
     done = CliRunner().invoke(app, ["compile", "sew-resnet-18", "--emit", "passes"])
-    assert done.stdout.splitlines()[0].startswith("hoist: once, not 4 times: conv1, bn1; saves ")
+    assert done.stdout.splitlines()[0].startswith("hoist: computed once instead of 4 times: conv1, bn1; saves ")
     done = CliRunner().invoke(app, ["compile", "7b-net", "--emit", "passes"])
     assert done.stdout.splitlines()[0] == "hoist: nothing to do"
     assert CliRunner().invoke(app, ["compile", "7b-net", "--emit", "passes", "--optimize", "0"]).stdout == ""

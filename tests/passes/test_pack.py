@@ -157,7 +157,7 @@ def test_nothing_holds_what_was_packed() -> None:
 
 def test_what_is_said() -> None:
     done = CliRunner().invoke(app, ["compile", "7b-net", "--emit", "passes"])
-    said = "pack: kept for the backward pass: 8 in 1 bit a value, 2 in 2 bits a value, 5 in 4 bits a value"
+    said = "pack: saved tensors: 8 in 1 bit, 2 in 2 bits, 5 in 4 bits per value"
     assert said in done.stdout.splitlines()
 
 

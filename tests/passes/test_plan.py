@@ -221,7 +221,7 @@ def test_a_static_input_is_dealt_with_once() -> None:
 def test_all_of_a_step_is_computed_again() -> None:
     """Also where its nodes run one by one; but nothing that draws lots, or that is not as it was built."""
     program = optimize_program(network("c6k3-BN-PLIF-DP-FC5"))
-    program = replace(program, again=frozenset(step.gives for step in program.steps))
+    program = replace(program, recomputed=frozenset(step.gives for step in program.steps))
     found = plan_execution(program, ExecutionContext(4, 3))
     assert [step.recomputed for step in found.steps] == [True, True, True, False, True]
     states = (AS_BUILT, AS_BUILT, AS_BUILT, AS_BUILT._replace(as_built=False), AS_BUILT, AS_BUILT)
@@ -246,9 +246,9 @@ def test_a_plan_is_printed() -> None:
     assert done.exit_code == 0
     rows = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert rows[0] == "7B-Net: a training step on 16 samples, T = 12, mixed precision"
-    assert "conv1 giving up its input early channels last as it is" in rows
-    assert "bn1 + plif1 in one kernel channels last 1 bit a number" in rows
-    assert "repeat1.1.max_pool1 a byte for each maximum channels last 2 bits a number" in rows
+    assert "conv1 frees its input early channels last unchanged" in rows
+    assert "bn1 + plif1 in one kernel channels last 1 bit per value" in rows
+    assert "repeat1.1.max_pool1 1 byte per maximum channels last 2 bits per value" in rows
     assert rows[-2] == "fc1 by itself no"
 
 

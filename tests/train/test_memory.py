@@ -41,7 +41,7 @@ def test_without_the_setting_nothing_is_said(small: Path, tmp_path: Path, return
 
 def test_plenty_changes_nothing(small: Path, run: Run, tmp_path: Path, returned: list[None]) -> None:
     said = train(small, tmp_path / "run", "train.memory=1GB")
-    assert re.fullmatch(r"memory: a training step takes [\d.]+ MB, which fits into 1.00 GB", said)
+    assert re.fullmatch(r"memory: a training step needs [\d.]+ MB, within the memory budget of 1.00 GB", said)
     assert returned
     expected, got = weights(run.folder), weights(RunFolder(tmp_path / "run"))
     assert expected.keys() == got.keys()
@@ -50,8 +50,8 @@ def test_plenty_changes_nothing(small: Path, run: Run, tmp_path: Path, returned:
 
 def test_little_is_enough(small: Path, run: Run, tmp_path: Path, returned: list[None]) -> None:
     said = train(small, tmp_path / "run", "train.memory=2800kB")
-    assert "which fits into 2.80 MB" in said
-    assert "computed again" in said
+    assert "within the memory budget of 2.80 MB" in said
+    assert "recomputed" in said
     assert returned
     accuracy = RunFolder(tmp_path / "run").read_result().accuracy
     assert accuracy == pytest.approx(run.result.accuracy, abs=0.1)

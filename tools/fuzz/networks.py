@@ -198,7 +198,7 @@ def _programs(network: Network, random: Random) -> Iterator[tuple[str, Program]]
     program = replace(optimize_program(network, random.choice((1, 2))), lean=random.random() < 0.5)
     steps = [step for step in program.steps if all(network.nodes[i].op.repeatable for i in step.nodes)]
     again = frozenset(step.gives for step in steps if random.random() < 0.5)
-    yield f"computed again: {sorted(again)}", replace(program, again=again)
+    yield f"computed again: {sorted(again)}", replace(program, recomputed=again)
 
 
 def _stream(case: Drawn, random: Random) -> None:

@@ -1,4 +1,4 @@
-"""How much memory a training step takes, and how to make it take less; all from the network, before anything runs."""
+"""Prediction of the memory of a training step, and selection of recomputed values to reduce it."""
 
 from sewdsl.passes.memory.choose_recomputation import RecomputationChoice, choose_recomputation
 from sewdsl.passes.memory.step_timeline import Moment, PeakMemory, peak_memory

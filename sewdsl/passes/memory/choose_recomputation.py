@@ -1,4 +1,4 @@
-"""Which saved values to recompute so that a training step fits a memory budget, at the least cost."""
+"""Selection of recomputed values that meets a memory budget at minimum cost."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from sewdsl.passes.plan import PlannedStep
 from sewdsl.passes.program import Program
 
 RELATIVE_GAP = 0.001
-"""By how much a set may cost more than the cheapest there is."""
+"""Maximum relative difference in cost from the optimal selection."""
+# A time limit would make the selection depend on the speed of the machine.
 MAX_SEARCH_NODES = 2000
-"""Branches that are looked at; a bound of time would give one set today and another tomorrow."""
+"""Maximum number of branches of the integer program's search."""
 
 
 class SavingTarget(NamedTuple):
-    """What has to be saved at a moment.
+    """Memory to save at a moment.
 
     Attributes:
-        sizes: Of the things that can save anything then.
-        bytes: How much they have to save together.
+        sizes: Bytes saved by each value that can be recomputed, by node.
+        bytes: Bytes to save in total.
     """
 
     sizes: Mapping[int, int]
@@ -30,15 +31,15 @@ class SavingTarget(NamedTuple):
 
     @property
     def met(self) -> bool:
-        """Whether all of them together save enough."""
+        """True if all values together save enough memory."""
         return sum(self.sizes.values()) >= self.bytes
 
 
 def min_cost_cover(costs: Mapping[int, int], needs: Sequence[SavingTarget]) -> frozenset[int] | None:
-    """The set of least cost that meets all needs; None: there is none.
+    """Return the set of values of minimum cost that meets all targets; None if there is none.
 
     Args:
-        costs: Of the things, >= 0.
+        costs: Cost of recomputing each value, >= 0.
     """
     import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
@@ -49,110 +50,113 @@ def min_cost_cover(costs: Mapping[int, int], needs: Sequence[SavingTarget]) -> f
         return frozenset()
     if not all(need.met for need in needs):
         return None
-    things = sorted(costs)
-    column = {thing: place for place, thing in enumerate(things)}
+    nodes = sorted(costs)
+    column = {node: position for position, node in enumerate(nodes)}
     entries = [(row, column[i], size) for row, need in enumerate(needs) for i, size in need.sizes.items()]
     rows, columns, sizes = (np.array(part) for part in zip(*entries, strict=True))
-    least = np.array([need.bytes for need in needs], dtype=float)
-    matrix = csr_array((sizes / least[rows], (rows, columns)), shape=(len(needs), len(things)))
-    weights = np.array([costs[thing] for thing in things], dtype=float)
-    found = milp(
+    required = np.array([need.bytes for need in needs], dtype=float)
+    # Rows are scaled to a right-hand side of 1, and costs to a maximum of 1, for numerical stability.
+    matrix = csr_array((sizes / required[rows], (rows, columns)), shape=(len(needs), len(nodes)))
+    weights = np.array([costs[node] for node in nodes], dtype=float)
+    solution = milp(
         weights / max(weights.max(), 1.0),
         constraints=LinearConstraint(matrix, lb=1.0),
-        integrality=np.ones(len(things)),
+        integrality=np.ones(len(nodes)),
         bounds=Bounds(0, 1),
         options={"mip_rel_gap": RELATIVE_GAP, "node_limit": MAX_SEARCH_NODES},
     )
-    if found.x is None:
+    if solution.x is None:
         return None
-    return frozenset(thing for thing, chosen in zip(things, found.x, strict=True) if chosen > 0.5)  # noqa: PLR2004
+    return frozenset(node for node, selected in zip(nodes, solution.x, strict=True) if selected > 0.5)  # noqa: PLR2004 -- solutions are 0 or 1 up to a tolerance
 
 
 MAX_RECOMPUTE_DEPTH = 64
-"""How many values in a row are recomputed, each from the one before it: one call within another."""
+"""Maximum length of a chain of recomputed values, which is recomputed recursively."""
 
 
 class RecomputableValues(NamedTuple):
-    """Of every such value, by its node.
+    """All values that can be recomputed, by node.
 
     Attributes:
         sizes: Bytes.
-        costs: Of computing it again, with all that the way to it leads through, in multiply-accumulates.
-        ways: The values in between, which are not kept.
-        read: The place of the last step that reads it on the way forward: after it, it waits.
-        needed: That of the first that needs it on the way back.
+        costs: Cost of recomputation including intermediate values, in multiply-accumulates.
+        paths: Intermediate values that are not saved.
+        read: Index of the last step that reads the value in the forward pass.
+        needed: Index of the first step that needs the value in the backward pass.
     """
 
     sizes: dict[int, int]
     costs: dict[int, int]
-    ways: dict[int, frozenset[int]]
+    paths: dict[int, frozenset[int]]
     read: dict[int, int]
     needed: dict[int, int]
 
     @classmethod
     def of(cls, sizes: ValueSizes) -> RecomputableValues:
-        """Those of a program."""
+        """Return the recomputable values of a program."""
         steps = _repeatable(sizes)
-        kept = {i: place for place, step in enumerate(sizes.plan.steps) if not step.loop for i in step.keeps}
-        read = {i: place for place, step in enumerate(sizes.plan.steps) for i in step.operands}
-        found = cls({}, {}, {}, read, kept)
-        for i in sorted(kept.keys() & steps.keys()):
+        needed = {i: index for index, step in enumerate(sizes.plan.steps) if not step.loop for i in step.keeps}
+        read = {i: index for index, step in enumerate(sizes.plan.steps) for i in step.operands}
+        values = cls({}, {}, {}, read, needed)
+        for i in sorted(needed.keys() & steps.keys()):
             if sizes.kept(i) is None and not sizes.gives_on(steps[i]):
-                way = _way(i, steps, kept)
-                found.sizes[i] = sizes.value(i)
-                found.ways[i] = way - {i}
-                found.costs[i] = sum(sizes.cost(steps[j]) for j in way)
-        return found
+                path = _path(i, steps, needed)
+                values.sizes[i] = sizes.value(i)
+                values.paths[i] = path - {i}
+                values.costs[i] = sum(sizes.cost(steps[j]) for j in path)
+        return values
 
-    def at(self, place: int, *, backward: bool) -> dict[int, int]:
-        """Bytes of those that only wait while a step is at work."""
+    def at(self, index: int, *, backward: bool) -> dict[int, int]:
+        """Return the bytes of the values that are saved but not used while a step runs."""
         last = self.needed if backward else self.read
-        return {i: size for i, size in self.sizes.items() if last[i] < place}
+        return {i: size for i, size in self.sizes.items() if last[i] < index}
 
-    def through(self, chosen: frozenset[int]) -> frozenset[int]:
-        """The same values, and those on the way to them."""
-        return chosen.union(*(self.ways[i] for i in chosen))
+    def through(self, selected: frozenset[int]) -> frozenset[int]:
+        """Return the values and their intermediate values."""
+        return selected.union(*(self.paths[i] for i in selected))
 
 
 def _repeatable(sizes: ValueSizes) -> dict[int, PlannedStep]:
-    """Units whose values can be had again, by what they give: a step of its own, which has nothing random.
-
-    In a long row of them, one in every so many is left out, and kept.
-    """
-    found: dict[int, PlannedStep] = {}
+    """Return the steps that can be repeated, by output: deterministic, and one step of the program."""
+    repeatable: dict[int, PlannedStep] = {}
     steps, depth = {step.gives for step in sizes.program.steps}, dict[int, int]()
     for step in sizes.plan.steps:
         ops = [sizes.network.nodes[i].op for i in step.nodes]
-        deep = 1 + max((depth.get(i, 0) for i in step.operands if sizes.kept(i) is None), default=0)
+        chain_length = 1 + max((depth.get(i, 0) for i in step.operands if sizes.kept(i) is None), default=0)
         if step.loop:
             continue
-        if step.gives in steps and deep < MAX_RECOMPUTE_DEPTH and all(op.repeatable and not op.view for op in ops):
-            found[step.gives], depth[step.gives] = step, deep
-    return found
+        # Every MAX_RECOMPUTE_DEPTH-th step of a long chain is excluded, and its value saved.
+        if (
+            step.gives in steps
+            and chain_length < MAX_RECOMPUTE_DEPTH
+            and all(op.repeatable and not op.view for op in ops)
+        ):
+            repeatable[step.gives], depth[step.gives] = step, chain_length
+    return repeatable
 
 
-def _way(index: int, steps: Mapping[int, PlannedStep], kept: Mapping[int, int]) -> frozenset[int]:
-    """A value, and those before it that are not kept, back to values that are."""
-    way, ahead = set[int](), [index]
-    while ahead:
-        i = ahead.pop()
-        if i in steps and i not in way:
-            way.add(i)
-            ahead += [j for j in steps[i].operands if j not in kept]
-    return frozenset(way)
+def _path(index: int, steps: Mapping[int, PlannedStep], saved: Mapping[int, int]) -> frozenset[int]:
+    """Return a value and the unsaved values that it is computed from, back to saved values."""
+    path, todo = set[int](), [index]
+    while todo:
+        i = todo.pop()
+        if i in steps and i not in path:
+            path.add(i)
+            todo += [j for j in steps[i].operands if j not in saved]
+    return frozenset(path)
 
 
 MAX_ROUNDS = 40
-"""How often the needs are stated again."""
+"""Maximum number of rounds of the search."""
 MAX_MOMENTS_PER_ROUND = 100
-"""How many moments at which it is too much are dealt with at once."""
+"""Maximum number of moments over the budget per round."""
 
 
 class RecomputationChoice(NamedTuple):
-    """A program and what a step of it takes.
+    """A program and the memory of a training step.
 
     Attributes:
-        fits: Whether that is no more than was allowed; else nothing is known that takes less.
+        fits: Whether the step meets the budget. If not, no selection with less memory was found.
     """
 
     program: Program
@@ -161,83 +165,90 @@ class RecomputationChoice(NamedTuple):
 
 
 def choose_recomputation(program: Program, load: TrainingLoad, budget: int) -> RecomputationChoice:
-    """The program that fits into a memory and computes least again; where none does, the one that takes least.
+    """Return the program that meets a memory budget with the least recomputation, or else needs the least memory.
 
-    First as it is, then with less stored of small tensors too, then with values recomputed.
+    The program itself is tried first, then with small tensors fused and packed too, then with recomputed values.
 
     Args:
-        budget: Bytes.
+        budget: Memory budget in bytes.
     """
     lean = program.with_lean()
     for candidate in (program, lean):
-        found = peak_memory(candidate, load)
-        if found.bytes <= budget:
-            return RecomputationChoice(candidate, found, fits=True)
-    again = _Search(lean, load, budget).run()
-    best = _choice(lean, load, budget, again)
-    relaxed = _choice(program, load, budget, again)  # with those, small tensors may be left alone
+        peak = peak_memory(candidate, load)
+        if peak.bytes <= budget:
+            return RecomputationChoice(candidate, peak, fits=True)
+    recomputed = _Search(lean, load, budget).run()
+    best = _choice(lean, load, budget, recomputed)
+    # With recomputed values, the step may fit without compressing small tensors.
+    relaxed = _choice(program, load, budget, recomputed)
     return relaxed if relaxed.fits else best
 
 
-def _choice(program: Program, load: TrainingLoad, budget: int, again: frozenset[int]) -> RecomputationChoice:
-    program = replace(program, again=again)
-    found = peak_memory(program, load)
-    return RecomputationChoice(program, found, fits=found.bytes <= budget)
+def _choice(program: Program, load: TrainingLoad, budget: int, recomputed: frozenset[int]) -> RecomputationChoice:
+    """Return a choice with the given recomputed values."""
+    program = replace(program, recomputed=recomputed)
+    peak = peak_memory(program, load)
+    return RecomputationChoice(program, peak, fits=peak.bytes <= budget)
 
 
 class _Search:
-    """Of the set of values that are recomputed.
+    """Search for the values to recompute.
 
-    At each moment, values that only wait take memory; a whole-number program finds the cheapest set of them that makes
-    up for what is too much. It does not know what computing them again takes in turn: a run through the step tells, and
-    what was still too much is asked for on top.
+    At each moment over the budget, an integer program selects the cheapest saved values that free enough memory.
+    Recomputation needs memory itself, which the integer program ignores. A simulation of the step measures it, and the
+    targets are raised accordingly.
     """
 
     def __init__(self, program: Program, load: TrainingLoad, budget: int) -> None:
         self._program, self._load, self._budget = program, load, budget
-        self._waits = RecomputableValues.of(ValueSizes(program, load))
+        self._values = RecomputableValues.of(ValueSizes(program, load))
 
     def run(self) -> frozenset[int]:
-        """The values, with those that the way to them leads through; if none fit, those that take least."""
-        chosen, everything = frozenset[int](), frozenset(self._waits.costs)
-        needs: dict[tuple[int, bool], SavingTarget] = {}
-        found = self._peak(chosen)
-        tried = {chosen: found.bytes}
+        """Return the recomputed values and their intermediate values.
+
+        If no selection meets the budget, the one with the lowest peak is returned.
+        """
+        selected, everything = frozenset[int](), frozenset(self._values.costs)
+        targets: dict[tuple[int, bool], SavingTarget] = {}
+        peak = self._peak(selected)
+        tried = {selected: peak.bytes}
         for _ in range(MAX_ROUNDS):
-            needs |= self._needs(found, chosen, needs)
-            wanted = min_cost_cover(self._waits.costs, [*needs.values()])
-            chosen = everything if wanted is None or wanted in tried else wanted
-            if chosen in tried:
+            targets |= self._targets(peak, selected, targets)
+            cover = min_cost_cover(self._values.costs, [*targets.values()])
+            # If there is no new selection, everything is recomputed once, then the search ends.
+            selected = everything if cover is None or cover in tried else cover
+            if selected in tried:
                 break
-            found = self._peak(chosen)
-            tried[chosen] = found.bytes
-            if found.bytes <= self._budget:
-                return self._waits.through(chosen)
-        return self._waits.through(min(tried, key=lambda some: (tried[some], len(some))))
+            peak = self._peak(selected)
+            tried[selected] = peak.bytes
+            if peak.bytes <= self._budget:
+                return self._values.through(selected)
+        return self._values.through(min(tried, key=lambda candidate: (tried[candidate], len(candidate))))
 
-    def _needs(
-        self, found: PeakMemory, chosen: frozenset[int], before: Mapping[tuple[int, bool], SavingTarget]
+    def _targets(
+        self, peak: PeakMemory, selected: frozenset[int], previous: Mapping[tuple[int, bool], SavingTarget]
     ) -> dict[tuple[int, bool], SavingTarget]:
-        """What has to be saved where it was too much: what is saved there, and the rest."""
-        needs: dict[tuple[int, bool], SavingTarget] = {}
-        for place, backward, took in _worst(found, self._budget):
-            key, sizes = (place, backward), self._waits.at(place, backward=backward)
-            saved = sum(sizes[i] for i in sizes.keys() & chosen) + took - self._budget
-            known = [need.bytes for need in (needs.get(key), before.get(key)) if need]
-            needs[key] = SavingTarget(sizes, max([saved, *known]))
-        return needs
+        """Return the memory to save at each moment over the budget."""
+        targets: dict[tuple[int, bool], SavingTarget] = {}
+        for step_index, backward, peak_bytes in _moments_over_budget(peak, self._budget):
+            key, sizes = (step_index, backward), self._values.at(step_index, backward=backward)
+            required = sum(sizes[i] for i in sizes.keys() & selected) + peak_bytes - self._budget
+            earlier = [need.bytes for need in (targets.get(key), previous.get(key)) if need]
+            targets[key] = SavingTarget(sizes, max([required, *earlier]))
+        return targets
 
-    def _peak(self, chosen: frozenset[int]) -> PeakMemory:
-        return peak_memory(replace(self._program, again=self._waits.through(chosen)), self._load)
+    def _peak(self, selected: frozenset[int]) -> PeakMemory:
+        return peak_memory(replace(self._program, recomputed=self._values.through(selected)), self._load)
 
 
-def _worst(found: PeakMemory, budget: int) -> list[Moment]:
-    """Moments at which it is too much, and more than just before and just after; those with the most, if many."""
-    moments = found.moments
-    around = zip((None, *moments[:-1]), moments, (*moments[1:], None), strict=True)
-    tops = [
-        here
-        for before, here, after in around
-        if here.bytes > max(budget, before.bytes if before else 0) and here.bytes >= (after.bytes if after else 0)
+def _moments_over_budget(peak: PeakMemory, budget: int) -> list[Moment]:
+    """Return the local maxima of memory over the budget; the largest ones, if there are many."""
+    moments = peak.moments
+    triples = zip((None, *moments[:-1]), moments, (*moments[1:], None), strict=True)
+    maxima = [
+        moment
+        for previous, moment, following in triples
+        if moment.bytes > max(budget, previous.bytes if previous else 0)
+        and moment.bytes >= (following.bytes if following else 0)
     ]
-    return sorted(tops, key=lambda moment: -moment.bytes)[:MAX_MOMENTS_PER_ROUND]
+    return sorted(maxima, key=lambda each: -each.bytes)[:MAX_MOMENTS_PER_ROUND]

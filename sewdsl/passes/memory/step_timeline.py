@@ -1,4 +1,4 @@
-"""The memory of one training step over time, simulated allocation by allocation."""
+"""Memory of a training step over time, simulated allocation by allocation."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from sewdsl.passes.program import Program
 
 @dataclass(slots=True)
 class Allocation:
-    """A piece of memory and how many hold it."""
+    """A block of memory, with the number of its references."""
 
     bytes: int
-    holders: int = 0
+    references: int = 0
 
 
 @dataclass(slots=True)
 class SavedRecord:
-    """What is kept of a value.
+    """Saved tensor of a value.
 
     Attributes:
-        store: Its bits, or the value itself; None: it is recomputed.
-        step: What computes it again, if anything does.
-        cached: The value, once it is there again.
-        holders: How many may still ask for it.
+        store: Memory of the packed or unchanged value; None if the value is recomputed.
+        step: Step that recomputes the value, if any.
+        cached: Memory of the recomputed value, after its first use.
+        references: Number of steps and records that may still read the value.
     """
 
     index: int
@@ -38,65 +38,65 @@ class SavedRecord:
     operands: tuple[SavedRecord, ...] = ()
     step: PlannedStep | None = None
     cached: Allocation | None = None
-    holders: int = 0
+    references: int = 0
 
 
 class SimulatedHeap:
-    """What is there.
+    """Allocated memory.
 
     Attributes:
-        now: Bytes.
+        now: Allocated bytes.
     """
 
     def __init__(self, standing: int) -> None:
         self.now = standing
 
     def hold(self, store: Allocation) -> Allocation:
-        """One more holds it; the first asks for it."""
-        if not store.holders:
+        """Add a reference; the first one allocates the memory."""
+        if not store.references:
             self.now += store.bytes
-        store.holders += 1
+        store.references += 1
         return store
 
     def drop(self, store: Allocation | None) -> None:
-        """One fewer holds it; after the last, it is given back."""
+        """Remove a reference; the last one frees the memory."""
         if store is not None:
-            store.holders -= 1
-            if not store.holders:
+            store.references -= 1
+            if not store.references:
                 self.now -= store.bytes
 
-    def let(self, stores: list[Allocation]) -> None:
-        """Drops each of several, and empties the list."""
+    def drop_all(self, stores: list[Allocation]) -> None:
+        """Remove a reference to each block, and empty the list."""
         while stores:
             self.drop(stores.pop())
 
-    def ask(self, record: SavedRecord) -> SavedRecord:
-        """One more may ask for a value."""
-        record.holders += 1
+    def retain(self, record: SavedRecord) -> SavedRecord:
+        """Add a reference to a saved value."""
+        record.references += 1
         return record
 
-    def forget(self, record: SavedRecord | None) -> None:
-        """One fewer; after the last, nothing is kept of it, nor of what it would be computed from."""
+    def release(self, record: SavedRecord | None) -> None:
+        """Remove a reference to a saved value; the last one frees its memory and releases its operands."""
         if record is None:
             return
-        record.holders -= 1
-        if not record.holders:
+        record.references -= 1
+        if not record.references:
             self.drop(record.store)
             self.drop(record.cached)
             for operand in record.operands:
-                self.forget(operand)
+                self.release(operand)
 
 
 INDEX_BYTES = 8
-"""Bytes of the place of a maximum, while torch works with it."""
+"""Bytes per index in PyTorch's max pooling."""
 
 
 class Moment(NamedTuple):
-    """One step at work.
+    """Memory while one step runs.
 
     Attributes:
-        step: Its place in the order of computation.
-        bytes: Of everything that is there then.
+        step: Index of the step in the plan.
+        bytes: Allocated bytes.
     """
 
     step: int
@@ -106,44 +106,44 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """What a training step takes.
+    """Memory of a training step.
 
     Attributes:
-        kept: Bytes that wait for the backward pass when it begins, by the node whose value or step they belong to.
-        again: Multiply-accumulates, or as long, of what is recomputed.
+        kept: Saved bytes at the start of the backward pass, by node of the value or step.
+        recompute_macs: Cost of recomputation, in multiply-accumulates.
     """
 
     sizes: ValueSizes
     moments: tuple[Moment, ...]
     kept: dict[int, int]
-    again: int
+    recompute_macs: int
 
     @property
     def bytes(self) -> int:
-        """The most that is there at once."""
+        """Peak in bytes."""
         return max((moment.bytes for moment in self.moments), default=sum(self.sizes.standing.values()))
 
     @property
     def moment(self) -> Moment:
-        """When that is: the first such moment."""
+        """First moment at which memory peaks."""
         return max(self.moments, key=lambda moment: moment.bytes)
 
 
 def peak_memory(program: Program, load: TrainingLoad) -> PeakMemory:
-    """The memory of a training step of a program; see :class:`PeakMemory`."""
+    """Predict the memory of a training step of a program; see :class:`PeakMemory`."""
     return _Run(ValueSizes(program, load)).peak()
 
 
 @dataclass
 class _Run:
-    """A training step, without its numbers.
+    """Simulation of a training step.
 
     Attributes:
-        values: What is there of the values, by node, on the way forward.
-        records: What is kept of them, by node, as long as somebody may still read them.
-        held: What each step will ask for on the way back, by its place.
-        aside: What each step keeps in addition.
-        gradients: By node, on the way back.
+        values: Allocated values of the forward pass, by node.
+        records: Saved values by node, until their last reader.
+        held: Saved values of each step, by step index.
+        extra: Additional memory saved by each step, by step index.
+        gradients: Gradients in the backward pass, by node.
     """
 
     sizes: ValueSizes
@@ -151,205 +151,217 @@ class _Run:
     values: dict[int, Allocation] = field(default_factory=dict)
     records: dict[int, SavedRecord] = field(default_factory=dict)
     held: dict[int, list[SavedRecord]] = field(default_factory=dict)
-    aside: dict[int, list[Allocation]] = field(default_factory=dict)
+    extra: dict[int, list[Allocation]] = field(default_factory=dict)
     gradients: dict[int, Allocation] = field(default_factory=dict)
-    again: int = 0
+    recompute_macs: int = 0
 
     def peak(self) -> PeakMemory:
+        """Simulate the step and return its memory."""
         sizes = self.sizes
         self.heap = SimulatedHeap(sum(sizes.standing.values()))
         self.values[0] = self.heap.hold(Allocation(sizes.value(0)))
-        self.heap.hold(self.values[0])  # the caller's
-        for place, step in enumerate(sizes.plan.steps):
-            self._forward(place, step)
-        kept = self._waiting()
+        self.heap.hold(self.values[0])  # reference of the caller
+        for index, step in enumerate(sizes.plan.steps):
+            self._forward(index, step)
+        saved = self._saved_by_node()
         for output in sizes.network.output_indices:
             self.gradients[output] = self.heap.hold(Allocation(sizes.value(output, once=False)))
-            self._release((output,))  # it was read out
-        for place in reversed(range(len(sizes.plan.steps))):
-            self._backward(place, sizes.plan.steps[place])
-        return PeakMemory(sizes, tuple(self.moments), kept, self.again)
+            self._release((output,))  # the readout frees the output
+        for index in reversed(range(len(sizes.plan.steps))):
+            self._backward(index, sizes.plan.steps[index])
+        return PeakMemory(sizes, tuple(self.moments), saved, self.recompute_macs)
 
-    def _moment(self, place: int, *, backward: bool, extra: int = 0) -> None:
-        self.moments.append(Moment(place, backward, self.heap.now + extra))
+    def _moment(self, index: int, *, backward: bool, extra: int = 0) -> None:
+        """Record the allocated memory."""
+        self.moments.append(Moment(index, backward, self.heap.now + extra))
 
-    def _forward(self, place: int, step: PlannedStep) -> None:
+    def _forward(self, index: int, step: PlannedStep) -> None:
+        """Simulate the forward pass of a step."""
         sizes, heap = self.sizes, self.heap
         if step.loop:
-            self._forward_loop(place, step)
+            self._forward_loop(index, step)
             return
-        kept = [self._record(i) for i in sorted(step.keeps)]
+        saved = [self._record(i) for i in sorted(step.keeps)]
         view = sizes.network.nodes[step.gives].op.view
-        out = self.values[step.operands[0]] if view else Allocation(sizes.value(step.gives))
-        self.values[step.gives] = heap.hold(out)
-        self._moment(place, backward=False, extra=self._scratch(step))
-        self.held[place] = [heap.ask(record) for record in kept]
-        extra = Allocation(sizes.aside(step) + self._cast(step))
-        self.aside[place] = [heap.hold(extra), *([heap.hold(out)] if sizes.gives_on(step) else [])]
+        output = self.values[step.operands[0]] if view else Allocation(sizes.value(step.gives))
+        # A view shares the memory of its operand.
+        self.values[step.gives] = heap.hold(output)
+        self._moment(index, backward=False, extra=self._scratch(step))
+        self.held[index] = [heap.retain(record) for record in saved]
+        additional = Allocation(sizes.extra_saved(step) + self._cast(step))
+        self.extra[index] = [heap.hold(additional), *([heap.hold(output)] if sizes.gives_on(step) else [])]
         if step.recomputed:
-            operands = tuple(heap.ask(self._record(i)) for i in step.operands)
-            self.records[step.gives] = heap.ask(SavedRecord(step.gives, None, operands=operands, step=step))
+            operands = tuple(heap.retain(self._record(i)) for i in step.operands)
+            self.records[step.gives] = heap.retain(SavedRecord(step.gives, None, operands=operands, step=step))
         self._release(step.spent)
 
-    def _forward_loop(self, place: int, step: PlannedStep) -> None:
-        """A loop keeps values as they are, and its own of each time-step; what it gives is put together at the end."""
+    def _forward_loop(self, index: int, step: PlannedStep) -> None:
+        """Simulate the forward pass of a loop, which saves its operands unchanged and its values at each time-step."""
         sizes, heap = self.sizes, self.heap
         loop = sizes.loop(step)
-        self.held[place] = []
-        kept = [heap.hold(self.values[i]) for i in sorted(step.keeps)]
-        self.aside[place] = [*kept, heap.hold(Allocation(loop.kept))]
+        self.held[index] = []
+        operands = [heap.hold(self.values[i]) for i in sorted(step.keeps)]
+        self.extra[index] = [*operands, heap.hold(Allocation(loop.kept))]
         for i in step.given:
             self.values[i] = heap.hold(Allocation(sizes.value(i)))
-        self._moment(place, backward=False, extra=loop.stacked + loop.widest)
+        # The outputs of all time-steps exist until they are concatenated.
+        self._moment(index, backward=False, extra=loop.stacked + loop.widest)
         self._release(step.spent)
 
-    def _backward_loop(self, place: int, step: PlannedStep) -> None:
-        """What is kept of a time-step goes as the gradients of what the loop reads come, which are put together."""
+    def _backward_loop(self, index: int, step: PlannedStep) -> None:
+        """Simulate the backward pass of a loop."""
         sizes, heap = self.sizes, self.heap
+        # Memory saved at a time-step is freed while the gradients of the operands grow, so the total stays about
+        # constant.
         gradients = [gradient for i in step.given if (gradient := self.gradients.pop(i, None)) is not None]
         if gradients:
             loop = sizes.loop(step)
-            self._moment(place, backward=True, extra=loop.weights + 3 * loop.widest)
-        heap.let(self.aside.pop(place))
+            self._moment(index, backward=True, extra=loop.weights + 3 * loop.widest)
+        heap.drop_all(self.extra.pop(index))
         if gradients:
-            heap.let(gradients)
+            heap.drop_all(gradients)
             for i in step.operands:
                 if i:
-                    fresh = heap.hold(Allocation(sizes.value(i, once=False)))
-                    self._moment(place, backward=True, extra=fresh.bytes + loop.weights)
-                    self._add(place, i, fresh)
-            self._settle(step)
-        del self.held[place]
+                    gradient_sum = heap.hold(Allocation(sizes.value(i, once=False)))
+                    self._moment(index, backward=True, extra=gradient_sum.bytes + loop.weights)
+                    self._add(index, i, gradient_sum)
+            self._sum_over_steps(step)
+        del self.held[index]
 
     def _release(self, nodes: tuple[int, ...]) -> None:
-        """Drops values that nothing reads any more."""
+        """Drop values without further readers."""
         for i in nodes:
             self.heap.drop(self.values.pop(i, None))
-            self.heap.forget(self.records.pop(i, None))
+            self.heap.release(self.records.pop(i, None))
 
     def _record(self, index: int) -> SavedRecord:
-        """What is kept of a value, from now on."""
+        """Return the saved record of a value, and create it on first use."""
         if index not in self.records:
             bits = self.sizes.kept(index)
             store = self.values[index] if bits is None else Allocation(bits)
             record = SavedRecord(index, self.heap.hold(store), raw=bits is None)
-            self.records[index] = self.heap.ask(record)
+            self.records[index] = self.heap.retain(record)
         return self.records[index]
 
     def _scratch(self, step: PlannedStep) -> int:
-        """What a forward or backward needs only while it runs: places of maxima as torch has them."""
+        """Return the temporary memory of a step: 64-bit indices of PyTorch's max pooling."""
         op = self.sizes.network.nodes[step.gives].op
-        searched = isinstance(op, MaxPool) and not step.byte_places
-        return INDEX_BYTES * self.sizes.numbers(step.gives) if searched else 0
+        uses_indices = isinstance(op, MaxPool) and not step.byte_places
+        return INDEX_BYTES * self.sizes.elements(step.gives) if uses_indices else 0
 
     def _cast(self, step: PlannedStep) -> int:
-        """What a layer in 16 bits keeps of an input in 32."""
+        """Return the memory of the 16-bit copy of a 32-bit input, which a convolution saves under autocast."""
         sizes, first = self.sizes, self.sizes.network.nodes[step.nodes[0]].op
-        wide = [i for i in step.keeps if sizes.value(i) > NARROW * sizes.numbers(i) and sizes.kept(i) is None]
-        return NARROW * sum(map(sizes.numbers, wide)) if sizes.load.mixed and isinstance(first, Conv) else 0
+        wide = [i for i in step.keeps if sizes.value(i) > NARROW * sizes.elements(i) and sizes.kept(i) is None]
+        return NARROW * sum(map(sizes.elements, wide)) if sizes.load.mixed and isinstance(first, Conv) else 0
 
-    def _waiting(self) -> dict[int, int]:
-        """Bytes kept by node: of a value those of the record, and what its step keeps in addition."""
-        found: dict[int, int] = {}
-        seen, known = set[int](), set[int]()
-        records = [record for kept in self.held.values() for record in kept]
+    def _saved_by_node(self) -> dict[int, int]:
+        """Return the saved bytes by node: those of its value, and those saved by its step."""
+        result: dict[int, int] = {}
+        counted, visited = set[int](), set[int]()
+        records = [record for records_of_step in self.held.values() for record in records_of_step]
         while records:
             record = records.pop()
-            if id(record) in known:
+            if id(record) in visited:
                 continue
-            known.add(id(record))
+            visited.add(id(record))
             records += record.operands
-            if record.store is not None and id(record.store) not in seen:
-                seen.add(id(record.store))
-                found[record.index] = found.get(record.index, 0) + record.store.bytes
-        for place, stores in self.aside.items():
-            node = self.sizes.plan.steps[place].gives
+            if record.store is not None and id(record.store) not in counted:
+                counted.add(id(record.store))
+                result[record.index] = result.get(record.index, 0) + record.store.bytes
+        for index, stores in self.extra.items():
+            node = self.sizes.plan.steps[index].gives
             for store in stores:
-                if id(store) not in seen and store.bytes:
-                    seen.add(id(store))
-                    found[node] = found.get(node, 0) + store.bytes
-        return found
+                if id(store) not in counted and store.bytes:
+                    counted.add(id(store))
+                    result[node] = result.get(node, 0) + store.bytes
+        return result
 
-    def _backward(self, place: int, step: PlannedStep) -> None:
+    def _backward(self, index: int, step: PlannedStep) -> None:
+        """Simulate the backward pass of a step."""
         if step.loop:
-            self._backward_loop(place, step)
+            self._backward_loop(index, step)
             return
         gradient = self.gradients.pop(step.gives, None)
         if gradient is not None:
-            self._pull(place, step, gradient)
+            self._compute_gradients(index, step, gradient)
             self.heap.drop(gradient)
-        for record in self.held.pop(place):
-            self.heap.forget(record)
-        self.heap.let(self.aside.pop(place))
+        for record in self.held.pop(index):
+            self.heap.release(record)
+        self.heap.drop_all(self.extra.pop(index))
 
-    def _pull(self, place: int, step: PlannedStep, gradient: Allocation) -> None:
-        """The gradients of what a step reads, from that of what it gives."""
+    def _compute_gradients(self, index: int, step: PlannedStep, gradient: Allocation) -> None:
+        """Simulate the computation of the gradients of all operands."""
         heap, sizes = self.heap, self.sizes
-        unpacked = [store for record in self.held[place] for store in self._fetch(record, place)]
-        if step.frees_input:  # the input is given up before there is room for its gradient
-            self._moment(place, backward=True, extra=sizes.weights(step))
-            heap.let(unpacked)
-        passed = self._passes(step)
+        unpacked = [store for record in self.held[index] for store in self._fetch(record, index)]
+        # The weight gradient is computed first. The input is freed before its gradient is allocated.
+        if step.frees_input:
+            self._moment(index, backward=True, extra=sizes.weights(step))
+            heap.drop_all(unpacked)
+        passed_operands = self._passed_operands(step)
         for i in step.operands:
             if i == 0:
                 continue
-            fresh = gradient if i in passed else Allocation(sizes.value(i, once=step.once and i in sizes.once))
-            self._add(place, i, heap.hold(fresh))
-        self._moment(place, backward=True, extra=self._scratch(step))
-        heap.let(unpacked)
-        self._settle(step)
+            input_gradient = (
+                gradient if i in passed_operands else Allocation(sizes.value(i, once=step.once and i in sizes.once))
+            )
+            self._add(index, i, heap.hold(input_gradient))
+        self._moment(index, backward=True, extra=self._scratch(step))
+        heap.drop_all(unpacked)
+        self._sum_over_steps(step)
 
-    def _passes(self, step: PlannedStep) -> set[int]:
-        """Operands to which the gradient passes as it is: of views, and of a sum."""
+    def _passed_operands(self, step: PlannedStep) -> set[int]:
+        """Return the operands whose gradient is the output gradient: those of views and sums."""
         op = self.sizes.network.nodes[step.gives].op
         if op.view:
             return {*step.operands}
         node = self.sizes.network.nodes[step.gives]
-        kept = op.keeps(*self.sizes.network.inputs(node))
-        adds = len(node.inputs) > 1 and not (kept.inputs or kept.bytes_per_step)
+        saved = op.keeps(*self.sizes.network.inputs(node))
+        adds = len(node.inputs) > 1 and not (saved.inputs or saved.bytes_per_step)
         return {i for i in node.inputs if i in step.operands} if adds else set()
 
-    def _fetch(self, record: SavedRecord, place: int) -> list[Allocation]:
-        """Room for values that come back; those recomputed stay where they are."""
+    def _fetch(self, record: SavedRecord, index: int) -> list[Allocation]:
+        """Allocate an unpacked value, or recompute it; recomputed values stay cached."""
         if record.step is not None:
-            self._compute(record, place)
+            self._compute(record, index)
             return []
         if record.raw:
             return []
         return [self.heap.hold(Allocation(self.sizes.value(record.index)))]
 
-    def _compute(self, record: SavedRecord, place: int) -> None:
-        """Computes a value again, from what is kept."""
+    def _compute(self, record: SavedRecord, index: int) -> None:
+        """Simulate the recomputation of a value."""
         if record.cached is not None or record.step is None:
             return
-        unpacked = [store for operand in record.operands for store in self._fetch(operand, place)]
+        unpacked = [store for operand in record.operands for store in self._fetch(operand, index)]
         record.cached = self.heap.hold(Allocation(self.sizes.value(record.index)))
-        self.again += self.sizes.cost(record.step)
-        self._moment(place, backward=True, extra=self._scratch(record.step))
-        self.heap.let(unpacked)
+        self.recompute_macs += self.sizes.cost(record.step)
+        self._moment(index, backward=True, extra=self._scratch(record.step))
+        self.heap.drop_all(unpacked)
 
-    def _add(self, place: int, index: int, fresh: Allocation) -> None:
-        """One more gradient of a value; if it is the second, both are there until they are one."""
-        before = self.gradients.get(index)
-        if before is None:
-            self.gradients[index] = fresh
+    def _add(self, step_index: int, index: int, gradient: Allocation) -> None:
+        """Add a gradient of a value. A second gradient is added to the first one."""
+        existing = self.gradients.get(index)
+        if existing is None:
+            self.gradients[index] = gradient
             return
-        self._moment(place, backward=True)
-        if before.holders > 1 and fresh.holders > 1:
-            both = self.heap.hold(Allocation(before.bytes))
-            self._moment(place, backward=True)
-            self.heap.drop(before)
-            self.heap.drop(fresh)
-            self.gradients[index] = both
+        self._moment(step_index, backward=True)
+        # Autograd adds in place, unless both gradients are referenced elsewhere.
+        if existing.references > 1 and gradient.references > 1:
+            total = self.heap.hold(Allocation(existing.bytes))
+            self._moment(step_index, backward=True)
+            self.heap.drop(existing)
+            self.heap.drop(gradient)
+            self.gradients[index] = total
         else:
-            one, other = (before, fresh) if before.holders == 1 else (fresh, before)
-            self.heap.drop(other)
-            self.gradients[index] = one
+            target, source = (existing, gradient) if existing.references == 1 else (gradient, existing)
+            self.heap.drop(source)
+            self.gradients[index] = target
 
-    def _settle(self, step: PlannedStep) -> None:
-        """Gradients of a value that is the same at all time-steps are added up over them."""
+    def _sum_over_steps(self, step: PlannedStep) -> None:
+        """Sum the gradients of time-independent values over time."""
         for i in step.operands:
             if i in self.sizes.once and not step.once and i in self.gradients:
-                whole = self.gradients.pop(i)
+                gradient = self.gradients.pop(i)
                 self.gradients[i] = self.heap.hold(Allocation(self.sizes.value(i)))
-                self.heap.drop(whole)
+                self.heap.drop(gradient)

@@ -51,7 +51,7 @@ def measure(job: dict[str, Any]) -> dict[str, int]:
 
     network = sewdsl.load(job["spec"], **job.get("options", {}))
     program = optimize_program(network, job.get("optimize", 1))
-    program = replace(program, lean=job.get("lean", False), again=frozenset(job.get("again", ())))
+    program = replace(program, lean=job.get("lean", False), recomputed=frozenset(job.get("again", ())))
     predicted = peak_memory(program, TrainingLoad(job["samples"], job.get("mixed", False), states=1))
     model = lower(program, seed=0)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)

@@ -48,15 +48,15 @@ def test_it_fits_and_costs_little(body: str, share: float) -> None:
     assert found.fits
     assert found.peak.bytes <= budget
     assert peak_memory(found.program, LOAD) == found.peak
-    assert found.peak.again <= 1.1 * _cheapest(whole.with_lean(), budget, found)
+    assert found.peak.recompute_macs <= 1.1 * _cheapest(whole.with_lean(), budget, found)
 
 
 def _cheapest(lean: Program, budget: int, found: RecomputationChoice) -> int:
     waits = RecomputableValues.of(ValueSizes(lean, LOAD))
-    most = min(6, len(found.program.again))
+    most = min(6, len(found.program.recomputed))
     sets = chain.from_iterable(combinations(waits.costs, count) for count in range(most + 1))
-    peaks = (peak_memory(replace(lean, again=waits.through(frozenset(some))), LOAD) for some in sets)
-    return min((some.again for some in peaks if some.bytes <= budget), default=found.peak.again)
+    peaks = (peak_memory(replace(lean, recomputed=waits.through(frozenset(some))), LOAD) for some in sets)
+    return min((some.recompute_macs for some in peaks if some.bytes <= budget), default=found.peak.recompute_macs)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5])
@@ -67,9 +67,9 @@ def test_no_value_is_computed_again_that_could_be_kept(body: str, share: float) 
     low = least(body)
     budget = int(low + share * (peak_memory(lean, LOAD).bytes - low))
     waits = RecomputableValues.of(ValueSizes(lean, LOAD))
-    chosen = choose_recomputation(whole, LOAD, budget).program.again & waits.costs.keys()
+    chosen = choose_recomputation(whole, LOAD, budget).program.recomputed & waits.costs.keys()
     for value in chosen:
-        without = replace(lean, again=waits.through(chosen - {value}))
+        without = replace(lean, recomputed=waits.through(chosen - {value}))
         assert peak_memory(without, LOAD).bytes > budget
 
 
@@ -104,7 +104,7 @@ def test_a_deep_network() -> None:
     found = choose_recomputation(whole, load, (lean + low) // 2)
     assert found.fits
     macs = 3 * sum(map(found.peak.sizes.macs, found.peak.sizes.plan.steps))
-    assert 0 < found.peak.again < 0.15 * macs
+    assert 0 < found.peak.recompute_macs < 0.15 * macs
 
 
 def test_the_same_every_time() -> None:
@@ -140,4 +140,4 @@ def test_the_least_memory_does_not_take_everything() -> None:
     low = choose_recomputation(whole, load, 0).peak.bytes
     found = choose_recomputation(whole, load, low)
     assert found.fits
-    assert len(found.program.again) < len(RecomputableValues.of(ValueSizes(whole, load)).costs) // 2
+    assert len(found.program.recomputed) < len(RecomputableValues.of(ValueSizes(whole, load)).costs) // 2
