@@ -89,7 +89,7 @@ def test_every_plan_is_sound(drawn: Drawn, level: int, data: st.DataObject, *, l
         states = [context.module(i) for i in step.nodes]
         if len(step.nodes) > 1 and not step.loop:  # a loop calls its modules one by one
             assert not any(state.alone for state in states)
-        assert states[0].ours or not (step.frees_input or step.byte_places)
+        assert states[0].is_original or not (step.frees_input or step.byte_places)
         assert not step.once or context.static
     if not context.kernels:
         assert not found.bits
@@ -165,7 +165,7 @@ def test_who_is_called_by_itself() -> None:
 
 @pytest.mark.usefixtures("_everything_is_large")
 def test_what_is_not_ours_is_asked_for_nothing() -> None:
-    states = tuple(AS_BUILT._replace(ours=False, alone=True, as_built=False) for _ in network())
+    states = tuple(AS_BUILT._replace(is_original=False, alone=True, as_built=False) for _ in network())
     found = resolve(modules=states)
     assert not any(step.frees_input or step.byte_places or step.recomputed for step in found.steps)
     hooked = resolve(modules=tuple(AS_BUILT._replace(alone=True, as_built=False) for _ in network()))
