@@ -1,1 +1,1 @@
-"""What can be computed about a network without running it: residual blocks, operation counts, tables."""
+"""Static analysis of networks: residual blocks, operation counts, tables."""

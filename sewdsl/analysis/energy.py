@@ -1,27 +1,27 @@
-"""Operations and energy of one sample, layer by layer: at most, by shapes and ranges alone, counted, and as estimated.
+"""Operations and energy per sample and layer: upper bounds, counts, and the estimate of the literature.
 
-A layer with weights is counted in three ways. A machine for dense arithmetic multiplies and adds at every tap, padding
-included, whatever the values. One that is driven by events adds a weight for each value that is not zero and each
-weight that it meets; edges and strides are exact. A count k, which ADD makes of spikes, is one event if the machine can
-scale a weight by it, or k spikes one after the other. Values that are not integers, such as an image's, are
-multiplied. Ranges are those of evaluation, in which dropout passes spikes as they are.
+Layers with weights are counted in three ways. *Dense* hardware multiplies and adds at every kernel tap, padding
+included. *Event-driven* hardware adds a weight for each non-zero value and each weight that the value is multiplied by;
+edges and strides are exact. A count k, the result of ADD on spikes, is one event if the hardware can scale a weight by
+it, or k consecutive spikes. Non-integer values, such as those of an image, are multiplied. Value ranges are those in
+evaluation, in which dropout passes spikes unchanged.
 
-Neurons, joins, pooling and batch norm are not counted; batch norm is part of the weights on such a machine. Nor is
-attention to sequences, whose weights meet means and maxima of real values (:func:`uncounted_kinds`).
+Neurons, joins, pooling and batch norm are not counted; such hardware folds batch norm into the weights. Attention over
+sequences is not counted either, because its weights are applied to means and maxima of real values
+(:func:`uncounted_kinds`).
 
-The usual estimate of a spiking network is ``E = E_MAC · FLOPs_1 + E_AC · Σ rate · FLOPs · T``: the layers that the
-input reaches without a neuron multiply, and every other layer adds once for each of its multiply-accumulates, each
-time-step and the share of its input that is not zero (Yao et al., TPAMI 2023, Eq. 17; Zhou et al., QKFormer, NeurIPS
-2024, appendix 6.6). What is counted differs by what that formula leaves out; :func:`energy_gaps` says how much each
-takes, and the parts add up to the whole difference.
+The usual estimate of a spiking network is ``E = E_MAC · FLOPs_1 + E_AC · Σ rate · FLOPs · T``. Layers between the input
+and the first neurons multiply. Every other layer adds once per multiply-accumulate and time-step, scaled by the
+fraction of non-zero inputs (Yao et al., TPAMI 2023, Eq. 17; Zhou et al., QKFormer, NeurIPS 2024, appendix 6.6). The
+counts differ from this formula by the effects in :func:`energy_gaps`, whose sum is the whole difference.
 
-NeuroBench's figures are those of its definition of synaptic operations: ``Dense`` counts all connections, of zeros too
-but without padding; ``Effective_MACs`` and ``Effective_ACs`` only those that values other than zero meet, multiply-
-accumulates where the values of a layer's input are not binary, accumulates where they are; at each time-step, and
-without products of attention, which are no layer with weights. That weights may be zero too is not looked at.
+NeuroBench defines synaptic operations as follows. ``Dense`` counts all connections without padding, including those of
+zeros. ``Effective_MACs`` and ``Effective_ACs`` count the connections of non-zero values only: multiply-accumulates if
+the input of the layer is not binary, accumulates if it is. Both are counted at each time-step and without products of
+attention, which are not layers with weights. Weights of zero are counted.
 
-Memory traffic is that of a machine that reads a weight for each event, and reads and writes every state of every neuron
-at each time-step, all as words of 32 bits.
+Memory traffic assumes hardware that reads a weight per event, and reads and writes every state of every neuron at each
+time-step, in 32-bit words.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ from sewdsl.ir.signal import Signal
 
 
 class EnergyCosts(NamedTuple):
-    """Energy of an operation in pJ, of 32-bit floats at 45 nm (Horowitz 2014), as the field uses them."""
+    """Energy per operation in pJ, for 32-bit floats at 45 nm (Horowitz 2014)."""
 
     mac: float = 4.6
     ac: float = 0.9
 
 
 class LayerOperations(NamedTuple):
-    """What a layer computes for one sample, over all its time-steps.
+    """Operations of a layer for one sample, over all time-steps.
 
     Attributes:
-        real: Whether its input is not integers, and has to be multiplied.
-        steps: How often it computes: T, or once for an input that is the same at each time-step.
-        dense: Multiply-accumulates at every tap.
-        meetings: Weights that its input meets in one time-step, all of it being 1: edges and strides are exact.
-        upper: The greatest value of its input; 1 where that is real.
-        first: Whether the input reaches the layer without a neuron.
-        membranes: Words of neuron states that are read and written at all time-steps, of the neurons that the layer is
-            the last one before.
+        real: Whether the input is not integer, so that the layer multiplies.
+        steps: Number of evaluations: T, or 1 for an input that is constant over time.
+        dense: Multiply-accumulates at all kernel taps.
+        meetings: Multiplications by weights per time-step if every input is 1, with exact edges and strides.
+        upper: Largest input value; 1 for real inputs.
+        first: Whether the input reaches the layer without passing a neuron.
+        membranes: 32-bit words of neuron state read and written over all time-steps, for the neurons after this layer
+            and before the next.
     """
 
     node: Node
@@ -69,63 +69,63 @@ class LayerOperations(NamedTuple):
 
     @property
     def events(self) -> int:
-        """Operations if no value were zero, a count being one event."""
+        """Operations if all inputs are non-zero and a count is one event."""
         return self.meetings * self.steps
 
     @property
     def accumulations(self) -> int:
-        """Operations if every value were the greatest, a count k being k spikes."""
+        """Operations if all inputs have the largest value and a count k is k spikes."""
         return self.events * self.upper
 
     def energy(self, operations: float, costs: EnergyCosts) -> float:
-        """Energy in J of so many operations of the layer, driven by events."""
+        """Return the energy of event-driven operations of the layer in J."""
         return operations * (costs.mac if self.real else costs.ac) * 1e-12
 
     def dense_energy(self, costs: EnergyCosts) -> float:
-        """Energy in J of dense arithmetic."""
+        """Return the energy of dense arithmetic in J."""
         return self.dense * costs.mac * 1e-12
 
     def break_even(self, costs: EnergyCosts) -> float:
-        """Events for each value and time-step below which they take less energy than dense arithmetic does once.
+        """Return the events per value and time-step below which event-driven computation takes less energy.
 
-        That of a network without spikes, which computes once what this one does T times.
+        The reference is one dense evaluation of a network without spikes, instead of T evaluations.
         """
         events = self.energy(self.events, costs)
         return self.dense_energy(costs) / self.steps / events if events else inf
 
 
 def operation_bounds(network: Network) -> Iterator[LayerOperations]:
-    """Of every layer with weights, in order."""
+    """Yield upper bounds of the operations of every layer with weights, in topological order."""
     network = network.in_evaluation()
     T = network.settings.steps
-    layers = {node.name: met for node in network if (met := _weighted_inputs(network, node))}
-    behind_neurons, traffic = _nodes_after_neurons(network), _membrane_traffic(network, [*layers])
+    layers = {node.name: weighted_inputs for node in network if (weighted_inputs := _weighted_inputs(network, node))}
+    after_neurons, traffic = _nodes_after_neurons(network), _membrane_traffic(network, [*layers])
     for node in network:
         if node.name not in layers:
             continue
-        met, sources = layers[node.name], network.inputs(node)
+        weighted_inputs, sources = layers[node.name], network.inputs(node)
         steps = T if any(source.varies for source in sources) else 1
         real = any(source.values.largest is None for source in sources)
-        upper = 1 if real else max(source.values.largest or 1 for _, source in met)
-        meetings = sum(fan.total * source.channels for fan, source in met)
-        first, membranes = node.name not in behind_neurons, traffic.get(node.name, 0)
+        upper = 1 if real else max(source.values.largest or 1 for _, source in weighted_inputs)
+        meetings = sum(fan.total * source.channels for fan, source in weighted_inputs)
+        first, membranes = node.name not in after_neurons, traffic.get(node.name, 0)
         yield LayerOperations(node, real, steps, network.macs(node) * steps, meetings, upper, T, first, membranes)
 
 
 def uncounted_kinds(network: Network) -> tuple[str, ...]:
-    """Kinds of layers that multiply, but whose operations are not counted, in order of their first node."""
+    """Return the kinds of layers with multiplications that are not counted, in order of their first node."""
     kinds = (node.op.kind for node in network if network.macs(node) and not _weighted_inputs(network, node))
     return tuple(dict.fromkeys(kinds))
 
 
 def _weighted_inputs(network: Network, node: Node) -> list[tuple[FanOut, Signal]]:
-    """Return the inputs of a node that meet weights, each after the weights that it meets."""
+    """Return the inputs of a node that are multiplied by weights, each with its fan-out."""
     inputs = network.inputs(node)
     return [(fan, signal) for fan, signal in zip(node.op.fan_outs(*inputs), inputs, strict=True) if fan is not None]
 
 
 def _nodes_after_neurons(network: Network) -> set[str]:
-    """Return the names of the nodes that a neuron or another activation precedes, also by way of delays in loops."""
+    """Return the names of the nodes after a neuron or another activation, including paths through delays in loops."""
     todo = [index for index, node in enumerate(network) if isinstance(node.op, Activation)]
     after: set[int] = set()
     while todo:
@@ -136,40 +136,40 @@ def _nodes_after_neurons(network: Network) -> set[str]:
 
 
 def _membrane_traffic(network: Network, layers: Sequence[str]) -> dict[str, int]:
-    """Return the words of states that are read and written at all time-steps, by the last layer before their neuron."""
-    last: list[str] = []  # of each node, the last layer on a way to it
-    order = {node.name: number for number, node in enumerate(network)}
+    """Return the words of neuron state read and written over all time-steps, by the last layer before the neuron."""
+    last_layers: list[str] = []  # last layer before each node
+    order = {node.name: position for position, node in enumerate(network)}
     traffic: dict[str, int] = {}
     for node in network:
-        before = [last[i] for i in node.inputs if i < len(last) and last[i]]
-        here = node.name if node.name in layers else max(before, key=order.__getitem__, default="")
-        last.append(here)
-        equations = getattr(node.op, "equations", None)  # a neuron of a text has the states that it names
+        preceding = [last_layers[i] for i in node.inputs if i < len(last_layers) and last_layers[i]]
+        layer = node.name if node.name in layers else max(preceding, key=order.__getitem__, default="")
+        last_layers.append(layer)
+        equations = getattr(node.op, "equations", None)  # equations define their own states
         states = int(isinstance(node.op, Neuron)) if equations is None else len(equations.after)
         words = 2 * states * node.output.elements * network.settings.steps
         if states and layers:
-            owner = here or layers[0]
+            owner = layer or layers[0]
             traffic[owner] = traffic.get(owner, 0) + words
     return traffic
 
 
 GAPS = {
-    "padding": "the estimate adds at taps on padding, and counts what strides leave out as often as the rest",
-    "zeros": "values of the input that are zero, which the estimate multiplies",
-    "input of spikes": "an input of whole numbers is added, not multiplied",
-    "places": "values that are not zero meet more or fewer weights than all values do on average",
-    "counts": "a count k, which joins make of spikes, is k accumulations, not one",
-    "real values": "layers after the first whose input is no whole numbers, such as a membrane or a mean, multiply",
-    "attention": "counts in products of attention are as many accumulations",
+    "padding": "the estimate includes taps on padding and positions skipped by strides",
+    "zeros": "the estimate includes multiplications of zeros in the input",
+    "input of spikes": "an integer input is added instead of multiplied",
+    "places": "non-zero values are multiplied by more or fewer weights than the average value",
+    "counts": "a count k, the sum of spikes in a join, is k accumulations instead of one",
+    "real values": "later layers with real inputs, such as a membrane potential or a mean, multiply",
+    "attention": "a count k in products of attention is k accumulations",
 }
-"""Why what is counted differs from the usual estimate."""
+"""Causes of differences between the counts and the usual estimate."""
 
 
 class MemoryCosts(NamedTuple):
-    """Energy in pJ of reading or writing a word of 32 bits: half an access of 64 bits to 8 KB (Horowitz 2014).
+    """Energy in pJ of reading or writing a 32-bit word: half of a 64-bit access to 8 KB (Horowitz 2014).
 
     Attributes:
-        membrane: Of a membrane potential or another state of a neuron.
+        membrane: Membrane potential or another state of a neuron.
     """
 
     weight: float = 5.0
@@ -177,12 +177,12 @@ class MemoryCosts(NamedTuple):
 
 
 class SynapticOperations(NamedTuple):
-    """NeuroBench's figures of one sample, by its names.
+    """NeuroBench metrics of one sample, with its names.
 
     Attributes:
-        Effective_MACs: Of layers whose input is not binary.
-        Effective_ACs: Of layers whose input is binary.
-        Dense: Of all connections, whatever the values.
+        Effective_MACs: Multiply-accumulates of layers with non-binary input.
+        Effective_ACs: Accumulates of layers with binary input.
+        Dense: All connections, including those of zeros.
     """
 
     Effective_MACs: float
@@ -191,17 +191,16 @@ class SynapticOperations(NamedTuple):
 
 
 class LayerCounts(NamedTuple):
-    """Operations of a layer for one sample, at all time-steps: counted, as means over samples, or at most.
+    """Operations of a layer for one sample over all time-steps: means of counts, or upper bounds.
 
     Attributes:
-        most: The layer, and what it computes at most.
-        dense: Multiply-accumulates at every tap.
-        events: Operations, a count being one event.
-        accumulations: Operations, a count k being k spikes.
-        rate: Share of the values of its input that are not zero, in [0, 1].
-        largest: The greatest value of its input, by size.
-        activity: Share of the values that are not zero, each as often as it meets a weight, in [0, 1]; None: not
-            counted.
+        most: The layer and its upper bounds.
+        dense: Multiply-accumulates at all kernel taps.
+        events: Operations if a count is one event.
+        accumulations: Operations if a count k is k spikes.
+        rate: Fraction of non-zero input values, in [0, 1].
+        largest: Largest absolute input value.
+        activity: Fraction of non-zero input values weighted by fan-out, in [0, 1]. None: not counted.
     """
 
     most: LayerOperations
@@ -219,22 +218,22 @@ class LayerCounts(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The layer's name."""
+        """Name of the layer."""
         return self.most.node.name
 
     @property
     def product(self) -> bool:
-        """Whether the layer is a product of values, such as attention's, and has no weights."""
+        """True for a product of values, e.g. in attention, which has no weights."""
         return isinstance(self.most.node.op, Merge)
 
     @property
     def binary(self) -> bool:
-        """Whether no value of its input was anything but 0 and 1."""
+        """True if all input values were 0 or 1."""
         return not self.most.real and self.largest <= 1
 
     @property
     def flops(self) -> int:
-        """Multiply-accumulates of one time-step, padding included."""
+        """Multiply-accumulates of one time-step, including padding."""
         return self.most.dense // self.most.steps
 
     @property
@@ -259,29 +258,31 @@ class LayerCounts(NamedTuple):
 
     @property
     def weights(self) -> float:
-        """Weights that are read."""
+        """Number of weights read."""
         return 0 if self.product else self.events
 
     @property
     def synaptic_operations(self) -> SynapticOperations:
-        """NeuroBench's figures of the layer, which it runs at each time-step, whether or not the input changes."""
+        """NeuroBench metrics of the layer, which evaluates constant inputs at each time-step too."""
         if self.product:
             return SynapticOperations(0, 0, 0)
-        again = self.most.T / self.most.steps
-        events = self.events * again
-        return SynapticOperations(0 if self.binary else events, events if self.binary else 0, self.most.events * again)
+        repeats = self.most.T / self.most.steps
+        events = self.events * repeats
+        return SynapticOperations(
+            0 if self.binary else events, events if self.binary else 0, self.most.events * repeats
+        )
 
     def counted(self, costs: EnergyCosts) -> float:
-        """Energy in J of what was counted."""
+        """Return the energy of the counted operations in J."""
         return (self.macs * costs.mac + self.acs * costs.ac) * 1e-12
 
     def estimated(self, costs: EnergyCosts) -> float:
-        """Energy in J of the usual estimate."""
+        """Return the energy of the usual estimate in J."""
         return (self.estimated_macs * costs.mac + self.estimated_acs * costs.ac) * 1e-12
 
     def as_json(self, costs: EnergyCosts) -> dict[str, Any]:
-        """Return the layer as plain data; the rate, the estimate and what follows are those of a counted layer."""
-        even = self.most.break_even(costs)
+        """Return the layer as plain data; rate, estimate and later fields are included for counted layers only."""
+        break_even = self.most.break_even(costs)
         row = {
             "path": self.name,
             "multiplies": self.most.real,
@@ -290,7 +291,7 @@ class LayerCounts(NamedTuple):
             "events": self.events,
             "accumulations": self.accumulations,
             "activity": self.activity,
-            "breaks_even_at": even if isfinite(even) else None,
+            "breaks_even_at": break_even if isfinite(break_even) else None,
         }
         if self.activity is None:
             del row["activity"]
@@ -306,7 +307,7 @@ class LayerCounts(NamedTuple):
 
 
 def total_energies(layers: Iterable[LayerCounts], costs: EnergyCosts) -> tuple[float, float, float]:
-    """Return the energy in J of all layers: by dense arithmetic, by events, and by accumulations."""
+    """Return the energy of all layers in J: dense, by events, and by accumulations."""
     layers = list(layers)
     dense = sum(layer.dense * costs.mac * 1e-12 for layer in layers)
     events = sum(layer.most.energy(layer.events, costs) for layer in layers)
@@ -314,9 +315,9 @@ def total_energies(layers: Iterable[LayerCounts], costs: EnergyCosts) -> tuple[f
 
 
 def energy_gaps(layers: Iterable[LayerCounts], costs: EnergyCosts) -> dict[str, float]:
-    """What lies between the usual estimate and what was counted, in J, by the names of :data:`GAPS`.
+    """Return the contributions to the difference between counts and usual estimate in J, by the names of :data:`GAPS`.
 
-    Their sum is the counted energy less the estimated one.
+    Their sum is the counted energy minus the estimated energy.
     """
     gaps = dict.fromkeys(GAPS, 0.0)
     for layer in layers:
@@ -324,18 +325,21 @@ def energy_gaps(layers: Iterable[LayerCounts], costs: EnergyCosts) -> dict[str, 
         if layer.product:
             gaps["attention"] += layer.counted(costs) - layer.estimated(costs)
             continue
-        price = costs.mac if first else costs.ac
-        share = 1.0 if first else layer.rate
-        inside, met = share * layer.most.events * price, layer.events * price
-        gaps["padding"] += inside * 1e-12 - layer.estimated(costs)
-        gaps["zeros" if first else "places"] += (met - inside) * 1e-12
-        last = "input of spikes" if first else "real values" if layer.most.real else "counts"
-        gaps[last] += layer.counted(costs) - met * 1e-12
+        cost = costs.mac if first else costs.ac
+        rate = 1.0 if first else layer.rate
+        without_padding, of_events = rate * layer.most.events * cost, layer.events * cost
+        gaps["padding"] += without_padding * 1e-12 - layer.estimated(costs)
+        gaps["zeros" if first else "places"] += (of_events - without_padding) * 1e-12
+        remaining_gap = "input of spikes" if first else "real values" if layer.most.real else "counts"
+        gaps[remaining_gap] += layer.counted(costs) - of_events * 1e-12
     return gaps
 
 
 def implied_rate(layers: Sequence[LayerCounts], energy: float, costs: EnergyCosts, steps: int) -> float | None:
-    """The mean rate, weighted by FLOPs, at which the usual estimate is so many J; None: no layer adds."""
+    """Return the mean firing rate, weighted by FLOPs, at which the usual estimate has a given energy in J.
+
+    None if no layer accumulates.
+    """
     fixed = sum(layer.estimated_macs for layer in layers) * costs.mac * 1e-12
     adding = sum(layer.flops for layer in layers if not layer.most.first) * steps * costs.ac * 1e-12
     return (energy - fixed) / adding if adding else None

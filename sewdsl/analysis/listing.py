@@ -1,4 +1,4 @@
-"""A network as lines of a table: one for each layer, or one for each call of a block."""
+"""Tables of a network with a row per layer, or per block call."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sewdsl.light_dataclass import dataclass
 
 @dataclass(frozen=True)
 class ListingRow:
-    """A line of the table: a layer, or a block with all that is in it.
+    """A row of the table: a layer, or a block call with its layers.
 
     Attributes:
-        text: With every argument in force.
-        label: Without those that need a name, which are listed once below the table.
+        text: Canonical text with all arguments.
+        label: Text without named arguments, which are listed below the table.
         macs: Multiply-accumulates per time-step and sample.
     """
 
@@ -31,7 +31,7 @@ class ListingRow:
 
 
 def layer_rows(network: Network) -> list[ListingRow]:
-    """One row for each node."""
+    """Return a row for each node."""
     return [_row(network, node) for node in network]
 
 
@@ -41,19 +41,19 @@ def _row(network: Network, node: Node) -> ListingRow:
 
 
 def block_rows(network: Network) -> Iterator[ListingRow]:
-    """One row for each node outside blocks, and one for each call of a block."""
+    """Yield a row for each node outside blocks, and for each block call."""
     for block, group in groupby(network, outermost_block):
-        inside = [*group]
+        nodes = [*group]
         if block is None:
-            yield from (_row(network, node) for node in inside)
+            yield from (_row(network, node) for node in nodes)
             continue
         path, title, text = block
-        parameters, macs = sum(map(network.parameters, inside)), sum(map(network.macs, inside))
-        yield ListingRow(path, title, text, text, inside[-1].output, parameters, macs)
+        parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))
+        yield ListingRow(path, title, text, text, nodes[-1].output, parameters, macs)
 
 
 def outermost_block(node: Node) -> tuple[str, str, str] | None:
-    """Path, title and call of the outermost block that a node is in."""
+    """Return the path, title and call of the outermost block around a node."""
     for index, step in enumerate(node.path):
         if step.kind == "block":
             arguments = f" ({step.arguments})" if step.arguments else ""

@@ -9,22 +9,23 @@ from sewdsl.ir.network import Network
 
 
 def part_names(network: Network) -> Iterator[str]:
-    """The names of all layers, each after those of the parts that it is the first layer of."""
+    """Yield the names of all layers and parts, a part before its first layer."""
     yield from dict.fromkeys(name for node in network.nodes[1:] for name in enclosing_parts(node.name))
 
 
 def enclosing_parts(name: str) -> Iterator[str]:
-    """The parts that a layer lies in, from the outermost, and the layer itself: ``a``, ``a.b``, ``a.b.conv1``."""
+    """Yield the parts around a layer, the outermost first, and the layer itself: ``a``, ``a.b``, ``a.b.conv1``."""
     steps = name.split(".")
     for depth in range(1, len(steps) + 1):
         yield ".".join(steps[:depth])
 
 
 def match_nodes(network: Network, pattern: str) -> frozenset[int]:
-    """Indices of the nodes that a pattern names, by themselves or by a part that they lie in; empty: it names none.
+    """Return the indices of the nodes whose name, or the name of a part around them, matches a pattern.
 
     Args:
-        pattern: A name, in which ``*`` represents any characters, dots included, ``?`` one, and ``[…]`` one of several.
+        pattern: A name, in which ``*`` matches any characters including dots, ``?`` one character, and ``[…]`` one of
+            several.
     """
     return frozenset(
         index
@@ -34,19 +35,19 @@ def match_nodes(network: Network, pattern: str) -> frozenset[int]:
 
 
 def fold_parts(network: Network, nodes: Iterable[int], among: Iterable[int]) -> list[str]:
-    """The names of nodes, those of a whole part as its one name, in order of computation.
+    """Return the names of nodes in topological order, with the name of a part if all of its nodes are included.
 
     Args:
-        among: Indices of the nodes that count: a part is whole if all of them that lie in it are there.
+        among: Indices of the nodes that count as belonging to parts.
     """
-    chosen = {network.nodes[index].name for index in nodes}
-    broken = {
+    names = {network.nodes[index].name for index in nodes}
+    incomplete = {
         part for index in among for part in enclosing_parts(network.nodes[index].name)
-        if network.nodes[index].name not in chosen
+        if network.nodes[index].name not in names
     }  # fmt: skip
-    found = (
-        next(part for part in enclosing_parts(node.name) if part not in broken)
+    folded = (
+        next(part for part in enclosing_parts(node.name) if part not in incomplete)
         for node in network.nodes
-        if node.name in chosen
+        if node.name in names
     )
-    return [*dict.fromkeys(found)]
+    return [*dict.fromkeys(folded)]

@@ -1,9 +1,9 @@
-"""How the gradient changes over a chain of neurons, each of which is sent the spikes of the one before (Eq. 8).
+"""Bounds of the gradient over a chain of neurons, each of which receives the spikes of the previous one (Eq. 8).
 
-The gradient of a neuron's output by its input is a matrix over T time-steps: a spike depends on the input of its own
-time-step, σ'(H[t] - v_threshold), and through the potential on those since the last reset. That of a chain is the
-product of its neurons' matrices, all of which follow from the spikes that its first neuron is sent. With one time-step
-it is the number of Eq. 8.
+The gradient of a neuron's output with respect to its input is a T x T matrix. A spike depends on the input of its own
+time-step, with slope σ'(H[t] - v_threshold), and through the membrane potential on the inputs since the last reset. The
+matrix of a chain is the product of the matrices of its neurons, which follow from the spikes in the input of the first
+neuron. With one time-step, it is the factor of Eq. 8.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-"""Firing rates that :func:`bound_below` holds for."""
+"""Firing rates for which :func:`bound_below` returns bounds."""
 RARE = 0.01
-"""The part of the neurons that :func:`bound_below` leaves out, those with the largest gradients."""
+"""Fraction of neurons with the largest gradients, which :func:`bound_below` excludes."""
 MAX_STEPS = 16
-"""Time-steps up to which every sequence of spikes is followed."""
+"""Maximum number of time-steps for which all spike sequences are simulated."""
 MAX_WINDOW = 10
-"""Time-steps up to which whole matrices are computed."""
+"""Maximum number of time-steps for which full matrices are computed."""
 MAX_WORK = 2**21
-"""Elements that a bound may take; nothing is known of a chain that would take more."""
+"""Maximum number of array elements to process for a bound; there is no bound for longer chains."""
 OVERHEAD = 400
-"""What an operation on an array costs, in elements, however small the array is."""
+"""Fixed cost of an array operation, in elements."""
 
 
 class Bound(NamedTuple):
-    """What a chain leaves of a gradient at most.
+    """Upper bound of the gradient of a chain.
 
     Attributes:
-        factor: By how much it multiplies the Euclidean norm of a gradient over the time-steps.
-        silent: Whether its last neuron never fires.
+        factor: Bound of the factor on the Euclidean norm of a gradient over the time-steps.
+        silent: Whether the last neuron never fires.
     """
 
     factor: float
@@ -46,13 +46,13 @@ class Bound(NamedTuple):
 
 
 class Responses(NamedTuple):
-    """What a neuron makes of several sequences of spikes; each array is ``[T, sequences]``.
+    """Responses of a neuron to several spike sequences; each array has the shape ``[T, sequences]``.
 
     Attributes:
-        spikes: What it fires.
-        slopes: The derivative of a spike by the charged potential, σ'(H[t] - v_threshold).
-        carries: The derivative of the potential after the reset by the charged potential.
-        potentials: The potential after the reset.
+        spikes: Output spikes.
+        slopes: Derivative of a spike with respect to the charged potential, σ'(H[t] - v_threshold).
+        carries: Derivative of the potential after the reset with respect to the charged potential.
+        potentials: Potential after the reset.
     """
 
     spikes: NDArray[np.bool_]
@@ -62,11 +62,11 @@ class Responses(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What a neuron does with a spike, or none, that it is sent at rest.
+    """Response of a neuron at rest to a spike and to no spike.
 
     Attributes:
-        passes: Whether it fires exactly if it is sent a spike, and is at rest again after either.
-        forgets: Whether no gradient gets past a spike, as with a hard reset that is detached.
+        passes: Whether the output equals the input, and the neuron is at rest afterwards in both cases.
+        forgets: Whether a spike blocks gradients to earlier time-steps, as a detached hard reset does.
         positive: Whether no derivative is negative.
     """
 
@@ -77,16 +77,16 @@ class Rest(NamedTuple):
 
 @lru_cache(maxsize=256)
 def bound_above(neurons: tuple[LinearNeuron, ...], steps: int, *, silent: bool = False) -> Bound | None:
-    """Bounds what a chain leaves of any gradient, whatever spikes its first neuron is sent.
+    """Return an upper bound of a chain's gradient factor for any input spikes of its first neuron.
 
-    The bound of a matrix is √(the greatest sum over a column · the greatest sum over a row), of absolute values.
+    The norm of a matrix is at most √(maximum column sum · maximum row sum) of absolute values.
 
     Args:
-        neurons: The chain, as it is before it has learned anything.
-        silent: Whether the first neuron is never sent a spike.
+        neurons: Neurons of the chain, with initial parameters.
+        silent: Whether the first neuron never receives a spike.
 
     Returns:
-        The least bound known; None if that would take too much work, or hangs on rounding.
+        The bound; None if it takes too much work or depends on rounding.
     """
     import numpy as np
 
@@ -97,51 +97,53 @@ def bound_above(neurons: tuple[LinearNeuron, ...], steps: int, *, silent: bool =
     if width > 2**MAX_STEPS or steps * (width + OVERHEAD) * (len(neurons) if passes else 1) > MAX_WORK:
         return None
     if silent:
-        sent = np.zeros((steps, 1), bool)
+        spikes = np.zeros((steps, 1), bool)
     elif passes and forgets:
-        sent = np.eye(steps, steps + 1, dtype=bool)  # the matrix has a block for each spike: that of the first one
+        # The matrix has an independent block for each spike, so sequences with one spike are sufficient.
+        spikes = np.eye(steps, steps + 1, dtype=bool)
     else:
-        sent = _sequences(steps)
-    rows, work = np.ones(sent.shape), 0
-    known: dict[LinearNeuron, Responses | None] = {}
+        spikes = _sequences(steps)
+    rows, work = np.ones(spikes.shape), 0
+    responses_by_neuron: dict[LinearNeuron, Responses | None] = {}
     chain: list[tuple[LinearNeuron, Responses, NDArray[np.intp]]] = []
     for neuron in neurons:
-        work += steps * (sent.shape[1] + OVERHEAD)
-        if neuron not in known and work <= MAX_WORK:
-            known[neuron] = _respond(neuron, sent)
-        responses = known.get(neuron)
+        work += steps * (spikes.shape[1] + OVERHEAD)
+        if neuron not in responses_by_neuron and work <= MAX_WORK:
+            responses_by_neuron[neuron] = _respond(neuron, spikes)
+        responses = responses_by_neuron.get(neuron)
         if responses is None or work > MAX_WORK:
             return None
         rows = _push(neuron, responses, rows, absolute=True)
-        origins = np.arange(sent.shape[1])
-        if not np.array_equal(responses.spikes, sent):  # sequences that have become one go on together
+        origins = np.arange(spikes.shape[1])
+        # Equal sequences are merged. The merged row keeps the largest sum.
+        if not np.array_equal(responses.spikes, spikes):
             codes = 2.0 ** np.arange(steps) @ responses.spikes
             _, first, origins = np.unique(codes, return_index=True, return_inverse=True)
-            sent, known, apart = responses.spikes[:, first], {}, rows
-            rows = np.zeros(sent.shape)
-            np.maximum.at(rows.T, origins, apart.T)
+            spikes, responses_by_neuron, old_rows = responses.spikes[:, first], {}, rows
+            rows = np.zeros(spikes.shape)
+            np.maximum.at(rows.T, origins, old_rows.T)
         chain.append((neuron, responses, origins))
-    columns = np.ones(sent.shape)
+    columns = np.ones(spikes.shape)
     for neuron, responses, origins in reversed(chain):
         columns = _pull(neuron, responses, columns[:, origins])
-    return Bound(sqrt(rows.max() * columns.max()), silent=not sent.any())
+    return Bound(sqrt(rows.max() * columns.max()), silent=not spikes.any())
 
 
 @lru_cache(maxsize=256)
 def bound_below(neurons: tuple[LinearNeuron, ...], steps: int, *, apart: bool = False) -> tuple[float, ...] | None:
-    """Bound from below by how much a chain multiplies a gradient, for random spikes of each of the ``RATES``.
+    """Return lower bounds of a chain's gradient factor, for random input spikes at each of the ``RATES``.
 
-    It is the norm of appendix A.4, that of the gradients of many neurons together, but for the ``RARE`` ones. The
-    gradients that arrive do not depend on the spikes; those of different time-steps are independent of each other, or
-    alike, or anything between.
+    The norm is that of appendix A.4, over the gradients of many neurons except the ``RARE`` largest ones. Incoming
+    gradients are independent of the spikes. Those of different time-steps may be independent, equal, or anything in
+    between.
 
     Args:
-        neurons: The chain, as it is before it has learned anything.
-        apart: Whether spikes of different time-steps need not go the same way through the chain, as where the maxima of
-            a max pooling are now here and now there. No gradient is then followed from one time-step to another.
+        neurons: Neurons of the chain, with initial parameters.
+        apart: Whether spikes of different time-steps may take different paths through the chain, as the maxima of max
+            pooling do. Gradients are then not followed from one time-step to another.
 
     Returns:
-        A bound for each of the ``RATES``; None if none is known.
+        A bound for each of the ``RATES``; None if there is none.
     """
     import numpy as np
 
@@ -150,39 +152,43 @@ def bound_below(neurons: tuple[LinearNeuron, ...], steps: int, *, apart: bool = 
     if not window:
         return None
     if window < steps:
-        # If neurons are at rest after every time-step, a row of the matrix holds all that the row before it holds.
-        # Every row after the window is therefore at least the window's last row.
+        # If all neurons are at rest after every time-step, each row of the matrix contains the entries of the previous
+        # row. Rows after the window are therefore at least as large as its last row.
         rests = [_rest(neuron) for neuron in neurons]
         if not all(rest is not None and rest.passes and rest.positive for rest in rests):
             return None
-    sent = fired = _sequences(window)
+    first_spikes = spikes = _sequences(window)
     matrices = np.broadcast_to(np.eye(window)[:, None], (window, 2**window, window))
-    known: dict[LinearNeuron, Responses | None] = {}
+    responses_by_neuron: dict[LinearNeuron, Responses | None] = {}
     for neuron in neurons:
-        if neuron not in known:
-            known[neuron] = _respond(neuron, fired)
-        responses = known[neuron]
+        if neuron not in responses_by_neuron:
+            responses_by_neuron[neuron] = _respond(neuron, spikes)
+        responses = responses_by_neuron[neuron]
         if responses is None:
             return None
         matrices = _push(neuron, responses, matrices)
-        if not np.array_equal(responses.spikes, fired):
-            fired, known = responses.spikes, {}
+        if not np.array_equal(responses.spikes, spikes):
+            spikes, responses_by_neuron = responses.spikes, {}
     with np.errstate(all="ignore"):
         rows = (matrices**2).sum(axis=2)
-        squares, counts = rows.sum(axis=0), sent.sum(axis=0)
-        if window == steps:  # alike gradients are the lesser ones only where derivatives are negative
+        squares, counts = rows.sum(axis=0), first_spikes.sum(axis=0)
+        # Equal gradients give a smaller sum than independent ones only if derivatives are negative.
+        if window == steps:
             squares = np.minimum(squares, (matrices.sum(axis=0) ** 2).sum(axis=-1))
-        within, after = _trimmed_means(squares, counts, window), _trimmed_means(rows[-1], counts, window)
-        return tuple(sqrt((first + (steps - window) * last) / steps) for first, last in zip(within, after, strict=True))
+        window_means, last_row_means = _trimmed_means(squares, counts, window), _trimmed_means(rows[-1], counts, window)
+        return tuple(
+            sqrt((window_mean + (steps - window) * last_row_mean) / steps)
+            for window_mean, last_row_mean in zip(window_means, last_row_means, strict=True)
+        )
 
 
 def _trimmed_means(squares: NDArray[np.float64], counts: NDArray[np.intp], window: int) -> list[float]:
-    """Return the mean over random sequences of each of the ``RATES``, without the ``RARE`` largest values.
+    """Return the mean over random sequences at each of the ``RATES``, without the ``RARE`` largest values.
 
     Args:
-        squares: A value for each sequence of ``window`` time-steps.
-        counts: How many spikes each sequence has.
-        window: Time-steps of a sequence.
+        squares: Value of each sequence of ``window`` time-steps.
+        counts: Number of spikes in each sequence.
+        window: Number of time-steps.
     """
     import numpy as np
 
@@ -190,14 +196,14 @@ def _trimmed_means(squares: NDArray[np.float64], counts: NDArray[np.intp], windo
     squares, counts = squares[order], counts[order]
     means = []
     for rate in RATES:
-        parts = rate**counts * (1 - rate) ** (window - counts)
-        parts = np.clip(np.cumsum(parts) - RARE, 0, parts)
-        means.append(float((squares * parts)[parts > 0].sum()))
+        probabilities = rate**counts * (1 - rate) ** (window - counts)
+        probabilities = np.clip(np.cumsum(probabilities) - RARE, 0, probabilities)
+        means.append(float((squares * probabilities)[probabilities > 0].sum()))
     return means
 
 
 def _sequences(steps: int) -> NDArray[np.bool_]:
-    """All sequences of spikes, ``[T, 2^T]``."""
+    """Return all spike sequences, ``[T, 2^T]``."""
     import numpy as np
 
     return (np.arange(2**steps) >> np.arange(steps)[:, None] & 1).astype(bool)
@@ -205,7 +211,7 @@ def _sequences(steps: int) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=256)
 def _rest(neuron: LinearNeuron) -> Rest | None:
-    """What a neuron does at rest; None if that hangs on rounding."""
+    """Return the response of a neuron at rest; None if it depends on rounding."""
     responses = _respond(neuron, _sequences(1))
     dynamics = neuron.at_start()
     if responses is None or dynamics is None:
@@ -218,27 +224,30 @@ def _rest(neuron: LinearNeuron) -> Rest | None:
     )
 
 
-def _respond(neuron: LinearNeuron, sent: NDArray[np.bool_]) -> Responses | None:
-    """What a neuron makes of sequences of spikes, from rest; None if rounding could make something else of them."""
+def _respond(neuron: LinearNeuron, spikes: NDArray[np.bool_]) -> Responses | None:
+    """Return the responses of a neuron to spike sequences, from rest; None if they depend on rounding."""
     import numpy as np
 
+    # Single and double precision must agree, because networks run in either.
     with np.errstate(all="ignore"):
-        single, double = _integrate(neuron, sent, np.float32), _integrate(neuron, sent, np.float64)
+        single, double = _integrate(neuron, spikes, np.float32), _integrate(neuron, spikes, np.float64)
     if single is None or double is None or not np.array_equal(single.spikes, double.spikes):
         return None
     rounding = 1e-6 * float(double.slopes.max())
     return double if np.allclose(single.slopes, double.slopes, rtol=1e-3, atol=rounding) else None
 
 
-def _integrate(neuron: LinearNeuron, sent: NDArray[np.bool_], dtype: type[np.floating[Any]]) -> Responses | None:
-    """The same in one precision; None if a potential is not the threshold but too near to it."""
+def _integrate(
+    neuron: LinearNeuron, input_spikes: NDArray[np.bool_], dtype: type[np.floating[Any]]
+) -> Responses | None:
+    """Return the responses in one precision; None if a potential is too close to the threshold."""
     import numpy as np
 
     dynamics = neuron.at_start()
     if dynamics is None:
         return None
     decay, gain, drift, threshold, rest = map(dtype, (*dynamics, neuron.v_threshold, neuron.rest))
-    x = sent.astype(dtype)
+    x = input_spikes.astype(dtype)
     spikes, slopes, carries, potentials = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty_like(x)
     v = np.full_like(x[0], rest)
     for t in range(len(x)):
@@ -261,36 +270,41 @@ def _integrate(neuron: LinearNeuron, sent: NDArray[np.bool_], dtype: type[np.flo
 def _push(
     neuron: LinearNeuron, responses: Responses, vectors: NDArray[np.float64], *, absolute: bool = False
 ) -> NDArray[np.float64]:
-    """The neuron's matrix for each sequence, times one vector ``[T, sequences]`` or several ``[T, sequences, *]``."""
+    """Return the product of the neuron's matrix for each sequence and the vectors.
+
+    Args:
+        vectors: A vector for each sequence ``[T, sequences]``, or several ``[T, sequences, *]``.
+        absolute: Whether to use absolute values of the matrix.
+    """
     import numpy as np
 
     factors = _factors(neuron, responses)
     decay, gain, slopes, carries = map(abs, factors) if absolute else factors
     shape = (*slopes.shape, *[1] * (vectors.ndim - slopes.ndim))
     slopes, carries = slopes.reshape(shape), carries.reshape(shape)
-    found, h = np.empty_like(vectors), np.zeros_like(vectors[0])
+    products, h = np.empty_like(vectors), np.zeros_like(vectors[0])
     with np.errstate(all="ignore"):
         for t in range(len(vectors)):
             h = gain * vectors[t] + (decay * carries[t - 1] * h if t else 0)
-            found[t] = slopes[t] * h
-    return found
+            products[t] = slopes[t] * h
+    return products
 
 
 def _pull(neuron: LinearNeuron, responses: Responses, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The vector ``[T, sequences]`` times the neuron's matrix for each sequence, all of them without signs."""
+    """Return the product of the vectors ``[T, sequences]`` and the neuron's matrices of absolute values."""
     import numpy as np
 
     decay, gain, slopes, carries = map(abs, _factors(neuron, responses))
-    found, h = np.empty_like(vectors), np.zeros_like(vectors[0])
+    products, h = np.empty_like(vectors), np.zeros_like(vectors[0])
     with np.errstate(all="ignore"):
         for t in reversed(range(len(vectors))):
             h = slopes[t] * vectors[t] + decay * carries[t] * h
-            found[t] = gain * h
-    return found
+            products[t] = gain * h
+    return products
 
 
 def _factors(neuron: LinearNeuron, responses: Responses) -> tuple[Any, Any, Any, Any]:
-    """Decay, gain, slopes and carries."""
+    """Return decay, gain, slopes and carries."""
     dynamics = neuron.at_start()
     assert dynamics is not None  # noqa: S101 -- the neuron has responses
     return dynamics.decay, dynamics.gain, responses.slopes, responses.carries

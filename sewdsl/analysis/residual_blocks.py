@@ -1,4 +1,4 @@
-"""Residual blocks as in Fang et al. 2021, Sec. 3.2 and 3.3: input, branch, shortcut, join, output."""
+"""Residual blocks (Fang et al. 2021, Sec. 3.2 and 3.3): input, branch, shortcut, join, output."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from sewdsl.ops.layers.norms import Norm
 from sewdsl.ops.layers.pool import MaxPool
 
 MAX_TRIED = 64
-"""Activations after one node of which it is asked whether they lead to the end of a branch."""
+"""Maximum number of activations after a node that are tested for a path to the end of a branch."""
 
 
 @dataclass(frozen=True)
 class ResidualBlock:
-    """A join with its operands, and the activation after it that is part of the block.
+    """A join with its operands, and the activation after it if it belongs to the block.
 
     Attributes:
-        source: Index of the node that both branch and shortcut begin at: S.
-        activation: Index of the block's own activation after the join, as in a Spiking block; None: the block ends
-            with its join, as a SEW block does, whatever the network applies to its output.
-        identity: Whether the shortcut is S itself. Where it is not, it is a projection: a downsample block.
+        source: Index of the node S at the start of branch and shortcut.
+        activation: Index of the block's activation after the join, as in a Spiking block. None: the block ends with its
+            join, as a SEW block does, even if another activation follows.
+        identity: Whether the shortcut is S itself. If not, it is a projection, and the block a downsample block.
     """
 
     source: int
@@ -35,12 +35,12 @@ class ResidualBlock:
 
     @property
     def end(self) -> int:
-        """Index of the node that gives the block's output O."""
+        """Index of the output node O."""
         return self.join if self.activation is None else self.activation
 
 
 def residual_blocks(network: Network) -> tuple[ResidualBlock, ...]:
-    """All blocks, in order of their joins."""
+    """Return all residual blocks, in order of their joins."""
     key = id(network)
     if key not in _RESIDUALS:
         _RESIDUALS[key] = _Residuals(network)
@@ -49,49 +49,51 @@ def residual_blocks(network: Network) -> tuple[ResidualBlock, ...]:
 
 
 def identity_blocks(network: Network) -> Iterator[ResidualBlock]:
-    """Those that would be an identity, if their branch were neutral and the activation after it passed all on."""
+    """Return the blocks that are an identity if their branch is neutral and the activation after it is transparent."""
     return (block for block in residual_blocks(network) if block.identity)
 
 
 def identity_chains(network: Network, belongs: Callable[[ResidualBlock], bool]) -> Iterator[tuple[ResidualBlock, ...]]:
-    """Identities in a row, each beginning where the one before ends, not counting max pooling; as long as they belong.
+    """Yield chains of consecutive identity blocks that satisfy a predicate, with only max pooling in between.
 
-    Pooling passes spikes and gradients on as they are, to where the maximum was.
+    Args:
+        belongs: Predicate on blocks. A block that does not satisfy it ends the chain.
     """
     ends: dict[int, list[ResidualBlock]] = {}
-    unpooled: list[int] = []  # for each node, the node whose maxima it is: itself, unless it is max pooling
+    # Max pooling passes spikes and gradients unchanged, to the position of the maximum.
+    unpooled: list[int] = []  # input of the max pooling that ends with each node, or the node itself
     for index, node in enumerate(network):
         unpooled.append(unpooled[node.inputs[0]] if isinstance(node.op, MaxPool) else index)
     for block in identity_blocks(network):
         if belongs(block):
-            row = ends.pop(unpooled[block.source], [])
-            row.append(block)
-            ends[block.end] = row
+            chain = ends.pop(unpooled[block.source], [])
+            chain.append(block)
+            ends[block.end] = chain
     yield from map(tuple, ends.values())
 
 
 def is_residual(network: Network, index: int) -> bool:
-    """Whether a node joins a branch and a shortcut; other merges have operands of equal rank, as have those in loops.
-
-    In a loop, what is joined may be of the time-step before, and all gradients go through it again and again.
-    """
+    """Return whether a node joins a branch and a shortcut, outside of loops."""
+    # Other merges have operands of equal rank. In a loop, an operand may be delayed, and gradients pass the join
+    # repeatedly.
     node = network.nodes[index]
-    two = isinstance(node.op, Join) and len(node.inputs) == len(JOIN_OPERANDS)
-    return two and index not in network.graph.looped
+    has_two_operands = isinstance(node.op, Join) and len(node.inputs) == len(JOIN_OPERANDS)
+    return has_two_operands and index not in network.graph.looped
 
 
 class _Residuals:
-    """The residual blocks of a network."""
+    """Detection of the residual blocks of a network."""
 
     def __init__(self, network: Network) -> None:
-        self._network: Network = weakref.proxy(network)  # which goes when nothing else holds it; so does this
+        # A weak reference: _RESIDUALS caches this object only as long as the network exists.
+        self._network: Network = weakref.proxy(network)
         self._ends_with_activation = self._find_ends()
         self._first_activations = self._find_firsts()
         self._unweighted: dict[int, tuple[set[int], list[int], int]] = {}
         self.blocks = tuple(self._find_blocks())
 
     def _find_blocks(self) -> Iterator[ResidualBlock]:
-        """A block begins at the last node that every path to its join leads through: S."""
+        """Yield the residual blocks. S is the dominator of the join."""
         starts = self._network.graph.dominators
         for index, node in enumerate(self._network):
             if is_residual(self._network, index):
@@ -99,41 +101,36 @@ class _Residuals:
                 yield ResidualBlock(source, index, self._activation(source, index), shortcut == source)
 
     def _find_ends(self) -> list[bool]:
-        """For each node, whether it is an activation, or one that is only pooled, dropped out or scaled afterwards."""
+        """Return for each node whether it is an activation, possibly followed by pooling, dropout or scaling."""
         network = self._network
-        found: list[bool] = []
+        ends: list[bool] = []
         for node in network:
-            weighs = (network.macs(node) or network.parameters(node)) and not node.op.scales_samples
-            passes = len(node.inputs) == 1 and not weighs
-            found.append(isinstance(node.op, Activation) or (passes and found[node.inputs[0]]))
-        return found
+            has_weights = (network.macs(node) or network.parameters(node)) and not node.op.scales_samples
+            is_transparent = len(node.inputs) == 1 and not has_weights
+            ends.append(isinstance(node.op, Activation) or (is_transparent and ends[node.inputs[0]]))
+        return ends
 
     def _find_firsts(self) -> list[int]:
-        """For each node, the first activation that its output is sent through before it is weighed.
-
-        The number of nodes where there is none.
-        """
+        """Return for each node the first activation after it without weights in between, or the number of nodes."""
         network = self._network
         none = len(network)
-        found = [none] * none
+        firsts = [none] * none
         for index in range(none - 1, -1, -1):
             for reader in network.graph.consumers[index]:
                 node = network.nodes[reader]
                 if isinstance(node.op, Activation):
-                    found[index] = min(found[index], reader)
-                elif found[reader] < found[index] and not network.macs(node):
-                    found[index] = found[reader]
-        return found
+                    firsts[index] = min(firsts[index], reader)
+                elif firsts[reader] < firsts[index] and not network.macs(node):
+                    firsts[index] = firsts[reader]
+        return firsts
 
     def _activation(self, source: int, join: int) -> int | None:
-        """The activation that reads the join, if it is part of the block.
-
-        It is if the block is written so, as a block or a repeat that begins with the join, or if the block would have
-        no activation otherwise: its source is one, and its branch neither begins nor ends with one. A branch that
-        begins with an activation (pre-activation, membrane shortcuts) or ends with one (SEW) needs none after the join,
-        and where the source is a current, so is what the join gives; an activation that follows then belongs to the
-        network.
-        """
+        """Return the activation after the join if it belongs to the block."""
+        # It belongs to the block if the source has it in the block or repeat that starts with the join, or if the block
+        # has no other activation: its source is an activation, and its branch neither starts nor ends with one. A
+        # branch that starts with an activation (pre-activation, membrane shortcuts) or ends with one (SEW) needs none
+        # after the join. If the source is a current, the output of the join is a current too, and a following
+        # activation belongs to the network.
         network = self._network
         readers = network.graph.consumers[join]
         if len(readers) != 1 or not isinstance(network.nodes[readers[0]].op, Activation):
@@ -141,45 +138,46 @@ class _Residuals:
         (activation,) = readers
         path, branch = network.nodes[join].path, network.nodes[join].inputs[0]
         complete = self._begins_with_activation(source, branch) or self._ends_with_activation[branch]
-        activated = self._ends_with_activation[source]
-        written = network.nodes[activation].path == path and network.nodes[source].path[: len(path)] != path
+        is_activated = self._ends_with_activation[source]
+        is_in_block = network.nodes[activation].path == path and network.nodes[source].path[: len(path)] != path
         if complete:
-            return activation if written and (activated or network.nodes[source].output.values.binary) else None
-        return activation if written or activated else None
+            return activation if is_in_block and (is_activated or network.nodes[source].output.values.binary) else None
+        return activation if is_in_block or is_activated else None
 
     def _begins_with_activation(self, source: int, end: int) -> bool:
-        """Whether a branch sends its input through an activation before it weighs it."""
+        """Return whether a branch applies an activation before its first weights."""
         first = self._first_activations[source]
         if first > end:
             return False
         network = self._network
         if network.graph.reaches(first, end):
             return True
-        unweighted, activations, begin = self._unweighted.get(source, ({source}, [], source + 1))
-        for index in range(begin, end + 1):
+        unweighted, activations, start = self._unweighted.get(source, ({source}, [], source + 1))
+        for index in range(start, end + 1):
             node = network.nodes[index]
             if not unweighted.isdisjoint(node.inputs):
                 if isinstance(node.op, Activation):
                     activations.append(index)
                 elif not network.macs(node):
                     unweighted.add(index)
-        self._unweighted[source] = unweighted, activations, max(begin, end + 1)
+        self._unweighted[source] = unweighted, activations, max(start, end + 1)
+        # Without a limit, a chain of dense connections would take quadratic time.
         tried = islice((index for index in activations if index <= end), MAX_TRIED)
         return any(network.graph.reaches(index, end) for index in tried)
 
 
 _RESIDUALS: dict[int, _Residuals] = {}
-"""Those of networks that are in use, by the ids of these: several rules ask."""
+"""Residual blocks of live networks by id, shared by several rules."""
 
 
 @dataclass(frozen=True)
 class BranchEnd:
-    """The last ops of a branch.
+    """Last ops of a branch.
 
     Attributes:
-        activation: What ends it, if an activation does.
-        norm: The batch norm before the activation, or at the end; None: something else is there.
-        why: Where there is no norm to set: what the branch ends in instead.
+        activation: Activation at the end, if any.
+        norm: Batch norm before the activation or at the end; None if another op is there.
+        why: Without a norm, the ops at the end, for messages.
     """
 
     activation: Activation | None
@@ -188,42 +186,43 @@ class BranchEnd:
 
 
 def branch_end(network: Network, join: Node) -> BranchEnd:
-    """The end of a join's branch; a batch norm that something other than the branch reads does not count.
+    """Return the end of a join's branch. A batch norm with other consumers does not count.
 
-    Where a branch of zeros is neutral, what scales it at the end does not count.
+    If zeros are neutral for the join, scaling at the end is skipped.
     """
     end = join.inputs[0]
-    joins = join.op
-    while isinstance(joins, Join) and joins.neutral_branch == 0 and network.nodes[end].op.scales_samples:
+    join_op = join.op
+    while isinstance(join_op, Join) and join_op.neutral_branch == 0 and network.nodes[end].op.scales_samples:
         if len(network.graph.consumers[end]) > 1:
             break
         (end,) = network.nodes[end].inputs
     op = network.nodes[end].op
     activation = op if isinstance(op, Activation) else None
-    last = network.nodes[end].inputs[0] if activation else end
-    norm = network.nodes[last]
-    tail = f" and {activation.kind}" if activation else ""
+    norm_index = network.nodes[end].inputs[0] if activation else end
+    norm = network.nodes[norm_index]
+    suffix = f" and {activation.kind}" if activation else ""
     if activation is not None and not activation.can_be_silent:
         return BranchEnd(activation, None, f"{activation.kind}, which never gives 0")
     if not isinstance(norm.op, Norm):
-        return BranchEnd(activation, None, f"{norm.op.kind}{tail}")
-    if any(len(network.graph.consumers[index]) > 1 for index in (end, last)):
-        return BranchEnd(activation, None, f"a {norm.op.kind}{tail} that the shortcut reads too")
+        return BranchEnd(activation, None, f"{norm.op.kind}{suffix}")
+    if any(len(network.graph.consumers[index]) > 1 for index in (end, norm_index)):
+        return BranchEnd(activation, None, f"a {norm.op.kind}{suffix} that the shortcut reads too")
     return BranchEnd(activation, norm)
 
 
 @dataclass(frozen=True)
 class NamedResidual:
-    """A residual block.
+    """A residual block, with names of nodes.
 
     Attributes:
-        index: From 1, in order of computation.
-        name: Of its place in the network; where several joins share it, of the join.
-        source: Name of the node that gives its input S; None: the network's input.
-        branch: Name of the neuron that ends its branch, whose spikes are A; None: none does, as in a Spiking block.
-        output: Name of the node that gives its output O.
-        downsample: Whether its shortcut is a projection: between two such blocks lies what the paper calls an identity
-            mapping area.
+        index: Number of the block in topological order, from 1.
+        name: Path of the block, or name of the join if several joins share the path.
+        source: Name of the input node S; None for the network's input.
+        branch: Name of the neuron at the end of the branch, whose spikes are A. None: there is none, as in a Spiking
+            block.
+        output: Name of the output node O.
+        downsample: Whether the shortcut is a projection. The blocks between two such blocks are an identity mapping
+            area of the paper.
     """
 
     index: int
@@ -235,19 +234,19 @@ class NamedResidual:
 
 
 def named_residuals(network: Network) -> tuple[NamedResidual, ...]:
-    """All of them."""
-    found = tuple(residual_blocks(network))
-    names = [network.nodes[block.join].name for block in found]
-    places = [name.rpartition(".")[0] or name for name in names]
-    ends = [network.nodes[network.nodes[block.join].inputs[0]] for block in found]
+    """Return all residual blocks of a network with their names."""
+    blocks = tuple(residual_blocks(network))
+    names = [network.nodes[block.join].name for block in blocks]
+    paths = [name.rpartition(".")[0] or name for name in names]
+    ends = [network.nodes[network.nodes[block.join].inputs[0]] for block in blocks]
     return tuple(
         NamedResidual(
             index,
-            place if places.count(place) == 1 else name,
+            path if paths.count(path) == 1 else name,
             network.nodes[block.source].name if block.source else None,
             end.name if isinstance(end.op, Spiking) else None,
             network.nodes[block.end].name,
             not block.identity,
         )
-        for index, (block, name, place, end) in enumerate(zip(found, names, places, ends, strict=True), start=1)
+        for index, (block, name, path, end) in enumerate(zip(blocks, names, paths, ends, strict=True), start=1)
     )

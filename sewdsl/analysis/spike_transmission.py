@@ -1,4 +1,4 @@
-"""What becomes of a spike that is sent to a neuron at rest, and of its gradient (Sec. 3.2)."""
+"""Response of a resting neuron to a spike, and its gradient (Sec. 3.2)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from sewdsl.ir.op import Activation, LinearNeuron, Neuron, Op
 from sewdsl.ir.signal import ValueRange
 
 MAX_POTENTIALS = 1000
-"""How many potentials :func:`first_identity_violation` follows; if a neuron has more, nothing is known of it."""
+"""Maximum number of membrane potentials to visit; the result for neurons with more is unknown."""
 MAX_SENT = 16
-"""The largest integer that a neuron is sent to see whether it passes it on."""
+"""Largest integer input that is tested for transmission."""
 MARGIN = 1e-6
-"""A potential that is nearer to the threshold without being equal to it may be on its other side in float32."""
+"""Distance from the threshold below which float32 may round a potential to the other side."""
 
 
 class SurrogateSlopes(NamedTuple):
-    """The gradient of a neuron's output by its input, at rest.
+    """Gradient of a resting neuron's output with respect to its input.
 
     Attributes:
-        silent: Where it is sent none, Θ'(H[0] - v_threshold); for IF, σ'(0 - v_threshold).
-        spike: Where it is sent a spike; for IF, σ'(1 - v_threshold).
+        silent: Gradient without a spike in the input, Θ'(H[0] - v_threshold); for IF, σ'(0 - v_threshold).
+        spike: Gradient with a spike in the input; for IF, σ'(1 - v_threshold).
     """
 
     silent: float
@@ -31,7 +31,7 @@ class SurrogateSlopes(NamedTuple):
 
 @lru_cache(maxsize=256)
 def surrogate_slopes(neuron: Neuron) -> SurrogateSlopes | None:
-    """The factors of Eq. 8, before anything is learned; None for a neuron that does not charge linearly."""
+    """Return the factors of Eq. 8 for initial parameters; None for a neuron without linear dynamics."""
     dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) else None
     if dynamics is None:
         return None
@@ -41,10 +41,10 @@ def surrogate_slopes(neuron: Neuron) -> SurrogateSlopes | None:
 
 
 class IdentityViolation(NamedTuple):
-    """A time-step at which a neuron does not fire exactly if it is sent a spike.
+    """A time-step at which the output of a neuron differs from the spike in its input.
 
     Attributes:
-        h: The charged potential: below v_threshold in spite of a spike, or not below it without one.
+        h: Charged potential: below v_threshold despite a spike, or at least v_threshold without one.
     """
 
     v: float
@@ -54,17 +54,17 @@ class IdentityViolation(NamedTuple):
 
 @lru_cache(maxsize=256)
 def first_identity_violation(neuron: Neuron, steps: int) -> IdentityViolation | None:
-    """Where a neuron first does not fire exactly when it is sent a spike, SN(S) = S.
+    """Return the first time-step at which SN(S) = S fails for a neuron with initial parameters.
 
-    Every potential is followed that it can have within so many time-steps. None: it never fails, or that is not known,
-    since it does not charge linearly, has too many potentials, or one that is the threshold but for rounding. A neuron
-    that learns is taken as it is before that.
+    None: it never fails, or the result is unknown, because the dynamics are not linear, there are too many potentials,
+    or a potential is too close to the threshold.
     """
     dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) else None
     if dynamics is None:
         return None
     decay, gain, drift = dynamics
     todo, seen = deque([(neuron.rest, 1)]), {neuron.rest}
+    # Breadth-first search over all membrane potentials that the neuron can reach within the time-steps.
     while todo and len(seen) <= MAX_POTENTIALS:
         v, step = todo.popleft()
         for spike in (1, 0):
@@ -73,29 +73,29 @@ def first_identity_violation(neuron: Neuron, steps: int) -> IdentityViolation | 
                 return None
             if (h >= neuron.v_threshold) != bool(spike):
                 return IdentityViolation(v, spike, h)
-            after = h
+            next_v = h
             if spike:  # Eq. 3
-                after = h - neuron.v_threshold if neuron.v_reset is None else neuron.v_reset
-            if after not in seen and step < steps:
-                seen.add(after)
-                todo.append((after, step + 1))
+                next_v = h - neuron.v_threshold if neuron.v_reset is None else neuron.v_reset
+            if next_v not in seen and step < steps:
+                seen.add(next_v)
+                todo.append((next_v, step + 1))
     return None
 
 
 class EquationViolation(NamedTuple):
-    """A time-step at which a neuron as equations does not give what it is sent."""
+    """A time-step at which the output of a neuron defined by equations differs from its input."""
 
     states: tuple[tuple[str, float], ...]
     sent: int
-    given: float
+    output: float
 
 
 @lru_cache(maxsize=256)
 def first_equation_violation(neuron: Activation, values: ValueRange, steps: int) -> EquationViolation | None:
-    """The same for a neuron as equations and integers of a range: where it first does not give what it is sent.
+    """Return the first time-step at which a neuron defined by equations does not return its integer input.
 
-    None: it never fails, or that is not known, since there are too many integers or states, or something is compared
-    that is equal but for rounding. A neuron that learns is taken as it is before that.
+    None: it never fails, or the result is unknown, because there are too many integers or states, or a comparison
+    depends on rounding. Learnable parameters have their initial values.
     """
     step = neuron.equations
     if step is None or values.largest is None or values.largest > MAX_SENT:
@@ -103,32 +103,33 @@ def first_equation_violation(neuron: Activation, values: ValueRange, steps: int)
     first = tuple(step.start.values())
     todo, seen = deque([(first, 1)]), {first}
     while todo and len(seen) <= MAX_POTENTIALS:
-        states, number = todo.popleft()
+        states, t = todo.popleft()
         for sent in range(values.upper or 0, values.lower - 1, -1):
-            found = step.run(float(sent), states, margin=MARGIN)
-            if found is None:
+            result = step.run(float(sent), states, margin=MARGIN)
+            if result is None:
                 return None
-            given, after = found
-            if given != sent:
-                return EquationViolation(tuple(zip(step.start, states, strict=True)), sent, given)
-            if after not in seen and number < steps:
-                seen.add(after)
-                todo.append((after, number + 1))
+            output, next_states = result
+            if output != sent:
+                return EquationViolation(tuple(zip(step.start, states, strict=True)), sent, output)
+            if next_states not in seen and t < steps:
+                seen.add(next_states)
+                todo.append((next_states, t + 1))
     return None
 
 
 def activation_failure(op: Op, values: ValueRange, steps: int) -> str:
-    """Return what keeps a neuron as equations from giving what it is sent; empty: nothing, or it is not known.
+    """Return why a neuron defined by equations is not an identity; empty if it is, or if that is unknown.
 
-    Of any other op, nothing is known.
+    The result is unknown for all other ops.
     """
     if not isinstance(op, Activation) or op.equations is None:
         return ""
-    wrong = first_equation_violation(op, values, steps)
-    if wrong is not None:
-        at = ", ".join(f"{name} = {value:.3g}" for name, value in wrong.states)
-        return f"is not an identity: sent {wrong.sent} at {at or 'any time'}, {op.kind} gives {wrong.given:.3g}"
+    violation = first_equation_violation(op, values, steps)
+    if violation is not None:
+        state = ", ".join(f"{name} = {value:.3g}" for name, value in violation.states)
+        condition = f" at {state}" if state else ""
+        return f"is not an identity: for input {violation.sent}{condition}, {op.kind} outputs {violation.output:.3g}"
     learned = ", ".join(op.equations.learned)
     if learned and values.largest is not None:
-        return f"may cease to be an identity: {op.kind} learns {learned}, and with it what it passes on"
+        return f"may cease to be an identity: {op.kind} learns {learned}, which changes its output"
     return ""

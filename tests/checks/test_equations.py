@@ -39,8 +39,8 @@ def test_a_linear_neuron_is_judged_as_its_kind(name: str, v_reset: str, tmp_path
 @pytest.mark.parametrize(
     ("neuron", "reason"),
     [
-        ("KLIF", "is not an identity: sent 1 at v = 0, KLIF gives 0"),
-        ("ALIF", "is not an identity: sent 1 at v = 0, a = 0, ALIF gives 0"),
+        ("KLIF", "is not an identity: for input 1 at v = 0, KLIF outputs 0"),
+        ("ALIF", "is not an identity: for input 1 at v = 0, a = 0, ALIF outputs 0"),
         ("PLIFC(tau=1.0000001)", "PLIFC learns w"),
         ("ILIF(decay=0)", ""),
         ("Ternary(tau=1.0)", ""),
@@ -68,4 +68,4 @@ def test_what_is_said_is_so(name: str) -> None:
     changed = bool((given != sequences).any())
     assert changed or wrong is None
     if wrong is not None:
-        assert wrong.given != wrong.sent
+        assert wrong.output != wrong.sent
