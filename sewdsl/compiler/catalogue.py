@@ -78,7 +78,7 @@ def _dataset(name: str, texts: Mapping[str, str]) -> str | None:
     data = _DATA.search(texts.get(name, ""))
     if data is not None:
         return data[1]
-    return next((name for used in _USE.findall(texts.get(name, "")) if (name := _dataset(used, texts))), None)
+    return next((dataset for used in _USE.findall(texts.get(name, "")) if (dataset := _dataset(used, texts))), None)
 
 
 @dataclass(frozen=True)

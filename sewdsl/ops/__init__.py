@@ -1,6 +1,6 @@
-"""The vocabulary of the language: a class per kind, found by looking, never listed.
+"""Kinds of the language, one class each, discovered by importing all modules of this package.
 
-Kinds of other packages are found through the entry-point group ``sewdsl.kinds``, each entry naming a package or module.
+Kinds of other packages are found through the entry-point group ``sewdsl.kinds``. Each entry names a package or module.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ GROUP = "sewdsl.kinds"
 
 @cache
 def catalogue() -> dict[str, type[Kind]]:
-    """Every kind by name: those that ship with sewdsl in the order of the alphabet, then those of others."""
+    """Return all kinds by name: those of sewdsl in alphabetical order, then those of plugins."""
     for name in submodules(sys.modules[__name__]):
         importlib.import_module(name)
     kinds = sorted(CATALOGUE.items(), key=lambda item: item[0].casefold())
@@ -28,27 +28,25 @@ def catalogue() -> dict[str, type[Kind]]:
 
 @cache
 def plugins() -> tuple[str, ...]:
-    """Imports the packages that other distributions announce; their names.
-
-    Asked only when a name is unknown or the whole vocabulary is listed: reading the metadata of every installed
-    distribution costs more than compiling a small network.
-    """
+    """Import the packages announced by other distributions, and return their names."""
+    # Callers use this function only for unknown names and for listing all names, because reading the metadata of every
+    # installed distribution takes longer than compiling a small network.
     catalogue()
     packages = {module.__name__: package for package, module in announced_modules(GROUP)}
     for name, kind in list(CATALOGUE.items()):
         if kind.__module__ in packages and not _complete(name, kind, packages[kind.__module__]):
             continue
-        if lacking := missing_members(kind, kind.__class_vars__):
-            warn(packages.get(kind.__module__, name), kind.__module__, f"{name} does not define {lacking}")
+        if missing := missing_members(kind, kind.__class_vars__):
+            warn(packages.get(kind.__module__, name), kind.__module__, f"{name} does not define {missing}")
             del CATALOGUE[name]
     return tuple(dict.fromkeys(packages.values()))
 
 
 def _complete(name: str, kind: type[Kind], package: str) -> bool:
-    """Whether pydantic can check a kind's arguments; if not, it is warned of and left out."""
+    """Return whether pydantic can build the schema of a kind. If not, print a warning and remove the kind."""
     try:
         kind.model_rebuild()
-    except Exception as error:  # noqa: BLE001 -- whatever the annotations of others do
+    except Exception as error:  # noqa: BLE001 -- annotations of plugins may raise any exception
         warn(package, kind.__module__, f"{name}: {str(error).partition(chr(10))[0]}")
         del CATALOGUE[name]
         return False
@@ -56,7 +54,7 @@ def _complete(name: str, kind: type[Kind], package: str) -> bool:
 
 
 def find(name: str) -> type[Kind] | None:
-    """The kind of that name; other distributions are asked only for a name that sewdsl does not have."""
+    """Return the kind of a name, or None. Plugins are imported only if sewdsl has no such kind."""
     if name not in catalogue():
         plugins()
     return CATALOGUE.get(name)

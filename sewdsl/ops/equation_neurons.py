@@ -1,9 +1,9 @@
-"""Kinds that a text defines: neurons whose time-step is written as equations.
+"""Kinds defined by source text: neurons whose time-step is given by equations.
 
-``neuron NAME(…) { … }`` becomes classes like those of :mod:`sewdsl.ops.neurons`, one for each of three families. The
-numbers of a call and its settings decide of which family the neuron is: validation returns an instance of that class.
-Where the equations are those of a neuron that charges linearly, fires and resets, it is a :class:`LinearNeuron`, and
-all that is known of such holds for it: their kernels, their theory, what other libraries call them.
+``neuron NAME(…) { … }`` defines classes like those of :mod:`sewdsl.ops.neurons`, one for each of three families. The
+arguments of a call and its settings determine the family, and validation returns an instance of that class. If the
+equations are those of a neuron with linear dynamics, fire and reset, the family is :class:`LinearNeuron`, with its
+kernels, its theory, and its names in other libraries.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 
 def _in_range(value: object) -> object:
+    """Check that a number is in the range of float32."""
     if isinstance(value, int | float) and not abs(value) <= MAX_NUMBER:
         message = f"must be a number from -{MAX_NUMBER:.2g} to {MAX_NUMBER:.2g}, the range of float32"
         raise ValueError(message)
@@ -54,15 +55,15 @@ def _in_range(value: object) -> object:
 
 
 class EquationKind(Activation):
-    """What all neurons of a text have in common.
+    """Base class of neurons defined by equations.
 
     Attributes:
         definition: The equations.
-        defaults: The parameters, and the numbers that they are by default.
-        families: The classes of the definition, by family.
-        v_threshold: The number that the equations read by this name, > 0.
-        v_reset: Potential after a spike, and where v starts; None: a reset subtracts, and v starts at 0.
-        detach_reset: Whether the spike in the reset is a constant to the gradient.
+        defaults: Default values of the parameters, by name.
+        families: Classes of the definition, by family.
+        v_threshold: Value of the name ``v_threshold`` in the equations, > 0.
+        v_reset: Membrane potential after a spike, and initial value of v. None: a reset subtracts, and v starts at 0.
+        detach_reset: Whether the gradient ignores the spike in the reset.
         surrogate: Derivative of the step function in the backward pass.
     """
 
@@ -79,56 +80,56 @@ class EquationKind(Activation):
 
     @property
     def step_surrogate(self) -> Surrogate | None:
-        """The surrogate, if the equations have a step function."""
+        """Surrogate, if the equations contain a step function."""
         return self.surrogate if "fire(" in self.definition_text() else None
 
     @classmethod
     def definition_text(cls) -> str:
-        """The equations as text."""
+        """Return the definition as source text."""
         return print_neuron(cls.definition)
 
     @classmethod
     def named(cls) -> type[EquationKind]:
-        """The class that the name means before there are numbers: the family that takes any equations."""
+        """Return the class for any arguments, in the family without restrictions on the equations."""
         return _of_family(cls, EquationActivation)
 
     @property
     def arguments(self) -> Mapping[str, float]:
-        """The numbers of the parameters, by the names of the text, which are no attributes: any name is free."""
-        return {name: getattr(self, _field_name(place)) for place, name in enumerate(self.defaults)}
+        """Values of the parameters, by their names in the source."""
+        return {name: getattr(self, _field_name(index)) for index, name in enumerate(self.defaults)}
 
     @property
     def equations(self) -> NeuronStep:
-        """What it computes in a time-step, with its arguments and settings filled in."""
+        """Equations of a time-step with arguments and settings."""
         return self.resolved.step
 
     @property
     def can_be_silent(self) -> bool:
-        """Whether it gives 0 as long as it is given 0, before anything is learned."""
+        """True if the output for a zero input is 0, with initial parameters."""
         return _can_be_silent(self.equations)
 
     @model_validator(mode="wrap")
     @classmethod
     def _decide_family(cls, values: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        """Make an instance of the class of the family that the numbers decide."""
+        """Return an instance of the class for the family of the arguments."""
         neuron = validate(values)
         kind = _of_family(cls, neuron.resolved.family)
         if kind is not type(neuron):
-            kind.model_rebuild()  # pydantic before 2.14 cannot dump what model_construct makes of a deferred class
+            kind.model_rebuild()  # pydantic before 2.14 cannot dump instances of a deferred class otherwise
             neuron = cast("Self", kind.model_construct(neuron.model_fields_set, **neuron.__dict__))
         return neuron
 
     @property
     def resolved(self) -> ResolvedNeuron:
-        """What it is with its numbers."""
+        """Time-step and family for the arguments."""
         settings = ResetSettings(self.v_threshold, self.v_reset, self.detach_reset)
         resolved = _resolve(self.named(), tuple(self.arguments.values()), settings)
         if isinstance(resolved, str):
-            raise ValueError(resolved)  # noqa: TRY004 -- pydantic wants it
+            raise ValueError(resolved)  # noqa: TRY004 -- pydantic converts ValueError only
         return resolved
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]  # pydantic's is a generator too
-        """Arguments and settings by the names of the text."""
+        """Yield arguments and settings by their names in the source."""
         for name, info in type(self).model_fields.items():
             yield info.alias or name, getattr(self, name)
 
@@ -136,22 +137,23 @@ class EquationKind(Activation):
         yield from self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For pickle, which does not find classes that no module has."""
+        """Return the definition and arguments for pickle, which cannot import generated classes."""
         return unpickled, (self.definition, dict(self))
 
 
-def _field_name(place: int) -> str:
-    """The attribute that stores a parameter: no name of a text, so that none can hide what a class has."""
-    return f"parameter{place}"
+def _field_name(index: int) -> str:
+    """Return the attribute of a parameter."""
+    # Names in the source may be any word, so they must not be attributes.
+    return f"parameter{index}"
 
 
 def unpickled(definition: NeuronDefinition, arguments: dict[str, Any]) -> EquationKind:
-    """A neuron, from its equations and all its arguments."""
+    """Return a neuron from its definition and all arguments."""
     return equation_kind(definition).model_validate(arguments)
 
 
 class ResolvedNeuron(NamedTuple):
-    """What a neuron is with its numbers: its time-step, and the family that this makes it."""
+    """Time-step of a neuron with its arguments, and the family that follows from it."""
 
     step: NeuronStep
     family: type[EquationKind]
@@ -159,31 +161,32 @@ class ResolvedNeuron(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _resolve(kind: type[EquationKind], arguments: tuple[float, ...], settings: ResetSettings) -> ResolvedNeuron | str:
-    """The time-step and the family, or what keeps the equations from being read with these arguments."""
-    read = read_equations(kind.definition, dict(zip(kind.defaults, arguments, strict=True)), settings)
-    step = read.value
+    """Return the time-step and family, or the message of the first error with these arguments."""
+    result = read_equations(kind.definition, dict(zip(kind.defaults, arguments, strict=True)), settings)
+    step = result.value
     if step is None:
-        return read.diagnostics[0].message
+        return result.diagnostics[0].message
     if _is_linear(step, settings):
         return ResolvedNeuron(step, EquationNeuron)
     return ResolvedNeuron(step, EquationSpiking if _values(step) == BINARY else EquationActivation)
 
 
 class _AnyEquations(EquationKind):
-    """Those whose time-step no kernel knows beforehand."""
+    """Equations without a predefined kernel."""
 
     @property
     def has_kernel(self) -> bool:
-        """Whether it is short enough for one."""
+        """True if the equations are short enough for a generated kernel."""
         return self.equations.entries <= MAX_KERNEL_ENTRIES
 
     @property
     def takes_norm(self) -> bool:
-        """Whether it has a state: without one, of an input that is the same at all time-steps, it runs once."""
+        """True for a neuron with state and a kernel."""
+        # Without a state, a static input is computed once, outside the kernel over all time-steps.
         return bool(self.equations.after) and self.has_kernel
 
     def parameters(self, *inputs: Signal) -> int:
-        """One for each learned number, of a layer, a channel or a time-step."""
+        """Return the number of learnable parameters, over the layer, its channels or the time-steps."""
         count = 0
         for learned in self.equations.learned.values():
             values = 1
@@ -194,69 +197,69 @@ class _AnyEquations(EquationKind):
 
     @property
     def time_steps(self) -> int:
-        """For how many time-steps it learns numbers of their own; 1 where it does not."""
+        """Number of time-steps with their own learnable parameters; 1 if they are shared."""
         return self.T if isinstance(self, KnowsSteps) else 1
 
     def hard_reset_numbers(self, learned: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """The factors of the normal form, for one state that a spike sets to ``v_reset``."""
+        """Return the factors of the normal form, for a neuron with one state that a spike sets to ``v_reset``."""
         form = None if self.v_reset is None else linear_form(self.equations)
         return None if form is None else (*factor_numbers(self.equations, form, learned), self.v_reset)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Its input: the states are recomputed."""
+        """Return the input; states are recomputed."""
         return SavedForBackward((0,))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        """The runtime's module for equations."""
-        made = runtime.SpikingEquations if isinstance(self, Spiking) else runtime.Equations
-        return made(self, inputs[0].channels, self.time_steps)
+        """Build the runtime's module for equations."""
+        module_class = runtime.SpikingEquations if isinstance(self, Spiking) else runtime.Equations
+        return module_class(self, inputs[0].channels, self.time_steps)
 
 
 class EquationActivation(_AnyEquations):
-    """A neuron of a text that gives anything but spikes: counts, spikes of two signs, real numbers.
+    """Neuron defined by equations whose output is not binary: counts, signed spikes or real numbers.
 
     Shape: any, unchanged.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """The range that follows from the equations; it varies over time if there is a state."""
+        """Return a signal with the range that follows from the equations."""
         step = self.equations
         varies = inputs[0].varies or bool(step.after) or any(learned.per_step for learned in step.learned.values())
         return Signal(inputs[0].shape, _values(step), varies=varies)
 
 
 class EquationSpiking(_AnyEquations, Spiking):
-    """A neuron of a text that gives spikes, each 0 or 1.
+    """Neuron defined by equations whose output is spikes, each 0 or 1.
 
     Shape: ``[T, N, *]`` input to ``[T, N, *]`` spikes.
     """
 
 
 class EquationNeuron(EquationKind, LinearNeuron):
-    """A neuron of a text that charges by H[t] = decay · V[t-1] + gain · X[t] + drift, fires, and resets as all neurons.
+    """Neuron defined by equations with H[t] = decay · V[t-1] + gain · X[t] + drift, fire and reset.
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
 
     def learnable(self) -> Mapping[str, float]:
-        """What it learns, at the start."""
+        """Return the initial values of the learnable parameters."""
         return {name: learned.initial for name, learned in self.equations.learned.items()}
 
     def dynamics(self, /, *args: Any, **learned: Any) -> LinearDynamics:
-        """(decay, gain, drift), read off the normal form."""
+        """Return (decay, gain, drift) from the normal form."""
         step = self.equations
         h = _charged(step)
-        assert h is not None  # noqa: S101 -- as was seen when the family was decided
+        assert h is not None  # noqa: S101 -- a condition of this family
         terms = linear_terms(h, frozenset())
         factors = (terms.get(key) for key in (step.states[0], step.x, None))
         return LinearDynamics(*factor_numbers(step, factors, learned))
 
 
-def _factor(entry: TapeEntry, known: Mapping[int, Any]) -> Any:
-    """The value of a result of numbers, or of tensors."""
+def _factor(entry: TapeEntry, values: Mapping[int, Any]) -> Any:
+    """Return the value of a tape entry from numbers or tensors."""
     if entry.number is not None:
         return entry.number
-    operands = [known[each.index] for each in entry.operands]
+    operands = [values[each.index] for each in entry.operands]
     operation = OPERATIONS[entry.operation]
     if operation.smooth and not isinstance(operands[0], float):
         return getattr(operands[0], operation.spelling.torch)()
@@ -264,13 +267,14 @@ def _factor(entry: TapeEntry, known: Mapping[int, Any]) -> Any:
 
 
 class LinearForm(NamedTuple):
-    """A time-step that charges by H = decay · V + gain · X + drift, fires where H >= threshold, and resets hard.
+    """A time-step with H = decay · V + gain · X + drift, fire at H >= threshold, and hard reset.
 
     Attributes:
-        decay: Factor of the potential; None: 0. It and the others are numbers, or depend on what is learned alone.
-        gain: Factor of the input; likewise.
-        drift: What is added; likewise.
-        threshold: What is subtracted before the neuron fires.
+        decay: Factor of the membrane potential; None: 0. All entries are numbers or depend on learnable parameters
+            only.
+        gain: Factor of the input; None: 0.
+        drift: Constant term; None: 0.
+        threshold: Firing threshold.
     """
 
     decay: TapeEntry | None
@@ -280,75 +284,81 @@ class LinearForm(NamedTuple):
 
 
 def linear_form(step: NeuronStep) -> LinearForm | None:
-    """The factors of a neuron with one state that charges linearly, fires, and is set to ``v_reset`` by a spike."""
-    fired, h = step.given, _charged(step)
-    if fired.operation != "fire" or h is None or len(step.after) != 1:
+    """Return the factors of a neuron with one state, linear dynamics, fire, and hard reset to ``v_reset``."""
+    spike, h = step.given, _charged(step)
+    if spike.operation != "fire" or h is None or len(step.after) != 1:
         return None
-    ends = linear_terms(fired.operands[0], {h.index})
-    below, one = ends.get(None), ends.get(h)
+    threshold_terms = linear_terms(spike.operands[0], {h.index})
+    negative_threshold, charge_factor = threshold_terms.get(None), threshold_terms.get(h)
     terms = linear_terms(h, frozenset())
-    if below is None or one is None or one.number != 1 or not terms.keys() <= {step.x, step.states[0], None}:
+    if (
+        negative_threshold is None
+        or charge_factor is None
+        or charge_factor.number != 1
+        or not terms.keys() <= {step.x, step.states[0], None}
+    ):
         return None
     (rest,) = step.start.values()
-    resets = (ResetSettings(v_reset=rest, detach_reset=detach).reset(h, fired) for detach in (False, True))
+    resets = (ResetSettings(v_reset=rest, detach_reset=detach).reset(h, spike) for detach in (False, True))
     if not any(step.after[0] is after for after in resets):
         return None
-    form = LinearForm(terms.get(step.states[0]), terms.get(step.x), terms.get(None), -below)
+    form = LinearForm(terms.get(step.states[0]), terms.get(step.x), terms.get(None), -negative_threshold)
     return form if _are_factors(filter(None, form)) else None
 
 
 def factor_numbers(step: NeuronStep, factors: Iterable[TapeEntry | None], learned: Mapping[str, Any]) -> list[Any]:
-    """What factors come to: numbers, or what tensors of what is learned come to; of None, 0."""
-    known: dict[int, Any] = {step.tape.leaf("learned", name, LEARNED).index: value for name, value in learned.items()}
-    found = []
+    """Return the values of factors as numbers or tensors; 0 for None."""
+    values: dict[int, Any] = {step.tape.leaf("learned", name, LEARNED).index: value for name, value in learned.items()}
+    results = []
     for factor in factors:
         for entry in needed([factor] if factor is not None else []):
-            if entry.index not in known:
-                known[entry.index] = _factor(entry, known)
-        found.append(0.0 if factor is None else known[factor.index])
-    return found
+            if entry.index not in values:
+                values[entry.index] = _factor(entry, values)
+        results.append(0.0 if factor is None else values[factor.index])
+    return results
 
 
 def _charged(step: NeuronStep) -> TapeEntry | None:
-    """What is compared before a neuron fires."""
+    """Return the charged potential, i.e. the term in the step function that varies over time."""
     varying = [each for each in step.given.operands[0].operands if each.level == STEP] if step.given.operands else []
     return varying[0] if len(varying) == 1 else None
 
 
 def _values(step: NeuronStep) -> ValueRange:
-    """The range of what a neuron gives, as edges have it."""
-    low, high, whole = step.values
-    if not whole or max(-low, high) > MAX_COUNT or high <= 0:
+    """Return the value range of the output."""
+    low, high, is_integer = step.values
+    if not is_integer or max(-low, high) > MAX_COUNT or high <= 0:
         return REAL
     return ValueRange(int(high), lower=min(0, int(low)))
 
 
 def _are_factors(results: Iterable[TapeEntry]) -> bool:
-    """Whether :func:`factor_numbers` can compute results of what is learned."""
-    made = (entry for entry in needed(results) if entry.level == LEARNED and entry.operands)
+    """Return whether :func:`factor_numbers` supports all operations of the entries."""
+    computed = (entry for entry in needed(results) if entry.level == LEARNED and entry.operands)
     smooth = {name for name, item in OPERATIONS.items() if item.smooth}
-    return all(entry.operation in smooth | SIGNS - COMPARISONS for entry in made)
+    return all(entry.operation in smooth | SIGNS - COMPARISONS for entry in computed)
 
 
 def _is_linear(step: NeuronStep, settings: ResetSettings) -> bool:
-    """Whether equations are those of a linear neuron with the reset of the settings."""
-    fired = step.given
+    """Return whether equations are those of a linear neuron with the reset of the settings."""
+    spike = step.given
     if (
         dict(step.start) != {"v": settings.v_reset or 0.0}
-        or fired.operation != "fire"
+        or spike.operation != "fire"
         or any(each[1:] != (False, False) for each in step.learned.values())
     ):
         return False
     h = _charged(step)
     if h is None:
         return False
+    # Tape entries are unique: equal expressions in normal form are the same object.
     try:
-        if normal_form(h - settings.threshold(fired.tape), {h.index}) is not fired.operands[0]:
+        if normal_form(h - settings.threshold(spike.tape), {h.index}) is not spike.operands[0]:
             return False
-        if step.after[0] is not settings.reset(h, fired):
+        if step.after[0] is not settings.reset(h, spike):
             return False
         terms = linear_terms(h, frozenset())
-    except TapeTooLong:  # a linear neuron has all of this on its tape
+    except TapeTooLong:  # the tape of a linear neuron already contains these entries
         return False
     if not {each for each in terms if each is not None} <= {step.x, step.states[0]}:
         return False
@@ -356,104 +366,105 @@ def _is_linear(step: NeuronStep, settings: ResetSettings) -> bool:
 
 
 def read_kind(definition: NeuronDefinition) -> Reported[type[EquationKind] | None]:
-    """The class of a definition, or None with all that is wrong with it."""
+    """Return the class of a definition, or None with diagnostics."""
     defaults = parameter_defaults(definition)
     if defaults.diagnostics:
         return Reported(None, defaults.diagnostics)
-    read = read_equations(definition, defaults.value, ResetSettings())
-    if read.value is None:
-        return Reported(None, read.diagnostics)
-    known = _KINDS.get(definition)
-    return Reported(known or _KINDS.setdefault(definition, _made(definition, EquationActivation, {})), ())
+    result = read_equations(definition, defaults.value, ResetSettings())
+    if result.value is None:
+        return Reported(None, result.diagnostics)
+    existing = _KINDS.get(definition)
+    return Reported(existing or _KINDS.setdefault(definition, _create_class(definition, EquationActivation, {})), ())
 
 
 def equation_kind(definition: NeuronDefinition) -> type[EquationKind]:
-    """The class of a definition that is right.
+    """Return the class of a valid definition.
 
     Raises:
-        SewdslError: it is not.
+        SewdslError: If the definition has errors.
     """
-    read = read_kind(definition)
-    if read.value is None:
-        raise SewdslError(read.diagnostics)
-    return read.value
+    result = read_kind(definition)
+    if result.value is None:
+        raise SewdslError(result.diagnostics)
+    return result.value
 
 
 def defined_kind(text: str) -> type[EquationKind]:
-    """The class of a definition's text.
+    """Return the class of a definition as source text.
 
     Raises:
-        SewdslError: it is not right.
-        ValueError: it is no definition.
+        SewdslError: If the definition has errors.
+        ValueError: If the text is not a single definition.
     """
-    read = parse(Source("<definition>", f"sewdsl {VERSION}\n{text}\n"))
-    if read.diagnostics:
-        raise SewdslError(read.diagnostics)
-    found = [statement for statement in read.value.statements if isinstance(statement, NeuronDefinition)]
-    if len(found) != 1:
-        message = f"{text!r} does not define one neuron"
+    result = parse(Source("<definition>", f"sewdsl {VERSION}\n{text}\n"))
+    if result.diagnostics:
+        raise SewdslError(result.diagnostics)
+    definitions = [statement for statement in result.value.statements if isinstance(statement, NeuronDefinition)]
+    if len(definitions) != 1:
+        message = f"{text!r} must define exactly one neuron"
         raise ValueError(message)
-    return equation_kind(found[0])
+    return equation_kind(definitions[0])
 
 
 _KINDS: WeakValueDictionary[NeuronDefinition, type[EquationKind]] = WeakValueDictionary()
-"""The class of each definition that is in use; equal ones have one class, wherever they are written."""
+"""Classes of the definitions in use. Equal definitions share a class."""
 
 
 def _of_family(kind: type[EquationKind], family: type[EquationKind]) -> type[EquationKind]:
-    """The class of the same definition that is of a family."""
+    """Return the class of a definition for a family."""
     if family not in kind.families:
-        _made(kind.definition, family, kind.families)
+        _create_class(kind.definition, family, kind.families)
     return kind.families[family]
 
 
-def _made(
+def _create_class(
     definition: NeuronDefinition,
     family: type[EquationKind],
     families: dict[type[EquationKind], type[EquationKind]],
 ) -> type[EquationKind]:
-    """Make the class of a definition for a family, and put it among the others of the definition."""
+    """Create the class of a definition for a family, and register it in ``families``."""
     name, defaults = definition.name.text, parameter_defaults(definition).value
     step = read_equations(definition, defaults, ResetSettings()).value
-    assert step is not None  # noqa: S101 -- as the caller has seen
+    assert step is not None  # noqa: S101 -- callers have validated the definition
     stepwise = any(learned.per_step for learned in step.learned.values())
     bases = (family, KnowsSteps) if stepwise else (family,)
     fields: dict[str, Any] = {
-        _field_name(place): (Annotated[int | float, BeforeValidator(_in_range)], Field(value, alias=key))
-        for place, (key, value) in enumerate(defaults.items())
+        _field_name(index): (Annotated[int | float, BeforeValidator(_in_range)], Field(value, alias=key))
+        for index, (key, value) in enumerate(defaults.items())
     }
     if stepwise:
         fields["steps"] = (Positive | None, None)
-    made = cast("type[EquationKind]", create_model(name, __base__=cast("Any", bases), __module__=__name__, **fields))
-    made.kind, made.key, made.definition, made.defaults = name, name.lower(), definition, defaults
+    kind = cast("type[EquationKind]", create_model(name, __base__=cast("Any", bases), __module__=__name__, **fields))
+    kind.kind, kind.key, kind.definition, kind.defaults = name, name.lower(), definition, defaults
     reads: Literal["step", "past"] = "past" if step.after or stepwise else "step"
-    made.reads = reads
-    made.fixed_steps = stepwise
-    made.__doc__ = _doc(made, step)
-    made.families = families
-    return families.setdefault(family, made)
+    kind.reads = reads
+    kind.fixed_steps = stepwise
+    kind.__doc__ = _doc(kind, step)
+    kind.families = families
+    return families.setdefault(family, kind)
 
 
 @lru_cache(maxsize=1024)
 def _can_be_silent(step: NeuronStep) -> bool:
-    """Whether a neuron gives 0 as long as it is given 0."""
+    """Return whether the output for a zero input is 0."""
     states = tuple(step.start.values())
     for _ in range(_SILENT_STEPS):
-        found = step.run(0.0, states)
-        if found is None or found[0] != 0:
+        result = step.run(0.0, states)
+        if result is None or result[0] != 0:
             return False
-        states = found[1]
+        states = result[1]
     return True
 
 
 _SILENT_STEPS = 32
+"""Number of time-steps to simulate."""
 
 
 def _doc(kind: type[EquationKind], step: NeuronStep) -> str:
-    """What is said of a neuron of a text where others have a docstring: its equations."""
-    given = "spikes, each 0 or 1" if _values(step) == BINARY else f"values, {_values(step)}"
+    """Return the docstring of a generated class, with its equations."""
+    output_text = "spikes, each 0 or 1" if _values(step) == BINARY else f"values, {_values(step)}"
     lines = "\n".join(f"    {line.strip()}" for line in kind.definition_text().splitlines()[1:-1])
-    arguments = "\n".join(f"    {name}: A parameter of the equations." for name in kind.defaults)
-    shape = f"Shape: any, unchanged; with the defaults it gives {given}."
-    parts = [f"A neuron that a text defines, ``{kind.kind}``::", lines, shape]
+    arguments = "\n".join(f"    {name}: Parameter of the equations." for name in kind.defaults)
+    shape = f"Shape: any, unchanged. With the default arguments, the output is {output_text}."
+    parts = [f"Neuron defined by equations, ``{kind.kind}``::", lines, shape]
     return "\n\n".join([*parts, f"Attributes:\n{arguments}"] if arguments else parts)

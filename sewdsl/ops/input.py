@@ -1,4 +1,4 @@
-"""The node that represents the network's input."""
+"""Input node of a network."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class Input(Op, kind="input"):
-    """Gives what the caller passes in; is at the head of every network, never in a body.
+    """Input of the network, which is the first node and never part of a body.
 
     Attributes:
         shape: ``(C, H, W)``, ``(C, L)`` or ``(F,)`` of one time-step of one sample.
-        varies: False where the same image is shown at every time-step (``encode direct``).
+        varies: False if the same image is repeated at every time-step (``encode direct``).
     """
 
     shape: tuple[int, ...]
     varies: bool = True
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values: nothing is known of what the caller passes in."""
+        """Return a signal of real values, since the values of the input are unknown."""
         return Signal(self.shape, REAL, self.varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class Add(Join, kind="ADD"):
-    """Adds the branch to the identity: g(A, S) = A + S (Table 1).
+    """Sum of branch and identity: g(A, S) = A + S (Table 1).
 
-    In a network: ``ADD[ branch | shortcut ]``, or ``join ADD`` for every ``g``; ``ADD[ a | b | c ]`` adds up all.
+    In a network: ``ADD[ branch | shortcut ]``, or ``join ADD`` for every ``g``. ``ADD[ a | b | c ]`` sums all operands.
 
-    Spikes become counts: after k blocks at most k + 1 (Sec. 3.3).
+    Spikes become counts, at most k + 1 after k blocks (Sec. 3.3).
     """
 
-    saves = "nothing"  # the gradient passes to both
+    saves = "nothing"  # the gradient of both operands is the output gradient
     neutral_branch = 0
     associative = True
     adds = True
@@ -28,15 +28,17 @@ class Add(Join, kind="ADD"):
         return branch + identity
 
     def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
-        """Counts add up; anything with a real value is real, and so are counts beyond what floats tell apart."""
-        one, other = sorted((branch, identity), key=lambda values: values.unit)
-        if one.upper is None or other.upper is None or not (times := other.unit / one.unit).is_integer():
+        """Return the sum of the ranges; real if an operand is real or if counts exceed the precision of floats."""
+        finer, coarser = sorted((branch, identity), key=lambda values: values.unit)
+        if finer.upper is None or coarser.upper is None or not (ratio := coarser.unit / finer.unit).is_integer():
             return REAL
-        return counts_up_to(one.upper + other.upper * int(times), one.unit, one.lower + other.lower * int(times))
+        return counts_up_to(
+            finer.upper + coarser.upper * int(ratio), finer.unit, finer.lower + coarser.lower * int(ratio)
+        )
 
 
 class SpikeJoin(Join):
-    """A join of spikes, which gives spikes."""
+    """Join of spikes whose output is spikes."""
 
     spikes_only = True
 
@@ -45,7 +47,7 @@ class SpikeJoin(Join):
 
 
 class And(SpikeJoin, kind="AND"):
-    """Passes a spike of the identity only where the branch spikes too: g(A, S) = A · S (Table 1).
+    """Spikes of the identity at which the branch spikes too: g(A, S) = A · S (Table 1).
 
     In a network: ``AND[ branch | shortcut ]``, or ``join AND`` for every ``g``. Both operands must be spikes.
     """
@@ -58,7 +60,7 @@ class And(SpikeJoin, kind="AND"):
 
 
 class IAnd(SpikeJoin, kind="IAND"):
-    """Passes a spike of the identity unless the branch spikes too: g(A, S) = (1 - A) · S (Table 1).
+    """Spikes of the identity at which the branch does not spike: g(A, S) = (1 - A) · S (Table 1).
 
     In a network: ``IAND[ branch | shortcut ]``, or ``join IAND`` for every ``g``. Both operands must be spikes.
     """
@@ -70,10 +72,10 @@ class IAnd(SpikeJoin, kind="IAND"):
 
 
 class Or(SpikeJoin, kind="OR"):
-    """Passes a spike of the identity, of the branch, or of both as one: g(A, S) = A + S - A · S.
+    """Spikes of the identity, the branch, or both as one spike: g(A, S) = A + S - A · S.
 
-    In a network: ``OR[ branch | shortcut ]``, or ``join OR`` for every ``g``. Both operands must be spikes;
-    ``OR[ a | b | c ]`` takes any number of them.
+    In a network: ``OR[ branch | shortcut ]``, or ``join OR`` for every ``g``. All operands must be spikes. ``OR[ a | b
+    | c ]`` accepts any number of operands.
     """
 
     neutral_branch = 0

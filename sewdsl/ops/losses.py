@@ -1,4 +1,4 @@
-"""Losses: what a training makes small."""
+"""Training losses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class CrossEntropy(Loss, kind="CrossEntropy"):
-    """The cross-entropy between the softmax of the readout O and the class y.
+    """Cross-entropy between the softmax of the readout O and the class y.
 
-    In a file: ``loss CrossEntropy``, which is what a recipe has unless it says otherwise.
+    In a file: ``loss CrossEntropy``, the default.
     """
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -25,25 +25,25 @@ class CrossEntropy(Loss, kind="CrossEntropy"):
 
 
 class MSE(Loss, kind="MSE"):
-    """The mean squared distance between the readout and a vector that is 1 at the class and 0 elsewhere.
+    """Mean squared error between the readout and a one-hot vector of the class.
 
-    In a file: ``loss MSE``, for networks that end in neurons or in votes of theirs, whose readout is a rate in [0, 1]::
+    In a file: ``loss MSE``, for networks that end in neurons or in a voting layer, whose readout is a firing rate in
+    [0, 1]::
 
         L = 1 / (N · K) · Σ (O[n, k] - Y[n, k])²
 
-    Source: Fang et al. 2021, Incorporating Learnable Membrane Time Constant; ``F.mse_loss(rate, one_hot)``
-    in the recipes of SpikingJelly.
+    Source: Fang et al. 2021, Incorporating Learnable Membrane Time Constant; ``F.mse_loss(rate, one_hot)`` in the
+    recipes of SpikingJelly.
     """
 
     of_rates = True
     readouts = ("mean", "last")
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        """A mean over samples and classes."""
         classes = outputs.shape[-1]
-        shares = functional.one_hot(target, classes) if target.ndim == 1 else target
-        wanted = shares.to(outputs.dtype) * (1 - smoothing) + smoothing / classes
-        loss: Tensor = functional.mse_loss(outputs, wanted)
+        probabilities = functional.one_hot(target, classes) if target.ndim == 1 else target
+        smoothed = probabilities.to(outputs.dtype) * (1 - smoothing) + smoothing / classes
+        loss: Tensor = functional.mse_loss(outputs, smoothed)
         return loss
 
     def judge(self, functional: ModuleType, readout: Tensor, target: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class MSE(Loss, kind="MSE"):
 
 
 class TET(Loss, kind="TET"):
-    """The mean over the time-steps of the cross-entropy of each step's output, with a pull of outputs to one value.
+    """Mean cross-entropy of the output of each time-step, with an optional regulariser of the outputs.
 
     In a file: ``loss TET`` or ``loss TET(weight=0.05, phi=1.0)``::
 
@@ -60,8 +60,8 @@ class TET(Loss, kind="TET"):
     Source: Deng et al. 2022, Temporal Efficient Training, equation 9, and its regulariser, where weight is λ.
 
     Attributes:
-        weight: Share of the regulariser, in [0, 1]; 0: there is none.
-        phi: The value that it pulls all outputs towards.
+        weight: Weight of the regulariser, in [0, 1]. 0 disables it.
+        phi: Target of the regulariser for all outputs.
     """
 
     each_step = True
@@ -71,7 +71,7 @@ class TET(Loss, kind="TET"):
     phi: float = 1.0
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        """A mean over time-steps and samples; ``outputs`` are those of each step, ``[T, N, classes]``."""
+        """Return the mean over time-steps and samples; ``outputs`` has the shape ``[T, N, classes]``."""
         repeated = target.repeat(len(outputs), *([1] * (target.ndim - 1)))
         loss: Tensor = functional.cross_entropy(outputs.flatten(0, 1), repeated, label_smoothing=smoothing)
         if not self.weight:

@@ -1,4 +1,4 @@
-"""Merges: functions of several operands that all begin at one value. Those of a branch and a shortcut are joins."""
+"""Merges: functions of several operands with a common input. Merges of a branch and a shortcut are joins."""
 
 from __future__ import annotations
 
@@ -19,24 +19,23 @@ if TYPE_CHECKING:
 
 
 class Concatenation(Merge, kind="CAT"):
-    """Puts the channels of its operands one after the other.
+    """Concatenation of operands along the channels.
 
     In a network: ``CAT[ id | c16k3-BN-SN ]``.
 
-    Shape: ``[C1, H, W]``, ``[C2, H, W]``, … to ``[C1 + C2 + …, H, W]``; likewise of vectors.
+    Shape: ``[C1, H, W]``, ``[C2, H, W]``, … to ``[C1 + C2 + …, H, W]``; ``[F1]``, ``[F2]``, … to ``[F1 + F2 + …]``.
     """
 
-    saves = "nothing"  # each operand gets its part of the gradient
+    saves = "nothing"  # the gradient of each operand is a slice of the output gradient
 
     def infer(self, *inputs: Signal) -> Signal:
-        """The sum of the channels; the widest range."""
         first = inputs[0]
         for number, other in enumerate(inputs[1:], start=2):
             if not self.fits(first, other):
                 raise ShapeMismatch(
                     "join-shape-mismatch",
-                    f"operand 1 of CAT gives [{first.size}] but operand {number} gives [{other.size}]",
-                    "make height and width equal: the same strides, or a pooling",
+                    f"operand 1 of CAT has shape [{first.size}] but operand {number} has shape [{other.size}]",
+                    "make height and width equal, by equal strides or by pooling",
                 )
         shape = (sum(signal.channels for signal in inputs), *first.shape[1:])
         return Signal(shape, widest_range(signal.values for signal in inputs), any(signal.varies for signal in inputs))
@@ -49,10 +48,10 @@ class Concatenation(Merge, kind="CAT"):
 
 
 class Maximum(Merge, kind="MAX"):
-    """The greatest of its operands at each place.
+    """Element-wise maximum of the operands.
 
-    In a network: ``MAX[ c32k3-BN-SN | c32k5-BN-SN ]``. Of spikes, the same as OR but for the gradient: where operands
-    are equal, MAX shares it evenly among them, two at a time.
+    In a network: ``MAX[ c32k3-BN-SN | c32k5-BN-SN ]``. For spikes, the output is that of OR, but the gradient differs:
+    MAX divides it equally among equal operands, two at a time.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
@@ -64,26 +63,30 @@ class Maximum(Merge, kind="MAX"):
 
 
 class Product(Merge, kind="MUL"):
-    """The product of its operands at each place; a small operand is a gate that acts on many.
+    """Element-wise product of the operands, in which a smaller operand is a gate for several elements.
 
-    In a network: ``MUL[ c32k1-BN-SN-SUM(over=channels, groups=8)-SN | c32k1-BN-SN ]``, or a channel attention
-    ``MUL[ MEAN(over=places)-c8k1-ReLU-c32k1 | id ]``.
+    In a network: ``MUL[ c32k1-BN-SN-SUM(over=channels, groups=8)-SN | c32k1-BN-SN ]``, or channel attention, ``MUL[
+    MEAN(over=places)-c8k1-ReLU-c32k1 | id ]``.
 
-    Shape: all ``[C, H, W]``, but for gates: ``[C, 1, 1]`` acts on all places of a channel, ``[1, H, W]`` on all
-    channels of a place, ``[G, H, W]`` and ``[G, 1, 1]`` on G groups of C / G channels in a row. Or all ``[F]``, and
-    gates ``[G]``.
+    Shape: all ``[C, H, W]``, except for gates: ``[C, 1, 1]`` for all positions of a channel, ``[1, H, W]`` for all
+    channels of a position, ``[G, H, W]`` and ``[G, 1, 1]`` for G groups of C / G consecutive channels. Or all ``[F]``,
+    with gates ``[G]``.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """The shape of the largest; products of the ranges."""
+        """Return a signal with the largest shape and the product of the ranges.
+
+        Raises:
+            ShapeMismatch: If an operand has neither this shape nor that of a gate.
+        """
         shape = max((signal.shape for signal in inputs), key=prod)
         for number, signal in enumerate(inputs, start=1):
             if not gates(signal.shape, shape):
                 size = "x".join(map(str, shape))
                 raise ShapeMismatch(
                     "join-shape-mismatch",
-                    f"operand {number} of MUL gives [{signal.size}], which cannot gate [{size}]",
-                    "a gate has the same height and width or 1x1, and as many channels, 1, or a divisor of them",
+                    f"operand {number} of MUL has shape [{signal.size}], which cannot gate [{size}]",
+                    "use a gate with equal height and width or 1x1, and with channels that divide the others",
                 )
         return Signal(
             shape, range_of_product(*(signal.values for signal in inputs)), any(signal.varies for signal in inputs)
@@ -97,54 +100,56 @@ class Product(Merge, kind="MUL"):
 
 
 def gates(gate: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    """Whether a shape is that of a gate for another one, or the same."""
-    places = gate[1:] == shape[1:] or set(gate[1:]) == {1}
-    return len(gate) == len(shape) and places and shape[0] % gate[0] == 0
+    """Return whether a tensor of shape ``gate`` can gate a tensor of ``shape``, or the shapes are equal."""
+    positions_match = gate[1:] == shape[1:] or set(gate[1:]) == {1}
+    return len(gate) == len(shape) and positions_match and shape[0] % gate[0] == 0
 
 
 class Loop(FeedbackSum, kind="LOOP"):
-    """Feeds back what its body gives: one time-step later, and through its feedback, it is added to what flows in.
+    """Recurrent loop: the output of the body is fed back and added to the input one time-step later.
 
-    In a network: ``FC38-LOOP[ LIF | FC38 ]-FC7-LIF``, a recurrent layer of 38 neurons. The feedback reads what the body
-    gave a time-step before, and zeros at the first, so that a bias in it counts from the first time-step on::
+    In a network: ``FC38-LOOP[ LIF | FC38 ]-FC7-LIF``, a recurrent layer of 38 neurons. The feedback reads the output of
+    the body at the previous time-step, and zeros at the first. A bias in the feedback therefore applies from the first
+    time-step::
 
         y[t] = body(x[t] + feedback(y[t-1]))
 
-    ``LOOP[ id | SCALE(value=0.9) ]`` is a current that decays. In a network, a loop is an ``ADD`` and a ``DELAY``; the
-    kind itself is that sum, of what flows in and of what the feedback gives.
+    ``LOOP[ id | SCALE(value=0.9) ]`` is a decaying current. In the network, a loop consists of an ``ADD`` and a
+    ``DELAY``. This kind is the sum of the input and the feedback.
     """
 
-    saves = "nothing"  # the gradient passes to both
+    saves = "nothing"  # the gradient of both operands is the output gradient
     operand_names = ("body", "feedback")
 
     def infer(self, *inputs: Signal) -> Signal:
-        into, feedback = inputs
-        if into.shape != feedback.shape:
+        source, feedback = inputs
+        if source.shape != feedback.shape:
             raise ShapeMismatch(
                 "loop-shape-mismatch",
-                f"[{into.size}] flows into the loop but its feedback gives [{feedback.size}]",
-                "end the feedback in a layer that gives the shape that flows in",
+                f"the loop input has shape [{source.size}] but its feedback has shape [{feedback.size}]",
+                "end the feedback in a layer with the shape of the loop input",
             )
-        return Signal(into.shape, Add().values(into.values, feedback.values), varies=True)
+        return Signal(source.shape, Add().values(source.values, feedback.values), varies=True)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Join(Add())
 
 
 class Attention(Merge, kind="ATTN"):
-    """Spikformer's product of queries, keys and values: (q kᵀ) v · scale within each head, without softmax.
+    """Attention of Spikformer without softmax: (q kᵀ) v · scale within each head.
 
-    In a network: ``ATTN(heads=8, scale=0.125)[ c64k1-BN-SN | c64k1-BN-SN | c64k1-BN-SN ]``; the operands are q, k, v.
+    In a network: ``ATTN(heads=8, scale=0.125)[ c64k1-BN-SN | c64k1-BN-SN | c64k1-BN-SN ]``. The operands are q, k and
+    v.
 
-    Each place of a map is a token, whose channels are divided into heads of equally many in a row. Since nothing is
-    between the two products, q (kᵀ v) is the same: of the two orders, the one of fewer operations is taken.
+    Each position of a feature map is a token. Its channels are divided into heads of consecutive channels. Without
+    softmax, the result equals q (kᵀ v), and the order with fewer operations is used.
 
     Attributes:
-        heads: How many, at least 1.
-        scale: What the result is multiplied by, > 0.
+        heads: Number of heads, at least 1.
+        scale: Factor of the result, > 0.
 
-    Shape: q ``[C, H, W]``, k ``[C, H', W']``, v ``[D, H', W']`` to ``[D, H, W]``; one axis of places will do.
-    Multiply-accumulates are those of both products; see Zhou et al., Spikformer, ICLR 2023, Eq. 6.
+    Shape: q ``[C, H, W]``, k ``[C, H', W']``, v ``[D, H', W']`` to ``[D, H, W]``, or with a single axis of positions.
+    Multiply-accumulates are those of both products (Zhou et al., Spikformer, ICLR 2023, Eq. 6).
     """
 
     operand_names = ("q", "k", "v")
@@ -152,73 +157,77 @@ class Attention(Merge, kind="ATTN"):
     scale: Annotated[float, Field(gt=0)] = 1.0
 
     def infer(self, *inputs: Signal) -> Signal:
-        """The places of q, the channels of v; real, or the scale times the counts that the products can give."""
+        """Return a signal with the positions of q and the channels of v, with the range of the products.
+
+        Raises:
+            ShapeMismatch: If the shapes do not match, or the heads do not divide the channels.
+        """
         q, k, v = inputs
         for name, signal in zip(self.operand_names, inputs, strict=True):
             if len(signal.shape) == 1:
                 raise ShapeMismatch(
                     "join-shape-mismatch",
-                    f"{name} of ATTN is the vector [{signal.size}], which has no places to attend to",
-                    "put ATTN before GAP or FC, on maps CxHxW or CxL",
+                    f"{name} of ATTN is the vector [{signal.size}], which has no positions to attend to",
+                    "move ATTN before GAP or FC, to feature maps CxHxW or CxL",
                 )
             if signal.channels % self.heads:
                 raise ShapeMismatch(
                     "join-shape-mismatch",
                     f"the {signal.channels} channels of {name} cannot be divided into {self.heads} equal heads",
-                    "make heads a divisor of the channels",
+                    "use a number of heads that divides the channels",
                 )
-        for one, other, what in ((q, k, "channels"), (k, v, "places")):
-            same = one.channels == other.channels if what == "channels" else one.shape[1:] == other.shape[1:]
-            if not same:
-                names = "q and k" if what == "channels" else "k and v"
+        for first, second, axis in ((q, k, "channels"), (k, v, "positions")):
+            equal = first.channels == second.channels if axis == "channels" else first.shape[1:] == second.shape[1:]
+            if not equal:
+                names = "q and k" if axis == "channels" else "k and v"
                 raise ShapeMismatch(
                     "join-shape-mismatch",
-                    f"{names} of ATTN have [{one.size}] and [{other.size}], which are not the same {what}",
-                    f"make the {what} of {names} equal",
+                    f"{names} of ATTN have different {axis}: [{first.size}] and [{second.size}]",
+                    f"make the {axis} of {names} equal",
                 )
         return Signal((v.channels, *q.shape[1:]), self._range(q, k, v), any(signal.varies for signal in inputs))
 
     def _range(self, q: Signal, k: Signal, v: Signal) -> ValueRange:
-        """Of each head: sums over its channels and over the places of products of three values."""
+        """Return the range of each head: sums over channels and positions of products of three values."""
         product = range_of_product(*(signal.values for signal in (q, k, v)))
         if product.upper is None:
             return REAL
-        terms = q.channels // self.heads * _places(k)
+        terms = q.channels // self.heads * _positions(k)
         return counts_up_to(terms * product.upper, self.scale * product.unit, terms * product.lower)
 
     def _keys_first(self, q: Signal, k: Signal, v: Signal) -> bool:
-        """Whether q (kᵀ v) takes fewer operations than (q kᵀ) v."""
-        across, over = (q.channels // self.heads) * v.channels, q.channels + v.channels
-        return across * (_places(q) + _places(k)) <= over * _places(q) * _places(k)
+        """Return whether q (kᵀ v) takes fewer operations than (q kᵀ) v."""
+        keys_first, queries_first = (q.channels // self.heads) * v.channels, q.channels + v.channels
+        return keys_first * (_positions(q) + _positions(k)) <= queries_first * _positions(q) * _positions(k)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Queries, keys and values by heads, which are copies where channels are last, and the first product."""
+        """Return the memory of q, k, v and the first product."""
+        # Splitting channels-last feature maps into heads copies q, k and v.
         q, k, v = inputs
-        pairs = _places(q) * _places(k)
+        pairs = _positions(q) * _positions(k)
         product = q.channels // self.heads * v.channels if self._keys_first(q, k, v) else self.heads * pairs
         return SavedForBackward(bytes_per_step=4 * (product + sum(signal.elements for signal in inputs)))
 
     def macs(self, *inputs: Signal) -> int:
-        """Of both products, in the cheaper order."""
+        """Return the multiply-accumulates of both products, in the cheaper order."""
         q, k, v = inputs
         if self._keys_first(q, k, v):
-            return q.channels // self.heads * v.channels * (_places(q) + _places(k))
-        return (q.channels + v.channels) * _places(q) * _places(k)
+            return q.channels // self.heads * v.channels * (_positions(q) + _positions(k))
+        return (q.channels + v.channels) * _positions(q) * _positions(k)
 
     def fan_outs(self, *inputs: Signal) -> tuple[FanOut | None, ...]:
-        """What queries, keys and values meet.
-
-        In q (kᵀ v) a key meets the values of its place, a query the sums of its head; in (q kᵀ) v a query meets its
-        channel of all keys, a value the scores of all queries.
-        """
+        """Return the fan-out of queries, keys and values."""
         q, k, v = inputs
+        # In q (kᵀ v), a key is multiplied by the values of its position, and a query by the sums of its head. In (q kᵀ)
+        # v, a query is multiplied by its channel of all keys, and a value by the scores of all queries.
         if self._keys_first(q, k, v):
             return (*(FanOut.everywhere(signal.shape, v.channels // self.heads) for signal in (q, k)), None)
-        return FanOut.everywhere(q.shape, _places(k)), None, FanOut.everywhere(v.shape, _places(q))
+        return FanOut.everywhere(q.shape, _positions(k)), None, FanOut.everywhere(v.shape, _positions(q))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Attention(self.heads, self.scale, keys_first=self._keys_first(*inputs))
 
 
-def _places(signal: Signal) -> int:
+def _positions(signal: Signal) -> int:
+    """Return the number of positions of a feature map."""
     return prod(signal.shape[1:])

@@ -1,4 +1,4 @@
-"""Optimizers, each torch's of the same name."""
+"""Optimizers, named after the classes of PyTorch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sewdsl.ir.recipe import Optimizer
 
 
 class _Moments(Optimizer):
-    """One that keeps two moments of each gradient.
+    """Optimizer with two moments of each gradient.
 
     Attributes:
-        weight_decay: Pull of every weight towards zero, >= 0.
+        weight_decay: Weight decay, >= 0.
     """
 
     lr: float = Field(default=0.001, gt=0)
@@ -25,20 +25,20 @@ class _Moments(Optimizer):
 
 
 class Adam(_Moments, kind="Adam"):
-    """Steps of a size of their own for every weight (Kingma and Ba 2015).
+    """Optimizer with an adaptive step size for each weight (Kingma and Ba 2015).
 
     In a file: ``optimizer Adam(lr=0.001)``::
 
         m = 0.9 · m + 0.1 · (gradient + weight_decay · w)
         q = 0.999 · q + 0.001 · (gradient + weight_decay · w)²
-        w = w - lr · m̂ / (√q̂ + 1e-8)        m̂, q̂: m and q without their start from zero
+        w = w - lr · m̂ / (√q̂ + 1e-8)        m̂, q̂: bias-corrected m and q
     """
 
 
 class AdamW(_Moments, kind="AdamW"):
-    """Adam whose weight decay does not pass through the moments (Loshchilov and Hutter 2019).
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 
-    In a file: ``optimizer AdamW(lr=0.001, weight_decay=0.01)``: the step of Adam without decay, and then::
+    In a file: ``optimizer AdamW(lr=0.001, weight_decay=0.01)``: the step of Adam without weight decay, and::
 
         w = w - lr · weight_decay · w
     """
@@ -47,16 +47,16 @@ class AdamW(_Moments, kind="AdamW"):
 
 
 class NAdam(_Moments, kind="NAdam"):
-    """Adam that looks ahead along its momentum (Dozat 2016).
+    """Adam with Nesterov momentum (Dozat 2016).
 
-    In a file: ``optimizer NAdam(lr=0.002)``: the step of Adam, with m̂ made of the momentum after next and the gradient,
-    and a momentum that begins low::
+    In a file: ``optimizer NAdam(lr=0.002)``: the step of Adam, with m̂ computed from the next momentum and the
+    gradient, and a momentum that increases::
 
-        μ[k] = 0.9 · (1 - 0.5 · 0.96 ^ (k · momentum_decay))        of step k
+        μ[k] = 0.9 · (1 - 0.5 · 0.96 ^ (k · momentum_decay))        in step k
 
     Attributes:
-        momentum_decay: How fast the momentum comes up, >= 0.
-        decoupled_weight_decay: Whether the decay passes the moments by, as in AdamW.
+        momentum_decay: Rate at which the momentum increases, >= 0.
+        decoupled_weight_decay: Decoupled weight decay, as in AdamW.
     """
 
     lr: float = Field(default=0.002, gt=0)
@@ -65,19 +65,19 @@ class NAdam(_Moments, kind="NAdam"):
 
 
 class RAdam(_Moments, kind="RAdam"):
-    """Adam that takes steps of momentum alone until its second moment is worth dividing by (Liu et al. 2020).
+    """Adam that uses only the momentum until the variance of the second moment is low (Liu et al. 2020).
 
-    In a file: ``optimizer RAdam(lr=0.001)``. It does in the first steps what a warmup does.
+    In a file: ``optimizer RAdam(lr=0.001)``. The first steps have the effect of a warm-up.
 
     Attributes:
-        decoupled_weight_decay: Whether the decay passes the moments by, as in AdamW.
+        decoupled_weight_decay: Decoupled weight decay, as in AdamW.
     """
 
     decoupled_weight_decay: bool = False
 
 
 class RMSprop(Optimizer, kind="RMSprop"):
-    """Divides each weight's gradient by how large it has been of late (Tieleman and Hinton 2012).
+    """Optimizer that divides the gradient by a running root mean square (Tieleman and Hinton 2012).
 
     In a file: ``optimizer RMSprop(lr=0.01, momentum=0.9)``; with g = gradient + weight_decay · w::
 
@@ -86,11 +86,11 @@ class RMSprop(Optimizer, kind="RMSprop"):
         w = w - lr · b
 
     Attributes:
-        alpha: What is kept of the mean of squares, in [0, 1).
-        eps: Added to what is divided by, > 0.
-        momentum: What is kept of the last step, in [0, 1).
-        weight_decay: Pull of every weight towards zero, >= 0.
-        centered: Whether the gradient's mean is taken off its square first, which makes q its variance.
+        alpha: Decay of the mean square, in [0, 1).
+        eps: Constant added to the denominator, > 0.
+        momentum: Momentum, in [0, 1).
+        weight_decay: Weight decay, >= 0.
+        centered: Subtract the squared mean of the gradient, so that q is the variance.
     """
 
     lr: float = Field(default=0.01, gt=0)
@@ -102,12 +102,12 @@ class RMSprop(Optimizer, kind="RMSprop"):
 
     @property
     def states(self) -> int:
-        """The mean of squares; the last step and the mean, where they are asked for."""
+        """Mean square, and with the options momentum and mean."""
         return 1 + bool(self.momentum) + self.centered
 
 
 class SGD(Optimizer, kind="SGD"):
-    """Steps down the gradient, with a momentum if asked for (Tables 7 and 8).
+    """Stochastic gradient descent, optionally with momentum (Tables 7 and 8).
 
     In a file: ``optimizer SGD(lr=0.1, momentum=0.9)``::
 
@@ -115,9 +115,9 @@ class SGD(Optimizer, kind="SGD"):
         w = w - lr · b
 
     Attributes:
-        momentum: What is kept of the last step, in [0, 1).
-        weight_decay: Pull of every weight towards zero, >= 0.
-        nesterov: Whether the gradient is taken where the momentum leads; needs a momentum.
+        momentum: Momentum, in [0, 1).
+        weight_decay: Weight decay, >= 0.
+        nesterov: Nesterov momentum; requires a momentum above 0.
     """
 
     lr: float = Field(gt=0)
@@ -127,11 +127,10 @@ class SGD(Optimizer, kind="SGD"):
 
     @property
     def states(self) -> int:
-        """The last step, if there is a momentum."""
         return 1 if self.momentum else 0
 
     @model_validator(mode="after")
     def _momentum_for_nesterov(self) -> Self:
         if self.nesterov and not self.momentum:
-            raise ValueError("nesterov needs a momentum above 0")
+            raise ValueError("nesterov requires a momentum above 0")
         return self

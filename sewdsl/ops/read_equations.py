@@ -1,4 +1,4 @@
-"""From the equations of a text to the tape of a time-step, with what is wrong at its place."""
+"""Translation of equations to the tape of a time-step, with diagnostics."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ from sewdsl.syntax.tree import (
 )
 
 MODULE_WORDS = frozenset({"initial", "keeps_inputs", "learned", "normalised", "spec", "step"})
-"""What our modules of neurons have in addition to those of :data:`MODULE_ATTRIBUTES`."""
+"""Attributes of sewdsl's neuron modules, in addition to :data:`MODULE_ATTRIBUTES`."""
 
 
 class EquationFunction(NamedTuple):
-    """A function of equations.
+    """A function in equations.
 
     Attributes:
-        least: Operands at least.
-        most: Operands at most.
-        about: What editors say of it.
+        least: Minimum number of operands.
+        most: Maximum number of operands.
+        about: Description for editors.
     """
 
     least: int
@@ -79,13 +79,13 @@ FUNCTIONS: Mapping[str, EquationFunction] = {
     RESET: EquationFunction(
         2,
         3,
-        "`reset(h, s)`: the potential after a spike, set or lowered as `v_reset` says; `reset(h, s, by)` lowers it by "
-        "`by`.",
+        "`reset(h, s)`: the potential after a spike, set to `v_reset` or reduced by the threshold. `reset(h, s, by)` "
+        "reduces it by `by`.",
     ),
 }
-"""The functions of equations by name."""
+"""Functions in equations, by name."""
 RESERVED_VARIABLES = frozenset({*GIVEN_NAMES, *NEURON_SETTINGS, *FUNCTIONS, *EQUATION_KEYWORDS, PER})
-"""Names that nothing in a neuron can be called, other than the potential, which is always a state."""
+"""Names that cannot be defined in a neuron. The membrane potential is not included, because it is always a state."""
 _OPERAND_NAMES = {
     "where": "condition, x, y",
     "min": "x, y",
@@ -93,27 +93,29 @@ _OPERAND_NAMES = {
     "clip": "x, low, high",
     RESET: "h, s",
 }
-_TURNED = {">": "<", ">=": "<="}
+_MIRRORED = {">": "<", ">=": "<="}
 _OPERATORS = {item.sign: name for name, item in OPERATIONS.items() if item.sign and item.arity > 1}
-_MAX_NAME = 200
-"""Characters of a name to which a similar one is looked for."""
+_MAX_NAME_LENGTH = 200
+"""Maximum length of a name for which suggestions are searched."""
 
 
-class _Wrong(Exception):
-    """Something that an equation cannot say; None: it is said already."""
+class _EquationError(Exception):
+    """Invalid expression; None if it was reported already."""
 
-    def __init__(self, said: Diagnostic | None) -> None:
+    def __init__(self, diagnostic: Diagnostic | None) -> None:
         super().__init__()
-        self.said = said
+        self.diagnostic = diagnostic
 
 
-def _wrong(code: str, message: str, span: Span, hint: str = "", fixes: tuple[Fix, ...] = ()) -> _Wrong:
-    return _Wrong(Diagnostic(code, Severity.ERROR, message, span, help=hint, fixes=fixes))
+def _error(code: str, message: str, span: Span, hint: str = "", fixes: tuple[Fix, ...] = ()) -> _EquationError:
+    """Return an exception with a diagnostic."""
+    return _EquationError(Diagnostic(code, Severity.ERROR, message, span, help=hint, fixes=fixes))
 
 
-def _too_large(span: Span, number: float) -> _Wrong:
-    message = f"'{span.text}' needs the number {number:g}, which is beyond {MAX_NUMBER:.2g}"
-    return _wrong(
+def _too_large(span: Span, number: float) -> _EquationError:
+    """Return an exception for a number outside the range of float32."""
+    message = f"'{span.text}' involves the number {number:g}, beyond {MAX_NUMBER:.2g}"
+    return _error(
         "invalid-equation",
         message,
         span,
@@ -121,43 +123,49 @@ def _too_large(span: Span, number: float) -> _Wrong:
     )
 
 
-def _near(name: str, known: Iterable[str], span: Span) -> tuple[str, tuple[Fix, ...]]:
-    """What may be intended, in words and as a fix."""
-    found = get_close_matches(name, sorted(known), 1) if len(name) <= _MAX_NAME else []
-    if not found:
+def _suggest(name: str, names: Iterable[str], span: Span) -> tuple[str, tuple[Fix, ...]]:
+    """Return a suggestion for a misspelt name, as help and as fix."""
+    matches = get_close_matches(name, sorted(names), 1) if len(name) <= _MAX_NAME_LENGTH else []
+    if not matches:
         return "", ()
-    return f"did you mean '{found[0]}'?", (Fix(f"write '{found[0]}'", (Edit(span, found[0]),), safe=False),)
+    return f"did you mean '{matches[0]}'?", (Fix(f"write '{matches[0]}'", (Edit(span, matches[0]),), safe=False),)
 
 
 def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, float]]:
-    """The parameters of a neuron, and the numbers that they are by default: integers where they are written so.
+    """Return the default values of a neuron's parameters; integers if they are written as integers.
 
-    A default that cannot be read is reported, and left out.
+    An invalid default is reported and omitted.
     """
-    found: dict[str, float] = {}
-    said: list[Diagnostic] = []
+    defaults: dict[str, float] = {}
+    diagnostics: list[Diagnostic] = []
     learned = (each for each in definition.equations if isinstance(each, Learn))
     stepwise = any(axis.text == AXES[1] for each in learned for axis in each.axes)
     for parameter in definition.parameters:
         name, span = parameter.name.text, parameter.name.span
-        if name in found:
-            said.append(_twice(parameter.name, definition.parameters[[*found].index(name)].name))
+        if name in defaults:
+            diagnostics.append(_duplicate(parameter.name, definition.parameters[[*defaults].index(name)].name))
         elif name == "steps" and stepwise:
-            message, hint = "'steps' cannot be a parameter: what learns per step has it", "choose another name"
-            said.append(Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint))
+            message = "'steps' cannot be a parameter of a neuron that learns per step"
+            hint = "choose another name"
+            diagnostics.append(Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint))
         elif name in {*RESERVED_VARIABLES, POTENTIAL} or "." in name:
-            what = "every neuron has it" if name in NEURON_SETTINGS else "it has a meaning already"
-            message, hint = f"'{name}' cannot be a parameter: {what}", "choose another name"
-            said.append(Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint))
+            reason = "it is a setting of every neuron" if name in NEURON_SETTINGS else "the name is reserved"
+            message, hint = f"'{name}' cannot be a parameter: {reason}", "choose another name"
+            diagnostics.append(Diagnostic("reserved-name", Severity.ERROR, message, span, help=hint))
         else:
             try:
-                found[name] = _default(parameter.default)
-            except _Wrong as wrong:
-                said += [wrong.said] if wrong.said is not None else []
-    return Reported(found, tuple(said))
+                defaults[name] = _default(parameter.default)
+            except _EquationError as wrong:
+                diagnostics += [wrong.diagnostic] if wrong.diagnostic is not None else []
+    return Reported(defaults, tuple(diagnostics))
 
 
 def _default(expression: RealExpression) -> float:
+    """Return the value of a default.
+
+    Raises:
+        _EquationError: If it is not a number.
+    """
     if isinstance(expression, Negation) and isinstance(expression.operand, Number):
         return -_default(expression.operand)
     if isinstance(expression, Number):
@@ -165,32 +173,33 @@ def _default(expression: RealExpression) -> float:
             raise _too_large(expression.span, float(expression.text))
         return expression.value
     for word in variables_in(expression):
-        hint = "write a number; what follows from others is computed in an equation"
-        raise _wrong("not-from-parameters", "a default must be a number", word.span, hint)
+        hint = "use a number, and compute dependent values in an equation"
+        raise _error("not-from-parameters", "a default must be a number", word.span, hint)
     reader = _Reader(Tape(), {}, ResetSettings(), names=frozenset())
     entry = reader.expression(expression)
     if entry.number is None:
-        raise _wrong("not-from-parameters", "a default must be a number", expression.span, "write a number")
+        raise _error("not-from-parameters", "a default must be a number", expression.span, "use a number")
     return entry.number
 
 
-def _twice(word: Word, first: Word) -> Diagnostic:
-    message, where = f"'{word.text}' is defined twice", f"the first is in line {first.span.line}"
-    return Diagnostic("duplicate-name", Severity.ERROR, message, word.span, help=where)
+def _duplicate(word: Word, first: Word) -> Diagnostic:
+    """Return the diagnostic for a second definition of a name."""
+    message, hint = f"'{word.text}' is defined twice", f"first defined in line {first.span.line}"
+    return Diagnostic("duplicate-name", Severity.ERROR, message, word.span, help=hint)
 
 
 @dataclass
 class _Reader:
-    """Reads expressions onto a tape.
+    """Translation of expressions to a tape.
 
     Attributes:
-        tape: Gets the results.
-        meanings: What each name means so far; None: what it is assigned is broken.
-        settings: What ``reset`` does.
-        names: Names that get a meaning further down.
-        ends: Indices of results at which a sum ends: what names and functions mean.
-        read: The names that were read.
-        signed: For each reset so far, whether its spike can be negative.
+        tape: Tape that receives the results.
+        meanings: Current entry of each name; None if its definition has errors.
+        settings: Settings of ``reset``.
+        names: Names that are assigned later.
+        ends: Indices of entries that are not expanded in sums: values of names and functions.
+        read: Names that are read.
+        signed: For each reset, whether its spike can be negative.
     """
 
     tape: Tape
@@ -202,30 +211,34 @@ class _Reader:
     signed: list[bool] = field(default_factory=list)
 
     def expression(self, expression: RealExpression) -> TapeEntry:
-        """A sum in its normal form."""
-        begin = len(self.tape.entries)
+        """Return the tape entry of a sum in normal form."""
+        start = len(self.tape.entries)
         try:
             entry = self._read(expression)
             entry = normal_form(entry, self.ends) if entry.level == STEP else entry
         except TapeTooLong:
-            hint = "write fewer equations, or shorter ones"
-            raise _wrong(
+            hint = "use fewer or shorter equations"
+            raise _error(
                 "equations-too-large", "the equations have too many operations", expression.span, hint
             ) from None
-        except (ArithmeticError, ValueError):  # in the normal form: a factor has no value
-            hint = "with other numbers for the parameters it may have one"
-            raise _wrong("invalid-equation", "this has no value", expression.span, hint) from None
-        for number in (made.number for made in self.tape.entries[begin:]):
+        except (ArithmeticError, ValueError):  # a factor of the normal form has no value
+            hint = "use other values of the parameters"
+            raise _error("invalid-equation", "the expression has no value", expression.span, hint) from None
+        for number in (each.number for each in self.tape.entries[start:]):
             if number is not None and not abs(number) <= MAX_NUMBER:
                 raise _too_large(expression.span, number)
         return entry
 
     def number(self, expression: RealExpression, what: str) -> float:
-        """A number that follows from the parameters."""
+        """Return the value of an expression of numbers and parameters.
+
+        Args:
+            what: Name of the value in messages.
+        """
         entry = self.expression(expression)
         if entry.number is None:
-            hint = "only numbers, parameters, v_threshold and v_reset are known before the first time-step"
-            raise _wrong("not-from-parameters", f"{what} must follow from the parameters", expression.span, hint)
+            hint = "use only numbers, parameters, v_threshold and v_reset"
+            raise _error("not-from-parameters", f"{what} must depend only on parameters", expression.span, hint)
         return entry.number
 
     def _read(self, expression: RealExpression) -> TapeEntry:
@@ -238,8 +251,8 @@ class _Reader:
                 return self._put("neg", expression.span, self._read(operand))
             case Infix(operator=operator, left=left, right=right):
                 operands = self._read(left), self._read(right)
-                turned = operands[::-1] if operator in _TURNED else operands
-                return self._put(_OPERATORS[_TURNED.get(operator, operator)], expression.span, *turned)
+                mirrored = operands[::-1] if operator in _MIRRORED else operands
+                return self._put(_OPERATORS[_MIRRORED.get(operator, operator)], expression.span, *mirrored)
             case FunctionCall():
                 return self._function(expression)
 
@@ -249,41 +262,43 @@ class _Reader:
         except (ArithmeticError, ValueError):
             numbers = ", ".join(f"{each.number:g}" for each in operands if each.number is not None)
             signs = {"div": "a division by 0"}
-            what = signs.get(operation, f"{operation}({numbers})")
-            hint = "choose other numbers, or compute it in another way"
-            raise _wrong("invalid-equation", f"'{span.text}' is {what}, which has no value", span, hint) from None
+            description = signs.get(operation, f"{operation}({numbers})")
+            hint = "use other numbers or another expression"
+            raise _error(
+                "invalid-equation", f"'{span.text}' is {description}, which has no value", span, hint
+            ) from None
 
     def _variable(self, name: str, span: Span) -> TapeEntry:
         self.read.add(name)
         if name in self.meanings:
             entry = self.meanings[name]
             if entry is None:
-                raise _Wrong(None)
+                raise _EquationError(None)
             return entry
         if name in self.names:
             message, hint = (
                 f"'{name}' is read before it is assigned",
-                f"to read its last value, write 'state {name} = 0'",
+                f"to read its previous value, add 'state {name} = 0'",
             )
-            raise _wrong("read-before-assigned", message, span, hint)
+            raise _error("read-before-assigned", message, span, hint)
         if name in FUNCTIONS:
-            message, hint = f"'{name}' is a function", f"write {name}(…)"
-            raise _wrong("unknown-name", message, span, hint)
-        hint, fixes = _near(name, [*self.meanings, *self.names], span)
-        known = "names are parameters, states, x, v_threshold, v_reset, and what is assigned before"
-        raise _wrong("unknown-name", f"unknown name '{name}'", span, hint or known, fixes)
+            message, hint = f"'{name}' is a function", f"call it: {name}(…)"
+            raise _error("unknown-name", message, span, hint)
+        hint, fixes = _suggest(name, [*self.meanings, *self.names], span)
+        available = "available: parameters, states, x, v_threshold, v_reset and names assigned before"
+        raise _error("unknown-name", f"unknown name '{name}'", span, hint or available, fixes)
 
     def _function(self, call: FunctionCall) -> TapeEntry:
-        name, span, given = call.name.text, call.name.span, len(call.operands)
+        name, span, count = call.name.text, call.name.span, len(call.operands)
         if name not in FUNCTIONS:
-            hint, fixes = _near(name, FUNCTIONS, span)
-            known = f"functions: {', '.join(FUNCTIONS)}"
-            raise _wrong("unknown-name", f"unknown function '{name}'", span, hint or known, fixes)
+            hint, fixes = _suggest(name, FUNCTIONS, span)
+            available = f"functions: {', '.join(FUNCTIONS)}"
+            raise _error("unknown-name", f"unknown function '{name}'", span, hint or available, fixes)
         least, most, _ = FUNCTIONS[name]
-        if not least <= given <= most:
-            takes = f"{least}" if least == most else f"{least} or {most}"
-            message = f"'{name}' takes {takes} operand{'s' * (most > 1)}, not {given}"
-            raise _wrong("operand-count", message, call.span, f"write {name}({_OPERAND_NAMES.get(name, 'x')})")
+        if not least <= count <= most:
+            expected = f"{least}" if least == most else f"{least} or {most}"
+            message = f"'{name}' takes {expected} operand{'s' * (most > 1)}, got {count}"
+            raise _error("operand-count", message, call.span, f"use {name}({_OPERAND_NAMES.get(name, 'x')})")
         operands = [self.expression(each) for each in call.operands]
         if name == "clip":
             self._check_bounds(call, *(each.number for each in operands[1:]))
@@ -296,39 +311,43 @@ class _Reader:
         return entry
 
     def _check_bounds(self, call: FunctionCall, low: float | None, high: float | None) -> None:
-        """Refuse a clip whose bounds are not numbers, or are the wrong way round."""
+        """Check that the bounds of a clip are numbers in the right order.
+
+        Raises:
+            _EquationError: If they are not.
+        """
         if low is None or high is None:
-            message, hint = "the bounds of 'clip' must follow from the parameters", "use min and max"
-            raise _wrong("not-from-parameters", message, call.span, hint)
+            message, hint = "the bounds of 'clip' must depend only on parameters", "use min and max"
+            raise _error("not-from-parameters", message, call.span, hint)
         if low > high:
             message = f"'{call.span.text}' has a lower bound of {low:g}, above its upper bound of {high:g}"
-            raise _wrong("invalid-equation", message, call.span, "write clip(a, low, high) with low <= high")
+            raise _error("invalid-equation", message, call.span, "use clip(a, low, high) with low <= high")
 
 
 def read_equations(
     definition: NeuronDefinition, arguments: Mapping[str, float], settings: ResetSettings
 ) -> Reported[NeuronStep | None]:
-    """The time-step of a neuron, or None with all that is wrong with its equations."""
+    """Return the time-step of a neuron, or None with diagnostics."""
     tape = Tape()
-    reading = _Reading(definition, _Reader(tape, {}, settings, frozenset()))
-    step = reading.step(arguments)
-    return Reported(step, tuple(reading.said))
+    translation = _Translation(definition, _Reader(tape, {}, settings, frozenset()))
+    step = translation.step(arguments)
+    return Reported(step, tuple(translation.diagnostics))
 
 
-class _Reading:
-    """One walk over the equations of a neuron, from top to bottom."""
+class _Translation:
+    """Translation of the equations of a neuron, from top to bottom."""
 
     def __init__(self, definition: NeuronDefinition, reader: _Reader) -> None:
         self.definition, self.reader, self.tape = definition, reader, reader.tape
-        self.said: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
         self.start: dict[str, float] = {}
         self.learned: dict[str, Learned] = {}
-        self.assigned: dict[str, Word] = {}  # first assignments
-        self.given: TapeEntry | None = None
+        self.assigned: dict[str, Word] = {}  # first assignment of each name
+        self.output: TapeEntry | None = None
         self.gives: Gives | None = None
 
     def step(self, arguments: Mapping[str, float]) -> NeuronStep | None:
-        """The time-step, unless something is wrong."""
+        """Return the time-step, or None if there are errors."""
         meanings, settings = self.reader.meanings, self.reader.settings
         meanings |= {name: self.tape.number(value, name) for name, value in arguments.items()}
         meanings |= {THRESHOLD: settings.threshold(self.tape), RESET_POTENTIAL: settings.rest(self.tape)}
@@ -337,29 +356,30 @@ class _Reading:
                 self.assigned.setdefault(equation.name.text, equation.name)
         meanings[INPUT] = self.tape.leaf("x")
         self._declare_states()
-        for number, name in enumerate(self.start):
-            meanings[name] = self.tape.leaf("state", number)
+        for index, name in enumerate(self.start):
+            meanings[name] = self.tape.leaf("state", index)
         self.reader.names = frozenset(self.assigned)
         for equation in self.definition.equations:
-            self._take(equation)
+            self._translate(equation)
         if self.gives is None:
-            self._say(
+            self._report(
                 "missing-give",
-                f"'{self.definition.name.text}' does not say what it gives",
+                f"neuron '{self.definition.name.text}' has no 'give' line",
                 self.definition.name.span,
-                "end it with 'give' and a sum, as in 'give s'",
+                "add a line such as 'give s' at the end",
             )
-        if self.said or self.given is None:
+        if self.diagnostics or self.output is None:
             return None
         after = tuple(entry for name in self.start if (entry := meanings[name]) is not None)
-        step = NeuronStep(self.tape, self.given, after, self.start, self.learned, tuple(self.reader.signed))
+        step = NeuronStep(self.tape, self.output, after, self.start, self.learned, tuple(self.reader.signed))
         self._check_effects(step)
-        return None if self.said else step
+        return None if self.diagnostics else step
 
-    def _say(self, code: str, message: str, span: Span, hint: str = "") -> None:
-        self.said.append(Diagnostic(code, Severity.ERROR, message, span, help=hint))
+    def _report(self, code: str, message: str, span: Span, hint: str = "") -> None:
+        self.diagnostics.append(Diagnostic(code, Severity.ERROR, message, span, help=hint))
 
     def _declare_states(self) -> None:
+        """Register all states, including the membrane potential if it is read."""
         declared = [each for each in self.definition.equations if isinstance(each, StateDeclaration)]
         names = {state.name.text for state in declared}
         read = list(names_in(self.definition.equations))
@@ -372,36 +392,36 @@ class _Reading:
             if not self._is_free(state.name):
                 continue
             if name in self.start:
-                self.said.append(_twice(state.name, next(s.name for s in declared if s.name.text == name)))
+                self.diagnostics.append(_duplicate(state.name, next(s.name for s in declared if s.name.text == name)))
                 continue
             self._check_assigned(state.name)
             try:
-                self.start[name] = self.reader.number(state.initial, f"what '{name}' is before the first time-step")
-            except _Wrong as wrong:
-                self.said += [wrong.said] if wrong.said is not None else []
+                self.start[name] = self.reader.number(state.initial, f"the initial value of '{name}'")
+            except _EquationError as wrong:
+                self.diagnostics += [wrong.diagnostic] if wrong.diagnostic is not None else []
                 self.start[name] = 0.0
 
     def _check_assigned(self, word: Word) -> None:
         if word.text not in self.assigned:
-            message, hint = f"the state '{word.text}' is never assigned", f"end the time-step with '{word.text} = …'"
-            self._say("unassigned-state", message, word.span, hint)
+            message, hint = f"the state '{word.text}' is never assigned", f"add '{word.text} = …' at the end"
+            self._report("unassigned-state", message, word.span, hint)
 
     def _is_free(self, word: Word) -> bool:
-        """Whether a name can be given a meaning; if not, that is said."""
+        """Return whether a name can be defined; report it if not."""
         name = word.text
         parameters = {parameter.name.text for parameter in self.definition.parameters}
         if name not in {*RESERVED_VARIABLES, *parameters, *self.learned} and "." not in name:
             return True
-        what = "a parameter" if name in parameters else "learned" if name in self.learned else "given"
+        description = "a parameter" if name in parameters else "learned" if name in self.learned else "predefined"
         if name in FUNCTIONS:
-            what = "a function"
+            description = "a function"
         elif name in {*EQUATION_KEYWORDS, PER}:
-            what = "a keyword"
-        message = f"'{name}' cannot be assigned: it is {what}" if "." not in name else f"'{name}' has a dot in it"
-        self._say("reserved-name", message, word.span, "choose another name")
+            description = "a keyword"
+        message = f"'{name}' cannot be assigned: it is {description}" if "." not in name else f"'{name}' contains a dot"
+        self._report("reserved-name", message, word.span, "choose another name")
         return False
 
-    def _take(self, equation: Equation) -> None:
+    def _translate(self, equation: Equation) -> None:
         try:
             match equation:
                 case Gives():
@@ -412,35 +432,36 @@ class _Reading:
                     self._assign(equation)
                 case StateDeclaration():
                     pass
-        except _Wrong as wrong:
-            self.said += [wrong.said] if wrong.said is not None else []
+        except _EquationError as wrong:
+            self.diagnostics += [wrong.diagnostic] if wrong.diagnostic is not None else []
 
     def _give(self, equation: Gives) -> None:
         if self.gives is not None:
-            where = f"the first is in line {self.gives.span.line}"
-            self._say("duplicate-name", "a neuron gives one thing", equation.span, where)
+            hint = f"the first one is in line {self.gives.span.line}"
+            self._report("duplicate-name", "the neuron has a second 'give' line", equation.span, hint)
             return
         self.gives = equation
-        self.given = self.reader.expression(equation.value)
+        self.output = self.reader.expression(equation.value)
 
     def _learn(self, equation: Learn) -> None:
         name = equation.name.text
         for axis in equation.axes:
             if axis.text not in AXES:
-                message, hint = f"'{axis.text}' has no values of its own", f"write per {' or per '.join(AXES)}"
-                self._say("unknown-name", message, axis.span, hint)
+                message, hint = f"unknown axis '{axis.text}'", f"use per {' or per '.join(AXES)}"
+                self._report("unknown-name", message, axis.span, hint)
         if not self._is_free(equation.name):
             return
         if name in MODULE_ATTRIBUTES | MODULE_WORDS or iskeyword(name):
-            message, hint = f"'{name}' cannot be learned: modules of torch have it already", "choose another name"
-            self._say("reserved-name", message, equation.name.span, hint)
+            message = f"'{name}' cannot be learned: PyTorch modules have an attribute of this name"
+            hint = "choose another name"
+            self._report("reserved-name", message, equation.name.span, hint)
         if name in self.start or name in self.reader.meanings:
-            self._say("duplicate-name", f"'{name}' is defined twice", equation.name.span, "choose another name")
+            self._report("duplicate-name", f"'{name}' is defined twice", equation.name.span, "choose another name")
             return
         axes = {axis.text for axis in equation.axes}
         self.reader.meanings[name] = self.tape.leaf("learned", name, LEARNED)
         self.learned[name] = Learned(0.0)
-        initial = self.reader.number(equation.initial, "where what is learned begins")
+        initial = self.reader.number(equation.initial, f"the initial value of '{name}'")
         self.learned[name] = Learned(initial, *(axis in axes for axis in AXES))
 
     def _assign(self, equation: Assignment) -> None:
@@ -451,30 +472,32 @@ class _Reading:
         if name in meanings and name not in self.start:
             first = self.assigned[name]
             message = f"'{name}' is assigned twice"
-            hint = f"the first is in line {first.span.line}; only states change: choose another name"
-            self._say("duplicate-name", message, equation.name.span, hint)
+            hint = f"first assigned in line {first.span.line}; only states can be reassigned, choose another name"
+            self._report("duplicate-name", message, equation.name.span, hint)
             return
         try:
             entry = self.reader.expression(equation.value)
-        except _Wrong:
+        except _EquationError:
             meanings[name] = None
             raise
         meanings[name] = entry
         self.reader.ends.add(entry.index)
 
     def _check_effects(self, step: NeuronStep) -> None:
-        """Complains of what nothing depends on."""
+        """Report learnable parameters, assignments and inputs without effect on the output."""
         reached = {entry.index for entry in needed([step.given, *step.after])}
         neuron = self.definition.name.text
         for equation in self.definition.equations:
             if isinstance(equation, Learn):
                 name = equation.name.text
                 if self.tape.leaf("learned", name, LEARNED).index not in reached:
-                    message, hint = f"nothing that {neuron} gives depends on '{name}'", "use it, or remove the line"
-                    self._say("without-effect", message, equation.name.span, hint)
+                    message, hint = f"the output of {neuron} does not depend on '{name}'", "use it, or remove the line"
+                    self._report("without-effect", message, equation.name.span, hint)
         for name, word in self.assigned.items():
             if name not in self.start and name not in self.reader.read:
-                self._say("without-effect", f"nothing reads '{name}'", word.span, "use it, or remove the equation")
+                self._report("without-effect", f"'{name}' is never read", word.span, "use it, or remove the equation")
         if step.x.index not in reached:
-            message = f"nothing that {neuron} gives depends on its input, x"
-            self._say("without-effect", message, self.definition.name.span, "use x in an equation, as in 'h = v + x'")
+            message = f"the output of {neuron} does not depend on its input x"
+            self._report(
+                "without-effect", message, self.definition.name.span, "use x in an equation, as in 'h = v + x'"
+            )

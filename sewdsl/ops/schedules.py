@@ -1,4 +1,4 @@
-"""Schedules of the learning rate."""
+"""Learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sewdsl.ir.recipe import Schedule
 
 
 class Cosine(Schedule, kind="Cosine"):
-    """Lets the learning rate fall from its value to zero, slowly at both ends (Table 7).
+    """Cosine annealing of the learning rate to zero (Table 7).
 
     In a file: ``schedule Cosine`` or ``schedule Cosine(T_max=64)``::
 
         factor = (1 + cos(π · epoch / T_max)) / 2
 
     Attributes:
-        T_max: Epochs until zero, >= 1; it rises again after that. None: all epochs of the recipe.
+        T_max: Epochs until zero, >= 1; the learning rate increases again afterwards. None: all epochs of the recipe.
     """
 
     T_max: Positive | None = None
@@ -29,19 +29,19 @@ class Cosine(Schedule, kind="Cosine"):
 
 
 class OneCycle(Schedule, kind="OneCycle"):
-    """Raises the learning rate to that of the optimizer, and lets it fall to nearly nothing (Smith and Topin 2019).
+    """One cycle: the learning rate increases to its maximum, then decreases to almost zero (Smith and Topin 2019).
 
-    In a file: ``schedule OneCycle`` or ``schedule OneCycle(pct_start=0.2)``. It changes with every step of the
-    optimizer, as ``OneCycleLR`` of torch, of which this is two phases along half a cosine, ``cycle_momentum=False``::
+    In a file: ``schedule OneCycle`` or ``schedule OneCycle(pct_start=0.2)``. The learning rate changes with every
+    optimizer step. PyTorch: ``OneCycleLR`` with two phases of cosine annealing and ``cycle_momentum=False``::
 
         first    1 / div_factor
         highest  1, after pct_start of all steps
         last     1 / (div_factor · final_div_factor)
 
     Attributes:
-        pct_start: Share of the steps in which it rises, in (0, 1).
-        div_factor: By what it is lower at first, >= 1.
-        final_div_factor: By what the last is lower than the first, >= 1.
+        pct_start: Fraction of the steps with increasing learning rate, in (0, 1).
+        div_factor: Ratio of the maximum to the first learning rate, >= 1.
+        final_div_factor: Ratio of the first to the last learning rate, >= 1.
     """
 
     each = "step"
@@ -51,28 +51,33 @@ class OneCycle(Schedule, kind="OneCycle"):
     final_div_factor: float = Field(default=1e4, ge=1)
 
     def factor(self, epoch: int, epochs: int) -> float:
-        """Of a step, counted from 0, of so many; after the last it stays."""
+        """Return the factor of a step; constant after the last step.
+
+        Args:
+            epoch: Index of the step, from 0.
+            epochs: Number of steps.
+        """
         peak, last = self.pct_start * epochs - 1, epochs - 1
-        low, least = 1 / self.div_factor, 1 / (self.div_factor * self.final_div_factor)
+        first, final = 1 / self.div_factor, 1 / (self.div_factor * self.final_div_factor)
         if epoch <= peak:
-            return 1 + (low - 1) / 2 * (1 + cos(pi * epoch / peak)) if peak else 1.0
-        done = min((epoch - peak) / (last - peak), 1.0)
-        return least + (1 - least) / 2 * (1 + cos(pi * done))
+            return 1 + (first - 1) / 2 * (1 + cos(pi * epoch / peak)) if peak else 1.0
+        progress = min((epoch - peak) / (last - peak), 1.0)
+        return final + (1 - final) / 2 * (1 + cos(pi * progress))
 
 
 class Plateau(Schedule, kind="Plateau"):
-    """Multiplies the learning rate by a factor whenever the validation part has not got better for some epochs.
+    """Reduction of the learning rate when the validation metric stops improving.
 
-    In a file: ``schedule Plateau(gamma=0.1, patience=10)``, with ``validation 0.1`` or another share: the test set has
-    no say in how a network is trained. It is ``ReduceLROnPlateau`` of torch.
+    In a file: ``schedule Plateau(gamma=0.1, patience=10)``. It requires ``validation 0.1`` or another fraction, so that
+    training does not depend on the test set. PyTorch: ``ReduceLROnPlateau``.
 
     Attributes:
-        monitor: What is to get better: ``loss`` falls, ``accuracy`` rises.
-        gamma: Factor of each step, in (0, 1).
-        patience: Epochs without a gain that are let pass.
-        threshold: What counts as a gain: a change by more than this share, in [0, 1).
-        cooldown: Epochs after a step in which none is counted.
-        min_lr: The learning rate does not fall below this, >= 0.
+        monitor: Metric to improve: ``loss`` decreases, ``accuracy`` increases.
+        gamma: Factor of each reduction, in (0, 1).
+        patience: Epochs without improvement before a reduction.
+        threshold: Minimum relative change that counts as an improvement, in [0, 1).
+        cooldown: Epochs after a reduction that are not counted.
+        min_lr: Minimum learning rate, >= 0.
     """
 
     by_validation = True
@@ -85,19 +90,19 @@ class Plateau(Schedule, kind="Plateau"):
     min_lr: float = Field(default=0.0, ge=0)
 
     def factor(self, epoch: int, epochs: int) -> float:
-        """1: what is known before the training begins."""
+        """Return 1, because later factors depend on the training."""
         return 1.0
 
 
 class StepLR(Schedule, kind="Step"):
-    """Multiplies the learning rate by gamma every so many epochs (Table 8).
+    """Multiplication of the learning rate by gamma every ``size`` epochs (Table 8).
 
     In a file: ``schedule Step(size=64, gamma=0.1)``::
 
         factor = gamma ^ ⌊epoch / size⌋
 
     Attributes:
-        size: Epochs from one step to the next, >= 1.
+        size: Epochs between steps, >= 1.
         gamma: Factor of each step, > 0.
     """
 
@@ -109,22 +114,22 @@ class StepLR(Schedule, kind="Step"):
 
 
 class WarmRestarts(Schedule, kind="WarmRestarts"):
-    """Lets the learning rate fall to zero along half a cosine, then begins anew (Loshchilov and Hutter 2017).
+    """Cosine annealing to zero with warm restarts (Loshchilov and Hutter 2017).
 
-    In a file: ``schedule WarmRestarts(T_0=10, T_mult=2)``; ``CosineAnnealingWarmRestarts`` of torch::
+    In a file: ``schedule WarmRestarts(T_0=10, T_mult=2)``. PyTorch: ``CosineAnnealingWarmRestarts``::
 
-        factor = (1 + cos(π · t / T)) / 2        t: epochs since the last start; T: T_0, T_0 · T_mult, T_0 · T_mult², …
+        factor = (1 + cos(π · t / T)) / 2        t: epochs since the last restart; T: T_0, T_0 · T_mult, T_0 · T_mult²,
+        …
 
     Attributes:
         T_0: Epochs until the first restart, >= 1.
-        T_mult: How many times as long each period is as the one before, >= 1.
+        T_mult: Ratio of the lengths of consecutive periods, >= 1.
     """
 
     T_0: Positive
     T_mult: Positive = 1
 
     def factor(self, epoch: int, epochs: int) -> float:
-        """Half a cosine and a half, of the period that the epoch is in."""
         length = self.T_0
         while epoch >= length:
             epoch, length = epoch - length, length * self.T_mult

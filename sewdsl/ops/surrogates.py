@@ -1,4 +1,4 @@
-"""Surrogates: derivatives that replace the step function's."""
+"""Surrogates: derivatives that replace that of the step function."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sewdsl.ir.op import Surrogate
 
 
 class ATan(Surrogate, kind="ATan"):
-    """The surrogate of all the paper's experiments (appendix A.1).
+    """Arctangent surrogate, used in all experiments of the paper (appendix A.1).
 
     In a network: ``surrogate=ATan(alpha=2.0)``::
 
@@ -20,7 +20,7 @@ class ATan(Surrogate, kind="ATan"):
 
     Attributes:
         alpha: Steepness, > 0; σ'(0) = scale · alpha / 2.
-        scale: Factor of σ', > 0; with alpha 2, 1 + π²/4 makes σ'(±1/2) = 1 (appendix A.5).
+        scale: Factor of σ', > 0. With alpha 2, 1 + π²/4 makes σ'(±1/2) = 1 (appendix A.5).
     """
 
     alpha: float = Field(default=2.0, gt=0)
@@ -32,14 +32,14 @@ class ATan(Surrogate, kind="ATan"):
 
 
 class Constant(Surrogate, kind="Constant"):
-    """The same gradient everywhere (straight through; "Constant 1" of appendix A.5).
+    """Constant gradient (straight-through; "Constant 1" of appendix A.5).
 
     In a network: ``surrogate=Constant(value=1.0)``::
 
         σ'(u) = value
 
     Attributes:
-        value: The gradient, > 0.
+        value: Gradient, > 0.
     """
 
     value: float = Field(default=1.0, gt=0)
@@ -49,7 +49,7 @@ class Constant(Surrogate, kind="Constant"):
 
 
 class Rectangular(Surrogate, kind="Rectangular"):
-    """A constant gradient near the threshold and none elsewhere (reference 64; appendix A.5 with width 1).
+    """Constant gradient near the threshold, zero elsewhere (reference 64; appendix A.5 with width 1).
 
     In a network: ``surrogate=Rectangular(width=1.0)``::
 
@@ -66,7 +66,7 @@ class Rectangular(Surrogate, kind="Rectangular"):
 
 
 class Sigmoid(Surrogate, kind="Sigmoid"):
-    """The derivative of a logistic function.
+    """Derivative of a logistic function.
 
     In a network: ``surrogate=Sigmoid(alpha=4.0)``::
 
@@ -80,12 +80,13 @@ class Sigmoid(Surrogate, kind="Sigmoid"):
     alpha: float = Field(default=4.0, gt=0)
 
     def derivative(self, u: Any) -> Any:
-        falling = e ** (-self.alpha * abs(u))  # even in u, so that it never overflows
-        return self.alpha * falling / ((1 + falling) * (1 + falling))
+        # The derivative is even in u, and a negative exponent never overflows.
+        decay = e ** (-self.alpha * abs(u))
+        return self.alpha * decay / ((1 + decay) * (1 + decay))
 
 
 class Triangle(Surrogate, kind="Triangle"):
-    """A gradient that falls linearly from the threshold; its integral is 1.
+    """Gradient that decreases linearly with the distance from the threshold, with integral 1.
 
     In a network: ``surrogate=Triangle(alpha=1.0)``::
 

@@ -1,4 +1,4 @@
-"""Transforms of training samples, what ``augment`` lists: torchvision's of images and batches, tonic's of events."""
+"""Random transforms of training samples, listed by ``augment``: images, batches, samples and events."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class AutoAugment(ImageTransform, kind="AutoAugment"):
     """Two operations on an image, drawn from a policy that was found by search (Cubuk et al. 2019).
 
-    In a file: ``augment AutoAugment(policy=cifar10)``; ``AutoAugment`` of torchvision.
+    In a file: ``augment AutoAugment(policy=cifar10)``. torchvision: ``AutoAugment``.
 
     Attributes:
-        policy: By which dataset it was found: ``imagenet``, ``cifar10`` or ``svhn``.
+        policy: Dataset of the search: ``imagenet``, ``cifar10`` or ``svhn``.
     """
 
     policy: Literal["imagenet", "cifar10", "svhn"] = "imagenet"
@@ -30,16 +30,16 @@ class AutoAugment(ImageTransform, kind="AutoAugment"):
 
 
 class ColorJitter(ImageTransform, kind="ColorJitter"):
-    """Changes brightness, contrast, saturation and hue, in an order that is drawn.
+    """Random changes of brightness, contrast, saturation and hue, in random order.
 
-    In a file: ``augment ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)``; ``ColorJitter`` of torchvision. Of
-    grey images, saturation and hue change nothing.
+    In a file: ``augment ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4)``. torchvision: ``ColorJitter``.
+    Saturation and hue have no effect on grey images.
 
     Attributes:
-        brightness: Factors are drawn from 1 less this to 1 and this, >= 0.
-        contrast: Likewise.
-        saturation: Likewise.
-        hue: Shifts are drawn up to this each way, as a share of the circle, in [0, 0.5].
+        brightness: Maximum deviation of the factor from 1, >= 0.
+        contrast: Maximum deviation of the factor from 1, >= 0.
+        saturation: Maximum deviation of the factor from 1, >= 0.
+        hue: Maximum shift in either direction, as a fraction of the colour circle, in [0, 0.5].
     """
 
     brightness: float = Field(default=0.0, ge=0)
@@ -52,14 +52,14 @@ class ColorJitter(ImageTransform, kind="ColorJitter"):
 
 
 class CutMix(BatchTransform, kind="CutMix"):
-    """Puts a rectangle of another sample into each sample of a batch, and mixes classes by area (Yun et al. 2019).
+    """Replacement of a rectangle by that of another sample, with classes mixed by area (Yun et al. 2019).
 
-    In a file: ``augment CutMix(alpha=1.0)``; ``CutMix`` of torchvision. The other is the one before it in the batch.
-    One rectangle is drawn for a batch, and is at one place in all time-steps.
+    In a file: ``augment CutMix(alpha=1.0)``. torchvision: ``CutMix``. The other sample is the previous one in the
+    batch. One rectangle is drawn per batch, and applies to all time-steps.
 
     Attributes:
-        alpha: Of the distribution Beta(alpha, alpha) that the share is drawn from, > 0: 1 makes all shares as likely.
-        p: Share of the batches that are mixed, in [0, 1].
+        alpha: Parameter of the distribution Beta(alpha, alpha) of the mixing fraction, > 0; 1 is uniform.
+        p: Fraction of batches that are mixed, in [0, 1].
     """
 
     alpha: float = Field(default=1.0, gt=0)
@@ -70,24 +70,24 @@ class CutMix(BatchTransform, kind="CutMix"):
 
 
 class DropEvent(EventTransform, kind="DropEvent"):
-    """Leaves out a share of the events.
+    """Random removal of events.
 
-    In a file: ``augment DropEvent(p=0.2)``; ``DropEvent`` of tonic.
+    In a file: ``augment DropEvent(p=0.2)``. tonic: ``DropEvent``.
 
     Attributes:
-        p: The share, in [0, 1).
+        p: Fraction of events to remove, in [0, 1).
     """
 
     p: float = Field(default=0.1, ge=0, lt=1)
 
-    def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:  # of any size
+    def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
         return library.DropEvent(p=self.p)
 
 
 class EventDrop(EventTransform, kind="EventDrop"):
-    """Leaves out the events of a time, of a rectangle, or some at random, or none: one of the four (Gu et al. 2021).
+    """Removal of the events of a period, of a rectangle, of random events, or of none (Gu et al. 2021).
 
-    In a file: ``augment EventDrop``; ``EventDrop`` of tonic.
+    In a file: ``augment EventDrop``. tonic: ``EventDrop``. One of the four is drawn per recording.
     """
 
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
@@ -95,15 +95,15 @@ class EventDrop(EventTransform, kind="EventDrop"):
 
 
 class Mixup(BatchTransform, kind="Mixup"):
-    """Mixes each sample of a batch with the one before it, and their classes in the same shares (Zhang et al. 2018).
+    """Mixture of each sample with the previous one in the batch, and of their classes (Zhang et al. 2018).
 
-    In a file: ``augment Mixup(alpha=0.8)``; ``MixUp`` of torchvision. One share λ is drawn for a batch::
+    In a file: ``augment Mixup(alpha=0.8)``. torchvision: ``MixUp``. One fraction λ is drawn per batch::
 
         x = λ · x[n] + (1 - λ) · x[n-1]        y = λ · y[n] + (1 - λ) · y[n-1]
 
     Attributes:
-        alpha: Of the distribution Beta(alpha, alpha) that the share is drawn from, > 0: 1 makes all shares as likely.
-        p: Share of the batches that are mixed, in [0, 1].
+        alpha: Parameter of the distribution Beta(alpha, alpha) of λ, > 0; 1 is uniform.
+        p: Fraction of batches that are mixed, in [0, 1].
     """
 
     alpha: float = Field(default=0.8, gt=0)
@@ -114,20 +114,20 @@ class Mixup(BatchTransform, kind="Mixup"):
 
 
 class NDA(SampleTransform, kind="NDA"):
-    """Rolls, turns or covers frames of events, all time-steps of a sample alike.
+    """Neuromorphic data augmentation: roll, rotation or cutout of event frames, equal at all time-steps.
 
-    In a file: ``augment NDA``, usually with ``flip on``. Of these, ``ops`` are drawn::
+    In a file: ``augment NDA``, usually with ``flip on``. ``ops`` operations are drawn from::
 
-        roll    by up to 2 · level + 1 pixels each way; what leaves comes in again opposite
-        rotate  by up to 15 · level degrees each way, to the nearest pixel
-        cutout  a square of 8 · level pixels is 0, its middle anywhere
+        roll    by up to 2 · level + 1 pixels in each direction; pixels re-enter on the opposite side
+        rotate  by up to 15 · level degrees in each direction, to the nearest pixel
+        cutout  a square of 8 · level pixels is set to 0, with its centre anywhere
 
-    Source: Li et al. 2022, Neuromorphic Data Augmentation for Training Spiking Neural Networks; the policy M = ops,
-    N = level that training code for CIFAR10-DVS has, with M = 1 and N = 2.
+    Source: Li et al. 2022, Neuromorphic Data Augmentation for Training Spiking Neural Networks. Published training code
+    for CIFAR10-DVS uses M = ops = 1 and N = level = 2.
 
     Attributes:
-        ops: How many, one after another; the same one may come again, >= 1.
-        level: How much, >= 1.
+        ops: Number of operations, drawn with replacement, >= 1.
+        level: Strength, from 1 to 12.
     """
 
     ops: Positive = 1
@@ -135,17 +135,19 @@ class NDA(SampleTransform, kind="NDA"):
 
     def build(self, library: ModuleType) -> Any:
         reach, side = 2 * self.level + 1, 8 * self.level
-        turn = library.RandomRotation(15 * self.level)
+        rotate = library.RandomRotation(15 * self.level)
 
         def change(x: Tensor) -> Tensor:
             for _ in range(self.ops):
                 highs = (3, 2 * reach + 1, 2 * reach + 1, *x.shape[-2:])
-                shares = x.new_empty(len(highs)).uniform_().tolist()
-                which, down, right, row, column = (int(share * high) for share, high in zip(shares, highs, strict=True))
-                if which == 0:
+                fractions = x.new_empty(len(highs)).uniform_().tolist()
+                operation, down, right, row, column = (
+                    int(fraction * high) for fraction, high in zip(fractions, highs, strict=True)
+                )
+                if operation == 0:
                     x = x.roll((down - reach, right - reach), (-2, -1))
-                elif which == 1:
-                    x = turn(x)
+                elif operation == 1:
+                    x = rotate(x)
                 else:
                     top, left = max(row - side // 2, 0), max(column - side // 2, 0)
                     height, width = row + side // 2 - top, column + side // 2 - left
@@ -156,13 +158,13 @@ class NDA(SampleTransform, kind="NDA"):
 
 
 class RandAugment(ImageTransform, kind="RandAugment"):
-    """Some operations on an image, drawn from fourteen, all of one strength (Cubuk et al. 2020).
+    """Random operations on an image, drawn from fourteen, with equal strength (Cubuk et al. 2020).
 
-    In a file: ``augment RandAugment(ops=2, strength=9)``; ``RandAugment`` of torchvision.
+    In a file: ``augment RandAugment(ops=2, strength=9)``. torchvision: ``RandAugment``.
 
     Attributes:
-        ops: How many operations, >= 1.
-        strength: Of each, from 0 to 30.
+        ops: Number of operations, >= 1.
+        strength: Strength of each operation, from 0 to 30.
     """
 
     ops: Positive = 2
@@ -173,15 +175,15 @@ class RandAugment(ImageTransform, kind="RandAugment"):
 
 
 class RandomErasing(SampleTransform, kind="RandomErasing"):
-    """Sets a rectangle of a sample to 0: the mean of an image, or no events (Zhong et al. 2020).
+    """Random rectangle set to 0, which is the mean of an image, or no events (Zhong et al. 2020).
 
-    In a file: ``augment RandomErasing(p=0.25)``; ``RandomErasing`` of torchvision. The hole is at one place in all
+    In a file: ``augment RandomErasing(p=0.25)``. torchvision: ``RandomErasing``. The rectangle is equal at all
     time-steps.
 
     Attributes:
-        p: Share of the samples that get a hole, in [0, 1].
-        least: Smallest share of the area that it takes, in (0, 1).
-        most: Largest share, in (0, 1).
+        p: Fraction of samples with a rectangle, in [0, 1].
+        least: Minimum area, as a fraction of the image, in (0, 1).
+        most: Maximum area, as a fraction of the image, in (0, 1).
     """
 
     p: float = Field(default=0.5, ge=0, le=1)
@@ -189,9 +191,9 @@ class RandomErasing(SampleTransform, kind="RandomErasing"):
     most: float = Field(default=0.33, gt=0, lt=1)
 
     @model_validator(mode="after")
-    def _in_order(self) -> Self:
+    def _check_bounds(self) -> Self:
         if self.least > self.most:
-            raise ValueError(f"the least area is {self.least}, and the most {self.most}")
+            raise ValueError(f"'least' must not exceed 'most': got {self.least} and {self.most}")
         return self
 
     def build(self, library: ModuleType) -> Any:
@@ -199,28 +201,28 @@ class RandomErasing(SampleTransform, kind="RandomErasing"):
 
 
 class RandomFlipPolarity(EventTransform, kind="RandomFlipPolarity"):
-    """Turns both polarities of a recording around.
+    """Random exchange of the two polarities of a recording.
 
-    In a file: ``augment RandomFlipPolarity(p=0.5)``; ``RandomFlipPolarity`` of tonic.
+    In a file: ``augment RandomFlipPolarity(p=0.5)``. tonic: ``RandomFlipPolarity``.
 
     Attributes:
-        p: Share of the recordings that it is done to, in [0, 1].
+        p: Fraction of recordings that are changed, in [0, 1].
     """
 
     p: float = Field(default=0.5, ge=0, le=1)
 
-    def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:  # of any size
+    def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
         return library.RandomFlipPolarity(p=self.p)
 
 
 class SpatialJitter(EventTransform, kind="SpatialJitter"):
-    """Moves each event by a distance of its own; one that leaves the sensor is left out.
+    """Random shift of each event; events outside the sensor are removed.
 
-    In a file: ``augment SpatialJitter(var_x=1.0, var_y=1.0)``; ``SpatialJitter`` of tonic.
+    In a file: ``augment SpatialJitter(var_x=1.0, var_y=1.0)``. tonic: ``SpatialJitter``.
 
     Attributes:
-        var_x: Variance of the distance along a row, in pixels², > 0.
-        var_y: Likewise along a column.
+        var_x: Variance of the horizontal shift in pixels², > 0.
+        var_y: Variance of the vertical shift in pixels², > 0.
     """
 
     var_x: float = Field(default=1.0, gt=0)
@@ -231,9 +233,9 @@ class SpatialJitter(EventTransform, kind="SpatialJitter"):
 
 
 class TrivialAugment(ImageTransform, kind="TrivialAugment"):
-    """One operation on an image, of a strength that is drawn too (Müller and Hutter 2021).
+    """One random operation on an image, with random strength (Müller and Hutter 2021).
 
-    In a file: ``augment TrivialAugment``; ``TrivialAugmentWide`` of torchvision.
+    In a file: ``augment TrivialAugment``. torchvision: ``TrivialAugmentWide``.
     """
 
     def build(self, library: ModuleType) -> Any:
@@ -241,12 +243,12 @@ class TrivialAugment(ImageTransform, kind="TrivialAugment"):
 
 
 class UniformNoise(EventTransform, kind="UniformNoise"):
-    """Adds events at random places and times, and puts all of them in the order of their times.
+    """Additional events at random positions and times, merged in time order.
 
-    In a file: ``augment UniformNoise(n=500)``; ``UniformNoise`` of tonic.
+    In a file: ``augment UniformNoise(n=500)``. tonic: ``UniformNoise``.
 
     Attributes:
-        n: How many, >= 1.
+        n: Number of events, >= 1.
     """
 
     n: Positive = 100

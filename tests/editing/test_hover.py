@@ -21,7 +21,7 @@ def test_a_layer() -> None:
     assert of == "c8k3s2"
     assert text.startswith(
         "`c8k3s2p1d1g1b0`  \n`[2, 32, 32] real` → `[8, 16, 16] real`  \n144 parameters, 36,864 MACs per time-step\n\n"
-        "A convolution of each time-step: 2-D of a map `[C, H, W]`, 1-D of `[C, L]`."
+        "Convolution of each time-step, 2-D for `[C, H, W]` and 1-D for `[C, L]`."
     )
     assert "- `padding`: Zeros on each side" in text
 

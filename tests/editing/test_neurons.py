@@ -45,7 +45,7 @@ def renamed(before: str, word: str, name: str) -> str:
         ("body", "Half", "h = keep*v + i"),
         ("body", "SN", "neuron"),
         ("body", "ILIF", "round(clip(h, 0, D))"),
-        ("neuron Half(keep=0.5)", "Half", "A neuron that a text defines"),
+        ("neuron Half(keep=0.5)", "Half", "Neuron defined by equations"),
         ("neuron Half(keep=0.5)", "keep", "A parameter of Half, default 0.5."),
         ("h = ", "keep", "A parameter of Half"),
         ("learn", "w", "learn w per channel = 1"),
@@ -54,7 +54,7 @@ def renamed(before: str, word: str, name: str) -> str:
         ("fire(", "fire", "1 where u >= 0"),
         ("learn", "learn", "its initial value"),
         ("learn", "channel", "A learnable value per channel"),
-        ("body", "keep", "A parameter of the equations"),
+        ("body", "keep", "Parameter of the equations"),
     ],
 )  # fmt: skip
 def test_hover(before: str, word: str, said: str) -> None:

@@ -165,9 +165,12 @@ def test_ranges_are_those_of_what_flows_around(body: str, values: str | None) ->
     [
         (
             "body FC38-LOOP[SN | FC37]-FC7",
-            ["loop-shape-mismatch: [38] flows into the loop but its feedback gives [37]"],
+            ["loop-shape-mismatch: the loop input has shape [38] but its feedback has shape [37]"],
         ),
-        ("body LOOP[FC3 | id]-FC7", ["loop-shape-mismatch: [12] flows into the loop but its feedback gives [3]"]),
+        (
+            "body LOOP[FC3 | id]-FC7",
+            ["loop-shape-mismatch: the loop input has shape [12] but its feedback has shape [3]"],
+        ),
         ("body LOOP[SN | FC12 | id]", ["operand-count: 'LOOP' takes 2 operands, not 3"]),
         ("body LOOP-FC3", ["wrong-kind: 'LOOP' is a merge, not a layer or a block"]),
         ("body LOOP[FCx | FCy]", ["unknown-name: unknown name 'FCx'", "unknown-name: unknown name 'FCy'"]),

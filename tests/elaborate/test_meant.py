@@ -90,10 +90,8 @@ MISTAKES = {
     "body cO8k3": "did you mean 'c08k3', with digits in place of letters?",
     "body LIF(beta=0.9)": "tau is 1/(1 - beta): write tau=10; as in snnTorch, LIF1(decay=0.9) adds its whole input",
     "body DLIF(beta=0.9)": "its decay is the beta of snnTorch: write decay=0.9",
-    "body FC8-tc4k2s2": (
-        "no layer makes a map of a vector: keep its places, by c64k1 for FC64 and MEAN(over=places) for GAP"
-    ),
-    "body FC8-c4k3": "put it before the layer that flattens (FC, Flatten or GAP)",
+    "body FC8-tc4k2s2": ("keep the feature map: use c64k1 instead of FC64, and MEAN(over=places) instead of GAP"),
+    "body FC8-c4k3": "move it before the layer that flattens the input (FC, Flatten or GAP)",
     "block B(t=2) = c$(t*in)k3\nbody B": (
         "'in' is the value of a parameter: write 'block NAME(i=in)', and i in the formula"
     ),

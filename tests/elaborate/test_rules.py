@@ -62,7 +62,7 @@ def test_defaults(text: str, layers: list[str]) -> None:
 def test_an_even_kernel_with_a_stride_is_told_what_divides(layer: str, padding: str) -> None:
     (said,) = sewdsl.read(layer, input="2x48x48").diagnostics
     stride = int(layer[-1])
-    assert said.help == f"state the padding, e.g. {padding}, which divides the size by {stride}"
+    assert said.help == f"set the padding, e.g. {padding}, which divides the size by {stride}"
     assert load(layer + padding, input="2x48x48").nodes[1].output.shape == (16, 48 // stride, 48 // stride)
 
 

@@ -56,8 +56,8 @@ def test_counts_by_hand() -> None:
     ("body", "said", "place"),
     [
         ("FC6-PSN(steps=8)-FC3", "PSN has steps=8, but the network has 4 time-steps", "1:5"),
-        ("FC6-TA(r=9)", "r of TA is 9, but there are only 4 to be divided by it", "1:5"),
-        ("FC6-CA(r=9)", "r of CA is 9, but there are only 6 to be divided by it", "1:5"),
+        ("FC6-TA(r=9)", "TA: reduction r=9 exceeds the 4 time-steps", "1:5"),
+        ("FC6-CA(r=9)", "CA: reduction r=9 exceeds the 6 channels", "1:5"),
         ("c6k3-SA(k=4)", "'k' of 'SA' must be odd", "1:9"),
         ("FC6-TA(r=0)", "'r' of 'TA' must be at least 1", "1:8"),
         ("FC6-SlidingPSN(order=0)", "'order' of 'SlidingPSN' must be at least 1", "1:16"),

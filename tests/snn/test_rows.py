@@ -81,7 +81,7 @@ def test_attends_to_places() -> None:
         (
             "c4k3x5-FC2",
             "wrong-rank",
-            "a convolution has 3x5 for height and width, but the input here, [4x11], has one axis",
+            "a convolution has 3x5 for height and width, but the input [4x11] has one axis",
         ),
         ("c4k3s1x2-FC2", "wrong-rank", "a convolution has 1x2"),
         ("MPk2x1-FC2", "wrong-rank", "pooling has 2x1"),
@@ -89,14 +89,14 @@ def test_attends_to_places() -> None:
         (
             "SA-FC2",
             "wrong-rank",
-            "needs a [C, H, W] input, but the input here is [4x11], with one axis",
+            "requires a [C, H, W] input, got [4x11]",
         ),
         ("c4k15p0-FC2", "spatial-size-exhausted", "convolution k15 does not fit an input of length 11"),
         ("MPk12-FC2", "spatial-size-exhausted", "max pooling k12 s12 does not fit an input of length 11"),
         (
             "GAP-c4k3",
             "wrong-rank",
-            "a convolution needs a [C, H, W] or [C, L] input, but the input here is the vector [4]",
+            "a convolution requires a [C, H, W] or [C, L] input, got the vector [4]",
         ),
         ("ADD[GAP | SUM(over=places)]-FC2", "join-shape-mismatch", "[4]"),
     ],

@@ -1,1 +1,1 @@
-"""Layers: what works on one time-step at a time."""
+"""Layers."""

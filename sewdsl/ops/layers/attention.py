@@ -1,4 +1,4 @@
-"""Attention over channels, places and time-steps: ``CA``, ``SA``, ``TA`` and ``TCJA``."""
+"""Attention over channels, positions and time-steps: ``CA``, ``SA``, ``TA`` and ``TCJA``."""
 
 from __future__ import annotations
 
@@ -17,43 +17,41 @@ if TYPE_CHECKING:
     from sewdsl.snn.runtime import Runtime
 
 
-def reduced_width(op: Op, count: int, more: str) -> int:
-    """So many divided by an op's r, rounding down.
+def reduced_width(op: Op, count: int, unit: str) -> int:
+    """Return ``count`` divided by the argument ``r`` of an op, rounded down.
 
     Args:
-        op: Has the argument ``r``.
-        count: What is divided.
-        more: What there might be in place of a smaller r.
+        unit: Unit of ``count`` in messages.
 
     Raises:
-        ShapeMismatch: nothing is left.
+        ShapeMismatch: If ``r`` exceeds ``count``.
     """
     r: int = dict(op)["r"]
     if r > count:
         raise ShapeMismatch(
             "invalid-argument",
-            f"r of {op.kind} is {r}, but there are only {count} to be divided by it",
-            f"make r at most {count}, or use {more}",
+            f"{op.kind}: reduction r={r} exceeds the {count} {unit}",
+            f"use r={count} or less, or more {unit}",
         )
     return count // r
 
 
 class ChannelAttention(Layer, KnowsSteps, kind="CA"):
-    """Scales each channel by what it weighs among all of them (Yao et al., MA-SNN, TPAMI 2023).
+    """Channel attention: one factor per channel (Yao et al., MA-SNN, TPAMI 2023).
 
     In a network: ``CA(r=8)``::
 
         Y[c] = sigmoid(g(mean X) + g(max X))[c] · X[c],   g(z) = W2 ReLU(W1 z)
 
-    Mean and maximum go over time-steps and places, and give C numbers a sample each; both take the same two layers g.
-    It reads all time-steps to give any of them, so that it cannot be streamed.
+    Mean and maximum are taken over time-steps and positions, and have C elements per sample. Both pass the same two
+    layers g. The layer needs all time-steps at once, so it cannot be streamed.
 
     Attributes:
-        r: By what the C numbers are divided between the two layers, rounding down, from 1 to C.
-        steps: T, which the network fills in; only the count of operations needs it.
+        r: Reduction: ratio of the C inputs to the width between the two layers, rounded down, from 1 to C.
+        steps: T, filled in by the network and used only to count operations.
 
-    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C floor(C / r) parameters; multiply-accumulates are those
-    of g, which are done once for T time-steps, per time-step and rounded up.
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C floor(C / r) parameters. The multiply-accumulates of g,
+    which is computed once for T time-steps, are divided by T and rounded up.
     """
 
     reads = "sequence"
@@ -62,15 +60,15 @@ class ChannelAttention(Layer, KnowsSteps, kind="CA"):
     steps: Positive | None = None
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values, each time-step's times the same factors."""
-        reduced_width(self, inputs[0].channels, "more channels")
+        reduced_width(self, inputs[0].channels, "channels")
+        # The factors do not depend on time, so a static input stays static.
         return Signal(inputs[0].shape, varies=inputs[0].varies)
 
     def parameters(self, *inputs: Signal) -> int:
         return 2 * inputs[0].channels * (inputs[0].channels // self.r)
 
     def macs(self, *inputs: Signal) -> int:
-        """Both layers, of the mean and of the maximum; of each time-step its share."""
+        """Return the operations of both layers, for mean and maximum, divided by T."""
         return -(-2 * self.parameters(*inputs) // self.T)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -78,20 +76,21 @@ class ChannelAttention(Layer, KnowsSteps, kind="CA"):
 
 
 class TemporalAttention(Layer, KnowsSteps, kind="TA"):
-    """Scales each time-step by what it weighs among all of them (Yao et al., MA-SNN, TPAMI 2023).
+    """Temporal attention: one factor per time-step (Yao et al., MA-SNN, TPAMI 2023).
 
     In a network: ``TA(r=5)``::
 
         Y[t] = sigmoid(g(mean X) + g(max X))[t] · X[t],   g(z) = W2 ReLU(W1 z)
 
-    Mean and maximum go over channels and places, and give T numbers a sample each; both take the same two layers g.
-    It reads all time-steps to give any of them, so that it cannot be streamed, and its weights are those of one T.
+    Mean and maximum are taken over channels and positions, and have T elements per sample. Both pass the same two
+    layers g. The layer needs all time-steps at once, so it cannot be streamed, and its weights are valid for one T
+    only.
 
     Attributes:
-        r: By what the T numbers are divided between the two layers, rounding down, from 1 to T.
-        steps: T, which the network fills in.
+        r: Reduction: ratio of the T inputs to the width between the two layers, rounded down, from 1 to T.
+        steps: T, filled in by the network.
 
-    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 T floor(T / r) parameters; multiply-accumulates are those
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 T floor(T / r) parameters. Multiply-accumulates are those
     of g.
     """
 
@@ -102,15 +101,15 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
     steps: Positive | None = None
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values, which vary over time, since their factors do."""
-        reduced_width(self, self.T, "more time-steps")
+        reduced_width(self, self.T, "time-steps")
+        # The factors depend on time, even if the input does not.
         return Signal(inputs[0].shape, varies=True)
 
     def parameters(self, *inputs: Signal) -> int:
         return 2 * self.T * (self.T // self.r)
 
     def macs(self, *inputs: Signal) -> int:
-        """Both layers, of the mean and of the maximum, once for T time-steps."""
+        """Return the operations of both layers, for mean and maximum, divided by T."""
         return 4 * (self.T // self.r)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -118,10 +117,10 @@ class TemporalAttention(Layer, KnowsSteps, kind="TA"):
 
 
 def require_odd(kernel: int) -> int:
-    """The kernel itself, if a map keeps its size with as many zeros on each side.
+    """Return the kernel size if it is odd, so that symmetric padding keeps the size.
 
     Raises:
-        ValueError: it is even.
+        ValueError: If it is even.
     """
     if kernel % 2 == 0:
         raise ValueError("must be odd")
@@ -129,21 +128,21 @@ def require_odd(kernel: int) -> int:
 
 
 class SpatialAttention(Layer, KnowsSteps, kind="SA"):
-    """Scales each place by what it weighs among all of them (Yao et al., MA-SNN, TPAMI 2023).
+    """Spatial attention: one factor per position (Yao et al., MA-SNN, TPAMI 2023).
 
     In a network: ``SA(k=3)``::
 
         Y[h, w] = sigmoid(conv([mean X; max X]))[h, w] · X[h, w]
 
-    Mean and maximum go over time-steps and channels, and give a map a sample each. The convolution of both has no bias.
-    It reads all time-steps to give any of them, so that it cannot be streamed.
+    Mean and maximum are taken over time-steps and channels, and are feature maps of one channel per sample. The
+    convolution of both has no bias. The layer needs all time-steps at once, so it cannot be streamed.
 
     Attributes:
         k: Height and width of the kernel, odd.
-        steps: T, which the network fills in; only the count of operations needs it.
+        steps: T, filled in by the network and used only to count operations.
 
-    Shape: ``[C, H, W]``, unchanged. 2 k² parameters; multiply-accumulates are those of the convolution, which is done
-    once for T time-steps, per time-step and rounded up.
+    Shape: ``[C, H, W]``, unchanged. 2 k² parameters. The multiply-accumulates of the convolution, which is computed
+    once for T time-steps, are divided by T and rounded up.
     """
 
     reads = "sequence"
@@ -152,16 +151,14 @@ class SpatialAttention(Layer, KnowsSteps, kind="SA"):
     steps: Positive | None = None
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values, each time-step's times the same factors."""
         map_shape("spatial attention", inputs[0])
         return Signal(inputs[0].shape, varies=inputs[0].varies)
 
     def parameters(self, *inputs: Signal) -> int:
-        """The kernels of the mean and of the maximum."""
         return 2 * self.k**2
 
     def macs(self, *inputs: Signal) -> int:
-        """One per tap and place; of each time-step its share."""
+        """Return the operations of the convolution, divided by T."""
         _, h, w = inputs[0].shape
         return -(-2 * self.k**2 * h * w // self.T)
 
@@ -170,23 +167,23 @@ class SpatialAttention(Layer, KnowsSteps, kind="SA"):
 
 
 class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
-    """Scales each time-step of each channel (Zhu et al., TCJA-SNN, TNNLS 2024).
+    """Temporal-channel joint attention: one factor per time-step and channel (Zhu et al., TCJA-SNN, TNNLS 2024).
 
     In a network: ``TCJA(kernel_t=4, kernel_c=4)``::
 
-        Z[t, c] = mean of X[t, c] over places,   Y[t, c] = sigmoid(A[t, c] · B[t, c]) · X[t, c]
+        Z[t, c] = mean of X[t, c] over positions,   Y[t, c] = sigmoid(A[t, c] · B[t, c]) · X[t, c]
 
-    A is a convolution of Z along channels that mixes all time-steps, B one along time-steps that mixes all channels,
-    both without bias and padded with zeros to the same length; an even kernel reaches one further onwards than back.
-    The kernels are named, as in the authors' code, by what each convolution mixes.
-    It reads all time-steps to give any of them, so that it cannot be streamed, and its weights are those of one T.
+    A is a convolution of Z along channels that mixes all time-steps. B is a convolution along time-steps that mixes all
+    channels. Both have no bias and are padded with zeros to the same length; an even kernel is padded by one more at
+    the end. The kernels are named, as in the authors' code, after the axis that the convolution mixes. The layer needs
+    all time-steps at once, so it cannot be streamed, and its weights are valid for one T only.
 
     Attributes:
-        kernel_t: Taps of A, along channels.
-        kernel_c: Taps of B, along time-steps.
-        steps: T, which the network fills in.
+        kernel_t: Kernel size of A, along channels.
+        kernel_c: Kernel size of B, along time-steps.
+        steps: T, filled in by the network.
 
-    Shape: ``[C, H, W]``, unchanged. T² kernel_t + C² kernel_c parameters; multiply-accumulates are those of A and B.
+    Shape: ``[C, H, W]``, unchanged. T² kernel_t + C² kernel_c parameters. Multiply-accumulates are those of A and B.
     """
 
     reads = "sequence"
@@ -197,7 +194,6 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
     steps: Positive | None = None
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values, which vary over time, since their factors do."""
         row_or_map_shape("joint attention to time-steps and channels", inputs[0])
         return Signal(inputs[0].shape, varies=True)
 
@@ -205,7 +201,7 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
         return self.T**2 * self.kernel_t + inputs[0].channels ** 2 * self.kernel_c
 
     def macs(self, *inputs: Signal) -> int:
-        """Both convolutions; of each time-step its share."""
+        """Return the operations of both convolutions, divided by T."""
         c = inputs[0].channels
         return self.T * self.kernel_t * c + c**2 * self.kernel_c
 

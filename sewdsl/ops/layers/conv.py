@@ -1,4 +1,4 @@
-"""Convolution and transposed convolution of maps, and of rows: ``c32k3s1``, ``tc64k2s2``."""
+"""Convolution and transposed convolution in one and two dimensions: ``c32k3s1``, ``tc64k2s2``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class _Convolution(Layer):
-    """What both share: kernels that weigh the channels of their group, and a bias where no norm follows."""
+    """Base class of convolutions, with groups and an optional bias."""
 
     channels: Annotated[Positive, Letter("")]
     kernel: Annotated[PositivePair, Letter("k")]
@@ -36,38 +36,39 @@ class _Convolution(Layer):
         """Check that the groups divide the channels of input and output.
 
         Raises:
-            ShapeMismatch: they do not.
+            ShapeMismatch: If they do not.
         """
         if channels % self.groups or self.channels % self.groups:
             raise ShapeMismatch(
                 "groups-mismatch",
                 f"{self.groups} groups do not divide {channels} input and {self.channels} output channels",
-                "the number of groups must divide both the input's and the output's channels",
+                "use a number of groups that divides both input and output channels",
             )
 
     def _needs_bias(self, downstream: Downstream, norm: type[Layer]) -> bool:
-        """Whether there is a bias: unless it is stated, where anything but norms follows."""
+        """Return whether the convolution has a bias: the argument, or by default whether no norm follows."""
         if self.bias is not None:
             return self.bias
         return not (downstream.next and all(isinstance(op, norm) for op in downstream.next))
 
-    def _module(self, made: Callable[..., nn.Module], signal: Signal, **window: Lengths) -> nn.Module:
-        return made(signal.channels, self.channels, **window, groups=self.groups, bias=bool(self.bias))
+    def _module(self, module_class: Callable[..., nn.Module], signal: Signal, **window: Lengths) -> nn.Module:
+        return module_class(signal.channels, self.channels, **window, groups=self.groups, bias=bool(self.bias))
 
 
 class Conv(_Convolution, kind="c", key="conv"):
-    """A convolution of each time-step: 2-D of a map ``[C, H, W]``, 1-D of ``[C, L]``.
+    """Convolution of each time-step, 2-D for ``[C, H, W]`` and 1-D for ``[C, L]``.
 
     In a network: ``c32k3s1``, ``c64k7s2p3``, ``c32k3x5``, ``c32k3g32b1``.
 
     Attributes:
-        channels: Output channels.
-        kernel: Height and width of the kernel; its length on ``[C, L]``, where the others have one number too.
+        channels: Number of output channels.
+        kernel: Height and width of the kernel, or its length on ``[C, L]``. On ``[C, L]``, all arguments are single
+            numbers.
         stride: Step of the window.
-        padding: Zeros on each side; None: dilation (kernel - 1) / 2, which an even kernel does not have.
-        dilation: Distance between the kernel's taps.
-        groups: Groups of channels that do not mix.
-        bias: Whether a constant is added per channel; None: exactly where no batch norm follows.
+        padding: Zero padding on each side. None: dilation (kernel - 1) / 2, for odd kernels only.
+        dilation: Distance between the kernel taps.
+        groups: Number of groups of channels that are not mixed.
+        bias: Whether to add a learnable constant per channel. None: only if no batch norm follows.
 
     Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = floor((H + 2p - d(k-1) - 1) / s) + 1; ``[C, L]`` to
     ``[channels, L']``.
@@ -82,7 +83,7 @@ class Conv(_Convolution, kind="c", key="conv"):
         """Padding in force.
 
         Raises:
-            ShapeMismatch: it is not stated, and the kernel is even.
+            ShapeMismatch: If there is no ``padding`` argument and the kernel is even.
         """
         if self.padding is not None:
             return self.padding
@@ -97,13 +98,13 @@ class Conv(_Convolution, kind="c", key="conv"):
         return height, width
 
     def _paddings(self) -> str:
-        """What padding can be stated: with a stride, what divides a size by it."""
+        """Return a help with a possible padding; with a stride, one that divides the size exactly."""
         if min(self.stride) == 1:
-            return f"state the padding, e.g. p{min(self.kernel) // 2} or p0"
+            return f"set the padding, e.g. p{min(self.kernel) // 2} or p0"
         each = zip(self.kernel, self.stride, self.dilation, strict=True)
         padding = dict.fromkeys(max(0, (d * (k - 1) + 2 - s) // 2) for k, s, d in each)
         stride = "x".join(map(str, dict.fromkeys(self.stride)))
-        return f"state the padding, e.g. p{'x'.join(map(str, padding))}, which divides the size by {stride}"
+        return f"set the padding, e.g. p{'x'.join(map(str, padding))}, which divides the size by {stride}"
 
     def infer(self, *inputs: Signal) -> Signal:
         c, *size = row_or_map_shape("a convolution", inputs[0])
@@ -113,19 +114,18 @@ class Conv(_Convolution, kind="c", key="conv"):
         return Signal((self.channels, *lengths), varies=inputs[0].varies)
 
     def _window(self, signal: Signal) -> list[Lengths]:
-        """Kernel, stride, padding and dilation along each axis."""
+        """Return kernel, stride, padding and dilation along each axis."""
         return along_axes("a convolution", signal, self.kernel, self.stride, self.pads, self.dilation)
 
     def parameters(self, *inputs: Signal) -> int:
-        """Weights, and a bias per channel if there is one."""
         return self._taps(inputs[0]) * self.channels + (self.channels if self.bias else 0)
 
     def macs(self, *inputs: Signal) -> int:
-        """One per tap and output element."""
+        """Return one operation per kernel tap and output element, padding included."""
         return self._taps(inputs[0]) * self.infer(*inputs).elements
 
     def fan_out(self, *inputs: Signal) -> FanOut:
-        """The windows that a place lies in, times the channels of its group; none where the window meets padding."""
+        """Return the windows that contain a position, times the output channels of a group; padding is not counted."""
         windows = zip(inputs[0].shape[1:], *self._window(inputs[0]), strict=True)
         return FanOut.of_axes([window_counts(*window) for window in windows], self.channels // self.groups)
 
@@ -137,40 +137,44 @@ class Conv(_Convolution, kind="c", key="conv"):
         return self.stride != (1, 1)
 
     def settle(self, downstream: Downstream) -> Conv:
-        return _stated(self, bias=self._needs_bias(downstream, Norm))
+        return _with_arguments(self, bias=self._needs_bias(downstream, Norm))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         kernel, stride, padding, dilation = self._window(inputs[0])
-        made: Callable[..., nn.Module] = runtime.Conv2d if len(kernel) > 1 else runtime.Conv1d
-        return self._module(made, inputs[0], kernel_size=kernel, stride=stride, padding=padding, dilation=dilation)
+        module_class: Callable[..., nn.Module] = runtime.Conv2d if len(kernel) > 1 else runtime.Conv1d
+        return self._module(
+            module_class, inputs[0], kernel_size=kernel, stride=stride, padding=padding, dilation=dilation
+        )
 
 
 @lru_cache(maxsize=4096)
-def _stated(conv: Conv, *, bias: bool) -> Conv:
-    """A convolution that states padding and bias; many in a network are alike."""
+def _with_arguments(conv: Conv, *, bias: bool) -> Conv:
+    """Return a convolution with explicit padding and bias."""
+    # Cached, because many convolutions of a network are equal and validation is slow.
     return conv.replace(padding=conv.pads, bias=bias)
 
 
-_KEEP_PLACES = "no layer makes a map of a vector: keep its places, by c64k1 for FC64 and MEAN(over=places) for GAP"
+_KEEP_PLACES = "keep the feature map: use c64k1 instead of FC64, and MEAN(over=places) instead of GAP"
 
 
 class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
-    """A transposed convolution of each time-step: each value gives a window of the output, and these are added up.
+    """Transposed convolution of each time-step: each value adds a window to the output.
 
     In a network: ``tc64k2s2``, which doubles height and width, ``tc64k3s2``, ``tc64k4s2p1``.
 
     Attributes:
-        channels: Output channels.
-        kernel: Height and width of the kernel; its length on ``[C, L]``, where the others have one number too.
-        stride: Step at which the windows of two neighbouring values lie in the output.
-        padding: Rows and columns that are cut off each side; None: what makes the output s times as large.
-        output_padding: Rows and columns that are added at the end, < s; None: what makes the output s times as large,
-            or 0 where none does.
-        groups: Groups of channels that do not mix.
-        bias: Whether a constant is added per channel; None: exactly where no batch norm follows.
+        channels: Number of output channels.
+        kernel: Height and width of the kernel, or its length on ``[C, L]``. On ``[C, L]``, all arguments are single
+            numbers.
+        stride: Distance between the windows of adjacent values in the output.
+        padding: Rows and columns cropped on each side. None: padding for an output s times as large as the input.
+        output_padding: Rows and columns added at the end, < s. None: output padding for an output s times as large as
+            the input, or 0 if there is none.
+        groups: Number of groups of channels that are not mixed.
+        bias: Whether to add a learnable constant per channel. None: only if no batch norm follows.
 
-    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = (H - 1) s - 2p + k + o; s·H, unless p or o say otherwise;
-    ``[C, L]`` to ``[channels, L']``.
+    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = (H - 1) s - 2p + k + o, which is s·H without p and o; ``[C,
+    L]`` to ``[channels, L']``.
     """
 
     output_padding: Annotated[NaturalPair | None, Letter("o")] = None
@@ -182,7 +186,8 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         """Padding and output padding in force.
 
         Raises:
-            ShapeMismatch: none makes the output s times as large, or the output padding is not less than the stride.
+            ShapeMismatch: If no padding makes the output s times as large, or if the output padding is not less than
+                the stride.
         """
         each = [
             self._pads(k, s, self.padding and self.padding[axis], self.output_padding and self.output_padding[axis])
@@ -192,9 +197,10 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         return (top, left), (bottom, right)
 
     def _pads(self, k: int, s: int, p: int | None, o: int | None) -> Pair:
+        """Return padding and output padding along one axis."""
         if p is not None:
-            wanted = s - k + 2 * p
-            o = o if o is not None else wanted if 0 <= wanted < s else 0
+            required_padding = s - k + 2 * p
+            o = o if o is not None else required_padding if 0 <= required_padding < s else 0
         else:
             excess = k - s + (o or 0)
             if o is None:
@@ -203,14 +209,14 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
             if odd or k - s + o < 0 or o >= s:
                 raise ShapeMismatch(
                     "even-kernel",
-                    f"no padding makes what a transposed convolution k{k} s{s} gives {s} times as large as its input",
-                    f"state the padding, e.g. p{k // 2} or p0",
+                    f"no padding makes the output of transposed convolution k{k} s{s} {s} times as large as its input",
+                    f"set the padding, e.g. p{k // 2} or p0",
                 )
         if o >= s:
             raise ShapeMismatch(
                 "invalid-argument",
-                f"the output padding o{o} of a transposed convolution is not less than its stride s{s}",
-                f"make it at most o{s - 1}",
+                f"output padding o{o} of a transposed convolution must be less than its stride s{s}",
+                f"use at most o{s - 1}",
             )
         return p, o
 
@@ -224,30 +230,30 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
             height, width = self.pads[0]
             raise ShapeMismatch(
                 "spatial-size-exhausted",
-                f"a transposed convolution with padding p{height if height == width else f'{height}x{width}'} leaves "
-                f"nothing of a {'x'.join(map(str, size))} input",
+                f"a transposed convolution with padding p{height if height == width else f'{height}x{width}'} has no "
+                f"output for a {'x'.join(map(str, size))} input",
                 "use less padding, or a larger input",
             )
         return Signal((self.channels, *lengths), varies=inputs[0].varies)
 
     def _window(self, signal: Signal) -> list[tuple[int, ...]]:
-        """Kernel, stride, padding and output padding along each axis."""
+        """Return kernel, stride, padding and output padding along each axis."""
         return along_axes("a transposed convolution", signal, self.kernel, self.stride, *self.pads)
 
     def parameters(self, *inputs: Signal) -> int:
         return self._taps(inputs[0]) * inputs[0].channels + (self.channels if self.bias else 0)
 
     def macs(self, *inputs: Signal) -> int:
-        """One per tap and input element; those whose product is cut off are computed too."""
+        """Return one operation per kernel tap and input element, including products outside the cropped output."""
         return self._taps(inputs[0]) * inputs[0].elements
 
     def fan_out(self, *inputs: Signal) -> FanOut:
-        """The places of a value's window that are not cut off, times the channels of its group."""
+        """Return the positions of a value's window inside the cropped output, times the output channels of a group."""
         sizes = inputs[0].shape[1:], self.infer(*inputs).shape[1:]
         axes = []
-        for length, given, k, s, p in zip(*sizes, *self._window(inputs[0])[:3], strict=True):
-            firsts = (place * s - p for place in range(length))
-            axes.append(tuple(max(0, min(first + k, given) - max(first, 0)) for first in firsts))
+        for length, output_length, k, s, p in zip(*sizes, *self._window(inputs[0])[:3], strict=True):
+            starts = (position * s - p for position in range(length))
+            axes.append(tuple(max(0, min(start + k, output_length) - max(start, 0)) for start in starts))
         return FanOut.of_axes(axes, self.channels // self.groups)
 
     def _taps(self, signal: Signal) -> int:
@@ -260,6 +266,6 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         kernel, stride, padding, output_padding = self._window(inputs[0])
-        made: Callable[..., nn.Module] = runtime.ConvTranspose2d if len(kernel) > 1 else runtime.ConvTranspose1d
+        module_class: Callable[..., nn.Module] = runtime.ConvTranspose2d if len(kernel) > 1 else runtime.ConvTranspose1d
         window = {"kernel_size": kernel, "stride": stride, "padding": padding, "output_padding": output_padding}
-        return self._module(made, inputs[0], **window)
+        return self._module(module_class, inputs[0], **window)

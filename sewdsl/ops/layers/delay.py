@@ -1,4 +1,4 @@
-"""A delay of one time-step, ``DELAY``."""
+"""Delay by one time-step, ``DELAY``."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 class Delay(Layer, kind="DELAY"):
-    """Gives what it read one time-step before, and zeros at the first.
+    """Delay by one time-step; the first output is zero.
 
-    In a network: ``DELAY``. After a name it may read a value that is computed further down, so that connections lead
-    backward: ``let h = ADD[ FC38 | h-DELAY-FC38 ]-SN``.
+    In a network: ``DELAY``. After a name, it may read a value that is defined later, for feedback connections: ``let h
+    = ADD[ FC38 | h-DELAY-FC38 ]-SN``.
 
     Shape: any, unchanged.
     """
 
-    saves = "nothing"  # the gradient passes to the time-step before
+    saves = "nothing"  # the gradient is shifted by one time-step
     reads = "past"
 
     def infer(self, *inputs: Signal) -> Signal:
-        """The same values, and zeros at the first time-step, so that they vary over time."""
+        # The first time-step is zero, so the output varies even if the input does not.
         return Signal(inputs[0].shape, inputs[0].values, varies=True)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

@@ -1,4 +1,4 @@
-"""A fully connected layer, ``FC11``."""
+"""Fully connected layer, ``FC11``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Linear(Layer, kind="FC"):
-    """Every output from every input; a map is flattened first.
+    """Fully connected layer; a feature map is flattened first.
 
     In a network: ``FC11``, ``FC110b0``.
 
     Attributes:
-        features: Outputs.
-        bias: Whether a constant is added to each.
+        features: Number of outputs.
+        bias: Whether to add a learnable constant to each output.
 
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]`` to ``[features]``.
     """
@@ -33,15 +33,12 @@ class Linear(Layer, kind="FC"):
         return Signal((self.features,), varies=inputs[0].varies)
 
     def parameters(self, *inputs: Signal) -> int:
-        """Weights, and a bias per output if there is one."""
         return self.macs(*inputs) + (self.features if self.bias else 0)
 
     def macs(self, *inputs: Signal) -> int:
-        """One per weight."""
         return inputs[0].elements * self.features
 
     def fan_out(self, *inputs: Signal) -> FanOut:
-        """Every feature, from every place."""
         return FanOut.everywhere(inputs[0].shape, self.features)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

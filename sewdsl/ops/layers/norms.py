@@ -1,4 +1,4 @@
-"""Norms: over batches, ``BN``, ``tdBN`` and ``TEBN``, and without statistics of batches, ``GN`` and ``LN``."""
+"""Batch norms ``BN``, ``tdBN`` and ``TEBN``, and norms of single samples, ``GN`` and ``LN``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _ScaledPerChannel(Layer):
-    """Gives real values in the same shape, which each channel has scaled and shifted."""
+    """Normalised real values with a learnable weight and bias per channel."""
 
     def infer(self, *inputs: Signal) -> Signal:
         return Signal(inputs[0].shape, varies=inputs[0].varies)
@@ -27,11 +27,11 @@ class _ScaledPerChannel(Layer):
 
 
 class Norm(_ScaledPerChannel):
-    """Normalises each channel, then scales and shifts it: a convolution before it needs no bias.
+    """Batch norm; a convolution before it needs no bias.
 
     Attributes:
-        eps: Added to the variance, > 0.
-        momentum: Weight of the newest batch in the running statistics, in [0, 1].
+        eps: Constant added to the variance, > 0.
+        momentum: Weight of the current batch in the running statistics, in [0, 1].
     """
 
     eps: float = Field(default=1e-5, gt=0)
@@ -39,12 +39,12 @@ class Norm(_ScaledPerChannel):
 
 
 class BatchNorm(Norm, kind="BN"):
-    """Normalises each channel over time, batch, height and width jointly, then scales and shifts it.
+    """Batch norm over time, batch, height and width, with weight and bias per channel.
 
-    In a network: ``BN``, ``BN(eps=1e-5, momentum=0.1)``, or ``BN(weight=0.5)``, as MS-ResNet's norms start.
+    In a network: ``BN``, ``BN(eps=1e-5, momentum=0.1)``, or ``BN(weight=0.5)`` as in MS-ResNet.
 
     Attributes:
-        weight: Where the weights of the channels start; the biases start with 0.
+        weight: Initial weight of all channels. Initial biases are 0.
 
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
@@ -53,24 +53,24 @@ class BatchNorm(Norm, kind="BN"):
 
     @property
     def scale(self) -> float:
-        """What multiplies the normalised value before weight and bias."""
+        """Constant factor of the normalised value before weight and bias."""
         return 1.0
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
-        made = runtime.BatchNorm(inputs[0].channels, scale=self.scale, eps=self.eps, momentum=self.momentum)
-        return made if self.weight == 1 else made.started(self.weight)
+        module = runtime.BatchNorm(inputs[0].channels, scale=self.scale, eps=self.eps, momentum=self.momentum)
+        return module if self.weight == 1 else module.started(self.weight)
 
 
 class TdBatchNorm(BatchNorm, kind="tdBN"):
-    """Batch norm that brings the current to the neuron's threshold (Zheng et al. 2021, reference 64).
+    """Batch norm scaled by the threshold of the neuron after it (Zheng et al. 2021, reference 64).
 
     In a network: ``tdBN``, ``tdBN(alpha=0.7071)``::
 
         y = weight · alpha · v_threshold · (x - mean) / sqrt(var + eps) + bias
 
     Attributes:
-        alpha: 1; 1/sqrt(2) where two normalised currents are added before one neuron.
-        v_threshold: Threshold of the neuron it feeds; None: that of the nearest neuron after it.
+        alpha: 1, or 1/sqrt(2) if two normalised currents are added before a neuron.
+        v_threshold: Threshold of the neuron that reads the output. None: that of the nearest neuron after it.
 
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
@@ -83,7 +83,7 @@ class TdBatchNorm(BatchNorm, kind="tdBN"):
         return self.alpha * (1.0 if self.v_threshold is None else self.v_threshold)
 
     def settle(self, downstream: Downstream) -> Self:
-        """Takes the threshold of the neuron it feeds."""
+        """Return the norm with the threshold of the nearest neuron."""
         if self.v_threshold is not None:
             return self
         neuron = downstream.nearest(Spiking)
@@ -91,19 +91,19 @@ class TdBatchNorm(BatchNorm, kind="tdBN"):
 
 
 class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
-    """Batch norm that learns how much each time-step counts (Duan et al., NeurIPS 2022).
+    """Batch norm with a learned factor per time-step (Duan et al., NeurIPS 2022).
 
     In a network: ``TEBN`` or ``TEBN(eps=1e-5, momentum=0.1)``::
 
         y[t] = p[t] · (weight · (x[t] - mean) / sqrt(var + eps) + bias)
 
-    Mean and variance are those over time, batch, height and width jointly, as of ``BN``. Its weights are those of one
-    number of time-steps T.
+    Mean and variance are computed over time, batch, height and width, as in ``BN``. The weights are valid for one T
+    only.
 
     Attributes:
-        steps: T, which the network fills in.
+        steps: T, filled in by the network.
 
-    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C + T parameters; p starts as 1.
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C + T parameters; p is initialised to 1.
     """
 
     reads = "past"
@@ -112,15 +112,14 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
     steps: Positive | None = None
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values, which vary over time, since p does."""
+        # The factors depend on time, even if the input does not.
         return Signal(inputs[0].shape, varies=True)
 
     def parameters(self, *inputs: Signal) -> int:
-        """Weight and bias of each channel, and p."""
         return super().parameters(*inputs) + self.T
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """What it reads, and what it gives before p."""
+        """Return the input, and the output before the factors p."""
         return SavedForBackward((0,), bytes_per_step=4 * inputs[0].elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -128,14 +127,14 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
 
 
 class GroupNorm(_ScaledPerChannel, kind="GN", key="group_norm"):
-    """Normalises each group of channels over its places, at each time-step of each sample, then scales and shifts.
+    """Group norm: normalisation over the channels of a group and all positions, per time-step and sample.
 
-    In a network: ``GN8``, ``GN8(eps=1e-6)``; ``GN1`` takes all channels and places together. Wu and He 2018. The same
-    in training and in evaluation.
+    In a network: ``GN8``, ``GN8(eps=1e-6)``. ``GN1`` normalises over all channels and positions (Wu and He 2018).
+    Training and evaluation do not differ.
 
     Attributes:
-        groups: How many groups of channels in a row there are, a divisor of the channels, >= 1.
-        eps: Added to the variance, > 0.
+        groups: Number of groups of consecutive channels, a divisor of the channels, >= 1.
+        eps: Constant added to the variance, > 0.
 
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
@@ -148,12 +147,12 @@ class GroupNorm(_ScaledPerChannel, kind="GN", key="group_norm"):
             raise ShapeMismatch(
                 "groups-mismatch",
                 f"{inputs[0].channels} channels cannot be divided into {self.groups} equal groups",
-                "make groups a divisor of the channels",
+                "use a number of groups that divides the channels",
             )
         return super().infer(*inputs)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """What it reads, and mean and deviation of each group."""
+        """Return the input, and mean and standard deviation of each group."""
         return SavedForBackward((0,), bytes_per_step=8 * self.groups)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -161,14 +160,14 @@ class GroupNorm(_ScaledPerChannel, kind="GN", key="group_norm"):
 
 
 class LayerNorm(_ScaledPerChannel, kind="LN", key="layer_norm"):
-    """Normalises the channels of each place, at each time-step of each sample, then scales and shifts each channel.
+    """Layer norm: normalisation over the channels, per position, time-step and sample.
 
-    In a network: ``LN`` or ``LN(eps=1e-6)``. Ba et al. 2016, as transformers do it: places are tokens, and torch's
-    ``LayerNorm(C)`` of ``[T, N, H·W, C]`` computes it. The norm over channels and places together is ``GN1``. The same
-    in training and in evaluation.
+    In a network: ``LN`` or ``LN(eps=1e-6)``. As in transformers (Ba et al. 2016), positions are tokens: the result is
+    that of PyTorch's ``LayerNorm(C)`` on ``[T, N, H·W, C]``. Use ``GN1`` to normalise over channels and positions.
+    Training and evaluation do not differ.
 
     Attributes:
-        eps: Added to the variance, > 0.
+        eps: Constant added to the variance, > 0.
 
     Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged.
     """
@@ -176,7 +175,7 @@ class LayerNorm(_ScaledPerChannel, kind="LN", key="layer_norm"):
     eps: float = Field(default=1e-5, gt=0)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """What it reads, and mean and deviation of each place."""
+        """Return the input, and mean and standard deviation of each position."""
         return SavedForBackward((0,), bytes_per_step=8 * (inputs[0].elements // inputs[0].channels))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 
 class Pool(Layer):
-    """A window that slides over the map.
+    """Base class of pooling with a sliding window.
 
     Attributes:
-        kernel: Height and width of the window; its length on ``[C, L]``, where the others have one number too.
-        stride: Step of the window; the kernel's size unless stated.
+        kernel: Height and width of the window, or its length on ``[C, L]``. On ``[C, L]``, all arguments are single
+            numbers.
+        stride: Step of the window. The default is the kernel size.
         padding: Rows and columns added on each side, at most half the kernel.
     """
 
@@ -45,13 +46,13 @@ class Pool(Layer):
     def _padding_fits(self) -> Self:
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
             most = self.kernel[0] // 2
-            message = f"padding p{self.padding[0]} is more than half the kernel k{self.kernel[0]}, at most p{most}"
+            message = f"padding p{self.padding[0]} exceeds half the kernel k{self.kernel[0]}; use at most p{most}"
             raise ValueError(message)
         return self
 
     @property
     def short(self) -> str:
-        """Kernel and stride: ``k2 s2``."""
+        """Kernel and stride for messages: ``k2 s2``."""
         kernel, stride = ("x".join(map(str, dict.fromkeys(pair))) for pair in (self.kernel, self.stride))
         return f"k{kernel} s{stride}"
 
@@ -60,33 +61,33 @@ class Pool(Layer):
         return self.stride != (1, 1)
 
     def window(self, signal: Signal) -> list[Lengths]:
-        """Kernel, stride and padding along each axis of a map.
+        """Return kernel, stride and padding along each axis of a feature map.
 
         Raises:
-            ShapeMismatch: it has one axis, and one of these has two numbers.
+            ShapeMismatch: If the feature map has one axis and an argument has two different values.
         """
         return along_axes("pooling", signal, self.kernel, self.stride, self.padding)
 
     def cropped(self, signal: Signal) -> Lengths:
-        """Places of the input along each axis that no window reaches: rows and columns."""
+        """Return the rows and columns of the input that no window covers."""
         _, *size = row_or_map_shape("pooling", signal)
         return unreached_edges(tuple(size), *self.window(signal))
 
 
 class AvgPool(Pool, kind="AP", key="avg_pool"):
-    """The mean of each window; on a vector, the voting layer: k neurons vote for each class.
+    """Average pooling; on a vector, a voting layer with k neurons per class.
 
     In a network: ``APk2``, ``APk10s10``.
 
     Attributes:
-        kernel: Height and width of the window; its length on ``[C, L]``; voters per class on a vector.
-        stride: Step of the window; the kernel's size unless stated. On a vector it must be the kernel's size.
-        padding: Zeros on each side, counted in the mean, at most half the kernel. None on a vector.
+        kernel: Height and width of the window, or its length on ``[C, L]``; neurons per class on a vector.
+        stride: Step of the window. The default is the kernel size, which is required on a vector.
+        padding: Zero padding on each side, included in the mean, at most half the kernel. Not available on a vector.
 
     Shape: ``[C, H, W]`` to ``[C, H', W']`` and ``[C, L]`` to ``[C, L']``, rounded down; ``[F]`` to ``[F / k]``.
     """
 
-    saves = "nothing"  # a mean needs no more than its shape
+    saves = "nothing"  # the gradient of a mean depends on the shape only
 
     def infer(self, *inputs: Signal) -> Signal:
         if len(inputs[0].shape) == 1:
@@ -96,6 +97,11 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
         return Signal((c, *lengths), varies=inputs[0].varies)
 
     def _classes(self, signal: Signal) -> int:
+        """Return the number of classes of a voting layer.
+
+        Raises:
+            ShapeMismatch: If the windows do not partition the vector.
+        """
         voters, features = self.kernel[0], signal.shape[0]
         if self.kernel != (voters, voters) or self.stride != self.kernel or self.padding != (0, 0):
             raise ShapeMismatch(
@@ -108,33 +114,34 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
             raise ShapeMismatch(
                 "voting-mismatch",
                 f"{features} neurons cannot vote in groups of {voters}",
-                f"make the layer before it a multiple of {voters} wide, e.g. FC{(features // voters + 1) * voters}",
+                f"use a multiple of {voters} outputs in the layer before, e.g. FC{(features // voters + 1) * voters}",
             )
         return features // voters
 
     def cropped(self, signal: Signal) -> Lengths:
-        """Places of the input along each axis that no window reaches; a voting layer reaches all."""
+        """Return the rows and columns of the input that no window covers; 0 for a voting layer."""
         return (0,) if len(signal.shape) == 1 else super().cropped(signal)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         if len(inputs[0].shape) == 1:
             return runtime.VotingPool(self.kernel[0])
         window = self.window(inputs[0])
-        made: Callable[..., nn.Module] = runtime.AvgPool2d if len(window[0]) > 1 else runtime.AvgPool1d
-        return made(*window)
+        module_class: Callable[..., nn.Module] = runtime.AvgPool2d if len(window[0]) > 1 else runtime.AvgPool1d
+        return module_class(*window)
 
 
 class MaxPool(Pool, kind="MP", key="max_pool"):
-    """The largest value in each window.
+    """Max pooling.
 
     In a network: ``MPk2s2``, ``MPk4`` (stride = kernel), ``MPk3s2p1``.
 
     Attributes:
-        kernel: Height and width of the window; its length on ``[C, L]``, where the others have one number too.
-        stride: Step of the window; the kernel's size unless stated.
-        padding: Rows and columns on each side that never win, at most half the kernel.
+        kernel: Height and width of the window, or its length on ``[C, L]``. On ``[C, L]``, all arguments are single
+            numbers.
+        stride: Step of the window. The default is the kernel size.
+        padding: Padding on each side, excluded from the maximum, at most half the kernel.
 
-    Shape: ``[C, H, W]`` to ``[C, H', W']`` and ``[C, L]`` to ``[C, L']``, rounded down. The range of values stays.
+    Shape: ``[C, H, W]`` to ``[C, H', W']`` and ``[C, L]`` to ``[C, L']``, rounded down. The value range is unchanged.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
@@ -143,25 +150,27 @@ class MaxPool(Pool, kind="MP", key="max_pool"):
         return Signal((c, *lengths), inputs[0].values, inputs[0].varies)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """The place of each maximum in its map, as an integer of 16 or 32 bits."""
-        places = prod(inputs[0].shape[1:])
-        return SavedForBackward(bytes_per_step=(2 if places <= MAX_16_BIT_PLACES else 4) * self.infer(*inputs).elements)
+        """Return the position of each maximum in the feature map, as a 16-bit or 32-bit integer."""
+        positions = prod(inputs[0].shape[1:])
+        return SavedForBackward(
+            bytes_per_step=(2 if positions <= MAX_16_BIT_PLACES else 4) * self.infer(*inputs).elements
+        )
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         window = self.window(inputs[0])
-        made: Callable[..., nn.Module] = runtime.MaxPool2d if len(window[0]) > 1 else runtime.MaxPool1d
-        return made(*window)
+        module_class: Callable[..., nn.Module] = runtime.MaxPool2d if len(window[0]) > 1 else runtime.MaxPool1d
+        return module_class(*window)
 
 
 class GlobalAvgPool(Layer, kind="GAP"):
-    """The mean of each channel over height and width, or over the length.
+    """Global average pooling over height and width, or over the length.
 
     In a network: ``GAP``.
 
     Shape: ``[C, H, W]`` or ``[C, L]`` to ``[C]``.
     """
 
-    saves = "nothing"  # a mean needs no more than its shape
+    saves = "nothing"  # the gradient of a mean depends on the shape only
 
     def infer(self, *inputs: Signal) -> Signal:
         c, *_ = row_or_map_shape("global average pooling", inputs[0])

@@ -1,4 +1,4 @@
-"""Sums and means over channels or places, ``SUM`` and ``MEAN``."""
+"""Sums and means over channels or positions, ``SUM`` and ``MEAN``."""
 
 from __future__ import annotations
 
@@ -16,59 +16,60 @@ if TYPE_CHECKING:
 
 
 class Reduction(Layer):
-    """A sum or a mean that keeps the axes it goes over as 1, so that its result can be a gate for what it read.
+    """Base class of sums and means. Reduced axes keep the length 1, so that the result can gate the input.
 
     Attributes:
-        over: ``channels``, or ``places``: height and width, or the length.
-        groups: Over channels: in so many groups of channels in a row, each for itself, >= 1.
+        over: ``channels``, or ``places``: the positions, i.e. height and width or the length.
+        groups: Number of groups of consecutive channels that are reduced separately, with ``over=channels``, >= 1.
     """
 
-    saves = "nothing"  # each value gets the same gradient
+    saves = "nothing"  # the gradient is constant within each reduced group
 
     over: Literal["channels", "places"]
     groups: Positive = 1
 
     def reduce_shape(self, signal: Signal) -> tuple[tuple[int, ...], int]:
-        """The shape that is left, and how many values each value is made of.
+        """Return the shape of the result, and the number of values per element.
 
         Raises:
-            ShapeMismatch: it has no places, or its channels cannot be grouped so.
+            ShapeMismatch: If the signal has no positions, or if the groups do not divide the channels.
         """
         if self.over == "places":
             if len(signal.shape) == 1:
                 raise ShapeMismatch(
                     "wrong-rank",
-                    f"{self.kind} over places needs a [C, H, W] or [C, L] input, but here is a vector [{signal.size}]",
-                    f"put it before the layer that flattens (FC, Flatten or GAP), or write {self.kind}(over=channels)",
+                    f"{self.kind} over places requires a [C, H, W] or [C, L] input, got the vector [{signal.size}]",
+                    f"move it before the layer that flattens the input (FC, Flatten or GAP), or use "
+                    f"{self.kind}(over=channels)",
                 )
             if self.groups != 1:
                 raise ShapeMismatch(
                     "groups-mismatch",
                     f"{self.kind} over places has no groups",
-                    "leave groups out, or write over=channels",
+                    "remove groups, or use over=channels",
                 )
-            places = signal.shape[1:]
-            return (signal.channels, *[1] * len(places)), prod(places)
+            positions = signal.shape[1:]
+            return (signal.channels, *[1] * len(positions)), prod(positions)
         if signal.channels % self.groups:
             raise ShapeMismatch(
                 "groups-mismatch",
                 f"{signal.channels} channels cannot be divided into {self.groups} equal groups",
-                "make groups a divisor of the channels",
+                "use a number of groups that divides the channels",
             )
         return (self.groups, *signal.shape[1:]), signal.channels // self.groups
 
 
 class Mean(Reduction, kind="MEAN"):
-    """The mean over channels, all or in groups, or over places; the axes stay, as 1.
+    """Mean over channels, optionally in groups, or over positions. Reduced axes keep the length 1.
 
     In a network: ``MUL[ MEAN(over=places)-c8k1-ReLU-c32k1 | id ]``.
 
     Attributes:
-        over: ``channels``, or ``places``: height and width.
-        groups: Over channels: in so many groups of channels in a row, each for itself, at least 1.
+        over: ``channels``, or ``places``: the positions, i.e. height and width or the length.
+        groups: Number of groups of consecutive channels that are reduced separately, with ``over=channels``, >= 1.
 
-    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``; over channels ``[C, H, W]`` to
-    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
+    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``; over channels ``[C, H, W]`` to ``[G,
+    H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
@@ -80,27 +81,25 @@ class Mean(Reduction, kind="MEAN"):
 
 
 class Sum(Reduction, kind="SUM"):
-    """The sum over channels, all or in groups, or over places; the axes stay, as 1.
+    """Sum over channels, optionally in groups, or over positions. Reduced axes keep the length 1.
 
-    In a network: ``SUM(over=channels, groups=8)``, ``SUM(over=places)``. Of n spikes it is a count from 0 to n.
+    In a network: ``SUM(over=channels, groups=8)``, ``SUM(over=places)``. The sum of n spikes is a count from 0 to n.
 
     Attributes:
-        over: ``channels``, or ``places``: height and width.
-        groups: Over channels: in so many groups of channels in a row, each for itself, at least 1.
+        over: ``channels``, or ``places``: the positions, i.e. height and width or the length.
+        groups: Number of groups of consecutive channels that are reduced separately, with ``over=channels``, >= 1.
 
-    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``; over channels ``[C, H, W]`` to
-    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
+    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``; over channels ``[C, H, W]`` to ``[G,
+    H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
-        """So many times the range."""
+        """Return the reduced shape, with the range multiplied by the number of terms."""
         (source,) = inputs
         shape, terms = self.reduce_shape(source)
         values = source.values
-        counted = (
-            REAL if values.upper is None else counts_up_to(values.upper * terms, values.unit, values.lower * terms)
-        )
-        return Signal(shape, counted, source.varies)
+        total = REAL if values.upper is None else counts_up_to(values.upper * terms, values.unit, values.lower * terms)
+        return Signal(shape, total, source.varies)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Sum(self.groups if self.over == "channels" else None)

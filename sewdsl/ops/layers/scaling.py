@@ -1,4 +1,4 @@
-"""Layers that multiply values by a factor: ``SCALE``, and by random ones in training, ``DP`` and ``DropPath``."""
+"""Scaling by a factor, ``SCALE``, and by random factors in training, ``DP`` and ``DropPath``."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 
 class Scale(Layer, kind="SCALE"):
-    """Multiplies all values by one number, which may be learned.
+    """Multiplication by a scalar, which may be learnable.
 
-    In a network: ``SCALE(value=0.5)``, or at the end of an operand, to weigh it:
-    ``ADD[ c32k3-BN-SN-SCALE(learn=on) | id ]``.
+    In a network: ``SCALE(value=0.5)``, or at the end of an operand, to weight it: ``ADD[ c32k3-BN-SN-SCALE(learn=on) |
+    id ]``.
 
     Attributes:
-        value: The number, > 0; of one that is learned, where it starts.
-        learn: Whether it is learned, one number for the layer.
+        value: Factor, > 0; the initial value if it is learnable.
+        learn: Whether the factor is learnable, one per layer.
 
-    Shape: any, unchanged. Without ``learn``, spikes and counts become multiples of the number; with it, real values.
+    Shape: any, unchanged. Without ``learn``, spikes and counts become multiples of the factor. With ``learn``, they
+    become real values.
     """
 
     scales_samples = True
@@ -35,7 +36,7 @@ class Scale(Layer, kind="SCALE"):
     learn: Switch = False
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Multiples of the number, or real values."""
+        """Return a range of multiples of the factor; real if the factor is learnable."""
         (source,) = inputs
         if self.learn or source.values.upper is None:
             values = REAL
@@ -44,11 +45,10 @@ class Scale(Layer, kind="SCALE"):
         return Signal(source.shape, values, source.varies)
 
     def parameters(self, *inputs: Signal) -> int:
-        """The number, if it is learned."""
         return int(self.learn)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """What it reads, if the number has a gradient."""
+        """Return the input if the factor is learnable, otherwise nothing."""
         return SavedForBackward((0,) if self.learn else ())
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -56,10 +56,10 @@ class Scale(Layer, kind="SCALE"):
 
 
 class _Dropped(Layer):
-    """Silences values of a sample in training, by one mask for all its time-steps.
+    """Base class of dropout with one mask for all time-steps of a sample.
 
     Attributes:
-        p: Probability that one is silenced, in [0, 1).
+        p: Drop probability, in [0, 1).
     """
 
     repeatable = False
@@ -67,7 +67,8 @@ class _Dropped(Layer):
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)]
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Real values, unless nothing is dropped; a mask does not vary over time, so neither need the output."""
+        """Return a signal of real values, unless p is 0."""
+        # The mask is constant over time, so a static input stays static.
         return Signal(inputs[0].shape, REAL if self.p else inputs[0].values, inputs[0].varies)
 
     def in_evaluation(self) -> Self:
@@ -75,20 +76,20 @@ class _Dropped(Layer):
 
 
 class Dropout(_Dropped, kind="DP", key="dropout"):
-    """Silences a random part in training, the same part at every time-step of a sample.
+    """Dropout with one mask for all time-steps of a sample.
 
     In a network: ``DP`` (p = 0.5), ``DP0.25``.
 
     Attributes:
-        p: Probability that an element is silenced, in [0, 1).
+        p: Drop probability of an element, in [0, 1).
 
-    Shape: any, unchanged. What is left is scaled by 1 / (1 - p) in training, so spikes become real values.
+    Shape: any, unchanged. In training, the remaining values are scaled by 1 / (1 - p), so spikes become real values.
     """
 
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.5
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """The mask of each sample, a number for each element."""
+        """Return the mask of each sample, with four bytes per element."""
         return SavedForBackward(bytes_per_sample=4 * inputs[0].elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -96,16 +97,16 @@ class Dropout(_Dropped, kind="DP", key="dropout"):
 
 
 class DropPath(_Dropped, kind="DropPath", key="drop_path"):
-    """Silences all of a sample in training, at all its time-steps or at none: a residual branch is left out.
+    """Stochastic depth: drops whole samples of a residual branch in training, at all time-steps.
 
     In a network: at the end of a branch, ``ADD[ SN-c32k3-BN-DropPath(p=0.1) | id ]``, ``DropPath0.1``. Huang et al.
-    2016, Sec. 3. One mask for all time-steps of a sample: timm's ``DropPath`` of ``[T, N, *]`` takes the first axis for
-    samples, and so drops whole time-steps of the batch.
+    2016, Sec. 3. There is one mask for all time-steps of a sample. timm's ``DropPath`` on ``[T, N, *]`` treats the
+    first axis as samples, and therefore drops whole time-steps of the batch.
 
     Attributes:
-        p: Probability that a sample is silenced, in [0, 1).
+        p: Drop probability of a sample, in [0, 1).
 
-    Shape: any, unchanged. What is left is scaled by 1 / (1 - p) in training, so spikes become real values.
+    Shape: any, unchanged. In training, the remaining values are scaled by 1 / (1 - p), so spikes become real values.
     """
 
     scales_samples = True
@@ -113,7 +114,7 @@ class DropPath(_Dropped, kind="DropPath", key="drop_path"):
     p: Annotated[float, Letter(""), Field(ge=0, lt=1)] = 0.1
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """The factor of each sample."""
+        """Return the factor of each sample."""
         return SavedForBackward(bytes_per_sample=4)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Layers that give a map another shape: ``Flatten`` makes a vector of it, ``UP2`` a larger map."""
+"""Changes of shape: ``Flatten`` to a vector, ``UP2`` to a larger feature map."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Flatten(Layer, kind="Flatten"):
-    """The elements of a map as a vector, channel by channel, row by row.
+    """Feature map flattened to a vector, channel by channel and row by row.
 
     In a network: ``Flatten``.
 
@@ -34,27 +34,25 @@ class Flatten(Layer, kind="Flatten"):
 
 
 class Upsample(Layer, kind="UP", key="upsample"):
-    """Enlarges a map by a whole factor, without weights: the way up of a U-Net.
+    """Upsampling by an integer factor, e.g. in a U-Net.
 
     In a network: ``UP2``, ``UP4``, ``UP2(mode=bilinear)``.
 
     Attributes:
-        factor: How many times as high and as wide the map becomes, or as long, at least 1.
-        mode: ``nearest``: each value fills a square. ``bilinear``: values between those of four neighbours, with the
-            corners of the maps, not the middles of their corner values, on each other (torch's align_corners=False);
-            of ``[C, L]``, between two neighbours.
+        factor: Ratio of output to input height and width, or length, at least 1.
+        mode: ``nearest``: each value fills a square. ``bilinear``: interpolation between four neighbours, or two on
+            ``[C, L]``, with ``align_corners=False`` as in PyTorch.
 
-    Shape: ``[C, H, W]`` to ``[C, factor·H, factor·W]``, ``[C, L]`` to ``[C, factor·L]``. With ``nearest`` spikes and
-    counts stay what they are, with ``bilinear`` they become real values.
+    Shape: ``[C, H, W]`` to ``[C, factor·H, factor·W]``, ``[C, L]`` to ``[C, factor·L]``. Spikes and counts are
+    preserved with ``nearest``, and become real values with ``bilinear``.
     """
 
-    saves = "nothing"  # the gradient needs no more than the shape
+    saves = "nothing"  # the gradient depends on the shape only
 
     factor: Annotated[Positive, Letter("")]
     mode: Literal["nearest", "bilinear"] = "nearest"
 
     def infer(self, *inputs: Signal) -> Signal:
-        """A larger map; the same range, unless values are mixed."""
         c, *size = row_or_map_shape("upsampling", inputs[0])
         values = inputs[0].values if self.mode == "nearest" else REAL
         return Signal((c, *(length * self.factor for length in size)), values, inputs[0].varies)

@@ -1,1 +1,1 @@
-"""Neurons, and what takes their place in networks that do not spike."""
+"""Neurons, and activations of networks without spikes."""

@@ -1,4 +1,4 @@
-"""Activations that are no neurons: element by element, without state and spikes."""
+"""Element-wise activations without state and spikes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class GELU(Activation, kind="GELU"):
-    """x Φ(x), element by element, where Φ is the distribution function of the normal distribution; no state, no spikes.
+    """x Φ(x), element-wise, where Φ is the distribution function of the normal distribution; no state, no spikes.
 
     In a network: ``GELU``.
 
-    Hendrycks and Gimpel 2016, Eq. 1, with the error function and not one of its approximations.
+    Hendrycks and Gimpel 2016, Eq. 1, with the error function instead of an approximation.
 
-    Shape: any, unchanged. What it gives is real, of spikes too.
+    Shape: any, unchanged. The output is real, also for spikes.
     """
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -30,22 +30,22 @@ class GELU(Activation, kind="GELU"):
 
 
 class Logistic(Activation, kind="Logistic"):
-    """1 / (1 + exp(-x)), element by element, between 0 and 1; no state, no spikes.
+    """1 / (1 + exp(-x)), element-wise, between 0 and 1; no state, no spikes.
 
     In a network: ``Logistic``.
 
-    torch calls it ``Sigmoid``, which in a network is the surrogate that derives from it. It makes a gate of a number:
-    ``MUL[ MEAN(over=places)-c8k1-ReLU-c32k1-Logistic | id ]``.
+    PyTorch's name is ``Sigmoid``, which is a surrogate in this language. The output can be a gate: ``MUL[
+    MEAN(over=places)-c8k1-ReLU-c32k1-Logistic | id ]``.
 
-    Shape: any, unchanged. What it gives is real, of spikes too.
+    Shape: any, unchanged. The output is real, also for spikes.
     """
 
-    saves = "output"  # of which the slope is y (1 - y)
+    saves = "output"  # the slope is y (1 - y)
     elsewhere = "Sigmoid"
 
     @property
     def can_be_silent(self) -> bool:
-        """Not it: of 0 it gives 1/2."""
+        """False: the output for 0 is 1/2."""
         return False
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -53,26 +53,25 @@ class Logistic(Activation, kind="Logistic"):
 
 
 class PReLU(Activation, kind="PReLU"):
-    """max(x, 0) + slope · min(x, 0), element by element, where the slope is learned; no state, no spikes.
+    """max(x, 0) + slope · min(x, 0), element-wise, with a learnable slope; no state, no spikes.
 
     In a network: ``PReLU``, ``PReLU(slope=0.1, shared=off)``. He et al. 2015, Eq. 1.
 
     Attributes:
-        slope: Where the slope starts.
-        shared: Whether all channels share one slope, as is torch's default; off: each has its own.
+        slope: Initial slope.
+        shared: Whether all channels share one slope, as is PyTorch's default. off: one slope per channel.
 
-    Shape: any, unchanged. Spikes and counts stay what they are.
+    Shape: any, unchanged. Spikes and counts are preserved.
     """
 
     slope: float = 0.25
     shared: Switch = True
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Like the input: integers from 0 up pass unchanged, all others become real."""
+        """Return the input signal, with real values if integers can be negative."""
         return replace(inputs[0], values=REAL) if inputs[0].values.lower else inputs[0]
 
     def parameters(self, *inputs: Signal) -> int:
-        """A slope, or one for each channel."""
         return 1 if self.shared else inputs[0].channels
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -80,17 +79,17 @@ class PReLU(Activation, kind="PReLU"):
 
 
 class ReLU(Activation, kind="ReLU"):
-    """max(x, 0), element by element; no state, no spikes.
+    """max(x, 0), element-wise; no state, no spikes.
 
     In a network: ``ReLU``.
 
-    Shape: any, unchanged. Spikes and counts stay what they are.
+    Shape: any, unchanged. Spikes and counts are preserved.
     """
 
-    saves = "output"  # which says where the gradient passes
+    saves = "output"  # the gradient passes where the output is positive
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Like the input: integers from 0 up pass unchanged, those below become 0, real values stay real."""
+        """Return the input signal, without negative integers."""
         return replace(inputs[0], values=replace(inputs[0].values, lower=0)) if inputs[0].values.lower else inputs[0]
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -98,13 +97,13 @@ class ReLU(Activation, kind="ReLU"):
 
 
 class SiLU(Activation, kind="SiLU"):
-    """x / (1 + exp(-x)), element by element; no state, no spikes.
+    """x / (1 + exp(-x)), element-wise; no state, no spikes.
 
     In a network: ``SiLU``.
 
     Elfwing et al. 2018, Eq. 5; also called swish.
 
-    Shape: any, unchanged. What it gives is real, of spikes too.
+    Shape: any, unchanged. The output is real, also for spikes.
     """
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -112,14 +111,14 @@ class SiLU(Activation, kind="SiLU"):
 
 
 class Tanh(Activation, kind="Tanh"):
-    """tanh(x), element by element, between -1 and 1; no state, no spikes.
+    """tanh(x), element-wise, between -1 and 1; no state, no spikes.
 
     In a network: ``Tanh``.
 
-    Shape: any, unchanged. What it gives is real, of spikes too.
+    Shape: any, unchanged. The output is real, also for spikes.
     """
 
-    saves = "output"  # of which the slope is 1 - y²
+    saves = "output"  # the slope is 1 - y²
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         return runtime.Tanh()

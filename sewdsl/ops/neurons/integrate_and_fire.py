@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class IF(LinearNeuron, kind="IF"):
-    """A neuron that adds up its current and never forgets (Eq. 4).
+    """Integrate-and-fire neuron without leak (Eq. 4).
 
     In a network: ``IF`` or ``IF(v_threshold=0.5, v_reset=none)``::
 
@@ -29,14 +29,14 @@ class IF(LinearNeuron, kind="IF"):
 
 
 class LIF(LinearNeuron, kind="LIF"):
-    """A neuron whose membrane potential leaks towards its resting value (Eq. 5).
+    """Leaky integrate-and-fire neuron (Eq. 5).
 
     In a network: ``LIF`` or ``LIF(tau=2.0, v_threshold=1.0)``::
 
         H[t] = (1 - 1/tau) V[t-1] + (1/tau) X[t] + v_reset/tau
 
     Attributes:
-        tau: Membrane time constant in time-steps, > 1. The larger, the longer it remembers.
+        tau: Membrane time constant in time-steps, > 1.
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
@@ -48,15 +48,15 @@ class LIF(LinearNeuron, kind="LIF"):
 
 
 class DLIF(LinearNeuron, kind="DLIF"):
-    """A neuron whose potential decays by a factor in each time-step, and that adds its whole input.
+    """Leaky integrate-and-fire neuron with unscaled input.
 
-    In a network: ``DLIF(decay=0.25, v_threshold=0.5)``. Papers on membrane shortcuts and on direct training (MS-ResNet,
-    TET, tdBN) write the leaky neuron so; LIF scales the input by 1/tau::
+    In a network: ``DLIF(decay=0.25, v_threshold=0.5)``. Papers on membrane shortcuts and direct training (MS-ResNet,
+    TET, tdBN) use this form, whereas LIF scales the input by 1/tau::
 
         H[t] = rest + decay (V[t-1] - rest) + X[t]
 
     Attributes:
-        decay: What is left of the distance from rest after a time-step, in [0, 1).
+        decay: Factor of the distance from rest per time-step, in [0, 1).
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
@@ -68,14 +68,14 @@ class DLIF(LinearNeuron, kind="DLIF"):
 
 
 class PLIF(LinearNeuron, kind="PLIF"):
-    """A LIF neuron (Eq. 5) whose layer learns one time constant (Fang et al. 2021, reference 8).
+    """LIF neuron (Eq. 5) with one learnable time constant per layer (Fang et al. 2021, reference 8).
 
     In a network: ``PLIF`` or ``PLIF(tau=2.0, surrogate=ATan(alpha=2.0))``::
 
         1/tau = sigmoid(w),   H[t] = (1 - 1/tau) V[t-1] + (1/tau) X[t] + v_reset/tau
 
     Attributes:
-        tau: Membrane time constant in time-steps at the start, > 1; w starts at -log(tau - 1).
+        tau: Initial membrane time constant in time-steps, > 1; w is initialised to -log(tau - 1).
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """
@@ -87,5 +87,5 @@ class PLIF(LinearNeuron, kind="PLIF"):
 
     def dynamics(self, w: Tensor) -> LinearDynamics:
         gain = w.sigmoid()
-        # The drift is mostly 0, and then a constant.
+        # For the usual v_reset = 0, a constant drift avoids a tensor operation.
         return LinearDynamics(decay=1 - gain, gain=gain, drift=self.rest * gain if self.rest else 0.0)

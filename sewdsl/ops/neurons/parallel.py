@@ -1,4 +1,4 @@
-"""Parallel spiking neurons, which compute all time-steps at once: ``PSN``, ``MaskedPSN`` and ``SlidingPSN``."""
+"""Parallel spiking neurons, computed for all time-steps together: ``PSN``, ``MaskedPSN`` and ``SlidingPSN``."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 class ParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="PSN"):
-    """A neuron without reset whose potentials are a learned matrix times its currents (Fang et al., NeurIPS 2023).
+    """Parallel spiking neuron: potentials are a learned matrix times the input currents (Fang et al., NeurIPS 2023).
 
     In a network: ``PSN`` or ``PSN(surrogate=ATan(alpha=2.0))``::
 
         H = W X,   S = Θ(H + b),   W [T, T], b [T]
 
-    It reads all time-steps to give any of them, so that it cannot be streamed, and its weights are those of one T.
-    ``MaskedPSN`` and ``SlidingPSN`` read the past alone.
+    The neuron needs all time-steps at once, so it cannot be streamed, and its weights are valid for one T only.
+    ``MaskedPSN`` and ``SlidingPSN`` read only the past.
 
     Attributes:
-        v_threshold: Potential at which it fires at the start, > 0; b starts as -v_threshold.
+        v_threshold: Initial firing threshold, > 0; b is initialised to -v_threshold.
         surrogate: Derivative of the step function in the backward pass.
-        steps: T, which the network fills in.
+        steps: T, filled in by the network.
 
-    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1. T² + T parameters a layer.
+    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1. T² + T parameters per layer.
     """
 
     reads = "sequence"
@@ -45,22 +45,23 @@ class ParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="PSN"):
 
 
 class MaskedParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="MaskedPSN"):
-    """A parallel neuron that reads the last few time-steps alone (Fang et al., NeurIPS 2023).
+    """Parallel spiking neuron that reads only the last few time-steps (Fang et al., NeurIPS 2023).
 
     In a network: ``MaskedPSN(order=4)``::
 
         H = (M W) X,   S = Θ(H + b),   M[i, j] = 1 where i - order < j <= i, else 0;   W [T, T], b [T]
 
-    The mask is there from the start (lambda = 1), which is what makes it causal: it can be streamed for T time-steps.
+    The mask is applied from the start (lambda = 1). The neuron is therefore causal and can be streamed for T
+    time-steps.
 
     Attributes:
-        v_threshold: Potential at which it fires at the start, > 0; b starts as -v_threshold.
+        v_threshold: Initial firing threshold, > 0; b is initialised to -v_threshold.
         surrogate: Derivative of the step function in the backward pass.
-        order: How many time-steps a potential is made of, this one among them, at least 1.
-        steps: T, which the network fills in.
+        order: Number of time-steps per potential, including the current one, at least 1.
+        steps: T, filled in by the network.
 
-    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1. T² + T parameters a layer, of which the
-    mask leaves out those that are not within order diagonals.
+    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1. T² + T parameters per layer, of which the
+    mask disables those outside ``order`` diagonals.
     """
 
     reads = "past"
@@ -70,7 +71,7 @@ class MaskedParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="MaskedPSN"):
     steps: Positive | None = None
 
     def parameters(self, *inputs: Signal) -> int:
-        """W, masked weights among them, and b."""
+        # Masked weights are parameters too.
         return self.T**2 + self.T
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -78,20 +79,21 @@ class MaskedParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="MaskedPSN"):
 
 
 class SlidingParallelSpikingNeuron(ParallelNeuron, kind="SlidingPSN"):
-    """A parallel neuron with the same few weights at every time-step (Fang et al., NeurIPS 2023).
+    """Parallel spiking neuron with equal weights at every time-step (Fang et al., NeurIPS 2023).
 
     In a network: ``SlidingPSN(order=4)``::
 
         H[t] = sum over i < order of W[i] X[t - order + 1 + i],   S[t] = Θ(H[t] + b)
 
-    Currents before the first time-step are 0. It can be streamed, and takes any number of time-steps.
+    Currents before the first time-step are 0. The neuron can be streamed, and accepts any number of time-steps.
 
     Attributes:
-        v_threshold: Potential at which it fires at the start, > 0; b starts as -v_threshold.
+        v_threshold: Initial firing threshold, > 0; b is initialised to -v_threshold.
         surrogate: Derivative of the step function in the backward pass.
-        order: How many time-steps a potential is made of, this one among them, at least 1. W starts as …, 1/4, 1/2, 1.
+        order: Number of time-steps per potential, including the current one, at least 1. W is initialised to …, 1/4,
+            1/2, 1.
 
-    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1. order + 1 parameters a layer.
+    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1. order + 1 parameters per layer.
     """
 
     reads = "past"

@@ -202,7 +202,7 @@ class _Run:
         self.held[index] = []
         operands = [heap.hold(self.values[i]) for i in sorted(step.keeps)]
         self.extra[index] = [*operands, heap.hold(Allocation(loop.kept))]
-        for i in step.given:
+        for i in step.outputs:
             self.values[i] = heap.hold(Allocation(sizes.value(i)))
         # The outputs of all time-steps exist until they are concatenated.
         self._moment(index, backward=False, extra=loop.stacked + loop.widest)
@@ -213,7 +213,7 @@ class _Run:
         sizes, heap = self.sizes, self.heap
         # Memory saved at a time-step is freed while the gradients of the operands grow, so the total stays about
         # constant.
-        gradients = [gradient for i in step.given if (gradient := self.gradients.pop(i, None)) is not None]
+        gradients = [gradient for i in step.outputs if (gradient := self.gradients.pop(i, None)) is not None]
         if gradients:
             loop = sizes.loop(step)
             self._moment(index, backward=True, extra=loop.weights + 3 * loop.widest)

@@ -158,7 +158,7 @@ class ValueSizes:
             if isinstance(node.op, Neuron):  # the membrane potential before each time-step is saved
                 total += WIDE * self.elements(i)
         total += sum(map(self.value, saved_nodes))
-        stacked = sum(self.value(i) for i in step.given if self._stored(i) not in saved_nodes)
+        stacked = sum(self.value(i) for i in step.outputs if self._stored(i) not in saved_nodes)
         widest = max(self.value(i) for i in step.nodes) // self.T
         weights = WIDE * max(self.network.parameters(nodes[i]) for i in step.nodes)
         return LoopBytes(total, stacked, widest, weights)

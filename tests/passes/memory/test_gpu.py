@@ -108,7 +108,7 @@ def trace(network: Network, samples: int) -> Traced:
 
         def noted(tensor: Tensor) -> Tensor | saved_tensors.SavedView:
             found = pack(tensor)
-            keep(found if isinstance(found, Tensor) else stored(found.kept))
+            keep(found if isinstance(found, Tensor) else stored(found.saved))
             return found
 
         return torch.autograd.graph.saved_tensors_hooks(noted, unpack)
