@@ -1,12 +1,12 @@
 """Operations and energy per sample and layer: upper bounds, counts, and the estimate of the literature.
 
 Layers with weights are counted in three ways. *Dense* hardware multiplies and adds at every kernel tap, padding
-included. *Event-driven* hardware adds a weight for each non-zero value and each weight that the value is multiplied by;
-edges and strides are exact. A count k, the result of ADD on spikes, is one event if the hardware can scale a weight by
+included. *Event-driven* hardware adds a weight for each non-zero value and each weight that the value is multiplied by.
+Edges and strides are exact. A count k, the result of ADD on spikes, is one event if the hardware can scale a weight by
 it, or k consecutive spikes. Non-integer values, such as those of an image, are multiplied. Value ranges are those in
 evaluation, in which dropout passes spikes unchanged.
 
-Neurons, joins, pooling and batch norm are not counted; such hardware folds batch norm into the weights. Attention over
+Neurons, joins, pooling and batch norm are not counted. Such hardware folds batch norm into the weights. Attention over
 sequences is not counted either, because its weights are applied to means and maxima of real values
 (:func:`uncounted_kinds`).
 
@@ -51,7 +51,7 @@ class LayerOperations(NamedTuple):
         steps: Number of evaluations: T, or 1 for an input that is constant over time.
         dense: Multiply-accumulates at all kernel taps.
         meetings: Multiplications by weights per time-step if every input is 1, with exact edges and strides.
-        upper: Largest input value; 1 for real inputs.
+        upper: Largest input value, or 1 for real inputs.
         first: Whether the input reaches the layer without passing a neuron.
         membranes: 32-bit words of neuron state read and written over all time-steps, for the neurons after this layer
             and before the next.
@@ -281,7 +281,7 @@ class LayerCounts(NamedTuple):
         return (self.estimated_macs * costs.mac + self.estimated_acs * costs.ac) * 1e-12
 
     def as_json(self, costs: EnergyCosts) -> dict[str, Any]:
-        """Return the layer as plain data; rate, estimate and later fields are included for counted layers only."""
+        """Return the layer as plain data, with rate, estimate and later fields for counted layers only."""
         break_even = self.most.break_even(costs)
         row = {
             "path": self.name,

@@ -28,7 +28,7 @@ MAX_STEPS = 16
 MAX_WINDOW = 10
 """Maximum number of time-steps for which full matrices are computed."""
 MAX_WORK = 2**21
-"""Maximum number of array elements to process for a bound; there is no bound for longer chains."""
+"""Maximum number of array elements to process for a bound."""
 OVERHEAD = 400
 """Fixed cost of an array operation, in elements."""
 
@@ -46,7 +46,7 @@ class Bound(NamedTuple):
 
 
 class Responses(NamedTuple):
-    """Responses of a neuron to several spike sequences; each array has the shape ``[T, sequences]``.
+    """Responses of a neuron to several spike sequences, as arrays ``[T, sequences]``.
 
     Attributes:
         spikes: Output spikes.
@@ -86,7 +86,7 @@ def bound_above(neurons: tuple[LinearNeuron, ...], steps: int, *, silent: bool =
         silent: Whether the first neuron never receives a spike.
 
     Returns:
-        The bound; None if it takes too much work or depends on rounding.
+        The bound, or None if it takes too much work or depends on rounding.
     """
     import numpy as np
 
@@ -143,7 +143,7 @@ def bound_below(neurons: tuple[LinearNeuron, ...], steps: int, *, apart: bool = 
             pooling do. Gradients are then not followed from one time-step to another.
 
     Returns:
-        A bound for each of the ``RATES``; None if there is none.
+        A bound for each of the ``RATES``, or None if there is none.
     """
     import numpy as np
 
@@ -211,7 +211,7 @@ def _sequences(steps: int) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=256)
 def _rest(neuron: LinearNeuron) -> Rest | None:
-    """Return the response of a neuron at rest; None if it depends on rounding."""
+    """Return the response of a neuron at rest, or None if it depends on rounding."""
     responses = _respond(neuron, _sequences(1))
     dynamics = neuron.at_start()
     if responses is None or dynamics is None:
@@ -225,7 +225,7 @@ def _rest(neuron: LinearNeuron) -> Rest | None:
 
 
 def _respond(neuron: LinearNeuron, spikes: NDArray[np.bool_]) -> Responses | None:
-    """Return the responses of a neuron to spike sequences, from rest; None if they depend on rounding."""
+    """Return the responses of a neuron to spike sequences, from rest, or None if they depend on rounding."""
     import numpy as np
 
     # Single and double precision must agree, because networks run in either.
@@ -240,7 +240,7 @@ def _respond(neuron: LinearNeuron, spikes: NDArray[np.bool_]) -> Responses | Non
 def _integrate(
     neuron: LinearNeuron, input_spikes: NDArray[np.bool_], dtype: type[np.floating[Any]]
 ) -> Responses | None:
-    """Return the responses in one precision; None if a potential is too close to the threshold."""
+    """Return the responses in one precision, or None if a potential is too close to the threshold."""
     import numpy as np
 
     dynamics = neuron.at_start()

@@ -176,7 +176,7 @@ class BranchEnd:
 
     Attributes:
         activation: Activation at the end, if any.
-        norm: Batch norm before the activation or at the end; None if another op is there.
+        norm: Batch norm before the activation or at the end, or None if another op is there.
         why: Without a norm, the ops at the end, for messages.
     """
 
@@ -217,7 +217,7 @@ class NamedResidual:
     Attributes:
         index: Number of the block in topological order, from 1.
         name: Path of the block, or name of the join if several joins share the path.
-        source: Name of the input node S; None for the network's input.
+        source: Name of the input node S, or None for the network's input.
         branch: Name of the neuron at the end of the branch, whose spikes are A. None: there is none, as in a Spiking
             block.
         output: Name of the output node O.

@@ -10,7 +10,7 @@ from sewdsl.ir.op import Activation, LinearNeuron, Neuron, Op
 from sewdsl.ir.signal import ValueRange
 
 MAX_POTENTIALS = 1000
-"""Maximum number of membrane potentials to visit; the result for neurons with more is unknown."""
+"""Maximum number of membrane potentials to visit before the result counts as unknown."""
 MAX_SENT = 16
 """Largest integer input that is tested for transmission."""
 MARGIN = 1e-6
@@ -21,8 +21,8 @@ class SurrogateSlopes(NamedTuple):
     """Gradient of a resting neuron's output with respect to its input.
 
     Attributes:
-        silent: Gradient without a spike in the input, Θ'(H[0] - v_threshold); for IF, σ'(0 - v_threshold).
-        spike: Gradient with a spike in the input; for IF, σ'(1 - v_threshold).
+        silent: Gradient without a spike in the input, Θ'(H[0] - v_threshold). For IF, σ'(0 - v_threshold).
+        spike: Gradient with a spike in the input. For IF, σ'(1 - v_threshold).
     """
 
     silent: float
@@ -31,7 +31,7 @@ class SurrogateSlopes(NamedTuple):
 
 @lru_cache(maxsize=256)
 def surrogate_slopes(neuron: Neuron) -> SurrogateSlopes | None:
-    """Return the factors of Eq. 8 for initial parameters; None for a neuron without linear dynamics."""
+    """Return the factors of Eq. 8 for initial parameters, or None for a neuron without linear dynamics."""
     dynamics = neuron.at_start() if isinstance(neuron, LinearNeuron) else None
     if dynamics is None:
         return None
@@ -118,9 +118,9 @@ def first_equation_violation(neuron: Activation, values: ValueRange, steps: int)
 
 
 def activation_failure(op: Op, values: ValueRange, steps: int) -> str:
-    """Return why a neuron defined by equations is not an identity; empty if it is, or if that is unknown.
+    """Return why a neuron defined by equations is not an identity, or an empty string.
 
-    The result is unknown for all other ops.
+    The string is empty if the neuron is an identity, if that is unknown, and for all other ops.
     """
     if not isinstance(op, Activation) or op.equations is None:
         return ""

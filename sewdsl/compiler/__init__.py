@@ -36,7 +36,7 @@ def load(spec: str | Path, **options: Unpack[Options]) -> Network:
         **options: See :class:`Options`: ``input="2x128x128"``, ``steps=16``, ``set={"join": "IAND"}``.
 
     Raises:
-        SewdslError: If the spec has errors; ``.diagnostics`` contains all diagnostics.
+        SewdslError: If the spec has errors. ``.diagnostics`` contains all diagnostics.
     """
     return read(spec, **options).result()
 
@@ -56,9 +56,9 @@ def compile(
         seed: Seed of the initial weights. None: PyTorch's global generator is used.
         optimize: Optimization level. 0: compute layer by layer. 1: default passes. 2: all passes. Results are equal up
             to rounding. Rounding can change single spikes, or select another of several equal maxima in a gradient.
-        weights: ``"trained"``: weights shipped with the network, see :func:`trained_networks`; the module is in
+        weights: ``"trained"``: weights shipped with the network, see :func:`trained_networks`. The module is in
             evaluation mode. None: random weights.
-        **options: See :class:`Options`; only for a spec.
+        **options: See :class:`Options`. Only for a spec.
 
     Returns:
         A module from ``[T, N, C, H, W]``, or a static ``[N, C, H, W]`` that is repeated T times, to ``[N, classes]``.

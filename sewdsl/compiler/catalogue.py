@@ -35,9 +35,9 @@ class ListedNetwork:
     """A shipped file.
 
     Attributes:
-        network: Title; None for a library of blocks or neurons.
-        data: Dataset of the recipe; None without a recipe.
-        parameters: Number of parameters; None for libraries and studies.
+        network: Title, or None for a library of blocks or neurons.
+        data: Dataset of the recipe, or None without a recipe.
+        parameters: Number of parameters, or None for libraries and studies.
         source: First sentence of the first comment.
     """
 

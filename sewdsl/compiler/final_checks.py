@@ -24,7 +24,7 @@ MAX_NAMES = 3
 """Maximum number of neurons named in a message."""
 
 Recompile = Callable[[Sequence[Override]], Network | None]
-"""Function that compiles the same source with other overrides; returns None if there is no network."""
+"""Function that compiles the same source with other overrides and returns its network, if any."""
 
 
 def check_reach(
@@ -184,7 +184,7 @@ def apply_allow_lines(
     """Return the diagnostics without allowed warnings and notes, and report invalid and unused ``allow`` lines.
 
     Args:
-        diagnostics: All diagnostics; errors are kept.
+        diagnostics: All diagnostics. Errors are kept.
         whole: Whether the network was checked completely. Otherwise an ``allow`` line without effect is not reported.
 
     Returns:

@@ -102,7 +102,7 @@ class Compilation:
     """Result of compiling a spec up to its network.
 
     Attributes:
-        spec_source: Source of the spec; None if there is none.
+        spec_source: Source of the spec, or None if there is none.
         assembly: Statements of the source and the used files, with overrides applied.
         network: Network, or None. With errors, it ends before the first broken item.
         diagnostics: All diagnostics, sorted.

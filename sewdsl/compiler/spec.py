@@ -48,7 +48,7 @@ class SpecSource:
 
     Attributes:
         source: Text, with the name that the user typed.
-        file: Path of the file; None for a string.
+        file: Path of the file, or None for a string.
         name: Default name of the network.
         dialect: Dialect of a bare expression. None: the language of sewdsl.
         reach: Access to the files that the text may use.

@@ -42,7 +42,7 @@ def compile_variants(
     Args:
         spec: As for :func:`sewdsl.compiler.read`.
         seeded: Whether to compile each variant of a training once for each seed, or only once.
-        **options: Overridden by those of the variants; see :class:`Options`.
+        **options: Overridden by those of the variants. See :class:`Options`.
 
     Returns:
         The compiled spec, with the diagnostics of all variants, and the variants. There are none if the spec has

@@ -52,7 +52,7 @@ class DominatorTree:
         return self._depths[node]
 
     def meet(self, nodes: Iterable[int]) -> int:
-        """Return the last common node on every path to each of the nodes; it may be one of them."""
+        """Return the last common node on every path to each of the nodes, possibly one of them."""
         return reduce(self._meet, nodes)
 
     def _meet(self, first: int, second: int) -> int:
@@ -95,7 +95,7 @@ class Graph:
 
     @cached_property
     def consumers(self) -> tuple[tuple[int, ...], ...]:
-        """Nodes that read each node, in order; a node that reads it twice is listed twice."""
+        """Nodes that read each node, in order, listed twice if they read it twice."""
         readers: list[list[int]] = [[] for _ in self.inputs]
         for index, sources in enumerate(self.inputs):
             for source in sources:

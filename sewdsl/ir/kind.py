@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Letter:
-    """Compact notation of an argument: ``k`` in ``c32k3``; empty for the value after the symbol, 32."""
+    """Compact notation of an argument: ``k`` in ``c32k3``, or empty for the value after the symbol, 32."""
 
     letter: str
 
@@ -31,13 +31,13 @@ def _repeat_length(value: object) -> object:
 
 
 Switch = Annotated[bool, BeforeValidator(lambda value: bool(value) if value in (0, 1) else value)]
-"""On or off; 1 or 0 in compact notation."""
+"""On or off, or 1 or 0 in compact notation."""
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 PositivePair = Annotated[tuple[Positive, Positive], BeforeValidator(_repeat_length)]
-"""Height and width, both at least 1; a single number sets both."""
+"""Height and width, both at least 1, or a single number for both."""
 NaturalPair = Annotated[tuple[Natural, Natural], BeforeValidator(_repeat_length)]
-"""Height and width, both at least 0; a single number sets both."""
+"""Height and width, both at least 0, or a single number for both."""
 
 CATALOGUE: dict[str, type[Kind]] = {}
 """All kinds by name, registered when their classes are defined (see :func:`sewdsl.ops.catalogue`)."""
@@ -82,7 +82,7 @@ class Kind(BaseModel):
 
     @classmethod
     def definition_text(cls) -> str:
-        """Return the source text of the definition; empty for a Python class."""
+        """Return the source text of the definition, or empty for a Python class."""
         return ""
 
     @classmethod

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 MAX_RANGE_PASSES = 8
-"""Passes that narrow the value ranges of loops; ranges that are still changing stay wider than necessary."""
+"""Passes that narrow the value ranges of loops, which may stay wider than necessary."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Network:
 
     Attributes:
         name: Name in the file, or the name of the file or layer string.
-        output: Index of the output node; the last one in topological order if there are several.
+        output: Index of the output node, or of the last one in topological order.
         settings: Other settings of the file, with defaults resolved.
-        outputs: Names and node indices of several outputs, in source order; empty for a single output.
+        outputs: Names and node indices of several outputs, in source order, or empty for a single output.
     """
 
     name: str
@@ -88,7 +88,7 @@ class Network:
 
     @cached_property
     def first_fixed(self) -> Node | None:
-        """First node whose weights are valid for a single number of time-steps only; None if there is none."""
+        """First node whose weights are valid for a single number of time-steps only, or None if there is none."""
         return next((node for node in self.nodes if node.op.fixed_steps), None)
 
     @cached_property
@@ -112,7 +112,7 @@ class Network:
 
     @property
     def sums(self) -> frozenset[int]:
-        """Nodes that add two operands; a loop starts with one of them."""
+        """Nodes that add two operands, with which loops start."""
         return frozenset(
             i for i, node in enumerate(self.nodes) if node.op.adds and len(node.inputs) == len(JOIN_OPERANDS)
         )

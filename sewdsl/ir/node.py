@@ -41,7 +41,7 @@ class PathStep:
         key: Part of the ``state_dict`` key: ``repeat1.3``, ``sew_block1``, ``branch``.
         copy: Number of the copy of a repeat, or of the operand of a merge or loop, from 1.
         arguments: Values of the parameters of a block, e.g. ``c128s2``.
-        line: Line of the call of a user-defined block; 0 for other steps. Ignored in comparisons.
+        line: Line of the call of a user-defined block, or 0 for other steps. Ignored in comparisons.
     """
 
     kind: Literal["repeat", "block", "branch", "shortcut", "operand", "loop", "value"]
@@ -101,11 +101,11 @@ class Node(Wired):
     """One operation of a network.
 
     Attributes:
-        name: Unique and stable name; the prefix of its parameters in the ``state_dict``:
+        name: Unique and stable name, which is the prefix of its parameters in the ``state_dict``:
             ``repeat1.3.sew_block1.branch.conv2``.
-        inputs: Indices of the input nodes, all smaller than the index of the node; (branch, identity) for a join.
+        inputs: Indices of the input nodes, all smaller than the index of the node. For a join, (branch, identity).
         path: Path through repeats, blocks and joins.
-        span: Span in the source; for a node inside a block of the shipped library, the span of the call.
+        span: Span in the source. For a node inside a block of the shipped library, the span of the call.
         delayed: Index of the delayed source, for a delay in a loop. Such a delay has no inputs, and its source is
             usually a later node.
     """

@@ -66,7 +66,7 @@ class FanOut(NamedTuple):
     """Number of weights that each input value is multiplied by, which is the number of operations per spike.
 
     Attributes:
-        rows: For each row of the input, the number of output rows that depend on it; a single row for ``[C, L]`` and
+        rows: For each row of the input, the number of output rows that depend on it, or a single row for ``[C, L]`` and
             vectors.
         outputs: Output channels or features per input channel.
     """
@@ -102,8 +102,8 @@ class Op(Kind):
     Attributes:
         repeatable: Whether the module returns the same output for the same input, in training too.
         view: Whether the output is a view of the input with another shape.
-        reads: Time-steps that the module needs for one time-step of output, in evaluation: the ``step`` itself; also
-            the ``past``, if only the number of time-steps so far; or the whole ``sequence``, which cannot be streamed.
+        reads: Time-steps that the module needs for one time-step of output, in evaluation: ``step`` (this
+            one), ``past`` (earlier ones too, or only their number), or ``sequence`` (all, which cannot be streamed).
         fixed_steps: Whether its weights are valid for a single number of time-steps only.
         scales_samples: Whether the output is the input times one factor per sample, in training too.
         adds: Whether the output is the sum of the inputs.
@@ -135,11 +135,11 @@ class Op(Kind):
         return 0
 
     def fan_out(self, *inputs: Signal) -> FanOut | None:
-        """Return the number of weights that each input value is multiplied by; None for an op without weights."""
+        """Return the number of weights that each input value is multiplied by, or None for an op without weights."""
         return None
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Return the values that the module saves for its gradient; the default follows from ``saves``."""
+        """Return the values that the module saves for its gradient, by default those in ``saves``."""
         inputs_saved = tuple(range(len(inputs))) if self.saves == "inputs" else ()
         return SavedForBackward(inputs_saved, output=self.saves == "output")
 
@@ -156,11 +156,11 @@ class Op(Kind):
         return False
 
     def in_evaluation(self) -> Self:
-        """Return an op with the same results as this op has in evaluation mode; most ops have a single mode."""
+        """Return an op with the same results as this op has in evaluation mode."""
         return self
 
     def over_steps(self, steps: int) -> Self:
-        """Return the op for a number of time-steps; most ops do not depend on it.
+        """Return the op for a number of time-steps.
 
         Raises:
             ShapeMismatch: If the op is for another number of time-steps.
@@ -177,7 +177,7 @@ class Op(Kind):
 
 
 class KnowsSteps(Op):
-    """Op that depends on the number of time-steps; a kind defines ``steps`` as its last argument.
+    """Op that depends on the number of time-steps, with ``steps`` as its last argument.
 
     Attributes:
         steps: Number of time-steps, at least 1. None: filled in by the network.
@@ -204,7 +204,7 @@ class KnowsSteps(Op):
     @property
     @final
     def T(self) -> int:  # noqa: N802 -- T in the papers
-        """Number of time-steps; 1 before the network fills it in."""
+        """Number of time-steps, or 1 before the network fills it in."""
         return self.steps or 1
 
 
@@ -213,7 +213,7 @@ class Layer(Op):
 
 
 class Activation(Op):
-    """Nonlinearity that keeps the shape; a possible meaning of ``SN``.
+    """Nonlinearity that keeps the shape, which ``SN`` can refer to.
 
     Attributes:
         elsewhere: Name in other libraries, if another kind has this name here.
@@ -223,16 +223,16 @@ class Activation(Op):
 
     @property
     def step_surrogate(self) -> Surrogate | None:
-        """Surrogate derivative of the step function; None without a step function."""
+        """Surrogate derivative of the step function, or None without a step function."""
         return None
 
     @property
     def equations(self) -> NeuronStep | None:
-        """Equations of a time-step, for a neuron defined by source text; None for a Python class."""
+        """Equations of a time-step, for a neuron defined by source text, or None for a Python class."""
         return None
 
     def hard_reset_numbers(self, learned: Mapping[str, Any]) -> tuple[Any, ...] | None:
-        """Return decay, gain, drift, threshold and reset of a neuron with linear dynamics; None for others.
+        """Return decay, gain, drift, threshold and reset of a neuron with linear dynamics, or None for others.
 
         Args:
             learned: Learned numbers or tensors, by name.
@@ -255,7 +255,7 @@ class Activation(Op):
         return True
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Return a signal of real values with the shape of the input; overridden if the range is known."""
+        """Return a signal of real values with the shape of the input."""
         return Signal(inputs[0].shape, varies=inputs[0].varies)
 
 
@@ -263,7 +263,7 @@ class Spiking(Activation):
     """Activation with spikes as output: a neuron that charges, fires and resets, or a parallel neuron.
 
     Attributes:
-        v_threshold: Firing threshold, > 0; the initial value if the threshold is learned.
+        v_threshold: Firing threshold, > 0. The initial value if the threshold is learned.
         surrogate: Derivative of the step function in the backward pass.
     """
 
@@ -302,7 +302,7 @@ class PlainScalar(float):
 
 
 class LinearDynamics(NamedTuple):
-    """Dynamics of the form H[t] = decay · V[t-1] + gain · X[t] + drift; numbers or scalar tensors."""
+    """Dynamics of the form H[t] = decay · V[t-1] + gain · X[t] + drift, as numbers or scalar tensors."""
 
     decay: Any
     gain: Any
@@ -373,7 +373,7 @@ class LinearNeuron(Neuron):
 
     @final
     def at_start(self) -> LinearDynamics | None:
-        """Return the initial (decay, gain, drift) as numbers; None if ``dynamics`` requires PyTorch."""
+        """Return the initial (decay, gain, drift) as numbers, or None if ``dynamics`` requires PyTorch."""
         try:
             return LinearDynamics(
                 *map(float, self.dynamics(**{k: PlainScalar(x) for k, x in self.learnable().items()}))
@@ -396,7 +396,7 @@ class ParallelNeuron(Spiking):
     multiplications are not counted as MACs, as for other neurons.
 
     Attributes:
-        v_threshold: Initial firing threshold, > 0; it is learned as the bias b = -v_threshold.
+        v_threshold: Initial firing threshold, > 0. It is learned as the bias b = -v_threshold.
         surrogate: Derivative of the step function in the backward pass.
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
@@ -422,7 +422,7 @@ class Merge(Op):
 
     @classmethod
     def operand_count(cls) -> int | None:
-        """Return the number of operands; None for two or more."""
+        """Return the number of operands, or None for two or more."""
         return len(cls.operand_names) or None
 
     @classmethod
@@ -431,7 +431,7 @@ class Merge(Op):
         return cls.operand_names or tuple(f"operand{number}" for number in range(1, count + 1))
 
     def fits(self, first: Signal, other: Signal) -> bool:
-        """Return whether an operand is compatible with the first operand; if not, ``id or X`` selects X."""
+        """Return whether an operand is compatible with the first one, so that ``id or X`` selects id."""
         return self.same_shape(first, other)
 
     @staticmethod
@@ -471,7 +471,7 @@ class Join(Merge):
     Attributes:
         neutral_branch: Constant branch for which the join is an identity: combine(neutral, s) == s.
         spikes_only: Whether both operands must be binary.
-        associative: Whether g(g(a, b), c) = g(a, g(b, c)); the join then accepts more than two operands.
+        associative: Whether g(g(a, b), c) = g(a, g(b, c)). The join then accepts more than two operands.
     """
 
     neutral_branch: ClassVar[int]

@@ -26,7 +26,7 @@ class PrintedNumber:
 
     Attributes:
         value: Nominal value.
-        half: Half a unit of the last digit; 0 for an integer without a unit.
+        half: Half a unit of the last digit, or 0 for an integer without a unit.
     """
 
     value: Fraction
@@ -41,7 +41,7 @@ class PrintedNumber:
 
 
 def parse_figure(text: str) -> PrintedNumber | None:
-    """Parse a figure such as ``130938``, ``0.13M`` or ``2.5G``; None for other text."""
+    """Return the value of a figure such as ``130938``, ``0.13M`` or ``2.5G``, or None for other text."""
     match = _FIGURE.fullmatch(text)
     if not match:
         return None
@@ -53,7 +53,7 @@ def parse_figure(text: str) -> PrintedNumber | None:
 
 
 def parse_energy(text: str) -> PrintedNumber | None:
-    """Parse an energy such as ``11.577mJ``, ``175nJ`` or ``4uJ`` into joules; None for other text.
+    """Return the joules of an energy such as ``11.577mJ`` or ``4uJ``, or None for other text.
 
     An energy without decimals is rounded too.
     """
@@ -62,7 +62,7 @@ def parse_energy(text: str) -> PrintedNumber | None:
 
 
 def parse_share(text: str) -> PrintedNumber | None:
-    """Parse a percentage such as ``97.5%`` into a fraction in [0, 1]; None for other text.
+    """Return the fraction, in [0, 1], of a percentage such as ``97.5%``, or None for other text.
 
     A percentage without decimals is rounded too.
     """
@@ -77,7 +77,7 @@ def _rounded(integer_digits: str, decimals: str, unit: Fraction) -> PrintedNumbe
 
 
 def parse_memory(text: str) -> int | None:
-    """Parse an amount of memory such as ``2GB`` (10^9 bytes) or ``512MiB`` (2^20) into bytes; None for other text."""
+    """Return the bytes of ``2GB`` (10^9 bytes) or ``512MiB`` (2^20 bytes), or None for other text."""
     match = _MEMORY.fullmatch(text)
     if not match:
         return None
@@ -86,7 +86,7 @@ def parse_memory(text: str) -> int | None:
 
 
 def parse_multiple(text: str) -> float | None:
-    """Parse a factor such as ``10x`` or ``0.1x``; None for other text."""
+    """Return the value of a factor such as ``10x`` or ``0.1x``, or None for other text."""
     match = _MULTIPLE.fullmatch(text)
     return float(match[1]) if match else None
 

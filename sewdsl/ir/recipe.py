@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Optimizer(Kind):
-    """Optimizer; its arguments are those of the class of the same name in torch.optim.
+    """Optimizer, with the arguments of the class of the same name in torch.optim.
 
     Attributes:
         lr: Learning rate, > 0.
@@ -92,7 +92,7 @@ class Transform(Kind):
 
 
 class ImageTransform(Transform):
-    """Transform of image pixels before scaling; the library is ``torchvision.transforms.v2``."""
+    """Transform of image pixels before scaling, from ``torchvision.transforms.v2``."""
 
     @abstractmethod
     def build(self, library: ModuleType) -> Any:
@@ -100,7 +100,7 @@ class ImageTransform(Transform):
 
 
 class SampleTransform(Transform):
-    """Transform of a network input, equal for all time-steps; the library is ``torchvision.transforms.v2``."""
+    """Transform of a network input, equal for all time-steps, from ``torchvision.transforms.v2``."""
 
     @abstractmethod
     def build(self, library: ModuleType) -> Any:
@@ -118,11 +118,11 @@ class BatchTransform(Transform):
 
     @abstractmethod
     def build(self, library: ModuleType, classes: int) -> Any:
-        """Return a function of a batch and its classes ``[N]``; the library is ``torchvision.transforms.v2``."""
+        """Return a function of a batch and its classes ``[N]``, from ``torchvision.transforms.v2``."""
 
 
 class EventTransform(Transform):
-    """Transform of events before they are binned into frames; the library is ``tonic.transforms``."""
+    """Transform of events before they are binned into frames, from ``tonic.transforms``."""
 
     @abstractmethod
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
@@ -164,23 +164,23 @@ class Recipe(BaseModel):
         on: Name of the dataset.
         epochs: Number of passes over the training set.
         batch: Batch size, per process.
-        accumulate: Batches per optimizer step; their gradients are averaged.
+        accumulate: Batches per optimizer step. Their gradients are averaged.
         T_train: Time-steps kept per training sample (random temporal delete, appendix A.2). None keeps all.
         optimizer: Optimizer, with its arguments.
         schedule: Learning-rate schedule. None keeps the learning rate constant.
         freeze: Layers and parts, by name or pattern, that are computed as in evaluation: their weights and running
             statistics do not change. ``freeze conv1 sew_block1 stem.*``.
         lr: Learning rates of single layers and parts, as a multiple of the optimizer's rate or as a number. The
-            schedule scales all of them. If several entries match a layer, the last one applies. ``lr fc1 10x conv1
-            0.001``.
+            schedule scales all of them. If several entries match a layer, the last one applies.
+            ``lr fc1 10x conv1 0.001``.
         ema: Decay of the exponential moving average of the weights per optimizer step, e.g. ``0.999``. The averaged
             weights are evaluated and saved. None: no average.
         warmup: Epochs before the schedule starts, in which the learning rate increases in equal steps.
-        clip: Maximum Euclidean norm of all gradients together; larger gradients are scaled down. None: no clipping.
+        clip: Maximum Euclidean norm of all gradients together. Larger gradients are scaled down. None: no clipping.
         loss: Training loss: ``CrossEntropy`` of the readout (or ``mean``), ``TET`` of the output of each time-step (or
             ``tet``, Deng et al. 2022), or ``MSE`` of firing rates.
         label_smoothing: Label smoothing in training: fraction of the target spread evenly over all classes.
-        precision: ``32``; ``mixed``: 16-bit floats where they are safe (bfloat16, or float16 on GPUs without bfloat16);
+        precision: ``32``, ``mixed`` (16-bit floats where they are safe: bfloat16, or float16 on GPUs without bfloat16),
             or a name of Lightning, ``bf16-mixed`` or ``16-mixed``.
         tf32: TF32 arithmetic on GPUs: 32-bit floats are multiplied with 10 bits after the point, which is faster. None:
             PyTorch's default, for convolutions only.
@@ -198,10 +198,10 @@ class Recipe(BaseModel):
         flip: Random horizontal flip of training samples, with probability 1/2.
         augment: Further random transforms of training samples, in order: ``AutoAugment``, ``Mixup``, ``NDA`` and
             others.
-        resize: Resampling of event frames if the sensor size differs from the network's input: ``bilinear``; ``area``,
-            the mean over the covered pixels; ``sum``, which preserves the number of events. None: no resampling.
-        crop: Training crop of the images of an image folder: ``random``, a region of random size and position;
-            ``middle``; ``whole``, the full image, resized to the input shape. ``whole`` applies to the test images too.
+        resize: Resampling of event frames if the sensor size differs from the network's input: ``bilinear``, ``area``
+            (the mean over the covered pixels), or ``sum`` (which preserves the number of events). None: no resampling.
+        crop: Training crop of the images of an image folder: ``random`` (a region of random size and position),
+            ``middle``, or ``whole`` (the full image, resized to the input shape, for test images too).
         mean: Mean of each channel of an image folder on a scale from 0 to 1, which is subtracted. None: values of
             ImageNet.
         std: Standard deviation of each channel, > 0, by which the difference is divided. None: values of ImageNet.

@@ -40,7 +40,7 @@ class Settings(BaseModel):
 
     @property
     def init_std(self) -> float | None:
-        """Standard deviation of ``init normal(std=0.02)``; None for another ``init``."""
+        """Standard deviation of ``init normal(std=0.02)``, or None for another ``init``."""
         return (
             float(self.init.removeprefix("normal(std=").removesuffix(")")) if self.init.startswith("normal") else None
         )

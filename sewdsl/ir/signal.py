@@ -14,8 +14,8 @@ class ValueRange:
 
     Attributes:
         upper: Largest integer. None: the values are real numbers.
-        unit: Common factor of all values, > 0; 1 for spikes and counts.
-        lower: Smallest integer, at most 0; negative for signed spikes.
+        unit: Common factor of all values, > 0, or 1 for spikes and counts.
+        lower: Smallest integer, at most 0, and negative for signed spikes.
     """
 
     upper: int | None
@@ -29,12 +29,12 @@ class ValueRange:
 
     @property
     def count(self) -> int | None:
-        """Upper bound of counts and spikes; None for other values."""
+        """Upper bound of counts and spikes, or None for other values."""
         return self.upper if self.unit == 1 and not self.lower else None
 
     @property
     def largest(self) -> int | None:
-        """Largest absolute value of integers; None for other values."""
+        """Largest absolute value of integers, or None for other values."""
         return max(self.upper, -self.lower) if self.upper is not None and self.unit == 1 else None
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ def widest_range(ranges: Iterable[ValueRange]) -> ValueRange:
 
 
 def range_of_product(*ranges: ValueRange) -> ValueRange:
-    """Return the range of a product of values; real if one factor is real."""
+    """Return the range of a product of values, or real if one factor is real."""
     upper, lower, unit = 1, 0, 1.0
     for index, values in enumerate(ranges):
         if values.upper is None:

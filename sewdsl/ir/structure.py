@@ -32,8 +32,8 @@ class MergeItem:
     """A node with several operands, and the items of each operand.
 
     Attributes:
-        operands: Items of each operand after the common input; empty for an operand that is the common input.
-        steps: Path step of each operand, or None; empty in the wiring view.
+        operands: Items of each operand after the common input, or empty for an operand that is the common input.
+        steps: Path step of each operand, if any. Empty in the wiring view.
     """
 
     node: int
@@ -57,9 +57,9 @@ class LoopItem:
 
     Attributes:
         delay: Index of the delay at the start of the feedback.
-        body: Items after the sum; empty if the output of the loop is the sum.
-        feedback: Items after the delay; empty if the delayed value is added unchanged.
-        steps: Path steps of body and feedback; empty in the wiring view.
+        body: Items after the sum, or empty if the output of the loop is the sum.
+        feedback: Items after the delay, or empty if the delayed value is added unchanged.
+        steps: Path steps of body and feedback, or empty in the wiring view.
     """
 
     node: int
@@ -75,7 +75,7 @@ class BlockItem:
 
     Attributes:
         step: Path step with title, key and arguments.
-        items: Expansion of the block; empty if the block is the identity.
+        items: Expansion of the block, or empty if the block is the identity.
     """
 
     step: PathStep
@@ -102,7 +102,7 @@ class ValueItem:
     hand have such items.
 
     Attributes:
-        step: Path step with the name; ``branch``, ``shortcut`` or ``operand`` if no merge follows.
+        step: Path step with the name, or ``branch``, ``shortcut`` or ``operand`` if no merge follows.
     """
 
     step: PathStep
@@ -140,7 +140,7 @@ def nesting(nodes: Sequence[Node]) -> Items:
     """Return the items of a network nested by paths, starting with the input.
 
     Args:
-        nodes: Nodes in topological order; the nodes of a block, copy or operand are consecutive.
+        nodes: Nodes in topological order. The nodes of a block, copy or operand are consecutive.
     """
     return _nest(nodes, range(len(nodes)), 0)
 
@@ -214,7 +214,7 @@ def _operand_index(step: PathStep) -> int:
 def _group_by_step(
     nodes: Sequence[Node], indices: Sequence[int], depth: int
 ) -> Iterator[tuple[PathStep | None, list[int]]]:
-    """Group consecutive nodes by their path step at a depth; a node whose path ends there is a group of its own."""
+    """Group consecutive nodes by their path step at a depth. A node whose path ends there forms a group."""
 
     def step(index: int) -> PathStep | int:
         path = nodes[index].path

@@ -23,7 +23,7 @@ class Sequences:
 
     Attributes:
         values: Node and sequence of each named value, in topological order.
-        body: Output sequence; empty if the outputs are named values.
+        body: Output sequence, or empty if the outputs are named values.
     """
 
     values: tuple[tuple[int, Items], ...]
@@ -34,7 +34,7 @@ class UnstructuredError(ValueError):
     """Raised for edges that cannot be written as text.
 
     Args:
-        node: Index of the first node that cannot be written; None if no single node is the cause.
+        node: Index of the first node that cannot be written, or None if no single node is the cause.
         why: Reason, as a clause about the node.
     """
 
@@ -50,7 +50,7 @@ def wiring(graph: Graph, output: int | tuple[int, ...], sums: frozenset[int] = f
     once, as ``let``. The source of a delay outside of loops is named too.
 
     Args:
-        graph: Edges; node 0 is the input.
+        graph: Edges. Node 0 is the input.
         output: Output node, or a tuple of output nodes, which are named.
         sums: Nodes that add two operands. A loop starts with one of them.
 

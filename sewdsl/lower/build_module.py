@@ -144,7 +144,7 @@ def lower(spec: Network | Program, *, seed: int | None = None) -> SpikingNetwork
 
     Args:
         spec: A network, which is computed node by node, or a program.
-        seed: Seed of the initial weights; the global generator of PyTorch is not changed. None: use the global
+        seed: Seed of the initial weights. The global generator of PyTorch is not changed. None: use the global
             generator.
 
     Raises:

@@ -29,11 +29,11 @@ class ForwardPass:
     """Forward pass of one input.
 
     Args:
-        modules: Modules by node; None for the input.
+        modules: Modules by node, or None for the input.
         step: State of the nodes, if the input is one time-step of a stream.
         on_convolution: Callback for each convolution that may be event-driven, with the node name and whether it was.
         parts: Hooked or replaced parts, inner parts first.
-        targets: Nodes to compute; the pass ends when all are available. None: the outputs of the network.
+        targets: Nodes to compute. The pass ends when all are available. None: the outputs of the network.
     """
 
     def __init__(  # noqa: PLR0913 -- all that a pass needs
@@ -54,7 +54,7 @@ class ForwardPass:
         """Compute all steps. Each value is dropped after its last reader.
 
         Args:
-            values: Known values by node; afterwards, the outputs. If all time-steps share memory, a value has a single
+            values: Known values by node, and afterwards the outputs. If all time-steps share memory, a value has one
                 time-step.
         """
         unexpected: set[int] = set()
@@ -206,7 +206,7 @@ def unchanged(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 MAX_ELEMENTS = 1 << 20
-"""Maximum number of input elements in a rehearsal; larger inputs are rehearsed with fewer samples."""
+"""Maximum number of input elements in a rehearsal, which reduces the batch size if necessary."""
 MIN_SAMPLES = 2
 """Minimum number of samples in a rehearsal, because batch norm rejects a single value."""
 
@@ -220,8 +220,8 @@ def prepare_rehearsal(
 
     Args:
         plan: Execution plan, which depends on the size of the full batch.
-        modules: Modules by node; None for the input.
-        x_TN: Input; the rehearsal does not reference it.
+        modules: Modules by node, or None for the input.
+        x_TN: Input. The rehearsal does not reference it.
         static: Whether all time-steps of the input are equal.
     """
     shape, dtype = x_TN.shape, x_TN.dtype

@@ -32,18 +32,18 @@ READOUTS: Mapping[str, Callable[[Tensor], Tensor]] = {
 """Reductions of the outputs over time, by ``readout`` of the header."""
 
 MAX_PLANS = 16
-"""Maximum number of cached plans; loops use fewer input sizes."""
+"""Maximum number of cached plans. Few programs alternate between more input sizes."""
 
 
 class SpikingNetwork(Group):
     """PyTorch module of a network, with one submodule per node, named after the node.
 
-    Each call starts from resting neurons; no state is kept between calls. The execution plan depends on the input and
+    Each call starts from resting neurons. No state is kept between calls. The execution plan depends on the input and
     on the current modules, see :mod:`sewdsl.passes.plan`.
 
     Attributes:
-        event_listener: Callback for each convolution that may be event-driven, with the node name and whether it was;
-            see :class:`EventShares`.
+        event_listener: Callback for each convolution that may be event-driven, with the node name and whether it was.
+            See :class:`EventShares`.
         doubts_layout: Whether to warn about an input that looks batch first. The warning is issued once.
     """
 
@@ -77,14 +77,15 @@ class SpikingNetwork(Group):
         """Return the readout of the outputs over all time-steps.
 
         Args:
-            x: A sequence ``[T, N, C, H, W]`` (or ``[T, N, F]``) of any length T >= 1, or a static input ``[N, C, H,
-                W]`` (or ``[N, F]``), which is repeated at each of the network's T time-steps. If a layer has weights
-                for a fixed number of time-steps, T must have this value. Integers and booleans are converted to the
+            x: A sequence ``[T, N, C, H, W]`` (or ``[T, N, F]``) of any length T >= 1, or a static input
+                ``[N, C, H, W]`` (or ``[N, F]``), which is repeated at each of the network's T time-steps. If a layer
+                has weights for a fixed number of time-steps, T must have this value. Integers and booleans are
+                converted to the
                 dtype of the parameters without scaling: 255 becomes 255.0.
             return_sequence: Whether to return the output of every time-step instead of the readout.
 
         Returns:
-            ``[N, classes]``, or ``[T, N, classes]``; for a network with several outputs, a dictionary of these by name.
+            ``[N, classes]``, or ``[T, N, classes]``. For a network with several outputs, a dictionary of these by name.
 
         Raises:
             ValueError: If the shape, the dtype or the number of time-steps does not match.
@@ -135,7 +136,7 @@ class SpikingNetwork(Group):
             x_TN: Validated input, ``[T, N, *]``. If its time-steps share memory, time-independent values are computed
                 once.
             step: State of the nodes, if the input is one time-step of a stream.
-            targets: Nodes to return instead of the outputs; later nodes are not computed.
+            targets: Nodes to return instead of the outputs. Later nodes are not computed.
         """
         T = len(x_TN)
         if step is None or T > 1:
@@ -276,7 +277,7 @@ class SpikingNetwork(Group):
 
     @property
     def example(self) -> Tensor | None:
-        """A parameter, which shows the dtype; None without parameters."""
+        """A parameter, which shows the dtype, or None without parameters."""
         return next(self.parameters(), None)
 
     def extra_repr(self) -> str:
@@ -287,7 +288,7 @@ class SpikingNetwork(Group):
 
 @final
 class ValuesAt(nn.Module):
-    """View that outputs the values of layers and parts of a network, with shared weights; created by ``model.at``.
+    """View that outputs the values of layers and parts of a network with shared weights, created by ``model.at``.
 
     ::
 
@@ -307,7 +308,7 @@ class ValuesAt(nn.Module):
         self._gives = {path: find_part(model.network, path).gives for path in paths}
 
     def forward(self, x: Tensor) -> Any:
-        """Return the values at all time-steps, ``[T, N, *]``; for several paths, a dictionary of these by name.
+        """Return the values at all time-steps, ``[T, N, *]``, or a dictionary of several by name.
 
         Raises:
             ValueError: If the input does not match, or if the part around a layer was replaced.
@@ -353,7 +354,7 @@ class Stream:
 
         Args:
             x_N: Input of the time-step, ``[N, C, H, W]`` or ``[N, F]``.
-            state: State returned by the previous call; None for the first time-step.
+            state: State returned by the previous call, or None for the first time-step.
 
         Returns:
             The output of the time-step ``[N, classes]``, or a dictionary of several outputs by name, and the state

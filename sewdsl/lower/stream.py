@@ -74,7 +74,7 @@ class StepState:
         return type(self)(self.after, self._t + 1, masks)
 
     def delayed_value(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        """Return the output of a delay in a loop, ``[1, N, *]``; zeros at the first time-step.
+        """Return the output of a delay in a loop, ``[1, N, *]``, or zeros at the first time-step.
 
         Args:
             shape: ``[N, *]``.

@@ -197,7 +197,7 @@ class _AnyEquations(EquationKind):
 
     @property
     def time_steps(self) -> int:
-        """Number of time-steps with their own learnable parameters; 1 if they are shared."""
+        """Number of time-steps with their own learnable parameters, or 1 if they are shared."""
         return self.T if isinstance(self, KnowsSteps) else 1
 
     def hard_reset_numbers(self, learned: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -206,7 +206,7 @@ class _AnyEquations(EquationKind):
         return None if form is None else (*factor_numbers(self.equations, form, learned), self.v_reset)
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
-        """Return the input; states are recomputed."""
+        """Return the input, from which states are recomputed."""
         return SavedForBackward((0,))
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -270,10 +270,10 @@ class LinearForm(NamedTuple):
     """A time-step with H = decay · V + gain · X + drift, fire at H >= threshold, and hard reset.
 
     Attributes:
-        decay: Factor of the membrane potential; None: 0. All entries are numbers or depend on learnable parameters
+        decay: Factor of the membrane potential. None: 0. All entries are numbers or depend on learnable parameters
             only.
-        gain: Factor of the input; None: 0.
-        drift: Constant term; None: 0.
+        gain: Factor of the input. None: 0.
+        drift: Constant term. None: 0.
         threshold: Firing threshold.
     """
 
@@ -307,7 +307,7 @@ def linear_form(step: NeuronStep) -> LinearForm | None:
 
 
 def factor_numbers(step: NeuronStep, factors: Iterable[TapeEntry | None], learned: Mapping[str, Any]) -> list[Any]:
-    """Return the values of factors as numbers or tensors; 0 for None."""
+    """Return the values of factors as numbers or tensors, or 0 for None."""
     values: dict[int, Any] = {step.tape.leaf("learned", name, LEARNED).index: value for name, value in learned.items()}
     results = []
     for factor in factors:

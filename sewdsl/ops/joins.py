@@ -28,7 +28,7 @@ class Add(Join, kind="ADD"):
         return branch + identity
 
     def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
-        """Return the sum of the ranges; real if an operand is real or if counts exceed the precision of floats."""
+        """Return the sum of the ranges, or real if an operand is real or if counts exceed the precision of floats."""
         finer, coarser = sorted((branch, identity), key=lambda values: values.unit)
         if finer.upper is None or coarser.upper is None or not (ratio := coarser.unit / finer.unit).is_integer():
             return REAL
@@ -74,8 +74,8 @@ class IAnd(SpikeJoin, kind="IAND"):
 class Or(SpikeJoin, kind="OR"):
     """Spikes of the identity, the branch, or both as one spike: g(A, S) = A + S - A · S.
 
-    In a network: ``OR[ branch | shortcut ]``, or ``join OR`` for every ``g``. All operands must be spikes. ``OR[ a | b
-    | c ]`` accepts any number of operands.
+    In a network: ``OR[ branch | shortcut ]``, or ``join OR`` for every ``g``. All operands must be spikes.
+    ``OR[ a | b | c ]`` accepts any number of operands.
     """
 
     neutral_branch = 0

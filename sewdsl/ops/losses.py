@@ -32,7 +32,7 @@ class MSE(Loss, kind="MSE"):
 
         L = 1 / (N · K) · Σ (O[n, k] - Y[n, k])²
 
-    Source: Fang et al. 2021, Incorporating Learnable Membrane Time Constant; ``F.mse_loss(rate, one_hot)`` in the
+    Source: Fang et al. 2021, Incorporating Learnable Membrane Time Constant, and ``F.mse_loss(rate, one_hot)`` in the
     recipes of SpikingJelly.
     """
 
@@ -71,7 +71,7 @@ class TET(Loss, kind="TET"):
     phi: float = 1.0
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Return the mean over time-steps and samples; ``outputs`` has the shape ``[T, N, classes]``."""
+        """Return the mean over time-steps and samples of ``outputs`` ``[T, N, classes]``."""
         repeated = target.repeat(len(outputs), *([1] * (target.ndim - 1)))
         loss: Tensor = functional.cross_entropy(outputs.flatten(0, 1), repeated, label_smoothing=smoothing)
         if not self.weight:

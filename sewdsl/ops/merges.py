@@ -23,7 +23,7 @@ class Concatenation(Merge, kind="CAT"):
 
     In a network: ``CAT[ id | c16k3-BN-SN ]``.
 
-    Shape: ``[C1, H, W]``, ``[C2, H, W]``, … to ``[C1 + C2 + …, H, W]``; ``[F1]``, ``[F2]``, … to ``[F1 + F2 + …]``.
+    Shape: ``[C1, H, W]``, ``[C2, H, W]``, … to ``[C1 + C2 + …, H, W]``, or ``[F1]``, ``[F2]``, … to ``[F1 + F2 + …]``.
     """
 
     saves = "nothing"  # the gradient of each operand is a slice of the output gradient
@@ -65,8 +65,8 @@ class Maximum(Merge, kind="MAX"):
 class Product(Merge, kind="MUL"):
     """Element-wise product of the operands, in which a smaller operand is a gate for several elements.
 
-    In a network: ``MUL[ c32k1-BN-SN-SUM(over=channels, groups=8)-SN | c32k1-BN-SN ]``, or channel attention, ``MUL[
-    MEAN(over=places)-c8k1-ReLU-c32k1 | id ]``.
+    In a network: ``MUL[ c32k1-BN-SN-SUM(over=channels, groups=8)-SN | c32k1-BN-SN ]``, or channel attention,
+    ``MUL[ MEAN(over=places)-c8k1-ReLU-c32k1 | id ]``.
 
     Shape: all ``[C, H, W]``, except for gates: ``[C, 1, 1]`` for all positions of a channel, ``[1, H, W]`` for all
     channels of a position, ``[G, H, W]`` and ``[G, 1, 1]`` for G groups of C / G consecutive channels. Or all ``[F]``,

@@ -79,7 +79,7 @@ class RAdam(_Moments, kind="RAdam"):
 class RMSprop(Optimizer, kind="RMSprop"):
     """Optimizer that divides the gradient by a running root mean square (Tieleman and Hinton 2012).
 
-    In a file: ``optimizer RMSprop(lr=0.01, momentum=0.9)``; with g = gradient + weight_decay · w::
+    In a file: ``optimizer RMSprop(lr=0.01, momentum=0.9)``. With g = gradient + weight_decay · w::
 
         q = alpha · q + (1 - alpha) · g²
         b = momentum · b + g / (√q + eps)
@@ -117,7 +117,7 @@ class SGD(Optimizer, kind="SGD"):
     Attributes:
         momentum: Momentum, in [0, 1).
         weight_decay: Weight decay, >= 0.
-        nesterov: Nesterov momentum; requires a momentum above 0.
+        nesterov: Nesterov momentum, which requires a momentum above 0.
     """
 
     lr: float = Field(gt=0)

@@ -100,7 +100,7 @@ _MAX_NAME_LENGTH = 200
 
 
 class _EquationError(Exception):
-    """Invalid expression; None if it was reported already."""
+    """Invalid expression, with a diagnostic unless it was reported already."""
 
     def __init__(self, diagnostic: Diagnostic | None) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ def _suggest(name: str, names: Iterable[str], span: Span) -> tuple[str, tuple[Fi
 
 
 def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, float]]:
-    """Return the default values of a neuron's parameters; integers if they are written as integers.
+    """Return the default values of a neuron's parameters, as integers if written so.
 
     An invalid default is reported and omitted.
     """
@@ -194,7 +194,7 @@ class _Reader:
 
     Attributes:
         tape: Tape that receives the results.
-        meanings: Current entry of each name; None if its definition has errors.
+        meanings: Current entry of each name, or None if its definition has errors.
         settings: Settings of ``reset``.
         names: Names that are assigned later.
         ends: Indices of entries that are not expanded in sums: values of names and functions.
@@ -407,7 +407,7 @@ class _Translation:
             self._report("unassigned-state", message, word.span, hint)
 
     def _is_free(self, word: Word) -> bool:
-        """Return whether a name can be defined; report it if not."""
+        """Return whether a name can be defined, and report it if not."""
         name = word.text
         parameters = {parameter.name.text for parameter in self.definition.parameters}
         if name not in {*RESERVED_VARIABLES, *parameters, *self.learned} and "." not in name:

@@ -19,7 +19,7 @@ class Cosine(Schedule, kind="Cosine"):
         factor = (1 + cos(π · epoch / T_max)) / 2
 
     Attributes:
-        T_max: Epochs until zero, >= 1; the learning rate increases again afterwards. None: all epochs of the recipe.
+        T_max: Epochs until zero, >= 1. The learning rate increases again afterwards. None: all epochs of the recipe.
     """
 
     T_max: Positive | None = None
@@ -51,7 +51,7 @@ class OneCycle(Schedule, kind="OneCycle"):
     final_div_factor: float = Field(default=1e4, ge=1)
 
     def factor(self, epoch: int, epochs: int) -> float:
-        """Return the factor of a step; constant after the last step.
+        """Return the factor of a step, which is constant after the last step.
 
         Args:
             epoch: Index of the step, from 0.
@@ -118,7 +118,7 @@ class WarmRestarts(Schedule, kind="WarmRestarts"):
 
     In a file: ``schedule WarmRestarts(T_0=10, T_mult=2)``. PyTorch: ``CosineAnnealingWarmRestarts``::
 
-        factor = (1 + cos(π · t / T)) / 2        t: epochs since the last restart; T: T_0, T_0 · T_mult, T_0 · T_mult²,
+        factor = (1 + cos(π · t / T)) / 2        t: epochs since the last restart, T: T_0, T_0 · T_mult, T_0 · T_mult²,
         …
 
     Attributes:

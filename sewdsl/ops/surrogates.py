@@ -19,7 +19,7 @@ class ATan(Surrogate, kind="ATan"):
         σ'(u) = scale · alpha / (2 (1 + (π/2 · alpha · u)²))
 
     Attributes:
-        alpha: Steepness, > 0; σ'(0) = scale · alpha / 2.
+        alpha: Steepness, > 0, with σ'(0) = scale · alpha / 2.
         scale: Factor of σ', > 0. With alpha 2, 1 + π²/4 makes σ'(±1/2) = 1 (appendix A.5).
     """
 
@@ -32,7 +32,7 @@ class ATan(Surrogate, kind="ATan"):
 
 
 class Constant(Surrogate, kind="Constant"):
-    """Constant gradient (straight-through; "Constant 1" of appendix A.5).
+    """Constant gradient (straight-through, "Constant 1" of appendix A.5).
 
     In a network: ``surrogate=Constant(value=1.0)``::
 
@@ -49,7 +49,7 @@ class Constant(Surrogate, kind="Constant"):
 
 
 class Rectangular(Surrogate, kind="Rectangular"):
-    """Constant gradient near the threshold, zero elsewhere (reference 64; appendix A.5 with width 1).
+    """Constant gradient near the threshold, zero elsewhere (reference 64, and appendix A.5 with width 1).
 
     In a network: ``surrogate=Rectangular(width=1.0)``::
 
@@ -74,7 +74,7 @@ class Sigmoid(Surrogate, kind="Sigmoid"):
         σ'(u) = alpha · σ(u) (1 - σ(u))
 
     Attributes:
-        alpha: Steepness, > 0; σ'(0) = alpha / 4.
+        alpha: Steepness, > 0, with σ'(0) = alpha / 4.
     """
 
     alpha: float = Field(default=4.0, gt=0)

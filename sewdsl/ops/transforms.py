@@ -58,7 +58,7 @@ class CutMix(BatchTransform, kind="CutMix"):
     batch. One rectangle is drawn per batch, and applies to all time-steps.
 
     Attributes:
-        alpha: Parameter of the distribution Beta(alpha, alpha) of the mixing fraction, > 0; 1 is uniform.
+        alpha: Parameter of the distribution Beta(alpha, alpha) of the mixing fraction, > 0 (1: uniform).
         p: Fraction of batches that are mixed, in [0, 1].
     """
 
@@ -102,7 +102,7 @@ class Mixup(BatchTransform, kind="Mixup"):
         x = λ · x[n] + (1 - λ) · x[n-1]        y = λ · y[n] + (1 - λ) · y[n-1]
 
     Attributes:
-        alpha: Parameter of the distribution Beta(alpha, alpha) of λ, > 0; 1 is uniform.
+        alpha: Parameter of the distribution Beta(alpha, alpha) of λ, > 0 (1: uniform).
         p: Fraction of batches that are mixed, in [0, 1].
     """
 
@@ -118,7 +118,7 @@ class NDA(SampleTransform, kind="NDA"):
 
     In a file: ``augment NDA``, usually with ``flip on``. ``ops`` operations are drawn from::
 
-        roll    by up to 2 · level + 1 pixels in each direction; pixels re-enter on the opposite side
+        roll    by up to 2 · level + 1 pixels in each direction, re-entering on the opposite side
         rotate  by up to 15 · level degrees in each direction, to the nearest pixel
         cutout  a square of 8 · level pixels is set to 0, with its centre anywhere
 
@@ -216,7 +216,7 @@ class RandomFlipPolarity(EventTransform, kind="RandomFlipPolarity"):
 
 
 class SpatialJitter(EventTransform, kind="SpatialJitter"):
-    """Random shift of each event; events outside the sensor are removed.
+    """Random shift of each event, which removes events outside the sensor.
 
     In a file: ``augment SpatialJitter(var_x=1.0, var_y=1.0)``. tonic: ``SpatialJitter``.
 

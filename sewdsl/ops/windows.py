@@ -100,7 +100,7 @@ def output_size(  # noqa: PLR0913 -- a window has five parameters
 
 
 def window_counts(length: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> tuple[int, ...]:
-    """Return for each position along an axis the number of windows that contain it; fewer at the edges."""
+    """Return for each position along an axis the number of windows that contain it, or fewer at the edges."""
     last_start = (length + 2 * padding - dilation * (kernel - 1) - 1) // stride * stride
     starts_by_position = (
         range(position + padding - dilation * (kernel - 1), position + padding + 1, dilation)

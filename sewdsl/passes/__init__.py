@@ -73,7 +73,7 @@ def run_passes(network: Network, level: int = 1) -> Iterator[PassResult]:
 
 
 def optimize_program(network: Network, level: int = 1) -> Program:
-    """Return the program of a network after all passes of a level; see :func:`run_passes`."""
+    """Return the program of a network after all passes of a level (see :func:`run_passes`)."""
     program = Program.of(network)
     for result in run_passes(network, level):
         program = result.program

@@ -62,7 +62,7 @@ class ExecutionContext(NamedTuple):
         device: Device type of PyTorch: ``cpu``, ``cuda``.
         kernels: Whether the generated kernels of the device are enabled and available.
         gradients: Whether a backward pass follows.
-        compiling: Whether PyTorch's compiler traces the program; it plans memory itself.
+        compiling: Whether PyTorch's compiler traces the program. It plans memory itself.
         modules: State of the module of each node. Empty: all modules are as built, in training mode.
     """
 
@@ -86,7 +86,7 @@ class PlannedStep(NamedTuple):
     Attributes:
         nodes: Nodes in order. The output of the step is the last node, unless the step is a loop.
         operands: Nodes that the step reads.
-        keeps: Operands that are saved for its gradient; a loop saves them unchanged.
+        keeps: Operands that are saved for its gradient. A loop saves them unchanged.
         spent: Nodes without readers after this step.
         once: Whether the step is computed for one time-step instead of all.
         recomputed: Whether its output is recomputed in the backward pass instead of saved.
@@ -119,7 +119,7 @@ class PlannedStep(NamedTuple):
 
     @property
     def gives(self) -> int:
-        """Output node of the step; the last one for a loop."""
+        """Output node of the step, or the last one of a loop."""
         return self.outputs[-1]
 
 
@@ -127,7 +127,7 @@ class ExecutionPlan(NamedTuple):
     """Execution plan of a program.
 
     Attributes:
-        bits: Bits per saved value, by node; other values are saved unchanged.
+        bits: Bits per saved value, by node. Other values are saved unchanged.
         doubtful: Nodes of spikes or counts whose values may be out of range, because the module is hooked or replaced.
             The plan relies on their range.
     """
@@ -233,7 +233,7 @@ class PlanOutline:
         return ExecutionPlan(tuple(steps), bits, frozenset(doubtful))
 
     def _fused_count(self, step: _Step, context: ExecutionContext) -> tuple[int, Kernel]:
-        """Return the number of leading parts of a step that run in one kernel, and the kernel; 0 for none."""
+        """Return the number of leading parts of a step that run in one kernel, and the kernel, or 0 for none."""
         kinds, alone = [part.kind for part in step.parts], [context.module(i).alone for i in step.all_parts.nodes]
         if kinds[:1] == ["batch norm"] and kinds[1:2] == ["neuron"]:
             possible = context.kernels and not (alone[0] or alone[1])
@@ -285,7 +285,7 @@ class PlanOutline:
 
 
 def plan_execution(program: Program, context: ExecutionContext) -> ExecutionPlan:
-    """Return the execution plan of a program; for several contexts, reuse a :class:`PlanOutline`."""
+    """Return the execution plan of a program, without caching its :class:`PlanOutline`."""
     return PlanOutline(program).resolve(context)
 
 

@@ -42,7 +42,7 @@ class ExecutionStep:
 
     @property
     def gives(self) -> int:
-        """Output node of the step; the last one for a loop."""
+        """Output node of the step, or the last one of a loop."""
         return self.outputs[-1]
 
     def keeps(self, network: Network) -> frozenset[int]:
@@ -61,7 +61,7 @@ class Program:
 
     Attributes:
         channels_last: Whether feature maps are stored in channels-last memory format.
-        bits: Bits per saved value, by node; other values are saved unchanged.
+        bits: Bits per saved value, by node. Other values are saved unchanged.
         lean: Whether small tensors are fused and packed too, although storing them is faster.
         recomputed: Nodes whose values are recomputed in the backward pass instead of saved.
         events: Convolutions that may skip inactive inputs, with the kind of their input.

@@ -34,7 +34,7 @@ def predict_memory(network: Network, batch: int | None, device: Literal["cpu", "
     """Predict the memory of a training step with the recipe of the network.
 
     Args:
-        batch: Batch size; None: that of the recipe.
+        batch: Batch size. None: that of the recipe.
     """
     recipe = network.recipe
     if recipe is not None and batch is not None:
@@ -97,7 +97,7 @@ class StepRow(NamedTuple):
     """Description of a planned step.
 
     Attributes:
-        runs: Kernels and options; empty for a node that is computed by itself.
+        runs: Kernels and options, or empty for a node that is computed by itself.
         stored: Memory format of feature maps.
         kept: Format of the value saved for the backward pass.
     """

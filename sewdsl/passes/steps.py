@@ -68,7 +68,7 @@ def _norms_by_neuron(network: Network) -> dict[int, int]:
 
 
 def _neurons_by_join(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:
-    """Return for each join the normalised neuron whose spikes only this join reads; of two, the later one."""
+    """Return for each join the normalised neuron whose spikes only this join reads, or the later one of two."""
     return {
         readers[0]: i
         for i, readers in enumerate(network.graph.consumers)

@@ -174,7 +174,7 @@ class TemporalChannelAttention(Layer, KnowsSteps, kind="TCJA"):
         Z[t, c] = mean of X[t, c] over positions,   Y[t, c] = sigmoid(A[t, c] · B[t, c]) · X[t, c]
 
     A is a convolution of Z along channels that mixes all time-steps. B is a convolution along time-steps that mixes all
-    channels. Both have no bias and are padded with zeros to the same length; an even kernel is padded by one more at
+    channels. Both have no bias and are padded with zeros to the same length. An even kernel is padded by one more at
     the end. The kernels are named, as in the authors' code, after the axis that the convolution mixes. The layer needs
     all time-steps at once, so it cannot be streamed, and its weights are valid for one T only.
 

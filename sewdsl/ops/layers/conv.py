@@ -70,7 +70,7 @@ class Conv(_Convolution, kind="c", key="conv"):
         groups: Number of groups of channels that are not mixed.
         bias: Whether to add a learnable constant per channel. None: only if no batch norm follows.
 
-    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = floor((H + 2p - d(k-1) - 1) / s) + 1; ``[C, L]`` to
+    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = floor((H + 2p - d(k-1) - 1) / s) + 1. ``[C, L]`` to
     ``[channels, L']``.
     """
 
@@ -98,7 +98,7 @@ class Conv(_Convolution, kind="c", key="conv"):
         return height, width
 
     def _paddings(self) -> str:
-        """Return a help with a possible padding; with a stride, one that divides the size exactly."""
+        """Return a help with a possible padding, which divides the size exactly by the stride."""
         if min(self.stride) == 1:
             return f"set the padding, e.g. p{min(self.kernel) // 2} or p0"
         each = zip(self.kernel, self.stride, self.dilation, strict=True)
@@ -125,7 +125,7 @@ class Conv(_Convolution, kind="c", key="conv"):
         return self._taps(inputs[0]) * self.infer(*inputs).elements
 
     def fan_out(self, *inputs: Signal) -> FanOut:
-        """Return the windows that contain a position, times the output channels of a group; padding is not counted."""
+        """Return the windows that contain a position, times the output channels of a group, without padding."""
         windows = zip(inputs[0].shape[1:], *self._window(inputs[0]), strict=True)
         return FanOut.of_axes([window_counts(*window) for window in windows], self.channels // self.groups)
 
@@ -173,8 +173,8 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         groups: Number of groups of channels that are not mixed.
         bias: Whether to add a learnable constant per channel. None: only if no batch norm follows.
 
-    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = (H - 1) s - 2p + k + o, which is s·H without p and o; ``[C,
-    L]`` to ``[channels, L']``.
+    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = (H - 1) s - 2p + k + o, which is s·H without p and o.
+    ``[C, L]`` to ``[channels, L']``.
     """
 
     output_padding: Annotated[NaturalPair | None, Letter("o")] = None

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class Delay(Layer, kind="DELAY"):
-    """Delay by one time-step; the first output is zero.
+    """Delay by one time-step, with zeros at the first.
 
-    In a network: ``DELAY``. After a name, it may read a value that is defined later, for feedback connections: ``let h
-    = ADD[ FC38 | h-DELAY-FC38 ]-SN``.
+    In a network: ``DELAY``. After a name, it may read a value that is defined later, for feedback connections:
+    ``let h = ADD[ FC38 | h-DELAY-FC38 ]-SN``.
 
     Shape: any, unchanged.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Linear(Layer, kind="FC"):
-    """Fully connected layer; a feature map is flattened first.
+    """Fully connected layer on a vector or a flattened feature map.
 
     In a network: ``FC11``, ``FC110b0``.
 

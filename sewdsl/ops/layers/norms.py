@@ -27,7 +27,7 @@ class _ScaledPerChannel(Layer):
 
 
 class Norm(_ScaledPerChannel):
-    """Batch norm; a convolution before it needs no bias.
+    """Base class of batch norms, which make the bias of a preceding convolution redundant.
 
     Attributes:
         eps: Constant added to the variance, > 0.
@@ -103,7 +103,7 @@ class TemporalEffectiveBatchNorm(Norm, KnowsSteps, kind="TEBN"):
     Attributes:
         steps: T, filled in by the network.
 
-    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C + T parameters; p is initialised to 1.
+    Shape: ``[C, H, W]``, ``[C, L]`` or ``[F]``, unchanged. 2 C + T parameters, with p initialised to 1.
     """
 
     reads = "past"

@@ -75,16 +75,16 @@ class Pool(Layer):
 
 
 class AvgPool(Pool, kind="AP", key="avg_pool"):
-    """Average pooling; on a vector, a voting layer with k neurons per class.
+    """Average pooling, or on a vector a voting layer with k neurons per class.
 
     In a network: ``APk2``, ``APk10s10``.
 
     Attributes:
-        kernel: Height and width of the window, or its length on ``[C, L]``; neurons per class on a vector.
+        kernel: Height and width of the window, or its length on ``[C, L]``, or neurons per class on a vector.
         stride: Step of the window. The default is the kernel size, which is required on a vector.
         padding: Zero padding on each side, included in the mean, at most half the kernel. Not available on a vector.
 
-    Shape: ``[C, H, W]`` to ``[C, H', W']`` and ``[C, L]`` to ``[C, L']``, rounded down; ``[F]`` to ``[F / k]``.
+    Shape: ``[C, H, W]`` to ``[C, H', W']`` and ``[C, L]`` to ``[C, L']``, rounded down, and ``[F]`` to ``[F / k]``.
     """
 
     saves = "nothing"  # the gradient of a mean depends on the shape only
@@ -119,7 +119,7 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
         return features // voters
 
     def cropped(self, signal: Signal) -> Lengths:
-        """Return the rows and columns of the input that no window covers; 0 for a voting layer."""
+        """Return the rows and columns of the input that no window covers, or 0 for a voting layer."""
         return (0,) if len(signal.shape) == 1 else super().cropped(signal)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

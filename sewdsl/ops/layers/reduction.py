@@ -68,8 +68,8 @@ class Mean(Reduction, kind="MEAN"):
         over: ``channels``, or ``places``: the positions, i.e. height and width or the length.
         groups: Number of groups of consecutive channels that are reduced separately, with ``over=channels``, >= 1.
 
-    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``; over channels ``[C, H, W]`` to ``[G,
-    H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
+    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``. Over channels ``[C, H, W]`` to
+    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
     """
 
     def infer(self, *inputs: Signal) -> Signal:
@@ -89,8 +89,8 @@ class Sum(Reduction, kind="SUM"):
         over: ``channels``, or ``places``: the positions, i.e. height and width or the length.
         groups: Number of groups of consecutive channels that are reduced separately, with ``over=channels``, >= 1.
 
-    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``; over channels ``[C, H, W]`` to ``[G,
-    H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
+    Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``. Over channels ``[C, H, W]`` to
+    ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
     """
 
     def infer(self, *inputs: Signal) -> Signal:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class Scale(Layer, kind="SCALE"):
     """Multiplication by a scalar, which may be learnable.
 
-    In a network: ``SCALE(value=0.5)``, or at the end of an operand, to weight it: ``ADD[ c32k3-BN-SN-SCALE(learn=on) |
-    id ]``.
+    In a network: ``SCALE(value=0.5)``, or at the end of an operand, to weight it:
+    ``ADD[ c32k3-BN-SN-SCALE(learn=on) | id ]``.
 
     Attributes:
-        value: Factor, > 0; the initial value if it is learnable.
+        value: Factor, > 0. The initial value if it is learnable.
         learn: Whether the factor is learnable, one per layer.
 
     Shape: any, unchanged. Without ``learn``, spikes and counts become multiples of the factor. With ``learn``, they
@@ -36,7 +36,7 @@ class Scale(Layer, kind="SCALE"):
     learn: Switch = False
 
     def infer(self, *inputs: Signal) -> Signal:
-        """Return a range of multiples of the factor; real if the factor is learnable."""
+        """Return a range of multiples of the factor, or real if the factor is learnable."""
         (source,) = inputs
         if self.learn or source.values.upper is None:
             values = REAL

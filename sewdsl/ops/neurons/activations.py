@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class GELU(Activation, kind="GELU"):
-    """x Φ(x), element-wise, where Φ is the distribution function of the normal distribution; no state, no spikes.
+    """x Φ(x), element-wise, where Φ is the distribution function of the normal distribution, without state and spikes.
 
     In a network: ``GELU``.
 
@@ -30,12 +30,12 @@ class GELU(Activation, kind="GELU"):
 
 
 class Logistic(Activation, kind="Logistic"):
-    """1 / (1 + exp(-x)), element-wise, between 0 and 1; no state, no spikes.
+    """1 / (1 + exp(-x)), element-wise, between 0 and 1, without state and spikes.
 
     In a network: ``Logistic``.
 
-    PyTorch's name is ``Sigmoid``, which is a surrogate in this language. The output can be a gate: ``MUL[
-    MEAN(over=places)-c8k1-ReLU-c32k1-Logistic | id ]``.
+    PyTorch's name is ``Sigmoid``, which is a surrogate in this language. The output can be a gate:
+    ``MUL[ MEAN(over=places)-c8k1-ReLU-c32k1-Logistic | id ]``.
 
     Shape: any, unchanged. The output is real, also for spikes.
     """
@@ -53,7 +53,7 @@ class Logistic(Activation, kind="Logistic"):
 
 
 class PReLU(Activation, kind="PReLU"):
-    """max(x, 0) + slope · min(x, 0), element-wise, with a learnable slope; no state, no spikes.
+    """max(x, 0) + slope · min(x, 0), element-wise, with a learnable slope, without state and spikes.
 
     In a network: ``PReLU``, ``PReLU(slope=0.1, shared=off)``. He et al. 2015, Eq. 1.
 
@@ -79,7 +79,7 @@ class PReLU(Activation, kind="PReLU"):
 
 
 class ReLU(Activation, kind="ReLU"):
-    """max(x, 0), element-wise; no state, no spikes.
+    """max(x, 0), element-wise, without state and spikes.
 
     In a network: ``ReLU``.
 
@@ -97,11 +97,11 @@ class ReLU(Activation, kind="ReLU"):
 
 
 class SiLU(Activation, kind="SiLU"):
-    """x / (1 + exp(-x)), element-wise; no state, no spikes.
+    """x / (1 + exp(-x)), element-wise, without state and spikes.
 
     In a network: ``SiLU``.
 
-    Elfwing et al. 2018, Eq. 5; also called swish.
+    Elfwing et al. 2018, Eq. 5, also called swish.
 
     Shape: any, unchanged. The output is real, also for spikes.
     """
@@ -111,7 +111,7 @@ class SiLU(Activation, kind="SiLU"):
 
 
 class Tanh(Activation, kind="Tanh"):
-    """tanh(x), element-wise, between -1 and 1; no state, no spikes.
+    """tanh(x), element-wise, between -1 and 1, without state and spikes.
 
     In a network: ``Tanh``.
 

@@ -75,7 +75,7 @@ class PLIF(LinearNeuron, kind="PLIF"):
         1/tau = sigmoid(w),   H[t] = (1 - 1/tau) V[t-1] + (1/tau) X[t] + v_reset/tau
 
     Attributes:
-        tau: Initial membrane time constant in time-steps, > 1; w is initialised to -log(tau - 1).
+        tau: Initial membrane time constant in time-steps, > 1, with w initialised to -log(tau - 1).
 
     Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1.
     """

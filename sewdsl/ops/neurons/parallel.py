@@ -25,7 +25,7 @@ class ParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="PSN"):
     ``MaskedPSN`` and ``SlidingPSN`` read only the past.
 
     Attributes:
-        v_threshold: Initial firing threshold, > 0; b is initialised to -v_threshold.
+        v_threshold: Initial firing threshold, > 0, with b initialised to -v_threshold.
         surrogate: Derivative of the step function in the backward pass.
         steps: T, filled in by the network.
 
@@ -55,7 +55,7 @@ class MaskedParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="MaskedPSN"):
     time-steps.
 
     Attributes:
-        v_threshold: Initial firing threshold, > 0; b is initialised to -v_threshold.
+        v_threshold: Initial firing threshold, > 0, with b initialised to -v_threshold.
         surrogate: Derivative of the step function in the backward pass.
         order: Number of time-steps per potential, including the current one, at least 1.
         steps: T, filled in by the network.
@@ -88,7 +88,7 @@ class SlidingParallelSpikingNeuron(ParallelNeuron, kind="SlidingPSN"):
     Currents before the first time-step are 0. The neuron can be streamed, and accepts any number of time-steps.
 
     Attributes:
-        v_threshold: Initial firing threshold, > 0; b is initialised to -v_threshold.
+        v_threshold: Initial firing threshold, > 0, with b initialised to -v_threshold.
         surrogate: Derivative of the step function in the backward pass.
         order: Number of time-steps per potential, including the current one, at least 1. W is initialised to …, 1/4,
             1/2, 1.

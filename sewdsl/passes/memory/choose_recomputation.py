@@ -36,7 +36,7 @@ class SavingTarget(NamedTuple):
 
 
 def min_cost_cover(costs: Mapping[int, int], needs: Sequence[SavingTarget]) -> frozenset[int] | None:
-    """Return the set of values of minimum cost that meets all targets; None if there is none.
+    """Return the set of values of minimum cost that meets all targets, or None if there is none.
 
     Args:
         costs: Cost of recomputing each value, >= 0.
@@ -242,7 +242,7 @@ class _Search:
 
 
 def _moments_over_budget(peak: PeakMemory, budget: int) -> list[Moment]:
-    """Return the local maxima of memory over the budget; the largest ones, if there are many."""
+    """Return the largest local maxima of memory over the budget."""
     moments = peak.moments
     triples = zip((None, *moments[:-1]), moments, (*moments[1:], None), strict=True)
     maxima = [

@@ -26,7 +26,7 @@ class SavedRecord:
     """Saved tensor of a value.
 
     Attributes:
-        store: Memory of the packed or unchanged value; None if the value is recomputed.
+        store: Memory of the packed or unchanged value, or None if the value is recomputed.
         step: Step that recomputes the value, if any.
         cached: Memory of the recomputed value, after its first use.
         references: Number of steps and records that may still read the value.
@@ -52,14 +52,14 @@ class SimulatedHeap:
         self.now = standing
 
     def hold(self, store: Allocation) -> Allocation:
-        """Add a reference; the first one allocates the memory."""
+        """Add a reference and allocate the memory with the first one."""
         if not store.references:
             self.now += store.bytes
         store.references += 1
         return store
 
     def drop(self, store: Allocation | None) -> None:
-        """Remove a reference; the last one frees the memory."""
+        """Remove a reference and free the memory with the last one."""
         if store is not None:
             store.references -= 1
             if not store.references:
@@ -76,7 +76,7 @@ class SimulatedHeap:
         return record
 
     def release(self, record: SavedRecord | None) -> None:
-        """Remove a reference to a saved value; the last one frees its memory and releases its operands."""
+        """Remove a reference to a saved value, and with the last one free its memory and its operands."""
         if record is None:
             return
         record.references -= 1
@@ -130,7 +130,7 @@ class PeakMemory:
 
 
 def peak_memory(program: Program, load: TrainingLoad) -> PeakMemory:
-    """Predict the memory of a training step of a program; see :class:`PeakMemory`."""
+    """Predict the memory of a training step of a program (see :class:`PeakMemory`)."""
     return _Run(ValueSizes(program, load)).peak()
 
 
@@ -321,7 +321,7 @@ class _Run:
         return {i for i in node.inputs if i in step.operands} if adds else set()
 
     def _fetch(self, record: SavedRecord, index: int) -> list[Allocation]:
-        """Allocate an unpacked value, or recompute it; recomputed values stay cached."""
+        """Allocate an unpacked value, or recompute and cache it."""
         if record.step is not None:
             self._compute(record, index)
             return []

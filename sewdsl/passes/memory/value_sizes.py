@@ -28,7 +28,7 @@ class TrainingLoad(NamedTuple):
         samples: Batch size N.
         mixed: Whether layers compute in 16 bits.
         states: State tensors of the optimizer per weight tensor, including averaged weights.
-        steps: Number of time-steps; None: that of the network.
+        steps: Number of time-steps. None: that of the network.
     """
 
     samples: int
@@ -120,7 +120,7 @@ class ValueSizes:
         """Return the number of elements of a node's output, or of its gradient.
 
         Args:
-            once: Whether the tensor has a single time-step; None: as for the output.
+            once: Whether the tensor has a single time-step. None: as for the output.
         """
         once = index in self.once if once is None else once
         return self.network.nodes[index].output.elements * self.load.samples * (1 if once else self.T)
@@ -130,7 +130,7 @@ class ValueSizes:
         return self.elements(index, once=once) * self._widths[index]
 
     def kept(self, index: int) -> int | None:
-        """Return the size of a packed value in bytes; None if the value is saved unchanged."""
+        """Return the size of a packed value in bytes, or None if the value is saved unchanged."""
         bits = self.plan.bits.get(index)
         return None if bits is None else -(-self.elements(index) * bits // 8)
 
