@@ -75,6 +75,7 @@ def compile(
     if isinstance(spec, Network) and options:
         raise TypeError(f"options cannot be combined with a Network, got {', '.join(options)}; pass them to load()")
     network = spec if isinstance(spec, Network) else load(spec, **options)
+    # Invalid weights are reported before the network is built.
     file = None if weights is None else _weights_file(spec, weights)
     model = lower(optimize_program(network, optimize), seed=seed)
     if file is None:
@@ -100,6 +101,7 @@ def _weights_file(spec: str | Path | Network, weights: str) -> Path:
     if weights != "trained":
         message = f"weights must be 'trained' or None, got {weights!r}; use sewdsl.load_trained or load_state_dict"
         raise ValueError(message)
+    # Only the shipped networks have shipped weights. A file of the same name may define another network.
     if not isinstance(spec, str) or spec not in files:
         name = spec.name if isinstance(spec, Network) else spec
         raise ValueError(f"no trained weights for '{name}'; networks with trained weights: {', '.join(files)}")

@@ -12,6 +12,7 @@ from sewdsl.ir.recipe import Transform
 from sewdsl.light_dataclass import dataclass
 from sewdsl.ops import catalogue, plugins
 
+# Regular expressions instead of the parser, because listing all networks must be fast.
 _NETWORK = re.compile(r'^network\s+"([^"]*)"', re.MULTILINE)
 _COMMENT = re.compile(r"(?:^#.*\n)+", re.MULTILINE)
 _SENTENCE = re.compile(r"(?:\([^)]*\)|.)*?(?=[.;] [A-Z]|\.$|$)")
@@ -103,6 +104,7 @@ def list_names() -> list[ListedName]:
     blocks = _BLOCK.findall(shipped_networks()["blocks"].read_text(encoding="utf-8"))
     return [
         *sorted(kinds, key=lambda each: (each.family, each.name)),
+        # Some shipped neurons are both a kind and a definition.
         *(ListedName(name, "language", meaning) for name, meaning in RESERVED_NAMES.items()),
         *(
             ListedName(name, "neuron", "see 'sewdsl nets neurons'")

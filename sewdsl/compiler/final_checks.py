@@ -73,6 +73,7 @@ def _unreached(network: Network, before: Network, named: Sequence[int], changes:
 
     Neurons in the text of an override are excluded.
     """
+    # Nodes are compared by index, which requires equal structures.
     if before.settings.neuron is None or len(before) != len(network):
         return []
     override_spans = [change.place for change in changes]
@@ -120,6 +121,7 @@ def _unreached_help(unreached: Sequence[Node], body: Body | None) -> str:
     span = None if body is None else body.expression.span
     if span is not None and all(_inside(node.span, span) for node in unreached):
         text = span.text
+        # From the end, so that earlier offsets stay valid.
         for start, end in sorted({(node.span.start, node.span.end) for node in unreached}, reverse=True):
             text = text[: start - span.start] + OWN_NEURON + text[end - span.start :]
         text = " ".join(text.split())
@@ -231,6 +233,7 @@ def failed_expectations(diagnostics: Iterable[Diagnostic]) -> set[Span]:
 
 def claims_of_another_network(network: Network, changes: Sequence[Override]) -> set[Span]:
     """Return the spans of measured claims, if the overrides define a network other than the measured one."""
+    # Overrides of the recipe or the study do not change the network.
     changed = any(change.key.split(".")[0] not in SECTIONS for change in changes)
     return {figure.span for figure in network.expectations if is_measured(network, figure)} if changed else set()
 

@@ -16,6 +16,7 @@ def apply_fixes(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bo
         unsafe: Also apply fixes that are likely but not certain to be correct.
     """
     pieces, copied = [], 0
+    # The first fix of a diagnostic is the preferred one.
     fixes = (fix for diagnostic in diagnostics for fix in diagnostic.fixes[:1])
     for edit in edits_of_fixes(fixes, source, unsafe=unsafe):
         pieces += [source.text[copied : edit.span.start], edit.text]
@@ -33,6 +34,7 @@ def edits_of_fixes(fixes: Iterable[Fix], source: Source, *, unsafe: bool = False
         unsafe: Also return fixes that are likely but not certain to be correct.
     """
     applied: list[Edit] = []
+    # A fix is applied completely or not at all.
     for fix in fixes:
         in_source = all(edit.span.source == source for edit in fix.edits)
         if in_source and (fix.safe or unsafe) and not any(_overlaps(edit, applied) for edit in fix.edits):

@@ -147,6 +147,7 @@ class Compilation:
             SewdslError: If the spec has errors.
         """
         name, assembly = self.result().name, self.assembly or Assembly()
+        # The default name is that of the file, which the text does not know.
         settings = {"network": Setting(Word("network"), (Text(name),)), **assembly.settings}
         statements: list[Statement] = [
             Version(Number("1")),
@@ -187,6 +188,7 @@ def read(spec: str | Path | Source, **options: Unpack[Options]) -> Compilation:
         from sewdsl.dialects import parse_conventions
 
         spec_source = reporter.take(spec_source.in_dialect(reporter.take(parse_conventions(dialect, bounds.value))))
+        # Without a valid dialect, the source cannot be parsed.
         if reporter.errors:
             return Compilation(spec_source, None, None, None, reporter.sorted)
     return run_front_end(spec_source, overrides(options), bounds.value, reporter.found)
@@ -247,6 +249,7 @@ class _FrontEnd:
         if self.spec_source.dialect is None:
             parse_text = parse_compact if self.spec_source.compact else parse
             return Parsed(self.reporter.take(parse_text(source, limits)))
+        # Dialects are imported on demand, because most sources are in the language of sewdsl.
         from sewdsl.dialects import translate
 
         neuron = any(change.key == "neuron" for change in self.changes)
@@ -261,6 +264,7 @@ class _FrontEnd:
 
     def elaborate(self, assembled: Assembled) -> Elaborated:
         """Return the network of the statements with overrides applied."""
+        # Figures of the source belong to the unchanged network.
         written = replace(assembled.assembly, figures=()) if self.variant else assembled.assembly
         assembly = apply_overrides(written, self.changes, self.reporter, shipped_blocks())
         siblings = (
@@ -285,10 +289,12 @@ class _FrontEnd:
             assembly = replace(assembly, figures=tuple(f for f in assembly.figures if f.span not in overridden))
             expectations = tuple(figure for figure in network.expectations if figure.span not in overridden)
             network = replace(network, expectations=expectations) if overridden else network
+        # With errors, the network ends early, and checks of the complete network would report consequences.
         if network is not None and elaboration.whole:
             self.reporter.extend(check_classes(network, self.changes))
             recompile = self._recompile(elaborated.assembled)
             self.reporter.extend(check_reach(network, elaboration.named, self.changes, assembly.body, recompile))
+            # The memory prediction builds a program, which requires a valid network.
             if not self.reporter.errors:
                 self.reporter.extend(check_memory(network, assembly))
         study = self.reporter.take(read_study_section(assembly.study)) if assembly.study else Study()
@@ -323,6 +329,7 @@ class _FrontEnd:
     def _overridden_figures(self, diagnostics: Sequence[Diagnostic], assembled: Assembled) -> set[Span]:
         """Return the spans of figures that hold without the overrides, but not with them."""
         failed = failed_expectations(diagnostics)
+        # The unchanged network is compiled only if necessary.
         if not (failed and self.changes):
             return set()
         front_end = self._restart_after_assembly(assembled, ())

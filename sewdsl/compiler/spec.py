@@ -113,6 +113,7 @@ def find_source(
         return SpecSource(spec, None, "network")
     text = str(spec)
     path = Path(text)
+    # A Path is never the name of a network.
     if isinstance(spec, Path) or _looks_like_path(text):
         return _read(path, spec, text, limits)
     shipped = shipped_networks()
@@ -126,6 +127,7 @@ def _check_missing(text: str, *, dialect: bool) -> Diagnostic | None:
     if not _NAME.fullmatch(text) or len(text) > MAX_NAME_LENGTH:
         return None
     vocabulary = Vocabulary(library=shipped_blocks())
+    # A layer string of valid words is compiled. Its errors are reported by the compiler.
     words = text.split("-")
     if all(map(vocabulary.complete, words)):
         return None
@@ -159,6 +161,7 @@ def _may_be_layer(word: str, vocabulary: Vocabulary) -> bool:
 
 
 def _looks_like_path(text: str) -> bool:
+    # Layer strings may be longer than any path, and the file system would raise an error.
     if not text or "\n" in text or len(text) > 4096:  # noqa: PLR2004 -- longer than any path
         return False
     if text.endswith(".net") or (
@@ -251,6 +254,7 @@ def overrides(options: Options) -> list[Override]:
     others = ("set", "limit", "dialect")
     direct: dict[str, object] = {key: value for key, value in options.items() if key not in others}
     result = [Override(key, format_value(value), f"--{key}") for key, value in direct.items() if value is not None]
+    # 'set' may contain the keys of other options, which it overrides.
     for key, value in (options.get("set") or {}).items():
         if not isinstance(key, str):
             raise TypeError(f"keys of 'set' must be strings, e.g. 'train.epochs', got {key!r}")
@@ -270,6 +274,7 @@ def limits(options: Options) -> Reported[Limits]:
             hint = did_you_mean(name, names) or f"limits: {', '.join(names)}"
             message = f"unknown limit '{name}'"
             diagnostics.append(Diagnostic("unknown-setting", Severity.ERROR, message, span, help=hint))
+        # type() instead of isinstance: a bool is an int too.
         elif type(value) is not int or not 1 <= value <= LIMIT_CEILINGS[attribute]:
             message = f"limit '{name}' must be an integer from 1 to {LIMIT_CEILINGS[attribute]:,}"
             label = f"got {value}"[:40]

@@ -100,6 +100,7 @@ def _compile(
         changes: list[Override] = [*base_overrides, *variant.overrides, *((seed,) if seed else ())]
         compilation = run_front_end(spec_source, changes, limit_values, variant=True)
         compilations.append(compilation)
+        # Seeds do not change errors.
         if not compilation.valid:
             break
     return CompiledVariant(variant, tuple(compilations))
@@ -111,6 +112,7 @@ def _allow_fractions(
     """Return a range with integer bounds as a range of real numbers, if its key accepts fractions."""
     if not (isinstance(axis, StudyRange) and axis.whole):
         return axis
+    # The type of a key is known to its setting only, so the value is tried.
     fraction = Override(axis.name, f"{axis.low.text}.5")
     compilation = run_front_end(spec_source, [*base_overrides, fraction], limit_values, variant=True)
     return replace(axis, whole=False) if compilation.valid else axis

@@ -35,6 +35,7 @@ class DominatorTree:
             dominator = self.meet(inputs) if inputs else 0
             jump, depth = self._jumps[dominator], self._depths[dominator] + 1
             further = self._jumps[jump]
+            # Skew-binary numbers: two jumps of equal length are merged into one.
             if self._depths[dominator] - self._depths[jump] == self._depths[jump] - self._depths[further]:
                 jump = further
             else:
@@ -61,6 +62,7 @@ class DominatorTree:
             first, second = second, first
         while depths[first] > depths[second]:
             first = jumps[first] if depths[jumps[first]] >= depths[second] else dominators[first]
+        # Both nodes have the same depth now, so their jump pointers have equal lengths.
         while first != second:
             if jumps[first] == jumps[second]:
                 first, second = dominators[first], dominators[second]
@@ -100,6 +102,7 @@ class Graph:
         for index, sources in enumerate(self.inputs):
             for source in sources:
                 readers[source].append(index)
+        # A delay reads its source like any other node, one time-step later.
         for delay, source in self.back_edges.items():
             readers[source].append(delay)
         return tuple(map(tuple, readers))
@@ -141,6 +144,7 @@ class Graph:
                         assigned[source] = True
                         members.append(source)
                         stack.append(source)
+            # A component of one node is a delay that is not part of a loop.
             if len(members) > 1:
                 components.append(tuple(sorted(members)))
         return tuple(sorted(components))
@@ -183,6 +187,7 @@ class Graph:
     def _descendants(self, source: int, end: int) -> set[int]:
         """Return the nodes from ``source`` to ``end`` that can be reached from ``source``, including ``source``."""
         reached, start = self._reached.get(source, ({source}, source + 1))
+        # Topological order: one forward scan finds all descendants.
         for index in range(start, end + 1):
             if not reached.isdisjoint(self.inputs[index]):
                 reached.add(index)
@@ -198,6 +203,7 @@ class Graph:
         A loop whose values are only read within the loop is represented by the delayed source.
         """
         ends = [node for node, readers in enumerate(self.consumers) if not readers and node not in outputs]
+        # Back edges count as reads, except by a loop that nothing else reads.
         live = self.lead_to([*outputs, *ends])
         for source in self.back_edges.values():
             if source not in live:

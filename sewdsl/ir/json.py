@@ -15,6 +15,7 @@ from sewdsl.ir.settings import Expectation, Settings
 from sewdsl.ir.signal import Signal, ValueRange
 from sewdsl.source import Source, Span
 
+# Incremented by incompatible changes of the format. Optional keys, such as "outputs" and "delayed", do not change it.
 VERSION = 1
 
 
@@ -41,6 +42,7 @@ def to_json(network: Network) -> dict[str, Any]:
             }
             for e in network.expectations
         ],
+        # Spans refer to sources by index, so that each source text is stored once.
         "sources": [{"name": source.name, "text": source.text} for source in sources],
         "nodes": [{**_node(node), "span": indices(node.span)} for node in network],
         "output": network.output,
@@ -83,6 +85,7 @@ def from_json(
 
 def _node(node: Node) -> dict[str, Any]:
     signal, values = node.output, node.output.values
+    # Defaults are omitted: files written before these keys existed remain valid.
     unit = {**({"unit": values.unit} if values.unit != 1 else {}), **({"lower": values.lower} if values.lower else {})}
     delayed = {} if node.delayed is None else {"delayed": node.delayed}
     return {
@@ -135,6 +138,7 @@ def _read_value(value: Any, kinds: _Kinds) -> Any:
 
 def _kind(data: Mapping[str, Any], kinds: _Kinds) -> Kind:
     fields = {key: value for key, value in data.items() if key != "kind"}
+    # A definition has nested arguments, see _value.
     fields = data["arguments"] if "definition" in data else fields
     return kinds.of(data).model_validate(_values(fields, kinds))
 

@@ -27,9 +27,11 @@ class Letter:
 
 def _repeat_length(value: object) -> object:
     """Return a single length as height and width."""
+    # type() instead of isinstance: a bool is an int too, but not a length.
     return (value, value) if type(value) is int else value
 
 
+# In compact notation, b0 and b1 are parsed as integers.
 Switch = Annotated[bool, BeforeValidator(lambda value: bool(value) if value in (0, 1) else value)]
 """On or off, or 1 or 0 in compact notation."""
 Positive = Annotated[int, Field(ge=1)]
@@ -56,6 +58,8 @@ class Kind(BaseModel):
             a Python class.
     """
 
+    # frozen: kinds are shared between networks and are keys of caches. defer_build: a network uses few of the kinds,
+    # and building the schema of each takes time. strict: an integer argument must not accept 2.0 or True.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True, defer_build=True)
 
     kind: ClassVar[str]
@@ -68,6 +72,7 @@ class Kind(BaseModel):
             if kind in CATALOGUE:
                 first = CATALOGUE[kind]
                 qualified_names = f"{first.__module__}.{first.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+                # A plugin must not replace a kind silently.
                 raise TypeError(f"kind {kind!r} is defined twice: {qualified_names}")
             cls.kind = kind
             cls.key = key or kind.lower()
@@ -120,6 +125,7 @@ class Kind(BaseModel):
 
     def replace(self, /, **changes: object) -> Self:
         """Return a validated copy with some arguments replaced."""
+        # model_copy would skip the validators.
         return self.model_validate({**dict(self), **changes})
 
 

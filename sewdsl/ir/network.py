@@ -49,6 +49,7 @@ class Network:
     @property
     def output_indices(self) -> tuple[int, ...]:
         """Indices of the output nodes."""
+        # Two names may refer to the same node.
         return tuple(dict.fromkeys(index for _, index in self.outputs)) or (self.output,)
 
     def name_outputs(self, values: Mapping[int, Value]) -> Value | dict[str, Value]:
@@ -147,6 +148,7 @@ class Network:
         if len(names) != len(self.nodes) or not all(0 <= index < len(self.nodes) for index in outputs):
             raise ValueError(f"network {self.name!r}: node names are not unique, or the output is not a node")
         for index, node in enumerate(self.nodes):
+            # Topological order makes forward passes and inference single loops.
             if any(not 0 <= i < index for i in node.inputs):
                 raise ValueError(f"{node.name}: an input is not an earlier node")
             if any(not 0 <= i < len(self.nodes) for i in node.sources):
@@ -181,6 +183,7 @@ class Network:
                 op = node.op.in_evaluation()
                 output = op.infer(*(sources[i].output for i in node.sources))
                 evaluated.append(replace(node, op=op, output=output))
+            # Ranges that no longer change are a fixed point.
             if nodes == (nodes := tuple(evaluated)):
                 break
         return self.with_nodes(nodes)
@@ -203,6 +206,7 @@ class Network:
         import networkx as nx  # noqa: PLC0415 -- a third of the start-up time of a command that needs no graph
 
         graph: nx.DiGraph[str] = nx.DiGraph(name=self.name)
+        # Nodes are added first, because edges into delays would create later nodes without their attribute.
         for node in self.nodes:
             graph.add_node(node.name, node=node)
         for node in self.nodes:

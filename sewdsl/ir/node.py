@@ -12,6 +12,7 @@ from sewdsl.ir.signal import Signal
 from sewdsl.light_dataclass import dataclass
 from sewdsl.source import BUILTIN, Span
 
+# A literal list, because importing torch takes seconds. A test compares the list with the modules.
 MODULE_ATTRIBUTES = frozenset({
     "T_destination", "add_module", "backend", "reset", "step_mode", "store_v_seq", "supported_backends",
     "apply", "at", "bfloat16", "buffers", "call_super_init", "children", "compile", "cpu",
@@ -61,6 +62,7 @@ class PathStep:
         return f"{self} (line {self.line})" if self.line else str(self)
 
 
+# Shared with drafts of imported networks, which have edges before they have ops.
 class Wired:
     """Edges of a node or of a node under construction: ``inputs`` and ``delayed``, see :class:`Node`."""
 
@@ -87,6 +89,7 @@ class Wired:
             places: New index of each node, by its old index.
         """
         delayed = None if self.delayed is None else places[self.delayed]
+        # dataclasses.replace keeps subclasses and their additional fields.
         return replace(self, inputs=tuple([places[i] for i in self.inputs]), delayed=delayed)  # type: ignore[type-var]
 
 

@@ -82,6 +82,7 @@ class FanOut(NamedTuple):
         Args:
             counts: Counts of two axes, of one axis, or of none for a vector.
         """
+        # A missing axis counts as one position.
         rows, columns = ((1,), (1,), *counts)[-2:]
         return cls(rows, columns, outputs)
 
@@ -194,6 +195,7 @@ class KnowsSteps(Op):
             ShapeMismatch: If ``steps`` has another value.
         """
         if self.steps not in {None, steps}:
+            # The same op may be part of networks with other numbers of time-steps, e.g. in a study.
             raise ShapeMismatch(
                 "invalid-argument",
                 f"{self.kind} has steps={self.steps}, but the network has {steps} time-steps",
@@ -378,6 +380,7 @@ class LinearNeuron(Neuron):
             return LinearDynamics(
                 *map(float, self.dynamics(**{k: PlainScalar(x) for k, x in self.learnable().items()}))
             )
+        # PlainScalar has few tensor methods. Neurons of plugins may need others.
         except (AttributeError, TypeError, ValueError):
             return None
 
@@ -408,6 +411,7 @@ class ParallelNeuron(Spiking):
     @final
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Return the input current, and 4 bytes per element for the slope of the surrogate."""
+        # The slopes are float32, also for 16-bit inputs.
         return SavedForBackward((0,), bytes_per_step=4 * inputs[0].elements)
 
 
@@ -428,7 +432,8 @@ class Merge(Op):
     @classmethod
     def names(cls, count: int) -> tuple[str, ...]:
         """Return the names of the operands, as used in messages and node names."""
-        return cls.operand_names or tuple(f"operand{number}" for number in range(1, count + 1))
+        # Numbers start at 1, as in the source and in messages.
+        return cls.operand_names or tuple(f"operand{position}" for position in range(1, count + 1))
 
     def fits(self, first: Signal, other: Signal) -> bool:
         """Return whether an operand is compatible with the first one, so that ``id or X`` selects id."""
@@ -451,11 +456,11 @@ def common_shape(kind: str, *inputs: Signal) -> tuple[int, ...]:
         ShapeMismatch: If an operand has another shape.
     """
     first = inputs[0]
-    for number, other in enumerate(inputs[1:], start=2):
+    for position, other in enumerate(inputs[1:], start=2):
         if other.shape != first.shape:
             raise ShapeMismatch(
                 "join-shape-mismatch",
-                f"operand 1 of {kind} has shape [{first.size}] but operand {number} has shape [{other.size}]",
+                f"operand 1 of {kind} has shape [{first.size}] but operand {position} has shape [{other.size}]",
                 "use equal channels and strides in all operands, or 'id or' with a projection",
             )
     return first.shape
@@ -504,6 +509,7 @@ class Join(Merge):
             ShapeMismatch: If the shapes differ.
         """
         branch, identity, *more = inputs
+        # With two operands, the message can name them.
         if branch.shape != identity.shape and not more:
             raise ShapeMismatch(
                 "join-shape-mismatch",

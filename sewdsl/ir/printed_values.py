@@ -37,6 +37,7 @@ class PrintedNumber:
 
         For example, 0.13M holds for 125,000 to 134,999.
         """
+        # Fractions are exact, so the bounds of the interval are decided correctly.
         return number == self.value if not self.half else self.value - self.half <= number < self.value + self.half
 
 
@@ -82,6 +83,7 @@ def parse_memory(text: str) -> int | None:
     if not match:
         return None
     power = 1 + _POWERS.index(match[2][0].upper())
+    # Fraction avoids the rounding of 1.1 GB in binary floating point.
     return int(Fraction(match[1]) * (1024 if match[2].endswith("i") else 1000) ** power)
 
 
@@ -93,6 +95,7 @@ def parse_multiple(text: str) -> float | None:
 
 def format_bytes(count: float) -> str:
     """Format bytes with three digits: ``1.96 GB``, ``680 MB``, ``12 B``."""
+    # Decimal units, as for disks and in the 'memory' setting.
     for power, unit in reversed([*enumerate(("B", "kB", "MB", "GB", "TB"))]):
         size = count / 1000**power
         if size >= 0.9995 or not power:  # noqa: PLR2004 -- 999.6 kB would be written as 1000 kB
@@ -121,6 +124,7 @@ def format_value(value: object) -> str:
     """
     if value is None or isinstance(value, bool):
         return _WORDS[value]
+    # Tuples of integers are shapes.
     if isinstance(value, tuple | list) and not all(isinstance(item, int) for item in value or ("",)):
         return " ".join(map(format_value, value)) or "none"
     if isinstance(value, float) and isfinite(value) and abs(value) >= MAX_WHOLE:

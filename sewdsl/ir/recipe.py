@@ -38,6 +38,7 @@ class Optimizer(Kind):
         Args:
             weights: Parameters, or parameter groups with their own settings.
         """
+        # The fields of a kind are the arguments of the class in torch.optim.
         optimizer: TorchOptimizer = getattr(optim, self.kind)(weights, **dict(self))
         return optimizer
 
@@ -83,6 +84,7 @@ class Loss(Kind):
 
     def judge(self, functional: ModuleType, readout: Tensor, target: Tensor) -> Tensor:
         """Return the evaluation loss of a readout ``[N, classes]``: the cross-entropy."""
+        # Losses of different trainings are compared, so the evaluation loss does not depend on the training loss.
         loss: Tensor = functional.cross_entropy(readout, target)
         return loss
 
@@ -135,6 +137,7 @@ class EventTransform(Transform):
 
 def _rate(rate: str | float) -> str | float:
     factor_or_rate = parse_multiple(rate) if isinstance(rate, str) else rate
+    # The negated comparison also rejects NaN.
     if factor_or_rate is None or not factor_or_rate > 0 or not isfinite(factor_or_rate):
         message = f"'{rate}' is not a learning rate; use a number above 0, or a multiple of the optimizer's, e.g. 10x"
         raise ValueError(message)
@@ -267,6 +270,7 @@ class Recipe(BaseModel):
     def rate(self, rate: str | float) -> float:
         """Return the learning rate of an entry of ``lr``, before the schedule."""
         multiple = parse_multiple(rate) if isinstance(rate, str) else None
+        # A number is an absolute rate.
         return float(rate) if multiple is None else multiple * self.optimizer.lr
 
     def factor(self, epoch: int) -> float:

@@ -41,6 +41,7 @@ class Settings(BaseModel):
     @property
     def init_std(self) -> float | None:
         """Standard deviation of ``init normal(std=0.02)``, or None for another ``init``."""
+        # The pattern of the field guarantees the format.
         return (
             float(self.init.removeprefix("normal(std=").removesuffix(")")) if self.init.startswith("normal") else None
         )

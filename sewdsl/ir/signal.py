@@ -54,6 +54,7 @@ def widest_range(ranges: Iterable[ValueRange]) -> ValueRange:
     """
     all_ranges = list(ranges)
     uppers = [values.upper for values in all_ranges if values.upper is not None]
+    # Integer multiples of different units have no common range of multiples.
     if len(uppers) < len(all_ranges) or len({values.unit for values in all_ranges}) > 1:
         return ValueRange(None)
     return ValueRange(max(uppers), all_ranges[0].unit, min(values.lower for values in all_ranges))
@@ -85,6 +86,7 @@ def counts_up_to(upper: int, unit: float = 1.0, lower: int = 0) -> ValueRange:
 
     The result is real if a bound exceeds :data:`MAX_COUNT`.
     """
+    # Above 2^53, float64 skips integers.
     return ValueRange(upper, unit, lower) if max(upper, -lower) <= MAX_COUNT else REAL
 
 

@@ -159,6 +159,7 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
             copies.clear()
 
     for step, group in _group_by_step(nodes, indices, depth):
+        # Copies of one repeat are consecutive and numbered; a restart of the numbers is another repeat.
         if copies and not (step and step.kind == "repeat" and step.copy == copies[-1][0].copy + 1):
             end_repeat()
         if step is None:
@@ -170,7 +171,8 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
                 feedback = None
             elif len(nodes[index].inputs) > 1:
                 operand_by_index = {_operand_index(operand.step): operand for operand in operands}
-                ordered = [operand_by_index.get(number) for number in range(len(nodes[index].inputs))]
+                # An identity operand has no nodes, and therefore no step.
+                ordered = [operand_by_index.get(position) for position in range(len(nodes[index].inputs))]
                 sequences = tuple(operand.items if operand else () for operand in ordered)
                 items.append(
                     MergeItem(index, sequences, tuple(operand.step if operand else None for operand in ordered))
@@ -194,6 +196,7 @@ def _nest(nodes: Sequence[Node], indices: Sequence[int], depth: int) -> Items:
             and nodes[inside[0].node].feeds_back
         ):
             feedback = ValueItem(step, inside)
+        # The feedback precedes the sum, and the body follows it, so the body is added to the last item.
         elif step.kind == "loop" and items and isinstance(items[-1], LoopItem) and not items[-1].body:
             items[-1] = replace(items[-1], body=inside, steps=(step, *items[-1].steps[1:]))
         else:
@@ -216,6 +219,7 @@ def _group_by_step(
 ) -> Iterator[tuple[PathStep | None, list[int]]]:
     """Group consecutive nodes by their path step at a depth. A node whose path ends there forms a group."""
 
+    # The index is a unique key, which keeps nodes without further steps apart.
     def step(index: int) -> PathStep | int:
         path = nodes[index].path
         return path[depth] if depth < len(path) else index
@@ -243,6 +247,7 @@ def nodes(items: Items) -> Iterator[int]:
     """Yield the nodes of a sequence, in the order of the source."""
     for item in items:
         if isinstance(item, LoopItem):
+            # The delay and the feedback are computed before the sum that reads them.
             yield item.delay
             yield from nodes(item.feedback)
             yield item.node

@@ -87,6 +87,8 @@ class _Dominance:
     def __init__(self, graph: Graph, loop_inputs: Mapping[int, int]) -> None:
         self.reads: Sequence[Sequence[int]] = graph.inputs
         self.tree = graph.dominators
+        # Seen from outside, a loop is a sequence from its input to its last node. The delay has no inputs of its own,
+        # so its edge is added here.
         if loop_inputs:
             self.reads = [(loop_inputs[i],) if i in loop_inputs else sources for i, sources in enumerate(graph.inputs)]
             self.tree = DominatorTree()
@@ -102,6 +104,7 @@ class _Dominance:
         for node in range(1, count):
             dominated[self.tree[node]].append(node)
         position, todo = 0, [(0, False)]
+        # An explicit stack, because chains of dominators exceed the recursion limit.
         while todo:
             node, done = todo.pop()
             if done:
@@ -160,8 +163,10 @@ def _delayed_sums(
     The feedback must be operand 1, unless ``either`` is true. Inner loops are found before the loops around them.
     """
     delayed_sums: dict[int, tuple[int, int]] = {}
+    # Each round finds the loops that contain only loops of earlier rounds.
     for _ in range(MAX_MERGE_DEPTH):
         loop_inputs = {delay: graph.inputs[total][1 - operand] for delay, (total, operand) in delayed_sums.items()}
+        # With the delay as root, all nodes that depend only on the delay form the feedback.
         roots = _Dominance(graph, loop_inputs).below_input()
         outside_readers: dict[int, set[int]] = {
             delay: set() for delay in graph.back_edges if delay not in delayed_sums and delay not in rejected
@@ -189,6 +194,7 @@ def _is_closed(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loop
     """Return whether all nodes outside a loop read only the last node of its body."""
     if not dominance.leads_through(loop.source, loop.total):
         return False
+    # Topological order: all nodes of the loop are between its delay and its last node.
     for node in range(loop.delay, loop.source):
         inside = dominance.leads_through(node, loop.total)
         if (inside or dominance.leads_through(node, loop.delay)) and (node in named or node in outputs):
@@ -248,6 +254,7 @@ class _Sequencer:
             for loop in self._closing.get(index, ()):
                 self._close(loop)
         values: dict[int, Items] = {}
+        # The sequence of a named value must not start by reading itself.
         for index in sorted(self._named):
             self._defining.add(index)
             values[index] = self._between(index, 0)[0]
@@ -289,6 +296,7 @@ class _Sequencer:
     def _nested(self, index: int, *depths: int) -> int:
         """Return the nesting depth of a merge around items of the given depths."""
         depth = 1 + max(depths)
+        # Printers and parsers recurse into merges.
         if depth > MAX_MERGE_DEPTH:
             raise UnstructuredError(index, f"joins are nested more than {MAX_MERGE_DEPTH} deep")
         return depth
@@ -310,6 +318,7 @@ class _Sequencer:
         deepest, needs_no_input = 0, False
         while end != start:
             item, depth, alone = self._ends[end]
+            # A named value starts the sequence. Its own definition is another sequence.
             if end in self._named and (sequence or end not in self._defining):
                 sequence.append(ReadItem(end))
                 needs_no_input = True
@@ -361,6 +370,7 @@ def _named(graph: Graph, outputs: Sequence[int], dominance: _Dominance, loops: S
             todo.append((starts[loop.source], loop.total))
         starts[loop.source] = starts[loop.total]
     todo += [(output, 0) for output in outputs]
+    # The stack is processed in source order, because the first sequence through a node keeps it.
     todo.reverse()
     loop_delays = {loop.delay for loop in loops}
     for delay, source in graph.back_edges.items():
