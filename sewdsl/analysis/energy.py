@@ -104,6 +104,7 @@ def operation_bounds(network: Network) -> Iterator[LayerOperations]:
         if node.name not in layers:
             continue
         weighted_inputs, sources = layers[node.name], network.inputs(node)
+        # A static input is computed once.
         steps = T if any(source.varies for source in sources) else 1
         real = any(source.values.largest is None for source in sources)
         upper = 1 if real else max(source.values.largest or 1 for _, source in weighted_inputs)
@@ -146,6 +147,7 @@ def _membrane_traffic(network: Network, layers: Sequence[str]) -> dict[str, int]
         last_layers.append(layer)
         equations = getattr(node.op, "equations", None)  # equations define their own states
         states = int(isinstance(node.op, Neuron)) if equations is None else len(equations.after)
+        # Each state is read and written.
         words = 2 * states * node.output.elements * network.settings.steps
         if states and layers:
             owner = layer or layers[0]
@@ -293,6 +295,7 @@ class LayerCounts(NamedTuple):
             "activity": self.activity,
             "breaks_even_at": break_even if isfinite(break_even) else None,
         }
+        # Upper bounds have no rates.
         if self.activity is None:
             del row["activity"]
             return row
@@ -327,6 +330,7 @@ def energy_gaps(layers: Iterable[LayerCounts], costs: EnergyCosts) -> dict[str, 
             continue
         cost = costs.mac if first else costs.ac
         rate = 1.0 if first else layer.rate
+        # Each gap is the difference between consecutive terms, so the sum is exact.
         without_padding, of_events = rate * layer.most.events * cost, layer.events * cost
         gaps["padding"] += without_padding * 1e-12 - layer.estimated(costs)
         gaps["zeros" if first else "places"] += (of_events - without_padding) * 1e-12

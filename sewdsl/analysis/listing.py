@@ -49,6 +49,7 @@ def block_rows(network: Network) -> Iterator[ListingRow]:
             continue
         path, title, text = block
         parameters, macs = sum(map(network.parameters, nodes)), sum(map(network.macs, nodes))
+        # The output of a block call is that of its last node.
         yield ListingRow(path, title, text, text, nodes[-1].output, parameters, macs)
 
 

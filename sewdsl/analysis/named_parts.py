@@ -27,6 +27,7 @@ def match_nodes(network: Network, pattern: str) -> frozenset[int]:
         pattern: A name, in which ``*`` matches any characters including dots, ``?`` one character, and ``[…]`` one of
             several.
     """
+    # The input node has no parts and cannot be named.
     return frozenset(
         index
         for index, node in enumerate(network.nodes)
@@ -41,6 +42,7 @@ def fold_parts(network: Network, nodes: Iterable[int], among: Iterable[int]) -> 
         among: Indices of the nodes that count as belonging to parts.
     """
     names = {network.nodes[index].name for index in nodes}
+    # A part is folded only if all of its nodes are included.
     incomplete = {
         part for index in among for part in enclosing_parts(network.nodes[index].name)
         if network.nodes[index].name not in names

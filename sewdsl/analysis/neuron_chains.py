@@ -93,6 +93,7 @@ def bound_above(neurons: tuple[LinearNeuron, ...], steps: int, *, silent: bool =
     rests = [_rest(neuron) for neuron in neurons]
     passes = all(rest is not None and rest.passes for rest in rests)
     forgets = all(rest is not None and rest.forgets for rest in rests)
+    # Number of sequences to simulate.
     width = 1 if silent else steps + 1 if passes and forgets else 2 ** min(steps, MAX_STEPS + 1)
     if width > 2**MAX_STEPS or steps * (width + OVERHEAD) * (len(neurons) if passes else 1) > MAX_WORK:
         return None
@@ -123,6 +124,7 @@ def bound_above(neurons: tuple[LinearNeuron, ...], steps: int, *, silent: bool =
             rows = np.zeros(spikes.shape)
             np.maximum.at(rows.T, origins, old_rows.T)
         chain.append((neuron, responses, origins))
+    # Row sums are propagated forward, column sums backward.
     columns = np.ones(spikes.shape)
     for neuron, responses, origins in reversed(chain):
         columns = _pull(neuron, responses, columns[:, origins])
@@ -196,6 +198,7 @@ def _trimmed_means(squares: NDArray[np.float64], counts: NDArray[np.intp], windo
     squares, counts = squares[order], counts[order]
     means = []
     for rate in RATES:
+        # Probability of each sequence with independent spikes.
         probabilities = rate**counts * (1 - rate) ** (window - counts)
         probabilities = np.clip(np.cumsum(probabilities) - RARE, 0, probabilities)
         means.append(float((squares * probabilities)[probabilities > 0].sum()))
@@ -258,6 +261,7 @@ def _integrate(
         s = (u >= 0).astype(dtype)
         spikes[t], slopes[t] = s, neuron.surrogate.derivative(u)
         soft = neuron.v_reset is None
+        # Derivative of the reset. A soft reset subtracts a constant, and a hard reset discards the potential.
         carries[t] = 1 if soft else 1 - s
         if not neuron.detach_reset:
             carries[t] -= (threshold if soft else h - rest) * slopes[t]

@@ -44,6 +44,7 @@ def residual_blocks(network: Network) -> tuple[ResidualBlock, ...]:
     key = id(network)
     if key not in _RESIDUALS:
         _RESIDUALS[key] = _Residuals(network)
+        # The id may be reused after the network is deleted.
         weakref.finalize(network, _RESIDUALS.pop, key, None)
     return _RESIDUALS[key].blocks
 
@@ -115,6 +116,7 @@ class _Residuals:
         network = self._network
         none = len(network)
         firsts = [none] * none
+        # Backward in topological order: the activations after all consumers are known.
         for index in range(none - 1, -1, -1):
             for reader in network.graph.consumers[index]:
                 node = network.nodes[reader]
@@ -192,6 +194,7 @@ def branch_end(network: Network, join: Node) -> BranchEnd:
     """
     end = join.inputs[0]
     join_op = join.op
+    # A branch of zeros stays zero after scaling.
     while isinstance(join_op, Join) and join_op.neutral_branch == 0 and network.nodes[end].op.scales_samples:
         if len(network.graph.consumers[end]) > 1:
             break
@@ -205,6 +208,7 @@ def branch_end(network: Network, join: Node) -> BranchEnd:
         return BranchEnd(activation, None, f"{activation.kind}, which never gives 0")
     if not isinstance(norm.op, Norm):
         return BranchEnd(activation, None, f"{norm.op.kind}{suffix}")
+    # A norm with other consumers cannot be initialised for the branch alone.
     if any(len(network.graph.consumers[index]) > 1 for index in (end, norm_index)):
         return BranchEnd(activation, None, f"a {norm.op.kind}{suffix} that the shortcut reads too")
     return BranchEnd(activation, norm)
@@ -237,6 +241,7 @@ def named_residuals(network: Network) -> tuple[NamedResidual, ...]:
     """Return all residual blocks of a network with their names."""
     blocks = tuple(residual_blocks(network))
     names = [network.nodes[block.join].name for block in blocks]
+    # A path without a dot is the name of a join outside of blocks.
     paths = [name.rpartition(".")[0] or name for name in names]
     ends = [network.nodes[network.nodes[block.join].inputs[0]] for block in blocks]
     return tuple(

@@ -37,6 +37,7 @@ def surrogate_slopes(neuron: Neuron) -> SurrogateSlopes | None:
         return None
     decay, gain, drift = dynamics
     potentials = (decay * neuron.rest + gain * spike + drift for spike in (0, 1))
+    # By the chain rule, the input gradient is the slope times the gain.
     return SurrogateSlopes(*(gain * float(neuron.surrogate.derivative(h - neuron.v_threshold)) for h in potentials))
 
 
@@ -69,6 +70,7 @@ def first_identity_violation(neuron: Neuron, steps: int) -> IdentityViolation | 
         v, step = todo.popleft()
         for spike in (1, 0):
             h = decay * v + gain * spike + drift
+            # The exact threshold is representable. A potential next to it depends on the order of operations.
             if 0 < abs(h - neuron.v_threshold) < MARGIN:
                 return None
             if (h >= neuron.v_threshold) != bool(spike):
@@ -104,6 +106,7 @@ def first_equation_violation(neuron: Activation, values: ValueRange, steps: int)
     todo, seen = deque([(first, 1)]), {first}
     while todo and len(seen) <= MAX_POTENTIALS:
         states, t = todo.popleft()
+        # Every integer of the range is a possible input.
         for sent in range(values.upper or 0, values.lower - 1, -1):
             result = step.run(float(sent), states, margin=MARGIN)
             if result is None:
@@ -130,6 +133,7 @@ def activation_failure(op: Op, values: ValueRange, steps: int) -> str:
         condition = f" at {state}" if state else ""
         return f"is not an identity: for input {violation.sent}{condition}, {op.kind} outputs {violation.output:.3g}"
     learned = ", ".join(op.equations.learned)
+    # Training can change the parameters of an identity.
     if learned and values.largest is not None:
         return f"may cease to be an identity: {op.kind} learns {learned}, which changes its output"
     return ""

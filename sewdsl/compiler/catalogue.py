@@ -75,7 +75,7 @@ def list_networks() -> list[ListedNetwork]:
 
 
 def _dataset(name: str, texts: Mapping[str, str]) -> str | None:
-    """Return the dataset of the recipe in a file or in the files that it uses."""
+    """Return the dataset of the recipe in a file or its used files."""
     data = _DATA.search(texts.get(name, ""))
     if data is not None:
         return data[1]

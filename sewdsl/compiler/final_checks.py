@@ -30,11 +30,11 @@ Recompile = Callable[[Sequence[Override]], Network | None]
 def check_reach(
     network: Network, named: Sequence[int], changes: Sequence[Override], body: Body | None, recompile: Recompile
 ) -> Iterator[Diagnostic]:
-    """Report a ``neuron`` override that replaces only some neurons, and overrides without effect.
+    """Report ``neuron`` overrides of only some neurons, and overrides without effect.
 
     Args:
         network: Complete network, with the overrides.
-        named: Indices of neurons that the source names explicitly.
+        named: Indices of explicitly named neurons.
         body: Body, with the overrides.
         recompile: Compiles the source with some of the overrides.
     """
@@ -69,7 +69,7 @@ def _split_overrides(key: str, changes: Sequence[Override]) -> tuple[list[Overri
 
 
 def _unreached(network: Network, before: Network, named: Sequence[int], changes: Sequence[Override]) -> list[Node]:
-    """Return the explicitly named neurons that were the file's own neuron and are not replaced by the override.
+    """Return the explicitly named neurons of the file's own kind, which an override does not replace.
 
     Neurons in the text of an override are excluded.
     """
@@ -112,7 +112,7 @@ def _describe_unreached(
 
 
 def _unreached_help(unreached: Sequence[Node], body: Body | None) -> str:
-    """Return the help for neurons that an override does not replace.
+    """Return the help for neurons outside the reach of an override.
 
     If the body is short and names all of them, the help contains the changed body.
     """
@@ -131,7 +131,7 @@ def _unreached_help(unreached: Sequence[Node], body: Body | None) -> str:
 
 
 def _describe_unused(changes: Sequence[Override], name: str, ops: Sequence[Op]) -> Diagnostic:
-    """Return the warning for overrides of a name that the network does not use."""
+    """Return the warning for overrides of an unused name."""
     kinds = ", ".join(dict.fromkeys(op.kind for op in ops))
     alternative = f", or use {name} in a body or block"
     label = f"the network uses {kinds}" if ops else ""
@@ -163,7 +163,7 @@ def _inside(span: Span, other: Span) -> bool:
 
 
 def check_variants(changes: Sequence[Override], variants: Sequence[Sequence[Override]]) -> Iterator[Diagnostic]:
-    """Report overrides that every variant of a study replaces.
+    """Report overrides without effect on any variant of a study.
 
     Args:
         changes: Overrides of the file.
@@ -190,7 +190,7 @@ def apply_allow_lines(
         whole: Whether the network was checked completely. Otherwise an ``allow`` line without effect is not reported.
 
     Returns:
-        The ``allow`` lines that have an effect.
+        The ``allow`` lines with an effect.
     """
     lines = {line.code.text for line in allowed}
     remaining = [d for d in diagnostics if d.severity is Severity.ERROR or d.code not in lines]
@@ -227,7 +227,7 @@ STALE_FIGURE_CODES = ("expectation-failed", "claim-differs")
 
 
 def failed_expectations(diagnostics: Iterable[Diagnostic]) -> set[Span]:
-    """Return the spans of figures that differ from those of the network."""
+    """Return the spans of figures with another value than in the network."""
     return {diagnostic.span for diagnostic in diagnostics if diagnostic.code in STALE_FIGURE_CODES}
 
 
@@ -244,7 +244,7 @@ def downgrade_to_notes(
     """Replace diagnostics about figures by notes if the overrides invalidate the figures.
 
     Args:
-        lines: Spans of figures that hold without the overrides, but not with them.
+        lines: Spans of figures invalidated by the overrides.
     """
     yield from (
         diagnostic
@@ -271,7 +271,7 @@ def downgrade_to_notes(
 
 
 def check_classes(network: Network, changes: Sequence[Override]) -> Iterator[Diagnostic]:
-    """Report a number of classes that differs from the output, because other nodes follow the last linear layer."""
+    """Report a number of classes unequal to the outputs, if other nodes follow the last linear layer."""
     for change in changes:
         output = network.nodes[network.output].output
         if change.key == CLASSES and str(output.elements) != change.text.strip():
@@ -281,7 +281,7 @@ def check_classes(network: Network, changes: Sequence[Override]) -> Iterator[Dia
 
 
 def check_memory(network: Network, assembly: Assembly) -> Iterator[Diagnostic]:
-    """Report a training step that does not fit into the memory budget of the recipe, even with recomputation."""
+    """Report a training step over the memory budget of the recipe, even with recomputation."""
     section, recipe = assembly.sections.get("train"), network.recipe
     if section is None or recipe is None or recipe.budget is None:
         return

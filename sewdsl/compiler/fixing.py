@@ -13,7 +13,7 @@ def apply_fixes(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bo
     """Return the text of a source with the first fix of each diagnostic applied.
 
     Args:
-        unsafe: Also apply fixes that are likely but not certain to be correct.
+        unsafe: Also apply unsafe fixes, which are likely but not certain to be correct.
     """
     pieces, copied = [], 0
     # The first fix of a diagnostic is the preferred one.
@@ -27,11 +27,11 @@ def apply_fixes(diagnostics: Iterable[Diagnostic], source: Source, *, unsafe: bo
 def edits_of_fixes(fixes: Iterable[Fix], source: Source, *, unsafe: bool = False) -> list[Edit]:
     """Return the edits of fixes in source order, without overlaps.
 
-    A fix that overlaps an earlier fix, or that edits another file, is skipped. It can be applied in the next round.
+    Fixes of other files are skipped, and so are overlaps with an earlier fix until the next round.
 
     Args:
         fixes: Fixes in order of precedence.
-        unsafe: Also return fixes that are likely but not certain to be correct.
+        unsafe: Also return the edits of unsafe fixes.
     """
     applied: list[Edit] = []
     # A fix is applied completely or not at all.

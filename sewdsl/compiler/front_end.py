@@ -1,4 +1,4 @@
-"""Front end: stages from source text to network, each of which takes the result of the stage before."""
+"""Front end: stages from source text to network, from one frozen value to the next."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Assembled:
-    """Statements of a source and of the files that it uses.
+    """Statements of a source and its used files.
 
     Attributes:
         assembly: All statements, without overrides.
@@ -87,7 +87,7 @@ class Checked:
     """Network with all diagnostics reported.
 
     Attributes:
-        assembly: Statements, without figures that are invalidated by the overrides.
+        assembly: Statements, without figures invalidated by the overrides.
         network: Network without these figures, or None.
     """
 
@@ -163,7 +163,7 @@ class Compilation:
         return print_document(Document(tuple(statements)))
 
     def _missing_body_help(self) -> str:
-        """Return the help for a file that has blocks but no body."""
+        """Return the help for a file without a body."""
         if self.spec_source is None or self.assembly is None or not self.assembly.networks:
             return "add 'body …'"
         used = self.assembly.networks[0]
@@ -207,8 +207,7 @@ def run_front_end(
 
     Args:
         diagnostics: Diagnostics of the options.
-        variant: Whether the overrides define another network, for which expectations and claims of the source do not
-            apply.
+        variant: Whether the overrides define another network, without the expectations and claims of the source.
     """
     front_end = _FrontEnd(spec_source, changes, Reporter(limits, [*diagnostics]), variant=variant)
     try:
@@ -233,8 +232,8 @@ class _FrontEnd:
     """Front-end stages of one source.
 
     Args:
-        reporter: Reporter, which may contain diagnostics of the options.
-        variant: Whether expectations and claims of the source do not apply.
+        reporter: Reporter, possibly with diagnostics of the options.
+        variant: Whether to ignore expectations and claims of the source.
     """
 
     def __init__(
@@ -318,7 +317,7 @@ class _FrontEnd:
         )
 
     def give_up(self, error: RecursionError) -> Compilation:
-        """Return the compilation of a source that is nested too deeply for one of the stages."""
+        """Return the compilation of a source with too much nesting for one of the stages."""
         if isinstance(error, NestingError):
             self.reporter.extend(error.diagnostics)
         message, hint = "the network is nested too deeply", "reduce the nesting, or lower --limit nesting"
@@ -327,7 +326,7 @@ class _FrontEnd:
         return Compilation(self.spec_source, None, None, None, self.reporter.sorted)
 
     def _overridden_figures(self, diagnostics: Sequence[Diagnostic], assembled: Assembled) -> set[Span]:
-        """Return the spans of figures that hold without the overrides, but not with them."""
+        """Return the spans of figures invalidated by the overrides."""
         failed = failed_expectations(diagnostics)
         # The unchanged network is compiled only if necessary.
         if not (failed and self.changes):
@@ -340,7 +339,7 @@ class _FrontEnd:
         return failed - failed_expectations(unchanged.diagnostics) if unchanged.valid and unchanged.network else set()
 
     def _recompile(self, assembled: Assembled) -> Recompile:
-        """Return a function that compiles the statements with other overrides, without reporting diagnostics."""
+        """Return a function for compiling the statements with other overrides, without diagnostics."""
 
         def recompile(changes: Sequence[Override]) -> Network | None:
             other = self._restart_after_assembly(assembled, changes, variant=True)

@@ -47,11 +47,11 @@ class SpecSource:
     """Source text to compile.
 
     Attributes:
-        source: Text, with the name that the user typed.
+        source: Text, named as the user typed it.
         file: Path of the file, or None for a string.
         name: Default name of the network.
         dialect: Dialect of a bare expression. None: the language of sewdsl.
-        reach: Access to the files that the text may use.
+        reach: Access to used files.
     """
 
     source: Source
@@ -107,7 +107,7 @@ def find_source(
     A file has precedence over a shipped network, and a network over a layer string. A source is returned unchanged.
 
     Args:
-        dialect: Whether a string may be in a dialect, whose names are not checked here.
+        dialect: Whether a string may be in a dialect, with unknown names.
     """
     if isinstance(spec, Source):
         return SpecSource(spec, None, "network")
@@ -123,7 +123,7 @@ def find_source(
 
 
 def _check_missing(text: str, *, dialect: bool) -> Diagnostic | None:
-    """Return a diagnostic for a string that looks like the name of a missing file, run or network."""
+    """Return a diagnostic for the name of a missing file, run or network."""
     if not _NAME.fullmatch(text) or len(text) > MAX_NAME_LENGTH:
         return None
     vocabulary = Vocabulary(library=shipped_blocks())

@@ -18,9 +18,11 @@ GROUP = "sewdsl.kinds"
 @cache
 def catalogue() -> dict[str, type[Kind]]:
     """Return all kinds by name: those of sewdsl in alphabetical order, then those of plugins."""
+    # Kinds register themselves when their module is imported.
     for name in submodules(sys.modules[__name__]):
         importlib.import_module(name)
     kinds = sorted(CATALOGUE.items(), key=lambda item: item[0].casefold())
+    # Other modules hold a reference to the dict, so it is changed in place.
     CATALOGUE.clear()
     CATALOGUE.update(kinds)
     return CATALOGUE
@@ -34,6 +36,7 @@ def plugins() -> tuple[str, ...]:
     catalogue()
     packages = {module.__name__: package for package, module in announced_modules(GROUP)}
     for name, kind in list(CATALOGUE.items()):
+        # A broken plugin must not prevent the use of other kinds.
         if kind.__module__ in packages and not _complete(name, kind, packages[kind.__module__]):
             continue
         if missing := missing_members(kind, kind.__class_vars__):

@@ -81,6 +81,7 @@ class EquationKind(Activation):
     @property
     def step_surrogate(self) -> Surrogate | None:
         """Surrogate, if the equations contain a step function."""
+        # Without a step function, the surrogate has no effect and no kernel needs it.
         return self.surrogate if "fire(" in self.definition_text() else None
 
     @classmethod
@@ -164,6 +165,7 @@ def _resolve(kind: type[EquationKind], arguments: tuple[float, ...], settings: R
     """Return the time-step and family, or the message of the first error with these arguments."""
     result = read_equations(kind.definition, dict(zip(kind.defaults, arguments, strict=True)), settings)
     step = result.value
+    # A ValueError would not be cached.
     if step is None:
         return result.diagnostics[0].message
     if _is_linear(step, settings):

@@ -29,6 +29,7 @@ class Add(Join, kind="ADD"):
 
     def values(self, branch: ValueRange, identity: ValueRange) -> ValueRange:
         """Return the sum of the ranges, or real if an operand is real or if counts exceed the precision of floats."""
+        # Values of the coarser unit are multiples of the finer unit only if the ratio is an integer.
         finer, coarser = sorted((branch, identity), key=lambda values: values.unit)
         if finer.upper is None or coarser.upper is None or not (ratio := coarser.unit / finer.unit).is_integer():
             return REAL

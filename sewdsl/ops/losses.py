@@ -41,6 +41,7 @@ class MSE(Loss, kind="MSE"):
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
         classes = outputs.shape[-1]
+        # Transforms of batches return probabilities instead of classes.
         probabilities = functional.one_hot(target, classes) if target.ndim == 1 else target
         smoothed = probabilities.to(outputs.dtype) * (1 - smoothing) + smoothing / classes
         loss: Tensor = functional.mse_loss(outputs, smoothed)
@@ -72,6 +73,7 @@ class TET(Loss, kind="TET"):
 
     def value(self, functional: ModuleType, outputs: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
         """Return the mean over time-steps and samples of ``outputs`` ``[T, N, classes]``."""
+        # Time-steps are treated as additional samples.
         repeated = target.repeat(len(outputs), *([1] * (target.ndim - 1)))
         loss: Tensor = functional.cross_entropy(outputs.flatten(0, 1), repeated, label_smoothing=smoothing)
         if not self.weight:

@@ -41,6 +41,7 @@ class Concatenation(Merge, kind="CAT"):
         return Signal(shape, widest_range(signal.values for signal in inputs), any(signal.varies for signal in inputs))
 
     def fits(self, first: Signal, other: Signal) -> bool:
+        # Channels may differ.
         return len(first.shape) == len(other.shape) and first.shape[1:] == other.shape[1:]
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -55,6 +56,7 @@ class Maximum(Merge, kind="MAX"):
     """
 
     def infer(self, *inputs: Signal) -> Signal:
+        # The maximum is one of the operands.
         values = widest_range(signal.values for signal in inputs)
         return Signal(common_shape("MAX", *inputs), values, any(signal.varies for signal in inputs))
 
@@ -102,6 +104,7 @@ class Product(Merge, kind="MUL"):
 def gates(gate: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Return whether a tensor of shape ``gate`` can gate a tensor of ``shape``, or the shapes are equal."""
     positions_match = gate[1:] == shape[1:] or set(gate[1:]) == {1}
+    # Each channel of the gate applies to consecutive channels.
     return len(gate) == len(shape) and positions_match and shape[0] % gate[0] == 0
 
 
@@ -129,6 +132,7 @@ class Loop(FeedbackSum, kind="LOOP"):
                 f"the loop input has shape [{source.size}] but its feedback has shape [{feedback.size}]",
                 "end the feedback in a layer with the shape of the loop input",
             )
+        # The feedback is zero at the first time-step, so the sum varies even if the input does not.
         return Signal(source.shape, Add().values(source.values, feedback.values), varies=True)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
@@ -192,6 +196,7 @@ class Attention(Merge, kind="ATTN"):
         product = range_of_product(*(signal.values for signal in (q, k, v)))
         if product.upper is None:
             return REAL
+        # Each output is a sum of this many products.
         terms = q.channels // self.heads * _positions(k)
         return counts_up_to(terms * product.upper, self.scale * product.unit, terms * product.lower)
 
@@ -211,6 +216,7 @@ class Attention(Merge, kind="ATTN"):
     def macs(self, *inputs: Signal) -> int:
         """Return the multiply-accumulates of both products, in the cheaper order."""
         q, k, v = inputs
+        # The heads are computed separately, so a query only meets the channels of its head.
         if self._keys_first(q, k, v):
             return q.channels // self.heads * v.channels * (_positions(q) + _positions(k))
         return (q.channels + v.channels) * _positions(q) * _positions(k)

@@ -131,6 +131,7 @@ class SGD(Optimizer, kind="SGD"):
 
     @model_validator(mode="after")
     def _momentum_for_nesterov(self) -> Self:
+        # PyTorch raises an error only when training starts.
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov requires a momentum above 0")
         return self

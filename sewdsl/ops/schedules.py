@@ -25,6 +25,7 @@ class Cosine(Schedule, kind="Cosine"):
     T_max: Positive | None = None
 
     def factor(self, epoch: int, epochs: int) -> float:
+        # The cosine is periodic, so the factor increases after T_max.
         return (1 + cos(pi * epoch / (self.T_max or epochs))) / 2
 
 
@@ -57,6 +58,7 @@ class OneCycle(Schedule, kind="OneCycle"):
             epoch: Index of the step, from 0.
             epochs: Number of steps.
         """
+        # As in PyTorch, the phases end at these steps, which need not be integers.
         peak, last = self.pct_start * epochs - 1, epochs - 1
         first, final = 1 / self.div_factor, 1 / (self.div_factor * self.final_div_factor)
         if epoch <= peak:
@@ -133,6 +135,7 @@ class WarmRestarts(Schedule, kind="WarmRestarts"):
         length = self.T_0
         while epoch >= length:
             epoch, length = epoch - length, length * self.T_mult
+            # With periods of equal length, a loop over all periods is not necessary.
             if self.T_mult == 1:
                 epoch %= length
         return (1 + cos(pi * epoch / length)) / 2

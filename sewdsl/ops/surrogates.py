@@ -27,6 +27,7 @@ class ATan(Surrogate, kind="ATan"):
     scale: float = Field(default=1.0, gt=0)
 
     def derivative(self, u: Any) -> Any:
+        # slope * slope instead of a power: all targets compute it equally.
         slope = pi / 2 * self.alpha * u
         return self.scale * self.alpha / 2 / (1 + slope * slope)
 
@@ -62,6 +63,7 @@ class Rectangular(Surrogate, kind="Rectangular"):
     width: float = Field(default=1.0, gt=0)
 
     def derivative(self, u: Any) -> Any:
+        # 0 * u keeps the dtype and shape of u.
         return (abs(u) < self.width / 2) * (0 * u + 1 / self.width)  # in the dtype of u
 
 

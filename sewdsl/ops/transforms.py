@@ -140,6 +140,7 @@ class NDA(SampleTransform, kind="NDA"):
         def change(x: Tensor) -> Tensor:
             for _ in range(self.ops):
                 highs = (3, 2 * reach + 1, 2 * reach + 1, *x.shape[-2:])
+                # PyTorch's generator, whose state is part of checkpoints.
                 fractions = x.new_empty(len(highs)).uniform_().tolist()
                 operation, down, right, row, column = (
                     int(fraction * high) for fraction, high in zip(fractions, highs, strict=True)
@@ -149,6 +150,7 @@ class NDA(SampleTransform, kind="NDA"):
                 elif operation == 1:
                     x = rotate(x)
                 else:
+                    # The square is cropped at the edges.
                     top, left = max(row - side // 2, 0), max(column - side // 2, 0)
                     height, width = row + side // 2 - top, column + side // 2 - left
                     x = library.functional.erase(x, top, left, height, width, x.new_zeros(()))
@@ -192,6 +194,7 @@ class RandomErasing(SampleTransform, kind="RandomErasing"):
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
+        # torchvision only prints a warning.
         if self.least > self.most:
             raise ValueError(f"'least' must not exceed 'most': got {self.least} and {self.most}")
         return self
@@ -229,6 +232,7 @@ class SpatialJitter(EventTransform, kind="SpatialJitter"):
     var_y: float = Field(default=1.0, gt=0)
 
     def build(self, library: ModuleType, sensor: tuple[int, int, int]) -> Any:
+        # Without clip_outliers, tonic would keep events outside the sensor.
         return library.SpatialJitter(sensor_size=sensor, var_x=self.var_x, var_y=self.var_y, clip_outliers=True)
 
 

@@ -46,6 +46,7 @@ def row_or_map_shape(
     Raises:
         ShapeMismatch: If the signal is a vector.
     """
+    # A flattened input has lost its positions.
     if len(signal.shape) == 1:
         raise ShapeMismatch(
             "wrong-rank",
@@ -86,6 +87,7 @@ def output_size(  # noqa: PLR0913 -- a window has five parameters
         reach = d * (k - 1) + 1
         if length + 2 * p < reach:
             padded = f" padded by {p}" if p else ""
+            # Messages contain 'a 16x16' and 'an 8x8'.
             article = "an" if str(size[0])[0] == "8" or size[0] in (11, 18) else "a"
             description = (
                 f"{article} {'x'.join(map(str, size))} input" if len(size) > 1 else f"an input of length {size[0]}"
@@ -106,6 +108,7 @@ def window_counts(length: int, kernel: int, stride: int, padding: int, dilation:
         range(position + padding - dilation * (kernel - 1), position + padding + 1, dilation)
         for position in range(length)
     )
+    # Only windows at multiples of the stride inside the padded input exist.
     return tuple(
         sum(0 <= start <= last_start and start % stride == 0 for start in starts) for starts in starts_by_position
     )
@@ -114,4 +117,5 @@ def window_counts(length: int, kernel: int, stride: int, padding: int, dilation:
 def unreached_edges(size: Lengths, kernel: Lengths, stride: Lengths, padding: Lengths) -> Lengths:
     """Return the input positions along each axis, without padding, that no window covers."""
     axes = zip(size, kernel, stride, padding, strict=True)
+    # Windows skip the remainder at the end, unless it is padding.
     return tuple(max(0, (length + 2 * p - k) % s - p) for length, k, s, p in axes)

@@ -69,6 +69,7 @@ def run_passes(network: Network, level: int = 1) -> Iterator[PassResult]:
     for lowest, name, apply_pass in PASSES:
         if level >= lowest:
             program, report = apply_pass(program)
+            # Every program is validated, so that an error is attributed to its pass.
             yield PassResult(name, report, program.validate())
 
 
@@ -85,5 +86,6 @@ def memory_shortage(network: Network) -> int | None:
     recipe = network.recipe
     if recipe is None or recipe.budget is None:
         return None
+    # The passes include 'recompute', so this is the minimum found by its search.
     minimum = peak_memory(optimize_program(network), training_load(recipe)).bytes
     return minimum if minimum > recipe.budget else None

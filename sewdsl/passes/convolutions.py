@@ -27,7 +27,7 @@ def use_channels_last(program: Program) -> tuple[Program, str]:
 
     A network with most of its MACs on small feature maps with many channels stays contiguous.
 
-    Law: the same outputs and gradients up to rounding and its consequences, because convolutions sum in another order.
+    Law: equal outputs and gradients, up to rounding and its consequences: convolutions change the order of summation.
     """
     network = program.network
     convolutions = [node for node in network if isinstance(node.op, Conv) and len(node.output.shape) == len("CHW")]
@@ -44,6 +44,7 @@ def _fraction_on_small_maps(network: Network, convolutions: Iterable[Node]) -> f
     """Return the fraction of the convolutions' MACs on small feature maps with many channels."""
     small = total = 0
     for node in convolutions:
+        # MACs approximate the time of a convolution.
         macs, output = network.macs(node), node.output
         total += macs
         if output.channels >= MANY_CHANNELS and output.elements <= SMALL_MAP * output.channels:
@@ -56,7 +57,7 @@ def find_events(program: Program) -> tuple[Program, str]:
 
     Active inputs are counted at each call. If there are too many, the convolution is dense.
 
-    Law: bit-identical outputs, and weight gradients that are equal up to rounding, with smaller errors. An output is
+    Law: bit-identical outputs, and weight gradients equal up to rounding, with smaller errors. An output is
     computed event-driven only if a test shows that PyTorch sums in the same order. The test runs once for each kind and
     size of convolution.
     """
@@ -67,6 +68,7 @@ def find_events(program: Program) -> tuple[Program, str]:
     convolutions: dict[int, EventInput] = {}
     for index, node in enumerate(network.nodes):
         op = node.op
+        # The kernels support these convolutions only.
         if not isinstance(op, Conv) or op.groups > 1 or max(op.dilation) > 1 or max(op.kernel) > MAX_EVENT_KERNEL:
             continue
         (source,) = network.inputs(node)
@@ -81,9 +83,9 @@ def find_events(program: Program) -> tuple[Program, str]:
 
 
 def use_event_outputs(program: Program) -> tuple[Program, str]:
-    """Skip inactive inputs in the outputs of these convolutions, regardless of PyTorch's order of summation.
+    """Skip inactive inputs in all event-driven convolutions, regardless of PyTorch's order of summation.
 
-    Law: the same outputs and gradients up to rounding.
+    Law: equal outputs and gradients, up to rounding.
     """
     if not program.events:
         return program, ""
@@ -98,9 +100,9 @@ MOST_SMALL_WINOGRAD = 2 / 3
 def use_winograd(program: Program) -> tuple[Program, str]:
     """Mark convolutions whose output and gradients may use Winograd's algorithm, in float32.
 
-    At each call, a cost model selects which of the three use it, from the sizes of feature maps and channels.
+    At each call, a cost model decides for each of the three, from the sizes of feature maps and channels.
 
-    Law: the same outputs and gradients up to rounding, because the sums have other terms. The error is stated in
+    Law: equal outputs and gradients, up to rounding: the sums have other terms. The error is stated in
     :mod:`sewdsl.snn.kernels.convolution.winograd`.
     """
     network = program.network

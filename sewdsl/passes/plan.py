@@ -39,8 +39,7 @@ class ModuleState(NamedTuple):
         is_original: Whether its ``forward`` is unchanged.
         alone: Whether the module must be called separately: it has hooks or another ``forward``, or several processes
             share its statistics.
-        as_built: Whether the module is neither replaced, hooked nor parametrized, so that its output has the expected
-            range.
+        as_built: Whether the module is neither replaced, hooked nor parametrized, so that its output is reproducible.
     """
 
     is_original: bool = True
@@ -85,15 +84,15 @@ class PlannedStep(NamedTuple):
 
     Attributes:
         nodes: Nodes in order. The output of the step is the last node, unless the step is a loop.
-        operands: Nodes that the step reads.
-        keeps: Operands that are saved for its gradient. A loop saves them unchanged.
+        operands: Nodes read by the step.
+        keeps: Operands saved for the gradient, by a loop unchanged.
         spent: Nodes without readers after this step.
         once: Whether the step is computed for one time-step instead of all.
         recomputed: Whether its output is recomputed in the backward pass instead of saved.
-        frees_input: Whether a convolution frees its input before it allocates the input gradient.
+        frees_input: Whether a convolution frees its input before the input gradient is allocated.
         byte_places: Whether max pooling saves one byte per maximum.
         events: Input of an event-driven convolution. None: the convolution is dense.
-        exact: Whether its output must be bit-identical to that of a dense convolution.
+        exact: Whether the output must be bit-identical to a dense convolution.
         winograd: Whether a convolution may use Winograd's algorithm.
         loop: Output nodes of a loop.
     """
@@ -151,7 +150,7 @@ class _Part(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """Part of a planned step that is independent of the context.
+    """Context-independent part of a planned step.
 
     Attributes:
         all_parts: Planned step of all parts in one kernel.
@@ -166,7 +165,7 @@ class _Step(NamedTuple):
 
 
 class PlanOutline:
-    """Part of the execution plan that is independent of T, N and device."""
+    """Part of the execution plan independent of T, N and device."""
 
     def __init__(self, program: Program) -> None:
         # All attributes are numbers and names, which PyTorch's compiler can trace.
@@ -216,6 +215,7 @@ class PlanOutline:
             if isinstance(step, PlannedStep):
                 steps.append(step)
                 continue
+            # A hook or a replaced module may return another value the second time.
             recomputed = (
                 step.recomputed and context.gradients and all(context.module(i).as_built for i in step.all_parts.nodes)
             )
@@ -228,15 +228,17 @@ class PlanOutline:
                 for part in step.parts[fused_count:]
             ]
         bits = self._resolve_bits(context)
+        # Without packing and events, values of any range are computed correctly.
         relies_on_ranges = bits or any(step.events for step in steps)
         doubtful = [i for i in self._counts if relies_on_ranges and not context.module(i).as_built]
         return ExecutionPlan(tuple(steps), bits, frozenset(doubtful))
 
     def _fused_count(self, step: _Step, context: ExecutionContext) -> tuple[int, Kernel]:
-        """Return the number of leading parts of a step that run in one kernel, and the kernel, or 0 for none."""
+        """Return the number of leading parts fused in one kernel, or 0, and the kernel."""
         kinds, alone = [part.kind for part in step.parts], [context.module(i).alone for i in step.all_parts.nodes]
         if kinds[:1] == ["batch norm"] and kinds[1:2] == ["neuron"]:
             possible = context.kernels and not (alone[0] or alone[1])
+            # On a GPU, the backward kernel keeps the potentials of all time-steps in registers.
             possible = possible and (context.device == "cpu" or context.T <= MAX_REGISTER_STEPS)
             large = step.parts[0].elements * context.T * context.N >= LARGE_VALUE_ELEMENTS
             # On a GPU, fewer kernel launches pay off for small tensors too.
@@ -250,6 +252,7 @@ class PlanOutline:
         self, step: PlannedStep, first: _Part, context: ExecutionContext, kernel: Kernel, *, recomputed: bool
     ) -> PlannedStep:
         """Return a planned step with the memory options of its first node."""
+        # The step is independent of time only if the input is.
         once = step.once and context.static
         # PyTorch's compiler plans memory itself, and a replaced module has its own forward.
         is_managed, saves_memory = not context.compiling and context.module(first.step.gives).is_original, False
@@ -294,6 +297,7 @@ def _kind(op: Op) -> PartKind:
     match op:
         case Conv():
             return "convolution"
+        # Larger windows have more positions than one byte can distinguish.
         case MaxPool() if op.kernel[0] * op.kernel[1] <= MAX_BYTE_PLACES:
             return "max pooling"
         case BatchNorm():
@@ -306,7 +310,7 @@ def _kind(op: Op) -> PartKind:
 
 
 def _in_one_kernel(parts: Sequence[_Part], once: bool) -> PlannedStep:  # noqa: FBT001 -- private
-    """Return the planned step of parts in one kernel, which does not store the values in between."""
+    """Return the planned step of parts in one kernel, without the values in between."""
     nodes = [part.step.gives for part in parts]
     return PlannedStep(
         tuple(nodes),

@@ -20,11 +20,11 @@ EventInput = Literal["spikes", "counts"]
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStep:
-    """One or more nodes that are computed together, or a loop.
+    """One or more nodes computed together, or a loop.
 
     Attributes:
         nodes: Node indices in order. The output of the step is the last node, unless the step is a loop.
-        operands: Indices of the nodes that the step reads.
+        operands: Indices of the nodes read by the step.
         once: Whether the output is constant over time for a static input, and computed for a single time-step.
         loop: For a loop, which is computed time-step by time-step, the nodes that are read outside it. Passes do not
             change loops.
@@ -46,7 +46,7 @@ class ExecutionStep:
         return self.outputs[-1]
 
     def keeps(self, network: Network) -> frozenset[int]:
-        """Return the nodes outside the step whose values are saved for its gradient."""
+        """Return the nodes outside the step with values saved for its gradient."""
         saved = (
             node.inputs[position]
             for node in (network.nodes[i] for i in self.nodes)
@@ -57,7 +57,7 @@ class ExecutionStep:
 
 @dataclass(frozen=True)
 class Program:
-    """Execution steps that compute a network.
+    """Execution steps of a network.
 
     Attributes:
         channels_last: Whether feature maps are stored in channels-last memory format.
@@ -65,7 +65,7 @@ class Program:
         lean: Whether small tensors are fused and packed too, although storing them is faster.
         recomputed: Nodes whose values are recomputed in the backward pass instead of saved.
         events: Convolutions that may skip inactive inputs, with the kind of their input.
-        exact: Whether their outputs must be bit-identical to those of a dense convolution.
+        exact: Whether their outputs must be bit-identical to dense convolutions.
         winograd: Convolutions that may be computed with Winograd's algorithm.
     """
 
@@ -81,7 +81,7 @@ class Program:
 
     @classmethod
     def of(cls, network: Network) -> Program:
-        """Return the program that computes every node and every loop in a step of its own."""
+        """Return the program with a step for every node and every loop."""
         if not network.graph.loops:
             return cls(network, tuple(ExecutionStep((i,), node.inputs) for i, node in enumerate(network.nodes) if i))
         return cls(network, tuple(_in_order(network)))
@@ -91,7 +91,7 @@ class Program:
         return replace(self, steps=steps)
 
     def with_lean(self) -> Program:
-        """Return a copy that fuses and packs small tensors too."""
+        """Return a copy with fused and packed small tensors."""
         return replace(self, lean=True)
 
     def validate(self) -> Program:
@@ -106,6 +106,7 @@ class Program:
             missing = set(step.operands) - available
             if missing:
                 raise ValueError(f"step {step} reads {sorted(missing)} before they are computed")
+            # Operands are stored in the step, so that passes can reorder them. They must match the inputs of the nodes.
             inputs = {i for node in step.nodes for i in self.network.nodes[node].inputs} - set(step.nodes)
             if inputs != set(step.operands):
                 raise ValueError(f"step {step}: expected operands {sorted(inputs)}")
@@ -129,6 +130,7 @@ def _in_order(network: Network) -> Iterator[ExecutionStep]:
         sorter.add(own, *({unit.get(i, i) for i in node.inputs} - {own}))
     sorter.prepare()
     ready: list[int] = []
+    # The heap yields the ready step of the first node, which keeps node order where possible.
     while sorter.is_active():
         for first in sorter.get_ready():
             heappush(ready, first)
@@ -143,6 +145,7 @@ def _in_order(network: Network) -> Iterator[ExecutionStep]:
 def _loop_step(network: Network, loop: tuple[int, ...]) -> ExecutionStep:
     inside = frozenset(loop)
     operands = dict.fromkeys(i for node in loop for i in network.nodes[node].inputs if i not in inside)
+    # Values that are read only inside the loop are dropped after their time-step.
     outputs = tuple(
         node for node in loop if node in network.output_indices or not inside.issuperset(network.graph.consumers[node])
     )

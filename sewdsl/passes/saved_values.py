@@ -22,6 +22,7 @@ def pack_bits(program: Program) -> tuple[Program, str]:
     """
     network = program.network
     bits = {i: width for i, node in enumerate(network.nodes) if (width := _width(node.output.values)) is not None}
+    # Values inside loops are saved unchanged.
     saved = {i for step in program.steps if not step.loop for i in step.keeps(network)} & set(bits)
     if not saved:
         return program, ""
@@ -60,6 +61,7 @@ def _describe_choice(choice: RecomputationChoice, budget: int) -> str:
     if program.lean:
         parts.append("small tensors are compressed too")
     if program.recomputed:
+        # A training step takes about three times the MACs of the forward pass.
         fraction = peak.recompute_macs / max(3 * sum(map(peak.sizes.macs, peak.sizes.plan.steps)), 1)
         values = "1 value is" if len(program.recomputed) == 1 else f"{len(program.recomputed)} values are"
         parts.append(f"{values} recomputed, {fraction:.1%} of a step's work")

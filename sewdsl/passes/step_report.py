@@ -47,6 +47,7 @@ def describe_load(sizes: ValueSizes) -> str:
     load = sizes.load
     samples, steps = f"{load.samples} sample{'' if load.samples == 1 else 's'}", f"T = {sizes.T}"
     device = "" if load.device == "cpu" else ", on a GPU"
+    # The CPU is the default and is not mentioned.
     return f"{samples}, {steps}, {'mixed precision' if load.mixed else 'float32'}{device}"
 
 
@@ -69,6 +70,7 @@ def kept_values_by_block(network: Network, peak: PeakMemory) -> list[MemoryRow]:
     """Return a row for each node outside blocks, and for each block call."""
     rows = []
     row_by_name = {row.path: row for row in kept_values(network, peak)}
+    # The nodes of a block call are consecutive.
     for block, group in groupby(network, key=outermost_block):
         block_rows = [row_by_name[node.name] for node in group if node.name in row_by_name]
         if block is None:

@@ -1,4 +1,4 @@
-"""Passes that select which nodes are computed in one step, and which only once for all time-steps."""
+"""Passes on the grouping of nodes into steps, and on steps computed once for all time-steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sewdsl.passes.program import ExecutionStep, Program
 def hoist_static(program: Program) -> tuple[Program, str]:
     """Mark the nodes before the first neuron of a network with a static input, to compute them once.
 
-    Law: the same outputs, gradients and running statistics up to rounding and its consequences. T equal slices have the
+    Law: equal outputs, gradients and running statistics, up to rounding and its consequences. T equal slices have the
     mean and the variance of one slice, but sums have fewer terms.
     """
     network, T = program.network, program.network.settings.steps
@@ -25,6 +25,7 @@ def hoist_static(program: Program) -> tuple[Program, str]:
         replace(step, once=not any(network.nodes[i].output.varies for i in step.nodes)) for step in program.steps
     )
     once = [network.nodes[i] for step in steps if step.once for i in step.nodes]
+    # With one time-step, nothing is repeated.
     if not once or T == 1:
         return program, ""
     total = network.total_macs
@@ -40,13 +41,14 @@ def fuse_neurons(program: Program) -> tuple[Program, str]:
     the norm and two numbers per channel. Spikes before a join are not stored either. The operands of a fused step are
     the input of the norm and the other operand of the join, in this order.
 
-    Law: the same outputs, gradients and running statistics up to rounding and its consequences.
+    Law: equal outputs, gradients and running statistics, up to rounding and its consequences.
     """
     network = program.network
     norms = _norms_by_neuron(network)
     if not norms:
         return program, ""
     joins = _neurons_by_join(network, norms)
+    # Norms are computed in the step of the neuron, and neurons in that of the join.
     fused = {*norms.values(), *joins.values()}
     steps = tuple(_fuse_step(step, norms, joins, network) for step in program.steps if step.gives not in fused)
     report = f"fused {len(norms)} batch norms with neurons"
@@ -54,7 +56,8 @@ def fuse_neurons(program: Program) -> tuple[Program, str]:
 
 
 def _norms_by_neuron(network: Network) -> dict[int, int]:
-    """Return for each neuron the batch norm that only this neuron reads."""
+    """Return the batch norms with a neuron as only consumer, by neuron."""
+    # Nodes in loops are computed time-step by time-step, so they are not fused.
     return {
         readers[0]: i
         for i, readers in enumerate(network.graph.consumers)
@@ -68,7 +71,7 @@ def _norms_by_neuron(network: Network) -> dict[int, int]:
 
 
 def _neurons_by_join(network: Network, neurons: Mapping[int, int]) -> dict[int, int]:
-    """Return for each join the normalised neuron whose spikes only this join reads, or the later one of two."""
+    """Return the normalised neurons with a join as only consumer, by join (the later one of two)."""
     return {
         readers[0]: i
         for i, readers in enumerate(network.graph.consumers)
@@ -79,7 +82,7 @@ def _neurons_by_join(network: Network, neurons: Mapping[int, int]) -> dict[int, 
 def _fuse_step(
     step: ExecutionStep, norms: Mapping[int, int], joins: Mapping[int, int], network: Network
 ) -> ExecutionStep:
-    """Return a step fused with its norm, if there is one."""
+    """Return a step fused with its norm, if any."""
     neuron = joins.get(step.gives, step.gives)
     norm = norms.get(neuron)
     if norm is None:
@@ -97,14 +100,16 @@ def fold_batch_norm(program: Program) -> tuple[Program, str]:
     The folded weights are computed in every forward pass, so they are never stale. In training, both layers run
     separately.
 
-    Law: the same outputs and gradients up to rounding and its consequences: products of weights are rounded before they
+    Law: equal outputs and gradients, up to rounding and its consequences: products of weights are rounded before they
     are summed.
     """
     network = program.network
+    # A norm that is fused with neurons cannot be folded too.
     single = {step.gives for step in program.steps if len(step.nodes) == 1}
     pairs = {norm: layer for layer, norm in _folding_pairs(network) if {layer, norm} <= single}
     if not pairs:
         return program, ""
+    # The folded step runs once only if both layers would.
     layers, once = set(pairs.values()), {step.gives for step in program.steps if step.once}
     steps = tuple(
         ExecutionStep(
@@ -119,7 +124,7 @@ def fold_batch_norm(program: Program) -> tuple[Program, str]:
 
 
 def _folding_pairs(network: Network) -> list[tuple[int, int]]:
-    """Return pairs of a layer and the batch norm that is its only consumer."""
+    """Return pairs of a layer and a batch norm as its only consumer."""
     return [
         (i, readers[0])
         for i, readers in enumerate(network.graph.consumers)

@@ -1,4 +1,4 @@
-"""Selection of recomputed values that meets a memory budget at minimum cost."""
+"""Selection of recomputed values to meet a memory budget at minimum cost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SavingTarget(NamedTuple):
     """Memory to save at a moment.
 
     Attributes:
-        sizes: Bytes saved by each value that can be recomputed, by node.
+        sizes: Bytes saved by each recomputable value, by node.
         bytes: Bytes to save in total.
     """
 
@@ -48,6 +48,7 @@ def min_cost_cover(costs: Mapping[int, int], needs: Sequence[SavingTarget]) -> f
     needs = [need for need in needs if need.bytes > 0]
     if not needs:
         return frozenset()
+    # Even all values together may not save enough.
     if not all(need.met for need in needs):
         return None
     nodes = sorted(costs)
@@ -75,12 +76,12 @@ MAX_RECOMPUTE_DEPTH = 64
 
 
 class RecomputableValues(NamedTuple):
-    """All values that can be recomputed, by node.
+    """All recomputable values, by node.
 
     Attributes:
         sizes: Bytes.
         costs: Cost of recomputation including intermediate values, in multiply-accumulates.
-        paths: Intermediate values that are not saved.
+        paths: Unsaved intermediate values.
         read: Index of the last step that reads the value in the forward pass.
         needed: Index of the first step that needs the value in the backward pass.
     """
@@ -99,6 +100,7 @@ class RecomputableValues(NamedTuple):
         read = {i: index for index, step in enumerate(sizes.plan.steps) for i in step.operands}
         values = cls({}, {}, {}, read, needed)
         for i in sorted(needed.keys() & steps.keys()):
+            # Packed values are small, and a step that saves its own output would keep the value anyway.
             if sizes.kept(i) is None and not sizes.gives_on(steps[i]):
                 path = _path(i, steps, needed)
                 values.sizes[i] = sizes.value(i)
@@ -107,7 +109,7 @@ class RecomputableValues(NamedTuple):
         return values
 
     def at(self, index: int, *, backward: bool) -> dict[int, int]:
-        """Return the bytes of the values that are saved but not used while a step runs."""
+        """Return the bytes of saved values outside their use, while a step runs."""
         last = self.needed if backward else self.read
         return {i: size for i, size in self.sizes.items() if last[i] < index}
 
@@ -117,7 +119,7 @@ class RecomputableValues(NamedTuple):
 
 
 def _repeatable(sizes: ValueSizes) -> dict[int, PlannedStep]:
-    """Return the steps that can be repeated, by output: deterministic, and one step of the program."""
+    """Return the repeatable steps by output: deterministic, and not split from another step of the program."""
     repeatable: dict[int, PlannedStep] = {}
     steps, depth = {step.gives for step in sizes.program.steps}, dict[int, int]()
     for step in sizes.plan.steps:
@@ -136,7 +138,7 @@ def _repeatable(sizes: ValueSizes) -> dict[int, PlannedStep]:
 
 
 def _path(index: int, steps: Mapping[int, PlannedStep], saved: Mapping[int, int]) -> frozenset[int]:
-    """Return a value and the unsaved values that it is computed from, back to saved values."""
+    """Return a value and its unsaved operands, back to saved values."""
     path, todo = set[int](), [index]
     while todo:
         i = todo.pop()
@@ -173,6 +175,7 @@ def choose_recomputation(program: Program, load: TrainingLoad, budget: int) -> R
         budget: Memory budget in bytes.
     """
     lean = program.with_lean()
+    # Compressing small tensors costs less than recomputation, so it is tried first.
     for candidate in (program, lean):
         peak = peak_memory(candidate, load)
         if peak.bytes <= budget:
@@ -234,6 +237,7 @@ class _Search:
             key, sizes = (step_index, backward), self._values.at(step_index, backward=backward)
             required = sum(sizes[i] for i in sizes.keys() & selected) + peak_bytes - self._budget
             earlier = [need.bytes for need in (targets.get(key), previous.get(key)) if need]
+            # Targets never decrease, so the search terminates.
             targets[key] = SavingTarget(sizes, max([required, *earlier]))
         return targets
 

@@ -27,9 +27,9 @@ class SavedRecord:
 
     Attributes:
         store: Memory of the packed or unchanged value, or None if the value is recomputed.
-        step: Step that recomputes the value, if any.
+        step: Step for recomputing the value, if any.
         cached: Memory of the recomputed value, after its first use.
-        references: Number of steps and records that may still read the value.
+        references: Number of steps and records with a reference to the value.
     """
 
     index: int
@@ -190,13 +190,14 @@ class _Run:
         self.held[index] = [heap.retain(record) for record in saved]
         additional = Allocation(sizes.extra_saved(step) + self._cast(step))
         self.extra[index] = [heap.hold(additional), *([heap.hold(output)] if sizes.gives_on(step) else [])]
+        # The operands must stay available until the value is recomputed.
         if step.recomputed:
             operands = tuple(heap.retain(self._record(i)) for i in step.operands)
             self.records[step.gives] = heap.retain(SavedRecord(step.gives, None, operands=operands, step=step))
         self._release(step.spent)
 
     def _forward_loop(self, index: int, step: PlannedStep) -> None:
-        """Simulate the forward pass of a loop, which saves its operands unchanged and its values at each time-step."""
+        """Simulate the forward pass of a loop, with operands saved unchanged and values saved at each time-step."""
         sizes, heap = self.sizes, self.heap
         loop = sizes.loop(step)
         self.held[index] = []
@@ -256,7 +257,7 @@ class _Run:
         return NARROW * sum(map(sizes.elements, wide)) if sizes.load.mixed and isinstance(first, Conv) else 0
 
     def _saved_by_node(self) -> dict[int, int]:
-        """Return the saved bytes by node: those of its value, and those saved by its step."""
+        """Return the saved bytes by node, for its value and for its step."""
         result: dict[int, int] = {}
         counted, visited = set[int](), set[int]()
         records = [record for records_of_step in self.held.values() for record in records_of_step]
@@ -266,6 +267,7 @@ class _Run:
                 continue
             visited.add(id(record))
             records += record.operands
+            # Steps may share the memory of a value, which is counted once.
             if record.store is not None and id(record.store) not in counted:
                 counted.add(id(record.store))
                 result[record.index] = result.get(record.index, 0) + record.store.bytes
@@ -288,6 +290,7 @@ class _Run:
             self.heap.drop(gradient)
         for record in self.held.pop(index):
             self.heap.release(record)
+        # Saved memory is freed after the gradients have been computed.
         self.heap.drop_all(self.extra.pop(index))
 
     def _compute_gradients(self, index: int, step: PlannedStep, gradient: Allocation) -> None:
@@ -311,12 +314,13 @@ class _Run:
         self._sum_over_steps(step)
 
     def _passed_operands(self, step: PlannedStep) -> set[int]:
-        """Return the operands whose gradient is the output gradient: those of views and sums."""
+        """Return the operands of views and sums, whose gradient is the output gradient."""
         op = self.sizes.network.nodes[step.gives].op
         if op.view:
             return {*step.operands}
         node = self.sizes.network.nodes[step.gives]
         saved = op.keeps(*self.sizes.network.inputs(node))
+        # Merges without saved tensors pass on the output gradient, or slices of it.
         adds = len(node.inputs) > 1 and not (saved.inputs or saved.bytes_per_step)
         return {i for i in node.inputs if i in step.operands} if adds else set()
 
@@ -331,6 +335,7 @@ class _Run:
 
     def _compute(self, record: SavedRecord, index: int) -> None:
         """Simulate the recomputation of a value."""
+        # A value is recomputed once, even if several steps read it.
         if record.cached is not None or record.step is None:
             return
         unpacked = [store for operand in record.operands for store in self._fetch(operand, index)]
@@ -342,6 +347,7 @@ class _Run:
     def _add(self, step_index: int, index: int, gradient: Allocation) -> None:
         """Add a gradient of a value. A second gradient is added to the first one."""
         existing = self.gradients.get(index)
+        # The first gradient is stored without a copy.
         if existing is None:
             self.gradients[index] = gradient
             return

@@ -103,6 +103,7 @@ class ValueSizes:
     @cached_property
     def once(self) -> frozenset[int]:
         """Nodes with values of a single time-step."""
+        # The input of a static network has a single time-step.
         static = {0} if self.T > 1 and not self.network.nodes[0].output.varies else set()
         return frozenset({step.gives for step in self.plan.steps if step.once} | static)
 
@@ -132,10 +133,12 @@ class ValueSizes:
     def kept(self, index: int) -> int | None:
         """Return the size of a packed value in bytes, or None if the value is saved unchanged."""
         bits = self.plan.bits.get(index)
+        # Rounded up to whole bytes.
         return None if bits is None else -(-self.elements(index) * bits // 8)
 
     def extra_saved(self, step: PlannedStep) -> int:
-        """Return the bytes that a step saves in addition to values of nodes."""
+        """Return the bytes saved by a step in addition to values of nodes."""
+        # One byte per maximum replaces the indices of PyTorch.
         if step.byte_places:
             return self.elements(step.gives)
         samples = self.load.samples * (1 if step.once else self.T)
@@ -164,8 +167,9 @@ class ValueSizes:
         return LoopBytes(total, stacked, widest, weights)
 
     def _stored(self, index: int) -> int:
-        """Return the node whose memory contains the value of a node in a loop."""
+        """Return the node that stores the value of a node in a loop."""
         node = self.network.nodes[index]
+        # Views and delays share the memory of their source.
         while node.stores_nothing:
             index = node.sources[0]
             node = self.network.nodes[index]
@@ -182,8 +186,9 @@ class ValueSizes:
 
     @property
     def standing(self) -> dict[str, int]:
-        """Memory that is allocated during the entire step in bytes, by purpose."""
+        """Memory allocated during the entire step in bytes, by purpose."""
         weights = WIDE * self.network.total_parameters
+        # Under autocast, PyTorch caches 16-bit copies of the weights.
         copies = {"weights in 16 bits": weights // 2} if self.load.mixed else {}
         return {"weights": weights, "gradients of weights": weights, "optimizer": weights * self.load.states, **copies}
 
