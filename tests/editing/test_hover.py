@@ -23,7 +23,7 @@ def test_a_layer() -> None:
         "`c8k3s2p1d1g1b0`  \n`[2, 32, 32] real` → `[8, 16, 16] real`  \n144 parameters, 36,864 MACs per time-step\n\n"
         "Convolution of each time-step, 2-D for `[C, H, W]` and 1-D for `[C, L]`."
     )
-    assert "- `padding`: Zeros on each side" in text
+    assert "- `padding`: Zero padding on each side" in text
 
 
 def test_what_a_static_input_gives_is_static() -> None:
