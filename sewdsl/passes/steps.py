@@ -51,8 +51,8 @@ def fuse_neurons(program: Program) -> tuple[Program, str]:
     # Norms are computed in the step of the neuron, and neurons in that of the join.
     fused = {*norms.values(), *joins.values()}
     steps = tuple(_fuse_step(step, norms, joins, network) for step in program.steps if step.gives not in fused)
-    report = f"fused {len(norms)} batch norms with neurons"
-    return program.with_steps(steps), f"{report}, and {len(joins)} joins" if joins else report
+    report = f"fused {len(norms)} batch norm{'s' * (len(norms) > 1)} with neurons"
+    return program.with_steps(steps), f"{report}, and {len(joins)} join{'s' * (len(joins) > 1)}" if joins else report
 
 
 def _norms_by_neuron(network: Network) -> dict[int, int]:
@@ -120,7 +120,9 @@ def fold_batch_norm(program: Program) -> tuple[Program, str]:
         for step in program.steps
         if step.gives not in layers
     )
-    return program.with_steps(steps), f"folded {len(pairs)} batch norms into weights, in evaluation"
+    return program.with_steps(
+        steps
+    ), f"folded {len(pairs)} batch norm{'s' * (len(pairs) > 1)} into weights, in evaluation"
 
 
 def _folding_pairs(network: Network) -> list[tuple[int, int]]:

@@ -85,10 +85,10 @@ ONLY_WRITTEN = "sewdsl writes such files, and does not read them; 'sewdsl import
             "nofolder/zzzz.net",
             "spec-not-found",
             "cannot read 'nofolder/zzzz.net': there is no folder 'nofolder'",
-            "'sew",
+            "run 'sew",
         ),
-        ("mine.net/x", "spec-not-found", "cannot read 'mine.net/x': 'mine.net' is not a folder", "'sewdsl nets'"),
-        (LONG, "spec-not-found", f"cannot read '{LONG}': its name is too long", "'sewdsl nets'"),
+        ("mine.net/x", "spec-not-found", "cannot read 'mine.net/x': 'mine.net' is not a folder", "run 'sewdsl nets'"),
+        (LONG, "spec-not-found", f"cannot read '{LONG}': its name is too long", "run 'sewdsl nets'"),
         ("loop", "spec-not-found", "cannot read 'loop': it is a link that leads to itself", "use a regular file"),
         (
             "loop.net",

@@ -50,7 +50,7 @@ def test_a_misspelt_code() -> None:
 
 def test_a_code_is_allowed_once() -> None:
     (found,) = sewdsl.read(FILE + ALLOWED + ALLOWED).diagnostics
-    assert (found.code, found.span.line, found.help) == ("duplicate-setting", 6, "keep one")
+    assert (found.code, found.span.line, found.help) == ("duplicate-setting", 6, "remove one of them")
 
 
 def test_errors_cannot_be_allowed() -> None:

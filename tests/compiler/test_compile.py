@@ -125,7 +125,7 @@ class TestSpecs:
             ("sew-resnet-19", "did you mean 'sew-resnet-18'"),
             ("no/such/file.net", "there is no folder 'no/such'"),
             ("nosuchfile.net", "there is no such file"),
-            ("7b-net.net", "use the name alone"),
+            ("7b-net.net", "use the shipped network"),
             (".", "spec-not-found"),
         ],
     )
@@ -164,7 +164,7 @@ class TestSpecs:
         ("c4k3", {}, """or input="CxHxW", e.g. input="2x128x128\")"""),
         ("c4k3-SN", {"input": "1x8x8"}, """or neuron="PLIF")"""),
         ("{BN}*100", {"input": "3", "limit": {"nodes": 50}}, """raise it with limit={"nodes": N})"""),
-        ("tiny", {"dialect": "he"}, "leave out dialect=)"),
+        ("tiny", {"dialect": "he"}, "remove dialect=)"),
         ("tiny", {"steps": "many"}, "steps:1:1: error[invalid-argument]"),
         ("tiny", {"set": {"jion": "ADD"}}, "set jion:1:1: error[unknown-setting]"),
         (

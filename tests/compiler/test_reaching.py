@@ -31,7 +31,7 @@ def test_a_neuron_that_the_body_names() -> None:
     check_words(found.help, "2")
     body = found.help.partition("body=")[2].rstrip("'")
     assert said(FILE, {"neuron": "LIF", "set": {"body": body}}) == []
-    with pytest.raises(SewdslError, match="reaches 2 of 3"):
+    with pytest.raises(SewdslError, match="replaces only 2 of 3"):
         sewdsl.compile(FILE, neuron="LIF")
 
 

@@ -64,7 +64,7 @@ def test_json_refuses_an_unknown_kind() -> None:
 def test_json_refuses_a_wrong_shape() -> None:
     data = to_json(sewdsl.load("tiny"))
     data["nodes"][1]["output"]["shape"] = [5, 8, 8]
-    with pytest.raises(ValueError, match="conv1: says"):
+    with pytest.raises(ValueError, match="conv1: expected output"):
         from_json(data, catalogue())
 
 
@@ -85,9 +85,9 @@ def test_refuses_what_is_not_whole() -> None:
     network = sewdsl.load("tiny")
     first = network.nodes[1]
     for nodes, message in (
-        ((network.nodes[0], replace(first, inputs=(1,)), *network.nodes[2:]), "not before it"),
+        ((network.nodes[0], replace(first, inputs=(1,)), *network.nodes[2:]), "an input is not an earlier node"),
         ((network.nodes[0], replace(first, name="input"), *network.nodes[2:]), "not unique"),
-        ((network.nodes[0], replace(first, output=Signal((1,))), *network.nodes[2:]), "conv1: says"),
+        ((network.nodes[0], replace(first, output=Signal((1,))), *network.nodes[2:]), "conv1: expected output"),
     ):
         with pytest.raises(ValueError, match=message):
             network.with_nodes(nodes).validate()

@@ -127,7 +127,7 @@ def test_a_join_that_nothing_can_satisfy_is_named(build: Build, monkeypatch: pyt
     network = build("c8k3-BN-SN-SEW Block (c8)").network
     join = next(node for node in network if isinstance(node.op, Join))
     monkeypatch.setattr(type(join.op), "neutral_branch", 2)
-    with pytest.raises(ValueError, match=rf"{join.name}: no constant current makes PLIF.* give 2 at every time-step"):
+    with pytest.raises(ValueError, match=rf"{join.name}: no constant current makes PLIF.* output 2 at every time-step"):
         build("c8k3-BN-SN-SEW Block (c8)", init="zero")
 
 

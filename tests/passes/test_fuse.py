@@ -301,4 +301,6 @@ def test_what_is_said() -> None:
     done = CliRunner().invoke(app, ["compile", "7b-net", "--emit", "passes"])
     said = "fused 15 batch norms with neurons, and 7 joins"
     assert f"fuse: {said}" in done.stdout.splitlines()
-    assert fuse_neurons(Program.of(sewdsl.load("c6k3-BN-PLIF-FC5", input="2x8x8", steps=4)))[1].endswith("after them")
+    assert fuse_neurons(Program.of(sewdsl.load("c6k3-BN-PLIF-FC5", input="2x8x8", steps=4)))[1].endswith(
+        "batch norm with neurons"
+    )

@@ -34,12 +34,12 @@ def test_no_such_level() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda steps: steps[1:], "are not computed before it"),
-        (lambda steps: steps[:-1], "do not compute every node once"),
-        (lambda steps: (*steps, steps[-1]), "do not compute every node once"),
-        (lambda steps: (steps[1], steps[0], *steps[2:]), "are not computed before it"),
-        (lambda steps: (replace(steps[0], operands=()), *steps[1:]), "needs"),
-        (lambda steps: (ExecutionStep((1, 2), (0, 1)), *steps[2:]), "are not computed before it"),
+        (lambda steps: steps[1:], "before they are computed"),
+        (lambda steps: steps[:-1], "must compute every node exactly once"),
+        (lambda steps: (*steps, steps[-1]), "must compute every node exactly once"),
+        (lambda steps: (steps[1], steps[0], *steps[2:]), "before they are computed"),
+        (lambda steps: (replace(steps[0], operands=()), *steps[1:]), "expected operands"),
+        (lambda steps: (ExecutionStep((1, 2), (0, 1)), *steps[2:]), "before they are computed"),
     ],
 )
 def test_a_broken_program_is_refused(change: object, message: str) -> None:
