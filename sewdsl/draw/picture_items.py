@@ -478,7 +478,9 @@ class _Boxer:
         for inside in insides:
             inside.sort()
             nodes = set(inside)
-            outputs_of_copy = [i for i in inside if i in self._network.output_indices or not nodes.issuperset(self._readers[i])]
+            outputs_of_copy = [
+                i for i in inside if i in self._network.output_indices or not nodes.issuperset(self._readers[i])
+            ]
             if len(outputs_of_copy) != 1:
                 return None
             outputs += outputs_of_copy

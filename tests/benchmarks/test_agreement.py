@@ -56,9 +56,7 @@ def test_the_weights_are_left_for_those_that_are_timed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workload", [LAYER, BLOCKS], ids=str)
 def test_another_threshold_is_noticed(workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(spiking_jelly.NEURON, "v_threshold", 1.05)
-    with pytest.raises(
-        MismatchError, match=r"SpikingJelly differs in outputs in float64 by .*, expected at most"
-    ):
+    with pytest.raises(MismatchError, match=r"SpikingJelly differs in outputs in float64 by .*, expected at most"):
         agree(workload, CONTENDERS[:2], tmp_path / "weights.pt")
 
 
