@@ -31,7 +31,7 @@ def neutral_current(activation: Activation | None, neutral: int) -> float:
     """Return the constant input for which an activation outputs ``neutral`` at every time-step, from rest.
 
     Args:
-        activation: Activation at the end of the branch. None: the branch ends without one, so its value is the input.
+        activation: Activation at the end of the branch. None: the branch ends in a batch norm.
         neutral: 0 (never fire) or 1 (always fire).
 
     Returns:
@@ -81,6 +81,7 @@ def _least_firing(neuron: Neuron) -> float:
         return bool(h >= neuron.v_threshold)
 
     silent, firing = 0.0, neuron.v_threshold
+    # The threshold fires an IF neuron. Other neurons may need a larger current.
     while not fires(firing) and firing < MAX_CURRENT:
         silent, firing = firing, 2 * firing
     while silent < (middle := (silent + firing) / 2) < firing:
@@ -89,6 +90,7 @@ def _least_firing(neuron: Neuron) -> float:
 
 
 def _has_output(activation: Activation, current: float, neutral: int, dtype: torch.dtype) -> bool:
+    # Building a module draws random weights.
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         module = activation.build(Runtime, Signal((1,))).to(device="cpu", dtype=dtype)
         steps = activation.T if isinstance(activation, KnowsSteps) else MAX_STEPS
@@ -113,6 +115,7 @@ def initialise(network: Network, model: nn.Module) -> None:
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
     if network.settings.zero_init:
+        # Other merges, and joins in loops, have no identity.
         for index, node in enumerate(network.nodes):
             if isinstance(node.op, Join) and is_residual(network, index):
                 _make_identity(network, model, node, node.op)
@@ -159,5 +162,6 @@ def lower(spec: Network | Program, *, seed: int | None = None) -> SpikingNetwork
         model = SpikingNetwork(program, modules)
         initialise(network, model)
     if program.channels_last:
+        # Only 4-D weights are affected.
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, unused-ignore]
     return model

@@ -1,4 +1,4 @@
-"""Forward pass of an execution plan, and a rehearsal that compiles all of its kernels."""
+"""Forward pass of an execution plan, and its rehearsal, which compiles all kernels."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class ForwardPass:
         saved_tensors: SavedTensors,
         unexpected: set[int],
     ) -> None:
-        """Call the hooks of parts that end with a step, and drop the values without further readers."""
+        """Call the hooks of parts ending with a step, and drop the values without further readers."""
         for call in active_calls:
             if not call.replaced and call.part.gives in step.nodes:
                 values[call.part.gives] = call.finish(values[call.part.gives])
@@ -194,7 +194,7 @@ class ForwardPass:
 
 @contextmanager
 def unchanged(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Return a context in which modules use copies of their buffers."""
+    """Return a context in which modules use copies of buffers."""
     before = [module._buffers for module in modules]  # noqa: SLF001 -- the original tensors must be restored
     for module, buffers in zip(modules, before, strict=True):
         module._buffers = {name: None if b is None else b.clone() for name, b in buffers.items()}  # noqa: SLF001
@@ -214,9 +214,9 @@ MIN_SAMPLES = 2
 def prepare_rehearsal(
     network: Network, plan: ExecutionPlan, modules: Sequence[Any], x_TN: Tensor, *, static: bool
 ) -> Callable[[], None]:
-    """Return the rehearsal of a pass that is about to start. Another thread may run it.
+    """Return the rehearsal of the next pass, for execution in another thread.
 
-    The rehearsal runs the pass on zeros. It does not change weights, gradients, running statistics or the random state.
+    The rehearsal runs the pass on zeros, without changing weights, gradients, running statistics or the random state.
 
     Args:
         plan: Execution plan, which depends on the size of the full batch.

@@ -72,6 +72,7 @@ def _hint(x: Tensor, settings: Settings) -> str:
         return "; for a single sample, add the axis N: x[None]"
     if len(shape) == len("CHW"):
         c, h, w = shape
+        # Layouts of other libraries: channels last, or time after the channels.
         if x.ndim > len(shape) and tuple(x.shape[-3:]) == (h, w, c):
             return "; channels come before height and width: x.movedim(-1, -3)"
         if x.ndim == len(shape) + 2 and (x.shape[1], *x.shape[-2:]) == shape:
@@ -90,6 +91,7 @@ def _to_dtype(x: Tensor, parameter: Tensor | None) -> Tensor:
         raise ValueError(f"expected a real input, got {x.dtype}")
     if not x.dtype.is_floating_point:
         return x.to(dtype)
+    # Autocast converts the input in each layer.
     if parameter is not None and x.dtype != dtype and not autocast_dtype(x.device.type):
         raise ValueError(
             f"the input is {x.dtype}, but the parameters are {dtype}; convert one of them: x.to({dtype}) "

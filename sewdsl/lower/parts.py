@@ -27,7 +27,7 @@ class Group(nn.Module):
         super().add_module(name, module)
 
     def _check_replacement(self, name: str, value: object) -> None:
-        """Check that a group is replaced by a module with a forward method, or by a group of the same layers.
+        """Check that the replacement of a group has a forward method or the same layers.
 
         Raises:
             TypeError: If the new value cannot replace the group.
@@ -83,7 +83,7 @@ class PartNodes(NamedTuple):
     """Nodes of a layer or part of a network.
 
     Attributes:
-        reads: Indices of the nodes outside the part that it reads, in order.
+        reads: Indices of the outside nodes read by the part, in order.
         gives: Index of the output node.
     """
 
@@ -113,6 +113,7 @@ def find_part(network: Network, path: str) -> PartNodes:
         for index in sorted(nodes)
         if index in network.output_indices or not nodes.issuperset(graph.consumers[index])
     ]
+    # Values inside a loop exist for one time-step at a time.
     if len(nodes) > 1 and any(not nodes.isdisjoint(loop) and not nodes.issuperset(loop) for loop in graph.loops):
         message = f"{path} is inside a loop, whose layers are computed together at each time-step; use a single layer"
         raise ValueError(message)
@@ -138,8 +139,9 @@ class PartCall:
         """Record the inputs before the first layer is computed, and call the forward pre-hooks.
 
         Raises:
-            TypeError: If a hook returns new inputs, which cannot be passed to the layers.
+            TypeError: If a hook returns new inputs, since they cannot be passed to the layers.
         """
+        # A part has several steps, and the hooks are called before the first one.
         if self._inputs is not None:
             return
         self._inputs = tuple(values[i] for i in self.part.reads)
@@ -168,7 +170,7 @@ class PartCall:
         """Call the replacement with the inputs of the part.
 
         Args:
-            expand: Function that expands a value to all time-steps.
+            expand: Function for expanding a value to all time-steps.
         """
         value: Tensor = self._module(*map(expand, self._inputs or ()))
         return value

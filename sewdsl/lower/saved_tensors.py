@@ -25,7 +25,7 @@ from sewdsl.snn.layers import Conv1d, Conv2d, Linear
 
 @final
 class Recomputed:
-    """A value that is recomputed on first use, and then stored as long as it is referenced.
+    """A value recomputed on first use, and then stored as long as it is referenced.
 
     Args:
         compute: Function of the values of the operands.
@@ -38,6 +38,7 @@ class Recomputed:
     def value(self) -> Tensor:
         """Return the value, computed under the autocast of the forward pass."""
         if self._value is None:
+            # The graph of the forward pass is used for gradients. Recomputation restores values only.
             with torch.no_grad(), self._autocast():
                 self._value = self._compute([*map(_restore, self._operands)])
         return self._value
@@ -64,7 +65,7 @@ def _restore(saved: SavedValue) -> Tensor:
 
 
 class SavedView(NamedTuple):
-    """A saved value, with the shape, layout and dtype in which a layer reads it."""
+    """A saved value, with the shape, layout and dtype of a reader."""
 
     saved: SavedValue
     shape: tuple[int, ...]
@@ -72,7 +73,7 @@ class SavedView(NamedTuple):
     dtype: torch.dtype
 
     def tensor(self) -> Tensor:
-        """Return the tensor that the layer saved."""
+        """Return the tensor saved by the layer."""
         return _restore(self.saved).to(self.dtype).as_strided(self.shape, self.strides)
 
 
@@ -87,7 +88,7 @@ def _location(x: Tensor) -> _Location:
 
 @final
 class SavedTensors:
-    """Saved values of one forward pass, shared by all layers that read them."""
+    """Saved values of one forward pass, shared by all readers."""
 
     def __init__(self, plan: ExecutionPlan) -> None:
         self._bits = plan.bits
@@ -95,7 +96,7 @@ class SavedTensors:
 
     @contextmanager
     def reading(self, operands: Mapping[int, Tensor], modules: Sequence[nn.Module]) -> Iterator[None]:
-        """Return a context in which a step saves its operands compressed.
+        """Return a context in which the operands of a step are saved compressed.
 
         Args:
             operands: Saved operands by node, as the step reads them. Equal time-steps may share memory.
@@ -142,15 +143,16 @@ class SavedTensors:
         Args:
             operands: Operands of the value in order, each with its node.
         """
+        # Views with gaps or overlaps cannot be restored by strides.
         if _is_recorded(y_TN) and _dense(y_TN):
             self._saved[index] = Recomputed(compute, [self.save(i, x_TN) for i, x_TN in operands])
 
     def drop(self, index: int) -> None:
-        """Drop a value without further readers. Layers that have read it keep their reference."""
+        """Drop a value without further readers. Earlier readers keep their reference."""
         self._saved.pop(index, None)
 
     def keep_unpacked(self, index: int) -> None:
-        """Disable packing of a value that is outside the range in the plan."""
+        """Disable packing of a value outside its planned range."""
         self._bits = {i: width for i, width in self._bits.items() if i != index}
 
     def _is_packed(self, index: int, x_TN: Tensor) -> bool:

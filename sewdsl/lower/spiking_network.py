@@ -113,11 +113,11 @@ class SpikingNetwork(Group):
         return inputs.to_sequence(x, settings, self.example)
 
     def stream(self) -> Stream:
-        """Return a view of the module that takes one time-step at a time."""
+        """Return a view of the module for single time-steps."""
         return Stream(self)
 
     def at(self, *paths: str) -> ValuesAt:
-        """Return a view of the module that outputs the values of layers and parts, and skips later nodes.
+        """Return a view of the module with the values of layers and parts as output.
 
         Args:
             paths: Names of layers, blocks, branches and repeats: ``sew_block3``, ``sew_block3.branch``.
@@ -231,7 +231,7 @@ class SpikingNetwork(Group):
         """Return the execution plan for an input and the current modules.
 
         Args:
-            separate: Nodes that must not be fused with others.
+            separate: Nodes excluded from fusion.
         """
         states = [AS_BUILT, *(_state(module, kind) for module, (_, kind) in zip(modules, self._built, strict=True))]
         for i in separate - {0}:
@@ -261,7 +261,7 @@ class SpikingNetwork(Group):
 
     @property
     def program(self) -> Program:
-        """Program that the module computes."""
+        """Program of the module."""
         return self._program
 
     @program.setter
@@ -272,7 +272,7 @@ class SpikingNetwork(Group):
 
     @property
     def network(self) -> Network:
-        """Network that the module computes."""
+        """Network of the module."""
         return self.program.network
 
     @property
@@ -323,7 +323,7 @@ class ValuesAt(nn.Module):
 
 @final
 class Stream:
-    """View that runs a network one time-step at a time.
+    """View of a network for single time-steps.
 
     The outputs equal those of the full sequence up to rounding: libraries round a convolution or a matrix product of N
     samples differently from one of T · N samples. A potential at the threshold can therefore change a spike.
@@ -384,7 +384,7 @@ class Stream:
         """Check that batch norm and dropout are in evaluation mode.
 
         Raises:
-            RuntimeError: If one of them is in training mode.
+            RuntimeError: If a batch norm or dropout is in training mode.
         """
         for name, module in self._model.named_modules():
             if module.training and isinstance(module, BatchNorm | Dropout):
@@ -424,7 +424,7 @@ class EventShares:
 
 
 def _state(module: nn.Module, kind: type[nn.Module]) -> ModuleState:
-    """Return the state of a module that was built as an instance of ``kind``."""
+    """Return the state of a module built as an instance of ``kind``."""
     hooked, is_original = has_hooks(module), is_ours(module, kind)
     shares = isinstance(module, BatchNorm) and module.shares_statistics
     return ModuleState(

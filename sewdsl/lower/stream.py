@@ -35,6 +35,7 @@ class StepState:
             ValueError: If the state belongs to another network or batch.
             TypeError: If the module is not a stateful module of sewdsl.
         """
+        # All time-steps of a loop share one mask, as in a sequence.
         if isinstance(module, Dropout):
             if name not in self._masks:
                 self._masks[name] = module.draw_mask(x_TN)
@@ -71,6 +72,7 @@ class StepState:
 
     def next_step(self, masks: dict[str, Tensor]) -> StepState:
         """Return the state for the next time-step of a loop."""
+        # The previous state is not changed, because autograd may still need it.
         return type(self)(self.after, self._t + 1, masks)
 
     def delayed_value(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
@@ -78,7 +80,7 @@ class StepState:
 
         Args:
             shape: ``[N, *]``.
-            like: Tensor that determines the dtype and device of the zeros.
+            like: Tensor with the dtype and device of the zeros.
         """
         return like.new_zeros((1, *shape)) if self._before is None else self._stored(name, shape, 1)
 
@@ -101,8 +103,8 @@ class StepState:
 class State(Mapping[str, Tensor]):
     """Immutable state between two time-steps, by node name.
 
-    For a neuron it is the membrane potential, ``[N, *]``. For a parallel neuron it is the input currents inside the
-    window, ``[k, N, *]``, the newest last. For a delay it is the next output, ``[1, N, *]``.
+    For a neuron, the membrane potential, ``[N, *]``. For a parallel neuron, the input currents inside the
+    window, ``[k, N, *]``, the newest last. For a delay, the next output, ``[1, N, *]``.
 
     Attributes:
         t: Number of previous time-steps.

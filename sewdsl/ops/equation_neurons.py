@@ -102,6 +102,7 @@ class EquationKind(Activation):
     @property
     def equations(self) -> NeuronStep:
         """Equations of a time-step with arguments and settings."""
+        # Cached by _resolve, because kernels, shapes and checks read the equations often.
         return self.resolved.step
 
     @property
@@ -115,6 +116,7 @@ class EquationKind(Activation):
         """Return an instance of the class for the family of the arguments."""
         neuron = validate(values)
         kind = _of_family(cls, neuron.resolved.family)
+        # model_construct skips validation, which has just succeeded.
         if kind is not type(neuron):
             kind.model_rebuild()  # pydantic before 2.14 cannot dump instances of a deferred class otherwise
             neuron = cast("Self", kind.model_construct(neuron.model_fields_set, **neuron.__dict__))
@@ -131,6 +133,7 @@ class EquationKind(Activation):
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]  # pydantic's is a generator too
         """Yield arguments and settings by their names in the source."""
+        # Fields have generated names, with the names in the source as aliases.
         for name, info in type(self).model_fields.items():
             yield info.alias or name, getattr(self, name)
 
@@ -190,6 +193,7 @@ class _AnyEquations(EquationKind):
     def parameters(self, *inputs: Signal) -> int:
         """Return the number of learnable parameters, over the layer, its channels or the time-steps."""
         count = 0
+        # Each parameter may have an axis of channels, of time-steps, or both.
         for learned in self.equations.learned.values():
             values = 1
             for length in learned.shape(inputs[0].channels, self.time_steps):
@@ -226,6 +230,7 @@ class EquationActivation(_AnyEquations):
     def infer(self, *inputs: Signal) -> Signal:
         """Return a signal with the range that follows from the equations."""
         step = self.equations
+        # A state changes over time even if the input does not.
         varies = inputs[0].varies or bool(step.after) or any(learned.per_step for learned in step.learned.values())
         return Signal(inputs[0].shape, _values(step), varies=varies)
 
@@ -263,6 +268,7 @@ def _factor(entry: TapeEntry, values: Mapping[int, Any]) -> Any:
         return entry.number
     operands = [values[each.index] for each in entry.operands]
     operation = OPERATIONS[entry.operation]
+    # A tensor method, so that gradients reach the learnable parameter.
     if operation.smooth and not isinstance(operands[0], float):
         return getattr(operands[0], operation.spelling.torch)()
     return operation.number(*operands)
@@ -292,6 +298,7 @@ def linear_form(step: NeuronStep) -> LinearForm | None:
         return None
     threshold_terms = linear_terms(spike.operands[0], {h.index})
     negative_threshold, charge_factor = threshold_terms.get(None), threshold_terms.get(h)
+    # The charged potential must be linear in the input and the state, and depend on nothing else.
     terms = linear_terms(h, frozenset())
     if (
         negative_threshold is None
@@ -301,6 +308,7 @@ def linear_form(step: NeuronStep) -> LinearForm | None:
     ):
         return None
     (rest,) = step.start.values()
+    # Both variants of the reset have equal values, but different gradients.
     resets = (ResetSettings(v_reset=rest, detach_reset=detach).reset(h, spike) for detach in (False, True))
     if not any(step.after[0] is after for after in resets):
         return None
@@ -344,6 +352,7 @@ def _are_factors(results: Iterable[TapeEntry]) -> bool:
 def _is_linear(step: NeuronStep, settings: ResetSettings) -> bool:
     """Return whether equations are those of a linear neuron with the reset of the settings."""
     spike = step.given
+    # A linear neuron has the membrane potential as its only state and scalar parameters only.
     if (
         dict(step.start) != {"v": settings.v_reset or 0.0}
         or spike.operation != "fire"
@@ -375,6 +384,7 @@ def read_kind(definition: NeuronDefinition) -> Reported[type[EquationKind] | Non
     result = read_equations(definition, defaults.value, ResetSettings())
     if result.value is None:
         return Reported(None, result.diagnostics)
+    # Equal definitions share a class, so that equal networks compare equal.
     existing = _KINDS.get(definition)
     return Reported(existing or _KINDS.setdefault(definition, _create_class(definition, EquationActivation, {})), ())
 
@@ -398,6 +408,7 @@ def defined_kind(text: str) -> type[EquationKind]:
         SewdslError: If the definition has errors.
         ValueError: If the text is not a single definition.
     """
+    # A definition is parsed as a file, which starts with a version.
     result = parse(Source("<definition>", f"sewdsl {VERSION}\n{text}\n"))
     if result.diagnostics:
         raise SewdslError(result.diagnostics)
@@ -428,6 +439,7 @@ def _create_class(
     name, defaults = definition.name.text, parameter_defaults(definition).value
     step = read_equations(definition, defaults, ResetSettings()).value
     assert step is not None  # noqa: S101 -- callers have validated the definition
+    # Parameters per time-step need the number of time-steps.
     stepwise = any(learned.per_step for learned in step.learned.values())
     bases = (family, KnowsSteps) if stepwise else (family,)
     fields: dict[str, Any] = {
@@ -441,6 +453,7 @@ def _create_class(
     reads: Literal["step", "past"] = "past" if step.after or stepwise else "step"
     kind.reads = reads
     kind.fixed_steps = stepwise
+    # Editors and the catalogue read the docstring.
     kind.__doc__ = _doc(kind, step)
     kind.families = families
     return families.setdefault(family, kind)

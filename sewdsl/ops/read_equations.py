@@ -139,6 +139,7 @@ def parameter_defaults(definition: NeuronDefinition) -> Reported[Mapping[str, fl
     defaults: dict[str, float] = {}
     diagnostics: list[Diagnostic] = []
     learned = (each for each in definition.equations if isinstance(each, Learn))
+    # Only neurons that learn per time-step have an argument 'steps'.
     stepwise = any(axis.text == AXES[1] for each in learned for axis in each.axes)
     for parameter in definition.parameters:
         name, span = parameter.name.text, parameter.name.span
@@ -175,6 +176,7 @@ def _default(expression: RealExpression) -> float:
     for word in variables_in(expression):
         hint = "use a number, and compute dependent values in an equation"
         raise _error("not-from-parameters", "a default must be a number", word.span, hint)
+    # Constant expressions, such as 1/3, are computed.
     reader = _Reader(Tape(), {}, ResetSettings(), names=frozenset())
     entry = reader.expression(expression)
     if entry.number is None:
@@ -215,6 +217,7 @@ class _Reader:
         start = len(self.tape.entries)
         try:
             entry = self._read(expression)
+            # The normal form makes kernels independent of the order in which a sum is written.
             entry = normal_form(entry, self.ends) if entry.level == STEP else entry
         except TapeTooLong:
             hint = "use fewer or shorter equations"
@@ -224,6 +227,7 @@ class _Reader:
         except (ArithmeticError, ValueError):  # a factor of the normal form has no value
             hint = "use other values of the parameters"
             raise _error("invalid-equation", "the expression has no value", expression.span, hint) from None
+        # Kernels compute in float32.
         for number in (each.number for each in self.tape.entries[start:]):
             if number is not None and not abs(number) <= MAX_NUMBER:
                 raise _too_large(expression.span, number)
@@ -251,6 +255,7 @@ class _Reader:
                 return self._put("neg", expression.span, self._read(operand))
             case Infix(operator=operator, left=left, right=right):
                 operands = self._read(left), self._read(right)
+                # The tape has 'less than' in one direction only.
                 mirrored = operands[::-1] if operator in _MIRRORED else operands
                 return self._put(_OPERATORS[_MIRRORED.get(operator, operator)], expression.span, *mirrored)
             case FunctionCall():
@@ -307,6 +312,7 @@ class _Reader:
             self.signed.append(value_range(operands[1]).low < 0)
         else:
             entry = self._put(name, call.span, *operands)
+        # The value of a function is a term of its own in sums.
         self.ends.add(entry.index)
         return entry
 
@@ -352,6 +358,7 @@ class _Translation:
         meanings |= {name: self.tape.number(value, name) for name, value in arguments.items()}
         meanings |= {THRESHOLD: settings.threshold(self.tape), RESET_POTENTIAL: settings.rest(self.tape)}
         for equation in self.definition.equations:
+            # Known in advance, to distinguish names that are assigned later from unknown names.
             if isinstance(equation, Assignment):
                 self.assigned.setdefault(equation.name.text, equation.name)
         meanings[INPUT] = self.tape.leaf("x")
@@ -384,6 +391,7 @@ class _Translation:
         names = {state.name.text for state in declared}
         read = list(names_in(self.definition.equations))
         potential = next((word for word in read if word.text == POTENTIAL), None)
+        # The membrane potential needs no declaration.
         if POTENTIAL not in names and potential is not None:
             self.start[POTENTIAL] = self.reader.settings.v_reset or 0.0
             self._check_assigned(potential)
@@ -399,6 +407,7 @@ class _Translation:
                 self.start[name] = self.reader.number(state.initial, f"the initial value of '{name}'")
             except _EquationError as wrong:
                 self.diagnostics += [wrong.diagnostic] if wrong.diagnostic is not None else []
+                # A default value avoids further errors about this state.
                 self.start[name] = 0.0
 
     def _check_assigned(self, word: Word) -> None:
@@ -460,6 +469,7 @@ class _Translation:
             return
         axes = {axis.text for axis in equation.axes}
         self.reader.meanings[name] = self.tape.leaf("learned", name, LEARNED)
+        # Registered before the initial value is read, so that an error there does not make the name unknown.
         self.learned[name] = Learned(0.0)
         initial = self.reader.number(equation.initial, f"the initial value of '{name}'")
         self.learned[name] = Learned(initial, *(axis in axes for axis in AXES))
@@ -478,6 +488,7 @@ class _Translation:
         try:
             entry = self.reader.expression(equation.value)
         except _EquationError:
+            # Later uses of the name are not reported again.
             meanings[name] = None
             raise
         meanings[name] = entry
@@ -493,6 +504,7 @@ class _Translation:
                 if self.tape.leaf("learned", name, LEARNED).index not in reached:
                     message, hint = f"the output of {neuron} does not depend on '{name}'", "use it, or remove the line"
                     self._report("without-effect", message, equation.name.span, hint)
+        # A state is read in the next time-step.
         for name, word in self.assigned.items():
             if name not in self.start and name not in self.reader.read:
                 self._report("without-effect", f"'{name}' is never read", word.span, "use it, or remove the equation")

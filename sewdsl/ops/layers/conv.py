@@ -49,6 +49,7 @@ class _Convolution(Layer):
         """Return whether the convolution has a bias: the argument, or by default whether no norm follows."""
         if self.bias is not None:
             return self.bias
+        # The norm subtracts the mean, which cancels a constant.
         return not (downstream.next and all(isinstance(op, norm) for op in downstream.next))
 
     def _module(self, module_class: Callable[..., nn.Module], signal: Signal, **window: Lengths) -> nn.Module:
@@ -102,6 +103,7 @@ class Conv(_Convolution, kind="c", key="conv"):
         if min(self.stride) == 1:
             return f"set the padding, e.g. p{min(self.kernel) // 2} or p0"
         each = zip(self.kernel, self.stride, self.dilation, strict=True)
+        # The padding for which the output size is the input size divided by the stride.
         padding = dict.fromkeys(max(0, (d * (k - 1) + 2 - s) // 2) for k, s, d in each)
         stride = "x".join(map(str, dict.fromkeys(self.stride)))
         return f"set the padding, e.g. p{'x'.join(map(str, padding))}, which divides the size by {stride}"
@@ -126,6 +128,7 @@ class Conv(_Convolution, kind="c", key="conv"):
 
     def fan_out(self, *inputs: Signal) -> FanOut:
         """Return the windows that contain a position, times the output channels of a group, without padding."""
+        # At the edges, fewer windows contain a position.
         windows = zip(inputs[0].shape[1:], *self._window(inputs[0]), strict=True)
         return FanOut.of_axes([window_counts(*window) for window in windows], self.channels // self.groups)
 
@@ -173,7 +176,7 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         groups: Number of groups of channels that are not mixed.
         bias: Whether to add a learnable constant per channel. None: only if no batch norm follows.
 
-    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = (H - 1) s - 2p + k + o, which is s·H without p and o.
+    Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = (H - 1) s - 2p + k + o, which is s·H with the default p and o.
     ``[C, L]`` to ``[channels, L']``.
     """
 
@@ -199,12 +202,14 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
     def _pads(self, k: int, s: int, p: int | None, o: int | None) -> Pair:
         """Return padding and output padding along one axis."""
         if p is not None:
+            # The output padding for an output s times as large, given the padding.
             required_padding = s - k + 2 * p
             o = o if o is not None else required_padding if 0 <= required_padding < s else 0
         else:
             excess = k - s + (o or 0)
             if o is None:
                 o = max(-excess, excess % 2)
+            # The padding is symmetric, so the excess must be even.
             p, odd = divmod(max(0, k - s + o), 2)
             if odd or k - s + o < 0 or o >= s:
                 raise ShapeMismatch(

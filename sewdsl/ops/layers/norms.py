@@ -58,6 +58,7 @@ class BatchNorm(Norm, kind="BN"):
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:
         module = runtime.BatchNorm(inputs[0].channels, scale=self.scale, eps=self.eps, momentum=self.momentum)
+        # 1 is the default of the module, whose weights then need no other initialisation.
         return module if self.weight == 1 else module.started(self.weight)
 
 
@@ -86,6 +87,7 @@ class TdBatchNorm(BatchNorm, kind="tdBN"):
         """Return the norm with the threshold of the nearest neuron."""
         if self.v_threshold is not None:
             return self
+        # Without a neuron after the norm, the scale is 1.
         neuron = downstream.nearest(Spiking)
         return self.replace(v_threshold=neuron.v_threshold if isinstance(neuron, Spiking) else 1.0)
 
@@ -153,6 +155,7 @@ class GroupNorm(_ScaledPerChannel, kind="GN", key="group_norm"):
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Return the input, and mean and standard deviation of each group."""
+        # Two 4-byte values per group, time-step and sample.
         return SavedForBackward((0,), bytes_per_step=8 * self.groups)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

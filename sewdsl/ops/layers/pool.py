@@ -38,12 +38,14 @@ class Pool(Layer):
     @model_validator(mode="before")
     @classmethod
     def _stride_is_kernel(cls, data: Any) -> Any:
+        # The default depends on another field, so it is filled in before validation.
         if isinstance(data, dict) and "kernel" in data:
             return {"stride": data["kernel"], **data}
         return data
 
     @model_validator(mode="after")
     def _padding_fits(self) -> Self:
+        # PyTorch has the same limit.
         if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
             most = self.kernel[0] // 2
             message = f"padding p{self.padding[0]} exceeds half the kernel k{self.kernel[0]}; use at most p{most}"
@@ -90,6 +92,7 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
     saves = "nothing"  # the gradient of a mean depends on the shape only
 
     def infer(self, *inputs: Signal) -> Signal:
+        # A vector is pooled along its features.
         if len(inputs[0].shape) == 1:
             return Signal((self._classes(inputs[0]),), varies=inputs[0].varies)
         c, *size = row_or_map_shape("average pooling", inputs[0])
@@ -103,6 +106,7 @@ class AvgPool(Pool, kind="AP", key="avg_pool"):
             ShapeMismatch: If the windows do not partition the vector.
         """
         voters, features = self.kernel[0], signal.shape[0]
+        # Each neuron votes once.
         if self.kernel != (voters, voters) or self.stride != self.kernel or self.padding != (0, 0):
             raise ShapeMismatch(
                 "voting-mismatch",

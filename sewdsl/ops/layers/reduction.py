@@ -42,6 +42,7 @@ class Reduction(Layer):
                     f"move it before the layer that flattens the input (FC, Flatten or GAP), or use "
                     f"{self.kind}(over=channels)",
                 )
+            # Silently ignoring groups would hide a mistake.
             if self.groups != 1:
                 raise ShapeMismatch(
                     "groups-mismatch",

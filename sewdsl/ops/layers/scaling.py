@@ -38,6 +38,7 @@ class Scale(Layer, kind="SCALE"):
     def infer(self, *inputs: Signal) -> Signal:
         """Return a range of multiples of the factor, or real if the factor is learnable."""
         (source,) = inputs
+        # A learned factor changes during training, so multiples of it have no fixed range.
         if self.learn or source.values.upper is None:
             values = REAL
         else:
@@ -90,6 +91,7 @@ class Dropout(_Dropped, kind="DP", key="dropout"):
 
     def keeps(self, *inputs: Signal) -> SavedForBackward:
         """Return the mask of each sample, with four bytes per element."""
+        # One mask per sample, independent of the number of time-steps.
         return SavedForBackward(bytes_per_sample=4 * inputs[0].elements)
 
     def build(self, runtime: type[Runtime], *inputs: Signal) -> nn.Module:

@@ -59,7 +59,7 @@ class PReLU(Activation, kind="PReLU"):
 
     Attributes:
         slope: Initial slope.
-        shared: Whether all channels share one slope, as is PyTorch's default. off: one slope per channel.
+        shared: Whether all channels share one slope, as in PyTorch by default. off: one slope per channel.
 
     Shape: any, unchanged. Spikes and counts are preserved.
     """
