@@ -155,7 +155,7 @@ def claims() -> str:
                 if network and not claim.binding and not is_measured(network, claim):
                     value = compute_quantity(network, claim.quantity)
                     shown = f"{value:,}" if isinstance(value, int) else value
-                    verdict = "equal" if agrees_with_figure(claim, value) else "**differs**"
+                    verdict = "agrees" if agrees_with_figure(claim, value) else "**differs**"
                     yield f"`{name}`", claim.quantity, claim.source, claim.value, shown, verdict
 
     return _table(("network", "quantity", "source", "published", "computed", "result"), rows())
