@@ -74,6 +74,7 @@ class EditorView:
         """Spans of the statements with syntax errors, which the tree lacks."""
         if self.compilation.valid:
             return []
+        # The tree has only the statements that could be parsed, so compare their starts with the tokens.
         read = {statement.span.start for statement in self.document.statements}
         ends = ((token_start(line.tokens[0]), token_end(line.tokens[-1])) for line in self.statements if line.tokens)
         return [Span(self.source, first, last) for first, last in ends if first not in read]
@@ -92,6 +93,7 @@ class EditorView:
     def vocabulary(self) -> Vocabulary:
         """Names available in the source, with blocks by name without white space."""
         assembly = self.compilation.assembly
+        # Neurons of the file are kinds too, as far as their definitions are valid.
         neurons = read_neurons(assembly.neurons if assembly else {}).value
         return Vocabulary(assembly.blocks if assembly else {}, shipped_blocks(), neurons=neurons)
 
@@ -114,6 +116,7 @@ def compile_for_editor(
 def resolve_names(text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK) -> EditorView:
     """Return a view without a network: names only, in a few milliseconds."""
     spec = SpecSource(Source(name, text), file, _stem(file), reach=reach)
+    # Names do not depend on elaboration, which would take longer.
     assembled = parse_and_assemble(spec, DEFAULT_LIMITS)
     diagnostics = sort_diagnostics(assembled.diagnostics)
     compilation = Compilation(spec, assembled.parsed.document, assembled.assembly, None, diagnostics)

@@ -58,6 +58,7 @@ class CompletionList(NamedTuple):
 def complete(view: EditorView, offset: int, datasets: Collection[str] = ()) -> CompletionList:
     """Return all proposals at an offset. The editor filters them by the text typed so far."""
     context = cursor_context(view.source, offset)
+    # In a comment, or the source is too long.
     if context is None:
         return CompletionList(Span(view.source, offset, offset), [])
     return CompletionList(context.written, list(_proposals(view, context, datasets)))
@@ -69,6 +70,7 @@ def _proposals(view: EditorView, context: CursorContext, datasets: Collection[st
     if context.section and context.name == "block":
         if not context.statement:
             return (Completion(word, "statement", about=about) for word, about in kind_docs.BLOCK_LINES.items())
+        # Before the equals sign, a new name is typed.
         defined = context.first == "_GIVE" or any(token.type == "_EQUAL" for token in context.statement)
         return _items(view, context) if defined else iter(())
     if context.section and context.name == NEURON:
@@ -119,11 +121,13 @@ def _equation(context: CursorContext) -> Iterator[Completion]:
     if last == "_PER" or (last == "_COMMA" and any(token.type == "_PER" for token in tokens)):
         yield from (Completion(axis, "statement", about=kind_docs.EQUATION_LINES[axis]) for axis in AXES)
         return
+    # After a complete equation, the next one may start.
     if not tokens or last in {"WORD", "INTEGER", "DECIMAL", "_RPAR"}:
         yield from (Completion(word, "statement", about=kind_docs.EQUATION_LINES[word]) for word in EQUATION_KEYWORDS)
     if tokens and last not in {"WORD", "INTEGER", "DECIMAL", "_RPAR", "_LEARN", "_STATE"}:
         yield from (Completion(f"{name}(", "layer", about=about) for name, about in kind_docs.FUNCTIONS.items())
         lines = statements_before(context.written.source, context.written.start)
+        # Names of parameters are in the head, names of equations in the preceding entries.
         head = [token for entry in (lines[-1].tokens[2:], *lines[-1].entries) for token in entry] if lines else []
         words = dict.fromkeys(str(token) for token in (*head, *tokens) if token.type == "WORD")
         names = {
@@ -160,6 +164,7 @@ def _operands(tokens: list[Token]) -> list[Token]:
     names: list[Token] = []
     opened: list[str] = []
     for token in tokens:
+        # The head ends at the equals sign or the brace.
         if not opened and token.type in {"_EQUAL", "LBRACE"}:
             break
         if token.type in OPENERS:
@@ -207,6 +212,7 @@ def _layers(view: EditorView) -> Iterator[Completion]:
         yield Completion(block_title(definition), "block", origin, f"```sewdsl\n{definition.span.text}\n```")
     neurons = ((name, view.vocabulary.neurons.find(name)) for name in view.vocabulary.neurons.names(Activation))
     for name, kind in {**view.vocabulary.layers, **dict(neurons)}.items():
+        # The input is a statement and no layer of a sequence.
         if kind is not None and kind.key != "input":
             yield _of_kind(name, kind, "layer")
     yield Completion("SN", "layer", about=kind_docs.NAMES["SN"])
@@ -224,6 +230,7 @@ def _parameters(context: CursorContext) -> Iterator[Completion]:
     """Propose the parameters of the block under definition, inside ``$(…)``."""
     if context.first != "_BLOCK" or context.last not in {"_OPEN", "_LPAR", "_PLUS", "_DASH", "_STAR", "_SLASH"}:
         return
+    # Parameters follow a parenthesis or a comma.
     for before, token in pairwise(takewhile(lambda token: token.type != "_RPAR", context.statement)):
         if before.type in {"_LPAR", "_COMMA"}:
             yield Completion(str(token), "argument")
@@ -234,10 +241,12 @@ def _arguments(view: EditorView, context: CursorContext) -> Iterator[Completion]
     name = _called(context)
     inner = context.inner
     if context.last in {"_LPAR", "_COMMA"}:
+        # Do not propose arguments that the call has already.
         present = {str(a) for a, b in pairwise(inner) if b.type == "_EQUAL"}
         yield from (p for p in _names(view, name) if p.text.removesuffix("=") not in present)
     elif context.last == "_EQUAL" and len(context.statement) > 1:
         argument, kind = str(context.statement[-2]), view.vocabulary.any_kind(name)
+        # Every block takes a join and a neuron, in addition to its parameters.
         if name in view.vocabulary.blocks and argument in {"g", "SN"}:
             yield from _kinds(view, Join if argument == "g" else Activation)
         elif kind is not None and argument in argument_fields(kind):
@@ -248,6 +257,7 @@ def _called(context: CursorContext) -> str:
     """Return the name before the innermost bracket, without white space."""
     before = context.statement[: len(context.statement) - len(context.inner) - 1]
     words: list[str] = []
+    # Names of blocks may have several words.
     while before and before[-1].type == "WORD":
         words.insert(0, str(before.pop()))
     return "".join(words)
@@ -266,6 +276,7 @@ def _names(view: EditorView, name: str) -> Iterator[Completion]:
     if kind is not None:
         letters = set(kind.letters().values())
         for field, about in kind_docs.field_docs(kind).items():
+            # Arguments with a letter are written in compact form: c32k3.
             if field not in letters:
                 yield Completion(f"{field}=", "argument", about=about)
 

@@ -27,6 +27,7 @@ def nodes_at(document: Document, offset: int, *, ending: bool = False) -> tuple[
     path: list[SyntaxNode] = []
     node: SyntaxNode | None = document
     while node is not None:
+        # An offset at the end of a node also touches the next one. Prefer the node that contains the character.
         touched = [child for child in child_nodes(node) if child.span.start <= offset <= child.span.end]
         node = next((child for child in touched if offset < child.span.end), None)
         if ending and node is None and touched:
@@ -92,6 +93,7 @@ def cursor_context(source: Source, offset: int) -> CursorContext | None:
     """Return the context of an offset, or None in comments and in sources that are too long."""
     if len(source.text) > DEFAULT_LIMITS.source_bytes:
         return None
+    # Scanned alone, the text before the offset has open brackets and strings, whatever follows.
     before = Source(source.name, source.text[:offset])
     tokens = scan(before)
     if tokens and tokens[-1].type == "COMMENT" and token_end(tokens[-1]) == offset:
@@ -102,6 +104,7 @@ def cursor_context(source: Source, offset: int) -> CursorContext | None:
         text = str(tokens.pop())[1:]
     lines = statements(tokens, match_brackets(before, tokens))
     types = [token.type for token in tokens if token.type != "COMMENT"]
+    # A newline ends a statement, unless it continues.
     fresh = bool(types) and types[-1] == "NEWLINE"
     start = offset - len(text) if text is not None else offset
     statement, name, section = _entry(lines[-1], fresh=fresh) if lines else ([], "", False)
@@ -124,6 +127,7 @@ def _entry(line: Lines, *, fresh: bool) -> tuple[list[Token], str, bool]:
     depth = _depth(line.tokens)
     if line.braced and depth > 0:
         entry = line.entries[-1] if line.entries else []
+        # A continuation sign at the end of a line, or an open bracket, continues the entry.
         continues = not fresh or (bool(entry) and (_depth(entry) > 0 or entry[-1].type in CONTINUATION_TOKENS))
         return entry if continues else [], str(line.tokens[0]), True
     if fresh and depth <= 0 and not (line.tokens and line.tokens[-1].type in CONTINUATION_TOKENS):

@@ -95,6 +95,7 @@ def _of_item(view: EditorView, item: Item) -> Hover | None:
     meaning = view.names.meaning(item.name) if not isinstance(item, Repeat) else None
     if meaning is not None and meaning.family == "value":
         return Hover(_named_value(view, meaning), item.span)
+    # The signals come first. For a call without signals, the signature of its kind is added.
     flow, text = summarize_item(view, item), ""
     if meaning is not None and isinstance(meaning.definition, BlockDefinition):
         text = _block(meaning.definition)
@@ -173,6 +174,7 @@ def _of_figure(view: EditorView, quantity: str, span: Span) -> Hover | None:
 
 def _of_token(view: EditorView, offset: int) -> Hover | None:
     """Return the documentation of a token: a keyword, or a name in a statement with syntax errors."""
+    # Statements with syntax errors have tokens, but no nodes.
     for line in view.statements:
         for token in (*line.tokens, *(token for entry in line.entries for token in entry)):
             if token_start(token) <= offset < token_end(token):

@@ -41,6 +41,7 @@ def item_flows(view: EditorView, item: Item) -> list[ItemFlow]:
         if network is None or visit.before is None or visit.after is None:
             continue
         before, after = network.nodes[visit.before].output, network.nodes[visit.after].output
+        # Copies with the same signals as the previous one share an entry.
         if flows and (flows[-1].before, flows[-1].after) == (before, after):
             flows[-1].copies.append(copy)
         else:
@@ -92,6 +93,7 @@ def shape_hints(view: EditorView) -> list[Hint]:
     """Return the shapes after calls in the body and in named values, where they change."""
     hints = []
     for statement in view.document.statements:
+        # Shapes inside of blocks differ from call to call.
         if isinstance(statement, Body | Let):
             hints += [hint for call in _calls(statement) if (hint := _hint(view, call))]
     return hints

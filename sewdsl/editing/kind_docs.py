@@ -118,7 +118,9 @@ def kind_description(kind: type[Kind]) -> str:
 def field_docs(cls: type[BaseModel]) -> dict[str, str]:
     """Return the documentation of each field, including those of base classes."""
     docs: dict[str, str] = {}
+    # From the base class down, so that a subclass overrides the documentation of a field.
     for base in reversed(cls.__mro__):
+        # getdoc would return the docstring of a base class.
         text = getdoc(base) if base.__doc__ else None
         section = re.search(r"^Attributes:\n((?: {4}.*\n?|\n)+)", text or "", re.MULTILINE)
         if section:
@@ -134,6 +136,7 @@ def header_docs() -> dict[str, str]:
 
 def recipe_docs() -> dict[str, str]:
     """Return the documentation of each recipe key."""
+    # The dataset is written after `train on`, and not as a key.
     return {key: text for key, text in field_docs(Recipe).items() if key != "on"}
 
 

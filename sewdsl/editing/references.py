@@ -82,6 +82,7 @@ def rename_edits(views: Iterable[EditorView], use: NameUse, name: str) -> list[E
     Raises:
         RenameProblem: If the new name is invalid or taken, or the definition is shipped.
     """
+    # The iterable is read twice.
     views = list(views)
     if (problem := next(_problems(views, use.meaning, name), None)) is not None:
         raise RenameProblem(problem)
@@ -221,6 +222,7 @@ def _variable_problems(views: list[EditorView], meaning: Meaning, neuron: Neuron
         yield f"'{meaning.title}' already has a name '{name}'"
     if meaning.name not in {parameter.name.text for parameter in neuron.parameters}:
         return
+    # Arguments of SN in a call name the parameters of the neuron that the file defines.
     calls = (node for view in views for node in walk_syntax(view.document) if isinstance(node, Call))
     for node in calls:
         if node.name.plain == OWN_NEURON and any(argument.name == meaning.name for argument in node.arguments):
