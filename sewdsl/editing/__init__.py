@@ -101,7 +101,7 @@ class EditorView:
 def compile_for_editor(
     text: str, name: str, file: Path | None = None, *, reach: FileAccess = ON_DISK, limits: Limits = DEFAULT_LIMITS
 ) -> EditorView:
-    """Compile a source for an editor. Never raises, whatever the source.
+    """Compile a source for an editor, without raising errors for any source.
 
     Args:
         text: Content of the editor, saved or not.

@@ -22,7 +22,7 @@ from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.tree import Use
 
 MAX_PROBLEMS = 200
-"""Largest number of problems to send for a document. Nobody reads more, and they slow down the editor."""
+"""Largest number of problems to send for a document, since many of them slow down the editor."""
 
 _SEVERITY = {
     Severity.ERROR: types.DiagnosticSeverity.Error,

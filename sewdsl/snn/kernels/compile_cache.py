@@ -18,7 +18,7 @@ from types import ModuleType
 from sewdsl import resources
 from sewdsl.paths import write_atomically
 
-END_OF_SHARED = "# what comes before this line is shared with other kernels\n"
+END_OF_SHARED = "# The definitions above this line are shared with other kernels.\n"
 """Line after the definitions that a text shares with others. They are loaded once per process."""
 
 

@@ -210,7 +210,7 @@ def _render(
 
 
 def _text_of(statements: Iterable[ast.stmt]) -> str:
-    note = ast.Expr(ast.Constant("A generated kernel; this file may be removed at any time."))
+    note = ast.Expr(ast.Constant("Generated kernel. This file can be deleted at any time."))
     return ast.unparse(ast.Module([note, *statements], [])) + "\n"
 
 

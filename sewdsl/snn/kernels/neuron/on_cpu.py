@@ -77,7 +77,7 @@ def backward(
     share = Partition.of(call.x_TN, strides, MAX_GROUPS if channels is not None or each_channel else 0)
     columns = sum(len(call.x_TN) if each.steps else 1 for each in each_channel)
     sums = np.zeros((share.groups, C, columns))
-    # Without batch norm, each block has its own sum, so that the result does not depend on the groups.
+    # Without batch norm, kernels write a total per block instead of per group.
     one_each = share.groups if channels is not None else -(-share.neurons // share.block)
     totals = np.zeros((one_each, len(kernel.sums) - len(each_channel)))
     rows = {"x": (call.x_TN, "x_step"), "others": (call.other_TN, "other_step"), "g_y": (g_TN, "g_step")}
@@ -121,7 +121,7 @@ def backward(
     return grads._replace(weight=g_weight, bias=g_bias)
 
 
-def _settle(  # noqa: PLR0913 -- everything that a kernel is given
+def _settle(  # noqa: PLR0913 -- all arguments of a kernel
     call: LayerCall, channels: KernelChannels, a: Tensor, pair: Tensor, arrays: dict[str, Any], share: Partition
 ) -> None:
     """Add the gradient through the statistics, ``p · x + q``, to the input gradient."""
@@ -182,7 +182,7 @@ def _prepare(variant: KernelVariant, needs_grad: LayerNeedsGrad | None, axes: tu
     return _Prepared(kernel, arrays, (learned, values), places)
 
 
-def _run(  # noqa: PLR0913 -- everything that a kernel is given
+def _run(  # noqa: PLR0913 -- all arguments of a kernel
     prepared: _Prepared,
     function: str,
     call: LayerCall,

@@ -154,7 +154,7 @@ def integrate_equations(
     return y_TN.to(x_TN.dtype), after
 
 
-def _loop(  # noqa: PLR0913 -- everything that a kernel is given
+def _loop(  # noqa: PLR0913 -- all arguments of a kernel
     law: StepLaw,
     surrogate: SurrogateSpec,
     x_TN: Tensor,
