@@ -91,7 +91,7 @@ def test_triton_that_does_not_launch_is_not_used(triton: pytest.MonkeyPatch, fun
         raise RuntimeError(message)
 
     triton.setattr(on_cuda, function, fails)
-    with pytest.warns(UserWarning, match=r"do not run on cpu \(RuntimeError: Failed to find C compiler\.\): .*slower"):
+    with pytest.warns(UserWarning, match=r"do not work on cpu \(RuntimeError: Failed to find C compiler\.\); .*slower"):
         assert not dispatch._triton_runs(CPU)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # once is enough
