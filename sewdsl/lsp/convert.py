@@ -54,7 +54,7 @@ _PROPOSAL = {
 
 def to_diagnostics(document: OpenDocument) -> list[types.Diagnostic]:
     """Return the diagnostics of a document, most severe first."""
-    diagnostics = sorted(document.said, key=lambda each: -each.severity)
+    diagnostics = sorted(document.diagnostics, key=lambda each: -each.severity)
     shown = [to_diagnostic(document, each) for each in diagnostics[:MAX_PROBLEMS]]
     if diagnostics[MAX_PROBLEMS:]:
         message = f"{len(diagnostics) - MAX_PROBLEMS:,} more problems are not shown; fix the others first"
@@ -245,7 +245,7 @@ def answer_code_actions(document: OpenDocument, selection: types.Range) -> list[
     first, last = document.at.offset(selection.start), document.at.offset(selection.end)
     selected = (
         item
-        for item in document.said
+        for item in document.diagnostics
         if item.span.source is document.view.source and item.span.start <= last and first <= item.span.end
     )
     return list(islice((action for item in selected for action in _actions(document, item)), MAX_ACTIONS))
@@ -278,7 +278,7 @@ def _action(
 def fix_all_action(document: OpenDocument) -> list[types.CodeAction]:
     """Return an action that applies all safe fixes, if there are any."""
     source = document.view.source
-    text = apply_fixes(document.said[:MAX_ACTIONS], source)
+    text = apply_fixes(document.diagnostics[:MAX_ACTIONS], source)
     if text == source.text:
         return []
     edit = to_text_edit(document.at, Edit(Span(source, 0, len(source.text)), text))

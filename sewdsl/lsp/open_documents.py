@@ -106,7 +106,7 @@ class OpenDocument:
         return Positions(self.view.source, self.units)
 
     @cached_property
-    def said(self) -> tuple[Diagnostic, ...]:
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Diagnostics of the compiler, and of the recipe for its dataset."""
         return check_training(self.view.compilation).diagnostics
 
