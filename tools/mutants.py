@@ -153,6 +153,7 @@ def changes(function: ast.FunctionDef) -> Iterator[tuple[ast.expr, str]]:
     """Yield the expressions of a function, each with a replacement."""
     skipped: set[int] = set()
     for node in ast.walk(function):
+        # Skip nodes without code that runs: formatted strings, patterns, default arguments and annotations.
         if id(node) in skipped or isinstance(node, ast.JoinedStr | ast.match_case | ast.arguments):
             inner = (node.pattern,) if isinstance(node, ast.match_case) else (node,)
             skipped |= {id(each) for outer in inner for each in ast.walk(outer)}
@@ -184,6 +185,7 @@ def changes(function: ast.FunctionDef) -> Iterator[tuple[ast.expr, str]]:
 
 
 def _is_text(*nodes: ast.expr) -> bool:
+    # Strings can be added, but not subtracted.
     return any(
         isinstance(n, ast.JoinedStr) or (isinstance(n, ast.Constant) and isinstance(n.value, str)) for n in nodes
     )
@@ -211,6 +213,7 @@ def draw(tree: Path, other: Path | None, count: int, seed: int) -> list[Mutant]:
 def _mutant(path: Path, function: ast.FunctionDef, index: int) -> Mutant:
     node, text = list(changes(function))[index]
     lines = path.read_bytes().splitlines(keepends=True)
+    # ast counts columns in UTF-8 bytes, so work on bytes.
     start = sum(map(len, lines[: node.lineno - 1])) + node.col_offset
     end = sum(map(len, lines[: (node.end_lineno or 0) - 1])) + (node.end_col_offset or 0)
     return Mutant(path, node.lineno, start, end, text)
@@ -245,6 +248,7 @@ def run_all(copy: Path, *options: str) -> None:
 
 def start_runner(copy: Path) -> subprocess.Popen[str]:
     """Start a process that reads mutant numbers and pytest options, and prints exit codes."""
+    # Importing the libraries takes seconds, so each mutant forks a process that has imported them.
     command = [sys.executable, "-c", RUNNER, str(SECONDS)]
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -280,6 +284,7 @@ def main() -> None:
         if case.find("failure") is None and case.find("error") is None and case.find("skipped") is None
     }
     reached: dict[int, set[str]] = defaultdict(set)
+    # In the first run, the copy records which test reaches which mutant.
     for line in (state_folder / "reached").read_text(encoding="utf-8").splitlines():
         number, _, test = line.partition("\t")
         # Tests that fail without a mutant cannot judge one.
@@ -287,6 +292,7 @@ def main() -> None:
             reached[int(number)].add(test)
 
     def judge(number: int) -> str:
+        # Fast tests first, since pytest stops at the first failure.
         tests = sorted(reached[number], key=lambda test: times[_case(test)])[:TESTS_OF_A_MUTANT]
         if not tests:
             return "not reached"

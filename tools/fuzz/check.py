@@ -37,11 +37,14 @@ def ask(text: str, random: Random) -> None:
         _ordered([span for _, span in lexed], source)
     for lexer in (NetLexer(), CompactLexer()):
         assert "".join(value for _, _, value in lexer.get_tokens_unprocessed(text)) == text
+    # A text without the first line of a file is read as a layer string.
     check_said(_said(source, {}))
     check_said(_said(Source("t", FILE + text), {}))
+    # Each round of fixes compiles the text again.
     if len(text) <= FIXED:
         for read in (text, FILE + text):
             check_fixes(read, lambda each: _said(Source("t", each), {}))
+    # Files on disk are slow.
     if random.random() < 0.2:
         _on_disk(text)
     _format(text)

@@ -40,6 +40,7 @@ def ask(text: str, random: Random) -> None:
     compilation = _read(text)
     check_said(compilation)
     fixed = check_fixes(text, _read)
+    # Unsafe fixes may make a text worse, so they obey a weaker law.
     if random.random() < 0.2:
         check_fixes(text, _read, unsafe=True)
     write = random.choice((_printed, format_source))
@@ -79,6 +80,7 @@ def numbered_text(seed: int, number: int) -> str:
     """Return the file of a number: sound for three of ten, else with one to eight changes."""
     random = Random(f"damaged/{seed}/{number}")  # noqa: S311 -- reproducible by seed
     text = _sound(random, seed, number)
+    # Most damaged texts get few changes, so that they pass the parser.
     for _ in range(random.choice((0, 0, 0, 1, 1, 2, 2, 3, 5, 8))):
         text = random.choice(_DAMAGES)(random, text)
     return cut(text, SIZE)

@@ -34,6 +34,7 @@ def numbered_text(seed: int, number: int) -> str:
     if random.random() < 0.5:
         return hostile(seed, number)
     depths = (random.choice((0, 1, 3, 8)), *random.choices((0, 1, 2), k=3))
+    # A block may call the preceding ones.
     blocks = [_sequence(random, depth, LAYERS[: 9 + known]) for known, depth in enumerate(depths)]
     defined = "".join(f"block B{i} = {block}\n" for i, block in enumerate(blocks))
     depth = random.choice((1, 2, 4, 8, 12, 20, 31))
@@ -46,6 +47,7 @@ def _sequence(random: Random, depth: int, layers: tuple[str, ...]) -> str:
         return "-".join(random.choices(layers, k=random.choice((1, 1, 2, 5))))
     inner = _sequence(random, depth - 1, layers)
     other = _sequence(random, random.randint(0, min(2, depth - 1)), layers)
+    # Doubling at each level would give 2^31 layers.
     twice = f"ADD[{inner} | {inner}]" if depth < 5 else f"ADD[{other} | {inner}]"
     deep = random.choice((
         f"ADD[{inner} | {other}]", f"ADD[{inner} | id]", f"IAND[{other} | {inner} or id]", twice,
@@ -56,6 +58,7 @@ def _sequence(random: Random, depth: int, layers: tuple[str, ...]) -> str:
 
 def ask(text: str, random: Random) -> None:
     """Check all drawings of a text that compiles."""
+    # One of a hundred networks may reach the default limit.
     limit = {} if random.random() < 0.01 else {"nodes": NODES}
     network = read(Source("t", text), limit=limit).network
     if network is None:

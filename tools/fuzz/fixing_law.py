@@ -47,6 +47,7 @@ def check_fixes(text: str, read: Callable[[str], Compilation], *, unsafe: bool =
         added |= {place: max(growth[place], added.get(place, 0)) for place in growth}
         fixes = [fix for diagnostic in compilation.diagnostics for fix in diagnostic.fixes[:1]]
         edits = edits_of_fixes(fixes, source, unsafe=unsafe)
+        # Keep track of the original offsets, to recognise repeated diagnostics.
         text, origin = _edited(text, origin, edits)
         if text == source.text:
             break

@@ -45,6 +45,7 @@ async def _talk(text: str, random: Random) -> None:
         method, params = _request(text, random)
         expected[number] = {0, _WRONG_PARAMETERS} if method == "textDocument/rename" else {0}
         draw = random.random()
+        # Requests with invalid parameters, unknown methods, or at a wrong time.
         if draw < 0.3:
             params, codes = _spoilt(params, random)
             expected[number] = codes | (expected[number] if 0 in codes else set())
@@ -55,6 +56,7 @@ async def _talk(text: str, random: Random) -> None:
             wire.ask("$/cancelRequest", {"id": number})
             # The request may be answered before the cancellation arrives.
             expected[number] = {*expected[number], _CANCELLED}
+        # Half of the answers are awaited before the next request.
         if random.random() < 0.5:
             await wire.answer(number)
         expected[number] |= {_MODIFIED} if method == "textDocument/rename" else set()
@@ -115,6 +117,7 @@ def _spoilt(params: dict[str, Any], random: Random) -> tuple[dict[str, Any], set
     else:
         parent[key] = random.choice(_VALUES)
         wrong = type(parent[key]) is not type(before) and not (isinstance(before, dict) and parent[key] is not None)
+    # Optional members of a wrong type may be accepted or rejected.
     must = wrong and key in _REQUIRED
     return spoilt, {_WRONG_PARAMETERS} if must else {0, _WRONG_PARAMETERS}
 

@@ -72,6 +72,7 @@ def ask(text: str, random: Random) -> None:
         return
     network = _network(text)
     static = random.random() < 0.5
+    # Weights of some layers depend on T, and static inputs are repeated T times by the network.
     T = network.settings.steps if static or network.first_fixed else random.randint(1, 5)
     case = _Case(text, (), T, random.randint(1, 3), static, random.randrange(1000))
     _texts(network)
@@ -109,6 +110,7 @@ def _counts(network: Network) -> None:
         assert sum(p.numel() for p in part.parameters()) == network.parameters(node), node
     assert sum(p.numel() for p in model.parameters()) == network.total_parameters
     assert len(model.state_dict()) == sum(len(part.state_dict()) for part in parts)
+    # Weights alone take four bytes each.
     for level in (0, 1, 2):
         estimate = peak_memory(optimize_program(network, level), training_load(network.recipe, 2))
         assert estimate.bytes >= 4 * network.total_parameters
@@ -220,6 +222,7 @@ def _exports(case: Drawn) -> None:
     for name, source in SOURCES.items():
         try:
             text = source(case.network)
+        # Not every library can express every layer.
         except UnsupportedLayer:
             continue
         model: Any = module_from_source(text).to(DOUBLE.dtype)

@@ -62,6 +62,7 @@ def ask(text: str, random: Random) -> None:
     """Send a request with the text. Some are followed by a valid request."""
     served = _served()
     random.choices(_KINDS, _SHARES)[0](served, text, random)
+    # No request may read or write files outside of the folder.
     assert served.secret.read_text() == SECRET
     assert sorted(path.name for path in served.folder.parent.iterdir()) == ["secret.net", "served"]
     if random.random() < 0.05:
@@ -174,6 +175,7 @@ def _about_files(served: _Served, text: str, random: Random) -> None:
 
 def _malformed(served: _Served, text: str, random: Random) -> None:
     body = json.dumps({"text": text}).encode()
+    # Truncated JSON, damaged bytes, wrong types of content, too long a body, foreign hosts, and broken HTTP.
     match random.randrange(6):
         case 0:
             truncated = body[: random.randint(0, len(body) - 1)]
@@ -204,6 +206,7 @@ def _malformed(served: _Served, text: str, random: Random) -> None:
 def _abandoned(served: _Served, text: str, random: Random) -> None:
     """Close the connection before the request is complete or the answer arrives."""
     body = json.dumps({"text": text[: DEFAULT_LIMITS.source_bytes], "name": "a.net"}).encode()
+    # Written by hand, since http.client completes a request.
     head = f"POST /api/look HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
     sent = head.encode() + body
     with socket.create_connection(("127.0.0.1", served.port), timeout=LIMIT) as connection:

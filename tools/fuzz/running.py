@@ -82,8 +82,10 @@ def run(
     while index < first + count:
         with TemporaryFile("w+") as errors:
             worker = _worker(target, seed, index, first + count, seconds, errors.fileno())
+            # The worker prints a line before and after each text.
             for facts in _facts(worker):
                 index = facts["number"]
+                # The line before a text has only its number, which identifies the text if the worker dies.
                 if "seconds" not in facts:
                     continue
                 reason = facts["error"]

@@ -27,11 +27,13 @@ def main(target: str, seed: int, first: int, stop: int, seconds: float) -> None:
     ask, texts = importlib.import_module(f"tools.fuzz.{target}").ask, text_for(target)
     # Exclude lazy imports and caches from the time of the first text.
     ask("", Random(0))  # noqa: S311 -- reproducible
+    # SIGXCPU is sent at the soft limit. Its default action would end the process without a trace.
     faulthandler.register(signal.SIGXCPU, file=sys.stderr, all_threads=False, chain=True)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     for number in range(first, stop):
         text, random = texts(seed, number), Random(f"{target}/{seed}/{number}")  # noqa: S311 -- reproducible by seed
         began = process_time()
+        # The limit is in total processor time of the process, in whole seconds.
         resource.setrlimit(resource.RLIMIT_CPU, (int(began + seconds) + 2, hard))
         _print_facts(number=number)
         error = ""

@@ -66,6 +66,7 @@ def _run(options: argparse.Namespace) -> None:
         sys.exit(f"unknown aspect {', '.join(sorted(unknown))}; 'list' prints the aspects")
     start, tree, out = time.monotonic(), options.tree.resolve(), options.out.resolve()
     with tempfile.TemporaryDirectory(prefix="snapshot-") as scratch:
+        # Workers run in another folder, so that the checkout of this program is not imported.
         command = [sys.executable, "-m", HERE.name, "work", str(out), "--scratch", scratch, "--tree", str(tree)]
         command += ["--inputs", str((options.inputs or tree).resolve()), "--nets", options.nets]
         command += [part for aspect in options.only or () for part in ("--only", aspect)]
@@ -109,6 +110,7 @@ def _work(options: argparse.Namespace) -> None:
             with inside(options.scratch / name), _noting(options.out, name, "failed"):
                 for part, content in program.ASPECTS[name](options.tree):
                     _write(options.out, name, part, content)
+    # Texts are taken one by one, since their times differ a lot.
     for text in _interleaved(list(texts(options.inputs))):
         if fnmatch.fnmatch(text.name, options.nets) and _taken(options.scratch, text.name):
             folder = options.scratch / "texts" / text.name

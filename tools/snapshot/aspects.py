@@ -50,6 +50,7 @@ def fixes(text: Text) -> str:
     """Return the text after all fixes."""
     parts = []
     for extra in ([], ["--unsafe-fixes"]):
+        # Fixes change the file, so write it again for each variant.
         text.write(Path.cwd())
         printed = sewdsl("check", text.spec, *text.arguments, "--fix", *extra, "--format", "concise")
         parts.append(printed.out if not text.is_file else Path(text.spec).read_text(errors="surrogateescape"))

@@ -33,6 +33,7 @@ class Printed(NamedTuple):
 def sewdsl(*arguments: str, stdin: str = "") -> Printed:
     """Run the command ``sewdsl``. An uncaught exception counts as exit code 70."""
     main = _entry_point()
+    # Files of bytes, since commands may write to the underlying buffer.
     streams = [TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
     before = sys.stdin, sys.stdout, sys.stderr, sys.argv
     program = sys.modules["__main__"]

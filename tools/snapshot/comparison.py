@@ -37,6 +37,7 @@ def compare(old: Path, new: Path, skip: Sequence[str] = (), lines: int = 12) -> 
 def difference(old: Path, new: Path, name: str, lines: int) -> Iterator[str]:
     """Yield a short description of the difference of a file, or nothing."""
     paths = old / name, new / name
+    # A file may be in one snapshot only.
     for path, other in (paths, paths[::-1]):
         if not path.exists():
             yield f"=== {name}: only in {other.parents[1]}"

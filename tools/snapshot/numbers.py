@@ -74,6 +74,7 @@ def _seasoned(model: nn.Module) -> nn.Module:
     state = model.state_dict()
     generator = torch.Generator().manual_seed(1)
     for name in sorted(state):
+        # The parts of a batch norm share a prefix with its running variance.
         norm = f"{name.rpartition('.')[0]}.running_var" in state
         if state[name].is_floating_point():
             low, width = (0.3, 1.0) if name.endswith("running_var") else (-0.8, 2.0) if norm else (-0.05, 0.1)
@@ -148,6 +149,7 @@ def _summary(data: Tensor) -> Iterator[str]:
     if data.is_floating_point() and data.numel():
         wide = data.double()
         for name, statistic in (("mean", wide.mean()), ("size", wide.abs().mean()), ("first", wide.flatten()[0])):
+            # Adding 0.0 turns -0 into 0.
             yield f" {name} {float(statistic) + 0.0:.6g}"
 
 

@@ -396,6 +396,7 @@ def _lasting(value: Any) -> Any:
     if isinstance(value, list):
         return [_lasting(each) for each in value]
     if isinstance(value, dict):
+        # Keep the type, so that a missing value is noticed.
         volatile = re.compile(r"second|time$|machine|versions|threads|date|pid")
         return {
             key: f"<{type(each).__name__}>" if volatile.search(str(key)) else _lasting(each)

@@ -61,6 +61,7 @@ def _edited(client: _Client) -> Iterator[tuple[str, Any]]:
         "general": {"positionEncodings": ["utf-16"]},
         "textDocument": {"completion": {"completionItem": {"snippetSupport": True}}},
     })  # fmt: skip
+    # The version changes from commit to commit.
     started.get("serverInfo", {}).pop("version", None)
     yield "initialize", started
     client.tell("initialized")
@@ -161,6 +162,7 @@ class _Client:
             while line := self.process.stdout.readline().strip():
                 name, _, value = line.partition(b":")
                 length = int(value) if name.lower() == b"content-length" else length
+            # An empty header means that the output has ended.
             if not length:
                 return {"error": "the server has ended"}
             message = json.loads(self.process.stdout.read(length))

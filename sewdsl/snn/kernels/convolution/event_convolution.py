@@ -206,7 +206,7 @@ class EventConvolution(NamedTuple):
     @property
     def _padding(self) -> tuple[int, int]:
         if isinstance(self.window.padding, str):
-            message = f"padding {self.window.padding!r} has no numbers"
+            message = f"expected numeric padding, got {self.window.padding!r}"
             raise TypeError(message)
         ph, pw = self.window.padding
         return ph, pw
