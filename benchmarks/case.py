@@ -107,6 +107,7 @@ def compare(
         bound: Whether to measure the time to copy the bytes of a layer too.
         size: See :class:`Comparison`.
     """
+    # Engines are listed as absent if they are not installed.
     available = engines(workload)
     contenders = [*contenders, *(engine for engine in available if engine.installed)]
     names = tuple(contender.name for contender in contenders)

@@ -72,6 +72,7 @@ class Case(NamedTuple):
         """Return all gradients."""
         norm, join = self.call.weight is not None, self.call.program.join
         slopes = join_slopes(join) if join else None
+        # The gradient of a sum's other operand is that of the output, and needs no kernel.
         other, factors = slopes is not None and slopes.other.number != 1, self.call.factors is not None
         needs = LayerNeedsGrad(x=True, start=self.call.start is not None, channels=norm, factors=factors, other=other)
         gradients = device.backward(self.call, self.g_TN, self.g_after, needs, batch=norm)._asdict()
@@ -173,6 +174,7 @@ def time() -> None:
     ratios = []
     every = product(("IF", "LIF", "PLIF"), (4, 16, 32), (None, "", "ADD", "IAND"), (torch.float32, torch.bfloat16))
     for (name, T, join, dtype), last in product(every, (False, True)):
+        # With more time-steps, batch norm is not fused.
         if join is not None and T > MAX_REGISTER_STEPS:
             continue
         x, g = (current(T, 32, 128, 32, 32, dtype=dtype, seed=seed) for seed in (0, 1))

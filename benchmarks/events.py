@@ -112,6 +112,7 @@ def measure_network(spec: str, samples: int, rounds: int) -> dict[str, dict[str,
     y = torch.zeros(samples, dtype=torch.long)
     programs = {"level 1": optimize_program(network), "level 2": optimize_program(network, 2)}
     programs["level 1, dense"] = replace(programs["level 1"], events={})
+    # Equal seeds give equal weights.
     models = {name: lower(programs[name], seed=0) for name in LEVELS}
 
     def step(level: str) -> None:

@@ -29,6 +29,7 @@ def lines(case: CaseResult) -> Iterator[str]:
 def _line(
     case: CaseResult, key: tuple[str, str], figure: Callable[[Sample], float], show: Callable[[float], str]
 ) -> str:
+    # One point per row, at the median of its samples.
     points = [
         (float(row.size), median(map(figure, entry.samples)))
         for row in case.rows

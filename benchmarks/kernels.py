@@ -211,6 +211,7 @@ def bits(new: Checkout, old: Checkout) -> None:
         with new:
             new_results = run(new)
         for name in old_results.keys() | new_results.keys():
+            # A checkout may pass the gradient of the other operand on without computing it.
             if name == "other" and (name in old_results) != (name in new_results):
                 continue
             equal_bits = name in old_results and name in new_results and same(old_results[name], new_results[name])
@@ -229,11 +230,13 @@ def turns(
     """Return the medians of alternating turns, in milliseconds."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(ROUNDS + 1):
+        # Alternate the order, so that neither checkout always runs after the other.
         for name in [*runs] if turn % 2 else [*runs][::-1]:
             with checkouts[name]:
                 start = perf_counter()
                 for _ in range(repeats):
                     runs[name]()
+                # The first turn compiles and warms up.
                 if turn:
                     times[name].append((perf_counter() - start) / repeats)
     return {name: 1000 * median(each) for name, each in times.items()}

@@ -63,6 +63,7 @@ def versions() -> dict[str, str]:
 def _sewdsl() -> str:
     """Return the version, with the commit if this is a checkout."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    # --dirty marks uncommitted changes.
     command = ["git", "describe", "--always", "--dirty", "--abbrev=9", "--exclude=*"]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 -- constant

@@ -21,6 +21,7 @@ def settle() -> int:
     # not contain them.
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
+    # 5 resets the high-water mark.
     CLEAR.write_text("5", encoding="ascii")
     return _read("VmRSS")
 

@@ -41,6 +41,7 @@ def work(job: Job, setting: Setting = AS_IT_COMES, kind: Any = Sample) -> Any:
     Raises:
         FailedError: If the worker fails. The message is its last line, or the signal that ended it.
     """
+    # The worker imports its task only, and nothing of this process.
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.worker"],
         input=job.model_dump_json(),

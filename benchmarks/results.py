@@ -132,6 +132,7 @@ class Results(Part):
     def write(self, path: Path) -> None:
         """Write the file atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        # A crash while writing must not damage the results so far.
         part = path.with_name(f".{path.name}.part")
         part.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
         part.replace(path)

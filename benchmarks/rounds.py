@@ -32,6 +32,7 @@ def run_comparison(comparison: Comparison, plan: Plan, say: Say) -> Row:
     row = Row(name=comparison.name, size=comparison.size, absent=list(comparison.absent))
     with TemporaryDirectory(prefix="benchmarks-") as name:
         folder = Path(name)
+        # A row that does not agree is not timed.
         try:
             row.agreement = comparison.prepare(folder, plan)
         except FailedError as error:

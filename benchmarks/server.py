@@ -113,6 +113,7 @@ def project(folder: Path) -> None:
     (folder / "own.net").write_text("\n".join(["sewdsl 1", *own, ""]).replace("SEW B", "Own B"), encoding="utf-8")
     for name, path in shipped_networks().items():
         text = path.read_text(encoding="utf-8")
+        # Shipped blocks cannot be renamed, so the networks use copies.
         used = text.replace("SEW B", "Own B").replace("sewdsl 1\n", 'sewdsl 1\nuse "own.net"\n', 1)
         calls = "SEW B" in text and name != "blocks"
         (folder / f"{name}.net").write_text(used if calls else text, encoding="utf-8")
@@ -126,6 +127,7 @@ async def measure(file: Path, rounds: int) -> dict[str, Times]:
     session = Session(file)
     await session.begin()
     opened = await _timed(session.open)
+    # The server reads the other files of the project in the background.
     await asyncio.sleep(REST)
     times: dict[str, Times] = {
         "publishDiagnostics": (opened, [await _typed(session, session.said) for _ in range(rounds)], [])

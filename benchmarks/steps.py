@@ -90,6 +90,7 @@ def _training_step(model: Model, workload: Workload, batch: Batch) -> Callable[[
     def run() -> None:
         optimizer.zero_grad()
         logits = outputs(model, workload, batch.x)
+        # Under autocast, logits may be bfloat16.
         loss = functional.cross_entropy(logits.float(), batch.y)
         torch.autograd.backward(loss)
         optimizer.step()

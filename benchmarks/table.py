@@ -47,6 +47,7 @@ def _case(case: CaseResult, own: str) -> Iterator[str]:
     yield f"## {case.title}"
     yield ""
     cells = [cell for row in case.rows for cell in _row(row, own)]
+    # Omit columns without values, e.g. memory of a case that does not measure it.
     used = [index for index in range(len(HEAD)) if any(line[index] for line in cells)]
     yield _joined(HEAD[index] for index in used)
     yield _joined("---:" if index >= NUMBERS else "---" for index in used)

@@ -25,6 +25,7 @@ def measure(run: Callable[[], None], plan: Plan, device: str) -> Sample:
         run()
     times: list[float] = []
     while len(times) < plan.least or (sum(times) < plan.seconds and len(times) < plan.most):
+        # CUDA launches are asynchronous.
         _wait(device)
         start = perf_counter()
         run()

@@ -72,5 +72,6 @@ def contender(name: str) -> Contender:
 
 def engines(workload: Workload) -> tuple[Contender, ...]:
     """Return the engines that can run a workload, installed or not."""
+    # Exported models have fixed weights and compute in float32.
     fits = not workload.train and not workload.layer and workload.precision == "fp32" and workload.device == "cpu"
     return ENGINES if fits else ()

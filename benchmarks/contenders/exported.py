@@ -35,6 +35,7 @@ def build(workload: Workload, *, engine: str, form: str) -> Model:
 
     def prepare() -> None:
         with TemporaryDirectory(prefix="benchmarks-") as folder:
+            # The engine reads the file, which is needed only until then.
             file = Path(folder) / "network.onnx"
             file.write_bytes(FORMATS[form].write(module.eval(), ""))
             ready[:] = [ENGINES[engine](file)]

@@ -94,6 +94,7 @@ def build(workload: Workload) -> Model:
         return Model(module, module)
 
     def forward(x: Tensor) -> Tensor:
+        # Without a copy, as SpikingJelly's examples do.
         sequence = x.unsqueeze(0).expand(workload.steps, -1, -1, -1, -1) if workload.static else x
         logits: Tensor = module(sequence)
         return logits.mean(0)

@@ -47,6 +47,7 @@ def agree(workload: Workload, contenders: Sequence[Contender], weights: Path) ->
     values = [value.detach().clone() for value in model.values]
     torch.save(values, weights)
     expected = _observe(model, workload, data)
+    # Constant outputs would agree for any network.
     _refuse_constant(expected[2] if expected[0] is None else expected[0])
     del model
     agreement = {}
@@ -94,6 +95,7 @@ def _calibrated(model: Model, workload: Workload, data: Batch) -> Model:
     norms = [part for part in model.parts if isinstance(part, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
+        # None computes a cumulative average, which after one batch equals its statistics.
         norm.momentum = None
     with torch.no_grad():
         model.module.train()
@@ -114,6 +116,7 @@ def _observe(model: Model, workload: Workload, data: Batch) -> Observed:
     if model.prepare is not None:
         return None, [], timed
     part = data.part(workload, torch.float64)
+    # The timed output comes first, since the module stays in float64.
     module.double()
     exact, gradients = _gradients(model, workload, part) if workload.train else (_evaluate(model, part), [])
     model.reset()
