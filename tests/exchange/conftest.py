@@ -1,4 +1,4 @@
-"""Kernels are not compiled for the many neurons here, each of which runs once; elsewhere they are as ever."""
+"""Plain PyTorch in place of kernels, which would be compiled for many neurons that each run once."""
 
 from __future__ import annotations
 
