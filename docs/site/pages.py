@@ -214,13 +214,13 @@ def commands() -> str:
             for part, inner in command.commands.items():
                 yield from described(f"{name} {part}", inner)
             return
-        yield f"### sewdsl {name}\n\n{' '.join((command.help or '').split())}\n"
+        yield f"### sewdsl {name}\n\n{command.help}\n"
         rows = (
-            (f"`{_written(parameter)}`", " ".join((parameter.help or "").replace("\\[", "[").split()))
+            (f"`{_written(parameter)}`", " ".join((parameter.help or "").split()), _printed_default(parameter))
             for parameter in command.params
             if parameter.name != "help"
         )
-        yield _table(("argument or option", "what it says"), rows)
+        yield _table(("argument or option", "description", "default"), rows)
 
     text = (DOCS / "commands.md").read_text(encoding="utf-8")
     group: Any = get_command(build_app())
@@ -232,10 +232,20 @@ def _written(parameter: Any) -> str:
     """Return the spelling of an argument or option in the help, with the metavar of its value."""
     if parameter.param_type_name == "argument":
         return str(parameter.metavar or parameter.name.upper())
-    names = ", ".join(parameter.opts)
+    names = ", ".join([*parameter.opts, *parameter.secondary_opts])
     kind = parameter.type_descriptor.annotation
     choices = "|".join(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ""
     return names if parameter.is_flag else f"{names} {parameter.metavar or choices}".rstrip()
+
+
+def _printed_default(parameter: Any) -> str:
+    """Return the default of a parameter as in the help; empty for no default and for a switch that is off."""
+    if isinstance(parameter.show_default, str):
+        return parameter.show_default
+    default = parameter.default if parameter.show_default else None
+    if default is True:
+        return str(parameter.opts[0].removeprefix("--"))
+    return "" if default is None or default is False or parameter.required else str(default)
 
 
 _FROM_CODE = re.compile(r"(<!-- made from the code -->\n\n).*?(\n<!-- to here -->)", re.DOTALL)

@@ -1,4 +1,4 @@
-"""The ``sewdsl`` command, and what it prints if a package is missing: some commands have an extra of their own."""
+"""The ``sewdsl`` command, and its error message for missing packages."""
 
 from __future__ import annotations
 
@@ -19,82 +19,71 @@ from sewdsl.cli.output import standard_streams
 from sewdsl.plugins import installed_version
 from sewdsl.terminal import echo
 
-COMMANDS = (
-    "check",
-    "show",
-    "draw",
-    "fmt",
-    "nets",
-    "notation",
-    "diff",
-    "explain",
-    "compile",
-    "train",
-    "eval",
-    "study",
-    "report",
-    "runs",
-    "probe",
-    "export",
-    "import",
-    "lsp",
-    "serve",
-    "doctor",
-    "schema",
-)
-"""In the order of the help; each is a function ``command`` in a module of its name."""
+COMMAND_PANELS = {
+    "Networks": ("check", "show", "draw", "diff", "notation", "fmt", "nets", "explain", "compile"),
+    "Training": ("train", "eval", "study", "runs", "report"),
+    "Analysis and exchange": ("probe", "export", "import", "weights"),
+    "Tools": ("serve", "lsp", "doctor", "schema"),
+}
+"""Commands and groups of commands by panel, in the order of the help."""
 GROUPS = ("weights",)
-"""Listed after them; each has several commands, in a ``group``."""
+"""Groups of commands; each is a ``group`` in a module of its name."""
+COMMANDS = tuple(name for names in COMMAND_PANELS.values() for name in names if name not in GROUPS)
+"""Commands; each is a function ``command`` in a module of its name."""
 DISTRIBUTIONS = {"PIL": "pillow", "lsprotocol": "pygls", "sklearn": "scikit-learn", "yaml": "pyyaml"}
-"""Packages whose distribution has another name."""
+"""Distributions of packages whose import name differs."""
 WHOLE = "whole"
-"""The extra of a small install that has the rest of the dependencies; see ``small/pyproject.toml``."""
+"""Extra of a small install with all other dependencies; see ``small/pyproject.toml``."""
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?P<version>[^;]*)(?:;.*\bextra *== *['\"](?P<extra>[\w-]+))?")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         installed = installed_version("sewdsl")
-        echo(f"sewdsl {installed}" if installed else "sewdsl, not installed: run from its sources")
+        echo(f"sewdsl {installed}" if installed else "sewdsl (not installed, running from source)")
         raise typer.Exit
 
 
 def _root(
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     pass
 
 
 def build_app(names: Collection[str] = (*COMMANDS, *GROUPS), *, completing: bool = False) -> typer.Typer:
-    """Return the command line, with all of its commands or with some.
+    """Return the command line with the given commands.
 
     Args:
-        completing: Whether a shell asks what may follow; with all commands it can be installed there in any case.
+        completing: Whether the process answers a completion request of a shell.
     """
     app = typer.Typer(
         name="sewdsl",
         cls=CommandGroup,
-        help="Compile, check, draw and train spiking networks from the notation that papers print.",
+        help="Compile, check, draw and train spiking neural networks in layer notation.",
         no_args_is_help=True,
+        # Typer needs these options to answer a shell, even if only one command is imported.
         add_completion=completing or len(names) > 1,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for name in COMMANDS:
-        if name in names:
+    for panel, panel_names in COMMAND_PANELS.items():
+        for name in panel_names:
+            if name not in names:
+                continue
+            # The module of `import` is called `import_`: a keyword cannot be imported by name.
             module = import_module(f"sewdsl.cli.{name}{'_' * iskeyword(name)}")
-            app.command(name, cls=Command)(with_parameters(module.command))
-    for name in GROUPS:
-        if name in names:
-            app.add_typer(import_module(f"sewdsl.cli.{name}").group, name=name)
+            if name in GROUPS:
+                app.add_typer(module.group, name=name, rich_help_panel=panel)
+            else:
+                app.command(name, cls=Command, rich_help_panel=panel)(with_parameters(module.command))
     return app
 
 
 def __getattr__(name: str) -> typer.Typer:
-    """``app``, the whole command line, built when it is first asked for."""
+    """Return ``app``, the complete command line, built on first access."""
     if name != "app":
         raise AttributeError(name)
     return globals().setdefault(name, build_app())  # type: ignore[no-any-return]
@@ -102,10 +91,10 @@ def __getattr__(name: str) -> typer.Typer:
 
 @contextmanager
 def missing_packages(command: str) -> Iterator[None]:
-    """Say which package is missing and how to add it, and exit with code 1.
+    """Exit with code 1 if a package is missing, and print the command that installs it.
 
     Args:
-        command: What was asked for, such as ``train``; may be empty.
+        command: Name of the command, e.g. ``train``; may be empty.
     """
     try:
         yield
@@ -117,29 +106,29 @@ def missing_packages(command: str) -> Iterator[None]:
         if name not in {**extra, **others}:
             raise
         needed = extra if name in extra else {name: others.pop(name)}
-        asked = f"'sewdsl {command}'" if command else "sewdsl"
+        subject = f"'sewdsl {command}'" if command else "sewdsl"
         lines = [
-            f"error: {asked} needs {name}, which is not installed; this adds it:",
+            f"error: {subject} requires {name}, which is not installed; install it with:",
             f"  {_install_command(needed)}",
         ]
         if others:
-            lines += ["and this adds all that this install leaves out:", f"  {_install_command({**needed, **others})}"]
+            lines += ["or install all missing packages with:", f"  {_install_command({**needed, **others})}"]
         echo("\n".join(lines), err=True)
         raise SystemExit(1) from None
 
 
 def missing_requirements(*extras: str) -> dict[str, str]:
-    """Return requirements of sewdsl that are not installed, by the name of the distribution.
+    """Return the requirements of sewdsl that are not installed, by distribution name.
 
     Args:
-        extras: Extras to look at. The empty name is that of requirements without an extra.
+        extras: Extras to check; the empty name selects requirements without an extra.
     """
     try:
-        stated = requires("sewdsl") or ()
+        requirements = requires("sewdsl") or ()
     except PackageNotFoundError:
         return {}
     missing = {}
-    for text in stated:
+    for text in requirements:
         parts = _REQUIREMENT.match(text)
         if parts and (parts["extra"] or "") in extras and not installed_version(parts["name"]):
             missing[parts["name"]] = f"{parts['name']}{parts['version'].strip()}"
@@ -151,10 +140,11 @@ def _install_command(requirements: Mapping[str, str]) -> str:
 
 
 def main() -> None:
-    """Run the command line; of a command that is named first, no other is imported."""
+    """Run the command line, and import only the command in the first argument."""
+    # Shells pass the typed line in one of these variables: bash in the first, zsh, fish and PowerShell in the second.
     typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
     completing = "_SEWDSL_COMPLETE" in os.environ
     first = typed.split()[1:2] if completing else sys.argv[1:2]
-    known = first if {*first} & {*COMMANDS, *GROUPS} else []
-    with standard_streams(), missing_packages(" ".join(known)):
-        build_app(known or (*COMMANDS, *GROUPS), completing=completing)()
+    command = first if {*first} & {*COMMANDS, *GROUPS} else []
+    with standard_streams(), missing_packages(" ".join(command)):
+        build_app(command or (*COMMANDS, *GROUPS), completing=completing)()

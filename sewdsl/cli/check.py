@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sewdsl.cli import files
-from sewdsl.cli.options import AS_WRITTEN, SpecOptions, complete_spec, read_spec_text, require
+from sewdsl.cli.options import AS_WRITTEN, Panel, SpecOptions, complete_spec, read_spec_text, require
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.print_diagnostics import (
     DiagnosticFormat,
@@ -31,23 +31,43 @@ def command(
     specs: Annotated[
         list[str],
         typer.Argument(
-            metavar="SPEC", help="Files, shipped names, compact strings, or -.", autocompletion=complete_spec
+            metavar="SPEC",
+            help="Networks to check: .net files, shipped networks, layer strings, or - for standard input.",
+            autocompletion=complete_spec,
         ),
     ],
     spec_options: SpecOptions = AS_WRITTEN,
     fix: Annotated[
         bool,
-        typer.Option("--fix", help="Rewrite the files with the fixes that have one reading only; print fixed strings."),
+        typer.Option(
+            "--fix",
+            help="Apply safe fixes: rewrite files, print fixed layer strings.",
+            rich_help_panel=Panel.FIXES,
+        ),
     ] = False,
-    unsafe_fixes: Annotated[bool, typer.Option("--unsafe-fixes", help="With --fix: also what is only likely.")] = False,
+    unsafe_fixes: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe-fixes",
+            help="Include fixes that may change the meaning (requires --fix).",
+            rich_help_panel=Panel.FIXES,
+        ),
+    ] = False,
     as_format: Annotated[
-        DiagnosticFormat, typer.Option("--format", help="How problems are printed.")
+        DiagnosticFormat,
+        typer.Option("--format", help="Format of the diagnostics.", rich_help_panel=Panel.OUTPUT),
     ] = DiagnosticFormat.TEXT,
-    json_: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print JSON, as with --format json.", rich_help_panel=Panel.OUTPUT)
+    ] = False,
 ) -> None:
-    """Check specs: syntax, names, shapes, ranges, figures, datasets of recipes. Exit code 1 where there are errors."""
+    """Check networks for errors without running them.
+
+    Covers syntax, names, shapes, value ranges, expected figures and the dataset of the recipe. Exits with code 1 if a
+    network has errors.
+    """
     options = spec_options.compile_options
-    require((unsafe_fixes, fix, "--unsafe-fixes goes with --fix"))
+    require((unsafe_fixes, fix, "--unsafe-fixes requires --fix"))
     results = [
         _fix(spec, options, unsafe=unsafe_fixes) if fix else SpecReport(spec, _said(read_spec_text(spec), options))
         for spec in specs

@@ -1,4 +1,4 @@
-"""Commands as typer builds them: their options, usage errors of one sentence each, and their help."""
+"""Typer commands with shared options, help panels and usage errors of one sentence."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.models import ArgumentInfo, ParameterInfo
 
-from sewdsl.cli.options import SpecOptions, exit_with_usage_error, join_choices, not_among
+from sewdsl.cli.options import (
+    Panel,
+    Plugin,
+    SpecOptions,
+    exit_with_invalid_choice,
+    exit_with_usage_error,
+    join_choices,
+)
 from sewdsl.cli.output import output_as_messages
 from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.elaborate.train_section import resolve_key_alias
@@ -26,80 +33,85 @@ from sewdsl.terminal import echo
 _CLICK_EXCEPTION: type[Exception] = next(
     base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
 )
-"""click's, or that of the copy of click in newer typers."""
-_WORDS = {int: "an integer", float: "a number", Path: "a path"}
+"""Base class of usage errors, in click or in typer's copy of click."""
+_TYPE_NAMES = {int: "an integer", float: "a number", Path: "a path"}
 _EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
+MAX_QUOTED = 40
+"""Characters of a wrong argument in a usage error."""
 
 
 class Command(TyperCommand):
-    """A command whose usage errors say what is expected, what was found and which name may be intended."""
+    """Command whose usage errors state the expected and the actual value, and suggest similar names."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters, as the help shows them."""
-        return [_without_type(parameter) for parameter in super().get_params(ctx)]
+        """Return the parameters for the help."""
+        return [_hide_python_type(parameter) for parameter in super().get_params(ctx)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments, or exit with a usage error in our words."""
-        given = list(args)
+        """Parse the arguments; exit with a usage error if they are wrong."""
+        original_args = list(args)  # super().parse_args consumes `args`.
         try:
             return super().parse_args(ctx, args)
         except _CLICK_EXCEPTION as error:
+            # Compare class names: newer typers contain a private copy of click.
             kind, parameter = type(error).__name__, getattr(error, "param", None)
             if kind == "NoSuchOption":
-                self._no_such_option(str(getattr(error, "option_name", "")), ctx)
+                self._exit_with_unknown_option(str(getattr(error, "option_name", "")), ctx)
             if kind in {"BadParameter", "MissingParameter"} and parameter is not None:
-                found = self.make_parser(ctx).parse_args(given)[0].get(parameter.name)
-                self._bad_value(parameter, found if kind == "BadParameter" else None, ctx)
+                value = self.make_parser(ctx).parse_args(original_args)[0].get(parameter.name)
+                self._exit_with_bad_value(parameter, value if kind == "BadParameter" else None, ctx)
             if extra := _EXTRA.fullmatch(str(error)):
                 exit_with_usage_error(
-                    f"found '{extra[1][:40]}', expected no further argument", "quote text that has spaces", ctx
+                    f"unexpected argument '{extra[1][:MAX_QUOTED]}'", "quote arguments that contain spaces", ctx
                 )
             raise
 
-    def _no_such_option(self, option: str, ctx: Any) -> NoReturn:
+    def _exit_with_unknown_option(self, option: str, ctx: Any) -> NoReturn:
         key = resolve_key_alias(option)
         if key is not None and any(parameter.name == "settings" for parameter in self.params):
-            exit_with_usage_error(
-                f"there is no option {option}: a setting is changed by --set {key}=VALUE", context=ctx
-            )
-        _say_no_such_option(self.params, option, ctx)
+            exit_with_usage_error(f"unknown option {option}; use --set {key}=VALUE", context=ctx)
+        _exit_with_unknown_option(self.params, option, ctx)
 
-    def _bad_value(self, parameter: Any, found: Any, ctx: Any) -> None:
-        """Exit with what a parameter takes, if its declaration tells; nothing found means that it is missing."""
+    def _exit_with_bad_value(self, parameter: Any, value: Any, ctx: Any) -> None:
+        """Exit with the expected values of a parameter, if its declaration has them.
+
+        Args:
+            value: Wrong value; None if a required parameter is missing.
+        """
         callback: Any = self.callback
         hints = get_type_hints(callback, include_extras=True)
         if parameter.name not in hints:
-            return  # what every command has, and typer says enough about
-        declared, info = get_args(hints[parameter.name])[:2]  # Annotated: a type, and what typer is passed with it
+            return  # Options that typer adds to every command: its own message is clear.
+        declared, info = get_args(hints[parameter.name])[:2]  # Annotated[type, typer.Option(...)]
         kind = next((each for each in get_args(declared) if NoneType in get_args(declared)), declared)
         name = parameter.metavar if isinstance(info, ArgumentInfo) else parameter.opts[0]
         choices = list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else ()
-        if found is None:
-            exit_with_usage_error(f"{name} is missing{': ' if choices else ''}{join_choices(choices)}", context=ctx)
-        written = " ".join(found) if isinstance(found, tuple | list) else str(found)
+        if value is None:
+            exit_with_usage_error(f"{name} is required{': ' if choices else ''}{join_choices(choices)}", context=ctx)
+        text = " ".join(value) if isinstance(value, tuple | list) else str(value)
         if choices:
-            not_among(name, choices, written, ctx)
-        expected = "two numbers" if get_origin(kind) is tuple else _WORDS.get(kind)
+            exit_with_invalid_choice(name, choices, text, ctx)
+        expected = "two numbers" if get_origin(kind) is tuple else _TYPE_NAMES.get(kind)
         if expected is not None:
-            exit_with_usage_error(f"{name} takes {expected}{_range(info)}, not '{written[:40]}'", context=ctx)
+            exit_with_usage_error(f"{name} must be {expected}{_range(info)}, got '{text[:MAX_QUOTED]}'", context=ctx)
 
 
-def _say_no_such_option(parameters: list[Any], option: str, ctx: Any) -> NoReturn:
+def _exit_with_unknown_option(parameters: list[Any], option: str, ctx: Any) -> NoReturn:
     names = [name for parameter in parameters for name in parameter.opts if name.startswith("--")]
-    exit_with_usage_error(f"there is no option {option}", did_you_mean(option, [*names, "--help"]), ctx)
+    exit_with_usage_error(f"unknown option {option}", did_you_mean(option, [*names, "--help"]), ctx)
 
 
-def _without_type(parameter: Any) -> Any:
-    """A parameter whose help has no type of Python: a switch takes no value, and the name of an argument says more."""
+def _hide_python_type(parameter: Any) -> Any:
+    """Remove types such as ``<bool>`` and ``<str>`` from the help of a parameter."""
     if getattr(parameter, "is_flag", False):
         parameter.metavar = ""
     elif parameter.param_type_name == "argument" and not parameter.type_descriptor.is_choice:
-        parameter.display_type_rich = lambda ctx: None  # noqa: ARG005 -- typer's
+        parameter.display_type_rich = lambda ctx: None  # noqa: ARG005 -- typer calls it with `ctx`
     return parameter
 
 
 def _range(info: ParameterInfo) -> str:
-    """Return the numbers that are allowed."""
+    """Format the allowed range of a number; empty if it is unbounded."""
     low, high = (
         f"{bound:,.15g}" if isinstance(bound, float) else f"{bound:,}" for bound in (info.min or 0, info.max or 0)
     )
@@ -109,80 +121,76 @@ def _range(info: ParameterInfo) -> str:
 
 
 class CommandGroup(TyperGroup):
-    """Several commands, whose usage errors are printed as other messages are."""
+    """Group of commands whose usage errors have the form of other messages."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters, as the help shows them."""
-        return [_without_type(parameter) for parameter in super().get_params(ctx)]
+        """Return the parameters for the help."""
+        return [_hide_python_type(parameter) for parameter in super().get_params(ctx)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the options of the group itself; an unknown one ends with the name that may be intended."""
+        """Parse the options of the group; exit with a usage error if one is unknown."""
         try:
             return super().parse_args(ctx, args)
         except _CLICK_EXCEPTION as error:
             if type(error).__name__ == "NoSuchOption":
-                _say_no_such_option(self.params, str(getattr(error, "option_name", "")), ctx)
+                _exit_with_unknown_option(self.params, str(getattr(error, "option_name", "")), ctx)
             raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that is named first; with a usage error where there is none."""
+        """Return the command named by the first argument; exit with a usage error if it is unknown."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            exit_with_usage_error(f"there is no command '{args[0][:40]}'", did_you_mean(args[0], self.commands), ctx)
+            exit_with_usage_error(
+                f"unknown command '{args[0][:MAX_QUOTED]}'", did_you_mean(args[0], self.commands), ctx
+            )
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Run a command and exit with its code, or as a part of a program return it."""
+        """Run a command and exit with its code; return the code if ``standalone_mode`` is false."""
         if not options.get("standalone_mode", True):
             return super().main(*args, **options)
         try:
             code = super().main(*args, **{**options, "standalone_mode": False})
         except _CLICK_EXCEPTION as error:
-            _print(error)
+            _print_usage_error(error)
             sys.exit(getattr(error, "exit_code", 2))
         except typer.Abort:
+            # click turns Ctrl-C into Abort; `main` in sewdsl.__main__ exits with the code of the signal.
             raise KeyboardInterrupt from None
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _print(error: Any) -> None:
+def _print_usage_error(error: Any) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":
-        return  # the help is printed already
+        return  # typer has printed the help already.
     context = getattr(error, "ctx", None)
     if context is not None:
         echo(context.get_usage().strip(), err=True)
         echo(f"Try '{context.command_path} {context.help_option_names[0]}' for help.", err=True)
-    ours = type(error).__name__ == "BadParameter" and error.param is None
-    sentence = error.message if ours else error.format_message().strip().rstrip(".")
-    echo(f"error: {sentence if ours else sentence[:1].lower() + sentence[1:]}", err=True)
-
-
-Plugin = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--plugin",
-        metavar="FILE",
-        help="First import this Python file, with kinds, data sets or callbacks of your own; repeatable.",
-    ),
-]
+    # exit_with_usage_error raises BadParameter without a parameter; its text needs no clean-up.
+    is_own_error = type(error).__name__ == "BadParameter" and error.param is None
+    sentence = error.message if is_own_error else error.format_message().strip().rstrip(".")
+    echo(f"error: {sentence if is_own_error else sentence[:1].lower() + sentence[1:]}", err=True)
 
 
 def with_parameters(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command with the options of a spec in the place of its ``SpecOptions``, and ``--plugin`` as its last.
+    """Return a command with ``--plugin``, and with the options of its ``SpecOptions`` parameter.
 
-    A parameter ``Annotated[SpecOptions, "input", "limit"]`` stands for these two options alone. What a plug-in prints
-    goes to the standard error. One that cannot be used is a usage error, before anything is done.
+    ``Annotated[SpecOptions, "input", "limit"]`` adds these two options only. Options are sorted by panel. Plugins are
+    imported before the command runs: their output goes to standard error, and a failing import is a usage error.
     """
     parameters: list[inspect.Parameter] = []
     group, names = "", SpecOptions._fields
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
-        kind, *some = get_args(parameter.annotation) or (parameter.annotation,)
+        kind, *selected = get_args(parameter.annotation) or (parameter.annotation,)
         if kind is SpecOptions:
-            group, names = parameter.name, tuple(some) or names
+            group, names = parameter.name, tuple(selected) or names
             hints = get_type_hints(SpecOptions, include_extras=True)
             parameters += [parameter.replace(name=name, default=None, annotation=hints[name]) for name in names]
         else:
             parameters.append(parameter)
     parameters.append(inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugin))
+    # The help prints panels in the order of their first options.
+    parameters.sort(key=_panel_rank)
 
     @wraps(command)
     def run(plugin: list[str] | None = None, **options: Any) -> None:
@@ -201,4 +209,13 @@ def with_parameters(command: Callable[..., None]) -> Callable[..., None]:
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    # Typer keeps the line breaks of all paragraphs but the first.
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    run.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     return run
+
+
+def _panel_rank(parameter: inspect.Parameter) -> int:
+    """Return the position of the panel of a parameter; arguments and options without a panel come first."""
+    panel = getattr(get_args(parameter.annotation)[1], "rich_help_panel", None)
+    return 1 + [*Panel].index(panel) if panel else 0

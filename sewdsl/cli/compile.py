@@ -9,7 +9,7 @@ import typer
 
 from sewdsl.cli.files import fail
 from sewdsl.cli.network_tables import plan_to_json, print_plan
-from sewdsl.cli.options import AS_WRITTEN, Json, Spec, SpecOptions, read_spec_text, require, require_network
+from sewdsl.cli.options import AS_WRITTEN, Json, Panel, Spec, SpecOptions, read_spec_text, require, require_network
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import compile as compile_module
 from sewdsl.compiler import read
@@ -17,7 +17,14 @@ from sewdsl.passes import LEVELS, optimize_program, run_passes
 from sewdsl.terminal import echo
 
 Optimize = Annotated[
-    int, typer.Option(metavar="LEVEL", min=LEVELS[0], max=LEVELS[-1], help="0: as written, 1: faster, 2: everything.")
+    int,
+    typer.Option(
+        metavar="LEVEL",
+        min=LEVELS[0],
+        max=LEVELS[-1],
+        help="Optimisation level: 0 none, 1 default, 2 all passes.",
+        rich_help_panel=Panel.ADVANCED,
+    ),
 ]
 
 
@@ -34,14 +41,16 @@ class Stage(StrEnum):
 
 def command(
     spec: Spec,
-    emit: Annotated[Stage, typer.Option("--emit", help="The stage to print.")] = Stage.NETWORK,
     spec_options: SpecOptions = AS_WRITTEN,
-    optimize: Optimize = 1,
+    emit: Annotated[
+        Stage, typer.Option("--emit", help="Stage to print.", rich_help_panel=Panel.OUTPUT)
+    ] = Stage.NETWORK,
     json_: Json = False,
+    optimize: Optimize = 1,
 ) -> None:
-    """Compile a spec and print a stage: its text, the network as JSON, what passes did, how it runs, module, or DOT."""
+    """Compile a network and print one stage of the compiler."""
     has_json = emit in {Stage.NETWORK, Stage.PASSES, Stage.PLAN}
-    require((json_, has_json, "--json goes with --emit passes and plan; the network is JSON already"))
+    require((json_, has_json, f"--json is not supported for --emit {emit}; use --emit network, passes or plan"))
     compilation = read(read_spec_text(spec), **spec_options.compile_options)
     network = require_network(compilation)
     if emit is Stage.TREE:

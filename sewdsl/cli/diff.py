@@ -25,17 +25,19 @@ MAX_CHANGE_WIDTH = 60
 One = Annotated[
     str,
     typer.Argument(
-        metavar="A", help="A .net file, a shipped network, a quoted compact string, or -.", autocompletion=complete_spec
+        metavar="A",
+        help="Network A: a .net file, a shipped network, a layer string in quotes, or - for standard input.",
+        autocompletion=complete_spec,
     ),
 ]
-Other = Annotated[str, typer.Argument(metavar="B", help="Another one.", autocompletion=complete_spec)]
+Other = Annotated[str, typer.Argument(metavar="B", help="Network B.", autocompletion=complete_spec)]
 
 
 def command(one: One, other: Other, spec_options: SpecOptions = AS_WRITTEN, json_: Json = False) -> None:
-    """Say what makes network B another than network A: settings, layers, joins, blocks, recipe.
+    """Compare two networks: settings, layers, joins, blocks and recipe.
 
-    Exit code 0 where nothing does, 1 where something does, 2 where one of them cannot be read. What networks are
-    called, expect and claim does not count. Options go with both, and --dialect with those that are strings.
+    Exits with code 0 if they are equal, 1 if they differ, and 2 if one of them cannot be read. Ignores network names
+    and `expect` and `claim` lines. Options apply to both networks, --dialect only to layer strings.
     """
     before, after = _network(one, spec_options), _network(other, spec_options)
     try:

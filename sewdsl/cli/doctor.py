@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from sewdsl.cli.console import console, make_table
-from sewdsl.cli.options import Device
+from sewdsl.cli.options import Device, Panel
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import set_up_process
 from sewdsl.terminal import echo
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 
 
 def command(
-    device: Annotated[Device, typer.Option(help="What to examine; auto: a GPU if there is one.")] = Device.AUTO,
-    speed: Annotated[bool, typer.Option(help="Measure how fast it is too.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, to paste into a report.")] = False,
+    device: Annotated[
+        Device,
+        typer.Option(help="Device to check (auto selects a GPU if available).", rich_help_panel=Panel.DEVICE),
+    ] = Device.AUTO,
+    speed: Annotated[
+        bool, typer.Option(help="Measure the speed of neurons and of a training step.", rich_help_panel=Panel.DEVICE)
+    ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, e.g. for a bug report.", rich_help_panel=Panel.OUTPUT)
+    ] = False,
 ) -> None:
-    """Check the installation: versions, devices, kernels and speed.
+    """Check the installation: versions, devices and kernels.
 
-    Every kernel is compared with plain PyTorch: OK, or FAIL beyond the tolerance. Exit 1 if one fails.
+    Compares every kernel with plain PyTorch (OK or FAIL) and measures its speed. Exits with code 1 if a kernel fails.
     """
     set_up_process()
     import torch  # after the process is set up, and it takes seconds

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sewdsl.cli.files import Overwrite, fail, require_free, write_file
+from sewdsl.cli.files import fail, require_free, write_file
 from sewdsl.cli.options import (
     AS_WRITTEN,
+    Overwrite,
+    Panel,
     Spec,
     SpecOptions,
     exit_with_usage_error,
@@ -57,48 +59,88 @@ class Theme(StrEnum):
 Out = Annotated[
     str | None,
     typer.Option(
-        "--out", "-o", metavar="FILE", help="Where to; '-' is standard output. By default here, named after SPEC."
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Output file, or - for standard output.",
+        show_default="named after SPEC",
+        rich_help_panel=Panel.OUTPUT,
     ),
 ]
 Form = Annotated[
-    PictureFormat | None, typer.Option("--format", help="What to write; by default what the file's suffix says.")
+    PictureFormat | None,
+    typer.Option(
+        "--format",
+        help="Image or text format.",
+        show_default="from the file suffix, else svg",
+        rich_help_panel=Panel.OUTPUT,
+    ),
 ]
 
 
 def command(
     spec: Spec,
-    out: Out = None,
-    form: Form = None,
-    expand: Annotated[bool, typer.Option("--expand", help="Draw every copy of a repeat.")] = False,
+    spec_options: SpecOptions = AS_WRITTEN,
+    expand: Annotated[
+        bool, typer.Option("--expand", help="Draw every copy of a repeat.", rich_help_panel=Panel.LAYOUT)
+    ] = False,
     collapse: Annotated[
-        bool, typer.Option("--collapse", help="Draw what a block is made of once, and a box from then on.")
+        bool,
+        typer.Option("--collapse", help="Draw each block in full once, then as a box.", rich_help_panel=Panel.LAYOUT),
     ] = False,
     depth: Annotated[
         int | None,
         typer.Option(
-            "--depth", metavar="N", min=0, help="Levels of blocks and repeats to draw in full; deeper ones are boxes."
+            "--depth",
+            metavar="N",
+            min=0,
+            help="Levels of blocks and repeats to draw in full; deeper levels become boxes.",
+            show_default="all",
+            rich_help_panel=Panel.LAYOUT,
         ),
     ] = None,
     direction: Annotated[
-        Direction, typer.Option("--direction", help="Down or to the right.", case_sensitive=False)
+        Direction,
+        typer.Option(
+            "--direction",
+            help="Direction of the signal: TB for top to bottom, LR for left to right.",
+            case_sensitive=False,
+            rich_help_panel=Panel.LAYOUT,
+        ),
     ] = Direction.TB,
     width: Annotated[
         str | None,
         typer.Option(
             "--width",
             metavar="LENGTH",
-            help="How wide, in pt, mm, cm, in or px, such as 397pt; laid out so that its type is legible.",
+            help="Width of the diagram in pt, mm, cm, in or px, e.g. 397pt.",
+            rich_help_panel=Panel.LAYOUT,
         ),
     ] = None,
     theme: Annotated[
-        Theme, typer.Option("--theme", help="Colours; those of print are greys.", case_sensitive=False)
+        Theme,
+        typer.Option(
+            "--theme",
+            help="Colour theme (print uses shades of grey).",
+            case_sensitive=False,
+            rich_help_panel=Panel.LAYOUT,
+        ),
     ] = Theme.LIGHT,
-    no_title: Annotated[bool, typer.Option("--no-title", help="Leave out the name and the facts above.")] = False,
-    no_legend: Annotated[bool, typer.Option("--no-legend", help="Leave out what lines mean.")] = False,
-    spec_options: SpecOptions = AS_WRITTEN,
+    no_title: Annotated[
+        bool,
+        typer.Option("--no-title", help="Omit the title and the summary below it.", rich_help_panel=Panel.LAYOUT),
+    ] = False,
+    no_legend: Annotated[
+        bool, typer.Option("--no-legend", help="Omit the legend.", rich_help_panel=Panel.LAYOUT)
+    ] = False,
+    out: Out = None,
+    form: Form = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw a network: layers by kind, residual arcs, repeats folded, shapes and value ranges on the edges."""
+    """Draw a network as a diagram.
+
+    Colours layers by kind, folds repeats, and labels edges with shapes and value ranges.
+    """
     chosen = _format(out, form)
     length = _length(width, chosen)
     compilation = read(read_spec_text(spec), **spec_options.compile_options)
@@ -164,9 +206,7 @@ def _length(width: str | None, form: PictureFormat) -> Length | None:
     from sewdsl.draw import read_length
 
     if form is PictureFormat.MERMAID:
-        exit_with_usage_error(
-            "--width is not for Mermaid text, whose page decides how wide it is; --format svg has one"
-        )
+        exit_with_usage_error("--width is not supported for Mermaid text; use --format svg")
     try:
         return read_length(width)
     except ValueError as error:
@@ -181,11 +221,13 @@ def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
         return PictureFormat.SVG
     from sewdsl.draw import SUFFIXES, format_of
 
-    found = format_of(Path(out))
-    if found is None:
-        near = did_you_mean(Path(out).suffix, SUFFIXES)
-        exit_with_usage_error(f"'{out}' ends in none of {', '.join(SUFFIXES)}; say which --format", near)
-    return PictureFormat(found)
+    suffix_format = format_of(Path(out))
+    if suffix_format is None:
+        suggestion = did_you_mean(Path(out).suffix, SUFFIXES)
+        exit_with_usage_error(
+            f"--out must end with {join_choices(SUFFIXES)} unless --format is set, got '{out}'", suggestion
+        )
+    return PictureFormat(suffix_format)
 
 
 def _file_name(compilation: Compilation, form: PictureFormat) -> str:

@@ -28,7 +28,12 @@ def complete_code(incomplete: str) -> list[str]:
 def command(
     code: Annotated[
         str | None,
-        typer.Argument(metavar="CODE", help="Such as join-needs-spikes; none lists all.", autocompletion=complete_code),
+        typer.Argument(
+            metavar="CODE",
+            help="Diagnostic code, e.g. join-needs-spikes.",
+            show_default="list all",
+            autocompletion=complete_code,
+        ),
     ] = None,
 ) -> None:
     """Explain a diagnostic code, or list all codes."""
@@ -36,7 +41,8 @@ def command(
     if code is None:
         echo("\n".join(pages))
     elif code not in pages:
-        exit_with_usage_error(f"no code '{code}'; {did_you_mean(code, pages) or 'sewdsl explain lists all'}")
+        hint = did_you_mean(code, pages) or "run 'sewdsl explain' for a list"
+        exit_with_usage_error(f"unknown code '{code}'; {hint}")
     else:
         _print(pages[code].read_text(encoding="utf-8"))
 

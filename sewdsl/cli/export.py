@@ -18,17 +18,19 @@ from sewdsl.cli.exported_folder import (
     require_free_folder,
     write_exported_folder,
 )
-from sewdsl.cli.files import Overwrite, fail, require_free, write_file
+from sewdsl.cli.files import fail, require_free, write_file
 from sewdsl.cli.options import (
     AS_WRITTEN,
     SPEC_OPTIONS,
     Best,
-    Data,
+    Overwrite,
+    Panel,
     SpecOptions,
     complete_spec,
+    exit_with_invalid_choice,
     exit_with_usage_error,
+    join_choices,
     license_option,
-    not_among,
     read_spec_text,
     require,
     require_network,
@@ -53,47 +55,79 @@ Wanted = Annotated[
     str,
     typer.Argument(
         metavar="SPEC|RUN",
-        help="A network, or the folder of a run, with what it has learned.",
+        help="Network (SPEC) or run folder (RUN).",
         autocompletion=complete_spec,
     ),
 ]
-Out = Annotated[
-    Path, typer.Argument(metavar="OUT", help="What is written; its ending says the format. With --to folder, a folder.")
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="Output file, or output folder with --to folder.")]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Weights file for a SPEC, with the keys of any supported library.",
+        show_default="initial weights",
+        rich_help_panel=Panel.NETWORK,
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        metavar="N",
+        min=0,
+        max=2**63 - 1,
+        help="Seed of the initial weights and of the input for --check.",
+        rich_help_panel=Panel.NETWORK,
+    ),
+]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="Compare the outputs of the file with the network (exit code 1 beyond a tolerance), on test samples of a "
+        "RUN or on random input.",
+        rich_help_panel=Panel.DATA,
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Dataset folder, or folder of several datasets (requires --check).",
+        show_default="$SEWDSL_DATA",
+        rich_help_panel=Panel.DATA,
+    ),
 ]
 To = Annotated[
     str | None,
     typer.Option(
         "--to",
         metavar="FORMAT",
-        help=f"The format: {', '.join(FORMATS)}; or folder, with all of it and a model card.",
+        help=f"Format: {', '.join(FORMATS)}, or folder for all files and a model card.",
+        show_default="from the suffix of OUT",
+        rich_help_panel=Panel.OUTPUT,
         autocompletion=lambda: [*FORMATS, FOLDER],
     ),
 ]
-Weights = Annotated[
-    Path | None,
-    typer.Option("--weights", metavar="FILE", help="Weights of the SPEC, by our keys or another library's."),
-]
-Seed = Annotated[
-    int,
-    typer.Option(
-        "--seed", metavar="N", min=0, max=2**63 - 1, help="Seed of initial weights and of what --check shows."
-    ),
-]
-License = Annotated[
-    str | None,
-    typer.Option("--license", metavar="ID", help="With --to folder: its licence for the card, e.g. mit or cc-by-4.0."),
-]
-Check = Annotated[
-    bool,
-    typer.Option("--check", help="Compare outputs of the file with the network (exit code 1 beyond a tolerance)."),
-]
-
 Dt = Annotated[
     float | None,
     typer.Option(
         "--dt",
         metavar="SECONDS",
-        help="Seconds of a time-step (requires --to nir; 1 counts time in time-steps). \\[default: 0.0001]",
+        help="Length of a time-step in seconds (requires --to nir; 1 counts time in time-steps).",
+        show_default="0.0001",
+        rich_help_panel=Panel.OUTPUT,
+    ),
+]
+License = Annotated[
+    str | None,
+    typer.Option(
+        "--license",
+        metavar="ID",
+        help="Licence for the model card, e.g. mit or cc-by-4.0 (requires --to folder).",
+        rich_help_panel=Panel.OUTPUT,
     ),
 ]
 
@@ -110,32 +144,31 @@ MAX_NAMES = 3
 def command(
     wanted: Wanted,
     out: Out,
-    to: To = None,
     weights: Weights = None,
     best: Best = False,
     seed: Seed = 0,
-    license: License = None,
-    check: Check = False,
-    dt: Dt = None,
-    data: Data = None,
     spec_options: SpecOptions = AS_WRITTEN,
+    check: Check = False,
+    data: Data = None,
+    to: To = None,
+    dt: Dt = None,
+    license: License = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a network for another library, or as a folder: with the weights of a run, of a file, or initial ones."""
+    """Export a network to ONNX, NIR, PyTorch or SpikingJelly.
+
+    Uses the weights of a run, the weights in a file, or initial weights.
+    """
     folder = to == FOLDER
     name = "python" if folder else _format(out, to)
     run = is_run_folder(wanted)
     require(
-        (
-            weights or any(spec_options),
-            not run,
-            f"a run is as it was trained: --weights, {SPEC_OPTIONS} go with a SPEC",
-        ),
-        (best, run, "--best goes with the folder of a run"),
-        (data, run and check, "--data goes with --check and the folder of a run"),
-        (license is not None, folder, "--license goes with --to folder"),
+        (weights or any(spec_options), not run, f"--weights, {SPEC_OPTIONS} require a SPEC, not a RUN"),
+        (best, run, "--best requires a RUN"),
+        (data, run and check, "--data requires --check and a RUN"),
+        (license is not None, folder, "--license requires --to folder"),
         (dt is not None, name == "nir", "--dt requires --to nir"),
-        (overwrite, not folder, "--overwrite replaces files, and no folder: choose another one"),
+        (overwrite, not folder, "--overwrite cannot replace a folder; choose another OUT"),
     )
     if dt is not None and not 0 < dt < inf:
         exit_with_usage_error(f"--dt must be above 0 and finite, got {dt:g}")
@@ -146,7 +179,7 @@ def command(
         if dt is not None:
             format_ = replace(format_, write=partial(format_.write, dt=dt))
         if not folder and out.suffix not in format_.endings:
-            exit_with_usage_error(f"OUT ends with {' or '.join(format_.endings)}, not with '{out.suffix}'")
+            exit_with_usage_error(f"OUT must end with {' or '.join(format_.endings)}, got '{out.suffix}'")
         origin = WeightsSource(Path(wanted) if run else None, weights, best, seed)
         trained = run or weights is not None
         beside = trained and not format_.holds_weights and not folder
@@ -203,12 +236,12 @@ def _format(out: Path, to: str | None) -> str:
     if to is None:
         if out.suffix not in FORMAT_BY_SUFFIX:
             exit_with_usage_error(
-                f"OUT ends with {', '.join(FORMAT_BY_SUFFIX)}, unless --to says the format; it is '{out.name}'",
+                f"OUT must end with {join_choices(list(FORMAT_BY_SUFFIX))} unless --to is set, got '{out.name}'",
                 did_you_mean(out.suffix, FORMAT_BY_SUFFIX),
             )
         return FORMAT_BY_SUFFIX[out.suffix]
     if to not in FORMATS:
-        not_among("--to", list(FORMATS), to)
+        exit_with_invalid_choice("--to", [*FORMATS, FOLDER], to)
     return to
 
 

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
 import typer
 
@@ -15,7 +15,6 @@ from sewdsl.cli.output import write_output
 from sewdsl.paths import explain, is_file, is_there, write_atomically, write_stream
 from sewdsl.terminal import echo
 
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")]
 STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 """Names of the standard output among files."""
 

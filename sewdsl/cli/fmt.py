@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.files import Overwrite, require_free, rewrite, write_file
-from sewdsl.cli.options import AS_WRITTEN, SpecOptions, read_spec_text, require
+from sewdsl.cli.files import require_free, rewrite, write_file
+from sewdsl.cli.options import AS_WRITTEN, Overwrite, Panel, SpecOptions, read_spec_text, require
 from sewdsl.cli.output import write_output
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Options, read
@@ -22,37 +22,60 @@ from sewdsl.syntax.printer import print_document
 from sewdsl.syntax.tree import Document, Number, Statement, Version
 from sewdsl.terminal import echo
 
-Out = Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="With --dialect: where to write it.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="File for the converted network (requires --dialect).",
+        show_default="standard output",
+        rich_help_panel=Panel.OUTPUT,
+    ),
+]
 
 
 def command(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Files to format in place, or - for a filter.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE", help="Files to format in place, or - to read standard input and write standard output."
+        ),
+    ],
+    spec_options: Annotated[SpecOptions, "dialect", "input", "steps", "neuron", "settings", "limit"] = AS_WRITTEN,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit code 1 where something would change.")
+        bool,
+        typer.Option(
+            "--check", help="Exit with code 1 if a file would change, without writing.", rich_help_panel=Panel.OUTPUT
+        ),
     ] = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print what would change.")] = False,
-    spec_options: Annotated[SpecOptions, "limit", "dialect", "input", "steps", "neuron", "settings"] = AS_WRITTEN,
+    diff: Annotated[
+        bool,
+        typer.Option(
+            "--diff",
+            help="Print the changes as a diff, without writing (exit code 1 if a file would change).",
+            rich_help_panel=Panel.OUTPUT,
+        ),
+    ] = False,
     out: Out = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Format .net files, or with --dialect print a string of other papers as a file of ours.
+    """Format .net files in place.
 
-    Comments are kept as they are; a file with syntax errors is never touched.
+    Preserves comments and leaves files with syntax errors unchanged. With --dialect, converts a layer string to a .net
+    file.
     """
     options, dialect = spec_options.compile_options, spec_options.dialect
     bounds = limits(options)
     print_diagnostics(sort_diagnostics(bounds.diagnostics))
-    of_strings = "--input, --steps, --neuron, --set, --out and --overwrite"
+    conversion_options = "--input, --steps, --neuron, --set, --out and --overwrite"
     require(
-        (
-            dialect is not None,
-            not (check or diff or len(files) > 1),
-            "--dialect prints one string as a file of ours, without --check and --diff",
-        ),
+        (dialect is not None, not (check or diff), "--dialect cannot be combined with --check or --diff"),
+        (dialect is not None, len(files) == 1, "--dialect requires a single layer string"),
         (
             any(spec_options._replace(limit=None, dialect=None)) or out or overwrite,
             dialect is not None,
-            f"{of_strings} go with --dialect: a file is formatted in place",
+            f"{conversion_options} require --dialect",
         ),
     )
     if errors_in(bounds.diagnostics):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sewdsl.cli.files import Overwrite, require_free, write_file
-from sewdsl.cli.options import Input, exit_with_usage_error, require
+from sewdsl.cli.files import require_free, write_file
+from sewdsl.cli.options import Overwrite, Panel, exit_with_usage_error, require
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.exchange.errors import ExportError
 from sewdsl.exchange.read.build_network import parse_input_size
@@ -33,18 +33,69 @@ class ReadoutMode(StrEnum):
     LAST = "last"
 
 
-Wanted = Annotated[str, typer.Argument(metavar="SOURCE", help="A graph of NIR; with --python, MODULE:CALLABLE.")]
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written: a .net file; weights go next to it.")]
+Wanted = Annotated[str, typer.Argument(metavar="SOURCE", help="NIR file, or MODULE:CALLABLE with --python.")]
+Out = Annotated[
+    Path,
+    typer.Argument(
+        metavar="OUT", help="Output .net file. The weights are written next to it with the suffix .safetensors."
+    ),
+]
 Python = Annotated[
-    bool, typer.Option("--python", help="Import MODULE, installed or from the current folder, and call CALLABLE.")
+    bool,
+    typer.Option(
+        "--python",
+        help="Import MODULE, installed or from the current folder, and call CALLABLE to build the model.",
+        rich_help_panel=Panel.NETWORK,
+    ),
 ]
 Seconds = Annotated[
-    float | None, typer.Option("--dt", metavar="SECONDS", help="Of NIR: length of a time-step, if the file is silent.")
+    float | None,
+    typer.Option(
+        "--dt",
+        metavar="SECONDS",
+        help="Length of a time-step in seconds, for NIR files that omit it.",
+        rich_help_panel=Panel.NETWORK,
+    ),
 ]
-Count = Annotated[int | None, typer.Option("--steps", metavar="T", min=1, help="Time-steps.")]
-Read = Annotated[ReadoutMode | None, typer.Option("--readout", help="How the time-steps become one output.")]
+Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input",
+        metavar="CxHxW",
+        help="Input shape, e.g. 2x128x128 (required with --python).",
+        show_default="from the NIR file",
+        rich_help_panel=Panel.NETWORK,
+    ),
+]
+Count = Annotated[
+    int | None,
+    typer.Option(
+        "--steps",
+        metavar="T",
+        min=1,
+        help="Number of time-steps.",
+        show_default="from the NIR file, else 1",
+        rich_help_panel=Panel.NETWORK,
+    ),
+]
+Read = Annotated[
+    ReadoutMode | None,
+    typer.Option(
+        "--readout",
+        help="Reduction of the output over time-steps.",
+        show_default="from the NIR file, else mean",
+        rich_help_panel=Panel.NETWORK,
+    ),
+]
 Name = Annotated[
-    str | None, typer.Option("--name", metavar="NAME", help="What the network is called; after SOURCE unless given.")
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="Name of the network.",
+        show_default="from SOURCE",
+        rich_help_panel=Panel.NETWORK,
+    ),
 ]
 
 
@@ -59,14 +110,19 @@ def command(
     name: Name = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a model of another library as a .net file, and its weights next to it as .safetensors."""
+    """Import a model from NIR or Python as a .net file.
+
+    Writes the weights to a .safetensors file next to it.
+    """
     _check_source(source, python=python)
     if out.suffix != ".net":
-        exit_with_usage_error(f"OUT ends with .net, unlike '{out}'")
+        exit_with_usage_error(f"OUT must end with .net, got '{out}'")
     require_free(out, out.with_suffix(".safetensors"), overwrite=overwrite)
-    if dt is not None and (python or not 0 < dt < inf):
-        exit_with_usage_error("--dt takes a number of seconds above 0, and goes with a file of NIR")
-    require((python, input is not None, "with --python, --input says what the module reads, e.g. --input 2x128x128"))
+    if dt is not None and python:
+        exit_with_usage_error("--dt requires a NIR file")
+    if dt is not None and not 0 < dt < inf:
+        exit_with_usage_error(f"--dt must be above 0 and finite, got {dt:g}")
+    require((python, input is not None, "--python requires --input, e.g. --input 2x128x128"))
     shape = _shape(input)
     set_up_process()
     with run_errors():
@@ -94,14 +150,14 @@ def _check_source(source: str, *, python: bool) -> None:
         named = Path(place).with_suffix("").name
         called = f"{named}:{attribute or 'CALLABLE'}"
         exit_with_usage_error(
-            f"of Python, what a callable gives is imported: sewdsl import --python {called} OUT.net --input CxHxW"
+            f"SOURCE is a Python file; import a callable: sewdsl import --python {called} OUT.net --input CxHxW"
         )
     if python and place.endswith(".py"):
         folder = Path(place).parent
-        where = f", from the folder {folder}" if str(folder) != "." else ""
-        exit_with_usage_error(f"--python takes a module, not a file: {Path(place).stem}:{attribute}{where}")
+        where = f" from the folder {folder}" if str(folder) != "." else ""
+        exit_with_usage_error(f"--python requires a module, not a file; use {Path(place).stem}:{attribute}{where}")
     if python and not (place and attribute):
-        exit_with_usage_error(f"with --python, SOURCE is MODULE:CALLABLE, not '{source}'")
+        exit_with_usage_error(f"--python requires MODULE:CALLABLE, got '{source}'")
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:
@@ -110,7 +166,7 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
     try:
         return parse_input_size(text)
     except ValueError:
-        exit_with_usage_error(f"--input takes CxHxW, or a number of features, not '{text[:40]}'")
+        exit_with_usage_error(f"--input must be CxHxW or a number of features, got '{text[:40]}'")
 
 
 def _from_python(

@@ -15,12 +15,15 @@ REQUEST_FAILED = -32803
 
 
 def command() -> None:
-    """Answer an editor over standard input and output, as the Language Server Protocol says. Requires the extra lsp."""
+    """Run the language server on standard input and output.
+
+    Requires the extra `lsp`.
+    """
     try:
         from sewdsl.lsp.server import is_failure, serve
     except ModuleNotFoundError:
         if sys.stdin and not sys.stdin.isatty():
-            _refuse("'sewdsl lsp' needs pygls, which is not installed; this adds it: pip install 'sewdsl[lsp]'")
+            _refuse("'sewdsl lsp' requires pygls, which is not installed; install it with: pip install 'sewdsl[lsp]'")
         raise
     from sewdsl.train.data import datasets
 

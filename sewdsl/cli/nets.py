@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sewdsl.cli.console import console
-from sewdsl.cli.options import Json, complete_network, exit_with_usage_error, require
+from sewdsl.cli.options import Json, Panel, complete_network, exit_with_usage_error, require
 from sewdsl.cli.output import echo_json, write_output
 from sewdsl.compiler import shipped_networks
 from sewdsl.compiler.catalogue import ListedNetwork, list_names, list_networks
@@ -28,16 +28,24 @@ def command(
         str | None,
         typer.Argument(
             metavar="NAME",
-            help="Name of a network, whose file is printed, or text to list the networks that contain it.",
+            help="Shipped network to print, or text to search for in the list.",
+            show_default="list all",
             autocompletion=complete_network,
         ),
     ] = None,
-    kinds: Annotated[bool, typer.Option("--kinds", help="List the layers, neurons, surrogates and joins.")] = False,
+    kinds: Annotated[
+        bool,
+        typer.Option(
+            "--kinds",
+            help="List layers, neurons, surrogates, joins and merges instead of networks.",
+            rich_help_panel=Panel.OUTPUT,
+        ),
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """List the shipped networks, print one, or list every name that a .net file can use."""
+    """List the shipped networks, or print one of them."""
     files = shipped_networks()
-    require((json_, name not in files, "--json goes with a list; the file of a network is printed as it is"))
+    require((json_, name not in files, "--json is not supported for a single network"))
     if kinds:
         named = list_names()
         if json_:
@@ -52,8 +60,8 @@ def command(
     else:
         networks = [network for network in list_networks() if name is None or network.contains(name)]
         if not networks:
-            hint = did_you_mean(name or "", files) or "see sewdsl nets"
-            exit_with_usage_error(f"no network '{name}' is shipped, and none contains this text; {hint}")
+            hint = did_you_mean(name or "", files) or "run 'sewdsl nets' for a list"
+            exit_with_usage_error(f"no shipped network is named '{name}' or contains this text; {hint}")
         if json_:
             echo_json([asdict(network) for network in networks])
         else:

@@ -8,8 +8,17 @@ from typing import Annotated
 
 import typer
 
-from sewdsl.cli.files import Overwrite, fail, require_free, write_file
-from sewdsl.cli.options import AS_WRITTEN, Spec, SpecOptions, load_network, not_among
+from sewdsl.cli.files import fail, require_free, write_file
+from sewdsl.cli.options import (
+    AS_WRITTEN,
+    Overwrite,
+    Panel,
+    Spec,
+    SpecOptions,
+    exit_with_invalid_choice,
+    join_choices,
+    load_network,
+)
 from sewdsl.ir.network import Network
 from sewdsl.notation.compact_text import compact_text
 from sewdsl.notation.item_text import UnwritableNetwork
@@ -29,23 +38,39 @@ ENDINGS: dict[str, str] = {".net": "net"}
 """The form that a file's ending chooses, unless another one is asked for."""
 
 As = Annotated[
-    str | None, typer.Option("--as", metavar="FORM", help=f"How: {', '.join(FORMS)}.", autocompletion=lambda: [*FORMS])
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="FORM",
+        help=f"Notation: {join_choices(list(FORMS))}.",
+        show_default="from the file suffix, else plain",
+        rich_help_panel=Panel.OUTPUT,
+        autocompletion=lambda: [*FORMS],
+    ),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to; standard output unless given.")
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Output file.",
+        show_default="standard output",
+        rich_help_panel=Panel.OUTPUT,
+    ),
 ]
 
 
 def command(
     spec: Spec,
+    spec_options: SpecOptions = AS_WRITTEN,
     form: As = None,
     out: Out = None,
     overwrite: Overwrite = False,
-    spec_options: SpecOptions = AS_WRITTEN,
 ) -> None:
-    """Write a network back: as papers print it, folded into repeats and named blocks, or as a whole .net file."""
+    """Print a network as a layer string, a .net file, LaTeX or TikZ."""
     if form is not None and form not in FORMS:
-        not_among("--as", list(FORMS), form)
+        exit_with_invalid_choice("--as", list(FORMS), form)
     name = form or ENDINGS.get(out.suffix if out else "", next(iter(FORMS)))
     if out is not None:
         require_free(out, overwrite=overwrite)

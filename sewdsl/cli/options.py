@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they lead to a network or initial weights."""
+"""Options shared by several commands, and the networks and weights that they select."""
 
 from __future__ import annotations
 
@@ -29,48 +29,85 @@ if TYPE_CHECKING:
 
 
 def complete_network(incomplete: str) -> list[str]:
-    """Complete the name of a shipped network. No text is read for it."""
+    """Complete the name of a shipped network, without reading any file."""
     return [name for name in shipped_networks() if name.startswith(incomplete)]
 
 
 def complete_spec(incomplete: str) -> list[str]:
-    """Complete the name of a shipped network, or of a folder or a network in the current folder.
+    """Complete the name of a shipped network, or a folder or ``.net`` file in the current folder.
 
-    Without such a network nothing is completed: a shell then completes names of files itself, and better, since it puts
-    no blank after a folder.
+    Returns an empty list if no shipped network matches.
     """
     names = complete_network(incomplete)
     if not names:
-        return []
+        return []  # An empty answer makes the shell complete file names itself, without a blank after a folder.
     try:
-        near = [f"{path.name}/" if path.is_dir() else path.name for path in sorted(Path().glob("[!.]*"))]
+        entries = [f"{path.name}/" if path.is_dir() else path.name for path in sorted(Path().glob("[!.]*"))]
     except OSError:
-        near = []
-    return [*names, *(name for name in near if name.startswith(incomplete) and name.endswith(("/", ".net")))]
+        entries = []
+    return [*names, *(name for name in entries if name.startswith(incomplete) and name.endswith(("/", ".net")))]
 
 
 class Device(StrEnum):
-    """What a network runs on."""
+    """Device for training and evaluation."""
 
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
 
 
-RunsOn = Annotated[Device, typer.Option("--device", help="What it runs on; auto: a GPU if there is one.")]
+class Panel(StrEnum):
+    """Panels of options in the help of a command, in the order in which the help prints them."""
+
+    NETWORK = "Network"
+    TRAINING = "Training"
+    DATA = "Data"
+    LAYOUT = "Layout"
+    MEMORY = "Memory"
+    ENERGY = "Energy"
+    FIXES = "Fixes"
+    SERVER = "Server"
+    DEVICE = "Device"
+    OUTPUT = "Output"
+    ADVANCED = "Advanced"
+
+
+FROM_FILE = "from the file"
+"""Default of an option that overrides a setting of a ``.net`` file."""
+
+RunsOn = Annotated[
+    Device,
+    typer.Option("--device", help="Device to run on (auto selects a GPU if available).", rich_help_panel=Panel.DEVICE),
+]
 Spec = Annotated[
     str,
     typer.Argument(
         metavar="SPEC",
-        help="A .net file, the name of a shipped network (see 'nets'), a quoted compact string, or -.",
+        help="Network: a .net file, a shipped network (see `sewdsl nets`), a layer string in quotes, or - for standard "
+        "input.",
         autocompletion=complete_spec,
     ),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that 'train' has written.")]
-Input = Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of the input, e.g. 2x128x128.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder written by `sewdsl train`.")]
+Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input",
+        metavar="CxHxW",
+        help="Input shape, e.g. 2x128x128.",
+        show_default=FROM_FILE,
+        rich_help_panel=Panel.NETWORK,
+    ),
+]
 Data = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", help="Folder of the data set, or of several; $SEWDSL_DATA unless given."),
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Dataset folder, or folder of several datasets.",
+        show_default="$SEWDSL_DATA",
+        rich_help_panel=Panel.DATA,
+    ),
 ]
 Readers = Annotated[
     int | None,
@@ -79,33 +116,125 @@ Readers = Annotated[
         metavar="N",
         min=0,
         max=256,
-        help="Threads that read samples ahead, not as many as the data set asks for.",
+        help="Number of threads that prefetch samples.",
+        show_default="set by the dataset",
+        rich_help_panel=Panel.DATA,
     ),
 ]
 InMemory = Annotated[
     str | None,
-    typer.Option("--in-memory", metavar="SIZE", help="Keep frames of data sets up to this size, e.g. 4GB, not 512MiB."),
+    typer.Option(
+        "--in-memory",
+        metavar="SIZE",
+        help="Largest split of recordings to cache in memory, e.g. 4GB (0 disables the cache).",
+        show_default="512MiB",
+        rich_help_panel=Panel.DATA,
+    ),
 ]
-Best = Annotated[bool, typer.Option("--best", help="With a RUN: the weights of its best epoch, not of its last.")]
+Best = Annotated[
+    bool,
+    typer.Option(
+        "--best",
+        help="Use the weights of the best epoch instead of the last (RUN only).",
+        rich_help_panel=Panel.NETWORK,
+    ),
+]
 Prices = Annotated[
     tuple[float, float] | None,
-    typer.Option("--costs", metavar="MAC AC", min=0, max=1e9, help="With energy: pJ of each, not 4.6 and 0.9."),
+    typer.Option(
+        "--costs",
+        metavar="MAC AC",
+        min=0,
+        max=1e9,
+        help="Energy per MAC and per AC in pJ.",
+        show_default="4.6 0.9",
+        rich_help_panel=Panel.ENERGY,
+    ),
 ]
 MemoryPrices = Annotated[
     tuple[float, float] | None,
     typer.Option(
-        "--memory-costs", metavar="WEIGHT MEMBRANE", min=0, max=1e9, help="With energy: pJ of a word, not 5 and 5."
+        "--memory-costs",
+        metavar="WEIGHT MEMBRANE",
+        min=0,
+        max=1e9,
+        help="Energy per 32-bit access to a weight and to a membrane potential, in pJ.",
+        show_default="5 5",
+        rich_help_panel=Panel.ENERGY,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table; 'schema' says of which form.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON (format: `sewdsl schema`).", rich_help_panel=Panel.OUTPUT)
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite existing files.", rich_help_panel=Panel.OUTPUT)]
+SaveEvery = Annotated[
+    float,
+    typer.Option(
+        metavar="MINUTES",
+        min=0,
+        help="Minutes between checkpoints within an epoch (0 saves after every step).",
+        rich_help_panel=Panel.OUTPUT,
+    ),
+]
+NO_LOGGER = "none"
+"""Value of ``--logger`` that disables all loggers."""
+Logger = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--logger",
+        metavar="NAME",
+        help="Logger in addition to metrics.csv: tensorboard, wandb, mlflow or none (repeatable).",
+        show_default="tensorboard, or the resumed run's",
+        rich_help_panel=Panel.OUTPUT,
+        autocompletion=lambda: ["tensorboard", "wandb", "mlflow", NO_LOGGER],
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Weights file (sewdsl keys), run folder or exported folder to initialise matching layers from.",
+        show_default="random weights",
+        rich_help_panel=Panel.TRAINING,
+    ),
+]
+WeightsOnly = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights-only",
+        metavar="PATTERN",
+        help="Layers and parts to initialise from --weights, e.g. conv1 or 'stem.*' (repeatable).",
+        show_default="all",
+        rich_help_panel=Panel.TRAINING,
+    ),
+]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="NAME=N",
+        help="Compiler limit to raise: source, nesting, repeat, nodes, digits, imports or boxes (repeatable).",
+        rich_help_panel=Panel.ADVANCED,
+    ),
+]
+Plugin = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="Python file to import first, with custom kinds, datasets or callbacks (repeatable).",
+        rich_help_panel=Panel.ADVANCED,
+    ),
+]
 
 
 def require(*rules: tuple[object, object, str]) -> None:
-    """Exit with a usage error for the first option that is given without what it requires.
+    """Exit with a usage error for the first option whose requirement is not met.
 
     Args:
-        rules: Option, requirement and message, in order of precedence. An option is given if its value is true. A rule
-            for options that exclude each other has them as the option, and a requirement that is false.
+        rules: Option, requirement and message, in order of precedence. An option counts as set if its value is true.
+            A rule for options that exclude each other passes them as the option, and a false requirement.
     """
     for option, requirement, message in rules:
         if option and not requirement:
@@ -116,46 +245,46 @@ def exit_with_usage_error(message: str, hint: str = "", context: Any = None) -> 
     """Exit with a usage error (code 2).
 
     Args:
-        hint: What follows it, such as the name that may be intended.
-        context: Of a command that is not running yet.
+        hint: Text after a semicolon, e.g. a suggested name.
+        context: Context of a command that is not running yet.
     """
     raise typer.BadParameter(f"{message}; {hint}" if hint else message, ctx=context)
 
 
-def not_among(what: str, choices: Sequence[str], found: str, context: Any = None) -> NoReturn:
-    """Exit with a usage error that lists the choices of an option or argument and names the nearest one."""
+def exit_with_invalid_choice(option: str, choices: Sequence[str], value: str, context: Any = None) -> NoReturn:
+    """Exit with a usage error that lists the valid choices and suggests the closest one."""
     exit_with_usage_error(
-        f"{what} takes {join_choices(choices)}, not '{found[:40]}'", did_you_mean(found, choices), context
+        f"{option} must be {join_choices(choices)}, got '{value[:40]}'", did_you_mean(value, choices), context
     )
 
 
 def join_choices(choices: Sequence[str]) -> str:
-    """``a, b or c``."""
+    """Return the choices as ``a, b or c``."""
     return f"{', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else "".join(choices)
 
 
-def _pairs(items: list[str] | None, option: str, example: str) -> dict[str, str]:
+def _parse_pairs(items: list[str] | None, option: str, example: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for item in items or ():
         key, equals, value = item.partition("=")
         if not (key.strip() and equals and value.strip()):
-            exit_with_usage_error(f"{option} takes NAME=VALUE, e.g. {option} {example}, not '{item}'")
+            exit_with_usage_error(f"{option} must be NAME=VALUE, e.g. {option} {example}, got '{item}'")
         pairs[key.strip()] = value.strip()
     return pairs
 
 
 def reading_options(readers: int | None, in_memory: str | None = None) -> Reading:
-    """How samples are read, from the options of the command line."""
+    """Return the reading options of ``--readers`` and ``--in-memory``."""
     from sewdsl.train.data.dataset import IN_MEMORY_BYTES, Reading
 
     limit = IN_MEMORY_BYTES if in_memory is None else 0 if in_memory == "0" else parse_memory(in_memory)
     if limit is None:
-        exit_with_usage_error(f"--in-memory takes 0, or a size such as 4GB, 1.5GB, 800MB or 512MiB, not '{in_memory}'")
+        exit_with_usage_error(f"--in-memory must be 0 or a size, e.g. 4GB, 1.5GB, 800MB or 512MiB, got '{in_memory}'")
     return Reading(readers, limit)
 
 
 def license_option(text: str) -> str:
-    """Return the identifier of a licence; exits with a usage error if it is none."""
+    """Return the identifier of a licence; exit with a usage error if it is malformed."""
     from sewdsl.train.store.run_notes import parse_license
 
     try:
@@ -165,23 +294,36 @@ def license_option(text: str) -> str:
 
 
 class SpecOptions(NamedTuple):
-    """Options of a command that compiles a spec; each is an option of the command line."""
+    """Options of a command that compiles a network; each is an option of the command line."""
 
     input: Input = None
-    steps: Annotated[str | None, typer.Option("--steps", metavar="T", help="Time-steps.")] = None
+    steps: Annotated[
+        str | None,
+        typer.Option(
+            "--steps",
+            metavar="T",
+            help="Number of time-steps.",
+            show_default=FROM_FILE,
+            rich_help_panel=Panel.NETWORK,
+        ),
+    ] = None
     neuron: Annotated[
-        str | None, typer.Option("--neuron", metavar="NEURON", help="What SN means, e.g. 'LIF(tau=2.0)'.")
+        str | None,
+        typer.Option(
+            "--neuron",
+            metavar="NEURON",
+            help="Neuron to use for SN, e.g. 'LIF(tau=2.0)'.",
+            show_default=FROM_FILE,
+            rich_help_panel=Panel.NETWORK,
+        ),
     ] = None
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Override a setting, e.g. join=IAND or train.optimizer.lr=0.03."
-        ),
-    ] = None
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--limit", metavar="NAME=N", help="Raise a limit: source, nesting, repeat, nodes, digits, imports, boxes."
+            "--set",
+            metavar="KEY=VALUE",
+            help="Setting to override, e.g. join=IAND or train.optimizer.lr=0.03 (repeatable).",
+            rich_help_panel=Panel.NETWORK,
         ),
     ] = None
     dialect: Annotated[
@@ -189,41 +331,44 @@ class SpecOptions(NamedTuple):
         typer.Option(
             "--dialect",
             metavar="NAME",
-            help="What a string is written in: he, or e.g. 'he(norm=BN)'.",
+            help="Dialect of the layer string, e.g. he or 'he(norm=BN)'.",
+            rich_help_panel=Panel.NETWORK,
             autocompletion=lambda: ["he"],
         ),
     ] = None
+    limit: Limit = None
 
     @property
     def compile_options(self) -> Options:
-        """The options of a compilation; exits with a usage error if a value is malformed."""
-        limits = _pairs(self.limit, "--limit", "nodes=1000000")
+        """Options of the compilation; exits with a usage error if a value is malformed."""
+        limits = _parse_pairs(self.limit, "--limit", "nodes=1000000")
         for name, value in limits.items():
-            if not (value.isascii() and value.isdigit() and len(value) <= 18):  # noqa: PLR2004 -- more than any limit
-                exit_with_usage_error(f"--limit {name} takes a whole number, not '{value[:40]}'")
+            # 18 digits exceed every limit and keep int() cheap for hostile input.
+            if not (value.isascii() and value.isdigit() and len(value) <= 18):  # noqa: PLR2004
+                exit_with_usage_error(f"--limit {name} must be an integer, got '{value[:40]}'")
         return {
             "input": self.input,
             "steps": self.steps,
             "neuron": self.neuron,
-            "set": _pairs(self.settings, "--set", "steps=8"),
+            "set": _parse_pairs(self.settings, "--set", "steps=8"),
             "limit": {name: int(value) for name, value in limits.items()},
             "dialect": self.dialect,
         }
 
     @property
     def most_boxes(self) -> int:
-        """Number of layers that a drawing shows at most."""
+        """Largest number of layers in a drawing."""
         return (self.compile_options.get("limit") or {}).get("boxes", DEFAULT_LIMITS.boxes)
 
 
 SPEC_OPTIONS = "--input, --steps, --neuron, --set, --limit and --dialect"
-"""These options in a message."""
+"""The options of ``SpecOptions`` as a text for messages."""
 AS_WRITTEN = SpecOptions()
-"""No option: the network is what the spec says."""
+"""No overrides: the network of the spec itself."""
 
 
 def require_network(compilation: Compilation) -> Network:
-    """Return the network of a compilation, warnings printed; with errors, prints them and ends with exit code 1."""
+    """Return the compiled network and print its warnings; exit with code 1 on errors."""
     try:
         network = compilation.result()
     except SewdslError as error:
@@ -234,13 +379,13 @@ def require_network(compilation: Compilation) -> Network:
 
 
 def read_spec_text(spec: str) -> str | Source:
-    """Return the spec, or for ``-`` what the standard input holds; ends with exit code 1 where that is no text."""
+    """Return the spec, or the text of standard input for ``-``; exit with code 1 if the input is not text."""
     if spec != "-":
         return spec
     if sys.stdin is None:
-        exit_with_usage_error("the standard input is closed, and '-' reads it")
-    nowhere = Span(Source("<stdin>", ""), 0, 0)
-    content = decode_text(sys.stdin.buffer.read(), "<stdin>", nowhere)
+        exit_with_usage_error("cannot read '-': standard input is closed")
+    empty_span = Span(Source("<stdin>", ""), 0, 0)
+    content = decode_text(sys.stdin.buffer.read(), "<stdin>", empty_span)
     if isinstance(content, Diagnostic):
         print_diagnostics([content])
         raise typer.Exit(1)
@@ -248,29 +393,13 @@ def read_spec_text(spec: str) -> str | Source:
 
 
 def load_network(spec: str, spec_options: SpecOptions = AS_WRITTEN) -> Network:
-    """Return the network of a spec; prints what is wrong and ends with exit code 1 where there are errors."""
+    """Return the network of a spec and print its diagnostics; exit with code 1 on errors."""
     options = spec_options.compile_options
     return require_network(read(read_spec_text(spec), **options))
 
 
-Weights = Annotated[
-    Path | None,
-    typer.Option(
-        "--weights",
-        metavar="FILE",
-        help="Weights file (sewdsl keys), run folder or exported folder to initialise matching layers from.",
-    ),
-]
-WeightsOnly = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--weights-only", metavar="PATTERN", help="Take only those of these layers and parts, e.g. conv1 or 'stem.*'."
-    ),
-]
-
-
 def rounding_notes(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return a note that names the weights in double precision, which a module rounds; none if there are none."""
+    """Return a note that lists the float64 weights, which a module rounds; empty if there are none."""
     import torch
 
     wide = [key for key, value in tensors.items() if value.dtype == torch.float64]
@@ -278,14 +407,14 @@ def rounding_notes(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def load_initial_weights(path: Path | None, network: Network, only: Sequence[str] = ()) -> InitialWeights | None:
-    """Read the weights that a training starts from, and print which layers take them; None without a path.
+    """Read the initial weights of a training run, and print which layers they initialise; None without a path.
 
     Args:
-        path: The file, the run folder (weights of the last epoch), or the exported folder.
+        path: Weights file, run folder (weights of the last epoch), or exported folder.
         only: Patterns of the layers and parts to initialise; empty for all.
 
     Raises:
-        RunError: If there is no such file, its keys are not sewdsl's, no layer of the network fits, or a pattern names
+        RunError: If the file is missing, its keys are not sewdsl's, no layer of the network fits, or a pattern matches
             no layer.
     """
     if path is None:
@@ -298,30 +427,31 @@ def load_initial_weights(path: Path | None, network: Network, only: Sequence[str
     from sewdsl.train.store.run_folder import RunError, RunFolder
     from sewdsl.train.store.run_lookup import WEIGHTS, is_exported, is_run
 
-    ours = weights.SCHEMES["sewdsl"]
+    sewdsl_scheme = weights.SCHEMES["sewdsl"]
     file = path / WEIGHTS if is_exported(path) else RunFolder(path).last if is_run(path) else path
     try:
-        found = weights.read_weights(file)
+        weights_file = weights.read_weights(file)
     except weights.WeightsError as error:
         raise RunError(str(error)) from None
     try:
-        names = [scheme.name for scheme in weights.detect_schemes(found.tensors, network)]
-        if ours.name not in names:
+        names = [scheme.name for scheme in weights.detect_schemes(weights_file.tensors, network)]
+        if sewdsl_scheme.name not in names:
             raise RunError(
-                f"'{file}' has the keys of {' and '.join(names)}, and a training begins with ours: "
-                f"sewdsl weights convert {file} ours.safetensors --net SPEC gives it those"
+                f"'{file}' has the keys of {' and '.join(names)}, expected sewdsl keys; "
+                f"convert it first: sewdsl weights convert {file} converted.safetensors --net SPEC"
             )
-        fitted = weights.take_weights(found.tensors, network, only)
+        fitted = weights.take_weights(weights_file.tensors, network, only)
         digest = sha256(file.read_bytes()).hexdigest()
     except (weights.WeightsError, OSError) as error:
         raise RunError(f"'{file}': {error}") from None
-    numbers = sum(tensor.numel() for tensor in fitted.tensors.values())
-    count = f"{len(fitted.tensors):,} of {fitted.total:,} tensors, {numbers:,} numbers"
-    said = [f"taken: {'all of it' if fitted.whole else ', '.join(fitted.taken)} ({count})"]
-    said += [f"new: {', '.join(fitted.new)}"] if fitted.new else []
-    said += [f"left: {text}" for text in fitted.left]
-    said += [*found.notes, *fitted.notes, *rounding_notes(fitted.tensors)]
-    echo("\n  ".join([f"beginning with the weights in {file}, sha256 {digest}", *said]), err=True)
+    element_count = sum(tensor.numel() for tensor in fitted.tensors.values())
+    tensor_summary = f"{len(fitted.tensors):,} of {fitted.total:,} tensors, {element_count:,} values"
+    summary = [f"loaded: {'all layers' if fitted.whole else ', '.join(fitted.taken)} ({tensor_summary})"]
+    summary += [f"new: {', '.join(fitted.new)}"] if fitted.new else []
+    summary += [f"unused: {text}" for text in fitted.left]
+    summary += [*weights_file.notes, *fitted.notes, *rounding_notes(fitted.tensors)]
+    echo("\n  ".join([f"initial weights from {file}, sha256 {digest}", *summary]), err=True)
+    # A file that initialises the whole network needs no list of layers in the record of the run.
     parts = {} if fitted.whole else {"taken": fitted.taken, "new": fitted.new, "left": fitted.left}
     origin = WeightsOrigin(file=str(file), sha256=digest, only=tuple(only), **parts)
     return InitialWeights(origin, fitted.tensors)

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from sewdsl.analysis.energy import EnergyCosts, MemoryCosts
 from sewdsl.cli.console import console
-from sewdsl.cli.files import Overwrite, fail, make_folder, require_free, write_file
+from sewdsl.cli.files import fail, make_folder, require_free, write_file
 from sewdsl.cli.network_tables import print_energy
 from sewdsl.cli.options import (
     AS_WRITTEN,
@@ -25,6 +25,8 @@ from sewdsl.cli.options import (
     Device,
     Json,
     MemoryPrices,
+    Overwrite,
+    Panel,
     Prices,
     Readers,
     RunsOn,
@@ -70,45 +72,82 @@ Asked = Annotated[
     ProbeQuantity,
     typer.Argument(
         metavar="QUANTITY",
-        help="rates: the firing rate of each block's branch A and the mean of its output O. gradients: the norm of the "
-        "loss's gradient by each block's input S. energy: the operations of each layer, counted.",
+        help="Quantity to measure. rates: firing rate of each residual block's branch A, and mean of its output O. "
+        "gradients: norm of the loss gradient at each block's input S. energy: operations and energy of each layer.",
     ),
 ]
 Target = Annotated[
     str,
     typer.Argument(
         metavar="SPEC|RUN",
-        help="A network before training, or the folder of a run, trained.",
+        help="Untrained network (SPEC) or run folder (RUN).",
         autocompletion=complete_spec,
     ),
 ]
 Shown = Annotated[
-    ProbeInput | None, typer.Option("--on", help="What is shown: test samples, as to a RUN, or noise, as to a SPEC.")
+    ProbeInput | None,
+    typer.Option(
+        "--on",
+        help="Input: test samples (data) or random input (noise).",
+        show_default="data for a RUN, noise for a SPEC",
+        rich_help_panel=Panel.DATA,
+    ),
 ]
 Samples = Annotated[
     int | None,
-    typer.Option("--batch", metavar="N", min=1, max=MAX_AMOUNT, help="Samples of a batch; 4, or the recipe's."),
+    typer.Option(
+        "--batch",
+        metavar="N",
+        min=1,
+        max=MAX_AMOUNT,
+        help="Batch size.",
+        show_default="4 for noise, the recipe's for data",
+        rich_help_panel=Panel.DATA,
+    ),
 ]
 Batches = Annotated[
     int | None,
-    typer.Option("--batches", metavar="N", min=1, max=MAX_AMOUNT, help="How many batches; 1, or all test samples."),
+    typer.Option(
+        "--batches",
+        metavar="N",
+        min=1,
+        max=MAX_AMOUNT,
+        help="Number of batches.",
+        show_default="1 for noise, all for data",
+        rich_help_panel=Panel.DATA,
+    ),
 ]
 Seed = Annotated[
     int,
     typer.Option(
-        "--seed", metavar="N", min=0, max=2**63 - 1, help="Seed of the weights, the noise, and the order of samples."
+        "--seed",
+        metavar="N",
+        min=0,
+        max=2**63 - 1,
+        help="Seed of the initial weights, the random input and the sample order.",
+        rich_help_panel=Panel.DATA,
+    ),
+]
+Form = Annotated[
+    EnergyForm | None,
+    typer.Option(
+        "--as", help="Format of the full energy table, with sources (requires energy).", rich_help_panel=Panel.ENERGY
+    ),
+]
+Wide = Annotated[
+    bool,
+    typer.Option(
+        "--wide", help="Print all columns of the energy table (requires energy).", rich_help_panel=Panel.ENERGY
     ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="Also write QUANTITY.csv, .json and of blocks .png into this folder."),
-]
-Form = Annotated[
-    EnergyForm | None,
-    typer.Option("--as", help="With energy: the full table for a paper, a page or another program, with its sources."),
-]
-Wide = Annotated[
-    bool, typer.Option("--wide", help="Print all columns of the table of energy, not four (requires energy).")
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Folder for QUANTITY.csv and QUANTITY.json, and QUANTITY.png for residual blocks.",
+        rich_help_panel=Panel.OUTPUT,
+    ),
 ]
 
 QUANTITY_LABELS: dict[ProbeQuantity, tuple[str, Literal["linear", "log"]]] = {
@@ -124,40 +163,43 @@ ENDINGS = ("csv", "json", "png")
 def command(
     quantity: Asked,
     target: Target,
-    on: Shown = None,
-    data: Data = None,
-    readers: Readers = None,
     best: Best = False,
-    device: RunsOn = Device.AUTO,
     spec_options: SpecOptions = AS_WRITTEN,
+    on: Shown = None,
     batch: Samples = None,
     batches: Batches = None,
     seed: Seed = 0,
+    data: Data = None,
+    readers: Readers = None,
     costs: Prices = None,
     memory_costs: MemoryPrices = None,
     form: Form = None,
     wide: Wide = False,
+    device: RunsOn = Device.AUTO,
     out: Out = None,
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Look into a network, before training or trained, on random input or on the test samples of its dataset."""
+    """Measure firing rates, gradients or energy inside a network.
+
+    Probes an untrained network on random input, or a run on its test samples.
+    """
     run = is_run_folder(target)
     energy, noise = quantity is ProbeQuantity.ENERGY, on is ProbeInput.NOISE
     require(
-        (any(spec_options), not run, f"a run is looked at as it was trained: {SPEC_OPTIONS} go with a SPEC"),
-        (best, run, "--best goes with the folder of a run"),
-        (data, not noise, "one of --data and --on noise"),
+        (any(spec_options), not run, f"{SPEC_OPTIONS} require a SPEC, not a RUN"),
+        (best, run, "--best requires a RUN"),
+        (data, not noise, "--data and --on noise cannot be combined"),
         (
             readers is not None,
             not noise and (run or on or data),
-            "--readers goes with samples of a data set, and what is shown is noise",
+            "--readers requires samples of a dataset; use --on data",
         ),
-        (costs, energy, "--costs goes with energy"),
-        (memory_costs, energy, "--memory-costs goes with energy"),
-        (form, energy, "--as goes with energy"),
-        (wide, energy, "--wide goes with energy"),
-        (form, not json_, "one of --as and --json"),
+        (costs, energy, "--costs requires energy"),
+        (memory_costs, energy, "--memory-costs requires energy"),
+        (form, energy, "--as requires energy"),
+        (wide, energy, "--wide requires energy"),
+        (form, not json_, "--as and --json cannot be combined"),
     )
     if out is not None:
         require_free(*(out / f"{quantity}.{ending}" for ending in ENDINGS), overwrite=overwrite)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.files import fail
-from sewdsl.cli.options import Run, license_option
+from sewdsl.cli.options import Panel, Run, license_option
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.diagnostics import SewdslError, errors_in
 from sewdsl.terminal import echo
@@ -21,12 +21,20 @@ if TYPE_CHECKING:
 
 License = Annotated[
     str | None,
-    typer.Option("--license", metavar="ID", help="State its licence in the card, e.g. mit or cc-by-4.0; it is kept."),
+    typer.Option(
+        "--license",
+        metavar="ID",
+        help="Licence to record in the model card, e.g. mit or cc-by-4.0.",
+        rich_help_panel=Panel.OUTPUT,
+    ),
 ]
 
 
 def command(run: Run, license: License = None) -> None:
-    """Make report.html and README.md of a run again, also of one that has not ended, from the files of its folder."""
+    """Rebuild the report and the model card of a run.
+
+    Writes report.html and README.md. Also works for unfinished runs.
+    """
     from sewdsl.train.report import write
     from sewdsl.train.store.run_folder import RunError, RunFolder, hide_machine, write_run_file
     from sewdsl.train.store.run_lookup import is_run, missing_run_message

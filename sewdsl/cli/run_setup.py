@@ -10,13 +10,13 @@ from contextlib import contextmanager, redirect_stderr, suppress
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from sewdsl.allocator import keep_memory
 from sewdsl.cli.files import fail
-from sewdsl.cli.options import Device, exit_with_usage_error, not_among
+from sewdsl.cli.options import NO_LOGGER, Device, exit_with_invalid_choice, exit_with_usage_error
 from sewdsl.cli.print_diagnostics import print_diagnostics
 from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
@@ -34,21 +34,6 @@ if TYPE_CHECKING:
     from sewdsl.train.store.run_notes import LoggerName
     from sewdsl.train.training_plan import TrainingPlan
 
-SaveEvery = Annotated[
-    float, typer.Option(metavar="MINUTES", min=0, help="Time between saves within an epoch; 0: after every step.")
-]
-
-Logger = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--logger",
-        metavar="NAME",
-        help="Log metrics to tensorboard, wandb, mlflow or none, too (repeatable). \\[default: tensorboard]",
-        autocompletion=lambda: ["tensorboard", "wandb", "mlflow", NO_LOGGER],
-    ),
-]
-NO_LOGGER = "none"
-"""What takes the place of all loggers."""
 
 EXIT_GRACE_SECONDS = 10.0
 """Seconds in which the process that says why can do so: torchrun ends all of them when one has failed."""
@@ -97,8 +82,8 @@ def logger_names(asked: list[str] | None) -> tuple[LoggerName, ...] | None:
     for word in words:
         if word not in LOGGERS:
             if word == NO_LOGGER:
-                exit_with_usage_error("--logger none goes with no other logger")
-            not_among("--logger", [*LOGGERS, NO_LOGGER], word)
+                exit_with_usage_error("--logger none cannot be combined with other loggers")
+            exit_with_invalid_choice("--logger", [*LOGGERS, NO_LOGGER], word)
     names = tuple(name for name in LOGGERS if name in words)
     if set(names) & {"wandb", "mlflow"}:
         from sewdsl.train.fit.loggers import check_loggers

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sewdsl.cli.console import make_table, print_fitting
 from sewdsl.cli.files import fail
-from sewdsl.cli.options import Json
+from sewdsl.cli.options import Json, Panel, join_choices
 from sewdsl.cli.output import echo_json
 from sewdsl.paths import RUNS, is_there
 from sewdsl.terminal import echo
@@ -71,13 +71,21 @@ DROPPED = (
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the runs lie, at any depth.")] = RUNS,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder to search for runs, including subfolders.")
+    ] = RUNS,
     sort: Annotated[
-        Column, typer.Option("--sort", metavar="COLUMN", help=f"By which column: {', '.join(Column)}.")
+        Column,
+        typer.Option(
+            "--sort",
+            metavar="COLUMN",
+            help=f"Column to sort by: {join_choices(list(Column))}.",
+            rich_help_panel=Panel.OUTPUT,
+        ),
     ] = Column.RUN,
     json_: Json = False,
 ) -> None:
-    """List the runs below a folder: network, data, epochs, accuracies, and whether each has ended."""
+    """List runs with network, dataset, epochs, accuracy and state."""
     from sewdsl.train.store.run_folder import RunError
     from sewdsl.train.store.run_record import list_runs
 

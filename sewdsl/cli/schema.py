@@ -23,11 +23,14 @@ def command(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", help="Such as check or show-memory; none lists all.", autocompletion=complete_output
+            metavar="NAME",
+            help="Schema to print, e.g. check or show-memory.",
+            show_default="list all",
+            autocompletion=complete_output,
         ),
     ] = None,
 ) -> None:
-    """Print the JSON Schema of what a command prints with --json, or list all that there are."""
+    """Print the JSON Schema of the --json output of a command, or list all schemas."""
     from sewdsl.cli.json_output import make_schema, outputs
 
     known = outputs()
@@ -35,8 +38,7 @@ def command(
         width = max(map(len, known))
         echo("\n".join(f"{each.name:{width}}  sewdsl {each.command} --json" for each in known.values()))
     elif name not in known:
-        exit_with_usage_error(
-            f"no output '{name}' has a schema; {did_you_mean(name, known) or 'sewdsl schema lists all'}"
-        )
+        hint = did_you_mean(name, known) or "run 'sewdsl schema' for a list"
+        exit_with_usage_error(f"unknown schema '{name}'; {hint}")
     else:
         echo_json(make_schema(known[name].kind))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.files import fail
-from sewdsl.cli.options import exit_with_usage_error
+from sewdsl.cli.options import Panel, exit_with_usage_error
 from sewdsl.compiler import shipped_networks
 from sewdsl.paths import is_folder, is_there, open_file
 from sewdsl.terminal import echo
@@ -40,27 +40,52 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 def command(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A .net file to edit, made where it is missing; or a folder.")
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Network file to edit, created if missing, or a folder.",
+            show_default="current folder",
+        ),
     ] = None,
     port: Annotated[
         int,
-        typer.Option("--port", metavar="N", min=0, max=65535, help="Where the page listens; 0: any port that is free."),
+        typer.Option(
+            "--port",
+            metavar="N",
+            min=0,
+            max=65535,
+            help="Port to listen on (0 selects a free port).",
+            rich_help_panel=Panel.SERVER,
+        ),
     ] = 8765,
     host: Annotated[
         str,
-        typer.Option("--host", metavar="ADDRESS", help="Where to listen; others than this machine can then edit too."),
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            help="Address to listen on (any address but localhost lets other machines edit the files).",
+            rich_help_panel=Panel.SERVER,
+        ),
     ] = "127.0.0.1",
     timeout: Annotated[
         float,
         typer.Option(
-            "--timeout", metavar="SECONDS", min=1, max=86_400, help="How long compiling or drawing a text may take."
+            "--timeout",
+            metavar="SECONDS",
+            min=1,
+            max=86_400,
+            help="Time limit in seconds for compiling or drawing.",
+            rich_help_panel=Panel.SERVER,
         ),
     ] = SHUTDOWN_SECONDS,
-    open_: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+    open_: Annotated[
+        bool,
+        typer.Option("--open/--no-open", help="Open the page in a browser.", rich_help_panel=Panel.SERVER),
+    ] = True,
 ) -> None:
-    """Edit a network in the browser: picture, shapes and problems as you type. Requires the extra serve.
+    """Edit a network in the browser, with live diagram and diagnostics.
 
-    Nothing is loaded from elsewhere.
+    The page loads nothing from other servers. Requires the extra `serve`.
     """
     from sewdsl.serve.app import run
 
@@ -87,7 +112,7 @@ def _site(file: Path | None) -> LivePage:
         text = shipped_networks()[DEFAULT_NETWORK].read_text(encoding="utf-8")
         return LivePage(ServedFolder(file or Path.cwd()), text, DEFAULT_NETWORK)
     if file.suffix != ".net":
-        exit_with_usage_error(f"FILE ends with .net, unlike '{file}'")
+        exit_with_usage_error(f"FILE must end with .net, got '{file}'")
     if is_there(file):
         try:
             open_file(file).close()

@@ -11,7 +11,7 @@ from sewdsl.analysis.energy import EnergyCosts, LayerCounts, operation_bounds
 from sewdsl.analysis.listing import ListingRow, layer_rows
 from sewdsl.checks.expectation import agrees_with_figure, compute_quantity, is_measured
 from sewdsl.cli.network_tables import memory_to_json, print_energy, print_memory, print_network
-from sewdsl.cli.options import AS_WRITTEN, Prices, Spec, SpecOptions, load_network, require
+from sewdsl.cli.options import AS_WRITTEN, Panel, Prices, Spec, SpecOptions, load_network, require
 from sewdsl.cli.output import echo_json
 from sewdsl.ir.network import Network
 from sewdsl.ir.settings import Expectation
@@ -32,24 +32,46 @@ class PredictedDevice(StrEnum):
 def command(
     spec: Spec,
     spec_options: SpecOptions = AS_WRITTEN,
-    expand: Annotated[bool, typer.Option("--expand", help="Every layer, also those inside blocks.")] = False,
-    memory: Annotated[bool, typer.Option("--memory", help="Predict the memory of a training step instead.")] = False,
+    memory: Annotated[
+        bool,
+        typer.Option("--memory", help="Predict the memory of a training step.", rich_help_panel=Panel.MEMORY),
+    ] = False,
     batch: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="With --memory: samples at once, not the recipe's.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Batch size (requires --memory).",
+            show_default="the recipe's",
+            rich_help_panel=Panel.MEMORY,
+        ),
     ] = None,
     device: Annotated[
-        PredictedDevice, typer.Option(help="With --memory: where the step runs, on this machine or another.")
+        PredictedDevice,
+        typer.Option(help="Device to predict for, present or not (requires --memory).", rich_help_panel=Panel.MEMORY),
     ] = PredictedDevice.CPU,
-    energy: Annotated[bool, typer.Option("--energy", help="Count operations and energy at most instead.")] = False,
+    energy: Annotated[
+        bool,
+        typer.Option("--energy", help="Show upper bounds on operations and energy.", rich_help_panel=Panel.ENERGY),
+    ] = False,
     costs: Prices = None,
-    json_: Annotated[bool, typer.Option("--json", help="As JSON, always expanded.")] = False,
+    expand: Annotated[
+        bool,
+        typer.Option("--expand", help="List every layer instead of one row per block.", rich_help_panel=Panel.OUTPUT),
+    ] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print JSON, with every layer.", rich_help_panel=Panel.OUTPUT)
+    ] = False,
 ) -> None:
-    """Show a network: layers, shapes, value ranges, parameters, operations, and all values in force."""
+    """Show the layers, shapes, value ranges, parameters and operations of a network.
+
+    Also lists every setting in force, including defaults.
+    """
     require(
-        (batch, memory, "--batch goes with --memory"),
-        (device is not PredictedDevice.CPU, memory, "--device goes with --memory"),
-        (costs, energy, "--costs goes with --energy"),
-        (energy, not memory, "one of --energy and --memory"),
+        (batch, memory, "--batch requires --memory"),
+        (device is not PredictedDevice.CPU, memory, "--device requires --memory"),
+        (costs, energy, "--costs requires --energy"),
+        (energy, not memory, "--energy and --memory cannot be combined"),
     )
     network = load_network(spec, spec_options)
     if memory:

@@ -21,8 +21,11 @@ from sewdsl.cli.options import (
     Device,
     InMemory,
     Json,
+    Logger,
+    Panel,
     Readers,
     RunsOn,
+    SaveEvery,
     Spec,
     SpecOptions,
     exit_with_usage_error,
@@ -32,8 +35,6 @@ from sewdsl.cli.options import (
 )
 from sewdsl.cli.output import dump, echo_json
 from sewdsl.cli.run_setup import (
-    Logger,
-    SaveEvery,
     logger_names,
     make_runners,
     probe_device,
@@ -67,51 +68,93 @@ if TYPE_CHECKING:
     from sewdsl.train.training_plan import TrainingPlan
 
 PROBE_FILES = {f"{probe}.{ending}" for probe in PROBE_QUANTITIES for ending in ("csv", "json", "png")}
-"""All that probes leave."""
+"""Files that a probe study writes."""
 
-Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the study; studies/SPEC unless given.")]
 Only = Annotated[
-    list[str] | None, typer.Option("--only", metavar="TEXT", help="Only variants with this in their name; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="TEXT",
+        help="Run only variants whose name contains TEXT (repeatable).",
+        rich_help_panel=Panel.TRAINING,
+    ),
 ]
-Seeds = Annotated[int | None, typer.Option("--seeds", min=1, metavar="N", help="Only the first N of the seeds.")]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds",
+        min=1,
+        metavar="N",
+        help="Number of seeds to run, in the order of the file.",
+        show_default="all",
+        rich_help_panel=Panel.TRAINING,
+    ),
+]
 Jobs = Annotated[
     int | None,
     typer.Option(
-        "--jobs", min=1, max=1024, metavar="N", help="Train N at once, each with its share of cores, or on a GPU."
+        "--jobs",
+        min=1,
+        max=1024,
+        metavar="N",
+        help="Number of runs to train in parallel, each on a share of the cores or on one GPU.",
+        show_default="1",
+        rich_help_panel=Panel.DEVICE,
     ),
 ]
 RunThreads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, max=4096, metavar="N", help="Threads of each run; tables of one N are the same."),
+    typer.Option(
+        "--threads",
+        min=1,
+        max=4096,
+        metavar="N",
+        help="Threads per run (results are identical for equal N).",
+        rich_help_panel=Panel.DEVICE,
+    ),
 ]
 On = Annotated[
     str | None,
-    typer.Option("--on", metavar="CLUSTER", help="Train on a cluster: ray, or ray://HOST:PORT from another machine."),
+    typer.Option(
+        "--on",
+        metavar="CLUSTER",
+        help="Cluster to train on: ray, or ray://HOST:PORT for a remote cluster.",
+        rich_help_panel=Panel.DEVICE,
+    ),
 ]
-List = Annotated[bool, typer.Option("--list", help="Print the variants and their folders, and do nothing else.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Study folder.", show_default="studies/NAME", rich_help_panel=Panel.OUTPUT),
+]
+List = Annotated[
+    bool,
+    typer.Option(
+        "--list", help="List the variants and their folders without running them.", rich_help_panel=Panel.OUTPUT
+    ),
+]
 
 
 def command(
     spec: Spec,
-    out: Out = None,
+    spec_options: Annotated[SpecOptions, "settings", "limit"] = AS_WRITTEN,
+    only: Only = None,
+    seeds: Seeds = None,
     data: Data = None,
     readers: Readers = None,
     in_memory: InMemory = None,
-    only: Only = None,
-    seeds: Seeds = None,
-    list_: List = False,
+    device: RunsOn = Device.AUTO,
     jobs: Jobs = None,
     threads: RunThreads = None,
     on: On = None,
+    out: Out = None,
+    list_: List = False,
     save_every: SaveEvery = 5.0,
     logger: Logger = None,
-    device: RunsOn = Device.AUTO,
-    spec_options: Annotated[SpecOptions, "settings", "limit"] = AS_WRITTEN,
     json_: Json = False,
 ) -> None:
-    """Train or probe every variant that the 'study' section of a file asks for.
+    """Train or probe every variant in the 'study' section of a network.
 
-    The same command goes on where a training stopped.
+    Run the same command again to resume an interrupted study.
     """
     options = spec_options.compile_options
     base, found = compile_variants(spec, **options)
@@ -123,25 +166,27 @@ def command(
     assert base.spec_source is not None  # noqa: S101 -- it has a network
     folder = StudyFolder(out or Path("studies") / (base.spec_source.file.stem if base.spec_source.file else "study"))
     search, probe = base.study.search, base.study.probe
-    chosen_by_search = "a search chooses its variants as it goes on, so that there is nothing for"
+    unknown_variants = "is not supported for searches, which choose their variants at run time"
     require(
-        (only, not search, f"{chosen_by_search} --only"),
-        (list_ and json_, not search, f"{chosen_by_search} --list --json"),
+        (only, not search, f"--only {unknown_variants}"),
+        (list_ and json_, not search, f"--list --json {unknown_variants}"),
     )
     found = found if search else _chosen(found, only, seeds)
     study = replace(base.study, seeds=base.study.seeds[:seeds])
     if list_:
         _print_list(study, found, folder, json_=json_)
         return
-    require((json_, not probe, f"a study that probes writes its JSON into its folder: {probe}.json"))
+    require(
+        (json_, not probe, f"--json is not supported for probe studies; see {probe}.json in the study folder"),
+    )
     reading = reading_options(readers, in_memory)
-    of_data = {"--data": data, "--readers": readers, "--in-memory": in_memory}
-    of_runs = {"--jobs": jobs, "--threads": threads, "--on": on, "--logger": logger}
-    for what, others in (("shows noise", of_data), ("trains nothing", of_runs)):
-        message = f"a study that probes {what}: it takes no"
-        require(*((value is not None, not probe, f"{message} {name}") for name, value in others.items()))
+    data_options = {"--data": data, "--readers": readers, "--in-memory": in_memory}
+    run_options_set = {"--jobs": jobs, "--threads": threads, "--on": on, "--logger": logger}
+    for reason, unsupported in (("use random input", data_options), ("train no network", run_options_set)):
+        message = f"is not supported for probe studies, which {reason}"
+        require(*((value is not None, not probe, f"{name} {message}") for name, value in unsupported.items()))
     if on is not None and on != "ray" and not on.startswith("ray://"):
-        exit_with_usage_error(f"--on takes ray, or ray://HOST:PORT, not '{on[:40]}'")
+        exit_with_usage_error(f"--on must be ray or ray://HOST:PORT, got '{on[:40]}'")
     set_up_process()
     if probe:
         with run_errors():

@@ -21,22 +21,23 @@ from sewdsl.cli.options import (
     Device,
     InMemory,
     Json,
+    Logger,
+    Panel,
     Readers,
     RunsOn,
+    SaveEvery,
     Spec,
     SpecOptions,
     Weights,
     WeightsOnly,
+    exit_with_invalid_choice,
     load_initial_weights,
-    not_among,
     reading_options,
     require,
     require_network,
 )
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import (
-    Logger,
-    SaveEvery,
     logger_names,
     make_runners,
     rank_zero_only,
@@ -143,70 +144,101 @@ def repeats_table(summary: Summary) -> Table:
 
 
 Resume = Annotated[
-    Path | None, typer.Option(metavar="RUN", help="Go on with the run in this folder, from its last save.")
+    Path | None,
+    typer.Option(metavar="RUN", help="Run folder to resume from its last checkpoint.", rich_help_panel=Panel.TRAINING),
 ]
-Out = Annotated[Path | None, typer.Option(metavar="RUN", help="Folder for what comes out; runs/NAME-N unless given.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Remove the run that is in the folder of --out.")]
+Repeat = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=1000,
+        help="Number of runs with consecutive seeds (prints mean and standard deviation).",
+        rich_help_panel=Panel.TRAINING,
+    ),
+]
 Devices = Annotated[
-    int | None, typer.Option(metavar="N", min=1, max=1024, help="Processes on each machine, one a device.")
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=1024,
+        help="Number of devices per machine, one process each.",
+        show_default="1",
+        rich_help_panel=Panel.DEVICE,
+    ),
 ]
-Nodes = Annotated[int | None, typer.Option(metavar="N", min=1, max=65_536, help="How many machines train together.")]
+Nodes = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=65_536,
+        help="Number of machines.",
+        show_default="1",
+        rich_help_panel=Panel.DEVICE,
+    ),
+]
 Strategy = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="How processes share the work: auto, ddp or fsdp; with --resume, as before.",
+        help="Distributed strategy: auto, ddp or fsdp.",
+        show_default="auto, or the resumed run's",
+        rich_help_panel=Panel.DEVICE,
         autocompletion=lambda: ["auto", "ddp", "fsdp"],
     ),
 ]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="RUN", help="Run folder to create.", show_default="runs/NAME-N", rich_help_panel=Panel.OUTPUT),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace the run in the --out folder.", rich_help_panel=Panel.OUTPUT)
+]
 
 SHOWN = ("on", "epochs", "batch", "optimizer", "schedule", "seed")
-"""Settings that are printed even if they are as by default."""
-
-Repeat = Annotated[
-    int, typer.Option(metavar="N", min=1, max=1000, help="Train with N seeds, and print mean and spread.")
-]
+"""Settings of the recipe that are printed even if they have their default values."""
 
 
 def command(
     spec: Annotated[str | None, Spec.__metadata__[0]] = None,
-    out: Out = None,
-    overwrite: Overwrite = False,
+    spec_options: SpecOptions = AS_WRITTEN,
     resume: Resume = None,
     repeat: Repeat = 1,
-    data: Data = None,
     weights: Weights = None,
     weights_only: WeightsOnly = None,
-    save_every: SaveEvery = 5.0,
-    logger: Logger = None,
+    data: Data = None,
     readers: Readers = None,
     in_memory: InMemory = None,
     device: RunsOn = Device.AUTO,
     devices: Devices = None,
     nodes: Nodes = None,
     strategy: Strategy = None,
-    spec_options: SpecOptions = AS_WRITTEN,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    save_every: SaveEvery = 5.0,
+    logger: Logger = None,
     json_: Json = False,
 ) -> None:
-    """Train a network as the 'train' section of its file says, and keep everything about the run in a folder."""
+    """Train a network with the recipe in its 'train' section.
+
+    Writes checkpoints, metrics and a report to a run folder.
+    """
     other_options = any((out, overwrite, weights, weights_only, *spec_options._replace(settings=None)))
     require(
-        (
-            (spec is None) == (resume is None),
-            False,
-            "give a SPEC to train, or with --resume the folder of a run to go on with",
-        ),
+        ((spec is None) == (resume is None), False, "expected either SPEC or --resume RUN"),
         (
             other_options,
             not resume,
-            "a run goes on as it began: with --resume, only --set train.epochs=N changes what it does",
+            "--resume keeps the settings of the run; only --set train.epochs=N can be changed",
         ),
-        (weights_only, weights, "--weights-only says which weights to take of the file of --weights"),
-        (overwrite, out, "--overwrite needs --out, the folder whose run is removed"),
+        (weights_only, weights, "--weights-only requires --weights"),
+        (overwrite, out, "--overwrite requires --out"),
         (
             repeat > 1,
             not (resume or overwrite),
-            "with --repeat, the same command with the same --out goes on with what has not ended",
+            "--repeat cannot be combined with --resume or --overwrite; run the same command again to resume",
         ),
     )
     options = spec_options.compile_options
@@ -219,7 +251,7 @@ def command(
     if resume:
         _resume(resume, how)
     elif repeat > 1:
-        require((repeat, processes.total == 1, "--repeat trains one network after another in one process"))
+        require((repeat, processes.total == 1, "--repeat cannot be combined with several processes"))
         with run_errors():
             _train_repeats(spec or "", out, repeat, how)
     else:
@@ -234,7 +266,7 @@ def _processes(device: Device, devices: int | None, nodes: int | None, strategy:
 
     known = next((name for name in STRATEGIES if name == strategy), None)
     if strategy is not None and known is None:
-        not_among("--strategy", list(STRATEGIES), strategy)
+        exit_with_invalid_choice("--strategy", list(STRATEGIES), strategy)
     return Processes(devices, nodes, known, device.value)
 
 
@@ -249,7 +281,7 @@ def _make_folder(out: Path | None, name: str, processes: Processes, *, overwrite
 
     if out is None:
         if processes.total > 1:
-            raise RunError("several processes need one folder: say which with --out RUN")
+            raise RunError("several processes require --out RUN, the run folder that they share")
         return make_numbered(name)
     if rank():
         return RunFolder(out)

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sewdsl.cli.commands import Command, CommandGroup, with_parameters
-from sewdsl.cli.files import Overwrite, require_free, write_file
-from sewdsl.cli.options import AS_WRITTEN, Json, SpecOptions, complete_spec, exit_with_usage_error, load_network
+from sewdsl.cli.files import require_free, write_file
+from sewdsl.cli.options import (
+    AS_WRITTEN,
+    Json,
+    Overwrite,
+    Panel,
+    SpecOptions,
+    complete_spec,
+    exit_with_usage_error,
+    load_network,
+)
 from sewdsl.cli.output import echo_json
 from sewdsl.cli.run_setup import run_errors, set_up_process
 from sewdsl.notation.kind_text import mixture, neurons
@@ -46,23 +55,36 @@ class SourceScheme(StrEnum):
     TORCHVISION = "torchvision"
 
 
-In = Annotated[Path, typer.Argument(metavar="IN", help="A file of weights or a checkpoint, of safetensors or torch.")]
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="What is written: .safetensors, .pt or .pth.")]
+In = Annotated[Path, typer.Argument(metavar="IN", help="Weights file or checkpoint: .safetensors, .pt or .pth.")]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="Output weights file: .safetensors, .pt or .pth.")]
 Net = Annotated[
     str,
-    typer.Option("--net", metavar="SPEC", help="The network that the weights are of.", autocompletion=complete_spec),
+    typer.Option(
+        "--net",
+        metavar="SPEC",
+        help="Network that the weights belong to.",
+        rich_help_panel=Panel.NETWORK,
+        autocompletion=complete_spec,
+    ),
 ]
 AnyNet = Annotated[
     str | None,
-    typer.Option("--net", metavar="SPEC", help="The network that they may be of.", autocompletion=complete_spec),
+    typer.Option(
+        "--net",
+        metavar="SPEC",
+        help="Network to compare the weights with.",
+        rich_help_panel=Panel.NETWORK,
+        autocompletion=complete_spec,
+    ),
 ]
 NetOptions = Annotated[SpecOptions, "input", "neuron", "settings", "dialect"]
-Read = Annotated[SourceScheme, typer.Option("--from", help="Whose keys IN has; auto: those that fit best.")]
-Written = Annotated[TargetScheme, typer.Option("--to", help="Whose keys OUT gets.")]
+Read = Annotated[
+    SourceScheme,
+    typer.Option("--from", help="Key scheme of IN (auto detects the scheme).", rich_help_panel=Panel.NETWORK),
+]
+Written = Annotated[TargetScheme, typer.Option("--to", help="Key scheme of OUT.", rich_help_panel=Panel.NETWORK)]
 
-group = typer.Typer(
-    cls=CommandGroup, help="Convert weights between the keys of several libraries.", no_args_is_help=True
-)
+group = typer.Typer(cls=CommandGroup, help="Inspect weights files and convert their keys.", no_args_is_help=True)
 
 
 @group.command("convert", cls=Command)
@@ -76,9 +98,12 @@ def convert(
     spec_options: NetOptions = AS_WRITTEN,
     overwrite: Overwrite = False,
 ) -> None:
-    """Give the weights in a file other keys; every number stays as it is, and nothing is left out unsaid."""
+    """Convert the keys of a weights file between libraries.
+
+    Values are unchanged. Every tensor that cannot be converted is reported.
+    """
     if out.suffix not in (".safetensors", ".pt", ".pth"):
-        exit_with_usage_error(f"OUT ends with .safetensors, .pt or .pth, not with '{out.suffix}'")
+        exit_with_usage_error(f"OUT must end with .safetensors, .pt or .pth, got '{out.suffix}'")
     require_free(out, overwrite=overwrite)
     set_up_process()
     known = load_network(net, spec_options)
@@ -101,7 +126,10 @@ def show(
     spec_options: NetOptions = AS_WRITTEN,
     json_: Json = False,
 ) -> None:
-    """Print what is in a file of weights, and with --net whose keys these are and whether they fit."""
+    """List the tensors in a weights file.
+
+    With --net, also detects the key scheme and checks whether the shapes fit.
+    """
     set_up_process()
     known = None if net is None else load_network(net, spec_options)
     with run_errors():

@@ -74,7 +74,7 @@ def name_of(names: tuple[str, ...], parameter: Any) -> str:
 @pytest.mark.parametrize(("names", "parameter", "choices"), CHOICES, ids=[name_of(*each[:2]) for each in CHOICES])
 def test_choices(names: tuple[str, ...], parameter: Any, choices: list[str]) -> None:
     name = parameter.opts[0] if parameter.opts[0][0] == "-" else parameter.metavar
-    expected = f"error: {name} takes {', '.join(choices[:-1])} or {choices[-1]}, not"
+    expected = f"error: {name} must be {', '.join(choices[:-1])} or {choices[-1]}, got"
     assert said(names, parameter, "zzz") == f"{expected} 'zzz'"
     for choice in choices:
         other = "q" if choice.endswith("x") else "x"
@@ -90,7 +90,7 @@ def test_numbers(names: tuple[str, ...], parameter: Any, info: Any) -> None:
         *([str(info.max + 1)] if info.max else []),
     ]:
         sentence = said(names, parameter, wrong)
-        assert re.fullmatch(rf"error: {parameter.opts[0]} takes an? (integer|number)( .*)?, not '{wrong}'", sentence)
+        assert re.fullmatch(rf"error: {parameter.opts[0]} must be an? (integer|number)( .*)?, got '{wrong}'", sentence)
         assert (info.min is None) or f"{info.min:,}" in sentence
 
 
@@ -102,37 +102,40 @@ def test_words(command: str, choices: Any) -> None:
             app, [name, "tiny", *(["out.py"] if name == "export" else []), option, f"{choice}x"]
         )
         assert result.exit_code == 2
-        assert result.stderr.splitlines()[-1].startswith(f"error: {option} takes {next(iter(choices))}, ")
-        assert result.stderr.endswith(f", not '{choice}x'; did you mean '{choice}'?\n")
+        assert result.stderr.splitlines()[-1].startswith(f"error: {option} must be {next(iter(choices))}, ")
+        assert result.stderr.endswith(f", got '{choice}x'; did you mean '{choice}'?\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["probe"], "QUANTITY is missing: rates, gradients or energy"),
-        (["weights", "convert", "a", "b"], "--net is missing"),
-        (["check"], "SPEC is missing"),
-        (["chek"], "there is no command 'chek'; did you mean 'check'?"),
-        (["weights", "convrt"], "there is no command 'convrt'; did you mean 'convert'?"),
+        (["probe"], "QUANTITY is required: rates, gradients or energy"),
+        (["weights", "convert", "a", "b"], "--net is required"),
+        (["check"], "SPEC is required"),
+        (["chek"], "unknown command 'chek'; did you mean 'check'?"),
+        (["weights", "convrt"], "unknown command 'convrt'; did you mean 'convert'?"),
         (
             ["show", "tiny", "--energy", "--costs", "1", "x"],
-            "--costs takes two numbers from 0 to 1,000,000,000, not '1 x'",
+            "--costs must be two numbers from 0 to 1,000,000,000, got '1 x'",
         ),
-        (["--versoin"], "there is no option --versoin; did you mean '--version'?"),
-        (["weights", "--hlep"], "there is no option --hlep; did you mean '--help'?"),
-        (["train", "tiny", "--strategy", "dpd"], "--strategy takes auto, ddp or fsdp, not 'dpd'; did you mean 'ddp'?"),
+        (["--versoin"], "unknown option --versoin; did you mean '--version'?"),
+        (["weights", "--hlep"], "unknown option --hlep; did you mean '--help'?"),
+        (
+            ["train", "tiny", "--strategy", "dpd"],
+            "--strategy must be auto, ddp or fsdp, got 'dpd'; did you mean 'ddp'?",
+        ),
         (
             ["draw", "tiny", "-o", "x.pgn"],
             (
-                "'x.pgn' ends in none of .svg, .png, .pdf, .dot, .gv, .mmd, .mermaid; say which --format; "
-                "did you mean '.png'?"
+                "--out must end with .svg, .png, .pdf, .dot, .gv, .mmd or .mermaid unless --format is set, "
+                "got 'x.pgn'; did you mean '.png'?"
             ),
         ),
         (
             ["export", "tiny", "x.onx"],
-            "OUT ends with .nir, .onnx, .pt2, .py, unless --to says the format; it is 'x.onx'; did you mean '.onnx'?",
+            "OUT must end with .nir, .onnx, .pt2 or .py unless --to is set, got 'x.onx'; did you mean '.onnx'?",
         ),
-        (["show", "tiny", "extra"], "found 'extra', expected no further argument; quote text that has spaces"),
+        (["show", "tiny", "extra"], "unexpected argument 'extra'; quote arguments that contain spaces"),
         (["show", "tiny", "--json=3"], "option '--json' does not take a value"),
     ],
 )
@@ -155,4 +158,4 @@ def test_counts_have_a_bound(command: str) -> None:
     """Beyond it, so many of something would be made that nothing else happens any more."""
     result = CliRunner().invoke(app, [*command.split(), "99999999999999999999"])
     assert result.exit_code == 2
-    assert re.search(r"takes an integer from 1 to [0-9,]+, not '9+'$", result.stderr)
+    assert re.search(r"must be an integer from 1 to [0-9,]+, got '9+'$", result.stderr)

@@ -361,5 +361,5 @@ def test_version() -> None:
     try:
         expected = f"sewdsl {version('sewdsl')}"
     except PackageNotFoundError:
-        expected = "sewdsl, not installed: run from its sources"
+        expected = "sewdsl (not installed, running from source)"
     assert run("--version").stdout == f"{expected}\n"

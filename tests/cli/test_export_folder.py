@@ -169,7 +169,7 @@ def test_whole_or_not_at_all(exported: Path, tmp_path: Path, monkeypatch: pytest
     ("words", "said"),
     [
         (("--license", "mitt", "--to", "folder"), "did you mean 'mit'?"),
-        (("--license", "mit"), "--license goes with --to folder"),
+        (("--license", "mit"), "--license requires --to folder"),
         (("--to", "folder", "--overwrite"), "--overwrite replaces files, and no folder"),
     ],
 )

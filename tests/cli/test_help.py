@@ -10,6 +10,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from sewdsl.cli.app import app
+from sewdsl.cli.options import Panel
 from tests.cli.test_choices import CHOICES, commands, name_of
 
 COMMANDS = [*commands(get_command(app))]
@@ -41,11 +42,23 @@ def test_every_parameter_is_explained(names: tuple[str, ...], command: Any) -> N
 def test_every_choice_is_listed(names: tuple[str, ...], parameter: Any, choices: list[str]) -> None:
     text = shown(*names).casefold()
     listed = [set(re.split(r"[|]", found)) for found in re.findall(r"<([\w|-]+)>", text)]
-    listed += [set(re.split(r", |[.:] ", found)) for found in re.findall(r": ([^\n]*)\.", text)]
+    listed += [set(re.split(r", | or |[.:] ", found)) for found in re.findall(r": ([^\n]*)\.", text)]
     assert any({choice.casefold() for choice in choices} <= each for each in listed), parameter.name
 
 
 def test_a_switch_takes_no_value() -> None:
-    assert re.search(r"--fix +Rewrite the files", shown("check"))
-    assert re.search(r"SPEC +Files, shipped names", shown("check"))
-    assert re.search(r"--format +<text\|concise\|json\|github\|sarif> +How", shown("check"))
+    assert re.search(r"--fix +Apply safe fixes", shown("check"))
+    assert re.search(r"SPEC +Networks to check", shown("check"))
+    assert re.search(r"--format +<text\|concise\|json\|github\|sarif> +Format", shown("check"))
+
+
+@pytest.mark.parametrize("names", EVERY, ids=lambda names: " ".join(names) or "sewdsl")
+def test_panels_are_in_order(names: tuple[str, ...]) -> None:
+    panels = re.findall(r"^╭─ ([A-Z][a-z]+) ─", shown(*names), re.MULTILINE)
+    known = [panel for panel in panels if panel in {*Panel}]
+    assert known == [panel for panel in Panel if panel in known]
+
+
+def test_training_is_described_in_a_few_screens() -> None:
+    text = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).stdout
+    assert len(text.splitlines()) <= 4 * 24

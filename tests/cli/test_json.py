@@ -130,9 +130,12 @@ def test_the_list_of_schemas() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["schema", "shows"], "no output 'shows' has a schema; did you mean 'show'?"),
-        (["nets", "tiny", "--json"], "--json goes with a list; the file of a network is printed as it is"),
-        (["compile", "tiny", "--emit", "dot", "--json"], "--json goes with --emit passes and plan"),
+        (["schema", "shows"], "unknown schema 'shows'; did you mean 'show'?"),
+        (["nets", "tiny", "--json"], "--json is not supported for a single network"),
+        (
+            ["compile", "tiny", "--emit", "dot", "--json"],
+            "--json is not supported for --emit dot; use --emit network, passes or plan",
+        ),
     ],
 )
 def test_refusals(arguments: list[str], said: str) -> None:

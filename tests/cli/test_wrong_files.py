@@ -241,9 +241,12 @@ def test_import(source: str, said: str) -> None:
     [
         (["code.py:Model"], "sewdsl import --python code:Model OUT.net --input CxHxW"),
         (["code.py"], "sewdsl import --python code:CALLABLE OUT.net --input CxHxW"),
-        (["code.py:Model", "--python"], "--python takes a module, not a file: code:Model"),
-        (["lib/code.py:Model", "--python"], "--python takes a module, not a file: code:Model, from the folder lib"),
-        (["code", "--python"], "with --python, SOURCE is MODULE:CALLABLE, not 'code'"),
+        (["code.py:Model", "--python"], "--python requires a module, not a file; use code:Model"),
+        (
+            ["lib/code.py:Model", "--python"],
+            "--python requires a module, not a file; use code:Model from the folder lib",
+        ),
+        (["code", "--python"], "--python requires MODULE:CALLABLE, got 'code'"),
     ],
 )
 def test_import_of_python(arguments: list[str], said: str) -> None:

@@ -297,7 +297,7 @@ class TestThemes:
         result = draw(*arguments, "--theme", "blue")
         assert (result.exit_code, result.stderr.splitlines()[-1]) == (
             2,
-            "error: --theme takes light, dark or print, not 'blue'",
+            "error: --theme must be light, dark or print, got 'blue'",
         )
 
 

@@ -328,9 +328,9 @@ def test_constants_can_be_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["rates", "7b-net", "--as", "csv"], "--as goes with energy"),
-        (["rates", "7b-net", "--memory-costs", "1", "1"], "--memory-costs goes with energy"),
-        (["energy", "7b-net", "--as", "csv", "--json"], "one of --as and --json"),
+        (["rates", "7b-net", "--as", "csv"], "--as requires energy"),
+        (["rates", "7b-net", "--memory-costs", "1", "1"], "--memory-costs requires energy"),
+        (["energy", "7b-net", "--as", "csv", "--json"], "--as and --json cannot be combined"),
     ],
 )
 def test_what_does_not_go_together(arguments: list[str], said: str) -> None:

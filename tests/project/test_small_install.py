@@ -207,11 +207,13 @@ def test_what_it_lacks_is_said(place: Path) -> None:
     for command, (code, text) in run_with(SMALL, [*LACKS], place).of_command.items():
         name = command.partition(" ")[0]
         assert code == 1, (command, text)
-        (package,) = re.findall(rf"error: 'sewdsl {name}' needs (\S+), which is not installed; this adds it:", text)
+        (package,) = re.findall(
+            rf"error: 'sewdsl {name}' requires (\S+), which is not installed; install it with:", text
+        )
         assert re.fullmatch(LACKS[command], package), command
         needed = OF_COMMANDS.get(name, {package: STATED[package]})
         install = " ".join(f'"{requirement}"' for requirement in needed.values())
-        assert f"  pip install {install}\nand this adds all that this install leaves out:\n" in text
+        assert f"  pip install {install}\nor install all missing packages with:\n" in text
         assert "pytest" not in text
         assert "triton" not in text
         assert "Traceback" not in text
@@ -226,7 +228,7 @@ def test_whole_install_needs_an_extra_for_the_page_and_for_editors(place: Path) 
     for command, package in {"lsp": "pygls", "serve": "uvicorn"}.items():
         install = " ".join(f'"{requirement}"' for requirement in OF_COMMANDS[command].values())
         lines = [
-            f"error: 'sewdsl {command}' needs {package}, which is not installed; this adds it:",
+            f"error: 'sewdsl {command}' requires {package}, which is not installed; install it with:",
             f"  pip install {install}",
         ]
         assert done.of_command[command] == (1, "\n".join([*lines, ""]))

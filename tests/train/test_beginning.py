@@ -144,7 +144,7 @@ class TestCommand:
         digest = sha256(file.read_bytes()).hexdigest()
         done = run("train", small, "--out", tmp_path / "run", "--weights", file, *SHORT)
         assert done.exit_code == 0, done.output
-        assert f"beginning with the weights in {file}, sha256 {digest}\n" in done.stderr
+        assert f"initial weights from {file}, sha256 {digest}\n" in done.stderr
         folder = RunFolder(tmp_path / "run")
         assert folder.read_result().start == WeightsOrigin(file=str(file), sha256=digest)
         assert digest in folder.report.read_text("utf-8")
@@ -187,11 +187,11 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         said = [line.strip() for line in done.stderr.splitlines() if line.startswith("  ")][:6]
         assert said == [
-            "taken: conv1, repeat1 (29 of 37 tensors, 684 numbers)",
+            "loaded: conv1, repeat1 (29 of 37 tensors, 684 values)",
             "new: bn1, plif1, fc1",
-            "left: bn1, for which the file has no bn1.bias",
-            "left: fc1.weight has shape [11, 4], but fc1 (FC10b1) requires [10, 16]",
-            "left: fc2, stem, which Small does not have",
+            "unused: bn1, for which the file has no bn1.bias",
+            "unused: fc1.weight has shape [11, 4], but fc1 (FC10b1) requires [10, 16]",
+            "unused: fc2, stem, which Small does not have",
             "num_batches_tracked is missing and was set to 0: repeat1.1.sew_block1.branch.bn1.num_batches_tracked",
         ]
         folder = RunFolder(tmp_path / "run")
@@ -201,7 +201,7 @@ class TestCommand:
         assert start is not None
         assert start.taken == ("conv1", "repeat1")
         assert start.new == ("bn1", "plif1", "fc1")
-        assert [f"left: {text}" for text in start.left] == said[2:5]
+        assert [f"unused: {text}" for text in start.left] == said[2:5]
         assert "for which the file has no bn1.bias" in folder.report.read_text("utf-8")
 
     def test_layers_that_begin_anew_do_so_by_the_seed_and_a_run_goes_on(
@@ -236,9 +236,9 @@ class TestCommand:
         only = ("--weights-only", "conv1", "--weights-only", "repeat1.1.*")
         done = run("train", small, "--out", tmp_path / "run", "--weights", file, *only, *SHORT)
         assert done.exit_code == 0, done.output
-        assert "  taken: conv1, repeat1.1 (" in done.stderr
+        assert "  loaded: conv1, repeat1.1 (" in done.stderr
         assert "  new: bn1, plif1, repeat1.2, fc1\n" in done.stderr
-        assert "  left: bn1, plif1, repeat1.2, fc1, which --weights-only does not select\n" in done.stderr
+        assert "  unused: bn1, plif1, repeat1.2, fc1, which --weights-only does not select\n" in done.stderr
         start = RunFolder(tmp_path / "run").read_result().start
         assert start is not None
         assert start.only == ("conv1", "repeat1.1.*")

@@ -87,7 +87,7 @@ def test_options_that_are_wrong(small: Path, tmp_path: Path) -> None:
     said = "error: --logger takes tensorboard, wandb, mlflow or none, not 'tensorbord'; did you mean 'tensorboard'?"
     assert said in wrong.stderr
     both = run("train", small, "--out", tmp_path / "out", "--logger", "tensorboard", "--logger", "none")
-    assert (both.exit_code, "--logger none goes with no other" in both.stderr) == (2, True)
+    assert (both.exit_code, "--logger none cannot be combined" in both.stderr) == (2, True)
     assert not (tmp_path / "out").exists()
 
 

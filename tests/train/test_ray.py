@@ -56,7 +56,7 @@ def test_another_cluster(tmp_path: Path) -> None:
     spec.write_text(SMALL + "study {\n    vary join ADD IAND\n}\n", "utf-8")
     done = CliRunner().invoke(app, ["study", str(spec), "--on", "slurm"])
     assert done.exit_code == 2
-    assert "--on takes ray, or ray://HOST:PORT, not 'slurm'" in " ".join(done.stderr.split())
+    assert "--on must be ray or ray://HOST:PORT, got 'slurm'" in " ".join(done.stderr.split())
 
 
 def test_without_ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

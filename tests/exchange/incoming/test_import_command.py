@@ -140,10 +140,10 @@ def test_what_is_assumed_is_said(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["net.nir", "out.txt"], "OUT ends with .net, unlike 'out.txt'"),
-        (["net.nir", "out.net", "--dt", "0"], "--dt takes a number of seconds above 0"),
+        (["net.nir", "out.txt"], "OUT must end with .net, got 'out.txt'"),
+        (["net.nir", "out.net", "--dt", "0"], "--dt must be above 0 and finite, got 0"),
         (["a:b", "out.net", "--python"], "with --python, --input says what the module reads"),
-        (["ab", "out.net", "--python", "--input", "4"], "with --python, SOURCE is MODULE:CALLABLE, not 'ab'"),
+        (["ab", "out.net", "--python", "--input", "4"], "--python requires MODULE:CALLABLE, got 'ab'"),
         (["net.nir", "out.net", "--input", "2x8"], "--input takes CxHxW, or a number of features, not '2x8'"),
     ],
 )

@@ -154,13 +154,19 @@ def test_probe(place: Place, reads: Reads) -> None:
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["train", "mnist5k", "--in-memory", "big"], "--in-memory takes 0, or a size such as 4GB, 1.5GB, 800MB or"),
-        (["eval", "RUN", "--in-memory", "-1GB"], "--in-memory takes 0, or a size such as 4GB, 1.5GB, 800MB or"),
-        (["train", "mnist5k", "--readers", "-1"], "--readers takes an integer from 0 to 256, not '-1'"),
-        (["study", "figure-6", "--readers", "2"], "a study that probes shows noise: it takes no --readers"),
-        (["study", "figure-6", "--in-memory", "2GB"], "a study that probes shows noise: it takes no --in-memory"),
-        (["probe", "rates", "7b-net", "--readers", "2"], "--readers goes with samples of a data set"),
-        (["probe", "rates", "RUN", "--on", "noise", "--readers", "2"], "--readers goes with samples of a data set"),
+        (["train", "mnist5k", "--in-memory", "big"], "--in-memory must be 0 or a size, e.g. 4GB, 1.5GB, 800MB or"),
+        (["eval", "RUN", "--in-memory", "-1GB"], "--in-memory must be 0 or a size, e.g. 4GB, 1.5GB, 800MB or"),
+        (["train", "mnist5k", "--readers", "-1"], "--readers must be an integer from 0 to 256, got '-1'"),
+        (
+            ["study", "figure-6", "--readers", "2"],
+            "--readers is not supported for probe studies, which use random input",
+        ),
+        (
+            ["study", "figure-6", "--in-memory", "2GB"],
+            "--in-memory is not supported for probe studies, which use random input",
+        ),
+        (["probe", "rates", "7b-net", "--readers", "2"], "--readers requires samples of a dataset"),
+        (["probe", "rates", "RUN", "--on", "noise", "--readers", "2"], "--readers requires samples of a dataset"),
     ],
 )
 def test_what_is_refused(command: list[str], said: str, place: Place) -> None:
