@@ -69,7 +69,7 @@ def command(
             echo_json([{"name": done.name, "said": done.report} for done in every])
             return
         for done in every:
-            echo(f"{done.name}: {done.report or 'nothing to do'}")
+            echo(f"{done.name}: {done.report or 'no change'}")
     elif emit is Stage.PLAN:
         program = optimize_program(network, optimize)
         if json_:

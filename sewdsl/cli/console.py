@@ -64,4 +64,6 @@ def print_fitting(table: Callable[[Collection[str]], Table], droppable: Sequence
     out.width = max(out.width, width)
     out.print(table(dropped))
     if dropped:
-        out.print(f"not shown in this width: {', '.join(dropped)}; {more} has all", style="dim", soft_wrap=True)
+        out.print(
+            f"columns not shown at this width: {', '.join(dropped)}; use {more} for all", style="dim", soft_wrap=True
+        )

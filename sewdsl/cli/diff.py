@@ -69,7 +69,7 @@ def format_difference(before: Network, after: Network, found: Difference) -> Ite
         if title == "layers" and found.changes:
             yield from ("", title, *_changes(found.changes))
         elif values and found:
-            yield from ("", title or "what follows")
+            yield from ("", title or "figures")
             width = max(len(value.key) for value in values)
             yield from (f"  {value.key:{width}}  {value.before} -> {value.after}" for value in values)
 

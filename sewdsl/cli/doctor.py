@@ -40,7 +40,7 @@ def command(
 
     there = torch.cuda.is_available()
     if device is Device.CUDA and not there:
-        echo("error: there is no GPU that torch can use; --device cpu examines the processor", err=True)
+        echo("error: no GPU is available to PyTorch; use --device cpu", err=True)
         raise typer.Exit(2)
     on = "cpu" if device is Device.CPU or not there else "cuda"
     facts = {"versions": examine_machine.installed_versions(), "machine": examine_machine.machine_facts()}
@@ -74,8 +74,8 @@ def _differences(check: KernelCheck) -> str:
     """Return both differences with their tolerances, or why there are none."""
     if check.spikes is None or check.gradient is None:
         return check.error
-    spikes = f"{100 * check.spikes:.2g}% of the spikes differ (at most {100 * check.spike_tolerance:g}%)"
-    gradient = f"gradients by {100 * check.gradient:.2g}% (at most {100 * check.gradient_tolerance:g}%)"
+    spikes = f"{100 * check.spikes:.2g}% of the spikes differ (tolerance {100 * check.spike_tolerance:g}%)"
+    gradient = f"gradients by {100 * check.gradient:.2g}% (tolerance {100 * check.gradient_tolerance:g}%)"
     return f"{spikes}, {gradient}"
 
 
@@ -93,8 +93,8 @@ def _print_facts(title: str, values: dict[str, str]) -> None:
 
 def _print_speed(speeds: list[Any]) -> None:
     table = make_table()
-    for title in ("speed", "ms", "compared with", "which takes"):
-        table.add_column(title, justify="right" if title in {"ms", "which takes"} else "left")
+    for title in ("speed", "ms", "reference", "relative time of the reference"):
+        table.add_column(title, justify="left" if title in {"speed", "reference"} else "right")
     for each in speeds:
-        table.add_row(each.name, f"{each.milliseconds:.1f}", each.other, f"{each.ratio:.2f} times as long")
+        table.add_row(each.name, f"{each.milliseconds:.1f}", each.other, f"{each.ratio:.2f}x")
     console().print(table)

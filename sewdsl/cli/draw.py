@@ -175,8 +175,8 @@ def _say_if_too_large(flowchart: str) -> None:
     from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits
 
     if not fits_mermaid_limits(flowchart):
-        most = f"{MOST_EDGES} edges and {MOST_CHARACTERS:,} characters"
-        echo(f"note: Mermaid draws {most} at most, unless a page allows more, and this is more", err=True)
+        limits = f"{MOST_EDGES} edges and {MOST_CHARACTERS:,} characters"
+        echo(f"note: the diagram exceeds Mermaid's default limits of {limits}", err=True)
 
 
 def _say_if_higher_than_a_page(
@@ -195,8 +195,8 @@ def _say_if_higher_than_a_page(
         fits = find_depth()
         ways = [*(["--collapse"] * (not collapse)), *([] if fits is None else [f"--depth {fits}"])]
         ways += ["a larger --width"] * (width.points < LONGEST)
-        lower = f"; lower with {join_choices(ways)}" if ways else ""
-        echo(f"note: it is {height:.0f}pt high, and a page has {PAGE_HEIGHT:.0f}pt{lower}", err=True)
+        remedy = f"; reduce the height with {join_choices(ways)}" if ways else ""
+        echo(f"note: the diagram is {height:.0f}pt high, but a page has {PAGE_HEIGHT:.0f}pt{remedy}", err=True)
 
 
 def _length(width: str | None, form: PictureFormat) -> Length | None:

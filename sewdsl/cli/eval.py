@@ -69,4 +69,4 @@ def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, read
 
 def _fail_differing(reported: str, result: Result) -> NoReturn:
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
-    fail(f"the run reported {reported}, with {versions}")
+    fail(f"the accuracy differs from the result of the run: {reported}, measured with {versions}")

@@ -209,7 +209,7 @@ def command(
         if weights_file is not None:
             from sewdsl.exchange.weights import encode
 
-            write_file(weights_file, encode(model.state_dict(), weights_file.suffix), f"{weights_file}: its weights")
+            write_file(weights_file, encode(model.state_dict(), weights_file.suffix), f"{weights_file}: weights")
         if not folder:
             write_file(out, written, f"{out}: {model.network.name} as {name}, {len(written):,} bytes")
         if check:
@@ -228,7 +228,8 @@ def _written(model: SpikingNetwork, format_: ExportFormat, inputs: str, *, to_fo
         if not to_folder:
             raise
         raise ExportError(
-            f"--check runs {SOURCE}, which cannot be written: {error}; without --check, the folder has no {SOURCE}"
+            f"--check requires {SOURCE}, which cannot be written: {error}; "
+            f"without --check, the folder is written without {SOURCE}"
         ) from error
 
 
@@ -254,9 +255,9 @@ def _load(model: SpikingNetwork, path: Path) -> None:
     tensors, notes = weights.to_node_paths(found.tensors, model.network, scheme)
     model.load_state_dict(tensors)
     mixed = mixture(model.network)
-    said = [*found.notes, *notes, *rounding_notes(tensors)]
-    said += [f"{mixed}; whether these weights are, no key says"] if mixed else []
-    echo("\n  ".join([f"{path}: weights by the keys of {scheme.name}", *said]))
+    summary = [*found.notes, *notes, *rounding_notes(tensors)]
+    summary += [f"{mixed} (not recorded in weights files)"] if mixed else []
+    echo("\n  ".join([f"{path}: weights with {scheme.name} keys", *summary]))
 
 
 def _inputs(network: Network) -> str:
@@ -299,12 +300,12 @@ def _compare(
     silent = [name for name, rate in fired.rates.items() if not rate]
     ends = [f"for {shown}", *_layers(silent, len(fired.rates))]
     if not found.depends_on_input:
-        message = f"the comparison shows nothing: the output is the same for {shown} as for an input of zeros"
+        message = f"the comparison is not meaningful: the output for {shown} equals the output for zeros"
         fail("\n  ".join([message, *ends[1:], _advice(shown, origin)]))
     what = "outputs of all time-steps" if format_.sequence else "outputs"
     lines = [
-        f"{f'{output.name}: ' if output.name else ''}{what} differ by {output.difference:.1e} at most, "
-        f"of {output.largest:.3g} (tolerance {output.tolerance:.1e})"
+        f"{f'{output.name}: ' if output.name else ''}{what} differ by at most {output.difference:.1e} "
+        f"(largest value {output.largest:.3g}, tolerance {output.tolerance:.1e})"
         for output in found.outputs
     ]
     text = "\n  ".join([*lines, *ends])
@@ -324,8 +325,8 @@ def _shown(model: SpikingNetwork, origin: WeightsSource, data: Path | None) -> P
         except DataError as error:
             if data is not None:
                 raise
-            lines = [f"note: random input is shown, since the test samples of the run are missing: {error}"]
-            echo("\n  ".join([*lines, "--data DIR says where they lie"]), err=True)
+            lines = [f"note: using random input, because the test samples of the run are missing: {error}"]
+            echo("\n  ".join([*lines, "set --data DIR to use test samples"]), err=True)
     return random_input(model.network, SampleCount(NOISE, 1, origin.seed))
 
 
@@ -334,16 +335,16 @@ def _layers(silent: list[str], count: int) -> list[str]:
     if not count:
         return []
     if not silent:
-        return [f"all {count} layers of neurons fired" if count > 1 else "its layer of neurons fired"]
+        return [f"all {count} neuron layers fired" if count > 1 else "the neuron layer fired"]
     names = ", ".join(silent[:MAX_NAMES]) + (f" and {len(silent) - MAX_NAMES} more" if len(silent) > MAX_NAMES else "")
-    return [f"{count - len(silent)} of {count} layers of neurons fired; not tested, since they were silent: {names}"]
+    return [f"{count - len(silent)} of {count} neuron layers fired; not tested, because silent: {names}"]
 
 
 def _advice(shown: ProbeSamples, origin: WeightsSource) -> str:
     """How a comparison comes to show something."""
     if origin.run is not None:
-        data = "--data DIR says where the test samples of the run lie" if shown.data is None else ""
-        return data or f"'sewdsl probe rates {origin.run}' says where its spikes end"
+        remedy = "set --data DIR to use the test samples of the run" if shown.data is None else ""
+        return remedy or f"run 'sewdsl probe rates {origin.run}' to find the silent layers"
     if origin.file is not None:
-        return "give the folder of the run that has learned them, which is checked on its test samples"
-    return "initial weights pass few spikes on: give the folder of a run, or --weights FILE"
+        return "export the run folder instead of the weights file, to compare on its test samples"
+    return "initial weights produce few spikes; export a run folder or set --weights FILE"

@@ -49,9 +49,9 @@ class WeightsSource(NamedTuple):
             digest = sha256(self.file.read_bytes()).hexdigest()
             return (
                 f"The weights come from the file `{self.file.name.replace('`', '')}`, SHA-256 `{digest}`. "
-                "How they were trained, and how well, is not known here."
+                "Their training and accuracy are not recorded."
             )
-        return f"**Not trained**: the weights are initial ones, of seed {self.seed}."
+        return f"**Untrained**: the weights are initial weights with seed {self.seed}."
 
 
 class ExportedNetwork(NamedTuple):
@@ -77,7 +77,7 @@ def require_free_folder(out: Path) -> None:
     except OSError as error:
         fail(f"cannot read '{out}': {explain(error, out)}")
     if taken:
-        fail(f"'{out}' exists, and is no empty folder; choose another one")
+        fail(f"'{out}' exists and is not an empty folder; choose another OUT")
 
 
 def write_exported_folder(out: Path, exported: ExportedNetwork) -> None:
@@ -108,11 +108,11 @@ def _files(exported: ExportedNetwork) -> Mapping[str, bytes]:
         name = next(node.name for node in reversed(ast.parse(code).body) if isinstance(node, ast.ClassDef))
         files[SOURCE] = code.encode()
     except ExportError as error:
-        echo(f"note: there will be no {SOURCE}: {error}", err=True)
+        echo(f"note: {SOURCE} is not written: {error}", err=True)
     try:
         files["diagram.svg"] = draw.render_picture(network)
     except draw.RenderingError as error:
-        echo(f"note: there will be no diagram.svg: {error}", err=True)
+        echo(f"note: diagram.svg is not written: {error}", err=True)
     facts = _facts(network, exported)
     if origin.run is not None:
         files["result.json"] = (origin.run / "result.json").read_bytes()

@@ -29,7 +29,7 @@ def require_free(*paths: Path, overwrite: bool) -> None:
     """Exit with code 1 if a file is there already that may not be replaced."""
     found = [str(path) for path in paths if is_file(path) and str(path) not in STANDARD_OUTPUT]
     if found and not overwrite:
-        fail(f"'{found[0]}' exists; --overwrite replaces it")
+        fail(f"'{found[0]}' exists; use --overwrite to replace it")
 
 
 def make_folder(path: Path) -> None:
@@ -37,7 +37,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        fail(f"cannot make the folder '{path}': {explain(error, path)}")
+        fail(f"cannot create the folder '{path}': {explain(error, path)}")
 
 
 def write_file(path: Path, content: bytes, message: str) -> None:

@@ -101,8 +101,8 @@ def _ours(spec: str, options: Options) -> str:
     assembly, notation = compilation.assembly, " ".join(str(options["dialect"]).split())
     assumed = [found.message for found in compilation.diagnostics if found.code == "dialect-assumption"]
     if "steps" not in assembly.settings:
-        assumed.append("no time-steps are written: steps is 1")
-    comments = [f"{' '.join(compilation.spec_source.source.text.split())} in the notation {notation}"]
+        assumed.append("steps is 1 (not specified)")
+    comments = [f"{' '.join(compilation.spec_source.source.text.split())} in dialect {notation}"]
     comments += [f"assumed: {message}" for message in assumed]
     settings = sorted(assembly.settings.values(), key=lambda setting: SETTINGS.index(setting.key.text))
     body = [] if assembly.body is None else [assembly.body]

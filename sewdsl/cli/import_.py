@@ -187,7 +187,7 @@ def _from_python(
         written = re.match(r".* in plain PyTorch, written by sewdsl from (.+)\.\n", sys.modules[place].__doc__ or "")
         if written is None:
             raise
-        message = f"{place} was written by sewdsl from {written[1]}: that is its network. It cannot be read: {refusal}"
+        message = f"{place} was exported by sewdsl from {written[1]}; use that file instead ({refusal})"
         raise ExportError(message) from None
 
 
@@ -198,9 +198,9 @@ def _called(place: str, attribute: str) -> Any:
     try:
         made = getattr(import_module(place), attribute)()
     except Exception as error:
-        raise ExportError(f"{place}:{attribute} cannot be called: {type(error).__name__}: {error}") from error
+        raise ExportError(f"cannot call {place}:{attribute}: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
-        raise ExportError(f"{place}:{attribute} gives {type(made).__name__}, not a module of torch")
+        raise ExportError(f"{place}:{attribute} returned {type(made).__name__}, expected a torch.nn.Module")
     return made
 
 
@@ -209,15 +209,15 @@ def _write(found: ImportedNetwork, source: str, out: Path) -> None:
 
     weights_file = out.with_suffix(".safetensors")
     first, rest = found.text.split("\n", 1)
-    said = [f"Read from {Path(source).name}; its weights lie in {weights_file.name}.", *found.assumed]
-    comment = "\n".join(f"# {line}" for line in said)
+    comment_lines = [f"Imported from {Path(source).name}; the weights are in {weights_file.name}.", *found.assumed]
+    comment = "\n".join(f"# {line}" for line in comment_lines)
     write_file(weights_file, weights.encode(found.tensors, weights_file.suffix), "")
     write_file(out, f"{first}\n{comment}\n{rest}".encode(), "")
     layers, parameters = len(found.network) - 1, found.network.total_parameters
-    echo(f"{out}: {found.network.name}, {layers:,} layers of {parameters:,} parameters")
+    echo(f"{out}: {found.network.name}, {layers:,} layers, {parameters:,} parameters")
     for note in filter(None, (*found.notes, mixture(found.network))):
         echo(f"  {note}")
-    numbers = sum(value.numel() for value in found.tensors.values())
-    echo(f"{weights_file}: {len(found.tensors):,} tensors of {numbers:,} numbers")
+    element_count = sum(value.numel() for value in found.tensors.values())
+    echo(f"{weights_file}: {len(found.tensors):,} tensors, {element_count:,} values")
     for assumption in found.assumed:
         echo(f"note: {assumption}", err=True)

@@ -51,7 +51,7 @@ def command(
         if json_:
             echo_json([asdict(each) for each in named])
             return
-        table = Table("name", "family", "what it is", header_style="bold", box=None)
+        table = Table("name", "family", "description", header_style="bold", box=None)
         for each in named:
             table.add_row(each.name, each.family, each.meaning)
         console().print(table)

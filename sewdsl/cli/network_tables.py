@@ -28,13 +28,13 @@ from sewdsl.passes.step_report import (
 from sewdsl.snn.limits import MAX_KERNEL_ENTRIES
 
 SHORT_FOOTNOTE = (
-    "'accumulations': one for each spike and each weight that it meets, k for a count k. Neurons, joins, pooling and "
-    "batch norm are not counted. --wide prints all columns."
+    "'accumulations' is the number of spikes times the number of weights that each reaches (k for a count k). Neurons, "
+    "joins, pooling and batch norm are not counted. Use --wide for all columns."
 )
 ENERGY_FOOTNOTE = (
-    "Of 'events' there is one for each value that is not zero and each weight that it meets, of 'accumulations' k for "
-    "a count k. 'breaks even at': the share of values other than zero at which events take what dense arithmetic takes "
-    "for one time-step. Neurons, joins, pooling and batch norm are not counted."
+    "'events' is the number of non-zero values times the number of weights that each reaches, 'accumulations' counts a "
+    "value k as k events. 'breaks even at' is the fraction of non-zero values at which events need the energy of dense "
+    "arithmetic for one time-step. Neurons, joins, pooling and batch norm are not counted."
 )
 
 COUNTS = ("dense", "events", "accumulations")
@@ -48,7 +48,7 @@ def print_energy(
 ) -> None:
     """Print a line for each layer with weights, the totals, and what they rest on; if short, without ``DETAILS``."""
     others = uncounted_kinds(network)
-    more = f" Nor are {', '.join(others)}, which multiply real values." if others else ""
+    more = f" {', '.join(others)} are not counted either: they multiply real values." if others else ""
     out = console()
     out.print(title, style="bold")
     if short:
@@ -56,7 +56,9 @@ def print_energy(
     else:
         print_fitting(lambda dropped: _table(lines, costs, dropped), (*DETAILS, "activity", "dense"))
     footnote = SHORT_FOOTNOTE if short else ENERGY_FOOTNOTE
-    out.print(f"{costs.mac:g} pJ a multiply-accumulate, {costs.ac:g} pJ an accumulation. {footnote}{more}", style="dim")
+    out.print(
+        f"{costs.mac:g} pJ per multiply-accumulate, {costs.ac:g} pJ per accumulation. {footnote}{more}", style="dim"
+    )
 
 
 def _table(lines: Sequence[LayerCounts], costs: EnergyCosts, dropped: Collection[str] = ()) -> Table:
@@ -107,7 +109,9 @@ def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
     names = found.sizes.not_predicted
     if names:
         more = f"{', '.join(names[:SHOWN])}{f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''}"
-        words = f"note: neurons of over {MAX_KERNEL_ENTRIES} operations run in plain PyTorch and keep more than this"
+        words = (
+            f"note: neurons with over {MAX_KERNEL_ENTRIES} operations run in plain PyTorch and save more than predicted"
+        )
         out.print(f"{words}: {more}", soft_wrap=True)
 
 
@@ -133,9 +137,9 @@ def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
 
 def _memory_layers(rows: Sequence[MemoryRow]) -> Table:
     table = make_table(footer=True)
-    table.add_column("kept for the backward pass", "total", overflow="fold", footer_style="bold")
+    table.add_column("saved for the backward pass", "total", overflow="fold", footer_style="bold")
     table.add_column("path", overflow="fold", style="dim")
-    table.add_column("as", overflow="fold")
+    table.add_column("format", overflow="fold")
     table.add_column(
         "bytes", format_bytes(sum(row.bytes for row in rows)), justify="right", footer_style="bold", no_wrap=True
     )
@@ -155,7 +159,7 @@ def _totals(found: PeakMemory) -> Table:
     table.add_row("peak", format_bytes(found.bytes), f"while the {computed} {peak_node(found).name} is computed")
     if found.recompute_macs:
         macs = 3 * sum(map(found.sizes.macs, found.sizes.plan.steps))
-        table.add_row("computed again", f"{found.recompute_macs / macs:.1%}", "of a step's work")
+        table.add_row("recomputed", f"{found.recompute_macs / macs:.1%}", "of the work of a step")
     return table
 
 
@@ -163,7 +167,7 @@ def print_plan(program: Program) -> None:
     """Print how a training step runs on a CPU: each step's kernel, layout, and what is kept of its value."""
     sizes = ValueSizes(program, training_load(program.network.recipe))
     table = make_table()
-    for title in ("step", "runs", "stored", "kept for the backward pass"):
+    for title in ("step", "kernel", "layout", "saved for the backward pass"):
         table.add_column(title, overflow="fold")
     for step in planned_steps(sizes):
         table.add_row(" + ".join(step.nodes), ", ".join(step.runs) or "by itself", step.stored, step.kept)
@@ -233,11 +237,11 @@ def _in_force(network: Network) -> Table:
 
 def _figures(network: Network) -> Table:
     table = Table(title="figures", title_justify="left", header_style="bold", box=None)
-    for column in ("", "quantity", "printed", "computed", "source", ""):
+    for column in ("kind", "quantity", "printed", "computed", "source", "result"):
         table.add_column(column)
     for item in network.expectations:
         if is_measured(network, item):
-            table.add_row("claim", item.quantity, item.value, "-", item.source, Text("to be measured", style="dim"))
+            table.add_row("claim", item.quantity, item.value, "-", item.source, Text("not measured", style="dim"))
             continue
         value = compute_quantity(network, item.quantity)
         verdict = Text("holds", style="green") if agrees_with_figure(item, value) else Text("differs", style="yellow")

@@ -75,7 +75,7 @@ class OutputError(Exception):
 
     def __init__(self, error: OSError | None) -> None:
         reason = "it is closed" if error is None else error.strerror or str(error)
-        super().__init__(f"cannot write to the standard output: {reason}")
+        super().__init__(f"cannot write to standard output: {reason}")
         self.broken_pipe = isinstance(error, BrokenPipeError)
 
 

@@ -39,7 +39,7 @@ def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     for diagnostic in said[:MAX_DIAGNOSTICS]:
         echo_styled("\n".join(format_diagnostic(diagnostic, colour=is_terminal(err=True))), err=True)
     if len(said) > MAX_DIAGNOSTICS:
-        echo(f"… and {len(said) - MAX_DIAGNOSTICS:,} more; --json has all", err=True)
+        echo(f"… and {len(said) - MAX_DIAGNOSTICS:,} more; use --json for all", err=True)
 
 
 def format_diagnostic(diagnostic: Diagnostic, *, colour: bool = False) -> Iterator[str]:

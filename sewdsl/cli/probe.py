@@ -246,7 +246,7 @@ def _energy(
         measured = measure_operations(probed.model, probed.shown.batches, activations)
     lines = [each.counts for each in measured]
     if not lines:
-        fail(f"'{probed.network.name}' has no layer with weights to look at")
+        fail(f"'{probed.network.name}' has no layers with weights")
     network = probed.network
     title = probed.title(f"operations of one sample, T = {network.settings.steps}")
     table = EnergyTable(network, title, lines, activations.sparsity, costs, memory, probed.run is not None)
@@ -259,10 +259,10 @@ def _energy(
         echo(write_energy_table(table, form).rstrip("\n"))
     else:
         print_energy(network, lines, title, costs, short=not wide)
-        estimate = f"usual estimate, rate x FLOPs x T: {format_joules(table.estimated)}"
-        traffic = f"weights read: {format_joules(table.weight_energy)}"
-        membranes = f"membranes read and written: {format_joules(table.membrane_energy)}"
-        console().print(f"{estimate}; {traffic}; {membranes}. --as markdown says how they differ.", style="dim")
+        estimate = f"Estimate by rate x FLOPs x T: {format_joules(table.estimated)}"
+        traffic = f"weight reads: {format_joules(table.weight_energy)}"
+        membranes = f"membrane reads and writes: {format_joules(table.membrane_energy)}"
+        console().print(f"{estimate}; {traffic}; {membranes}. Use --as markdown for the differences.", style="dim")
         for line in table.claims():
             console().print(line, soft_wrap=True)
 
@@ -272,7 +272,7 @@ def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, j
     from sewdsl.probe import block_gradients, block_rates, named_residuals
 
     if not named_residuals(probed.network):
-        fail(f"'{probed.network.name}' has no residual block to look at")
+        fail(f"'{probed.network.name}' has no residual blocks")
     events = EventShares()
     curves: Mapping[str, Sequence[float | None]]
     with events.watch(probed.model), probe_errors():
@@ -321,7 +321,7 @@ def _events_line(by_events: Mapping[str, float]) -> str:
     always = ", ".join(name for name, part in by_events.items() if part == 1)
     often = "".join(f"; {name} in {part:.0%} of batches" for name, part in by_events.items() if 0 < part < 1)
     never = ", ".join(name for name, part in by_events.items() if part == 0)
-    return f"computed by events: {always or 'none in all batches'}{often}" + (f"; dense: {never}" if never else "")
+    return f"event-driven: {always or 'none in all batches'}{often}" + (f"; dense: {never}" if never else "")
 
 
 def _write(

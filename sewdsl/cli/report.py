@@ -56,13 +56,13 @@ def command(run: Run, license: License = None) -> None:
     except RunError as error:
         fail(str(error))
     for name, what in wrong.items():
-        echo(f"warning: '{folder.path / name}' is damaged, or of another version, and left out: {what}", err=True)
+        echo(f"warning: omitted '{folder.path / name}', which is damaged or from another version: {what}", err=True)
     for name, refusal in refused.items():
         if isinstance(refusal, SewdslError):
-            echo(f"warning: 'sewdsl eval' refuses this run: '{folder.path / name}' has errors", err=True)
+            echo(f"warning: 'sewdsl eval' rejects this run: '{folder.path / name}' has errors", err=True)
             print_diagnostics(errors_in(refusal.diagnostics))
         else:
-            echo(f"warning: 'sewdsl eval' refuses this run: {refusal}", err=True)
+            echo(f"warning: 'sewdsl eval' rejects this run: {refusal}", err=True)
     echo(str(folder.report))
     echo(str(folder.card))
 

@@ -152,7 +152,10 @@ def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resumin
         helps = isinstance(error, RunInterrupted | RunUnfinished) or not resuming
         if rank() == 0 and helps and run and not run.result.exists():
             if isinstance(error, DataMismatch):
-                echo(f"nothing was saved: change the network, and train it with --out {run.path} --overwrite", err=True)
+                echo(
+                    f"no checkpoint was written; change the network and train it with --out {run.path} --overwrite",
+                    err=True,
+                )
             else:
                 _print_resume_commands(run)
         raise typer.Exit(code) from None
@@ -179,7 +182,7 @@ def probe_errors() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _NO_MEMORY.search(str(error)):
             raise
-        fail("out of memory; fewer samples at once take less")
+        fail("out of memory; a smaller batch needs less")
 
 
 def _print_resume_commands(run: RunFolder) -> None:
@@ -190,15 +193,15 @@ def _print_resume_commands(run: RunFolder) -> None:
     resuming = _resume_command(run)
     if not run.state.exists():
         if is_run(run.path):
-            echo(f"nothing was saved yet; it begins again with: {resuming}", err=True)
+            echo(f"no checkpoint yet; to start again: {resuming}", err=True)
         return
-    echo(f"what was saved goes on with: {resuming}", err=True)
+    echo(f"to resume: {resuming}", err=True)
     fewest = fewest_epochs(run)
     if fewest is not None:
-        echo(f"it ends after epoch {fewest} with: {resuming} --set {CHANGEABLE_SETTING}={fewest}", err=True)
+        echo(f"to finish after epoch {fewest}: {resuming} --set {CHANGEABLE_SETTING}={fewest}", err=True)
     if run.best.exists():
         export = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(run.best), *_plugin_words()])
-        echo(f"the weights of its best epoch so far: {export}", err=True)
+        echo(f"to export the best weights so far: {export}", err=True)
 
 
 def _resume_command(run: RunFolder) -> str:
@@ -238,7 +241,7 @@ def make_runners(
         return start_run(compilation, planned, folder, how(), begin)
 
     def go_on(folder: RunFolder) -> Result:
-        echo(f"going on in {folder.path}", err=True)
+        echo(f"resuming {folder.path}", err=True)
         return resume_run(folder, data, None, how())
 
     return start, go_on

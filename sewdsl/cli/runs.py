@@ -101,8 +101,8 @@ def command(
             if run.problem:
                 echo(f"{run.path}: {run.problem}", err=True)
     else:
-        makes = "; 'sewdsl train SPEC' makes one" if folder == RUNS else ""
-        echo(f"no run in '{folder}'{makes}", err=True)
+        hint = "; 'sewdsl train SPEC' creates one" if folder == RUNS else ""
+        echo(f"no runs in '{folder}'{hint}", err=True)
 
 
 def sort_runs(found: list[RunSummary], by: Column) -> list[RunSummary]:

@@ -92,7 +92,7 @@ def command(
     site = _site(file)
     listening = _listen(host, port)
     address = f"http://{'localhost' if host in LOOPBACK else host}:{listening.getsockname()[1]}/"
-    echo(f"{site.name} at {address} (Ctrl-C ends it)")
+    echo(f"{site.name} at {address} (press Ctrl-C to stop)")
     if open_:
         opening = threading.Timer(0.5, webbrowser.open, [address])
         opening.daemon = True  # a browser in the terminal does not keep the server
@@ -119,7 +119,7 @@ def _site(file: Path | None) -> LivePage:
         except OSError as error:
             fail(f"cannot read '{file}': {error.strerror}")
     if not is_folder(file.parent):
-        fail(f"there is no folder '{file.parent}'")
+        fail(f"the folder '{file.parent}' does not exist")
     file = Path(os.path.realpath(file))  # what a link leads to is what is edited
     folder = ServedFolder(file.parent, file)
     if not is_there(file):
@@ -141,6 +141,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.listen()  # from here on a browser waits, and is not turned away
     except OSError as error:
         listening.close()
-        hint = "give --host an address of this machine" if isinstance(error, socket.gaierror) else "try --port 0"
-        fail(f"cannot listen at {host}:{port}: {error.strerror}; {hint}")
+        hint = "set --host to an address of this machine" if isinstance(error, socket.gaierror) else "try --port 0"
+        fail(f"cannot listen on {host}:{port}: {error.strerror}; {hint}")
     return listening

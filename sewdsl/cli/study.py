@@ -270,7 +270,7 @@ def _chosen(
     texts = [text.casefold() for text in only or [""]]
     chosen = [one for one in found if any(text in one.variant.title.casefold() for text in texts)]
     if not chosen:
-        exit_with_usage_error(f"no variant has {' or '.join(map(repr, only or ()))} in its name; --list prints them")
+        exit_with_usage_error(f"no variant name contains {' or '.join(map(repr, only or ()))}; see --list")
     return tuple(replace(one, compilations=one.compilations[:seeds]) for one in chosen)
 
 
@@ -302,7 +302,7 @@ def _train(
         try:
             outcome, died = run_study(turns, folder, study_options.pool(), announce)
         except RunInterrupted:
-            echo("the same command goes on", err=True)
+            echo("run the same command again to resume", err=True)
             raise
     if json_:
         echo_json(outcome.model_dump(mode="json"))
@@ -317,7 +317,7 @@ def _train(
     if outcome.search is not None:
         echo(describe_search(outcome.search), err=json_)
     for ending in died:
-        echo(f"error: {ending.run.title}: {ending.message}; the same command goes on with it", err=True)
+        echo(f"error: {ending.run.title}: {ending.message}; run the same command again to resume", err=True)
     if died:
         raise typer.Exit(1)
 
@@ -328,9 +328,9 @@ def describe_search(search: SearchOutcome) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     best = next((trial for trial in search.history if trial.number == search.best), None)
     if best is None:
-        return f"trials: {counts}; none has ended"
+        return f"trials: {counts}; no trial has finished"
     values = ", ".join(f"{axis} {text}" for axis, text in best.values.items())
-    return f"trials: {counts}; best is {best.number}, {search.metric} accuracy {best.accuracy:.2%}: {values}"
+    return f"trials: {counts}; best: trial {best.number}, {search.metric} accuracy {best.accuracy:.2%}: {values}"
 
 
 def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path, device: Device) -> None:
@@ -353,9 +353,9 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
     networks = [varied.compilations[0].result() for varied in found]
     for network, varied in zip(networks, found, strict=True):
         if not named_residuals(network):
-            fail(f"'{varied.variant.title}' has no residual block to look at")
+            fail(f"'{varied.variant.title}' has no residual blocks")
     if len({study_seeds(study, network) for network in networks}) > 1:
-        fail("networks are compared with the same seeds: write 'vary seed', not 'train.seed'")
+        fail("all variants of a probe study must have the same seeds; use 'vary seed' instead of 'train.seed'")
     open_group(folder, PROBE_FILES.__contains__, "part of this study")
     every: list[BlockCurve] = []
     seeds = study_seeds(study, networks[0])
@@ -382,8 +382,8 @@ def curves_table(every: Sequence[BlockCurve]) -> Table:
     grid = make_table()
     for axis in every[0].labels:
         grid.add_column(axis)
-    for column in ("", "first block", "last block", "least", "most"):
-        grid.add_column(column, justify="right" if column else "left")
+    for column in ("quantity", "first block", "last block", "minimum", "maximum"):
+        grid.add_column(column, justify="left" if column == "quantity" else "right")
     for curve in every:
         values = curve.values
         figures = (values[0], values[-1], min(values), max(values))

@@ -120,7 +120,7 @@ def _train_repeats(spec: str, out: Path | None, times: int, how: _Training) -> N
     try:
         summary = repeat([(one, plan_training(one, data)) for one in seeded], folder, start, go_on, origin)
     except RunInterrupted:
-        echo(f"the same command with --out {folder} goes on", err=True)
+        echo(f"to resume, run the same command again with --out {folder}", err=True)
         raise
     if json_:
         echo_json(summary.model_dump(mode="json"))
@@ -129,7 +129,7 @@ def _train_repeats(spec: str, out: Path | None, times: int, how: _Training) -> N
         echo(f"accuracy {summary.accuracy} in the last epoch, {summary.best_accuracy} in the best")
     for line in accuracy_claims(require_network(compilation), summary.accuracy.mean, summary.best_accuracy.mean):
         echo(line, err=json_)
-    echo(f"{times} runs in {summary.seconds:.0f} s; their figures are in {summary_file(folder)}", err=json_)
+    echo(f"{times} runs in {summary.seconds:.0f} s; results are in {summary_file(folder)}", err=json_)
 
 
 def repeats_table(summary: Summary) -> Table:
@@ -294,7 +294,7 @@ def _start(spec: str, out: Path | None, how: _Training, *, overwrite: bool) -> N
         network = require_network(compilation)
         if compilation.study.variants and network.recipe is not None:
             count = len(compilation.study.variants)
-            echo(f"this trains the file's own network; 'sewdsl study {spec}' does its {count} variants", err=True)
+            echo(f"note: training the base network; use 'sewdsl study {spec}' for its {count} variants", err=True)
     from sewdsl.train.training_plan import plan_training
 
     folder = None
@@ -304,7 +304,7 @@ def _start(spec: str, out: Path | None, how: _Training, *, overwrite: bool) -> N
             found = planned.data.find()
             begin = load_initial_weights(how.weights, planned.network, how.weights_only)
             if how.data and not found:
-                found = f"{planned.recipe.on} comes with a package, so that nothing is read from '{how.data}'"
+                found = f"{planned.recipe.on} comes with a package; '{how.data}' is not used"
             how.check_devices(planned.recipe)
             folder = _make_folder(out, network.name, how.processes, overwrite=overwrite)
             _print_recipe(planned.network, planned.recipe, how.processes, found, folder)
@@ -335,7 +335,7 @@ def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: 
         name: " ".join(map(format_value, value)) if name in LISTS and value else format_value(value)
         for name, value in chosen.items()
     }
-    shown |= {"others": f"as by default; all are in {folder.recipe}"}
+    shown |= {"others": f"default values, listed in {folder.recipe}"}
     echo(f"training {network.name} on {shown.pop('on')}", err=True)
     indent = 2 + max(map(len, shown)) + 2
     width = get_terminal_size().columns if is_terminal(err=True) else sys.maxsize
@@ -364,14 +364,14 @@ def print_accuracies(result: Result, network: Network, samples: int | None = Non
 
 def _print_result(result: Result, folder: RunFolder, *, json_: bool) -> None:
     epochs = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"
-    last = f"{epochs} in {result.seconds:.0f} s; everything about them is in {folder.path}"
+    last = f"{epochs} in {result.seconds:.0f} s; results are in {folder.path}"
     if json_:
         echo_json(result.model_dump(mode="json"))
         echo(last, err=True)
         return
     table = Table(box=SIMPLE_HEAD)
     table.add_column("neurons", overflow="fold")
-    for title in ("firing rate", "never fire", f"over {SATURATED:.0%}"):
+    for title in ("firing rate", "dead", f"saturated (over {SATURATED:.0%})"):
         table.add_column(title, justify="right")
     for name, rate in result.firing_rates.items():
         found = result.neurons[name]

@@ -165,13 +165,13 @@ def _whose(how: str, known: Network) -> list[str]:
     """Of which network weights are, and with which neurons, of which most keys say nothing."""
     mixed = mixture(known)
     with_ = f" with {neurons(known)}" if neurons(known) else ""
-    return [f"{how} {known.name}{with_}", *([f"{mixed}; whether these weights are, no key says"] if mixed else [])]
+    return [f"{how} {known.name}{with_}", *([f"{mixed} (not recorded in weights files)"] if mixed else [])]
 
 
 def _summary(tensors: Mapping[str, Tensor], schemes: Iterable[Scheme]) -> str:
-    numbers = sum(value.numel() for value in tensors.values())
+    element_count = sum(value.numel() for value in tensors.values())
     keys = " and ".join(scheme.name for scheme in schemes)
-    return f"{len(tensors):,} tensors of {numbers:,} numbers" + (f", by the keys of {keys}" if keys else "")
+    return f"{len(tensors):,} tensors, {element_count:,} values" + (f", {keys} keys" if keys else "")
 
 
 def _say(line: str, notes: Iterable[str]) -> None:

@@ -184,7 +184,7 @@ def mixture(network: Network) -> str:
     counted = ", ".join(
         f"{len(names)} {text} ({names[0]}{', …' if len(names) > 1 else ''})" for text, names in found.items()
     )
-    return f"its neurons are of {len(found)} kinds: {counted}"
+    return f"neurons of {len(found)} kinds: {counted}"
 
 
 def _neurons_by_text(network: Network) -> dict[str, list[str]]:

@@ -38,7 +38,7 @@ def test_it_says_what_is_here_and_that_all_is_well() -> None:
         "torch",
         "processor",
         "kernels on cpu",
-        "OK IF, LIF and PLIF, float32: 0% of the spikes differ (at most 0.1%), gradients by",
+        "OK IF, LIF and PLIF, float32: 0% of the spikes differ (tolerance 0.1%), gradients by",
         "LIF neurons",
     ):
         assert word in " ".join(said.split())
@@ -71,7 +71,7 @@ FORWARD = on_cpu.forward
 
 @pytest.mark.parametrize(
     ("forward", "result"),
-    [(wrong, "% of the spikes differ (at most 0.1%)"), (broken, ": RuntimeError: no kernel image is available")],
+    [(wrong, "% of the spikes differ (tolerance 0.1%)"), (broken, ": RuntimeError: no kernel image is available")],
 )
 def test_kernels_that_are_wrong(monkeypatch: pytest.MonkeyPatch, forward: Any, result: str) -> None:
     """They are named, and the exit code says that something is not as it should be."""

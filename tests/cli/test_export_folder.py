@@ -101,7 +101,7 @@ def test_another_accuracy_is_an_error(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "result.json").write_text(json.dumps({**result, "accuracy": 0.999}), "utf-8")
     done = run("eval", tmp_path / "out", "--device", "cpu")
     assert done.exit_code == 1
-    assert "error: the run reported 99.90%" in done.stderr
+    assert "error: the accuracy differs from the result of the run: 99.90%" in done.stderr
 
 
 def test_other_commands_take_it(exported: Path, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_not_trained(tmp_path: Path) -> None:
     done = run("export", "c4k3-BN-PLIF-FC10", tmp_path / "out", "--to", "folder", "--input", "1x8x8", "--seed", 3)
     assert done.exit_code == 0, done.output
     card = (tmp_path / "out" / "README.md").read_text("utf-8")
-    assert "**Not trained**: the weights are initial ones, of seed 3." in card
+    assert "**Untrained**: the weights are initial weights with seed 3." in card
     assert "sewdsl eval" not in card, "it names no data"
 
 

@@ -55,7 +55,7 @@ def test_a_file_that_is_there(command: list[str], files: list[str]) -> None:
         before = sorted(Path().rglob("*"))
         refused = run(*command)
         assert (refused.exit_code, refused.stdout) == (1, "")
-        assert refused.stderr.endswith(f"error: '{file}' exists; --overwrite replaces it\n")
+        assert refused.stderr.endswith(f"error: '{file}' exists; use --overwrite to replace it\n")
         assert sorted(Path().rglob("*")) == before
         assert Path(file).read_text("utf-8") == "mine"
         Path(file).unlink()

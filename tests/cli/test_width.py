@@ -65,7 +65,7 @@ def test_names_of_runs_are_whole_and_no_column_is_left_out_without_need(found: l
     if len(dropped) < len(DROPPED):
         assert all(len(line.rstrip()) <= width for line in grid)
     if dropped:
-        assert f"not shown in this width: {', '.join(dropped)}; --json has all" in capture.get()
+        assert f"columns not shown at this width: {', '.join(dropped)}; use --json for all" in capture.get()
         assert len(str(Column.RUN)) <= width
 
 

@@ -26,14 +26,14 @@ def test_fmt_prints_a_file_of_ours(tmp_path: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == (
         "sewdsl 1\n"
-        "# 28x28-12C5-P2-10 in the notation he(norm=none)\n"
+        "# 28x28-12C5-P2-10 in dialect he(norm=none)\n"
         "# assumed: the input 28x28 is read as 1 channel of 28x28\n"
         "# assumed: padding is not specified: convolutions preserve the size\n"
         "# assumed: neurons are not specified: they follow each convolution and each hidden layer\n"
         "# assumed: the kind of neuron is not specified: SN is LIF\n"
         "# assumed: 'P2' does not specify average or maximum: it is read as average pooling\n"
         "# assumed: neurons of the output layer are not specified: the last layer has none\n"
-        "# assumed: no time-steps are written: steps is 1\n"
+        "# assumed: steps is 1 (not specified)\n"
         "\n"
         "input   1x28x28\n"
         "neuron  LIF\n"
@@ -70,7 +70,7 @@ def test_fmt_says_what_is_wrong_with_an_option() -> None:
 
 def test_fmt_reads_what_is_piped() -> None:
     result = run("fmt", "--dialect", "he", "-", stdin="4C3-AP2\n-8FC-10\n")
-    assert result.stdout.splitlines()[1] == "# 4C3-AP2 -8FC-10 in the notation he"
+    assert result.stdout.splitlines()[1] == "# 4C3-AP2 -8FC-10 in dialect he"
     assert result.stdout.endswith(BODY)
 
 

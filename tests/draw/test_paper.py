@@ -165,7 +165,8 @@ class TestWidth:
         for suffix in ("svg", "pdf", "png"):
             result = draw("sew-resnet-50", "--width", "397pt", "-o", f"a.{suffix}")
             assert re.fullmatch(
-                r"note: it is \d+pt high, and a page has 648pt; lower with --collapse, --depth 0 or a larger --width\n",
+                r"note: the diagram is \d+pt high, but a page has 648pt; "
+                r"reduce the height with --collapse, --depth 0 or a larger --width\n",
                 result.stderr,
             )
         assert draw("7b-net", "--width", "397pt", "-o", "b.svg").stderr == ""

@@ -49,24 +49,24 @@ def test_weights_that_pass_nothing_on(tmp_path: Path) -> None:
     result = export(BIAS, tmp_path / "net.py", *INPUT, "--weights", tmp_path / "w.pt")
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == (
-        "  give the folder of the run that has learned them, which is checked on its test samples"
+        "  export the run folder instead of the weights file, to compare on its test samples"
     )
 
 
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("c4k3-BN-LIF(v_threshold=0.1)-c4k3-BN-LIF(v_threshold=0.02)-GAP-FC3", ["  all 2 layers of neurons fired"]),
+        ("c4k3-BN-LIF(v_threshold=0.1)-c4k3-BN-LIF(v_threshold=0.02)-GAP-FC3", ["  all 2 neuron layers fired"]),
         (
             "c4k3-BN-LIF(v_threshold=0.1)-SEW Block (SN=LIF(v_threshold=9.0))-GAP-FC3",
             [
                 (
-                    "  1 of 3 layers of neurons fired; not tested, since they were silent: sew_block1.branch.lif1, "
+                    "  1 of 3 neuron layers fired; not tested, because silent: sew_block1.branch.lif1, "
                     "sew_block1.branch.lif2"
                 )
             ],
         ),
-        ("c4k3-BN-IF(v_threshold=0.1)-GAP-FC3", ["  its layer of neurons fired"]),
+        ("c4k3-BN-IF(v_threshold=0.1)-GAP-FC3", ["  the neuron layer fired"]),
         ("c4k3-BN-ReLU-GAP-FC3", []),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_file_of_other_outputs_ends_with_exit_code_1(
     first, *more = result.stderr.splitlines()
     assert first.startswith(("error: outputs differ by ", "error: outputs of all time-steps differ by "))
     assert "(tolerance " in first
-    assert more == ["  for 2 samples of random input", "  all 2 layers of neurons fired"]
+    assert more == ["  for 2 samples of random input", "  all 2 neuron layers fired"]
     assert "differ" not in result.stdout
 
 

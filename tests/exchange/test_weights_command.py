@@ -84,7 +84,7 @@ class TestReads:
         torch.save(weights(scheme), source)
         result = convert(source, there)
         assert result.exit_code == 0, result.stderr
-        assert f"by the keys of {scheme}\n" in result.stdout
+        assert f"values, {scheme} keys\n" in result.stdout
         assert same(there, weights("sewdsl"))
         assert convert(there, back, "--to", scheme, "--from", "sewdsl").exit_code == 0
         assert same(back, weights(scheme))
@@ -326,8 +326,7 @@ class TestNeurons:
         assert result.stdout.splitlines()[-2:] == [
             "  for network with 1 IF and 5 LIF",
             (
-                "  its neurons are of 2 kinds: 1 IF (if1), 5 LIF (sew_block1.branch.lif1, …); "
-                "whether these weights are, no key says"
+                "  neurons of 2 kinds: 1 IF (if1), 5 LIF (sew_block1.branch.lif1, …) (not recorded in weights files)"
             ),
         ]
 
@@ -345,11 +344,11 @@ class TestShows:
         source = saved({"net": weights()}, tmp_path / "in.pth")
         lines, numbers = run("show", source).stdout.splitlines(), sum(value.numel() for value in weights().values())
         assert lines[0] == "conv1.weight  float32 [4, 2, 3, 3]"
-        assert lines[-2:] == [f"{source}: {len(weights())} tensors of {numbers:,} numbers", "  weights read from 'net'"]
+        assert lines[-2:] == [f"{source}: {len(weights())} tensors, {numbers:,} values", "  weights read from 'net'"]
 
     def test_whose_keys(self, tmp_path: Path) -> None:
         result = run("show", saved(weights("spikingjelly"), tmp_path / "in.pth"), *OPTIONS)
-        assert result.stdout.endswith("by the keys of spikingjelly\n  fits network with 6 PLIF\n")
+        assert result.stdout.endswith("values, spikingjelly keys\n  fits network with 6 PLIF\n")
 
     def test_that_they_do_not_fit(self, tmp_path: Path) -> None:
         result = run("show", saved(weights() | {"more": torch.ones(1)}, tmp_path / "in.pth"), *OPTIONS)

@@ -105,9 +105,9 @@ def test_a_compiled_network_is_compiled_once(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("shares", "line"),
     [
-        ({"a": 1.0, "b": 1.0}, "computed by events: a, b"),
-        ({"a": 1.0, "b": 0.25, "c": 0.0}, "computed by events: a; b in 25% of batches; dense: c"),
-        ({"a": 0.0, "b": 0.0}, "computed by events: none in all batches; dense: a, b"),
+        ({"a": 1.0, "b": 1.0}, "event-driven: a, b"),
+        ({"a": 1.0, "b": 0.25, "c": 0.0}, "event-driven: a; b in 25% of batches; dense: c"),
+        ({"a": 0.0, "b": 0.0}, "event-driven: none in all batches; dense: a, b"),
     ],
 )
 def test_in_words(shares: dict[str, float], line: str) -> None:

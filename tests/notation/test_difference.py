@@ -295,7 +295,7 @@ recipe
   optimizer  AdamW(lr=0.003) -> AdamW(lr=0.004)
   shift      0 -> 1
 
-what follows
+figures
   parameters  43,119 -> 41,936
   macs        4,677,760 -> 2,893,408
 """

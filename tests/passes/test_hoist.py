@@ -127,5 +127,5 @@ def test_what_is_said() -> None:
     done = CliRunner().invoke(app, ["compile", "sew-resnet-18", "--emit", "passes"])
     assert done.stdout.splitlines()[0].startswith("hoist: computed once instead of 4 times: conv1, bn1; saves ")
     done = CliRunner().invoke(app, ["compile", "7b-net", "--emit", "passes"])
-    assert done.stdout.splitlines()[0] == "hoist: nothing to do"
+    assert done.stdout.splitlines()[0] == "hoist: no change"
     assert CliRunner().invoke(app, ["compile", "7b-net", "--emit", "passes", "--optimize", "0"]).stdout == ""

@@ -111,7 +111,7 @@ def test_what_is_said(tmp_path: Path, budget: str, again: str) -> None:
 
 def test_what_is_said_where_nothing_is_done() -> None:
     done = CliRunner().invoke(app, ["compile", "mnist5k", "--emit", "passes"])
-    assert "recompute: nothing to do" in done.stdout.splitlines()
+    assert "recompute: no change" in done.stdout.splitlines()
 
 
 class TestShow:

@@ -245,7 +245,7 @@ def test_a_network_without_blocks(tmp_path: Path) -> None:
     path = write(tmp_path, ('variant "ADD"', 'variant "Plain" "block=Plain Block"'))
     done = CliRunner().invoke(app, ["study", str(path), "--out", str(tmp_path / "o")])
     assert done.exit_code == 1
-    assert "error: 'Plain, init kaiming' has no residual block to look at" in done.output
+    assert "error: 'Plain, init kaiming' has no residual blocks" in done.output
     assert not (tmp_path / "o").exists()
 
 

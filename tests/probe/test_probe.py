@@ -351,4 +351,4 @@ class TestEnergy:
     def test_nothing_to_look_at(self) -> None:
         result = CliRunner().invoke(app, ["probe", "energy", "MPk2-GAP", "--input", "1x4x4"])
         assert (result.exit_code, result.stdout) == (1, "")
-        assert result.stderr.splitlines()[-1] == "error: 'network' has no layer with weights to look at"
+        assert result.stderr.splitlines()[-1] == "error: 'network' has no layers with weights"

@@ -31,8 +31,8 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
         "  optimizer  Adam(lr=0.05, weight_decay=0.0)",
         "  schedule   Step(size=1, gamma=0.5)",
         "  seed       0",
-        f"  others     as by default; all are in {out / 'recipe.json'}",
-        "data: digits comes with a package, so that nothing is read from 'elsewhere'",
+        f"  others     default values, listed in {out / 'recipe.json'}",
+        "data: digits comes with a package; 'elsewhere' is not used",
     ]
     assert any(line.startswith("epoch 1/1   loss ") for line in said)
     rows = {row[0]: row[1:] for row in map(str.split, done.stdout.splitlines()) if row}
@@ -55,7 +55,7 @@ def test_there_and_back(small: Path, tmp_path: Path) -> None:
     (out / "result.json").write_text(json.dumps({**reported, "accuracy": 0.5}), "utf-8")
     differs = run("eval", out)
     assert (differs.exit_code, differs.stdout.strip()) == (1, judged)
-    assert differs.stderr.startswith("error: the run reported 50.00% and ")
+    assert differs.stderr.startswith("error: the accuracy differs from the result of the run: 50.00% and ")
 
     refused = run("train", small, "--out", out)
     assert refused.exit_code == 1
@@ -118,7 +118,7 @@ def test_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_train_names_the_study_that_it_does_not_do(small: Path, tmp_path: Path) -> None:
     file = tmp_path / "varied.net"
     file.write_text(SMALL + "\nstudy {\n    vary join ADD AND\n}\n", "utf-8")
-    said = f"this trains the file's own network; 'sewdsl study {file}' does its 2 variants"
+    said = f"note: training the base network; use 'sewdsl study {file}' for its 2 variants"
     options = ["--set", "train.epochs=1", "--set", "train.batch=1000"]
     assert said in run("train", file, "--out", tmp_path / "a", *options).stderr.splitlines()
     assert said not in run("train", small, "--out", tmp_path / "b", *options).stderr.splitlines()

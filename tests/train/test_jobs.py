@@ -125,7 +125,10 @@ def gone_on(spec: Path, out: Path, broken: Ended) -> Ended:
 @NEEDS_SIGNALS
 def test_one_that_dies_is_said_and_goes_on(broken: Ended, gone_on: Ended) -> None:
     assert broken.code == 1
-    assert "error: join ADD, seed 0: its process was killed by SIGKILL; the same command goes on with it" in broken.said
+    assert (
+        "error: join ADD, seed 0: its process was killed by SIGKILL; run the same command again to resume"
+        in broken.said
+    )
     for line in ("join ADD, seed 0: epoch 1/2", "join IAND, seed 0: epoch 2/2"):
         assert line in broken.said
     rows = broken.outcome["rows"]
@@ -189,7 +192,7 @@ def test_signals_stop_all(tmp_path: Path, number: signal.Signals, only: tuple[st
     sender.join()
     assert done.exit_code == 128 + number
     assert all(free(run) and run.state.exists() and not run.result.exists() for run in runs)
-    assert done.stderr.splitlines()[-2:] == ["the same command goes on", f"stopped by {number.name}"]
+    assert done.stderr.splitlines()[-2:] == ["run the same command again to resume", f"stopped by {number.name}"]
     assert "Traceback" not in done.stderr
 
 

@@ -371,7 +371,7 @@ class TestOfWhatEvalRefuses:
         done = CliRunner().invoke(app, ["report", str(folder.path)])
         assert (refused.exit_code, done.exit_code) == (1, 0)
         assert done.stdout == f"{folder.report}\n{folder.card}\n"
-        assert "warning: 'sewdsl eval' refuses this run: " in done.stderr
+        assert "warning: 'sewdsl eval' rejects this run: " in done.stderr
         assert refused.stderr.removeprefix("error: ").split("\n")[0] in done.stderr
         page, card = Page(folder.report.read_text("utf-8")), folder.card.read_text("utf-8")
         assert "sewdsl eval refuses this run: " in page.words

@@ -135,7 +135,7 @@ class TestCommand:
 
     def test_nothing(self, tmp_path: Path) -> None:
         done = command(tmp_path)
-        assert (done.exit_code, done.stdout, done.stderr) == (0, "", f"no run in '{tmp_path}'\n")
+        assert (done.exit_code, done.stdout, done.stderr) == (0, "", f"no runs in '{tmp_path}'\n")
         assert command(tmp_path, "--json").stdout == "[]\n"
         missing = command(tmp_path / "nowhere")
         assert missing.exit_code == 1

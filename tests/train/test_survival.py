@@ -313,8 +313,8 @@ class TestStopped:
         assert "stopping when this step, or the test after it, is done; once more stops at once" in said
         resume_run = f"sewdsl train --resume {ended.stopped}"
         goes_on, ends, _ = said[said.index("stopped by SIGINT") + 1 :]
-        assert goes_on == f"what was saved goes on with: {resume_run}"
-        assert re.fullmatch(rf"it ends after epoch (\d+) with: {resume_run} --set train\.epochs=\1", ends)
+        assert goes_on == f"to resume: {resume_run}"
+        assert re.fullmatch(rf"to finish after epoch (\d+): {resume_run} --set train\.epochs=\1", ends)
 
 
 class TestDisk:

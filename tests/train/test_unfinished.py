@@ -66,9 +66,9 @@ class TestTheWaysOn:
         assert asked.exit_code == 1
         assert asked.stderr.splitlines() == [
             f"error: the run in '{path}' has not ended",
-            f"what was saved goes on with: sewdsl train --resume {path}",
-            f"it ends after epoch 2 with: sewdsl train --resume {path} --set train.epochs=2",
-            f"the weights of its best epoch so far: sewdsl export {path}/spec.net OUT --weights {best}",
+            f"to resume: sewdsl train --resume {path}",
+            f"to finish after epoch 2: sewdsl train --resume {path} --set train.epochs=2",
+            f"to export the best weights so far: sewdsl export {path}/spec.net OUT --weights {best}",
         ]
 
     def test_all_of_them_work(self, within: RunFolder, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ class TestTheWaysOn:
         folder.result.unlink()
         shutil.rmtree(folder.last.parent)
         said = CliRunner().invoke(app, ["eval", str(folder.path)]).stderr.splitlines()
-        assert said[1:] == [f"nothing was saved yet; it begins again with: sewdsl train --resume {folder.path}"]
+        assert said[1:] == [f"no checkpoint yet; to start again: sewdsl train --resume {folder.path}"]
 
 
 class TestNoRun:

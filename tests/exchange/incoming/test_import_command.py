@@ -31,11 +31,11 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert run("export", "tiny", graph, "--weights", weights).exit_code == 0
     result = run("import", graph, out)
     assert result.stdout == (
-        f"{out}: Tiny, 15 layers of 802 parameters\n"
-        f"{tmp_path / 'again.safetensors'}: 12 tensors of 802 numbers\n"
+        f"{out}: Tiny, 15 layers, 802 parameters\n"
+        f"{tmp_path / 'again.safetensors'}: 12 tensors, 802 values\n"
     )  # fmt: skip
     assert out.read_text().splitlines()[:4] == [
-        "sewdsl 1", "# Read from net.nir; its weights lie in again.safetensors.", "", 'network "Tiny"'
+        "sewdsl 1", "# Imported from net.nir; the weights are in again.safetensors.", "", 'network "Tiny"'
     ]  # fmt: skip
     again = sewdsl.compile(str(out))
     again.load_state_dict(safetensors.torch.load_file(tmp_path / "again.safetensors"))
@@ -81,7 +81,7 @@ def test_neurons_of_several_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "path", list(sys.path))
     Path("mixed_for_import.py").write_text(MODULE)
     result = run("import", "mixed_for_import:mixed", "out.net", "--python", "--input", "2x2x2", "--steps", "2")
-    assert result.stdout.splitlines()[1].startswith("  its neurons are of 2 kinds: 1 IF")
+    assert result.stdout.splitlines()[1].startswith("  neurons of 2 kinds: 1 IF")
     result = run("import", "mixed_for_import:spiking", "one.net", "--python", "--input", "2x2x2", "--steps", "2")
     assert result.exit_code == 0
     assert "kinds" not in result.stdout
@@ -93,13 +93,13 @@ def test_a_module_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "path", list(sys.path))
     Path("mine_for_import.py").write_text(MODULE)
     result = run("import", "mine_for_import:net", "out.net", "--python", "--input", "2x8x8", "--name", "Mine")
-    assert result.stdout.startswith("out.net: Mine, 3 layers of 511 parameters\nout.safetensors: 4 tensors of 511")
+    assert result.stdout.startswith("out.net: Mine, 3 layers, 511 parameters\nout.safetensors: 4 tensors of 511")
     assert "body    c4k3p0-ReLU-FC3" in Path("out.net").read_text().replace("c4k3s1p0", "c4k3p0")
     said = {
-        "mine_for_import:none": "error: mine_for_import:none gives int, not a module of torch",
-        "mine_for_import:broken": "error: mine_for_import:broken cannot be called: KeyError: 'oh'",
-        "mine_for_import:more": "error: mine_for_import:more cannot be called: AttributeError: ",
-        "no_such_module:net": "error: no_such_module:net cannot be called: ModuleNotFoundError: ",
+        "mine_for_import:none": "error: mine_for_import:none returned int, expected a torch.nn.Module",
+        "mine_for_import:broken": "error: cannot call mine_for_import:broken: KeyError: 'oh'",
+        "mine_for_import:more": "error: cannot call mine_for_import:more: AttributeError: ",
+        "no_such_module:net": "error: cannot call no_such_module:net: ModuleNotFoundError: ",
     }
     for source, message in said.items():
         result = run("import", source, "other.net", "--python", "--input", "2x8x8")
@@ -133,7 +133,7 @@ def test_what_is_assumed_is_said(
     assert result.exit_code == 0
     assert result.stderr == "".join(f"note: {line}\n" for line in assumed)
     comments = [line[2:] for line in Path("out.net").read_text().splitlines() if line.startswith("#")]
-    assert comments == [f"Read from {source}; its weights lie in out.safetensors.", *assumed]
+    assert comments == [f"Imported from {source}; the weights are in out.safetensors.", *assumed]
     assert run("check", "out.net").exit_code == 0
 
 

@@ -109,7 +109,7 @@ def test_weights_lie_beside_the_file(tmp_path: Path) -> None:
     ours, out = sewdsl.compile("tiny", seed=5), tmp_path / "net.py"
     torch.save(ours.state_dict(), tmp_path / "weights.pt")
     lines = export("tiny", out, "--weights", tmp_path / "weights.pt", "--check").stdout.splitlines()
-    assert f"{out.with_suffix('.safetensors')}: its weights" in lines
+    assert f"{out.with_suffix('.safetensors')}: weights" in lines
     assert float(next(line for line in lines if line.startswith("outputs")).split()[3]) < 1e-6
     model = module_from_source(out.read_text(encoding="utf-8"))
     model.load_state_dict(load_file(out.with_suffix(".safetensors")))

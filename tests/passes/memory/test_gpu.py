@@ -242,7 +242,10 @@ class TestShow:
         text = f"sewdsl 1\n{neuron}\ninput 2x8x8\nsteps 4\nbody c4k3-BN-Long-FC3\n"
         (tmp_path / "long.net").write_text(text, encoding="utf-8")
         said = self.show(str(tmp_path / "long.net"), "--memory", "--device", "cuda")
-        assert f"of over {MAX_KERNEL_ENTRIES} operations run in plain PyTorch and keep more than this: long1" in said
+        assert (
+            f"with over {MAX_KERNEL_ENTRIES} operations run in plain PyTorch and save more than predicted: long1"
+            in said
+        )
         assert "note" not in self.show("klif-resnet-19", "--memory", "--device", "cuda")
 
     def test_elsewhere_it_is_refused(self) -> None:

@@ -156,9 +156,7 @@ class TestWhereItLay:
             stopped = run("train", "--resume", trained, "--data", sets)
             assert stopped.exit_code == 130
             said = stopped.stderr.splitlines()
-            assert said[said.index("stopped by SIGINT") + 1] == (
-                f"what was saved goes on with: sewdsl train --resume {trained}{extra}"
-            )
+            assert said[said.index("stopped by SIGINT") + 1] == (f"to resume: sewdsl train --resume {trained}{extra}")
 
     def test_nothing_was_noted(self, trained: Path, sets: Path) -> None:
         for text in ("", "[]", '{"folder": 3}', '{"folder": ""}', "\0", None):
