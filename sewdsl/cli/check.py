@@ -1,4 +1,4 @@
-"""``sewdsl check``: everything that can be said of specs before anything runs."""
+"""``sewdsl check``: errors and warnings of networks, without running them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sewdsl.source import Source
 from sewdsl.terminal import echo
 
 MAX_READ, LEAST_READ = 5_000_000, 1_000
-"""Characters that are read at most while fixes bring to light what others then fix; what a text counts at least."""
+"""Limit on the characters checked in all rounds of ``--fix``; smallest count of a round."""
 
 
 def command(
@@ -69,7 +69,9 @@ def command(
     options = spec_options.compile_options
     require((unsafe_fixes, fix, "--unsafe-fixes requires --fix"))
     results = [
-        _fix(spec, options, unsafe=unsafe_fixes) if fix else SpecReport(spec, _said(read_spec_text(spec), options))
+        _fix(spec, options, unsafe=unsafe_fixes)
+        if fix
+        else SpecReport(spec, _check_spec(read_spec_text(spec), options))
         for spec in specs
     ]
     _print(results, DiagnosticFormat.JSON if json_ else as_format)
@@ -78,10 +80,10 @@ def command(
 
 @dataclass(frozen=True)
 class SpecReport:
-    """What became of a spec.
+    """Result for a spec.
 
     Attributes:
-        fixed: The text with its fixes, where it is no file's.
+        fixed: Fixed text of a spec that is not a file; None for files, and if nothing changed.
     """
 
     spec: str
@@ -89,8 +91,8 @@ class SpecReport:
     fixed: str | None = None
 
 
-def _said(spec: str | Source, options: Options) -> Compilation:
-    """What is known of a spec, with what is said of the variants of its study, and of each recipe and its dataset."""
+def _check_spec(spec: str | Source, options: Options) -> Compilation:
+    """Compile a spec, and check the variants of its study, each recipe and its dataset."""
     base, varied = compile_variants(spec, seeded=False, **options)
     if base.network is None:
         return base
@@ -108,7 +110,8 @@ def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
 
         echo_json(diagnostics_to_sarif(d for result in results for d in result.compilation.diagnostics))
         for result in results:
-            if result.fixed is not None:  # the format has no place for it
+            # SARIF has no field for a fixed text, and standard output must stay valid JSON.
+            if result.fixed is not None:
                 echo(result.fixed, err=True)
         return
     for result in results:
@@ -124,7 +127,7 @@ def _print(results: list[SpecReport], form: DiagnosticFormat) -> None:
         if result.fixed is not None:
             echo(result.fixed)
         if form is not DiagnosticFormat.GITHUB:
-            _verdict(result.spec, result.compilation)
+            _print_verdict(result.spec, result.compilation)
 
 
 def _as_json(results: list[SpecReport]) -> dict[str, Any]:
@@ -139,12 +142,14 @@ def _as_json(results: list[SpecReport]) -> dict[str, Any]:
     }
 
 
-def _verdict(spec: str, result: Compilation) -> None:
-    """The last line about a spec."""
+def _print_verdict(spec: str, result: Compilation) -> None:
+    """Print the last line about a spec: valid or invalid, counts of diagnostics, and the size of the network."""
     errors = len(errors_in(result.diagnostics))
     warnings = sum(d.severity is Severity.WARNING for d in result.diagnostics)
-    said = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in ((errors, "error"), (warnings, "warning")) if n]
-    tail = f" ({', '.join(said)})" if said else ""
+    counts = [
+        f"{n} {severity}{'s' if n > 1 else ''}" for n, severity in ((errors, "error"), (warnings, "warning")) if n
+    ]
+    tail = f" ({', '.join(counts)})" if counts else ""
     if result.valid and result.network is not None:
         network = result.network
         size = f"{network.total_parameters:,} parameters, {len(network) - 1:,} nodes"
@@ -157,32 +162,32 @@ def _verdict(spec: str, result: Compilation) -> None:
         echo(f"{result.spec_source.source.name}: valid{tail}; a library of {blocks}")
     else:
         source = result.spec_source.source if result.spec_source else None
-        ours = [d for d in result.diagnostics if d.span.source == source and d.fixes and d.fixes[0].safe]
-        hint = f"; {len(ours)} fixable with --fix" if ours else ""
+        # --fix only changes the text of the spec itself, never a file that it uses.
+        fixable = [d for d in result.diagnostics if d.span.source == source and d.fixes and d.fixes[0].safe]
+        hint = f"; {len(fixable)} fixable with --fix" if fixable else ""
         name = source.name if source else spec
         echo(f"{name}: invalid{tail}{hint}", err=True)
 
 
 def _fix(spec: str, options: Options, *, unsafe: bool) -> SpecReport:
-    """Apply fixes until there are none, and rewrite the file or keep the fixed string."""
-    result = _said(read_spec_text(spec), options)
+    """Apply fixes until the text no longer changes; rewrite a file, or return the fixed string."""
+    result = _check_spec(read_spec_text(spec), options)
     if result.spec_source is None:
         return SpecReport(spec, result)
     name, original, file = result.spec_source.source.name, result.spec_source.source.text, result.spec_source.file
-    fixed, seen, left = original, {original}, MAX_READ
+    fixed, seen, budget = original, {original}, MAX_READ
     while True:
-        better = (
-            apply_fixes(result.diagnostics, result.spec_source.source, unsafe=unsafe) if result.spec_source else fixed
-        )
-        if better in seen:
+        next_text = apply_fixes(result.diagnostics, result.spec_source.source, unsafe=unsafe) if result.spec_source else fixed
+        # Fixes can undo each other: stop at any text that occurred before.
+        if next_text in seen:
             break
-        fixed = better
+        fixed = next_text
         seen.add(fixed)
-        left -= max(len(fixed), LEAST_READ)
+        budget -= max(len(fixed), LEAST_READ)
         if file is not None:
             files.rewrite(file, fixed)
-        result = _said(spec if file is not None else Source(name, fixed), options)
-        if left < 0:
+        result = _check_spec(spec if file is not None else Source(name, fixed), options)
+        if budget < 0:
             echo(f"{name}: still changing after {len(seen) - 1} rounds of fixes", err=True)
             break
     return SpecReport(spec, result, fixed if file is None and fixed != original else None)

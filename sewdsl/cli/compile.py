@@ -1,4 +1,4 @@
-"""``sewdsl compile``: any stage of the compiler, printed."""
+"""``sewdsl compile``: output of one stage of the compiler."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Optimize = Annotated[
 
 
 class Stage(StrEnum):
-    """What is printed."""
+    """Stage of the compiler."""
 
     TREE = "tree"
     NETWORK = "network"
@@ -64,12 +64,12 @@ def command(
             echo(f"cannot draw {network.name}: {error}", err=True)
             raise typer.Exit(1) from None
     elif emit is Stage.PASSES:
-        every = list(run_passes(network, optimize))
+        results = list(run_passes(network, optimize))
         if json_:
-            echo_json([{"name": done.name, "said": done.report} for done in every])
+            echo_json([{"name": result.name, "said": result.report} for result in results])
             return
-        for done in every:
-            echo(f"{done.name}: {done.report or 'no change'}")
+        for result in results:
+            echo(f"{result.name}: {result.report or 'no change'}")
     elif emit is Stage.PLAN:
         program = optimize_program(network, optimize)
         if json_:

@@ -1,4 +1,4 @@
-"""Where tables are printed."""
+"""Console for tables: its width, and escapes of control characters."""
 
 from __future__ import annotations
 
@@ -16,46 +16,52 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PIPE_WIDTH = 160
-"""Columns of a table where the output is no terminal."""
+"""Width of tables in characters if the output is not a terminal."""
 MAX_WIDTH = 1 << 14
-"""Columns of a table that is not to be fitted."""
+"""Width in characters for measuring a table without wrapping."""
 
 
 class _Console(Console):
-    """A console that escapes control characters in everything that it is given."""
+    """Console that escapes control characters, e.g. in names of networks."""
 
-    def render_str(self, text: str, **how: Any) -> Text:
-        """Return a string as rich has it, escaped before its width is taken."""
-        return super().render_str(escape_controls(text), **how)
+    def render_str(self, text: str, **kwargs: Any) -> Text:
+        """Return rich text of an escaped string."""
+        # Escape before rich measures the width: an escape is wider than its character.
+        return super().render_str(escape_controls(text), **kwargs)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Return the pieces of anything else, each escaped."""
+        """Yield the escaped segments of a renderable."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=escape_controls(segment.text))
 
 
 def console() -> Console:
-    """Where tables go: as wide as the terminal, or wide enough where there is none."""
+    """Return a console as wide as the terminal, or ``PIPE_WIDTH`` if the output is not a terminal."""
     return _Console(highlight=False, markup=False, emoji=False, width=None if is_terminal() else PIPE_WIDTH)
 
 
 def make_table(*, footer: bool = False) -> Table:
-    """Return an empty table as commands print it, with a footer for totals if asked for."""
+    """Return an empty table in the style of all commands.
+
+    Args:
+        footer: Whether the table has a row for totals.
+    """
     return Table(header_style="bold", show_footer=footer, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
 
 
 def print_fitting(table: Callable[[Collection[str]], Table], droppable: Sequence[str], more: str = "--json") -> None:
-    """Print a table without the columns for which the terminal is too narrow; a line below names them.
+    """Print a table, and omit columns if the terminal is too narrow; a line below lists the omitted columns.
 
-    A table that is too wide even so is printed as it is, and the terminal wraps its lines: no cell is cut.
+    Cells are never cut: if the table is still too wide, the terminal wraps its lines.
 
     Args:
-        table: Makes the table without the named columns.
-        droppable: Columns that may be left out, the first of them first.
-        more: Option that has all.
+        table: Returns the table without the given columns.
+        droppable: Columns to omit, in this order.
+        more: Option that prints all columns.
     """
     out = console()
     dropped: list[str] = []
+    # Measure at an unlimited width: otherwise rich reports the width of the terminal at most.
     unlimited = out.options.update(width=MAX_WIDTH)
     while (width := out.measure(table(dropped), options=unlimited).minimum) > out.width and len(dropped) < len(
         droppable
@@ -64,6 +70,4 @@ def print_fitting(table: Callable[[Collection[str]], Table], droppable: Sequence
     out.width = max(out.width, width)
     out.print(table(dropped))
     if dropped:
-        out.print(
-            f"columns not shown at this width: {', '.join(dropped)}; use {more} for all", style="dim", soft_wrap=True
-        )
+        out.print(f"omitted columns: {', '.join(dropped)}; use {more} for all", style="dim", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``sewdsl diff``: what makes one network another."""
+"""``sewdsl diff``: differences between two networks."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sewdsl.notation.network_diff import Change, Difference, diff_networks
 from sewdsl.terminal import echo
 
 EXIT_UNCOMPARABLE = 2
-"""Exit code where there is nothing to compare."""
+"""Exit code if a network cannot be read."""
 MAX_CHANGE_WIDTH = 60
-"""Characters of a change, after which its place is in the same column as the others'."""
+"""Longest change in characters for which paths are aligned in a column."""
 
 One = Annotated[
     str,
@@ -41,20 +41,21 @@ def command(one: One, other: Other, spec_options: SpecOptions = AS_WRITTEN, json
     """
     before, after = _network(one, spec_options), _network(other, spec_options)
     try:
-        found = diff_networks(before, after)
+        difference = diff_networks(before, after)
     except UnwritableNetwork as error:
         echo(f"error: {error}", err=True)
         raise typer.Exit(EXIT_UNCOMPARABLE) from None
     if json_:
-        echo_json(difference_to_json(before, after, found))
+        echo_json(difference_to_json(before, after, difference))
     else:
-        echo("\n".join(format_difference(before, after, found)))
-    raise typer.Exit(1 if found else 0)
+        echo("\n".join(format_difference(before, after, difference)))
+    raise typer.Exit(1 if difference else 0)
 
 
 def _network(spec: str, options: SpecOptions) -> Network:
-    found = find_source(spec, dialect=True)
-    if isinstance(found, SpecSource) and found.file is not None:
+    source = find_source(spec, dialect=True)
+    # One network may be a file and the other a layer string: files are never in a dialect.
+    if isinstance(source, SpecSource) and source.file is not None:
         options = options._replace(dialect=None)
     try:
         return load_network(spec, options)
@@ -62,19 +63,25 @@ def _network(spec: str, options: SpecOptions) -> Network:
         raise typer.Exit(EXIT_UNCOMPARABLE) from None
 
 
-def format_difference(before: Network, after: Network, found: Difference) -> Iterator[str]:
-    """Yield a difference as text."""
-    yield f"{before.name} -> {after.name}" if found else f"{before.name}, {after.name}: no difference"
-    for title, values in (("settings", found.settings), ("layers", ()), ("recipe", found.recipe), ("", found.figures)):
-        if title == "layers" and found.changes:
-            yield from ("", title, *_changes(found.changes))
-        elif values and found:
-            yield from ("", title or "figures")
+def format_difference(before: Network, after: Network, difference: Difference) -> Iterator[str]:
+    """Yield the lines of a difference."""
+    yield f"{before.name} -> {after.name}" if difference else f"{before.name}, {after.name}: no difference"
+    sections = (
+        ("settings", difference.settings),
+        ("layers", ()),
+        ("recipe", difference.recipe),
+        ("figures", difference.figures),
+    )
+    for title, values in sections:
+        if title == "layers" and difference.changes:
+            yield from ("", title, *_format_changes(difference.changes))
+        elif values and difference:
+            yield from ("", title)
             width = max(len(value.key) for value in values)
             yield from (f"  {value.key:{width}}  {value.before} -> {value.after}" for value in values)
 
 
-def _changes(changes: Sequence[Change]) -> Iterator[str]:
+def _format_changes(changes: Sequence[Change]) -> Iterator[str]:
     texts = []
     for change in changes:
         if change.before and change.after:
@@ -88,27 +95,28 @@ def _changes(changes: Sequence[Change]) -> Iterator[str]:
 
 
 def in_copies(copies: Sequence[Sequence[int]]) -> str:
-    """``copies 1 to 7``; of nested repeats ``copy 2 > copies 1 and 3``."""
+    """Return ``copies 1 to 7``, or ``copy 2 > copies 1 and 3`` for nested repeats."""
     return " > ".join(f"{'copies' if len(level) > 1 else 'copy'} {_numbers(level)}" for level in copies)
 
 
 def _numbers(numbers: Sequence[int]) -> str:
-    """``1, 3 to 5 and 7``."""
+    """Return ``1, 3 to 5 and 7``."""
     words: list[str] = []
+    # Value minus index is constant within a run of consecutive numbers.
     for _, group in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
-        run = [str(number) for _, number in group]
-        words += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else run  # noqa: PLR2004 -- '1 and 2' is no longer
+        run = [str(value) for _, value in group]
+        words += [f"{run[0]} to {run[-1]}"] if len(run) > 2 else run  # noqa: PLR2004 -- '1 and 2' is as short
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def difference_to_json(before: Network, after: Network, found: Difference) -> dict[str, Any]:
-    """Return a difference as plain data; None where nothing was or is."""
-    values = asdict(found)
+def difference_to_json(before: Network, after: Network, difference: Difference) -> dict[str, Any]:
+    """Return a difference as plain data; added layers have ``before`` None, removed layers ``after`` None."""
+    values = asdict(difference)
     layers = [
         {**change, "before": change["before"] or None, "after": change["after"] or None} for change in values["changes"]
     ]
     return {
-        "equal": not found,
+        "equal": not difference,
         "networks": [before.name, after.name],
         "settings": values["settings"],
         "layers": layers,

@@ -1,4 +1,4 @@
-"""``sewdsl doctor``: versions, devices, a comparison of every kernel with plain PyTorch, and speed."""
+"""``sewdsl doctor``: versions, devices, and tests of every kernel against plain PyTorch."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ def command(
     Compares every kernel with plain PyTorch (OK or FAIL) and measures its speed. Exits with code 1 if a kernel fails.
     """
     set_up_process()
-    import torch  # after the process is set up, and it takes seconds
+    import torch  # After set_up_process: threads must be configured before torch is imported.
 
     from sewdsl.probe import examine_machine
 
-    there = torch.cuda.is_available()
-    if device is Device.CUDA and not there:
+    has_gpu = torch.cuda.is_available()
+    if device is Device.CUDA and not has_gpu:
         echo("error: no GPU is available to PyTorch; use --device cpu", err=True)
         raise typer.Exit(2)
-    on = "cpu" if device is Device.CPU or not there else "cuda"
+    on = "cpu" if device is Device.CPU or not has_gpu else "cuda"
     facts = {"versions": examine_machine.installed_versions(), "machine": examine_machine.machine_facts()}
     checks, missing = [], examine_machine.list_missing(on)
     if as_json:
         checks = list(examine_machine.check_kernels(on))
         speeds = list(examine_machine.measure_speed(on)) if speed else []
-        found: dict[str, Any] = {"device": on, **facts, "missing": missing}
-        echo_json({**found, "kernels": [c._asdict() for c in checks], "speed": [s._asdict() for s in speeds]})
+        environment: dict[str, Any] = {"device": on, **facts, "missing": missing}
+        echo_json({**environment, "kernels": [c._asdict() for c in checks], "speed": [s._asdict() for s in speeds]})
     else:
         for title, values in facts.items():
             _print_facts(title, values)
@@ -60,9 +60,10 @@ def command(
                 out.print(f"  {line}", markup=False, highlight=False)
             out.print()
         out.print(f"kernels on {on}, compared with plain PyTorch", style="bold")
+        # Print each result at once: the first run compiles the kernels.
         for check in examine_machine.check_kernels(on):
             checks.append(check)
-            text = f"  {'OK' if check.ok else 'FAIL':4}  {check.name}, {check.dtype}: {_differences(check)}"
+            text = f"  {'OK' if check.ok else 'FAIL':4}  {check.name}, {check.dtype}: {_format_differences(check)}"
             out.print(text, style="green" if check.ok else "red", markup=False, highlight=False)
         if speed:
             _print_speed(list(examine_machine.measure_speed(on)))
@@ -70,8 +71,8 @@ def command(
         raise typer.Exit(1)
 
 
-def _differences(check: KernelCheck) -> str:
-    """Return both differences with their tolerances, or why there are none."""
+def _format_differences(check: KernelCheck) -> str:
+    """Format the differences of spikes and gradients with their tolerances, or the error of the kernel."""
     if check.spikes is None or check.gradient is None:
         return check.error
     spikes = f"{100 * check.spikes:.2g}% of the spikes differ (tolerance {100 * check.spike_tolerance:g}%)"

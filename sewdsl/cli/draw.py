@@ -1,4 +1,4 @@
-"""``sewdsl draw``: a network as a picture."""
+"""``sewdsl draw``: a diagram of a network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class PictureFormat(StrEnum):
-    """What is written."""
+    """Format of the output file."""
 
     SVG = "svg"
     PNG = "png"
@@ -42,14 +42,14 @@ class PictureFormat(StrEnum):
 
 
 class Direction(StrEnum):
-    """Where the signal flows: down or to the right."""
+    """Direction of the signal: top to bottom, or left to right."""
 
     TB = "TB"
     LR = "LR"
 
 
 class Theme(StrEnum):
-    """The colours of a picture."""
+    """Colour theme."""
 
     LIGHT = "light"
     DARK = "dark"
@@ -145,12 +145,13 @@ def command(
     length = _length(width, chosen)
     compilation = read(read_spec_text(spec), **spec_options.compile_options)
     network = require_network(compilation)
-    shown_as_text = out is None and chosen in {PictureFormat.DOT, PictureFormat.MERMAID}
-    path = Path("-") if shown_as_text else Path(out or _file_name(compilation, chosen))
+    # DOT and Mermaid are text, usually the input of another program.
+    to_stdout = out is None and chosen in {PictureFormat.DOT, PictureFormat.MERMAID}
+    path = Path("-") if to_stdout else Path(out or _file_name(compilation, chosen))
     require_free(path, overwrite=overwrite)
     from sewdsl.draw import PictureLook, RenderingError, fitting_depth, render_picture
 
-    drawn: dict[str, Any] = {
+    options: dict[str, Any] = {
         "expand": expand,
         "collapse": collapse,
         "depth": depth,
@@ -159,19 +160,19 @@ def command(
         "max_boxes": spec_options.most_boxes,
     }
     try:
-        content = render_picture(network, chosen.value, **drawn)
+        content = render_picture(network, chosen.value, **options)
     except RenderingError as error:
         fail(f"cannot draw {network.name}: {error}")
     if chosen is PictureFormat.MERMAID:
-        _say_if_too_large(content.decode())
+        _note_mermaid_limits(content.decode())
     write_file(path, content, str(path))
     if length is not None:
-        find_depth = partial(fitting_depth, network, **drawn)
-        _say_if_higher_than_a_page(content, chosen, length, find_depth, collapse=collapse)
+        find_depth = partial(fitting_depth, network, **options)
+        _note_page_height(content, chosen, length, find_depth, collapse=collapse)
 
 
-def _say_if_too_large(flowchart: str) -> None:
-    """Print a note if a page will show an error in place of Mermaid text."""
+def _note_mermaid_limits(flowchart: str) -> None:
+    """Print a note if the text exceeds Mermaid's default limits, with which a page shows an error instead."""
     from sewdsl.draw import MOST_CHARACTERS, MOST_EDGES, fits_mermaid_limits
 
     if not fits_mermaid_limits(flowchart):
@@ -179,10 +180,10 @@ def _say_if_too_large(flowchart: str) -> None:
         echo(f"note: the diagram exceeds Mermaid's default limits of {limits}", err=True)
 
 
-def _say_if_higher_than_a_page(
+def _note_page_height(
     content: bytes, form: PictureFormat, width: Length, find_depth: Callable[[], int | None], *, collapse: bool
 ) -> None:
-    """Print a note if a picture of some width is higher than a page, with the options that make it lower."""
+    """Print a note if the diagram is higher than a page, with the options that reduce its height."""
     from sewdsl.draw import aspect_ratio
     from sewdsl.draw.geometry import LONGEST, PAGE_HEIGHT
 
@@ -192,15 +193,15 @@ def _say_if_higher_than_a_page(
         case _:
             return
     if height > PAGE_HEIGHT:
-        fits = find_depth()
-        ways = [*(["--collapse"] * (not collapse)), *([] if fits is None else [f"--depth {fits}"])]
-        ways += ["a larger --width"] * (width.points < LONGEST)
-        remedy = f"; reduce the height with {join_choices(ways)}" if ways else ""
+        depth = find_depth()
+        remedies = [*(["--collapse"] * (not collapse)), *([] if depth is None else [f"--depth {depth}"])]
+        remedies += ["a larger --width"] * (width.points < LONGEST)
+        remedy = f"; reduce the height with {join_choices(remedies)}" if remedies else ""
         echo(f"note: the diagram is {height:.0f}pt high, but a page has {PAGE_HEIGHT:.0f}pt{remedy}", err=True)
 
 
 def _length(width: str | None, form: PictureFormat) -> Length | None:
-    """Return the width asked for."""
+    """Parse ``--width``; exit with a usage error if it is malformed or the format has no width."""
     if width is None:
         return None
     from sewdsl.draw import read_length
@@ -214,7 +215,7 @@ def _length(width: str | None, form: PictureFormat) -> Length | None:
 
 
 def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
-    """Return the format asked for, or the one that the file's suffix means."""
+    """Return the format of ``--format``, or of the file suffix."""
     if form is not None:
         return form
     if out is None or out == "-":
@@ -231,7 +232,8 @@ def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
 
 
 def _file_name(compilation: Compilation, form: PictureFormat) -> str:
-    """Return a file in the current folder, named after that of the network or, of a string, after the network."""
+    """Return a file name in the current folder, from the ``.net`` file or from the name of the network."""
     file = compilation.spec_source.file if compilation.spec_source else None
+    # Network names are free text; leading dots and hyphens would make hidden files and options.
     plain = re.sub(r"[^\w.+-]+", "-", compilation.result().name).strip(".-")
     return f"{file.stem if file else plain or 'network'}.{form.value}"

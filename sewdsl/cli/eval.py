@@ -1,4 +1,4 @@
-"""``sewdsl eval``: the accuracy of a run, of an exported folder or of a shipped network with trained weights."""
+"""``sewdsl eval``: accuracy of a run, an exported folder or a shipped network with trained weights."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def command(
         if is_exported(run) or (not is_there(run) and str(run) in trained_networks()):
             _evaluate_weights(folder, data, device, reading)
             return
-        folder.read_result()  # says at once if this is no run
+        folder.read_result()  # Fail before the import of Lightning, which takes seconds.
         from sewdsl.train.fit.train_run import evaluate_run
 
-        reported, found, samples = evaluate_run(folder, data, device.value, reading)
+        reported, measured, samples = evaluate_run(folder, data, device.value, reading)
         network = read(folder.spec).result()
-    print_accuracies(found, network, samples)
-    if (found.accuracy, found.best_accuracy) != (reported.accuracy, reported.best_accuracy):
-        was = f"{reported.accuracy:.2%} and {reported.best_accuracy:.2%}"
-        _fail_differing(was, reported)
+    print_accuracies(measured, network, samples)
+    if (measured.accuracy, measured.best_accuracy) != (reported.accuracy, reported.best_accuracy):
+        accuracies = f"{reported.accuracy:.2%} and {reported.best_accuracy:.2%}"
+        _fail_differing(accuracies, reported)
 
 
 def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, reading: Reading) -> None:
@@ -52,18 +52,20 @@ def _evaluate_weights(folder: RunFolder, data: Path | None, device: Device, read
     from sewdsl.train.fit.from_python import evaluate
     from sewdsl.train.fit.load_run import exported_epoch
 
-    found = evaluate(folder.path, data, device=device.value, reading=reading)
-    echo(f"accuracy {found.accuracy:.2%}, on all {found.samples:,} test samples of {found.data}")
-    if found.top5_accuracy is not None:
-        echo(f"top-5 accuracy {found.top5_accuracy:.2%}")
+    measured = evaluate(folder.path, data, device=device.value, reading=reading)
+    echo(f"accuracy {measured.accuracy:.2%}, on all {measured.samples:,} test samples of {measured.data}")
+    if measured.top5_accuracy is not None:
+        echo(f"top-5 accuracy {measured.top5_accuracy:.2%}")
+    # A shipped network is found by its name, which must not be a path.
     network = read(folder.path if folder.spec.is_file() else str(folder.path)).result()
-    for line in accuracy_claims(network, found.accuracy, found.accuracy, found.samples):
+    for line in accuracy_claims(network, measured.accuracy, measured.accuracy, measured.samples):
         echo(line)
+    # Shipped networks, and exports of a weights file, have no result to compare with.
     if not folder.result.exists():
         return
     result = folder.read_result()
     reported = result.best_accuracy if exported_epoch(folder) == "best" else result.accuracy
-    if reported != found.accuracy:
+    if reported != measured.accuracy:
         _fail_differing(f"{reported:.2%}", result)
 
 

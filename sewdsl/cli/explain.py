@@ -1,4 +1,4 @@
-"""``sewdsl explain``: what a diagnostic code means, with an example and its fixed form."""
+"""``sewdsl explain``: explanation of a diagnostic code, with an example and its fix."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sewdsl.terminal import echo, is_terminal
 
 
 def code_pages() -> dict[str, Path]:
-    """Return the file of the page on each code."""
+    """Return the Markdown file of each diagnostic code."""
     return {path.stem: path for path in sorted(resource_folder("codes").glob("*.md"))}
 
 
 def complete_code(incomplete: str) -> list[str]:
-    """Complete a code."""
+    """Complete a diagnostic code."""
     return [code for code in code_pages() if code.startswith(incomplete)]
 
 
@@ -48,6 +48,7 @@ def command(
 
 
 def _print(page: str) -> None:
+    # Pipes receive the Markdown source.
     if not is_terminal():
         write_output(page)
         return

@@ -1,4 +1,4 @@
-"""``sewdsl export``: a network in the format of another library, or as a folder for others."""
+"""``sewdsl export``: a network in the format of another library, or as a folder to share."""
 
 from __future__ import annotations
 
@@ -132,13 +132,13 @@ License = Annotated[
 ]
 
 FOLDER = "folder"
-"""What ``--to`` says for a folder with the network, its weights and a card."""
+"""Value of ``--to`` for a folder with the network, its weights and a model card."""
 SAMPLES = 4
-"""How many test samples ``--check`` shows."""
+"""Number of test samples for ``--check``."""
 NOISE = 2
-"""How many samples of random input it shows, where there are none."""
+"""Number of random samples for ``--check``, if there are no test samples."""
 MAX_NAMES = 3
-"""Layers that a message names."""
+"""Number of layers listed in a message."""
 
 
 def command(
@@ -159,36 +159,38 @@ def command(
 
     Uses the weights of a run, the weights in a file, or initial weights.
     """
-    folder = to == FOLDER
-    name = "python" if folder else _format(out, to)
-    run = is_run_folder(wanted)
+    to_folder = to == FOLDER
+    # In a folder, network.py is the only file that --check can run.
+    name = "python" if to_folder else _format(out, to)
+    is_run = is_run_folder(wanted)
     require(
-        (weights or any(spec_options), not run, f"--weights, {SPEC_OPTIONS} require a SPEC, not a RUN"),
-        (best, run, "--best requires a RUN"),
-        (data, run and check, "--data requires --check and a RUN"),
-        (license is not None, folder, "--license requires --to folder"),
+        (weights or any(spec_options), not is_run, f"--weights, {SPEC_OPTIONS} require a SPEC, not a RUN"),
+        (best, is_run, "--best requires a RUN"),
+        (data, is_run and check, "--data requires --check and a RUN"),
+        (license is not None, to_folder, "--license requires --to folder"),
         (dt is not None, name == "nir", "--dt requires --to nir"),
-        (overwrite, not folder, "--overwrite cannot replace a folder; choose another OUT"),
+        (overwrite, not to_folder, "--overwrite cannot replace a folder; choose another OUT"),
     )
     if dt is not None and not 0 < dt < inf:
         exit_with_usage_error(f"--dt must be above 0 and finite, got {dt:g}")
-    stated = "" if license is None else license_option(license)
+    license_id = "" if license is None else license_option(license)
     set_up_process()
     with run_errors():
         format_ = FORMATS[name]
         if dt is not None:
             format_ = replace(format_, write=partial(format_.write, dt=dt))
-        if not folder and out.suffix not in format_.endings:
+        if not to_folder and out.suffix not in format_.endings:
             exit_with_usage_error(f"OUT must end with {' or '.join(format_.endings)}, got '{out.suffix}'")
-        origin = WeightsSource(Path(wanted) if run else None, weights, best, seed)
-        trained = run or weights is not None
-        beside = trained and not format_.holds_weights and not folder
-        weights_file = out.with_suffix(".safetensors") if beside else None
-        if folder:
+        origin = WeightsSource(Path(wanted) if is_run else None, weights, best, seed)
+        trained = is_run or weights is not None
+        separate_weights = trained and not format_.holds_weights and not to_folder
+        weights_file = out.with_suffix(".safetensors") if separate_weights else None
+        # Check the output before the network is compiled and the weights are loaded.
+        if to_folder:
             require_free_folder(out)
         else:
             require_free(*filter(None, (out, weights_file)), overwrite=overwrite)
-        if run:
+        if is_run:
             from sewdsl.train.fit.load_run import load_model
             from sewdsl.train.store.run_folder import RunFolder
 
@@ -201,23 +203,23 @@ def command(
             model = compile_module(network, seed=seed, optimize=0).eval()
             if weights is not None:
                 _load(model, weights)
-        inputs = _inputs(model.network) if trained else ""
-        written = _written(model, format_, inputs, to_folder=folder) if check or not folder else b""
-        if folder:
-            text = (Path(wanted) / "spec.net").read_text("utf-8") if run else compilation.standalone_text()
-            write_exported_folder(out, ExportedNetwork(model, text, origin, inputs, stated))
+        inputs = _input_scaling(model.network) if trained else ""
+        content = _encode(model, format_, inputs, to_folder=to_folder) if check or not to_folder else b""
+        if to_folder:
+            text = (Path(wanted) / "spec.net").read_text("utf-8") if is_run else compilation.standalone_text()
+            write_exported_folder(out, ExportedNetwork(model, text, origin, inputs, license_id))
         if weights_file is not None:
             from sewdsl.exchange.weights import encode
 
             write_file(weights_file, encode(model.state_dict(), weights_file.suffix), f"{weights_file}: weights")
-        if not folder:
-            write_file(out, written, f"{out}: {model.network.name} as {name}, {len(written):,} bytes")
+        if not to_folder:
+            write_file(out, content, f"{out}: {model.network.name} as {name}, {len(content):,} bytes")
         if check:
-            _compare(model, format_, written, origin, data)
+            _compare(model, format_, content, origin, data)
 
 
-def _written(model: SpikingNetwork, format_: ExportFormat, inputs: str, *, to_folder: bool) -> bytes:
-    """Return the file; of a folder, the file that ``--check`` runs.
+def _encode(model: SpikingNetwork, format_: ExportFormat, inputs: str, *, to_folder: bool) -> bytes:
+    """Return the contents of the output file; for a folder, of the file that ``--check`` runs.
 
     Raises:
         ExportError: If the network cannot be written in the format.
@@ -247,75 +249,76 @@ def _format(out: Path, to: str | None) -> str:
 
 
 def _load(model: SpikingNetwork, path: Path) -> None:
-    """Load weights, by whatever scheme names them."""
+    """Load weights with the keys of any known scheme, and print a summary."""
     from sewdsl.exchange import weights
 
-    found = weights.read_weights(path)
-    scheme, *_ = weights.detect_schemes(found.tensors, model.network)
-    tensors, notes = weights.to_node_paths(found.tensors, model.network, scheme)
+    weights_file = weights.read_weights(path)
+    scheme, *_ = weights.detect_schemes(weights_file.tensors, model.network)
+    tensors, notes = weights.to_node_paths(weights_file.tensors, model.network, scheme)
     model.load_state_dict(tensors)
     mixed = mixture(model.network)
-    summary = [*found.notes, *notes, *rounding_notes(tensors)]
+    summary = [*weights_file.notes, *notes, *rounding_notes(tensors)]
     summary += [f"{mixed} (not recorded in weights files)"] if mixed else []
     echo("\n  ".join([f"{path}: weights with {scheme.name} keys", *summary]))
 
 
-def _inputs(network: Network) -> str:
-    """How inputs are scaled, by the recipe's dataset; empty where that is not known."""
+def _input_scaling(network: Network) -> str:
+    """Describe how the dataset of the recipe scales inputs; empty if unknown."""
     from sewdsl.train.data import DataOptions, find_dataset
 
-    known = find_dataset(network.recipe.on) if network.recipe else None
-    scaling = known(DataOptions(shape=network.settings.input)).scaling() if known else ""
-    return f"{scaling}, as in {known.name}" if known and scaling else ""
+    dataset = find_dataset(network.recipe.on) if network.recipe else None
+    scaling = dataset(DataOptions(shape=network.settings.input)).scaling() if dataset else ""
+    return f"{scaling}, as in {dataset.name}" if dataset and scaling else ""
 
 
 def _compare(
-    model: SpikingNetwork, format_: ExportFormat, written: bytes, origin: WeightsSource, data: Path | None
+    model: SpikingNetwork, format_: ExportFormat, content: bytes, origin: WeightsSource, data: Path | None
 ) -> None:
-    """Run the file and the module, and print the difference of their outputs, the tolerance, and what was tested.
+    """Run the exported file and the module, and print the difference of their outputs and the tolerance.
 
     Args:
         model: Module in evaluation mode.
-        origin: Where the weights come from: a run has test samples. Its seed is that of random input, too, and of the
-            choice of test samples.
-        data: Folder of the data of the run; None: as the run states.
+        content: Contents of the exported file.
+        origin: Source of the weights. A run provides test samples; the seed selects them, or the random input.
+        data: Dataset folder; None for the folder that the run recorded.
 
     Raises:
         typer.Exit: If an output differs by more than the tolerance, or no output depends on the input.
-        RunError, DataError: If the data was named, and is missing or damaged.
+        RunError, DataError: If ``data`` is set, and the dataset is missing or damaged.
     """
     import torch
 
     from sewdsl.exchange.write.compare_outputs import compare_outputs
     from sewdsl.train.watch import FiringRates
 
-    shown = _shown(model, origin, data)
-    x = next(iter(shown.batches))[0]
-    fired = FiringRates()
+    samples = _select_samples(model, origin, data)
+    x = next(iter(samples.batches))[0]
+    firing_rates = FiringRates()
     if format_.double:
         model, x = deepcopy(model).double(), x.double()
-    found = compare_outputs(model, format_, written, x)
-    with torch.no_grad(), fired.watch(model):
+    comparison = compare_outputs(model, format_, content, x)
+    with torch.no_grad(), firing_rates.watch(model):
         model(x)
-    silent = [name for name, rate in fired.rates.items() if not rate]
-    ends = [f"for {shown}", *_layers(silent, len(fired.rates))]
-    if not found.depends_on_input:
-        message = f"the comparison is not meaningful: the output for {shown} equals the output for zeros"
-        fail("\n  ".join([message, *ends[1:], _advice(shown, origin)]))
-    what = "outputs of all time-steps" if format_.sequence else "outputs"
+    silent = [name for name, rate in firing_rates.rates.items() if not rate]
+    coverage = [f"for {samples}", *_describe_silent_layers(silent, len(firing_rates.rates))]
+    # Equal outputs prove nothing if no spike reaches the output layer.
+    if not comparison.depends_on_input:
+        message = f"the comparison is not meaningful: the output for {samples} equals the output for zeros"
+        fail("\n  ".join([message, *coverage[1:], _advice(samples, origin)]))
+    subject = "outputs of all time-steps" if format_.sequence else "outputs"
     lines = [
-        f"{f'{output.name}: ' if output.name else ''}{what} differ by at most {output.difference:.1e} "
+        f"{f'{output.name}: ' if output.name else ''}{subject} differ by at most {output.difference:.1e} "
         f"(largest value {output.largest:.3g}, tolerance {output.tolerance:.1e})"
-        for output in found.outputs
+        for output in comparison.outputs
     ]
-    text = "\n  ".join([*lines, *ends])
-    if not all(output.accepted for output in found.outputs):
+    text = "\n  ".join([*lines, *coverage])
+    if not all(output.accepted for output in comparison.outputs):
         fail(text)
     echo(text)
 
 
-def _shown(model: SpikingNetwork, origin: WeightsSource, data: Path | None) -> ProbeSamples:
-    """Test samples of the run where they can be had, else random input."""
+def _select_samples(model: SpikingNetwork, origin: WeightsSource, data: Path | None) -> ProbeSamples:
+    """Return test samples of the run, or random input if there is no run or its dataset is missing."""
     from sewdsl.train.data.dataset import DataError
     from sewdsl.train.probe_target import SampleCount, random_input, samples_of_run
 
@@ -323,6 +326,7 @@ def _shown(model: SpikingNetwork, origin: WeightsSource, data: Path | None) -> P
         try:
             return samples_of_run(origin.run, data, SampleCount(SAMPLES, 1, origin.seed))
         except DataError as error:
+            # A missing dataset is an error only if the user named its folder.
             if data is not None:
                 raise
             lines = [f"note: using random input, because the test samples of the run are missing: {error}"]
@@ -330,8 +334,8 @@ def _shown(model: SpikingNetwork, origin: WeightsSource, data: Path | None) -> P
     return random_input(model.network, SampleCount(NOISE, 1, origin.seed))
 
 
-def _layers(silent: list[str], count: int) -> list[str]:
-    """How many layers of neurons have fired, and which have not; nothing of a network without spikes."""
+def _describe_silent_layers(silent: list[str], count: int) -> list[str]:
+    """Return a line with the number of neuron layers that fired, and the silent ones; empty without neurons."""
     if not count:
         return []
     if not silent:
@@ -340,10 +344,10 @@ def _layers(silent: list[str], count: int) -> list[str]:
     return [f"{count - len(silent)} of {count} neuron layers fired; not tested, because silent: {names}"]
 
 
-def _advice(shown: ProbeSamples, origin: WeightsSource) -> str:
-    """How a comparison comes to show something."""
+def _advice(samples: ProbeSamples, origin: WeightsSource) -> str:
+    """Return the remedy for a comparison in which no spike reaches the output."""
     if origin.run is not None:
-        remedy = "set --data DIR to use the test samples of the run" if shown.data is None else ""
+        remedy = "set --data DIR to use the test samples of the run" if samples.data is None else ""
         return remedy or f"run 'sewdsl probe rates {origin.run}' to find the silent layers"
     if origin.file is not None:
         return "export the run folder instead of the weights file, to compare on its test samples"

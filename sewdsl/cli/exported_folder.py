@@ -1,4 +1,4 @@
-"""``sewdsl export --to folder``: everything that a stranger needs, in a folder of its own."""
+"""``sewdsl export --to folder``: a self-contained folder with network, weights and model card."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from sewdsl.train.store.run_record import RunRecord
 
 SOURCE = "network.py"
-"""The network in plain PyTorch."""
+"""File with the network in plain PyTorch."""
 
 
 class WeightsSource(NamedTuple):
-    """Where the weights of an exported network come from.
+    """Source of the weights of an exported network: a run, a file, or random initialisation.
 
     Attributes:
-        best: Whether the weights are those of the run's best epoch, not of its last.
+        best: Whether the weights are from the best epoch of the run instead of the last.
         seed: Seed of the initial weights.
     """
 
@@ -40,7 +40,7 @@ class WeightsSource(NamedTuple):
     seed: int
 
     def describe(self) -> str:
-        """Return the same in sentences without the folders of this machine."""
+        """Describe the source in sentences for the model card, without local paths."""
         if self.run is not None:
             return f"The weights in this folder are those of the {'best' if self.best else 'last'} epoch of a run."
         if self.file is not None:
@@ -55,12 +55,12 @@ class WeightsSource(NamedTuple):
 
 
 class ExportedNetwork(NamedTuple):
-    """A network that is written as a folder.
+    """Network to write to a folder.
 
     Attributes:
-        text: The network with all that it uses, as a file.
-        inputs: How inputs are scaled, in words; may be empty.
-        license: Under which it may be used; empty: what the run says.
+        text: Self-contained ``.net`` file of the network.
+        inputs: Scaling of the inputs, in words; may be empty.
+        license: Identifier of the licence; empty for the licence of the run.
     """
 
     model: SpikingNetwork
@@ -71,18 +71,18 @@ class ExportedNetwork(NamedTuple):
 
 
 def require_free_folder(out: Path) -> None:
-    """Exit with code 1 if something is there already that is no empty folder."""
+    """Exit with code 1 if the path exists and is not an empty folder."""
     try:
-        taken = is_there(out) and not (is_folder(out) and not out.is_symlink() and not any(out.iterdir()))
+        exists = is_there(out) and not (is_folder(out) and not out.is_symlink() and not any(out.iterdir()))
     except OSError as error:
         fail(f"cannot read '{out}': {explain(error, out)}")
-    if taken:
+    if exists:
         fail(f"'{out}' exists and is not an empty folder; choose another OUT")
 
 
 def write_exported_folder(out: Path, exported: ExportedNetwork) -> None:
-    """Write a network as a folder that is not there or empty, whole or not at all, and print what is in it."""
-    files = _files(exported)
+    """Write a network to a new or empty folder, atomically, and print the list of its files."""
+    files = _render_files(exported)
     try:
         write_folder_atomically(out, files)
     except OSError as error:
@@ -90,18 +90,19 @@ def write_exported_folder(out: Path, exported: ExportedNetwork) -> None:
     echo(f"{out}: {exported.model.network.name}, with {', '.join(files)}; {sum(map(len, files.values())):,} bytes")
 
 
-def _files(exported: ExportedNetwork) -> Mapping[str, bytes]:
-    """Return the contents by name; no path of this machine is among them."""
+def _render_files(exported: ExportedNetwork) -> Mapping[str, bytes]:
+    """Return the contents of the files by name; they contain no local paths."""
     from sewdsl.exchange.errors import ExportError
     from sewdsl.exchange.write.python import source
     from sewdsl.tensor_file import encode_tensors
     from sewdsl.train.report.model_card import ExportedFiles, render_card
 
     text, origin = exported.text, exported.origin
-    network = read(Source("spec.net", text)).result()  # its lines are named after the file that lies beside
+    # Compile the exported text: comments in network.py refer to the lines of spec.net.
+    network = read(Source("spec.net", text)).result()
     epoch = "best" if origin.best else "last"
-    known = {EPOCH: epoch} if origin.run else {}
-    files = {"spec.net": text.encode(), WEIGHTS: encode_tensors(exported.model.state_dict(), known)}
+    metadata = {EPOCH: epoch} if origin.run else {}
+    files = {"spec.net": text.encode(), WEIGHTS: encode_tensors(exported.model.state_dict(), metadata)}
     name = ""
     try:
         code = source(network, exported.inputs).replace("net.safetensors", WEIGHTS)
@@ -129,7 +130,7 @@ def _files(exported: ExportedNetwork) -> Mapping[str, bytes]:
 
 
 def _facts(network: Network, exported: ExportedNetwork) -> RunRecord:
-    """What the card says: of a run all that is known of the weights that are written."""
+    """Return the record for the model card: that of the run, restricted to the exported weights."""
     from sewdsl.train.store import measurements
     from sewdsl.train.store.run_folder import RunFolder
     from sewdsl.train.store.run_record import RunRecord, load_record
@@ -139,6 +140,8 @@ def _facts(network: Network, exported: ExportedNetwork) -> RunRecord:
         data = {"on": network.recipe.on} if network.recipe else {}
         return RunRecord(network.name, text, data, {}, {}, measurements.NONE, "", license=exported.license)
     facts = load_record(RunFolder(origin.run))
-    command = facts.command.replace("--weights checkpoints/start.safetensors", "--weights FILE")  # they stay behind
+    # The initial weights are not exported.
+    command = facts.command.replace("--weights checkpoints/start.safetensors", "--weights FILE")
     facts = replace(facts, spec=text, command=command, license=exported.license or facts.license)
-    return replace(facts, energy=None) if origin.best else facts  # operations were counted with the last weights
+    # A run counts its operations with the last weights, so the count does not apply to the best.
+    return replace(facts, energy=None) if origin.best else facts

@@ -1,4 +1,4 @@
-"""``sewdsl fmt``: the one way to lay a file out."""
+"""``sewdsl fmt``: formatting of ``.net`` files."""
 
 from __future__ import annotations
 
@@ -83,23 +83,28 @@ def command(
     if dialect is not None:
         if out is not None:
             require_free(out, overwrite=overwrite)
-        written = _ours(files[0], options)
-        write_file(out or Path("-"), written.encode(), str(out))
+        text = _convert_dialect(files[0], options)
+        write_file(out or Path("-"), text.encode(), str(out))
         return
     results = [_format(name, bounds.value, check=check, diff=diff) for name in files]
     broken, changed = "broken" in results, "changed" in results
     raise typer.Exit(1 if broken or (changed and (check or diff)) else 0)
 
 
-def _ours(spec: str, options: Options) -> str:
-    """A text in another notation as a file of ours, with what is assumed in comments; it need not say its input."""
+def _convert_dialect(spec: str, options: Options) -> str:
+    """Convert a layer string in a dialect to a ``.net`` file, with the assumptions in comments."""
     compilation = read(read_spec_text(spec), **options)
-    said = [found for found in compilation.diagnostics if found.code not in {"missing-input", "dialect-assumption"}]
-    print_diagnostics(said)
-    if errors_in(said) or compilation.assembly is None or compilation.spec_source is None:
+    # The text of a .net file may omit the input shape, and the assumptions become comments.
+    diagnostics = [
+        diagnostic
+        for diagnostic in compilation.diagnostics
+        if diagnostic.code not in {"missing-input", "dialect-assumption"}
+    ]
+    print_diagnostics(diagnostics)
+    if errors_in(diagnostics) or compilation.assembly is None or compilation.spec_source is None:
         raise typer.Exit(1)
     assembly, notation = compilation.assembly, " ".join(str(options["dialect"]).split())
-    assumed = [found.message for found in compilation.diagnostics if found.code == "dialect-assumption"]
+    assumed = [diagnostic.message for diagnostic in compilation.diagnostics if diagnostic.code == "dialect-assumption"]
     if "steps" not in assembly.settings:
         assumed.append("steps is 1 (not specified)")
     comments = [f"{' '.join(compilation.spec_source.source.text.split())} in dialect {notation}"]
@@ -112,24 +117,25 @@ def _ours(spec: str, options: Options) -> str:
 
 
 def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:
-    """Format one file: ``broken``, ``changed`` or ``same``."""
-    found = find_source(read_spec_text(name) if name == "-" else Path(name), bounds)
-    if isinstance(found, Diagnostic):
-        print_diagnostics([found])
+    """Format one file; return ``broken``, ``changed`` or ``same``."""
+    spec_source = find_source(read_spec_text(name) if name == "-" else Path(name), bounds)
+    if isinstance(spec_source, Diagnostic):
+        print_diagnostics([spec_source])
         return "broken"
     try:
-        laid_out = format_source(found.source, bounds)
+        formatted = format_source(spec_source.source, bounds)
     except SewdslError as error:
         print_diagnostics(error.diagnostics)
         return "broken"
-    changed = laid_out != found.source.text
+    changed = formatted != spec_source.source.text
     if diff and changed:
-        before, after = (t.splitlines(keepends=True) for t in (found.source.text, laid_out))
+        before, after = (t.splitlines(keepends=True) for t in (spec_source.source.text, formatted))
         write_output("".join(difflib.unified_diff(before, after, f"{name} before", f"{name} after")))
     if check and changed:
         echo(f"{name}: would change", err=True)
-    if found.file is None and not (check or diff):
-        write_output(laid_out)
-    elif changed and found.file is not None and not (check or diff):
-        rewrite(found.file, laid_out, f"{name}: formatted")
+    # Standard input is always written back, so that editors can use the command as a filter.
+    if spec_source.file is None and not (check or diff):
+        write_output(formatted)
+    elif changed and spec_source.file is not None and not (check or diff):
+        rewrite(spec_source.file, formatted, f"{name}: formatted")
     return "changed" if changed else "same"

@@ -1,4 +1,4 @@
-"""``sewdsl import``: a model of another library as a network, with its weights next to it."""
+"""``sewdsl import``: conversion of NIR files and PyTorch modules to ``.net`` files and weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ReadoutMode(StrEnum):
-    """How the outputs of the time-steps become one."""
+    """Reduction of the output over time-steps."""
 
     MEAN = "mean"
     SUM = "sum"
@@ -127,36 +127,37 @@ def command(
     set_up_process()
     with run_errors():
         if python:
-            found = _from_python(source, shape or (), steps, readout, name)
+            imported = _from_python(source, shape or (), steps, readout, name)
         else:
             from sewdsl.exchange.read import nir
 
-            wanted = nir.NirReadOptions(dt, shape, steps, None if readout is None else readout.value, name)
-            found = nir.read_graph(Path(source), wanted)
-        _write(found, source, out)
+            options = nir.NirReadOptions(dt, shape, steps, None if readout is None else readout.value, name)
+            imported = nir.read_graph(Path(source), options)
+        _write(imported, source, out)
 
 
-def _split(source: str) -> tuple[str, str]:
-    """Return the module, or the file of Python, and the callable after the colon; ``C:`` of Windows is of the file."""
+def _split_source(source: str) -> tuple[str, str]:
+    """Split ``MODULE:CALLABLE``; return the module or the Python file, and the callable."""
+    # The colon of a Windows drive does not separate a callable.
     drive, rest = os.path.splitdrive(source)
-    place, _, attribute = rest.partition(":")
-    return drive + place, attribute
+    module, _, attribute = rest.partition(":")
+    return drive + module, attribute
 
 
 def _check_source(source: str, *, python: bool) -> None:
-    """Exit with a usage error if it is said how Python is imported, or that Python is to be, and not both."""
-    place, attribute = _split(source)
-    if place.endswith(".py") and not (python and attribute):
-        named = Path(place).with_suffix("").name
-        called = f"{named}:{attribute or 'CALLABLE'}"
+    """Exit with a usage error if SOURCE does not match ``--python``."""
+    module, attribute = _split_source(source)
+    if module.endswith(".py") and not (python and attribute):
+        module_name = Path(module).with_suffix("").name
+        call = f"{module_name}:{attribute or 'CALLABLE'}"
         exit_with_usage_error(
-            f"SOURCE is a Python file; import a callable: sewdsl import --python {called} OUT.net --input CxHxW"
+            f"SOURCE is a Python file; import a callable: sewdsl import --python {call} OUT.net --input CxHxW"
         )
-    if python and place.endswith(".py"):
-        folder = Path(place).parent
+    if python and module.endswith(".py"):
+        folder = Path(module).parent
         where = f" from the folder {folder}" if str(folder) != "." else ""
-        exit_with_usage_error(f"--python requires a module, not a file; use {Path(place).stem}:{attribute}{where}")
-    if python and not (place and attribute):
+        exit_with_usage_error(f"--python requires a module, not a file; use {Path(module).stem}:{attribute}{where}")
+    if python and not (module and attribute):
         exit_with_usage_error(f"--python requires MODULE:CALLABLE, got '{source}'")
 
 
@@ -172,52 +173,56 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
 def _from_python(
     source: str, shape: tuple[int, ...], steps: int | None, readout: ReadoutMode | None, name: str | None
 ) -> ImportedNetwork:
-    """Import and call the callable that the user named; the current folder is searched after all other folders."""
+    """Build the model with the callable, and convert it."""
     from sewdsl.exchange.read import torch_modules
 
-    place, attribute = _split(source)
-    # Last, so that no other file in the folder takes the place of a module that torch imports later.
+    module_name, attribute = _split_source(source)
+    # Append the current folder: its files must not shadow modules that torch imports later.
     sys.path.append("")
-    made = _called(place, attribute)
+    model = _call(module_name, attribute)
     try:
         return torch_modules.read_module(
-            made, shape, steps, None if readout is None else readout.value, name or attribute
+            model, shape, steps, None if readout is None else readout.value, name or attribute
         )
-    except ExportError as refusal:
-        written = re.match(r".* in plain PyTorch, written by sewdsl from (.+)\.\n", sys.modules[place].__doc__ or "")
-        if written is None:
+    except ExportError as error:
+        # Files exported by sewdsl call functions that cannot be imported: name their .net file instead.
+        origin = re.match(
+            r".* in plain PyTorch, written by sewdsl from (.+)\.\n", sys.modules[module_name].__doc__ or ""
+        )
+        if origin is None:
             raise
-        message = f"{place} was exported by sewdsl from {written[1]}; use that file instead ({refusal})"
+        message = f"{module_name} was exported by sewdsl from {origin[1]}; use that file instead ({error})"
         raise ExportError(message) from None
 
 
-def _called(place: str, attribute: str) -> Any:
-    """What a callable of a module gives, which is to be a module of torch."""
+def _call(module_name: str, attribute: str) -> Any:
+    """Import a module and call an attribute of it; the result must be a ``torch.nn.Module``."""
     from torch import nn
 
     try:
-        made = getattr(import_module(place), attribute)()
+        model = getattr(import_module(module_name), attribute)()
     except Exception as error:
-        raise ExportError(f"cannot call {place}:{attribute}: {type(error).__name__}: {error}") from error
-    if not isinstance(made, nn.Module):
-        raise ExportError(f"{place}:{attribute} returned {type(made).__name__}, expected a torch.nn.Module")
-    return made
+        raise ExportError(f"cannot call {module_name}:{attribute}: {type(error).__name__}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise ExportError(f"{module_name}:{attribute} returned {type(model).__name__}, expected a torch.nn.Module")
+    return model
 
 
-def _write(found: ImportedNetwork, source: str, out: Path) -> None:
+def _write(imported: ImportedNetwork, source: str, out: Path) -> None:
     from sewdsl.exchange import weights
 
     weights_file = out.with_suffix(".safetensors")
-    first, rest = found.text.split("\n", 1)
-    comment_lines = [f"Imported from {Path(source).name}; the weights are in {weights_file.name}.", *found.assumed]
+    # The version must stay on the first line of the file.
+    first, rest = imported.text.split("\n", 1)
+    comment_lines = [f"Imported from {Path(source).name}; the weights are in {weights_file.name}.", *imported.assumed]
     comment = "\n".join(f"# {line}" for line in comment_lines)
-    write_file(weights_file, weights.encode(found.tensors, weights_file.suffix), "")
+    write_file(weights_file, weights.encode(imported.tensors, weights_file.suffix), "")
     write_file(out, f"{first}\n{comment}\n{rest}".encode(), "")
-    layers, parameters = len(found.network) - 1, found.network.total_parameters
-    echo(f"{out}: {found.network.name}, {layers:,} layers, {parameters:,} parameters")
-    for note in filter(None, (*found.notes, mixture(found.network))):
+    layers, parameters = len(imported.network) - 1, imported.network.total_parameters
+    echo(f"{out}: {imported.network.name}, {layers:,} layers, {parameters:,} parameters")
+    for note in filter(None, (*imported.notes, mixture(imported.network))):
         echo(f"  {note}")
-    element_count = sum(value.numel() for value in found.tensors.values())
-    echo(f"{weights_file}: {len(found.tensors):,} tensors, {element_count:,} values")
-    for assumption in found.assumed:
+    element_count = sum(value.numel() for value in imported.tensors.values())
+    echo(f"{weights_file}: {len(imported.tensors):,} tensors, {element_count:,} values")
+    for assumption in imported.assumed:
         echo(f"note: {assumption}", err=True)

@@ -1,4 +1,4 @@
-"""What commands print with ``--json``: types that mypy holds the code to, and the schemas that follow from them."""
+"""Types of the ``--json`` output, and JSON Schemas generated from them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from importlib import import_module
 from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypeAlias, get_origin
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
-from typing_extensions import TypedDict, is_typeddict  # pydantic takes no other before Python 3.12
+from typing_extensions import TypedDict, is_typeddict  # pydantic requires these before Python 3.12
 
 from sewdsl.compiler.catalogue import ListedName, ListedNetwork
 
 SCHEMA_VERSION = "https://json-schema.org/draft/2020-12/schema"
 EXACT = ConfigDict(extra="forbid")
-"""Nothing is printed that a schema does not name. Types within another type take its configuration."""
+"""Configuration that forbids other keys; nested types inherit it."""
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
@@ -28,7 +28,7 @@ def make_schema(kind: Any) -> dict[str, Any]:
 
 
 class TextPlace(TypedDict):
-    """Part of a text: lines and columns from 1, offsets from 0; what ends it is not part of it."""
+    """Part of a source: lines and columns count from 1, offsets from 0; the end is exclusive."""
 
     file: str
     line: Annotated[int, Field(ge=1)]
@@ -40,13 +40,13 @@ class TextPlace(TypedDict):
 
 
 class TextEdit(TextPlace):
-    """A part of a text, and what replaces it."""
+    """Part of a source and its replacement."""
 
     text: str
 
 
 class TextFix(TypedDict):
-    """A change that solves a problem; safe: there is one reading only."""
+    """Fix of a diagnostic; safe: the meaning of the source is not in doubt."""
 
     title: str
     safe: bool
@@ -54,7 +54,7 @@ class TextFix(TypedDict):
 
 
 class FoundProblem(TextPlace):
-    """A diagnostic."""
+    """Diagnostic."""
 
     code: str
     severity: Literal["error", "warning", "note"]
@@ -66,13 +66,13 @@ class FoundProblem(TextPlace):
 
 
 class SpecProblem(FoundProblem):
-    """A diagnostic of one of several specs."""
+    """Diagnostic of one of several specs."""
 
     spec: str
 
 
 class CheckedSpecs(TypedDict):
-    """Of ``check``; fixed: the texts of strings after ``--fix``, by spec."""
+    """Output of ``check``; fixed: layer strings after ``--fix``, by spec."""
 
     valid: bool
     diagnostics: list[SpecProblem]
@@ -80,7 +80,7 @@ class CheckedSpecs(TypedDict):
 
 
 class ShownLayer(TypedDict):
-    """A node of a network."""
+    """Node of a network."""
 
     path: str
     kind: str
@@ -93,7 +93,7 @@ class ShownLayer(TypedDict):
 
 
 class Figure(TypedDict):
-    """What an ``expect`` or ``claim`` line says, and what is computed; holds: None where what it says is no figure."""
+    """Value of an ``expect`` or ``claim`` line and the computed value; holds: None if the value must be measured."""
 
     quantity: str
     kind: Literal["expect", "claim"]
@@ -104,7 +104,7 @@ class Figure(TypedDict):
 
 
 class ShownNetwork(TypedDict):
-    """Of ``show``; multiply-accumulates are those of a time-step and sample."""
+    """Output of ``show``; multiply-accumulates are per time-step and sample."""
 
     name: str
     settings: dict[str, str | int | bool | None]
@@ -118,7 +118,7 @@ class ShownNetwork(TypedDict):
 
 
 class KeptValue(TypedDict):
-    """What waits for the backward pass."""
+    """Tensor that is saved for the backward pass."""
 
     layer: str
     path: str
@@ -127,7 +127,7 @@ class KeptValue(TypedDict):
 
 
 class ShownMemory(TypedDict):
-    """Of ``show --memory``: a training step, in bytes."""
+    """Output of ``show --memory``: memory of a training step in bytes."""
 
     name: str
     samples: Count
@@ -145,20 +145,20 @@ class ShownMemory(TypedDict):
 
 
 class Costs(TypedDict):
-    """Energy of an operation, in pJ."""
+    """Energy per operation in pJ."""
 
     mac: float
     ac: float
 
 
 class MeasuredActivity(TypedDict):
-    """What a measured layer has in addition."""
+    """Additional fields of a measured layer."""
 
     activity: NotRequired[float]
 
 
 class EnergyOfLayer(MeasuredActivity):
-    """Operations of a layer for one sample; activity: the measured share of its inputs that are not zero."""
+    """Operations of a layer for one sample; activity: measured fraction of non-zero inputs."""
 
     path: str
     multiplies: bool
@@ -170,7 +170,7 @@ class EnergyOfLayer(MeasuredActivity):
 
 
 class TotalEnergy(TypedDict):
-    """Of a network and one sample, in J."""
+    """Energy of a network for one sample in J."""
 
     name: str
     steps: Count
@@ -181,13 +181,13 @@ class TotalEnergy(TypedDict):
 
 
 class ShownEnergy(TotalEnergy):
-    """Of ``show --energy``: operations of one sample, and energies in J."""
+    """Output of ``show --energy``: operations of one sample, and energies in J."""
 
     layers: list[EnergyOfLayer]
 
 
 class Probed(TypedDict):
-    """What was looked at, and what it was shown; data: None for random input."""
+    """Subject and input of a probe; data: None for random input."""
 
     run: str | None
     weights: Literal["initial", "best", "last"]
@@ -199,7 +199,7 @@ class Probed(TypedDict):
 
 
 class ProbedEnergyOfLayer(EnergyOfLayer):
-    """The same of a layer that was looked at: its share that is not zero, the usual estimate, memory, NeuroBench's."""
+    """Operations of a probed layer, with its rate of non-zero inputs, estimate, memory and NeuroBench metrics."""
 
     rate: float
     estimate: float
@@ -211,14 +211,14 @@ class ProbedEnergyOfLayer(EnergyOfLayer):
 
 
 class MemoryPricesShown(TypedDict):
-    """Energy of a word that is read or written, in pJ."""
+    """Energy per word that is read or written, in pJ."""
 
     weight: float
     membrane: float
 
 
 class NeuroBenchFigures(TypedDict):
-    """Of one sample, by NeuroBench's names."""
+    """Metrics of one sample with NeuroBench's names."""
 
     Effective_MACs: float
     Effective_ACs: float
@@ -227,7 +227,7 @@ class NeuroBenchFigures(TypedDict):
 
 
 class EnergyClaim(TypedDict):
-    """What a source prints, next to the usual estimate in J, and the mean rate that it implies."""
+    """Published energy, the estimate in J, and the mean firing rate implied by the published energy."""
 
     printed: str
     source: str
@@ -238,7 +238,7 @@ class EnergyClaim(TypedDict):
 
 
 class ProbedEnergy(TotalEnergy, Probed):
-    """Of ``probe energy``: operations of one sample, and energies in J."""
+    """Output of ``probe energy``: operations of one sample, and energies in J."""
 
     layers: list[ProbedEnergyOfLayer]
     counted_energy: float
@@ -252,7 +252,7 @@ class ProbedEnergy(TotalEnergy, Probed):
 
 
 class BlockOfRates(TypedDict):
-    """A residual block: the firing rate of its branch A, the mean of its output O."""
+    """Residual block: firing rate of its branch A, mean of its output O."""
 
     block: int
     name: str
@@ -262,7 +262,7 @@ class BlockOfRates(TypedDict):
 
 
 class BlockOfGradients(TypedDict):
-    """A residual block: the norm of the loss's gradient by its input S."""
+    """Residual block: norm of the loss gradient at its input S."""
 
     block: int
     name: str
@@ -271,7 +271,7 @@ class BlockOfGradients(TypedDict):
 
 
 class ProbedRates(Probed):
-    """Of ``probe rates``; by_events: the share of the batches in which a convolution looked at active inputs alone."""
+    """Output of ``probe rates``; by_events: fraction of batches in which a convolution was event-driven."""
 
     name: str
     quantity: str
@@ -280,7 +280,7 @@ class ProbedRates(Probed):
 
 
 class ProbedGradients(Probed):
-    """Of ``probe gradients``."""
+    """Output of ``probe gradients``."""
 
     name: str
     quantity: str
@@ -289,7 +289,7 @@ class ProbedGradients(Probed):
 
 
 class ChangedValue(TypedDict):
-    """A setting, a part of the recipe, or a figure."""
+    """Changed setting, entry of the recipe, or figure."""
 
     key: str
     before: str
@@ -297,7 +297,7 @@ class ChangedValue(TypedDict):
 
 
 class ChangedLayer(TypedDict):
-    """A layer; None where nothing was or is."""
+    """Changed layer; before is None for an added layer, after for a removed layer."""
 
     before: str | None
     after: str | None
@@ -307,7 +307,7 @@ class ChangedLayer(TypedDict):
 
 
 class Differences(TypedDict):
-    """Of ``diff``."""
+    """Output of ``diff``."""
 
     equal: bool
     networks: list[str]
@@ -318,7 +318,7 @@ class Differences(TypedDict):
 
 
 class ListedRun(TypedDict):
-    """A run; what is not known is None."""
+    """Run; unknown values are None."""
 
     path: str
     network: str | None
@@ -335,7 +335,7 @@ class ListedRun(TypedDict):
 
 
 class ExaminedKernel(TypedDict):
-    """A comparison of kernels with plain PyTorch; the differences are None where there is an error."""
+    """Comparison of a kernel with plain PyTorch; differences are None if the kernel raised an error."""
 
     name: str
     dtype: str
@@ -349,7 +349,7 @@ class ExaminedKernel(TypedDict):
 
 
 class MeasuredSpeed(TypedDict):
-    """How long something takes, and how many times as long something else."""
+    """Time of a benchmark, and the time of its reference as a multiple."""
 
     name: str
     milliseconds: float
@@ -358,7 +358,7 @@ class MeasuredSpeed(TypedDict):
 
 
 class Examined(TypedDict):
-    """Of ``doctor``."""
+    """Output of ``doctor``."""
 
     device: Literal["cpu", "cuda"]
     versions: dict[str, str]
@@ -369,7 +369,7 @@ class Examined(TypedDict):
 
 
 class PlanStep(TypedDict):
-    """One step of a plan, in words: its nodes, how they run, how its value lies in memory and what is kept of it."""
+    """Step of an execution plan, in words: its nodes, kernels, memory layout and saved tensors."""
 
     nodes: list[str]
     runs: list[str]
@@ -378,7 +378,7 @@ class PlanStep(TypedDict):
 
 
 class PlanOfSteps(TypedDict):
-    """Of ``compile --emit plan``."""
+    """Output of ``compile --emit plan``."""
 
     name: str
     on: str
@@ -386,14 +386,14 @@ class PlanOfSteps(TypedDict):
 
 
 class DonePass(TypedDict):
-    """What a pass did, in words; empty: nothing."""
+    """Changes by a pass, in words; empty if there are none."""
 
     name: str
     said: str
 
 
 class ListedTensor(TypedDict):
-    """A tensor of a file of weights."""
+    """Tensor in a weights file."""
 
     key: str
     dtype: str
@@ -401,7 +401,7 @@ class ListedTensor(TypedDict):
 
 
 class ShownWeights(TypedDict):
-    """Of ``weights show``; schemes: whose keys these are, where a network says of what."""
+    """Output of ``weights show``; schemes: detected key schemes, empty without ``--net``."""
 
     file: str
     numbers: Count
@@ -411,7 +411,7 @@ class ShownWeights(TypedDict):
 
 
 class ListedVariant(TypedDict):
-    """Of ``study --list``."""
+    """Output of ``study --list``."""
 
     title: str
     labels: dict[str, str]
@@ -420,11 +420,11 @@ class ListedVariant(TypedDict):
 
 
 class Output(NamedTuple):
-    """What a command prints with ``--json``.
+    """JSON output of a command.
 
     Attributes:
-        command: With the argument or option that makes it print this.
-        form: The type of it, or ``MODULE:TYPE`` of one whose module takes long to load.
+        command: Command with the argument or option that selects the output, e.g. ``show --memory``.
+        form: Type of the output, or ``MODULE:TYPE`` if the module is slow to import.
     """
 
     command: str
@@ -432,12 +432,12 @@ class Output(NamedTuple):
 
     @property
     def name(self) -> str:
-        """For ``sewdsl schema``: ``show-memory``."""
+        """Name for ``sewdsl schema``, e.g. ``show-memory``."""
         return self.command.replace(" --", "-").replace(" ", "-")
 
     @property
     def kind(self) -> Any:
-        """The type itself."""
+        """Type of the output; imports its module if necessary."""
         if not isinstance(self.form, str):
             return self.form
         module, _, name = self.form.partition(":")
@@ -445,8 +445,8 @@ class Output(NamedTuple):
 
 
 def outputs() -> Mapping[str, Output]:
-    """What all commands print with ``--json``, by the name that ``sewdsl schema`` takes."""
-    every = [
+    """Return the JSON outputs of all commands, by their names for ``sewdsl schema``."""
+    all_outputs = [
         Output("check", CheckedSpecs),
         Output("show", ShownNetwork),
         Output("show --memory", ShownMemory),
@@ -467,4 +467,4 @@ def outputs() -> Mapping[str, Output]:
         Output("weights show", ShownWeights),
         Output("doctor", Examined),
     ]
-    return {output.name: output for output in every}
+    return {output.name: output for output in all_outputs}

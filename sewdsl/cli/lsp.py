@@ -1,4 +1,4 @@
-"""``sewdsl lsp``: the language server, for editors."""
+"""``sewdsl lsp``: language server for editors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.metadata import version
 from sewdsl.cli.output import write_output
 
 REQUEST_FAILED = -32803
-"""Code of the protocol for a request that cannot be answered, through no fault of the client."""
+"""Error code of the Language Server Protocol for a valid request that fails."""
 
 
 def command() -> None:
@@ -23,17 +23,23 @@ def command() -> None:
         from sewdsl.lsp.server import is_failure, serve
     except ModuleNotFoundError:
         if sys.stdin and not sys.stdin.isatty():
-            _refuse("'sewdsl lsp' requires pygls, which is not installed; install it with: pip install 'sewdsl[lsp]'")
+            _answer_with_error(
+                "'sewdsl lsp' requires pygls, which is not installed; install it with: pip install 'sewdsl[lsp]'"
+            )
         raise
     from sewdsl.train.data import datasets
 
-    logging.getLogger("pygls").setLevel(logging.ERROR)  # a text that changes while it is asked about is no news
+    # pygls warns about every request that is cancelled because the text has changed.
+    logging.getLogger("pygls").setLevel(logging.ERROR)
     logging.getLogger("pygls.protocol.json_rpc").addFilter(is_failure)
     serve(version("sewdsl"), sorted(datasets())).run()
 
 
-def _refuse(reason: str) -> None:
-    """Answer the first request with an error: editors show it, and log what is printed."""
+def _answer_with_error(reason: str) -> None:
+    """Answer the first request with an error.
+
+    Editors show the error to the user, but write standard error to a log file.
+    """
     length = 0
     with suppress(ValueError):
         while header := sys.stdin.buffer.readline().strip():

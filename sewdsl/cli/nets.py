@@ -1,4 +1,4 @@
-"""``sewdsl nets``: the networks that come with sewdsl, and the names of the language."""
+"""``sewdsl nets``: shipped networks, and kinds of the language."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sewdsl.elaborate.suggestions import did_you_mean
 from sewdsl.terminal import is_terminal
 
 NO_RECIPE, LIBRARIES = "without a recipe", "libraries"
-"""Groups of networks without a dataset, and of files without a network."""
+"""Headings for networks without a dataset, and for files without a network."""
 MIN_SOURCE = 30
-"""Characters after a name that are printed however narrow the terminal is."""
+"""Smallest width in characters of a line after the name, even on narrow terminals."""
 
 
 def command(
@@ -47,13 +47,13 @@ def command(
     files = shipped_networks()
     require((json_, name not in files, "--json is not supported for a single network"))
     if kinds:
-        named = list_names()
+        kind_names = list_names()
         if json_:
-            echo_json([asdict(each) for each in named])
+            echo_json([asdict(kind) for kind in kind_names])
             return
         table = Table("name", "family", "description", header_style="bold", box=None)
-        for each in named:
-            table.add_row(each.name, each.family, each.meaning)
+        for kind in kind_names:
+            table.add_row(kind.name, kind.family, kind.meaning)
         console().print(table)
     elif name in files:
         write_output(files[name].read_text(encoding="utf-8"))
@@ -69,15 +69,15 @@ def command(
 
 
 def print_networks(networks: list[ListedNetwork]) -> None:
-    """Print a line for each network, by dataset; libraries come last. On a terminal, sources end where its lines do."""
+    """Print one line per network, grouped by dataset; libraries are last. Cut sources at the width of a terminal."""
     out = console()
     groups: dict[str, list[ListedNetwork]] = {}
     for network in networks:
         group = LIBRARIES if network.network is None else network.data or NO_RECIPE
         groups.setdefault(group, []).append(network)
     width = max(map(len, [NO_RECIPE, *(network.name for network in networks)]))
-    for number, group in enumerate(sorted(groups, key=lambda group: (group == LIBRARIES, group == NO_RECIPE, group))):
-        if number:
+    for index, group in enumerate(sorted(groups, key=lambda group: (group == LIBRARIES, group == NO_RECIPE, group))):
+        if index:
             out.print()
         out.print(f"{group:<{width}}  parameters  source", style="bold", soft_wrap=True)
         for network in groups[group]:
@@ -90,7 +90,7 @@ def print_networks(networks: list[ListedNetwork]) -> None:
 
 
 def compact_count(count: int) -> str:
-    """Return a count with three digits, as tables have it: ``131k``, ``25.6M``.
+    """Format a count with three significant digits: ``131k``, ``25.6M``.
 
     >>> [compact_count(count) for count in (822, 43119, 130938, 25557032)]
     ['822', '43.1k', '131k', '25.6M']

@@ -1,4 +1,4 @@
-"""Tables of a network on a terminal: layers, operations and energy, memory."""
+"""Tables of a network: layers, operations and energy, memory, execution plan."""
 
 from __future__ import annotations
 
@@ -38,15 +38,20 @@ ENERGY_FOOTNOTE = (
 )
 
 COUNTS = ("dense", "events", "accumulations")
-"""Ways of counting operations."""
+"""Columns with counts of operations."""
 DETAILS = ("layer", "breaks even at", "input", "events")
-"""Columns of energy that a short table does not have, in the order in which a narrow terminal leaves them out."""
+"""Columns omitted from a short energy table, and omitted first from a long table on a narrow terminal."""
 
 
 def print_energy(
     network: Network, lines: Sequence[LayerCounts], title: str, costs: EnergyCosts, *, short: bool = False
 ) -> None:
-    """Print a line for each layer with weights, the totals, and what they rest on; if short, without ``DETAILS``."""
+    """Print operations and energy of each layer with weights, the totals and a footnote.
+
+    Args:
+        lines: Counts of each layer, for one sample.
+        short: Whether to omit the columns of ``DETAILS``.
+    """
     others = uncounted_kinds(network)
     more = f" {', '.join(others)} are not counted either: they multiply real values." if others else ""
     out = console()
@@ -97,16 +102,16 @@ def _table(lines: Sequence[LayerCounts], costs: EnergyCosts, dropped: Collection
 
 
 SHOWN = 5
-"""Layers that a note names."""
+"""Number of layers listed in a note."""
 
 
-def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
-    """Print what is kept, layer by layer, and the totals."""
+def print_memory(network: Network, peak: PeakMemory, *, expand: bool) -> None:
+    """Print the saved tensors of each layer or block, and the peak memory of a training step."""
     out = console()
-    out.print(f"{network.name}: a training step on {describe_load(found.sizes)}", style="bold")
-    out.print(_memory_layers(kept_values(network, found) if expand else kept_values_by_block(network, found)))
-    out.print(_totals(found))
-    names = found.sizes.not_predicted
+    out.print(f"{network.name}: a training step on {describe_load(peak.sizes)}", style="bold")
+    out.print(_memory_layers(kept_values(network, peak) if expand else kept_values_by_block(network, peak)))
+    out.print(_totals(peak))
+    names = peak.sizes.not_predicted
     if names:
         more = f"{', '.join(names[:SHOWN])}{f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''}"
         words = (
@@ -115,23 +120,23 @@ def print_memory(network: Network, found: PeakMemory, *, expand: bool) -> None:
         out.print(f"{words}: {more}", soft_wrap=True)
 
 
-def memory_to_json(network: Network, found: PeakMemory) -> dict[str, Any]:
-    """Return the same as plain data, in bytes."""
-    load = found.sizes.load
+def memory_to_json(network: Network, peak: PeakMemory) -> dict[str, Any]:
+    """Return the memory of a training step as plain data, in bytes."""
+    load = peak.sizes.load
     return {
         "name": network.name,
         "samples": load.samples,
-        "steps": found.sizes.T,
+        "steps": peak.sizes.T,
         "mixed": load.mixed,
         "device": load.device,
-        "not_predicted": list(found.sizes.not_predicted),
-        "peak": found.bytes,
-        "at": peak_node(found).name,
-        "backward": found.moment.backward,
-        "standing": found.sizes.standing,
-        "kept": sum(found.kept.values()),
-        "computed_again_macs": found.recompute_macs,
-        "layers": [kept._asdict() for kept in kept_values(network, found)],
+        "not_predicted": list(peak.sizes.not_predicted),
+        "peak": peak.bytes,
+        "at": peak_node(peak).name,
+        "backward": peak.moment.backward,
+        "standing": peak.sizes.standing,
+        "kept": sum(peak.kept.values()),
+        "computed_again_macs": peak.recompute_macs,
+        "layers": [saved._asdict() for saved in kept_values(network, peak)],
     }
 
 
@@ -148,23 +153,24 @@ def _memory_layers(rows: Sequence[MemoryRow]) -> Table:
     return table
 
 
-def _totals(found: PeakMemory) -> Table:
+def _totals(peak: PeakMemory) -> Table:
     table = Table(show_header=False, box=None)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, count in found.sizes.standing.items():
-        table.add_row(name, format_bytes(count), "")
-    computed = "gradient of" if found.moment.backward else "output of"
-    table.add_row("peak", format_bytes(found.bytes), f"while the {computed} {peak_node(found).name} is computed")
-    if found.recompute_macs:
-        macs = 3 * sum(map(found.sizes.macs, found.sizes.plan.steps))
-        table.add_row("recomputed", f"{found.recompute_macs / macs:.1%}", "of the work of a step")
+    for name, size in peak.sizes.standing.items():
+        table.add_row(name, format_bytes(size), "")
+    tensor = "gradient of" if peak.moment.backward else "output of"
+    table.add_row("peak", format_bytes(peak.bytes), f"while the {tensor} {peak_node(peak).name} is computed")
+    if peak.recompute_macs:
+        # A training step has three times the MACs of the forward pass: output, weight and input gradients.
+        macs = 3 * sum(map(peak.sizes.macs, peak.sizes.plan.steps))
+        table.add_row("recomputed", f"{peak.recompute_macs / macs:.1%}", "of the work of a step")
     return table
 
 
 def print_plan(program: Program) -> None:
-    """Print how a training step runs on a CPU: each step's kernel, layout, and what is kept of its value."""
+    """Print the execution plan of a training step on a CPU: kernel, layout and saved tensor of each step."""
     sizes = ValueSizes(program, training_load(program.network.recipe))
     table = make_table()
     for title in ("step", "kernel", "layout", "saved for the backward pass"):
@@ -177,14 +183,14 @@ def print_plan(program: Program) -> None:
 
 
 def plan_to_json(program: Program) -> dict[str, Any]:
-    """Return the same as plain data."""
+    """Return the execution plan of a training step as plain data."""
     sizes = ValueSizes(program, training_load(program.network.recipe))
     steps = [step._asdict() for step in planned_steps(sizes)]
     return {"name": program.network.name, "on": describe_load(sizes), "steps": steps}
 
 
 def print_network(network: Network, *, expand: bool) -> None:
-    """Print the header, the table, the totals and the figures of a network."""
+    """Print the settings, layers, arguments, recipe and figures of a network."""
     settings = [(key, "-" if value is None else format_value(value)) for key, value in network.settings]
     outputs = [(f"output {name}", str(network.nodes[index].output)) for name, index in network.outputs]
     out = console()
@@ -198,7 +204,7 @@ def print_network(network: Network, *, expand: bool) -> None:
 
 
 def _pairs(title: str, values: Iterable[tuple[str, str]], title_style: str | None = None) -> Table:
-    """Return a line for each name and its value."""
+    """Return a table with one row per name and value."""
     table = Table(title=title, title_style=title_style, title_justify="left", show_header=False, box=None)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
@@ -216,14 +222,14 @@ def _layers(network: Network, rows: list[ListingRow]) -> Table:
     table.add_column("parameters", f"{network.total_parameters:,}", justify="right", footer_style="bold", no_wrap=True)
     table.add_column("MACs/step", f"{network.total_macs:,}", justify="right", footer_style="bold", no_wrap=True)
     for row in rows:
-        numbers = (f"{n:,}" if n else "" for n in (row.parameters, row.macs))
+        counts = (f"{n:,}" if n else "" for n in (row.parameters, row.macs))
         values = f"{row.signal.values}{'' if row.signal.varies else ', static'}"
-        table.add_row(row.label, row.path, row.signal.size, values, *numbers)
+        table.add_row(row.label, row.path, row.signal.size, values, *counts)
     return table
 
 
 def _in_force(network: Network) -> Table:
-    """Return every distinct layer with all its arguments, and how often it occurs."""
+    """Return a table of all distinct layers with all arguments and their number of occurrences."""
     counts: dict[str, int] = {}
     for node in network.nodes[1:]:
         counts[str(node.op)] = counts.get(str(node.op), 0) + 1

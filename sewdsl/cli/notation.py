@@ -1,4 +1,4 @@
-"""``sewdsl notation``: a network as papers print it, or as a file."""
+"""``sewdsl notation``: a network as a layer string, a ``.net`` file, LaTeX or TikZ."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ FORMS: dict[str, Callable[[Network], str]] = {
     "tikz": tikz,
     "tikz-fragment": fragment,
 }
-"""The forms in which a network can be written, by the name after ``--as``; the first is the default."""
+"""Functions that print a network, by the value of ``--as``; the first is the default."""
 ENDINGS: dict[str, str] = {".net": "net"}
-"""The form that a file's ending chooses, unless another one is asked for."""
+"""Form for each file suffix, if ``--as`` is not set."""
 
 As = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""What goes to the standard output apart from messages, and what becomes of standard streams that cannot be written."""
+"""Standard output, JSON, and errors of standard streams."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from sewdsl.resources import UntrustedCache
 from sewdsl.terminal import echo, escape_controls, is_terminal
 
 BROKEN_PIPE = 141
-"""The exit code after the reader of the output has gone, as a shell has it: 128 and the number of SIGPIPE."""
+"""Exit code after the reader of the output has exited: 128 plus SIGPIPE, as in a shell."""
 
-_format_usual = warnings.formatwarning
+_default_formatwarning = warnings.formatwarning
 
 
 # --- contents of files, and JSON ---------------------------------------------------------------------------
 
 
 def write_output(content: str | bytes) -> None:
-    """Write the contents of a file to the standard output: in UTF-8 and unchanged, but to a terminal as a message."""
+    """Write the contents of a file to standard output: UTF-8 bytes, or escaped text on a terminal."""
     data = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
     buffer = getattr(sys.stdout, "buffer", None)
     if is_terminal():
         echo(data.decode(errors="backslashreplace"), end="")
-    elif buffer is None:  # a stream of text alone, as a program may have put in its place
+    elif buffer is None:  # A program that calls sewdsl may have replaced sys.stdout by a text stream.
         sys.stdout.write(data.decode(errors="backslashreplace"))
     else:
         sys.stdout.flush()
@@ -41,16 +41,17 @@ def write_output(content: str | bytes) -> None:
 
 
 def dump(value: object) -> str:
-    """JSON as the commands print it; control characters are escaped as JSON has it."""
+    """Return indented JSON in which control characters are escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
+    # escape_controls would print \x1b, which is not valid JSON; json.dumps prints \u001b.
     return text if escape_controls(text) == text else json.dumps(value, indent=2)
 
 
 def echo_json(value: object) -> None:
-    """Print JSON, which is valid whatever the encoding of the output."""
+    """Print JSON that is valid in any encoding of the output."""
     text = dump(value)
     try:
-        text.encode(sys.stdout.encoding or "utf-8")  # a stream of text alone has none
+        text.encode(sys.stdout.encoding or "utf-8")  # Text streams have no encoding.
     except UnicodeEncodeError:
         text = json.dumps(value, indent=2)
     echo(text)
@@ -58,7 +59,7 @@ def echo_json(value: object) -> None:
 
 @contextmanager
 def output_as_messages() -> Iterator[None]:
-    """Let what code of others prints go to the standard error: the standard output may be JSON, or a protocol."""
+    """Redirect standard output of foreign code to standard error: the output may be JSON, or a protocol."""
     with redirect_stdout(sys.stderr):
         yield
 
@@ -67,10 +68,10 @@ def output_as_messages() -> Iterator[None]:
 
 
 class OutputError(Exception):
-    """A standard stream cannot be written. No OSError, which typer and rich would handle in their own ways.
+    """A standard stream cannot be written. Not an OSError, which typer and rich would handle themselves.
 
     Attributes:
-        broken_pipe: Whether its reader has gone, as in ``sewdsl nets | head -1``: no reason to say anything.
+        broken_pipe: Whether the reader has exited, as in ``sewdsl nets | head -1``; not worth a message.
     """
 
     def __init__(self, error: OSError | None) -> None:
@@ -81,7 +82,7 @@ class OutputError(Exception):
 
 @contextmanager
 def _failing(*, optional: bool = False) -> Iterator[None]:
-    """Raise an OutputError where a stream cannot be written; if that is optional, only where its reader has gone."""
+    """Convert OSError to OutputError; if the stream is optional, only for a broken pipe."""
     try:
         yield
     except OSError as error:
@@ -90,7 +91,7 @@ def _failing(*, optional: bool = False) -> Iterator[None]:
 
 
 class _Stream:
-    """A standard stream whose failures are errors of their own."""
+    """Standard stream that raises OutputError if it cannot be written."""
 
     def __init__(self, stream: TextIO, *, optional: bool, closed: bool) -> None:
         self._stream, self._optional, self._closed = stream, optional, closed
@@ -109,13 +110,13 @@ class _Stream:
             self.write(line)
 
     def flush(self) -> None:
-        """Write what is kept in memory."""
+        """Flush the stream."""
         with _failing(optional=self._optional):
             self._stream.flush()
 
     @property
     def buffer(self) -> Any:
-        """The stream of bytes below."""
+        """Underlying byte stream."""
         if self._closed and not self._optional:
             raise OutputError(None)
         return self._stream.buffer
@@ -125,9 +126,10 @@ class _Stream:
 
 
 def _guarded(stream: TextIO | None, *, optional: bool) -> TextIO:
-    """Return a stream that takes any text: characters that its encoding lacks become escapes."""
+    """Return a stream that accepts any text: characters that its encoding lacks are escaped."""
     closed = stream is None
-    if stream is None:  # its number is free: it would be that of the first file that is opened
+    # Reserve the file descriptor: the next open() would get it, and messages would end up in that file.
+    if stream is None:
         stream = os.fdopen(os.open(os.devnull, os.O_RDWR), "w", encoding="utf-8", closefd=False)
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
@@ -138,10 +140,10 @@ def _guarded(stream: TextIO | None, *, optional: bool) -> TextIO:
 def standard_streams() -> Iterator[None]:
     """Guard the standard streams of a command.
 
-    If the output cannot be written, the command ends with a sentence and exit code 1; if its reader has gone, silently
-    and with that of a shell. The traceback of an unexpected error is a message as any other.
+    If the output cannot be written, print an error and exit with code 1. After a broken pipe, exit silently with code
+    141. Tracebacks of unexpected errors are printed to standard error with control characters escaped.
     """
-    before, usual = (sys.stdout, sys.stderr), warnings.formatwarning
+    streams, formatwarning = (sys.stdout, sys.stderr), warnings.formatwarning
     if sys.stdin is None:
         os.open(os.devnull, os.O_RDONLY)
     sys.stdout, sys.stderr = _guarded(sys.stdout, optional=False), _guarded(sys.stderr, optional=True)
@@ -151,26 +153,27 @@ def standard_streams() -> Iterator[None]:
             yield
         except OutputError:
             raise
-        except Exception as error:  # noqa: BLE001 -- whatever it is, it is printed
+        except Exception as error:  # noqa: BLE001 -- the traceback of any error is printed
             echo("".join(traceback.format_exception(error)), err=True, end="")
             raise SystemExit(1) from None
         finally:
             sys.stdout.flush()
     except OutputError as error:
-        with suppress(OSError):  # what is left for the standard output is dropped: Python would write it at its end
+        # Discard buffered output: Python would try to write it again at exit.
+        with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.broken_pipe:
             raise SystemExit(BROKEN_PIPE) from None
         echo(f"error: {error}", err=True)
         raise SystemExit(1) from None
     finally:
-        (sys.stdout, sys.stderr), warnings.formatwarning = before, usual
+        (sys.stdout, sys.stderr), warnings.formatwarning = streams, formatwarning
 
 
 def _format_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """Format warnings of packages and caches as one line, and other warnings as Python does."""
+    """Format warnings about packages and caches as one line, and other warnings as Python does."""
     if issubclass(category, BrokenPackage | UntrustedCache):
         return escape_controls(f"warning: {message}\n")
-    return escape_controls(_format_usual(message, category, filename, lineno, line))
+    return escape_controls(_default_formatwarning(message, category, filename, lineno, line))

@@ -1,4 +1,4 @@
-"""Diagnostics as text with carets, one a line, as JSON, and as annotations of a code host."""
+"""Output of diagnostics: text with carets, one per line, JSON, and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sewdsl.source import Span
 from sewdsl.terminal import echo, echo_styled, escape_controls, is_terminal
 
 MAX_DIAGNOSTICS = 200
-"""Diagnostics of one spec that are printed as text."""
+"""Largest number of diagnostics per spec in text output."""
 MAX_EXCERPT_WIDTH = 120
-"""Widest excerpt of a source line."""
+"""Largest width of a source excerpt in characters."""
 
 
 class DiagnosticFormat(StrEnum):
-    """How diagnostics are printed."""
+    """Format of diagnostics."""
 
     TEXT = "text"
     CONCISE = "concise"
@@ -34,16 +34,16 @@ def _paint(text: str, code: str, *, colour: bool) -> str:
 
 
 def print_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
-    """Print diagnostics to the standard error, in colour only on a terminal, and not more than can be read."""
-    said = list(diagnostics)
-    for diagnostic in said[:MAX_DIAGNOSTICS]:
+    """Print up to ``MAX_DIAGNOSTICS`` diagnostics to standard error, with colours on a terminal."""
+    diagnostics = list(diagnostics)
+    for diagnostic in diagnostics[:MAX_DIAGNOSTICS]:
         echo_styled("\n".join(format_diagnostic(diagnostic, colour=is_terminal(err=True))), err=True)
-    if len(said) > MAX_DIAGNOSTICS:
-        echo(f"… and {len(said) - MAX_DIAGNOSTICS:,} more; use --json for all", err=True)
+    if len(diagnostics) > MAX_DIAGNOSTICS:
+        echo(f"… and {len(diagnostics) - MAX_DIAGNOSTICS:,} more; use --json for all", err=True)
 
 
 def format_diagnostic(diagnostic: Diagnostic, *, colour: bool = False) -> Iterator[str]:
-    """Yield a diagnostic as text: where and what, the line with carets, the way there, and help."""
+    """Yield the lines of a diagnostic: position and message, source line with carets, path, and help."""
     span, tone = diagnostic.span, _COLOURS[diagnostic.severity]
     name, message, label, help_ = (
         escape_controls(text, keep="")
@@ -64,30 +64,31 @@ def format_diagnostic(diagnostic: Diagnostic, *, colour: bool = False) -> Iterat
 
 
 def _excerpt(span: Span) -> tuple[str, int, int]:
-    """Return the line of a span, cut to a window around it; where the carets start, and how many there are."""
+    """Return the source line of a span, cut around the span, and the start and length of the carets."""
     text, start = span.source.line(span.line), span.column - 1
     length = max(1, min(span.end - span.start, len(text) - start))
     if len(text) <= MAX_EXCERPT_WIDTH:
         return _printable(text), start, length
-    left = max(0, min(start - MAX_EXCERPT_WIDTH // 3, len(text) - MAX_EXCERPT_WIDTH))
-    shown = _printable(text[left : left + MAX_EXCERPT_WIDTH])
-    before = "…" if left else ""
-    after = "…" if left + MAX_EXCERPT_WIDTH < len(text) else ""
-    return f"{before}{shown}{after}", start - left + len(before), min(length, left + MAX_EXCERPT_WIDTH - start)
+    # Show a third of the window before the span.
+    cut = max(0, min(start - MAX_EXCERPT_WIDTH // 3, len(text) - MAX_EXCERPT_WIDTH))
+    window = _printable(text[cut : cut + MAX_EXCERPT_WIDTH])
+    before = "…" if cut else ""
+    after = "…" if cut + MAX_EXCERPT_WIDTH < len(text) else ""
+    return f"{before}{window}{after}", start - cut + len(before), min(length, cut + MAX_EXCERPT_WIDTH - start)
 
 
 def _printable(text: str) -> str:
-    """Return one column for each character: a blank for a tab, a replacement character for what does not print."""
+    """Replace tabs by blanks, and unprintable characters by U+FFFD, so that carets stay aligned."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def format_one_line(diagnostic: Diagnostic) -> str:
-    """Return one line."""
+    """Format a diagnostic in one line."""
     return escape_controls(str(diagnostic), keep="")
 
 
 def format_github_command(diagnostic: Diagnostic) -> str:
-    """Return a workflow command that a code host shows at the line."""
+    """Format a diagnostic as a workflow command, which GitHub shows at the line."""
     kind = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}[diagnostic.severity]
     span = diagnostic.span
     end_line, end_column = span.source.position(span.end)
@@ -95,14 +96,15 @@ def format_github_command(diagnostic: Diagnostic) -> str:
     for raw, escaped in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
         message = message.replace(raw, escaped)
     name = span.source.name
+    # Properties of a command need two more escapes than its message.
     for raw, escaped in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (":", "%3A"), (",", "%2C")):
         name = name.replace(raw, escaped)
-    place = f"file={name},line={span.line},col={span.column},endLine={end_line},endColumn={end_column}"
-    return f"::{kind} {place},title={diagnostic.code}::{message}"
+    position = f"file={name},line={span.line},col={span.column},endLine={end_line},endColumn={end_column}"
+    return f"::{kind} {position},title={diagnostic.code}::{message}"
 
 
 def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
-    """Diagnostics as plain data; lines and columns count from 1, offsets from 0."""
+    """Return diagnostics as plain data; lines and columns count from 1, offsets from 0."""
     return [
         {
             "code": d.code,
@@ -111,12 +113,12 @@ def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any
             "label": d.label,
             "help": d.help,
             "path": list(d.path),
-            **_place(d.span),
+            **_span_to_json(d.span),
             "fixes": [
                 {
                     "title": fix.title,
                     "safe": fix.safe,
-                    "edits": [{**_place(edit.span), "text": edit.text} for edit in fix.edits],
+                    "edits": [{**_span_to_json(edit.span), "text": edit.text} for edit in fix.edits],
                 }
                 for fix in d.fixes
             ],
@@ -125,7 +127,7 @@ def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any
     ]
 
 
-def _place(span: Span) -> dict[str, Any]:
+def _span_to_json(span: Span) -> dict[str, Any]:
     end_line, end_column = span.source.position(span.end)
     return {
         "file": span.source.name,

@@ -1,4 +1,4 @@
-"""``sewdsl probe``: rates, gradients, operations and energy of an untrained network or of a run."""
+"""``sewdsl probe``: firing rates, gradients, operations and energy of an untrained network or a run."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ if TYPE_CHECKING:
 
 
 class ProbeInput(StrEnum):
-    """What is shown to a network."""
+    """Input of the network."""
 
     DATA = "data"
     NOISE = "noise"
 
 
 MAX_AMOUNT = 10**6
-"""Batches, and samples of a batch, at most."""
+"""Upper limit of ``--batch`` and ``--batches``."""
 
 
 class ProbeQuantity(StrEnum):
-    """What is looked at."""
+    """Measured quantity."""
 
     RATES = "rates"
     GRADIENTS = "gradients"
@@ -154,10 +154,10 @@ QUANTITY_LABELS: dict[ProbeQuantity, tuple[str, Literal["linear", "log"]]] = {
     ProbeQuantity.RATES: ("firing rates", "linear"),
     ProbeQuantity.GRADIENTS: ("gradient amplitude", "log"),
 }
-"""What each is called, and the scale of its figure."""
+"""Name of each quantity, and scale of its plot."""
 
 ENDINGS = ("csv", "json", "png")
-"""Of the files that are written."""
+"""Suffixes of the files in the ``--out`` folder."""
 
 
 def command(
@@ -206,7 +206,7 @@ def command(
     options = spec_options.compile_options
     set_up_process()
     with run_errors():
-        where = probe_device(device)
+        device_name = probe_device(device)
         compilation = None if run else read(read_spec_text(target), **options)
         if compilation is not None:
             require_network(compilation)
@@ -218,18 +218,19 @@ def command(
         else:
             probed = target_from_spec(compilation, data, amount, noise=data is None and on is not ProbeInput.DATA)
         with probe_errors():
-            probed = probed.on(where)
+            probed = probed.on(device_name)
         if quantity is ProbeQuantity.GRADIENTS:
-            probed = replace(probed, precision="32-true")  # of float16, small ones would be zero
+            # Small gradients underflow to zero in float16.
+            probed = replace(probed, precision="32-true")
         with probed.computing():
             if quantity is ProbeQuantity.ENERGY:
-                of_operations, of_memory = EnergyCosts(*costs or ()), MemoryCosts(*memory_costs or ())
-                _energy(probed, of_operations, of_memory, form, out, wide=wide, json_=json_)
+                operation_costs, access_costs = EnergyCosts(*costs or ()), MemoryCosts(*memory_costs or ())
+                _measure_energy(probed, operation_costs, access_costs, form, out, wide=wide, json_=json_)
             else:
-                _curves(probed, quantity, out, json_=json_)
+                _measure_blocks(probed, quantity, out, json_=json_)
 
 
-def _energy(
+def _measure_energy(
     probed: ProbeTarget,
     costs: EnergyCosts,
     memory: MemoryCosts,
@@ -250,11 +251,11 @@ def _energy(
     network = probed.network
     title = probed.title(f"operations of one sample, T = {network.settings.steps}")
     table = EnergyTable(network, title, lines, activations.sparsity, costs, memory, probed.run is not None)
-    found = {**table.as_json(), **probed.as_json()}
+    report = {**table.as_json(), **probed.as_json()}
     if out is not None:
-        _write(out, ProbeQuantity.ENERGY, found["layers"], found)
+        _write(out, ProbeQuantity.ENERGY, report["layers"], report)
     if json_:
-        echo_json(found)
+        echo_json(report)
     elif form is not None:
         echo(write_energy_table(table, form).rstrip("\n"))
     else:
@@ -267,7 +268,7 @@ def _energy(
             console().print(line, soft_wrap=True)
 
 
-def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, json_: bool) -> None:
+def _measure_blocks(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, json_: bool) -> None:
     from sewdsl.lower.spiking_network import EventShares
     from sewdsl.probe import block_gradients, block_rates, named_residuals
 
@@ -294,7 +295,7 @@ def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, j
         }
         for i, b in enumerate(blocks)
     ]
-    found = {
+    report = {
         "name": probed.network.name,
         "quantity": label,
         **probed.as_json(),
@@ -306,18 +307,22 @@ def _curves(probed: ProbeTarget, quantity: ProbeQuantity, out: Path | None, *, j
 
         picture = BytesIO()
         plot_curves(blocks, curves, label, probed.title(label), scale).savefig(picture, dpi=150, format="png")
-        _write(out, quantity, rows, found, picture.getvalue())
+        _write(out, quantity, rows, report, picture.getvalue())
     if json_:
-        echo_json(found)
+        echo_json(report)
         return
     console().print(probed.title(label), style="bold")
-    console().print(_table(rows))
+    console().print(_block_table(rows))
     if events.shares:
         console().print(_events_line(events.shares), soft_wrap=True)
 
 
 def _events_line(by_events: Mapping[str, float]) -> str:
-    """Which convolutions looked at what is active alone, and which might have."""
+    """Return the lists of convolutions that were event-driven in all, some or no batches.
+
+    Args:
+        by_events: Fraction of event-driven batches of each convolution.
+    """
     always = ", ".join(name for name, part in by_events.items() if part == 1)
     often = "".join(f"; {name} in {part:.0%} of batches" for name, part in by_events.items() if 0 < part < 1)
     never = ", ".join(name for name, part in by_events.items() if part == 0)
@@ -325,26 +330,26 @@ def _events_line(by_events: Mapping[str, float]) -> str:
 
 
 def _write(
-    folder: Path, name: str, rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any], picture: bytes | None = None
+    folder: Path, name: str, rows: Sequence[Mapping[str, Any]], report: Mapping[str, Any], picture: bytes | None = None
 ) -> None:
-    """Write rows as CSV, everything as JSON, and a picture as PNG."""
-    files = {"csv": rows_to_csv(rows).encode(), "json": (dump(found) + "\n").encode()}
+    """Write the rows as CSV, the report as JSON, and the plot as PNG."""
+    files = {"csv": rows_to_csv(rows).encode(), "json": (dump(report) + "\n").encode()}
     make_folder(folder)
     for ending, data in (files if picture is None else {**files, "png": picture}).items():
         write_file(folder / f"{name}.{ending}", data, "")
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> Table:
+def _block_table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(header_style="bold", box=SIMPLE_HEAD)
     for column in rows[0]:
         table.add_column(column, justify="left" if column == "name" else "right")
     for row in rows:
-        table.add_row(*map(_cell, row.values()))
+        table.add_row(*map(_format_cell, row.values()))
     return table
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
+def _format_cell(value: object) -> str:
+    if isinstance(value, bool):  # Before numbers: bool is a subclass of int.
         return "yes" if value else ""
     if value is None:
         return "-"

@@ -1,4 +1,4 @@
-"""``sewdsl report``: the page and the model card of a run, made again from its folder."""
+"""``sewdsl report``: report and model card of a run, rebuilt from its folder."""
 
 from __future__ import annotations
 
@@ -48,27 +48,28 @@ def command(run: Run, license: License = None) -> None:
             if not is_run(folder.path):
                 fail(missing_run_message(folder.path))
             write_run_file(folder.terms, terms.model_dump_json() + "\n")
-        facts = load_record(folder)
-        refused = _find_refusals(folder)
-        said = {name: _relative(why, folder.path) for name, why in refused.items() if name != folder.plugins.name}
-        wrong = write(folder, replace(facts, refused=said))
+        record = load_record(folder)
+        errors = _find_refusals(folder)
+        # The commands in the model card pass --plugin, so missing plugins are not an error there.
+        reasons = {name: _relative(error, folder.path) for name, error in errors.items() if name != folder.plugins.name}
+        omitted = write(folder, replace(record, refused=reasons))
         hide_machine(folder)
     except RunError as error:
         fail(str(error))
-    for name, what in wrong.items():
-        echo(f"warning: omitted '{folder.path / name}', which is damaged or from another version: {what}", err=True)
-    for name, refusal in refused.items():
-        if isinstance(refusal, SewdslError):
+    for name, reason in omitted.items():
+        echo(f"warning: omitted '{folder.path / name}', which is damaged or from another version: {reason}", err=True)
+    for name, problem in errors.items():
+        if isinstance(problem, SewdslError):
             echo(f"warning: 'sewdsl eval' rejects this run: '{folder.path / name}' has errors", err=True)
-            print_diagnostics(errors_in(refusal.diagnostics))
+            print_diagnostics(errors_in(problem.diagnostics))
         else:
-            echo(f"warning: 'sewdsl eval' rejects this run: {refusal}", err=True)
+            echo(f"warning: 'sewdsl eval' rejects this run: {problem}", err=True)
     echo(str(folder.report))
     echo(str(folder.card))
 
 
 def _find_refusals(folder: RunFolder) -> Mapping[str, RunError | SewdslError]:
-    """Return the errors that ``sewdsl eval`` raises for the files of a run; empty in an install without torch."""
+    """Return the errors of ``sewdsl eval`` for the files of a run, by file name; empty without torch."""
     try:
         from sewdsl.train.fit.load_run import find_refusals
     except ModuleNotFoundError:
@@ -77,6 +78,7 @@ def _find_refusals(folder: RunFolder) -> Mapping[str, RunError | SewdslError]:
 
 
 def _relative(error: Exception, folder: Path) -> str:
-    """Return the first line of a message, without the path of the run folder: the page may be published."""
+    """Return the first line of a message, without the path of the run folder."""
+    # Reports are published, so they must not contain local paths.
     first, *others = str(error).splitlines()
     return first.replace(f"{folder}{os.sep}", "") + (f" (and {len(others)} more)" if others else "")

@@ -1,4 +1,4 @@
-"""What the commands that train have in common: how runs start, go on, and end before their end."""
+"""Shared setup of the training commands: start, resume, interrupt."""
 
 from __future__ import annotations
 
@@ -36,18 +36,19 @@ if TYPE_CHECKING:
 
 
 EXIT_GRACE_SECONDS = 10.0
-"""Seconds in which the process that says why can do so: torchrun ends all of them when one has failed."""
+"""Seconds for the first process to print an error: torchrun kills all processes after the first failure."""
 
 _NO_MEMORY = re.compile("out of memory|allocate memory")
-"""How torch says it, on a GPU and elsewhere."""
+"""Messages of torch for exhausted memory, on GPUs and on CPUs."""
 
 
 def set_up_process() -> None:
-    """Set up threads and memory, before torch is imported.
+    """Configure threads and memory; call before torch is imported.
 
     Raises:
-        ModuleNotFoundError: there is no torch, as in a small install: said before anything is made.
+        ModuleNotFoundError: If torch is not installed, as in a small install.
     """
+    # Fail before any file is written.
     require_packages("torch")
     from sewdsl.train.fit.processes import set_passive_waiting
 
@@ -59,24 +60,24 @@ def require_packages(*packages: str) -> None:
     """Check that packages are installed, without importing them.
 
     Raises:
-        ModuleNotFoundError: the first of them that is not.
+        ModuleNotFoundError: For the first missing package.
     """
     for package in packages:
         if find_spec(package) is None:
             raise ModuleNotFoundError(f"No module named '{package}'", name=package)
 
 
-def logger_names(asked: list[str] | None) -> tuple[LoggerName, ...] | None:
-    """Where figures are logged, from the options; None: as before, or as usual. Says at once what cannot be.
+def logger_names(values: list[str] | None) -> tuple[LoggerName, ...] | None:
+    """Parse ``--logger``; None selects the loggers of a resumed run, or the default.
 
     Raises:
-        RunError: a package is missing, or a key.
+        RunError: If a package or an API key is missing.
     """
-    if asked is None:
+    if values is None:
         return None
     from sewdsl.train.store.run_notes import LOGGERS
 
-    words = list(dict.fromkeys(word.strip() for text in asked for word in text.split(",")))
+    words = list(dict.fromkeys(word.strip() for value in values for word in value.split(",")))
     if words == [NO_LOGGER]:
         return ()
     for word in words:
@@ -85,6 +86,7 @@ def logger_names(asked: list[str] | None) -> tuple[LoggerName, ...] | None:
                 exit_with_usage_error("--logger none cannot be combined with other loggers")
             exit_with_invalid_choice("--logger", [*LOGGERS, NO_LOGGER], word)
     names = tuple(name for name in LOGGERS if name in words)
+    # Services can fail: check their packages and keys before the run starts.
     if set(names) & {"wandb", "mlflow"}:
         from sewdsl.train.fit.loggers import check_loggers
 
@@ -95,42 +97,43 @@ def logger_names(asked: list[str] | None) -> tuple[LoggerName, ...] | None:
 def run_options(
     processes: Processes, save_every: float, reading: Reading, loggers: tuple[LoggerName, ...] | None
 ) -> RunOptions:
-    """How a run goes: with a progress bar, in the first process, and the callbacks of plugin files."""
+    """Return the options of a run, with callbacks of plugins, and a progress bar in the first process."""
     from sewdsl.train.fit.callbacks import plugin_callbacks, progress_callbacks
     from sewdsl.train.fit.lightning_loop import RunOptions
     from sewdsl.train.fit.processes import rank
 
-    shown = progress_callbacks() if rank() == 0 else ()
-    return RunOptions(shown, processes, save_every, reading=reading, callbacks=plugin_callbacks, loggers=loggers)
+    progress = progress_callbacks() if rank() == 0 else ()
+    return RunOptions(progress, processes, save_every, reading=reading, callbacks=plugin_callbacks, loggers=loggers)
 
 
 @contextmanager
 def rank_zero_only() -> Iterator[None]:
-    """Let only the first process say what all find alike; what ends one is said by the first on its machine too."""
+    """Print the messages of the first process only; print errors in the first process of each machine."""
     from sewdsl.train.fit.processes import is_first_on_machine, rank
 
     if rank() == 0:
         yield
         return
-    said = StringIO()
+    captured_stderr = StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(captured_stderr):
             yield
-    except (typer.Exit, UserError) as end:
+    except (typer.Exit, UserError) as error:
+        # A file can be missing on one machine only, so each machine reports its errors.
         if not is_first_on_machine():
             time.sleep(EXIT_GRACE_SECONDS)
             raise typer.Exit(1) from None
-        echo(said.getvalue() if isinstance(end, typer.Exit) else "", err=True, end="")
+        echo(captured_stderr.getvalue() if isinstance(error, typer.Exit) else "", err=True, end="")
         raise
 
 
 @contextmanager
 def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resuming: bool = False) -> Iterator[None]:
-    """Say what is wrong, and how a run goes on that ends before its end; the exit code of a signal is a shell's.
+    """Print errors, and the commands that resume an interrupted run; exit with 128 plus the number of a signal.
 
     Args:
-        folder: Of the run, once there is one.
-        resuming: Whether the run was asked to go on: if that is refused, asking again is no help.
+        folder: Returns the run folder, or None before it is created.
+        resuming: Whether the command is ``--resume``; its errors do not suggest to resume.
     """
     try:
         yield
@@ -142,6 +145,7 @@ def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resumin
         from sewdsl.train.fit.processes import rank
         from sewdsl.train.store.run_folder import RunAlreadyEnded, RunInterrupted, RunUnfinished
 
+        # Resuming a finished run is not an error, so scripts can repeat the command.
         if isinstance(error, RunAlreadyEnded):
             echo(str(error), err=True)
             raise typer.Exit(0) from None
@@ -149,8 +153,9 @@ def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resumin
         run = error.folder if isinstance(error, RunUnfinished) else folder()
         if rank() == 0 or code == 1:
             echo(f"{prefix}{error}", err=True)
-        helps = isinstance(error, RunInterrupted | RunUnfinished) or not resuming
-        if rank() == 0 and helps and run and not run.result.exists():
+        can_resume = isinstance(error, RunInterrupted | RunUnfinished) or not resuming
+        if rank() == 0 and can_resume and run and not run.result.exists():
+            # The network does not fit its dataset: resuming would fail again.
             if isinstance(error, DataMismatch):
                 echo(
                     f"no checkpoint was written; change the network and train it with --out {run.path} --overwrite",
@@ -162,19 +167,20 @@ def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resumin
 
 
 def probe_device(device: Device) -> Literal["cpu", "cuda"]:
-    """Where a network is looked at: what is counted is counted in float64, which Apple's GPUs do not have.
+    """Return the device of a probe.
 
     Raises:
-        RunError: a GPU is asked for, and there is none.
+        RunError: If ``cuda`` is selected and no GPU is available.
     """
     from sewdsl.train.fit.processes import device_type
 
+    # Probes count in float64, which Apple's GPUs do not support.
     return "cuda" if device_type(device.value) == "cuda" else "cpu"
 
 
 @contextmanager
 def probe_errors() -> Iterator[None]:
-    """Say why a network cannot be looked at."""
+    """Convert errors of a probe into messages with exit code 1."""
     try:
         yield
     except ValueError as error:
@@ -186,62 +192,65 @@ def probe_errors() -> Iterator[None]:
 
 
 def _print_resume_commands(run: RunFolder) -> None:
-    """The commands that make something of a run that has not ended: only those that would do."""
+    """Print the commands that can resume, finish or export an unfinished run."""
     from sewdsl.train.fit.resume_checks import CHANGEABLE_SETTING, fewest_epochs
     from sewdsl.train.store.run_lookup import is_run
 
-    resuming = _resume_command(run)
+    resume_command = _resume_command(run)
     if not run.state.exists():
         if is_run(run.path):
-            echo(f"no checkpoint yet; to start again: {resuming}", err=True)
+            echo(f"no checkpoint yet; to start again: {resume_command}", err=True)
         return
-    echo(f"to resume: {resuming}", err=True)
+    echo(f"to resume: {resume_command}", err=True)
     fewest = fewest_epochs(run)
     if fewest is not None:
-        echo(f"to finish after epoch {fewest}: {resuming} --set {CHANGEABLE_SETTING}={fewest}", err=True)
+        echo(f"to finish after epoch {fewest}: {resume_command} --set {CHANGEABLE_SETTING}={fewest}", err=True)
     if run.best.exists():
         export = shlex.join(["sewdsl", "export", str(run.spec), "OUT", "--weights", str(run.best), *_plugin_words()])
         echo(f"to export the best weights so far: {export}", err=True)
 
 
 def _resume_command(run: RunFolder) -> str:
-    """The command that goes on with a run, on the same data: the folder remembers it, but the variable comes first."""
+    """Return the command that resumes a run on the same data."""
     from sewdsl.train.data.data_folders import data_folder_variable
     from sewdsl.train.store.run_folder import RunError
     from sewdsl.train.store.run_notes import read_data_path
 
-    lay, variable = None, data_folder_variable()
+    recorded_path, variable = None, data_folder_variable()
     with suppress(RunError):
-        lay = read_data_path(run)
-    data = ["--data", str(lay)] if lay and variable and variable.absolute() != lay else []
+        recorded_path = read_data_path(run)
+    # The environment variable takes precedence over the recorded path, and --data over both.
+    use_option = recorded_path and variable and variable.absolute() != recorded_path
+    data = ["--data", str(recorded_path)] if use_option else []
     return shlex.join(["sewdsl", "train", "--resume", str(run.path), *data, *_plugin_words()])
 
 
 def _plugin_words() -> list[str]:
-    """Return the options that import again what was imported."""
+    """Return the ``--plugin`` options of this process."""
     return [word for file in plugin_files() for word in ("--plugin", str(file.path))]
 
 
 def make_runners(
     data: Path | None,
-    how: Callable[[], RunOptions],
+    make_options: Callable[[], RunOptions],
     announce: Callable[[TrainingPlan], None] = lambda _: None,
-    begin: InitialWeights | None = None,
+    initial_weights: InitialWeights | None = None,
 ) -> tuple[Callable[[Compilation, TrainingPlan, RunFolder], Result], Callable[[RunFolder], Result]]:
-    """What starts one of several runs, and what goes on with one.
+    """Return the functions that start and resume one of several runs.
 
     Args:
-        how: Made separately for each run.
-        begin: The weights that each starts with; None: random ones.
+        make_options: Returns new options for each run.
+        announce: Prints a line before a run starts.
+        initial_weights: Initial weights of every run; None for random weights.
     """
     from sewdsl.train.fit.train_run import resume_run, start_run
 
     def start(compilation: Compilation, planned: TrainingPlan, folder: RunFolder) -> Result:
         announce(planned)
-        return start_run(compilation, planned, folder, how(), begin)
+        return start_run(compilation, planned, folder, make_options(), initial_weights)
 
-    def go_on(folder: RunFolder) -> Result:
+    def resume(folder: RunFolder) -> Result:
         echo(f"resuming {folder.path}", err=True)
-        return resume_run(folder, data, None, how())
+        return resume_run(folder, data, None, make_options())
 
-    return start, go_on
+    return start, resume

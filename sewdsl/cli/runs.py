@@ -1,4 +1,4 @@
-"""``sewdsl runs``: the runs below a folder, as a table."""
+"""``sewdsl runs``: table of the runs in a folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STATE_COLOURS = {"finished": "green", "running": "cyan", "interrupted": "yellow"
 
 
 class Column(StrEnum):
-    """What the table can be sorted by."""
+    """Column of the table."""
 
     RUN = "run"
     NETWORK = "network"
@@ -55,7 +55,7 @@ VALUES: dict[Column, Callable[[RunSummary], Any]] = {
     Column.STATE: lambda run: run.state,
 }
 DESCENDING_COLUMNS = {Column.LAST, Column.BEST}
-"""Columns whose highest value comes first."""
+"""Columns sorted from highest to lowest."""
 
 DROPPED = (
     Column.SEED,
@@ -67,7 +67,7 @@ DROPPED = (
     Column.EPOCHS,
     Column.STATE,
 )
-"""Columns in the order in which they are left out of a table that is too wide."""
+"""Columns to omit from a table that is too wide, in this order."""
 
 
 def command(
@@ -90,14 +90,15 @@ def command(
     from sewdsl.train.store.run_record import list_runs
 
     try:
-        found = sort_runs(list(list_runs(folder)), sort) if folder != RUNS or is_there(folder) else []
+        # A missing default folder means that there are no runs yet; any other missing folder is an error.
+        runs = sort_runs(list(list_runs(folder)), sort) if folder != RUNS or is_there(folder) else []
     except RunError as error:
         fail(str(error))
     if json_:
-        echo_json([{**asdict(run), "path": run.path.as_posix()} for run in found])
-    elif found:
-        print_fitting(partial(runs_table, found, folder), [column.value for column in DROPPED])
-        for run in found:
+        echo_json([{**asdict(run), "path": run.path.as_posix()} for run in runs])
+    elif runs:
+        print_fitting(partial(runs_table, runs, folder), [column.value for column in DROPPED])
+        for run in runs:
             if run.problem:
                 echo(f"{run.path}: {run.problem}", err=True)
     else:
@@ -105,29 +106,33 @@ def command(
         echo(f"no runs in '{folder}'{hint}", err=True)
 
 
-def sort_runs(found: list[RunSummary], by: Column) -> list[RunSummary]:
-    """Return the runs sorted by a column, highest first where that is best; those without a value come last."""
-    known = sorted(
-        (run for run in found if VALUES[by](run) is not None), key=VALUES[by], reverse=by in DESCENDING_COLUMNS
+def sort_runs(runs: list[RunSummary], by: Column) -> list[RunSummary]:
+    """Sort runs by a column, accuracies from highest to lowest; runs without a value are last."""
+    with_value = sorted(
+        (run for run in runs if VALUES[by](run) is not None), key=VALUES[by], reverse=by in DESCENDING_COLUMNS
     )
-    return known + [run for run in found if VALUES[by](run) is None]
+    return with_value + [run for run in runs if VALUES[by](run) is None]
 
 
-def runs_table(found: list[RunSummary], folder: Path, dropped: Collection[str] = ()) -> Table:
-    """Return a table with a row for each run, without some columns. Nothing in it is broken."""
+def runs_table(runs: list[RunSummary], folder: Path, dropped: Collection[str] = ()) -> Table:
+    """Return a table with one row per run, without line breaks in cells.
+
+    Args:
+        dropped: Columns to omit.
+    """
     grid = make_table()
     columns = [column for column in Column if column.value not in dropped]
     for column in columns:
-        words = column in {Column.RUN, Column.NETWORK, Column.DATA, Column.STATE}
-        grid.add_column(column.value, justify="left" if words else "right", no_wrap=True)
-    for run in found:
+        is_text = column in {Column.RUN, Column.NETWORK, Column.DATA, Column.STATE}
+        grid.add_column(column.value, justify="left" if is_text else "right", no_wrap=True)
+    for run in runs:
         cells: dict[Column, str | Text] = {
             Column.RUN: Text(run.path.relative_to(folder).as_posix() if run.path != folder else str(folder)),
             Column.NETWORK: Text(run.network or "–"),
             Column.DATA: Text(run.data or "–"),
             Column.EPOCHS: f"{run.epochs}/{run.planned if run.planned is not None else '?'}",
-            Column.LAST: _percent(run.accuracy),
-            Column.BEST: _percent(run.best_accuracy),
+            Column.LAST: _format_accuracy(run.accuracy),
+            Column.BEST: _format_accuracy(run.best_accuracy),
             Column.PARAMETERS: "–" if run.parameters is None else f"{run.parameters:,}",
             Column.SECONDS: "–" if run.seconds is None else f"{run.seconds:.0f}",
             Column.SEED: "–" if run.seed is None else str(run.seed),
@@ -137,5 +142,5 @@ def runs_table(found: list[RunSummary], folder: Path, dropped: Collection[str] =
     return grid
 
 
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share:.2%}"
+def _format_accuracy(accuracy: float | None) -> str:
+    return "–" if accuracy is None else f"{accuracy:.2%}"

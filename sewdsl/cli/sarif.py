@@ -1,4 +1,4 @@
-"""Diagnostics in SARIF 2.1.0, the format in which code hosts and editors take what tools have found.
+"""Diagnostics in SARIF 2.1.0, a format of code hosts and editors for the results of tools.
 
 The standard: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
@@ -21,21 +21,22 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
 
-def diagnostics_to_sarif(said: Iterable[Diagnostic]) -> dict[str, Any]:
-    """Return a log with one run: every code as a rule with its page, every diagnostic as a result with its fixes.
+def diagnostics_to_sarif(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
+    """Return a log with one run: a rule with its page per code, and a result with fixes per diagnostic.
 
-    Lines and columns count from 1, columns in characters; what ends a region is not part of it. A file is named by its
-    path, relative to the current folder where it was so typed; a text that is no file is part of the log.
+    Lines and columns count from 1, columns in characters; the end of a region is exclusive. Files keep the absolute or
+    relative path of the command line. Text that is not in a file is included in the log.
     """
     pages = read_code_pages()
-    found = list(said)
-    foreign = {d.code: d for d in found if d.code not in pages}  # of rules of other packages, which have no page here
+    diagnostics = list(diagnostics)
+    # Rules of other packages have no page.
+    foreign = {d.code: d for d in diagnostics if d.code not in pages}
     rules = [_rule(page) for page in pages.values()]
     rules += [{"id": d.code, "defaultConfiguration": {"level": _LEVELS[d.severity]}} for d in foreign.values()]
-    numbers = {rule["id"]: number for number, rule in enumerate(rules)}
-    spans = (span for d in found for span in (d.span, *(edit.span for fix in d.fixes for edit in fix.edits)))
+    rule_indices = {rule["id"]: index for index, rule in enumerate(rules)}
+    spans = (span for d in diagnostics for span in (d.span, *(edit.span for fix in d.fixes for edit in fix.edits)))
     sources = dict.fromkeys(span.source for span in spans)
-    artifacts = {source: number for number, source in enumerate(sources)}
+    artifacts = {source: index for index, source in enumerate(sources)}
     version = installed_version("sewdsl")
     driver = {"name": "sewdsl", **({"version": version} if version else {}), "rules": rules}
     run = {
@@ -43,7 +44,7 @@ def diagnostics_to_sarif(said: Iterable[Diagnostic]) -> dict[str, Any]:
         "columnKind": "unicodeCodePoints",
         "newlineSequences": ["\r\n", "\n", "\r"],
         "artifacts": [_artifact(source) for source in sources],
-        "results": [_result(d, numbers[d.code], artifacts) for d in found],
+        "results": [_result(d, rule_indices[d.code], artifacts) for d in diagnostics],
     }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
@@ -60,33 +61,34 @@ def _rule(page: CodePage) -> dict[str, Any]:
 
 
 def _result(diagnostic: Diagnostic, rule: int, artifacts: dict[Source, int]) -> dict[str, Any]:
-    said = [f"{text}." for text in (diagnostic.message, diagnostic.help) if text]
-    way = " > ".join(diagnostic.path)
+    sentences = [f"{text}." for text in (diagnostic.message, diagnostic.help) if text]
+    path = " > ".join(diagnostic.path)
     location = {
         "physicalLocation": {
-            "artifactLocation": _place(diagnostic.span.source, artifacts),
+            "artifactLocation": _artifact_location(diagnostic.span.source, artifacts),
             "region": _region(diagnostic.span),
         },
-        **({"logicalLocations": [{"fullyQualifiedName": way}]} if way else {}),
+        **({"logicalLocations": [{"fullyQualifiedName": path}]} if path else {}),
         **({"message": {"text": diagnostic.label}} if diagnostic.label else {}),
     }
     return {
         "ruleId": diagnostic.code,
         "ruleIndex": rule,
         "level": _LEVELS[diagnostic.severity],
-        "message": {"text": "\n".join(said)},
+        "message": {"text": "\n".join(sentences)},
         "locations": [location],
         **({"fixes": [_fix(fix, artifacts) for fix in diagnostic.fixes]} if diagnostic.fixes else {}),
     }
 
 
 def _fix(fix: Fix, artifacts: dict[Source, int]) -> dict[str, Any]:
+    # SARIF groups the edits of a fix by file; groupby needs them sorted.
     by_source = groupby(sorted(fix.edits, key=lambda edit: artifacts[edit.span.source]), lambda edit: edit.span.source)
     return {
         "description": {"text": fix.title},
         "artifactChanges": [
             {
-                "artifactLocation": _place(source, artifacts),
+                "artifactLocation": _artifact_location(source, artifacts),
                 "replacements": [
                     {
                         "deletedRegion": _region(edit.span),
@@ -107,8 +109,8 @@ def _region(span: Span) -> dict[str, int]:
 
 
 def _artifact(source: Source) -> dict[str, Any]:
-    if address := _address(source):
-        return {"location": {"uri": address}, "sourceLanguage": "sewdsl"}
+    if uri := _uri(source):
+        return {"location": {"uri": uri}, "sourceLanguage": "sewdsl"}
     return {
         "description": {"text": source.name},
         "contents": {"text": source.text},
@@ -117,13 +119,13 @@ def _artifact(source: Source) -> dict[str, Any]:
     }
 
 
-def _place(source: Source, artifacts: dict[Source, int]) -> dict[str, Any]:
-    address = _address(source)
-    return {**({"uri": address} if address else {}), "index": artifacts[source]}
+def _artifact_location(source: Source, artifacts: dict[Source, int]) -> dict[str, Any]:
+    uri = _uri(source)
+    return {**({"uri": uri} if uri else {}), "index": artifacts[source]}
 
 
-def _address(source: Source) -> str:
-    """Return the URI of a file, relative if its path is; empty for a text that is no file."""
+def _uri(source: Source) -> str:
+    """Return the URI of a file, relative if its path is relative; empty for text that is not in a file."""
     path = Path(source.name)
     if not is_file(path):
         return ""

@@ -1,4 +1,4 @@
-"""``sewdsl schema``: what a command prints with ``--json``, as JSON Schema."""
+"""``sewdsl schema``: JSON Schema of the ``--json`` output of a command."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sewdsl.terminal import echo
 
 
 def complete_output(incomplete: str) -> list[str]:
-    """Complete the name of an output."""
-    from sewdsl.cli.json_output import outputs  # the types are not needed to print JSON
+    """Complete the name of a schema."""
+    from sewdsl.cli.json_output import outputs  # Slow: pydantic is only needed for schemas.
 
     return [name for name in outputs() if name.startswith(incomplete)]
 
@@ -33,12 +33,13 @@ def command(
     """Print the JSON Schema of the --json output of a command, or list all schemas."""
     from sewdsl.cli.json_output import make_schema, outputs
 
-    known = outputs()
+    outputs_by_name = outputs()
     if name is None:
-        width = max(map(len, known))
-        echo("\n".join(f"{each.name:{width}}  sewdsl {each.command} --json" for each in known.values()))
-    elif name not in known:
-        hint = did_you_mean(name, known) or "run 'sewdsl schema' for a list"
+        width = max(map(len, outputs_by_name))
+        lines = (f"{output.name:{width}}  sewdsl {output.command} --json" for output in outputs_by_name.values())
+        echo("\n".join(lines))
+    elif name not in outputs_by_name:
+        hint = did_you_mean(name, outputs_by_name) or "run 'sewdsl schema' for a list"
         exit_with_usage_error(f"unknown schema '{name}'; {hint}")
     else:
-        echo_json(make_schema(known[name].kind))
+        echo_json(make_schema(outputs_by_name[name].kind))

@@ -1,4 +1,4 @@
-"""``sewdsl serve``: a page in the browser, with an editor and what becomes of the text in it."""
+"""``sewdsl serve``: editor in the browser, with live diagram and diagnostics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sewdsl.serve.app import LivePage
 
 DEFAULT_NETWORK = "mnist5k"
-"""The network that is shown where no file is opened."""
+"""Shipped network in the editor if no file is opened."""
 NEW_FILE_TEXT = """\
 sewdsl 1
 network "untitled"
@@ -32,9 +32,9 @@ encode  direct
 neuron  PLIF(tau=2.0)
 body    c16k5s2-BN-PLIF-{SEW Block (c16)-MPk3s2p1}*2-FC10
 """
-"""Of a file that is new."""
+"""Contents of a new file."""
 SHUTDOWN_SECONDS = 10.0
-"""That the answer to a request may take, unless an option says otherwise."""
+"""Default time limit in seconds of a request."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -90,16 +90,17 @@ def command(
     from sewdsl.serve.app import run
 
     site = _site(file)
-    listening = _listen(host, port)
-    address = f"http://{'localhost' if host in LOOPBACK else host}:{listening.getsockname()[1]}/"
+    listener = _listen(host, port)
+    address = f"http://{'localhost' if host in LOOPBACK else host}:{listener.getsockname()[1]}/"
     echo(f"{site.name} at {address} (press Ctrl-C to stop)")
     if open_:
-        opening = threading.Timer(0.5, webbrowser.open, [address])
-        opening.daemon = True  # a browser in the terminal does not keep the server
-        opening.start()
+        # Wait until the server accepts connections.
+        timer = threading.Timer(0.5, webbrowser.open, [address])
+        timer.daemon = True  # Text browsers block the thread, which must not keep the server alive.
+        timer.start()
     hosts = ["localhost"] if host in LOOPBACK else ["localhost", host, socket.gethostname(), socket.getfqdn()]
     try:
-        run(site, hosts, listening, timeout)
+        run(site, hosts, listener, timeout)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
 
@@ -120,7 +121,8 @@ def _site(file: Path | None) -> LivePage:
             fail(f"cannot read '{file}': {error.strerror}")
     if not is_folder(file.parent):
         fail(f"the folder '{file.parent}' does not exist")
-    file = Path(os.path.realpath(file))  # what a link leads to is what is edited
+    # Edit the target of a link, so that saving does not replace the link.
+    file = Path(os.path.realpath(file))
     folder = ServedFolder(file.parent, file)
     if not is_there(file):
         return LivePage(folder, NEW_FILE_TEXT, file.name)
@@ -131,16 +133,17 @@ def _site(file: Path | None) -> LivePage:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a socket at that address; ends with exit code 1 where there is none."""
+    """Return a listening socket; exit with code 1 if the address is not available."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    if sys.platform != "win32":  # there the option lets two programs listen at one port
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    # On Windows the option would let two programs listen on the same port.
+    if sys.platform != "win32":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((host, port))
-        listening.listen()  # from here on a browser waits, and is not turned away
+        listener.bind((host, port))
+        listener.listen()  # Browsers can connect from now on, before the server accepts.
     except OSError as error:
-        listening.close()
+        listener.close()
         hint = "set --host to an address of this machine" if isinstance(error, socket.gaierror) else "try --port 0"
         fail(f"cannot listen on {host}:{port}: {error.strerror}; {hint}")
-    return listening
+    return listener

@@ -1,4 +1,4 @@
-"""``sewdsl show``: a network as a table, with every value in force."""
+"""``sewdsl show``: tables of layers, memory or energy of a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PredictedDevice(StrEnum):
-    """Of whose memory a step is predicted."""
+    """Device of a memory prediction."""
 
     CPU = "cpu"
     CUDA = "cuda"
@@ -75,20 +75,20 @@ def command(
     )
     network = load_network(spec, spec_options)
     if memory:
-        found = predict_memory(network, batch, device.value)
+        peak = predict_memory(network, batch, device.value)
         if json_:
-            echo_json(memory_to_json(network, found))
+            echo_json(memory_to_json(network, peak))
         else:
-            print_memory(network, found, expand=expand)
+            print_memory(network, peak, expand=expand)
     elif energy:
-        _energy(network, EnergyCosts(*costs or ()), json_=json_)
+        _show_energy(network, EnergyCosts(*costs or ()), json_=json_)
     elif json_:
         echo_json(network_to_json(network))
     else:
         print_network(network, expand=expand)
 
 
-def _energy(network: Network, costs: EnergyCosts, *, json_: bool) -> None:
+def _show_energy(network: Network, costs: EnergyCosts, *, json_: bool) -> None:
     lines = [*map(LayerCounts.at_most, operation_bounds(network))]
     if json_:
         echo_json(energy_to_json(network, lines, costs))
@@ -99,7 +99,7 @@ def _energy(network: Network, costs: EnergyCosts, *, json_: bool) -> None:
 
 
 def network_to_json(network: Network) -> ShownNetwork:
-    """Return a network as plain data; figures per time-step and sample."""
+    """Return a network as plain data; operations are per time-step and sample."""
     return {
         "name": network.name,
         "settings": {key: _plain(value) for key, value in network.settings},
@@ -127,7 +127,7 @@ def _layer(row: ListingRow) -> ShownLayer:
 
 
 def _figure(network: Network, item: Expectation) -> Figure:
-    """Return a figure next to what is computed; nothing is, of what has to be measured."""
+    """Return an ``expect`` or ``claim`` value and the computed value; None if it must be measured."""
     value = None if is_measured(network, item) else compute_quantity(network, item.quantity)
     return {
         "quantity": item.quantity,

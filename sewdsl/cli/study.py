@@ -1,4 +1,4 @@
-"""``sewdsl study``: the variants of a network, trained or probed and compared; or a search among them."""
+"""``sewdsl study``: comparison of trained or probed variants of a network, or a search among them."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def command(
     Run the same command again to resume an interrupted study.
     """
     options = spec_options.compile_options
-    base, found = compile_variants(spec, **options)
+    base, variants = compile_variants(spec, **options)
     require_network(base)
     if not base.study.variants:
         fail(f"{spec} has no variants: add 'study {{ vary join ADD AND IAND }}' to the file")
@@ -171,10 +171,10 @@ def command(
         (only, not search, f"--only {unknown_variants}"),
         (list_ and json_, not search, f"--list --json {unknown_variants}"),
     )
-    found = found if search else _chosen(found, only, seeds)
+    variants = variants if search else _select_variants(variants, only, seeds)
     study = replace(base.study, seeds=base.study.seeds[:seeds])
     if list_:
-        _print_list(study, found, folder, json_=json_)
+        _print_list(study, variants, folder, json_=json_)
         return
     require(
         (json_, not probe, f"--json is not supported for probe studies; see {probe}.json in the study folder"),
@@ -190,17 +190,17 @@ def command(
     set_up_process()
     if probe:
         with run_errors():
-            probe_variants(study, found, folder.path, device)
+            probe_variants(study, variants, folder.path, device)
         return
     with run_errors():
         study_options = _StudyOptions(data, reading, device, save_every, logger_names(logger), jobs, threads, on)
     compiled = replace(base, study=study)
-    _train(compiled, found, folder, study_options, partial(compile_trial, compiled, **options), json_=json_)
+    _train(compiled, variants, folder, study_options, partial(compile_trial, compiled, **options), json_=json_)
 
 
 @dataclass(frozen=True)
 class _StudyOptions:
-    """How the runs of a study go: where their data lies, how it is read, on what they run, and how many at once."""
+    """Options of the runs of a study."""
 
     data: Path | None
     reading: Reading
@@ -213,12 +213,13 @@ class _StudyOptions:
 
     @property
     def job(self) -> Job:
-        """What the jobs of all runs have in common."""
+        """Job with the fields that all runs share."""
         import torch
 
         from sewdsl.train.study.worker import Job
 
-        share = 1 if self.on else max(1, torch.get_num_threads() // (self.jobs or 1))
+        # The cores of this machine say nothing about the machines of a cluster.
+        thread_count = 1 if self.on else max(1, torch.get_num_threads() // (self.jobs or 1))
         return Job(
             text="",
             folder="",
@@ -229,11 +230,11 @@ class _StudyOptions:
             in_memory=self.reading.in_memory,
             loggers=self.loggers,
             plugins=tuple(str(file.path) for file in plugin_files()),
-            threads=self.threads or share,
+            threads=self.threads or thread_count,
         )
 
     def pool(self) -> RunPool:
-        """What trains them."""
+        """Return the pool that trains the runs: a cluster, several processes, or this process."""
         if self.on is not None:
             from sewdsl.train.study.ray_pool import RayPool
 
@@ -251,32 +252,36 @@ class _StudyOptions:
         return InTurn(self.runners)
 
     def runners(self, watch: Watch | None) -> tuple[Start, GoOn]:
-        """What starts one run in this process, and what goes on with one."""
+        """Return the functions that start and resume a run in this process.
+
+        Args:
+            watch: Receives the metrics of each epoch, e.g. for a search.
+        """
         from sewdsl.train.fit.callbacks import EpochWatch
         from sewdsl.train.fit.processes import Processes
 
-        def how() -> RunOptions:
+        def make_options() -> RunOptions:
             processes = Processes(accelerator=self.device.value)
             options = run_options(processes, self.save_every, self.reading, self.loggers)
             return options if watch is None else options._replace(shown=(*options.shown, EpochWatch(watch)))
 
-        return make_runners(self.data, how)
+        return make_runners(self.data, make_options)
 
 
-def _chosen(
-    found: tuple[CompiledVariant, ...], only: list[str] | None, seeds: int | None
+def _select_variants(
+    variants: tuple[CompiledVariant, ...], only: list[str] | None, seeds: int | None
 ) -> tuple[CompiledVariant, ...]:
-    """Return the variants whose names hold one of some texts, with so many of their seeds."""
+    """Select variants by ``--only``, each with the first ``--seeds`` seeds."""
     texts = [text.casefold() for text in only or [""]]
-    chosen = [one for one in found if any(text in one.variant.title.casefold() for text in texts)]
-    if not chosen:
+    selected = [varied for varied in variants if any(text in varied.variant.title.casefold() for text in texts)]
+    if not selected:
         exit_with_usage_error(f"no variant name contains {' or '.join(map(repr, only or ()))}; see --list")
-    return tuple(replace(one, compilations=one.compilations[:seeds]) for one in chosen)
+    return tuple(replace(varied, compilations=varied.compilations[:seeds]) for varied in selected)
 
 
 def _train(
     base: Compilation,
-    found: tuple[CompiledVariant, ...],
+    variants: tuple[CompiledVariant, ...],
     folder: StudyFolder,
     study_options: _StudyOptions,
     compile_one: CompileTrial,
@@ -288,17 +293,18 @@ def _train(
     from sewdsl.train.study.run_study import EveryRun, plan_runs, run_study
     from sewdsl.train.study.search import SearchTurns
 
-    def announce(number: int, total: int, varied: CompiledVariant, planned: TrainingPlan) -> None:
-        where = f"{varied.variant.title}, seed {planned.recipe.seed}"
-        echo(f"run {number} of {total} in {folder.path}: {where}", err=True)
+    def announce(index: int, total: int, varied: CompiledVariant, planned: TrainingPlan) -> None:
+        run_name = f"{varied.variant.title}, seed {planned.recipe.seed}"
+        echo(f"run {index} of {total} in {folder.path}: {run_name}", err=True)
 
     with run_errors():
+        # Fail before the first run if there is no such device. Workers of a cluster have devices of their own.
         if study_options.on is None:
-            device_type(study_options.device.value)  # says at once if it is not there
+            device_type(study_options.device.value)
         if base.study.search:
-            turns: Turns = SearchTurns(base.study, folder, study_options.data, compile_one, found[0])
+            turns: Turns = SearchTurns(base.study, folder, study_options.data, compile_one, variants[0])
         else:
-            turns = EveryRun(plan_runs(found, folder, study_options.data, base.study.variants))
+            turns = EveryRun(plan_runs(variants, folder, study_options.data, base.study.variants))
         try:
             outcome, died = run_study(turns, folder, study_options.pool(), announce)
         except RunInterrupted:
@@ -323,7 +329,7 @@ def _train(
 
 
 def describe_search(search: SearchOutcome) -> str:
-    """How many trials ended in which way, and the best of them."""
+    """Return a line with the number of trials per state, and the best trial."""
     states = Counter(trial.state for trial in search.history)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     best = next((trial for trial in search.history if trial.number == search.best), None)
@@ -333,15 +339,15 @@ def describe_search(search: SearchOutcome) -> str:
     return f"trials: {counts}; best: trial {best.number}, {search.metric} accuracy {best.accuracy:.2%}: {values}"
 
 
-def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path, device: Device) -> None:
+def probe_variants(study: Study, variants: Sequence[CompiledVariant], folder: Path, device: Device) -> None:
     """Probe every variant, print a table, and write ``rates`` or ``gradients`` as CSV, JSON and PNG.
 
     Args:
-        found: Its variants, without errors.
-        folder: Where to write; it holds nothing but what probes leave.
+        variants: Variants without errors.
+        folder: Study folder; new, or with files of earlier probes only.
 
     Raises:
-        RunError: the folder holds something else, a file cannot be written, or there is no such device.
+        RunError: If the folder has other files, a file cannot be written, or the device is not available.
     """
     from sewdsl.probe import named_residuals
     from sewdsl.probe.compare_networks import block_curves, curve_rows, curves_to_json, describe_curves
@@ -350,48 +356,48 @@ def probe_variants(study: Study, found: Sequence[CompiledVariant], folder: Path,
     from sewdsl.train.store.run_folder import open_group, write_run_file
 
     on = probe_device(device)
-    networks = [varied.compilations[0].result() for varied in found]
-    for network, varied in zip(networks, found, strict=True):
+    networks = [varied.compilations[0].result() for varied in variants]
+    for network, varied in zip(networks, variants, strict=True):
         if not named_residuals(network):
             fail(f"'{varied.variant.title}' has no residual blocks")
     if len({study_seeds(study, network) for network in networks}) > 1:
         fail("all variants of a probe study must have the same seeds; use 'vary seed' instead of 'train.seed'")
     open_group(folder, PROBE_FILES.__contains__, "part of this study")
-    every: list[BlockCurve] = []
+    curves: list[BlockCurve] = []
     seeds = study_seeds(study, networks[0])
-    for number, (network, varied) in enumerate(zip(networks, found, strict=True), start=1):
-        echo(f"network {number} of {len(found)}: {varied.variant.title}", err=True)
+    for index, (network, varied) in enumerate(zip(networks, variants, strict=True), start=1):
+        echo(f"network {index} of {len(variants)}: {varied.variant.title}", err=True)
         with probe_errors(), tf32_allowed(network.recipe.tf32 if network.recipe else None):
-            every += block_curves(network, varied.variant.labels, study.probe, seeds, on)
+            curves += block_curves(network, varied.variant.labels, study.probe, seeds, on)
     picture = BytesIO()
-    plot_panels(every, describe_curves(every, seeds)).savefig(picture, dpi=130, format="png")
-    write_run_file(folder / f"{study.probe}.csv", rows_to_csv(curve_rows(every, seeds)))
-    write_run_file(folder / f"{study.probe}.json", dump({**curves_to_json(every, seeds), "device": on}) + "\n")
+    plot_panels(curves, describe_curves(curves, seeds)).savefig(picture, dpi=130, format="png")
+    write_run_file(folder / f"{study.probe}.csv", rows_to_csv(curve_rows(curves, seeds)))
+    write_run_file(folder / f"{study.probe}.json", dump({**curves_to_json(curves, seeds), "device": on}) + "\n")
     write_run_file(folder / f"{study.probe}.png", picture.getvalue())
-    console().print(curves_table(every))
+    console().print(curves_table(curves))
     echo(f"{study.probe}.csv, {study.probe}.json, {study.probe}.png are in {folder}")
 
 
 def study_seeds(study: Study, network: Network) -> tuple[int, ...]:
-    """Return the study's, or the recipe's, or zero."""
+    """Return the seeds of the study, else the seed of the recipe, else 0."""
     return study.numbers or (network.recipe.seed if network.recipe else 0,)
 
 
-def curves_table(every: Sequence[BlockCurve]) -> Table:
-    """Return the ends of each curve, and how far it goes."""
+def curves_table(curves: Sequence[BlockCurve]) -> Table:
+    """Return a table with the first, last, smallest and largest value of each curve."""
     grid = make_table()
-    for axis in every[0].labels:
+    for axis in curves[0].labels:
         grid.add_column(axis)
     for column in ("quantity", "first block", "last block", "minimum", "maximum"):
         grid.add_column(column, justify="left" if column == "quantity" else "right")
-    for curve in every:
+    for curve in curves:
         values = curve.values
-        figures = (values[0], values[-1], min(values), max(values))
-        grid.add_row(*curve.labels.values(), curve.quantity, *(f"{value:.3g}" for value in figures))
+        summary = (values[0], values[-1], min(values), max(values))
+        grid.add_row(*curve.labels.values(), curve.quantity, *(f"{value:.3g}" for value in summary))
     return grid
 
 
-def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyFolder, *, json_: bool) -> None:
+def _print_list(study: Study, variants: tuple[CompiledVariant, ...], folder: StudyFolder, *, json_: bool) -> None:
     from sewdsl.train.study.outcome import folder_name
 
     if study.search is not None:
@@ -403,27 +409,28 @@ def _print_list(study: Study, found: tuple[CompiledVariant, ...], folder: StudyF
             )
         return
     listed: list[ListedVariant] = []
-    for varied in found:
-        place = folder.path if study.probe else folder.path / folder_name(varied.variant)
-        networks = [one.result() for one in varied.compilations]
-        trained = study.numbers or [network.recipe.seed for network in networks if network.recipe is not None]
+    for varied in variants:
+        # A probe study writes all variants to the same files.
+        variant_folder = folder.path if study.probe else folder.path / folder_name(varied.variant)
+        networks = [compilation.result() for compilation in varied.compilations]
+        run_seeds = study.numbers or [network.recipe.seed for network in networks if network.recipe is not None]
         listed.append(
             {
                 "title": varied.variant.title,
                 "labels": dict(varied.variant.labels),
-                "folder": place.as_posix(),
-                "seeds": list(study_seeds(study, networks[0]) if study.probe else trained),
+                "folder": variant_folder.as_posix(),
+                "seeds": list(study_seeds(study, networks[0]) if study.probe else run_seeds),
             }
         )
         if not json_:
             seeds = ", ".join(map(str, listed[-1]["seeds"]))
-            echo(f"{place}: {varied.variant.title}; seeds {seeds or 'none'}")
+            echo(f"{variant_folder}: {varied.variant.title}; seeds {seeds or 'none'}")
     if json_:
         echo_json(listed)
 
 
 def study_table(outcome: Outcome) -> Table:
-    """Return a row for each variant."""
+    """Return a table with one row per variant."""
     from sewdsl.train.study.outcome import column_names, outcome_cells
 
     grid = make_table()

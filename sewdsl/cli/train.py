@@ -1,4 +1,4 @@
-"""``sewdsl train``: trains a network by its recipe, once or with several seeds (``--repeat N``)."""
+"""``sewdsl train``: training of a network with its recipe, once or with several seeds (``--repeat N``)."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ if TYPE_CHECKING:
 
 
 class _Training(NamedTuple):
-    """How a command trains.
+    """Options of the command that its modes share.
 
     Attributes:
-        data: Folder of the data; None: as the recipe's dataset finds it.
-        weights: Where the weights to start from are; None: random ones.
-        weights_only: Patterns of the layers that take them; empty: all.
-        make_options: Makes the options of a run.
+        data: Dataset folder; None for the default of the dataset.
+        weights: Path of the initial weights; None for random weights.
+        weights_only: Patterns of the layers to initialise; empty for all.
+        make_options: Returns new options for each run.
     """
 
     options: Options
@@ -83,19 +83,20 @@ class _Training(NamedTuple):
     json_: bool
 
     def check_devices(self, recipe: Recipe) -> None:
-        """Check that devices are there, if any are asked for: Lightning, which knows, takes seconds to load."""
-        from sewdsl.train.fit.processes import Processes as Usual
+        """Check that the selected devices are available and support the precision of the recipe."""
+        from sewdsl.train.fit.processes import Processes as Defaults
 
-        if self.processes != Usual() or recipe.precision == "16-mixed":
+        # The check imports Lightning, which takes seconds: skip it for the defaults.
+        if self.processes != Defaults() or recipe.precision == "16-mixed":
             from sewdsl.train.fit.lightning_loop import check_devices, quiet_lightning
 
             with quiet_lightning():
                 check_devices(recipe, self.processes)
 
 
-def _train_repeats(spec: str, out: Path | None, times: int, how: _Training) -> None:
-    """Train with the recipe's seed and those after it, each into a folder of its own, and print the spread."""
-    options, data, json_ = how.options, how.data, how.json_
+def _train_repeats(spec: str, out: Path | None, times: int, training: _Training) -> None:
+    """Train with consecutive seeds, one run folder each, and print mean and standard deviation."""
+    options, data, json_ = training.options, training.data, training.json_
     compilation = read(spec, **options)
     name = require_network(compilation).name
     from sewdsl.train.store.run_folder import RunInterrupted, make_numbered
@@ -104,21 +105,22 @@ def _train_repeats(spec: str, out: Path | None, times: int, how: _Training) -> N
 
     first = plan_training(compilation, data)
     first.data.find()
-    how.check_devices(first.recipe)
+    training.check_devices(first.recipe)
     overrides = options.get("set") or {}
     seeds = [str(first.recipe.seed + index) for index in range(times)]
-    seeded = [read(spec, **(options | {"set": {**overrides, "train.seed": seed}})) for seed in seeds]
-    begin = load_initial_weights(how.weights, first.network, how.weights_only)
+    compilations = [read(spec, **(options | {"set": {**overrides, "train.seed": seed}})) for seed in seeds]
+    initial_weights = load_initial_weights(training.weights, first.network, training.weights_only)
     folder = out or make_numbered(name).path
     open_folder(folder)
 
     def announce(planned: TrainingPlan) -> None:
         echo(f"training {name} on {planned.data.name}: seed {planned.recipe.seed}", err=True)
 
-    start, go_on = make_runners(data, how.make_options, announce, begin)
-    origin = None if begin is None else begin.origin
+    start, resume = make_runners(data, training.make_options, announce, initial_weights)
+    origin = None if initial_weights is None else initial_weights.origin
+    plans = [(seeded, plan_training(seeded, data)) for seeded in compilations]
     try:
-        summary = repeat([(one, plan_training(one, data)) for one in seeded], folder, start, go_on, origin)
+        summary = repeat(plans, folder, start, resume, origin)
     except RunInterrupted:
         echo(f"to resume, run the same command again with --out {folder}", err=True)
         raise
@@ -133,7 +135,7 @@ def _train_repeats(spec: str, out: Path | None, times: int, how: _Training) -> N
 
 
 def repeats_table(summary: Summary) -> Table:
-    """Return a row for each run, and one for their mean."""
+    """Return a table with one row per run and the mean in the footer."""
     grid = make_table(footer=True)
     grid.add_column("seed", "mean", justify="right")
     grid.add_column("last", f"{summary.accuracy.mean:.2%}", justify="right")
@@ -247,34 +249,35 @@ def command(
     with run_errors(), rank_zero_only():
         loggers = logger_names(logger)
     make_options = partial(run_options, processes, save_every, reading, loggers)
-    how = _Training(options, data, weights, weights_only or (), processes, make_options, json_)
+    training = _Training(options, data, weights, weights_only or (), processes, make_options, json_)
     if resume:
-        _resume(resume, how)
+        _resume(resume, training)
     elif repeat > 1:
         require((repeat, processes.total == 1, "--repeat cannot be combined with several processes"))
         with run_errors():
-            _train_repeats(spec or "", out, repeat, how)
+            _train_repeats(spec or "", out, repeat, training)
     else:
-        _start(spec or "", out, how, overwrite=overwrite)
+        _start(spec or "", out, training, overwrite=overwrite)
 
 
 def _processes(device: Device, devices: int | None, nodes: int | None, strategy: str | None) -> Processes:
     set_up_process()
-    require_packages("lightning", "safetensors", "tensorboard", "torchmetrics", "yaml")  # all before there is a folder
+    # Fail before the run folder is created.
+    require_packages("lightning", "safetensors", "tensorboard", "torchmetrics", "yaml")
     from sewdsl.train.fit.processes import Processes
     from sewdsl.train.store.run_notes import STRATEGIES
 
-    known = next((name for name in STRATEGIES if name == strategy), None)
-    if strategy is not None and known is None:
+    strategy_name = next((name for name in STRATEGIES if name == strategy), None)
+    if strategy is not None and strategy_name is None:
         exit_with_invalid_choice("--strategy", list(STRATEGIES), strategy)
-    return Processes(devices, nodes, known, device.value)
+    return Processes(devices, nodes, strategy_name, device.value)
 
 
 def _make_folder(out: Path | None, name: str, processes: Processes, *, overwrite: bool) -> RunFolder:
-    """Return the folder of a new run, made by the first process.
+    """Return the folder of a new run; the first process creates it.
 
     Raises:
-        RunError: there is something already, it cannot be made, or processes would make one each.
+        RunError: If the folder exists or cannot be created, or several processes have no common folder.
     """
     from sewdsl.train.fit.processes import rank
     from sewdsl.train.store.run_folder import RunError, RunFolder, clear_and_lock, make_numbered, make_run_folder
@@ -288,9 +291,9 @@ def _make_folder(out: Path | None, name: str, processes: Processes, *, overwrite
     return clear_and_lock(out) if overwrite and is_there(out) else make_run_folder(out)
 
 
-def _start(spec: str, out: Path | None, how: _Training, *, overwrite: bool) -> None:
+def _start(spec: str, out: Path | None, training: _Training, *, overwrite: bool) -> None:
     with rank_zero_only():
-        compilation = read(spec, **how.options)
+        compilation = read(spec, **training.options)
         network = require_network(compilation)
         if compilation.study.variants and network.recipe is not None:
             count = len(compilation.study.variants)
@@ -300,61 +303,73 @@ def _start(spec: str, out: Path | None, how: _Training, *, overwrite: bool) -> N
     folder = None
     with run_errors(lambda: folder):
         with rank_zero_only():
-            planned = plan_training(compilation, how.data)
-            found = planned.data.find()
-            begin = load_initial_weights(how.weights, planned.network, how.weights_only)
-            if how.data and not found:
-                found = f"{planned.recipe.on} comes with a package; '{how.data}' is not used"
-            how.check_devices(planned.recipe)
-            folder = _make_folder(out, network.name, how.processes, overwrite=overwrite)
-            _print_recipe(planned.network, planned.recipe, how.processes, found, folder)
+            planned = plan_training(compilation, training.data)
+            data_location = planned.data.find()
+            initial_weights = load_initial_weights(training.weights, planned.network, training.weights_only)
+            if training.data and not data_location:
+                data_location = f"{planned.recipe.on} comes with a package; '{training.data}' is not used"
+            training.check_devices(planned.recipe)
+            # Last: nothing is written if a check fails.
+            folder = _make_folder(out, network.name, training.processes, overwrite=overwrite)
+            _print_recipe(planned.network, planned.recipe, training.processes, data_location, folder)
         from sewdsl.train.fit.train_run import start_run
 
-        _print_result(start_run(compilation, planned, folder, how.make_options(), begin), folder, json_=how.json_)
+        result = start_run(compilation, planned, folder, training.make_options(), initial_weights)
+        _print_result(result, folder, json_=training.json_)
 
 
-def _resume(run: Path, how: _Training) -> None:
+def _resume(run: Path, training: _Training) -> None:
     from sewdsl.train.store.run_folder import RunFolder
 
     folder = RunFolder(run)
     with run_errors(lambda: folder, resuming=True):
         from sewdsl.train.fit.train_run import resume_run
 
-        changes = {key: str(value) for key, value in (how.options["set"] or {}).items()}
-        _print_result(resume_run(folder, how.data, changes, how.make_options()), folder, json_=how.json_)
+        changes = {key: str(value) for key, value in (training.options["set"] or {}).items()}
+        result = resume_run(folder, training.data, changes, training.make_options())
+        _print_result(result, folder, json_=training.json_)
 
 
 def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: str, folder: RunFolder) -> None:
-    """What is trained, how, and on which data, on the standard error: the answer is still to come."""
-    usual = {
+    """Print the network, the recipe and the dataset to standard error.
+
+    Args:
+        data: Location of the dataset; may be empty.
+    """
+    defaults = {
         name: info.get_default(call_default_factory=True, validated_data={})
         for name, info in Recipe.model_fields.items()
     }
-    chosen = {name: value for name, value in recipe if name in SHOWN or value != usual[name]}
-    shown = {
+    settings = {name: value for name, value in recipe if name in SHOWN or value != defaults[name]}
+    texts = {
         name: " ".join(map(format_value, value)) if name in LISTS and value else format_value(value)
-        for name, value in chosen.items()
+        for name, value in settings.items()
     }
-    shown |= {"others": f"default values, listed in {folder.recipe}"}
-    echo(f"training {network.name} on {shown.pop('on')}", err=True)
-    indent = 2 + max(map(len, shown)) + 2
+    texts |= {"others": f"default values, listed in {folder.recipe}"}
+    echo(f"training {network.name} on {texts.pop('on')}", err=True)
+    indent = 2 + max(map(len, texts)) + 2
+    # Log files and pipes get one line per setting.
     width = get_terminal_size().columns if is_terminal(err=True) else sys.maxsize
-    for name, text in shown.items():
+    for name, text in texts.items():
         echo(fill(f"  {name:<{indent - 2}}{text}", max(width, 2 * indent), subsequent_indent=" " * indent), err=True)
     if data:
         echo(f"data: {data}", err=True)
     if recipe.memory:
-        said = {name: text for name, text, _ in run_passes(network)}
-        echo(f"memory: {said['recompute']}", err=True)
+        pass_reports = {name: text for name, text, _ in run_passes(network)}
+        echo(f"memory: {pass_reports['recompute']}", err=True)
     if processes.total > 1 or recipe.accumulate > 1:
         step = f"{recipe.batch} samples x {recipe.accumulate} batches x {processes.total} processes"
         echo(f"each step: {step} = {recipe.batch * recipe.accumulate * processes.total} samples", err=True)
 
 
 def print_accuracies(result: Result, network: Network, samples: int | None = None) -> None:
-    """Print the accuracies of a run, and whether claims hold; of an evaluation, on how many test samples."""
-    on = "" if samples is None else f", on all {samples:,} test samples of {result.data}"
-    echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best{on}")
+    """Print the accuracies of a run, and whether claims about them hold.
+
+    Args:
+        samples: Number of test samples of an evaluation; None for a training run.
+    """
+    test_set = "" if samples is None else f", on all {samples:,} test samples of {result.data}"
+    echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best{test_set}")
     if result.top5_accuracy is not None and result.best_top5_accuracy is not None:
         top5 = f"{result.top5_accuracy:.2%} in the last epoch, {result.best_top5_accuracy:.2%} in the best"
         echo(f"top-5 accuracy {top5}")
@@ -364,18 +379,18 @@ def print_accuracies(result: Result, network: Network, samples: int | None = Non
 
 def _print_result(result: Result, folder: RunFolder, *, json_: bool) -> None:
     epochs = f"{result.epochs} epoch{'' if result.epochs == 1 else 's'}"
-    last = f"{epochs} in {result.seconds:.0f} s; results are in {folder.path}"
+    last_line = f"{epochs} in {result.seconds:.0f} s; results are in {folder.path}"
     if json_:
         echo_json(result.model_dump(mode="json"))
-        echo(last, err=True)
+        echo(last_line, err=True)
         return
     table = Table(box=SIMPLE_HEAD)
     table.add_column("neurons", overflow="fold")
     for title in ("firing rate", "dead", f"saturated (over {SATURATED:.0%})"):
         table.add_column(title, justify="right")
     for name, rate in result.firing_rates.items():
-        found = result.neurons[name]
-        table.add_row(name, *(f"{share:.2%}" for share in (rate, found.dead_share, found.saturated_share)))
+        neurons = result.neurons[name]
+        table.add_row(name, *(f"{fraction:.2%}" for fraction in (rate, neurons.dead_share, neurons.saturated_share)))
     console().print(table)
     print_accuracies(result, require_network(read(folder.spec)))
-    echo(last)
+    echo(last_line)

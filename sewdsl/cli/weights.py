@@ -1,4 +1,4 @@
-"""``sewdsl weights``: weights of other libraries for networks of ours, and the way back."""
+"""``sewdsl weights``: conversion of weights files between key schemes, and their contents."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class TargetScheme(StrEnum):
-    """Whose keys are written."""
+    """Key scheme of the output file."""
 
     OURS = "sewdsl"
     AUTHORS = "authors"
@@ -45,7 +45,7 @@ class TargetScheme(StrEnum):
 
 
 class SourceScheme(StrEnum):
-    """Whose keys are read."""
+    """Key scheme of the input file."""
 
     AUTO = "auto"
     OURS = "sewdsl"
@@ -106,16 +106,18 @@ def convert(
         exit_with_usage_error(f"OUT must end with .safetensors, .pt or .pth, got '{out.suffix}'")
     require_free(out, overwrite=overwrite)
     set_up_process()
-    known = load_network(net, spec_options)
+    network = load_network(net, spec_options)
     with run_errors():
         from sewdsl.exchange import weights
 
-        found = weights.read_weights(source)
-        read = weights.detect_schemes(found.tensors, known) if from_ is SourceScheme.AUTO else (weights.SCHEMES[from_],)
-        tensors, notes = weights.convert(found.tensors, known, read[0], weights.SCHEMES[to])
+        weights_file = weights.read_weights(source)
+        detect = from_ is SourceScheme.AUTO
+        schemes = weights.detect_schemes(weights_file.tensors, network) if detect else (weights.SCHEMES[from_],)
+        # Several schemes fit if they name all tensors of the network alike.
+        tensors, notes = weights.convert(weights_file.tensors, network, schemes[0], weights.SCHEMES[to])
         write_file(out, weights.encode(tensors, out.suffix), "")
-    _say(f"{source}: {_summary(found.tensors, read)}", [*found.notes, *notes])
-    _say(f"{out}: {_summary(tensors, (weights.SCHEMES[to],))}", _whose("for", known))
+    _print_lines(f"{source}: {_summary(weights_file.tensors, schemes)}", [*weights_file.notes, *notes])
+    _print_lines(f"{out}: {_summary(tensors, (weights.SCHEMES[to],))}", _describe_network("for", network))
 
 
 @group.command("show", cls=Command)
@@ -131,41 +133,47 @@ def show(
     With --net, also detects the key scheme and checks whether the shapes fit.
     """
     set_up_process()
-    known = None if net is None else load_network(net, spec_options)
+    network = None if net is None else load_network(net, spec_options)
     with run_errors():
         from sewdsl.exchange import weights
 
-        found = weights.read_weights(source)
-        read: tuple[Scheme, ...] = ()
+        weights_file = weights.read_weights(source)
+        schemes: tuple[Scheme, ...] = ()
         notes: list[str] = []
-        if known:
-            read = weights.detect_schemes(found.tensors, known)
-            _, notes = weights.to_node_paths(found.tensors, known, read[0])
-            notes = [*notes, *_whose("fits", known)]
-    notes = [*found.notes, *notes]
-    shown: ShownWeights = {
+        if network:
+            schemes = weights.detect_schemes(weights_file.tensors, network)
+            # The conversion checks the shapes; its tensors are not needed.
+            _, notes = weights.to_node_paths(weights_file.tensors, network, schemes[0])
+            notes = [*notes, *_describe_network("fits", network)]
+    notes = [*weights_file.notes, *notes]
+    output: ShownWeights = {
         "file": source.as_posix(),
-        "numbers": sum(value.numel() for value in found.tensors.values()),
-        "schemes": [scheme.name for scheme in read],
+        "numbers": sum(value.numel() for value in weights_file.tensors.values()),
+        "schemes": [scheme.name for scheme in schemes],
         "notes": notes,
         "tensors": [
             {"key": key, "dtype": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
-            for key, value in found.tensors.items()
+            for key, value in weights_file.tensors.items()
         ],
     }
     if json_:
-        echo_json(shown)
+        echo_json(output)
         return
-    for tensor in shown["tensors"]:
+    for tensor in output["tensors"]:
         echo(f"{tensor['key']}  {tensor['dtype']} {tensor['shape']}")
-    _say(f"{source}: {_summary(found.tensors, read)}", notes)
+    _print_lines(f"{source}: {_summary(weights_file.tensors, schemes)}", notes)
 
 
-def _whose(how: str, known: Network) -> list[str]:
-    """Of which network weights are, and with which neurons, of which most keys say nothing."""
-    mixed = mixture(known)
-    with_ = f" with {neurons(known)}" if neurons(known) else ""
-    return [f"{how} {known.name}{with_}", *([f"{mixed} (not recorded in weights files)"] if mixed else [])]
+def _describe_network(relation: str, network: Network) -> list[str]:
+    """Return a line with the network and its neurons, and a note if there are several kinds of neurons.
+
+    Args:
+        relation: Verb or preposition before the name, e.g. ``fits``.
+    """
+    # Most neurons have no weights, so a file fits a network with other neurons too.
+    mixed = mixture(network)
+    neuron_text = f" with {neurons(network)}" if neurons(network) else ""
+    return [f"{relation} {network.name}{neuron_text}", *([f"{mixed} (not recorded in weights files)"] if mixed else [])]
 
 
 def _summary(tensors: Mapping[str, Tensor], schemes: Iterable[Scheme]) -> str:
@@ -174,5 +182,5 @@ def _summary(tensors: Mapping[str, Tensor], schemes: Iterable[Scheme]) -> str:
     return f"{len(tensors):,} tensors, {element_count:,} values" + (f", {keys} keys" if keys else "")
 
 
-def _say(line: str, notes: Iterable[str]) -> None:
+def _print_lines(line: str, notes: Iterable[str]) -> None:
     echo("\n  ".join([line, *notes]))

@@ -170,7 +170,7 @@ def test_whole_or_not_at_all(exported: Path, tmp_path: Path, monkeypatch: pytest
     [
         (("--license", "mitt", "--to", "folder"), "did you mean 'mit'?"),
         (("--license", "mit"), "--license requires --to folder"),
-        (("--to", "folder", "--overwrite"), "--overwrite replaces files, and no folder"),
+        (("--to", "folder", "--overwrite"), "--overwrite cannot replace a folder"),
     ],
 )
 def test_usage(tmp_path: Path, words: tuple[str, ...], said: str) -> None:

@@ -61,11 +61,11 @@ def test_names_of_runs_are_whole_and_no_column_is_left_out_without_need(found: l
     shown = header.split()
     dropped = [column for column in DROPPED if column.value not in shown]
     assert dropped == list(DROPPED[: len(dropped)])
-    grid = [line for line in lines if not line.startswith("not shown")]
+    grid = [line for line in lines if not line.startswith("omitted columns")]
     if len(dropped) < len(DROPPED):
         assert all(len(line.rstrip()) <= width for line in grid)
     if dropped:
-        assert f"columns not shown at this width: {', '.join(dropped)}; use --json for all" in capture.get()
+        assert f"omitted columns: {', '.join(dropped)}; use --json for all" in capture.get()
         assert len(str(Column.RUN)) <= width
 
 

@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sewdsl.cli.check import _fix, _said
+from sewdsl.cli.check import _check_spec, _fix
 from sewdsl.compiler.fixing import apply_fixes
 from sewdsl.diagnostics import Diagnostic, Edit, Fix, Severity
 from sewdsl.source import Source, Span
@@ -72,7 +72,7 @@ SEQUENCE_IN_A_NEURON = "sewdsl 1\ninput 4\nbody A\nneuron A {{ {} give h }}\n"
 @example("sewdsl 1\ninput 4\nblock X {\ngive BN\n}\n{BN}*2-BN\nbody X\n", False)  # noqa: FBT003
 @examples(80)
 def test_fixes_end_and_leave_no_text_worse(text: str, unsafe: bool) -> None:  # noqa: FBT001 -- drawn
-    fixed = check_fixes(text, lambda each: _said(Source("t", each), {}), unsafe=unsafe)
+    fixed = check_fixes(text, lambda each: _check_spec(Source("t", each), {}), unsafe=unsafe)
     if text.startswith("sewdsl 1\n"):  # else it may be the name of a file
         assert (_fix(text, {}, unsafe=unsafe).fixed or text) == fixed
 
@@ -84,5 +84,5 @@ def test_a_byte_order_mark_stays_first(text: str, versioned: bool) -> None:  # n
     """Fixes are those of the text without it."""
     text = text if versioned else text.removeprefix("sewdsl 1\n")
     plain, marked = Source("t.net", text), Source("t.net", f"\ufeff{text}")
-    fixed = (apply_fixes(_said(source, {}).diagnostics, source) for source in (plain, marked))
+    fixed = (apply_fixes(_check_spec(source, {}).diagnostics, source) for source in (plain, marked))
     assert f"\ufeff{next(fixed)}" == next(fixed)

@@ -80,9 +80,9 @@ def test_fmt_reads_what_is_piped() -> None:
         (["4C3-FOO", "--dialect", "he"], 1, "error[unknown-name]: unknown layer 'FOO'"),
         (["4C3-10", "--dialect", "she"], 1, "error[unknown-name]: unknown dialect 'she'"),
         (["7b-net", "--dialect", "he"], 1, "error[other-notation]"),
-        (["4C3-10", "4C3-10", "--dialect", "he"], 2, "one string"),
-        (["4C3-10", "--dialect", "he", "--check"], 2, "one string"),
-        (["4C3-10", "--dialect", "he", "--diff"], 2, "one string"),
+        (["4C3-10", "4C3-10", "--dialect", "he"], 2, "a single layer string"),
+        (["4C3-10", "--dialect", "he", "--check"], 2, "cannot be combined with --check or --diff"),
+        (["4C3-10", "--dialect", "he", "--diff"], 2, "cannot be combined with --check or --diff"),
     ],
 )
 def test_fmt_refuses(arguments: list[str], code: int, said: str) -> None:

@@ -403,7 +403,7 @@ class TestDepth:
     @pytest.mark.parametrize(("name", "depth"), [("spikformer-8-512", 1), ("qkformer-10-768", 0)])
     def test_large_networks_fit_a_page(self, draw: Callable[..., Result], name: str, depth: int) -> None:
         arguments = (name, "--collapse", "--width", "397pt", "-o", "a.svg", "--overwrite")
-        assert f"lower with --depth {depth} or a larger --width\n" in draw(*arguments).stderr
+        assert f"reduce the height with --depth {depth} or a larger --width\n" in draw(*arguments).stderr
         result = draw(*arguments, "--depth", str(depth))
         assert (result.exit_code, "pt high" in result.stderr) == (0, False)
 

@@ -325,9 +325,7 @@ class TestNeurons:
         result = run("convert", source, tmp_path / "out.pth", "--net", net, *OPTIONS[2:], "--neuron", "LIF")
         assert result.stdout.splitlines()[-2:] == [
             "  for network with 1 IF and 5 LIF",
-            (
-                "  neurons of 2 kinds: 1 IF (if1), 5 LIF (sew_block1.branch.lif1, …) (not recorded in weights files)"
-            ),
+            ("  neurons of 2 kinds: 1 IF (if1), 5 LIF (sew_block1.branch.lif1, …) (not recorded in weights files)"),
         ]
 
     def test_of_a_shipped_network_all_follow_the_option(self, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_file(tmp_path: Path) -> None:
 
 def test_what_is_wrong() -> None:
     assert run("7b-net", "--as", "latin").exit_code == 2
-    assert "--as takes plain, net" in run("7b-net", "--as", "latin").stderr
+    assert "--as must be plain, net" in run("7b-net", "--as", "latin").stderr
     assert run("c4k3-BNPLIF", "--input", "2x8x8").exit_code == 1
     said = "error: cannot write '/nowhere/seven.net': there is no folder '/nowhere'\n"
     assert run("7b-net", "--out", "/nowhere/seven.net").stderr == said

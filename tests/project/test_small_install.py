@@ -243,7 +243,7 @@ def test_whole_install_needs_an_extra_for_the_page_and_for_editors(place: Path) 
 def test_editor_that_sends_no_request_gets_no_answer(place: Path, sent: str) -> None:
     done = run_with(SMALL, ["lsp"], place, sent=sent)
     assert done.output == ""
-    assert "needs pygls" in done.of_command["lsp"][1]
+    assert "requires pygls" in done.of_command["lsp"][1]
 
 
 def test_its_metadata_are_those_of_the_whole(tmp_path: Path) -> None:

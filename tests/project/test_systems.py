@@ -133,7 +133,7 @@ def test_workers_of_a_loader_are_spawned() -> None:
 )
 def test_drive_of_a_path_is_no_module(source: str, parts: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "splitdrive", ntpath.splitdrive)
-    assert import_._split(source) == parts
+    assert import_._split_source(source) == parts
 
 
 def test_path_with_backslashes_is_a_path(monkeypatch: pytest.MonkeyPatch) -> None:

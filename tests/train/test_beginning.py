@@ -284,7 +284,7 @@ class TestCommand:
         refused = run("train", spec, "--out", tmp_path / "run", "--weights", theirs)
         assert refused.exit_code == 1
         check_words(refused.stderr)
-        assert f"sewdsl weights convert {theirs} ours.safetensors --net SPEC" in refused.stderr
+        assert f"sewdsl weights convert {theirs} converted.safetensors --net SPEC" in refused.stderr
 
     @pytest.mark.parametrize(
         ("content", "said"),

@@ -327,7 +327,9 @@ class TestFiles:
         said = "line 2: epoch is '0', expected a whole number from 1"
         done = CliRunner().invoke(app, ["report", str(folder.path)])
         problem = "is damaged, or of another version"
-        assert warnings(done.stderr) == [f"warning: '{folder.metrics}' {problem}, and left out: {said}"]
+        assert warnings(done.stderr) == [
+            f"warning: omitted '{folder.metrics}', which is damaged or from another version: {said}"
+        ]
         assert f"Left out, since metrics.csv {problem}: line 2" in folder.report.read_text("utf-8")
 
 

@@ -166,7 +166,9 @@ def test_the_command(two: Two) -> None:
     assert result.accuracy * 359 == pytest.approx(round(result.accuracy * 359))
 
 
-@pytest.mark.parametrize(("spec", "wrong"), [("CROPS", "several processes need one folder"), ("c4k3-BN-PLlF", "PLlF")])
+@pytest.mark.parametrize(
+    ("spec", "wrong"), [("CROPS", "several processes require --out RUN"), ("c4k3-BN-PLlF", "PLlF")]
+)
 @pytest.mark.parametrize(("rank", "local"), [(0, 0), (1, 1), (8, 0)])
 def test_what_all_find_is_said_once(
     spec: str, wrong: str, rank: int, local: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -317,4 +317,4 @@ class TestCommand:
         spec.write_text(text(*VARY, "search TPE(trials=2)"), "utf-8")
         done = CliRunner().invoke(app, ["study", str(spec), "--out", str(tmp_path / "out"), *options])
         assert done.exit_code == 2
-        assert f"there is nothing for {said}" in " ".join(done.stderr.split())
+        assert f"{said} is not supported for searches" in " ".join(done.stderr.split())

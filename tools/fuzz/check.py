@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from random import Random
 
-from sewdsl.cli.check import _fix, _said
+from sewdsl.cli.check import _check_spec, _fix
 from sewdsl.cli.print_diagnostics import diagnostics_to_json, format_diagnostic
 from sewdsl.compiler import Compilation
 from sewdsl.diagnostics import SewdslError
@@ -38,12 +38,12 @@ def ask(text: str, random: Random) -> None:
     for lexer in (NetLexer(), CompactLexer()):
         assert "".join(value for _, _, value in lexer.get_tokens_unprocessed(text)) == text
     # A text without the first line of a file is read as a layer string.
-    check_said(_said(source, {}))
-    check_said(_said(Source("t", FILE + text), {}))
+    check_said(_check_spec(source, {}))
+    check_said(_check_spec(Source("t", FILE + text), {}))
     # Each round of fixes compiles the text again.
     if len(text) <= FIXED:
         for read in (text, FILE + text):
-            check_fixes(read, lambda each: _said(Source("t", each), {}))
+            check_fixes(read, lambda each: _check_spec(Source("t", each), {}))
     # Files on disk are slow.
     if random.random() < 0.2:
         _on_disk(text)
@@ -68,7 +68,7 @@ def _on_disk(text: str) -> None:
         used, file = Path(folder, "used.net"), Path(folder, "file.net")
         used.write_text(text, encoding="utf-8", errors="replace")
         file.write_text(f'{FILE}use "used.net"\ninput 2x8x8\nbody BN\n', encoding="utf-8")
-        check_said(_said(str(file), {}))
+        check_said(_check_spec(str(file), {}))
         check_said(_fix(str(used), {}, unsafe=False).compilation)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from random import Random
 
-from sewdsl.cli.check import _said
+from sewdsl.cli.check import _check_spec
 from sewdsl.compiler import Compilation, read
 from sewdsl.diagnostics import errors_in
 from sewdsl.ir.json import from_json, to_json
@@ -56,7 +56,7 @@ def ask(text: str, random: Random) -> None:
 
 @lru_cache(8)
 def _read(text: str) -> Compilation:
-    return _said(Source(NAME, text), {})
+    return _check_spec(Source(NAME, text), {})
 
 
 def _printed(source: Source) -> str:

@@ -93,7 +93,7 @@ def test_a_module_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "path", list(sys.path))
     Path("mine_for_import.py").write_text(MODULE)
     result = run("import", "mine_for_import:net", "out.net", "--python", "--input", "2x8x8", "--name", "Mine")
-    assert result.stdout.startswith("out.net: Mine, 3 layers, 511 parameters\nout.safetensors: 4 tensors of 511")
+    assert result.stdout.startswith("out.net: Mine, 3 layers, 511 parameters\nout.safetensors: 4 tensors, 511")
     assert "body    c4k3p0-ReLU-FC3" in Path("out.net").read_text().replace("c4k3s1p0", "c4k3p0")
     said = {
         "mine_for_import:none": "error: mine_for_import:none returned int, expected a torch.nn.Module",
@@ -142,9 +142,9 @@ def test_what_is_assumed_is_said(
     [
         (["net.nir", "out.txt"], "OUT must end with .net, got 'out.txt'"),
         (["net.nir", "out.net", "--dt", "0"], "--dt must be above 0 and finite, got 0"),
-        (["a:b", "out.net", "--python"], "with --python, --input says what the module reads"),
+        (["a:b", "out.net", "--python"], "--python requires --input, e.g. --input 2x128x128"),
         (["ab", "out.net", "--python", "--input", "4"], "--python requires MODULE:CALLABLE, got 'ab'"),
-        (["net.nir", "out.net", "--input", "2x8"], "--input takes CxHxW, or a number of features, not '2x8'"),
+        (["net.nir", "out.net", "--input", "2x8"], "--input must be CxHxW or a number of features, got '2x8'"),
     ],
 )
 def test_usage(arguments: list[str], said: str) -> None:

@@ -251,4 +251,4 @@ class TestShow:
     def test_elsewhere_it_is_refused(self) -> None:
         done = CliRunner().invoke(app, ["show", "tiny", "--device", "cuda"])
         assert done.exit_code == 2
-        assert "--device goes with --memory" in done.output
+        assert "--device requires --memory" in done.output
