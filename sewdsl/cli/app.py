@@ -27,13 +27,13 @@ COMMAND_PANELS = {
 }
 """Commands and groups of commands by panel, in the order of the help."""
 GROUPS = ("weights",)
-"""Groups of commands; each is a ``group`` in a module of its name."""
+"""Groups of commands, each a ``group`` in a module of its name."""
 COMMANDS = tuple(name for names in COMMAND_PANELS.values() for name in names if name not in GROUPS)
-"""Commands; each is a function ``command`` in a module of its name."""
+"""Commands, each a function ``command`` in a module of its name."""
 DISTRIBUTIONS = {"PIL": "pillow", "lsprotocol": "pygls", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 """Distributions of packages whose import name differs."""
 WHOLE = "whole"
-"""Extra of a small install with all other dependencies; see ``small/pyproject.toml``."""
+"""Extra of a small install with all other dependencies (see ``small/pyproject.toml``)."""
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?P<version>[^;]*)(?:;.*\bextra *== *['\"](?P<extra>[\w-]+))?")
 
 
@@ -94,7 +94,7 @@ def missing_packages(command: str) -> Iterator[None]:
     """Exit with code 1 if a package is missing, and print the command that installs it.
 
     Args:
-        command: Name of the command, e.g. ``train``; may be empty.
+        command: Name of the command, e.g. ``train`` (may be empty).
     """
     try:
         yield
@@ -121,7 +121,7 @@ def missing_requirements(*extras: str) -> dict[str, str]:
     """Return the requirements of sewdsl that are not installed, by distribution name.
 
     Args:
-        extras: Extras to check; the empty name selects requirements without an extra.
+        extras: Extras to check. The empty name selects requirements without an extra.
     """
     try:
         requirements = requires("sewdsl") or ()

@@ -24,7 +24,7 @@ from sewdsl.source import Source
 from sewdsl.terminal import echo
 
 MAX_READ, LEAST_READ = 5_000_000, 1_000
-"""Limit on the characters checked in all rounds of ``--fix``; smallest count of a round."""
+"""Largest number of characters checked in all rounds of ``--fix``, and smallest count of one round."""
 
 
 def command(
@@ -83,7 +83,7 @@ class SpecReport:
     """Result for a spec.
 
     Attributes:
-        fixed: Fixed text of a spec that is not a file; None for files, and if nothing changed.
+        fixed: Fixed text of a spec that is not a file. None for files, and if nothing changed.
     """
 
     spec: str
@@ -170,7 +170,7 @@ def _print_verdict(spec: str, result: Compilation) -> None:
 
 
 def _fix(spec: str, options: Options, *, unsafe: bool) -> SpecReport:
-    """Apply fixes until the text no longer changes; rewrite a file, or return the fixed string."""
+    """Apply fixes until the text no longer changes, and rewrite the file or return the fixed string."""
     result = _check_spec(read_spec_text(spec), options)
     if result.spec_source is None:
         return SpecReport(spec, result)

@@ -48,7 +48,7 @@ class Command(TyperCommand):
         return [_hide_python_type(parameter) for parameter in super().get_params(ctx)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; exit with a usage error if they are wrong."""
+        """Parse the arguments, or exit with a usage error if they are wrong."""
         original_args = list(args)  # super().parse_args consumes `args`.
         try:
             return super().parse_args(ctx, args)
@@ -76,7 +76,7 @@ class Command(TyperCommand):
         """Exit with the expected values of a parameter, if its declaration has them.
 
         Args:
-            value: Wrong value; None if a required parameter is missing.
+            value: Wrong value, or None if a required parameter is missing.
         """
         callback: Any = self.callback
         hints = get_type_hints(callback, include_extras=True)
@@ -111,7 +111,7 @@ def _hide_python_type(parameter: Any) -> Any:
 
 
 def _range(info: ParameterInfo) -> str:
-    """Format the allowed range of a number; empty if it is unbounded."""
+    """Format the allowed range of a number, or return an empty text if it is unbounded."""
     low, high = (
         f"{bound:,.15g}" if isinstance(bound, float) else f"{bound:,}" for bound in (info.min or 0, info.max or 0)
     )
@@ -128,7 +128,7 @@ class CommandGroup(TyperGroup):
         return [_hide_python_type(parameter) for parameter in super().get_params(ctx)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options of the group; exit with a usage error if one is unknown."""
+        """Parse the options of the group, or exit with a usage error if one is unknown."""
         try:
             return super().parse_args(ctx, args)
         except _CLICK_EXCEPTION as error:
@@ -137,7 +137,7 @@ class CommandGroup(TyperGroup):
             raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command named by the first argument; exit with a usage error if it is unknown."""
+        """Return the command named by the first argument, or exit with a usage error if it is unknown."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             exit_with_usage_error(
                 f"unknown command '{args[0][:MAX_QUOTED]}'", did_you_mean(args[0], self.commands), ctx
@@ -145,7 +145,7 @@ class CommandGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """Run a command and exit with its code; return the code if ``standalone_mode`` is false."""
+        """Run a command and exit with its code, or return the code if ``standalone_mode`` is false."""
         if not options.get("standalone_mode", True):
             return super().main(*args, **options)
         try:
@@ -216,6 +216,6 @@ def with_parameters(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _panel_rank(parameter: inspect.Parameter) -> int:
-    """Return the position of the panel of a parameter; arguments and options without a panel come first."""
+    """Return the position of the panel of a parameter, or 0 for arguments and options without a panel."""
     panel = getattr(get_args(parameter.annotation)[1], "rich_help_panel", None)
     return 1 + [*Panel].index(panel) if panel else 0

@@ -50,7 +50,7 @@ def make_table(*, footer: bool = False) -> Table:
 
 
 def print_fitting(table: Callable[[Collection[str]], Table], droppable: Sequence[str], more: str = "--json") -> None:
-    """Print a table, and omit columns if the terminal is too narrow; a line below lists the omitted columns.
+    """Print a table, and omit columns if the terminal is too narrow. A line below lists the omitted columns.
 
     Cells are never cut: if the table is still too wide, the terminal wraps its lines.
 

@@ -110,7 +110,7 @@ def _numbers(numbers: Sequence[int]) -> str:
 
 
 def difference_to_json(before: Network, after: Network, difference: Difference) -> dict[str, Any]:
-    """Return a difference as plain data; added layers have ``before`` None, removed layers ``after`` None."""
+    """Return a difference as plain data. Added layers have ``before`` None, removed layers ``after`` None."""
     values = asdict(difference)
     layers = [
         {**change, "before": change["before"] or None, "after": change["after"] or None} for change in values["changes"]

@@ -201,7 +201,7 @@ def _note_page_height(
 
 
 def _length(width: str | None, form: PictureFormat) -> Length | None:
-    """Parse ``--width``; exit with a usage error if it is malformed or the format has no width."""
+    """Parse ``--width``, or exit with a usage error if it is malformed or the format has no width."""
     if width is None:
         return None
     from sewdsl.draw import read_length

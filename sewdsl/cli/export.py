@@ -219,7 +219,7 @@ def command(
 
 
 def _encode(model: SpikingNetwork, format_: ExportFormat, inputs: str, *, to_folder: bool) -> bytes:
-    """Return the contents of the output file; for a folder, of the file that ``--check`` runs.
+    """Return the contents of the output file, or of the file that ``--check`` runs for a folder.
 
     Raises:
         ExportError: If the network cannot be written in the format.
@@ -263,7 +263,7 @@ def _load(model: SpikingNetwork, path: Path) -> None:
 
 
 def _input_scaling(network: Network) -> str:
-    """Describe how the dataset of the recipe scales inputs; empty if unknown."""
+    """Describe how the dataset of the recipe scales inputs, or return an empty text if unknown."""
     from sewdsl.train.data import DataOptions, find_dataset
 
     dataset = find_dataset(network.recipe.on) if network.recipe else None
@@ -279,8 +279,8 @@ def _compare(
     Args:
         model: Module in evaluation mode.
         content: Contents of the exported file.
-        origin: Source of the weights. A run provides test samples; the seed selects them, or the random input.
-        data: Dataset folder; None for the folder that the run recorded.
+        origin: Source of the weights. A run provides test samples. The seed selects them, or the random input.
+        data: Dataset folder, or None for the folder that the run recorded.
 
     Raises:
         typer.Exit: If an output differs by more than the tolerance, or no output depends on the input.
@@ -335,7 +335,7 @@ def _select_samples(model: SpikingNetwork, origin: WeightsSource, data: Path | N
 
 
 def _describe_silent_layers(silent: list[str], count: int) -> list[str]:
-    """Return a line with the number of neuron layers that fired, and the silent ones; empty without neurons."""
+    """Return a line about the neuron layers that fired and the silent ones, or no line without neurons."""
     if not count:
         return []
     if not silent:

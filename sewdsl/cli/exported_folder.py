@@ -59,8 +59,8 @@ class ExportedNetwork(NamedTuple):
 
     Attributes:
         text: Self-contained ``.net`` file of the network.
-        inputs: Scaling of the inputs, in words; may be empty.
-        license: Identifier of the licence; empty for the licence of the run.
+        inputs: Scaling of the inputs, in words (may be empty).
+        license: Identifier of the licence, or empty for the licence of the run.
     """
 
     model: SpikingNetwork
@@ -91,7 +91,7 @@ def write_exported_folder(out: Path, exported: ExportedNetwork) -> None:
 
 
 def _render_files(exported: ExportedNetwork) -> Mapping[str, bytes]:
-    """Return the contents of the files by name; they contain no local paths."""
+    """Return the contents of the files by name, without local paths."""
     from sewdsl.exchange.errors import ExportError
     from sewdsl.exchange.write.python import source
     from sewdsl.tensor_file import encode_tensors

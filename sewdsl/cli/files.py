@@ -33,7 +33,7 @@ def require_free(*paths: Path, overwrite: bool) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents; exit with code 1 on failure."""
+    """Create a folder and its parents, or exit with code 1 on failure."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -41,13 +41,13 @@ def make_folder(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes, message: str) -> None:
-    """Write a file atomically and keep its mode; exit with code 1 on failure.
+    """Write a file atomically with its previous mode, or exit with code 1 on failure.
 
     Writes directly to standard output, FIFOs and other special files.
 
     Args:
-        path: Output file; links are followed.
-        message: Message to print afterwards, except for standard output; may be empty.
+        path: Output file, or a link to it.
+        message: Message to print afterwards, except for standard output (may be empty).
     """
     if str(path) in STANDARD_OUTPUT:
         write_output(content)
@@ -72,11 +72,11 @@ def write_file(path: Path, content: bytes, message: str) -> None:
 
 
 def rewrite(path: Path, text: str, message: str = "") -> None:
-    """Replace the text of a file; preserve its byte order mark.
+    """Replace the text of a file, but preserve its byte order mark.
 
     Args:
         text: New text without a byte order mark, with its original line ends.
-        message: Message to print afterwards; may be empty.
+        message: Message to print afterwards (may be empty).
     """
     with path.open("rb") as file:
         first_bytes = file.read(len(codecs.BOM_UTF8))

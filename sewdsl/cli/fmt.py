@@ -117,7 +117,7 @@ def _convert_dialect(spec: str, options: Options) -> str:
 
 
 def _format(name: str, bounds: Limits, *, check: bool, diff: bool) -> str:
-    """Format one file; return ``broken``, ``changed`` or ``same``."""
+    """Format one file, and return ``broken``, ``changed`` or ``same``."""
     spec_source = find_source(read_spec_text(name) if name == "-" else Path(name), bounds)
     if isinstance(spec_source, Diagnostic):
         print_diagnostics([spec_source])

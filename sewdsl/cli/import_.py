@@ -137,7 +137,7 @@ def command(
 
 
 def _split_source(source: str) -> tuple[str, str]:
-    """Split ``MODULE:CALLABLE``; return the module or the Python file, and the callable."""
+    """Split ``MODULE:CALLABLE`` or ``FILE.py:CALLABLE`` at the colon."""
     # The colon of a Windows drive does not separate a callable.
     drive, rest = os.path.splitdrive(source)
     module, _, attribute = rest.partition(":")
@@ -196,7 +196,7 @@ def _from_python(
 
 
 def _call(module_name: str, attribute: str) -> Any:
-    """Import a module and call an attribute of it; the result must be a ``torch.nn.Module``."""
+    """Import a module, call an attribute of it, and return the resulting ``torch.nn.Module``."""
     from torch import nn
 
     try:

@@ -13,7 +13,7 @@ from sewdsl.compiler.catalogue import ListedName, ListedNetwork
 
 SCHEMA_VERSION = "https://json-schema.org/draft/2020-12/schema"
 EXACT = ConfigDict(extra="forbid")
-"""Configuration that forbids other keys; nested types inherit it."""
+"""Configuration that forbids other keys, also in nested types."""
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
@@ -28,7 +28,7 @@ def make_schema(kind: Any) -> dict[str, Any]:
 
 
 class TextPlace(TypedDict):
-    """Part of a source: lines and columns count from 1, offsets from 0; the end is exclusive."""
+    """Part of a source, with lines and columns from 1, offsets from 0, and an exclusive end."""
 
     file: str
     line: Annotated[int, Field(ge=1)]
@@ -46,7 +46,7 @@ class TextEdit(TextPlace):
 
 
 class TextFix(TypedDict):
-    """Fix of a diagnostic; safe: the meaning of the source is not in doubt."""
+    """Fix of a diagnostic (``safe``: the meaning of the source is not in doubt)."""
 
     title: str
     safe: bool
@@ -72,7 +72,7 @@ class SpecProblem(FoundProblem):
 
 
 class CheckedSpecs(TypedDict):
-    """Output of ``check``; fixed: layer strings after ``--fix``, by spec."""
+    """Output of ``check`` (``fixed``: layer strings after ``--fix``, by spec)."""
 
     valid: bool
     diagnostics: list[SpecProblem]
@@ -93,7 +93,7 @@ class ShownLayer(TypedDict):
 
 
 class Figure(TypedDict):
-    """Value of an ``expect`` or ``claim`` line and the computed value; holds: None if the value must be measured."""
+    """Value of an ``expect`` or ``claim`` line (``holds``: None if the value must be measured)."""
 
     quantity: str
     kind: Literal["expect", "claim"]
@@ -104,7 +104,7 @@ class Figure(TypedDict):
 
 
 class ShownNetwork(TypedDict):
-    """Output of ``show``; multiply-accumulates are per time-step and sample."""
+    """Output of ``show``. Multiply-accumulates are per time-step and sample."""
 
     name: str
     settings: dict[str, str | int | bool | None]
@@ -158,7 +158,7 @@ class MeasuredActivity(TypedDict):
 
 
 class EnergyOfLayer(MeasuredActivity):
-    """Operations of a layer for one sample; activity: measured fraction of non-zero inputs."""
+    """Operations of a layer for one sample (``activity``: measured fraction of non-zero inputs)."""
 
     path: str
     multiplies: bool
@@ -187,7 +187,7 @@ class ShownEnergy(TotalEnergy):
 
 
 class Probed(TypedDict):
-    """Subject and input of a probe; data: None for random input."""
+    """Subject and input of a probe (``data``: None for random input)."""
 
     run: str | None
     weights: Literal["initial", "best", "last"]
@@ -271,7 +271,7 @@ class BlockOfGradients(TypedDict):
 
 
 class ProbedRates(Probed):
-    """Output of ``probe rates``; by_events: fraction of batches in which a convolution was event-driven."""
+    """Output of ``probe rates`` (``by_events``: fraction of batches in which a convolution was event-driven)."""
 
     name: str
     quantity: str
@@ -297,7 +297,7 @@ class ChangedValue(TypedDict):
 
 
 class ChangedLayer(TypedDict):
-    """Changed layer; before is None for an added layer, after for a removed layer."""
+    """Changed layer (``before``: None for an added layer, ``after``: None for a removed layer)."""
 
     before: str | None
     after: str | None
@@ -318,7 +318,7 @@ class Differences(TypedDict):
 
 
 class ListedRun(TypedDict):
-    """Run; unknown values are None."""
+    """Run, with None for unknown values."""
 
     path: str
     network: str | None
@@ -335,7 +335,7 @@ class ListedRun(TypedDict):
 
 
 class ExaminedKernel(TypedDict):
-    """Comparison of a kernel with plain PyTorch; differences are None if the kernel raised an error."""
+    """Comparison of a kernel with plain PyTorch, without differences if the kernel raised an error."""
 
     name: str
     dtype: str
@@ -386,7 +386,7 @@ class PlanOfSteps(TypedDict):
 
 
 class DonePass(TypedDict):
-    """Changes by a pass, in words; empty if there are none."""
+    """Changes by a pass, in words (``said``: empty if there are none)."""
 
     name: str
     said: str
@@ -401,7 +401,7 @@ class ListedTensor(TypedDict):
 
 
 class ShownWeights(TypedDict):
-    """Output of ``weights show``; schemes: detected key schemes, empty without ``--net``."""
+    """Output of ``weights show`` (``schemes``: detected key schemes, empty without ``--net``)."""
 
     file: str
     numbers: Count
@@ -437,7 +437,7 @@ class Output(NamedTuple):
 
     @property
     def kind(self) -> Any:
-        """Type of the output; imports its module if necessary."""
+        """Type of the output, imported if necessary."""
         if not isinstance(self.form, str):
             return self.form
         module, _, name = self.form.partition(":")

@@ -69,7 +69,7 @@ def command(
 
 
 def print_networks(networks: list[ListedNetwork]) -> None:
-    """Print one line per network, grouped by dataset; libraries are last. Cut sources at the width of a terminal."""
+    """Print one line per network, grouped by dataset, and cut at the width of a terminal."""
     out = console()
     groups: dict[str, list[ListedNetwork]] = {}
     for network in networks:

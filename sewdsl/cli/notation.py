@@ -33,7 +33,7 @@ FORMS: dict[str, Callable[[Network], str]] = {
     "tikz": tikz,
     "tikz-fragment": fragment,
 }
-"""Functions that print a network, by the value of ``--as``; the first is the default."""
+"""Functions that print a network, by the value of ``--as``, default first."""
 ENDINGS: dict[str, str] = {".net": "net"}
 """Form for each file suffix, if ``--as`` is not set."""
 

@@ -284,7 +284,7 @@ def reading_options(readers: int | None, in_memory: str | None = None) -> Readin
 
 
 def license_option(text: str) -> str:
-    """Return the identifier of a licence; exit with a usage error if it is malformed."""
+    """Return the identifier of a licence, or exit with a usage error if it is malformed."""
     from sewdsl.train.store.run_notes import parse_license
 
     try:
@@ -294,7 +294,7 @@ def license_option(text: str) -> str:
 
 
 class SpecOptions(NamedTuple):
-    """Options of a command that compiles a network; each is an option of the command line."""
+    """Command-line options of a command that compiles a network."""
 
     input: Input = None
     steps: Annotated[
@@ -340,7 +340,7 @@ class SpecOptions(NamedTuple):
 
     @property
     def compile_options(self) -> Options:
-        """Options of the compilation; exits with a usage error if a value is malformed."""
+        """Options of the compilation. Exits with a usage error if a value is malformed."""
         limits = _parse_pairs(self.limit, "--limit", "nodes=1000000")
         for name, value in limits.items():
             # 18 digits exceed every limit and keep int() cheap for hostile input.
@@ -368,7 +368,7 @@ AS_WRITTEN = SpecOptions()
 
 
 def require_network(compilation: Compilation) -> Network:
-    """Return the compiled network and print its warnings; exit with code 1 on errors."""
+    """Return the compiled network and print its warnings, or exit with code 1 on errors."""
     try:
         network = compilation.result()
     except SewdslError as error:
@@ -379,7 +379,10 @@ def require_network(compilation: Compilation) -> Network:
 
 
 def read_spec_text(spec: str) -> str | Source:
-    """Return the spec, or the text of standard input for ``-``; exit with code 1 if the input is not text."""
+    """Return the spec, or the text of standard input for ``-``.
+
+    Exits with code 1 if standard input is not text.
+    """
     if spec != "-":
         return spec
     if sys.stdin is None:
@@ -393,13 +396,13 @@ def read_spec_text(spec: str) -> str | Source:
 
 
 def load_network(spec: str, spec_options: SpecOptions = AS_WRITTEN) -> Network:
-    """Return the network of a spec and print its diagnostics; exit with code 1 on errors."""
+    """Return the network of a spec and print its diagnostics, or exit with code 1 on errors."""
     options = spec_options.compile_options
     return require_network(read(read_spec_text(spec), **options))
 
 
 def rounding_notes(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return a note that lists the float64 weights, which a module rounds; empty if there are none."""
+    """Return a note that lists the float64 weights, which a module rounds, or no note."""
     import torch
 
     wide = [key for key, value in tensors.items() if value.dtype == torch.float64]
@@ -407,11 +410,11 @@ def rounding_notes(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def load_initial_weights(path: Path | None, network: Network, only: Sequence[str] = ()) -> InitialWeights | None:
-    """Read the initial weights of a training run, and print which layers they initialise; None without a path.
+    """Read the initial weights of a training run, and print which layers they initialise.
 
     Args:
-        path: Weights file, run folder (weights of the last epoch), or exported folder.
-        only: Patterns of the layers and parts to initialise; empty for all.
+        path: Weights file, run folder (weights of the last epoch), or exported folder. None for random weights.
+        only: Patterns of the layers and parts to initialise, or empty for all.
 
     Raises:
         RunError: If the file is missing, its keys are not sewdsl's, no layer of the network fits, or a pattern matches

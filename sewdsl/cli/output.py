@@ -71,7 +71,7 @@ class OutputError(Exception):
     """A standard stream cannot be written. Not an OSError, which typer and rich would handle themselves.
 
     Attributes:
-        broken_pipe: Whether the reader has exited, as in ``sewdsl nets | head -1``; not worth a message.
+        broken_pipe: Whether the reader has exited, as in ``sewdsl nets | head -1``, which needs no message.
     """
 
     def __init__(self, error: OSError | None) -> None:
@@ -82,7 +82,7 @@ class OutputError(Exception):
 
 @contextmanager
 def _failing(*, optional: bool = False) -> Iterator[None]:
-    """Convert OSError to OutputError; if the stream is optional, only for a broken pipe."""
+    """Convert OSError to OutputError, but only a broken pipe if the stream is optional."""
     try:
         yield
     except OSError as error:

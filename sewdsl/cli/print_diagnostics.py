@@ -104,7 +104,7 @@ def format_github_command(diagnostic: Diagnostic) -> str:
 
 
 def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
-    """Return diagnostics as plain data; lines and columns count from 1, offsets from 0."""
+    """Return diagnostics as plain data. Lines and columns count from 1, offsets from 0."""
     return [
         {
             "code": d.code,

@@ -69,7 +69,7 @@ def command(run: Run, license: License = None) -> None:
 
 
 def _find_refusals(folder: RunFolder) -> Mapping[str, RunError | SewdslError]:
-    """Return the errors of ``sewdsl eval`` for the files of a run, by file name; empty without torch."""
+    """Return the errors of ``sewdsl eval`` for the files of a run, by file name. Returns no errors without torch."""
     try:
         from sewdsl.train.fit.load_run import find_refusals
     except ModuleNotFoundError:

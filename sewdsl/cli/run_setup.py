@@ -43,7 +43,7 @@ _NO_MEMORY = re.compile("out of memory|allocate memory")
 
 
 def set_up_process() -> None:
-    """Configure threads and memory; call before torch is imported.
+    """Configure threads and memory before torch is imported.
 
     Raises:
         ModuleNotFoundError: If torch is not installed, as in a small install.
@@ -108,7 +108,7 @@ def run_options(
 
 @contextmanager
 def rank_zero_only() -> Iterator[None]:
-    """Print the messages of the first process only; print errors in the first process of each machine."""
+    """Print messages in the first process only, and errors in the first process of each machine."""
     from sewdsl.train.fit.processes import is_first_on_machine, rank
 
     if rank() == 0:
@@ -129,11 +129,13 @@ def rank_zero_only() -> Iterator[None]:
 
 @contextmanager
 def run_errors(folder: Callable[[], RunFolder | None] = lambda: None, *, resuming: bool = False) -> Iterator[None]:
-    """Print errors, and the commands that resume an interrupted run; exit with 128 plus the number of a signal.
+    """Print errors and the commands that resume an interrupted run, and exit.
+
+    After a signal, the exit code is 128 plus its number, as in a shell.
 
     Args:
         folder: Returns the run folder, or None before it is created.
-        resuming: Whether the command is ``--resume``; its errors do not suggest to resume.
+        resuming: Whether the command is ``--resume``, whose errors do not suggest to resume.
     """
     try:
         yield
@@ -241,7 +243,7 @@ def make_runners(
     Args:
         make_options: Returns new options for each run.
         announce: Prints a line before a run starts.
-        initial_weights: Initial weights of every run; None for random weights.
+        initial_weights: Initial weights of every run, or None for random weights.
     """
     from sewdsl.train.fit.train_run import resume_run, start_run
 

@@ -107,7 +107,7 @@ def command(
 
 
 def sort_runs(runs: list[RunSummary], by: Column) -> list[RunSummary]:
-    """Sort runs by a column, accuracies from highest to lowest; runs without a value are last."""
+    """Sort runs by a column, accuracies from highest to lowest, and runs without a value last."""
     with_value = sorted(
         (run for run in runs if VALUES[by](run) is not None), key=VALUES[by], reverse=by in DESCENDING_COLUMNS
     )

@@ -24,7 +24,7 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: 
 def diagnostics_to_sarif(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:
     """Return a log with one run: a rule with its page per code, and a result with fixes per diagnostic.
 
-    Lines and columns count from 1, columns in characters; the end of a region is exclusive. Files keep the absolute or
+    Lines and columns count from 1, columns in characters. The end of a region is exclusive. Files keep the absolute or
     relative path of the command line. Text that is not in a file is included in the log.
     """
     pages = read_code_pages()
@@ -125,7 +125,7 @@ def _artifact_location(source: Source, artifacts: dict[Source, int]) -> dict[str
 
 
 def _uri(source: Source) -> str:
-    """Return the URI of a file, relative if its path is relative; empty for text that is not in a file."""
+    """Return the URI of a file, relative if its path is relative, or an empty text for text that is not in a file."""
     path = Path(source.name)
     if not is_file(path):
         return ""

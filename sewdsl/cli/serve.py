@@ -133,7 +133,7 @@ def _site(file: Path | None) -> LivePage:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; exit with code 1 if the address is not available."""
+    """Return a listening socket, or exit with code 1 if the address is not available."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     # On Windows the option would let two programs listen on the same port.

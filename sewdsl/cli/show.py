@@ -99,7 +99,7 @@ def _show_energy(network: Network, costs: EnergyCosts, *, json_: bool) -> None:
 
 
 def network_to_json(network: Network) -> ShownNetwork:
-    """Return a network as plain data; operations are per time-step and sample."""
+    """Return a network as plain data. Operations are per time-step and sample."""
     return {
         "name": network.name,
         "settings": {key: _plain(value) for key, value in network.settings},
@@ -127,7 +127,7 @@ def _layer(row: ListingRow) -> ShownLayer:
 
 
 def _figure(network: Network, item: Expectation) -> Figure:
-    """Return an ``expect`` or ``claim`` value and the computed value; None if it must be measured."""
+    """Return an ``expect`` or ``claim`` value and the computed value, or None if it must be measured."""
     value = None if is_measured(network, item) else compute_quantity(network, item.quantity)
     return {
         "quantity": item.quantity,

@@ -344,7 +344,7 @@ def probe_variants(study: Study, variants: Sequence[CompiledVariant], folder: Pa
 
     Args:
         variants: Variants without errors.
-        folder: Study folder; new, or with files of earlier probes only.
+        folder: Study folder, new or with files of earlier probes only.
 
     Raises:
         RunError: If the folder has other files, a file cannot be written, or the device is not available.

@@ -68,9 +68,9 @@ class _Training(NamedTuple):
     """Options of the command that its modes share.
 
     Attributes:
-        data: Dataset folder; None for the default of the dataset.
-        weights: Path of the initial weights; None for random weights.
-        weights_only: Patterns of the layers to initialise; empty for all.
+        data: Dataset folder, or None for the default of the dataset.
+        weights: Path of the initial weights, or None for random weights.
+        weights_only: Patterns of the layers to initialise, or empty for all.
         make_options: Returns new options for each run.
     """
 
@@ -274,7 +274,7 @@ def _processes(device: Device, devices: int | None, nodes: int | None, strategy:
 
 
 def _make_folder(out: Path | None, name: str, processes: Processes, *, overwrite: bool) -> RunFolder:
-    """Return the folder of a new run; the first process creates it.
+    """Return the folder of a new run, created by the first process.
 
     Raises:
         RunError: If the folder exists or cannot be created, or several processes have no common folder.
@@ -334,7 +334,7 @@ def _print_recipe(network: Network, recipe: Recipe, processes: Processes, data: 
     """Print the network, the recipe and the dataset to standard error.
 
     Args:
-        data: Location of the dataset; may be empty.
+        data: Location of the dataset (may be empty).
     """
     defaults = {
         name: info.get_default(call_default_factory=True, validated_data={})
@@ -366,7 +366,7 @@ def print_accuracies(result: Result, network: Network, samples: int | None = Non
     """Print the accuracies of a run, and whether claims about them hold.
 
     Args:
-        samples: Number of test samples of an evaluation; None for a training run.
+        samples: Number of test samples of an evaluation, or None for a training run.
     """
     test_set = "" if samples is None else f", on all {samples:,} test samples of {result.data}"
     echo(f"accuracy {result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best{test_set}")
