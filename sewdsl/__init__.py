@@ -1,4 +1,4 @@
-"""sewdsl: the compiler for the line in which papers print spiking networks.
+"""sewdsl: a compiler from layer strings of spiking-network papers to PyTorch.
 
 >>> import sewdsl
 >>> network = sewdsl.load("c32k3s1-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11", input="2x128x128")
@@ -60,11 +60,12 @@ _HOMES = {
     "load_plugin": "sewdsl.own_code",
     **dict.fromkeys(("train_network", "resume_training"), "sewdsl.train.fit.from_python"),
 }
-"""Modules of the names in ``__all__``, and of those that only some programs need: errors, types, further functions."""
+"""Modules of the names in ``__all__``, and of less common names: errors, types, further functions."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is used: the compiler takes a moment to import, and torch takes seconds."""
+    """Import a name on first use."""
+    # Importing torch takes seconds, which programs that only parse need not wait for.
     if name in _MODULES:
         return import_module(f"sewdsl.{name}")
     if name == "__version__":

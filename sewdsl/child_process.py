@@ -1,7 +1,7 @@
-"""Child processes of Python, which find modules where their parent does and never in the current folder.
+"""Python child processes that never import modules from the current folder.
 
-``python -m`` and ``python -c`` put the current folder first on the search path, before the standard library: a file
-``torchmetrics.py`` in an unpacked archive would run in place of the package.
+``python -m`` and ``python -c`` put the current folder first on the search path. A file ``torchmetrics.py`` in an
+unpacked archive would then run in place of the package.
 """
 
 from __future__ import annotations
@@ -19,23 +19,22 @@ if sys.platform == "win32":
 
 
 def python_command(code: str) -> list[str]:
-    """Return the command that runs code in a new Python process.
-
-    The process gets the search path of this one, since this one found sewdsl and the files of plugins there.
+    """Return the command that runs code in a new Python process with the search path of this process.
 
     Args:
         code: Statements on one line.
     """
+    # -P omits the current folder; sewdsl and plugin files must be found as in this process.
     return [sys.executable, "-P", "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"]
 
 
 def leave_out_current_folder() -> None:
-    """Remove the current folder from the search path of ``python -m sewdsl`` and of processes that libraries start.
+    """Remove the current folder from the search path of this process and of processes that libraries start.
 
-    Lightning starts the program again with ``-m``, and other libraries start processes with ``-m`` and ``-c``.
-    A checkout of sewdsl that is run in place stays on the search path, where such processes find sewdsl.
+    Lightning restarts the program with ``-m``, and other libraries start processes with ``-m`` and ``-c``.
     """
     here = os.path.realpath(os.curdir)
+    # Processes of a checkout that runs in place find sewdsl in the current folder.
     if here == os.path.realpath(Path(__file__).parents[1]):
         return
     # Compare resolved names: Python resolves links in the first entry only for scripts.

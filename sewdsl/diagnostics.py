@@ -1,7 +1,4 @@
-"""What the compiler says about a text: one Diagnostic, its fixes, and the error that carries them.
-
-Words only: the rules that decide *when* something is said live next to what they judge.
-"""
+"""Diagnostics of the compiler, their fixes, and the exception that carries them."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from sewdsl.user_error import UserError
 
 
 class Severity(IntEnum):
-    """How bad it is; only an error makes a spec invalid."""
+    """Severity of a diagnostic. Only an error makes a spec invalid."""
 
     NOTE = 0
     WARNING = 1
@@ -28,7 +25,7 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True)
 class Edit:
-    """Replace a span by a text."""
+    """Replacement of a span by a text."""
 
     span: Span
     text: str
@@ -36,12 +33,12 @@ class Edit:
 
 @dataclass(frozen=True)
 class Fix:
-    """A change that solves a problem.
+    """Edits that fix the problem of a diagnostic.
 
     Attributes:
-        title: What it does, as an imperative: ``insert the missing '-'``.
-        edits: Replacements in one source, not overlapping.
-        safe: ``check --fix`` applies it without being asked twice: there is one reading only.
+        title: Description as an imperative, e.g. ``insert the missing '-'``.
+        edits: Replacements in one source that do not overlap.
+        safe: Whether ``check --fix`` applies the fix. Other fixes may change the meaning and need ``--unsafe-fixes``.
     """
 
     title: str
@@ -51,14 +48,14 @@ class Fix:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One thing said about a text.
+    """Error, warning or note about a source.
 
     Attributes:
-        code: Stable name of the rule, such as ``unknown-name``; ``sewdsl explain CODE`` has a page on it.
-        message: One sentence, no full stop, that names the actual values.
-        span: Where, in the text as the user wrote it.
-        label: A few words under the carets.
-        path: The way there through repeats and blocks: ``("body", "copy 6 of 7", "SEW Block", "c32k3s1")``.
+        code: Stable name of the rule, e.g. ``unknown-name``. ``sewdsl explain CODE`` prints its page.
+        message: Sentence with the actual values, without a full stop.
+        span: Position in the text of the user.
+        label: Short text under the carets.
+        path: Repeats and blocks around the span, e.g. ``("body", "copy 6 of 7", "SEW Block", "c32k3s1")``.
     """
 
     code: str
@@ -75,42 +72,42 @@ class Diagnostic:
         return f"{span.source.name}:{span.line}:{span.column}: {self.severity}[{self.code}]: {self.message}"
 
 
-def sort_diagnostics(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """By place, source by source, in the order of the text; where they begin together, worse and shorter first.
+def sort_diagnostics(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Sort diagnostics by source and position, then by severity (errors first) and length.
 
     Args:
-        found: In the order in which they were reported, which is that of the sources.
+        diagnostics: Diagnostics in the order of their sources.
     """
-    found = tuple(found)
-    order = {name: i for i, name in enumerate(dict.fromkeys(d.span.source.name for d in found))}
+    diagnostics = tuple(diagnostics)
+    source_order = {name: i for i, name in enumerate(dict.fromkeys(d.span.source.name for d in diagnostics))}
 
-    def place(d: Diagnostic) -> tuple[int, int, int, int, str]:
-        return order[d.span.source.name], d.span.start, -d.severity, d.span.end, d.code
+    def sort_key(d: Diagnostic) -> tuple[int, int, int, int, str]:
+        return source_order[d.span.source.name], d.span.start, -d.severity, d.span.end, d.code
 
-    return tuple(sorted(found, key=place))
+    return tuple(sorted(diagnostics, key=sort_key))
 
 
-def errors_in(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Return those that make a spec invalid."""
-    return tuple(d for d in found if d.severity is Severity.ERROR)
+def errors_in(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return the errors among the diagnostics."""
+    return tuple(d for d in diagnostics if d.severity is Severity.ERROR)
 
 
 _OPTION = re.compile(
     r"(?<!fmt )--(?:(?P<table>set|limit) (?P<key>[\w.]+)(?:=(?P<item>\S*[^\s,;:.)]))?"
     r"|(?P<name>input|steps|neuron|dialect)(?: (?P<value>'[^']*'|\w+(?:\((?:[^()]|\([^()]*\))*\))?))?)"
 )
-"""An option of the command line, as diagnostics speak of it, but not in a whole command."""
+"""Command-line option in the text of a diagnostic, but not in a complete command."""
 
 
 def render_for_python(text: str) -> str:
-    """Return a sentence about options with the arguments of :func:`sewdsl.load` in their place.
+    """Replace command-line options in a sentence by the arguments of :func:`sewdsl.load`.
 
     >>> render_for_python("add --input CxHxW, or raise it with --limit nodes=N; leave out --dialect")
     'add input="CxHxW", or raise it with limit={"nodes": N}; leave out dialect='
     """
 
-    def argument(found: re.Match[str]) -> str:
-        table, key, item, name, value = found.group("table", "key", "item", "name", "value")
+    def argument(match: re.Match[str]) -> str:
+        table, key, item, name, value = match.group("table", "key", "item", "name", "value")
         if table == "limit":
             return f'limit={{"{key}": {item or "…"}}}'
         if table == "set":
@@ -121,10 +118,12 @@ def render_for_python(text: str) -> str:
 
 
 class SewdslError(UserError):
-    """A spec that has errors. Its text names arguments of Python, the diagnostics the options of the command line.
+    """A spec has errors.
+
+    The text of the exception names Python arguments. The texts of its diagnostics name command-line options.
 
     Attributes:
-        diagnostics: All that was found, warnings and notes included, sorted by place.
+        diagnostics: All diagnostics, including warnings and notes, sorted by position.
     """
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:

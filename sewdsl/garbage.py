@@ -1,4 +1,4 @@
-"""Python's search for garbage in cycles, put off while a text is read: what is made then is a tree, and stays."""
+"""Suspension of Python's cyclic garbage collection while a source is compiled."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _was_enabled = False
 
 @contextmanager
 def put_off() -> Iterator[None]:
-    """No such search within it; it also decorates a function.
+    """Suspend cyclic garbage collection within a context, or within a decorated function.
 
-    While millions of objects are made, Python searches all of them for cycles again and again, which takes longer than
-    making them. Several threads may be within it; the last one that leaves has the search go on.
+    A compilation creates up to millions of long-lived objects without cycles. Searching them repeatedly takes longer
+    than creating them. Contexts of several threads can overlap: the last one resumes the collection.
     """
-    global _readings, _was_enabled  # noqa: PLW0603 -- the search is one for the whole process
+    global _readings, _was_enabled  # noqa: PLW0603 -- the collector belongs to the process
     with _LOCK:
         if _readings == 0:
             _was_enabled = gc.isenabled()

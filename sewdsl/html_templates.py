@@ -1,4 +1,4 @@
-"""HTML of jinja2 templates, which lie as ``.html`` and ``.css`` files next to the code that fills them."""
+"""HTML from jinja2 templates, which are stored next to the code that renders them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _ENVIRONMENT.filters["thousands"] = "{:,}".format
 
 
 def render_html(template: str, **values: object) -> str:
-    """Return a template with values in it, each escaped unless the template calls it ``safe``.
+    """Render a template. Values are escaped unless the template marks them as ``safe``.
 
     Args:
-        template: Its path within the package: ``train/report/page.html``.
+        template: Path within the package, e.g. ``train/report/page.html``.
     """
     return _ENVIRONMENT.get_template(template).render(values)

@@ -1,6 +1,6 @@
-"""How much a text may ask for, so that no input, hostile or mistaken, makes the compiler slow or big.
+"""Compiler limits that bound time and memory for any input.
 
-Work is counted in steps, so that it is the same on every machine.
+Work is counted in steps, so the limits are the same on every machine.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from sewdsl.light_dataclass import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds, each inclusive; ``--limit NAME=NUMBER`` raises one.
+    """Inclusive upper bounds. ``--limit NAME=NUMBER`` raises a bound.
 
     Attributes:
         source_bytes: Length of a source in UTF-8 (option ``source``).
-        nesting: Brackets inside brackets, and operators in one ``$(…)`` (``nesting``).
-        repeat: The count after ``*`` (``repeat``).
-        nodes: Nodes of the expanded network (``nodes``).
-        digits: Digits of an integer (``digits``).
-        imports: Files that use files that use files (``imports``).
-        boxes: Layers that a drawing shows (``boxes``).
+        nesting: Depth of nested brackets, and number of operators in one ``$(…)``.
+        repeat: Count after ``*``.
+        nodes: Nodes of the expanded network.
+        digits: Digits of an integer.
+        imports: Depth of files that use other files.
+        boxes: Layers in a drawing.
     """
 
     source_bytes: int = 256 * 1024
@@ -32,47 +32,47 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
-"""The limits in force unless an option raises one."""
+"""Limits without options."""
 
 
 def raise_limit_help(option: str) -> str:
-    """How a limit is raised, for a diagnostic's help."""
+    """Return the help text that explains how to raise a limit."""
     return f"raise the limit with --limit {option}=NUMBER if this is intended"
 
 
 FOR_EACH_NODE = 4
-"""Steps for each node of the limit; a layer, a join, ``id``, the call of a block or a copy of a repeat takes one."""
+"""Steps per node of the limit. A layer, a join, ``id``, a block call and a copy of a repeat take one step each."""
 AT_LEAST = 20_000
-"""Steps in addition to these, so that a low limit of the nodes does not keep a text from being read."""
+"""Additional steps, so that a source can be compiled even with a low limit of nodes."""
 FOR_EACH_CALL, CHARACTERS_PER_STEP = 6, 16
-"""Steps that a call takes when it comes by for the first time, and characters of its text that take another one."""
+"""Steps of the first expansion of a call, and number of characters of its text per additional step."""
 
 
 @dataclass
 class Budget:
-    """Steps that may still be taken.
+    """Work budget of a compilation, in steps.
 
     Attributes:
-        left: How many; less than 0 once it is spent.
+        left: Remaining steps, negative once the budget is spent.
     """
 
     left: int
 
     @classmethod
     def of(cls, limits: Limits) -> Budget:
-        """That of one reading: of the body, the blocks that nothing calls, and the variants of a study together."""
+        """Return the budget of one compilation: body, uncalled blocks and all variants of a study."""
         return cls(FOR_EACH_NODE * limits.nodes + AT_LEAST)
 
     @property
     def spent(self) -> bool:
-        """Whether more steps were taken than there are."""
+        """Whether the budget is exceeded."""
         return self.left < 0
 
     def spend(self, steps: int) -> bool:
-        """Take some steps; whether there were as many left."""
+        """Subtract steps, and return whether the budget allows them."""
         self.left -= steps
         return self.left >= 0
 
     def spend_on_call(self, characters: int, parameters: int = 0) -> None:
-        """Take the steps of a call that comes by for the first time, or with other arguments around it."""
+        """Subtract the steps of the first expansion of a call, or of an expansion with other outer arguments."""
         self.spend(FOR_EACH_CALL + characters // CHARACTERS_PER_STEP + parameters)

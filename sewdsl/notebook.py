@@ -1,4 +1,4 @@
-"""Networks and runs in a notebook: shown in their cells, trained with a bar.
+"""Notebook support: display of networks and runs, training with a progress bar.
 
 >>> from sewdsl import notebook  # doctest: +SKIP
 >>> notebook.train("tiny.net")  # doctest: +SKIP
@@ -30,15 +30,16 @@ if TYPE_CHECKING:
     from sewdsl.train.store.run_notes import LoggerName
 
 ROWS, BOXES, NODES = 200, 200, 20_000
-"""Lines of a table, layers of a picture, and nodes of a network that is drawn at all, at most."""
+"""Limits: rows of the table, layers of the diagram, and nodes of a network that is drawn."""
 
 
 def network_html(network: Network) -> str:
-    """Return a network as its picture and its table, side by side; as its table alone where nothing draws it.
+    """Return HTML with the diagram and the table of a network, or the table alone if drawing fails.
 
-    A page stays small: of a table there are :data:`ROWS` lines, and a picture of more than :data:`BOXES` layers is left
-    out. What is left out is said.
+    The table has at most :data:`ROWS` rows, and diagrams of more than :data:`BOXES` layers are omitted. A note states
+    the omission.
     """
+    # Notebooks store the output of every cell, so it must stay small.
     boxes = None if len(network) > NODES else sum(1 for _ in drawn_layers(picture_items(network)))
     svg = ""
     if boxes is not None and boxes <= BOXES:
@@ -58,10 +59,10 @@ def network_html(network: Network) -> str:
 
 
 class NotebookRun:
-    """A run that has ended: its result, its curves, its network.
+    """Finished run: its result, curves and network.
 
     Raises:
-        RunError: it is no folder of a run that has ended.
+        RunError: If the path is not the folder of a finished run.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -72,11 +73,11 @@ class NotebookRun:
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """Run folder."""
         return self._folder.path
 
     def model(self, *, best: bool = False) -> SpikingNetwork:
-        """Return the trained network, in evaluation mode: of the last epoch, or of the best one."""
+        """Return the trained network in evaluation mode, from the last or the best epoch."""
         from sewdsl.train.fit.load_run import load_model
 
         return load_model(self._folder, best=best)
@@ -85,15 +86,15 @@ class NotebookRun:
         result = self.result
         scores = f"{result.accuracy:.2%} in the last epoch, {result.best_accuracy:.2%} in the best"
         here = Path.cwd()
-        where = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
-        return f"{result.network} on {result.data}: {scores} of {result.epochs}, {result.seconds:g} s; {where}"
+        path = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
+        return f"{result.network} on {result.data}: {scores} of {result.epochs}, {result.seconds:g} s; {path}"
 
     def _repr_html_(self) -> str:
         curves = b64encode(self._folder.curves.read_bytes()).decode()
         return render_html("notebook_run.html", run=self, curves=curves)
 
 
-def train(  # noqa: PLR0913 -- what the command has as options
+def train(  # noqa: PLR0913 -- the options of the command
     spec: str | Path,
     out: str | Path | None = None,
     *,
@@ -103,21 +104,21 @@ def train(  # noqa: PLR0913 -- what the command has as options
     loggers: Sequence[LoggerName] | None = None,
     **options: Unpack[Options],
 ) -> NotebookRun:
-    """Train the network of a spec as its recipe says, with a bar; the same as ``sewdsl train``.
+    """Train a network with its recipe and a progress bar, as ``sewdsl train`` does.
 
     Args:
-        spec: A path, the name of a shipped network, or the text of one.
-        out: A new folder for the run; None: the next free one below ``runs``.
-        overwrite: Whether a run that is in the folder already is removed, so that a cell can be run again.
-        data: The folder of the dataset, or of several.
-        callbacks: Lightning's, called after sewdsl's own and those of plugin files.
-        loggers: Of ``tensorboard``, ``wandb`` and ``mlflow``; None: TensorBoard alone.
-        **options: As for :func:`sewdsl.load`: ``set={"train.epochs": "3"}``.
+        spec: Path, name of a shipped network, or layer string.
+        out: Run folder to create. None for the next free folder in ``runs``.
+        overwrite: Whether to replace an existing run in ``out``, e.g. if the cell runs again.
+        data: Dataset folder, or folder of several datasets.
+        callbacks: Lightning callbacks, called after those of sewdsl and of plugin files.
+        loggers: Any of ``tensorboard``, ``wandb`` and ``mlflow``. None for TensorBoard.
+        **options: Options of :func:`sewdsl.load`, e.g. ``set={"train.epochs": "3"}``.
 
     Raises:
-        SewdslError: the spec has errors, or no recipe.
-        RunError: the folder cannot be used, or the run cannot go on.
-        DataError: the data is missing or damaged.
+        SewdslError: If the spec has errors or no recipe.
+        RunError: If the folder cannot be used, or the training fails.
+        DataError: If the dataset is missing or damaged.
     """
     compilation = read(spec, **options)
     name = compilation.result().name
@@ -132,33 +133,33 @@ def train(  # noqa: PLR0913 -- what the command has as options
     planned.data.find()
     check_loggers(loggers or ())
     folder = make_numbered(name) if out is None else _folder(Path(out), overwrite=overwrite)
-    bar = _bar()
-    shown = (EpochLines(),) if bar is None else (bar, EpochLines())
-    way = RunOptions(shown, callbacks=lambda: [*plugin_callbacks(), *callbacks], loggers=loggers)
-    train_run.start_run(compilation, planned, folder, way)
+    bar = _progress_bar()
+    progress = (EpochLines(),) if bar is None else (bar, EpochLines())
+    run_options = RunOptions(progress, callbacks=lambda: [*plugin_callbacks(), *callbacks], loggers=loggers)
+    train_run.start_run(compilation, planned, folder, run_options)
     return NotebookRun(folder.path)
 
 
 def _folder(path: Path, *, overwrite: bool) -> RunFolder:
-    """Return a folder for a run, in which there is none, or none any more.
+    """Create the run folder, or clear the run in it if ``overwrite`` is set.
 
     Raises:
-        RunError: it holds a run that is to stay, or something else than a run, or it cannot be made.
+        RunError: If the folder has a run and ``overwrite`` is not set, has other files, or cannot be created.
     """
     from sewdsl.train.store.run_folder import RunError, RunFolder, clear_and_lock, make_run_folder
 
     if not RunFolder(path).spec.is_file():
         return make_run_folder(path)
     if not overwrite:
-        message = f"'{path}' already holds a run; overwrite=True removes it, and without a folder there is a new one"
+        message = f"'{path}' already contains a run; set overwrite=True to replace it, or omit 'out' for a new folder"
         raise RunError(message)
     return clear_and_lock(path)
 
 
-def _bar() -> Callback | None:
-    """Return a bar that fills as the batches go by; None outside a notebook."""
+def _progress_bar() -> Callback | None:
+    """Return a callback with a progress bar, or None outside a notebook."""
     try:
-        from IPython import get_ipython  # there in notebooks alone
+        from IPython import get_ipython  # IPython is installed with notebooks only.
         from IPython.display import ProgressBar
     except ImportError:
         return None

@@ -1,4 +1,4 @@
-"""A file of one's own Python: its kinds, rules, data sets and callbacks are known once it is imported."""
+"""Plugin files: Python files with custom kinds, rules, datasets and callbacks."""
 
 from __future__ import annotations
 
@@ -12,38 +12,40 @@ from sewdsl.train.data.dataset import DATASETS
 
 
 def load_plugin(path: str | Path) -> PluginFile:
-    """Import a file of Python; what it defines is known from then on: kinds, data sets, ``check``, ``callbacks``.
+    """Import a Python file and register its kinds, datasets, ``check`` and ``callbacks``.
 
-    A class that a script itself defines needs none of it: it is known as soon as it is defined. A file that was
-    imported before is imported anew if it has changed, and not if it has not.
+    Classes in a script are registered when they are defined, and do not need this function. A file that was imported
+    before is imported again only if it has changed.
 
     Args:
-        path: The file; its folder is searched for modules that it imports, after all other places.
+        path: Python file. Its folder is appended to the search path for modules.
 
     Raises:
-        PluginError: it cannot be read, is no Python or raises; or a class in it does not define what its family must.
+        PluginError: If the file cannot be read, is not Python or raises an error, or if a class lacks members that its
+            family requires.
     """
-    catalogue()  # so that the second to define a name is the file, and the error is its
+    # Register sewdsl's own names first: a duplicate name is then an error of the file.
+    catalogue()
     datasets()
-    found = import_plugin_file(Path(path))
+    plugin = import_plugin_file(Path(path))
     try:
         for name, kind in CATALOGUE.items():
-            if kind.__module__ == found.module.__name__:
+            if kind.__module__ == plugin.module.__name__:
                 try:
                     kind.model_rebuild()
-                except Exception as error:  # noqa: BLE001 -- whatever the annotations do
+                except Exception as error:  # noqa: BLE001 -- annotations run foreign code
                     raise PluginError(f"'{path}': {name}: {str(error).partition(chr(10))[0]}") from None
-                _require_whole(path, name, kind, kind.__class_vars__)
+                _require_members(path, name, kind, kind.__class_vars__)
         for name, data in DATASETS.items():
-            if data.__module__ == found.module.__name__:
-                _require_whole(path, name, data, {"shape", "classes"})
+            if data.__module__ == plugin.module.__name__:
+                _require_members(path, name, data, {"shape", "classes"})
     except PluginError:
-        forget_plugin_file(found.module)
+        forget_plugin_file(plugin.module)
         raise
-    return found
+    return plugin
 
 
-def _require_whole(path: str | Path, name: str, kind: type, variables: set[str]) -> None:
-    """Refuse a class that lacks something."""
-    if lacking := missing_members(kind, variables):
-        raise PluginError(f"'{path}': {name} does not define {lacking}")
+def _require_members(path: str | Path, name: str, kind: type, variables: set[str]) -> None:
+    """Raise PluginError if a class lacks abstract methods or class variables."""
+    if missing := missing_members(kind, variables):
+        raise PluginError(f"'{path}': {name} does not define {missing}")

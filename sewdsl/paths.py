@@ -1,7 +1,4 @@
-"""Paths that users give: errors in words, and files that are opened without waiting and replaced at once.
-
-A reader of a file that is replaced sees the old contents or the new ones, never half.
-"""
+"""Paths from users: readable errors, non-blocking reads and atomic writes."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 RUNS = Path("runs")
-"""Folder of runs unless the user states another one."""
+"""Default folder of runs."""
 SPEC_FILE = "spec.net"
-"""Network in the folder of a run, or in one that was exported: the folder stands for it."""
+"""File with the network in a run folder or an exported folder."""
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",
@@ -28,34 +25,34 @@ _KINDS = {
 
 
 def is_there(path: Path) -> bool:
-    """Return whether anything has that path, a link that leads nowhere included; no path is too long to ask."""
+    """Return whether a path exists, including broken links. Overlong paths do not exist."""
     try:
         return os.path.lexists(path)
-    except ValueError:  # a NUL
+    except ValueError:  # The path contains a NUL character.
         return False
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path is that of a folder; no path is too long to ask."""
-    return os.path.isdir(path)  # noqa: PTH112 -- Path's own raises
+    """Return whether a path is a folder. Overlong paths are not."""
+    return os.path.isdir(path)  # noqa: PTH112 -- Path.is_dir raises OSError for overlong paths
 
 
 def is_file(path: Path) -> bool:
-    """Return whether a path is that of a regular file; no path is too long to ask."""
-    return os.path.isfile(path)  # noqa: PTH113 -- as above
+    """Return whether a path is a regular file. Overlong paths are not."""
+    return os.path.isfile(path)  # noqa: PTH113 -- Path.is_file raises OSError for overlong paths
 
 
 def is_link(path: Path) -> bool:
-    """Return whether a path is that of a link, wherever that leads; no path is too long to ask."""
-    return os.path.islink(path)  # noqa: PTH114 -- as above
+    """Return whether a path is a symbolic link, broken or not. Overlong paths are not."""
+    return os.path.islink(path)  # noqa: PTH114 -- Path.is_symlink raises OSError for overlong paths
 
 
 FileStamp = tuple[int, int, int] | None
-"""Time, size and number of a file, by which a change is seen; None: there is no such file."""
+"""Modification time, size and inode of a file, for detecting changes. None for a missing file."""
 
 
 def file_stamp(path: Path) -> FileStamp:
-    """Return the stamp of what is saved."""
+    """Return the current stamp of a file."""
     try:
         status = path.stat()
     except OSError:
@@ -64,24 +61,25 @@ def file_stamp(path: Path) -> FileStamp:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Open a regular file to read it; nothing else is opened, since a FIFO or a terminal may never answer.
+    """Open a regular file for reading.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file; ``strerror`` says why in words.
+        OSError: If the file cannot be opened or is not a regular file. ``strerror`` is a readable reason.
     """
     try:
+        # Opening a FIFO or a terminal could block forever.
         kind = stat.S_IFMT(path.stat().st_mode)
         if kind == stat.S_IFREG:
             return path.open("rb")
     except OSError as error:
         raise OSError(error.errno, explain(error, path)) from None
     except ValueError:
-        raise OSError(errno.EINVAL, "it is no path") from None
-    raise OSError(errno.EINVAL, f"it is {_KINDS.get(kind, 'no regular file')}")
+        raise OSError(errno.EINVAL, "it is not a valid path") from None
+    raise OSError(errno.EINVAL, f"it is {_KINDS.get(kind, 'not a regular file')}")
 
 
 def explain(error: OSError, path: Path) -> str:
-    """Why a path cannot be read or written: a missing folder and a bad link are named."""
+    """Return a readable reason why a path cannot be read or written."""
     match error.errno:
         case errno.ENOENT if is_link(path):
             return f"it is a link to '{path.readlink()}', which does not exist"
@@ -90,10 +88,11 @@ def explain(error: OSError, path: Path) -> str:
         case errno.ENOENT:
             return "there is no such file"
         case errno.ENOTDIR | errno.EEXIST:
-            above = next(
+            # A parent of the path is a file.
+            ancestor = next(
                 (folder for folder in (path, *path.parents) if is_there(folder) and not is_folder(folder)), path
             )
-            return f"'{above}' is not a folder"
+            return f"'{ancestor}' is not a folder"
         case errno.ELOOP:
             return "it is a link that leads to itself"
         case errno.EISDIR:
@@ -106,15 +105,16 @@ def explain(error: OSError, path: Path) -> str:
 
 
 def write_stream(path: Path, data: bytes) -> None:
-    """Write into what is there and is no regular file: a FIFO that something reads, or a device such as ``/dev/null``.
+    """Write to an existing special file: a FIFO with a reader, or a device such as ``/dev/null``.
 
     Raises:
-        OSError: it cannot be written, or nothing reads it.
+        OSError: If the file cannot be written, or a FIFO has no reader.
     """
-    if sys.platform == "win32":  # has no FIFOs in folders
+    if sys.platform == "win32":  # FIFOs of Windows are not in folders.
         path.write_bytes(data)
         return
     try:
+        # O_NONBLOCK makes open() fail for a FIFO without a reader instead of waiting for one.
         descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         raise OSError(
@@ -126,71 +126,74 @@ def write_stream(path: Path, data: bytes) -> None:
 
 
 PARTIAL = ".partial"
-"""How the name of a file ends that is not written to its end: where a process is killed, one is left."""
+"""Suffix of temporary files. A killed process can leave one behind."""
 
 
 def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) -> None:
-    """Write a file, so that whatever happens, a crash of the machine included, the old contents or the new are there.
+    """Write a file so that a crash leaves either the old or the new contents.
 
-    The data goes to a new file and to the disk itself before that takes the name. Several processes may write the same
-    file at once; the one that ends last wins.
+    The data is flushed to disk under a temporary name before the rename. If several processes write the same file, the
+    last one wins.
 
     Args:
-        path: The file, in a folder that exists. An old one's permissions stay; a link is replaced, not followed.
-        keep_as: A second name for the old contents, if there are any, from before the new ones take their place.
+        path: Output file in an existing folder. Permissions of an old file are kept. A link is replaced.
+        keep_as: Second name for the old contents, if any.
 
     Raises:
-        OSError: it cannot be written, as on a full disk; the old contents stay.
+        OSError: If the file cannot be written, e.g. on a full disk. The old contents remain.
     """
-    fresh = path.with_name(f".{os.urandom(8).hex()}{PARTIAL}")  # short: a long name may be as long as names can be
+    # A short name, because the name of the file may have the maximum length already.
+    temporary = path.with_name(f".{os.urandom(8).hex()}{PARTIAL}")
     try:
-        _write_new(fresh, data)
+        _write_new(temporary, data)
         if path.exists():
-            fresh.chmod(path.stat().st_mode)
+            temporary.chmod(path.stat().st_mode)
             if keep_as is not None:
                 keep_old(path, keep_as)
-        fresh.replace(path)
+        temporary.replace(path)
         _sync_names(path.parent)
     finally:
-        with suppress(OSError):  # where no folder can be, no file is either
-            fresh.unlink(missing_ok=True)
+        # unlink() fails if a parent is not a folder, but then there is no temporary file.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_folder_atomically(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder, whole or not at all.
+    """Write a folder atomically: all files or none.
 
     Args:
-        folder: A folder that does not exist or is empty.
-        files: Contents by the path within the folder, at most one folder deep.
+        folder: Folder that does not exist or is empty.
+        files: Contents by path within the folder, at most one level deep.
     """
-    from shutil import rmtree  # noqa: PLC0415 -- it loads libraries of compression
+    from shutil import rmtree  # noqa: PLC0415 -- imports compression libraries
 
-    fresh = folder.absolute().with_name(f".{os.urandom(8).hex()}{PARTIAL}")
-    fresh.parent.mkdir(parents=True, exist_ok=True)
-    fresh.mkdir()
+    temporary = folder.absolute().with_name(f".{os.urandom(8).hex()}{PARTIAL}")
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    temporary.mkdir()
     try:
         for name, content in files.items():
-            (fresh / name).parent.mkdir(exist_ok=True)
-            _write_new(fresh / name, content)
+            (temporary / name).parent.mkdir(exist_ok=True)
+            _write_new(temporary / name, content)
+        # Windows cannot rename onto an existing folder.
         if is_there(folder):
-            folder.rmdir()  # it is empty; Windows renames to no name that is taken
-        fresh.rename(folder.absolute())
+            folder.rmdir()
+        temporary.rename(folder.absolute())
     finally:
-        rmtree(fresh, ignore_errors=True)
+        rmtree(temporary, ignore_errors=True)
 
 
 def _write_new(path: Path, data: bytes) -> None:
     with path.open("xb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())  # a full disk is known here at the latest
+        os.fsync(file.fileno())  # Some file systems report a full disk only here.
 
 
 def keep_old(path: Path, name: Path) -> None:
-    """Give a file a second name, or where the disk has no such links, another one.
+    """Give a file a second name, or rename it if the file system has no hard links.
 
     Raises:
-        OSError: neither can be done.
+        OSError: If neither is possible.
     """
     name.unlink(missing_ok=True)
     try:
@@ -200,7 +203,8 @@ def keep_old(path: Path, name: Path) -> None:
 
 
 def _sync_names(folder: Path) -> None:
-    """Put the names in a folder on the disk, where the system opens folders: not on Windows."""
+    """Flush the directory entries of a folder to disk."""
+    # Windows cannot open folders.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

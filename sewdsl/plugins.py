@@ -1,6 +1,6 @@
-"""Code that others add: packages that distributions announce by entry points, and files that a user names.
+"""Plugins: packages with entry points, and Python files that the user names.
 
-A package that is broken is warned of, and left out; a file that is broken is an error, since somebody asked for it.
+A broken package causes a warning and is ignored. A broken file is an error, because the user requested it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from sewdsl.user_error import UserError
 
 
 class BrokenPackage(UserWarning):
-    """What another distribution announces cannot be used; the message names the package and the module."""
+    """A module of a plugin package cannot be used. The message names the package and the module."""
 
 
 def installed_version(distribution: str) -> str:
-    """The version of a distribution; empty where it is not installed, such as a checkout that is run in place."""
+    """Return the version of a distribution, or an empty text if it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -34,65 +34,66 @@ def installed_version(distribution: str) -> str:
 
 
 def announced_modules(group: str) -> Iterator[tuple[str, ModuleType]]:
-    """Yield every module that the packages of a group have, and its package; warn of those that do not import.
+    """Yield the name of a package and the module, for all modules of a group. Warn about modules that fail to import.
 
     Args:
-        group: Of entry points, each of which names a package or a module.
+        group: Group of entry points. Each entry point names a package or a module.
     """
-    for entry in _announced().select(group=group):
+    for entry in _all_entry_points().select(group=group):
         package = entry.dist.name if entry.dist else entry.name
-        first = _imported(entry.module, package)
-        if first is not None:
-            yield package, first
-            modules = (_imported(name, package) for name in submodules(first))
+        root = _try_import(entry.module, package)
+        if root is not None:
+            yield package, root
+            modules = (_try_import(name, package) for name in submodules(root))
             yield from ((package, module) for module in modules if module is not None)
 
 
 @cache
-def _announced() -> Any:
-    """Entry points of all distributions; to read their metadata takes longer than to compile a small network."""
+def _all_entry_points() -> Any:
+    """Return the entry points of all distributions."""
+    # Cached: reading the metadata takes longer than compiling a small network.
     return entry_points()
 
 
 def warn(package: str, module: str, why: object) -> None:
-    """Say that a module of a package cannot be used."""
+    """Warn that a module of a package cannot be used."""
     warnings.warn(f"the package '{package}' is broken: {module}: {why}", BrokenPackage, stacklevel=2)
 
 
 def missing_members(kind: type, variables: Iterable[str] = ()) -> str:
-    """Abstract methods and class variables that a class does not define, side by side; empty: it is whole."""
+    """Return the abstract methods and class variables that a class lacks, separated by commas."""
     abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
-    return ", ".join(sorted({*abstract, *(each for each in variables if not hasattr(kind, each))}))
+    return ", ".join(sorted({*abstract, *(name for name in variables if not hasattr(kind, name))}))
 
 
 def submodules(package: ModuleType) -> Iterator[str]:
-    """Yield the names of all modules below a package."""
-    for found in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package.__name__}.", lambda _: None):
-        yield found.name
+    """Yield the names of all submodules of a package, at any depth."""
+    for info in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{package.__name__}.", lambda _: None):
+        yield info.name
 
 
-def _imported(name: str, package: str) -> ModuleType | None:
+def _try_import(name: str, package: str) -> ModuleType | None:
     try:
         return importlib.import_module(name)
-    except Exception as error:  # noqa: BLE001 -- whatever the code of others does
+    except Exception as error:  # noqa: BLE001 -- foreign code can raise anything
         warn(package, name, f"{type(error).__name__}: {error}")
         return None
 
 
-# --- files that a user names -------------------------------------------------------------------------------
+# --- plugin files ------------------------------------------------------------------------------------------
 
 
 class PluginError(UserError):
-    """A plugin file that cannot be used; the message names the file, and the line in it where there is one."""
+    """A plugin file cannot be used. The message names the file, and its line if there is one."""
 
 
 class PluginFile(NamedTuple):
-    """A file of Python that was imported because the user named it.
+    """Imported plugin file.
 
     Attributes:
-        path: The file, absolute.
-        sha256: Of what was run, in hexadecimal digits.
-        content: The same, byte by byte.
+        path: Absolute path.
+        sha256: SHA-256 of ``content`` in hexadecimal digits.
+        content: Contents of the file when it was imported.
     """
 
     path: Path
@@ -102,88 +103,88 @@ class PluginFile(NamedTuple):
 
 
 REGISTRIES: list[dict[str, type]] = []
-"""What classes enter themselves into by name; a file that fails, or is read anew, is taken out of them again."""
+"""Registries of classes by name. Classes of a plugin file are removed if it fails or is imported again."""
 _FILES: dict[str, PluginFile] = {}
-"""Those imported so far, by the names of their modules, in order."""
+"""Imported plugin files by module name, in the order of import."""
 
 
 _CHANGES: list[str] = []
 
 
 def plugin_changes() -> int:
-    """How often a file was imported or taken out again: what is remembered of the names of kinds ends with each."""
+    """Return the number of imports and removals of plugin files, which invalidates caches of kinds."""
     return len(_CHANGES)
 
 
 def plugin_files() -> tuple[PluginFile, ...]:
-    """Return the files that were imported so far, in order."""
+    """Return the imported plugin files, in the order of import."""
     return tuple(_FILES.values())
 
 
 def import_plugin_file(path: Path) -> PluginFile:
-    """Import a file of Python as a module of its own name; one that has changed since, anew.
-
-    Its folder is searched for modules after all other places, so that the file may import others in it.
+    """Import a Python file as a module with the name of the file, again if the file has changed.
 
     Raises:
-        PluginError: it cannot be read, is no Python, raises, or has the name of another module.
+        PluginError: If the file cannot be read, is not Python, raises an error, or has the name of another module.
     """
     from hashlib import sha256
 
-    where = path.absolute()
+    absolute_path = path.absolute()
     try:
-        content = where.read_bytes()
+        content = absolute_path.read_bytes()
     except OSError as error:
         raise PluginError(f"cannot read the plugin file '{path}': {error.strerror}") from None
     if path.suffix != ".py":
-        raise PluginError(f"a plugin file ends with .py, unlike '{path}'")
+        raise PluginError(f"a plugin file must end with .py, got '{path}'")
     name, digest = path.stem.replace(".", "_"), sha256(content).hexdigest()
-    before = _FILES.get(name)
-    if before is not None and before.path.samefile(where) and before.sha256 == digest:
-        return before
-    _refuse_taken_name(name, path, before)
-    if before is not None:
-        forget_plugin_file(before.module)
-    if str(where.parent) not in sys.path:
-        sys.path.append(str(where.parent))
-    spec = spec_from_file_location(name, where)
-    assert spec is not None  # noqa: S101 -- of a file that ends with .py
-    assert isinstance(spec.loader, SourceFileLoader)  # noqa: S101 -- as above
+    previous = _FILES.get(name)
+    if previous is not None and previous.path.samefile(absolute_path) and previous.sha256 == digest:
+        return previous
+    _check_module_name(name, path, previous)
+    if previous is not None:
+        forget_plugin_file(previous.module)
+    # Appended, so that files next to the plugin can be imported but do not shadow other modules.
+    if str(absolute_path.parent) not in sys.path:
+        sys.path.append(str(absolute_path.parent))
+    spec = spec_from_file_location(name, absolute_path)
+    assert spec is not None  # noqa: S101 -- the suffix is .py
+    assert isinstance(spec.loader, SourceFileLoader)  # noqa: S101 -- the suffix is .py
     module = sys.modules[name] = module_from_spec(spec)
     try:
-        exec(spec.loader.source_to_code(content, str(where)), module.__dict__)  # noqa: S102 -- what was asked for
-    except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever the code of others does
+        # Run the bytes with the digest: the file may have changed since it was read.
+        exec(spec.loader.source_to_code(content, str(absolute_path)), module.__dict__)  # noqa: S102 -- named by the user
+    except (Exception, SystemExit) as error:  # noqa: BLE001 -- foreign code can raise anything
         forget_plugin_file(module)
         raise PluginError(describe_failure(path, error)) from None
     except BaseException:
         forget_plugin_file(module)
         raise
-    found = _FILES[name] = PluginFile(where, digest, content, module)
+    plugin = _FILES[name] = PluginFile(absolute_path, digest, content, module)
     _CHANGES.append(name)
-    return found
+    return plugin
 
 
 def describe_failure(path: Path, error: BaseException) -> str:
-    """What went wrong in a plugin file: the last of its lines that was reached, and the error.
+    """Describe an error in a plugin file with the innermost line of the file in its traceback.
 
     Args:
-        path: The file, as it is to be named.
+        path: Plugin file, as spelled in the message.
     """
     import traceback
 
-    what = traceback.format_exception_only(error)[-1].strip()
+    message = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, SyntaxError) and error.filename == str(path.absolute()):
-        return f"'{path}', line {error.lineno}: {what}\n  {(error.text or '').strip()}"
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.absolute())]
-    if not lines:
-        return f"'{path}': {what}"
-    line = lines[-1]
-    where = f"'{path}', line {line.lineno}{'' if line.name == '<module>' else f', in {line.name}'}"
-    return f"{where}: {what}\n  {line.line or ''}"
+        return f"'{path}', line {error.lineno}: {message}\n  {(error.text or '').strip()}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path.absolute())]
+    if not frames:
+        return f"'{path}': {message}"
+    frame = frames[-1]
+    position = f"'{path}', line {frame.lineno}{'' if frame.name == '<module>' else f', in {frame.name}'}"
+    return f"{position}: {message}\n  {frame.line or ''}"
 
 
 def failed_plugin(error: BaseException) -> PluginFile | None:
-    """Return the plugin file that an error came out of, at any depth below it; None where there is none."""
+    """Return the innermost plugin file in the traceback of an error, or None."""
     import traceback
 
     files = {str(file.path): file for file in plugin_files()}
@@ -191,28 +192,29 @@ def failed_plugin(error: BaseException) -> PluginFile | None:
     return next((files[name] for name in reversed(frames) if name in files), None)
 
 
-def _refuse_taken_name(name: str, path: Path, before: PluginFile | None) -> None:
-    """Refuse a file whose module would take the place of another one."""
-    if before is not None:
-        if before.path.samefile(path):
+def _check_module_name(name: str, path: Path, previous: PluginFile | None) -> None:
+    """Raise PluginError if the module of a file would replace another module."""
+    if previous is not None:
+        if previous.path.samefile(path):
             return
-        raise PluginError(f"'{path}' and '{before.path}' are both imported as '{name}': rename one of them")
-    known = sys.modules.get(name)
-    origin = getattr(known, "__file__", None) or ""
+        raise PluginError(f"'{path}' and '{previous.path}' are both imported as '{name}'; rename one of them")
+    loaded = sys.modules.get(name)
+    origin = getattr(loaded, "__file__", None) or ""
     if origin and Path(origin).is_file() and Path(origin).samefile(path):
-        raise PluginError(f"'{path}' is imported already, as the module '{name}': it needs no second time")
-    if known is None and name not in sys.stdlib_module_names:
+        raise PluginError(f"'{path}' is already imported as the module '{name}'")
+    if loaded is None and name not in sys.stdlib_module_names:
         try:
             origin = getattr(find_spec(name), "origin", None) or ""
         except (ImportError, ValueError):
             origin = ""
+        # Ignore other modules of this name on the search path: only installed packages can be expected there.
         if not {"site-packages", "dist-packages"} & {*Path(origin).parts}:
-            return  # what else lies around under this name, nobody has asked for
-    raise PluginError(f"'{path}' has the name of a module that Python has already, '{name}': rename the file")
+            return
+    raise PluginError(f"'{path}' has the name of an existing module, '{name}'; rename the file")
 
 
 def forget_plugin_file(module: ModuleType) -> None:
-    """Remove the module of a file, with the classes that it has entered."""
+    """Remove the module of a plugin file, and its classes from the registries."""
     name = module.__name__
     _FILES.pop(name, None)
     sys.modules.pop(name, None)

@@ -1,4 +1,4 @@
-"""Where what is wrong with a text is reported: what was said so far, the limits in force, and the call site."""
+"""Diagnostic reporter of a compilation."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Reported(Generic[Value_co]):
-    """What a function makes of a text, and what it has to say about it.
+    """Result of a function with its diagnostics.
 
     Attributes:
-        value: What it makes; what that is where something is wrong, the function says.
-        diagnostics: In the order in which they were reported, each once.
+        value: Result. The function defines the result if there are errors.
+        diagnostics: Diagnostics in the order of their reports, without duplicates.
     """
 
     value: Value_co
@@ -30,14 +30,14 @@ class Reported(Generic[Value_co]):
 
 
 class InvalidText(Exception):
-    """Raised where a part of a text has no meaning, which is reported already: nothing follows from it."""
+    """A part of a text is invalid. The diagnostic is reported already."""
 
 
 class NestingError(RecursionError):
-    """Raised where a text nests deeper than functions can call each other.
+    """A text is nested too deeply for Python's recursion limit.
 
     Attributes:
-        diagnostics: What was said of the text before.
+        diagnostics: Diagnostics reported before the error.
     """
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
@@ -47,13 +47,13 @@ class NestingError(RecursionError):
 
 @dataclass
 class Reporter:
-    """Collects what is said of a text, each thing once.
+    """Collector of diagnostics without duplicates.
 
     Attributes:
-        limits: How much the text may ask for.
-        found: What was said, in the order in which it was reported.
-        site: While a block of the shipped library is expanded, the call in the user's text: what is wrong inside
-            is said there, since it is the call that the user can change.
+        limits: Limits of the compilation.
+        found: Diagnostics in the order of their reports.
+        site: Call of a library block in the text of the user, during its expansion. Diagnostics of other sources are
+            reported at this span, because the user can only change the call.
     """
 
     limits: Limits = DEFAULT_LIMITS
@@ -64,7 +64,7 @@ class Reporter:
     def __post_init__(self) -> None:
         self._seen = set(map(_key, self.found))
 
-    def report(  # noqa: PLR0913 -- the fields of a Diagnostic, spelled out so that call sites read as sentences
+    def report(  # noqa: PLR0913 -- the fields of a Diagnostic, as keyword arguments
         self,
         code: str,
         message: str,
@@ -76,10 +76,10 @@ class Reporter:
         path: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> None:
-        """Add a diagnostic, unless the same was already said at the same place."""
+        """Add a diagnostic, unless it is a duplicate."""
         self.add(Diagnostic(code, severity, message, span, label, help, path, fixes))
 
-    def refuse(  # noqa: PLR0913 -- as above
+    def refuse(  # noqa: PLR0913 -- the fields of a Diagnostic, as keyword arguments
         self,
         code: str,
         message: str,
@@ -90,12 +90,12 @@ class Reporter:
         path: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> InvalidText:
-        """Add an error after which nothing follows from the part of the text that it is about: to be raised."""
+        """Add an error, and return an exception for the caller to raise."""
         self.report(code, message, span, label=label, help=help, path=path, fixes=fixes)
         return InvalidText()
 
     def add(self, diagnostic: Diagnostic) -> None:
-        """Add a diagnostic, unless the same was already said at the same place."""
+        """Add a diagnostic, unless it is a duplicate."""
         if self.site is not None and diagnostic.span.source != self.site.source:
             diagnostic = replace(diagnostic, span=self.site)
         key = _key(diagnostic)
@@ -105,10 +105,10 @@ class Reporter:
 
     @contextmanager
     def at(self, site: Span) -> Iterator[None]:
-        """While it lasts, what is wrong in another source is said at a place in the user's text.
+        """Report diagnostics of other sources at a span in the text of the user, within a context.
 
         Args:
-            site: The call of a block of the shipped library.
+            site: Call of a block of the shipped library.
         """
         self.site = site
         try:
@@ -116,26 +116,26 @@ class Reporter:
         finally:
             self.site = None
 
-    def extend(self, found: Iterable[Diagnostic]) -> None:
-        """Add several."""
-        for diagnostic in found:
+    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Add several diagnostics."""
+        for diagnostic in diagnostics:
             self.add(diagnostic)
 
     def take(self, reported: Reported[Result]) -> Result:
-        """What a function makes of a text, once what it says is added."""
+        """Add the diagnostics of a result, and return its value."""
         self.extend(reported.diagnostics)
         return reported.value
 
     def take_back(self, length: int) -> None:
-        """Forget what was reported since there were so many."""
+        """Remove all diagnostics after the first ``length``."""
         self._seen.difference_update(map(_key, self.found[length:]))
         del self.found[length:]
 
     def follow(self, make: Callable[[], Result]) -> Reported[Result]:
-        """What a function makes that reports here, with all that was said.
+        """Call a function that reports here, and return its result with all diagnostics.
 
         Raises:
-            NestingError: the text nests too deep for it.
+            NestingError: If the text is nested too deeply.
         """
         try:
             return Reported(make(), tuple(self.found))
@@ -152,12 +152,12 @@ class Reporter:
 
     @property
     def sorted(self) -> tuple[Diagnostic, ...]:
-        """What was said, as :func:`sewdsl.diagnostics.sort_diagnostics` sorts it."""
+        """Diagnostics sorted by :func:`sewdsl.diagnostics.sort_diagnostics`."""
         return sort_diagnostics(self.found)
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
-        """What makes the spec invalid, in the same order."""
+        """Errors, sorted."""
         return errors_in(self.sorted)
 
 

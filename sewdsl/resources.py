@@ -1,4 +1,4 @@
-"""Where files lie: the grammar, networks and pages on diagnostics that came with the package, and what is kept."""
+"""Folders of the grammar, shipped networks and pages of diagnostic codes, and the cache folder."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from platformdirs import user_cache_path
 
 
 class UntrustedCache(UserWarning):
-    """Cached code is not used: other users can write to its folder."""
+    """Cached code is ignored, because other users can write to its folder."""
 
 
 _IN_CHECKOUT = {"grammars": "grammars", "nets": "nets", "codes": "docs/codes"}
 
 
 def resource_folder(name: Literal["grammars", "nets", "codes"]) -> Path:
-    """Return the folder of that name: in an installed wheel next to the code, in a checkout at its top.
+    """Return a resource folder, in an installed wheel or in a checkout.
 
     Raises:
-        FileNotFoundError: it is in neither place, so the installation is damaged.
+        FileNotFoundError: If the folder is missing, i.e. the installation is damaged.
     """
     package = Path(__file__).resolve().parent
     for candidate in (package / "_share" / name, package.parent / _IN_CHECKOUT[name]):
@@ -33,19 +33,19 @@ def resource_folder(name: Literal["grammars", "nets", "codes"]) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where to keep what is expensive to make; it can be removed at any time.
+    """Return the cache folder: ``$SEWDSL_CACHE``, or a folder in the cache folder of the system.
 
-    ``$SEWDSL_CACHE``, or a folder in the place that the system has for caches.
+    The folder can be deleted at any time.
 
     Raises:
-        RuntimeError: the user has no home.
+        RuntimeError: If the user has no home folder.
     """
-    if chosen := os.environ.get("SEWDSL_CACHE"):
-        return Path(chosen)
-    place = user_cache_path("sewdsl", appauthor=False)
-    if not place.is_absolute():
-        raise RuntimeError("the user has no home")
-    return place
+    if folder := os.environ.get("SEWDSL_CACHE"):
+        return Path(folder)
+    path = user_cache_path("sewdsl", appauthor=False)
+    if not path.is_absolute():
+        raise RuntimeError("the user has no home folder")
+    return path
 
 
 def code_cache_folder(*names: str) -> Path:
@@ -55,8 +55,8 @@ def code_cache_folder(*names: str) -> Path:
         *names: Folders below :func:`cache_folder`, from the outside in. They need not exist.
 
     Raises:
-        PermissionError: Another user can write to one of the folders.
-        RuntimeError: The user has no home.
+        PermissionError: If another user can write to one of the folders.
+        RuntimeError: If the user has no home folder.
     """
     folder = cache_folder()
     require_private(folder)
@@ -67,13 +67,12 @@ def code_cache_folder(*names: str) -> Path:
 
 
 def require_private(folder: Path) -> None:
-    """Reject a folder for cached code that belongs to another user, or that all users can write to.
-
-    Code in the folder is loaded as it is. Windows keeps caches in the user's profile: folders are not checked there.
+    """Check that only this user can write to a folder of cached code, which is loaded without verification.
 
     Raises:
         PermissionError: If another user can write to the folder. A warning names the folder.
     """
+    # Windows has its caches in the profile of the user, which needs no check.
     if sys.platform == "win32" or not folder.is_dir():
         return
     status = folder.stat()

@@ -1,4 +1,4 @@
-"""Text with a name, and spans of it: what every other stage uses to say *where*."""
+"""Source texts and spans, which locate diagnostics in all stages of the compiler."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 @dataclass(frozen=True)
 class Source:
-    """A text as the user wrote it.
+    """Source text of the user.
 
     Attributes:
-        name: What a diagnostic calls it: a path as the user typed it, or ``<string>``.
+        name: Name in diagnostics: the path as typed by the user, or ``<string>``.
     """
 
     name: str
@@ -30,12 +30,12 @@ class Source:
 
     @property
     def line_end(self) -> str:
-        r"""What ends its first line, for lines that are added to it; ``\n`` where it has one line only."""
-        found = _LINE_END.search(self.text)
-        return found.group() if found else "\n"
+        r"""Line end of the first line, for inserted lines. ``\n`` for a text with one line."""
+        match = _LINE_END.search(self.text)
+        return match.group() if match else "\n"
 
     def position(self, offset: int) -> tuple[int, int]:
-        """Line and column of a character, both counted from 1."""
+        """Return line and column of a character, both counted from 1."""
         line = bisect_right(self.line_starts, offset)
         return line, offset - self.line_starts[line - 1] + 1
 
@@ -48,7 +48,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Span:
-    """The characters ``start <= i < end`` of a source; empty at a place where something is missing."""
+    """Characters ``start <= i < end`` of a source. Empty spans mark positions of missing text."""
 
     source: Source
     start: int
@@ -56,7 +56,7 @@ class Span:
 
     @property
     def text(self) -> str:
-        """The characters themselves."""
+        """Text of the span."""
         return self.source.text[self.start : self.end]
 
     @property
@@ -79,9 +79,9 @@ class Span:
 
     @property
     def after(self) -> Span:
-        """The empty span right after it."""
+        """Empty span at the end of this one."""
         return Span(self.source, self.end, self.end)
 
 
 BUILTIN = Span(Source("<built-in>", ""), 0, 0)
-"""The place of what no text of the user's says, such as a default."""
+"""Span of values without a source, e.g. defaults."""

@@ -1,4 +1,4 @@
-"""Cells of CSV files that spreadsheets do not run as formulas."""
+"""CSV files without cells that spreadsheets run as formulas."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ _SEPARATED_FORMULA = re.compile(r"(?<=[,;\t])(?=[=+\-@])")
 
 
 def plain_cell(value: object) -> object:
-    """Return a cell that every spreadsheet shows as it is: a text that could be a formula gets a ``'`` in front.
-
-    Numbers stay as they are, also as text with a sign.
-    """
+    """Prefix a text that could be a formula with ``'``. Numbers are unchanged, also as text with a sign."""
     if not isinstance(value, str) or not _FORMULA.match(value):
         return value
     try:
@@ -26,12 +23,17 @@ def plain_cell(value: object) -> object:
 
 
 def plain_comment(line: str) -> str:
-    """Return a comment line of a CSV file without formulas: spreadsheets split it into cells, as any other line."""
+    """Escape formulas in a comment line of a CSV file."""
+    # Spreadsheets split comments into cells too.
     return _SEPARATED_FORMULA.sub("'", line)
 
 
 def rows_to_csv(rows: Sequence[Mapping[str, object]]) -> str:
-    """Return rows of the same keys, at least one, as a table for other programs."""
+    """Return rows as CSV.
+
+    Args:
+        rows: At least one row. All rows have the same keys.
+    """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = list(rows[0])

@@ -1,4 +1,4 @@
-"""Safetensors files of sewdsl, with an optional SHA-256 of their tensors: the format itself has no checksum."""
+"""Safetensors files with an optional SHA-256 of the tensors, since the format has no checksum."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ DIGEST = "digest"
 
 
 class DamagedTensorsError(ValueError):
-    """A file that is not safetensors, or whose tensors do not have the SHA-256 in its metadata."""
+    """A file is not safetensors, or its tensors do not match the SHA-256 in the metadata."""
 
 
 def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of keys, types, shapes and values, in hexadecimal; memory formats do not matter."""
+    """Return the SHA-256 of keys, types, shapes and values in hexadecimal, independent of memory formats."""
     digest = sha256()
     for key in sorted(tensors):
         tensor = tensors[key].detach().cpu().contiguous()
@@ -33,17 +33,17 @@ def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def encode_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
-    """Return the contents of a safetensors file; equal tensors and metadata give equal bytes.
+    """Return the contents of a safetensors file, identical for equal tensors and metadata.
 
     Args:
         tensors: Tensors by key, in any memory format, on any device.
         metadata: Texts by key, in addition to ``format``. With :data:`DIGEST`, the tensors are checked on reading.
     """
-    # The format refuses tensors that share memory or are not stored row by row.
+    # The format rejects tensors that share memory or are not stored in row-major order.
     rows = {key: tensor.detach().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
     data = safetensors.torch.save(rows)
     end = 8 + int.from_bytes(data[:8], "little")
-    # The library writes metadata in any order.
+    # Write the header again, because the library writes metadata in arbitrary order.
     header = json.dumps({"__metadata__": {"format": "pt", **(metadata or {})}, **json.loads(data[8:end])}).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + data[end:]

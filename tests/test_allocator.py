@@ -141,7 +141,7 @@ def test_a_block_ends_nothing_that_is_for_good(after_import: dict[str, list[int]
 
 def test_without_glibc_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    with pytest.warns(UserWarning, match="glibc only"), memory_kept():
+    with pytest.warns(UserWarning, match="requires glibc on Linux"), memory_kept():
         assert not keep_memory()
 
 
