@@ -1,1 +1,1 @@
-"""The live page: an editor next to the picture, the table and the problems of what is written in it."""
+"""Live page: an editor with the diagram, the table and the diagnostics of its text."""

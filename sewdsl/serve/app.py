@@ -1,6 +1,6 @@
-"""The page's server: the files of a folder, those that the page is made of, and requests that processes answer.
+"""Server of the live page: files of a folder, assets of the page, and requests to worker processes.
 
-Nothing here reads what a text says: that takes any time, and is done by processes that can be killed.
+This module never compiles a text. Compiling can take any time, so it runs in processes that can be killed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: TC002 -- as above
+from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: TC002 -- starlette reads annotations
 
 from sewdsl.compiler import shipped_networks
 from sewdsl.light_dataclass import dataclass
@@ -33,46 +33,48 @@ from sewdsl.serve.folder import FileAccessError, FileChangedError, ServedFolder
 from sewdsl.serve.pool import Problem, WorkerPool
 
 MAX_BODY = 4 * DEFAULT_LIMITS.source_bytes
-"""Bytes of a request at most: a text with every character escaped."""
+"""Largest request in bytes: a text in which every character is escaped."""
 CLOSING = 1
-"""Seconds for which the end of a connection is waited for: browsers keep some open that say nothing."""
+"""Seconds to wait for open connections at shutdown. Browsers keep idle connections open."""
 HERE = Path(__file__).parent / "assets"
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-"""What the page may load: nothing from elsewhere. Styles are in the editor's and the picture's own elements."""
+"""Content security policy: the page loads nothing from other servers. Editor and diagram use inline styles."""
 
 
 class LocalOnlyGuard:
-    """Lets in who asks by an address or by a name of this machine, and tells browsers what the page may do.
+    """Middleware that rejects requests for foreign host names, and sets security headers.
 
-    A page elsewhere can let a name of its own lead here, but it cannot ask by an address: that would be another site.
+    A foreign site could resolve its own name to this machine (DNS rebinding). Requests by address are safe, because
+    browsers treat an address as another origin.
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
         self._app, self._hosts = app, {host.casefold() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         host = Headers(scope=scope).get("host", "")
-        if not self._known(host):
-            await PlainTextResponse(f"'{host}' is no name of this machine", status_code=400)(scope, receive, send)
+        if not self._is_allowed(host):
+            await PlainTextResponse(f"'{host}' is not a name of this machine", status_code=400)(scope, receive, send)
             return
 
-        async def guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
                 headers["X-Content-Type-Options"] = "nosniff"
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        await self._app(scope, receive, send_with_headers)
 
-    def _known(self, host: str) -> bool:
+    def _is_allowed(self, host: str) -> bool:
+        # An IPv6 address in brackets has colons of its own.
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
         try:
             ip_address(name.strip("[]"))
@@ -84,21 +86,22 @@ class LocalOnlyGuard:
 DOING = {
     "look": "compiling the text",
     "picture": "drawing the network",
-    "hover": "looking up what is there",
-    "complete": "looking up what fits",
+    "hover": "looking up the hover text",
+    "complete": "looking up completions",
     "format": "formatting the text",
-    "source": "writing the PyTorch source",
+    "source": "exporting PyTorch source",
     "explain": "looking up the code",
 }
-"""What is asked of processes, and what is being done meanwhile."""
+"""Requests to worker processes, and their descriptions for messages."""
 
 
 @dataclass
 class LivePage:
-    """What the server knows.
+    """Contents of the page.
 
     Attributes:
-        text: What the editor shows at first.
+        text: Initial text of the editor.
+        name: Name of the file or shipped network.
     """
 
     folder: ServedFolder
@@ -110,11 +113,11 @@ Answer = Callable[[LivePage, dict[str, Any]], Any]
 
 
 def app(site: LivePage, hosts: list[str], pool: WorkerPool) -> Starlette:
-    """Return the application.
+    """Return the ASGI application.
 
     Args:
-        hosts: The names under which it may be asked: no page elsewhere can get at it by a name of its own.
-        pool: The processes that answer about texts; they run as long as the application does.
+        hosts: Accepted host names.
+        pool: Worker processes, started and stopped with the application.
     """
 
     @asynccontextmanager
@@ -131,68 +134,69 @@ def app(site: LivePage, hosts: list[str], pool: WorkerPool) -> Starlette:
     return Starlette(routes=routes, middleware=[Middleware(LocalOnlyGuard, hosts=hosts)], lifespan=lifespan)
 
 
-def run(site: LivePage, hosts: list[str], listening: socket.socket, seconds: float) -> None:
-    """Answer requests until a signal ends it.
+def run(site: LivePage, hosts: list[str], listener: socket.socket, seconds: float) -> None:
+    """Run the server until a signal stops it.
 
     Args:
-        seconds: How long the answer to a request about a text may take.
+        seconds: Time limit of a request to a worker process.
     """
     pool = WorkerPool(seconds)
     config = uvicorn.Config(app(site, hosts, pool), log_level="error", timeout_graceful_shutdown=CLOSING)
-    _Server(config, pool).run(sockets=[listening])
+    _Server(config, pool).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Ends what its processes are at before anything else, so that no request keeps it."""
+    """Server that stops its worker processes first, so that running requests do not delay the shutdown."""
 
     def __init__(self, config: uvicorn.Config, pool: WorkerPool) -> None:
         super().__init__(config)
         self._pool = pool
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the processes, then the connections."""
+        """Stop the worker processes, then the connections."""
         await self._pool.close()
         await super().shutdown(sockets)
 
 
 def _route_to_pool(site: LivePage, pool: WorkerPool, what: str) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
-        asked = await _body(request)
-        text, name = _string(asked, "text", ""), _string(asked, "name", site.name)
+        data = await _read_json(request)
+        text, name = _get_string(data, "text", ""), _get_string(data, "name", site.name)
         head = {"what": what, "folder": str(site.folder.path)}
-        body = json.dumps({**asked, "text": text, "name": name}, ensure_ascii=False).encode()
+        body = json.dumps({**data, "text": text, "name": name}, ensure_ascii=False).encode()
         work = asyncio.create_task(pool.ask(head, body, None if what == "explain" else (name, text)))
-        gone = asyncio.create_task(_disconnected(request))
+        disconnect = asyncio.create_task(_wait_for_disconnect(request))
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            # The page aborts its requests when the text changes: do not compute their answers.
+            await asyncio.wait({work, disconnect}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
-                return _NOBODY
+                return _CLIENT_CLOSED
             status, answer = work.result()
             return Response(answer, status, media_type="application/json")
         except TimeoutError:
-            message = f"{DOING[what]} took more than {pool.seconds:g} s, so it was stopped"
+            message = f"{DOING[what]} was stopped after {pool.seconds:g} s"
             return _error(message, _ADVICE.format(2 * pool.seconds), 504)
         except Problem as problem:
             return _error(str(problem), problem.advice, problem.status)
         finally:
             work.cancel()
-            gone.cancel()
+            disconnect.cancel()
 
     return respond
 
 
-def _string(asked: dict[str, Any], key: str, default: str) -> str:
-    found = asked.get(key)
-    return found if isinstance(found, str) else default
+def _get_string(data: dict[str, Any], key: str, default: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else default
 
 
-_NOBODY = Response(status_code=499)
-"""What is answered if the other side has closed the connection; it is not sent."""
-_ADVICE = "shorten the text, lower its repeats, or allow more with 'sewdsl serve --timeout {:g}'"
+_CLIENT_CLOSED = Response(status_code=499)
+"""Response to a closed connection, which is not sent. The status is nginx's."""
+_ADVICE = "shorten the text, reduce its repeats, or raise the limit with 'sewdsl serve --timeout {:g}'"
 
 
-async def _disconnected(request: Request) -> None:
-    """Wait until the other side closes the connection."""
+async def _wait_for_disconnect(request: Request) -> None:
+    """Wait until the client closes the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -203,21 +207,22 @@ def _error(message: str, advice: str, status: int) -> Response:
 
 def _route(site: LivePage, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
-        asked = await _body(request)
+        data = await _read_json(request)
         try:
-            return JSONResponse(await run_sync(answer, site, asked))
-        except FileAccessError as refusal:
-            return JSONResponse({"error": str(refusal), "changed": isinstance(refusal, FileChangedError)}, 409)
+            return JSONResponse(await run_sync(answer, site, data))
+        except FileAccessError as error:
+            return JSONResponse({"error": str(error), "changed": isinstance(error, FileChangedError)}, 409)
 
     return respond
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    """Return the JSON of a request; only a script of the page itself can send such a one.
+async def _read_json(request: Request) -> dict[str, Any]:
+    """Return the JSON object of a request.
 
     Raises:
-        HTTPException: It is no JSON object, or too long.
+        HTTPException: If the request is not a JSON object, or too large.
     """
+    # Browsers let foreign pages send forms, but not this media type.
     # Media types are case-insensitive, and blanks may surround them (RFC 9110, 8.3.1).
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "send application/json")
@@ -228,42 +233,44 @@ async def _body(request: Request) -> dict[str, Any]:
             if len(data) > MAX_BODY:
                 raise HTTPException(413, f"more than {MAX_BODY:,} bytes")
     except ClientDisconnect:
-        raise HTTPException(_NOBODY.status_code, "") from None
+        raise HTTPException(_CLIENT_CLOSED.status_code, "") from None
     try:
-        asked = json.loads(data)
-        json.dumps(asked, ensure_ascii=False).encode()  # half a character is none
+        content = json.loads(data)
+        json.dumps(content, ensure_ascii=False).encode()  # Fails for unpaired surrogates.
     except (ValueError, RecursionError):
-        asked = None
-    if not isinstance(asked, dict):
+        content = None
+    if not isinstance(content, dict):
         raise HTTPException(400, "send a JSON object")
-    return asked
+    return content
 
 
 async def _page(_request: Request) -> Response:
     return Response((HERE / "index.html").read_text(encoding="utf-8"), media_type="text/html")
 
 
-def _save(site: LivePage, asked: dict[str, Any]) -> dict[str, Any]:
-    text, mark = asked.get("text"), asked.get("mark")
+def _save(site: LivePage, request: dict[str, Any]) -> dict[str, Any]:
+    text, mark = request.get("text"), request.get("mark")
     if not isinstance(text, str):
         raise FileAccessError("there is no text to save")
-    known = mark if isinstance(mark, str) else None
-    return site.folder.write(text, known, anyway=asked.get("anyway") is True)._asdict()
+    opened_mark = mark if isinstance(mark, str) else None
+    return site.folder.write(text, opened_mark, anyway=request.get("anyway") is True)._asdict()
 
 
-def _start(site: LivePage, _asked: dict[str, Any]) -> dict[str, Any]:
-    """What the page begins with: the file as it is on the disk now."""
+def _start(site: LivePage, _request: dict[str, Any]) -> dict[str, Any]:
+    """Return the initial state of the page, with the current contents of the file."""
     folder = site.folder
-    known: dict[str, Any] = {"files": folder.names(), "shipped": list(shipped_networks()), "saves": None, "mark": None}
+    state: dict[str, Any] = {"files": folder.names(), "shipped": list(shipped_networks()), "saves": None, "mark": None}
     if folder.file is not None:
-        known["saves"] = folder.file.relative_to(folder.path).as_posix()
+        state["saves"] = folder.file.relative_to(folder.path).as_posix()
+        # The file may have changed since the server was started.
         if folder.file.exists():
-            return {**known, **folder.read(known["saves"])._asdict()}
-    return {**known, "text": site.text, "name": site.name}
+            return {**state, **folder.read(state["saves"])._asdict()}
+    return {**state, "text": site.text, "name": site.name}
 
 
 _OF_FILES: dict[str, Answer] = {
-    "open": lambda site, asked: site.folder.read(_string(asked, "name", ""))._asdict(),
+    "open": lambda site, request: site.folder.read(_get_string(request, "name", ""))._asdict(),
     "save": _save,
     "start": _start,
 }
+"""Requests about files, which this process answers."""

@@ -1,4 +1,4 @@
-"""The files that the page may read and write: those of one folder, and nothing else."""
+"""Files that the page can read and write: the ``.net`` files of one folder."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from sewdsl.limits import DEFAULT_LIMITS
 from sewdsl.paths import write_atomically
 
 MAX_LISTED_FILES = 500
-"""Files that are offered at most."""
+"""Largest number of listed files."""
 
 
 class FileAccessError(Exception):
-    """Raised where a file is none of the folder's, or cannot be read or written; the message says why."""
+    """A file is not in the folder, or cannot be read or written. The message is the reason."""
 
 
 class FileChangedError(FileAccessError):
-    """Raised where the file on the disk is not what was opened."""
+    """The file has changed on disk since it was opened."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"'{name}' has changed on the disk since it was opened")
+        super().__init__(f"'{name}' has changed on disk since it was opened")
 
 
 class OpenFile(NamedTuple):
-    """A text from a file.
+    """Contents of an opened file.
 
     Attributes:
-        name: The way to it from the folder, or a shipped network's name.
-        mark: Of its bytes, by which a change is seen.
+        name: Path relative to the folder, or name of a shipped network.
+        mark: SHA-256 of the bytes, for detecting changes.
     """
 
     name: str
@@ -48,19 +48,20 @@ def _mark(data: bytes) -> str:
 
 
 def _like(text: str, before: bytes | None) -> bytes:
-    """A text with the line ends and the byte order mark of what it replaces; an editor in a browser knows neither."""
+    """Encode a text with the line ends and the byte order mark of the previous contents."""
+    # Editors in browsers preserve neither.
     lines = text.replace("\r\n", "\n")
     if before is not None and b"\r\n" in before:
         lines = lines.replace("\n", "\r\n")
-    begin = codecs.BOM_UTF8 if before is not None and before.startswith(codecs.BOM_UTF8) else b""
-    return begin + lines.encode()
+    prefix = codecs.BOM_UTF8 if before is not None and before.startswith(codecs.BOM_UTF8) else b""
+    return prefix + lines.encode()
 
 
 class ServedFolder:
-    """A folder whose ``.net`` files can be opened and saved.
+    """Folder of ``.net`` files that the page can open.
 
     Args:
-        file: The one file that can be saved; None: none can.
+        file: File that the page can save, or None.
     """
 
     def __init__(self, path: Path, file: Path | None = None) -> None:
@@ -69,26 +70,26 @@ class ServedFolder:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        """Return the ``.net`` files of the folder, by the way to them."""
-        found = net_files(self.path, MAX_LISTED_FILES)
-        return [path.relative_to(self.path).as_posix() for path in found if self._inside(path)]
+        """Return the paths of the ``.net`` files, relative to the folder."""
+        paths = net_files(self.path, MAX_LISTED_FILES)
+        return [path.relative_to(self.path).as_posix() for path in paths if self._is_inside(path)]
 
     def place(self, name: str) -> Path:
-        """Where a file of that name lies.
+        """Return the path of a file in the folder.
 
         Raises:
-            FileAccessError: it is none of the folder's.
+            FileAccessError: If the name is not a ``.net`` file in the folder.
         """
         path = self.path / name
-        if not name.endswith(".net") or "\0" in name or not self._inside(path):
-            raise FileAccessError(f"'{name}' is no .net file of {self.path.name}")
+        if not name.endswith(".net") or "\0" in name or not self._is_inside(path):
+            raise FileAccessError(f"'{name}' is not a .net file in {self.path.name}")
         return path
 
     def read(self, name: str) -> OpenFile:
-        """Return a file, or a shipped network by its name.
+        """Read a file of the folder, or a shipped network.
 
         Raises:
-            FileAccessError: there is none, or it is no text of a reasonable size.
+            FileAccessError: If the file does not exist, is not UTF-8, or is too large.
         """
         path = shipped_networks()[name] if name in shipped_networks() else self.place(name)
         try:
@@ -99,26 +100,27 @@ class ServedFolder:
             data = path.read_bytes()
             return OpenFile(name, data.decode("utf-8-sig"), _mark(data))
         except (OSError, UnicodeDecodeError):
-            raise FileAccessError(f"'{name}' cannot be read") from None
+            raise FileAccessError(f"cannot read '{name}'") from None
 
     def write(self, text: str, mark: str | None, *, anyway: bool = False) -> OpenFile:
-        """Save the one file, as a whole or not at all, with the line ends and the permissions that it had.
+        """Save the file atomically with its previous line ends and permissions.
 
         Args:
-            mark: Of what the file held when it was opened; None: it was not there.
-            anyway: Whether to save also where something else has changed the file since.
+            mark: Mark of the file when it was opened, or None if it did not exist.
+            anyway: Whether to overwrite changes by other programs.
 
         Raises:
-            FileAccessError: there is no such file, something else has changed it, or it cannot be written.
+            FileAccessError: If no file can be saved, another program has changed it, or it cannot be written.
         """
         if self.file is None:
-            raise FileAccessError("no file was opened: download the text instead")
+            raise FileAccessError("no file is open; download the text instead")
         with self._lock:
-            before = self._bytes()
+            before = self._read_bytes()
             if not anyway and mark != (None if before is None else _mark(before)):
                 raise FileChangedError(self.file.name)
             data = _like(text, before)
             try:
+                # A rename only needs write permission on the folder: check the file itself.
                 if self.file.exists() and not os.access(self.file, os.W_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
                 write_atomically(self.file, data)
@@ -126,15 +128,15 @@ class ServedFolder:
                 raise FileAccessError(f"cannot save '{self.file.name}': {error.strerror}") from None
         return OpenFile(self.file.name, text, _mark(data))
 
-    def _bytes(self) -> bytes | None:
-        """What the one file holds; None: it is not there."""
+    def _read_bytes(self) -> bytes | None:
+        """Return the current contents of the file that can be saved, or None if it does not exist."""
         try:
             return self.file.read_bytes() if self.file and self.file.is_file() else None
         except OSError as error:
             raise FileAccessError(f"cannot read '{self.file.name if self.file else ''}': {error.strerror}") from None
 
-    def _inside(self, path: Path) -> bool:
-        """Return whether it lies in the folder once links are followed."""
+    def _is_inside(self, path: Path) -> bool:
+        """Return whether a path is inside the folder after links are resolved."""
         try:
             return path.resolve().is_relative_to(self.path)
         except (OSError, RuntimeError, ValueError):

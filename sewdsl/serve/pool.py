@@ -1,4 +1,4 @@
-"""The processes that answer about texts: as many as are needed, some of them ready before, each of them expendable."""
+"""Pool of worker processes with a time limit per request."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from sewdsl.child_process import OWN_GROUP, python_command
 from sewdsl.plugins import plugin_files
 
 MAX_WORKERS = 8
-"""Processes at the same time; further requests wait."""
+"""Largest number of processes. Further requests wait."""
 MIN_WORKERS = 2
-"""Processes that are kept: one that answers, and one for when the first is killed."""
+"""Smallest number of processes: one that answers, and a spare one in case the first is killed."""
 MAX_WAITING = 64
-"""Requests that wait for a process; further ones are rejected."""
+"""Largest number of waiting requests. Further requests are rejected."""
 GRACE = 1.0
-"""Seconds for which a process may go on with what is no longer wanted: to start another takes about as long."""
+"""Seconds before a process is killed after its request was cancelled, about the time to start another process."""
 IDLE = 60.0
-"""Seconds after which a process that is not needed is ended."""
+"""Seconds after which an idle process is stopped."""
 START = 60.0
-"""Seconds that the start of a process may take."""
+"""Time limit in seconds for the start of a process."""
 
 BEGIN = "from sewdsl.serve.worker import main; main({plugins!r})"
-"""The code of a worker."""
+"""Python code of a worker process."""
 _BUFFER = 2**20
 
 
 class Problem(Exception):
-    """Raised if a request gets no answer.
+    """A request has no answer.
 
     Args:
-        status: As in HTTP.
+        status: HTTP status.
     """
 
     def __init__(self, message: str, advice: str = "", status: int = 500) -> None:
@@ -47,27 +47,27 @@ class Problem(Exception):
         self.advice, self.status = advice, status
 
 
-_ENDED = Problem("the server has ended", "start 'sewdsl serve' again", status=503)
+_STOPPED = Problem("the server was stopped", "start 'sewdsl serve' again", status=503)
 
 
 class Worker:
-    """A process that answers one request after the other.
+    """Process that answers requests one at a time.
 
     Attributes:
-        key: The text that it was asked about last, and knows.
-        since: When it had something to do for the last time.
+        key: Key of the last text, which the process has cached.
+        since: Time of the last answer.
     """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._asked = cast("asyncio.StreamWriter", process.stdin)
-        self._answered = cast("asyncio.StreamReader", process.stdout)
+        self._requests = cast("asyncio.StreamWriter", process.stdin)
+        self._answers = cast("asyncio.StreamReader", process.stdout)
         self.key: Hashable = None
         self.since = 0.0
 
     @classmethod
     async def start(cls) -> Worker:
-        """Return a process that is ready."""
+        """Start a process and wait until it is ready."""
         plugins = [str(file.path) for file in plugin_files()]
         command = python_command(BEGIN.format(plugins=plugins))
         try:
@@ -75,7 +75,7 @@ class Worker:
                 *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=_BUFFER, **OWN_GROUP
             )
         except OSError as error:
-            raise Problem(f"cannot start a process: {error.strerror}", status=503) from None
+            raise Problem(f"cannot start a worker process: {error.strerror}", status=503) from None
         worker = cls(process)
         try:
             await asyncio.wait_for(worker._read(), START)
@@ -83,43 +83,44 @@ class Worker:
             await worker.end()
             if not isinstance(error, Problem | TimeoutError):
                 raise
-            raise Problem("cannot start a process that answers", "the terminal shows why", status=503) from None
+            raise Problem("cannot start a worker process", "see the terminal for the reason", status=503) from None
         return worker
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process is running."""
         return self._process.returncode is None
 
     async def ask(self, head: dict[str, Any], body: bytes) -> tuple[int, bytes, bool]:
-        """Return the status and the JSON of an answer, and whether it is the last of this process.
+        """Return the HTTP status and the JSON of an answer, and whether the process cannot answer again.
 
         Raises:
-            Problem: The process has died.
+            Problem: If the process has died.
         """
-        with suppress(ConnectionError):  # which reading tells too
-            self._asked.write(json.dumps({**head, "size": len(body)}).encode() + b"\n" + body)
-            await self._asked.drain()
+        with suppress(ConnectionError):  # A closed connection is reported by _read.
+            self._requests.write(json.dumps({**head, "size": len(body)}).encode() + b"\n" + body)
+            await self._requests.drain()
         return await self._read()
 
     async def _read(self) -> tuple[int, bytes, bool]:
         try:
-            head = json.loads(await self._answered.readuntil())
-            return head["status"], await self._answered.readexactly(head["size"]), head["last"]
+            head = json.loads(await self._answers.readuntil())
+            return head["status"], await self._answers.readexactly(head["size"]), head["last"]
         except (asyncio.IncompleteReadError, ConnectionError):
             code = await self._process.wait()
+            # The worker limits its own processor time.
             if sys.platform != "win32" and code == -signal.SIGXCPU:
                 raise TimeoutError from None
             if sys.platform != "win32" and code == -signal.SIGKILL:
-                message = "the process that answers was killed, as the system does when memory runs out"
+                message = "the worker process was killed, probably because the system ran out of memory"
                 raise Problem(message, "close other programs, or use a smaller network", status=503) from None
-            names = {-each: each.name for each in signal.Signals}
-            message = f"the process that answers died ({names.get(code, f'exit status {code}')})"
-            hint = "this is a defect of sewdsl or of a library: report it with the text"
+            names = {-number: number.name for number in signal.Signals}
+            message = f"the worker process died ({names.get(code, f'exit status {code}')})"
+            hint = "this is a bug in sewdsl or a library; report it with the text"
             raise Problem(message, hint) from None
 
     def kill(self) -> None:
-        """Kill it, and what it has started."""
+        """Kill the process and its child processes."""
         with suppress(ProcessLookupError):
             if sys.platform == "win32":
                 self._process.kill()
@@ -127,14 +128,14 @@ class Worker:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     async def end(self) -> None:
-        """Kill it, and wait until nothing of it is left."""
+        """Kill the process and wait for its end."""
         self.kill()
         await self._process.communicate()
 
 
 @dataclass(eq=False)
 class _Job:
-    """A request and its answer; the answer is cancelled if it is no longer wanted."""
+    """Request and its future answer. Cancelling the answer cancels the request."""
 
     head: dict[str, Any]
     body: bytes
@@ -142,7 +143,7 @@ class _Job:
     answer: asyncio.Future[tuple[int, bytes]]
 
     def settle(self, result: tuple[int, bytes] | Exception) -> None:
-        """Set the answer, or why there is none, unless that is known already."""
+        """Set the answer or the error, unless it is set already."""
         if self.answer.done():
             return
         if isinstance(result, Exception):
@@ -152,12 +153,12 @@ class _Job:
 
 
 class WorkerPool:
-    """Processes that answer requests. As a context manager, it has processes inside, and none outside.
+    """Pool of worker processes, used as a context manager.
 
-    A request about the text that a process is busy with waits for that process, which then knows the text.
+    Requests about the same text wait for the same process, which has the text cached.
 
     Args:
-        seconds: How long an answer may take; then its process is killed.
+        seconds: Time limit of a request, after which its process is killed.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -171,21 +172,21 @@ class WorkerPool:
         self._closed = False
 
     async def __aenter__(self) -> Self:
-        """Start the first processes; they are ready later."""
+        """Start the first processes in the background."""
         self._dispatch()
         self._in_background(self._end_idle())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End all processes."""
+        """Stop all processes."""
         await self.close()
 
     async def close(self) -> None:
-        """End all processes; requests that have no answer get none."""
+        """Stop all processes and reject all open requests."""
         self._closed = True
-        self._reject(_ENDED)
+        self._reject(_STOPPED)
         for job in self._busy.values():
-            job.settle(_ENDED)
+            job.settle(_STOPPED)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -195,48 +196,51 @@ class WorkerPool:
         await asyncio.gather(*self._ending)
 
     async def ask(self, head: dict[str, Any], body: bytes, key: Hashable) -> tuple[int, bytes]:
-        """Return the status and the JSON of an answer.
+        """Return the HTTP status and the JSON of an answer.
 
-        If the caller is cancelled, the process may go on for ``GRACE`` seconds, and is killed then.
+        If the caller is cancelled, the process has ``GRACE`` seconds to finish before it is killed.
 
         Args:
-            key: Stands for the text; None: it is about no text.
+            key: Key of the text, or None for a request without a text.
 
         Raises:
-            Problem: There is no answer, and the message says why.
-            TimeoutError: The answer would take longer than it may.
+            Problem: If there is no answer. The message is the reason.
+            TimeoutError: If the answer exceeds the time limit.
         """
         job = _Job({**head, "seconds": self.seconds}, body, key, asyncio.get_running_loop().create_future())
         if self._closed:
-            raise _ENDED
+            raise _STOPPED
         if sum(not other.answer.done() for other in self._waiting) >= MAX_WAITING:
-            raise Problem(f"{MAX_WAITING} requests wait already", "try again later", status=503)
+            raise Problem(f"{MAX_WAITING} requests are waiting already", "try again later", status=503)
         self._waiting.append(job)
         self._dispatch()
         return await job.answer
 
     def _dispatch(self) -> None:
-        """Give requests that wait to processes that do not, and start processes as needed."""
+        """Assign waiting requests to idle processes, and start processes as needed."""
         self._waiting = [job for job in self._waiting if not job.answer.done()]
         for worker in [worker for worker in self._idle if not worker.alive]:
             self._idle.remove(worker)
             self._end(worker)
-        left = []
+        waiting = []
         for job in self._waiting:
+            # Another process would have to compile the same text again.
             if job.key is not None and job.key in {other.key for other in self._busy.values()}:
-                left.append(job)
+                waiting.append(job)
             elif self._idle:
-                knows = [worker for worker in self._idle if worker.key == job.key and job.key is not None]
-                worker = (knows or self._idle)[0]  # else the one that was asked longest ago
+                cached = [worker for worker in self._idle if worker.key == job.key and job.key is not None]
+                worker = (cached or self._idle)[0]  # Without a cached text, the least recently used process.
                 self._idle.remove(worker)
                 self._busy[worker] = job
                 self._in_background(self._answer(worker, job))
             else:
-                left.append(job)
-        self._waiting = left
-        free = sum(1 for job in left if job.key is None or job.key not in {other.key for other in self._busy.values()})
-        there, wanted = len(self._idle) + len(self._busy) + self._starting, len(self._busy) + free + 1
-        for _ in range(min(MAX_WORKERS, max(MIN_WORKERS, wanted)) - there):
+                waiting.append(job)
+        self._waiting = waiting
+        busy_keys = {job.key for job in self._busy.values()}
+        unassigned = sum(1 for job in waiting if job.key is None or job.key not in busy_keys)
+        # One process more than needed, since a process can be killed at any time.
+        process_count, needed = len(self._idle) + len(self._busy) + self._starting, len(self._busy) + unassigned + 1
+        for _ in range(min(MAX_WORKERS, max(MIN_WORKERS, needed)) - process_count):
             self._starting += 1
             self._in_background(self._start())
 
@@ -245,60 +249,60 @@ class WorkerPool:
             worker = await Worker.start()
         except Problem as problem:
             self._starting -= 1
-            self._reject(problem)  # the next request tries again
+            self._reject(problem)  # The next request starts a process again.
             return
         self._starting -= 1
-        self._keep(worker)
+        self._add_idle(worker)
         self._dispatch()
 
     async def _answer(self, worker: Worker, job: _Job) -> None:
-        """Let a process answer a request, for as long as that may take; kill it if it does not."""
+        """Answer a request with a process, and kill the process after the time limit."""
         worker.key = job.key
         run = asyncio.create_task(worker.ask(job.head, job.body))
         ends: set[asyncio.Future[Any]] = {run, job.answer}
-        kept = False
+        can_answer_again = False
         try:
             await asyncio.wait(ends, timeout=self.seconds, return_when=asyncio.FIRST_COMPLETED)
-            if not run.done() and job.answer.done():  # it is no longer wanted
+            if not run.done() and job.answer.done():  # The request was cancelled.
                 await asyncio.wait({run}, timeout=GRACE)
             if run.done():
                 status, body, last = run.result()
                 job.settle((status, body))
-                kept = not last
+                can_answer_again = not last
             elif not job.answer.done():
-                self._stop(job)
+                self._time_out(job)
         except TimeoutError:
-            self._stop(job)
+            self._time_out(job)
         except Problem as problem:
             job.settle(problem)
         finally:
             del self._busy[worker]
-            if kept:
-                self._keep(worker)
+            if can_answer_again:
+                self._add_idle(worker)
             else:
                 self._end(worker, run)
             if not self._closed:
                 self._dispatch()
 
-    def _keep(self, worker: Worker) -> None:
-        """Let a process wait for what it is asked next."""
+    def _add_idle(self, worker: Worker) -> None:
+        """Add a process to the idle processes."""
         worker.since = monotonic()
         self._idle.append(worker)
 
-    def _stop(self, job: _Job) -> None:
-        """Leave a request without an answer that takes too long, and those that wait for its process."""
+    def _time_out(self, job: _Job) -> None:
+        """Reject a request after the time limit, and all waiting requests about the same text."""
         job.settle(TimeoutError())
         if job.key is not None:
             self._reject(TimeoutError(), job.key)
 
     def _reject(self, error: Exception, key: Hashable = None) -> None:
-        """Leave requests that wait without an answer: all, or those about a text."""
+        """Reject all waiting requests, or those about one text."""
         for job in self._waiting:
             if key is None or job.key == key:
                 job.settle(error)
 
     async def _end_idle(self) -> None:
-        """End processes that have not been needed for some time."""
+        """Stop processes that have been idle for some time, in a loop."""
         while True:
             await asyncio.sleep(IDLE / 2)
             spare = len(self._idle) + len(self._busy) + self._starting - MIN_WORKERS
@@ -307,7 +311,11 @@ class WorkerPool:
                 self._end(worker)
 
     def _end(self, worker: Worker, *reading: asyncio.Task[Any]) -> None:
-        """Kill a process; that nothing of it is left is waited for in the background, up to the end."""
+        """Kill a process, and wait for its end in the background.
+
+        Args:
+            reading: Tasks that read from the process, to be cancelled.
+        """
 
         async def wait() -> None:
             await asyncio.gather(*reading, return_exceptions=True)
@@ -320,7 +328,7 @@ class WorkerPool:
         self._ending.add(end)
         end.add_done_callback(self._ending.discard)
 
-    def _in_background(self, what: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(what)
-        self._tasks.add(task)  # the event loop itself keeps none
+    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)  # The event loop only has weak references to tasks.
         task.add_done_callback(self._tasks.discard)

@@ -158,7 +158,7 @@ def test_source(client: TestClient) -> None:
     assert "import torch" in text
     compile(text, "x.py", "exec")
     response = client.post("/api/source", json={"text": "sewdsl 1\nbody BN\n"})
-    assert (response.status_code, response.json()["error"]) == (409, "there is no network to write")
+    assert (response.status_code, response.json()["error"]) == (409, "there is no network to export")
 
 
 class TestFiles:
@@ -253,7 +253,7 @@ class TestFiles:
         response = client.post("/api/save", json={"text": "x"})
         assert (response.status_code, response.json()["error"]) == (
             409,
-            "no file was opened: download the text instead",
+            "no file is open; download the text instead",
         )
 
 

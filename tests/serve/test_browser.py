@@ -223,7 +223,7 @@ def test_zoom_and_fit(page: sync_api.Page) -> None:
     assert page.inner_text("#actual") == "125 %"
     assert abs(drawn()[0] / width - 1.25) < 0.01
     page.click("#direction")
-    page.wait_for_function("document.querySelector('#direction').textContent === 'Draw downwards'")
+    page.wait_for_function("document.querySelector('#direction').textContent === 'Top to bottom'")
     page.click("#width")
     page.wait_for_function(
         "document.querySelector('#picture').scrollWidth <= document.querySelector('#picture').clientWidth"
@@ -286,7 +286,7 @@ def test_a_text_that_takes_too_long(browser: sync_api.Browser, tmp_path: Path) -
         assert page.locator("#problems button").count() == 0
         page.wait_for_selector("#problems button")
         assert page.inner_text("#problems").split("\n") == [
-            "no answer: compiling the text took more than 5 s, so it was stopped",
+            "no answer: compiling the text was stopped after 5 s",
             "shorten the text, lower its repeats, or allow more with 'sewdsl serve --timeout 10'",
             "try again",
         ]

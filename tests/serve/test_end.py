@@ -107,7 +107,7 @@ def test_a_signal_ends_it_while_texts_hang(tmp_path: Path, end: signal.Signals, 
         server.send_signal(end)
         for connection in connections:
             response = connection.getresponse()
-            assert (response.status, b"the server has ended" in response.read()) == (503, True)
+            assert (response.status, b"the server was stopped" in response.read()) == (503, True)
         assert server.wait(20) == code
         assert monotonic() - began < 10
         assert server.communicate() == ("", "")

@@ -163,7 +163,7 @@ def test_a_process_killed_for_memory_is_not_called_a_defect() -> None:
         with raises(Problem) as problem:
             await ask(processes, "is killed")
         assert problem.value.status == 503
-        assert "defect" not in problem.value.advice
+        assert "bug" not in problem.value.advice
         assert await ask(processes, "next")
 
     use(what, 30)
@@ -172,10 +172,10 @@ def test_a_process_killed_for_memory_is_not_called_a_defect() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("die", "the process that answers died (SIGSEGV)"),
-        ("exit", "the process that answers died (exit status 3)"),
+        ("die", "the worker process died (SIGSEGV)"),
+        ("exit", "the worker process died (exit status 3)"),
         ("raise", "'look' failed: ValueError in misbehaving.py, line"),
-        ("long", "the answer is longer than 67,108,864 bytes"),
+        ("long", "the answer exceeds 67,108,864 bytes"),
         pytest.param(
             *("allocate", "this needs more than 2 GiB of memory"),
             marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits it"),
@@ -250,7 +250,7 @@ def test_where_no_process_can_be_started_the_request_is_told(
     async def what() -> None:
         async with WorkerPool(LIMIT) as processes:
             for _ in range(2):
-                with pytest.raises(Problem, match="cannot start a process that answers"):
+                with pytest.raises(Problem, match="cannot start a worker process"):
                     await ask(processes, "text")
 
     asyncio.run(what())
@@ -263,7 +263,7 @@ def test_what_is_asked_at_the_end_is_told_so() -> None:
         await until(lambda: bool(processes._busy))
         await processes.close()
         for task in tasks:
-            with pytest.raises(Problem, match="the server has ended"):
+            with pytest.raises(Problem, match="the server was stopped"):
                 await task
         with raises(Problem):
             await ask(processes, "late")

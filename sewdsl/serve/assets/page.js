@@ -1,4 +1,4 @@
-// The live page: what is typed goes to the server, which compiles it; problems, shapes, table and picture come back.
+// The live page: sends the text to the server, and shows diagnostics, shapes, table and diagram.
 import {
   Decoration, EditorState, EditorView, StateEffect, StateField, WidgetType, autocompletion, bracketMatching, closeBrackets,
   closeBracketsKeymap, completionKeymap, defaultKeymap, drawSelection, dropCursor, highlightActiveLine,
@@ -8,7 +8,8 @@ import {
 
 const $ = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const PAUSE = 25, MAX_PAUSE = 500; // ms that typing must rest before the server is asked: a quarter of the last answer's
+// Pause in typing before a request, in ms: a quarter of the time of the last answer, within these bounds.
+const PAUSE = 25, MAX_PAUSE = 500;
 
 // --- the server ---------------------------------------------------------------------------------------------
 
@@ -29,26 +30,26 @@ async function ask(what, asked = {}, signal = undefined) {
 const state = {
   name: "", saves: null, saved: "", mark: null, unfolded: new Set(), direction: "TB", asked: 0, shown: null, took: 0,
   zoom: "width", // or "whole", or a factor
-  looking: new AbortController(), asking: new AbortController(), // of look() and of the rest that is asked about this text
-  known: null, stopped: null, // the text that the server has answered about, and one that it has given up
+  looking: new AbortController(), asking: new AbortController(), // for look(), and for other requests about the text
+  known: null, stopped: null, // text of the last answer, and text that the server failed to answer
 };
 const text = () => view.state.doc.toString();
 const asking = () => ({ text: text(), name: state.name });
 const words = (error) => [error.message, error.help].filter(Boolean).join(": ");
 
-// The same while someone points or types: without an answer where the text changes or is hopeless.
+// Requests for hovers and completions: null if the text changes, or if the server failed to answer it before.
 async function askInPassing(what, at) {
   const of = text();
   if (of === state.stopped) return null;
   try {
     return await ask(what, { ...asking(), at }, state.asking.signal);
   } catch (error) {
-    if (error.name !== "AbortError" && of === state.known) $("summary").textContent = words(error); // else look() says so
+    if (error.name !== "AbortError" && of === state.known) $("summary").textContent = words(error); // otherwise look() shows the error
     return null;
   }
 }
 
-// Offsets on the server count characters; here, UTF-16 units. Beyond the basic plane they differ.
+// The server counts offsets in characters, JavaScript in UTF-16 units.
 function units(string) {
   if (!/[\ud800-\udbff]/.test(string)) return { here: (n) => n, there: (n) => n };
   const here = [0];
@@ -94,7 +95,7 @@ function decorations(found, here) {
 function about(html) {
   const element = document.createElement("div");
   element.className = "about";
-  element.innerHTML = html; // made by the server from Markdown, in which HTML stays text
+  element.innerHTML = html; // rendered by the server, which escapes HTML in Markdown
   return element;
 }
 
@@ -139,12 +140,12 @@ function put(content) {
   view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: content } });
 }
 
-// --- what comes back ----------------------------------------------------------------------------------------
+// --- answers ------------------------------------------------------------------------------------------------
 
 let timer = 0;
 function typed() {
   clearTimeout(timer);
-  state.looking.abort(); // so that the server stops
+  state.looking.abort(); // the server stops computing the answer
   state.asking.abort();
   state.asking = new AbortController();
   timer = setTimeout(look, Math.min(Math.max(state.took / 4, PAUSE), MAX_PAUSE));
@@ -160,8 +161,8 @@ async function look() {
   const of = text();
   try {
     const found = await ask("look", asking(), signal);
-    if (text() !== of) return; // something newer is on its way
-    const picture = drawable(found) ? draw(signal) : {}; // which the server draws while the rest is shown
+    if (text() !== of) return; // a newer answer follows
+    const picture = drawable(found) ? draw(signal) : {}; // drawn by the server while the page shows the rest
     show(found, of);
     showPicture(found, await picture);
   } catch (error) {
@@ -173,7 +174,7 @@ async function look() {
   document.body.dataset.took = state.took.toFixed(0);
 }
 
-// Whether there is a network: one that does not fit its dataset is drawn too.
+// Whether there is a network to draw. A network that does not fit its dataset is drawn too.
 function drawable(found) {
   return found.valid || found.table !== null;
 }
@@ -188,7 +189,7 @@ async function draw(signal, look = { theme: dark.matches ? "dark" : "light" }) {
   }
 }
 
-// Says why there is no answer, and marks what is shown as that of another text.
+// Shows an error, and marks diagram and table as outdated.
 function stopped(error, of) {
   Object.assign(state, { known: null, stopped: of });
   $("summary").textContent = "";
@@ -222,7 +223,7 @@ function show(found, of) {
   list(found.problems, of);
   if (found.more) {
     const rest = document.createElement("li");
-    rest.textContent = `${found.more.toLocaleString("en")} more problems are not shown: mend some of the others first`;
+    rest.textContent = `${found.more.toLocaleString("en")} more problems are not shown; fix some of the others first`;
     $("problems").append(rest);
   }
   $("table").classList.toggle("old", !found.table);
@@ -237,7 +238,7 @@ function showPicture(found, drawn) {
   } else if (drawable(found)) {
     $("picture").replaceChildren(paragraph(drawn.error));
   } else if (!state.shown) {
-    $("picture").replaceChildren(paragraph("The picture comes once nothing is wrong."));
+    $("picture").replaceChildren(paragraph("The diagram appears when the text has no errors."));
   }
 }
 
@@ -248,7 +249,7 @@ function paragraph(words) {
 }
 
 function apply(fix, of) {
-  if (text() !== of) return; // it was found in another text, and a newer answer is on its way
+  if (text() !== of) return; // the fix is for an older text
   const { here } = units(text());
   view.dispatch({ changes: fix.edits.map(([start, end, insert]) => ({ from: here(start), to: here(end), insert })) });
   view.focus();
@@ -306,17 +307,17 @@ function table(rows) {
   $("table").replaceChildren(element);
 }
 
-// --- the picture --------------------------------------------------------------------------------------------
+// --- the diagram --------------------------------------------------------------------------------------------
 
 function picture(svg) {
   const parsed = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
   if (parsed.nodeName !== "svg") return;
-  for (const link of parsed.querySelectorAll("a")) { // Graphviz puts its tooltips there
+  for (const link of parsed.querySelectorAll("a")) { // Graphviz stores tooltips in links
     const title = link.getAttributeNS("http://www.w3.org/1999/xlink", "title") || link.getAttribute("title");
     link.closest("g.node")?.setAttribute("data-about", title || "");
     link.replaceWith(...link.childNodes);
   }
-  for (const title of parsed.querySelectorAll("title")) title.remove(); // names of nodes, which hovering would show
+  for (const title of parsed.querySelectorAll("title")) title.remove(); // browsers would show the names of nodes as tooltips
   $("picture").replaceChildren(document.importNode(parsed, true));
   size();
   for (const frame of $("picture").querySelectorAll('g[id^="fold:"]')) {
@@ -330,11 +331,11 @@ function picture(svg) {
   }));
 }
 
-// Gives the picture the size that state.zoom says.
+// Applies state.zoom to the diagram, and returns the factor.
 function size() {
   const svg = $("picture").querySelector("svg"), panel = $("picture");
   if (!svg || !panel.clientWidth) return;
-  const { width, height } = svg.viewBox.baseVal, style = getComputedStyle(panel), pixels = 4 / 3; // of a point
+  const { width, height } = svg.viewBox.baseVal, style = getComputedStyle(panel), pixels = 4 / 3; // per point
   const wide = (panel.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight)) / (width * pixels);
   const high = (panel.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom) - 8) / (height * pixels);
   const factor = { width: Math.min(1, wide), whole: Math.min(wide, high) }[state.zoom] ?? state.zoom;
@@ -381,7 +382,7 @@ $("picture").addEventListener("mouseleave", () => { $("about").hidden = true; })
 
 function direct(direction) {
   state.direction = direction;
-  $("direction").textContent = direction === "TB" ? "Draw to the right" : "Draw downwards";
+  $("direction").textContent = direction === "TB" ? "Left to right" : "Top to bottom";
 }
 direct("TB");
 $("direction").onclick = () => { direct(state.direction === "TB" ? "LR" : "TB"); look(); };
@@ -399,7 +400,8 @@ for (const tab of ["picture", "table"]) {
 
 async function save(event, anyway = false) {
   if (!state.saves || state.name !== state.saves) {
-    $("summary").textContent = `only ${state.saves ?? "a file given to sewdsl serve"} is saved here: download ${state.name}`;
+    const saved = state.saves ?? "a file on the command line of sewdsl serve";
+    $("summary").textContent = `only ${saved} can be saved; download ${state.name} instead`;
     return;
   }
   try {
@@ -410,7 +412,7 @@ async function save(event, anyway = false) {
     $("summary").textContent = `saved ${name}`;
   } catch (error) {
     $("summary").textContent = words(error);
-    if (error.changed && confirm(`${error.message}. Save over it?`)) await save(event, true);
+    if (error.changed && confirm(`${error.message}. Overwrite it?`)) await save(event, true);
   }
 }
 
@@ -423,8 +425,8 @@ function opened(name, content, mark) {
   state.shown = null;
   $("name").textContent = name;
   $("save").hidden = state.saves !== name;
-  view.setState(fresh(content)); // with a history of its own
-  state.saved = text(); // the editor has line ends of its own
+  view.setState(fresh(content)); // with a new undo history
+  state.saved = text(); // the editor normalises line ends
   typed();
 }
 
@@ -443,7 +445,7 @@ $("download").onchange = async () => {
   try {
     if (kind === "net") download(`${stem}.net`, text(), "text/plain");
     const type = { svg: "image/svg+xml", png: "image/png", pdf: "application/pdf" }[kind];
-    if (type) { // for papers and pages: in the colours of paper, whatever those of the browser
+    if (type) { // downloads are for papers and pages, so the theme is always light
       const drawn = await draw(undefined, { theme: "light", format: kind });
       if (drawn.error) throw new Error(drawn.error);
       download(`${stem}.${kind}`, drawn.svg ?? Uint8Array.from(atob(drawn.base64), (c) => c.charCodeAt(0)), type);
@@ -458,7 +460,7 @@ $("format").onclick = async () => {
   const of = text();
   try {
     const { text: formatted } = await ask("format", asking());
-    if (formatted === null) $("summary").textContent = "mend the syntax first";
+    if (formatted === null) $("summary").textContent = "fix the syntax errors first";
     else if (text() === of && formatted !== of) put(formatted);
   } catch (error) {
     $("summary").textContent = words(error);
@@ -469,7 +471,7 @@ $("files").onchange = async () => {
   const name = $("files").value;
   $("files").value = "";
   if (!name) return;
-  if (text() !== state.saved && !confirm("Leave what is not saved?")) return;
+  if (text() !== state.saved && !confirm("Discard unsaved changes?")) return;
   try {
     const found = await ask("open", { name });
     opened(found.name, found.text, found.mark);
@@ -487,6 +489,6 @@ function choices(title, names) {
 
 const start = await ask("start");
 state.saves = start.saves;
-$("files").append(new Option("…", ""), choices("this folder", start.files), choices("networks of the paper", start.shipped));
+$("files").append(new Option("…", ""), choices("this folder", start.files), choices("shipped networks", start.shipped));
 opened(start.name, start.text, start.mark);
 view.focus();
