@@ -177,7 +177,9 @@ def _fix(spec: str, options: Options, *, unsafe: bool) -> SpecReport:
     name, original, file = result.spec_source.source.name, result.spec_source.source.text, result.spec_source.file
     fixed, seen, budget = original, {original}, MAX_READ
     while True:
-        next_text = apply_fixes(result.diagnostics, result.spec_source.source, unsafe=unsafe) if result.spec_source else fixed
+        next_text = (
+            apply_fixes(result.diagnostics, result.spec_source.source, unsafe=unsafe) if result.spec_source else fixed
+        )
         # Fixes can undo each other: stop at any text that occurred before.
         if next_text in seen:
             break

@@ -176,7 +176,7 @@ def print_plan(program: Program) -> None:
     for title in ("step", "kernel", "layout", "saved for the backward pass"):
         table.add_column(title, overflow="fold")
     for step in planned_steps(sizes):
-        table.add_row(" + ".join(step.nodes), ", ".join(step.runs) or "by itself", step.stored, step.kept)
+        table.add_row(" + ".join(step.nodes), ", ".join(step.runs) or "unfused", step.stored, step.kept)
     out = console()
     out.print(f"{program.network.name}: a training step on {describe_load(sizes)}", style="bold")
     out.print(table)
