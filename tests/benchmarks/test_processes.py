@@ -116,7 +116,7 @@ def test_devices(*, asked: str, gpu: bool, expected: tuple[str, ...]) -> None:
 def test_a_gpu_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         _devices("cuda", gpu=False)
-    assert "there is no GPU that torch can use" in capsys.readouterr().err
+    assert "--device cuda requires a GPU that PyTorch can use" in capsys.readouterr().err
 
 
 def test_only_some_rows() -> None:

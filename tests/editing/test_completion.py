@@ -196,7 +196,7 @@ def test_files(tmp_path: Path) -> None:
 def test_kinds_say_what_they_are() -> None:
     view, offset = at_cursor(f"{HEAD}body ‸")
     about = {proposal.text: proposal for proposal in complete(view, offset).proposals}
-    assert about["PLIF"].about.startswith("A LIF neuron (Eq. 5) whose layer learns")
+    assert about["PLIF"].about.startswith("LIF neuron (Eq. 5) with one learnable")
     assert about["SEW Block"].about.startswith("```sewdsl\nblock SEW Block(c=in, s=1)")
     assert about["My Net"].detail == "own block"
 

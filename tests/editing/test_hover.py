@@ -106,7 +106,7 @@ def test_a_join() -> None:
 @pytest.mark.parametrize(
     ("text", "of", "expected"),
     [
-        (HEAD.replace("steps", "st‸eps"), "steps", "Time-steps T."),
+        (HEAD.replace("steps", "st‸eps"), "steps", "Number of time-steps T."),
         (HEAD.replace("LIF", "‸LIF"), "LIF(tau=3.0)", "H[t] = (1 - 1/tau) V[t-1]"),
         (HEAD.replace("tau", "‸tau"), "tau", "Membrane time constant in time-steps"),
         (HEAD.replace("My Net", "My‸ Net"), "My Net", "```sewdsl\nblock   My Net(c=in"),
@@ -117,12 +117,12 @@ def test_a_join() -> None:
         (f'{HEAD}allow ‸growing-output "why"', "growing-output", code_pages()["growing-output"]),
         (f"{HEAD}body SEW Block (‸c=8)-FC5", "c", "A parameter of SEW Block."),
         (f"{HEAD}body SEW Block (‸g=AND)-FC5", "g", "The join of the file"),
-        (f"{HEAD}train on mnist5k {{\n    war‸mup 3\n}}", "warmup", "Epochs before the schedule begins"),
+        (f"{HEAD}train on mnist5k {{\n    war‸mup 3\n}}", "warmup", "Epochs before the schedule starts"),
         (f"{HEAD}train on mnist5k {{\n    optimizer S‸GD(lr=1.0)\n}}", "SGD(lr=1.0)", "w = w - lr · b"),
         (f"{HEAD}study {{\n    va‸ry join ADD AND\n}}", "vary", "one variant per value"),
         (f"{HEAD}study {{\n    sea‸rch TPE(trials=20)\n}}", "search", "train this number of trials"),
         (f"{HEAD}bo‸dy c8k3-", "body", "The network, in the notation of papers."),
-        (f"{HEAD}body c8k3-PL‸IF-", "PLIF", "whose layer learns one time constant"),
+        (f"{HEAD}body c8k3-PL‸IF-", "PLIF", "with one learnable time constant per layer"),
     ],
 )
 def test_words(text: str, of: str, expected: str) -> None:
@@ -141,7 +141,7 @@ def test_nothing_to_say(text: str) -> None:
 def test_where_something_is_broken_the_rest_is_known() -> None:
     broken = f"{HEAD}body ‸c8k3-BN-XYZ-FC5\n"
     assert "`[2, 32, 32] real` → `[8, 32, 32] real`" in said(broken)[0]
-    assert "Every output from every input" in said(broken.replace("‸", "").replace("FC5", "‸FC5"))[0]
+    assert "Fully connected layer" in said(broken.replace("‸", "").replace("FC5", "‸FC5"))[0]
     assert "→" not in said(broken.replace("‸", "").replace("FC5", "‸FC5"))[0]
 
 
@@ -200,11 +200,11 @@ def test_outputs_and_loops() -> None:
         "low",
     )
     text, _ = said(HEAD + heads.replace("outputs", "out‸puts"))
-    assert text.startswith("In place of `body`")
+    assert "instead of `body`" in text
     text, of = said(f"{HEAD}body c8k3-‸LOOP[ SN | c8k3 ]-GAP\n")
     assert of == "LOOP[ SN | c8k3 ]"
     assert "`[8, 32, 32] binary`" in text
-    assert "Feeds back what its body gives" in text
+    assert "Recurrent loop" in text
     text, _ = said(f"{HEAD}let h = ADD[ c8k3 | h-DEL‸AY-c8k3 ]-SN\nbody h-GAP\n")
     assert "`[8, 32, 32] binary`" in text
     assert "zeros at the first" in text

@@ -38,7 +38,7 @@ PARALLEL = ("PSN(", "MaskedPSN(order=2, ", "SlidingPSN(order=3, ")
 STYLES = list(map(Style, SURROGATES, cycle(("on", "off")), cycle(("0.0", "none", "-0.4"))))[
     : None if factor() > 1 else 1
 ]
-"""One style, which other tests compile kernels for too. A deep run takes all: each has its own kernels for each dtype."""
+"""One style, which other tests compile kernels for too. A deep run takes all: each needs kernels for each dtype."""
 LAYERS = (
     *("BN", "tdBN", "BN(eps=0.001, momentum=0.3)", "tdBN(alpha=0.5)", "c4k3-BN", "ReLU", "DP", "DP0.25", "DP0"),
     *("MPk2", "MPk3s2p1", "MPk3s1p1", "MPk2x1", "APk2", "APk3s2p1", "APk2x1"),
