@@ -48,7 +48,7 @@ class LayerOperations(NamedTuple):
 
     Attributes:
         real: Whether the input is not integer, so that the layer multiplies.
-        steps: Number of evaluations: T, or 1 for an input that is constant over time.
+        steps: Number of evaluations: T, or 1 for a static input.
         dense: Multiply-accumulates at all kernel taps.
         meetings: Multiplications by weights per time-step if every input is 1, with exact edges and strides.
         upper: Largest input value, or 1 for real inputs.
@@ -114,13 +114,13 @@ def operation_bounds(network: Network) -> Iterator[LayerOperations]:
 
 
 def uncounted_kinds(network: Network) -> tuple[str, ...]:
-    """Return the kinds of layers with multiplications that are not counted, in order of their first node."""
+    """Return the kinds of layers with uncounted multiplications, in order of their first node."""
     kinds = (node.op.kind for node in network if network.macs(node) and not _weighted_inputs(network, node))
     return tuple(dict.fromkeys(kinds))
 
 
 def _weighted_inputs(network: Network, node: Node) -> list[tuple[FanOut, Signal]]:
-    """Return the inputs of a node that are multiplied by weights, each with its fan-out."""
+    """Return the inputs of a node with a fan-out, each after its fan-out."""
     inputs = network.inputs(node)
     return [(fan, signal) for fan, signal in zip(node.op.fan_outs(*inputs), inputs, strict=True) if fan is not None]
 

@@ -145,7 +145,7 @@ def bound_below(neurons: tuple[LinearNeuron, ...], steps: int, *, apart: bool = 
             pooling do. Gradients are then not followed from one time-step to another.
 
     Returns:
-        A bound for each of the ``RATES``, or None if there is none.
+        A bound for each of the ``RATES``, or None.
     """
     import numpy as np
 

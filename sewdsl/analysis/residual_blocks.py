@@ -50,7 +50,7 @@ def residual_blocks(network: Network) -> tuple[ResidualBlock, ...]:
 
 
 def identity_blocks(network: Network) -> Iterator[ResidualBlock]:
-    """Return the blocks that are an identity if their branch is neutral and the activation after it is transparent."""
+    """Return the blocks with an identity shortcut, which are identities if their branch is neutral."""
     return (block for block in residual_blocks(network) if block.identity)
 
 

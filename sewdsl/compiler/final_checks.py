@@ -202,7 +202,7 @@ def apply_allow_lines(
 def _check_lines(
     remaining: Sequence[Diagnostic], allowable: set[str], allowed: Sequence[Allow], *, whole: bool
 ) -> Iterator[Diagnostic]:
-    """Report ``allow`` lines that are duplicated, have no reason or have no effect."""
+    """Report duplicate ``allow`` lines, and lines without reason or effect."""
     lines, errors = {line.code.text for line in allowed}, {d.code for d in remaining}
     seen: set[str] = set()
     for line in allowed:

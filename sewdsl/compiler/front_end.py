@@ -102,7 +102,7 @@ class Compilation:
     """Result of compiling a spec up to its network.
 
     Attributes:
-        spec_source: Source of the spec, or None if there is none.
+        spec_source: Source of the spec, if it exists.
         assembly: Statements of the source and the used files, with overrides applied.
         network: Network, or None. With errors, it ends before the first broken item.
         diagnostics: All diagnostics, sorted.
@@ -304,8 +304,8 @@ class _FrontEnd:
         elaborated, assembly = checked.elaborated, checked.assembly
         changed = self.variant or checked.study.variants or self.changes
         # With overrides, an 'allow' line may be unused although the file needs it.
-        whole = elaborated.elaboration.whole and not changed
-        report = apply_allow_lines(self.reporter.found, assembly.allowed, whole=whole)
+        is_complete = elaborated.elaboration.whole and not changed
+        report = apply_allow_lines(self.reporter.found, assembly.allowed, whole=is_complete)
         return Compilation(
             self.spec_source,
             elaborated.assembled.parsed.document,

@@ -156,7 +156,7 @@ class Graph:
 
     @property
     def open_delays(self) -> frozenset[int]:
-        """Delays with a back edge that is not part of a loop."""
+        """Delays with a back edge outside of all loops."""
         return frozenset(self.back_edges.keys() - self.looped)
 
     @cached_property

@@ -89,7 +89,7 @@ class Network:
 
     @cached_property
     def first_fixed(self) -> Node | None:
-        """First node whose weights are valid for a single number of time-steps only, or None if there is none."""
+        """First node with weights for a single number of time-steps, or None."""
         return next((node for node in self.nodes if node.op.fixed_steps), None)
 
     @cached_property

@@ -88,7 +88,7 @@ class FanOut(NamedTuple):
 
     @classmethod
     def everywhere(cls, shape: Sequence[int], outputs: int) -> FanOut:
-        """Return a fan-out that is equal at all positions of a feature map."""
+        """Return a fan-out without dependence on the position."""
         return cls.of_axes([(1,) * length for length in shape[1:]], outputs)
 
     @property
@@ -105,7 +105,7 @@ class Op(Kind):
         view: Whether the output is a view of the input with another shape.
         reads: Time-steps that the module needs for one time-step of output, in evaluation: ``step`` (this
             one), ``past`` (earlier ones too, or only their number), or ``sequence`` (all, which cannot be streamed).
-        fixed_steps: Whether its weights are valid for a single number of time-steps only.
+        fixed_steps: Whether its weights are for a single number of time-steps.
         scales_samples: Whether the output is the input times one factor per sample, in training too.
         adds: Whether the output is the sum of the inputs.
         saves: Values that the module saves for its gradient.

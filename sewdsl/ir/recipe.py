@@ -49,7 +49,7 @@ class Schedule(Kind):
     each: ClassVar[Literal["epoch", "step"]] = "epoch"
     """Unit of the schedule: the learning rate changes with every epoch, or with every optimizer step."""
     by_validation: ClassVar[bool] = False
-    """Whether the schedule depends on the validation loss, so that its factors are not known in advance."""
+    """Whether the schedule depends on validation metrics, so that its factors are not known in advance."""
 
     @abstractmethod
     def factor(self, epoch: int, epochs: int) -> float:
@@ -113,7 +113,7 @@ class BatchTransform(Transform):
     """Transform of a batch, which mixes the classes of its samples.
 
     Attributes:
-        p: Fraction of batches that are transformed.
+        p: Fraction of transformed batches.
     """
 
     p: float
@@ -171,7 +171,7 @@ class Recipe(BaseModel):
         T_train: Time-steps kept per training sample (random temporal delete, appendix A.2). None keeps all.
         optimizer: Optimizer, with its arguments.
         schedule: Learning-rate schedule. None keeps the learning rate constant.
-        freeze: Layers and parts, by name or pattern, that are computed as in evaluation: their weights and running
+        freeze: Layers and parts, by name or pattern, computed as in evaluation: their weights and running
             statistics do not change. ``freeze conv1 sew_block1 stem.*``.
         lr: Learning rates of single layers and parts, as a multiple of the optimizer's rate or as a number. The
             schedule scales all of them. If several entries match a layer, the last one applies.

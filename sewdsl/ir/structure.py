@@ -32,7 +32,7 @@ class MergeItem:
     """A node with several operands, and the items of each operand.
 
     Attributes:
-        operands: Items of each operand after the common input, or empty for an operand that is the common input.
+        operands: Items of each operand after the common input. Empty for an identity.
         steps: Path step of each operand, if any. Empty in the wiring view.
     """
 

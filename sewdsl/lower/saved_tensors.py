@@ -163,7 +163,7 @@ class SavedTensors:
 def _find_saved(
     tensor: Tensor, saved_by_location: Mapping[_Location, tuple[SavedValue, int]], sizes: set[int] | None
 ) -> SavedValue | None:
-    """Return the saved value of which a tensor is a view, or, under autocast, a copy in another dtype."""
+    """Return the saved value with a tensor as its view, or, under autocast, as its copy in another dtype."""
     exact = saved_by_location.get(_location(tensor))
     if exact or sizes is None or tensor.numel() in sizes or not autocast_dtype(tensor.device.type):
         return exact[0] if exact else None

@@ -30,11 +30,11 @@ class Concatenation(Merge, kind="CAT"):
 
     def infer(self, *inputs: Signal) -> Signal:
         first = inputs[0]
-        for number, other in enumerate(inputs[1:], start=2):
+        for position, other in enumerate(inputs[1:], start=2):
             if not self.fits(first, other):
                 raise ShapeMismatch(
                     "join-shape-mismatch",
-                    f"operand 1 of CAT has shape [{first.size}] but operand {number} has shape [{other.size}]",
+                    f"operand 1 of CAT has shape [{first.size}] but operand {position} has shape [{other.size}]",
                     "make height and width equal, by equal strides or by pooling",
                 )
         shape = (sum(signal.channels for signal in inputs), *first.shape[1:])
@@ -82,12 +82,12 @@ class Product(Merge, kind="MUL"):
             ShapeMismatch: If an operand has neither this shape nor that of a gate.
         """
         shape = max((signal.shape for signal in inputs), key=prod)
-        for number, signal in enumerate(inputs, start=1):
+        for position, signal in enumerate(inputs, start=1):
             if not gates(signal.shape, shape):
                 size = "x".join(map(str, shape))
                 raise ShapeMismatch(
                     "join-shape-mismatch",
-                    f"operand {number} of MUL has shape [{signal.size}], which cannot gate [{size}]",
+                    f"operand {position} of MUL has shape [{signal.size}], which cannot gate [{size}]",
                     "use a gate with equal height and width or 1x1, and with channels that divide the others",
                 )
         return Signal(

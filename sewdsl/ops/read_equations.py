@@ -228,9 +228,9 @@ class _Reader:
             hint = "use other values of the parameters"
             raise _error("invalid-equation", "the expression has no value", expression.span, hint) from None
         # Kernels compute in float32.
-        for number in (each.number for each in self.tape.entries[start:]):
-            if number is not None and not abs(number) <= MAX_NUMBER:
-                raise _too_large(expression.span, number)
+        for value in (each.number for each in self.tape.entries[start:]):
+            if value is not None and not abs(value) <= MAX_NUMBER:
+                raise _too_large(expression.span, value)
         return entry
 
     def number(self, expression: RealExpression, what: str) -> float:

@@ -78,7 +78,7 @@ class Plateau(Schedule, kind="Plateau"):
         gamma: Factor of each reduction, in (0, 1).
         patience: Epochs without improvement before a reduction.
         threshold: Minimum relative change that counts as an improvement, in [0, 1).
-        cooldown: Epochs after a reduction that are not counted.
+        cooldown: Epochs to wait after a reduction before counting resumes.
         min_lr: Minimum learning rate, >= 0.
     """
 

@@ -59,7 +59,7 @@ class CutMix(BatchTransform, kind="CutMix"):
 
     Attributes:
         alpha: Parameter of the distribution Beta(alpha, alpha) of the mixing fraction, > 0 (1: uniform).
-        p: Fraction of batches that are mixed, in [0, 1].
+        p: Fraction of mixed batches, in [0, 1].
     """
 
     alpha: float = Field(default=1.0, gt=0)
@@ -103,7 +103,7 @@ class Mixup(BatchTransform, kind="Mixup"):
 
     Attributes:
         alpha: Parameter of the distribution Beta(alpha, alpha) of λ, > 0 (1: uniform).
-        p: Fraction of batches that are mixed, in [0, 1].
+        p: Fraction of mixed batches, in [0, 1].
     """
 
     alpha: float = Field(default=0.8, gt=0)
@@ -209,7 +209,7 @@ class RandomFlipPolarity(EventTransform, kind="RandomFlipPolarity"):
     In a file: ``augment RandomFlipPolarity(p=0.5)``. tonic: ``RandomFlipPolarity``.
 
     Attributes:
-        p: Fraction of recordings that are changed, in [0, 1].
+        p: Fraction of changed recordings, in [0, 1].
     """
 
     p: float = Field(default=0.5, ge=0, le=1)

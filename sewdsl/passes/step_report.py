@@ -52,7 +52,7 @@ def describe_load(sizes: ValueSizes) -> str:
 
 
 def peak_node(peak: PeakMemory) -> Node:
-    """Return the node that is computed when memory peaks."""
+    """Return the node in computation when memory peaks."""
     return peak.sizes.network.nodes[peak.sizes.plan.steps[peak.moment.step].gives]
 
 
@@ -99,7 +99,7 @@ class StepRow(NamedTuple):
     """Description of a planned step.
 
     Attributes:
-        runs: Kernels and options, or empty for a node that is computed by itself.
+        runs: Kernels and options. Empty for a single node without options.
         stored: Memory format of feature maps.
         kept: Format of the value saved for the backward pass.
     """

@@ -68,7 +68,7 @@ class Conv(_Convolution, kind="c", key="conv"):
         stride: Step of the window.
         padding: Zero padding on each side. None: dilation (kernel - 1) / 2, for odd kernels only.
         dilation: Distance between the kernel taps.
-        groups: Number of groups of channels that are not mixed.
+        groups: Number of groups of channels, which are not mixed.
         bias: Whether to add a learnable constant per channel. None: only if no batch norm follows.
 
     Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = floor((H + 2p - d(k-1) - 1) / s) + 1. ``[C, L]`` to
@@ -172,8 +172,8 @@ class TransposedConv(_Convolution, kind="tc", key="transposed_conv"):
         stride: Distance between the windows of adjacent values in the output.
         padding: Rows and columns cropped on each side. None: padding for an output s times as large as the input.
         output_padding: Rows and columns added at the end, < s. None: output padding for an output s times as large as
-            the input, or 0 if there is none.
-        groups: Number of groups of channels that are not mixed.
+            the input, otherwise 0.
+        groups: Number of groups of channels, which are not mixed.
         bias: Whether to add a learnable constant per channel. None: only if no batch norm follows.
 
     Shape: ``[C, H, W]`` to ``[channels, H', W']``, H' = (H - 1) s - 2p + k + o, which is s·H with the default p and o.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Delay(Layer, kind="DELAY"):
     """Delay by one time-step, with zeros at the first.
 
-    In a network: ``DELAY``. After a name, it may read a value that is defined later, for feedback connections:
+    In a network: ``DELAY``. After a name, it may read a value defined later, for feedback connections:
     ``let h = ADD[ FC38 | h-DELAY-FC38 ]-SN``.
 
     Shape: any, unchanged.

@@ -20,7 +20,7 @@ class Reduction(Layer):
 
     Attributes:
         over: ``channels``, or ``places``: the positions, i.e. height and width or the length.
-        groups: Number of groups of consecutive channels that are reduced separately, with ``over=channels``, >= 1.
+        groups: Number of groups of consecutive channels, reduced separately, with ``over=channels``, >= 1.
     """
 
     saves = "nothing"  # the gradient is constant within each reduced group
@@ -67,7 +67,7 @@ class Mean(Reduction, kind="MEAN"):
 
     Attributes:
         over: ``channels``, or ``places``: the positions, i.e. height and width or the length.
-        groups: Number of groups of consecutive channels that are reduced separately, with ``over=channels``, >= 1.
+        groups: Number of groups of consecutive channels, reduced separately, with ``over=channels``, >= 1.
 
     Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``. Over channels ``[C, H, W]`` to
     ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.
@@ -88,7 +88,7 @@ class Sum(Reduction, kind="SUM"):
 
     Attributes:
         over: ``channels``, or ``places``: the positions, i.e. height and width or the length.
-        groups: Number of groups of consecutive channels that are reduced separately, with ``over=channels``, >= 1.
+        groups: Number of groups of consecutive channels, reduced separately, with ``over=channels``, >= 1.
 
     Shape: over places ``[C, H, W]`` to ``[C, 1, 1]`` and ``[C, L]`` to ``[C, 1]``. Over channels ``[C, H, W]`` to
     ``[G, H, W]``, ``[C, L]`` to ``[G, L]`` and ``[F]`` to ``[G]``.

@@ -60,8 +60,8 @@ class MaskedParallelSpikingNeuron(ParallelNeuron, KnowsSteps, kind="MaskedPSN"):
         order: Number of time-steps per potential, including the current one, at least 1.
         steps: T, filled in by the network.
 
-    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1. T² + T parameters per layer, of which the
-    mask disables those outside ``order`` diagonals.
+    Shape: ``[T, N, *]`` input current to ``[T, N, *]`` spikes, each 0 or 1. T² + T parameters per layer. The
+    mask disables the weights outside ``order`` diagonals.
     """
 
     reads = "past"

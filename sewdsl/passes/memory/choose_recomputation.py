@@ -36,7 +36,7 @@ class SavingTarget(NamedTuple):
 
 
 def min_cost_cover(costs: Mapping[int, int], needs: Sequence[SavingTarget]) -> frozenset[int] | None:
-    """Return the set of values of minimum cost that meets all targets, or None if there is none.
+    """Return the set of values of minimum cost for all targets, or None if they cannot be met.
 
     Args:
         costs: Cost of recomputing each value, >= 0.
