@@ -181,20 +181,20 @@ def _replaces(other: Override, change: Override) -> bool:
 
 
 def apply_allow_lines(
-    diagnostics: Sequence[Diagnostic], allowed: Sequence[Allow], *, whole: bool
+    reported: Sequence[Diagnostic], allowed: Sequence[Allow], *, whole: bool
 ) -> Reported[tuple[Allow, ...]]:
     """Return the diagnostics without allowed warnings and notes, and report invalid and unused ``allow`` lines.
 
     Args:
-        diagnostics: All diagnostics. Errors are kept.
+        reported: All diagnostics. Errors are kept.
         whole: Whether the network was checked completely. Otherwise an ``allow`` line without effect is not reported.
 
     Returns:
         The ``allow`` lines with an effect.
     """
     lines = {line.code.text for line in allowed}
-    remaining = [d for d in diagnostics if d.severity is Severity.ERROR or d.code not in lines]
-    allowable = {d.code for d in diagnostics if d.severity is not Severity.ERROR}
+    remaining = [d for d in reported if d.severity is Severity.ERROR or d.code not in lines]
+    allowable = {d.code for d in reported if d.severity is not Severity.ERROR}
     used = tuple(line for line in allowed if line.code.text in allowable)
     return Reported(used, (*remaining, *_check_lines(remaining, allowable, allowed, whole=whole)))
 
@@ -226,9 +226,9 @@ STALE_FIGURE_CODES = ("expectation-failed", "claim-differs")
 """Codes of diagnostics about figures that differ from those of the network."""
 
 
-def failed_expectations(diagnostics: Iterable[Diagnostic]) -> set[Span]:
+def failed_expectations(reported: Iterable[Diagnostic]) -> set[Span]:
     """Return the spans of figures with another value than in the network."""
-    return {diagnostic.span for diagnostic in diagnostics if diagnostic.code in STALE_FIGURE_CODES}
+    return {diagnostic.span for diagnostic in reported if diagnostic.code in STALE_FIGURE_CODES}
 
 
 def claims_of_another_network(network: Network, changes: Sequence[Override]) -> set[Span]:
@@ -239,7 +239,7 @@ def claims_of_another_network(network: Network, changes: Sequence[Override]) -> 
 
 
 def downgrade_to_notes(
-    diagnostics: Iterable[Diagnostic], lines: set[Span], network: Network, changes: Sequence[Override]
+    reported: Iterable[Diagnostic], lines: set[Span], network: Network, changes: Sequence[Override]
 ) -> Iterator[Diagnostic]:
     """Replace diagnostics about figures by notes if the overrides invalidate the figures.
 
@@ -248,7 +248,7 @@ def downgrade_to_notes(
     """
     yield from (
         diagnostic
-        for diagnostic in diagnostics
+        for diagnostic in reported
         if not (diagnostic.span in lines and diagnostic.code in STALE_FIGURE_CODES)
     )
     options = [change.typed for change in changes if change.key.split(".")[0] not in SECTIONS]

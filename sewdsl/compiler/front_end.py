@@ -199,17 +199,17 @@ def run_front_end(
     spec_source: SpecSource,
     changes: Sequence[Override],
     limits: Limits,
-    diagnostics: Sequence[Diagnostic] = (),
+    reported: Sequence[Diagnostic] = (),
     *,
     variant: bool = False,
 ) -> Compilation:
     """Run the front end on a source with overrides applied.
 
     Args:
-        diagnostics: Diagnostics of the options.
+        reported: Diagnostics of the options.
         variant: Whether the overrides define another network, without the expectations and claims of the source.
     """
-    front_end = _FrontEnd(spec_source, changes, Reporter(limits, [*diagnostics]), variant=variant)
+    front_end = _FrontEnd(spec_source, changes, Reporter(limits, [*reported]), variant=variant)
     try:
         parsed = front_end.parse()
         assembled = front_end.assemble(parsed)
@@ -325,9 +325,9 @@ class _FrontEnd:
         self.reporter.report("nesting-too-deep", message, source_span, help=hint)
         return Compilation(self.spec_source, None, None, None, self.reporter.sorted)
 
-    def _overridden_figures(self, diagnostics: Sequence[Diagnostic], assembled: Assembled) -> set[Span]:
+    def _overridden_figures(self, reported: Sequence[Diagnostic], assembled: Assembled) -> set[Span]:
         """Return the spans of figures invalidated by the overrides."""
-        failed = failed_expectations(diagnostics)
+        failed = failed_expectations(reported)
         # The unchanged network is compiled only if necessary.
         if not (failed and self.changes):
             return set()

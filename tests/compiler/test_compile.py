@@ -172,7 +172,7 @@ class TestSpecs:
             {"input": "1x8x8"},
             """add dialect="he" to read a string so; for a file, sewdsl fmt --dialect he """,
         ),
-        ("8C3-Voting", {"input": "1x8x8", "dialect": "he"}, """: dialect="he(classes=10)", after"""),
+        ("8C3-Voting", {"input": "1x8x8", "dialect": "he"}, """add dialect="he(classes=10)", and"""),
     ],
 )
 def test_errors_name_arguments_of_python(spec: str, options: sewdsl.Options, said: str) -> None:
