@@ -226,7 +226,7 @@ def _format(out: str | None, form: PictureFormat | None) -> PictureFormat:
     if suffix_format is None:
         suggestion = did_you_mean(Path(out).suffix, SUFFIXES)
         exit_with_usage_error(
-            f"--out must end with {join_choices(SUFFIXES)} unless --format is set, got '{out}'", suggestion
+            f"--out must end with {join_choices(list(SUFFIXES))} unless --format is set, got '{out}'", suggestion
         )
     return PictureFormat(suffix_format)
 

@@ -260,7 +260,7 @@ def _measure_energy(
         echo(write_energy_table(table, form).rstrip("\n"))
     else:
         print_energy(network, lines, title, costs, short=not wide)
-        estimate = f"Estimate by rate x FLOPs x T: {format_joules(table.estimated)}"
+        estimate = f"usual estimate (rate x FLOPs x T): {format_joules(table.estimated)}"
         traffic = f"weight reads: {format_joules(table.weight_energy)}"
         membranes = f"membrane reads and writes: {format_joules(table.membrane_energy)}"
         console().print(f"{estimate}; {traffic}; {membranes}. Use --as markdown for the differences.", style="dim")

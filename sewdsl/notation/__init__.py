@@ -1,4 +1,4 @@
-"""network -> text: what the compiler reads, written from the network itself."""
+"""Conversion of networks to layer strings, ``.net`` files, LaTeX and TikZ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which items of one unrolled network correspond to which of another, with the fewest and smallest changes."""
+"""Alignment of the items of two unrolled networks with minimal changes."""
 
 from __future__ import annotations
 
@@ -19,76 +19,76 @@ from sewdsl.notation.item_text import (
     TextItems,
 )
 
-Way = tuple[str | int, ...]
-
 
 @dataclass(frozen=True)
 class ItemPosition:
-    """Where an item is in a folded text.
+    """Position of an item in a folded text.
 
     Attributes:
-        way: The way to it: places in sequences, sides of joins. Copies of a repeat have the same.
-        copies: Which copy of each repeat on the way, from 1.
+        path: Indices in sequences and names of operands, outermost first. Equal for all copies of a repeat.
+        copies: Copy of each enclosing repeat, counted from 1.
     """
 
-    way: Way = ()
+    path: tuple[str | int, ...] = ()
     copies: tuple[int, ...] = ()
 
     def inside(self, *steps: str | int) -> ItemPosition:
-        """A place further in."""
-        return replace(self, way=(*self.way, *steps))
+        """Return a position inside this one."""
+        return replace(self, path=(*self.path, *steps))
 
 
 @dataclass(frozen=True)
 class Part:
-    """An item that represents one copy only.
+    """Item of a single copy.
 
     Attributes:
-        sides: The parts of a merge's operands; of what a call represents, or a named value.
+        sides: Parts of each operand of a merge, or of the body of a call or a named value.
     """
 
     item: LayerText | MergeText | BlockText | ReadText | LetText
     sides: tuple[tuple[Part, ...], ...]
-    place: ItemPosition
+    position: ItemPosition
 
     @property
     def node(self) -> int:
-        """Its node; for a call, the first that it makes."""
+        """Index of the node, or of the first node of a call or a named value."""
         return self.item.node if isinstance(self.item, LayerText | MergeText | ReadText) else self.sides[0][0].node
 
 
 Parts = tuple[Part, ...]
 
 
-def unroll_parts(folded: TextItems, words: Callable[[int], str], place: ItemPosition | None = None) -> Parts:
-    """All copies of all items.
+def unroll_parts(folded: TextItems, node_text: Callable[[int], str], position: ItemPosition | None = None) -> Parts:
+    """Return the parts of all copies of all items.
 
     Args:
-        words: The text of a node, to be compared; of a merge, what precedes its operands.
+        node_text: Returns the text of a node for comparisons, or the name of a merge.
+        position: Position of the sequence, None for the outermost one.
     """
-    around = place or ItemPosition()
-    return tuple(part for at, item in enumerate(folded) for part in _parts(item, words, around.inside(at)))
+    outer = position or ItemPosition()
+    return tuple(part for index, item in enumerate(folded) for part in _parts(item, node_text, outer.inside(index)))
 
 
-def _parts(item: TextItem, words: Callable[[int], str], place: ItemPosition) -> Iterator[Part]:
+def _parts(item: TextItem, node_text: Callable[[int], str], position: ItemPosition) -> Iterator[Part]:
     match item:
         case LayerText(node=node):
-            yield Part(replace(item, text=words(node)), (), place)
+            yield Part(replace(item, text=node_text(node)), (), position)
         case MergeText(node=node):
             sides = tuple(
-                unroll_parts(operand, words, place.inside(name))
+                unroll_parts(operand, node_text, position.inside(name))
                 for name, operand in zip(item.names, item.operands, strict=True)
             )
-            name = words(node) if item.delay is None else item.name
-            yield Part(replace(item, name=name, operands=tuple(map(_items, sides))), sides, place)
+            # The node of a loop is its sum, whose text would be ADD.
+            name = node_text(node) if item.delay is None else item.name
+            yield Part(replace(item, name=name, operands=tuple(map(_items, sides))), sides, position)
         case ReadText():
-            yield Part(item, (), place)
+            yield Part(item, (), position)
         case BlockText() | LetText():
-            inner = unroll_parts(item.items, words, place.inside("block"))
-            yield Part(replace(item, items=_items(inner)), (inner,), place)
+            inner = unroll_parts(item.items, node_text, position.inside("block"))
+            yield Part(replace(item, items=_items(inner)), (inner,), position)
         case RepeatText(copies=copies):
-            for number, copy in enumerate(copies, start=1):
-                yield from unroll_parts(copy, words, replace(place, copies=(*place.copies, number)))
+            for index, copy in enumerate(copies, start=1):
+                yield from unroll_parts(copy, node_text, replace(position, copies=(*position.copies, index)))
 
 
 def _items(parts: Parts) -> TextItems:
@@ -96,46 +96,46 @@ def _items(parts: Parts) -> TextItems:
 
 
 CELLS, WINDOW, NARROW = 1_000_000, 100, 8
-"""Pairs of items that are tried for two sequences at most; for longer ones, so many items are looked ahead; at the
-least so many, where the whole comparison has tried as many as it may."""
+"""Limits: pairs of items compared exactly for two sequences, look-ahead in longer sequences, and smallest look-ahead
+after ``MAX_WORK``."""
 MAX_WORK = 8_000_000
-"""Pairs of items that are tried for two networks. Beyond, joins are compared by how many layers they have."""
+"""Largest number of compared pairs for two networks. Afterwards, merges are compared by their number of layers."""
 JOIN, ARGUMENTS, KIND, SOME, NEVER = 0.5, 0.4, 0.8, 0.1, float("inf")
-"""What it costs that something is another join, has other arguments, or is of another kind, the more the more arguments
-differ; a layer more or less costs 1."""
+"""Costs of another join, of other arguments (plus ``SOME`` times their fraction) and of another kind. Inserting or
+removing a layer costs 1."""
 
 Pair = tuple[Part | None, Part | None]
 
 
 class Alignment:
-    """Aligns the parts of two networks; knows again what it has seen."""
+    """Alignment of the parts of two networks, with cached costs."""
 
     def __init__(self) -> None:
-        self._numbers: dict[object, int] = {}
+        self._part_ids: dict[object, int] = {}
         self._ids: dict[int, tuple[Part, int]] = {}
         self._sizes: dict[int, int] = {}
         self._costs: dict[tuple[int, int], float] = {}
-        self._spare = MAX_WORK
+        self._work_left = MAX_WORK
 
     def equal(self, one: Part, other: Part) -> bool:
-        """Whether two parts are the same but for what calls are named."""
+        """Return whether two parts are equal, except for the names of calls."""
         return self._id(one) == self._id(other)
 
     def pairs(self, one: Parts, other: Parts) -> list[Pair]:
-        """All items of both sequences in order, side by side where one has become the other.
+        """Return the items of both sequences in order, as pairs of corresponding items.
 
-        Of several equal items, the last are those that went or came.
+        An item without a counterpart is paired with None. Among equal items, these are the last ones.
         """
         start, stop = self._common(one, other)
-        found: list[Pair] = [*zip(one[:start], other[:start], strict=True)]
-        found += self._between(one[start : len(one) - stop], other[start : len(other) - stop])
-        found += zip(one[len(one) - stop :], other[len(other) - stop :], strict=True)
-        for start in range(len(found) - 1, -1, -1):
-            self._slide(found, start)
-        return found
+        aligned: list[Pair] = [*zip(one[:start], other[:start], strict=True)]
+        aligned += self._between(one[start : len(one) - stop], other[start : len(other) - stop])
+        aligned += zip(one[len(one) - stop :], other[len(other) - stop :], strict=True)
+        for start in range(len(aligned) - 1, -1, -1):
+            self._slide(aligned, start)
+        return aligned
 
     def _slide(self, pairs: list[Pair], start: int) -> None:
-        """Moves a run of items that only went, or only came, after equal items, if it begins at an index."""
+        """Move a run of removed or added items that begins at an index after the equal items that follow."""
         side = next((side for side in (0, 1) if pairs[start][1 - side] is None), None)
         if side is None or (start and pairs[start - 1][1 - side] is None):
             return
@@ -153,7 +153,7 @@ class Alignment:
             start, stop = start + 1, stop + 1
 
     def _common(self, one: Parts, other: Parts) -> tuple[int, int]:
-        """How many items are equal at the beginning, and of the others at the end."""
+        """Return the lengths of the equal prefix and of the equal suffix of two sequences."""
         shorter = min(len(one), len(other))
         start = stop = 0
         while start < shorter and self.equal(one[start], other[start]):
@@ -164,35 +164,37 @@ class Alignment:
 
     def _between(self, one: Parts, other: Parts) -> Iterator[Pair]:
         row = column = 0
-        while (left := len(one) - row) * (right := len(other) - column) > min(CELLS, max(self._spare, NARROW**2)):
-            window = max(NARROW, min(WINDOW, self._spare // (4 * (left + right))))
+        # The table of two long sequences would be too large: align a window, and keep the first half of the result.
+        while (left := len(one) - row) * (right := len(other) - column) > min(CELLS, max(self._work_left, NARROW**2)):
+            window = max(NARROW, min(WINDOW, self._work_left // (4 * (left + right))))
             ahead = list(self._best(one[row : row + window], other[column : column + window]))
-            sure = ahead[: len(ahead) // 2]
-            yield from sure
-            row += sum(before is not None for before, _ in sure)
-            column += sum(after is not None for _, after in sure)
+            accepted = ahead[: len(ahead) // 2]
+            yield from accepted
+            row += sum(before is not None for before, _ in accepted)
+            column += sum(after is not None for _, after in accepted)
         yield from self._best(one[row:], other[column:])
 
     def _best(self, one: Parts, other: Parts) -> Sequence[Pair]:
-        """The cheapest alignment; calls opposite no other call are compared by what they represent, if that is less."""
+        """Return the cheapest alignment, with calls replaced by their bodies if that is cheaper."""
         pairs = list(self._cheapest(one, other))
         both = [(part, opposite) for pair in pairs for part, opposite in (pair, pair[::-1])]
-        lone = {id(part) for part, opposite in both if _is_call(part) and not _is_call(opposite)}
-        opened = _opened(one, lone), _opened(other, lone)
-        if not lone or len(opened[0]) * len(opened[1]) > CELLS:
+        unmatched_calls = {id(part) for part, opposite in both if _is_call(part) and not _is_call(opposite)}
+        expanded = _expand_calls(one, unmatched_calls), _expand_calls(other, unmatched_calls)
+        if not unmatched_calls or len(expanded[0]) * len(expanded[1]) > CELLS:
             return pairs
-        finer = list(self._cheapest(*opened))
+        finer = list(self._cheapest(*expanded))
         return finer if sum(map(self._step, finer)) < sum(map(self._step, pairs)) else pairs
 
     def _cheapest(self, one: Parts, other: Parts) -> Iterator[Pair]:
         table = self._table(one, other)
         row, column = 0, 0
         while row < len(one) or column < len(other):
-            here, both = table[row][column], row < len(one) and column < len(other)
-            if both and here == self._cost(one[row], other[column]) + table[row + 1][column + 1]:
+            cost, both = table[row][column], row < len(one) and column < len(other)
+            # Exact comparison of floats: the table was filled with the same sums.
+            if both and cost == self._cost(one[row], other[column]) + table[row + 1][column + 1]:
                 yield one[row], other[column]
                 row, column = row + 1, column + 1
-            elif row < len(one) and here == self._size(one[row]) + table[row + 1][column]:
+            elif row < len(one) and cost == self._size(one[row]) + table[row + 1][column]:
                 yield one[row], None
                 row += 1
             else:
@@ -200,21 +202,21 @@ class Alignment:
                 column += 1
 
     def _table(self, one: Parts, other: Parts) -> list[list[float]]:
-        """What it costs at the least to get from the rest of one sequence to the rest of the other."""
-        self._spare -= (len(one) + 1) * (len(other) + 1)
-        more = [self._size(part) for part in other]
-        table = [[*accumulate(reversed(more), initial=0.0)][::-1]]
+        """Return the minimal costs of changing every suffix of one sequence into every suffix of the other."""
+        self._work_left -= (len(one) + 1) * (len(other) + 1)
+        sizes = [self._size(part) for part in other]
+        table = [[*accumulate(reversed(sizes), initial=0.0)][::-1]]
         for part in reversed(one):
             size, below = self._size(part), table[-1]
             row = [below[-1] + size]
             for column in range(len(other) - 1, -1, -1):
                 changed = self._cost(part, other[column]) + below[column + 1]
-                row.append(min(changed, size + below[column], more[column] + row[-1]))
+                row.append(min(changed, size + below[column], sizes[column] + row[-1]))
             table.append(row[::-1])
         return table[::-1]
 
     def _total(self, one: Parts, other: Parts) -> float:
-        """What it costs to get from one sequence to the other."""
+        """Return the cost of changing one sequence into the other."""
         return sum(map(self._step, self.pairs(one, other)))
 
     def _step(self, pair: Pair) -> float:
@@ -228,10 +230,10 @@ class Alignment:
         if key[0] == key[1]:
             return 0.0
         if key not in self._costs:
-            self._costs[key] = self._changed(one, other)
+            self._costs[key] = self._change_cost(one, other)
         return self._costs[key]
 
-    def _changed(self, one: Part, other: Part) -> float:
+    def _change_cost(self, one: Part, other: Part) -> float:
         match one.item, other.item:
             case LayerText(op=before), LayerText(op=after):
                 if before.named() is after.named():
@@ -239,7 +241,7 @@ class Alignment:
                     return ARGUMENTS + SOME * sum(differing) / len(differing)
                 return KIND if isinstance(before, Activation) and isinstance(after, Activation) else NEVER
             case MergeText(name=before), MergeText(name=after):
-                if self._spare < 0:
+                if self._work_left < 0:
                     return abs(self._size(one) - self._size(other)) + JOIN
                 if len(one.sides) != len(other.sides):
                     return NEVER
@@ -251,31 +253,32 @@ class Alignment:
             case LetText(name=before), LetText(name=after):
                 return self._total(one.sides[0], other.sides[0]) + (0 if before == after else ARGUMENTS)
             case (BlockText(), MergeText()) | (MergeText(), BlockText()):
-                if self._spare < 0:
+                if self._work_left < 0:
                     return NEVER
                 return self._total(call_body(one), call_body(other))
             case _:
                 return NEVER
 
     def _size(self, part: Part) -> int:
-        """Layers and joins of a part."""
-        number = self._id(part)
-        if number not in self._sizes:
+        """Return the number of layers and merges of a part."""
+        part_id = self._id(part)
+        if part_id not in self._sizes:
             own = isinstance(part.item, LayerText | MergeText)
-            self._sizes[number] = own + sum(self._size(inner) for side in part.sides for inner in side)
-        return self._sizes[number]
+            self._sizes[part_id] = own + sum(self._size(inner) for side in part.sides for inner in side)
+        return self._sizes[part_id]
 
     def _id(self, part: Part) -> int:
-        """A number that equal parts have in common."""
-        known = self._ids.get(id(part))
-        if known is None:
-            key = type(part.item), _said(part.item), *(tuple(map(self._id, side)) for side in part.sides)
-            known = self._ids[id(part)] = part, self._numbers.setdefault(key, len(self._numbers))
-        return known[1]
+        """Return an integer that identifies equal parts."""
+        cached = self._ids.get(id(part))
+        if cached is None:
+            key = type(part.item), _compared_text(part.item), *(tuple(map(self._id, side)) for side in part.sides)
+            # Keep a reference to the part: CPython reuses the id of a deleted object.
+            cached = self._ids[id(part)] = part, self._part_ids.setdefault(key, len(self._part_ids))
+        return cached[1]
 
 
-def _said(item: LayerText | MergeText | BlockText | ReadText | LetText) -> str:
-    """What is compared of an item, apart from what is inside; what a call is named is not."""
+def _compared_text(item: LayerText | MergeText | BlockText | ReadText | LetText) -> str:
+    """Return the text of an item for comparisons, without its inner items. Names of calls are not compared."""
     match item:
         case ReadText(name=name) | LetText(name=name):
             return name
@@ -291,11 +294,11 @@ def _is_call(part: Part | None) -> bool:
     return part is not None and isinstance(part.item, BlockText)
 
 
-def _opened(parts: Parts, calls: set[int]) -> Parts:
-    """A sequence with what some calls represent in their place."""
+def _expand_calls(parts: Parts, calls: set[int]) -> Parts:
+    """Replace calls, given by their ``id()``, by their bodies."""
     return tuple(inner for part in parts for inner in (call_body(part) if id(part) in calls else (part,)))
 
 
 def call_body(part: Part) -> Parts:
-    """What a call represents, or a named value; anything else by itself."""
+    """Return the body of a call or a named value, or the part itself."""
     return part.sides[0] if isinstance(part.item, BlockText | LetText) else (part,)

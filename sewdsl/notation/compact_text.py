@@ -1,4 +1,4 @@
-"""The body of a network as papers print it."""
+"""Layer string of a network."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ from sewdsl.syntax.parser import parse
 from sewdsl.syntax.tree import BlockDefinition
 
 UNLIMITED = Limits(source_bytes=10**9, nesting=1000, repeat=10**9, digits=18)
-"""However large a network is, its text can be read."""
+"""Limits for compiling the text of any network."""
 
 
 def compact_text(network: Network) -> str:
-    """A network in one line: ``c32k3s1-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11``.
+    """Return the layer string of a network, e.g. ``c32k3s1-BN-PLIF-{SEW Block (c32)-MPk2s2}*7-FC11``.
 
-    What the header says, such as the arguments of its neuron and which join ``g`` is, is not said again: compiled with
-    the same settings, the text gives the same layers with the same arguments, joined the same way. Values that several
-    sequences read come before it, each in a line of its own, ``let low = …``; only a file can hold these.
+    With the same settings, the string compiles to the same layers with the same arguments and edges. It does not repeat
+    settings, e.g. the arguments of the neuron. Values that several sequences read precede it, one line ``let low = …``
+    each. Such lines are valid in files only.
 
     Args:
-        network: Any network; of the paths of its nodes only calls of blocks without a join are looked at, since nothing
-            else tells these from the same layers in full.
+        network: Any network. Paths of its nodes only determine calls of blocks without a join, which look like their
+            layers otherwise.
 
     Raises:
-        UnwritableNetwork: no text of the language gives this network; the message names a node.
+        UnwritableNetwork: If no text of the language compiles to this network. The message names a node.
     """
     lets, body = split_lets(body_items(network))
     return "\n".join([*map(item_text, lets), outputs_text(network) if network.outputs else items_text(body)])
 
 
 def body_items(network: Network) -> TextItems:
-    """The body of a network as a tree, with repeats and calls of the blocks that every text may call.
+    """Return the body of a network as items, with repeats and calls of shipped blocks.
 
     Raises:
-        UnwritableNetwork: no text of the language gives this network; the message names a node.
+        UnwritableNetwork: If no text of the language compiles to this network. The message names a node.
     """
     wording, items = body_unfolded(network)
     return _folded(Blocks(network, wording, items), items)
@@ -64,37 +64,39 @@ def body_items(network: Network) -> TextItems:
 def body_with_own_blocks(
     network: Network, *, nameless: bool = True
 ) -> tuple[tuple[Definition, ...], TextItems, TextItems]:
-    """The blocks of a network's own; its body without repeats, but with calls of blocks that have a join; its body.
+    """Return the blocks of a network, its unfolded body with calls of blocks with joins, and its folded body.
 
     Args:
-        nameless: Whether blocks that the network has no name for get one, such as ``Block A``.
+        nameless: Whether to name blocks without a name in the network, e.g. ``Block A``.
     """
-    wording, items = body_unfolded(network)
-    blocks = Blocks(network, wording, items)
+    node_texts, items = body_unfolded(network)
+    blocks = Blocks(network, node_texts, items)
     plain = _folded(blocks, items)
-    found = propose_blocks(network, items, plain, nameless=nameless)
-    while found:
-        own = Blocks(network, wording, items, _parsed(found))
-        folded = _folded(own, items)
-        kept = tuple(_worth_it(found, folded, plain))
-        if kept == found:
-            return found, own.named(items), folded
-        found = kept
+    definitions = propose_blocks(network, items, plain, nameless=nameless)
+    # Dropping a definition changes the calls of the others, so repeat until all are useful.
+    while definitions:
+        own_blocks = Blocks(network, node_texts, items, _parsed(definitions))
+        folded = _folded(own_blocks, items)
+        useful = tuple(_useful_definitions(definitions, folded, plain))
+        if useful == definitions:
+            return definitions, own_blocks.named(items), folded
+        definitions = useful
     return (), blocks.named(items), plain
 
 
-def _worth_it(definitions: Sequence[Definition], folded: TextItems, plain: TextItems) -> Iterator[Definition]:
-    """Definitions that are called several times; or only once, where all is shorter so."""
+def _useful_definitions(definitions: Sequence[Definition], folded: TextItems, plain: TextItems) -> Iterator[Definition]:
+    """Yield the definitions that are called twice, or once if the definitions shorten the whole text."""
     calls = Counter(item.title for item in walk_items(folded) if isinstance(item, BlockText))
-    defined = sum(len(definition_head(one)) + len(items_text(one.items)) for one in definitions)
-    least = 1 if len(items_text(folded)) + defined < len(items_text(plain)) else 2
-    yield from (one for one in definitions if calls[one.title] >= least)
+    definition_length = sum(len(definition_head(each)) + len(items_text(each.items)) for each in definitions)
+    min_calls = 1 if len(items_text(folded)) + definition_length < len(items_text(plain)) else 2
+    yield from (definition for definition in definitions if calls[definition.title] >= min_calls)
 
 
 def body_unfolded(network: Network) -> tuple[NodeTexts, TextItems]:
-    """The body without repeats and calls; what is written of a node depends on where it is, so it comes second."""
-    wording = NodeTexts(network, item_nodes(network_items(network)))
-    return wording, network_items(network, wording.node)
+    """Return the texts of the nodes, and the body without repeats and calls."""
+    # The text of a node depends on its position: the order of the nodes comes first.
+    node_texts = NodeTexts(network, item_nodes(network_items(network)))
+    return node_texts, network_items(network, node_texts.node)
 
 
 def _folded(blocks: Blocks, items: TextItems) -> TextItems:
@@ -102,7 +104,7 @@ def _folded(blocks: Blocks, items: TextItems) -> TextItems:
 
 
 def _parsed(definitions: Iterable[Definition]) -> dict[str, BlockDefinition]:
-    """Definitions as the compiler knows them."""
-    lines = "".join(f"{definition_head(one)}{items_text(one.items)}\n" for one in definitions)
+    """Parse the texts of definitions, and return the syntax trees by name."""
+    lines = "".join(f"{definition_head(each)}{items_text(each.items)}\n" for each in definitions)
     statements = parse(Source("", f"sewdsl {VERSION}\n{lines}"), UNLIMITED).value.statements
-    return {one.name.plain or "": one for one in statements if isinstance(one, BlockDefinition)}
+    return {each.name.plain or "": each for each in statements if isinstance(each, BlockDefinition)}

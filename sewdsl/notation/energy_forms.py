@@ -1,4 +1,4 @@
-"""The energy table of ``sewdsl probe energy`` as LaTeX, Markdown and CSV, with what it rests on."""
+"""Energy table of ``sewdsl probe energy`` as LaTeX, Markdown and CSV, with notes about its sources."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sewdsl.spreadsheet import plain_cell, plain_comment
 
 
 class EnergyForm(StrEnum):
-    """How an energy table is written."""
+    """Output format of an energy table."""
 
     LATEX = "latex"
     MARKDOWN = "markdown"
@@ -39,34 +39,34 @@ HEAD = (
     *("layer", "path", "MACs", "ACs", "events", "Effective_MACs", "Effective_ACs", "Dense"),
     *("rate", "rate x FLOPs x T", "weights read", "membranes read, written"),
 )
-"""The columns; those with an underscore, and ``Dense``, are what NeuroBench calls them."""
+"""Column heads. Heads with an underscore, and ``Dense``, are names of NeuroBench."""
 TEXT_COLUMNS = 2
-"""Columns at the beginning that are no numbers."""
+"""Number of leading text columns."""
 RATE = HEAD.index("rate")
 _SOURCE = "Horowitz, ISSCC 2014"
 _ESTIMATE = (
-    "The usual estimate is MAC energy x FLOPs of the layers that no neuron lies before, and AC energy x rate x FLOPs "
-    "x T of all others; rate is the share of a layer's input that is not zero. From it to what was counted:"
+    "The usual estimate is MAC energy x FLOPs for layers before the first neuron, and AC energy x rate x FLOPs x T for "
+    "all others, where rate is the fraction of non-zero inputs of a layer. Differences from the estimate to the count:"
 )
 _NEUROBENCH = (
-    "Effective_MACs, Effective_ACs and Dense are NeuroBench's synaptic operations: of layers with weights, at each "
-    "time-step, without padding; MACs where the input is not binary, so where it is counts."
+    "Effective_MACs, Effective_ACs and Dense are NeuroBench's synaptic operations of layers with weights, at each "
+    "time-step and without padding. Operations on inputs that are not binary, e.g. counts, are MACs."
 )
 _TRAFFIC = (
-    "A weight is read for each event, and a membrane read and written at each time-step: those of the neurons that a "
-    "layer is the last one before."
+    "A weight is read for each event. A membrane potential is read and written at each time-step, and listed at the "
+    "last layer before its neuron."
 )
 
 
 def energy_row(line: LayerCounts) -> tuple[str | float, ...]:
-    """Return a layer's values of the columns of :data:`HEAD`."""
+    """Return the values of a layer for the columns of :data:`HEAD`."""
     counts = (line.macs, line.acs, line.events, *line.synaptic_operations)
     estimated = line.estimated_macs + line.estimated_acs
     return (line.most.node.op.label, line.name, *counts, line.rate, estimated, line.weights, line.most.membranes)
 
 
 def energy_to_json(network: Network, lines: Sequence[LayerCounts], costs: EnergyCosts) -> dict[str, Any]:
-    """Return the operations of all layers and their energy as plain data; energies in joules."""
+    """Return the operations of all layers and their energy in joules as plain data."""
     dense, events, accumulations = total_energies(lines, costs)
     return {
         "name": network.name,
@@ -80,10 +80,11 @@ def energy_to_json(network: Network, lines: Sequence[LayerCounts], costs: Energy
 
 
 class EnergyTable(NamedTuple):
-    """All that is known of the energy of one sample.
+    """Energy of one sample, by layer.
 
     Attributes:
-        sparsity: Share of what neurons and other activations gave that was zero, in [0, 1].
+        sparsity: Fraction of zeros among the outputs of neurons and other activations, in [0, 1].
+        trained: Whether the weights are trained.
     """
 
     network: Network
@@ -96,45 +97,46 @@ class EnergyTable(NamedTuple):
 
     @property
     def counted(self) -> float:
-        """Energy in J of the operations that were counted."""
+        """Energy of the counted operations in J."""
         return sum(line.counted(self.costs) for line in self.lines)
 
     @property
     def estimated(self) -> float:
-        """Energy in J of the usual estimate."""
+        """Energy of the usual estimate in J."""
         return sum(line.estimated(self.costs) for line in self.lines)
 
     @property
     def repeated(self) -> float:
-        """Energy in J of the usual estimate with the first layer at each time-step, though its input is static."""
+        """Energy of the usual estimate in J, with the first layer counted at each time-step."""
+        # Some papers count a first layer with a static input T times.
         T = self.network.settings.steps
-        again = sum(line.flops * T - line.estimated_macs for line in self.lines if line.most.first)
-        return self.estimated + again * self.costs.mac * 1e-12
+        repeated_macs = sum(line.flops * T - line.estimated_macs for line in self.lines if line.most.first)
+        return self.estimated + repeated_macs * self.costs.mac * 1e-12
 
     @property
     def weight_energy(self) -> float:
-        """Energy in J of reading weights."""
+        """Energy of weight reads in J."""
         return sum(line.weights for line in self.lines) * self.memory.weight * 1e-12
 
     @property
     def membrane_energy(self) -> float:
-        """Energy in J of reading and writing membranes."""
+        """Energy of reads and writes of membrane potentials in J."""
         return sum(line.most.membranes for line in self.lines) * self.memory.membrane * 1e-12
 
     @property
     def synaptic_operations(self) -> SynapticOperations:
-        """NeuroBench's figures of the network."""
+        """Synaptic operations of the network as defined by NeuroBench."""
         return SynapticOperations(*map(sum, zip(*(line.synaptic_operations for line in self.lines), strict=True)))
 
     def totals(self) -> tuple[str | float, ...]:
-        """The last row but one: sums."""
+        """Return the row of sums."""
         columns = list(zip(*(energy_row(line)[TEXT_COLUMNS:] for line in self.lines), strict=True))
         sums: list[str | float] = [sum(value for value in column if not isinstance(value, str)) for column in columns]
-        sums[RATE - TEXT_COLUMNS] = ""  # a mean would need weights
+        sums[RATE - TEXT_COLUMNS] = ""  # Rates of layers with different sizes cannot be added.
         return ("total", "", *sums)
 
     def energies(self) -> tuple[str | float, ...]:
-        """The energy that the sums take, in J, by column."""
+        """Return the row with the energy of each sum in J."""
         bench = self.synaptic_operations
         macs, acs = sum(line.macs for line in self.lines), sum(line.acs for line in self.lines)
         counted = (macs * self.costs.mac * 1e-12, acs * self.costs.ac * 1e-12, "")
@@ -143,7 +145,7 @@ class EnergyTable(NamedTuple):
         return ("energy", "", *counted, *benched, dense, "", self.estimated, self.weight_energy, self.membrane_energy)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the table as plain data; energies in joules."""
+        """Return the table as plain data, with energies in joules."""
         return {
             **energy_to_json(self.network, self.lines, self.costs),
             "counted_energy": self.counted,
@@ -171,71 +173,73 @@ class EnergyTable(NamedTuple):
         return implied_rate(self.lines, energy, self.costs, self.network.settings.steps)
 
     def claims(self) -> list[str]:
-        """A line for each claim about energy: whether it holds for the usual estimate, and why."""
-        found, T = [], self.network.settings.steps
+        """Return a line for each claim about energy: whether it holds for the usual estimate."""
+        lines, T = [], self.network.settings.steps
         for claim in measured_claims(self.network, "energy"):
             figure = claimed_value(claim)
-            if figure is None:  # the network would not be valid
+            if figure is None:  # A malformed claim is an error of the spec.
                 continue
             head = f"claim energy {claim.value}{f' ({claim.source})' if claim.source else ''}"
             if figure.holds(self.estimated):
-                found.append(f"{head}: holds for the usual estimate")
+                lines.append(f"{head}: holds for the usual estimate")
                 continue
             if figure.holds(self.repeated):
-                found.append(f"{head}: holds for the usual estimate, with the first layer at each of {T} time-steps")
+                lines.append(f"{head}: holds for the usual estimate with the first layer at each of {T} time-steps")
                 continue
-            said = f"does not hold: the usual estimate is {format_joules(self.estimated)}"
-            mine, theirs = self._implied(self.estimated), self._implied(float(figure.value))
-            if mine is not None and theirs is not None:
-                if theirs < 0:
-                    of = "less than the first layer takes alone"
-                elif theirs > 1:
-                    of = "more than every value firing at every time-step"
+            verdict = f"does not hold: the usual estimate is {format_joules(self.estimated)}"
+            rate, claimed_rate = self._implied(self.estimated), self._implied(float(figure.value))
+            if rate is not None and claimed_rate is not None:
+                if claimed_rate < 0:
+                    implied = "less energy than the first layer needs"
+                elif claimed_rate > 1:
+                    implied = "more energy than all values firing at every time-step"
                 else:
-                    of = f"one of {theirs:.1%}"
-                said += f", at a mean rate of {mine:.1%}; what is printed implies {of}"
-            untrained = "" if self.trained else "; the weights are not trained, and rates depend on them"
-            found.append(f"{head}: {said}{untrained}")
-        return found
+                    implied = f"a mean rate of {claimed_rate:.1%}"
+                verdict += f" at a mean rate of {rate:.1%}; the claim implies {implied}"
+            untrained = "" if self.trained else "; the weights are untrained, which changes the rates"
+            lines.append(f"{head}: {verdict}{untrained}")
+        return lines
 
     def notes(self) -> list[str]:
-        """What the table rests on, and why its columns differ."""
+        """Return notes about the costs, the differences between columns, and the claims."""
         costs, memory = self.costs, self.memory
         T = self.network.settings.steps
-        priced = f"{costs.mac:g} pJ a multiply-accumulate (MAC), {costs.ac:g} pJ an accumulation (AC)"
-        words = f"{memory.weight:g} pJ to read a weight, {memory.membrane:g} pJ to read or write a membrane, of 32 bits"
-        usual = costs == EnergyCosts() and memory == MemoryCosts()
-        source = f"32-bit floats at 45 nm and half an access of 64 bits to 8 KB ({_SOURCE})"
-        where = source if usual else f"as given; the usual ones are those of {source}"
+        operations = f"{costs.mac:g} pJ per multiply-accumulate (MAC), {costs.ac:g} pJ per accumulation (AC)"
+        accesses = (
+            f"{memory.weight:g} pJ per 32-bit weight read, {memory.membrane:g} pJ per read or write of a membrane"
+        )
+        has_defaults = costs == EnergyCosts() and memory == MemoryCosts()
+        source = f"32-bit floats at 45 nm, half of a 64-bit access to 8 KB, {_SOURCE}"
+        origin = source if has_defaults else f"custom values; the defaults are from {_SOURCE}"
         total = f"counted {format_joules(self.counted)}, usual estimate {format_joules(self.estimated)}"
         traffic = f"weights {format_joules(self.weight_energy)}, membranes {format_joules(self.membrane_energy)}"
-        found = [
-            f"One sample, T = {T}. Constants: {priced}; {words}: {where}.",
-            f"Arithmetic: {total}. Memory traffic, not in these: {traffic}.",
+        notes = [
+            f"One sample, T = {T}. Costs: {operations}, {accesses} ({origin}).",
+            f"Arithmetic: {total}. Memory traffic (not included): {traffic}.",
             _ESTIMATE,
         ]
         gaps = energy_gaps(self.lines, costs)
         for name, text in GAPS.items():
             if abs(gaps[name]) >= _SMALLEST:
-                found.append(f"{'-' if gaps[name] < 0 else '+'}{format_joules(abs(gaps[name]))}: {text}.")
+                notes.append(f"{'-' if gaps[name] < 0 else '+'}{format_joules(abs(gaps[name]))}: {text}.")
         bench = self.synaptic_operations
-        inside = ", ".join(f"{name} {round(count):,}" for name, count in bench._asdict().items())
-        found += [f"{_NEUROBENCH} In all: {inside}; activation sparsity {self.sparsity:.4f}.", _TRAFFIC]
+        counts = ", ".join(f"{name} {round(count):,}" for name, count in bench._asdict().items())
+        notes += [f"{_NEUROBENCH} Total: {counts}, activation sparsity {self.sparsity:.4f}.", _TRAFFIC]
         if others := uncounted_kinds(self.network):
-            found.append(
-                f"Not counted: {', '.join(others)}, which multiply real values; neurons, joins, norms, pooling."
+            notes.append(
+                f"Not counted: neurons, joins, norms and pooling, and {', '.join(others)}, which multiply real values."
             )
         else:
-            found.append("Not counted: neurons, joins, norms, pooling.")
-        return [*found, *(f"{text[0].upper()}{text[1:]}." for text in self.claims())]
+            notes.append("Not counted: neurons, joins, norms and pooling.")
+        return [*notes, *(f"{text[0].upper()}{text[1:]}." for text in self.claims())]
 
 
 _SMALLEST = 5e-13
-"""Energy in J below which a difference is not spoken of: half a pJ."""
+"""Smallest difference in the notes, in J: half a pJ."""
 
 
 def write_energy_table(table: EnergyTable, form: EnergyForm) -> str:
-    """The table with its notes, for a paper, a page, or another program."""
+    """Format the table with its notes."""
     return {EnergyForm.LATEX: _latex, EnergyForm.MARKDOWN: _markdown, EnergyForm.CSV: _csv}[form](table)
 
 
@@ -252,13 +256,13 @@ def _cells(row: Sequence[str | float], *, energies: bool = False) -> list[str]:
 
 
 def _rows(table: EnergyTable) -> tuple[list[list[str]], list[list[str]]]:
-    """The cells of the layers, and of the last two rows."""
+    """Return the cells of the layers, and of the last two rows."""
     layers = [_cells(energy_row(line)) for line in table.lines]
     return layers, [_cells(table.totals()), _cells(table.energies(), energies=True)]
 
 
 def _latex(table: EnergyTable) -> str:
-    """A ``table`` of booktabs, no wider than the text, for which graphicx makes it smaller."""
+    """Return a booktabs ``table``, scaled down to the text width with graphicx if necessary."""
     layers, last = _rows(table)
 
     def line(cells: Sequence[str]) -> str:
@@ -306,7 +310,7 @@ def _markdown(table: EnergyTable) -> str:
 
 
 def _csv(table: EnergyTable) -> str:
-    """Numbers as they are, after lines with ``#`` that say what they are."""
+    """Return unformatted numbers, after the notes as ``#`` comments."""
     text = StringIO()
     for note in (f"{table.title}.", *table.notes()):
         text.write(f"# {plain_comment(note)}\n")

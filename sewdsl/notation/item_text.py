@@ -1,6 +1,6 @@
-"""A network as items that the language can write: layers, merges, block calls, repeats and named values.
+"""Items of the text of a network: layers, merges, block calls, repeats and named values.
 
-TextItems are equal if their text is equal, so that copies of a sequence are equal wherever they are.
+Items are equal if their texts are equal, independent of their nodes.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from sewdsl.ops.input import Input
 from sewdsl.ops.merges import Loop
 
 MADE_UP_BLOCK = re.compile("Block[A-Z]{1,2}")
-"""What blocks without a name are called, without white space."""
+"""Generated names of blocks, without white space."""
 IDENTITY = "id"
-"""What an empty operand is written as."""
+"""Text of an empty operand."""
 
 
 @dataclass(frozen=True)
 class LayerText:
-    """A layer or an activation.
+    """Layer or activation.
 
     Attributes:
-        text: As the language writes it: ``c32k3s1``, ``LIF(tau=3.0)``.
-        op: What it is; inside a repeat, in the first copy.
-        node: Index of the node that it represents; inside a repeat, in the first copy.
+        text: Text in the language, e.g. ``c32k3s1`` or ``LIF(tau=3.0)``.
+        op: Operation, of the first copy inside a repeat.
+        node: Index of the node, or of its first copy inside a repeat.
     """
 
     text: str
@@ -48,14 +48,14 @@ class LayerText:
 
 @dataclass(frozen=True)
 class MergeText:
-    """``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``, ``LOOP[ body | feedback ]``.
+    """Merge: ``ADD[ branch | shortcut ]``, ``ATTN(heads=8)[ q | k | v ]``, ``LOOP[ body | feedback ]``.
 
     Attributes:
-        name: What precedes the operands: ``ADD``, ``ATTN(heads=8)``, or ``g`` for the join of the header.
-        operands: Each a sequence; empty: the identity.
-        node: Index of the node that it represents; inside a repeat, in the first copy.
-        fitting: Whether the last operand is the identity where that fits: ``id or …``; only in definitions.
-        delay: Of a loop, whose node is its sum, index of the delay that its feedback begins with.
+        name: Text before the operands: ``ADD``, ``ATTN(heads=8)``, or ``g`` for the join of the header.
+        operands: Sequences. An empty sequence is the identity.
+        node: Index of the node, or of its first copy inside a repeat. The node of a loop is its sum.
+        fitting: Whether the last operand is ``id or …``, i.e. the identity if the shapes match. In definitions only.
+        delay: Index of the first delay in the feedback of a loop, None for other merges.
     """
 
     name: str
@@ -67,22 +67,22 @@ class MergeText:
 
     @property
     def is_join(self) -> bool:
-        """Whether it has a branch and a shortcut."""
+        """Whether the merge is a join of a branch and a shortcut."""
         return isinstance(self.op, JoinOp) and len(self.operands) == len(JOIN_OPERANDS)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the operands are called."""
+        """Names of the operands."""
         return self.op.names(len(self.operands))
 
 
 @dataclass(frozen=True)
 class BlockText:
-    """A call of a named block: ``SEW Block (c32)``.
+    """Call of a named block: ``SEW Block (c32)``.
 
     Attributes:
-        arguments: ``c128s2, g=IAND``; empty: there are none.
-        items: What it represents; inside a repeat, in the first copy.
+        arguments: Text of the arguments, e.g. ``c128s2, g=IAND`` (may be empty).
+        items: Expanded call, or its first copy inside a repeat.
     """
 
     title: str
@@ -92,13 +92,13 @@ class BlockText:
 
 @dataclass(frozen=True)
 class RepeatText:
-    """``{ … }*n``.
+    """Repeat: ``{ … }*n``.
 
     Attributes:
-        items: The sequence that is repeated; its nodes are those of the first copy.
-        count: How often, at least twice.
-        copies: Each copy with its own nodes. A call may represent more in one copy than in the next: where its input
-            has the width that it gives, its shortcut is the identity.
+        items: Repeated sequence, with the nodes of the first copy.
+        count: Number of copies, at least 2.
+        copies: All copies with their own nodes. A block call can expand differently in each copy, e.g. with a
+            projection in the first one only.
     """
 
     items: TextItems
@@ -108,10 +108,10 @@ class RepeatText:
 
 @dataclass(frozen=True)
 class ReadText:
-    """A named value, at the beginning of a sequence: ``low``.
+    """Read of a named value at the start of a sequence: ``low``.
 
     Attributes:
-        node: Index of the node that gives it; inside a repeat, in the first copy.
+        node: Index of the node whose output is read, or of its first copy inside a repeat.
     """
 
     name: str
@@ -120,7 +120,7 @@ class ReadText:
 
 @dataclass(frozen=True)
 class LetText:
-    """``let low = …``: only at the front of what a whole network is made of."""
+    """Definition of a named value: ``let low = …``. Precedes the body of a network."""
 
     name: str
     items: TextItems
@@ -128,11 +128,11 @@ class LetText:
 
 @dataclass(frozen=True)
 class Definition:
-    """``block NAME(c, s=1) = …``.
+    """Definition of a block: ``block NAME(c, s=1) = …``.
 
     Attributes:
-        parameters: ``c, s=1``; empty: there are none.
-        items: What it represents, with ``$(c)`` in the texts of layers.
+        parameters: Text of the parameters, e.g. ``c, s=1`` (may be empty).
+        items: Body, with interpolations such as ``$(c)`` in the texts of layers.
     """
 
     title: str
@@ -145,12 +145,12 @@ TextItems = tuple[TextItem, ...]
 
 
 def items_text(items: TextItems) -> str:
-    """A sequence as the language writes it, in one line; ``id`` where nothing is in it."""
+    """Return the text of a sequence in one line, or ``id`` if it is empty."""
     return "-".join(map(item_text, items)) or IDENTITY
 
 
 def item_text(item: TextItem) -> str:
-    """An item as the language writes it."""
+    """Return the text of an item."""
     match item:
         case LayerText():
             return item.text
@@ -168,35 +168,35 @@ def item_text(item: TextItem) -> str:
 
 
 def let_head(let: LetText) -> str:
-    """What precedes the items of a named value: ``let low = ``."""
+    """Return the text before the items of a named value: ``let low = ``."""
     return f"let {let.name} = "
 
 
 def outputs_text(network: Network) -> str:
-    """What is in place of the body of a network with several outputs: ``outputs low high``."""
+    """Return the line that replaces the body of a network with several outputs: ``outputs low high``."""
     return " ".join(["outputs", *(name for name, _ in network.outputs)])
 
 
 def split_lets(items: TextItems) -> tuple[tuple[LetText, ...], TextItems]:
-    """The named values of a whole network, and its body."""
+    """Split the items of a network into named values and body."""
     lets = tuple(item for item in items if isinstance(item, LetText))
     return lets, items[len(lets) :]
 
 
 def definition_head(definition: Definition) -> str:
-    """What precedes the items of a block: ``block SEW Block(c, s=1) = ``."""
+    """Return the text before the items of a block: ``block SEW Block(c, s=1) = ``."""
     parameters = f"({definition.parameters})" if definition.parameters else ""
     return f"block {definition.title}{parameters} = "
 
 
 def prefixed_operands(merge: MergeText) -> list[tuple[str, TextItems]]:
-    """The operands, each with what precedes it: ``id or`` where it is taken only if the identity does not fit."""
+    """Return the operands with their prefixes: ``id or`` for an alternative to the identity."""
     *others, last = merge.operands
     return [*(("", operand) for operand in others), (f"{IDENTITY} or " if merge.fitting else "", last)]
 
 
 def child_sequences(item: TextItem) -> tuple[TextItems, ...]:
-    """The sequences that an item is made of: none for a layer, the operands of a merge."""
+    """Return the sequences inside an item, e.g. the operands of a merge. Layers have none."""
     match item:
         case LayerText() | ReadText():
             return ()
@@ -207,7 +207,7 @@ def child_sequences(item: TextItem) -> tuple[TextItems, ...]:
 
 
 def with_sequences(item: TextItem, change: Callable[[TextItems], TextItems]) -> TextItem:
-    """A merge of changed operands, or a named value of a changed sequence; anything else as it is."""
+    """Return an item with changed sequences. Calls, repeats and layers are not changed."""
     match item:
         case MergeText():
             return replace(item, operands=tuple(map(change, item.operands)))
@@ -218,7 +218,7 @@ def with_sequences(item: TextItem, change: Callable[[TextItems], TextItems]) -> 
 
 
 def walk_items(items: TextItems) -> Iterator[TextItem]:
-    """All items, each before what is inside it."""
+    """Yield all items in preorder."""
     for item in items:
         yield item
         for inner in child_sequences(item):
@@ -226,7 +226,8 @@ def walk_items(items: TextItems) -> Iterator[TextItem]:
 
 
 def first_node(item: TextItem) -> int:
-    """The node of an item that is written first; of a loop its sum, which what is before it flows into."""
+    """Return the first node in the text of an item."""
+    # The input of a loop flows into its sum.
     if isinstance(item, LayerText | ReadText) or (isinstance(item, MergeText) and item.delay is not None):
         return item.node
     inside = next((inner[0] for inner in child_sequences(item) if inner), None)
@@ -237,7 +238,7 @@ def first_node(item: TextItem) -> int:
 
 
 def item_nodes(items: TextItems) -> Iterator[int]:
-    """The nodes of a sequence without repeats, in the order in which the compiler makes them."""
+    """Yield the nodes of a sequence without repeats, in the order of the compiler."""
     for item in items:
         if isinstance(item, MergeText) and item.delay is not None:
             body, feedback = item.operands
@@ -253,64 +254,66 @@ def item_nodes(items: TextItems) -> Iterator[int]:
 
 
 class UnwritableNetwork(ValueError):
-    """Raised of a network that no text of the language compiles to; names the node, where one is to blame."""
+    """No text of the language compiles to the network. The message names the node, if there is one."""
 
     def __init__(self, node: Node | None, reason: str) -> None:
         super().__init__(f"{node.name} ({node.op.kind}): {reason}" if node is not None else reason)
 
 
-def network_items(network: Network, words: Callable[[int], str] = lambda _: "") -> TextItems:
-    """What is in the body of a network, after its named values.
+def network_items(network: Network, node_text: Callable[[int], str] = lambda _: "") -> TextItems:
+    """Return the named values and the body of a network as items, from its edges alone.
 
     Args:
-        network: Its nodes; paths are not looked at.
-        words: The text of the node at an index: ``c32k3s1``, or the name of a join; none where only the order counts.
+        network: Network whose paths are ignored, except for names of values.
+        node_text: Returns the text of a node, e.g. ``c32k3s1`` or the name of a join. May be omitted if only the order
+            of the items matters.
 
     Raises:
-        UnwritableNetwork: no text gives these nodes with these edges.
+        UnwritableNetwork: If no text has these nodes and edges.
     """
     nodes = network.nodes
     if not nodes or not isinstance(nodes[0].op, Input):
-        raise UnwritableNetwork(nodes[0] if nodes else None, "a network begins with its input")
+        raise UnwritableNetwork(nodes[0] if nodes else None, "a network must begin with its input")
     for node in nodes[1:]:
         writable = len(node.sources) == 1 and isinstance(node.op, LayerOp | Activation)
         if not writable and not (isinstance(node.op, MergeOp) and len(node.inputs) > 1):
-            raise UnwritableNetwork(node, "only layers, activations and merges follow the input")
+            raise UnwritableNetwork(node, "only layers, activations and merges can follow the input")
     try:
-        found = network.wiring
+        wiring = network.wiring
     except UnstructuredError as error:
         raise UnwritableNetwork(nodes[error.node] if error.node is not None else None, error.why) from None
-    names = _value_names(network, [index for index, _ in found.values])
+    names = _value_names(network, [index for index, _ in wiring.values])
 
-    def written(items: Items) -> TextItems:
-        return tuple(text for item in items for text in texts(item))
+    def to_texts(items: Items) -> TextItems:
+        return tuple(text for item in items for text in item_texts(item))
 
-    def texts(item: Item) -> Iterator[TextItem]:
+    def item_texts(item: Item) -> Iterator[TextItem]:
         match item:
             case LayerItem(index):
-                yield LayerText(words(index), nodes[index].op, index)
+                yield LayerText(node_text(index), nodes[index].op, index)
             case MergeItem(index, operands):
                 op = nodes[index].op
-                assert isinstance(op, MergeOp)  # noqa: S101 -- as was seen above
-                yield MergeText(words(index), tuple(map(written, operands)), op, index)
+                assert isinstance(op, MergeOp)  # noqa: S101 -- checked above
+                yield MergeText(node_text(index), tuple(map(to_texts, operands)), op, index)
             case LoopItem(index, delay, body, feedback):
-                yield MergeText(Loop.kind, (written(body), written(feedback)), Loop(), index, delay=delay)
+                yield MergeText(Loop.kind, (to_texts(body), to_texts(feedback)), Loop(), index, delay=delay)
             case ReadItem(index):
                 yield ReadText(names[index], index)
             case DelayedItem(index, source):
                 yield ReadText(names[source], source)
-                yield LayerText(words(index), nodes[index].op, index)
+                yield LayerText(node_text(index), nodes[index].op, index)
             case _:
-                raise AssertionError(f"edges give layers, merges, loops and named values, not {item}")
+                raise AssertionError(f"unexpected item in the wiring: {item}")
 
-    lets = (LetText(names[index], written(items)) for index, items in found.values)
+    lets = (LetText(names[index], to_texts(items)) for index, items in wiring.values)
+    # An output can be another name of a named value.
     others = (LetText(name, (ReadText(names[i], i),)) for name, i in network.outputs if names[i] != name)
-    return *lets, *others, *written(found.body)
+    return *lets, *others, *to_texts(wiring.body)
 
 
 def _value_names(network: Network, indices: Sequence[int]) -> dict[int, str]:
-    """What to call the values of some nodes: as the paths say, if they can be called so, or made up."""
-    known = Vocabulary(library=shipped_blocks())
+    """Return the names of values by node: from paths if they are valid and free, otherwise generated."""
+    vocabulary = Vocabulary(library=shipped_blocks())
     names: dict[int, str] = {}
     for name, index in network.outputs:
         names.setdefault(index, name)
@@ -323,10 +326,10 @@ def _value_names(network: Network, indices: Sequence[int]) -> dict[int, str]:
         following = network.nodes[index + 1].path[:1] if index + 1 < len(network) else ()
         name = path[0].label if path and path != following and path[0].kind == "value" else ""
         if (
-            is_free_name(name, known)
+            is_free_name(name, vocabulary)
             and name not in {*blocks, *names.values(), *taken}
             and not MADE_UP_BLOCK.fullmatch(name)
         ):
             names[index] = name
-    made_up = (name for number in count(1) if (name := f"value{number}") not in {*names.values(), *taken})
-    return {index: names[index] if index in names else next(made_up) for index in indices}
+    generated = (name for index in count(1) if (name := f"value{index}") not in {*names.values(), *taken})
+    return {index: names[index] if index in names else next(generated) for index in indices}

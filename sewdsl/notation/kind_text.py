@@ -1,4 +1,4 @@
-"""The text of kinds and nodes: as short as can be without being read as another."""
+"""Shortest unambiguous texts of kinds and nodes."""
 
 from __future__ import annotations
 
@@ -19,68 +19,69 @@ from sewdsl.ops import find
 from sewdsl.syntax.lexicon import OWN_JOIN
 
 ALWAYS_WRITTEN = "s"
-"""The letter that is written even where the default holds: papers print ``c32k3s1`` and ``MPk2s2``."""
+"""Letter that is printed even for the default value, as in papers: ``c32k3s1``, ``MPk2s2``."""
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(x[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _PART = re.compile(r"(?!none$)[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*(\.\*)?|[0-9]+(\.[0-9]+)?x")
-"""The name of a layer or a part, or all in it; how many times as much."""
+"""Name of a layer or part, optionally with ``.*``, or a factor such as ``10x``."""
 _RESERVED_WORDS = frozenset({"on", "off", "none", "true", "false", "in", "or"})
-"""Words that mean something else than themselves."""
+"""Words with a meaning in the language, which must be quoted as texts."""
 
 Some = TypeVar("Some", bound=Kind)
 
 
 def kind_text(kind: Some, settle: Callable[[Some], Some] | None = None, default: Kind | None = None) -> str:
-    """The text of a kind: ``c32k3s1``, ``DP0.25``, ``LIF(tau=3.0)``, ``ATan``.
+    """Return the text of a kind: ``c32k3s1``, ``DP0.25``, ``LIF(tau=3.0)``, ``ATan``.
 
     Args:
-        settle: Fills in what depends on the surroundings; what it fills in by itself is not written.
-        default: Whose arguments fill in for those not written, where it is of the same kind: the header's neuron.
+        settle: Fills in arguments that depend on the surroundings. These are omitted from the text.
+        default: Instance whose arguments are the defaults if it is of the same kind, e.g. the neuron of the header.
 
     Raises:
-        ValueError: no text is read as this, or an argument has a value that cannot be written.
+        ValueError: If no text is read as this kind, or the value of an argument has no text.
     """
     if find(kind.kind) is not type(kind) and not kind.defined_by_text:
         raise ValueError(f"'{kind.kind}' is not a name of the language")
-    unsaid = redundant_arguments(kind, settle, default)
+    redundant = redundant_arguments(kind, settle, default)
     letters = _letters(type(kind))
-    shortest = tuple(name for name, _ in kind if letters.get(name) == ALWAYS_WRITTEN or name not in unsaid)
+    shortest = tuple(name for name, _ in kind if letters.get(name) == ALWAYS_WRITTEN or name not in redundant)
+    # Arguments can depend on each other, so verify the short text, and fall back to all arguments.
     for names in (shortest, tuple(name for name, _ in kind)):
-        made: Some | None
-        made, text = _written(kind, names, default)
-        if after_settling(made, settle) == kind:
+        parsed: Some | None
+        parsed, text = _text_and_kind(kind, names, default)
+        if after_settling(parsed, settle) == kind:
             return text
-    raise ValueError(f"{kind} is not what anything is read as here: an argument follows from its surroundings")
+    raise ValueError(f"no text has the value {kind} here: an argument depends on the surroundings")
 
 
 @cache
 def _letters(kind: type[Kind]) -> dict[str, str]:
-    """The letters of arguments by their names."""
+    """Return the letters of arguments by name."""
     return {name: letter for letter, name in kind.letters().items()}
 
 
 @lru_cache(CACHE_SIZE)
-def _written(kind: Any, names: tuple[str, ...], default: Kind | None) -> tuple[Any, str]:
-    """The text with some arguments, and what is read from it."""
-    given: dict[str, Any] = {}
+def _text_and_kind(kind: Any, names: tuple[str, ...], default: Kind | None) -> tuple[Any, str]:
+    """Return the kind that is read from a text with the given arguments, and the text."""
+    arguments: dict[str, Any] = {}
     values = dict(kind)
     family: type[Kind] = type(kind)
-    letters, tight, named = _letters(family), kind.kind, []
+    letters, compact, named = _letters(family), kind.kind, []
     for name in names:
         value, letter = values[name], letters.get(name)
-        number = "" if letter is None else _number(value)
-        if number:
-            (piece,) = compact_arguments.split_arguments(number)
-            given[name] = piece.value
-            tight += f"{letter}{number}"
+        digits = "" if letter is None else _compact_value(value)
+        if digits:
+            (piece,) = compact_arguments.split_arguments(digits)
+            arguments[name] = piece.value
+            compact += f"{letter}{digits}"
         else:
-            given[name] = value
+            arguments[name] = value
             named.append(f"{name}={value_text(value)}")
-    return with_arguments(family, given, default), tight + (f"({', '.join(named)})" if named else "")
+    return with_arguments(family, arguments, default), compact + (f"({', '.join(named)})" if named else "")
 
 
-def _number(value: object) -> str:
-    """A value as it follows a letter; empty where it cannot."""
+def _compact_value(value: object) -> str:
+    """Return the text of a value after a letter, or an empty text if it has none."""
     if isinstance(value, tuple) and len(set(value)) == 1:
         value = value[0]
     text = str(int(value)) if isinstance(value, bool) else format_value(value)
@@ -88,10 +89,10 @@ def _number(value: object) -> str:
 
 
 def value_text(value: object) -> str:
-    """A value as it follows ``=`` or a setting's key.
+    """Return the text of a value after ``=`` or after the key of a setting.
 
     Raises:
-        ValueError: it cannot be written.
+        ValueError: If the value has no text.
     """
     match value:
         case Kind():
@@ -110,38 +111,37 @@ def value_text(value: object) -> str:
 
 @cache
 def _plain(text: str) -> bool:
-    """Whether a text may be written without quotes."""
+    """Return whether a text needs no quotes."""
     return bool(_WORD.fullmatch(text)) and text not in _RESERVED_WORDS and find(text) is None
 
 
 def quote_text(text: str) -> str:
-    """A text between double quotes.
+    """Return a text in double quotes.
 
     Raises:
-        ValueError: it has a quote or an end of line in it, for which there is no escape.
+        ValueError: If the text contains a quote or a line end. The language has no escapes.
     """
     if set(text) & set('"\r\n'):
-        raise ValueError(f"{text!r} cannot be written between quotes")
+        raise ValueError(f"{text!r} cannot be quoted")
     return f'"{text}"'
 
 
 class NodeTexts:
-    """Knows what the header and the surroundings of a node make superfluous.
+    """Texts of the nodes of a network, without arguments that follow from the header or the surroundings.
 
     Args:
-        order: Its nodes but the input as the compiler will order them: where a node has several readers, what follows
-            from the nearest of them depends on it.
+        order: Nodes, except the input, in the order of the compiler. Arguments can depend on the nearest consumer.
     """
 
     def __init__(self, network: Network, order: Iterable[int]) -> None:
         self._network, self._header = network, network.settings
-        rank = {index: place for place, index in enumerate(order)}
-        in_order = [sorted(group, key=rank.__getitem__) for group in network.graph.consumers]
-        self._followers = FollowerIndex([node.op for node in network], in_order, network.settings.steps)
-        self._known: dict[Op, str] = {}
+        rank = {index: position for position, index in enumerate(order)}
+        consumers = [sorted(group, key=rank.__getitem__) for group in network.graph.consumers]
+        self._followers = FollowerIndex([node.op for node in network], consumers, network.settings.steps)
+        self._texts: dict[Op, str] = {}
 
     def node(self, index: int) -> str:
-        """The text of the node at an index: ``c32k3s1``; of a merge, what precedes its operands."""
+        """Return the text of a node, e.g. ``c32k3s1``, or the text before the operands of a merge."""
         op = self._network.nodes[index].op
         try:
             if isinstance(op, Merge):
@@ -154,50 +154,47 @@ class NodeTexts:
             raise UnwritableNetwork(self._network.nodes[index], str(error)) from error
 
     def alone(self, op: Op) -> str:
-        """The text of an op wherever it is, before anything is filled in that depends on what follows."""
-        if op not in self._known:
+        """Return the text of an op without regard to its consumers."""
+        if op not in self._texts:
             steps, default = self._header.steps, self._header.neuron
             text = self.merge(op) if isinstance(op, Merge) else kind_text(op, lambda o: o.over_steps(steps), default)
-            self._known[op] = text
-        return self._known[op]
+            self._texts[op] = text
+        return self._texts[op]
 
     def merge(self, op: Merge) -> str:
-        """``ADD``, ``ATTN(heads=8)``: what precedes the operands; ``g`` for the header's join with arguments."""
+        """Return the text before the operands: ``ADD``, ``ATTN(heads=8)``, or ``g`` for the join of the header."""
         text = kind_text(op)
         return OWN_JOIN if text != op.kind and op == self._header.join else text
 
 
 def neurons(network: Network) -> str:
-    """How many neurons there are of each kind, which weights do not tell as far as neurons learn nothing.
-
-    ``17 IF``, ``1 IF and 16 LIF(tau=3.0)``; empty where there are none.
-    """
+    """Return the number of neurons of each kind: ``17 IF``, ``1 IF and 16 LIF(tau=3.0)``."""
     counted = [f"{len(names)} {text}" for text, names in _neurons_by_text(network).items()]
     return " and ".join(filter(None, (", ".join(counted[:-1]), *counted[-1:])))
 
 
 def mixture(network: Network) -> str:
-    """What there is to say of neurons that are not all alike, with the first of each kind; empty where they are."""
-    found = _neurons_by_text(network)
-    if len(found) <= 1:
+    """Return a note that lists neurons of different kinds, or an empty text if all are equal."""
+    names_by_text = _neurons_by_text(network)
+    if len(names_by_text) <= 1:
         return ""
     counted = ", ".join(
-        f"{len(names)} {text} ({names[0]}{', …' if len(names) > 1 else ''})" for text, names in found.items()
+        f"{len(names)} {text} ({names[0]}{', …' if len(names) > 1 else ''})" for text, names in names_by_text.items()
     )
-    return f"neurons of {len(found)} kinds: {counted}"
+    return f"neurons of {len(names_by_text)} kinds: {counted}"
 
 
 def _neurons_by_text(network: Network) -> dict[str, list[str]]:
-    """Names of the neurons by what they are."""
-    found: dict[str, list[str]] = {}
+    """Return the names of all activations, by the text of their kind."""
+    names_by_text: dict[str, list[str]] = {}
     for node in network:
         if isinstance(node.op, Activation):
-            found.setdefault(_neuron_text(node.op), []).append(node.name)
-    return found
+            names_by_text.setdefault(_neuron_text(node.op), []).append(node.name)
+    return names_by_text
 
 
 def _neuron_text(op: Activation) -> str:
     try:
         return kind_text(op)
-    except ValueError:  # such as an unannounced kind
+    except ValueError:  # E.g. a kind that is defined in a script.
         return str(op)

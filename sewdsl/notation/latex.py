@@ -1,4 +1,4 @@
-"""The body of a network as LaTeX, and text escaped for LaTeX."""
+"""Layer strings in LaTeX, and LaTeX escapes."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ _COMMANDS = {
     "φ": r"$\varphi$", "Δ": r"$\Delta$", "Θ": r"$\Theta$", "Σ": r"$\Sigma$", "Ω": r"$\Omega$",
     "\N{MATHEMATICAL ITALIC SMALL C}": "$c$",
 }  # fmt: skip
-"""What is not written as it is."""
+"""Commands for characters that need one."""
 _ACCENTS = {
     "\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0304": "=", "\u0306": "u", "\u0307": ".",
     "\u0308": '"', "\u030a": "r", "\u030b": "H", "\u030c": "v", "\u0327": "c",
 }  # fmt: skip
-"""Commands by combining mark."""
+"""Accent commands by combining mark."""
 _LIGATURES, _AFTER = frozenset("-',!?"), frozenset("-',`")
-"""What would become another sign, before what."""
+"""Characters that form ligatures, and characters before which they do."""
 
 
 def tex(text: str) -> str:
-    r"""A text as LaTeX source.
+    r"""Escape a text for LaTeX.
 
-    What only some engines and fonts can typeset is written as its code point; control characters become spaces.
+    Characters that need special engines or fonts become code points. Control characters become spaces.
 
     >>> print(tex("50% of a_b--c{1}"), tex("Ångström 中"))
     50\% of a\_b-{}-c\{1\} \r{A}ngstr\"{o}m U+4E2D
@@ -78,23 +78,23 @@ def _letter(letter: str) -> str:
 
 
 BREAK = r"\allowbreak"
-"""Where a line of the paper may end: after a hyphen, also in fonts in which TeX does not break there by itself."""
+"""Possible line break after a hyphen. TeX does not break there in all fonts."""
 SOURCE_WIDTH = 80
-"""Characters of a line of the source."""
+"""Width of the source in characters."""
 LONGEST_LINE = 99
-"""Characters of a line that has one long call."""
+"""Largest width of a source line with a single long call."""
 HYPHENATED = 6
-"""Letters of a word that TeX might part, with a hyphen that would read as one of the notation."""
+"""Smallest number of letters of a word that TeX may hyphenate, which would look like a hyphen of the notation."""
 
 
 def latex(network: Network) -> str:
-    r"""A network as LaTeX prints it in running text: ``c32k3s1-\allowbreak BN-\allowbreak \{…\}*7-\allowbreak FC11``.
+    r"""Return a layer string for running text: ``c32k3s1-\allowbreak BN-\allowbreak \{…\}*7-\allowbreak FC11``.
 
-    It needs no package, and typesets in any font; lines end after hyphens, and at the blanks of a call. Values that
-    several sequences read come before it, each in a line of its own: ``low = …\\``.
+    The source needs no packages. Lines can break after hyphens and at the blanks of a call. Named values precede the
+    body, one line ``low = …\\`` each.
 
     Raises:
-        UnwritableNetwork: no text of the language gives this network; the message names a node.
+        UnwritableNetwork: If no text of the language compiles to this network. The message names a node.
     """
     lets, body = split_lets(body_items(network))
     lines = [line for let in lets for line in _lines(f"{tex(let.name)} = {_sequence(let.items)}\\\\")]
@@ -103,7 +103,7 @@ def latex(network: Network) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """A text in lines of the source."""
+    """Wrap a text into source lines."""
     first, *pieces = text.split(f"{BREAK} ")
     lines = [first]
     for piece in pieces:
@@ -112,7 +112,7 @@ def _lines(text: str) -> list[str]:
             lines[-1] += f" {piece}"
         else:
             lines.append(piece)
-    # a call that is longer than a line is written in several: an end of a line is a blank too
+    # Wrap long calls at blanks: for TeX, a line end is a blank.
     wrapped = (wrap(line, LONGEST_LINE, break_long_words=False, break_on_hyphens=False) for line in lines)
     return [part for parts in wrapped for part in parts]
 

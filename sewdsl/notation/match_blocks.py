@@ -1,4 +1,4 @@
-"""Which parts of a network are calls of named blocks."""
+"""Recognition of block calls in the items of a network."""
 
 from __future__ import annotations
 
@@ -40,67 +40,67 @@ from sewdsl.syntax.lexicon import IDENTITY, OWN_JOIN, OWN_NEURON
 from sewdsl.syntax.parser import parse_compact
 
 MAX_GUESSES = 200
-"""Combinations of values that are tried for the parameters of one call."""
+"""Largest number of parameter combinations to try for one call."""
 
 
 @dataclass(frozen=True)
 class BlockPattern:
-    """Tells quickly what a block cannot represent."""
+    """Quick test of whether items can be a call of a block."""
 
     block: tree.BlockDefinition
     vocabulary: Vocabulary
 
     @cached_property
     def title(self) -> str:
-        """The block's name."""
+        """Name of the block."""
         return block_title(self.block)
 
     @property
     def length(self) -> int:
-        """Items of its sequence."""
+        """Number of items of the body."""
         return len(self.block.expression.items)
 
     @cached_property
     def joins(self) -> bool:
-        """Whether there is a join in it, outside of others."""
+        """Whether the body has a merge at its top level."""
         return any(isinstance(item, tree.MergeOf) for item in self.block.expression.items)
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """All names in it: ``BN``, ``SN``, ``g``."""
+        """All names in the body: ``BN``, ``SN``, ``g``."""
         return frozenset(call.name.plain or "" for call in _calls(self.block.expression))
 
     @cached_property
     def pattern(self) -> Pattern:
-        """The kinds of its items."""
+        """Kinds of the items."""
         return _pattern(self.block.expression, self.vocabulary)
 
     def may_be(self, items: TextItems) -> bool:
-        """Whether the kinds of some items are those of the block."""
-        return _alike(self.pattern, items)
+        """Return whether the kinds of the given items match the block."""
+        return _matches(self.pattern, items)
 
     @cached_property
     def named(self) -> Mapping[str, frozenset[str]]:
-        """Of each parameter, the arguments that are it and nothing else: ``scale`` of ``scale=$(scale)``."""
-        found: dict[str, set[str]] = {}
+        """Arguments that are equal to a parameter, e.g. ``scale`` in ``scale=$(scale)``, by parameter."""
+        arguments_by_parameter: dict[str, set[str]] = {}
         for argument in chain.from_iterable(call.arguments for call in _calls(self.block.expression)):
             match argument:
                 case tree.Argument(name=str(name), value=tree.Interpolation(formula=tree.Parameter(name=parameter))):
-                    found.setdefault(parameter, set()).add(name)
-        return {parameter: frozenset(names) for parameter, names in found.items()}
+                    arguments_by_parameter.setdefault(parameter, set()).add(name)
+        return {parameter: frozenset(names) for parameter, names in arguments_by_parameter.items()}
 
     @cached_property
     def defaults(self) -> dict[str, float]:
-        """Those of the parameters that are numbers."""
+        """Numeric defaults of the parameters."""
         return {p.name: p.default.value for p in self.block.parameters if isinstance(p.default, tree.Number)}
 
     def guesses(self, items: TextItems) -> Iterator[dict[str, float]]:
-        """Values for the parameters, from the numbers that are in some items: c of ``c32k3``, s of ``s2``.
+        """Yield parameter values that occur in the items, e.g. c in ``c32k3`` and s in ``s2``, else defaults.
 
-        Where there are none, the default is one; of very many combinations the first.
+        Stops after ``MAX_GUESSES`` combinations.
         """
         ops = [item.op for item in walk_items(items) if isinstance(item, LayerText | MergeText)]
-        found: dict[str, list[float]] = {}
+        candidates: dict[str, list[float]] = {}
         for parameter in self.block.parameters:
             letter, named = parameter.name, self.named.get(parameter.name, frozenset())
             values = [
@@ -110,51 +110,55 @@ class BlockPattern:
                 if argument in named or op.letters().get("" if op.kind == letter else letter) == argument
             ]
             numbers = dict.fromkeys(value for value in values if type(value) in {int, float} and value >= 0)
-            found[letter] = [*numbers] or [self.defaults[name] for name in (letter,) if name in self.defaults]
-        for chosen in islice(product(*found.values()), MAX_GUESSES):
-            yield dict(zip(found, chosen, strict=True))
+            candidates[letter] = [*numbers] or [self.defaults[name] for name in (letter,) if name in self.defaults]
+        for combination in islice(product(*candidates.values()), MAX_GUESSES):
+            yield dict(zip(candidates, combination, strict=True))
 
     def call(self, values: Mapping[str, float]) -> str:
-        """The arguments of a call: ``c128s2, heads=2``; a default that is a number is not written."""
-        given = {name: number_text(value) for name, value in values.items() if self.defaults.get(name) != value}
-        compact = "".join(f"{name}{value}" for name, value in given.items() if len(name) == 1)
-        return ", ".join(filter(None, (compact, *(f"{name}={given[name]}" for name in given if len(name) > 1))))
+        """Return the arguments of a call without numeric defaults: ``c128s2, heads=2``."""
+        texts = {name: number_text(value) for name, value in values.items() if self.defaults.get(name) != value}
+        compact = "".join(f"{name}{value}" for name, value in texts.items() if len(name) == 1)
+        return ", ".join(filter(None, (compact, *(f"{name}={texts[name]}" for name in texts if len(name) > 1))))
 
 
 @dataclass(frozen=True)
-class _Merged:
-    """A merge; each operand may be one of several."""
+class _MergePattern:
+    """Pattern of a merge, with the alternatives of each operand."""
 
     name: str | None
     operands: tuple[tuple[Pattern, ...], ...]
 
 
-Pattern = tuple[str | _Merged | None, ...]
-"""Kinds of layers, ``SN`` and joins, in order; None is like nothing."""
+Pattern = tuple[str | _MergePattern | None, ...]
+"""Kinds of layers, ``SN`` and merges, in order. None matches no item."""
 
 
-def _pattern(written: tree.Sequence, vocabulary: Vocabulary) -> Pattern:
+def _pattern(sequence: tree.Sequence, vocabulary: Vocabulary) -> Pattern:
     return tuple(
         _kind(item, vocabulary)
-        for item in written.items
+        for item in sequence.items
         if not (isinstance(item, tree.Call) and item.name.plain == IDENTITY)
     )
 
 
-def _kind(item: tree.Item, vocabulary: Vocabulary) -> str | _Merged | None:
+def _kind(item: tree.Item, vocabulary: Vocabulary) -> str | _MergePattern | None:
     match item:
         case tree.Call(name=name) if name.plain == OWN_NEURON:
             return OWN_NEURON
         case tree.Call(name=name) if isinstance(name.parts[0], tree.Word):
             return vocabulary.symbol(name.parts[0].text)
         case tree.MergeOf(name=name, operands=operands):
-            ways = ((way.first, way.second) if isinstance(way, tree.Alternative) else (way,) for way in operands)
-            return _Merged(name.plain, tuple(tuple(_pattern(each, vocabulary) for each in way) for way in ways))
+            alternatives = (
+                (operand.first, operand.second) if isinstance(operand, tree.Alternative) else (operand,)
+                for operand in operands
+            )
+            patterns = (tuple(_pattern(each, vocabulary) for each in sequences) for sequences in alternatives)
+            return _MergePattern(name.plain, tuple(patterns))
         case _:
             return None
 
 
-def _alike(pattern: Pattern, items: Sequence[TextItem]) -> bool:
+def _matches(pattern: Pattern, items: Sequence[TextItem]) -> bool:
     if len(pattern) != len(items):
         return False
     for kind, item in zip(pattern, items, strict=True):
@@ -162,13 +166,13 @@ def _alike(pattern: Pattern, items: Sequence[TextItem]) -> bool:
             if kind != item.op.kind and not (kind == OWN_NEURON and isinstance(item.op, Activation)):
                 return False
         elif not (
-            isinstance(kind, _Merged)
+            isinstance(kind, _MergePattern)
             and isinstance(item, MergeText)
             and (kind.name == item.op.kind or (kind.name == OWN_JOIN and isinstance(item.op, JoinOp)))
             and len(kind.operands) == len(item.operands)
             and all(
-                any(_alike(way, operand) for way in ways)
-                for ways, operand in zip(kind.operands, item.operands, strict=True)
+                any(_matches(alternative, operand) for alternative in alternatives)
+                for alternatives, operand in zip(kind.operands, item.operands, strict=True)
             )
         ):
             return False
@@ -176,7 +180,7 @@ def _alike(pattern: Pattern, items: Sequence[TextItem]) -> bool:
 
 
 def _calls(node: tree.Sequence | tree.Alternative | tree.Item) -> Iterator[tree.Call | tree.MergeOf]:
-    """All calls and merges in an expression."""
+    """Yield all calls and merges of an expression."""
     match node:
         case tree.Sequence(items=items):
             for item in items:
@@ -194,116 +198,125 @@ def _calls(node: tree.Sequence | tree.Alternative | tree.Item) -> Iterator[tree.
 
 
 Surroundings = tuple[tuple[int, ...], Activation | None]
-"""What a call is expanded in: the shape of its input, and what ``SN`` means."""
+"""Context of a call: the shape of its input, and the neuron of ``SN``."""
 
 
 class Blocks:
-    """Finds what the blocks of a text could represent in one network.
+    """Search for block calls in one network.
 
-    A block is tried for what looks like it, and represents it if its call expands to the same text.
+    A block that matches the kinds of items is a call if its expansion has the same text.
 
     Args:
-        items: Its body, without repeats and calls.
-        own: Blocks of the text's own, in addition to those that every text may call.
+        items: Body without repeats and calls.
+        own: Blocks defined in the text, in addition to shipped blocks.
     """
 
     def __init__(
         self,
         network: Network,
-        wording: NodeTexts,
+        node_texts: NodeTexts,
         items: TextItems,
         own: Mapping[str, tree.BlockDefinition] | None = None,
     ) -> None:
-        self._network, self._wording = network, wording
+        self._network, self._node_texts = network, node_texts
         self._vocabulary = Vocabulary(own or {}, shipped_blocks())
-        known = (block for block in self._vocabulary.blocks.values() if not (block.operands or block.lets))
-        shapes = [BlockPattern(block, self._vocabulary) for block in known]
+        # Calls with operands or named values are not supported.
+        blocks = (block for block in self._vocabulary.blocks.values() if not (block.operands or block.lets))
+        patterns = [BlockPattern(block, self._vocabulary) for block in blocks]
         called = {step.label for node in network for step in node.path if step.kind == "block"}
-        self._joining = [shape for shape in shapes if shape.joins]
-        self._plain = [shape for shape in shapes if not shape.joins and shape.title in called]
+        self._with_join = [pattern for pattern in patterns if pattern.joins]
+        self._without_join = [pattern for pattern in patterns if not pattern.joins and pattern.title in called]
         self._nearest = _activations(items)
         self._calls: dict[tuple[str, TextItems, Surroundings], BlockText | None] = {}
         self._expanded = cache(self._expand)
 
     def named(self, items: TextItems) -> TextItems:
-        """A sequence with calls in place of joins and of what belongs to them; other joins are looked into.
+        """Replace joins and the items that belong to them by block calls, also in operands of other merges.
 
-        Of blocks without a join there are those calls that the network's paths name.
+        Blocks without a join are only called where the paths of the network name them.
         """
-        found: list[TextItem] = []
-        at = 0
-        while at < len(items):
-            here = [shape for shape in self._plain if self._is_called(shape.title, items[at : at + shape.length])]
-            block, length = self._best([*self._joining, *here], items, at)
-            found.append(with_sequences(items[at], self.named) if block is None else block)
-            at += length
-        return tuple(found)
+        named_items: list[TextItem] = []
+        index = 0
+        while index < len(items):
+            called = [
+                pattern
+                for pattern in self._without_join
+                if self._is_called(pattern.title, items[index : index + pattern.length])
+            ]
+            block, length = self._best([*self._with_join, *called], items, index)
+            named_items.append(with_sequences(items[index], self.named) if block is None else block)
+            index += length
+        return tuple(named_items)
 
     def calls(self, items: TextItems) -> Iterator[tuple[int, int, BlockText]]:
-        """What blocks without a join could represent in a sequence: (begin, end, call).
+        """Yield all possible calls of blocks without a join, as (start, end, call).
 
-        Nothing tells layers in a row from such a block: they are taken for a call only in a network that has calls of
-        it, so that equal layers are written alike, called or not.
+        Consecutive layers look like such a call. Only blocks that the network calls somewhere are considered, so that
+        equal layers have equal texts.
         """
-        for at in range(len(items)):
-            block, length = self._best(self._plain, items, at)
+        for index in range(len(items)):
+            block, length = self._best(self._without_join, items, index)
             if block is not None:
-                yield at, at + length, block
+                yield index, index + length, block
 
-    def _best(self, shapes: list[BlockPattern], items: TextItems, at: int) -> tuple[BlockText | None, int]:
-        """The call with the fewest arguments and least use of its surroundings, and how many items it represents."""
-        found = []
-        for order, shape in enumerate(shapes):
-            part = items[at : at + shape.length]
-            if shape.may_be(part) and (block := self._call(shape, part)):
-                loose = len({OWN_NEURON, OWN_JOIN} & shape.names)
-                found.append((block.arguments.count("="), loose, order, block, shape.length))
-        return min(found)[3:] if found else (None, 1)
+    def _best(self, patterns: list[BlockPattern], items: TextItems, index: int) -> tuple[BlockText | None, int]:
+        """Return the best call that starts at an index, and its number of items; (None, 1) without a call.
+
+        The best call has the fewest named arguments and depends least on its surroundings.
+        """
+        candidates = []
+        for order, pattern in enumerate(patterns):
+            part = items[index : index + pattern.length]
+            if pattern.may_be(part) and (block := self._call(pattern, part)):
+                dependence = len({OWN_NEURON, OWN_JOIN} & pattern.names)
+                candidates.append((block.arguments.count("="), dependence, order, block, pattern.length))
+        return min(candidates)[3:] if candidates else (None, 1)
 
     def _is_called(self, title: str, items: TextItems) -> bool:
-        """Whether the paths of the nodes say that some layers are one call of a block."""
-        ways = [self._network.nodes[item.node].path for item in items if isinstance(item, LayerText)]
-        if len(ways) < len(items) or not ways:
+        """Return whether the paths of the given layers belong to one call of a block."""
+        paths = [self._network.nodes[item.node].path for item in items if isinstance(item, LayerText)]
+        if len(paths) < len(items) or not paths:
             return False
         return any(
             step.kind == "block"
             and step.label == title
-            and all(way[: depth + 1] == ways[0][: depth + 1] for way in ways)
-            for depth, step in enumerate(ways[0])
+            and all(path[: depth + 1] == paths[0][: depth + 1] for path in paths)
+            for depth, step in enumerate(paths[0])
         )
 
-    def _call(self, shape: BlockPattern, items: TextItems) -> BlockText | None:
-        """The call of a block that expands to some items."""
-        begin = first_node(items[0])
-        inputs = self._network.nodes[begin].inputs
+    def _call(self, pattern: BlockPattern, items: TextItems) -> BlockText | None:
+        """Return a call of a block that expands to the given items, or None."""
+        first = first_node(items[0])
+        inputs = self._network.nodes[first].inputs
         if not inputs:
             return None
         source = inputs[0]
-        neuron = self._network.settings.neuron or self._nearest[begin]
+        neuron = self._network.settings.neuron or self._nearest[first]
+        # The cache makes copies of a repeat cheap: they have equal items and surroundings.
         surroundings = self._network.nodes[source].output.shape, neuron
-        key = shape.title, items, surroundings
+        key = pattern.title, items, surroundings
         if key not in self._calls:
-            self._calls[key] = self._tried(shape, items, surroundings)
-        known = self._calls[key]
-        return replace(known, items=items) if known is not None else None
+            self._calls[key] = self._search_call(pattern, items, surroundings)
+        block = self._calls[key]
+        return replace(block, items=items) if block is not None else None
 
-    def _tried(self, shape: BlockPattern, items: TextItems, surroundings: Surroundings) -> BlockText | None:
-        own = tuple(self._own(shape, items, surroundings[1]))
-        for values in shape.guesses(items):
-            block = BlockText(shape.title, ", ".join(filter(None, (shape.call(values), *own))), items)
+    def _search_call(self, pattern: BlockPattern, items: TextItems, surroundings: Surroundings) -> BlockText | None:
+        overrides = tuple(self._overrides(pattern, items, surroundings[1]))
+        for values in pattern.guesses(items):
+            block = BlockText(pattern.title, ", ".join(filter(None, (pattern.call(values), *overrides))), items)
             if self._expanded(item_text(block), *surroundings) == items:
                 return block
         return None
 
-    def _own(self, shape: BlockPattern, items: TextItems, neuron: Activation | None) -> Iterator[str]:
-        """``g=IAND`` and ``SN=LIF``, where the surroundings say otherwise."""
+    def _overrides(self, pattern: BlockPattern, items: TextItems, neuron: Activation | None) -> Iterator[str]:
+        """Yield ``g=IAND`` and ``SN=LIF`` if the join or neuron differs from the surroundings."""
         ops = [item.op for item in walk_items(items) if isinstance(item, LayerText | MergeText)]
         join = next((op for op in ops if isinstance(op, JoinOp)), None)
         activation = next((op for op in ops if isinstance(op, Activation)), None)
-        if join is not None and OWN_JOIN in shape.names and join != self._network.settings.join:
-            yield f"{OWN_JOIN}={self._wording.alone(join)}"
-        if activation is not None and OWN_NEURON in shape.names and activation != neuron:
-            yield f"{OWN_NEURON}={self._wording.alone(activation)}"
+        if join is not None and OWN_JOIN in pattern.names and join != self._network.settings.join:
+            yield f"{OWN_JOIN}={self._node_texts.alone(join)}"
+        if activation is not None and OWN_NEURON in pattern.names and activation != neuron:
+            yield f"{OWN_NEURON}={self._node_texts.alone(activation)}"
 
     def _expand(self, call: str, shape: tuple[int, ...], neuron: Activation | None) -> TextItems | None:
         settings = self._network.settings
@@ -315,22 +328,22 @@ class Blocks:
         if not (statements and isinstance(statements[0], tree.Body)):
             return None
         try:
-            place = walker.sequence(statements[0].expression, 0, CallFrame(settings.join, neuron, neuron))
+            output = walker.sequence(statements[0].expression, 0, CallFrame(settings.join, neuron, neuron))
         except ExpansionLimitExceeded:
             return None
-        if reporter.errors or not place:
+        if reporter.errors or not output:
             return None
-        inside = Network("", tuple(builder.nodes), place, settings)
-        return network_items(inside, lambda index: self._wording.alone(builder.nodes[index].op))
+        expanded = Network("", tuple(builder.nodes), output, settings)
+        return network_items(expanded, lambda index: self._node_texts.alone(builder.nodes[index].op))
 
 
 def _activations(items: TextItems) -> dict[int, Activation | None]:
-    """For each node that an item begins with, the activation that is written nearest before it."""
-    found: dict[int, Activation | None] = {}
+    """Return the last activation before each node, in the order of the text."""
+    activations: dict[int, Activation | None] = {}
     nearest: Activation | None = None
     for item in walk_items(items):
         if isinstance(item, LayerText | MergeText):
-            found[item.node] = nearest
+            activations[item.node] = nearest
         if isinstance(item, LayerText) and isinstance(item.op, Activation):
             nearest = item.op
-    return found
+    return activations

@@ -1,4 +1,4 @@
-"""A network as the text of a ``.net`` file, with sequences broken over lines."""
+"""Text of a network as a ``.net`` file, with wrapped lines."""
 
 from __future__ import annotations
 
@@ -37,50 +37,50 @@ from sewdsl.syntax.formatter import format_source
 from sewdsl.syntax.lexicon import HEADER_VALUE_COLUMN, VERSION
 
 WIDTH = 120
-"""Characters of a line."""
+"""Line width in characters."""
 MIN_LINE_LENGTH = 40
-"""Characters of a line that follow its indentation, however deep that is."""
+"""Smallest line length in characters after the indentation."""
 STEP = 4
-"""By how much the formatter indents what is inside of brackets."""
+"""Indentation of brackets by the formatter."""
 
 
 def wrap_sequence(items: TextItems, indent: int, used: int = 0) -> str:
-    """A sequence that goes on in the next line where a line is full, after a ``-``; joins are opened up.
+    """Wrap a sequence after hyphens, and long merges and repeats at their brackets.
 
     Args:
-        indent: Blanks that the formatter will put in front of each line.
-        used: Characters that precede the sequence in its first line; others are as short.
+        indent: Indentation that the formatter will add.
+        used: Number of characters before the sequence in its first line. All lines are shortened by this number.
     """
-    whole, room = items_text(items), max(WIDTH - indent - used, MIN_LINE_LENGTH)
-    return whole if len(whole) <= room else "\n".join(_lines(items, indent, room))
+    one_line, line_length = items_text(items), max(WIDTH - indent - used, MIN_LINE_LENGTH)
+    return one_line if len(one_line) <= line_length else "\n".join(_lines(items, indent, line_length))
 
 
-def _lines(items: TextItems, indent: int, room: int) -> Iterator[str]:
+def _lines(items: TextItems, indent: int, line_length: int) -> Iterator[str]:
     line = ""
-    for place, item in enumerate(items):
-        dash = "-" if place < len(items) - 1 else ""
+    for index, item in enumerate(items):
+        dash = "-" if index < len(items) - 1 else ""
         flat = item_text(item) + dash
-        if len(line) + len(flat) <= room:
+        if len(line) + len(flat) <= line_length:
             line += flat
             continue
         if line:
             yield line
         line = flat
-        if len(flat) > room:
-            *full, last = _opened(item, indent)
+        if len(flat) > line_length:
+            *full, last = _item_lines(item, indent)
             yield from full
             line = last + dash
     if line:
         yield line
 
 
-def _opened(item: TextItem, indent: int) -> list[str]:
-    """An item that is longer than a line, over several."""
+def _item_lines(item: TextItem, indent: int) -> list[str]:
+    """Return an item that is longer than a line as several lines."""
     match item:
         case MergeText(name):
             lines = [f"{name}["]
-            for place, (prefix, operand) in enumerate(prefixed_operands(item)):
-                head = f"| {prefix}" if place else prefix
+            for index, (prefix, operand) in enumerate(prefixed_operands(item)):
+                head = f"| {prefix}" if index else prefix
                 lines += (head + wrap_sequence(operand, indent + STEP, len(head))).split("\n")
             return [*lines, "]"]
         case RepeatText(inner, count):
@@ -90,16 +90,16 @@ def _opened(item: TextItem, indent: int) -> list[str]:
 
 
 def write_net(network: Network, name: str | None = None) -> str:
-    """The text of a file that compiles to a network: the same layers, arguments, edges, settings, recipe and figures.
+    """Return the text of a ``.net`` file with the layers, edges, settings, recipe and figures of a network.
 
-    Names and paths of nodes, and with them the keys of a ``state_dict``, are those that the compiler gives.
+    The compiler assigns new names and paths to the nodes. Keys of a ``state_dict`` can therefore differ.
 
     Args:
-        network: Any network; its paths say what blocks of its own are called, and where blocks without a join are.
-        name: What to call it; None: as it is called. Quotes and ends of line become blanks, all others stay.
+        network: Any network. Its paths determine names of blocks and calls of blocks without a join.
+        name: Name in the file, None for the name of the network. Quotes and line ends become blanks.
 
     Raises:
-        UnwritableNetwork: no text of the language gives this network; the message names a node.
+        UnwritableNetwork: If no text of the language compiles to this network. The message names a node.
     """
     definitions, _, items = body_with_own_blocks(network)
     neurons = "".join(f"{text}\n\n" for text in neuron_definitions(network))
@@ -119,19 +119,19 @@ def write_net(network: Network, name: str | None = None) -> str:
 
 
 def neuron_definitions(network: Network) -> list[str]:
-    """The texts of the neurons that a network's own text defines, each once; those of the library need none.
+    """Return the definitions of all neurons that are defined by text, except shipped neurons.
 
     Raises:
-        UnwritableNetwork: two of one name differ.
+        UnwritableNetwork: If two definitions have the same name.
     """
-    found: dict[str, type[Kind]] = {}
+    kinds: dict[str, type[Kind]] = {}
     for node in network:
         kind = node.op.named()
-        if found.setdefault(kind.kind, kind) is not kind:
-            raise UnwritableNetwork(node, f"there is another {kind.kind}")
+        if kinds.setdefault(kind.kind, kind) is not kind:
+            raise UnwritableNetwork(node, f"another definition has the name {kind.kind}")
     if network.settings.neuron is not None:
-        found.setdefault(network.settings.neuron.kind, network.settings.neuron.named())
-    own = (kind for kind in found.values() if kind.defined_by_text and not is_shipped(kind))
+        kinds.setdefault(network.settings.neuron.kind, network.settings.neuron.named())
+    own = (kind for kind in kinds.values() if kind.defined_by_text and not is_shipped(kind))
     return [kind.definition_text() for kind in own]
 
 
@@ -143,9 +143,10 @@ def _block(definition: Definition) -> str:
 def _header(network: Network, name: str, items: TextItems) -> Iterator[str]:
     settings, source = network.settings, network.nodes[0].op
     if source != Input(shape=settings.input, varies=settings.encode == "none"):
-        raise UnwritableNetwork(network.nodes[0], f"it is not the input that the settings say: {settings.input}")
+        raise UnwritableNetwork(network.nodes[0], f"expected the input shape of the settings, {settings.input}")
     if len(settings.input) not in RANKS:
-        raise UnwritableNetwork(network.nodes[0], f"an input has 1 to 3 lengths, not {len(settings.input)}")
+        raise UnwritableNetwork(network.nodes[0], f"expected an input of 1 to 3 lengths, got {len(settings.input)}")
+    # The language has no escapes for these characters.
     plain = "".join(" " if letter in '"\r\n' else letter for letter in name)
     if plain.strip():
         yield f"network {quote_text(plain)}"
@@ -156,10 +157,11 @@ def _header(network: Network, name: str, items: TextItems) -> Iterator[str]:
     if settings.neuron is not None:
         yield f"neuron {kind_text(settings.neuron, lambda left: left.over_steps(settings.steps))}"
     join = value_text(settings.join)
+    # ADD is the default, but a text with joins is clearer if it names the join.
     if join != "ADD" or any(isinstance(item, MergeText) and isinstance(item.op, Join) for item in walk_items(items)):
         yield f"join {join}"
-    chosen = (settings.init, settings.init != "default"), ("zero", settings.zero_init)
-    words = [word for word, said in chosen if said]
+    options = (settings.init, settings.init != "default"), ("zero", settings.zero_init)
+    words = [word for word, is_set in options if is_set]
     if words:
         yield f"init {' '.join(words)}"
     if settings.readout != "mean":
@@ -177,10 +179,10 @@ def _recipe(recipe: Recipe) -> str:
         name: field.get_default(call_default_factory=True, validated_data={})
         for name, field in Recipe.model_fields.items()
     }
-    given = ((name, value) for name, value in recipe if name != "on" and value != defaults[name])
+    entries = ((name, value) for name, value in recipe if name != "on" and value != defaults[name])
     texts = {
         name: " ".join(map(value_text, value)) if name in LISTS and value else value_text(value)
-        for name, value in given
+        for name, value in entries
     }
     lines = [f"    {name} {text}\n" for name, text in texts.items()]
     return f"train on {recipe.on} {{\n{''.join(lines)}}}\n"

@@ -1,4 +1,4 @@
-"""Differences between two networks, in the notation of their files."""
+"""Differences between two networks, as texts of ``.net`` files."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ from sewdsl.syntax.lexicon import OWN_JOIN, OWN_NEURON
 
 @dataclass(frozen=True)
 class Change:
-    """A change of the body.
+    """Change of the body.
 
     Attributes:
-        before: What was there, as a text would have it; empty: nothing was.
-        after: What is there now; empty: nothing is.
-        where: ``at``, ``after``, ``before``, or ``in the branch of`` and ``in the shortcut of`` where that was ``id``.
-        node: The name of a node of the first network, or of a block in it; in the first of several copies.
-        copies: Which copies of each repeat on the way have the change, from 1; empty: only one place has.
+        before: Previous text, empty for added items.
+        after: New text, empty for removed items.
+        where: ``at``, ``after``, ``before``, or ``in the branch of`` and ``in the shortcut of`` an operand that was
+            ``id``.
+        node: Name of a node or block of the first network, in the first of several copies.
+        copies: Copies of each enclosing repeat with this change, counted from 1. Empty for a single position.
     """
 
     before: str
@@ -51,87 +52,88 @@ class Change:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A change in one copy."""
+class _CopyChange:
+    """Change in one copy."""
 
     change: Change
-    place: ItemPosition
+    position: ItemPosition
 
 
 def body_changes(network: Network, one: Parts, other: Parts) -> Iterator[Change]:
-    """What makes one body another, in order."""
-    found: dict[object, list[_Found]] = {}
-    for item in _Comparison(network).sequences(
-        one, other, _Found(Change("", "", "after", network.nodes[0].name), ItemPosition())
-    ):
+    """Yield the changes from one body to the other, in order. Equal changes of several copies are merged."""
+    groups: dict[object, list[_CopyChange]] = {}
+    start = _CopyChange(Change("", "", "after", network.nodes[0].name), ItemPosition())
+    for item in _Comparison(network).sequences(one, other, start):
         change = item.change
-        found.setdefault((change.before, change.after, change.where, item.place.way), []).append(item)
-    for alike in found.values():
-        for copies in _products([item.place.copies for item in alike]):
-            first = next(item for item in alike if item.place.copies == tuple(group[0] for group in copies))
-            yield replace(first.change, copies=copies if any(len(group) > 1 for group in copies) else ())
+        groups.setdefault((change.before, change.after, change.where, item.position.path), []).append(item)
+    for group in groups.values():
+        for copies in _products([item.position.copies for item in group]):
+            first = next(item for item in group if item.position.copies == tuple(level[0] for level in copies))
+            yield replace(first.change, copies=copies if any(len(level) > 1 for level in copies) else ())
 
 
 class _Comparison:
     def __init__(self, network: Network) -> None:
         self._network, self._alignment = network, Alignment()
 
-    def sequences(self, one: Parts, other: Parts, around: _Found) -> Iterator[_Found]:
-        """Changes of a sequence.
+    def sequences(self, one: Parts, other: Parts, default: _CopyChange) -> Iterator[_CopyChange]:
+        """Yield the changes of a sequence.
 
         Args:
-            around: Where changes are if nothing was in it.
+            default: Template of a change if the first sequence is empty.
         """
         pairs = list(self._alignment.pairs(one, other))
         previous: Part | None = None
-        for together, group in groupby(pairs, lambda pair: None not in pair):
+        for is_matched, group in groupby(pairs, lambda pair: None not in pair):
             run = list(group)
-            if together:
+            if is_matched:
                 for before, after in run:
                     if before is not None and after is not None:
-                        yield from self._both(before, after)
+                        yield from self._item_changes(before, after)
                         previous = before
                 continue
-            gone = tuple(before for before, _ in run if before is not None)
-            come = tuple(after for _, after in run if after is not None)
-            yield self._replaced(gone, come, previous, one, around)
-            previous = gone[-1] if gone else previous
+            removed = tuple(before for before, _ in run if before is not None)
+            added = tuple(after for _, after in run if after is not None)
+            yield self._replacement(removed, added, previous, one, default)
+            previous = removed[-1] if removed else previous
 
-    def _replaced(self, gone: Parts, come: Parts, previous: Part | None, one: Parts, around: _Found) -> _Found:
-        """Items that went, and those that came in their place."""
-        texts = _text(gone), _text(come)
-        if gone:
-            return self._found(*texts, "at", gone[0])
+    def _replacement(
+        self, removed: Parts, added: Parts, previous: Part | None, one: Parts, default: _CopyChange
+    ) -> _CopyChange:
+        """Return the change that removes items and adds others in their position."""
+        texts = _text(removed), _text(added)
+        if removed:
+            return self._change(*texts, "at", removed[0])
         if previous is not None:
-            return self._found(*texts, "after", previous)
+            return self._change(*texts, "after", previous)
         if one:
-            return self._found(*texts, "before", one[0])
-        return replace(around, change=replace(around.change, before=texts[0], after=texts[1]))
+            return self._change(*texts, "before", one[0])
+        return replace(default, change=replace(default.change, before=texts[0], after=texts[1]))
 
-    def _both(self, before: Part, after: Part) -> Iterator[_Found]:
-        """Changes of an item that has become another."""
+    def _item_changes(self, before: Part, after: Part) -> Iterator[_CopyChange]:
+        """Yield the changes between two corresponding items."""
         if self._alignment.equal(before, after):
             return
         match before.item, after.item:
-            case LayerText(text=was), LayerText(text=now):
-                yield self._found(was, now, "at", before)
-            case MergeText(name=was), MergeText(name=now) if len(before.sides) == len(after.sides):
-                if was != now:
-                    yield self._found(f"{was}[…]", f"{now}[…]", "at", before)
-                for side, old, new in zip(before.item.names, before.sides, after.sides, strict=True):
-                    yield from self.sequences(old, new, self._found("", "", f"in the {side} of", before))
-            case ReadText(name=was), ReadText(name=now):
-                yield self._found(was, now, "at", before)
+            case LayerText(text=old), LayerText(text=new):
+                yield self._change(old, new, "at", before)
+            case MergeText(name=old), MergeText(name=new) if len(before.sides) == len(after.sides):
+                if old != new:
+                    yield self._change(f"{old}[…]", f"{new}[…]", "at", before)
+                for side, one, other in zip(before.item.names, before.sides, after.sides, strict=True):
+                    yield from self.sequences(one, other, self._change("", "", f"in the {side} of", before))
+            case ReadText(name=old), ReadText(name=new):
+                yield self._change(old, new, "at", before)
             case BlockText(), BlockText() if item_text(before.item) != item_text(after.item):
-                yield self._found(item_text(before.item), item_text(after.item), "at", before)
+                yield self._change(item_text(before.item), item_text(after.item), "at", before)
             case _:
-                yield from self.sequences(call_body(before), call_body(after), self._found("", "", "at", before))
+                yield from self.sequences(call_body(before), call_body(after), self._change("", "", "at", before))
 
-    def _found(self, was: str, now: str, where: str, part: Part) -> _Found:
-        return _Found(Change(was, now, where, self._name(part)), part.place)
+    def _change(self, before: str, after: str, where: str, part: Part) -> _CopyChange:
+        return _CopyChange(Change(before, after, where, self._name(part)), part.position)
 
     def _name(self, part: Part) -> str:
-        """The name of a node; of a block, what the names of its nodes have in common."""
+        """Return the name of a node, or the common prefix of the names in a block."""
         names = [self._network.nodes[node].name.split(".") for node in part_nodes(part)]
         if isinstance(part.item, ReadText):
             return part.item.name
@@ -142,7 +144,7 @@ class _Comparison:
 
 
 def part_nodes(part: Part) -> Iterator[int]:
-    """All nodes of a part, its own last."""
+    """Yield the nodes of a part, inner nodes first."""
     for side in part.sides:
         for inner in side:
             yield from part_nodes(inner)
@@ -156,7 +158,7 @@ def _text(parts: Parts) -> str:
 
 
 def _products(copies: Sequence[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """Copies of nested repeats, gathered so that each group is every combination of some copies of each."""
+    """Group copies of nested repeats into products: every combination of the copies of each level occurs."""
     levels = tuple(tuple(sorted(set(level))) for level in zip(*copies, strict=True))
     count = 1
     for level in levels:
@@ -171,12 +173,12 @@ def _products(copies: Sequence[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ..
 
 @dataclass(frozen=True)
 class ValueChange:
-    """A setting, an entry of the recipe, or a figure that differs.
+    """Changed setting, entry of the recipe, or figure.
 
     Attributes:
-        key: Its name in a file; ``data`` for what is trained on.
-        before: In the first network, as a file would have it.
-        after: In the second.
+        key: Name in a ``.net`` file, or ``data`` for the dataset.
+        before: Text of the value in the first network.
+        after: Text of the value in the second network.
     """
 
     key: str
@@ -186,10 +188,10 @@ class ValueChange:
 
 @dataclass(frozen=True)
 class Difference:
-    """What differs between two networks; what they are called, expect and claim does not count.
+    """Differences between two networks, except names and ``expect`` and ``claim`` lines.
 
     Attributes:
-        figures: What follows from these: parameters, operations, the output's shape.
+        figures: Changed parameters, operations and output shapes, which follow from the other changes.
     """
 
     settings: tuple[ValueChange, ...]
@@ -202,14 +204,13 @@ class Difference:
 
 
 def diff_networks(one: Network, other: Network) -> Difference:
-    """What makes the second of two networks another than the first.
+    """Return the differences between two networks.
 
-    Bodies are compared item by item, as they are in a text; so a layer that came in between is one change, though the
-    nodes after it move. Where headers differ in their neuron, or in their join, ``SN`` and ``g`` mean these, and
-    it is not said of every layer that it changed with them.
+    Bodies are compared by the items of their texts, so an inserted layer is a single change. If the default neurons or
+    joins differ, layers that use the defaults are not listed.
 
     Raises:
-        UnwritableNetwork: no text of the language gives one of them; the message names a node.
+        UnwritableNetwork: If no text of the language compiles to one of them. The message names a node.
     """
     before, after = _parts(one, other), _parts(other, one)
     names = _same_names(before, after)
@@ -233,9 +234,9 @@ def _values(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[ValueC
 
 def _settings(network: Network) -> dict[str, str]:
     settings = network.settings
-    said = {settings.init: settings.init != "default", "zero": settings.zero_init}
-    init = " ".join(word for word, is_so in said.items() if is_so) or "default"
-    rest = {name: _said(value) for name, value in settings if name != "zero_init"}
+    options = {settings.init: settings.init != "default", "zero": settings.zero_init}
+    init = " ".join(word for word, is_set in options.items() if is_set) or "default"
+    rest = {name: _value_text(value) for name, value in settings if name != "zero_init"}
     if settings.neuron is not None:
         rest["neuron"] = kind_text(settings.neuron, lambda left: left.over_steps(settings.steps))
     outputs = {"outputs": " ".join(name for name, _ in network.outputs)} if network.outputs else {}
@@ -243,14 +244,14 @@ def _settings(network: Network) -> dict[str, str]:
 
 
 def _definitions(network: Network) -> dict[str, str]:
-    """The equations of its neurons that texts define, each in a line."""
+    """Return the equations of neurons that are defined by text, one line each."""
     ops = (*(node.op for node in network), network.settings.neuron)
     own = dict.fromkeys(op.named() for op in ops if op is not None and op.defined_by_text)
     return {f"neuron {kind.kind}": " ".join(kind.definition_text().partition("{")[2].split())[:-2] for kind in own}
 
 
 def _recipes(one: Recipe | None, other: Recipe | None) -> tuple[dict[str, str], dict[str, str]]:
-    """All entries of both; only what is trained on where one has none."""
+    """Return the entries of both recipes, or only the datasets if a recipe is missing."""
     if one is not None and other is not None:
         return _recipe(one), _recipe(other)
     before, after = ({"data": recipe.on if recipe is not None else "none"} for recipe in (one, other))
@@ -258,12 +259,12 @@ def _recipes(one: Recipe | None, other: Recipe | None) -> tuple[dict[str, str], 
 
 
 def _recipe(recipe: Recipe) -> dict[str, str]:
-    rest = {name: _said(value) for name, value in recipe}
+    rest = {name: _value_text(value) for name, value in recipe}
     return {"data": rest.pop("on"), **rest}
 
 
-def _said(value: object) -> str:
-    """A value as a file has it, without the quotes."""
+def _value_text(value: object) -> str:
+    """Return the text of a value in a file, without quotes."""
     return kind_text(value) if isinstance(value, Kind) else format_value(value)
 
 
@@ -276,38 +277,40 @@ def _figures(network: Network) -> dict[str, str]:
 
 
 def _same_names(one: Parts, other: Parts) -> dict[str, str]:
-    """What to call the values of one body so that those that the other has too are called as there."""
-    free = [(name, key) for name, key in _value_keys(one).items()]
-    found: dict[str, str] = {}
+    """Return new names for the values of ``other`` that match equal values of ``one``."""
+    unmatched = [(name, key) for name, key in _value_keys(one).items()]
+    renames: dict[str, str] = {}
     for name, key in _value_keys(other).items():
-        same = next((known for known, wanted in free if wanted == key), None)
-        if same is not None:
-            found[name] = same
-            free.remove((same, key))
-    taken = {*found.values()}
-    return found | {name: f"{name}'" for name in _value_keys(other) if name not in found and name in taken}
+        match = next((candidate for candidate, candidate_key in unmatched if candidate_key == key), None)
+        if match is not None:
+            renames[name] = match
+            unmatched.remove((match, key))
+    taken = {*renames.values()}
+    # A prime distinguishes another value with the same name.
+    return renames | {name: f"{name}'" for name in _value_keys(other) if name not in renames and name in taken}
 
 
 def _value_keys(parts: Parts) -> dict[str, str]:
-    """The values of a body by name, each with a text that is the same for values that are computed in the same way."""
-    found: dict[str, str] = {}
+    """Return a key for each named value, equal for values with the same computation."""
+    keys: dict[str, str] = {}
 
     def text(part: Part) -> str:
         if isinstance(part.item, ReadText):
-            return found.get(part.item.name, "later")  # of one that comes later a delay is read
+            return keys.get(part.item.name, "later")  # Delays can read values that are defined later.
         own = item_text(part.item) if isinstance(part.item, LayerText) else type(part.item).__name__
         own = part.item.name if isinstance(part.item, MergeText) else own
         return f"{own}({';'.join('-'.join(map(text, side)) for side in part.sides)})"
 
     for part in parts:
         if isinstance(part.item, LetText):
-            whole = "-".join(map(text, part.sides[0]))
-            found[part.item.name] = sha256(whole.encode()).hexdigest()
-    return found
+            # Hashed: values that read each other would make texts of exponential length.
+            body_text = "-".join(map(text, part.sides[0]))
+            keys[part.item.name] = sha256(body_text.encode()).hexdigest()
+    return keys
 
 
 def _renamed(parts: Parts, names: Mapping[str, str]) -> Parts:
-    """A body with other names for its values, which come in their order."""
+    """Rename the values of a body, and sort them by name."""
 
     def renamed(part: Part) -> Part:
         sides = tuple(tuple(map(renamed, side)) for side in part.sides)
@@ -324,18 +327,19 @@ def _renamed(parts: Parts, names: Mapping[str, str]) -> Parts:
 
 
 def _parts(network: Network, other: Network) -> Parts:
-    """The body of a network in full, in words that mean the same in both."""
+    """Return the unrolled body of a network, with texts that have the same meaning in both networks."""
     own, others = network.settings, other.settings
+    # Without a default neuron, all arguments are explicit.
     plain = replace(network, settings=own.model_copy(update={"neuron": None}))
-    wording = NodeTexts(plain, item_nodes(network_items(network)))
-    named = {own.join: OWN_JOIN} if own.join != others.join else {}
+    node_texts = NodeTexts(plain, item_nodes(network_items(network)))
+    join_names = {own.join: OWN_JOIN} if own.join != others.join else {}
     neuron = own.neuron if None not in {own.neuron, others.neuron} and own.neuron != others.neuron else None
 
-    def said(node: int) -> str:
+    def node_text(node: int) -> str:
         op = network.nodes[node].op
         if neuron is not None and op == neuron:
             return OWN_NEURON
-        return named[op] if op in named else wording.node(node)
+        return join_names[op] if op in join_names else node_texts.node(node)
 
     _, _, body = body_with_own_blocks(network, nameless=False)
-    return unroll_parts(body, said)
+    return unroll_parts(body, node_text)

@@ -1,4 +1,4 @@
-"""Blocks of a network's own: parts that occur several times, perhaps in several widths and strides."""
+"""Definitions of blocks for parts that occur several times, possibly with different widths and strides."""
 
 from __future__ import annotations
 
@@ -36,36 +36,37 @@ _STRIDE = re.compile(r"(?<=[0-9])s([0-9]+)(?![0-9x])")
 
 
 def propose_blocks(network: Network, items: TextItems, folded: TextItems, *, nameless: bool) -> tuple[Definition, ...]:
-    """Definitions of blocks that would be called several times, the first 26 at most.
+    """Return definitions of blocks for joins that occur several times, at most 26.
 
-    Joins are alike if they differ in width and stride only; those with a projection and those without are alike too.
+    Joins with different widths or strides, with and without a projection, can share a block.
 
     Args:
-        network: Its paths say what a block is called, if they name one.
-        items: Its body without repeats and calls.
-        folded: Its body with them.
+        network: Network whose paths determine the names of blocks.
+        items: Body without repeats and calls.
+        folded: Body with repeats and calls.
+        nameless: Whether to generate names for blocks that have none.
     """
     joins = {item.node: item for item in walk_items(items) if isinstance(item, MergeText)}
     groups: dict[Hashable, list[_Unit]] = {}
     for join, end in _joins(folded):
-        unit = _Unit(joins[join.node], end, _stated(network, join.node))
+        unit = _Unit(joins[join.node], end, _call_width(network, join.node))
         groups.setdefault(unit.kind, []).append(unit)
-    several = [group for group in groups.values() if len(group) > 1][: len(ascii_uppercase)]
-    labels = list(_labels(network, several))
-    free = (name for name in _MADE_UP if name not in labels)
+    repeated = [group for group in groups.values() if len(group) > 1][: len(ascii_uppercase)]
+    labels = list(_labels(network, repeated))
+    generated = (name for name in _MADE_UP if name not in labels)
     return tuple(
-        _definition(label or next(free), group)
-        for label, group in zip(labels, several, strict=True)
+        _definition(label or next(generated), group)
+        for label, group in zip(labels, repeated, strict=True)
         if label or nameless
     )
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """A join, and the activation that alone reads it and belongs to it: that of a Spiking block.
+    """Join, with the activation after it in a Spiking block.
 
     Attributes:
-        stated: The c of the call that the network's paths say it comes from; None: they say none.
+        stated: Argument c of the call in the paths of the network, or None.
     """
 
     join: MergeText
@@ -78,19 +79,19 @@ class _Unit:
 
     @property
     def width(self) -> int | None:
-        """Channels of the first layer that has weights; None: there is none."""
+        """Number of channels of the first layer with weights, or None."""
         return next(filter(None, map(_width, walk_items(self.join.operands[0]))), None)
 
     @property
     def stride(self) -> int:
-        """The largest stride of the branch."""
+        """Largest stride in the branch."""
         layers = (item for item in walk_items(self.join.operands[0]) if isinstance(item, LayerText))
-        found = (_STRIDE.search(layer.text.partition("(")[0]) for layer in layers)
-        return max((int(stride[1]) for stride in found if stride), default=1)
+        matches = (_STRIDE.search(layer.text.partition("(")[0]) for layer in layers)
+        return max((int(match[1]) for match in matches if match), default=1)
 
     @property
     def kind(self) -> Hashable:
-        """What is equal for units that differ in width and stride only."""
+        """Key that is equal for units that only differ in width and stride."""
         return self.join.name, self._kinds(self.join.operands[0]), items_text(self.end)
 
     def _kinds(self, items: TextItems) -> tuple[Hashable, ...]:
@@ -107,63 +108,66 @@ class _Unit:
 
 
 def _joins(items: TextItems) -> Iterator[tuple[MergeText, TextItems]]:
-    """All joins that are not inside of calls, and the activations that belong to them."""
-    for at, item in enumerate(items):
+    """Yield all joins outside calls, with the activations that belong to them."""
+    for index, item in enumerate(items):
         if isinstance(item, MergeText) and item.is_join:
-            following = items[at + 1 : at + 2]
+            following = items[index + 1 : index + 2]
             branch = item.operands[0]
-            ends = bool(following) and _activates(following[0]) and not (branch and _activates(branch[-1]))
-            yield item, following if ends else ()
+            # Spiking blocks have the activation after the join instead of at the end of the branch.
+            is_spiking = bool(following) and _is_activation(following[0])
+            is_spiking = is_spiking and not (branch and _is_activation(branch[-1]))
+            yield item, following if is_spiking else ()
         if not isinstance(item, BlockText):
             for inner in child_sequences(item):
                 yield from _joins(inner)
 
 
-def _activates(item: TextItem) -> bool:
+def _is_activation(item: TextItem) -> bool:
     return isinstance(item, LayerText) and isinstance(item.op, Activation)
 
 
 def _width(item: TextItem) -> int | None:
-    """32 of ``c32k3`` and ``FC32``; None for what has no number that must be said."""
+    """Return the 32 of ``c32k3`` and ``FC32``, or None for layers without a required number."""
     if not isinstance(item, LayerText):
         return None
     name = item.op.letters().get("")
-    needed = name is not None and type(item.op).model_fields[name].is_required()
-    value = getattr(item.op, name) if name and needed else None
+    is_required = name is not None and type(item.op).model_fields[name].is_required()
+    value = getattr(item.op, name) if name and is_required else None
     return value if type(value) is int else None
 
 
 def _parametrised(layer: LayerText, width: Callable[[int], str], stride: Callable[[int], str]) -> str:
-    """The text of a layer with something else in place of its width and stride."""
-    tight, paren, named = layer.text.partition("(")
-    tight = _STRIDE.sub(lambda found: f"s{stride(int(found[1]))}", tight)
-    number = _width(layer)
-    if number is not None:
+    """Return the text of a layer with replaced width and stride."""
+    compact, paren, named = layer.text.partition("(")
+    compact = _STRIDE.sub(lambda match: f"s{stride(int(match[1]))}", compact)
+    channels = _width(layer)
+    if channels is not None:
         kind = layer.op.kind
-        tight = kind + width(number) + tight[len(kind) + len(str(number)) :]
-    return tight + paren + named
+        compact = kind + width(channels) + compact[len(kind) + len(str(channels)) :]
+    return compact + paren + named
 
 
 def _definition(name: str, group: Sequence[_Unit]) -> Definition:
-    """A block for units that are alike; made from one with a projection, if there is one."""
+    """Return the definition of a block for a group of units."""
+    # A unit with a projection is the better template: `fitting` makes the projection optional.
     template = next((unit for unit in group if unit.join.operands[1]), group[0])
     fitting = bool(template.join.operands[1]) and not all(unit.join.operands[1] for unit in group)
     widths, strides = {unit.width for unit in group}, {unit.stride for unit in group}
-    # what c is in the template: what its own call states, if that is the same part of the width in all calls
+    # Value of c in the template: the argument of its original call, if all calls have the same ratio of width to c.
     base: int | None = None
     if len(widths) > 1:
-        parts = {Fraction(unit.width, unit.stated) if unit.width and unit.stated else None for unit in group}
-        base = template.width if None in parts or len(parts) > 1 else template.stated
+        ratios = {Fraction(unit.width, unit.stated) if unit.width and unit.stated else None for unit in group}
+        base = template.width if None in ratios or len(ratios) > 1 else template.stated
     step = template.stride if len(strides) > 1 and template.stride > 1 else None
 
-    def width(number: int) -> str:
-        if base is None or (number % base and base % number):
-            return str(number)
-        times, part = number // base, base // number
-        return "$(c)" if times == part == 1 else f"$({times}*c)" if times > 1 else f"$(c/{part})"
+    def width(channels: int) -> str:
+        if base is None or (channels % base and base % channels):
+            return str(channels)
+        factor, divisor = channels // base, base // channels
+        return "$(c)" if factor == divisor == 1 else f"$({factor}*c)" if factor > 1 else f"$(c/{divisor})"
 
-    def stride(number: int) -> str:
-        return "$(s)" if number == step else str(number)
+    def stride(value: int) -> str:
+        return "$(s)" if value == step else str(value)
 
     def change(items: TextItems) -> TextItems:
         return tuple(
@@ -174,13 +178,13 @@ def _definition(name: str, group: Sequence[_Unit]) -> Definition:
         )
 
     join, *end = change(template.items)
-    assert isinstance(join, MergeText)  # noqa: S101 -- units begin with one
+    assert isinstance(join, MergeText)  # noqa: S101 -- the first item of a unit is its join
     parameters = ", ".join([*(["c"] if base is not None else []), *(["s=1"] if step is not None else [])])
     return Definition(name, parameters, (replace(join, fitting=fitting), *end))
 
 
-def _stated(network: Network, join: int) -> int | None:
-    """The c of the call of the innermost block that a join is in."""
+def _call_width(network: Network, join: int) -> int | None:
+    """Return the argument c of the innermost block call around a join, or None."""
     path = network.nodes[join].path
     arguments = path[-1].arguments if path and path[-1].kind == "block" else ""
     values = {piece.letter: piece.value for piece in split_arguments(arguments)}
@@ -189,14 +193,14 @@ def _stated(network: Network, join: int) -> int | None:
 
 
 def _labels(network: Network, groups: Sequence[Sequence[_Unit]]) -> Iterator[str]:
-    """What the blocks are called in the network; empty where that may not be, or they have no name."""
-    known = Vocabulary(library=shipped_blocks())
+    """Yield the names of blocks in the network, empty for missing and invalid names."""
+    vocabulary = Vocabulary(library=shipped_blocks())
     taken: set[str] = set()
     for group in groups:
         path = network.nodes[group[0].join.node].path
         label = path[-1].label if path and path[-1].kind == "block" else ""
         plain = label.replace(" ", "")
         words = {*label.split(), plain}
-        good = bool(_WORDS.fullmatch(label)) and not words & _RESERVED and not known.complete(plain)
-        yield label if good and plain not in taken else ""
+        is_valid = bool(_WORDS.fullmatch(label)) and not words & _RESERVED and not vocabulary.complete(plain)
+        yield label if is_valid and plain not in taken else ""
         taken.add(plain)

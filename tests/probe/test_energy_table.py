@@ -285,9 +285,9 @@ def test_csv_holds_the_numbers() -> None:
     ("written", "expected"),
     [
         ("{right}", "holds for the usual estimate"),
-        ("{again}", "holds for the usual estimate, with the first layer at each of 4 time-steps"),
-        ("1mJ", "implies more than every value firing at every time-step; the weights are not trained"),
-        ("1pJ", "implies less than the first layer takes alone"),
+        ("{again}", "holds for the usual estimate with the first layer at each of 4 time-steps"),
+        ("1mJ", "implies more energy than all values firing at every time-step; the weights are untrained"),
+        ("1pJ", "implies less energy than the first layer needs"),
     ],
 )
 def test_claims(written: str, expected: str) -> None:
@@ -303,7 +303,7 @@ def test_claims(written: str, expected: str) -> None:
 def test_a_claim_of_a_trained_network_says_nothing_of_training() -> None:
     (said,) = table(f"{FILE}claim energy 40nJ\n", trained=True).claims()
     assert "trained" not in said
-    assert re.search(r"at a mean rate of \d+\.\d%; what is printed implies one of \d+\.\d%", said)
+    assert re.search(r"at a mean rate of \d+\.\d%; the claim implies a mean rate of \d+\.\d%", said)
 
 
 def run(*arguments: str) -> Any:
@@ -321,7 +321,7 @@ def test_constants_can_be_set(tmp_path: Path) -> None:
     assert usual["claims"][0]["measured"] == usual["estimated_energy"]
     assert sum(usual["differences"].values()) == pytest.approx(usual["counted_energy"] - usual["estimated_energy"])
     text = run("probe", "energy", str(path), "--as", "markdown", "--costs", "1", "2", "--memory-costs", "3", "4").stdout
-    assert "1 pJ a multiply-accumulate (MAC), 2 pJ an accumulation (AC); 3 pJ to read a weight, 4 pJ" in text
+    assert "1 pJ per multiply-accumulate (MAC), 2 pJ per accumulation (AC), 3 pJ per 32-bit weight read, 4 pJ" in text
     assert "as given" in text
 
 

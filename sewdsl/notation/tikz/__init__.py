@@ -1,4 +1,4 @@
-"""network -> TikZ: a picture of each of its blocks, and one of the whole, as Figures 1 and 2 of the paper look."""
+"""TikZ pictures of a network and its blocks, in the style of Figures 1 and 2 of the paper."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["fragment", "tikz"]
 
 
 def tikz(network: Network) -> str:
-    r"""Pictures of a network's distinct blocks, its named values and the whole, as a LaTeX document, a page for each.
+    """Return a LaTeX document with one page per distinct block, per named value and for the network.
 
-    Blocks are distinct if they differ in more than widths: one that projects its shortcut is another one.
+    Blocks that only differ in widths share a page. A block with a projection on its shortcut is distinct.
 
     Raises:
-        UnwritableNetwork: no text of the language gives this network; the message names a node.
+        UnwritableNetwork: If no text of the language compiles to this network. The message names a node.
     """
     pictures = "\n".join(_pictures(network))
     return (
@@ -39,32 +39,32 @@ def tikz(network: Network) -> str:
 
 
 def fragment(network: Network) -> str:
-    r"""The same pictures for a paper of one's own: after their colours and styles, one ``tikzpicture`` for each.
+    """Return the pictures for inclusion in a paper: colours and styles, then one ``tikzpicture`` each.
 
     Raises:
-        UnwritableNetwork: no text of the language gives this network; the message names a node.
+        UnwritableNetwork: If no text of the language compiles to this network. The message names a node.
     """
     packages = f"% In the preamble: \\usepackage{{tikz}} \\usetikzlibrary{{{LIBRARIES}}}"
     return "\n".join([packages, style_preamble(), *_pictures(network)])
 
 
 def _pictures(network: Network) -> Iterator[str]:
-    whole, body = calls_by_path(network) if has_paths(network) else body_with_own_blocks(network)[1:]
-    words = BoxTexts(network)
+    unfolded, body = calls_by_path(network) if has_paths(network) else body_with_own_blocks(network)[1:]
+    box_texts = BoxTexts(network)
 
     def texts_of(items: TextItems) -> dict[int, BoxText]:
-        return {first_node(box): words.box(box) for box in drawn_boxes(items)}
+        return {first_node(box): box_texts.box(box) for box in drawn_boxes(items)}
 
-    note = partial(first_copy_note, network, words)
-    for block in distinct_blocks(words, (whole, body)):
-        picture = Picture(network, block.items, block.texts(words), note)
+    note = partial(first_copy_note, network, box_texts)
+    for block in distinct_blocks(box_texts, (unfolded, body)):
+        picture = Picture(network, block.items, block.texts(box_texts), note)
         yield f"% {replace_unprintable(block.caption)}\n{picture.block(BoxText.of(block.caption).source)}"
     lets, body = split_lets(body)
     for let in lets:
         picture = Picture(network, let.items, texts_of(let.items), note)
         yield f"% {let.name}\n{picture.value(BoxText.of(let.name).source)}"
     if network.outputs:
-        return  # each of them has a picture
+        return  # Each output is a named value, which has a picture.
     name, steps = short_name(network), network.settings.steps
     caption = f"{BoxText.of(name).source}, $T={steps}$" if steps > 1 else BoxText.of(name).source
     yield f"% {name}\n{Picture(network, body, texts_of(body), note).net(caption)}"

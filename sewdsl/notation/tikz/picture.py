@@ -1,7 +1,7 @@
-"""One picture: boxes from top to bottom, each placed below what it reads, so that TeX finds the places.
+"""TikZ source of one picture: boxes from top to bottom, placed relative to each other.
 
-Nodes are named after their kinds, ``conv1``, for an author who adds to a picture; colours and styles are defined once,
-in front of all pictures, for an author who changes them.
+TikZ nodes are named after their kinds, e.g. ``conv1``, so that authors can add to a picture. Colours and styles are
+defined once, before all pictures.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ _FAMILIES: tuple[FamilyStyle, ...] = (*(look for classes, look in FAMILIES if Jo
 
 
 def style_of(op: Op) -> str:
-    """The style of a layer's box."""
+    """Return the TikZ style of the box of a layer."""
     return f"sew {layer_style(op).name}"
 
 
 def style_preamble() -> str:
-    """What all pictures need: the colours of the drawings of ``sewdsl draw``, and the styles."""
+    """Return the definitions of colours, as in ``sewdsl draw``, and styles for all pictures."""
     colours = "".join(
         f"\\definecolor{{sew-{look.name}}}{{HTML}}{{{look.fill[1:]}}}\n"
         f"\\definecolor{{sew-{look.name}-edge}}{{HTML}}{{{look.edge[1:]}}}\n"
@@ -71,23 +71,25 @@ def style_preamble() -> str:
 
 
 BOX, GAP, LEAD, TO_JOIN, JOIN = 5.0, 4.0, 5.0, 8.0, 5.0
-"""Millimetres: height of a box, between boxes, after a fork, from a side to its join, across a join."""
+"""Lengths in mm: height of a box, gap between boxes, lead after a fork, distance to a join, diameter of a join."""
 ARC, SIDE, ALONE = 5.0, 6.0, 12.0
-"""Millimetres from a branch to the arc and to the boxes of the shortcut; from where there is no branch to the arc."""
+"""Distances in mm from the branch to the arc and to the boxes of the shortcut, and to the arc without a branch."""
 NARROWEST, BESIDE, SIZE, SERIF = 19.0, 4.0, 9.0, 0.9 * 25.4 / 72
-"""Of the boxes of a picture: least width and margins in millimetres, size of the text in points; millimetres in a point
-of a line of text, of which one with serifs needs less."""
+"""Smallest width and margins of a box in mm, font size in pt, and mm per pt of text width. Serif fonts are narrower
+than the measured font."""
 SYMBOLS = {"ADD": "$+$", "AND": r"$\wedge$", "IAND": r"$\wedge$"}
-"""What is in the circle of a join, if not its name."""
+"""Symbols in the circles of joins. Other joins show their names."""
 NEGATED_JOINS = frozenset({"IAND"})
-"""The joins whose branch ends in the small circle of a negation."""
+"""Joins whose branch ends in the small circle of a negation."""
 
 
 class Signals(NamedTuple):
-    """What a block's signals are called.
+    """Names of the signals of a block.
 
     Attributes:
-        branch: What the branch of its join gives, if that is spikes.
+        read: Input.
+        branch: Output of the branch, empty unless it has spikes.
+        given: Output.
     """
 
     read: str
@@ -96,32 +98,38 @@ class Signals(NamedTuple):
 
 
 SPIKES = Signals("S^l[t]", "A^l[t]", "O^l[t]")
-"""Of Figure 1(b) and (c)."""
+"""Signals of Figure 1(b) and (c)."""
 REALS = Signals("X^l", "", "Y^l")
-"""Of Figure 1(a)."""
+"""Signals of Figure 1(a)."""
 
 
 class _Start(NamedTuple):
-    """Where the next node goes.
+    """Position and incoming edge of the next node.
 
     Attributes:
-        place: ``below=of bn1``.
-        way: ``(bn1) --``.
+        node: Name of the previous node.
+        position: Option of the next node, e.g. ``below=of bn1``.
+        edge: First part of the edge, e.g. ``(bn1) --``.
     """
 
     node: str
-    place: str
-    way: str
+    position: str
+    edge: str
 
     @classmethod
     def below(cls, node: str, note: str = "") -> _Start:
-        """Below a node, perhaps with a note at the line."""
+        """Return a position below a node, with an optional note at the edge."""
         label = f" node[sew note, right] {{{note}}}" if note else ""
         return cls(node, f"below=of {node}", f"({node}) --{label}")
 
 
 class Picture:
-    """Writes one picture."""
+    """Writer of one picture.
+
+    Args:
+        texts: Texts of the boxes by first node.
+        first_copy_note: Returns the note at a repeat.
+    """
 
     def __init__(
         self,
@@ -142,57 +150,58 @@ class Picture:
         self._framed: Signals | None = None
 
     def block(self, caption: str) -> str:
-        """The items as what a block is made of."""
+        """Draw the items as the body of a block."""
         signals = SPIKES if any(map(_spikes, walk_items(self._items))) else REALS
         if sum(isinstance(item, MergeText) and item.is_join for item in self._items) == 1:
             self._framed = signals
-        return self._whole(f"${signals.read}$", f"${signals.given}$", caption)
+        return self._tikzpicture(f"${signals.read}$", f"${signals.given}$", caption)
 
     def value(self, name: str) -> str:
-        """The items as what a named value is made of."""
-        return self._whole(f"Input {_size(self._nodes[0].output.shape)}", name, "")
+        """Draw the items as the body of a named value."""
+        return self._tikzpicture(f"Input {_size(self._nodes[0].output.shape)}", name, "")
 
     def net(self, caption: str) -> str:
-        """The items as a whole network, with shapes where they change."""
+        """Draw the items as a network, with shapes where they change."""
         self._shape = self._nodes[0].output.shape
-        given = self._nodes[self._network.output].output.shape
-        return self._whole(f"Input {_size(self._shape)}", f"Output {_size(given)}", caption)
+        output_shape = self._nodes[self._network.output].output.shape
+        return self._tikzpicture(f"Input {_size(self._shape)}", f"Output {_size(output_shape)}", caption)
 
-    def _whole(self, read: str, given: str, caption: str) -> str:
+    def _tikzpicture(self, input_text: str, output_text: str, caption: str) -> str:
         items = self._items
         first = items[0] if items else None
-        if isinstance(first, ReadText):  # it is what comes in
-            items, read = items[1:], self._name_of(first)
+        if isinstance(first, ReadText):  # The named value is the input of the picture.
+            items, input_text = items[1:], self._name_of(first)
         alone = first is not None and _is_alone(first)
-        self._lines.append(r"\coordinate (in);" if alone else rf"\node[sew signal] (in) {{{read}}};")
+        self._lines.append(r"\coordinate (in);" if alone else rf"\node[sew signal] (in) {{{input_text}}};")
         end = self._flow(items, _Start.below("in"), None)
-        self._lines.append(rf"\node[sew signal, {end.place}] (out) {{{given}}};")
-        self._edges.append(rf"\draw[sew line] {end.way} (out);")
-        below = rf"\node[sew caption, anchor=north] at (current bounding box.south) {{{caption}}};"
-        lines = "\n  ".join([*self._lines, *self._edges, below])
-        wide = f"sew layer/.append style={{minimum width={self._width}mm}}"
-        return f"\\begin{{tikzpicture}}[sew, {wide}]\n  {lines}\n\\end{{tikzpicture}}\n"
+        self._lines.append(rf"\node[sew signal, {end.position}] (out) {{{output_text}}};")
+        self._edges.append(rf"\draw[sew line] {end.edge} (out);")
+        # Edges follow all nodes, since they refer to nodes by name; the caption follows both.
+        caption_node = rf"\node[sew caption, anchor=north] at (current bounding box.south) {{{caption}}};"
+        lines = "\n  ".join([*self._lines, *self._edges, caption_node])
+        box_width = f"sew layer/.append style={{minimum width={self._width}mm}}"
+        return f"\\begin{{tikzpicture}}[sew, {box_width}]\n  {lines}\n\\end{{tikzpicture}}\n"
 
-    def _flow(self, items: TextItems, start: _Start, gives: int | None) -> _Start:
-        """Writes a sequence; what follows it starts at the end that is returned.
+    def _flow(self, items: TextItems, start: _Start, output: int | None) -> _Start:
+        """Draw a sequence, and return the start of the items after it.
 
         Args:
-            gives: The node whose output the sequence gives; None: that is not to be noted.
+            output: Node of the output of the sequence, for a note about its shape, or None.
         """
         for item, following in zip_longest(items, items[1:]):
-            source = self._nodes[first_node(following)].sources[0] if following else gives
+            source = self._nodes[first_node(following)].sources[0] if following else output
             start = _Start.below(self._item(item, start), self._note(source))
         return start
 
     def _note(self, source: int | None) -> str:
-        """The shape of what a node gives, if it is another than was last said."""
+        """Return the output shape of a node, or an empty text if it equals the last noted shape."""
         if self._shape is None or source is None or self._nodes[source].output.shape == self._shape:
             return ""
         self._shape = self._nodes[source].output.shape
         return _size(self._shape)
 
     def _item(self, item: TextItem, start: _Start) -> str:
-        """Writes an item; the name of the node that gives its output."""
+        """Draw an item, and return the name of its output node."""
         match item:
             case LayerText(op=op):
                 return self._box(_stem(op.key), style_of(op), self._text(item), start)
@@ -207,9 +216,9 @@ class Picture:
             case ReadText():
                 name = self._name("value")
                 self._inside.append(name)
-                self._lines.append(rf"\node[sew signal, {start.place}] ({name}) {{{self._name_of(item)}}};")
+                self._lines.append(rf"\node[sew signal, {start.position}] ({name}) {{{self._name_of(item)}}};")
                 return name
-        raise AssertionError(f"a network begins with its named values, not with {item}")
+        raise AssertionError(f"unexpected item in a body: {item}")
 
     def _name_of(self, value: ReadText) -> str:
         return BoxText.of(value.name).source
@@ -220,12 +229,13 @@ class Picture:
     def _box(self, stem: str, style: str, text: BoxText, start: _Start) -> str:
         name = self._name(stem)
         self._inside.append(name)
-        self._lines.append(rf"\node[{style}, {start.place}] ({name}) {{{text.source}}};")
-        self._edges.append(rf"\draw[sew line] {start.way} ({name});")
+        self._lines.append(rf"\node[{style}, {start.position}] ({name}) {{{text.source}}};")
+        self._edges.append(rf"\draw[sew line] {start.edge} ({name});")
         return name
 
     def _repeat(self, repeat: RepeatText, start: _Start) -> str:
-        """Writes one copy, and a brace that says how many there are; shapes differ from copy to copy."""
+        """Draw one copy, and a brace with the number of copies."""
+        # Shapes differ between copies, so none are noted inside.
         (outer, self._inside), (shape, self._shape) = (self._inside, []), (self._shape, None)
         last = self._flow(repeat.items, start, None).node
         self._shape = shape
@@ -235,84 +245,88 @@ class Picture:
         label = rf"node[left=1.5mm] ({times}) {{$\times{repeat.count}$}}"
         self._lines.append(rf"\draw[sew brace] {low} -- {label} {high};")
         self._inside = [*outer, *self._inside, times]
-        said = self._first_copy_note(repeat)
-        if said:
+        note_text = self._first_copy_note(repeat)
+        if note_text:
             note = self._name("note")
-            place = f"anchor=north east, align=right] ({note}) at ({times}.south east)"
-            self._lines.append(rf"\node[sew note, {place} {{{BoxText.of(said).source}}};")
+            options = f"anchor=north east, align=right] ({note}) at ({times}.south east)"
+            self._lines.append(rf"\node[sew note, {options} {{{BoxText.of(note_text).source}}};")
             self._inside.append(note)
         return last
 
     def _merge(self, merge: MergeText, start: _Start) -> str:
-        """Writes the operands from left to right, and the circle where they meet; a box, if it is no join."""
+        """Draw the operands from left to right, and the circle of a join or the box of another merge below."""
         fork = self._name("fork")
-        self._lines.append(rf"\coordinate[{start.place}] ({fork});")
+        self._lines.append(rf"\coordinate[{start.position}] ({fork});")
         if not _is_alone(merge):
-            self._edges.append(rf"\draw[sew stem] {start.way} ({fork});")
+            self._edges.append(rf"\draw[sew stem] {start.edge} ({fork});")
         outer, self._inside = self._inside, []
         framed, self._framed = (self._framed, None) if merge.is_join else (None, self._framed)
         first, *others = zip(merge.operands, self._nodes[merge.node].inputs, strict=True)
-        begin = _Start(fork, f"below={LEAD:g}mm of {fork}", f"({fork}) --")
-        a = self._flow(first[0], begin, first[1])
-        edge = self._branch(framed) if first[0] else fork
+        below_fork = _Start(fork, f"below={LEAD:g}mm of {fork}", f"({fork}) --")
+        branch_end = self._flow(first[0], below_fork, first[1])
+        left = self._branch(framed) if first[0] else fork
         sides = []
-        for operand, gives in others:
-            sides.append(self._side(merge, operand, fork, edge, gives))
+        for operand, source in others:
+            sides.append(self._side(merge, operand, fork, left, source))
             if len(sides) < len(others):
-                edge = self._extent("extent", "sew extent")
+                left = self._extent("extent", "sew extent")
         circle = self._name(_stem(merge.op.key))
-        place = f", below={TO_JOIN:g}mm of {a.node}] ({circle})"
-        longest = max(range(len(merge.operands)), key=lambda which: (self._length(merge.operands[which]), -which))
+        position = f", below={TO_JOIN:g}mm of {branch_end.node}] ({circle})"
+        # The circle is below the longest operand, so that no edge points upwards.
+        longest = max(range(len(merge.operands)), key=lambda index: (self._length(merge.operands[index]), -index))
         if longest:
-            place = f", anchor=north] ({circle}) at ([yshift=-{TO_JOIN:g}mm]{sides[longest - 1].node}.south -| {fork})"
-        joins = isinstance(merge.op, Join)
-        symbol = SYMBOLS.get(merge.op.kind, BoxText.of(merge.op.kind if joins else merge.name).source)
-        look = "sew join" if joins else f"sew layer, {style_of(merge.op)}"
-        self._lines.append(rf"\node[{look}{place} {{{symbol}}};")
-        style = "sew negated" if merge.op.kind in NEGATED_JOINS else "sew line"
+            end = f"{sides[longest - 1].node}.south -| {fork}"
+            position = f", anchor=north] ({circle}) at ([yshift=-{TO_JOIN:g}mm]{end})"
+        is_join = isinstance(merge.op, Join)
+        symbol = SYMBOLS.get(merge.op.kind, BoxText.of(merge.op.kind if is_join else merge.name).source)
+        node_style = "sew join" if is_join else f"sew layer, {style_of(merge.op)}"
+        self._lines.append(rf"\node[{node_style}{position} {{{symbol}}};")
+        edge_style = "sew negated" if merge.op.kind in NEGATED_JOINS else "sew line"
         spikes = framed and framed.branch and first[0] and _spikes(first[0][-1])
         label = rf" node[sew note, right, pos=0.7] {{${framed.branch}$}}" if framed and spikes else ""
-        self._edges.append(rf"\draw[{style}] {a.way}{label} ({circle});")
-        self._edges += [rf"\draw[sew line] {side.way} ({circle});" for side in sides]
+        self._edges.append(rf"\draw[{edge_style}] {branch_end.edge}{label} ({circle});")
+        self._edges += [rf"\draw[sew line] {side.edge} ({circle});" for side in sides]
         self._inside = [*outer, fork, *self._inside, circle]
         return circle
 
     def _loop(self, loop: MergeText, delay: int, start: _Start) -> str:
-        """Writes the sum and the body from top to bottom, and the feedback next to it from bottom to top."""
+        """Draw the sum and the body from top to bottom, and the feedback next to them from bottom to top."""
         outer, self._inside = self._inside, []
         body, feedback = loop.operands
         circle = self._name("loop")
-        self._lines.append(rf"\node[sew join, {start.place}] ({circle}) {{{SYMBOLS['ADD']}}};")
-        self._edges.append(rf"\draw[sew line] {start.way} ({circle});")
+        self._lines.append(rf"\node[sew join, {start.position}] ({circle}) {{{SYMBOLS['ADD']}}};")
+        self._edges.append(rf"\draw[sew line] {start.edge} ({circle});")
         self._inside.append(circle)
         last = self._flow(body, _Start.below(circle), None)
         extent, corner, fork = self._extent("extent", "sew extent"), self._name("side"), self._name("fork")
         east = f"{extent}.east |- {circle}"
         self._lines.append(rf"\coordinate ({corner}) at ([xshift={SIDE + self._width / 2:g}mm]{east});")
         boxes = [LayerText(self._nodes[delay].op.kind, self._nodes[delay].op, delay), *feedback]
-        above, place = "", f"below={LEAD:g}mm of {corner}"
+        above, position = "", f"below={LEAD:g}mm of {corner}"
         for item in reversed(boxes):
             name = self._name(_stem(item.op.key) if isinstance(item, LayerText) else "block")
-            look = style_of(item.op) if isinstance(item, LayerText) else BLOCK_STYLE
-            known = isinstance(item, LayerText | BlockText) and item is not boxes[0]
-            text = self._text(item) if known else BoxText.of(item_text(item))  # type: ignore[arg-type]
-            self._lines.append(rf"\node[{look}, {place}] ({name}) {{{text.source}}};")
+            style = style_of(item.op) if isinstance(item, LayerText) else BLOCK_STYLE
+            # The delay has no text of its own: it is part of the loop.
+            has_text = isinstance(item, LayerText | BlockText) and item is not boxes[0]
+            text = self._text(item) if has_text else BoxText.of(item_text(item))  # type: ignore[arg-type]
+            self._lines.append(rf"\node[{style}, {position}] ({name}) {{{text.source}}};")
             self._edges.append(rf"\draw[sew line] ({name}) {'--' if above else '|-'} ({above or circle});")
             self._inside.append(name)
-            above, place = name, f"below=of {name}"
+            above, position = name, f"below=of {name}"
+        # The fork is below the longer of body and feedback.
         end = f"below={LEAD:g}mm of {last.node}"
         if LEAD + self._length(tuple(boxes)) > JOIN / 2 + bool(body) * GAP + self._length(body):
             end = f"at ([yshift=-{LEAD:g}mm]{above}.south -| {circle})"
         self._lines.append(
             rf"\coordinate ({fork}) {end};" if end.startswith("at") else rf"\coordinate[{end}] ({fork});"
         )
-        self._edges.append(rf"\draw[sew stem] {last.way} ({fork});")
+        self._edges.append(rf"\draw[sew stem] {last.edge} ({fork});")
         self._edges.append(rf"\draw[sew line] ({fork}) -| ({above});")
         self._inside = [*outer, *self._inside, fork]
         return fork
 
     def _branch(self, framed: Signals | None) -> str:
-        """What the shortcut passes by on its way: everything of the branch; a frame in the picture of a block."""
+        """Draw a node around the branch, as a frame in the picture of a block, and return its name."""
         extent = self._extent("branch", "sew branch" if framed else "sew extent")
         if framed:
             label = self._name("function")
@@ -321,24 +335,30 @@ class Picture:
             self._inside += [extent, label]
         return extent
 
-    def _side(self, merge: MergeText, operand: TextItems, fork: str, edge: str, gives: int) -> _Start:
-        """Writes another operand than the first, next to the middle of that; an arc, if it is the identity."""
+    def _side(self, merge: MergeText, operand: TextItems, fork: str, left: str, source: int) -> _Start:
+        """Draw an operand to the right of the previous ones, or an arc for the identity, and return its end.
+
+        Args:
+            left: Node around the previous operands, or the fork.
+            source: Node of the output of the operand.
+        """
         first = merge.operands[0]
         corner = self._name("side" if operand else "arc")
         if not operand:
-            away = f"xshift={ARC:g}mm]{edge}.east" if edge != fork else f"shift={{({ALONE:g}mm, {-LEAD:g}mm)}}]{fork}"
-            self._lines.append(rf"\coordinate ({corner}) at ([{away});")
+            offset = f"xshift={ARC:g}mm]{left}.east" if left != fork else f"shift={{({ALONE:g}mm, {-LEAD:g}mm)}}]{fork}"
+            self._lines.append(rf"\coordinate ({corner}) at ([{offset});")
             self._inside.append(corner)
             return _Start(corner, "", f"({fork}) -| ({corner}) |-")
-        east = f"{edge}.east |- {fork}" if edge != fork else fork
+        east = f"{left}.east |- {fork}" if left != fork else fork
         self._lines.append(rf"\coordinate ({corner}) at ([xshift={SIDE + self._width / 2:g}mm]{east});")
+        # Centre a shorter operand next to the branch.
         drop = LEAD + max(0, (self._length(first) - self._length(operand)) / 2)
         start = _Start(fork, f"below={drop:g}mm of {corner}", f"({fork}) -|")
-        end = self._flow(operand, start, gives)
-        return end._replace(way=end.way.replace("--", "|-", 1))
+        end = self._flow(operand, start, source)
+        return end._replace(edge=end.edge.replace("--", "|-", 1))
 
     def _length(self, items: TextItems) -> float:
-        """About how long a sequence is, in millimetres."""
+        """Return the approximate height of a sequence in mm."""
         lengths = [self._length_of(item) for item in items]
         return sum(lengths) + GAP * max(0, len(lengths) - 1)
 
@@ -355,7 +375,7 @@ class Picture:
                 return BOX
 
     def _extent(self, stem: str, style: str) -> str:
-        """A node around everything since the last look."""
+        """Draw a node around all nodes in ``_inside``, and return its name."""
         name = self._name(stem)
         self._lines.append(rf"\node[{style}, fit={' '.join(f'({inner})' for inner in self._inside)}] ({name}) {{}};")
         return name
@@ -366,7 +386,7 @@ class Picture:
 
 
 def _is_alone(item: TextItem) -> bool:
-    """Whether nothing flows into an item: it is a merge of sequences that begin with named values."""
+    """Return whether an item has no input: a merge of sequences that all begin with named values."""
     return (
         isinstance(item, MergeText)
         and item.delay is None
@@ -375,7 +395,7 @@ def _is_alone(item: TextItem) -> bool:
 
 
 def _stem(key: str) -> str:
-    """What TikZ takes in a node's name, of anybody's key."""
+    """Return the letters of a key, which are valid in the name of a TikZ node."""
     return re.sub("[^a-z]", "", key.lower()) or "layer"
 
 
