@@ -41,7 +41,8 @@ def _answer_with_error(reason: str) -> None:
     Editors show the error to the user, but write standard error to a log file.
     """
     length = 0
-    with suppress(ValueError):
+    # The first message may be malformed.
+    with suppress(ValueError, KeyError, TypeError):
         while header := sys.stdin.buffer.readline().strip():
             name, _, value = header.partition(b":")
             length = int(value) if name.lower() == b"content-length" else length

@@ -307,7 +307,7 @@ class TestRefuses:
     def test_a_name_that_says_no_format(self, tmp_path: Path) -> None:
         result = convert(saved(weights(), tmp_path / "in.pth"), tmp_path / "out.bin")
         assert result.exit_code == 2
-        assert "not with '.bin'" in result.stderr
+        assert "got '.bin'" in result.stderr
 
 
 class TestNeurons:

@@ -122,9 +122,9 @@ def test_output_that_is_not_last() -> None:
 @pytest.mark.parametrize(
     ("op", "message"),
     [
-        (Conv(channels=4, kernel=(3, 3)), r"n1 \(c\): .*c4k3s1d1g1 is not what anything is read as here"),
-        (TdBatchNorm(), r"n1 \(tdBN\): tdBN\(.*\) is not what anything is read as here"),
-        (Input(shape=(4, 8, 8)), r"n1 \(input\): only layers, activations and merges follow the input"),
+        (Conv(channels=4, kernel=(3, 3)), r"n1 \(c\): no text has the value .*c4k3s1d1g1 here"),
+        (TdBatchNorm(), r"n1 \(tdBN\): no text has the value tdBN\(.*\) here"),
+        (Input(shape=(4, 8, 8)), r"n1 \(input\): only layers, activations and merges can follow the input"),
     ],
 )
 def test_ops_that_are_never_read(op: Op, message: str) -> None:

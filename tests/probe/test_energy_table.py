@@ -322,7 +322,7 @@ def test_constants_can_be_set(tmp_path: Path) -> None:
     assert sum(usual["differences"].values()) == pytest.approx(usual["counted_energy"] - usual["estimated_energy"])
     text = run("probe", "energy", str(path), "--as", "markdown", "--costs", "1", "2", "--memory-costs", "3", "4").stdout
     assert "1 pJ per multiply-accumulate (MAC), 2 pJ per accumulation (AC), 3 pJ per 32-bit weight read, 4 pJ" in text
-    assert "as given" in text
+    assert "custom values" in text
 
 
 @pytest.mark.parametrize(

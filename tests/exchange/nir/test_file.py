@@ -24,8 +24,8 @@ from tests.exchange.nir.settled import noise, settled
 from tests.words import check_words
 
 SAID = re.compile(
-    r"^(\S+): (.+) as nir, [\d,]+ bytes\noutputs of all time-steps differ by (\S+) at most, of (\S+) "
-    r"\(tolerance \S+\)\n  for "
+    r"^(\S+): (.+) as nir, [\d,]+ bytes\noutputs of all time-steps differ by at most (\S+) \(largest value (\S+), "
+    r"tolerance \S+\)\n  for "
 )
 
 

@@ -95,7 +95,7 @@ def test_command(dialect: str, arguments: tuple[str, ...], tmp_path: Path) -> No
     said, checked, *_ = run.stdout.splitlines()
     assert said == f"{out}: Tiny as {dialect}, {len(text):,} bytes"
     assert checked.startswith("outputs differ by ")
-    assert float(checked.split()[3]) < 1e-6
+    assert float(checked.split()[5]) < 1e-6
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -110,7 +110,7 @@ def test_weights_lie_beside_the_file(tmp_path: Path) -> None:
     torch.save(ours.state_dict(), tmp_path / "weights.pt")
     lines = export("tiny", out, "--weights", tmp_path / "weights.pt", "--check").stdout.splitlines()
     assert f"{out.with_suffix('.safetensors')}: weights" in lines
-    assert float(next(line for line in lines if line.startswith("outputs")).split()[3]) < 1e-6
+    assert float(next(line for line in lines if line.startswith("outputs")).split()[5]) < 1e-6
     model = module_from_source(out.read_text(encoding="utf-8"))
     model.load_state_dict(load_file(out.with_suffix(".safetensors")))
     x = torch.rand(2, 1, 8, 8)
