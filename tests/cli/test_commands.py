@@ -310,7 +310,7 @@ class TestNets:
 
     def test_a_sentence_does_not_end_inside_parentheses(self) -> None:
         text = " ".join(run("nets").stdout.split())
-        assert "(He et al. 2016, v1.5: the stride sits on the 3x3 convolution), the ANN" in text
+        assert "(He et al. 2016, v1.5: the stride is in the 3x3 convolution), the ANN" in text
 
     def test_print_one(self) -> None:
         assert run("nets", "7b-net").stdout == (resource_folder("nets") / "7b-net.net").read_text()
