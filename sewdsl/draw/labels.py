@@ -33,10 +33,12 @@ def shape_range_text(shapes: Sequence[tuple[int, ...]]) -> str:
     '32×1×1→11'
     """
     shapes = [key for key, _ in groupby(shapes)]
+    # Shapes with different numbers of axes cannot be written axis by axis.
     if len({len(shape) for shape in shapes}) > 1:
         return _join_with_arrows(["×".join(map(str, shape)) for shape in shapes])
     axes = [_join_with_arrows([str(length) for length in axis]) for axis in zip(*shapes, strict=True)]
     texts = [f"({axis})" if "→" in axis and len(axes) > 1 else axis for axis in axes]
+    # Height and width with the same range are written once.
     if len(texts) > 1 and texts[-1] == texts[-2] and "→" in texts[-1]:
         texts[-2:] = [f"{texts[-1]}²"]
     return "×".join(texts)
@@ -93,8 +95,6 @@ class Labels:
         """Return the label of a node.
 
         ``source`` is the value that it reads, if no line shows it.
-
-        Channels, kernel and stride are always shown, other arguments only if the layer depends on them.
         """
         op = self._ops[index]
         if isinstance(op, Input):
@@ -106,6 +106,7 @@ class Labels:
             letter = letters.get(name)
             if value is None and letter is not None:
                 continue
+            # Channels, kernel and stride are always shown, as in papers. Other arguments only if they matter.
             if letter not in ALWAYS_SHOWN and name in redundant:
                 continue
             if letter is None:
@@ -157,6 +158,7 @@ def narrow_label(label: Label) -> Label:
 
 def _compact(value: object) -> str:
     """Format the value of an argument in compact notation."""
+    # Equal height and width are written once.
     if isinstance(value, tuple):
         return "x".join(map(str, dict.fromkeys(value)))
     return str(int(value)) if isinstance(value, bool) else str(value)

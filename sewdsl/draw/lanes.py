@@ -92,7 +92,7 @@ class Lanes:
         self._zones: dict[int, ZoneLanes] = {}
         self._columns: dict[tuple[int, int], PictureItems] = {}
         self._readers: dict[PictureLayer, list[int]] = {}
-        self._begins: dict[PictureLayer, int] = {}
+        self._start_items: dict[PictureLayer, int] = {}
         self._plan(items, None, closed=True)
 
     def row(self, items: PictureItems) -> RowLanes:
@@ -116,7 +116,7 @@ class Lanes:
         spans: dict[PictureLayer, tuple[int, int]] = {}
         exits: dict[int, PictureLayer] = {}
         # Values of other columns pass above this column if it does not read them.
-        for value, start_item in self._begins.items():
+        for value, start_item in self._start_items.items():
             local_readers = [reader for reader in self._readers[value] if start <= reader < stop]
             if start <= start_item + 1 < stop:
                 exits[start_item - start] = value
@@ -132,7 +132,7 @@ class Lanes:
         """Return the values of a column that later columns read."""
         return tuple(
             value
-            for value, begin in self._begins.items()
+            for value, begin in self._start_items.items()
             if start <= begin + 1 < stop and any(reader >= stop for reader in self._readers[value])
         )
 
@@ -173,7 +173,7 @@ class Lanes:
         exits = {start_item: each for each, start_item in own_origin.items()}
         self._rows[id(items)] = RowLanes(tuple(starts), tuple(straight), exits, _tracks(spans))
         if items is self._items:
-            self._begins, self._readers = own_origin, readers
+            self._start_items, self._readers = own_origin, readers
         return outer_values
 
     def _start(self, item: PictureItem, previous: PictureLayer | None) -> tuple[PictureLayer | None, bool]:
@@ -275,6 +275,7 @@ def _tracks(spans: Mapping[PictureLayer, tuple[int, int]]) -> dict[PictureLayer,
     """
     tracks: dict[PictureLayer, int] = {}
     occupied: list[list[tuple[int, int]]] = []
+    # Shortest first: these lanes are next to the axis.
     for value, (start, end) in sorted(spans.items(), key=lambda span: span[1][1] - span[1][0]):
         free = (
             track

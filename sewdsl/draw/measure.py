@@ -154,7 +154,7 @@ class Measure:
         if narrow:
             self._labels = {layer: narrow_label(label) for layer, label in self._labels.items()}
         self._measured: dict[int, tuple[PictureItems | PictureItem, Extent]] = {}
-        self._noted = False  # Whether a measured frame has a note.
+        self._has_notes = False  # Whether a measured frame has a note.
         words = [*self._labels.values(), self.readout_label]
         widths = [text_width(label.title, TEXT) for label in words]
         widths += [text_width(line, DETAIL) for label in words for line in label.details]
@@ -215,7 +215,7 @@ class Measure:
     @property
     def smallest(self) -> float:
         """Smallest font size of boxes, frames and lines, as a renderer rounds it."""
-        small = any(label.details for label in (*self._labels.values(), self.readout_label)) or self._noted
+        small = any(label.details for label in (*self._labels.values(), self.readout_label)) or self._has_notes
         return float(int(DETAIL)) if small else SMALL
 
     def size(self, layer: PictureLayer | None) -> tuple[float, float]:
@@ -292,7 +292,7 @@ class Measure:
         count, copies = item.last - item.first + 1, copies_text(item)
         differences = list(dict.fromkeys(self._differences(*item.compared))) if item.compared else []
         differs = cut(f"differs: {', '.join(differences)}", LONGEST_DIFFERENCE) if differences else ""
-        note = " · ".join(filter(None, (self._way(item), self._first_input(item), differs)))
+        note = " · ".join(filter(None, (self._copy_shapes(item), self._first_input(item), differs)))
         match item.items:
             # The block has no frame of its own, so that the frame of the fold shows its arguments.
             case (PictureBlock(name, value=False, note=block_note),):
@@ -301,7 +301,7 @@ class Measure:
                 return Title(title, note, FOLDED_BLOCK, item.key)
         return Title(copies, note, FOLD, item.key)
 
-    def _way(self, fold: PictureRepeat) -> str:
+    def _copy_shapes(self, fold: PictureRepeat) -> str:
         """Return the shapes of the successive copies, if their outputs differ."""
         shapes = [signal.shape for signal in self._wiring.signals(fold.outputs)]
         entry = entry_layer(fold)
@@ -352,18 +352,16 @@ class Measure:
 
     def sequence(self, items: PictureItems) -> Extent:
         """Return the size of a row of items."""
-        return self._once(items, self._sequence)
+        return self._cached(items, self._sequence)
 
     def item(self, item: PictureItem) -> Extent:
         """Return the size of one item."""
-        return self._once(item, self._item)
+        return self._cached(item, self._item)
 
-    def _once(self, part: Part, measure: Callable[[Part], Extent]) -> Extent:
-        """Return the size of a part, measured once: enclosing parts need it several times.
-
-        Parts are keyed by identity, since a comparison would take as long as measuring. They are stored with their
-        sizes, so that no identity is reused.
-        """
+    def _cached(self, part: Part, measure: Callable[[Part], Extent]) -> Extent:
+        """Return the size of a part, measured once: enclosing parts need it several times."""
+        # Keyed by identity, since a comparison would take as long as measuring. The part is stored with its size:
+        # otherwise its identity could be reused.
         measured = self._measured.get(id(part))
         if measured is None:
             measured = self._measured[id(part)] = part, measure(part)
@@ -374,7 +372,7 @@ class Measure:
         if not items:
             return Extent(0.0, 0.0, 0.0)
         extents = [self.item(item) for item in items]
-        gaps = [self.gap(items, number) for number in range(len(items) - 1)]
+        gaps = [self.gap(items, index) for index in range(len(items) - 1)]
         return Extent(
             sum(extent.length for extent in extents) + sum(gap.length for gap in gaps),
             max(extent.near for extent in extents),
@@ -412,7 +410,7 @@ class Measure:
             case PictureBlock() | PictureRepeat():
                 title = self.title(item)
                 # The smallest font of the picture depends on whether any frame has a note.
-                self._noted |= bool(title.note)
+                self._has_notes |= bool(title.note)
                 items, gives = framed_items(item)
                 length, near, far = self.sequence(items)
                 length += GAP if gives else 0

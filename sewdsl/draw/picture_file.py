@@ -63,7 +63,7 @@ def render(
                 resolution = PIXELS if width and width.unit == "px" else RESOLUTION
                 return _run(program, dot_text, ["-Tpng", f"-Gdpi={resolution}"], timeout)
             svg = _centre_text(_run(program, dot_text, ["-Tsvg"], timeout))
-            svg = svg if width is None else _sized(svg, width)
+            svg = svg if width is None else _set_size(svg, width)
             return pdf(svg) if format == "pdf" else svg
         except RenderingError as error:
             failures.append(str(error))
@@ -103,13 +103,9 @@ _VIEWPORT = re.compile(rb'<polygon [^>]*points="([^"]*)"')
 _ZOOM = re.compile(rb"scale\(([^ )]*)")
 
 
-def _sized(svg: bytes, width: Length) -> bytes:
-    """Replace the size of an SVG by the requested width.
-
-    Renderers round it to whole points.
-
-    The exact size is that of the background.
-    """
+def _set_size(svg: bytes, width: Length) -> bytes:
+    """Replace the size of an SVG by the requested width."""
+    # Renderers round the size to whole points. The background has the exact size.
     background, zoom = _VIEWPORT.search(svg), _ZOOM.search(svg)
     if background is None or zoom is None:
         return svg
@@ -125,10 +121,8 @@ _START = re.compile(rb'text-anchor="start" x="[^"]+"')
 
 
 def _centre_text(svg: bytes) -> bytes:
-    """Centre the lines of a node's label in the node.
-
-    Renderers write the start of a line with several font sizes, computed with a font that the reader may not have.
-    """
+    """Centre the lines of a node's label in the node."""
+    # Renderers compute the start of a line with several font sizes from a font that the reader may not have.
 
     def centre(node: re.Match[bytes]) -> bytes:
         outline = _OUTLINE.search(node[0])

@@ -204,6 +204,7 @@ def entry_layer(item: PictureItem) -> PictureLayer | None:
             return item
         case PictureBlock() | PictureRepeat():
             return entry_layer(item.items[0])
+        # An identity operand has no layers.
         case PictureMerge(operands, layer):
             return entry_layer(next((operand[0] for operand in operands if operand), layer))
         case PictureLoop(layer):
@@ -241,7 +242,7 @@ class Wiring:
     def __init__(self, network: Network, items: PictureItems) -> None:
         self.network = network
         self.layers = tuple(drawn_layers(items))
-        self._looped = {loop.delay for loop in loops_in(items)}
+        self._loop_delays = {loop.delay for loop in loops_in(items)}
         self._drawn = {
             index: layer for layer in self.layers for copy in _copies(layer) for index in (*copy, *layer.nodes)
         }
@@ -265,7 +266,7 @@ class Wiring:
     def unseen_source(self, layer: PictureLayer) -> str:
         """Return the name of the value that a delay reads, ``h[t-1]``, if no line shows it, else an empty text."""
         node = self.network.nodes[layer.nodes[0]]
-        if not node.feeds_back or layer in self._looped or isinstance(layer, PictureCall):
+        if not node.feeds_back or layer in self._loop_delays or isinstance(layer, PictureCall):
             return ""
         source = self.network.nodes[node.sources[0]]
         name = next((step.label for step in reversed(source.path) if step.kind == "value"), source.name)
@@ -447,6 +448,7 @@ class _Boxer:
         variants = self._variants.setdefault(block.label, {})
         index = variants.setdefault(outline_key, len(variants))
         letters = f" {_letters(index)}" if self._numbered and self._collapse and len(variants) > 1 else ""
+        # A stride of 1 is omitted.
         title, arguments = f"{block.label.strip() or 'block'}{letters}", block.arguments.removesuffix("s1")
         is_deep = self._depth is not None and level >= self._depth
         if is_deep or (self._collapse and (block.label, outline_key) in self._seen):
@@ -465,10 +467,7 @@ class _Boxer:
     def _call(
         self, items: PictureItems, title: str, arguments: str, copies: int, note: str = ""
     ) -> PictureCall | PictureMerge | None:
-        """Return items as a box, or None if they have several outputs.
-
-        A box with several inputs is part of a merge.
-        """
+        """Return items as a box, or None if they have several outputs."""
         insides: list[list[int]] = [[] for _ in range(copies)]
         for layer in drawn_layers(items):  # Its nodes are ordered by copy.
             nodes_per_copy = len(layer.nodes) // copies
@@ -485,8 +484,10 @@ class _Boxer:
                 return None
             outputs += outputs_of_copy
             sources.append(outside_sources(self._network, inside))
+        # Copies with different numbers of inputs cannot share a box.
         if len(set(map(len, sources))) > 1:
             return None
+        # Only a merge can have several operands: a box with several inputs is the layer of one.
         call = PictureCall(tuple(outputs), title, arguments, tuple(map(tuple, insides)), note)
         return call if len(sources[0]) <= 1 else PictureMerge(((),) * len(sources[0]), call)
 
@@ -514,6 +515,7 @@ class _Boxer:
         letters = node.op.letters()
         width = getattr(node.op, letters[""]) if "" in letters else None
         varied = {letters.get(""), letters.get("s")}
+        # An argument with the value of the width varies with it, e.g. the groups of a depthwise convolution.
         values = [(name, "width" if value == width else value) for name, value in node.op if name not in varied]
         return node.op.kind, tuple(values), node.feeds_back
 
@@ -555,7 +557,7 @@ class _Folder:
     """Builder of items that folds equal copies of repeats."""
 
     def __init__(self, network: Network, *, expand: Unfolded) -> None:
-        self._nodes, self._given, self._expand = network.nodes, network.output_indices, expand
+        self._nodes, self._output_nodes, self._expand = network.nodes, network.output_indices, expand
         self._readers = network.graph.consumers
         self._outputs: dict[int, set[str]] = {}
         for name, index in network.outputs:
@@ -578,7 +580,7 @@ class _Folder:
                 return (PictureMerge(tuple(map(self.sequence, operands, prefixes)), PictureLayer((node,))),)
             case structure.BlockItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
-                output_layer = self._given_by(item, inside)
+                output_layer = self._inner_output_layer(item, inside)
                 return (PictureBlock(step.label, inside, gives=output_layer, arguments=step.arguments),)
             case structure.ValueItem(step, items):
                 inside = self.sequence(items, f"{prefix}{step.key}.")
@@ -601,10 +603,10 @@ class _Folder:
                 ]
                 return self._repeat(sequences, f"{prefix}{steps[0].key}".rpartition(".")[0])
 
-    def _given_by(self, block: structure.BlockItem, items: PictureItems) -> PictureLayer | None:
+    def _inner_output_layer(self, block: structure.BlockItem, items: PictureItems) -> PictureLayer | None:
         """Return the layer with the only output of a block, if that is not its last layer."""
         inside = {*structure.nodes((block,))}
-        outputs = {i for i in inside if i in self._given or not inside.issuperset(self._readers[i])}
+        outputs = {i for i in inside if i in self._output_nodes or not inside.issuperset(self._readers[i])}
         if len(outputs) != 1 or outputs.issubset(exit_layer(items[-1]).nodes):
             return None
         return next(layer for layer in drawn_layers(items) if outputs.issubset(layer.nodes))
@@ -634,6 +636,7 @@ class _Folder:
         def layer_kind(layer: PictureLayer) -> Hashable:
             index = layer.nodes[0]
             node = self._nodes[index]
+            # Relative indices, which are the same in all copies.
             return node.op, node.feeds_back, tuple(index - source for source in node.sources)
 
         return _outline(items, layer_kind, lambda fold: (fold.first, fold.last, fold.copies))
@@ -650,14 +653,14 @@ def _merged(sequences: Iterable[PictureItems]) -> PictureItems:
 def _merge(items: Sequence[PictureItem]) -> PictureItem:
     """Merge items of equal structure."""
     if isinstance(items[0], PictureLayer):
-        return _all(item for item in items if isinstance(item, PictureLayer))
+        return _merge_layers(item for item in items if isinstance(item, PictureLayer))
     merged = _with_rows(items[0], map(_merged, zip(*map(inner_rows, items), strict=True)))
     if isinstance(merged, PictureBlock):
         output_layers = [item.gives for item in items if isinstance(item, PictureBlock) and item.gives is not None]
-        return replace(merged, gives=_all(output_layers) if output_layers else None)
+        return replace(merged, gives=_merge_layers(output_layers) if output_layers else None)
     return merged
 
 
-def _all(layers: Iterable[PictureLayer]) -> PictureLayer:
+def _merge_layers(layers: Iterable[PictureLayer]) -> PictureLayer:
     """Merge layers."""
     return PictureLayer(tuple(index for layer in layers for index in layer.nodes))

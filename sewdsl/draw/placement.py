@@ -115,6 +115,7 @@ class Placer:
     def finish(self) -> Scene:
         """Return the scene, with straight lines for edges that are not part of a row."""
         self.scene.lines, forks = join_routes(self._wiring, self.routes)
+        # A fork belongs to the same frame as the boxes around it.
         for fork in forks:
             _innermost(self.scene.elements, fork.centre).append(fork)
         boxes = {box.name: box for box in all_elements(self.scene.elements) if isinstance(box, Box)}
@@ -184,14 +185,14 @@ class Placer:
         names = self._wiring.operand_names(item.layer)
         merge = begin + body + gap
         low, high = (across + side for side in measure.bar(item))
-        parting = self._parting(zone, at, anchor)
+        route_branch = self._branch_router(zone, at, anchor)
         for index, (operand, side) in enumerate(zip(item.operands, measure.operand_lanes(item), strict=True)):
             lane, start = across + side, zone.starts[index]
             on_axis = index == 0 and anchor is not None and anchor.layer == start
-            first = anchor if on_axis else None if start is None else parting(start, lane)
+            first = anchor if on_axis else None if start is None else route_branch(start, lane)
             saved_ends = dict(self._ends) if zone.nearby[index] else self._ends
             for value in zone.nearby[index]:
-                line = parting(value, lane + measure.lane(operand, value))
+                line = route_branch(value, lane + measure.lane(operand, value))
                 if line:
                     self._ends[value] = line
             indent = (body - measure.sequence(operand).length) / 2 if index else 0.0
@@ -210,12 +211,12 @@ class Placer:
         into.append(Box(name, item.layer, (merge + length / 2, (low + high) / 2), length, high - low))
         return Anchor(item.layer, ((merge + length, across),))
 
-    def _parting(
+    def _branch_router(
         self, zone: ZoneLanes, at: Point, anchor: Anchor | None
     ) -> Callable[[PictureLayer, float], Anchor | None]:
         """Return a function that routes a value to an operand or nearby lane, from where the operands separate."""
         # Each crossing value has its own height, so that lines do not overlap.
-        (along, across), rows = at, {value: number for number, value in enumerate(zone.rows)}
+        (along, across), rows = at, {value: index for index, value in enumerate(zone.rows)}
 
         def part(value: PictureLayer, target: float) -> Anchor | None:
             row = along + ROW * rows[value]
@@ -228,9 +229,9 @@ class Placer:
     def _loop(self, item: PictureLoop, at: Point, anchor: Anchor | None, into: list[Element]) -> Anchor | None:
         """Place the sum and the body on the axis, and the feedback on the far side, against the flow."""
         (along, across), measure, zone = at, self._measure, self._measure.lanes.zone(item)
-        loop, saved_ends, parting = measure.loop(item), dict(self._ends), self._parting(zone, at, anchor)
+        loop, saved_ends, route_branch = measure.loop(item), dict(self._ends), self._branch_router(zone, at, anchor)
         for value in zone.nearby[0]:
-            line = parting(value, across + measure.lane(item.row, value))
+            line = route_branch(value, across + measure.lane(item.row, value))
             if line:
                 self._ends[value] = line
         end, _ = self.sequence(item.row, (along + loop.begin, across), anchor, into)
@@ -271,7 +272,7 @@ def _innermost(elements: list[Element], point: Point) -> list[Element]:
     """Return the elements of the innermost frame around a point."""
     for element in elements:
         if isinstance(element, TitledFrame) and all(
-            low <= place <= high for low, place, high in zip(element.start, point, element.end, strict=True)
+            low <= coordinate <= high for low, coordinate, high in zip(element.start, point, element.end, strict=True)
         ):
             return _innermost(element.elements, point)
     return elements
@@ -360,10 +361,8 @@ def _breaks(measure: Measure, items: PictureItems) -> list[int]:
 
 
 def _groups(measure: Measure, items: PictureItems) -> tuple[list[int], list[Extent]]:
-    """Return the ends and sizes of unbreakable groups of items.
-
-    The input stays with its reader, and the readout with its source: neither is a column of its own.
-    """
+    """Return the ends and sizes of unbreakable groups of items."""
+    # The input stays with its reader, and the readout with its source: neither is a column of its own.
     alone = len(items) - 1
     ends = [end for end in range(1, len(items)) if 1 < end < alone] + [len(items)]
     columns = [measure.lanes.column(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]

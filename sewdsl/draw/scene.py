@@ -39,11 +39,10 @@ class PictureOptions(TypedDict, total=False):
 def require_known(options: PictureOptions, function: str) -> None:
     """Check that all keywords are options of a picture.
 
-    Functions with further keywords need this check.
-
     Raises:
         TypeError: If a keyword is unknown.
     """
+    # Python itself does not reject unknown keywords of a function with **options.
     for name in sorted(options.keys() - PictureOptions.__annotations__.keys()):
         raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
 

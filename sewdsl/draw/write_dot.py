@@ -327,7 +327,7 @@ class _Writer:
                     self._box(graph, element)
                 case Fork(name, centre):
                     look = dict.fromkeys(("color", "fillcolor"), self._theme.muted)
-                    graph.node(name, "", shape="point", pos=self._place(centre), width="0.06", height="0.06", **look)
+                    graph.node(name, "", shape="point", pos=self._position(centre), width="0.06", height="0.06", **look)
                 case TitledFrame():
                     self._frame(graph, element)
 
@@ -355,7 +355,7 @@ class _Writer:
         graph.node(
             box.name,
             text,
-            pos=self._place(box.centre),
+            pos=self._position(box.centre),
             fillcolor=box_style.fill,
             color=box_style.edge,
             **size,
@@ -381,7 +381,7 @@ class _Writer:
         attributes["id"] = self._plain(f"fold:{frame.title.key}") if frame.title.key else f"frame:{self._frames}"
         with graph.subgraph(name=f"cluster_{self._frames}") as inner:
             label = labels.frame_label(title.title, title.note, title.width, self._theme)
-            inner.attr(label=label, lp=self._place(frame.text), **attributes)
+            inner.attr(label=label, lp=self._position(frame.text), **attributes)
             inner.attr(bb=f"{_at((left, low))},{_at((right, high))}")
             self._elements(inner, frame.elements)
 
@@ -390,14 +390,14 @@ class _Writer:
         stroke = self._theme.stroke(style.edge_style(line.signals))
         attributes = {} if line.arrow else {"dir": "none"}
         if line.label:
-            attributes |= {"label": self._plain(line.label), "lp": self._place(line.label_centre)}
+            attributes |= {"label": self._plain(line.label), "lp": self._position(line.label_centre)}
         if self._wiring.is_static(line.signals):
             attributes["style"] = "dashed"
         corners, arrow = list(line.corners), ""
         if line.arrow:
             # Graphviz expects the tip of the arrow before the spline, which ends at the arrow's base.
-            corners, arrow = shorten_end(corners, ARROW), f"e,{self._place(corners[-1])} "
-        spline = arrow + " ".join(map(self._place, round_corners(corners)))
+            corners, arrow = shorten_end(corners, ARROW), f"e,{self._position(corners[-1])} "
+        spline = arrow + " ".join(map(self._position, round_corners(corners)))
         ends = self._id(line.source), self._id(line.target)
         self._graph.edge(*ends, pos=spline, color=stroke.color, penwidth=f"{stroke.width:g}", **attributes)
 
@@ -413,7 +413,7 @@ class _Writer:
     def _id(self, name: str) -> str:
         return name.replace(":", "_")  # Graphviz reads a colon as a port.
 
-    def _place(self, point: Point) -> str:
+    def _position(self, point: Point) -> str:
         return _at(self._scene.xy(point))
 
 

@@ -111,12 +111,10 @@ class _Writer:
                     yield f"{indent}end"
 
     def _title(self, item: PictureBlock | PictureRepeat) -> str:
-        """Return the title of a frame, without its note: a second line would be hidden behind the content.
-
-        Mermaid centres the title, where a single arrow from above enters. Spaces as wide as the title move the text off
-        the arrow. Branch and shortcut of a join enter on either side of the title.
-        """
+        """Return the title of a frame, without its note: a second line would be hidden behind the content."""
         title = self._measure.title(item).title
+        # Mermaid centres the title, where a single arrow from above enters. Spaces as wide as the title move the text
+        # off the arrow. Branch and shortcut of a join enter on either side of the title.
         needs_padding = self._vertical and not _forks(item.items)
         return BLANK * (1 + round(text_width(title, 1)) if needs_padding else 0) + _text(title)
 

@@ -57,7 +57,7 @@ def pdf(svg: bytes) -> bytes:
 
 
 def _numbers(text: str) -> list[float]:
-    return [float(number) for number in _NUMBER.findall(text)]
+    return [float(digits) for digits in _NUMBER.findall(text)]
 
 
 def _artists(graph: ET.Element, zoom: float, to_page: Transform) -> Iterator[Artist]:

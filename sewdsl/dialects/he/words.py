@@ -89,13 +89,13 @@ class NumberSlot:
     Attributes:
         letter: Letter in compact notation.
         span: Span of the digits.
-        place: Span of the digits with the letters before them.
+        token: Span of the digits with the letters before them.
     """
 
     letter: str
     text: str
     span: Span
-    place: Span
+    token: Span
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,7 @@ def is_word(text: str) -> bool:
 
 def word_splits(text: str) -> Iterator[int]:
     """Yield the positions at which a text splits into two words, except within a number."""
+    # The search takes quadratic time.
     if len(text) <= MAX_WORD_LENGTH:
         for cut in range(1, len(text)):
             if not text[cut - 1 : cut + 1].isdigit() and is_word(text[:cut]) and is_word(text[cut:]):
@@ -168,6 +169,7 @@ def word_splits(text: str) -> Iterator[int]:
 
 def nearest_word(text: str) -> str | None:
     """Return the nearest word with the same numbers: ``AvgPool2`` for ``AvPool2``."""
+    # Numbers must agree: only the letters can be misspelt.
     letters = re.search(r"[A-Za-z_]+", text)
     nearest = nearest_name(letters[0], [*WORD_SPELLINGS, *neurons_by_name().values()]) if letters else None
     if letters is None or nearest is None:
@@ -226,6 +228,7 @@ class Resolver:
         resolved: list[Item] = []
         for item in sequence.items:
             resolved_item = self._item(item)
+            # Dissolve groups of one copy: their last layer can then be the output.
             if isinstance(resolved_item, RepeatedWords) and int(resolved_item.count.value) == 1:
                 resolved += resolved_item.items
             elif resolved_item is not None:
@@ -286,6 +289,7 @@ class Resolver:
     def _report_missing_hyphen(self, word: Span, cut: int) -> None:
         """Report two words without a hyphen between them."""
         first, second = word.text[:cut], word.text[cut:]
+        # The only split into two words: the fix is safe.
         self._reporter.report(
             "missing-hyphen",
             f"missing hyphen in '{word.text}'; expected '{first}-{second}'",

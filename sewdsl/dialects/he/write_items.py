@@ -98,7 +98,7 @@ class HeItemWriter:
         roles = {layer.role for layer in iterate_layers(layers) if isinstance(layer, HeLayer)}
         self._fires, self._normed = "neuron" not in roles, "norm" in roles
         self._layers, self._options, self._assumed = layers, options, assumed
-        self._ending = OutputLayer(layers, options, assumed.reporter)
+        self._output_layer = OutputLayer(layers, options, assumed.reporter)
         self._has_weights = False
         self._pending: HeLayer | None = None
         self.inputs: list[tuple[Span, NumberSlot]] = []
@@ -111,9 +111,9 @@ class HeItemWriter:
             span: Span of an output layer that the conventions add.
         """
         written = self._sequence(self._layers)
-        if self._ending.missing and written:
+        if self._output_layer.missing and written:
             written.append(_call(span, "FC", [NumberSlot("n", str(self._options.classes), span, span)]))
-        elif self._ending.last is None and self._layers:
+        elif self._output_layer.last is None and self._layers:
             self._assumed.report(conventions.NO_OUTPUT, self._layers[-1].span)
         return tuple(written)
 
@@ -146,9 +146,9 @@ class HeItemWriter:
         position = self._options.neurons or "conv"
         if layer.role in {"conv", "linear"}:
             self._has_weights = True
-            fires = layer.role == "conv" or self._ending.fires(layer)
+            fires = layer.role == "conv" or self._output_layer.fires(layer)
             self._pending = layer if self._fires and fires else None
-            if layer == self._ending.last and self._fires and not fires and self._options.output is None:
+            if layer == self._output_layer.last and self._fires and not fires and self._options.output is None:
                 self._assumed.report(conventions.OUTPUT, layer.span)
             # A pool before the first weights has no neurons.
         elif layer.role == "pool" and position == "both" and self._fires and self._has_weights:
@@ -179,10 +179,10 @@ class HeItemWriter:
             case "conv":
                 numbers += self._padding(layer)
             case "linear":
-                numbers = self._ending.width(layer)
+                numbers = self._output_layer.width(layer)
                 self.inputs += [(layer.span, layer.numbers["inputs"])] if "inputs" in layer.numbers else []
             case "voting":
-                numbers = self._ending.votes(layer)
+                numbers = self._output_layer.votes(layer)
             case "neuron" if layer.symbol == SN:
                 return [self._own_neuron(layer.span)]
             case "loss" | "start":
@@ -212,8 +212,9 @@ class HeItemWriter:
 def _call(span: Span, symbol: str, numbers: list[NumberSlot] | None = None) -> Call:
     """Return a sewdsl layer whose letters and numbers have the spans of the original text."""
     parts = [Word(symbol, span=span)]
-    for number in numbers or ():
-        letters = number.place.part(0, number.span.start - number.place.start)
-        parts += [Word(number.letter, span=letters)] if number.letter != "n" else []
-        parts.append(Word("0" * number.text.startswith(".") + number.text, span=number.span))
+    for slot in numbers or ():
+        letters = slot.token.part(0, slot.span.start - slot.token.start)
+        parts += [Word(slot.letter, span=letters)] if slot.letter != "n" else []
+        # sewdsl requires a digit before the decimal point.
+        parts.append(Word("0" * slot.text.startswith(".") + slot.text, span=slot.span))
     return Call(Name(tuple(parts), (False,) * len(parts), span=span), span=span)

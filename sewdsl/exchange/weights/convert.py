@@ -196,6 +196,7 @@ def _misfits(
         *faults["of another shape or dtype"],
     ]
     summary = f"the weights do not fit {network.name} in scheme {scheme.name} ({counts}):"
+    # Hints come before the list of keys, which can be long.
     hints = filter(None, [_suggest_neurons(known_keys, faults), suggest_network(tensors, network)])
     return "\n  ".join([summary, *hints, *lines])
 
@@ -234,7 +235,7 @@ def suggest_network(tensors: Mapping[str, Tensor], network: Network) -> str:
 
 
 def to_scheme_keys(tensors: Mapping[str, Tensor], network: Network, scheme: Scheme) -> dict[str, Tensor]:
-    """Return weights by the keys of a scheme, as contiguous tensors, which safetensors requires.
+    """Return weights by the keys of a scheme, as contiguous tensors.
 
     Args:
         tensors: All weights of the network by node path.
@@ -256,7 +257,7 @@ def to_scheme_keys(tensors: Mapping[str, Tensor], network: Network, scheme: Sche
             )
         else:
             value = values[0].reshape(scheme.scalar) if first.is_floating_point() else values[0]
-        converted[scheme_key] = value.contiguous()
+        converted[scheme_key] = value.contiguous()  # As safetensors requires.
     return converted
 
 

@@ -333,10 +333,10 @@ def _items(body: Sequence[Node | ConvBlock]) -> Iterator[Item]:
         if call:
             yield split_units(nodes)
         else:
-            yield from _loose(nodes)
+            yield from _units_outside_calls(nodes)
 
 
-def _loose(row: Sequence[Node]) -> Iterator[ConvUnit | Node]:
+def _units_outside_calls(row: Sequence[Node]) -> Iterator[ConvUnit | Node]:
     """Yield the units, pools and flattenings outside of blocks."""
     while row:
         if isinstance(row[0].op, MaxPool | Flatten):

@@ -55,6 +55,7 @@ FLAT = (GlobalAvgPool, AvgPool, Flatten, Dropout)
 
 def standard_keys(network: Network, node: Node, prefix: str, ones: int = 0) -> LayerKeys:
     """Return the keys of a layer that SpikingJelly builds as a module of its own."""
+    # On feature maps, SpikingJelly's shared MLP consists of convolutions with kernel size 1.
     if isinstance(node.op, TemporalAttention | ChannelAttention):
         ones = len(network.inputs(node)[0].shape) if len(network.inputs(node)[0].shape) > 1 else 0
     return LayerKeys(node, prefix, NAMES.get(type(node.op), {}), ones=ones)
@@ -142,6 +143,7 @@ class SequenceReader:
     def norm(self, prefix: str, part: int = 0, parts: int = 1) -> None:
         """Read a batch norm."""
         node = self.take("batch norm", BatchNorm)
+        # The constant factor of tdBN has no key.
         if isinstance(node.op, BatchNorm) and node.op.scale != 1:
             raise MissingKeyError(node, f"has an additional factor of {node.op.scale:g}")
         self.layer_keys.append(LayerKeys(node, prefix, part=part, parts=parts))
@@ -164,6 +166,7 @@ class SequenceReader:
 
     def attention(self, prefix: str) -> None:
         """Read the attention layers that are present, in the order of ``ATTENTION``, and the ReLU after them."""
+        # Without any attention layer, take() raises the error.
         if not self.starts(*ATTENTION):
             self.take("attention layer", *ATTENTION)
         for kind, part in ATTENTION.items():

@@ -110,6 +110,7 @@ def _read_vgg(reader: SequenceReader) -> None:
         reader.neuron(f"features.{index + 1}")
         index += 2
     reader.skip(AvgPool, Flatten)
+    # Linear layer, activation and dropout take three numbers.
     for index in (0, 3, 6):
         reader.linear(f"classifier.{index}")
         if index != 6:  # noqa: PLR2004 -- the last layer
@@ -348,6 +349,7 @@ class SpikingJellyClass:
             wiring = network.wiring
         except UnstructuredError as error:
             raise WeightsError("the layers do not form nested sequences") from error
+        # A sequence of layers and merges cannot express named values.
         if wiring.values:
             raise MissingKeyError(network.nodes[wiring.values[0][0]], "has several readers")
         reader = SequenceReader(network, wiring.body, activation)
@@ -357,7 +359,7 @@ class SpikingJellyClass:
     def builds(self, network: Network) -> bool:
         """Return whether a network is of this class, apart from the learnable parameters of its neurons."""
         try:
-            self.layer_keys(network, lambda _node, _place: [])
+            self.layer_keys(network, lambda _node, _prefix: [])
         except WeightsError:
             return False
         return True

@@ -34,15 +34,14 @@ METADATA_FILE = "sewdsl.json"
 class PlainNetwork(SpikingNetwork):
     """Network in evaluation mode with few PyTorch operations.
 
-    Its modules are copies of another network's.
-
-    All weights are contiguous: torch.save warns about other layouts.
+    Its modules are copies of another network's, with contiguous weights.
     """
 
     def __init__(self, model: SpikingNetwork) -> None:
         program, _ = hoist_static(Program.of(model.network))
         modules = {node.name: deepcopy(model.get_submodule(node.name)) for node in model.network.nodes[1:]}
         super().__init__(program, modules)
+        # torch.save warns about weights that are not contiguous.
         self.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload, unused-ignore]
 
     def run(

@@ -85,10 +85,8 @@ def _by_name(outputs: Outputs) -> dict[str, Tensor]:
 
 
 def _difference(expected: Tensor, actual: Tensor) -> float:
-    """Return the largest absolute difference.
-
-    Elements that are NaN in both count as equal.
-    """
+    """Return the largest absolute difference, with NaN equal to NaN."""
+    # The difference of two infinities or of two NaN would be NaN.
     is_equal = (expected == actual) | (expected.isnan() & actual.isnan())
     return (expected - actual).abs().masked_fill(is_equal, 0.0).max().item()
 
@@ -102,6 +100,7 @@ def _rounding_effects(
     effects = dict.fromkeys(expected, 0.0)
 
     def nudge(values: Tensor) -> Tensor:
+        # At most one float32 epsilon, relative to the value.
         noise = torch.rand(values.shape, generator=generator, dtype=values.dtype) * 2 - 1
         return values * (1 + torch.finfo(torch.float32).eps * noise)
 

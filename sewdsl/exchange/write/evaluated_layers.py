@@ -104,7 +104,8 @@ def foldable_norms(network: Network) -> dict[int, int]:
 
 
 def number_format(model: SpikingNetwork) -> np.dtype[np.float64]:
-    """Return the dtype of the weights, at least float32: NumPy has no bfloat16, and few file formats do."""
+    """Return the dtype of the weights, at least float32."""
+    # NumPy has no bfloat16, and few file formats do.
     example = model.example
     compute_dtype = torch.float32 if example is None else torch.promote_types(example.dtype, torch.float32)
     dtype: np.dtype[np.float64] = torch.zeros(0, dtype=compute_dtype).numpy().dtype

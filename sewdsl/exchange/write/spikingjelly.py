@@ -68,10 +68,8 @@ def _neuron(node: Node, op: Spiking) -> PyCall:
 
 
 def _parallel(node: Node, op: ParallelNeuron) -> PyCall:
-    """Return the constructor call of a parallel neuron.
-
-    SpikingJelly fixes the initial threshold to 1.
-    """
+    """Return the constructor call of a parallel neuron."""
+    # SpikingJelly's parallel neurons have no argument for the initial threshold.
     if op.v_threshold != 1:
         raise UnsupportedLayer(node, f"has initial v_threshold {op.v_threshold}; SpikingJelly's {op.kind} starts at 1")
     sizes = {name: value for name, value in op if name in {"order", "steps"}}
@@ -162,8 +160,8 @@ class SpikingJellyLayers:
     def __init__(self, network: Network, taken: set[str]) -> None:
         self._network = network
         self._used: set[str] = set()
-        self._looped = bool(network.graph.looped)
-        self._equations = equations.EquationClasses(loops.BASE if self._looped else "nn.Module", taken)
+        self._has_loops = bool(network.graph.looped)
+        self._equations = equations.EquationClasses(loops.BASE if self._has_loops else "nn.Module", taken)
 
     def module_call(self, node: Node) -> PyCall:
         """Return the constructor call of a node's module."""
@@ -188,7 +186,7 @@ class SpikingJellyLayers:
 
     def definitions(self) -> Sequence[str]:
         """Return the functions and classes that the calls so far require."""
-        layers = layer_definitions(TEXTS, self._used, ("functional.reset_net(part)",), looped=self._looped)
+        layers = layer_definitions(TEXTS, self._used, ("functional.reset_net(part)",), looped=self._has_loops)
         fire = [FIRE] if self._equations.fires else []
         return [*layers, *fire, *self._equations.definitions()]
 

@@ -97,10 +97,7 @@ def _padding(
 
 
 def _linear(draft: Draft, node: Primitive, source: int) -> int:
-    """Add ``Affine`` or ``Linear``.
-
-    A ``Linear`` written for average pooling of features becomes a pooling again.
-    """
+    """Add ``Affine`` or ``Linear``."""
     weight = tensor(node, "weight", 2)
     bias = tensor(node, "bias", 1) if node.kind == "Affine" else None
     shape = draft.shape(source)
@@ -108,7 +105,8 @@ def _linear(draft: Draft, node: Primitive, source: int) -> int:
         hint = "; add a Flatten before it" if len(shape) > 1 else ""
         raise node.origin.refusal(f"has weights {list(weight.shape)}, but its input is {_size(shape)}{hint}")
     group_size = shape[0] // len(weight)
-    if bias is None and node.written_for.startswith("APk"):  # Not "AP": that would match global poolings.
+    # sewdsl writes average pooling of features as Linear. "AP" alone would match global pooling too.
+    if bias is None and node.written_for.startswith("APk"):
         averages = torch.kron(torch.eye(len(weight)), torch.full((1, group_size), 1 / group_size, dtype=torch.float64))
         if torch.equal(weight, averages.to(weight.dtype)):
             return draft.add(make_op(AvgPool, node.origin, kernel=(group_size, group_size)), (source,), node.origin)
@@ -131,13 +129,11 @@ def _total(draft: Draft, node: Primitive, source: int) -> int:
 
 
 def _flatten(draft: Draft, node: Primitive, source: int) -> int:
-    """Add ``Flatten`` of all axes.
-
-    ``Flatten`` of one axis has no effect.
-    """
+    """Add ``Flatten`` of all axes."""
     shape = draft.shape(source)
     (first, _), (last, _) = (node.pair(key) for key in ("start_dim", "end_dim"))
     first, last = (axis + len(shape) if axis < 0 else axis for axis in (first, last))
+    # Flattening a single axis has no effect.
     if len(shape) == 1 or first == last:
         return source
     if (first, last) != (0, len(shape) - 1):

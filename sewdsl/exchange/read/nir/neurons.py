@@ -51,12 +51,11 @@ ABSOLUTE_TOLERANCE = 1e-12
 def infer_dt(nodes: Iterable[Primitive]) -> float:
     """Infer the duration of a time-step from the neurons, in seconds.
 
-    The right duration gives every IF a gain of 1, and every LIF a time constant above one time-step.
-
     Raises:
         ModelImportError: If no common duration, or more than one, matches.
     """
     neurons = [node for node in nodes if node.kind in NEURONS]
+    # The right duration gives every IF a gain of 1, and every LIF a time constant above one time-step.
     matching = [dt for dt in USUAL_DTS if all(_fits(node, dt) for node in neurons)]
     if not neurons or len(matching) == 1:
         return matching[0]
@@ -152,10 +151,8 @@ def _leaking(node: Primitive, dt: float) -> tuple[LinearNeuron, float]:
 
 
 def _firing(node: Primitive) -> dict[str, float]:
-    """Return threshold and reset.
-
-    An omitted ``v_reset`` is 0.
-    """
+    """Return threshold and reset."""
+    # An omitted v_reset is 0, as in the nir package.
     reset = node.number("v_reset") if node.fields.get("v_reset") is not None else 0.0
     return {"v_threshold": node.number("v_threshold"), "v_reset": reset}
 

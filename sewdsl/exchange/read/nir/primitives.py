@@ -86,6 +86,7 @@ class Primitive:
         if not values.size:
             raise self.origin.refusal(f"has an empty {key}")
         low, high = float(values.min()), float(values.max())
+        # Computed arrays, e.g. 1 / tau, differ by rounding.
         if high - low > 8 * np.finfo(values.dtype).eps * max(abs(low), abs(high)):
             raise self.origin.refusal(f"has a {key} that varies from {low:g} to {high:g}; expected a single value")
         return float(values.flat[0])
@@ -110,6 +111,7 @@ def graph_to_dict(graph: nir.NIRNode) -> dict[str, Any]:
     if "nodes" in fields:
         fields["nodes"] = {key: graph_to_dict(node) for key, node in fields["nodes"].items()}
     kind = type(graph).__name__
+    # In memory, the shape of an Input is part of its type.
     if kind == "Input":
         fields["shape"] = graph.input_type["input"]
     return {**fields, "type": kind}
@@ -143,8 +145,8 @@ def primitives(tree: Mapping[str, Any]) -> list[Primitive]:
     for source, node in sorted(cut):
         if nodes[node][0] == DELAY:
             delays[node] = Primitive(node, *nodes[node], (), tuple(reads[node]))
-            # One delay for each source, even if several nodes read it.
         else:
+            # One delay for each source, even if several nodes read it.
             name = f"{source}{DELAYED}"
             delays.setdefault(name, Primitive(name, DELAY, {}, (), (source,)))
             reads[node][reads[node].index(source)] = name

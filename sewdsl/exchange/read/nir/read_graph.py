@@ -190,7 +190,7 @@ class _Graph:
         if node.kind == "Threshold":
             return read_threshold(self._draft, node, self._nodes, self._sums)
         source = self._sums.of(node.reads)
-        if node.kind in TRANSPARENT_PRIMITIVES or _passes_on(node):
+        if node.kind in TRANSPARENT_PRIMITIVES or _is_identity(node):
             return source
         if node.kind == "Scale":
             return self._scaled(node, source)
@@ -210,6 +210,7 @@ class _Graph:
         count = round(steps)
         if not isclose(steps, count, rel_tol=RELATIVE_TOLERANCE) or not 1 <= count <= MAX_DELAY:
             raise node.origin.refusal(f"delays by {steps:g} time-steps; expected an integer from 1 to {MAX_DELAY}")
+        # Only the first delay of the chain closes the cycle.
         if node.name in self._delayed:
             index = self._draft.add_delay(self._delayed[node.name], node.origin)
             count -= 1
@@ -238,7 +239,7 @@ def output_name(node: str) -> str:
     return node.removeprefix("output_") or node
 
 
-def _passes_on(node: Primitive) -> bool:
+def _is_identity(node: Primitive) -> bool:
     """Return whether a node only represents a sum: a factor of 1, or average pooling of 1x1 windows."""
     if node.kind == "Scale":
         scale = node.array("scale")

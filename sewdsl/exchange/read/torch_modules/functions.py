@@ -28,10 +28,7 @@ _SHAPE_QUERIES = frozenset({
 
 
 def pair(value: Any) -> tuple[int, int]:
-    """Return height and width as integers.
-
-    A single value counts for both.
-    """
+    """Return height and width as integers, from a sequence or one value for both."""
     return (int(value), int(value)) if isinstance(value, int) else (int(value[0]), int(value[-1]))
 
 
@@ -154,10 +151,10 @@ class Unsqueezed:
         """Expand the time axis to T."""
         return self._repeat_over_time(_as_tuple(sizes), None)
 
-    def _repeat_over_time(self, sizes: Sequence[Any], kept: int | None) -> TracedTensor:
+    def _repeat_over_time(self, sizes: Sequence[Any], unchanged: int | None) -> TracedTensor:
         trace, (first, *rest) = self._inner.run, sizes
         # repeat() takes counts of 1 for the other axes, expand() takes -1 or the size.
-        same = [(kept,)] * len(rest) if kept is not None else [(-1, size) for size in self._inner.shape]
+        same = [(unchanged,)] * len(rest) if unchanged is not None else [(-1, size) for size in self._inner.shape]
         if (
             first != trace.sizes[0]
             or len(rest) != self._inner.ndim
@@ -182,14 +179,12 @@ def _require_constant(trace: Trace, a: TracedTensor) -> TracedTensor:
 
 
 def _expand(trace: Trace, a: TracedTensor, *sizes: Any) -> TracedTensor:
-    """Translate ``expand`` that adds a time axis.
-
-    An ``expand`` to the same shape has no effect.
-    """
-    wanted = _as_tuple(sizes)
-    if wanted == tuple(a.shape) and not a.complement:
+    """Translate ``expand`` that adds a time axis."""
+    new_shape = _as_tuple(sizes)
+    # An expand to the same shape has no effect.
+    if new_shape == tuple(a.shape) and not a.complement:
         return _alias(trace, a)
-    return Unsqueezed(_require_constant(trace, a)).expand(*wanted)
+    return Unsqueezed(_require_constant(trace, a)).expand(*new_shape)
 
 
 def _mean(trace: Trace, a: TracedTensor, dim: Any = None, keepdim: bool = False, **_: Any) -> TracedTensor:
@@ -248,10 +243,8 @@ def dropout(
     training: bool = True,
     inplace: bool = False,
 ) -> TracedTensor:
-    """Add dropout.
-
-    ``training`` has no effect, since sewdsl follows the mode of the network.
-    """
+    """Add dropout."""
+    # `training` has no effect, since dropout in sewdsl follows the mode of the network.
     return trace.add(make_op(Dropout, trace.origin, p=float(p)), a)
 
 
@@ -325,6 +318,7 @@ def adaptive_avg_pool(trace: Trace, a: TracedTensor, output_size: Any) -> Traced
             f"pools {'x'.join(map(str, shape[1:]))} to {'x'.join(map(str, target))}, with windows of different sizes"
         )
     kernel = pair([length // size for size, length in zip(target, shape[1:], strict=True)])
+    # Windows of one element have no effect.
     return a if kernel == (1, 1) else trace.add(make_op(AvgPool, trace.origin, kernel=kernel), a)
 
 

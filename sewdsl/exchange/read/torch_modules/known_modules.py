@@ -53,10 +53,7 @@ def unsupported_neuron_message(module: Any) -> str:
 
 
 def _neuron(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
-    """Add ``IFNode``, ``LIFNode`` or ``ParametricLIFNode``.
-
-    The input of a neuron with ``decay_input=False`` is multiplied by tau.
-    """
+    """Add ``IFNode``, ``LIFNode`` or ``ParametricLIFNode``."""
     if a.form is not (LeadingAxes.SEQUENCE if module.step_mode == "m" else LeadingAxes.STEP):
         raise trace.refusal(f"is in step mode '{module.step_mode}', but its input is {a.form.value}")
     common = {
@@ -74,6 +71,7 @@ def _neuron(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
         return trace.add(op, a, w=module.w.detach().clone().reshape(()))
     if not hasattr(module, "tau"):
         return trace.add(make_op(IF, trace.origin, **common), a)
+    # LIF divides its input by tau, but a neuron with decay_input=False does not: multiply the input by tau.
     if not decays:
         a = trace.add(ScaleOp(), a, factor=torch.tensor([module.tau], dtype=torch.float64))
     return trace.add(make_op(LIF, trace.origin, tau=float(module.tau), **common), a)
@@ -166,6 +164,7 @@ def _upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTenso
     if module.size is not None or factors[0] != factors[-1] or factors[0] is None or factors[0] % 1:
         raise trace.refusal("upsamples to a size or by unequal or fractional factors; expected one integer factor")
     rows = len(trace.draft.shape(require_map(trace, a).draft_index)) == len("CL")
+    # PyTorch calls linear interpolation "linear" for rows, and "bilinear" for maps.
     if module.mode not in {"nearest", "linear" if rows else "bilinear"} or module.align_corners:
         raise trace.refusal(
             f"upsamples in mode '{module.mode}'{' with align_corners' if module.align_corners else ''}; "
@@ -176,12 +175,10 @@ def _upsample(trace: Trace, module: nn.Upsample, a: TracedTensor) -> TracedTenso
 
 
 def _group_norm(trace: Trace, module: nn.GroupNorm, a: TracedTensor) -> TracedTensor:
-    """Add ``GroupNorm``.
-
-    Without affine parameters, they are 1 and 0.
-    """
+    """Add ``GroupNorm``."""
     require_width(trace, a, module.num_channels)
     tensors = _copy_parameters(module)
+    # sewdsl has affine group norm only. A weight of 1 and a bias of 0 have no effect.
     if not module.affine:
         tensors = {"weight": torch.ones(module.num_channels), "bias": torch.zeros(module.num_channels)}
     return trace.add(make_op(GroupNorm, trace.origin, groups=module.num_groups, eps=module.eps), a, **tensors)
@@ -205,17 +202,14 @@ def _linear(trace: Trace, module: nn.Linear, a: TracedTensor) -> TracedTensor:
 
 
 def _batch_norm(trace: Trace, module: nn.BatchNorm2d, a: TracedTensor) -> TracedTensor:
-    """Add ``BatchNorm1d`` or ``BatchNorm2d``.
-
-    Without affine parameters, they are 1 and 0.
-    """
+    """Add ``BatchNorm1d`` or ``BatchNorm2d``."""
     if not module.track_running_stats or module.running_mean is None:
         raise trace.refusal("has no running statistics")
     if module.momentum is None:
         raise trace.refusal("has momentum=None, a cumulative average, which sewdsl does not support")
-    # sewdsl has affine batch norm only, with weight 1 and bias 0 as the neutral values.
     require_width(trace, a, module.num_features)
     tensors = _copy_parameters(module, NORM)
+    # sewdsl has affine batch norm only. A weight of 1 and a bias of 0 have no effect.
     if not module.affine:
         tensors |= {"weight": torch.ones_like(module.running_mean), "bias": torch.zeros_like(module.running_mean)}
     return trace.add(make_op(BatchNorm, trace.origin, eps=module.eps, momentum=float(module.momentum)), a, **tensors)
@@ -229,10 +223,7 @@ def voting(trace: Trace, module: Any, a: TracedTensor) -> TracedTensor:
 
 
 def _require_axes(trace: Trace, a: TracedTensor, axes: int) -> None:
-    """Fail if the number of spatial axes differs from that of the kernel.
-
-    A vector passes.
-    """
+    """Fail if the number of spatial axes of a feature map differs from that of the kernel."""
     shape = trace.draft.shape(a.draft_index)
     if 1 < len(shape) != 1 + axes:
         size = ", ".join(map(str, shape))

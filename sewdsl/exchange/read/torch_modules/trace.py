@@ -99,7 +99,7 @@ class Trace:
         self.readout: str | None = None
         self.repeated = False
         self._dtype = dtype
-        self._way: list[SourcePart] = []
+        self._module_stack: list[SourcePart] = []
         self._used: set[int] = set()
 
     def input(self, form: LeadingAxes) -> TracedTensor:
@@ -155,7 +155,7 @@ class Trace:
     @property
     def origin(self) -> SourcePart:
         """Current module."""
-        return self._way[-1]
+        return self._module_stack[-1]
 
     def refusal(self, why: str) -> UnsupportedPart:
         """Return an error about the current module.
@@ -220,7 +220,7 @@ class Trace:
 
         @wraps(original_forward)
         def forward(*args: Any, **kwargs: Any) -> Any:
-            self._way.append(origin)
+            self._module_stack.append(origin)
             try:
                 if leaf is None:
                     return original_forward(*args, **kwargs)
@@ -231,7 +231,7 @@ class Trace:
                     self.once(module)
                 return leaf(self, module, args[0])
             finally:
-                self._way.pop()
+                self._module_stack.pop()
 
         return forward
 

@@ -82,10 +82,7 @@ def cast_like(x: Tensor, values: ArrayLike) -> Tensor:
 
 
 def _pair(value: ArrayLike) -> tuple[int, int]:
-    """Return height and width.
-
-    A single value counts for both.
-    """
+    """Return height and width, from a pair or one value for both."""
     height, width = np.broadcast_to(np.asarray(value, int), 2)
     return int(height), int(width)
 
@@ -99,7 +96,7 @@ State = Mapping[str, Tensor]
 def euler_current(node: nir.CubaLIF, previous: Tensor | None, x: Tensor, dt: float) -> Tensor:
     """Return the synaptic current after an Euler step.
 
-    Before the first step there is none.
+    ``previous`` is None in the first step.
     """
     rate = dt / cast_like(x, node.tau_syn)
     injected = rate * cast_like(x, node.w_in) * x
@@ -138,12 +135,13 @@ class NirExecutor:
             cut = cut_cycles(self._sources, delays)
         except EndlessCycle as error:
             raise ExportError(f"cannot run a graph with cycles nested too deeply: {error}") from None
-        self._later: dict[str, list[str]] = {name: [] for name in graph.nodes}  # Sources read one time-step later.
+        # Sources read one time-step later.
+        self._delayed_sources: dict[str, list[str]] = {name: [] for name in graph.nodes}
         for source, reader in cut:
             self._sources[reader].remove(source)
-            self._later[reader].append(source)
+            self._delayed_sources[reader].append(source)
         for name in delays:
-            self._later[name] += self._sources[name]
+            self._delayed_sources[name] += self._sources[name]
             self._sources[name] = []
         self._order = list(TopologicalSorter(self._sources).static_order())
 
@@ -190,7 +188,7 @@ class NirExecutor:
             The outputs of all nodes, and the new state.
         """
         # Feedback of the first time-step is zero, in shapes that depend on the input.
-        before = state if state or not any(self._later.values()) else self._zeros(x_N)
+        before = state if state or not any(self._delayed_sources.values()) else self._zeros(x_N)
         values, after = {self._input: x_N}, dict(before)
         for name in self._order:
             node = self._nodes[name]
@@ -199,7 +197,9 @@ class NirExecutor:
             if isinstance(node, nir.Delay):
                 values[name] = before[name][0]
                 continue
-            x = _sum([*(values[i] for i in self._sources[name]), *(before[i + LATER] for i in self._later[name])])
+            x = _sum(
+                [*(values[i] for i in self._sources[name]), *(before[i + LATER] for i in self._delayed_sources[name])]
+            )
             if isinstance(node, NEURONS):
                 if isinstance(node, nir.CubaLIF):
                     x = after[name + CURRENT] = euler_current(node, before.get(name + CURRENT), x, self._dt)
@@ -211,7 +211,7 @@ class NirExecutor:
             else:
                 values[name] = self._applied(name, node, x)
         # All values of this time-step are known now: store those that the next one reads.
-        for name, sources in self._later.items():
+        for name, sources in self._delayed_sources.items():
             if isinstance(self._nodes[name], nir.Delay):
                 after[name] = torch.cat((before[name][1:], _sum([values[i] for i in sources])[None]))
             else:
@@ -231,14 +231,16 @@ class NirExecutor:
         for _round in self._order:
             count = len(shapes_like)
             for name in self._order:
-                addends = [shapes_like[i] for i in (*self._sources[name], *self._later[name]) if i in shapes_like]
+                addends = [
+                    shapes_like[i] for i in (*self._sources[name], *self._delayed_sources[name]) if i in shapes_like
+                ]
                 if name not in shapes_like and addends:
                     node, x = self._nodes[name], _sum(addends)
                     shapes_like[name] = x if isinstance(node, (*NEURONS, nir.Delay)) else self._applied(name, node, x)
             if len(shapes_like) == count:
                 break
         state: dict[str, Tensor] = {}
-        for name, sources in self._later.items():
+        for name, sources in self._delayed_sources.items():
             node = self._nodes[name]
             if isinstance(node, nir.Delay):
                 steps = round(float(np.asarray(node.delay).flat[0]) / self._dt)

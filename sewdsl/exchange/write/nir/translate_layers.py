@@ -54,9 +54,8 @@ def _conv(  # noqa: PLR0913 -- the arguments of a convolution
     """Return a convolution of feature maps or rows.
 
     ``shapes`` are those of input and output.
-
-    The shapes are set explicitly: nir 1.0.8 infers them as if there were one group and a square kernel.
     """
+    # Set the shapes explicitly: nir 1.0.8 infers them as if there were one group and a square kernel.
     (_, *sizes), _ = shapes
     if len(sizes) == 1:
         node = nir.Conv1d(sizes[0], weight, stride[0], padding[0], dilation[0], groups, bias)
@@ -97,10 +96,8 @@ def _threshold(value: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.T
 
 
 def identity(shape: Shape, dtype: np.dtype[np.float64]) -> nir.NIRNode:
-    """Return an identity node.
-
-    For feature maps it is 1x1 pooling, which every NIR reader supports.
-    """
+    """Return an identity node."""
+    # Every NIR reader supports 1x1 pooling of feature maps.
     return _avg_pool((1, 1), (1, 1), (0, 0)) if len(shape) == MAP_NDIM else _scale(1.0, shape, dtype)
 
 
@@ -175,10 +172,8 @@ def _linear(op: Linear, site: EvaluatedLayer) -> list[NirNode]:
 
 
 def _batch_norm(op: BatchNorm, site: EvaluatedLayer) -> list[NirNode]:
-    """Return a 1x1 convolution without mixing of channels, or a diagonal matrix.
-
-    The convolution has one group: nir 1.0.8 rejects files with several groups, and SpikingJelly does not read them.
-    """
+    """Return a 1x1 convolution without mixing of channels, or a diagonal matrix."""
+    # One group, since nir 1.0.8 rejects files with several groups, and SpikingJelly does not read them.
     factor, shift = factor_and_shift(op, site.learned)
     weight, bias, shape = site.array(factor.diag()), site.array(shift), site.inputs[0].shape
     if len(shape) == 1:
@@ -242,7 +237,7 @@ def _maximum(op: MaxPool, site: EvaluatedLayer) -> list[NirNode]:
     return [*levels, NirNode("", identity(out_shape, site.dtype), tuple(f"any{i}" for i in range(1, largest + 1)))]
 
 
-def _joined(op: Join, site: EvaluatedLayer) -> list[NirNode]:
+def _join(op: Join, site: EvaluatedLayer) -> list[NirNode]:
     """Return a join of spikes as a threshold of ±A ± S."""
     spikes = all(signal.values.binary for signal in site.inputs)
     if spikes and len(site.inputs) > len(JOIN_OPERANDS):
@@ -301,10 +296,11 @@ def _neuron(dynamics: Dynamics, op: Neuron, site: EvaluatedLayer) -> nir.NIRNode
     """Return the differential equation whose Euler step of dt seconds is H = decay · V + gain · X + drift.
 
     IF, dv/dt = r I: one step adds dt r I. LIF, tau dv/dt = v_leak - v + r I: one step adds dt / tau times the
-    right-hand side. All values are float64, since they are divided by seconds.
+    right-hand side.
     """
     decay, gain, drift = dynamics
     dt, shape = site.dt, site.inputs[0].shape
+    # The values are float64, since they are divided by seconds.
     rate, reset = 1 - decay, op.rest
     if rate == 0 and drift == 0:
         return nir.IF(*(_full(shape, value) for value in (gain / dt, op.v_threshold, reset)))
@@ -361,7 +357,7 @@ NODES: dict[type, Callable[..., list[NirNode]]] = {
     AvgPool: _average,
     GlobalAvgPool: _global_average,
     MaxPool: _maximum,
-    Join: _joined,
+    Join: _join,
     Add: lambda _, site: [NirNode("", None, tuple(range(len(site.inputs))))],
     Delay: lambda _, site: [NirNode("", nir.Delay(_full(site.node.output.shape, site.dt)))],
     Neuron: _spiking,

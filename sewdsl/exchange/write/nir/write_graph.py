@@ -53,10 +53,8 @@ def to_bytes(model: SpikingNetwork, inputs: str = "", dt: float = DEFAULT_DT) ->
 
 
 def from_bytes(data: bytes) -> nir.NIRGraph:
-    """Return the graph in a file.
-
-    Types are not checked: nir 1.0.8 rejects valid convolutions with several groups or non-square kernels.
-    """
+    """Return the graph in a file."""
+    # No type check: nir 1.0.8 rejects valid convolutions with several groups or non-square kernels.
     return nir.read(io.BytesIO(data), type_check=False)
 
 
@@ -68,7 +66,7 @@ class _Graph:
         self._dtype = number_format(model)
         self._nodes: dict[str, nir.NIRNode] = {INPUT: nir.Input(np.array(self._network.settings.input))}
         self._edges: list[tuple[str, str]] = []
-        self._places: dict[int, tuple[str, ...]] = {0: (INPUT,)}
+        self._value_nodes: dict[int, tuple[str, ...]] = {0: (INPUT,)}
         self._delayed: dict[str, int] = {}  # Placeholder name to the node that it delays.
         graph = model.network.graph
         self._loops = {loop.delay for loop in find_loops(graph, model.network.output_indices, model.network.sums)}
@@ -104,7 +102,7 @@ class _Graph:
         """Append the output node of a value."""
         if name in self._nodes:
             raise ExportError(f"the output node {name} has the name of a layer; rename the output")
-        shape, sources = self._network.nodes[index].output.shape, self._place(index)
+        shape, sources = self._network.nodes[index].output.shape, self._find_value_nodes(index)
         if len(sources) > 1:  # nirtorch adds up several edges into any node except an Output.
             self._add(f"{name}.sum", translate_layers.identity(shape, self._dtype), sources, {})
             sources = (f"{name}.sum",)
@@ -118,11 +116,11 @@ class _Graph:
             self._write_delay(index, site, site.node.sources[0])
             return
         if any(index == synapse.total for synapse in self._synapses.values()):
-            self._places[index] = self._place(site.node.inputs[0])
+            self._value_nodes[index] = self._find_value_nodes(site.node.inputs[0])
             return
         name, operands, pieces = (
             site.node.name,
-            [self._place(i) for i in site.node.inputs],
+            [self._find_value_nodes(i) for i in site.node.inputs],
             layer_nodes(site.node.op, site),
         )
         if index in self._synapses:
@@ -135,26 +133,26 @@ class _Graph:
         needs_no_node = len(readers) + self._network.output_indices.count(index) == 1 and readers[:1] > (index,)
         needs_no_node = needs_no_node and all(len(operand) == 1 for operand in operands)
         if not pieces or (pieces[0].node is None and needs_no_node):
-            self._places[index] = tuple(source for operand in operands for source in operand)
+            self._value_nodes[index] = tuple(source for operand in operands for source in operand)
             return
         origin = NodeMetadata(name, site.text).to_dict()
         for piece in pieces:
             reads = [operands[read] if isinstance(read, int) else (f"{name}.{read}",) for read in piece.reads]
             node = piece.node or translate_layers.identity(site.inputs[0].shape, site.dtype)
             part = f"{name}.{piece.part}" if piece.part else name
-            self._add(part, node, self._apart(part, site, reads), origin)
-        self._places[index] = (name,)
+            self._add(part, node, self._distinct_sources(part, site, reads), origin)
+        self._value_nodes[index] = (name,)
 
     def _write_delay(self, index: int, site: EvaluatedLayer, source: int) -> None:
         """Add a delay: in a loop an edge that closes a cycle, elsewhere a Delay node."""
         later = f"{site.node.name}{LATER}"
         self._delayed[later] = source
-        self._places[index] = (later,)
+        self._value_nodes[index] = (later,)
         if index not in self._loops:
             (piece,) = layer_nodes(site.node.op, site)
             assert piece.node is not None  # noqa: S101 -- it is a Delay
             self._add(site.node.name, piece.node, (later,), NodeMetadata(site.node.name, site.text).to_dict())
-            self._places[index] = (site.node.name,)
+            self._value_nodes[index] = (site.node.name,)
 
     def _close(self) -> None:
         """Replace the placeholders of delays by the nodes that they delay, which are now known."""
@@ -163,7 +161,7 @@ class _Graph:
             if source not in self._delayed:
                 self._edges.append((source, node))
                 continue
-            for target in self._place(self._delayed[source]):
+            for target in self._find_value_nodes(self._delayed[source]):
                 name = target
                 # NIR has no parallel edges: read a repeated source through an identity.
                 if (target, node) in edges or (target, node) in self._edges:
@@ -172,11 +170,8 @@ class _Graph:
                     self._add(name, translate_layers.identity(shape, self._dtype), (target,), {})
                 self._edges.append((name, node))
 
-    def _apart(self, part: str, site: EvaluatedLayer, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
-        """Return the sources of a node.
-
-        A repeated source is read through an identity node.
-        """
+    def _distinct_sources(self, part: str, site: EvaluatedLayer, reads: list[tuple[str, ...]]) -> tuple[str, ...]:
+        """Return the sources of a node, with identity nodes in place of repetitions."""
         sources: dict[str, None] = {}
         count = 0
         # NIR has no parallel edges, but A + A reads A twice.
@@ -195,14 +190,14 @@ class _Graph:
         self._nodes[name] = node
         self._edges += [(source, name) for source in sources]
 
-    def _place(self, index: int) -> tuple[str, ...]:
+    def _find_value_nodes(self, index: int) -> tuple[str, ...]:
         """Return the nodes whose sum is the value of a node.
 
         A folded batch norm has those of its layer.
         """
-        while index not in self._places:
+        while index not in self._value_nodes:
             (index,) = self._network.nodes[index].inputs
-        return self._places[index]
+        return self._value_nodes[index]
 
 
 class _Synapse(NamedTuple):

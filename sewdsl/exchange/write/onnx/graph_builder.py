@@ -77,6 +77,7 @@ class OnnxGraph:
 
     def _constant(self, name: str, values: Any, dtype: np.dtype[Any]) -> str:
         if name not in self._numbers:
+            # ascontiguousarray() turns scalars into vectors: restore the shape.
             array = np.ascontiguousarray(values, dtype).reshape(np.shape(values))
             self._numbers[name] = numpy_helper.from_array(array, name)
             self.bytes += array.nbytes

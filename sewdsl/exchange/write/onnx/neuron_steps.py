@@ -82,6 +82,7 @@ class LinearSteps(NamedTuple):
             drive: Drive of the time-step.
             v: V[t-1]. None for the initial potential.
         """
+        # In the first time-step, decay · V is 0.
         if v is None and self.rest == 0:
             return drive
         v = v or scope.constant("rest", self.rest)
@@ -115,11 +116,9 @@ class EquationSteps(NamedTuple):
 
     @classmethod
     def of(cls, module: Equations, shape: tuple[int, ...]) -> EquationSteps:
-        """Return the steps of a layer for an input shape.
-
-        Learned parameters are computed in float64.
-        """
+        """Return the steps of a layer for an input shape."""
         step = module.spec.equations
+        # float64, so that each factor is rounded once, in the end.
         with torch.no_grad():
             learned = {name: value.detach().cpu().double() for name, value in module.learned.items()}
             values = factor_values(step, learned, module.spec.surrogate)
@@ -154,10 +153,10 @@ class EquationSteps(NamedTuple):
         names |= {leaf.index: state for leaf, state in zip(step.states, states, strict=True)}
         for entry in needed([step.given, *step.after], STEP):
             if entry.index not in names:
-                names[entry.index] = self._written(scope, entry, names)
+                names[entry.index] = self._write_entry(scope, entry, names)
         return names[step.given.index], [names[entry.index] for entry in step.after]
 
-    def _written(self, scope: NodeScope, entry: TapeEntry, names: Mapping[int, str]) -> str:
+    def _write_entry(self, scope: NodeScope, entry: TapeEntry, names: Mapping[int, str]) -> str:
         """Append a constant, a factor or an operation, and return its name."""
         if entry.number is not None:
             return scope.constant(f"number_{entry.index}", entry.number)
@@ -178,6 +177,7 @@ def write_operation(scope: NodeScope, entry: TapeEntry, operands: Sequence[str],
         # Gradients are not exported.
         return operands[0]
     if entry.operation == "where":
+        # Conditions are numbers. Equal is true where the condition is false, hence the order of the branches.
         zero = scope.constant("zero", 0.0)
         return add("Where", scope.add("Equal", operands[0], zero), operands[2], operands[1])
     if entry.operation == "fire":

@@ -32,7 +32,7 @@ class TimeAxis(ABC):
     def __init__(self, graph: OnnxGraph, T: int, *, fixed: bool) -> None:
         self.T, self.free = T, self.any_length and not fixed
         self._graph = graph
-        self._known: dict[tuple[int, ...], str] = {}
+        self._size_vectors: dict[tuple[int, ...], str] = {}
 
     @final
     def neurons(self, scope: NodeScope, module: Neuron | Equations, x: str, *, once: bool) -> str:
@@ -63,12 +63,14 @@ class TimeAxis(ABC):
         """Return the name of the sizes ``[T, …]``."""
         if not self.free:
             return self._graph.sizes(self.T, *trailing)
-        if not self._known:
-            self._known[()] = self._graph.add("Shape", ["input"], "sizes/T", start=0, end=1)
-        if trailing not in self._known:
-            parts = [self._known[()], self._graph.sizes(*trailing)]
-            self._known[trailing] = self._graph.add("Concat", parts, f"sizes/Tx{'x'.join(map(str, trailing))}", axis=0)
-        return self._known[trailing]
+        if not self._size_vectors:
+            self._size_vectors[()] = self._graph.add("Shape", ["input"], "sizes/T", start=0, end=1)
+        if trailing not in self._size_vectors:
+            parts = [self._size_vectors[()], self._graph.sizes(*trailing)]
+            self._size_vectors[trailing] = self._graph.add(
+                "Concat", parts, f"sizes/Tx{'x'.join(map(str, trailing))}", axis=0
+            )
+        return self._size_vectors[trailing]
 
 
 class ScannedTime(TimeAxis):
@@ -103,7 +105,7 @@ class ScannedTime(TimeAxis):
             )
         scanned = [
             sequence,
-            *(scope.constant(f"factor_{number}", values) for number, values in steps.over_steps.items()),
+            *(scope.constant(f"factor_{index}", values) for index, values in steps.over_steps.items()),
         ]
         inner = replace(scope, graph=OnnxGraph(self._graph.dtype), name=f"{scope.name}/step")
         state_names = [f"{inner.name}/{name}" for name in steps.start]

@@ -41,10 +41,8 @@ def translate_layer(scope: NodeScope, module: nn.Module, *operands: str) -> str:
 
 
 def translate_with_norm(scope: NodeScope, layer: Weighted, after: batch_norm.BatchNorm, x: str) -> str:
-    """Append a layer with its batch norm folded into the weights.
-
-    The products are computed in float64.
-    """
+    """Append a layer with its batch norm folded into the weights."""
+    # float64, so that the weights are rounded once, at the end.
     scale, shift = deepcopy(after).double().scale_and_shift
     weight = layer.weight * scale.reshape(-1, *[1] * (layer.weight.ndim - 1))
     bias = shift if layer.bias is None else layer.bias * scale + shift
@@ -57,7 +55,7 @@ def tensor_to_array(tensor: Tensor) -> Array:
     return array
 
 
-def _alone(scope: NodeScope, layer: Weighted, x: str) -> str:
+def _with_own_weights(scope: NodeScope, layer: Weighted, x: str) -> str:
     """Append a layer with its own weights."""
     return _weighted(scope, layer, layer.weight, layer.bias, x)
 
@@ -124,7 +122,7 @@ def _window(layer: pooling.MaxPool2d | pooling.AvgPool2d) -> dict[str, list[int]
     return {"kernel_shape": kernel, "strides": stride, "pads": padding * 2}
 
 
-def _nothing(_: NodeScope, __: nn.Module, x: str) -> str:
+def _identity(_: NodeScope, __: nn.Module, x: str) -> str:
     """Return the input of a layer that is an identity in evaluation mode."""
     return x
 
@@ -192,7 +190,7 @@ def _channel_sum(scope: NodeScope, layer: merges.Sum, x: str) -> str:
     return scope.add_output("ReduceSum", grouped, scope.graph.sizes(2), keepdims=0)
 
 
-def _joined(scope: NodeScope, module: Join | merges.JoinOfMany, first: str, *others: str) -> str:
+def _join(scope: NodeScope, module: Join | merges.JoinOfMany, first: str, *others: str) -> str:
     """Append a join, two operands at a time."""
     for index, other in enumerate(others, start=1):
         first = write_join(scope, module.spec, first, other, last=index == len(others))
@@ -240,21 +238,21 @@ def _stateless(scope: NodeScope, module: Equations, x: str) -> str:
 
 
 TRANSLATIONS: dict[type[nn.Module], Translate] = {
-    layers.Conv2d: _alone,
-    layers.Linear: _alone,
+    layers.Conv2d: _with_own_weights,
+    layers.Linear: _with_own_weights,
     layers.Flatten: lambda scope, _, x: scope.add_output("Flatten", x, axis=1),
-    layers.Conv1d: _alone,
-    layers.ConvTranspose2d: _alone,
-    layers.ConvTranspose1d: _alone,
+    layers.Conv1d: _with_own_weights,
+    layers.ConvTranspose2d: _with_own_weights,
+    layers.ConvTranspose1d: _with_own_weights,
     layers.Upsample: _upsample,
     layers.LayerNorm: lambda scope, layer, x: _centred(scope, layer, x, [1]),
     layers.GroupNorm: _group_norm,
     layers.Scale: lambda scope, layer, x: scope.add_output(
         "Mul", x, scope.constant("factor", layer.value if layer.weight is None else tensor_to_array(layer.weight))
     ),
-    layers.Dropout: _nothing,
-    layers.DropPath: _nothing,
-    nn.Identity: _nothing,
+    layers.Dropout: _identity,
+    layers.DropPath: _identity,
+    nn.Identity: _identity,
     nn.ReLU: lambda scope, _, x: scope.add_output("Relu", x),
     nn.GELU: _gelu,
     nn.SiLU: lambda scope, _, x: scope.add_output("Mul", x, scope.add("Sigmoid", x)),
@@ -279,12 +277,12 @@ TRANSLATIONS: dict[type[nn.Module], Translate] = {
     ),
     merges.Sum: _channel_sum,
     merges.Mean: _channel_sum,
-    merges.JoinOfMany: _joined,
+    merges.JoinOfMany: _join,
     merges.Concatenation: lambda scope, _, *operands: scope.add_output("Concat", *operands, axis=1),
     merges.Maximum: lambda scope, _, *operands: scope.add_output("Max", *operands),
     merges.Product: _product,
     merges.Attention: _attention,
-    Join: _joined,
+    Join: _join,
     Equations: _stateless,
     SpikingEquations: _stateless,
 }

@@ -185,6 +185,7 @@ class ScannedLoop(LoopWriter):
                 *(inner.value(outputs[i], shapes[i]) for i in self._step.loop),
             ],
         )
+        # Constants of the body count towards the maximum size of the file.
         self._graph.bytes += inner.bytes
         last = [f"{self._name}/last{state.key}" for state in self._states]
         all_steps = [f"{self._name}/all{index}" for index in self._step.loop]

@@ -71,14 +71,16 @@ def _joint(scope: NodeScope, module: sequence_attention.TemporalChannelAttention
     channels, h, w = scope.shape
     values = scope.add("Reshape", x, scope.sizes(-1, channels, h * w))
     mean = scope.add("ReduceMean", values, axes=[3], keepdims=0)  # [T, N, C]
-    along_channels = _along(scope, "temporal.weight", module.temporal, scope.add("Transpose", mean, perm=[1, 0, 2]))
-    along_time = _along(scope, "channel.weight", module.channel, scope.add("Transpose", mean, perm=[1, 2, 0]))
+    along_channels = _convolve_along(
+        scope, "temporal.weight", module.temporal, scope.add("Transpose", mean, perm=[1, 0, 2])
+    )
+    along_time = _convolve_along(scope, "channel.weight", module.channel, scope.add("Transpose", mean, perm=[1, 2, 0]))
     product = scope.add("Mul", along_channels, scope.add("Transpose", along_time, perm=[0, 2, 1]))
     factors = scope.add("Transpose", scope.add("Sigmoid", product), perm=[1, 0, 2])
     return _scaled(scope, values, scope.add("Reshape", factors, scope.sizes(-1, channels, 1)))
 
 
-def _along(scope: NodeScope, name: str, conv: nn.Conv1d, x: str) -> str:
+def _convolve_along(scope: NodeScope, name: str, conv: nn.Conv1d, x: str) -> str:
     """Append a 1-D convolution with padding that preserves the length."""
     (taps,) = conv.kernel_size
     pads = [(taps - 1) // 2, taps - 1 - (taps - 1) // 2]

@@ -79,7 +79,7 @@ class OnnxModelWriter:
         # Some layers have weights per time-step, which fix T even for sequences.
         fixed = self._static or self._network.first_fixed is not None
         self._axis = axis(self._graph, settings.steps, fixed=fixed)
-        self._once = {0} if self._static and settings.steps > 1 else set()
+        self._constant_values = {0} if self._static and settings.steps > 1 else set()
         self._values = {0: "input"}
         if not self._static:
             # Time-steps and samples form one batch axis in all layers without a state.
@@ -100,10 +100,10 @@ class OnnxModelWriter:
         scope = NodeScope(self._graph, first, first.name, self._network.nodes[step.gives].name, shapes, sizes)
         module = self._modules(first.name)
         if step.once:
-            self._once.add(step.gives)
+            self._constant_values.add(step.gives)
         # Neurons take a constant input as it is, and repeat it over time themselves.
         if keeps_state(module):
-            x, once = self._values[step.operands[0]], step.operands[0] in self._once
+            x, once = self._values[step.operands[0]], step.operands[0] in self._constant_values
             self._values[step.gives] = self._axis.neurons(scope, module, x, once=once)
             return
         operands = [self._values[i] if step.once else self._at_all_steps(i) for i in step.operands]
@@ -130,13 +130,14 @@ class OnnxModelWriter:
             )
         steps = "T" if self._axis.free else self._axis.T
         x = self._graph.value("input", [*([] if self._static else [steps]), "N", *settings.input])
-        return _stated(self._network, self._graph.proto(self._network.name, [x], outputs), inputs)
+        return _with_metadata(self._network, self._graph.proto(self._network.name, [x], outputs), inputs)
 
     def _read_out(self, index: int, logits: str, sequence: str) -> list[ValueInfoProto]:
         """Append the output of a node, reduced over time as ``logits`` and at every time-step as ``sequence``."""
         settings, shape = self._network.settings, self._network.nodes[index].output.shape
         y_TN = self._graph.add("Reshape", [self._at_all_steps(index), self._axis.sizes(-1, *shape)], sequence)
         if settings.readout == "last":
+            # Gather keeps the time axis with length 1.
             gathered = self._graph.add("Gather", [y_TN, self._graph.sizes(-1)], "readout/Gather")
             self._graph.add("Squeeze", [gathered, self._graph.sizes(0)], logits)
         elif settings.readout == "sum":
@@ -147,12 +148,9 @@ class OnnxModelWriter:
         return [self._graph.value(logits, ["N", *shape]), self._graph.value(sequence, [steps, "N", *shape])]
 
     def _at_all_steps(self, index: int) -> str:
-        """Return a node's value as ``[T·N, *]``.
-
-        A constant value is repeated.
-        """
+        """Return a node's value as ``[T·N, *]``, repeated if it is constant."""
         value, node = self._values[index], self._network.nodes[index]
-        if index not in self._once:
+        if index not in self._constant_values:
             return value
         tiles = self._graph.sizes(self._axis.T, *[1] * len(node.output.shape))
         return self._graph.add("Tile", [value, tiles], f"{node.name}/Tile")
@@ -167,7 +165,7 @@ def _format(model: SpikingNetwork) -> np.dtype[Any]:
     return FORMATS[dtype]
 
 
-def _stated(network: Network, graph: GraphProto, inputs: str) -> ModelProto:
+def _with_metadata(network: Network, graph: GraphProto, inputs: str) -> ModelProto:
     """Return a model with metadata."""
     props = file_metadata(network, inputs)
     opsets = [helper.make_opsetid("", OPSET)]

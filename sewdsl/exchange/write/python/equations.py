@@ -44,7 +44,7 @@ def rounded(x: Tensor) -> Tensor:
 HELPERS = {"spread": SPREAD, "rounded": ROUNDED}
 NAMES = frozenset(HELPERS)
 """Functions in files with such neurons."""
-_TAKEN = (
+_RESERVED_NAMES = (
     frozenset({"self", "torch", "nn", "math", "fire", "outputs", "inputs", "t", "wide", "x", "channels", "steps"})
     | frozenset({"Tensor", "partial", loops.BASE, *HELPERS, *loops.ATTRIBUTES, *dir(builtins)})
     | MODULE_ATTRIBUTES
@@ -55,15 +55,13 @@ _ATOM = 4
 
 
 def python_names(words: Iterable[str]) -> dict[str, str]:
-    """Return Python names for names in equations, unchanged where Python and the class permit.
-
-    Python normalises identifiers (NFKC), and mangles names with leading underscores.
-    """
+    """Return Python names for names in equations, unchanged where Python and the class permit."""
+    # Python normalises identifiers (NFKC), and mangles names with leading underscores.
     names: dict[str, str] = {}
     for word in words:
         name = normalize("NFKC", word)
         name = name if name.isidentifier() and name[0] != "_" else f"name{len(names)}"
-        while iskeyword(name) or name in _TAKEN or name in names.values():
+        while iskeyword(name) or name in _RESERVED_NAMES or name in names.values():
             name += "_"
         names[word] = name
     return names
@@ -333,7 +331,7 @@ class EquationClasses:
     """
 
     def __init__(self, base: str, taken: set[str]) -> None:
-        self._base, self._taken = base, taken
+        self._base, self._reserved_names = base, taken
         self._classes: dict[tuple[object, ...], EquationClass] = {}
 
     @property
@@ -351,7 +349,7 @@ class EquationClasses:
         # Neurons that differ in numbers only share a class.
         key = op.definition, op.v_reset is None, op.detach_reset, op.equations.signed, surrogate
         if key not in self._classes:
-            name = class_name(f"{op.kind}Neuron", "Neuron", self._taken)
+            name = class_name(f"{op.kind}Neuron", "Neuron", self._reserved_names)
             self._classes[key] = EquationClass(op, name, surrogate, self._base)
         neuron_class = self._classes[key]
         arguments: list[Arg] = []

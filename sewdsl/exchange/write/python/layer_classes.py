@@ -339,6 +339,7 @@ def layer_definitions(texts: Mapping[str, str], used: set[str], reset: Sequence[
     layers = []
     for name in filter(used.__contains__, texts):
         text = texts[name]
+        # In a loop, every call processes one time-step, which some layers must know.
         for old, new in LOOPED.get(name, ()) if looped else ():
             text = text.replace(old, new)
         layers.append(text)

@@ -73,10 +73,8 @@ def _convolution(name: str, op: Conv | TransposedConv, x: Signal, *own: Arg) -> 
 
 
 def _prelu(op: PReLU, x: Signal) -> PyCall:
-    """Return the call of a PReLU.
-
-    A single slope is independent of the axes.
-    """
+    """Return the call of a PReLU."""
+    # A single slope is independent of the axes, so that PyTorch's own class suffices.
     initial = _named("init", op.slope, 0.25)
     return PyCall("nn.PReLU", (initial,)) if op.shared else PyCall("PReLU", (_channels(x), initial))
 
@@ -199,7 +197,7 @@ class TorchLayers:
     def __init__(self, network: Network, taken: set[str]) -> None:
         self._network, self._neurons = network, Neurons(network, taken)
         self._used: set[str] = set()
-        self._looped = bool(network.graph.looped)
+        self._has_loops = bool(network.graph.looped)
 
     def module_call(self, node: Node) -> PyCall:
         """Return the constructor call of a node's module."""
@@ -212,5 +210,5 @@ class TorchLayers:
     def definitions(self) -> Sequence[str]:
         """Return the functions and classes that the calls so far require."""
         helper = [EACH_STEP] if self._used & STEPPED else []
-        layers = layer_definitions(TEXTS, self._used, (), looped=self._looped)
+        layers = layer_definitions(TEXTS, self._used, (), looped=self._has_loops)
         return [*helper, *layers, *self._neurons.definitions()]

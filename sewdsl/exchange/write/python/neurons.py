@@ -245,13 +245,13 @@ LOOPED_PARALLEL: dict[type[ParallelNeuron], tuple[tuple[str, str], ...]] = {
         (
             "            weight = self.weight.tril().triu(1 - self.order)\n",
             """\
-            known = torch.cat((*self.loop_state, x.to(wide)))
-            now = slice(self.loop_time, len(known))
-            weight = self.weight.tril().triu(1 - self.order)[now, : len(known)]
-            self.keep_state(known)
+            inputs = torch.cat((*self.loop_state, x.to(wide)))
+            now = slice(self.loop_time, len(inputs))
+            weight = self.weight.tril().triu(1 - self.order)[now, : len(inputs)]
+            self.keep_state(inputs)
 """,
         ),
-        ("self.bias, weight, x.to(wide).flatten(1)", "self.bias[now], weight, known.flatten(1)"),
+        ("self.bias, weight, x.to(wide).flatten(1)", "self.bias[now], weight, inputs.flatten(1)"),
     ),
     SlidingParallelSpikingNeuron: (
         (
@@ -303,12 +303,13 @@ class Neurons:
             raise UnsupportedLayer(node, "is a neuron that Python export does not support")
         values: dict[str, object] = {**dict(op), "surrogate": self._surrogates.name(node, op.surrogate)}
         # The most common value is the default, so that most calls are short.
-        defaults = {name: self._usual(node, name) for name in BASE_CLASS_TEXT}
+        defaults = {name: self._most_common(node, name) for name in BASE_CLASS_TEXT}
         shared = tuple(
             Arg(name, Literal(values[name]), defaults[name]) for name in BASE_CLASS_TEXT if self._varies(name)
         )
         key = "tau" if isinstance(op, LIF | PLIF) else "decay" if isinstance(op, DLIF) else None
         value = None if key is None else getattr(op, key)
+        # The first neuron of a class determines the default.
         default_value = self._taus.setdefault(type(op), value)
         own_arguments = () if key is None else (Arg(key, Literal(value), default_value, positional=True),)
         return PyCall(op.kind, (*own_arguments, *shared))
@@ -318,7 +319,9 @@ class Neurons:
         self._parallel[type(op)] = None
         sizes = {name: value for name, value in op if name in {"order", "steps"}}
         surrogate = Literal(self._surrogates.name(node, op.surrogate))
-        shared = (Arg("surrogate", surrogate, self._usual(node, "surrogate")),) if self._varies("surrogate") else ()
+        shared = (
+            (Arg("surrogate", surrogate, self._most_common(node, "surrogate")),) if self._varies("surrogate") else ()
+        )
         return PyCall(
             op.kind,
             (
@@ -371,7 +374,7 @@ class Neurons:
         """Return whether the neurons have different values of an argument."""
         return len(self._values[name]) > 1
 
-    def _usual(self, node: Node, name: str) -> object:
+    def _most_common(self, node: Node, name: str) -> object:
         """Return the most common value of an argument, which is its default."""
         value = self._values[name].most_common(1)[0][0]
         return self._surrogates.name(node, value) if name == "surrogate" else value

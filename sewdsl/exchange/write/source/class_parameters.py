@@ -34,11 +34,11 @@ class Scope:
     """
 
     def __init__(self, sources: Sequence[Signal], arguments: Sequence[str], taken: set[str]) -> None:
-        self._sources, self._taken = sources, {*taken, PROJECTION}
-        self._known = _columns(arguments, self._taken)
+        self._sources, self._reserved_names = sources, {*taken, PROJECTION}
+        self._block_parameters = _columns(arguments, self._reserved_names)
         inputs: Column = tuple(signal.channels for signal in sources)
-        if self._known.get(OUT) != inputs:
-            self._known = {IN: inputs, **self._known}
+        if self._block_parameters.get(OUT) != inputs:
+            self._block_parameters = {IN: inputs, **self._block_parameters}
         self.params: dict[str, Column] = {}
 
     def at(self, positions: Sequence[int]) -> Resolve:
@@ -86,29 +86,30 @@ class Scope:
         if any(isinstance(value, Code) for value in values):
             return values[0]
         is_constant = len(set(values)) == 1
-        for name, text in self._fitting(arg, values, positions, is_constant=is_constant):
+        for name, text in self._matching_parameters(arg, values, positions, is_constant=is_constant):
             if name not in self.params:
-                self.params[name] = self._known[name]
+                self.params[name] = self._block_parameters[name]
             return Code(text)
         if is_constant:
             return values[0]
-        name = free_name(arg.name, {*self._taken, *self._known, *self.params})
+        name = free_name(arg.name, {*self._reserved_names, *self._block_parameters, *self.params})
+        # Instances without this argument can have any value.
         column = [values[0]] * len(self._sources)
         for position, value in zip(positions, values, strict=True):
             column[position] = value
         self.params[name] = tuple(column)
         return Code(name)
 
-    def _fitting(
+    def _matching_parameters(
         self, arg: Arg, values: Sequence[object], positions: Sequence[int], *, is_constant: bool
     ) -> Iterator[tuple[str, str]]:
         """Yield the parameters with the given values, best first, with the code to write."""
-        if arg.channels and (OUT in self._known or not is_constant):
+        if arg.channels and (OUT in self._block_parameters or not is_constant):
             yield from self._candidates(arg.channels, positions, values)
         elif arg.name == STRIDE and not (is_constant and values[0] == 1):
             yield from self._equal([STRIDE], positions, values)
         if not is_constant:
-            yield from self._equal([*self.params, *self._known], positions, values)
+            yield from self._equal([*self.params, *self._block_parameters], positions, values)
 
     def _candidates(
         self, channels: str, positions: Sequence[int], values: Sequence[object]
@@ -118,10 +119,10 @@ class Scope:
         if channels == "in":
             yield from self._equal([IN], positions, values)
         # Bottleneck blocks have, e.g., 4 * channels.
-        if OUT in self._known:
+        if OUT in self._block_parameters:
             for factor in range(2, MAX_WIDTH_MULTIPLE + 1):
                 if all(
-                    isinstance(width := self._known[OUT][i], int) and factor * width == value
+                    isinstance(width := self._block_parameters[OUT][i], int) and factor * width == value
                     for i, value in zip(positions, values, strict=True)
                 ):
                     yield OUT, f"{factor} * {OUT}"
@@ -132,7 +133,7 @@ class Scope:
     ) -> Iterator[tuple[str, str]]:
         """Yield the parameters that have the given values."""
         for name in names:
-            column = self.params.get(name) or self._known.get(name)
+            column = self.params.get(name) or self._block_parameters.get(name)
             if column and all(
                 type(column[i]) is type(value) and column[i] == value
                 for i, value in zip(positions, values, strict=True)

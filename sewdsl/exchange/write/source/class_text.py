@@ -112,7 +112,7 @@ def forward_statements(spec: ClassSpec, network: Network) -> Iterator[str]:
         yield from _loop_statements(loop, steps[loop.begin : loop.end], f"step{index if index > 1 else ''}")
         position = loop.end
     yield from _assigned(steps[position:], 8)
-    yield from _kept(section.delays, 8)
+    yield from _keep_state_statements(section.delays, 8)
     if section.results:
         outputs = [f"{string_literal(name)}: {variable}" for name, variable in section.results]
         yield from bracketed("return {", outputs, "}", 8)
@@ -135,7 +135,7 @@ def _assigned(steps: Sequence[tuple[str, str]], indent: int) -> Iterator[str]:
     yield from (f"{' ' * indent}{variable} = {value}" for variable, value in steps)
 
 
-def _kept(delays: Sequence[tuple[str, str]], indent: int) -> Iterator[str]:
+def _keep_state_statements(delays: Sequence[tuple[str, str]], indent: int) -> Iterator[str]:
     """Yield the statements that pass values to their delays."""
     for name, variable in delays:
         yield f"{' ' * indent}{_module(name)}.keep_state({variable})"
@@ -152,7 +152,7 @@ def _loop_statements(loop: StepLoop, steps: Sequence[tuple[str, str]], name: str
     )
     yield '            """Compute one time-step."""'
     yield from _assigned(steps, 12)
-    yield from _kept(loop.delays, 12)
+    yield from _keep_state_statements(loop.delays, 12)
     yield from (f"            return {gives}", "")
     call_arguments = (Code("self"), Code(name), *map(Code, loop.reads))
     call = PyCall("stepwise", tuple(Arg("", Literal(word), positional=True) for word in call_arguments))

@@ -59,7 +59,7 @@ class Notation:
         """Return the notation of an item, or an empty text if there is none."""
         match item:
             case Leaf(index=index):
-                return self._own(index)
+                return self._layer_text(index)
             case SourceSection(kind="repeat", items=copies):
                 first = copies[0]
                 inner = self._sequence(first) if isinstance(first, SourceSection) else ""
@@ -92,11 +92,9 @@ class Notation:
                 texts += operands
         return "-".join(texts) if all(texts) else ""
 
-    def _own(self, index: int) -> str:
-        """Return the text of a layer.
-
-        Empty in a library block, whose nodes have the span of the call.
-        """
+    def _layer_text(self, index: int) -> str:
+        """Return the text of a layer, or an empty text in a library block."""
+        # The nodes of a library block have the span of its call.
         node = self._network.nodes[index]
         blocks = {_word(step.label) for step in node.path if step.kind == "block"}
         return "" if _word(node.span.text) in blocks else one_line_prose(node.span.text)
@@ -116,7 +114,7 @@ class Notation:
         """
         if isinstance(item, Leaf):
             return self._network.nodes[item.index].span
-        if not item.items or (item.kind == "block" and self._own(_first(item))):
+        if not item.items or (item.kind == "block" and self._layer_text(_first(item))):
             return None
         return self._span(item.items[0])
 
@@ -130,10 +128,7 @@ def _with_value_name(text: str, reads: Sequence[str]) -> str:
 
 
 def _first(item: SourceItem) -> int:
-    """Return the index of the first layer.
-
-    An empty section has only a merge, which is returned.
-    """
+    """Return the index of the first layer, or of the merge of a section without layers."""
     while isinstance(item, SourceSection):
         if not item.items:
             return item.output

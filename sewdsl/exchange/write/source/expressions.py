@@ -206,7 +206,7 @@ class _CopyVariables:
     """
 
     def __init__(self, taken: set[str]) -> None:
-        self._taken = taken
+        self._reserved_names = taken
         self.columns: dict[str, tuple[Expr, ...]] = {}
 
     def __call__(self, values: tuple[Literal, ...], arg: Arg) -> Literal:
@@ -216,7 +216,7 @@ class _CopyVariables:
         for name, column in self.columns.items():
             if column == values:
                 return Literal(Code(name))
-        name = free_name(arg.name, {*self._taken, *self.columns})
+        name = free_name(arg.name, {*self._reserved_names, *self.columns})
         self.columns[name] = values
         return Literal(Code(name))
 
@@ -248,10 +248,8 @@ def string_literal(text: str) -> str:
 
 
 def one_line_prose(text: str) -> str:
-    """Return a text as one line for a comment or docstring: printable ASCII without quotes and backslashes.
-
-    Text after a ``#`` is omitted, since tools could interpret it as a directive.
-    """
+    """Return a text as one line for a comment or docstring: printable ASCII without quotes and backslashes."""
+    # Omit text after a "#", which tools could interpret as a directive.
     words = " ".join(" ".join(_COMMENT.sub("", line) for line in text.splitlines()).split())
     escaped = words.replace('"', "'").replace("\\", "/")
     return "".join(character if character.isascii() and character.isprintable() else "?" for character in escaped)
@@ -309,16 +307,14 @@ def bracketed(begin: str, parts: Sequence[str], end: str, indent: int) -> list[s
 def format_statement(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
     """Return the lines of an expression, with a head such as ``self.conv1 =`` and a tail."""
     line = f"{' ' * indent}{head}{one_line(expr)}{tail}"
-    if len(line) <= WIDTH and not _noted(expr):
+    if len(line) <= WIDTH and not _has_notes(expr):
         return [line]
     return _exploded(head, expr, indent, tail)
 
 
 def _exploded(head: str, expr: Expr, indent: int, tail: str = "") -> list[str]:
-    """Return the lines of a multi-line expression.
-
-    Trailing commas keep formatters from joining them.
-    """
+    """Return the lines of a multi-line expression."""
+    # Trailing commas keep formatters from joining the lines.
     begin, end = f"{' ' * indent}{head}", f"{' ' * indent})"
     match expr:
         case PyCall() if expr.args:
@@ -366,15 +362,15 @@ def _arguments(call: PyCall, indent: int) -> Iterator[str]:
         yield from format_statement(label, arg.value, indent, f"{_closing(label)},")
 
 
-def _noted(expr: Expr) -> bool:
+def _has_notes(expr: Expr) -> bool:
     """Return whether an expression contains comments."""
     match expr:
         case Literal():
             return False
         case PyCall():
-            return any((arg.note and arg.note.text) or _noted(arg.value) for arg in expr.args)
+            return any((arg.note and arg.note.text) or _has_notes(arg.value) for arg in expr.args)
         case Copies():
-            return any(_noted(run.body) for run in expr.runs)
+            return any(_has_notes(run.body) for run in expr.runs)
 
 
 # --- copies ------------------------------------------------------------------------------------------------
@@ -394,10 +390,8 @@ def _loop(run: CopySequence) -> str:
 
 
 def _rows(run: CopySequence) -> list[str]:
-    """Return the values of each copy.
-
-    Many equal values are written as ``*[4] * 39``.
-    """
+    """Return the values of each copy."""
+    # Many equal values are written as "*[4] * 39".
     rows = [(text, len(list(same))) for text, same in groupby(map(_row, run.rows))]
     return [
         part
@@ -416,6 +410,7 @@ def _run(run: CopySequence, indent: int) -> Iterator[str]:
     """Yield the lines of copies that are the only argument of a call."""
     yield from _exploded("", run.body, indent)
     loop = f"{' ' * indent}{_loop(run)}"
+    # A clause without variables cannot be split.
     if len(loop) <= WIDTH or not run.names:
         yield loop
         return
@@ -428,7 +423,7 @@ def _run(run: CopySequence, indent: int) -> Iterator[str]:
 def _listed(run: CopySequence, indent: int) -> Iterator[str]:
     """Yield the lines of copies that are an item of a list."""
     line = f"{' ' * indent}{_flat_listed(run)},"
-    if len(line) <= WIDTH and not _noted(run.body):
+    if len(line) <= WIDTH and not _has_notes(run.body):
         yield line
     elif run.count == 1:
         yield from _exploded("", run.body, indent, ",")

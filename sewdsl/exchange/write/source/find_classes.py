@@ -162,7 +162,7 @@ class ClassFinder:
 
         Each group of modules has one comment.
         """
-        groups = list(_together(section.items, self._network))
+        groups = list(_comment_groups(section.items, self._network))
         for group in groups:
             note = None if section.kind == "copy" and len(groups) == 1 else self._note(group)
             for item in group:
@@ -205,10 +205,7 @@ class ClassFinder:
     # --- classes -------------------------------------------------------------------------------------------
 
     def _groups(self, instances: Sequence[_Instance]) -> Iterator[list[_Instance]]:
-        """Yield the instances of each class.
-
-        Blocks with and without a projection share a class.
-        """
+        """Yield the instances of each class."""
         by_form: dict[Hashable, dict[Hashable, list[_Instance]]] = {}
         for instance in instances:
             bare, full = (instance.form(lambda join: self._network.nodes[join].op, bare=bare) for bare in (True, False))
@@ -273,13 +270,13 @@ def _attribute(
     return unify_args(arguments, scope.at(positions)), positions
 
 
-def _together(items: Iterable[SourceItem], network: Network) -> Iterator[list[SourceItem]]:
+def _comment_groups(items: Iterable[SourceItem], network: Network) -> Iterator[list[SourceItem]]:
     """Yield consecutive items that share a comment: a convolution, its norm and its neuron."""
     group: list[SourceItem] = []
     for item in items:
         op = network.nodes[item.index].op if isinstance(item, Leaf) else None
         # A comment covers a layer with its norm and neuron.
-        if group and not (isinstance(op, Norm | Activation) and _open(group, network)):
+        if group and not (isinstance(op, Norm | Activation) and _accepts_more(group, network)):
             yield group
             group = []
         group.append(item)
@@ -287,7 +284,7 @@ def _together(items: Iterable[SourceItem], network: Network) -> Iterator[list[So
         yield group
 
 
-def _open(group: Sequence[SourceItem], network: Network) -> bool:
+def _accepts_more(group: Sequence[SourceItem], network: Network) -> bool:
     """Return whether a norm or neuron may join a group."""
     ops = [network.nodes[item.index].op for item in group if isinstance(item, Leaf)]
     return bool(ops) and isinstance(ops[0], Conv | Linear | Norm) and not isinstance(ops[-1], Activation)

@@ -204,7 +204,7 @@ class _Region(NamedTuple):
 
 class _Reader:
     def __init__(self, network: Network, taken: Collection[str]) -> None:
-        self._network, self._nodes, self._taken = network, network.nodes, taken
+        self._network, self._nodes, self._reserved_names = network, network.nodes, taken
         self._loops = [*map(frozenset, network.graph.loops)]
         self._inlined_steps: dict[str, list[_Step]] = {}  # By prefix of the inlined section.
 
@@ -242,6 +242,7 @@ class _Reader:
             if any(reader not in inside and reader not in back for reader in consumers[index])
         ]
         network_outputs = [index for index in self._network.output_indices if index in inside or index in incoming]
+        # Only the network itself may have several outputs.
         is_network = not builder.prefix
         candidates = (
             network_outputs
@@ -293,13 +294,13 @@ class _Reader:
         flow_variable = ONWARD if section.source in own_variables else INPUT
         value_names = {step.gives: step.name for step in steps if step.name}
         free_names = filterfalse(
-            {*self._taken, *value_names.values()}.__contains__, (f"x{suffix}" for suffix in count(2))
+            {*self._reserved_names, *value_names.values()}.__contains__, (f"x{suffix}" for suffix in count(2))
         )
         variables: dict[int, str] = {section.source: INPUT}
         for index in own_variables:
             if index != section.source:
                 name = value_names.get(index, "")
-                is_valid = is_identifier(name) and name not in {*self._taken, INPUT, ONWARD, "self"}
+                is_valid = is_identifier(name) and name not in {*self._reserved_names, INPUT, ONWARD, "self"}
                 variables[index] = name if is_valid and name not in variables.values() else next(free_names)
 
         def variable_of(index: int) -> str:
