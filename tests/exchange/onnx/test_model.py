@@ -183,7 +183,7 @@ def test_a_file_says_what_it_is_of() -> None:
     stated = {entry.key: entry.value for entry in exported.metadata_props}
     assert (stated["name"], stated["steps"], stated["encode"], stated["readout"]) == ("network", "3", "direct", "mean")
     assert (exported.producer_name, exported.producer_version) == ("sewdsl", stated["version"])
-    again = sewdsl.load(sewdsl.read(stated["spec"]).found.source.text)  # type: ignore[union-attr]
+    again = sewdsl.load(sewdsl.read(stated["spec"]).spec_source.source.text)  # type: ignore[union-attr]
     assert [(node.name, node.op) for node in again] == [(node.name, node.op) for node in model.network]
     assert (exported.opset_import[0].version, exported.ir_version) == (17, 8)
 
