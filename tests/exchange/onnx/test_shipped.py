@@ -16,7 +16,7 @@ from sewdsl.ir.op import Neuron
 from sewdsl.lower import SpikingNetwork
 from sewdsl.snn.batch_norm import BatchNorm
 from sewdsl.snn.parallel_neuron import ParallelNeuron
-from tests.effort import representatives
+from tests.effort import factor, representatives
 from tests.exchange.narrow import narrow
 from tests.exchange.nir.settled import watched
 from tests.exchange.onnx.dyadic import dyadic, noise
@@ -42,22 +42,24 @@ SMALL = {
 """The input of networks that are for larger ones, by their name or its first word."""
 STEPS = 2
 NARROWER = 4
-"""Of so many channels, one."""
+"""Divisor of the numbers of channels."""
+FULL = {"7b-net-and", "sdt-v2"}
+"""Networks at full width: AND of few channels is silent, and the heads of sdt-v2 do not divide fewer channels."""
 
 
 def _small(name: str) -> Network:
     first, _, _ = name.partition("-")
     steps = {"resnet": 1, "masnn": 6}.get(first, STEPS)
     network = sewdsl.load(name, input=SMALL.get(name, SMALL.get(first)), steps=steps)
-    return network if name == "7b-net-and" else narrow(network, NARROWER)  # AND of few channels falls silent
+    return network if name in FULL else narrow(network, NARROWER)
 
 
 LEARNING = {"klif-resnet-19", "glif-resnet-19"}
 ROUNDED = {"masnn-dvs-gesture", "att-ms-resnet-18", "tcja-net", "tebn-resnet-19", "psn-resnet-19"} | LEARNING
 """Networks with sums that are rounded whatever the weights: sigmoids, a matrix over time, learned factors."""
-UNDIVIDED = {"sdt-v2"}
-"""A network whose heads divide no narrower widths, and which takes too long as it is."""
-NETWORKS = {name: _small(name) for name in representatives(set(SHIPPED) - ROUNDED - LOOPED - UNDIVIDED)}
+SLOW = set() if factor() > 1 else {"sdt-v2"}
+"""Networks that take several seconds at full width."""
+NETWORKS = {name: _small(name) for name in representatives(set(SHIPPED) - ROUNDED - LOOPED - SLOW)}
 SPIKING, REAL = (
     [name for name, network in NETWORKS.items() if spiking == any(isinstance(node.op, Neuron) for node in network)]
     for spiking in (True, False)
@@ -66,15 +68,16 @@ SPIKING, REAL = (
 
 @pytest.mark.parametrize("name", SPIKING)
 def test_every_spike_is_the_same(name: str) -> None:
-    """With weights for which float32 is exact; so are the outputs, but for the division of a mean."""
+    """With weights for which float32 is exact; outputs are rounded by the division of a mean, and sums of it."""
     network = NETWORKS[name]
     model, x = dyadic(network), noise(network, STEPS)
     with torch.no_grad(), watched(model) as spikes:
         y = model(x, return_sequence=True)
     found = run(to_onnx(model, ScannedTime), x, spikes)
     assert [name for name in spikes if not torch.equal(found[name].reshape(spikes[name].shape), spikes[name])] == []
-    torch.testing.assert_close(found["sequence"], y, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(found["logits"], y.mean(0), rtol=1e-6, atol=1e-6)
+    tolerance = 1e-6 * max(1, float(y.abs().max()))
+    torch.testing.assert_close(found["sequence"], y, rtol=1e-6, atol=tolerance)
+    torch.testing.assert_close(found["logits"], y.mean(0), rtol=1e-6, atol=tolerance)
     assert all(0 < layer.mean() < 1 for layer in spikes.values())  # silence would agree with anything
 
 
