@@ -68,7 +68,7 @@ def min_cost_cover(costs: Mapping[int, int], needs: Sequence[SavingTarget]) -> f
     )
     if solution.x is None:
         return None
-    return frozenset(node for node, selected in zip(nodes, solution.x, strict=True) if selected > 0.5)  # noqa: PLR2004 -- solutions are 0 or 1 up to a tolerance
+    return frozenset(node for node, selected in zip(nodes, solution.x, strict=True) if selected > 0.5)  # noqa: PLR2004 -- 0 or 1, rounded
 
 
 MAX_RECOMPUTE_DEPTH = 64
@@ -237,7 +237,7 @@ class _Search:
             key, sizes = (step_index, backward), self._values.at(step_index, backward=backward)
             required = sum(sizes[i] for i in sizes.keys() & selected) + peak_bytes - self._budget
             earlier = [need.bytes for need in (targets.get(key), previous.get(key)) if need]
-            # Targets never decrease, so the search terminates.
+            # Targets never decrease, so that the rounds converge.
             targets[key] = SavingTarget(sizes, max([required, *earlier]))
         return targets
 
