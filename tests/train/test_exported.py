@@ -99,7 +99,7 @@ def test_a_run_is_checked_on_its_test_samples(name: str, export: Callable[[str],
     _, result = export(name)
     assert (result.exit_code, result.stderr) == (0, "")
     difference, on, fired = result.stdout.splitlines()[-3:]
-    assert float(re.findall(r"differ by (\S+) at most", difference)[0]) < 1e-4
+    assert float(re.findall(r"differ by at most (\S+)", difference)[0]) < 1e-4
     assert on == "  for 4 of 359 test samples of digits"
     assert fired == "  all 3 neuron layers fired"
 
