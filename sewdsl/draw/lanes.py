@@ -129,7 +129,7 @@ class Lanes:
         return items
 
     def leaving(self, start: int, stop: int) -> Values:
-        """Return the values of a column that later columns read."""
+        """Return the values of a column with readers in later columns."""
         return tuple(
             value
             for value, begin in self._start_items.items()
@@ -139,7 +139,7 @@ class Lanes:
     def _plan(
         self, items: PictureItems, start: PictureLayer | None, *, closed: bool, gives: PictureLayer | None = None
     ) -> Values:
-        """Plan a row, and return the values that it reads from outer lanes.
+        """Plan a row, and return its inputs from outer lanes.
 
         Args:
             start: Value that its first item reads along the axis.
@@ -186,7 +186,7 @@ class Lanes:
         return (previous, True) if previous in heads else (next(iter(heads), None), previous is None)
 
     def _heads_of(self, item: PictureItem) -> Values:
-        """Return the values that an item reads at its start, beginning with the first operand."""
+        """Return the inputs at the start of an item, beginning with the first operand."""
         heads = self._heads.get(id(item))
         if heads is None:
             heads = self._heads[id(item)] = tuple(dict.fromkeys(self._find_heads(item)))
@@ -210,7 +210,7 @@ class Lanes:
                 return filter(None, (self._reads.get(layer, {}).get(0),))
 
     def _inside(self, item: PictureItem, start: PictureLayer | None) -> Values:
-        """Plan the rows in an item, and return the values that they read from outer lanes."""
+        """Plan the rows in an item, and return their inputs from outer lanes."""
         match item:
             case PictureLayer() | PictureReadout():
                 return ()
@@ -226,7 +226,7 @@ class Lanes:
                 return self._zone(item, start, (start,), (nearby,), through)
 
     def _merge(self, item: PictureMerge, start: PictureLayer | None) -> Values:
-        """Plan the operands of a merge, and return the values that they read from outer lanes."""
+        """Plan the operands of a merge, and return their inputs from outer lanes."""
         starts: list[PictureLayer | None] = []
         nearby: list[Values] = []
         through: Values = ()
@@ -254,7 +254,7 @@ class Lanes:
         nearby: tuple[Values, ...],
         through: Values,
     ) -> Values:
-        """Record the values that cross the axis before an item, and return those that come from lanes."""
+        """Record the values crossing the axis before an item, and return those from lanes."""
         rows: dict[PictureLayer, None] = {}
         if start is not None and (start in starts[1:] or any(start in values for values in nearby)):
             rows[start] = None

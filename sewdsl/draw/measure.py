@@ -320,7 +320,7 @@ class Measure:
         return "" if first in others else f"copy {fold.first} reads {shape_range_text([first])}"
 
     def _differences(self, items: PictureItems, others: PictureItems) -> Iterator[str]:
-        """Yield the parts of some copies that the following copies do not have."""
+        """Yield the parts of some copies missing in the following copies."""
         # Sequences of different lengths have no pairs to compare.
         if len(items) != len(others):
             yield self._words(items)

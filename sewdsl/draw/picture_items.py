@@ -28,7 +28,7 @@ class PictureLayer:
 
 @dataclass(frozen=True)
 class PictureCall(PictureLayer):
-    """Call of a block that is drawn as one box, since its content is drawn elsewhere.
+    """Call of a block, drawn as one box because its content is drawn elsewhere.
 
     Its ``nodes`` have the outputs of the block.
 
@@ -56,7 +56,7 @@ class PictureBlock:
     """Call of a block, or a named value.
 
     Attributes:
-        value: Whether it is a named value, which other items than the next one may read.
+        value: Whether it is a named value, with readers other than the next item.
         gives: Layer with its output, if that is not the last layer.
     """
 
@@ -76,7 +76,7 @@ class PictureRepeat:
         first: Number of the drawn copy, from 1.
         last: Number of the last copy with the same structure.
         outputs: Last node of each copy. Inside another fold, of the copies in the first copy of that fold.
-        key: Path of the repeat, ``repeat1``, by which it can be expanded. Inside another fold, in the first copy.
+        key: Path of the repeat, ``repeat1``, for the option ``expand``. Inside another fold, in the first copy.
         compared: The first copy, and the first of the following copies with another structure, if any.
     """
 
@@ -131,7 +131,7 @@ Edge = tuple[PictureLayer, PictureLayer, int]
 
 
 def entry_of(items: PictureItems) -> PictureLayer:
-    """Return the first of some items, which must be a layer."""
+    """Return the first item, a layer."""
     layer = items[0]
     assert isinstance(layer, PictureLayer)  # noqa: S101 -- loops are made so
     return layer
@@ -378,12 +378,12 @@ def frame_depth(items: PictureItems) -> int:
 
 
 def _copies(layer: PictureLayer) -> tuple[tuple[int, ...], ...]:
-    """Return the nodes of each copy that a layer represents."""
+    """Return the nodes of a layer by copy."""
     return layer.inside if isinstance(layer, PictureCall) else tuple((index,) for index in layer.nodes)
 
 
 def outside_sources(network: Network, indices: Sequence[int]) -> tuple[int, ...]:
-    """Return the outside nodes that some nodes read: for one node by operand, for several without duplicates."""
+    """Return the outside sources of some nodes: for one node by operand, for several without duplicates."""
     if len(indices) == 1:
         return tuple(network.nodes[indices[0]].sources)
     inside = set(indices)
@@ -401,7 +401,7 @@ class _Boxer:
         self._seen: set[tuple[str, Hashable]] = set()
 
     def number_blocks(self) -> None:
-        """Restart, and add letters to blocks that share a name."""
+        """Restart, and add letters to blocks with the same name."""
         self._numbered = True
         self._seen.clear()
 
@@ -525,7 +525,7 @@ def _outline(
     layer_kind: Callable[[PictureLayer], Hashable],
     repeat_kind: Callable[[PictureRepeat], Hashable],
 ) -> Hashable:
-    """Return a value that is equal for items that look the same."""
+    """Return a hashable description of the items' appearance."""
 
     def outline(item: PictureItem) -> Hashable:
         match item:
@@ -543,7 +543,7 @@ def _outline(
 
 
 def copies_text(fold: PictureRepeat) -> str:
-    """Return the text for the copies that a fold represents."""
+    """Return the text for the copies in a fold."""
     count = fold.last - fold.first + 1
     return f"copy {fold.first}" if count == 1 else f"×{count}"
 
@@ -554,7 +554,7 @@ def _letters(number: int) -> str:
 
 
 class _Folder:
-    """Builder of items that folds equal copies of repeats."""
+    """Builder of items with equal copies of repeats folded."""
 
     def __init__(self, network: Network, *, expand: Unfolded) -> None:
         self._nodes, self._output_nodes, self._expand = network.nodes, network.output_indices, expand
@@ -604,7 +604,7 @@ class _Folder:
                 return self._repeat(sequences, f"{prefix}{steps[0].key}".rpartition(".")[0])
 
     def _inner_output_layer(self, block: structure.BlockItem, items: PictureItems) -> PictureLayer | None:
-        """Return the layer with the only output of a block, if that is not its last layer."""
+        """Return the only output layer of a block, unless it is the last layer."""
         inside = {*structure.nodes((block,))}
         outputs = {i for i in inside if i in self._output_nodes or not inside.issuperset(self._readers[i])}
         if len(outputs) != 1 or outputs.issubset(exit_layer(items[-1]).nodes):
@@ -631,7 +631,7 @@ class _Folder:
         return tuple(folded)
 
     def _structure(self, items: PictureItems) -> Hashable:
-        """Return the structure that copies must share to be folded."""
+        """Return the structure of a copy, equal for copies to fold."""
 
         def layer_kind(layer: PictureLayer) -> Hashable:
             index = layer.nodes[0]

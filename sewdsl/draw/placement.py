@@ -300,7 +300,7 @@ def lay_out(wiring: Wiring, measure: Measure, items: PictureItems, stops: Sequen
 
 
 def widest_item(measure: Measure, items: PictureItems) -> float:
-    """Return the width of the widest unbreakable group of items, which is the minimum width of a picture."""
+    """Return the width of the widest unbreakable group of items, the minimum width of a picture."""
     _, extents = _groups(measure, items)
     return max(extent.near + extent.far if measure.vertical else extent.length for extent in extents)
 
@@ -399,7 +399,7 @@ class _Row:
         return high, self.filled(high)
 
     def filled(self, room: float) -> list[int]:
-        """Return the ends of columns that are each filled up to a length."""
+        """Return the ends of columns, each filled up to a length."""
         stops, start = [], 0
         while start < len(self.lengths):
             start_position = self._ends[start] - self.lengths[start]

@@ -69,7 +69,7 @@ class RenderingError(UserError):
 
 
 class _IllegibleError(Exception):
-    """Text of a picture with a set width that would be too small.
+    """Text too small in a picture with a set width.
 
     Attributes:
         size: Smallest font size in points.

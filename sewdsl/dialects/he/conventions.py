@@ -23,7 +23,7 @@ NAME = "he"
 class Conventions(BaseModel):
     """Conventions of a whole string.
 
-    A field that is None is not set: the assumption is reported.
+    Fields with None are not set: the assumption is reported.
 
     Attributes:
         norm: Norm after each convolution without an explicit norm.
@@ -49,7 +49,7 @@ class Conventions(BaseModel):
 def parse_conventions(text: str, limits: Limits) -> Reported[Conventions | None]:
     """Parse ``he`` or ``he(norm=BN, padding=none)``.
 
-    The result is None if it is invalid.
+    The result is None for an invalid option.
     """
     reporter = Reporter(limits)
     return reporter.follow(lambda: _read_conventions(text, reporter))
@@ -81,7 +81,7 @@ def _read_conventions(text: str, reporter: Reporter) -> Conventions | None:
 class Assumption(NamedTuple):
     """Texts of a note.
 
-    ``{text}`` is the word that the note is about.
+    ``{text}`` is the word in question.
     """
 
     message: str

@@ -100,7 +100,7 @@ class NumberSlot:
 
 @dataclass(frozen=True)
 class HeLayer:
-    """Layer that a word stands for.
+    """Layer of the dialect.
 
     Attributes:
         numbers: Numbers of the word by letter.

@@ -142,7 +142,7 @@ class HeItemWriter:
     # --- neurons -------------------------------------------------------------------------------------------
 
     def _defer_neurons(self, layer: HeLayer) -> None:
-        """Remember a layer that neurons will follow."""
+        """Remember a layer with neurons after it."""
         position = self._options.neurons or "conv"
         if layer.role in {"conv", "linear"}:
             self._has_weights = True

@@ -134,7 +134,7 @@ MAX_REORDERINGS = 4
 
 
 def _text_order(network: Network) -> list[int]:
-    """Return the order in which the compiler creates the nodes of the network's text."""
+    """Return the order of the nodes in the compiled text of the network."""
     # Without loops and named outputs, ordered_items() already yields this order.
     if not network.graph.loops and not network.outputs:
         return [*range(len(network))]

@@ -43,7 +43,7 @@ class ConvBlock:
     Attributes:
         branch: Units of the branch, at least one.
         shortcut: Units of the projection. Empty for an identity shortcut.
-        activation: Activation that is the only reader of the join, if any.
+        activation: Activation of the join's output, if the join has no other readers.
     """
 
     branch: tuple[ConvUnit, ...]

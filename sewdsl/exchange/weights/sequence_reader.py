@@ -66,7 +66,7 @@ class SequenceReader:
 
     Args:
         activation_keys: Returns the keys of an activation for a prefix. None as the prefix: several activations share
-            one module, which has no keys.
+            one module without keys.
         previous: Node before the sequence.
 
     Attributes:

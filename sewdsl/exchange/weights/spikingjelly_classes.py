@@ -157,7 +157,7 @@ def _self_attention(reader: SequenceReader, within: str) -> None:
 
 
 def _fused(reader: SequenceReader, prefix: str, part: int, parts: int) -> None:
-    """Read one part of a convolution and batch norm that compute several projections."""
+    """Read one part of a convolution and batch norm for several projections."""
     reader.conv(f"{prefix}.0", bias=False, part=part, parts=parts, flat=True)
     reader.norm(f"{prefix}.1", part, parts)
 

@@ -91,7 +91,7 @@ def evaluated_layers(model: SpikingNetwork, dt: float) -> Iterator[tuple[int, Ev
 
 
 def foldable_norms(network: Network) -> dict[int, int]:
-    """Return the batch norms that can be folded, in order, with the index of their layer."""
+    """Return the foldable batch norms, in order, with the index of their layer."""
     hosts: dict[int, int] = {}
     for index, node in enumerate(network):
         if isinstance(node.op, BatchNorm):

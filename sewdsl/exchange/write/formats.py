@@ -97,8 +97,8 @@ FORMAT_BY_SUFFIX: dict[str, str] = {".nir": "nir", ".onnx": "onnx", ".pt2": "tor
 def file_metadata(network: Network, inputs: str) -> dict[str, str]:
     """Return the metadata of a file: ``name``, ``steps``, ``encode``, ``readout``, ``spec``, ``inputs``, ``version``.
 
-    ``spec`` is the text of a ``.net`` file that compiles to the network, or empty if there is none. ``inputs``
-    describes the input scaling and is empty if unknown. ``version`` is that of sewdsl, or empty if it is not installed.
+    ``spec`` is the text of a ``.net`` file that compiles to the network. ``inputs`` describes the input scaling.
+    ``version`` is that of sewdsl. Unknown values are empty.
     """
     settings = network.settings
     try:

@@ -1,4 +1,4 @@
-"""NIR files, which are HDF5, from untrusted sources."""
+"""NIR files (HDF5) from untrusted sources."""
 
 from __future__ import annotations
 

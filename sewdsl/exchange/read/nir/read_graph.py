@@ -240,7 +240,7 @@ def output_name(node: str) -> str:
 
 
 def _is_identity(node: Primitive) -> bool:
-    """Return whether a node only represents a sum: a factor of 1, or average pooling of 1x1 windows."""
+    """Return whether a node is an identity: a factor of 1, or average pooling of 1x1 windows."""
     if node.kind == "Scale":
         scale = node.array("scale")
         return scale.size > 0 and bool((scale == 1).all())

@@ -38,7 +38,7 @@ class DamagedFile(Exception):
 
 
 def import_h5py() -> Any:
-    """Import h5py, which is optional."""
+    """Import h5py, an optional dependency."""
     return import_module("h5py")
 
 

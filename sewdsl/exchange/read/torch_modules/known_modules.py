@@ -94,7 +94,7 @@ NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def _copy_parameters(module: nn.Module, names: tuple[str, ...] = ("weight", "bias")) -> dict[str, Tensor]:
-    """Return copies of the named parameters and buffers that are set."""
+    """Return copies of the named parameters and buffers, if set."""
     tensors = {name: getattr(module, name) for name in names}
     return {name: value.detach().clone() for name, value in tensors.items() if value is not None}
 

@@ -55,7 +55,7 @@ def read_module(
     readout: Literal["mean", "sum", "last"] | None = None,
     name: str | None = None,
 ) -> ImportedNetwork:
-    """Import a module that consists of PyTorch layers, and SpikingJelly layers and neurons.
+    """Import a module of PyTorch layers, SpikingJelly layers and SpikingJelly neurons.
 
     The module's ``forward`` runs on a tensor without data. The module is not modified.
 

@@ -256,7 +256,7 @@ def run_file(data: bytes, x: Tensor) -> Outputs:
 
 
 def _nodes(graph: nir.NIRGraph, kind: type[nir.NIRNode], maximum: int | None = None) -> list[str]:
-    """Return the names of the nodes of a kind, or fail if there are none or more than ``maximum``."""
+    """Return the names of the nodes of a kind, or fail unless there are 1 to ``maximum``."""
     names: list[str] = [name for name, node in graph.nodes.items() if isinstance(node, kind)]
     if not names or len(names) > (maximum or len(names)):
         message = f"the graph has {len(names)} {kind.__name__} nodes, expected {maximum or 'at least 1'}"

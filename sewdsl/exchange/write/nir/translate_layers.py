@@ -81,12 +81,12 @@ def _avg_pool(kernel: Pair, stride: Pair, padding: Pair) -> nir.AvgPool2d:
 
 
 def _flatten(shape: Shape) -> nir.Flatten:
-    """Return a node that flattens a feature map."""
+    """Return a flattening of a feature map."""
     return nir.Flatten({"input": np.array(shape)}, 0, -1)
 
 
 def _scale(factor: float, shape: Shape, dtype: np.dtype[np.float64]) -> nir.Scale:
-    """Return a node that multiplies all elements by a factor."""
+    """Return a multiplication of all elements by a factor."""
     return nir.Scale(_full(shape, factor, dtype))
 
 
@@ -119,7 +119,7 @@ def _full(shape: Shape, value: float, dtype: np.dtype[np.float64] = np.dtype(np.
 
 
 class NirNode(NamedTuple):
-    """NIR node that represents a layer or a part of it.
+    """NIR node of a layer or of a part of it.
 
     Attributes:
         part: Suffix of its name. Empty for the node with the layer's output.

@@ -155,7 +155,7 @@ class _Graph:
             self._value_nodes[index] = (site.node.name,)
 
     def _close(self) -> None:
-        """Replace the placeholders of delays by the nodes that they delay, which are now known."""
+        """Replace the placeholders of delays by the delayed nodes."""
         edges, self._edges = self._edges, []
         for source, node in edges:
             if source not in self._delayed:

@@ -100,7 +100,7 @@ class EquationClass:
 
     Args:
         name: Name of the class.
-        surrogate: Additional argument of ``fire``. Empty if there is none.
+        surrogate: Additional argument of ``fire``, or an empty text.
         base: Base class. ``Memory`` in a file with loops.
     """
 

@@ -51,12 +51,12 @@ class Notation:
 
     @property
     def file(self) -> str:
-        """Name of the spec file, or an empty text if there is none."""
+        """Name of the spec file. Empty for a spec without a file."""
         name = self._source.name
         return "" if name.startswith("<") else one_line_prose(name)
 
     def _item(self, item: SourceItem) -> str:
-        """Return the notation of an item, or an empty text if there is none."""
+        """Return the notation of an item, or an empty text."""
         match item:
             case Leaf(index=index):
                 return self._layer_text(index)
