@@ -54,7 +54,7 @@ def test_commands_that_there_are(command: str) -> None:
         ("sewdsl check 7b-net --setting steps=8", "--setting"),
         ("sewdsl check 7b-net --set step=8", "7b-net"),
         ("sewdsl check 7b-nett", "7b-nett"),
-        ("sewdsl export 7b-net", "OUT is missing"),
+        ("sewdsl export 7b-net", "OUT is required"),
         ("sewdsl train mnist5k --devices none", "integer"),
         ("torchrun -m sewdsl trian mnist5k", "trian"),
         ("python -m bench", "bench"),
