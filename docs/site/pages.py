@@ -59,7 +59,7 @@ CODES = """\
 
 # Diagnostics
 
-The pages that `sewdsl explain CODE` prints, each with a text that has the problem and one that does not.
+Each diagnostic has a code. `sewdsl explain CODE` prints its page, with an invalid and a valid example.
 """
 
 
@@ -167,7 +167,7 @@ def codes() -> str:
     for code, page in read_code_pages().items():
         groups.setdefault(page.group, []).append((f"[{code}](codes/{code}.md)", str(page.severity), page.summary))
     parts = [CODES]
-    head_ = ("code", "severity", "in short")
+    head_ = ("code", "severity", "summary")
     parts += [f"## {group}\n\n{_table(head_, iter(rows))}" for group, rows in sorted(groups.items())]
     return "\n".join(parts)
 
