@@ -1,1 +1,1 @@
-"""What a neuron's equations become: a tape of operations, its normal form, ranges and gradient; without torch."""
+"""Tape of operations for the equations of neurons: normal form, value ranges and gradients, without PyTorch."""

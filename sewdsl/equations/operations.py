@@ -1,4 +1,4 @@
-"""The operations of equations: each with its text for all backends, its value, its gradient and its range."""
+"""Operations of equations, with their code for each backend, value, gradient and range."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 
 class EquationRange(NamedTuple):
-    """The values that a result can have.
+    """Range of values of a result.
 
     Attributes:
-        low: The least, or -inf.
-        high: The greatest, or inf.
-        whole: Whether it is always a whole number.
+        low: Lower bound, or -inf.
+        high: Upper bound, or inf.
+        whole: Whether the result is always an integer.
     """
 
     low: float = -math.inf
@@ -22,15 +22,16 @@ class EquationRange(NamedTuple):
 
 
 class Spelling(NamedTuple):
-    """The text of an operation for each backend, with ``{0}``, ``{1}``, … for its operands.
+    """Code of an operation for each backend, with ``{0}``, ``{1}``, … for its operands.
 
     Attributes:
-        numba: In a CPU kernel, which defines ``zero``, ``one``, ``two``, ``exp`` and ``rint``, and has ``math``.
-        triton: In a CUDA kernel.
-        python: Of plain numbers, in a file of Python.
-        onnx: The name of the operator; empty if ONNX has none.
-        torch: The name of the function of torch; empty if :mod:`sewdsl.snn.kernels.neuron.reference` has one for
-            numbers among tensors too.
+        numba: Code for a CPU kernel, which defines ``zero``, ``one``, ``two``, ``exp`` and ``rint``, and imports
+            ``math``.
+        triton: Code for a CUDA kernel.
+        python: Code for plain numbers in a Python file.
+        onnx: Name of the ONNX operator, or empty if there is none.
+        torch: Name of the PyTorch function. Empty if :mod:`sewdsl.snn.kernels.neuron.reference` defines one that also
+            accepts numbers.
     """
 
     numba: str
@@ -41,17 +42,17 @@ class Spelling(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """An operation on numbers, element by element: all that sewdsl knows of it.
+    """Elementwise operation.
 
     Attributes:
-        spelling: Its text for each backend.
-        number: Its value for numbers; of signs but comparisons, for tensors too.
-        pull: The gradients of its operands, from its result, its gradient and the operands, in terms of the same
-            operations; None for an operand that gets none.
-        values: The range of its result from those of its operands.
-        about: What editors say of it: its call and its meaning. Empty if a text writes it as a sign.
-        sign: The sign that a text writes it as.
-        smooth: Whether it is a method of tensors of which the factors of linear neurons can be made.
+        spelling: Code for each backend.
+        number: Function of numbers. For operators except comparisons, also of tensors.
+        pull: Function of the result, its gradient and the operands that returns the gradients of the operands, or None
+            for operands without a gradient. It only uses these operations.
+        values: Function from the ranges of the operands to the range of the result.
+        about: Call and description for editors. Empty for operators.
+        sign: Operator in the source, e.g. ``+``. Empty for functions.
+        smooth: Whether the operation is a tensor method that can compute the factors of linear neurons.
     """
 
     spelling: Spelling
@@ -64,11 +65,11 @@ class Operation(NamedTuple):
 
     @property
     def arity(self) -> int:
-        """How many operands it takes."""
-        return self.pull.__code__.co_argcount - 2
+        """Number of operands."""
+        return self.pull.__code__.co_argcount - 2  # without the result and its gradient
 
 
-def _picked(condition: Any, one: Any, other: Any) -> Any:
+def _where(condition: Any, one: Any, other: Any) -> Any:
     return condition.tape.put("where", condition, one, other)
 
 
@@ -93,19 +94,19 @@ def _round(x: float) -> float:
 
 
 def _infix(sign: str, onnx: str, number: Callable[..., float], pull: Any, values: Any) -> Operation:
-    """Return the operation of a sign between two operands."""
+    """Return a binary operation with an infix operator."""
     text = f"{{0}} {sign} {{1}}"
     return Operation(Spelling(text, text, text, onnx), number, pull, values, sign=sign)
 
 
 def _comparison(sign: str, onnx: str, number: Callable[..., float]) -> Operation:
-    """Return a comparison, 1 or 0."""
+    """Return a comparison with result 1 or 0."""
     truth = f"{{0}} {sign} {{1}}"
     spelling = Spelling(f"(one if {truth} else zero)", f"tl.where({truth}, 1.0, 0.0)", f"float({truth})", onnx)
     return Operation(spelling, number, lambda _y, _g, _a, _b: (None, None), _between(0, 1, whole=True), sign=sign)
 
 
-def _function(  # noqa: PLR0913 -- all that it is
+def _function(  # noqa: PLR0913 -- fields of an operation
     name: str,
     about: str,
     number: Callable[..., float],
@@ -116,7 +117,7 @@ def _function(  # noqa: PLR0913 -- all that it is
     triton: str = "",
     python: str = "",
 ) -> Operation:
-    """Return a smooth function of one number, which has its name everywhere but where another text is given."""
+    """Return a smooth unary function. All backends call it by its name unless their code is given."""
     spelling = Spelling(
         numba or f"math.{name}({{0}})",
         triton or f"tl.{name}({{0}})",
@@ -128,7 +129,7 @@ def _function(  # noqa: PLR0913 -- all that it is
 
 
 _LEAST_EXPONENT = -700
-"""Below it, the exponential of the opposite is no number any more."""
+"""Smallest exponent x for which exp(-x) is computed. Float64 overflows at about -709."""
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -152,32 +153,32 @@ OPERATIONS: dict[str, Operation] = {
     "abs": Operation(
         Spelling("abs({0})", "tl.abs({0})", "abs({0})", "Abs", "abs"),
         abs,
-        lambda _y, g, a: (_picked(a > 0, g, _picked(a < 0, -g, 0)),),
+        lambda _y, g, a: (_where(a > 0, g, _where(a < 0, -g, 0)),),
         lambda a: EquationRange(max(0.0, a.low, -a.high), max(-a.low, a.high), a.whole),
-        "`abs(a)`: without its sign.",
+        "`abs(a)`: absolute value.",
     ),
     "less": _comparison("<", "Less", lambda a, b: float(a < b)),
     "most": _comparison("<=", "LessOrEqual", lambda a, b: float(a <= b)),
     "where": Operation(
         Spelling("({1} if {0} != zero else {2})", "tl.where({0} != 0.0, {1}, {2})", "({1} if {0} else {2})", ""),
         lambda c, a, b: a if c else b,
-        lambda _y, g, c, _a, _b: (None, _picked(c, g, 0), _picked(c, 0, g)),
+        lambda _y, g, c, _a, _b: (None, _where(c, g, 0), _where(c, 0, g)),
         lambda _c, a, b: EquationRange(min(a.low, b.low), max(a.high, b.high), a.whole and b.whole),
-        "`where(a < b, y, n)`: y where the comparison holds, else n.",
+        "`where(a < b, y, n)`: y if the comparison holds, else n.",
     ),
     "min": Operation(
         Spelling("({0} if {0} <= {1} else {1})", "tl.where({0} <= {1}, {0}, {1})", "min({0}, {1})", "Min"),
         min,
-        lambda _y, g, a, b: (_picked(a <= b, g, 0), _picked(a <= b, 0, g)),
+        lambda _y, g, a, b: (_where(a <= b, g, 0), _where(a <= b, 0, g)),
         lambda a, b: EquationRange(min(a.low, b.low), min(a.high, b.high), a.whole and b.whole),
-        "`min(a, b)`: the smaller.",
+        "`min(a, b)`: minimum.",
     ),
     "max": Operation(
         Spelling("({0} if {0} >= {1} else {1})", "tl.where({0} >= {1}, {0}, {1})", "max({0}, {1})", "Max"),
         max,
-        lambda _y, g, a, b: (_picked(a >= b, g, 0), _picked(a >= b, 0, g)),
+        lambda _y, g, a, b: (_where(a >= b, g, 0), _where(a >= b, 0, g)),
         lambda a, b: EquationRange(max(a.low, b.low), max(a.high, b.high), a.whole and b.whole),
-        "`max(a, b)`: the greater.",
+        "`max(a, b)`: maximum.",
     ),
     "clip": Operation(
         Spelling(
@@ -188,35 +189,35 @@ OPERATIONS: dict[str, Operation] = {
             "clamp",
         ),
         lambda a, low, high: low if a < low else min(a, high),
-        lambda _y, g, a, low, high: (_picked(a >= low, _picked(a <= high, g, 0), 0), None, None),
+        lambda _y, g, a, low, high: (_where(a >= low, _where(a <= high, g, 0), 0), None, None),
         lambda a, low, high: EquationRange(
             min(max(a.low, low.low), high.high),
             min(max(a.high, low.low), high.high),
             a.whole and low.whole and high.whole,
         ),
-        "`clip(a, low, high)`: a in these bounds, which follow from the parameters.",
+        "`clip(a, low, high)`: a limited to these bounds, which depend only on parameters.",
     ),
     "round": Operation(
         Spelling("rint({0})", "(({0} + 12582912.0) - 12582912.0)", "float(round({0}))", "Round"),
         _round,
         lambda _y, g, _a: (g,),
         lambda a: EquationRange(_round(a.low), _round(a.high), whole=True),
-        "`round(a)`: the nearest whole number, with gradient 1.",
+        "`round(a)`: nearest integer, with gradient 1.",
     ),
     "relu": Operation(
         Spelling(
             "({0} if not {0} <= zero else zero)", "tl.where({0} <= 0.0, 0.0, {0})", "max({0}, 0.0)", "Relu", "relu"
         ),
         lambda a: a if a > 0 else 0.0,
-        lambda _y, g, a: (_picked(a > 0, g, 0),),
+        lambda _y, g, a: (_where(a > 0, g, 0),),
         lambda a: EquationRange(max(a.low, 0.0), max(a.high, 0.0), a.whole),
-        "`relu(a)`: a where it is above 0, else 0.",
+        "`relu(a)`: a if it is positive, else 0.",
     ),
-    "exp": _function("exp", "e to the power of a.", math.exp, lambda y, g, _a: (g * y,), _anything, numba="exp({0})"),
-    "log": _function("log", "the natural logarithm.", math.log, lambda _y, g, a: (g / a,), _anything),
-    "sqrt": _function("sqrt", "the square root.", math.sqrt, lambda y, g, _a: (g / (2 * y),), _anything),
-    "sin": _function("sin", "the sine.", math.sin, lambda _y, g, a: (g * a.tape.put("cos", a),), _between(-1, 1)),
-    "cos": _function("cos", "the cosine.", math.cos, lambda _y, g, a: (-g * a.tape.put("sin", a),), _between(-1, 1)),
+    "exp": _function("exp", "exponential function.", math.exp, lambda y, g, _a: (g * y,), _anything, numba="exp({0})"),
+    "log": _function("log", "natural logarithm.", math.log, lambda _y, g, a: (g / a,), _anything),
+    "sqrt": _function("sqrt", "square root.", math.sqrt, lambda y, g, _a: (g / (2 * y),), _anything),
+    "sin": _function("sin", "sine.", math.sin, lambda _y, g, a: (g * a.tape.put("cos", a),), _between(-1, 1)),
+    "cos": _function("cos", "cosine.", math.cos, lambda _y, g, a: (-g * a.tape.put("sin", a),), _between(-1, 1)),
     "sigmoid": _function(
         "sigmoid",
         "1 / (1 + exp(-a)).",
@@ -229,7 +230,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "tanh": _function(
         "tanh",
-        "the hyperbolic tangent.",
+        "hyperbolic tangent.",
         math.tanh,
         lambda y, g, _a: (g * (1 - y * y),),
         _between(-1, 1),
@@ -241,7 +242,7 @@ OPERATIONS: dict[str, Operation] = {
         lambda a: a,
         lambda _y, _g, _a: (None,),
         lambda a: a,
-        "`detach(a)`: a, as a constant to the gradient.",
+        "`detach(a)`: a without a gradient.",
     ),
     "fire": Operation(
         Spelling(
@@ -253,17 +254,16 @@ OPERATIONS: dict[str, Operation] = {
         lambda a: float(a >= 0),
         lambda _y, g, a: (g * a.tape.slope(a),),
         _between(0, 1, whole=True),
-        "`fire(u)`: 1 where u >= 0, else 0; its gradient is that of the surrogate.",
+        "`fire(u)`: 1 if u >= 0, else 0, with the gradient of the surrogate.",
     ),
 }
-"""Every operation by its name.
+"""Operations by name.
 
-At ties, the gradient of ``min``, ``max``, ``relu`` and ``abs`` goes one way, and that of ``clip`` passes; ``round`` is
-to the nearest even number, with gradient 1. ``less``, ``most`` and ``where`` are comparisons, 1 or 0. ``fire`` is 1
-where its operand is not below 0, and NaN where it is not finite; its gradient is the slope of a surrogate.
+At ties, ``min`` and ``max`` pass the gradient to one operand, ``relu`` and ``abs`` have gradient 0, and ``clip`` passes
+the gradient. ``round`` rounds half to even. ``fire`` is NaN if its operand is not finite.
 """
 
 COMPARISONS = frozenset({"less", "most"})
-"""Operations of which a condition can be made."""
+"""Operations whose result is a condition."""
 SIGNS = frozenset(name for name, item in OPERATIONS.items() if item.sign)
-"""Operations that a text writes as signs; all others are functions."""
+"""Operations with an infix or prefix operator. All others are functions."""

@@ -1,7 +1,7 @@
-"""The tape of a time-step: results in an order in which they can be computed, equal ones once.
+"""Tape of a time-step: unique results in the order of computation.
 
-Each result is of a level. Level 0 is a number, level 1 depends on what is learned, level 2 on the input or a state.
-Kernels take levels 0 and 1 as arguments, so that their text depends on a neuron's structure and not on its numbers.
+Each result has a level: 0 for a number, 1 if it depends on learnables, and 2 if it depends on the input or a state.
+Levels 0 and 1 are arguments of kernels. Neurons with the same structure therefore share a kernel.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ LEARNED: Final = 1
 STEP: Final = 2
 
 MAX_ENTRIES = 2000
-"""Results on a tape at most: what is written about them, or compiled of them, takes time."""
+"""Maximum number of results on a tape. Compiling larger kernels takes minutes."""
 
 
 MAX_NUMBER = 3.4028234663852886e38
-"""The largest number that equations may need: that of float32, in which most of them are computed."""
+"""Largest absolute value of a constant: the largest float32, the usual type of computations."""
 
 
 class TapeTooLong(Exception):
@@ -29,12 +29,12 @@ class TapeTooLong(Exception):
 
 
 class TapeOperators:
-    """Operators of Python as operations of equations, which :meth:`put` does."""
+    """Python operators that record operations with :meth:`put`."""
 
     __slots__ = ()
 
     def put(self, operation: str, *operands: Any) -> Self:
-        """Return the result of an operation."""
+        """Record an operation, and return its result."""
         raise NotImplementedError
 
     def __add__(self, other: Any) -> Self:
@@ -82,21 +82,21 @@ class TapeOperators:
 
 @final
 class TapeEntry(TapeOperators):
-    """A result on a tape: an operation and its operands, or a leaf.
+    """Result on a tape: an operation with its operands, or a leaf.
 
     Attributes:
-        operation: A name of :data:`sewdsl.equations.operations.OPERATIONS`; of a leaf, ``number``, ``learned``,
-            ``x``, ``state``, ``g_given`` or ``g_state``.
-        operands: Other results; none of a leaf.
-        leaf: What distinguishes a leaf from others of its name: a number, a name, which state it is.
-        level: What it depends on, from 0 to 2.
-        index: Its place on the tape.
-        literal: Whether it is a number that the text writes, which no argument changes.
+        operation: Name in :data:`sewdsl.equations.operations.OPERATIONS`. For a leaf ``number``, ``learned``, ``x``,
+            ``state``, ``g_given`` or ``g_state``.
+        operands: Operands, empty for a leaf.
+        leaf: Value, name or index of a leaf.
+        level: Level from 0 to 2, see the module.
+        index: Index on the tape.
+        literal: Whether the result is a number in the source, independent of arguments.
     """
 
     __slots__ = ("index", "leaf", "level", "literal", "operands", "operation", "tape")
 
-    def __init__(  # noqa: PLR0913 -- all that it is
+    def __init__(  # noqa: PLR0913 -- one argument per attribute
         self, tape: Tape, operation: str, operands: tuple[TapeEntry, ...], leaf: Any, level: int, *, literal: bool
     ) -> None:
         self.tape, self.operation, self.operands, self.leaf, self.level = tape, operation, operands, leaf, level
@@ -104,11 +104,11 @@ class TapeEntry(TapeOperators):
 
     @property
     def number(self) -> float | None:
-        """Its value, where it is a number."""
+        """Value of a number, or None for other results."""
         return self.leaf if self.operation == "number" else None
 
     def put(self, operation: str, *operands: Any) -> TapeEntry:
-        """Return the result of an operation on the tape."""
+        """Record an operation on the tape, and return its result."""
         return self.tape.put(operation, *operands)
 
 
@@ -118,11 +118,11 @@ Slope = Callable[[TapeEntry], TapeEntry]
 
 @final
 class Tape:
-    """Results, of which those that are equal are one; what can be folded without changing a bit is folded.
+    """List of unique results. Operations are folded if this does not change the rounding.
 
     Attributes:
-        entries: All results, operands before what is made of them.
-        slope: The derivative of the surrogate, for the gradient of ``fire``; None: a leaf ``slope`` represents it.
+        entries: All results. Operands precede the results that use them.
+        slope: Derivative of the surrogate for the gradient of ``fire``. If None, leaves ``slope`` represent it.
     """
 
     def __init__(self, slope: Slope | None = None) -> None:
@@ -131,55 +131,57 @@ class Tape:
         self._known: dict[tuple[Any, ...], TapeEntry] = {}
 
     def slope(self, u: TapeEntry) -> TapeEntry:
-        """The derivative of the surrogate at u."""
+        """Return the derivative of the surrogate at u."""
         return self.leaf("slope", u.index) if self._slope is None else self._slope(u)
 
     def number(self, value: float, origin: object = None) -> TapeEntry:
-        """A number.
+        """Return the entry of a number.
 
         Args:
-            origin: What it follows from, such as the name of an argument, so that one that is equal by chance is
-                another; None: the text writes it.
+            origin: Origin of the number, e.g. the name of an argument. Equal numbers of different origins are different
+                entries. None means a literal of the source.
         """
         value = float(value)
         return self._entry(("number", value, copysign(1, value), origin), "number", (), value, NUMBER)
 
     def leaf(self, operation: str, name: Any = 0, level: int = STEP) -> TapeEntry:
-        """The input, a state, a gradient, or something learned."""
+        """Return the entry of an input, state, gradient or learnable."""
         return self._entry((operation, name), operation, (), name, level)
 
     def put(self, operation: str, *operands: Operand) -> TapeEntry:
-        """The result of an operation.
+        """Record an operation, and return its result.
 
         Raises:
-            ArithmeticError: it has no value for these numbers.
-            ValueError: likewise.
-            TapeTooLong: there are too many results.
+            ArithmeticError: If the operation has no value for constant operands.
+            ValueError: If the operation has no value for constant operands.
+            TapeTooLong: If there are too many results.
         """
-        given = tuple(each if isinstance(each, TapeEntry) else self.number(each) for each in operands)
-        folded = self._folded(operation, given)
+        entries = tuple(each if isinstance(each, TapeEntry) else self.number(each) for each in operands)
+        folded = self._folded(operation, entries)
         if folded is not None:
             return folded
-        if operation in {"add", "mul"}:  # commutative to the bit
-            given = tuple(sorted(given, key=lambda each: (each.level == NUMBER, each.index)))
-        key = (operation, *(each.index for each in given))
-        return self._entry(key, operation, given, None, max(LEARNED, *(each.level for each in given)))
+        # Addition and multiplication commute bit by bit: a canonical order finds more equal results.
+        if operation in {"add", "mul"}:
+            entries = tuple(sorted(entries, key=lambda each: (each.level == NUMBER, each.index)))
+        key = (operation, *(each.index for each in entries))
+        return self._entry(key, operation, entries, None, max(LEARNED, *(each.level for each in entries)))
 
     def _entry(
         self, key: tuple[Any, ...], operation: str, operands: tuple[TapeEntry, ...], leaf: Any, level: int
     ) -> TapeEntry:
-        found = self._known.get(key)
-        if found is None:
+        entry = self._known.get(key)
+        if entry is None:
             if len(self.entries) >= MAX_ENTRIES:
                 raise TapeTooLong
             literal = operation == "number" and key[-1] is None
-            found = self._known[key] = TapeEntry(self, operation, operands, leaf, level, literal=literal)
-            self.entries.append(found)
-        return found
+            entry = self._known[key] = TapeEntry(self, operation, operands, leaf, level, literal=literal)
+            self.entries.append(entry)
+        return entry
 
     def _folded(self, operation: str, operands: tuple[TapeEntry, ...]) -> TapeEntry | None:
-        """What an operation comes to without being done, to the same bits."""
+        """Return an equal result without the operation, or None."""
         numbers = [each.number for each in operands]
+        # Only -0.0 + 0.0 differs from its operand, and only in the sign of zero.
         if operation == "add" and 0 in numbers:
             return operands[1] if numbers[0] == 0 else operands[0]
         if None not in numbers:
@@ -217,52 +219,53 @@ class Tape:
             return b
         if one == -1:
             return -b
+        # The input and states can be infinite or NaN, so only constants and factors are folded with 0.
         zero = (a.number == 0 and b.level < STEP) or (b.number == 0 and a.level < STEP)
         return self.number(0.0) if zero else None
 
 
 def needed(roots: Iterable[TapeEntry], stop: int = NUMBER) -> list[TapeEntry]:
-    """What results depend on, in an order in which it can be computed.
+    """Return results and their dependencies in the order of computation.
 
     Args:
-        stop: What is below this level counts as given: what that depends on is left out.
+        stop: Level below which dependencies are not followed.
     """
-    found: dict[int, TapeEntry] = {}
-    todo = list(roots)
-    while todo:
-        entry = todo.pop()
-        if entry.index not in found:
-            found[entry.index] = entry
+    entries: dict[int, TapeEntry] = {}
+    pending = list(roots)
+    while pending:
+        entry = pending.pop()
+        if entry.index not in entries:
+            entries[entry.index] = entry
             if entry.level >= stop:
-                todo += entry.operands
-    return [found[index] for index in sorted(found)]
+                pending += entry.operands
+    return [entries[index] for index in sorted(entries)]
 
 
 def evaluate(entries: Iterable[TapeEntry], known: dict[int, float]) -> dict[int, float]:
-    """The values of results as plain numbers, by index.
+    """Return the values of results by index.
 
     Args:
-        entries: The results, as :func:`needed` gives them.
-        known: Values of leaves; the others are added to it.
+        entries: Results in the order of :func:`needed`.
+        known: Values of leaves by index. The values of the results are added.
 
     Raises:
-        ArithmeticError: one has no value.
-        ValueError: likewise.
+        ArithmeticError: If a result has no value.
+        ValueError: If a result has no value.
     """
     for entry in entries:
         if entry.index not in known:
-            number = entry.number
-            if number is None:
-                number = OPERATIONS[entry.operation].number(*(known[each.index] for each in entry.operands))
-            known[entry.index] = number
+            value = entry.number
+            if value is None:
+                value = OPERATIONS[entry.operation].number(*(known[each.index] for each in entry.operands))
+            known[entry.index] = value
     return known
 
 
 def write_instructions(entries: Iterable[TapeEntry], names: dict[TapeEntry, str]) -> list[str]:
-    """Return an instruction for each result that has no name yet, and name them ``t0``, ``t1``, ….
+    """Return an instruction for each result without a name, and add the names ``t0``, ``t1``, … to ``names``.
 
-    An instruction is an operation and the names of its operands. A number that a text writes is an operand; any other
-    number is an instruction of its own.
+    An instruction is an operation with the names of its operands. Literals are operands. Other numbers are separate
+    instructions.
     """
     lines: list[str] = []
     for entry in entries:
@@ -276,51 +279,51 @@ def write_instructions(entries: Iterable[TapeEntry], names: dict[TapeEntry, str]
 
 
 def read_instructions(tape: Tape, lines: Iterable[str], known: dict[str, TapeEntry]) -> TapeEntry:
-    """Put instructions on a tape, add their results to those that are known by name, and return the last.
+    """Put instructions on a tape, add their results to ``known`` by name, and return the last result.
 
-    An instruction may also be ``set``, whose result is its operand.
+    The instruction ``set`` returns its operand.
     """
     result = tape.number(0.0)
-    for number, line in enumerate(lines):
+    for index, line in enumerate(lines):
         instruction, *operands = line.split()
         if instruction == "number":
-            result = tape.number(float(operands[0]), number)
+            # The index as origin keeps equal constants apart, as on the original tape.
+            result = tape.number(float(operands[0]), index)
         else:
             entries = [known[each] if each in known else tape.number(float(each)) for each in operands]
             result = entries[0] if instruction == "set" else tape.put(instruction, *entries)
-        known[f"t{number}"] = result
+        known[f"t{index}"] = result
     return result
 
 
 def value_range(root: TapeEntry) -> EquationRange:
-    """What values a result can have, whatever the input and the states."""
-    found: dict[int, EquationRange] = {}
+    """Return the range of a result for any input and any states."""
+    ranges: dict[int, EquationRange] = {}
     for entry in needed([root]):
-        number = entry.number
-        if number is not None:
-            found[entry.index] = EquationRange(number, number, number == int(number))
+        value = entry.number
+        if value is not None:
+            ranges[entry.index] = EquationRange(value, value, value == int(value))
         elif entry.operands:
-            operands = (found[each.index] for each in entry.operands)
+            operands = (ranges[each.index] for each in entry.operands)
             low, high, whole = OPERATIONS[entry.operation].values(*operands)
-            # inf - inf: of bounds beyond all numbers nothing is known
-            found[entry.index] = EquationRange(-inf if isnan(low) else low, inf if isnan(high) else high, whole)
+            # inf - inf is NaN: the result is unbounded.
+            ranges[entry.index] = EquationRange(-inf if isnan(low) else low, inf if isnan(high) else high, whole)
         else:
-            found[entry.index] = EquationRange()
-    return found[root.index]
+            ranges[entry.index] = EquationRange()
+    return ranges[root.index]
 
 
-# --- the normal form of sums
+# --- normal form of sums
 
 
 def normal_form(entry: TapeEntry, ends: frozenset[int] | set[int]) -> TapeEntry:
-    """A sum as it is computed whatever the order of the text: a1 · state1 + (a2 · state2 + … (gain · x + drift)).
+    """Return the normal form of a sum: a1 · state1 + (a2 · state2 + … (gain · x + drift)).
 
-    Of two ways to write one sum, torch and kernels then give the same bits, and the factors of a linear neuron can be
-    read off.
+    Different forms of a sum then have bit-identical results, and the factors of a linear neuron can be read off.
 
     Args:
-        entry: A result of level 2.
-        ends: Indices of results that are terms as a whole: what a name or a call of a function means.
+        entry: Result of level 2.
+        ends: Indices of results that are not expanded: values of names and function calls.
     """
     terms = linear_terms(entry, ends)
     rank = {"state": 0, "x": 2}
@@ -335,18 +338,19 @@ def normal_form(entry: TapeEntry, ends: frozenset[int] | set[int]) -> TapeEntry:
 
 
 def linear_terms(entry: TapeEntry, ends: frozenset[int] | set[int]) -> dict[TapeEntry | None, TapeEntry]:
-    """The factors of a sum by what they multiply; of None, what is added by itself."""
+    """Return the factors of a sum by the result that they multiply. The key None has the constant term."""
     if entry.level < STEP:
         return {None: entry}
     tape = entry.tape
+    # The values of names are shared, so expanding them would repeat operations.
     if entry.index in ends or entry.operation not in {"add", "sub", "mul", "div", "neg"}:
         return {entry: tape.number(1.0)}
     first, *rest = entry.operands
     if entry.operation in {"add", "sub"}:
-        found = linear_terms(first, ends)
+        terms = linear_terms(first, ends)
         for variable, factor in linear_terms(rest[0], ends).items():
-            found[variable] = tape.put(entry.operation, found.get(variable, 0.0), factor)
-        return found
+            terms[variable] = tape.put(entry.operation, terms.get(variable, 0.0), factor)
+        return terms
     if entry.operation == "neg":
         return {variable: -factor for variable, factor in linear_terms(first, ends).items()}
     if rest[0].level < STEP:

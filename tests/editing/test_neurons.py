@@ -51,7 +51,7 @@ def renamed(before: str, word: str, name: str) -> str:
         ("learn", "w", "learn w per channel = 1"),
         ("fire(", "h", "`h = keep*v + i`"),
         ("keep*v", "v", "Membrane potential"),
-        ("fire(", "fire", "1 where u >= 0"),
+        ("fire(", "fire", "1 if u >= 0"),
         ("learn", "learn", "its initial value"),
         ("learn", "channel", "A learnable value per channel"),
         ("body", "keep", "Parameter of the equations"),
